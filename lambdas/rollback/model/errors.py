@@ -1,0 +1,38 @@
+"""Everything that can go wrong, as one tree.
+
+RollbackError
+├── InvalidRequest      a person's input or an event that can't be understood; nothing was changed
+├── Conflict            the ledger moved on since it was read; read again
+├── LeaseLost           another rollback holds the lease, or it ran out; stop acting
+├── NotAvailable        asked for something this version does not do yet
+└── OutsideFailure      AWS, Neon or the service answered with an error, or not at all
+    └── Throttled       the same, and the same call may be sent again later
+"""
+
+
+class RollbackError(Exception):
+    """Base of all errors; its text says what was tried, on what, and what to do next."""
+
+
+class InvalidRequest(RollbackError):
+    """The input can't be understood. Names the valid values; nothing was changed."""
+
+
+class Conflict(RollbackError):
+    """A conditional write found another version in the ledger than the one that was read."""
+
+
+class LeaseLost(RollbackError):
+    """The lease on the service is not (or no longer) ours: whoever holds it acts, we must not."""
+
+
+class NotAvailable(RollbackError):
+    """A capability that this version does not have; the text says what to use instead."""
+
+
+class OutsideFailure(RollbackError):
+    """A call to AWS or another service failed or its outcome is unknown: look before sending it again."""
+
+
+class Throttled(OutsideFailure):
+    """The service asked us to slow down and did nothing: safe to send again."""

@@ -1,0 +1,33 @@
+"""Names that the stacks give and the run time must find again: one place for both."""
+
+LAST_KNOWN_GOOD = "last-known-good"
+SYNONYMS_OF_LAST_KNOWN_GOOD = frozenset({LAST_KNOWN_GOOD, "last-stable"})
+
+
+def degraded_alarm(prefix: str, service: str) -> str:
+    """Composite alarm that starts a service rollback."""
+    return f"{prefix}-{service}-degraded"
+
+
+def outage_alarm(prefix: str, service: str) -> str:
+    """Composite alarm that starts an emergency rollback."""
+    return f"{prefix}-{service}-outage"
+
+
+def last_known_good_family(family: str) -> str:
+    """Task-definition family that holds the standing plan's definition.
+
+    A family of its own: `aws ecs update-service --task-definition <family>-last-known-good` works by hand (ECS takes
+    the newest ACTIVE revision), and deploy pipelines that copy the newest revision of `<family>` never copy ours.
+    """
+    return f"{family}-{LAST_KNOWN_GOOD}"
+
+
+def is_ours(family: str) -> bool:
+    """Whether a task-definition family was registered by a rollback, not by a deployment."""
+    return family.endswith(f"-{LAST_KNOWN_GOOD}")
+
+
+def last_known_good_tag(environment: str, version: str) -> str:
+    """ECR tag that keeps an image from expiring; one per release, since immutable repositories refuse to move a tag."""
+    return f"{LAST_KNOWN_GOOD}-{environment}-{version}"

@@ -1,0 +1,119 @@
+"""The plan of a rollback: from what, to what, and the checks that allowed or refused it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rollback.model.names import SYNONYMS_OF_LAST_KNOWN_GOOD
+from rollback.model.policy import Policy
+from rollback.model.release import Release, ReleaseState, last_known_good
+from rollback.model.request import Request, Trigger
+
+
+class Verdict(StrEnum):
+    """What a check found."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    WARN = "warn"
+    FAIL = "fail"
+    SKIPPED = "skipped"
+
+
+class Check(BaseModel):
+    """One question and its answer. `forceable`: a person's `force` may override a fail."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    verdict: Verdict
+    reason: str
+    evidence: dict[str, Any] = Field(default_factory=dict)
+    seconds: float = 0.0
+    forceable: bool = False
+
+
+class Plan(BaseModel):
+    """What would be done; nothing is changed before a plan stands."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    running: Release
+    target: Release | None
+    checks: tuple[Check, ...]
+
+    def refusals(self, *, forced: bool) -> tuple[Check, ...]:
+        """Checks that forbid acting."""
+        return tuple(c for c in self.checks if c.verdict is Verdict.FAIL and not (forced and c.forceable))
+
+
+def choose_target(request: Request, releases: tuple[Release, ...], running: Release) -> Release | None:
+    """The release to go back to: the last known good, or the newest one with the version that was asked for."""
+    if request.target_version is None or request.target_version in SYNONYMS_OF_LAST_KNOWN_GOOD:
+        return last_known_good(releases, running.fingerprint)
+    named = [r for r in releases if r.version == request.target_version]
+    return max(named, key=lambda r: r.first_deployed_at, default=None)
+
+
+def judge(
+    request: Request, trigger: Trigger, releases: tuple[Release, ...], running: Release, policy: Policy, now: datetime
+) -> Plan:
+    """The plan as far as the ledger alone can judge it; checks that look at AWS are added by the Plan step."""
+    target = choose_target(request, releases, running)
+    checks = [_target_exists(request, releases, target)]
+    if target is not None:
+        checks += [_target_is_another(target, running), _target_is_good(target)]
+    if trigger is not Trigger.MANUAL:
+        checks.append(_release_is_suspicious(running, policy, now))
+    return Plan(running=running, target=target, checks=tuple(checks))
+
+
+def _target_exists(request: Request, releases: tuple[Release, ...], target: Release | None) -> Check:
+    if target is not None:
+        reason = f"release {target.version} is in the ledger ({target.state})"
+        return Check(
+            name="target-exists", verdict=Verdict.PASS, reason=reason, evidence={"fingerprint": target.fingerprint}
+        )
+    known = sorted({r.version for r in releases})
+    wanted = request.target_version or "the last known good"
+    listed = ", ".join(known) or "none"
+    reason = f"there is no release to go back to: {wanted} is not in the ledger; known versions: {listed}"
+    return Check(name="target-exists", verdict=Verdict.FAIL, reason=reason, evidence={"known": known})
+
+
+def _target_is_another(target: Release, running: Release) -> Check:
+    same = target.fingerprint == running.fingerprint
+    reason = (
+        f"{running.version} runs already" if same else f"{running.version} runs, {target.version} is another release"
+    )
+    return Check(name="target-differs", verdict=Verdict.FAIL if same else Verdict.PASS, reason=reason)
+
+
+def _target_is_good(target: Release) -> Check:
+    match target.state:
+        case ReleaseState.PROMOTED:
+            verdict, reason = Verdict.PASS, f"{target.version} was promoted on {target.state_since:%Y-%m-%d %H:%M} UTC"
+        case ReleaseState.CANDIDATE:
+            verdict, reason = Verdict.WARN, f"{target.version} was never promoted: there is no evidence that it is good"
+        case ReleaseState.SUSPECT | ReleaseState.QUARANTINED:
+            verdict, reason = (
+                Verdict.FAIL,
+                f"{target.version} is {target.state}: {target.state_reason or 'a rollback left it'}",
+            )
+    return Check(name="target-is-good", verdict=verdict, reason=reason, forceable=True)
+
+
+def _release_is_suspicious(running: Release, policy: Policy, now: datetime) -> Check:
+    minutes = (now - running.first_deployed_at).total_seconds() / 60
+    evidence = {"state": running.state, "minutes_since_first_deployed": round(minutes, 1)}
+    if running.is_proven_and_old(now, policy.correlation_window_minutes):
+        reason = (
+            f"not the release: {running.version} is promoted and has been deployed for {minutes:.0f} minutes, longer "
+            f"than the correlation window of {policy.correlation_window_minutes:g}; look for another cause"
+        )
+        return Check(name="release-is-the-cause", verdict=Verdict.FAIL, reason=reason, evidence=evidence)
+    reason = (
+        f"{running.version} is {running.state} and was first deployed {minutes:.0f} minutes ago: it may be the cause"
+    )
+    return Check(name="release-is-the-cause", verdict=Verdict.PASS, reason=reason, evidence=evidence)

@@ -1,0 +1,103 @@
+"""What was asked for, by a person (console, CLI, GitHub) or made from an event."""
+
+import difflib
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rollback.model.errors import InvalidRequest
+
+
+class RollbackType(StrEnum):
+    """What goes back."""
+
+    SERVICE = "service"
+    DATABASE = "database"
+    FULL = "full"
+    EMERGENCY = "emergency"
+
+
+class Trigger(StrEnum):
+    """What asked for the rollback."""
+
+    ALARM = "alarm"
+    DEPLOYMENT_FAILED = "deployment_failed"
+    HEALTH_CHECK = "health_check"
+    MANUAL = "manual"
+    DRILL = "drill"
+
+
+class Request(BaseModel):
+    """One wish for a rollback; every field has a sensible default, so that `{}` is a complete request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: RollbackType = RollbackType.SERVICE
+    service: str = Field(min_length=1)
+    target_version: str | None = Field(default=None, min_length=1)
+    force: bool = False
+    dry_run: bool = False
+    reason: str = Field(default="", max_length=1000)
+    requested_by: str = Field(default="", max_length=200)
+
+
+_IGNORED = frozenset({"Comment"})  # what the Step Functions console fills in when nothing was typed
+
+
+def parse_request(given: object, services: tuple[str, ...]) -> Request:
+    """Read a person's input.
+
+    Args:
+        given: the execution input as decoded JSON: `{}`, `{"Comment": …}` or fields of `Request`.
+        services: names of the environment's services; the only one is the default.
+
+    Raises:
+        InvalidRequest: names the field, the value, what is allowed, and the closest match.
+    """
+    if not isinstance(given, Mapping):
+        raise InvalidRequest(
+            f"the input must be a JSON object such as {{}}, not {type(given).__name__}; nothing was changed"
+        )
+    fields = {key: value for key, value in given.items() if key not in _IGNORED}
+    for key in fields:
+        if key not in Request.model_fields:
+            raise InvalidRequest(_unknown("field", key, tuple(Request.model_fields)))
+    kind = fields.get("type", RollbackType.SERVICE.value)
+    if kind not in list(RollbackType):
+        raise InvalidRequest(_unknown("type", kind, tuple(RollbackType)))
+    service = fields.get("service")
+    if service is None:
+        if len(services) != 1:
+            raise InvalidRequest(
+                f'this environment has several services; add "service": one of {_listed(services)}; nothing was changed'
+            )
+        service = services[0]
+    if service not in services:
+        raise InvalidRequest(_unknown("service", service, services))
+    for flag in ("force", "dry_run"):
+        if not isinstance(fields.get(flag, False), bool):
+            raise InvalidRequest(
+                f"{flag} is {fields[flag]!r}; valid values: true, false (no quotes); nothing was changed"
+            )
+    for text in ("target_version", "reason", "requested_by"):
+        if text in fields and not (
+            isinstance(fields[text], str) or (text == "target_version" and fields[text] is None)
+        ):
+            raise InvalidRequest(f"{text} is {fields[text]!r}; it must be a text in quotes; nothing was changed")
+    if fields.get("target_version") == "":
+        raise InvalidRequest(
+            'target_version is empty; leave it out for the last known good, or give a version such as "v1.2.3"'
+        )
+    return Request.model_validate({**fields, "service": service})
+
+
+def _unknown(what: str, given: Any, valid: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(str(given), [str(v) for v in valid], n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"{what} {given!r} is not known{hint}; valid values: {_listed(valid)}; nothing was changed"
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    return ", ".join(str(value) for value in values)

@@ -1,0 +1,136 @@
+"""The document of one rollback: everything known about it, versioned, kept in the ledger."""
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from rollback.model.plan import Check, Plan
+from rollback.model.request import Request, Trigger
+
+
+class Outcome(StrEnum):
+    """How a rollback ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REFUSED = "refused"
+    REJECTED = "rejected"
+    SUPPRESSED = "suppressed"
+    PLANNED = "planned"
+    ABORTED = "aborted"
+
+
+class ObligationKind(StrEnum):
+    """What we may have changed and must put back."""
+
+    DEPLOYMENT_CONFIGURATION = "deployment_configuration"
+    SCALING = "scaling"
+    FENCE = "fence"
+    BRANCH_PROTECTION = "branch_protection"
+
+
+class Obligation(BaseModel):
+    """Appended before the change is made; discharged in reverse order by Conclude."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ObligationKind
+    before: dict[str, Any]
+    discharged_at: AwareDatetime | None = None
+
+
+class Intent(BaseModel):
+    """A change about to be made, in the ledger before the call is sent (rule 9)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    action: str
+    at: AwareDatetime
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class ServiceProgress(BaseModel):
+    """How far the service is on its way to the target."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    started_at: AwareDatetime
+    target_definition_arn: str | None = None
+    intent: Intent | None = None
+    acted_at: AwareDatetime | None = None
+    done_at: AwareDatetime | None = None
+
+
+class Verification(BaseModel):
+    """Rounds of checks after the service settled."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    started_at: AwareDatetime
+    good_rounds: int = 0
+    rounds: int = 0
+    checks: tuple[Check, ...] = ()
+    passed_at: AwareDatetime | None = None
+
+
+class TriggerEvent(BaseModel):
+    """The EventBridge event that asked, cut to what decides."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    at: AwareDatetime
+    alarm: str | None = None
+    reason: str = ""
+
+
+class Rollback(BaseModel):
+    """One rollback. `version` counts the saves: each save is a compare-and-set on it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = 1
+    version: int = 0
+    id: str
+    environment: str
+    request: Request
+    trigger: Trigger
+    event: TriggerEvent | None = None
+    created_at: AwareDatetime
+    admitted_at: AwareDatetime | None = None
+    lease_counter: int | None = None
+    plan: Plan | None = None
+    service: ServiceProgress | None = None
+    verification: Verification | None = None
+    obligations: tuple[Obligation, ...] = ()
+    outcome: Outcome | None = None
+    reason: str = ""
+    recheck_at: AwareDatetime | None = Field(default=None, description="a suppression without it is final")
+    reported: tuple[str, ...] = Field(default=(), description="channels that have the report")
+    concluded_at: AwareDatetime | None = None
+    wait_seconds: int = 0
+
+    @property
+    def service_name(self) -> str:
+        """Which ECS service goes back."""
+        return self.request.service
+
+    def open_obligations(self) -> tuple[Obligation, ...]:
+        """What is still to be put back, in the order to do it: last change first."""
+        return tuple(o for o in reversed(self.obligations) if o.discharged_at is None)
+
+    def but(self, **changes: Any) -> "Rollback":
+        """A validated copy with some fields changed."""
+        return Rollback.model_validate({**{name: getattr(self, name) for name in Rollback.model_fields}, **changes})
+
+
+def rollback_id(service: str, started_at: datetime, cause: str) -> str:
+    """`<service>-<utc time>-<hash of the cause>`: sortable, and the same again when Admit is retried.
+
+    Args:
+        cause: what is unique to this start, e.g. the execution's ARN.
+    """
+    return f"{service}-{started_at:%Y%m%dT%H%M%SZ}-{hashlib.sha256(cause.encode()).hexdigest()[:8]}"

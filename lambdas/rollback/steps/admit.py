@@ -1,0 +1,87 @@
+"""Admit: understand what is asked, once; see that it still is so; take the lease.
+
+Order: read the input → document and event mark in one write → stale or not a change for the worse → the alarm as it stands
+now → lease. Whatever ends here leaves a record with its reason; a suppression while the alarm goes on has `recheck_at`,
+since an alarm is an edge and a suppressed edge never comes again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from rollback.model.errors import Conflict
+from rollback.model.event import is_event, read_event, why_event_does_not_count
+from rollback.model.policy import Policy
+from rollback.model.request import Request, Trigger, parse_request
+from rollback.model.rollback import Outcome, Rollback, TriggerEvent, rollback_id
+from rollback.steps.ports import AlarmStates, Clock, Documents, Leases
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What Admit works with."""
+
+    environment: str
+    prefix: str
+    services: tuple[str, ...]
+    policy: Policy
+    documents: Documents
+    leases: Leases
+    alarms: AlarmStates
+    clock: Clock
+
+
+def admit(given: object, execution: str, started_at: datetime, world: Admission) -> Rollback:
+    """Admit one start; called again with the same execution it goes on where it was.
+
+    Args:
+        given: a person's input or an EventBridge event, exactly as it came.
+        execution: ARN of the execution (or what else is unique to this start).
+        started_at: when it started; part of the document's id.
+
+    Raises:
+        InvalidRequest: the input can't be understood; nothing was changed.
+    """
+    request, trigger, event = _understand(given, world)
+    now = world.clock.now()
+    new = Rollback(
+        id=rollback_id(request.service, started_at, execution),
+        environment=world.environment,
+        request=request,
+        trigger=trigger,
+        event=event,
+        created_at=now,
+    )
+    try:
+        rollback = world.documents.create(new)
+    except Conflict as duplicate:
+        rollback = world.documents.create(new.but(event=None))
+        return _suppressed(rollback, f"duplicate: {duplicate}", world) if rollback.outcome is None else rollback
+    if rollback.admitted_at is not None or rollback.outcome is not None:
+        return rollback
+    if isinstance(given, Mapping) and is_event(given):
+        reason = why_event_does_not_count(given, world.policy, rollback.created_at)
+        if reason is not None:
+            return _suppressed(rollback, reason, world)
+    if event is not None and event.alarm is not None and not world.alarms.is_in_alarm(event.alarm):
+        return _suppressed(rollback, f"alarm {event.alarm} is not in ALARM any more", world)
+    until = now + timedelta(minutes=world.policy.lease_minutes)
+    lease = world.leases.acquire(request.service, rollback.id, now, until)
+    if lease is None:
+        held = world.leases.lease(request.service)
+        holder = held.holder if held else "another rollback"
+        return _suppressed(rollback, f"{holder} is rolling {request.service} back already", world, again=True)
+    return world.documents.save(rollback.but(admitted_at=now, lease_counter=lease.counter))
+
+
+def _understand(given: Any, world: Admission) -> tuple[Request, Trigger, TriggerEvent | None]:
+    if is_event(given):
+        return read_event(given, world.prefix, world.services)
+    return parse_request(given, world.services), Trigger.MANUAL, None
+
+
+def _suppressed(rollback: Rollback, reason: str, world: Admission, *, again: bool = False) -> Rollback:
+    wait = timedelta(minutes=world.policy.recheck_minutes)
+    recheck = world.clock.now() + wait if again and rollback.event and rollback.event.alarm else None
+    return world.documents.save(rollback.but(outcome=Outcome.SUPPRESSED, reason=reason, recheck_at=recheck))

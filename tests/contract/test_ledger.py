@@ -1,0 +1,145 @@
+"""The ledger's promises, on DynamoDB's own conditional and transactional writes (moto)."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import boto3
+import pytest
+from builders import NOW, SERVICE, definition, release, rollback
+from moto import mock_aws
+
+from rollback.model.errors import Conflict, LeaseLost
+from rollback.model.release import ReleaseState, normalised_definition
+from rollback.model.rollback import TriggerEvent
+from rollback.world.ledger import DynamoLedger
+
+SOON = NOW + timedelta(minutes=10)
+OTHER = "express-api-20260301T030001Z-11111111"
+
+
+@pytest.fixture
+def ledger(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoLedger]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="eu-west-1")
+        client.create_table(
+            TableName="ledger",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield DynamoLedger(client, "ledger")
+
+
+def test_a_document_is_read_back_as_it_was_written(ledger: DynamoLedger) -> None:
+    made = ledger.create(rollback())
+    assert ledger.read(SERVICE, made.id) == made
+
+
+def test_creating_again_after_a_crash_finds_the_same_document(ledger: DynamoLedger) -> None:
+    event = TriggerEvent(id="e1", at=NOW)
+    first = ledger.save(ledger.create(rollback(event=event)).but(admitted_at=NOW))
+    assert ledger.create(rollback(event=event)) == first
+
+
+def test_an_event_that_is_delivered_twice_makes_one_rollback(ledger: DynamoLedger) -> None:
+    event = TriggerEvent(id="e1", at=NOW)
+    ledger.create(rollback(event=event))
+    with pytest.raises(Conflict, match="e1"):
+        ledger.create(rollback(id=OTHER, event=event))
+    assert [r.id for r in ledger.history(SERVICE)] == [rollback().id]
+
+
+def test_a_save_over_a_newer_version_is_refused(ledger: DynamoLedger) -> None:
+    read = ledger.create(rollback())
+    ledger.save(read.but(reason="first"))
+    with pytest.raises(Conflict):
+        ledger.save(read.but(reason="second"))
+    assert ledger.read(SERVICE, read.id).reason == "first"
+
+
+def test_of_several_that_ask_one_gets_the_lease(ledger: DynamoLedger) -> None:
+    # One after the other: moto's in-process UpdateItem is not atomic between threads, DynamoDB's is.
+    got = [ledger.acquire(SERVICE, f"r{n}", NOW, SOON) for n in range(5)]
+    assert [lease.holder for lease in got if lease is not None] == ["r0"]
+
+
+def test_taking_a_lease_that_is_ours_keeps_its_counter(ledger: DynamoLedger) -> None:
+    first = ledger.acquire(SERVICE, "r1", NOW, SOON)
+    assert first is not None
+    assert ledger.acquire(SERVICE, "r1", NOW, SOON) == first
+
+
+def test_an_expired_lease_is_taken_over_with_a_higher_counter(ledger: DynamoLedger) -> None:
+    first = ledger.acquire(SERVICE, "r1", NOW, SOON)
+    assert ledger.acquire(SERVICE, "r2", NOW, SOON) is None
+    second = ledger.acquire(SERVICE, "r2", SOON, SOON + timedelta(minutes=10))
+    assert first is not None
+    assert second is not None
+    assert second.counter == first.counter + 1
+    with pytest.raises(LeaseLost):
+        ledger.renew(first, SOON, SOON + timedelta(minutes=10))
+
+
+def test_the_counter_outlives_the_return_of_the_lease(ledger: DynamoLedger) -> None:
+    first = ledger.acquire(SERVICE, "r1", NOW, SOON)
+    ledger.release_lease(SERVICE, "r1")
+    assert ledger.lease(SERVICE) is None
+    second = ledger.acquire(SERVICE, "r2", NOW, SOON)
+    assert first is not None
+    assert second is not None
+    assert second.counter == first.counter + 1
+
+
+def test_another_s_lease_can_not_be_returned(ledger: DynamoLedger) -> None:
+    ledger.acquire(SERVICE, "r1", NOW, SOON)
+    ledger.release_lease(SERVICE, "r2")
+    held = ledger.lease(SERVICE)
+    assert held is not None
+    assert held.holder == "r1"
+
+
+def test_an_intent_is_written_only_by_the_holder_of_a_lease_that_lasts(ledger: DynamoLedger) -> None:
+    made = ledger.create(rollback())
+    lease = ledger.acquire(SERVICE, made.id, NOW, SOON)
+    assert lease is not None
+    holder = ledger.save(made.but(lease_counter=lease.counter), under_lease_until=SOON - timedelta(seconds=1))
+    with pytest.raises(LeaseLost):
+        ledger.save(holder, under_lease_until=SOON)
+    ledger.acquire(SERVICE, OTHER, SOON, SOON + timedelta(minutes=10))
+    with pytest.raises(LeaseLost):
+        ledger.save(holder, under_lease_until=NOW)
+    assert ledger.read(SERVICE, made.id) == holder
+
+
+def test_a_release_is_recorded_once_with_its_definition(ledger: DynamoLedger) -> None:
+    stored = normalised_definition(definition("v1"), {})
+    first = release("v1", hours_ago=5)
+    ledger.record(first, stored)
+    ledger.record(release("v1", hours_ago=1), stored)
+    assert ledger.releases(SERVICE) == (first,)
+    assert ledger.definition(first.definition_sha256) == stored
+
+
+def test_a_definition_that_is_not_the_release_s_is_refused(ledger: DynamoLedger) -> None:
+    with pytest.raises(ValueError, match="v1"):
+        ledger.record(release("v1"), normalised_definition(definition("v2"), {}))
+
+
+def test_releases_come_newest_first(ledger: DynamoLedger) -> None:
+    for version, hours in (("v1", 30), ("v3", 1), ("v2", 20)):
+        ledger.record(release(version, hours_ago=hours), normalised_definition(definition(version), {}))
+    assert [r.version for r in ledger.releases(SERVICE)] == ["v3", "v2", "v1"]
+
+
+def test_a_judgement_on_a_state_that_was_changed_meanwhile_is_refused(ledger: DynamoLedger) -> None:
+    read = release("v1", state=ReleaseState.CANDIDATE)
+    ledger.record(read, normalised_definition(definition("v1"), {}))
+    ledger.judge(read, ReleaseState.QUARANTINED, NOW, "a rollback left it")
+    with pytest.raises(Conflict):
+        ledger.judge(read, ReleaseState.PROMOTED, NOW, "baked")
+    assert [r.state for r in ledger.releases(SERVICE)] == [ReleaseState.QUARANTINED]

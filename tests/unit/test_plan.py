@@ -1,0 +1,66 @@
+from builders import NOW, SERVICE, release
+
+from rollback.model.plan import Plan, Verdict, judge
+from rollback.model.policy import Policy
+from rollback.model.release import Release, ReleaseState
+from rollback.model.request import Request, Trigger
+
+V1 = release("v1", hours_ago=48)
+V2 = release("v2", hours_ago=24, state=ReleaseState.QUARANTINED)
+V3 = release("v3", hours_ago=0.2, state=ReleaseState.CANDIDATE)
+
+
+def plan(
+    *releases: Release, running: Release = V3, trigger: Trigger = Trigger.ALARM, version: str | None = None
+) -> Plan:
+    request = Request(service=SERVICE, target_version=version)
+    return judge(request, trigger, releases, running, Policy(), NOW)
+
+
+def test_with_v3_bad_and_v2_quarantined_the_target_is_v1() -> None:
+    made = plan(V1, V2, V3)
+    assert made.target == V1
+    assert made.refusals(forced=False) == ()
+
+
+def test_both_names_of_the_last_known_good_can_be_asked_for() -> None:
+    assert plan(V1, V2, V3, version="last-known-good").target == V1
+    assert plan(V1, V2, V3, version="last-stable").target == V1
+
+
+def test_no_good_release_is_a_refusal_that_force_can_not_override() -> None:
+    made = plan(V2, V3)
+    assert made.target is None
+    assert [c.name for c in made.refusals(forced=True)] == ["target-exists"]
+    assert "v2, v3" in made.refusals(forced=True)[0].reason
+
+
+def test_a_quarantined_release_is_a_target_only_with_force() -> None:
+    made = plan(V1, V2, V3, version="v2", trigger=Trigger.MANUAL)
+    assert made.target == V2
+    assert [c.name for c in made.refusals(forced=False)] == ["target-is-good"]
+    assert made.refusals(forced=True) == ()
+
+
+def test_what_runs_already_is_no_target_even_with_force() -> None:
+    made = plan(V1, running=V1, version="v1", trigger=Trigger.MANUAL)
+    assert [c.name for c in made.refusals(forced=True)] == ["target-differs"]
+
+
+def test_an_alarm_on_a_proven_and_old_release_is_not_the_release() -> None:
+    made = plan(release("v0", hours_ago=99), running=V1)
+    refusal = made.refusals(forced=False)[0]
+    assert refusal.name == "release-is-the-cause"
+    assert "not the release" in refusal.reason
+
+
+def test_a_person_may_leave_a_proven_and_old_release() -> None:
+    made = plan(release("v0", hours_ago=99), running=V1, trigger=Trigger.MANUAL)
+    assert made.refusals(forced=False) == ()
+
+
+def test_a_release_that_was_never_promoted_can_be_named_with_a_warning() -> None:
+    candidate = release("v9", hours_ago=5, state=ReleaseState.CANDIDATE)
+    made = plan(candidate, V3, version="v9", trigger=Trigger.MANUAL)
+    assert [c.verdict for c in made.checks if c.name == "target-is-good"] == [Verdict.WARN]
+    assert made.refusals(forced=False) == ()

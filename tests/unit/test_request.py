@@ -1,0 +1,47 @@
+import pytest
+
+from rollback.model.errors import InvalidRequest
+from rollback.model.request import RollbackType, parse_request
+
+ONE = ("express-api",)
+
+
+@pytest.mark.parametrize("given", [{}, {"Comment": "Insert your JSON here"}])
+def test_the_console_s_default_input_asks_for_a_service_rollback_of_the_only_service(given: object) -> None:
+    request = parse_request(given, ONE)
+    assert (request.type, request.service, request.target_version) == (RollbackType.SERVICE, "express-api", None)
+    assert not request.force
+    assert not request.dry_run
+
+
+def test_a_typo_in_the_type_names_the_valid_values_and_the_closest_one() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_request({"type": "servcie"}, ONE)
+    text = str(refused.value)
+    assert "did you mean 'service'?" in text
+    assert "service, database, full, emergency" in text
+    assert "nothing was changed" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"target_verison": "v1"}, "target_version"),
+        ({"service": "web"}, "express-api"),
+        ({"force": "yes"}, "true, false"),
+        ({"target_version": 12}, "target_version"),
+        ({"target_version": ""}, "last known good"),
+        ([], "JSON object"),
+        ("service", "JSON object"),
+        ({"type": ["service"]}, "service, database"),
+    ],
+)
+def test_any_other_mistake_is_refused_with_what_is_allowed(given: object, named: str) -> None:
+    with pytest.raises(InvalidRequest, match=named):
+        parse_request(given, ONE)
+
+
+def test_with_several_services_one_must_be_named() -> None:
+    with pytest.raises(InvalidRequest, match="express-api, worker"):
+        parse_request({}, ("express-api", "worker"))
+    assert parse_request({"service": "worker"}, ("express-api", "worker")).service == "worker"
