@@ -1,4 +1,4 @@
-"""The ledger's promises, on DynamoDB's own conditional and transactional writes (moto)."""
+"""The ledger's promises, on DynamoDB's conditional and transactional writes (moto) and on the fake alike."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -6,6 +6,7 @@ from datetime import timedelta
 import boto3
 import pytest
 from builders import NOW, SERVICE, definition, release, rollback
+from fakes import FakeLedger
 from moto import mock_aws
 
 from rollback.model.errors import Conflict, LeaseLost
@@ -17,8 +18,14 @@ SOON = NOW + timedelta(minutes=10)
 OTHER = "express-api-20260301T030001Z-11111111"
 
 
-@pytest.fixture
-def ledger(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoLedger]:
+Ledger = DynamoLedger | FakeLedger
+
+
+@pytest.fixture(params=["fake", "moto"])
+def ledger(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+    if request.param == "fake":
+        yield FakeLedger()
+        return
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     with mock_aws():
@@ -35,18 +42,18 @@ def ledger(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoLedger]:
         yield DynamoLedger(client, "ledger")
 
 
-def test_a_document_is_read_back_as_it_was_written(ledger: DynamoLedger) -> None:
+def test_a_document_is_read_back_as_it_was_written(ledger: Ledger) -> None:
     made = ledger.create(rollback())
     assert ledger.read(SERVICE, made.id) == made
 
 
-def test_creating_again_after_a_crash_finds_the_same_document(ledger: DynamoLedger) -> None:
+def test_creating_again_after_a_crash_finds_the_same_document(ledger: Ledger) -> None:
     event = TriggerEvent(id="e1", at=NOW)
     first = ledger.save(ledger.create(rollback(event=event)).but(admitted_at=NOW))
     assert ledger.create(rollback(event=event)) == first
 
 
-def test_an_event_that_is_delivered_twice_makes_one_rollback(ledger: DynamoLedger) -> None:
+def test_an_event_that_is_delivered_twice_makes_one_rollback(ledger: Ledger) -> None:
     event = TriggerEvent(id="e1", at=NOW)
     ledger.create(rollback(event=event))
     with pytest.raises(Conflict, match="e1"):
@@ -54,7 +61,7 @@ def test_an_event_that_is_delivered_twice_makes_one_rollback(ledger: DynamoLedge
     assert [r.id for r in ledger.history(SERVICE)] == [rollback().id]
 
 
-def test_a_save_over_a_newer_version_is_refused(ledger: DynamoLedger) -> None:
+def test_a_save_over_a_newer_version_is_refused(ledger: Ledger) -> None:
     read = ledger.create(rollback())
     ledger.save(read.but(reason="first"))
     with pytest.raises(Conflict):
@@ -62,19 +69,19 @@ def test_a_save_over_a_newer_version_is_refused(ledger: DynamoLedger) -> None:
     assert ledger.read(SERVICE, read.id).reason == "first"
 
 
-def test_of_several_that_ask_one_gets_the_lease(ledger: DynamoLedger) -> None:
+def test_of_several_that_ask_one_gets_the_lease(ledger: Ledger) -> None:
     # One after the other: moto's in-process UpdateItem is not atomic between threads, DynamoDB's is.
     got = [ledger.acquire(SERVICE, f"r{n}", NOW, SOON) for n in range(5)]
     assert [lease.holder for lease in got if lease is not None] == ["r0"]
 
 
-def test_taking_a_lease_that_is_ours_keeps_its_counter(ledger: DynamoLedger) -> None:
+def test_taking_a_lease_that_is_ours_keeps_its_counter(ledger: Ledger) -> None:
     first = ledger.acquire(SERVICE, "r1", NOW, SOON)
     assert first is not None
     assert ledger.acquire(SERVICE, "r1", NOW, SOON) == first
 
 
-def test_an_expired_lease_is_taken_over_with_a_higher_counter(ledger: DynamoLedger) -> None:
+def test_an_expired_lease_is_taken_over_with_a_higher_counter(ledger: Ledger) -> None:
     first = ledger.acquire(SERVICE, "r1", NOW, SOON)
     assert ledger.acquire(SERVICE, "r2", NOW, SOON) is None
     second = ledger.acquire(SERVICE, "r2", SOON, SOON + timedelta(minutes=10))
@@ -85,7 +92,7 @@ def test_an_expired_lease_is_taken_over_with_a_higher_counter(ledger: DynamoLedg
         ledger.renew(first, SOON, SOON + timedelta(minutes=10))
 
 
-def test_the_counter_outlives_the_return_of_the_lease(ledger: DynamoLedger) -> None:
+def test_the_counter_outlives_the_return_of_the_lease(ledger: Ledger) -> None:
     first = ledger.acquire(SERVICE, "r1", NOW, SOON)
     ledger.release_lease(SERVICE, "r1")
     assert ledger.lease(SERVICE) is None
@@ -95,7 +102,7 @@ def test_the_counter_outlives_the_return_of_the_lease(ledger: DynamoLedger) -> N
     assert second.counter == first.counter + 1
 
 
-def test_another_s_lease_can_not_be_returned(ledger: DynamoLedger) -> None:
+def test_another_s_lease_can_not_be_returned(ledger: Ledger) -> None:
     ledger.acquire(SERVICE, "r1", NOW, SOON)
     ledger.release_lease(SERVICE, "r2")
     held = ledger.lease(SERVICE)
@@ -103,7 +110,7 @@ def test_another_s_lease_can_not_be_returned(ledger: DynamoLedger) -> None:
     assert held.holder == "r1"
 
 
-def test_an_intent_is_written_only_by_the_holder_of_a_lease_that_lasts(ledger: DynamoLedger) -> None:
+def test_an_intent_is_written_only_by_the_holder_of_a_lease_that_lasts(ledger: Ledger) -> None:
     made = ledger.create(rollback())
     lease = ledger.acquire(SERVICE, made.id, NOW, SOON)
     assert lease is not None
@@ -116,7 +123,7 @@ def test_an_intent_is_written_only_by_the_holder_of_a_lease_that_lasts(ledger: D
     assert ledger.read(SERVICE, made.id) == holder
 
 
-def test_a_release_is_recorded_once_with_its_definition(ledger: DynamoLedger) -> None:
+def test_a_release_is_recorded_once_with_its_definition(ledger: Ledger) -> None:
     stored = normalised_definition(definition("v1"), {})
     first = release("v1", hours_ago=5)
     ledger.record(first, stored)
@@ -125,18 +132,18 @@ def test_a_release_is_recorded_once_with_its_definition(ledger: DynamoLedger) ->
     assert ledger.definition(first.definition_sha256) == stored
 
 
-def test_a_definition_that_is_not_the_release_s_is_refused(ledger: DynamoLedger) -> None:
+def test_a_definition_that_is_not_the_release_s_is_refused(ledger: Ledger) -> None:
     with pytest.raises(ValueError, match="v1"):
         ledger.record(release("v1"), normalised_definition(definition("v2"), {}))
 
 
-def test_releases_come_newest_first(ledger: DynamoLedger) -> None:
+def test_releases_come_newest_first(ledger: Ledger) -> None:
     for version, hours in (("v1", 30), ("v3", 1), ("v2", 20)):
         ledger.record(release(version, hours_ago=hours), normalised_definition(definition(version), {}))
     assert [r.version for r in ledger.releases(SERVICE)] == ["v3", "v2", "v1"]
 
 
-def test_a_judgement_on_a_state_that_was_changed_meanwhile_is_refused(ledger: DynamoLedger) -> None:
+def test_a_judgement_on_a_state_that_was_changed_meanwhile_is_refused(ledger: Ledger) -> None:
     read = release("v1", state=ReleaseState.CANDIDATE)
     ledger.record(read, normalised_definition(definition("v1"), {}))
     ledger.judge(read, ReleaseState.QUARANTINED, NOW, "a rollback left it")

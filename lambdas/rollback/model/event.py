@@ -1,7 +1,7 @@
 """EventBridge events exactly as they come, read into what decides.
 
-Shapes: `CloudWatch Alarm State Change` (CloudWatch User Guide, "Alarm events and EventBridge") and `ECS Deployment State
-Change` (ECS Developer Guide); the latter names cluster and service only inside the ARN in `resources`.
+Shapes: `CloudWatch Alarm State Change` (CloudWatch User Guide, "Alarm events and EventBridge") and `ECS Deployment
+State Change` (ECS Developer Guide); the latter names cluster and service only inside the ARN in `resources`.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ def read_event(
 
 
 def why_event_does_not_count(given: Mapping[str, Any], policy: Policy, now: datetime) -> str | None:
-    """A reason to leave an event alone, judged by the event itself: too old (rule 10), or not a change for the worse."""
+    """A reason to leave an event alone, by the event itself: too old (rule 10), or not a change for the worse."""
     minutes = (now - datetime.fromisoformat(str(given["time"]))).total_seconds() / 60
     if minutes > policy.stale_trigger_minutes:
         return f"the trigger is stale: {minutes:.1f} minutes old, more than {policy.stale_trigger_minutes:g}"

@@ -1,8 +1,8 @@
 """Admit: understand what is asked, once; see that it still is so; take the lease.
 
-Order: read the input → document and event mark in one write → stale or not a change for the worse → the alarm as it stands
-now → lease. Whatever ends here leaves a record with its reason; a suppression while the alarm goes on has `recheck_at`,
-since an alarm is an edge and a suppressed edge never comes again.
+Order: read the input → document and event mark in one write → stale, or not a change for the worse → the alarm as it
+stands now → lease. Whatever ends here leaves a record with its reason; a suppression while the alarm goes on has
+`recheck_at`, since an alarm is an edge and a suppressed edge never comes again.
 """
 
 from collections.abc import Mapping
@@ -56,8 +56,8 @@ def admit(given: object, execution: str, started_at: datetime, world: Admission)
     try:
         rollback = world.documents.create(new)
     except Conflict as duplicate:
-        rollback = world.documents.create(new.but(event=None))
-        return _suppressed(rollback, f"duplicate: {duplicate}", world) if rollback.outcome is None else rollback
+        # One write, outcome and all: a document without its event must never be taken for an admissible one by a retry.
+        return world.documents.create(new.but(event=None, outcome=Outcome.SUPPRESSED, reason=f"duplicate: {duplicate}"))
     if rollback.admitted_at is not None or rollback.outcome is not None:
         return rollback
     if isinstance(given, Mapping) and is_event(given):

@@ -1,0 +1,43 @@
+"""Kills the process before or after each external call of a scenario."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Killed(BaseException):
+    """The process is gone; a BaseException, so that nobody's `except Exception` survives it."""
+
+
+class Outside:
+    """Counts the calls that leave the process, and kills it at one of them."""
+
+    def __init__(self, kill_at: int | None = None, *, after: bool = False) -> None:
+        self.calls = 0
+        self._kill_at = kill_at
+        self._after = after
+
+    def survive(self) -> None:
+        """The process runs again; it is not killed a second time."""
+        self._kill_at = None
+
+    def call(self, method: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        """Make one external call."""
+        self.calls += 1
+        if self.calls == self._kill_at and not self._after:
+            raise Killed
+        result = method(*args, **named)
+        if self.calls == self._kill_at:
+            raise Killed
+        return result
+
+
+class Fragile:
+    """A fake or adapter each of whose method calls may be the process's last."""
+
+    def __init__(self, real: object, outside: Outside) -> None:
+        self._real = real
+        self._outside = outside
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._real, name)
+        return lambda *args, **named: self._outside.call(method, *args, **named)

@@ -1,0 +1,147 @@
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE
+from fakes import FakeAlarms, FakeClock, FakeLedger
+
+from rollback.model.errors import InvalidRequest
+from rollback.model.policy import Policy
+from rollback.model.rollback import Outcome, Rollback
+from rollback.steps.admit import Admission, admit
+
+PREFIX = "macro-ai-production"
+DEGRADED = f"{PREFIX}-{SERVICE}-degraded"
+OUTAGE = f"{PREFIX}-{SERVICE}-outage"
+
+
+def alarm_event(
+    event_id: str = "e1", alarm: str = DEGRADED, before: str = "OK", minutes_ago: float = 0
+) -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": event_id,
+        "detail-type": "CloudWatch Alarm State Change",
+        "source": "aws.cloudwatch",
+        "time": (NOW - timedelta(minutes=minutes_ago)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "resources": [f"arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{alarm}"],
+        "detail": {
+            "alarmName": alarm,
+            "state": {"value": "ALARM", "reason": "Threshold Crossed"},
+            "previousState": {"value": before},
+        },
+    }
+
+
+def deployment_event(name: str, service: str = SERVICE) -> dict[str, Any]:
+    return {
+        "id": "d1",
+        "detail-type": "ECS Deployment State Change",
+        "source": "aws.ecs",
+        "time": NOW.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "resources": [f"arn:aws:ecs:eu-west-1:123456789012:service/macro-ai-production-cluster/{service}"],
+        "detail": {"eventName": name, "deploymentId": "ecs-svc/1", "reason": "tasks failed to start"},
+    }
+
+
+@dataclass
+class World:
+    ledger: FakeLedger = field(default_factory=FakeLedger)
+    alarms: FakeAlarms = field(default_factory=lambda: FakeAlarms(DEGRADED, OUTAGE))
+    clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
+    policy: Policy = field(default_factory=Policy)
+
+    def admit(self, given: object, execution: str = "execution-1") -> Rollback:
+        world = Admission(
+            environment="production",
+            prefix=PREFIX,
+            services=(SERVICE,),
+            policy=self.policy,
+            documents=self.ledger,
+            leases=self.ledger,
+            alarms=self.alarms,
+            clock=self.clock,
+        )
+        return admit(given, execution, NOW, world)
+
+
+def test_an_alarm_is_admitted_with_the_lease() -> None:
+    world = World()
+    admitted = world.admit(alarm_event())
+    lease = world.ledger.lease(SERVICE)
+    assert admitted.admitted_at == NOW
+    assert lease is not None
+    assert (lease.holder, lease.counter) == (admitted.id, admitted.lease_counter)
+
+
+def test_two_alarms_within_a_second_make_one_rollback_and_one_suppressed_record_to_be_looked_at_again() -> None:
+    world = World()
+    first = world.admit(alarm_event("e1", DEGRADED), "execution-1")
+    second = world.admit(alarm_event("e2", OUTAGE), "execution-2")
+    assert first.outcome is None
+    assert second.outcome is Outcome.SUPPRESSED
+    assert first.id in second.reason
+    assert second.recheck_at == NOW + timedelta(minutes=world.policy.recheck_minutes)
+    assert len(list(world.ledger.history(SERVICE))) == 2
+
+
+def test_an_event_that_is_delivered_twice_is_suppressed_for_good() -> None:
+    world = World()
+    world.admit(alarm_event("e1"), "execution-1")
+    again = world.admit(alarm_event("e1"), "execution-2")
+    assert again.outcome is Outcome.SUPPRESSED
+    assert "duplicate" in again.reason
+    assert again.recheck_at is None
+
+
+def test_an_alarm_that_is_over_is_suppressed_without_taking_the_lease() -> None:
+    world = World(alarms=FakeAlarms())
+    assert "not in ALARM any more" in world.admit(alarm_event()).reason
+    assert world.ledger.lease(SERVICE) is None
+
+
+def test_rule_10_a_trigger_older_than_five_minutes_is_stale() -> None:
+    assert "stale" in World().admit(alarm_event(minutes_ago=5.1)).reason
+    assert World().admit(alarm_event(minutes_ago=4.9)).outcome is None
+
+
+def test_an_alarm_that_had_no_data_before_counts_only_where_the_policy_says_so() -> None:
+    event = alarm_event(before="INSUFFICIENT_DATA")
+    assert World().admit(event).outcome is Outcome.SUPPRESSED
+    assert World(policy=Policy(on_insufficient_data_alarm="act")).admit(event).outcome is None
+
+
+def test_a_failed_deployment_is_admitted_and_a_completed_one_is_not() -> None:
+    assert World().admit(deployment_event("SERVICE_DEPLOYMENT_FAILED")).outcome is None
+    assert World().admit(deployment_event("SERVICE_DEPLOYMENT_COMPLETED")).outcome is Outcome.SUPPRESSED
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"type": "servcie"},
+        alarm_event(alarm="somebody-else-s"),
+        deployment_event("SERVICE_DEPLOYMENT_FAILED", service="worker"),
+        {"detail-type": "CloudWatch Alarm State Change", "detail": {}},
+        {"detail-type": "CloudWatch Alarm State Change", "detail": "text", "id": "e", "time": "2026-03-01T03:00:00Z"},
+        {"detail-type": "Scheduled Event", "detail": {}, "id": "e", "time": "2026-03-01T03:00:00Z"},
+    ],
+)
+def test_what_can_not_be_understood_leaves_no_trace(given: object) -> None:
+    world = World()
+    with pytest.raises(InvalidRequest, match="nothing was changed"):
+        world.admit(given)
+    assert list(world.ledger.history(SERVICE)) == []
+    assert world.ledger.lease(SERVICE) is None
+
+
+def test_the_lease_of_a_dead_rollback_is_taken_over_once_it_ran_out() -> None:
+    world = World()
+    first = world.admit({}, "execution-1")
+    world.clock.pass_time(minutes=world.policy.lease_minutes)
+    second = world.admit({}, "execution-2")
+    assert second.outcome is None
+    assert second.lease_counter is not None
+    assert first.lease_counter is not None
+    assert second.lease_counter > first.lease_counter
