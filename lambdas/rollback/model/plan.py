@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rollback.model.names import SYNONYMS_OF_LAST_KNOWN_GOOD
 from rollback.model.policy import Policy
 from rollback.model.release import Release, ReleaseState, last_known_good
-from rollback.model.request import Request, Trigger
+from rollback.model.request import Request, RollbackType, Trigger
 
 
 class Verdict(StrEnum):
@@ -61,12 +61,19 @@ def judge(
 ) -> Plan:
     """The plan as far as the ledger alone can judge it; checks that look at AWS are added by the Plan step."""
     target = choose_target(request, releases, running)
-    checks = [_target_exists(request, releases, target)]
+    checks = [_type_is_available(request), _target_exists(request, releases, target)]
     if target is not None:
         checks += [_target_is_another(target, running), _target_is_good(target)]
     if trigger is not Trigger.MANUAL:
         checks.append(_release_is_suspicious(running, policy, now))
     return Plan(running=running, target=target, checks=tuple(checks))
+
+
+def _type_is_available(request: Request) -> Check:
+    if request.type is RollbackType.SERVICE:
+        return Check(name="type-is-available", verdict=Verdict.PASS, reason="service rollbacks are available")
+    reason = f"{request.type} rollbacks are not available yet in this version; service rollbacks are"
+    return Check(name="type-is-available", verdict=Verdict.FAIL, reason=reason)
 
 
 def _target_exists(request: Request, releases: tuple[Release, ...], target: Release | None) -> Check:
