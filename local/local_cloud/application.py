@@ -1,0 +1,124 @@
+"""The process that stands in for a task's container: an HTTP server that behaves as its image says.
+
+Started as ``python -S -E application.py``; only the standard library is at hand. It prints ``listening PORT`` once it
+answers, then one ``ERROR`` line per HTTP 500. It exits on SIGTERM and when its standard input closes, so that no
+process outlives the embedded cloud.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class Behaviour:
+    """What the image does: healthy, errors, slow, crash or unhealthy. Durations are real seconds."""
+
+    def __init__(self, description: dict[str, Any], health_path: str = "/health") -> None:
+        self.health_paths = {"/health", health_path}
+        self.kind = str(description.get("kind", "healthy"))
+        self.rate = float(description.get("rate", 1.0))
+        self.seconds = float(description.get("seconds", 2.0))
+        self.after_seconds = float(description.get("after_seconds", 0.2))
+        self._owed_errors = 0.0
+        self._lock = threading.Lock()
+
+    def status_of(self, path: str) -> int:
+        """The HTTP status of the next request to ``path``. A share of errors is spread evenly, not drawn by lot."""
+        if path in self.health_paths:
+            return 500 if self.kind == "unhealthy" else 200
+        if self.kind != "errors":
+            return 200
+        with self._lock:
+            self._owed_errors += self.rate
+            if self._owed_errors < 1:
+                return 200
+            self._owed_errors -= 1
+            return 500
+
+    def delay_of(self, path: str) -> float:
+        """Real seconds that a request to ``path`` waits for its answer."""
+        return self.seconds if self.kind == "slow" and path not in self.health_paths else 0.0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers any path with JSON that names the version."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    behaviour: Behaviour
+    identity: dict[str, str]
+
+    def _answer(self) -> None:
+        path = self.path.split("?", 1)[0]
+        length = int(self.headers.get("Content-Length") or 0)
+        if length:
+            self.rfile.read(length)
+        time.sleep(self.behaviour.delay_of(path))
+        status = self.behaviour.status_of(path)
+        if status >= 500:
+            _say(f"ERROR {self.command} {path} answered {status} version={self.identity.get('version', '')}")
+        body = json.dumps({"status": "ok" if status < 500 else "error", "path": path, **self.identity}).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 (names fixed by http.server)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (signature fixed by http.server)
+        """Keep the access log out of the task's log group."""
+
+
+class Server(ThreadingHTTPServer):
+    """One thread per connection, none waited for at exit."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is no error of the application."""
+
+
+def _exit_when_input_closes() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def main() -> None:
+    """Serve until told to stop, or crash as the behaviour says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--behaviour", default="{}", help="JSON")
+    parser.add_argument("--health-path", default="/health", help="answers 200 unless the image is unhealthy")
+    parser.add_argument("--identity", default="{}", help="JSON, returned in each answer")
+    arguments = parser.parse_args()
+    Handler.behaviour = Behaviour(json.loads(arguments.behaviour), arguments.health_path)
+    Handler.identity = json.loads(arguments.identity)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    threading.Thread(target=_exit_when_input_closes, daemon=True).start()
+    if Handler.behaviour.kind == "crash":
+        time.sleep(Handler.behaviour.after_seconds)
+        _say("ERROR the application failed at start")
+        os._exit(1)
+    server = Server(("127.0.0.1", arguments.port), Handler)
+    _say(f"listening {server.server_address[1]}")
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

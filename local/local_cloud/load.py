@@ -1,0 +1,111 @@
+"""A load generator: steady traffic against the load balancer, counted live by result and by answering version."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from urllib.parse import urlsplit
+
+REQUEST_TIMEOUT_SECONDS = 10.0  # real
+
+
+@dataclass
+class Second:
+    """What happened to the requests sent in one real second."""
+
+    second: int
+    served: int = 0
+    failed: int = 0
+    by_version: Counter[str] = field(default_factory=Counter)
+
+
+class LoadGenerator:
+    """Sends ``requests_per_second`` (real time) round ``paths`` until stopped; also a context manager."""
+
+    def __init__(
+        self, base_url: str, requests_per_second: float = 20.0, paths: Sequence[str] = ("/api/status",)
+    ) -> None:
+        parts = urlsplit(base_url)
+        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
+        self._interval, self._paths = 1 / requests_per_second, itertools.cycle(paths)
+        self._lock, self._over = threading.Lock(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self._started = time.monotonic()
+        self._seconds: dict[int, Second] = {}
+
+    @property
+    def served(self) -> int:
+        """Requests answered below 500."""
+        with self._lock:
+            return sum(second.served for second in self._seconds.values())
+
+    @property
+    def failed(self) -> int:
+        """Requests answered with 5xx, or not at all."""
+        with self._lock:
+            return sum(second.failed for second in self._seconds.values())
+
+    @property
+    def by_version(self) -> Counter[str]:
+        """Answers, right or wrong, by the version that gave them."""
+        with self._lock:
+            return sum((second.by_version for second in self._seconds.values()), Counter())
+
+    @property
+    def timeline(self) -> list[Second]:
+        """The seconds since the start in which a request was sent."""
+        with self._lock:
+            return [self._seconds[key] for key in sorted(self._seconds)]
+
+    def start(self) -> LoadGenerator:
+        """Begin sending."""
+        self._started = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop sending and wait for the answers under way."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def __enter__(self) -> LoadGenerator:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        with ThreadPoolExecutor(max_workers=32, thread_name_prefix="request") as pool:
+            due = time.monotonic()
+            while not self._over.wait(max(0.0, due - time.monotonic())):
+                due += self._interval
+                pool.submit(self._send, next(self._paths), int(time.monotonic() - self._started))
+
+    def _send(self, path: str, second: int) -> None:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=REQUEST_TIMEOUT_SECONDS)
+        version = ""
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            served, content = response.status < 500, response.read()
+            if "json" in (response.getheader("Content-Type") or ""):
+                version = str(json.loads(content).get("version", ""))
+        except (OSError, http.client.HTTPException):
+            served = False
+        finally:
+            connection.close()
+        with self._lock:
+            entry = self._seconds.setdefault(second, Second(second))
+            entry.served, entry.failed = entry.served + served, entry.failed + (not served)
+            if version:
+                entry.by_version[version] += 1
