@@ -79,6 +79,7 @@ def _admin_client(service: str, region: str) -> Any:
 
 
 def _client(service: str, region: str, who: Credentials, **config: Any) -> Any:
+    settings: dict[str, Any] = {"s3": {"addressing_style": "path"}, "max_pool_connections": 50, **config}
     with _client_lock:  # making a client is not thread-safe
         return boto3.client(  # type: ignore[call-overload]
             service,
@@ -87,5 +88,5 @@ def _client(service: str, region: str, who: Credentials, **config: Any) -> Any:
             aws_access_key_id=who.access_key_id,
             aws_secret_access_key=who.secret_access_key,
             aws_session_token=who.session_token,
-            config=Config(**({"s3": {"addressing_style": "path"}, "max_pool_connections": 50} | config)),
+            config=Config(**settings),
         )

@@ -1,0 +1,119 @@
+"""The embedded cloud: AWS's APIs on one port of this machine, on top of moto, with what moto lacks."""
+
+import logging
+import os
+import socket
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+from moto import settings
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.moto_api._internal.models import moto_api_backend
+from moto.server import ThreadedMotoServer
+
+from local_cloud import (
+    alarms,
+    clock,
+    cloudformation,
+    credentials,
+    ecs_simulation,
+    events,
+    functions,
+    identity,
+    step_functions,
+    target_health,
+)
+
+_PARTS: tuple[ModuleType, ...] = (
+    cloudformation, functions, step_functions, events, alarms, ecs_simulation, target_health,
+)  # fmt: skip
+
+
+class LocalCloud:
+    """One cloud per process: moto keeps its state in the process, and forgets it when the cloud stops.
+
+    `scale`: simulated seconds per real second. `port` 0 takes a free one. `enforce_iam` evaluates the policies of
+    every role that calls; the administrator's key (`credentials.ADMIN`) is always let through.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        scale: float = 20.0,
+        region: str = "eu-west-1",
+        account: str = DEFAULT_ACCOUNT_ID,
+        enforce_iam: bool = True,
+    ) -> None:
+        if account != DEFAULT_ACCOUNT_ID:
+            raise ValueError(f"moto serves account {DEFAULT_ACCOUNT_ID} only, not {account}: set MOTO_ACCOUNT_ID")
+        self.region = region
+        self.account = account
+        self.port = port or _free_port()
+        self.scale = scale
+        self.enforce_iam = enforce_iam
+        self._server: ThreadedMotoServer | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """`localhost`, not an address: moto takes path-style template URLs with that name only."""
+        return f"http://localhost:{self.port}"
+
+    def start(self) -> Self:
+        """Mend moto and serve. Raises RuntimeError when it runs already."""
+        if self._server is not None:
+            raise RuntimeError(f"the local cloud already runs on {self.endpoint}")
+        os.environ["MOTO_PORT"] = str(self.port)  # moto's own parts ask for their port here
+        settings.LAMBDA_STUB_ECR = True
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)
+        clock.configure(self.scale)
+        credentials.configure(self.endpoint)
+        for part in _PARTS:
+            part.install()
+        identity.install(enforce=self.enforce_iam)
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop serving, end every subprocess and thread of the cloud, and forget all state."""
+        if self._server is None:
+            return
+        for part in reversed(_PARTS):
+            if hasattr(part, "stop"):
+                part.stop()
+        self._server.stop()
+        if self._server._server is not None:
+            self._server._server.server_close()
+        self._server = None
+        identity.uninstall()
+        moto_api_backend.reset()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the administrator."""
+        return credentials.service_client(service, self.region)
+
+    def environment(self) -> dict[str, str]:
+        """What a command line (cdk, aws, ours) needs in its environment to speak to this cloud as the administrator."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "CDK_DEFAULT_ACCOUNT": self.account,
+            "CDK_DEFAULT_REGION": self.region,
+            **credentials.ADMIN.as_environment(),
+        }
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
