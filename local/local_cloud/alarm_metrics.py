@@ -1,0 +1,204 @@
+"""Metric math, one point in time: + - * /, comparisons, AND, OR, IF, FILL, SUM, AVG, MIN, MAX, ABS, parentheses.
+
+None stands for a missing point. An operation on a missing point, and a division by zero, are missing.
+"""
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+Point = float | None
+Value = Point | list[Point]
+Points = Mapping[str, Point]
+Expression = Callable[[Points], Value]
+
+_TOKEN = re.compile(r"\s*(\d+\.?\d*(?:[eE][+-]?\d+)?|[A-Za-z_]\w*|[<>=!]=|&&|\|\||[-+*/<>(),\[\]])")
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
+_ARITHMETIC: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
+}  # fmt: skip
+_AGGREGATES: dict[str, Callable[[list[float]], float]] = {
+    "SUM": sum, "AVG": lambda values: sum(values) / len(values), "MIN": min, "MAX": max,
+}  # fmt: skip
+
+
+class UnsupportedExpression(Exception):
+    """The embedded cloud cannot evaluate this metric math."""
+
+
+@dataclass(frozen=True)
+class MetricMath:
+    """An expression that has been read, and the ids it uses."""
+
+    evaluate: Expression
+    ids: frozenset[str]
+
+
+def parse(text: str) -> MetricMath:
+    """Read an expression. Raises UnsupportedExpression."""
+    reader = _Reader(text)
+    expression = reader.disjunction()
+    if reader.tokens:
+        raise UnsupportedExpression(f"unexpected {reader.tokens[0]!r} in metric math: {text}")
+    return MetricMath(expression, frozenset(reader.ids))
+
+
+def _pointwise(function: Callable[..., float], *operands: Expression) -> Expression:
+    def evaluate(points: Points) -> Value:
+        values = [operand(points) for operand in operands]
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if len(numbers) < len(values):
+            return None
+        try:
+            return float(function(*numbers))
+        except ZeroDivisionError:
+            return None
+
+    return evaluate
+
+
+class _Reader:
+    """Recursive descent; the methods go from the loosest binding to the tightest."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.ids: set[str] = set()
+        self.tokens = self._split(text)
+
+    def _split(self, text: str) -> list[str]:
+        tokens, position = [], 0
+        while position < len(text.rstrip()):
+            match = _TOKEN.match(text, position)
+            if match is None:
+                raise UnsupportedExpression(f"cannot read {text[position:]!r} in metric math: {text}")
+            tokens.append(match[1])
+            position = match.end()
+        return tokens
+
+    def disjunction(self) -> Expression:
+        left = self._conjunction()
+        while self._peek() in ("||", "OR"):
+            self._next()
+            left = _pointwise(lambda a, b: bool(a) or bool(b), left, self._conjunction())
+        return left
+
+    def _conjunction(self) -> Expression:
+        left = self._comparison()
+        while self._peek() in ("&&", "AND"):
+            self._next()
+            left = _pointwise(lambda a, b: bool(a) and bool(b), left, self._comparison())
+        return left
+
+    def _comparison(self) -> Expression:
+        left = self._sum()
+        while self._peek() in _COMPARISONS:
+            left = _pointwise(_COMPARISONS[self._next()], left, self._sum())
+        return left
+
+    def _sum(self) -> Expression:
+        left = self._product()
+        while self._peek() in ("+", "-"):
+            left = _pointwise(_ARITHMETIC[self._next()], left, self._product())
+        return left
+
+    def _product(self) -> Expression:
+        left = self._factor()
+        while self._peek() in ("*", "/"):
+            left = _pointwise(_ARITHMETIC[self._next()], left, self._factor())
+        return left
+
+    def _factor(self) -> Expression:
+        token = self._next()
+        if token == "-":
+            return _pointwise(operator.neg, self._factor())
+        if token == "(":
+            inner = self.disjunction()
+            self._expect(")")
+            return inner
+        if token == "[":
+            return self._list()
+        if token[0].isdigit():
+            number = float(token)
+            return lambda _points: number
+        if self._peek() == "(":
+            return self._call(token.upper())
+        if token[0].islower():
+            self.ids.add(token)
+            return lambda points: points.get(token)
+        raise UnsupportedExpression(f"unexpected {token!r} in metric math: {self.text}")
+
+    def _list(self) -> Expression:
+        items = self._arguments("]")
+
+        def evaluate(points: Points) -> Value:
+            values = [item(points) for item in items]
+            return [value for value in values if not isinstance(value, list)]
+
+        return evaluate
+
+    def _call(self, name: str) -> Expression:
+        self._expect("(")
+        arguments = self._arguments(")")
+        if name == "IF" and len(arguments) in (2, 3):
+            return _if(*arguments)
+        if name == "FILL" and len(arguments) == 2:
+            return _fill(*arguments)
+        if name == "ABS" and len(arguments) == 1:
+            return _pointwise(abs, *arguments)
+        if name in _AGGREGATES and len(arguments) == 1:
+            return _aggregate(_AGGREGATES[name], arguments[0])
+        raise UnsupportedExpression(f"{name} with {len(arguments)} arguments is not supported: {self.text}")
+
+    def _arguments(self, closing: str) -> list[Expression]:
+        arguments = [self.disjunction()]
+        while self._peek() == ",":
+            self._next()
+            arguments.append(self.disjunction())
+        self._expect(closing)
+        return arguments
+
+    def _peek(self) -> str | None:
+        return self.tokens[0] if self.tokens else None
+
+    def _next(self) -> str:
+        if not self.tokens:
+            raise UnsupportedExpression(f"metric math ends too early: {self.text}")
+        return self.tokens.pop(0)
+
+    def _expect(self, token: str) -> None:
+        if (found := self._next()) != token:
+            raise UnsupportedExpression(f"expected {token!r}, found {found!r} in metric math: {self.text}")
+
+
+def _if(condition: Expression, then: Expression, otherwise: Expression | None = None) -> Expression:
+    def evaluate(points: Points) -> Value:
+        decided = condition(points)
+        if decided is None:
+            return None
+        if decided:
+            return then(points)
+        return otherwise(points) if otherwise else None
+
+    return evaluate
+
+
+def _fill(value: Expression, filler: Expression) -> Expression:
+    def evaluate(points: Points) -> Value:
+        found = value(points)
+        return filler(points) if found is None else found
+
+    return evaluate
+
+
+def _aggregate(function: Callable[[list[float]], float], values: Expression) -> Expression:
+    """Over the points of a list that are there; missing when none is. A single series is its own value."""
+
+    def evaluate(points: Points) -> Value:
+        found = values(points)
+        present = [v for v in (found if isinstance(found, list) else [found]) if v is not None]
+        return function(present) if present else None
+
+    return evaluate

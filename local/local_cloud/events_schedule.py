@@ -1,0 +1,55 @@
+"""Fires rules with a `rate(...)` schedule on the scaled clock. `cron(...)` never fires."""
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from moto.events.models import events_backends
+
+from local_cloud import clock
+
+_RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
+_SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
+_TICK_SECONDS = 10.0
+
+
+def period_seconds(expression: str | None) -> int | None:
+    """Simulated seconds between two events of a schedule; None for what is no rate."""
+    match = _RATE.fullmatch((expression or "").strip())
+    return int(match[1]) * _SECONDS[match[2]] if match else None
+
+
+class Scheduler:
+    """A thread that calls `fire(rule)` whenever a rule is due. A new rule fires first after one period."""
+
+    def __init__(self, fire: Callable[[Any], None]) -> None:
+        self._fire = fire
+        self._due: dict[tuple[str, str], float] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="events-schedule", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(max(0.02, clock.real_seconds(_TICK_SECONDS))):
+            now = time.monotonic()
+            for rule in _rules():
+                if (seconds := period_seconds(rule.scheduled_expression)) is None:
+                    continue
+                period, key = clock.real_seconds(seconds), (rule.arn, rule.scheduled_expression)
+                if now < self._due.setdefault(key, now + period):
+                    continue
+                self._due[key] += period
+                if rule.state == "ENABLED":
+                    self._fire(rule)
+
+
+def _rules() -> list[Any]:
+    backends = [backend for account in list(events_backends.values()) for backend in list(account.values())]
+    buses = [bus for backend in backends for bus in list(backend.event_buses.values())]
+    return [rule for bus in buses for rule in list(bus.rules.values())]

@@ -1,0 +1,39 @@
+"""Step Functions: moto's interpreter, mended where it differs from AWS. Not supported: Redrive, TestState, logging."""
+
+from moto.core.config import default_user_config
+
+from local_cloud import (
+    step_functions_api,
+    step_functions_errors,
+    step_functions_executions,
+    step_functions_paths,
+    step_functions_tasks,
+    step_functions_time,
+)
+
+
+class _Installed:
+    done = False
+
+
+def install() -> None:
+    """Make moto execute state machines as AWS does. Repeated calls do nothing."""
+    default_user_config["stepfunctions"] = {"execute_state_machine": True}
+    if _Installed.done:
+        return
+    for part in (
+        step_functions_time,
+        step_functions_paths,
+        step_functions_tasks,
+        step_functions_errors,
+        step_functions_executions,
+        step_functions_api,
+    ):
+        part.install()
+    _Installed.done = True
+
+
+def stop() -> None:
+    """Abort running executions and forget the clients of their roles."""
+    step_functions_executions.stop_all()
+    step_functions_tasks.forget_clients()
