@@ -1,0 +1,276 @@
+"""What the embedded EventBridge must do as AWS does: one test per change to moto."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local_cloud import clock, events, events_targets
+from local_cloud.events_payload import payload_for
+from local_cloud.events_schedule import period_seconds
+from local_cloud.server import LocalCloud
+
+EVENT = {
+    "version": "0",
+    "id": "1",
+    "detail-type": "Deployed",
+    "source": "shop",
+    "account": "123456789012",
+    "time": "2026-01-01T00:00:00Z",
+    "region": "eu-west-1",
+    "resources": ["arn:one"],
+    "detail": {"name": 'the "web" shop', "count": 3, "state": {"value": "ALARM"}},
+}
+RULE = "arn:aws:events:eu-west-1:123456789012:rule/deployed"
+
+
+class Bus:
+    """A rule with a queue of its own as target, on the default bus."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self.cloud = cloud
+        self.name = f"rule-{uuid.uuid4()}"
+        self.source = f"source-{uuid.uuid4()}"
+        self.events: Any = cloud.client("events")
+        self.sqs: Any = cloud.client("sqs")
+        self.urls: dict[str, str] = {}
+
+    def queue(self, name: str) -> str:
+        """The ARN of a new queue."""
+        full_name = f"{name}-{self.name}"
+        self.urls[name] = self.sqs.create_queue(QueueName=full_name)["QueueUrl"]
+        return f"arn:aws:sqs:{self.cloud.region}:{self.cloud.account}:{full_name}"
+
+    def rule(self, *targets: dict[str, Any], **fields: Any) -> str:
+        options = fields or {"EventPattern": json.dumps({"source": [self.source]})}
+        arn = self.events.put_rule(Name=self.name, **options)["RuleArn"]
+        self.events.put_targets(Rule=self.name, Targets=[{"Id": str(i), **t} for i, t in enumerate(targets)])
+        return str(arn)
+
+    def put(self, **detail: Any) -> str:
+        entry = {"Source": self.source, "DetailType": "Deployed", "Detail": json.dumps(detail)}
+        return str(self.events.put_events(Entries=[entry])["Entries"][0]["EventId"])
+
+    def received(self, name: str, count: int = 1, seconds: float = 5) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        deadline = time.monotonic() + seconds
+        while len(found) < count and time.monotonic() < deadline:
+            found += self.sqs.receive_message(
+                QueueUrl=self.urls[name], MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+            ).get("Messages", [])
+            time.sleep(0.01)
+        return found
+
+    def delivery(self, event_id: str, seconds: float = 5) -> events.Delivery:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for delivery in events.deliveries():
+                if delivery.event_id == event_id:
+                    return delivery
+            time.sleep(0.01)
+        raise AssertionError(f"nothing became of event {event_id}")
+
+    def remove(self) -> None:
+        targets = self.events.list_targets_by_rule(Rule=self.name)["Targets"]
+        self.events.remove_targets(Rule=self.name, Ids=[target["Id"] for target in targets])
+        self.events.delete_rule(Name=self.name)
+
+
+@pytest.fixture
+def bus(cloud: LocalCloud) -> Iterator[Bus]:
+    one = Bus(cloud)
+    yield one
+    events.deliver_twice(False)
+    one.remove()
+
+
+def test_an_event_has_exactly_the_fields_that_aws_delivers(bus: Bus, cloud: LocalCloud) -> None:
+    bus.rule({"Arn": bus.queue("target")})
+    event_id = bus.put(name="web")
+    event = json.loads(bus.received("target")[0]["Body"])
+    time.strptime(event.pop("time"), "%Y-%m-%dT%H:%M:%SZ")
+    assert event == {
+        "version": "0",
+        "id": event_id,
+        "detail-type": "Deployed",
+        "source": bus.source,
+        "account": cloud.account,
+        "region": cloud.region,
+        "resources": [],
+        "detail": {"name": "web"},
+    }
+
+
+def test_a_disabled_rule_and_another_pattern_get_nothing(bus: Bus) -> None:
+    bus.rule({"Arn": bus.queue("target")})
+    bus.events.disable_rule(Name=bus.name)
+    bus.put(name="while disabled")
+    bus.events.enable_rule(Name=bus.name)
+    bus.events.put_events(Entries=[{"Source": "else", "DetailType": "Deployed", "Detail": "{}"}])
+    bus.put(name="wanted")
+    details = [json.loads(message["Body"])["detail"] for message in bus.received("target", 2, seconds=0.5)]
+    assert details == [{"name": "wanted"}]
+
+
+def test_a_state_machine_is_started_as_the_role_of_the_target(bus: Bus, cloud: LocalCloud) -> None:
+    trust = {"Version": "2012-10-17", "Statement": []}
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "states:StartExecution", "Resource": "*"}],
+    }
+    iam, states = cloud.client("iam"), cloud.client("stepfunctions")
+    role = iam.create_role(RoleName=bus.name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=bus.name, PolicyName="start", PolicyDocument=json.dumps(policy))
+    definition = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
+    machine = states.create_state_machine(name=bus.name, definition=json.dumps(definition), roleArn=role)
+    machine_arn = machine["stateMachineArn"]
+    bus.rule({"Arn": machine_arn, "RoleArn": role, "InputPath": "$.detail"})
+    event_id = bus.put(name="web")
+    assert bus.delivery(event_id).outcome == "delivered"
+    (execution,) = states.list_executions(stateMachineArn=machine_arn)["executions"]
+    assert execution["name"].startswith(f"{event_id}_")
+    described = states.describe_execution(executionArn=execution["executionArn"])
+    assert json.loads(described["input"]) == {"name": "web"}
+
+
+def test_a_topic_and_a_log_group_are_targets(bus: Bus, cloud: LocalCloud) -> None:
+    sns, logs = cloud.client("sns"), cloud.client("logs")
+    topic = sns.create_topic(Name=bus.name)["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=bus.queue("subscriber"))
+    logs.create_log_group(logGroupName=f"/events/{bus.name}")
+    group = f"arn:aws:logs:{cloud.region}:{cloud.account}:log-group:/events/{bus.name}"
+    bus.rule({"Arn": topic}, {"Arn": group})
+    event_id = bus.put(name="web")
+    notification = json.loads(bus.received("subscriber")[0]["Body"])
+    assert json.loads(notification["Message"])["id"] == event_id
+    deadline, logged = time.monotonic() + 5, []
+    while not logged and time.monotonic() < deadline:
+        logged = logs.filter_log_events(logGroupName=f"/events/{bus.name}")["events"]
+    assert [json.loads(entry["message"])["id"] for entry in logged] == [event_id]
+
+
+def test_a_missing_target_is_dead_lettered_at_once_with_the_reason(bus: Bus, cloud: LocalCloud) -> None:
+    absent = f"arn:aws:sqs:{cloud.region}:{cloud.account}:absent"
+    rule = bus.rule({"Arn": absent, "DeadLetterConfig": {"Arn": bus.queue("dead")}})
+    event_id = bus.put(name="web")
+    (message,) = bus.received("dead")
+    attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+    assert json.loads(message["Body"])["id"] == event_id
+    assert attributes.pop("ERROR_MESSAGE")
+    assert attributes == {
+        "RULE_ARN": rule,
+        "TARGET_ARN": absent,
+        "ERROR_CODE": "NO_RESOURCE",
+        "RETRY_ATTEMPTS": "0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("policy", "condition", "retries"),
+    [
+        ({"MaximumRetryAttempts": 2}, "MaximumRetryAttempts", "2"),
+        ({"MaximumEventAgeInSeconds": 60}, "MaximumEventAgeInSeconds", "5"),
+    ],
+)
+def test_retries_end_by_number_or_age_and_then_dead_letter(
+    bus: Bus, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, policy: dict[str, int], condition: str, retries: str
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise ClientError({"Error": {"Code": "InternalFailure", "Message": "busy"}}, "PutRecord")
+
+    monkeypatch.setitem(events_targets._CALLS, "kinesis", ("kinesis", refuse))
+    arn = f"arn:aws:kinesis:{cloud.region}:{cloud.account}:stream/busy"
+    bus.rule({"Arn": arn, "RetryPolicy": policy, "DeadLetterConfig": {"Arn": bus.queue("dead")}})
+    began = time.monotonic()
+    event_id = bus.put(name="web")
+    (message,) = bus.received("dead", seconds=clock.real_seconds(60) + 5)
+    assert time.monotonic() - began >= clock.real_seconds(3)
+    assert message["MessageAttributes"]["EXHAUSTED_RETRY_CONDITION"]["StringValue"] == condition
+    assert message["MessageAttributes"]["RETRY_ATTEMPTS"]["StringValue"] == retries
+    assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "ERROR_FROM_TARGET"
+    assert bus.delivery(event_id).outcome == "dead-lettered"
+
+
+def test_without_a_dead_letter_queue_an_undeliverable_event_is_dropped(bus: Bus, cloud: LocalCloud) -> None:
+    bus.rule({"Arn": f"arn:aws:kinesis:{cloud.region}:{cloud.account}:stream/absent"})
+    delivery = bus.delivery(bus.put(name="web"))
+    assert (delivery.outcome, delivery.error_code) == ("dropped", "SDK_CLIENT_ERROR")
+
+
+def test_sources_of_aws_are_refused_entry_by_entry(bus: Bus) -> None:
+    bus.rule({"Arn": bus.queue("target")}, EventPattern=json.dumps({"detail-type": [bus.name]}))
+    entries = [
+        {"Source": source, "DetailType": bus.name, "Detail": "{}"} for source in ("aws.cloudwatch", "allowed.source")
+    ]
+    answer = bus.events.put_events(Entries=entries)
+    assert answer["FailedEntryCount"] == 1
+    assert answer["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
+    delivered = bus.received("target", 2, seconds=0.5)
+    assert [json.loads(message["Body"])["source"] for message in delivered] == ["allowed.source"]
+
+
+def test_the_cloud_itself_emits_events_of_aws(bus: Bus, cloud: LocalCloud) -> None:
+    bus.rule({"Arn": bus.queue("target")}, EventPattern=json.dumps({"source": ["aws.test"]}))
+    event_id = events.emit(cloud.account, cloud.region, "aws.test", "Changed", {"a": 1}, ["arn:one"])
+    event = json.loads(bus.received("target")[0]["Body"])
+    assert (event["id"], event["resources"], event["detail"]) == (event_id, ["arn:one"], {"a": 1})
+
+
+def test_a_duplicate_carries_the_same_event_id(bus: Bus) -> None:
+    bus.rule({"Arn": bus.queue("target")})
+    events.deliver_twice(True)
+    event_id = bus.put(name="web")
+    messages = bus.received("target", 2)
+    assert [json.loads(message["Body"])["id"] for message in messages] == [event_id, event_id]
+
+
+def test_a_rate_fires_each_period_of_the_scaled_clock_and_takes_no_other_event(bus: Bus) -> None:
+    rule = bus.rule({"Arn": bus.queue("target")}, ScheduleExpression="rate(1 minute)")
+    began = time.monotonic()
+    bus.put(name="unrelated")
+    messages = bus.received("target", 2, seconds=clock.real_seconds(180) + 3)
+    assert time.monotonic() - began >= clock.real_seconds(115)
+    fired = [json.loads(message["Body"]) for message in messages]
+    assert [(event["source"], event["detail-type"], event["resources"]) for event in fired] == [
+        ("aws.events", "Scheduled Event", [rule]),
+        ("aws.events", "Scheduled Event", [rule]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "seconds"),
+    [("rate(5 minutes)", 300), ("rate(1 hour)", 3600), ("rate(2 days)", 172_800), ("cron(0 1 * * ? *)", None)],
+)
+def test_rates_are_read_in_seconds(expression: str, seconds: int | None) -> None:
+    assert period_seconds(expression) == seconds
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ('{"name": <name>, "count": <count>, "state": <state>}', {
+            "name": 'the "web" shop', "count": 3, "state": {"value": "ALARM"}}),
+        ('{"text": "<count> of <name>"}', {"text": '3 of the "web" shop'}),
+        ('{"gone": <gone>, "text": "<gone>"}', {"gone": "", "text": ""}),
+        ('{"type": <type>, "first": <first>}', {"type": "Deployed", "first": "arn:one"}),
+        ('{"rule": <aws.events.rule-name>, "arn": "<aws.events.rule-arn>"}', {"rule": "deployed", "arn": RULE}),
+        ('"<count> deployed"', "3 deployed"),
+    ],
+)  # fmt: skip
+def test_placeholders_become_json_outside_quotes_and_text_inside(template: str, expected: Any) -> None:
+    paths = {
+        "name": "$.detail.name", "count": "$.detail.count", "state": "$.detail.state", "gone": "$.detail.gone",
+        "type": "$.detail-type", "first": "$.resources[0]",
+    }  # fmt: skip
+    target = {"InputTransformer": {"InputPathsMap": paths, "InputTemplate": template}}
+    assert json.loads(payload_for(target, EVENT, RULE)) == expected
+
+
+def test_input_is_delivered_as_it_is_and_a_path_selects() -> None:
+    assert payload_for({"Input": '{"fixed": 1}'}, EVENT, RULE) == '{"fixed": 1}'
+    assert json.loads(payload_for({"InputPath": "$.detail['state']"}, EVENT, RULE)) == {"value": "ALARM"}
+    assert json.loads(payload_for({}, EVENT, RULE)) == EVENT

@@ -1,0 +1,293 @@
+"""What the embedded Step Functions must do as AWS does: one test per change to moto."""
+
+import itertools
+import json
+import time
+import uuid
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local_cloud import clock, step_functions_definition
+from local_cloud.server import LocalCloud
+
+ROLE = "arn:aws:iam::123456789012:role/state-machine"
+ADMINISTRATION = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+names = (f"machine-{number}" for number in itertools.count())
+
+
+@pytest.fixture(scope="module")
+def role(cloud: LocalCloud) -> str:
+    iam = cloud.client("iam")
+    iam.create_role(RoleName="state-machine", AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.put_role_policy(RoleName="state-machine", PolicyName="all", PolicyDocument=json.dumps(ADMINISTRATION))
+    return ROLE
+
+
+class Machines:
+    """Creates and runs state machines."""
+
+    def __init__(self, cloud: LocalCloud, role: str) -> None:
+        self.api: Any = cloud.client("stepfunctions")
+        self.cloud = cloud
+        self.role = role
+
+    def create(self, states: dict[str, Any], **fields: Any) -> str:
+        definition = {"StartAt": next(iter(states)), "States": states, **fields}
+        answer = self.api.create_state_machine(name=next(names), definition=json.dumps(definition), roleArn=self.role)
+        return str(answer["stateMachineArn"])
+
+    def start(self, states: dict[str, Any], document: Any = None, **fields: Any) -> str:
+        arn = self.create(states, **fields)
+        return str(self.api.start_execution(stateMachineArn=arn, input=json.dumps(document or {}))["executionArn"])
+
+    def end_of(self, execution: str, seconds: float = 10) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            described: dict[str, Any] = self.api.describe_execution(executionArn=execution)
+            if described["status"] != "RUNNING":
+                return described
+            time.sleep(0.01)
+        raise AssertionError(f"{execution} still runs after {seconds} s")
+
+    def run(self, states: dict[str, Any], document: Any = None, **fields: Any) -> dict[str, Any]:
+        return self.end_of(self.start(states, document, **fields))
+
+    def output(self, states: dict[str, Any], document: Any = None, **fields: Any) -> Any:
+        end = self.run(states, document, **fields)
+        assert end["status"] == "SUCCEEDED", end
+        return json.loads(end["output"])
+
+    def event(self, execution: str, kind: str) -> dict[str, Any]:
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            for event in self.api.get_execution_history(executionArn=execution)["events"]:
+                if event["type"] == kind:
+                    return dict(event)
+            time.sleep(0.01)
+        raise AssertionError(f"{execution} has no {kind}")
+
+    def token(self, execution: str) -> str:
+        parameters = self.event(execution, "TaskScheduled")["taskScheduledEventDetails"]["parameters"]
+        self.event(execution, "TaskSubmitted")
+        return str(json.loads(parameters)["MessageBody"])
+
+
+@pytest.fixture(scope="module")
+def machines(cloud: LocalCloud, role: str) -> Machines:
+    return Machines(cloud, role)
+
+
+@pytest.fixture(scope="module")
+def queue(cloud: LocalCloud) -> str:
+    return str(cloud.client("sqs").create_queue(QueueName="tokens")["QueueUrl"])
+
+
+def ask(queue: str, **fields: Any) -> dict[str, Any]:
+    parameters = {"QueueUrl": queue, "MessageBody.$": "$$.Task.Token"}
+    resource = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
+    return {"Type": "Task", "Resource": resource, "Parameters": parameters, "End": True, **fields}
+
+
+def test_a_definite_path_gives_the_value_and_a_wildcard_a_list(machines: Machines) -> None:
+    parameters = {"first.$": "$.tasks[0].name", "all.$": "$.tasks[*].name"}
+    output = machines.output(
+        {"Read": {"Type": "Pass", "Parameters": parameters, "End": True}}, {"tasks": [{"name": "a"}, {"name": "b"}]}
+    )
+    assert output == {"first": "a", "all": ["a", "b"]}
+
+
+def test_the_context_object_has_the_start_time_as_text_and_the_redrive_count(machines: Machines) -> None:
+    parameters = {"start.$": "$$.Execution.StartTime", "redrives.$": "$$.Execution.RedriveCount"}
+    output = machines.output({"Read": {"Type": "Pass", "Parameters": parameters, "End": True}})
+    assert output["redrives"] == 0
+    time.strptime(output["start"], "%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def test_a_wait_follows_the_scaled_clock(machines: Machines) -> None:
+    began = time.monotonic()
+    machines.output({"Rest": {"Type": "Wait", "SecondsPath": "$.pause", "End": True}}, {"pause": 30})
+    assert clock.real_seconds(30) <= time.monotonic() - began < 15
+
+
+def test_retries_wait_on_the_scaled_clock_and_end_in_the_catch(machines: Machines) -> None:
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:dynamodb:getItem",
+        "Parameters": {"TableName": "absent", "Key": {"pk": {"S": "1"}}},
+        "Retry": [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 15, "MaxAttempts": 1}],
+        "Catch": [{"ErrorEquals": ["DynamoDb.ResourceNotFoundException"], "ResultPath": "$.error", "Next": "Caught"}],
+        "End": True,
+    }
+    began = time.monotonic()
+    execution = machines.start({"Read": task, "Caught": {"Type": "Pass", "End": True}})
+    assert machines.end_of(execution)["status"] == "SUCCEEDED"
+    assert clock.real_seconds(15) <= time.monotonic() - began < 10
+    history = machines.api.get_execution_history(executionArn=execution)["events"]
+    assert [event["type"] for event in history].count("TaskScheduled") == 2
+
+
+def test_sdk_integrations_take_and_give_pascal_case(machines: Machines) -> None:
+    machines.cloud.client("ecs").create_cluster(clusterName="pascal")
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:ecs:describeClusters",
+        "Parameters": {"Clusters": ["pascal"]},
+        "ResultSelector": {"name.$": "$.Clusters[0].ClusterName"},
+        "End": True,
+    }
+    assert machines.output({"Read": task}) == {"name": "pascal"}
+
+
+def test_a_task_calls_as_the_role_of_its_state_machine(machines: Machines) -> None:
+    task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sts:getCallerIdentity", "End": True}
+    assert ":assumed-role/state-machine/" in machines.output({"Ask": task})["Arn"]
+
+
+def test_a_reserved_error_of_a_branch_is_caught_by_its_parallel(machines: Machines, queue: str) -> None:
+    branch = {"StartAt": "Ask", "States": {"Ask": ask(queue, TimeoutSeconds=5)}}
+    parallel = {
+        "Type": "Parallel",
+        "Branches": [branch],
+        "Catch": [{"ErrorEquals": ["States.Timeout"], "Next": "Caught"}],
+        "End": True,
+    }
+    output = machines.output({"Both": parallel, "Caught": {"Type": "Pass", "End": True}})
+    assert output["Error"] == "States.Timeout"
+
+
+def test_a_choice_without_a_match_fails_with_its_own_error(machines: Machines) -> None:
+    choice = {"Type": "Choice", "Choices": [{"Variable": "$.a", "NumericEquals": 1, "Next": "One"}]}
+    end = machines.run({"Choose": choice, "One": {"Type": "Succeed"}}, {"a": 2})
+    assert (end["status"], end["error"]) == ("FAILED", "States.NoChoiceMatched")
+
+
+def test_a_runtime_error_is_not_caught_by_all(machines: Machines) -> None:
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:dynamodb:getItem",
+        "Parameters": {"TableName.$": "$.absent"},
+        "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}],
+        "End": True,
+    }
+    end = machines.run({"Read": task, "Caught": {"Type": "Pass", "End": True}})
+    assert (end["status"], end["error"]) == ("FAILED", "States.Runtime")
+
+
+def test_a_token_brings_back_its_output(machines: Machines, queue: str) -> None:
+    execution = machines.start({"Ask": ask(queue)})
+    machines.api.send_task_success(taskToken=machines.token(execution), output='{"approved": true}')
+    assert json.loads(machines.end_of(execution)["output"]) == {"approved": True}
+
+
+def test_a_failed_token_carries_error_and_cause(machines: Machines, queue: str) -> None:
+    execution = machines.start({"Ask": ask(queue)})
+    machines.api.send_task_failure(taskToken=machines.token(execution), error="Refused", cause="not now")
+    end = machines.end_of(execution)
+    assert (end["status"], end["error"], end["cause"]) == ("FAILED", "Refused", "not now")
+
+
+def test_a_token_without_a_heartbeat_times_out_on_the_scaled_clock(machines: Machines, queue: str) -> None:
+    end = machines.run({"Ask": ask(queue, HeartbeatSeconds=10, TimeoutSeconds=3600)})
+    assert (end["status"], end["error"]) == ("FAILED", "States.Timeout")
+
+
+def test_stopping_during_a_token_wait_aborts_at_once_and_for_good(machines: Machines, queue: str) -> None:
+    execution = machines.start({"Ask": ask(queue)})
+    token = machines.token(execution)
+    machines.api.stop_execution(executionArn=execution, error="Operator", cause="stopped by hand")
+    end = machines.api.describe_execution(executionArn=execution)
+    assert (end["status"], end["error"], end["cause"]) == ("ABORTED", "Operator", "stopped by hand")
+    machines.event(execution, "ExecutionAborted")
+    assert machines.api.describe_execution(executionArn=execution)["status"] == "ABORTED"
+    with pytest.raises(ClientError, match=r"InvalidToken|TaskDoesNotExist|TaskTimedOut"):
+        machines.api.send_task_success(taskToken=token, output="{}")
+
+
+def test_the_time_limit_of_a_state_machine_ends_a_token_wait(machines: Machines, queue: str) -> None:
+    execution = machines.start({"Ask": ask(queue)}, TimeoutSeconds=20)
+    end = machines.end_of(execution)
+    assert end["status"] == "TIMED_OUT"
+    assert end["stopDate"] >= end["startDate"]
+    machines.event(execution, "ExecutionTimedOut")
+    listed = machines.api.list_executions(stateMachineArn=end["stateMachineArn"])["executions"]
+    assert [(entry["status"], entry["stopDate"]) for entry in listed] == [("TIMED_OUT", end["stopDate"])]
+
+
+def test_the_history_is_paged_and_can_be_reversed(machines: Machines) -> None:
+    execution = machines.start({"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "End": True}})
+    machines.end_of(execution)
+    forward = machines.api.get_execution_history(executionArn=execution)["events"]
+    first = machines.api.get_execution_history(executionArn=execution, maxResults=4, reverseOrder=True)
+    rest = machines.api.get_execution_history(
+        executionArn=execution, maxResults=4, reverseOrder=True, nextToken=first["nextToken"]
+    )
+    assert [e["id"] for e in first["events"] + rest["events"]] == [e["id"] for e in reversed(forward)]
+    assert "nextToken" not in rest
+
+
+def test_text_output_is_described_as_json(machines: Machines) -> None:
+    assert machines.run({"Say": {"Type": "Pass", "Result": "done", "End": True}})["output"] == '"done"'
+
+
+def test_a_definition_with_a_missing_target_is_refused(machines: Machines) -> None:
+    with pytest.raises(ClientError, match="NOWHERE at /States/A/Next") as refusal:
+        machines.create({"A": {"Type": "Pass", "Next": "NOWHERE"}})
+    assert refusal.value.response["Error"]["Code"] == "InvalidDefinition"
+
+
+def test_an_update_with_a_missing_catch_target_is_refused(machines: Machines, queue: str) -> None:
+    arn = machines.create({"A": {"Type": "Pass", "End": True}})
+    task = ask(queue, Catch=[{"ErrorEquals": ["States.ALL"], "Next": "NOWHERE"}])
+    with pytest.raises(ClientError, match=r"NOWHERE at /States/A/Catch\[0\]/Next"):
+        machines.api.update_state_machine(
+            stateMachineArn=arn, definition=json.dumps({"StartAt": "A", "States": {"A": task}})
+        )
+
+
+def test_an_unreachable_state_and_a_branch_with_a_missing_target_are_problems() -> None:
+    branch = {"StartAt": "B", "States": {"B": {"Type": "Pass", "Next": "C"}}}
+    states = {"A": {"Type": "Parallel", "Branches": [branch], "End": True}, "Island": {"Type": "Succeed"}}
+    found = step_functions_definition.problems(json.dumps({"StartAt": "A", "States": states}))
+    assert found == [
+        "MISSING_TRANSITION_TARGET: Missing transition target: C at /States/A/Branches[0]/States/B/Next",
+        'MISSING_TRANSITION_TARGET: State "Island" is not reachable. at /States/Island',
+    ]
+
+
+def test_executions_started_without_a_name_get_different_ones(machines: Machines) -> None:
+    arn = machines.create({"A": {"Type": "Succeed"}})
+    started = {machines.api.start_execution(stateMachineArn=arn)["executionArn"] for _ in range(2)}
+    assert len(started) == 2
+
+
+def test_each_change_of_an_execution_is_an_event(machines: Machines, cloud: LocalCloud) -> None:
+    events, sqs, name = cloud.client("events"), cloud.client("sqs"), f"executions-{uuid.uuid4()}"
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    pattern = {"source": ["aws.states"], "detail": {"status": ["RUNNING", "FAILED"]}}
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+    target = {"Id": "queue", "Arn": f"arn:aws:sqs:{cloud.region}:{cloud.account}:{name}"}
+    events.put_targets(Rule=name, Targets=[target])
+    execution = machines.start({"F": {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}}, {"a": 1})
+    machines.end_of(execution)
+    seen: dict[str, Any] = {}
+    deadline = time.monotonic() + 5
+    while len(seen) < 2 and time.monotonic() < deadline:
+        for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            event = json.loads(message["Body"])
+            if event["detail"]["executionArn"] == execution:
+                seen[event["detail"]["status"]] = event
+        time.sleep(0.02)
+    events.remove_targets(Rule=name, Ids=["queue"])
+    events.delete_rule(Name=name)
+    assert set(seen) == {"RUNNING", "FAILED"}
+    assert seen["FAILED"]["detail-type"] == "Step Functions Execution Status Change"
+    assert seen["FAILED"]["resources"] == [execution]
+    detail = seen["FAILED"]["detail"]
+    assert (detail["error"], detail["cause"], detail["input"]) == ("Broken", "on purpose", '{"a": 1}')
+    assert detail["stopDate"] >= detail["startDate"]
