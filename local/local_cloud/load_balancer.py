@@ -17,7 +17,7 @@ from typing import Any
 
 from moto.elbv2.models import elbv2_backends
 
-from local_cloud import clock, target_health
+from local_cloud import clock, metric_statistics, target_health
 from local_cloud.load_balancer_metrics import Counters, publish
 
 METRIC_SECONDS = 5.0  # simulated
@@ -158,6 +158,7 @@ def base_url(load_balancer_arn: str, listener_port: int | None = None) -> str:
 def install() -> None:
     """Start listening for every load balancer there is or will be, and publishing their metrics."""
     global _thread  # noqa: PLW0603 (one publisher per process, as there is one moto)
+    metric_statistics.install()
     if _thread is None:
         _over.clear()
         _thread = threading.Thread(target=_run, name="load balancer metrics", daemon=True)

@@ -1,0 +1,104 @@
+"""The stand-in application, as a process of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local_cloud import application
+
+
+class Running:
+    """The application, started as a task starts it."""
+
+    def __init__(self, **behaviour: Any) -> None:
+        command = [sys.executable, "-S", "-E", application.__file__, "--behaviour", json.dumps(behaviour)]
+        command += ["--identity", json.dumps({"version": "v1"}), "--health-path", "/up"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.first_line = self.process.stdout.readline()
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        connection = http.client.HTTPConnection("127.0.0.1", int(self.first_line.split()[1]), timeout=5)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            stream.close()
+
+
+@pytest.fixture
+def start() -> Iterator[type[Running]]:
+    started: list[Running] = []
+
+    class Kept(Running):
+        def __init__(self, **behaviour: Any) -> None:
+            super().__init__(**behaviour)
+            started.append(self)
+
+    yield Kept
+    for running in started:
+        running.end()
+
+
+def test_a_healthy_application_names_its_version_on_every_path(start: type[Running]) -> None:
+    running = start(kind="healthy")
+    for path in ("/health", "/api/status", "/api/ping", "/anything?at=all"):
+        status, body = running.get(path)
+        assert (status, body["version"]) == (200, "v1")
+
+
+def test_errors_come_at_their_rate_and_spare_the_health_path(start: type[Running]) -> None:
+    running = start(kind="errors", rate=0.25)
+    statuses = [running.get("/api/ping")[0] for _ in range(20)]
+    assert (statuses.count(500), statuses.count(200)) == (5, 15)
+    assert [running.get(path)[0] for path in ("/health", "/up") for _ in range(4)] == [200] * 8
+
+
+def test_every_error_is_a_line_of_the_log(start: type[Running]) -> None:
+    running = start(kind="errors", rate=1)
+    running.get("/api/ping")
+    assert running.process.stdout is not None
+    assert running.process.stdout.readline().startswith("ERROR GET /api/ping answered 500")
+
+
+def test_a_slow_application_delays_its_answers_but_not_its_health(start: type[Running]) -> None:
+    running = start(kind="slow", seconds=0.3)
+    started = time.monotonic()
+    running.get("/health")
+    healthy_after = time.monotonic() - started
+    running.get("/api/status")
+    assert healthy_after < 0.3 <= time.monotonic() - started - healthy_after
+
+
+def test_an_unhealthy_application_fails_its_health_check(start: type[Running]) -> None:
+    running = start(kind="unhealthy")
+    assert [running.get(path)[0] for path in ("/health", "/up", "/api/ping")] == [500, 500, 200]
+
+
+def test_a_crashing_application_exits_with_an_error(start: type[Running]) -> None:
+    running = start(kind="crash", after_seconds=0.01)
+    assert running.first_line.startswith("ERROR")
+    assert running.process.wait(timeout=5) == 1
+
+
+def test_the_application_ends_when_its_parent_does(start: type[Running]) -> None:
+    running = start(kind="healthy")
+    assert running.process.stdin is not None
+    running.process.stdin.close()
+    assert running.process.wait(timeout=5) == 0

@@ -1,0 +1,144 @@
+"""The load balancer's proxy, its target health and its metrics, and the load generator that exercises them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from contract.local_cloud.workload import UNHEALTHY, Workload, eventually
+
+from local_cloud.load import LoadGenerator
+from local_cloud.load_balancer import base_url
+from local_cloud.target_health import targets_of
+
+
+@pytest.fixture
+def web(cloud: Any) -> Iterator[Workload]:
+    """A service behind a load balancer, deleted afterwards."""
+    workload = Workload(cloud)
+    yield workload
+    if workload.ecs.list_services(cluster=workload.name)["serviceArns"]:
+        workload.delete()
+
+
+def _dimensions(web: Workload, *, with_group: bool) -> list[dict[str, str]]:
+    balancer = {"Name": "LoadBalancer", "Value": web.load_balancer.split(":loadbalancer/")[1]}
+    group = {"Name": "TargetGroup", "Value": web.target_group.split(":")[5]}
+    return [balancer, group] if with_group else [balancer]
+
+
+def _statistic(
+    cloud: Any, name: str, dimensions: list[dict[str, str]], statistic: str = "Sum", *, namespace: str = ""
+) -> float | None:
+    now = datetime.now(UTC)
+    points = cloud.client("cloudwatch").get_metric_statistics(
+        Namespace=namespace or "AWS/ApplicationELB", MetricName=name, Dimensions=dimensions, Statistics=[statistic],
+        StartTime=now - timedelta(minutes=10), EndTime=now + timedelta(minutes=1), Period=3600,
+    )["Datapoints"]  # fmt: skip
+    return float(points[0][statistic]) if points else None
+
+
+def test_requests_are_spread_over_the_healthy_targets(web: Workload) -> None:
+    web.running(web.release("v1"), desired=2)
+    with LoadGenerator(web.url, 100, ["/api/status", "/api/ping"]) as load:
+        eventually(lambda: load.served >= 20)
+    assert load.failed == 0
+    assert set(load.by_version) == {"v1"}
+    assert sum(second.served for second in load.timeline) == load.served
+
+
+def test_a_load_balancer_without_targets_answers_503(cloud: Any, web: Workload) -> None:
+    with LoadGenerator(web.url, 100) as load:
+        eventually(lambda: load.failed >= 5)
+    own = _dimensions(web, with_group=False)
+    eventually(lambda: _statistic(cloud, "HTTPCode_ELB_5XX_Count", own) == load.failed)
+    assert _statistic(cloud, "HTTPCode_ELB_503_Count", own) == load.failed
+    assert _statistic(cloud, "RequestCount", own) is None
+
+
+def test_a_dead_target_answers_502_until_it_is_replaced(cloud: Any, web: Workload) -> None:
+    web.running(web.release("v1"), desired=1)
+    targets_of(web.target_group)[0].process_port = 1  # nothing listens there
+    with LoadGenerator(web.url, 200) as load:
+        eventually(lambda: load.failed >= 1)
+        eventually(lambda: load.served >= 1)
+    assert _statistic_reached(cloud, web, "HTTPCode_ELB_502_Count")
+
+
+def _statistic_reached(cloud: Any, web: Workload, name: str) -> float | None:
+    return eventually(lambda: _statistic(cloud, name, _dimensions(web, with_group=False)))
+
+
+@pytest.mark.parametrize("with_group", [False, True])
+def test_requests_errors_and_latency_are_published(cloud: Any, web: Workload, with_group: bool) -> None:
+    web.running(web.release("v1", {"kind": "errors", "rate": 0.5}), desired=1)
+    with LoadGenerator(web.url, 100) as load:
+        eventually(lambda: load.failed >= 10)
+    dimensions = _dimensions(web, with_group=with_group)
+    sent = load.served + load.failed
+    eventually(lambda: _statistic(cloud, "RequestCount", dimensions) == sent)
+    assert _statistic(cloud, "HTTPCode_Target_5XX_Count", dimensions) == load.failed
+    assert _statistic(cloud, "HTTPCode_Target_2XX_Count", dimensions) == load.served
+    assert _statistic(cloud, "TargetResponseTime", dimensions, "SampleCount") == sent
+    assert eventually(lambda: _statistic(cloud, "HealthyHostCount", dimensions, "Maximum")) == 1
+
+
+def test_a_slow_target_shows_in_the_response_time(cloud: Any, web: Workload) -> None:
+    web.running(web.release("v1", {"kind": "slow", "seconds": 0.4}), desired=1)
+    with LoadGenerator(web.url, 20) as load:
+        eventually(lambda: load.served >= 3)
+    dimensions = _dimensions(web, with_group=True)
+    assert (eventually(lambda: _statistic(cloud, "TargetResponseTime", dimensions, "Minimum")) or 0) >= 0.4
+
+
+def test_an_unhealthy_target_says_why(web: Workload) -> None:
+    web.create(web.release("v1", UNHEALTHY), desired=1, healthCheckGracePeriodSeconds=600)
+
+    def unhealthy() -> list[dict[str, Any]]:
+        health = web.elbv2.describe_target_health(TargetGroupArn=web.target_group)["TargetHealthDescriptions"]
+        return [target for target in health if target["TargetHealth"]["State"] == "unhealthy"]
+
+    (target,) = eventually(unhealthy)
+    assert target["TargetHealth"]["Reason"] == "Target.ResponseCodeMismatch"
+    assert target["TargetHealth"]["Description"] == "Health checks failed with these codes: [500]"
+    assert target["Target"]["Port"] == 8080
+    assert web.describe()["runningCount"] == 1  # the grace period spares it
+
+
+def test_a_replaced_task_drains_without_failing_a_request(web: Workload) -> None:
+    web.running(web.release("v1"), desired=2)
+    second = web.release("v2")
+    with LoadGenerator(web.url, 100) as load:
+        eventually(lambda: load.by_version["v1"] > 0)
+        web.update(taskDefinition=second)
+        web.wait_for("COMPLETED", second)
+        eventually(lambda: load.by_version["v2"] > 0)
+    assert load.failed == 0
+
+
+def test_running_and_desired_tasks_are_published_as_container_insights(cloud: Any, web: Workload) -> None:
+    web.running(web.release("v1"), desired=2)
+    dimensions = [{"Name": "ClusterName", "Value": web.name}, {"Name": "ServiceName", "Value": web.name}]
+
+    def maximum(name: str) -> float | None:
+        return _statistic(cloud, name, dimensions, "Maximum", namespace="ECS/ContainerInsights")
+
+    eventually(lambda: maximum("RunningTaskCount") == 2)
+    assert maximum("DesiredTaskCount") == 2
+
+
+def test_a_load_generator_keeps_its_rate(web: Workload) -> None:
+    started = time.monotonic()
+    with LoadGenerator(web.url, 50) as load:
+        time.sleep(1.0)
+    elapsed = time.monotonic() - started
+    assert 0.6 * 50 * elapsed <= load.served + load.failed <= 50 * elapsed + 1
+
+
+def test_a_load_balancer_without_a_listener_has_no_address(web: Workload) -> None:
+    answer = web.elbv2.create_load_balancer(Name=f"{web.name}-b", Subnets=web.subnets)
+    with pytest.raises(LookupError, match="no listener"):
+        base_url(answer["LoadBalancers"][0]["LoadBalancerArn"])
