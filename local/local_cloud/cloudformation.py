@@ -17,6 +17,7 @@ from typing import Any
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import Event, Stack
+from moto.core.common_models import CloudFormationModel
 
 from local_cloud import (
     cloudformation_changesets,
@@ -32,7 +33,9 @@ _TYPES: tuple[ResourceType, ...] = (
     *cloudformation_serverless.TYPES,
     *cloudformation_workloads.TYPES,
 )
-_stock_models = dict(parsing.get_model_map())
+_stock_models = {
+    model.cloudformation_type(): model for model in CloudFormationModel.__subclasses__() if model is not Resource
+}
 _stock_create = parsing.parse_and_create_resource
 _stock_update = parsing.parse_and_update_resource
 _stock_delete = parsing.parse_and_delete_resource

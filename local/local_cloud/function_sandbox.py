@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import json
 import queue
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -77,6 +78,13 @@ def runtime_directory() -> Path:
         source = source.parent if source.name == "__init__.py" else source
         (directory / source.name).symlink_to(source)
     return directory
+
+
+def remove_runtime_directory() -> None:
+    """Undo `runtime_directory`: no subprocess may run any more."""
+    if runtime_directory.cache_info().currsize:
+        shutil.rmtree(runtime_directory(), ignore_errors=True)
+        runtime_directory.cache_clear()
 
 
 class _RuntimeApi(ThreadingHTTPServer):

@@ -21,7 +21,7 @@ from moto.awslambda.models import LambdaFunction
 from moto.logs.models import logs_backends
 
 from local_cloud import clock, credentials
-from local_cloud.function_sandbox import FunctionSettings, Outcome, Sandbox
+from local_cloud.function_sandbox import FunctionSettings, Outcome, Sandbox, remove_runtime_directory
 
 _RETRY_DELAYS_SECONDS = (60.0, 120.0)
 _lock = threading.Lock()
@@ -50,6 +50,7 @@ def stop() -> None:
         sandbox.close()
     for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)
+    remove_runtime_directory()
 
 
 def running_sandboxes(function_arn: str) -> int:

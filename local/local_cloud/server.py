@@ -6,7 +6,6 @@ import socket
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
-from moto import settings
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
@@ -21,12 +20,9 @@ from local_cloud import (
     functions,
     identity,
     step_functions,
-    target_health,
 )
 
-_PARTS: tuple[ModuleType, ...] = (
-    cloudformation, functions, step_functions, events, alarms, ecs_simulation, target_health,
-)  # fmt: skip
+_PARTS: tuple[ModuleType, ...] = (cloudformation, functions, step_functions, events, alarms, ecs_simulation)
 
 
 class LocalCloud:
@@ -63,7 +59,6 @@ class LocalCloud:
         if self._server is not None:
             raise RuntimeError(f"the local cloud already runs on {self.endpoint}")
         os.environ["MOTO_PORT"] = str(self.port)  # moto's own parts ask for their port here
-        settings.LAMBDA_STUB_ECR = True
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         clock.configure(self.scale)
         credentials.configure(self.endpoint)
