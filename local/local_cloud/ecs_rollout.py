@@ -8,6 +8,7 @@ from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 
+from local_cloud import events
 from local_cloud.ecs_deployments import (
     DEFAULT_CONFIGURATION,
     Deployment,
@@ -241,8 +242,6 @@ class Rollout:
         del self.service.events[100:]
 
     def _emit(self, name: str, deployment: Deployment) -> None:
-        from local_cloud import events  # noqa: PLC0415 (events imports every delivering service)
-
         detail = {
             "eventType": "ERROR" if name.endswith("FAILED") else "INFO",
             "eventName": name,

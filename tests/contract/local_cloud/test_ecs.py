@@ -157,8 +157,9 @@ def test_stopping_a_service_deployment_rolls_it_back_onto_the_tasks_that_still_r
     web.update(taskDefinition=web.release("v2", UNHEALTHY))
     arn = web.service_deployments(status=["IN_PROGRESS"])[0]["serviceDeploymentArn"]
     web.ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
-    assert web.service_deployment(arn)["status"] in {"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"}
-    web.wait_for_status("ROLLBACK_SUCCESSFUL")
+    ended = web.wait_for_status("ROLLBACK_SUCCESSFUL")  # with the old tasks still there this may take one tick
+    assert ended["serviceDeploymentArn"] == arn
+    assert ended["rollback"]["serviceRevisionArn"] == ended["sourceServiceRevisions"][0]["arn"]
     assert {task["taskArn"] for task in web.tasks()} == before
     assert web.describe()["taskDefinition"] == good
 
