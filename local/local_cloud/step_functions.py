@@ -9,6 +9,7 @@ from local_cloud import (
     step_functions_paths,
     step_functions_tasks,
     step_functions_time,
+    step_functions_tokens,
 )
 
 
@@ -27,6 +28,7 @@ def install() -> None:
         step_functions_tasks,
         step_functions_errors,
         step_functions_executions,
+        step_functions_tokens,
         step_functions_api,
     ):
         part.install()

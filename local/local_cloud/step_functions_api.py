@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
-from moto.stepfunctions.parser.api import InvalidDefinition
+from moto.stepfunctions.parser import api
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 
@@ -21,7 +21,7 @@ _stock_start = StepFunctionsParserBackend.start_execution
 def _validate_definition(definition: str) -> None:
     _stock_validate(definition)
     if found := step_functions_definition.problems(definition):
-        raise InvalidDefinition(message=f"Invalid State Machine Definition: '{', '.join(found)}'")
+        raise api.InvalidDefinition(message=f"Invalid State Machine Definition: '{', '.join(found)}'")
 
 
 def _start_execution(self: Any, state_machine_arn: str, name: str | None = None, *rest: Any, **options: Any) -> Any:
@@ -68,7 +68,16 @@ def _list_executions(self: Any) -> Any:
     return answer
 
 
+def _name_errors() -> None:
+    """The interpreter's own errors reach the client without their code: give it to them."""
+    for error in vars(api).values():
+        code = getattr(error, "code", None)
+        if isinstance(error, type) and issubclass(error, api.ServiceException) and isinstance(code, str):
+            setattr(error, "TYPE", code)  # noqa: B010 (mypy knows only that it is a type)
+
+
 def install() -> None:
+    _name_errors()
     StepFunctionsParserBackend._validate_definition = staticmethod(_validate_definition)
     StepFunctionsParserBackend.start_execution = _start_execution
     StepFunctionResponse.send_task_failure = _send_task_failure

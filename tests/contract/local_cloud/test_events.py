@@ -147,7 +147,8 @@ def test_a_topic_and_a_log_group_are_targets(bus: Bus, cloud: LocalCloud) -> Non
     event_id = bus.put(name="web")
     notification = json.loads(bus.received("subscriber")[0]["Body"])
     assert json.loads(notification["Message"])["id"] == event_id
-    deadline, logged = time.monotonic() + 5, []
+    logged: list[dict[str, Any]] = []
+    deadline = time.monotonic() + 5
     while not logged and time.monotonic() < deadline:
         logged = logs.filter_log_events(logGroupName=f"/events/{bus.name}")["events"]
     assert [json.loads(entry["message"])["id"] for entry in logged] == [event_id]
