@@ -91,7 +91,7 @@ def test_a_rolling_deployment_keeps_the_minimum_healthy(web: Workload) -> None:
 
     def completed() -> bool:
         healthy.append(web.target_states().count("healthy"))
-        return web.primary()["rolloutState"] == "COMPLETED"
+        return bool(web.primary()["rolloutState"] == "COMPLETED")
 
     eventually(completed)
     assert min(healthy) >= 2
