@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from moto.cloudformation import parsing
-from moto.cloudformation.exceptions import ValidationError
-from moto.cloudformation.models import Event, Stack
+from moto.cloudformation.exceptions import AlreadyExistsException, ValidationError
+from moto.cloudformation.models import CloudFormationBackend, Event, Stack, cloudformation_backends
+from moto.cloudformation.utils import generate_stack_id
 from moto.core.common_models import CloudFormationModel
 
 from local_cloud import (
@@ -40,6 +41,15 @@ _stock_create = parsing.parse_and_create_resource
 _stock_update = parsing.parse_and_update_resource
 _stock_delete = parsing.parse_and_delete_resource
 _stock_ssm_parameter = parsing.ResourceMap.parse_ssm_parameter
+_stock_name = parsing.generate_resource_name
+_LONGEST_NAMES = {
+    "AWS::IAM::Role": 64,
+    "AWS::Lambda::Function": 64,
+    "AWS::Events::Rule": 64,
+    "AWS::Scheduler::Schedule": 64,
+    "AWS::SQS::Queue": 80,
+    "AWS::StepFunctions::StateMachine": 80,
+}
 _MODELS = _stock_models | {resource_type.name: define(resource_type) for resource_type in _TYPES}
 
 
@@ -58,14 +68,26 @@ def install() -> None:
     parsing.get_model_list = lambda: list(_MODELS.values())
     parsing.get_name_type_map = lambda: {name: model.cloudformation_name_type() for name, model in _MODELS.items()}
     parsing.resource_class_from_type = _model_of
+    parsing.generate_resource_name = _name
     parsing.parse_and_create_resource = _create
     parsing.parse_and_update_resource = _update
     parsing.parse_and_delete_resource = _delete
     parsing.ResourceMap.parse_ssm_parameter = _ssm_parameter
     parsing.ResourceMap.update = _update_map
+    CloudFormationBackend.create_stack = _create_stack_call
     Stack.create_resources = _create_stack
     Stack.update = _update_stack
     cloudformation_changesets.install()
+
+
+def _name(resource_type: str, stack_name: str, logical_id: str) -> str:
+    """A generated name, short enough for its service, and in lower case where that is the rule."""
+    name = str(_stock_name(resource_type, stack_name, logical_id))
+    longest = _LONGEST_NAMES.get(resource_type, len(name))
+    if len(name) > longest:
+        suffix = name.rsplit("-", 1)[1]
+        name = f"{name[: longest - len(suffix) - 1].rstrip('-')}-{suffix}"
+    return name.lower() if resource_type == "AWS::ECR::Repository" else name
 
 
 def _model_of(resource_type: str) -> Any:
@@ -221,7 +243,34 @@ def _fail(stack: Any, status: str, error: Exception) -> None:
         )
         stack.events.append(event)
     stack.status, stack.status_reason = status, str(error)
+    stack.output_map = parsing.OutputMap(stack.resource_map, {}, stack.stack_id)  # outputs would make what is missing
     stack._add_stack_event(status, resource_status_reason=str(error))
+
+
+def _create_stack_call(self: Any, name: str, template: str, parameters: dict[str, Any], **options: Any) -> Any:
+    """moto asks for the exports first, which makes resources where their failure would be lost."""
+    if name in {stack.name for stack in self.stacks.values()}:
+        raise AlreadyExistsException(f"Stack {name} already exists")
+    stack_id = generate_stack_id(name, self.region_name, self.account_id)
+    stack = Stack(
+        stack_id=stack_id,
+        name=name,
+        template=template,
+        parameters=parameters,
+        account_id=self.account_id,
+        region_name=self.region_name,
+        cross_stack_resources=self.exports,
+        **options,
+    )
+    self.stacks[stack_id] = stack
+    stack._add_stack_event("CREATE_IN_PROGRESS", resource_status_reason="User Initiated")
+    stack.create_resources()
+    return stack
+
+
+def _export(stack: Any) -> None:
+    exports = cloudformation_backends[stack.account_id][stack.region_name].exports
+    exports.update({export.name: export for export in stack.exports})
 
 
 def _create_stack(self: Any) -> None:
@@ -232,6 +281,8 @@ def _create_stack(self: Any) -> None:
         _fail(self, "CREATE_FAILED", error)
         return
     self.description = self.template_dict.get("Description")
+    self.output_map = self._create_output_map()
+    _export(self)
     self.mark_creation_complete()
 
 
@@ -247,6 +298,7 @@ def _update_stack(
         _fail(self, "UPDATE_FAILED", error)
         return
     self.output_map = self._create_output_map()
+    _export(self)
     self.role_arn, self.parameters = role_arn, parameters or self.parameters
     self.tags = self.tags if tags is None else tags
     self.status = "UPDATE_COMPLETE"

@@ -57,14 +57,11 @@ def _execute(self: Any, change_set_name: str, stack_name: str | None = None) -> 
         stack.resource_map = stack._create_resource_map()
         stack._add_stack_event("CREATE_IN_PROGRESS", resource_status_reason="User Initiated")
         stack.create_resources()
-        stack.output_map = stack._create_output_map()
     else:
         stack.resource_map.cross_stack_resources = self.exports
         stack.update(change_set.template, change_set.role_arn, change_set.parameters, change_set.tags)
     failed = stack.status.endswith("_FAILED")
     change_set.execution_status = "EXECUTE_FAILED" if failed else "EXECUTE_COMPLETE"
-    if not failed:
-        self.exports.update({export.name: export for export in stack.exports})
 
 
 def _request(response: Any) -> tuple[str, Any]:

@@ -20,6 +20,11 @@ def _only(properties: Properties, *names: str) -> Properties:
     return {name: value for name, value in properties.items() if name in names}
 
 
+def _cluster_parameters(properties: Properties) -> Properties:
+    renamed = {"ClusterSettings": "Settings"}
+    return {renamed.get(name, name): value for name, value in properties.items()}
+
+
 def _service_arn(service: Resource) -> str:
     return str(service.response["service"]["serviceArn"])
 
@@ -158,6 +163,7 @@ TYPES: tuple[ResourceType, ...] = (
         name_property="ClusterName",
         physical_id=lambda cluster: cluster.name,
         attributes={"Arn": lambda cluster: cluster.response["cluster"]["clusterArn"]},
+        parameters=_cluster_parameters,
         update=lambda _, cluster, parameters: cluster.response.update(
             cluster.call("update_cluster", _without(parameters, "ClusterName", "Tags", "CapacityProviders",
                          "DefaultCapacityProviderStrategy") | {"Cluster": cluster.name})

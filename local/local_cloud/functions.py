@@ -147,7 +147,7 @@ def _write_logs(function: Any, sandbox: Sandbox, lines: list[str]) -> None:
 
 
 def _invoke(self: Any, body: Any, request_headers: Any, response_headers: dict[str, str]) -> bytes:
-    payload = body.encode() if isinstance(body, str) else (body or b"{}")
+    payload = (body.encode() if isinstance(body, str) else body) or b"{}"
     headers = {str(name).lower(): value for name, value in dict(request_headers or {}).items()}
     kind = headers.get("x-amz-invocation-type", "RequestResponse")
     if kind == "DryRun":

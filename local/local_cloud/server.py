@@ -59,6 +59,7 @@ class LocalCloud:
         if self._server is not None:
             raise RuntimeError(f"the local cloud already runs on {self.endpoint}")
         os.environ["MOTO_PORT"] = str(self.port)  # moto's own parts ask for their port here
+        os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         clock.configure(self.scale)
         credentials.configure(self.endpoint)
