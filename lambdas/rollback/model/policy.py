@@ -25,3 +25,14 @@ class Policy(BaseModel):
     verify_interval_seconds: int = Field(default=10, ge=1)
     verify_timeout_minutes: float = Field(default=10, gt=0)
     alarm_settle_minutes: float = Field(default=5, ge=0)
+    conclude_timeout_minutes: float = Field(
+        default=10, gt=0, description="how long obligations and reports are retried"
+    )
+    bake_minutes: float = Field(default=15, gt=0)
+    bake_minimum_requests: int = Field(default=100, ge=0, description="requests during the bake, else it bakes on")
+    bake_timeout_minutes: float = Field(
+        default=24 * 60, gt=0, description="no promotion if still without evidence by then"
+    )
+    alarm_without_rollback_minutes: float = Field(
+        default=5, gt=0, description="the janitor looks at an alarm again after"
+    )

@@ -1,0 +1,71 @@
+"""What the functions know of their environment: made at synth by `stacks.environment`, read from one environment variable.
+
+Compact JSON without defaults: Lambda allows 4 KB for all environment variables together, and an emergency must not
+depend on a parameter store. Deploy-time names (table, topic, state machine) are variables of their own.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rollback.model.errors import InvalidRequest
+from rollback.model.policy import Policy
+
+SETTINGS_VARIABLE = "ROLLBACK_SETTINGS"
+LEDGER_TABLE_VARIABLE = "LEDGER_TABLE"
+NOTIFICATION_TOPIC_VARIABLE = "NOTIFICATION_TOPIC_ARN"
+WORKFLOW_VARIABLE = "WORKFLOW_ARN"
+
+
+class Endpoint(BaseModel):
+    """One HTTP endpoint that must answer after a rollback."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(pattern="^/")
+    status: int = Field(default=200, ge=100, le=599)
+    max_latency_seconds: float = Field(default=2.0, gt=0)
+
+
+class ServiceSettings(BaseModel):
+    """One ECS service. `name` is ours (ledger, alarms, reports); `ecs_service` is what ECS calls it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
+    cluster: str
+    ecs_service: str
+    container: str = Field(description="container whose image names the release's version")
+    base_url: str | None = Field(default=None, description="without it HTTP checks are skipped")
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+class Settings(BaseModel):
+    """One environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    application: str
+    environment: str
+    services: tuple[ServiceSettings, ...] = Field(min_length=1)
+    policy: Policy = Policy()
+
+    @property
+    def prefix(self) -> str:
+        """How the environment's AWS resources begin: `<application>-<environment>`."""
+        return f"{self.application}-{self.environment}"
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """Our names of the services."""
+        return tuple(service.name for service in self.services)
+
+    def service(self, name: str) -> ServiceSettings:
+        """A service by our name.
+
+        Raises:
+            InvalidRequest: this environment has no such service.
+        """
+        for service in self.services:
+            if service.name == name:
+                return service
+        known = ", ".join(self.service_names)
+        raise InvalidRequest(f"service {name!r} is not one of {known}; nothing was changed")
