@@ -77,6 +77,7 @@ def install() -> None:
     CloudFormationBackend.create_stack = _create_stack_call
     Stack.create_resources = _create_stack
     Stack.update = _update_stack
+    Stack.delete = _delete_stack
     cloudformation_changesets.install()
 
 
@@ -284,6 +285,16 @@ def _create_stack(self: Any) -> None:
     self.output_map = self._create_output_map()
     _export(self)
     self.mark_creation_complete()
+
+
+def _delete_stack(self: Any) -> None:
+    try:
+        self.resource_map.delete()
+    except Exception as error:
+        _fail(self, "DELETE_FAILED", error)
+        raise ValidationError(message=f"stack {self.name} could not be deleted: {_reason(error)}") from error
+    self.status = "DELETE_COMPLETE"
+    self._add_stack_event("DELETE_COMPLETE")
 
 
 def _update_stack(

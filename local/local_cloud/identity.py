@@ -90,7 +90,9 @@ def _call_action(self: Any) -> Any:
     try:
         _authorize(self)
     except Refused as refused:
-        error = ServiceException(refused.code, str(refused))
+        # moto's serializer finds the service of an error by the module that its class comes from.
+        in_service = type("Refusal", (ServiceException,), {"__module__": type(self).__module__})
+        error = in_service(refused.code, str(refused))
         _, headers, body = self.serialized(ActionResult(error))
         headers["status"] = str(refused.status)
         headers["x-amzn-errortype"] = refused.code

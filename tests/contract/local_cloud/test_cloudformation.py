@@ -1,0 +1,159 @@
+"""What `local_cloud.cloudformation` changes in moto's CloudFormation."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from local_cloud.server import LocalCloud
+
+ALARM = {
+    "Type": "AWS::CloudWatch::Alarm",
+    "Properties": {"Namespace": "N", "MetricName": "M", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": "3",
+                   "DatapointsToAlarm": 2, "Threshold": "1.5", "ComparisonOperator": "GreaterThanThreshold"},
+}  # fmt: skip
+
+
+def create(cloud: LocalCloud, resources: dict[str, Any], **outputs: Any) -> str:
+    name = f"stack-{uuid.uuid4().hex[:8]}"
+    cloud.client("cloudformation").create_stack(StackName=name, TemplateBody=template(resources, **outputs))
+    return name
+
+
+def update(cloud: LocalCloud, name: str, resources: dict[str, Any], **outputs: Any) -> None:
+    cloud.client("cloudformation").update_stack(StackName=name, TemplateBody=template(resources, **outputs))
+
+
+def template(resources: dict[str, Any], **outputs: Any) -> str:
+    return json.dumps({"Resources": resources, "Outputs": {key: {"Value": value} for key, value in outputs.items()}})
+
+
+def stack(cloud: LocalCloud, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = cloud.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    return found
+
+
+def outputs(cloud: LocalCloud, name: str) -> dict[str, str]:
+    return {output["OutputKey"]: output["OutputValue"] for output in stack(cloud, name)["Outputs"]}
+
+
+def definition(image: str) -> dict[str, Any]:
+    container = {"Name": "app", "Image": image, "Environment": [{"Name": "A", "Value": "b"}]}
+    properties = {"Family": "contract", "Cpu": "256", "Memory": "512", "NetworkMode": "awsvpc",
+                  "TaskRoleArn": "arn:aws:iam::123456789012:role/task", "ContainerDefinitions": [container]}  # fmt: skip
+    return {"Type": "AWS::ECS::TaskDefinition", "Properties": properties}
+
+
+def test_an_unknown_type_is_refused_by_name(cloud: LocalCloud) -> None:
+    name = create(cloud, {"Odd": {"Type": "AWS::Odd::Thing"}})
+    assert stack(cloud, name)["StackStatus"] == "CREATE_FAILED"
+    events = cloud.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
+    assert any(event["LogicalResourceId"] == "Odd" and "AWS::Odd::Thing" in event["ResourceStatusReason"]
+               for event in events)  # fmt: skip
+
+
+def test_an_unknown_property_is_refused_by_name(cloud: LocalCloud) -> None:
+    name = create(cloud, {"Alarm": ALARM | {"Properties": ALARM["Properties"] | {"Treshold": 1}}})  # type: ignore[operator]
+    assert "Treshold" in stack(cloud, name)["StackStatusReason"]
+
+
+def test_alarms_and_composite_alarms_are_made_updated_and_deleted(cloud: LocalCloud) -> None:
+    composite = {"Type": "AWS::CloudWatch::CompositeAlarm",
+                 "Properties": {"AlarmRule": {"Fn::Sub": 'ALARM("${Alarm}")'}}}  # fmt: skip
+    name = create(
+        cloud, {"Alarm": ALARM, "Both": composite}, Alarm={"Ref": "Alarm"}, Arn={"Fn::GetAtt": ["Both", "Arn"]}
+    )
+    alarm = outputs(cloud, name)["Alarm"]
+    cloudwatch = cloud.client("cloudwatch")
+    (found,) = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    assert (found["Threshold"], found["EvaluationPeriods"], found["DatapointsToAlarm"]) == (1.5, 3, 2)
+    update(cloud, name, {"Alarm": ALARM | {"Properties": ALARM["Properties"] | {"Threshold": 9}}},  # type: ignore[operator]
+           Alarm={"Ref": "Alarm"})  # fmt: skip
+    (changed,) = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    assert changed["Threshold"] == 9
+    cloud.client("cloudformation").delete_stack(StackName=name)
+    assert cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"] == []
+
+
+def test_a_task_definition_keeps_everything_and_its_replacement_reaches_dependents(cloud: LocalCloud) -> None:
+    parameter = {"Type": "AWS::SSM::Parameter",
+                 "Properties": {"Type": "String", "Name": f"/d/{uuid.uuid4()}", "Value": {"Ref": "Td"}}}  # fmt: skip
+    follower = {"Type": "AWS::Logs::LogGroup",
+                "Properties": {"LogGroupName": {"Fn::Join": ["", ["g-", {"Fn::Select": [6, {"Fn::Split": [":", {"Ref": "Td"}]}]}]]}}}  # fmt: skip
+    del parameter
+    name = create(cloud, {"Follower": follower, "Td": definition("a:1")}, Td={"Ref": "Td"}, Group={"Ref": "Follower"})
+    first = outputs(cloud, name)
+    ecs = cloud.client("ecs")
+    kept = ecs.describe_task_definition(taskDefinition=first["Td"])["taskDefinition"]
+    assert (kept["cpu"], kept["networkMode"], kept["taskRoleArn"][-4:]) == ("256", "awsvpc", "task")
+    update(cloud, name, {"Follower": follower, "Td": definition("a:2")}, Td={"Ref": "Td"}, Group={"Ref": "Follower"})
+    second = outputs(cloud, name)
+    assert second["Td"] != first["Td"]
+    assert second["Group"] == f"g-{second['Td'].rsplit(':', 1)[1]}"
+    assert ecs.describe_task_definition(taskDefinition=first["Td"])["taskDefinition"]["status"] == "INACTIVE"
+
+
+def test_a_replaced_resource_that_is_to_be_retained_stays(cloud: LocalCloud) -> None:
+    retained = {"UpdateReplacePolicy": "Retain"}
+    name = create(cloud, {"Td": definition("b:1") | retained}, Td={"Ref": "Td"})
+    first = outputs(cloud, name)["Td"]
+    update(cloud, name, {"Td": definition("b:2") | retained}, Td={"Ref": "Td"})
+    found = cloud.client("ecs").describe_task_definition(taskDefinition=first)["taskDefinition"]
+    assert found["status"] == "ACTIVE"
+
+
+def test_a_rule_keeps_its_targets_whole(cloud: LocalCloud) -> None:
+    target = {"Id": "T", "Arn": "arn:aws:sqs:eu-west-1:123456789012:q", "RoleArn": "arn:aws:iam::123456789012:role/r",
+              "RetryPolicy": {"MaximumRetryAttempts": 3},
+              "DeadLetterConfig": {"Arn": "arn:aws:sqs:eu-west-1:123456789012:dlq"}}  # fmt: skip
+    rule = {"Type": "AWS::Events::Rule", "Properties": {"EventPattern": {"source": ["x"]}, "Targets": [target]}}
+    name = create(cloud, {"Rule": rule}, Rule={"Ref": "Rule"})
+    found = cloud.client("events").list_targets_by_rule(Rule=outputs(cloud, name)["Rule"])["Targets"]
+    assert found == [target]
+
+
+def test_a_roles_policies_are_attached_and_changed(cloud: LocalCloud) -> None:
+    def role(*names: str) -> dict[str, Any]:
+        policies = [
+            {"PolicyName": name, "PolicyDocument": {"Version": "2012-10-17", "Statement": []}} for name in names
+        ]
+        managed = ["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"]
+        trust = {"Version": "2012-10-17", "Statement": []}
+        properties = {"AssumeRolePolicyDocument": trust, "ManagedPolicyArns": managed, "Policies": policies}
+        return {"Type": "AWS::IAM::Role", "Properties": properties}
+
+    name = create(cloud, {"Role": role("one")}, Role={"Ref": "Role"})
+    iam, role_name = cloud.client("iam"), outputs(cloud, name)["Role"]
+    assert len(iam.list_attached_role_policies(RoleName=role_name)["AttachedPolicies"]) == 1
+    update(cloud, name, {"Role": role("two")}, Role={"Ref": "Role"})
+    assert iam.list_role_policies(RoleName=role_name)["PolicyNames"] == ["two"]
+
+
+def test_a_subscription_is_made(cloud: LocalCloud) -> None:
+    subscription = {"Type": "AWS::SNS::Subscription",
+                    "Properties": {"TopicArn": {"Ref": "Topic"}, "Protocol": "email", "Endpoint": "a@example.com"}}  # fmt: skip
+    name = create(cloud, {"Topic": {"Type": "AWS::SNS::Topic"}, "Sub": subscription}, Topic={"Ref": "Topic"})
+    found = cloud.client("sns").list_subscriptions_by_topic(TopicArn=outputs(cloud, name)["Topic"])["Subscriptions"]
+    assert [(one["Protocol"], one["Endpoint"]) for one in found] == [("email", "a@example.com")]
+
+
+def test_change_sets_of_two_stacks_may_share_a_name_and_give_outputs(cloud: LocalCloud) -> None:
+    cloudformation = cloud.client("cloudformation")
+    names = [f"cs-{uuid.uuid4().hex[:8]}" for _ in range(2)]
+    for name in names:
+        body = template(
+            {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": name}}}, Topic={"Ref": "Topic"}
+        )
+        cloudformation.create_change_set(
+            StackName=name, ChangeSetName="cdk-deploy-change-set", ChangeSetType="CREATE", TemplateBody=body
+        )
+    for name in names:
+        cloudformation.execute_change_set(StackName=name, ChangeSetName="cdk-deploy-change-set")
+    assert [outputs(cloud, name)["Topic"].rsplit(":", 1)[1] for name in names] == names
+
+
+def test_an_unknown_change_set_is_an_error(cloud: LocalCloud) -> None:
+    with pytest.raises(ClientError) as missing:
+        cloud.client("cloudformation").describe_change_set(StackName="none", ChangeSetName="none")
+    assert missing.value.response["Error"]["Code"].startswith("ChangeSetNotFound")
