@@ -9,11 +9,11 @@ import json
 import threading
 from dataclasses import dataclass
 from typing import Any
+from xml.sax.saxutils import escape
 
 from moto.core.authorization import ActionAuthenticatorMixin
-from moto.core.exceptions import ServiceException
 from moto.core.parse import PROTOCOL_PARSERS
-from moto.core.responses import ActionResult, BaseResponse, determine_request_protocol
+from moto.core.responses import BaseResponse, determine_request_protocol
 from moto.core.utils import get_service_model
 from moto.iam.models import iam_backends
 from moto.s3.exceptions import S3AccessDeniedError
@@ -90,14 +90,36 @@ def _call_action(self: Any) -> Any:
     try:
         _authorize(self)
     except Refused as refused:
-        # moto's serializer finds the service of an error by the module that its class comes from.
-        in_service = type("Refusal", (ServiceException,), {"__module__": type(self).__module__})
-        error = in_service(refused.code, str(refused))
-        _, headers, body = self.serialized(ActionResult(error))
-        headers["status"] = str(refused.status)
-        headers["x-amzn-errortype"] = refused.code
-        return refused.status, headers, body
+        return _refusal(self, refused)
     return _stock_call(self)
+
+
+def _refusal(response: Any, refused: Refused) -> Any:
+    """The error as the call's protocol writes it: moto's serializer knows only codes that the API's model lists."""
+    model = get_service_model(response.boto3_service_name)
+    protocol = determine_request_protocol(model, response.normalized_request.content_type)
+    headers = {"status": str(refused.status), "x-amzn-errortype": refused.code, "Content-Type": "application/json"}
+    if "cbor" in protocol:
+        headers |= {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
+        return refused.status, headers, _cbor({"__type": refused.code, "message": str(refused)})
+    if "json" in protocol:
+        return refused.status, headers, json.dumps({"__type": refused.code, "message": str(refused)})
+    headers["Content-Type"] = "text/xml"
+    error = f"<Error><Type>Sender</Type><Code>{refused.code}</Code><Message>{escape(str(refused))}</Message></Error>"
+    if protocol == "ec2":
+        body = f"<Response><Errors>{error}</Errors><RequestID>local</RequestID></Response>"
+    else:
+        body = f"<ErrorResponse>{error}<RequestId>local</RequestId></ErrorResponse>"
+    return refused.status, headers, body
+
+
+def _cbor(texts: dict[str, str]) -> bytes:
+    """A map of texts (RFC 8949): major type 5 with its count, then texts of major type 3 with 16-bit lengths."""
+    encoded = bytes([0xA0 + len(texts)])
+    for text in (text for pair in texts.items() for text in pair):
+        content = text.encode()
+        encoded += b"\x79" + len(content).to_bytes(2, "big") + content
+    return encoded
 
 
 def _caller(headers: Any, account: str) -> Caller | None:

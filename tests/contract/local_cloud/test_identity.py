@@ -113,7 +113,7 @@ def test_a_service_update_needs_that_service(cloud: LocalCloud) -> None:
 
 def test_registering_a_task_definition_needs_to_pass_its_roles(cloud: LocalCloud) -> None:
     task_role = "arn:aws:iam::123456789012:role/task"
-    definition = {"family": "passed", "containerDefinitions": [{"name": "app", "image": "app"}]}
+    definition = {"family": "passed", "containerDefinitions": [{"name": "app", "image": "app", "memory": 128}]}
     register = allow("ecs:RegisterTaskDefinition")
     with pytest.raises(ClientError, match="iam:PassRole on resource: " + task_role):
         client(cloud, "ecs", register).register_task_definition(**definition, taskRoleArn=task_role)
