@@ -114,10 +114,11 @@ def test_a_rule_keeps_its_targets_whole(cloud: LocalCloud) -> None:
 
 
 def test_a_roles_policies_are_attached_and_changed(cloud: LocalCloud) -> None:
+    nothing = {"Effect": "Deny", "Action": "sqs:PurgeQueue", "Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": [nothing]}
+
     def role(*names: str) -> dict[str, Any]:
-        policies = [
-            {"PolicyName": name, "PolicyDocument": {"Version": "2012-10-17", "Statement": []}} for name in names
-        ]
+        policies = [{"PolicyName": name, "PolicyDocument": document} for name in names]
         managed = ["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"]
         trust = {"Version": "2012-10-17", "Statement": []}
         properties = {"AssumeRolePolicyDocument": trust, "ManagedPolicyArns": managed, "Policies": policies}
