@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
 from local_cloud.server import LocalCloud
 
 ALARM = {
@@ -120,7 +121,9 @@ def test_a_roles_policies_are_attached_and_changed(cloud: LocalCloud) -> None:
     def role(*names: str) -> dict[str, Any]:
         policies = [{"PolicyName": name, "PolicyDocument": document} for name in names]
         managed = ["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"]
-        trust = {"Version": "2012-10-17", "Statement": []}
+        principal = {"Service": "lambda.amazonaws.com"}
+        statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}
+        trust = {"Version": "2012-10-17", "Statement": [statement]}
         properties = {"AssumeRolePolicyDocument": trust, "ManagedPolicyArns": managed, "Policies": policies}
         return {"Type": "AWS::IAM::Role", "Properties": properties}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from local_cloud import deploy
 from local_cloud.server import LocalCloud
 

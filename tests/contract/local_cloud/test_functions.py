@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
 from local_cloud import functions
 from local_cloud.server import LocalCloud
 
@@ -81,7 +82,7 @@ def test_a_function_answers_with_its_environment_and_its_roles_credentials(cloud
     assert error is None
     assert answer["greeting"] == "hello"
     assert answer["endpoint"] == cloud.endpoint
-    assert f":assumed-role/role-" in answer["who"]
+    assert ":assumed-role/role-" in answer["who"]
     assert answer["who"].endswith(f"/{name}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+
 from local_cloud import credentials, identity
 from local_cloud.server import LocalCloud
 
