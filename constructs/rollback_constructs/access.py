@@ -1,0 +1,134 @@
+"""What each function may do: one role each, by blast radius, on named resources wherever IAM can name them.
+
+Which actions know resources: AWS Service Authorization Reference (Amazon ECS, CloudWatch, ELB, ECR).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_iam as iam
+
+from rollback_constructs.attachment import Attachment
+
+
+@dataclass(frozen=True)
+class Access:
+    """Policy statements for the services of one environment."""
+
+    stack: Stack
+    services: tuple[Attachment, ...]
+
+    def ledger(self, table_arn: str) -> iam.PolicyStatement:
+        """Read and write items; no scan, nothing about the table itself."""
+        verbs = ("GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem")
+        return _allow([f"dynamodb:{verb}" for verb in verbs], [table_arn])
+
+    def ecs_reading(self) -> list[iam.PolicyStatement]:
+        """Describe the services, their deployments, revisions and tasks."""
+        on_service = ["ecs:DescribeServices", "ecs:ListServiceDeployments"]
+        on_parts = ["ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions"]
+        parts = [*self._of_service("service-deployment", "/*"), *self._of_service("service-revision", "/*")]
+        tasks = [self._ecs(f"task/{service.cluster}/*") for service in self.services]
+        clusters = {"ArnEquals": {"ecs:cluster": self._clusters()}}
+        return [
+            _allow(on_service, self._of_service("service")),
+            _allow(on_parts, parts),
+            _allow(["ecs:DescribeTasks"], tasks),
+            _allow(["ecs:ListTasks"], ["*"], clusters),
+            _allow(["ecs:DescribeTaskDefinition"], ["*"]),  # knows no resources
+        ]
+
+    def service_update(self) -> iam.PolicyStatement:
+        """Change the services: definition, desired count, deployment configuration."""
+        return _allow(["ecs:UpdateService"], self._of_service("service"))
+
+    def deployment_stop(self) -> iam.PolicyStatement:
+        """Let ECS roll an in-flight deployment back."""
+        return _allow(["ecs:StopServiceDeployment"], self._of_service("service-deployment", "/*"))
+
+    def definition_register(self) -> list[iam.PolicyStatement]:
+        """Register a definition with the roles that the service's own definitions name, and no others."""
+        definitions = [self._ecs("task-definition/*")]
+        on_creation = {"StringEquals": {"ecs:CreateAction": "RegisterTaskDefinition"}}
+        return [
+            _allow(["ecs:RegisterTaskDefinition"], definitions),
+            _allow(["ecs:TagResource"], definitions, on_creation),
+            _allow(
+                ["iam:PassRole"], self._roles(), {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
+            ),
+        ]
+
+    def target_health(self) -> iam.PolicyStatement:
+        """ELB's describing actions know no resources."""
+        return _allow(["elasticloadbalancing:DescribeTargetHealth", "elasticloadbalancing:DescribeTargetGroups"], ["*"])
+
+    def alarm_states(self) -> iam.PolicyStatement:
+        """Composite alarms are shown only to a permission on everything (CloudWatch API, DescribeAlarms)."""
+        return _allow(["cloudwatch:DescribeAlarms"], ["*"])
+
+    def alarm_evidence(self) -> iam.PolicyStatement:
+        """History and metric data: no resources either."""
+        verbs = ("DescribeAlarmHistory", "GetMetricData", "GetMetricStatistics")
+        return _allow([f"cloudwatch:{verb}" for verb in verbs], ["*"])
+
+    def images_read(self) -> iam.PolicyStatement:
+        """Look images up."""
+        return _allow(["ecr:DescribeImages", "ecr:BatchGetImage"], self._repositories())
+
+    def images_tag(self) -> iam.PolicyStatement:
+        """Put and take away the tags that keep an image. BatchDeleteImage by tag removes the tag, not a used image."""
+        return _allow(["ecr:PutImage", "ecr:BatchDeleteImage"], self._repositories())
+
+    def stack_states(self) -> iam.PolicyStatement:
+        """Whether CloudFormation changes a stack at the moment; the service may belong to any stack."""
+        stacks = self._arn("cloudformation", "stack/*")
+        return _allow(["cloudformation:DescribeStacks"], [stacks])
+
+    def publish(self, topic_arns: Iterable[str]) -> iam.PolicyStatement:
+        """Tell people."""
+        return _allow(["sns:Publish"], list(topic_arns))
+
+    def workflow(self, workflow_name: str) -> iam.PolicyStatement:
+        """Start the rollback state machine anew, and see whether an execution still runs."""
+        machine = self._named("states", "stateMachine", workflow_name)
+        executions = self._named("states", "execution", f"{workflow_name}:*")
+        return _allow(
+            ["states:StartExecution", "states:ListExecutions", "states:DescribeExecution"], [machine, executions]
+        )
+
+    def service_arns(self) -> list[str]:
+        """ARNs as EventBridge's `resources` have them."""
+        return self._of_service("service")
+
+    def _of_service(self, kind: str, suffix: str = "") -> list[str]:
+        return [self._ecs(f"{kind}/{s.cluster}/{s.ecs_service}{suffix}") for s in self.services]
+
+    def _clusters(self) -> list[str]:
+        return list(dict.fromkeys(self._ecs(f"cluster/{service.cluster}") for service in self.services))
+
+    def _roles(self) -> list[str]:
+        roles = (role for s in self.services for role in (*s.task_role_arns, *s.execution_role_arns))
+        return list(dict.fromkeys(roles))
+
+    def _repositories(self) -> list[str]:
+        names = dict.fromkeys(service.repository for service in self.services)
+        return [self._arn("ecr", f"repository/{name}") for name in names]
+
+    def _ecs(self, resource: str) -> str:
+        return self._arn("ecs", resource)
+
+    def _arn(self, service: str, resource: str) -> str:
+        return self.stack.format_arn(service=service, resource=resource, arn_format=ArnFormat.NO_RESOURCE_NAME)
+
+    def _named(self, service: str, resource: str, name: str) -> str:
+        return self.stack.format_arn(
+            service=service, resource=resource, resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
+        )
+
+
+def _allow(
+    actions: list[str], resources: list[str], conditions: Mapping[str, Any] | None = None
+) -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions)

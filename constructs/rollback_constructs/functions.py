@@ -1,0 +1,216 @@
+"""The four functions: one code asset, and a role each by what they can break."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+from pydantic import BaseModel, ConfigDict, Field
+
+from rollback.model.settings import (
+    LEDGER_TABLE_VARIABLE,
+    NOTIFICATION_TOPIC_VARIABLE,
+    SETTINGS_VARIABLE,
+    WORKFLOW_VARIABLE,
+    Settings,
+)
+from rollback_constructs.access import Access
+from rollback_constructs.bundling import BundleSettings, code_asset
+
+SETTINGS_LIMIT_BYTES = 3500
+_SECONDS = 60
+
+
+class PlaceInVpc(BaseModel):
+    """Where the report function runs when the load balancer is private. Its subnets need a way to AWS's APIs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    vpc_id: str
+    availability_zones: tuple[str, ...] = Field(min_length=1)
+    private_subnet_ids: tuple[str, ...] = Field(min_length=1)
+    security_group_ids: tuple[str, ...] = Field(min_length=1)
+
+
+class FunctionSettings(BaseModel):
+    """What the functions cost and keep."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    memory_mib: int = Field(default=512, ge=256, le=10240)
+    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 90
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    report_in_vpc: PlaceInVpc | None = None
+
+
+class SettingsTooLarge(ValueError):
+    """The settings do not fit into the functions' environment."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the functions are told and granted besides the service."""
+
+    table_arn: str
+    table_name: str
+    topic_arn: str
+    critical_topic_arn: str
+    workflow_name: str
+    workflow_arn: str
+
+
+class Functions(Construct):
+    """`decide`, `service`, `report`, `promote`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        settings: Settings,
+        function_settings: FunctionSettings,
+        bundle: BundleSettings,
+        access: Access,
+        outside: Outside,
+    ) -> None:
+        super().__init__(scope, id_)
+        self._settings, self._own, self._bundle, self._outside = settings, function_settings, bundle, outside
+        self._code = code_asset(bundle)
+        reading = [access.ledger(outside.table_arn), *access.ecs_reading()]
+        telling = access.publish([outside.topic_arn, outside.critical_topic_arn])
+        self.decide = self._function(
+            "decide", [*reading, access.alarm_states(), access.images_read(), access.stack_states()]
+        )
+        self.service = self._function(
+            "service",
+            [
+                *reading,
+                access.service_update(),
+                access.deployment_stop(),
+                *access.definition_register(),
+                access.target_health(),
+            ],
+            seconds=math.ceil(settings.policy.act_timeout_seconds),
+        )
+        self.report = self._function(
+            "report",
+            [
+                *reading,
+                access.service_update(),
+                access.target_health(),
+                access.alarm_states(),
+                telling,
+                access.workflow(outside.workflow_name),
+            ],
+            variables={WORKFLOW_VARIABLE: outside.workflow_arn},
+            place=function_settings.report_in_vpc,
+        )
+        self.promote = self._function(
+            "promote",
+            [
+                *reading,
+                *access.definition_register(),
+                access.images_read(),
+                access.images_tag(),
+                access.alarm_states(),
+                access.alarm_evidence(),
+                access.target_health(),
+            ],
+        )
+
+    def _function(
+        self,
+        name: str,
+        statements: list[iam.PolicyStatement],
+        *,
+        seconds: int = _SECONDS,
+        variables: dict[str, str] | None = None,
+        place: PlaceInVpc | None = None,
+    ) -> lambda_.Function:
+        full_name = f"{self._settings.prefix}-rollback-{name}"
+        log_group = logs.LogGroup(
+            self,
+            f"{name.title()}Logs",
+            log_group_name=f"/aws/lambda/{full_name}",
+            retention=_retention(self._own.log_retention_days),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        role = iam.Role(
+            self,
+            f"{name.title()}Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"What the function {full_name} may do, and nothing else",
+        )
+        for statement in statements:
+            role.add_to_policy(statement)
+        log_group.grant_write(role)
+        vpc, groups = self._network(name, place)
+        return lambda_.Function(
+            self,
+            name.title(),
+            function_name=full_name,
+            handler=f"rollback.handlers.{name}",
+            code=self._code,
+            runtime=self._bundle.runtime,
+            architecture=self._bundle.architecture,
+            memory_size=self._own.memory_mib,
+            timeout=Duration.seconds(seconds),
+            role=role,
+            log_group=log_group,
+            tracing=lambda_.Tracing.ACTIVE,
+            environment={
+                SETTINGS_VARIABLE: compact(self._settings),
+                LEDGER_TABLE_VARIABLE: self._outside.table_name,
+                NOTIFICATION_TOPIC_VARIABLE: self._outside.topic_arn,
+                "POWERTOOLS_SERVICE_NAME": full_name,
+                "POWERTOOLS_METRICS_NAMESPACE": f"{self._settings.prefix}/rollback",
+                "POWERTOOLS_LOG_LEVEL": self._own.log_level,
+                **(variables or {}),
+            },
+            vpc=vpc,
+            security_groups=groups,
+        )
+
+    def _network(self, name: str, place: PlaceInVpc | None) -> tuple[ec2.IVpc | None, list[ec2.ISecurityGroup] | None]:
+        if place is None:
+            return None, None
+        vpc = ec2.Vpc.from_vpc_attributes(
+            self,
+            f"{name.title()}Vpc",
+            vpc_id=place.vpc_id,
+            availability_zones=list(place.availability_zones),
+            private_subnet_ids=list(place.private_subnet_ids),
+        )
+        groups = [
+            ec2.SecurityGroup.from_security_group_id(self, f"{name.title()}Group{index}", group)
+            for index, group in enumerate(place.security_group_ids)
+        ]
+        return vpc, groups
+
+
+def compact(settings: Settings) -> str:
+    """The settings as the functions read them: JSON without defaults.
+
+    Raises:
+        SettingsTooLarge: more than 3,500 bytes; Lambda allows 4 KB for all variables of a function.
+    """
+    text = settings.model_dump_json(exclude_defaults=True)
+    if (size := len(text.encode())) > SETTINGS_LIMIT_BYTES:
+        raise SettingsTooLarge(
+            f"the settings of {settings.environment} take {size} bytes, at most {SETTINGS_LIMIT_BYTES} reach the "
+            "functions: name fewer services or endpoints, or split the environment"
+        )
+    return text
+
+
+def _retention(days: int) -> logs.RetentionDays:
+    known = {
+        1: "ONE_DAY", 3: "THREE_DAYS", 5: "FIVE_DAYS", 7: "ONE_WEEK", 14: "TWO_WEEKS", 30: "ONE_MONTH",
+        60: "TWO_MONTHS", 90: "THREE_MONTHS", 180: "SIX_MONTHS", 365: "ONE_YEAR",
+    }  # fmt: skip
+    return logs.RetentionDays[known[days]]

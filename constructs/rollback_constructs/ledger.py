@@ -1,0 +1,39 @@
+"""The ledger: one DynamoDB table per environment; the truth about releases, leases and rollbacks."""
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from constructs import Construct
+from pydantic import BaseModel, ConfigDict, Field
+
+EXPIRES_ATTRIBUTE = "expires"
+
+
+class LedgerSettings(BaseModel):
+    """How hard the ledger is to lose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    retain: bool = Field(default=True, description="deletion protection, and kept when the stack is deleted")
+    recovery_days: int = Field(default=35, ge=1, le=35, description="point-in-time recovery goes back this far")
+
+
+class Ledger(Construct):
+    """The table (`table`): keys `pk` and `sk`, items with `expires` (epoch seconds) vanish by themselves."""
+
+    def __init__(self, scope: Construct, id_: str, *, prefix: str, settings: LedgerSettings) -> None:
+        super().__init__(scope, id_)
+        self.table = dynamodb.Table(
+            self,
+            "Table",
+            table_name=f"{prefix}-rollback-ledger",
+            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            time_to_live_attribute=EXPIRES_ATTRIBUTE,
+            encryption=dynamodb.TableEncryption.AWS_MANAGED,
+            deletion_protection=settings.retain,
+            removal_policy=RemovalPolicy.RETAIN if settings.retain else RemovalPolicy.DESTROY,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True, recovery_period_in_days=settings.recovery_days
+            ),
+        )

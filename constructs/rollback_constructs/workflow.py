@@ -1,0 +1,155 @@
+"""The rollback state machine, drawn from `route.EDGES`: a Task a step, a Choice behind it, a Wait where it loops.
+
+Admit → Choose after admit → Plan → … → Conclude → Choose after conclude → Done
+"""
+
+import json
+from typing import Any
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from rollback.model.route import EDGES, Step
+
+Definition = dict[str, Any]
+
+UNKNOWN_STEP = "UnknownStep"
+DONE = "Done"
+_FUNCTIONS = {
+    Step.ADMIT: "DecideFunction",
+    Step.PLAN: "DecideFunction",
+    Step.SERVICE: "ServiceFunction",
+    Step.VERIFY: "ReportFunction",
+    Step.CONCLUDE: "ReportFunction",
+}
+_ADMIT_PAYLOAD = {
+    "step": Step.ADMIT.value,
+    "execution.$": "$$.Execution.Id",
+    "started_at.$": "$$.Execution.StartTime",
+    "input.$": "$$.Execution.Input",
+}
+_NEVER_AGAIN = {"ErrorEquals": ["InvalidRequest"], "MaxAttempts": 0}
+_TRANSIENT = (
+    "Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
+    "Lambda.ClientExecutionTimeoutException", "Lambda.TooManyRequestsException", "Lambda.Unknown",
+    "Sandbox.Timedout", "Runtime.ExitError", "Throttled", "OutsideFailure", "Conflict",
+)  # fmt: skip
+
+
+def retries(*errors: str, attempts: int, longest_seconds: int) -> list[Definition]:
+    """Backoff with jitter for these errors; input that can't be understood is never tried again."""
+    again = {
+        "ErrorEquals": list(errors),
+        "IntervalSeconds": 1,
+        "BackoffRate": 2,
+        "MaxDelaySeconds": longest_seconds,
+        "MaxAttempts": attempts,
+        "JitterStrategy": "FULL",
+    }
+    return [_NEVER_AGAIN, again]
+
+
+def invoke(function: str, payload: Definition, retry: list[Definition], next_state: str) -> Definition:
+    """A Task whose whole output is what the function returns."""
+    return {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName": f"${{{function}}}", "Payload": payload},
+        "OutputPath": "$.Payload",
+        "Retry": retry,
+        "Next": next_state,
+    }
+
+
+def transient_retries() -> list[Definition]:
+    """For errors after which the same call may succeed; crashes too, since steps look before they act."""
+    return retries(*_TRANSIENT, attempts=6, longest_seconds=20)
+
+
+def definition(timeout_minutes: float) -> Definition:
+    """The whole state machine in Amazon States Language (JSONPath), with `${…}` for what deployment fills in."""
+    states: Definition = {}
+    for step, targets in EDGES.items():
+        if step is Step.DONE:
+            states[DONE] = {"Type": "Succeed"}
+            continue
+        states[_name(step)] = _task(step)
+        states[f"Choose after {step}"] = {
+            "Type": "Choice",
+            "Choices": [
+                {"Variable": "$.next", "StringEquals": target.value, "Next": _entrance(step, target)}
+                for target in sorted(targets)
+            ],
+            "Default": UNKNOWN_STEP,
+        }
+        if step in targets:
+            states[f"Wait for {step}"] = {"Type": "Wait", "SecondsPath": "$.wait_seconds", "Next": _name(step)}
+    states[UNKNOWN_STEP] = {
+        "Type": "Fail",
+        "Error": UNKNOWN_STEP,
+        "Cause": "a function named a step that this state machine does not have: deploy the stack again",
+    }
+    return {"StartAt": _name(Step.ADMIT), "TimeoutSeconds": round(timeout_minutes * 60), "States": states}
+
+
+def _task(step: Step) -> Definition:
+    payload = _ADMIT_PAYLOAD if step is Step.ADMIT else {"step": step.value, "cursor.$": "$"}
+    if step is Step.CONCLUDE:
+        return invoke(_FUNCTIONS[step], payload, retries("States.ALL", attempts=20, longest_seconds=60), _choice(step))
+    task = invoke(_FUNCTIONS[step], payload, transient_retries(), _choice(step))
+    if step is not Step.ADMIT:  # before Admit there is nothing to conclude
+        task["Catch"] = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": _name(Step.CONCLUDE)}]
+    return task
+
+
+def _entrance(step: Step, target: Step) -> str:
+    return f"Wait for {step}" if target is step else _name(target)
+
+
+def _choice(step: Step) -> str:
+    return f"Choose after {step}"
+
+
+def _name(step: Step) -> str:
+    return DONE if step is Step.DONE else step.value.title()
+
+
+class StateMachine(Construct):
+    """A STANDARD state machine (`machine`) that logs errors without data and is traced."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        name: str,
+        definition: Definition,
+        functions: dict[str, lambda_.Function],
+        log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+    ) -> None:
+        super().__init__(scope, id_)
+        log_group = logs.LogGroup(
+            self,
+            "Logs",
+            log_group_name=f"/aws/vendedlogs/states/{name}",  # this prefix keeps the account's log policy small
+            retention=log_retention,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
+        arns = [function.function_arn for function in functions.values()]
+        role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=arns))
+        self.machine = sfn.StateMachine(
+            self,
+            "Machine",
+            state_machine_name=name,
+            state_machine_type=sfn.StateMachineType.STANDARD,
+            definition_body=sfn.DefinitionBody.from_string(json.dumps(definition)),
+            definition_substitutions={name: function.function_arn for name, function in functions.items()},
+            role=role,
+            logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ERROR, include_execution_data=False),
+            tracing_enabled=True,
+        )

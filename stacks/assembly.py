@@ -1,0 +1,87 @@
+"""From context to a cloud assembly: for each environment its stacks. Offline, without account look-ups."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import App
+from aws_cdk import Environment as CdkEnvironment
+
+from rollback_constructs.attachment import Attachment
+from stacks.environment import Application, Configuration, Environment, Service
+from stacks.rollback_stack import RollbackStack
+from stacks.service_stack import ServiceStack
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def project_context() -> dict[str, Any]:
+    """The context in `cdk.json`, which the CDK's own command line passes by itself."""
+    context: dict[str, Any] = json.loads((PROJECT / "cdk.json").read_text())["context"]
+    return context
+
+
+def build(outdir: Path | str | None = None, context: Mapping[str, Any] | None = None, *, validate: bool = True) -> App:
+    """The app with all stacks; `context` goes over that of `cdk.json`, and the CDK command line's over both.
+
+    `validate` runs CDK's own template validator, which takes half of the time of a synth.
+
+    Raises:
+        InvalidSettings: a setting is wrong; the text has its path, its value and what is allowed.
+    """
+    app = App(
+        outdir=str(outdir) if outdir else None,
+        context={**project_context(), **(context or {})},
+        analytics_reporting=False,
+        tree_metadata=False,
+        builtin_cloud_formation_validation=validate,
+    )
+    keys = (
+        "application", "environments", "image_tag", "rollback:overrides", "rollback:environments",
+        "rollback:bundle_platform", "rollback:bundle_python",
+    )  # fmt: skip
+    configuration = Configuration.read({key: app.node.try_get_context(key) for key in keys})
+    for name, environment in configuration.environments.items():
+        _add_stacks(app, configuration, name, environment)
+    return app
+
+
+def synthesise(outdir: Path | str, context: Mapping[str, Any] | None = None, *, validate: bool = False) -> Path:
+    """Write the cloud assembly into `outdir`, which `cdk deploy --app` and the embedded cloud take."""
+    build(outdir, context, validate=validate).synth()
+    return Path(outdir)
+
+
+def stack_names(application: Application, environment: str) -> tuple[str, str]:
+    """Names of the service stack and of the rollback stack."""
+    stem = application.stack_name + environment.title().replace("-", "")
+    return f"{stem}Stack", f"{stem}RollbackStack"
+
+
+def _add_stacks(app: App, configuration: Configuration, name: str, settings: Environment) -> None:
+    env = CdkEnvironment(account=settings.account, region=settings.region)
+    service_stack, rollback_stack = stack_names(configuration.application, name)
+    attachments = {service.name: _attached(service) for service in settings.services if service.existing}
+    for service in settings.made_here:
+        made = ServiceStack(app, service_stack, settings=settings, service=service, env=env)
+        attachments[service.name] = made.attachment
+    in_order = tuple(attachments[service.name] for service in settings.services)
+    urls = {attachment.name: attachment.url for attachment in in_order if attachment.url}
+    RollbackStack(
+        app,
+        rollback_stack,
+        settings=settings,
+        run_time=settings.run_time(configuration.application, name, urls),
+        attachments=in_order,
+        bundle=configuration.bundle,
+        env=env,
+    )
+
+
+def _attached(service: Service) -> Attachment:
+    if service.existing is None:
+        raise ValueError(f"service {service.name!r} is made here")
+    return Attachment(
+        name=service.name, cluster=service.cluster, ecs_service=service.ecs_service, **dict(service.existing)
+    )

@@ -1,0 +1,240 @@
+"""Settings of the environments: read from CDK context (`cdk.json`), validated, and turned into what the stacks need.
+
+A wrong value fails synth with its path, the value and what is allowed.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rollback.model.policy import Policy
+from rollback.model.settings import ServiceSettings, Settings
+from rollback_constructs.alarms import AlarmSettings
+from rollback_constructs.bundling import BundleSettings
+from rollback_constructs.functions import FunctionSettings
+from rollback_constructs.ledger import LedgerSettings
+from rollback_constructs.triggers import TriggerSettings
+
+Context = Mapping[str, Any]
+
+_APPLICATION, _ENVIRONMENTS = "application", "environments"
+_OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
+_PLATFORM, _PYTHON = "rollback:bundle_platform", "rollback:bundle_python"
+
+
+class InvalidSettings(ValueError):
+    """Context that can't be used; names each path, the value there and what is allowed."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Application(_Strict):
+    """What all environments share."""
+
+    name: str = Field(default="macro-ai", pattern="^[a-z][a-z0-9-]*$", description="begins every AWS name")
+    stack_name: str = Field(default="MacroAi", pattern="^[A-Z][A-Za-z0-9]*$", description="begins every stack's name")
+
+
+class Existing(_Strict):
+    """A service that others deploy; full names with their random suffixes, as alarm dimensions need them."""
+
+    load_balancer: str = Field(pattern=r"^app/[^/]+/[^/]+$")
+    target_groups: tuple[str, ...] = Field(min_length=1)
+    task_role_arns: tuple[str, ...] = ()
+    execution_role_arns: tuple[str, ...] = Field(min_length=1)
+    log_group: str = Field(min_length=1)
+    repository: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _full_names(self) -> Self:
+        for name in self.target_groups:
+            if name.count("/") != 2 or not name.startswith("targetgroup/"):
+                raise ValueError(f"target_groups holds {name!r}; allowed is targetgroup/<name>/<id>")
+        return self
+
+
+class Workload(_Strict):
+    """A service that `ServiceStack` makes."""
+
+    family: str = Field(min_length=1, description="task definition family")
+    repository: str = Field(min_length=1)
+    log_group: str = Field(pattern="^/?[A-Za-z0-9._/#-]+$")
+    port: int = Field(default=3040, ge=1, le=65535)
+    cpu: int = Field(default=512, ge=256)
+    memory_mib: int = Field(default=1024, ge=512)
+    image_tag: str = Field(default="latest", min_length=1)
+    initial_desired_count: int | None = Field(
+        default=None, ge=0, description="without it a deployment leaves the running count alone; 0 while ECR is empty"
+    )
+    health_check_path: str = Field(default="/health", pattern="^/")
+    health_check_interval_seconds: int = Field(default=15, ge=5, le=300)
+    health_check_grace_seconds: int = Field(default=60, ge=0)
+    unhealthy_threshold: int = Field(default=2, ge=2, le=10)
+    deregistration_delay_seconds: int = Field(default=30, ge=0, le=3600)
+    variables: dict[str, str] = Field(default_factory=dict, description="environment of the container; no secrets")
+    secrets: dict[str, str] = Field(default_factory=dict, description="variable → Secrets Manager ARN")
+    certificate_arn: str | None = Field(default=None, description="for HTTPS; without it the listener is HTTP")
+    nat_gateways: int = Field(default=1, ge=0, description="0 puts the tasks into public subnets")
+    retain: bool = Field(default=True, description="repository and logs are kept when the stack is deleted")
+    max_images: int = Field(default=100, ge=1, description="more are expired, but for last-known-good-*")
+
+
+class Service(ServiceSettings):
+    """One service: what the functions know of it, and either who made it or how to make it."""
+
+    existing: Existing | None = None
+    workload: Workload | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.existing is None) == (self.workload is None):
+            raise ValueError(f"service {self.name!r} needs exactly one of existing and workload")
+        return self
+
+    def run_time(self, url: str | None) -> ServiceSettings:
+        """The part that reaches the functions; `url` is where the service answers if no setting says so."""
+        known = self.model_dump(include=set(ServiceSettings.model_fields))
+        return ServiceSettings.model_validate(known | {"base_url": self.base_url or url})
+
+
+class Environment(_Strict):
+    """Everything about one environment."""
+
+    account: str | None = Field(default=None, pattern=r"^\d{12}$", description="of the credentials, if not given")
+    region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    availability_zones: tuple[str, ...] = Field(default=(), description="needed with account and region: no look-ups")
+    services: tuple[Service, ...] = Field(min_length=1)
+    policy: Policy = Policy()
+    workflow_timeout_minutes: float = Field(default=60, gt=0)
+    alarms: AlarmSettings = AlarmSettings()
+    triggers: TriggerSettings = TriggerSettings()
+    functions: FunctionSettings = FunctionSettings()
+    ledger: LedgerSettings = LedgerSettings()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        policy, seconds = self.policy, self.policy.act_timeout_seconds
+        walks = policy.service_timeout_minutes + policy.verify_timeout_minutes + policy.conclude_timeout_minutes
+        needs = {
+            f"policy.act_timeout_seconds is {seconds:g}; allowed is at most 900, and less than lease_minutes": seconds
+            <= min(900, policy.lease_minutes * 60 - 1e-9),
+            f"workflow_timeout_minutes is {self.workflow_timeout_minutes:g}; allowed is more than the steps' limits "
+            f"together, {walks:g}": self.workflow_timeout_minutes > walks,
+            "alarms.datapoints_to_alarm is more than evaluation_periods": self.alarms.datapoints_to_alarm
+            <= self.alarms.evaluation_periods,
+            "availability_zones is empty; with account and region at least two are needed": not (
+                self.account and self.region
+            )
+            or len(self.availability_zones) >= 2,
+            "services has two of one name": len({s.name for s in self.services}) == len(self.services),
+            "services has two with a workload; allowed is one, the others by existing": len(self.made_here) <= 1,
+        }
+        for what, holds in needs.items():
+            if not holds:
+                raise ValueError(what)
+        return self
+
+    @property
+    def made_here(self) -> tuple[Service, ...]:
+        """Services that a ServiceStack makes."""
+        return tuple(service for service in self.services if service.workload is not None)
+
+    def run_time(self, application: Application, name: str, urls: Mapping[str, str]) -> Settings:
+        """What the functions know; `urls` by service, for those whose settings have none."""
+        services = tuple(service.run_time(urls.get(service.name)) for service in self.services)
+        return Settings(application=application.name, environment=name, services=services, policy=self.policy)
+
+
+class Configuration(_Strict):
+    """The whole context, read."""
+
+    application: Application
+    environments: dict[str, Environment]
+    bundle: BundleSettings
+
+    @classmethod
+    def read(cls, context: Context) -> Self:
+        """Read CDK context; values given on the command line (`-c`) may be JSON text.
+
+        `rollback:environments` limits which are read, `rollback:overrides` is merged deep over each of them, service
+        by service where it names a list; `image_tag` sets the workload's.
+
+        Raises:
+            InvalidSettings: naming every path that is wrong.
+        """
+        environments = _json(context, _ENVIRONMENTS)
+        if not isinstance(environments, Mapping) or not environments:
+            raise InvalidSettings(f"context {_ENVIRONMENTS!r} is {environments!r}; allowed is an object by environment")
+        overrides = _json(context, _OVERRIDES) or {}
+        chosen = {name: merged(environments[name], overrides) for name in _chosen(context, list(environments))}
+        if tag := context.get("image_tag"):
+            chosen = {name: _with_image_tag(given, str(tag)) for name, given in chosen.items()}
+        bundle = {"platform": context.get(_PLATFORM), "python": context.get(_PYTHON)}
+        given = {
+            "application": _json(context, _APPLICATION) or {},
+            "environments": chosen,
+            "bundle": {name: value for name, value in bundle.items() if value},
+        }
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise InvalidSettings(_explained(error)) from error
+
+
+def merged(base: Any, over: Any) -> Any:
+    """`over` laid deep over `base`. A list of objects is laid over element by element, any other value replaces."""
+    if isinstance(base, Mapping) and isinstance(over, Mapping):
+        return {**base, **{key: merged(base.get(key), value) for key, value in over.items()}}
+    if isinstance(base, list) and isinstance(over, list) and all(isinstance(item, Mapping) for item in [*base, *over]):
+        return [
+            *(merged(old, new) for old, new in zip(base, over, strict=False)),
+            *base[len(over) :],
+            *over[len(base) :],
+        ]
+    return over
+
+
+def _with_image_tag(environment: Any, tag: str) -> Any:
+    if not isinstance(environment, Mapping):
+        return environment
+    tagged = [
+        merged(service, {"workload": {"image_tag": tag}})
+        if isinstance(service, Mapping) and service.get("workload")
+        else service
+        for service in environment.get("services", [])
+    ]
+    return {**environment, "services": tagged}
+
+
+def _chosen(context: Context, known: list[str]) -> list[str]:
+    only = context.get(_ONLY)
+    names = [name.strip() for name in str(only).split(",") if name.strip()] if only else known
+    if unknown := [name for name in names if name not in known]:
+        raise InvalidSettings(
+            f"context {_ONLY!r} is {only!r}: {', '.join(unknown)} unknown; allowed: {', '.join(known)}"
+        )
+    return names
+
+
+def _json(context: Context, key: str) -> Any:
+    value = context.get(key)
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise InvalidSettings(f"context {key!r} is no JSON ({error}): {value!r}") from error
+
+
+def _explained(error: ValidationError) -> str:
+    lines = ["the settings can't be used:"]
+    for problem in error.errors():
+        path = ".".join(str(part) for part in problem["loc"])
+        value = problem["input"]
+        shown = "" if isinstance(value, Mapping | BaseModel) else f" is {value!r}:"
+        lines.append(f"  {path}{shown} {problem['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)

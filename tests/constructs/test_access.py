@@ -1,0 +1,80 @@
+"""Least privilege: what each function may do in production."""
+
+import json
+from typing import Any
+
+import pytest
+
+# what IAM cannot scope to a resource (Service Authorization Reference)
+WITHOUT_RESOURCES = {
+    "cloudwatch:DescribeAlarmHistory",
+    "cloudwatch:DescribeAlarms",
+    "cloudwatch:GetMetricData",
+    "cloudwatch:GetMetricStatistics",
+    "ecs:DescribeTaskDefinition",
+    "ecs:ListTasks",
+    "elasticloadbalancing:DescribeTargetGroups",
+    "elasticloadbalancing:DescribeTargetHealth",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+}
+CHANGES = {
+    "decide": set(),
+    "service": {
+        "ecs:UpdateService",
+        "ecs:StopServiceDeployment",
+        "ecs:RegisterTaskDefinition",
+        "ecs:TagResource",
+        "iam:PassRole",
+    },
+    "report": {"ecs:UpdateService", "sns:Publish", "states:StartExecution"},
+    "promote": {
+        "ecs:RegisterTaskDefinition",
+        "ecs:TagResource",
+        "iam:PassRole",
+        "ecr:PutImage",
+        "ecr:BatchDeleteImage",
+    },
+}
+READING = ("Get", "List", "Describe", "BatchGet", "Query", "Condition")
+
+
+def statements(template: dict[str, Any], function: str) -> list[dict[str, Any]]:
+    found = [
+        statement
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::IAM::Policy"
+        and f"Functions{function.title()}Role" in json.dumps(resource["Properties"]["Roles"])
+        for statement in resource["Properties"]["PolicyDocument"]["Statement"]
+    ]
+    assert found
+    return found
+
+
+def actions(statement: dict[str, Any]) -> set[str]:
+    named = statement["Action"]
+    return set(named if isinstance(named, list) else [named])
+
+
+@pytest.mark.parametrize("function", list(CHANGES))
+def test_a_function_changes_only_what_its_steps_need(function: str, templates: dict[str, Any]) -> None:
+    allowed = set().union(*(actions(s) for s in statements(templates["MacroAiProductionRollbackStack"], function)))
+    kept = ("dynamodb:", "logs:", "xray:")
+    changing = {a for a in allowed if not a.startswith(kept) and not a.split(":")[1].startswith(READING)}
+    assert changing == CHANGES[function]
+    assert not any("*" in action for action in allowed)
+
+
+@pytest.mark.parametrize("function", list(CHANGES))
+def test_only_actions_that_know_no_resources_are_allowed_on_all(function: str, templates: dict[str, Any]) -> None:
+    for statement in statements(templates["MacroAiProductionRollbackStack"], function):
+        if statement["Resource"] == "*":
+            assert actions(statement) <= WITHOUT_RESOURCES
+
+
+def test_a_role_can_be_passed_to_tasks_only(templates: dict[str, Any]) -> None:
+    passing = [
+        s for s in statements(templates["MacroAiProductionRollbackStack"], "service") if "iam:PassRole" in actions(s)
+    ]
+    assert [s["Condition"] for s in passing] == [{"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}]
+    assert "*" not in json.dumps(passing[0]["Resource"])

@@ -1,0 +1,118 @@
+"""A wrong setting fails synth with its path, the value and what is allowed."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollback.model.policy import Policy
+from rollback.model.settings import Settings
+from stacks.assembly import project_context
+from stacks.environment import Configuration, InvalidSettings, merged
+
+CONTEXT = project_context()
+NUMBERS = sorted(
+    name for name, field in Policy.model_fields.items() if field.annotation in {int, float} and field.metadata
+)
+
+
+def with_production(change: dict[str, Any]) -> dict[str, Any]:
+    context = copy.deepcopy(CONTEXT)
+    context["environments"]["production"] = merged(context["environments"]["production"], change)
+    return context
+
+
+def refusal(context: dict[str, Any]) -> str:
+    with pytest.raises(InvalidSettings) as caught:
+        Configuration.read(context)
+    return str(caught.value)
+
+
+@given(name=st.sampled_from(NUMBERS), value=st.floats(min_value=-1e6, max_value=-0.001))
+def test_a_number_out_of_range_is_named_with_its_limit(name: str, value: float) -> None:
+    text = refusal(with_production({"policy": {name: value}}))
+    assert f"environments.production.policy.{name}" in text
+    assert repr(value) in text
+    assert "greater than" in text or "valid integer" in text
+
+
+@given(name=st.text(alphabet="abcdefghij_", min_size=3, max_size=20))
+def test_a_misspelt_setting_is_refused_by_its_path(name: str) -> None:
+    text = refusal(with_production({"alarms": {name: 1}}))
+    assert f"environments.production.alarms.{name}" in text
+    assert "not permitted" in text
+
+
+@given(value=st.text(max_size=10).filter(lambda text: text not in {"act", "observe"}))
+def test_a_wrong_choice_is_answered_with_the_valid_ones(value: str) -> None:
+    text = refusal(with_production({"policy": {"mode": value}}))
+    assert "environments.production.policy.mode" in text
+    assert "'act' or 'observe'" in text
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(base=json_values)
+def test_laying_a_document_over_itself_changes_nothing(base: Any) -> None:
+    assert merged(base, base) == base
+
+
+@given(base=st.dictionaries(st.text(max_size=5), json_values), over=st.dictionaries(st.text(max_size=5), st.integers()))
+def test_an_override_wins_and_leaves_the_rest(base: dict[str, Any], over: dict[str, int]) -> None:
+    assert merged(base, over) == base | over
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"policy": {"act_timeout_seconds": 600}}, "less than lease_minutes"),
+        ({"workflow_timeout_minutes": 20}, "more than the steps' limits together"),
+        ({"alarms": {"datapoints_to_alarm": 9}}, "more than evaluation_periods"),
+        ({"account": "123456789012", "region": "eu-west-1"}, "availability_zones is empty"),
+        ({"services": [{"existing": {}}]}, "load_balancer"),
+        ({"services": [{"workload": None}]}, "exactly one of existing and workload"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(change: dict[str, Any], expected: str) -> None:
+    assert expected in refusal(with_production(change))
+
+
+def test_an_unknown_environment_is_answered_with_the_known_ones() -> None:
+    text = refusal(CONTEXT | {"rollback:environments": "prodution"})
+    assert "prodution unknown; allowed: production, staging, feature" in text
+
+
+def test_overrides_reach_inside_a_service_and_leave_the_others() -> None:
+    over = {"services": [{"base_url": "http://localhost:1"}], "policy": {"bake_minutes": 0.1}}
+    context = CONTEXT | {"rollback:overrides": json.dumps(over), "rollback:environments": "production"}
+    read = Configuration.read(context)
+    assert list(read.environments) == ["production"]
+    (service,) = read.environments["production"].services
+    assert (service.base_url, service.cluster) == ("http://localhost:1", "macro-ai-production-cluster")
+    assert read.environments["production"].policy.bake_minutes == 0.1
+
+
+def test_an_image_tag_from_the_command_line_reaches_the_workload() -> None:
+    read = Configuration.read(CONTEXT | {"image_tag": "v1.2.3"})
+    for environment in read.environments.values():
+        (service,) = environment.services
+        assert service.workload is not None
+        assert service.workload.image_tag == "v1.2.3"
+
+
+def test_the_functions_read_back_what_the_settings_say(templates: dict[str, Any]) -> None:
+    read = Configuration.read(CONTEXT)
+    template = templates["MacroAiProductionRollbackStack"]
+    functions = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::Function"]
+    assert len(functions) == 4
+    expected = read.environments["production"].run_time(read.application, "production", {})
+    for function in functions:
+        assert Settings.model_validate_json(function["Environment"]["Variables"]["ROLLBACK_SETTINGS"]) == expected

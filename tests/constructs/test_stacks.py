@@ -1,0 +1,86 @@
+"""Stacks that differ from those in `cdk.json`: an attached service, settings that do not fit, a private probe."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollback.model.settings import Endpoint, ServiceSettings, Settings
+from rollback_constructs.bundling import BundleSettings
+from rollback_constructs.functions import SettingsTooLarge, compact
+from stacks.assembly import project_context, synthesise
+
+ROLE = "arn:aws:iam::123456789012:role/"
+EXISTING = {
+    "load_balancer": "app/shop/50dc6c495c0c9188",
+    "target_groups": ["targetgroup/shop/6d0ecf831eec9f09", "targetgroup/admin/7d0ecf831eec9f09"],
+    "task_role_arns": [f"{ROLE}task"],
+    "execution_role_arns": [f"{ROLE}execution"],
+    "log_group": "/shop",
+    "repository": "shop/api",
+}
+PLACE = {
+    "vpc_id": "vpc-1",
+    "availability_zones": ["eu-west-1a"],
+    "private_subnet_ids": ["subnet-1"],
+    "security_group_ids": ["sg-1"],
+}
+
+
+@pytest.fixture(scope="module")
+def attached(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    service = {"name": "shop", "cluster": "shop", "ecs_service": "shop-web", "container": "web", "existing": EXISTING}
+    context = {
+        "aws:cdk:bundling-stacks": [],
+        "environments": {"production": {"services": [service], "functions": {"report_in_vpc": PLACE}}},
+        "rollback:bundle_platform": "x86_64-manylinux2014",
+        "rollback:bundle_python": "3.11",
+    }
+    out: Path = synthesise(tmp_path_factory.mktemp("attached"), context)
+    assert [path.name for path in out.glob("*.template.json")] == ["MacroAiProductionRollbackStack.template.json"]
+    template: dict[str, Any] = json.loads(next(out.glob("*.template.json")).read_text())
+    return template
+
+
+def functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found = (r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::Function")
+    return {properties["FunctionName"]: properties for properties in found}
+
+
+def test_an_attached_service_needs_nothing_of_a_service_stack(attached: dict[str, Any]) -> None:
+    assert "Fn::ImportValue" not in json.dumps(attached)
+    assert str(EXISTING["load_balancer"]) in json.dumps(attached)
+
+
+def test_every_target_group_is_watched(attached: dict[str, Any]) -> None:
+    alarms = [r["Properties"] for r in attached["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    (healthy,) = (alarm for alarm in alarms if alarm["AlarmName"].endswith("no-healthy-targets"))
+    (math,) = (metric for metric in healthy["Metrics"] if "Expression" in metric)
+    assert math["Expression"] == "SUM([h0,h1])"
+
+
+def test_only_the_report_function_is_placed_in_the_vpc(attached: dict[str, Any]) -> None:
+    placed = {name for name, function in functions(attached).items() if "VpcConfig" in function}
+    assert placed == {"macro-ai-production-rollback-report"}
+
+
+def test_runtime_and_architecture_follow_what_the_bundle_is_for(attached: dict[str, Any]) -> None:
+    for function in functions(attached).values():
+        assert (function["Runtime"], function["Architectures"]) == ("python3.11", ["x86_64"])
+    default = BundleSettings()
+    assert (default.runtime.name, default.architecture.name) == ("python3.13", "arm64")
+
+
+def test_settings_that_do_not_fit_are_refused_with_their_size() -> None:
+    endpoints = tuple(Endpoint(path=f"/{'x' * 30}/{number}") for number in range(100))
+    service = ServiceSettings(name="a", cluster="a", ecs_service="a", container="a", endpoints=endpoints)
+    with pytest.raises(SettingsTooLarge, match=r"production take \d+ bytes, at most 3500"):
+        compact(Settings(application="macro-ai", environment="production", services=(service,)))
+
+
+def test_the_settings_in_cdk_json_leave_room(templates: dict[str, Any]) -> None:
+    for name in project_context()["environments"]:
+        template = templates[f"MacroAi{name.title()}RollbackStack"]
+        for function in functions(template).values():
+            assert len(json.dumps(function["Environment"]["Variables"]).encode()) < 3000

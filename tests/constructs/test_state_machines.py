@@ -1,0 +1,89 @@
+"""The state machines are the route, drawn; and valid Amazon States Language."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollback.model.route import EDGES, Step
+
+PROJECT = Path(__file__).parents[2]
+WORKFLOWS = [f"macro-ai-{name}-rollback" for name in ("production", "staging", "feature")]
+PROMOTIONS = [f"macro-ai-{name}-promotion" for name in ("production", "staging", "feature")]
+Definitions = dict[str, dict[str, Any]]
+
+
+def step_of(state: dict[str, Any]) -> Step:
+    return Step.DONE if state["Type"] == "Succeed" else Step(state["Parameters"]["Payload"]["step"])
+
+
+def edges(definition: dict[str, Any]) -> dict[Step, set[Step]]:
+    """Which step each step can lead to by what the function answers: through its Choice, and a Wait, if any."""
+    states = definition["States"]
+    found: dict[Step, set[Step]] = {}
+    for state in states.values():
+        if state["Type"] not in {"Task", "Succeed"}:
+            continue
+        targets = found.setdefault(step_of(state), set())
+        if state["Type"] == "Succeed":
+            continue
+        for rule in states[state["Next"]]["Choices"]:
+            target = states[rule["Next"]]
+            if target["Type"] == "Wait":
+                target = states[target["Next"]]
+            assert rule == {"Variable": "$.next", "StringEquals": step_of(target).value, "Next": rule["Next"]}
+            targets.add(step_of(target))
+    return found
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_the_state_machine_has_exactly_the_edges_of_the_route(name: str, definitions: Definitions) -> None:
+    assert edges(definitions[name]) == {step: set(targets) for step, targets in EDGES.items()}
+    assert step_of(definitions[name]["States"][definitions[name]["StartAt"]]) is Step.ADMIT
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_failure_of_every_step_after_admit_is_concluded(name: str, definitions: Definitions) -> None:
+    states = definitions[name]["States"]
+    tasks = {step_of(state): state for state in states.values() if state["Type"] == "Task"}
+    concluded = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Conclude"}]
+    for step in (Step.PLAN, Step.SERVICE, Step.VERIFY):
+        assert tasks[step]["Catch"] == concluded
+    assert "Catch" not in tasks[Step.ADMIT]
+    assert "Catch" not in tasks[Step.CONCLUDE]
+
+
+@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
+def test_input_that_cannot_be_understood_is_never_tried_again(name: str, definitions: Definitions) -> None:
+    for state in definitions[name]["States"].values():
+        if state["Type"] == "Task":
+            assert state["Retry"][0] == {"ErrorEquals": ["InvalidRequest"], "MaxAttempts": 0}
+
+
+@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
+def test_an_answer_that_no_choice_knows_fails_by_name(name: str, definitions: Definitions) -> None:
+    states = definitions[name]["States"]
+    choices = [state for state in states.values() if state["Type"] == "Choice"]
+    assert choices
+    assert {states[choice["Default"]]["Type"] for choice in choices} == {"Fail"}
+
+
+@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
+def test_a_wait_lasts_as_long_as_the_function_says(name: str, definitions: Definitions) -> None:
+    waits = [state for state in definitions[name]["States"].values() if state["Type"] == "Wait"]
+    assert waits
+    assert {wait["SecondsPath"] for wait in waits} == {"$.wait_seconds"}
+
+
+def test_the_definitions_are_valid_states_language(definitions: Definitions, tmp_path: Path) -> None:
+    validator = PROJECT / ".tools" / "node_modules" / ".bin" / "asl-validator"
+    if not validator.exists():
+        pytest.skip("asl-validator is not installed: make tools")
+    assert sorted(definitions) == sorted([*WORKFLOWS, *PROMOTIONS])
+    for name, definition in definitions.items():
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps(definition))
+        done = subprocess.run([str(validator), "--json-path", str(file)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"

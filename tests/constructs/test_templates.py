@@ -1,0 +1,100 @@
+"""The templates of all three environments: as they were, and in order."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.json import JSONSnapshotExtension
+
+from rollback.model.names import degraded_alarm, outage_alarm
+
+Template = dict[str, Any]
+STACKS = [
+    f"MacroAi{name}{kind}" for name in ("Production", "Staging", "Feature") for kind in ("Stack", "RollbackStack")
+]
+
+
+def of(template: Template, kind: str) -> list[dict[str, Any]]:
+    return [resource["Properties"] for resource in template["Resources"].values() if resource["Type"] == kind]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_template_changes_only_on_purpose(
+    stack: str, templates: dict[str, Template], snapshot: SnapshotAssertion
+) -> None:
+    masked = json.loads(re.sub(r"[0-9a-f]{64}", "ASSET", json.dumps(templates[stack])))
+    assert masked == snapshot(extension_class=JSONSnapshotExtension)
+
+
+def test_there_are_two_stacks_an_environment(templates: dict[str, Template]) -> None:
+    assert sorted(templates) == sorted(STACKS)
+
+
+def test_cfn_lint_finds_nothing(assembly: Path) -> None:
+    files = sorted(map(str, assembly.glob("*.template.json")))
+    linter = Path(sys.executable).with_name("cfn-lint")
+    # W3005: DependsOn that CDK writes though a reference implies it. W6001: the output Settings repeats what the
+    # functions know, and the address of a load balancer in it is imported.
+    done = subprocess.run(
+        [linter, "--regions", "eu-west-1", "--ignore-checks", "W3005", "W6001", "--", *files],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nothing_names_the_machine_it_was_made_on(templates: dict[str, Template]) -> None:
+    assert str(Path(__file__).parents[2]) not in json.dumps(templates)
+
+
+def test_every_event_target_gives_up_within_minutes_and_keeps_what_it_could_not_deliver(
+    templates: dict[str, Template],
+) -> None:
+    targets = [
+        target for name in STACKS for rule in of(templates[name], "AWS::Events::Rule") for target in rule["Targets"]
+    ]
+    assert len(targets) == 3 * 7
+    for target in targets:
+        assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 300
+        assert target["DeadLetterConfig"]
+        assert not {"Input", "InputPath", "InputTransformer"} & set(target)
+
+
+def test_no_alarm_treats_missing_data_as_missing(templates: dict[str, Template]) -> None:
+    alarms = [alarm for name in STACKS for alarm in of(templates[name], "AWS::CloudWatch::Alarm")]
+    assert len(alarms) == 3 * 8
+    assert {alarm["TreatMissingData"] for alarm in alarms} == {"notBreaching", "breaching"}
+
+
+def test_the_run_time_finds_the_composites_by_name(templates: dict[str, Template]) -> None:
+    found = {alarm["AlarmName"] for alarm in of(templates[STACKS[1]], "AWS::CloudWatch::CompositeAlarm")}
+    prefix, service = "macro-ai-production", "express-api"
+    assert found == {degraded_alarm(prefix, service), outage_alarm(prefix, service)}
+
+
+def test_production_can_not_be_deleted_by_accident(templates: dict[str, Template]) -> None:
+    (table,) = (r for r in templates[STACKS[1]]["Resources"].values() if r["Type"] == "AWS::DynamoDB::Table")
+    assert table["DeletionPolicy"] == "Retain"
+    assert table["Properties"]["DeletionProtectionEnabled"] is True
+    assert table["Properties"]["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+
+
+def test_the_repository_spares_what_a_rollback_needs_first(templates: dict[str, Template]) -> None:
+    (repository,) = of(templates[STACKS[0]], "AWS::ECR::Repository")
+    rules = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+    first = min(rules, key=lambda rule: int(rule["rulePriority"]))
+    assert first["selection"]["tagPrefixList"] == ["last-known-good-"]
+
+
+def test_the_service_keeps_its_capacity_while_it_deploys(templates: dict[str, Template]) -> None:
+    (service,) = of(templates[STACKS[0]], "AWS::ECS::Service")
+    deployment = service["DeploymentConfiguration"]
+    assert (deployment["MinimumHealthyPercent"], deployment["MaximumPercent"]) == (100, 200)
+    assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+    assert "DesiredCount" not in service  # a deployment must not undo what autoscaling decided
