@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import App
+from aws_cdk import App, Validations
 from aws_cdk import Environment as CdkEnvironment
+from cdk_nag import AwsSolutionsChecks
 
 from rollback_constructs.attachment import Attachment
+from stacks.acknowledgements import acknowledge_rollback_stack, acknowledge_service_stack
 from stacks.environment import Application, Configuration, Environment, Service
 from stacks.rollback_stack import RollbackStack
 from stacks.service_stack import ServiceStack
@@ -22,10 +24,17 @@ def project_context() -> dict[str, Any]:
     return context
 
 
-def build(outdir: Path | str | None = None, context: Mapping[str, Any] | None = None, *, validate: bool = True) -> App:
+def build(
+    outdir: Path | str | None = None,
+    context: Mapping[str, Any] | None = None,
+    *,
+    validate: bool = True,
+    review: bool = False,
+) -> App:
     """The app with all stacks; `context` goes over that of `cdk.json`, and the CDK command line's over both.
 
-    `validate` runs CDK's own template validator, which takes half of the time of a synth.
+    `validate` runs CDK's own template validator, which takes half of the time of a synth; `review` runs cdk-nag's
+    rules at synth, which then fails on what is not acknowledged in `stacks.acknowledgements`.
 
     Raises:
         InvalidSettings: a setting is wrong; the text has its path, its value and what is allowed.
@@ -44,6 +53,8 @@ def build(outdir: Path | str | None = None, context: Mapping[str, Any] | None = 
     configuration = Configuration.read({key: app.node.try_get_context(key) for key in keys})
     for name, environment in configuration.environments.items():
         _add_stacks(app, configuration, name, environment)
+    if review:
+        Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     return app
 
 
@@ -65,10 +76,11 @@ def _add_stacks(app: App, configuration: Configuration, name: str, settings: Env
     attachments = {service.name: _attached(service) for service in settings.services if service.existing}
     for service in settings.made_here:
         made = ServiceStack(app, service_stack, settings=settings, service=service, env=env)
+        acknowledge_service_stack(made)
         attachments[service.name] = made.attachment
     in_order = tuple(attachments[service.name] for service in settings.services)
     urls = {attachment.name: attachment.url for attachment in in_order if attachment.url}
-    RollbackStack(
+    watching = RollbackStack(
         app,
         rollback_stack,
         settings=settings,
@@ -77,6 +89,7 @@ def _add_stacks(app: App, configuration: Configuration, name: str, settings: Env
         bundle=configuration.bundle,
         env=env,
     )
+    acknowledge_rollback_stack(watching, in_order, f"{configuration.application.name}-{name}-rollback")
 
 
 def _attached(service: Service) -> Attachment:

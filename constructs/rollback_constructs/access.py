@@ -29,11 +29,12 @@ class Access:
         """Describe the services, their deployments, revisions and tasks."""
         on_service = ["ecs:DescribeServices", "ecs:ListServiceDeployments"]
         on_parts = ["ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions"]
-        parts = [*self._of_service("service-deployment", "/*"), *self._of_service("service-revision", "/*")]
+        services = self._of_service("service")  # IAM asks about the service of a deployment or revision as well
+        parts = [*self._of_service("service-deployment", "/*"), *self._of_service("service-revision", "/*"), *services]
         tasks = [self._ecs(f"task/{service.cluster}/*") for service in self.services]
         clusters = {"ArnEquals": {"ecs:cluster": self._clusters()}}
         return [
-            _allow(on_service, self._of_service("service")),
+            _allow(on_service, services),
             _allow(on_parts, parts),
             _allow(["ecs:DescribeTasks"], tasks),
             _allow(["ecs:ListTasks"], ["*"], clusters),
@@ -46,7 +47,8 @@ class Access:
 
     def deployment_stop(self) -> iam.PolicyStatement:
         """Let ECS roll an in-flight deployment back."""
-        return _allow(["ecs:StopServiceDeployment"], self._of_service("service-deployment", "/*"))
+        deployments = [*self._of_service("service-deployment", "/*"), *self._of_service("service")]
+        return _allow(["ecs:StopServiceDeployment"], deployments)
 
     def definition_register(self) -> list[iam.PolicyStatement]:
         """Register a definition with the roles that the service's own definitions name, and no others."""

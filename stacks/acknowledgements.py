@@ -1,0 +1,51 @@
+"""cdk-nag findings that are meant: one by one, on the resource they are about, with the reason."""
+
+from aws_cdk import Acknowledgment, Validations
+from constructs import IConstruct
+
+from rollback_constructs.attachment import Attachment
+
+_UNSCOPED = "only actions that know no resources are allowed on all (tests/constructs/test_access.py)"
+_HERE = "arn:<AWS::Partition>:{service}:<AWS::Region>:<AWS::AccountId>:{resource}"
+_FUNCTIONS = ("Decide", "Service", "Report", "Promote")
+
+
+def acknowledge_service_stack(stack: IConstruct) -> None:
+    """What the service stack leaves to its owner."""
+    _on(stack, "Vpc", "VPC7", "flow logs are the account's choice, not a deployment's")
+    _on(stack, "Task", "ECS2", "plain variables hold no secrets; those come from Secrets Manager by ARN")
+    _on(stack, "Task/ExecutionRole", "IAM5[Resource::*]", "ecr:GetAuthorizationToken knows no resources")
+    _on(stack, "LoadBalancer", "ELB2", "access logs need a bucket of the account's; metrics are what alarms use")
+    _on(stack, "LoadBalancer/SecurityGroup", "EC23", "a public API is open to the public")
+
+
+def acknowledge_rollback_stack(stack: IConstruct, services: tuple[Attachment, ...], workflow: str) -> None:
+    """Wildcards behind a service's own name, and what the state machines and queue do on purpose."""
+    for name in _FUNCTIONS:
+        role, function = f"Functions/{name}Role", f"Functions/{name}"
+        _on(stack, role, "IAM5[Resource::*]", _UNSCOPED)
+        _on(stack, function, "L1", "the bundle is compiled for this very Python minor version")
+        for service in services:
+            for kind in ("service-deployment", "service-revision"):
+                resource = f"{kind}/{service.cluster}/{service.ecs_service}/*"
+                _wildcard(stack, role, "ecs", resource, "deployments of this service get ids of their own")
+            _wildcard(stack, role, "ecs", f"task/{service.cluster}/*", "tasks get ids of their own")
+    for name in ("Service", "Promote"):
+        _wildcard(stack, f"Functions/{name}Role", "ecs", "task-definition/*", "families are the service's to name")
+    _wildcard(stack, "Functions/DecideRole", "cloudformation", "stack/*", "a service may belong to any stack")
+    _wildcard(stack, "Functions/ReportRole", "states", f"execution:{workflow}:*", "executions get ids of their own")
+    for machine in ("Workflow", "Promotion"):
+        _on(stack, f"{machine}/Role", "IAM5[Resource::*]", "log delivery and tracing know no resources")
+        _on(stack, f"{machine}/Machine", "SF1", "errors are logged; the ledger has everything else")
+    _on(stack, "Triggers/DeadLetters", "SQS3", "it is the dead-letter queue")
+
+
+def _wildcard(stack: IConstruct, path: str, service: str, resource: str, reason: str) -> None:
+    _on(stack, path, f"IAM5[Resource::{_HERE.format(service=service, resource=resource)}]", reason)
+
+
+def _on(stack: IConstruct, path: str, rule: str, reason: str) -> None:
+    construct = stack
+    for part in path.split("/"):
+        construct = construct.node.find_child(part)
+    Validations.of(construct).acknowledge(Acknowledgment(id=f"AwsSolutions::AwsSolutions-{rule}", reason=reason))
