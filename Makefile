@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
 
-.PHONY: help install tools test check synth format lock clean
+.PHONY: help install tools test demo check synth format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -34,6 +34,10 @@ synth: $(TOOLS) ## Synthesise the stacks of all environments into cdk.out, funct
 
 test: $(TOOLS) ## Run the whole test suite
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2
+
+SCENARIO ?= bad-release
+demo: $(STAMP) ## Roll a bad release back on the embedded cloud (SCENARIO=bad-release or failed-deployment)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/rollback demo --scenario $(SCENARIO)
 
 check: $(STAMP) ## Lint, formatting and strict types
 	$(BIN)/ruff check .

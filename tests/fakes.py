@@ -1,13 +1,25 @@
 """Fakes that keep real state, one per port; the contract tests hold each to the promises of its real adapter."""
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
-from typing import Any
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
-from rollback.model.errors import Conflict, LeaseLost
+from rollback.model.errors import Conflict, InvalidRequest, LeaseLost, OutsideFailure, UnsupportedService
 from rollback.model.lease import Lease
 from rollback.model.release import Release, ReleaseState, sha256_of
 from rollback.model.rollback import Rollback
+from rollback.model.service_view import (
+    IN_FLIGHT,
+    Deployment,
+    ProbeResult,
+    ServiceDeployment,
+    ServiceView,
+    TargetHealth,
+)
+from rollback.model.settings import ServiceSettings
+from rollback.model.standing_plan import StandingPlan
 
 
 class FakeClock:
@@ -24,13 +36,39 @@ class FakeClock:
 
 
 class FakeAlarms:
-    """Names of the alarms that are in ALARM."""
+    """Alarms by name; `fire` writes their history too, and `serve` counts requests."""
 
     def __init__(self, *in_alarm: str) -> None:
         self.in_alarm = set(in_alarm)
+        self.others: dict[str, str] = {}
+        self._fired: list[tuple[str, datetime]] = []
+        self._requests: list[tuple[str, datetime, float]] = []
+
+    def fire(self, name: str, at: datetime) -> None:
+        self.in_alarm.add(name)
+        self._fired.append((name, at))
+
+    def recover(self, name: str) -> None:
+        self.in_alarm.discard(name)
+        self.others[name] = "OK"
+
+    def serve(self, target_group: str, count: float, at: datetime) -> None:
+        self._requests.append((target_group, at, count))
 
     def is_in_alarm(self, name: str) -> bool:
         return name in self.in_alarm
+
+    def states(self, names: tuple[str, ...]) -> dict[str, str]:
+        known = {**self.others, **dict.fromkeys(self.in_alarm, "ALARM")}
+        return {name: known[name] for name in names if name in known}
+
+    def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        fired = {name for name, at in self._fired if at > since}
+        return tuple(name for name in names if name in fired)
+
+    def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
+        begin = since.replace(second=0, microsecond=0)
+        return float(sum(count for group, at, count in self._requests if group in target_groups and at >= begin))
 
 
 class FakeLedger:
@@ -43,6 +81,7 @@ class FakeLedger:
         self._counters: dict[str, int] = {}
         self._releases: dict[tuple[str, str], Release] = {}
         self._definitions: dict[str, dict[str, Any]] = {}
+        self._plans: dict[str, StandingPlan] = {}
 
     def create(self, rollback: Rollback) -> Rollback:
         if rollback.id in self._documents:
@@ -112,6 +151,14 @@ class FakeLedger:
         mine = [r for (of, _), r in self._releases.items() if of == service]
         return tuple(sorted(mine, key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True))
 
+    def standing_plan(self, service: str) -> StandingPlan | None:
+        return self._plans.get(service)
+
+    def put_standing_plan(self, plan: StandingPlan) -> None:
+        held = self._plans.get(plan.service)
+        if held is None or held.computed_at <= plan.computed_at:
+            self._plans[plan.service] = plan
+
     def judge(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
         key = (release.service, release.fingerprint)
         if self._releases[key].state is not release.state:
@@ -119,3 +166,387 @@ class FakeLedger:
         changes = {"state": state, "state_since": at, "state_reason": reason}
         self._releases[key] = release.model_copy(update=changes)
         return self._releases[key]
+
+
+class FakeTargets:
+    """Target health told from the tasks of a `FakeServices`; `answers` by target group replaces it."""
+
+    def __init__(self, services: "FakeServices") -> None:
+        self._services = services
+        self.answers: dict[str, tuple[TargetHealth, ...]] = {}
+
+    def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
+        if target_group_arn in self.answers:
+            return self.answers[target_group_arn]
+        if target_group_arn not in self._services.target_groups:
+            raise OutsideFailure(f"DescribeTargetHealth on {target_group_arn} failed: TargetGroupNotFound")
+        states = self._services.target_states()
+        reasons = {"unhealthy": "Target.ResponseCodeMismatch"}
+        return tuple(
+            TargetHealth(target=f"10.0.0.{number}:8080", state=state, reason=reasons.get(state, ""))
+            for number, state in enumerate(states, start=1)
+        )
+
+
+class FakeImages:
+    """Repositories with moving tags. An image by digest exists unless it is in `missing`."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, str] = {}
+        self.missing: set[str] = set()
+        self.immutable = False
+
+    def push(self, image: str, digest: str) -> str:
+        """Put a tag, `repository:tag`, on a digest; the image by digest."""
+        self.tags[image] = f"{_repository(image)}@{digest}"
+        return self.tags[image]
+
+    def exists(self, image: str) -> bool | None:
+        if ".dkr.ecr." not in image:
+            return None
+        by_digest = image if "@" in image else self.tags.get(image)
+        return by_digest is not None and by_digest not in self.missing
+
+    def digest_of(self, image: str) -> str | None:
+        if ".dkr.ecr." not in image or not self.exists(image):
+            return None
+        return image if "@" in image else self.tags[image]
+
+    def keep(self, image: str, tag: str) -> None:
+        if ".dkr.ecr." not in image or "@" not in image:
+            raise InvalidRequest(f"{image} can't be kept: only images in ECR, by digest, can")
+        if not self.exists(image):
+            raise OutsideFailure(f"{image} can't be tagged {tag}: ECR does not have it")
+        tagged = f"{_repository(image)}:{tag}"
+        if self.immutable and self.tags.get(tagged, image) != image:
+            raise OutsideFailure(f"tag {tag} can't be put on {image}: it is immutable, and {self.tags[tagged]}'s")
+        self.tags[tagged] = image
+
+
+def _repository(image: str) -> str:
+    head, slash, tail = image.partition("@")[0].rpartition("/")
+    return f"{head}{slash}{tail.partition(':')[0]}"
+
+
+class FakeHttp:
+    """Answers by URL; 200 in 10 ms where none is set."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, ProbeResult] = {}
+        self.asked: list[str] = []
+
+    def get(self, url: str, timeout_seconds: float) -> ProbeResult:
+        self.asked.append(url)
+        answer = self.answers.get(url, ProbeResult(status=200, seconds=0.01))
+        if answer.seconds > timeout_seconds:
+            return ProbeResult(status=None, seconds=timeout_seconds, error=f"no answer within {timeout_seconds:g} s")
+        return answer
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One notification."""
+
+    subject: str
+    message: str
+    attributes: dict[str, str]
+
+
+class FakeNotifications:
+    """Keeps what was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+
+    def publish(self, subject: str, message: str, attributes: Mapping[str, str]) -> None:
+        self.sent.append(Sent(subject, message, dict(attributes)))
+
+
+class FakeMetrics:
+    """Keeps the rollbacks that were counted."""
+
+    def __init__(self) -> None:
+        self.counted: list[Rollback] = []
+
+    def concluded(self, rollback: Rollback) -> None:
+        self.counted.append(rollback)
+
+
+class FakeWorkflow:
+    """`started`: executions by name and input, each name once, for the test to take; `running`: those that run."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, dict[str, Any]]] = []
+        self.running: set[str] = set()
+        self._names: set[str] = set()
+
+    def start(self, name: str, given: Mapping[str, Any]) -> None:
+        if name not in self._names:
+            self._names.add(name)
+            self.started.append((name, dict(given)))
+
+    def is_running(self, execution: str) -> bool:
+        return execution in self.running
+
+
+Behaviour = Literal["healthy", "unhealthy", "crashing"]
+ACCOUNT_ARN = "arn:aws:ecs:eu-west-1:123456789012"
+
+
+@dataclass
+class _Revision:
+    arn: str
+    definition_arn: str
+    images: dict[str, str]
+    created_at: datetime
+
+
+@dataclass
+class _Tasks:
+    """One entry of `deployments`, and its tasks."""
+
+    id: str
+    revision: _Revision
+    created_at: datetime
+    rollout_state: str = "IN_PROGRESS"
+    running: int = 0
+    failed: int = 0
+    is_rollback: bool = False
+
+
+@dataclass
+class _ServiceDeployment:
+    arn: str
+    target: _Revision
+    source: _Revision | None
+    created_at: datetime
+    status: str = "IN_PROGRESS"
+    going_to: _Revision | None = None
+
+
+class FakeServices:
+    """One ECS service that behaves as ECS does, one step for each `tick`; every `ServiceSettings` means that one.
+
+    The first tick of a deployment starts its tasks, the next drains the old ones and completes it. `behaviours` by
+    definition ARN: `unhealthy` tasks run and never pass, `crashing` ones don't run; three ticks of either trip the
+    circuit breaker. Definitions that were deregistered are INACTIVE and refused. `calls` are the changes asked for.
+    """
+
+    def __init__(self, clock: FakeClock | None = None, images: "FakeImages | None" = None) -> None:
+        self._clock = clock or FakeClock(datetime(2026, 3, 1, 3, tzinfo=UTC))
+        self._images = images or FakeImages()
+        self.arn = f"{ACCOUNT_ARN}:service/macro-ai-production-cluster/macro-ai-production-service"
+        self.status = "MISSING"
+        self.desired_count = 0
+        self.deployment_configuration: dict[str, Any] = {
+            "strategy": "ROLLING",
+            "maximumPercent": 200,
+            "minimumHealthyPercent": 100,
+            "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+        }
+        self.target_groups: tuple[str, ...] = (
+            "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/express-api/0123456789abcdef",
+        )
+        self.behaviours: dict[str, Behaviour] = {}
+        self.events: list[str] = []
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self._definitions: dict[str, dict[str, Any]] = {}
+        self._deployments: list[_Tasks] = []
+        self._service_deployments: list[_ServiceDeployment] = []
+        self._completed: _Revision | None = None
+        self._made = 0
+
+    # What a test arranges
+
+    def run(self, definition_arn: str, *, desired_count: int = 2, created_at: datetime | None = None) -> None:
+        """The service runs this definition: deployed at `created_at`, completed."""
+        self.status, self.desired_count = "ACTIVE", desired_count
+        self._begin(self._revision(definition_arn, created_at or self._clock.now()), created_at or self._clock.now())
+        self._deployments[0].running = desired_count
+        self._complete()
+
+    def deploy(self, definition_arn: str) -> None:
+        """A team's deployment begins; it goes on with `tick`."""
+        self._begin(self._revision(definition_arn, self._clock.now()), self._clock.now())
+
+    def deregister(self, definition_arn: str) -> None:
+        """As CloudFormation does with the revision that it replaced."""
+        self._definitions[definition_arn]["status"] = "INACTIVE"
+
+    def target_states(self) -> list[str]:
+        """Health of the targets of all tasks."""
+        states: list[str] = []
+        for tasks in self._deployments:
+            state = "healthy" if self._behaviour(tasks) == "healthy" else "unhealthy"
+            states += [state] * tasks.running
+        return sorted(states)
+
+    def tick(self) -> None:
+        """ECS takes one step."""
+        if not self._deployments:
+            return
+        primary, behaviour = self._deployments[0], self._behaviour(self._deployments[0])
+        was_running = primary.running
+        if primary.rollout_state != "FAILED":
+            primary.running = 0 if behaviour == "crashing" else self.desired_count
+        current = self._service_deployments[0]
+        if current.status == "ROLLBACK_REQUESTED":
+            current.status = "ROLLBACK_IN_PROGRESS"
+        if primary.rollout_state != "IN_PROGRESS":
+            return
+        if behaviour != "healthy":
+            primary.failed += 1
+            self.events.insert(0, f"(service) (deployment {primary.id}) a task is {behaviour}")
+            self._trip_breaker(primary)
+        elif was_running >= self.desired_count:
+            self._complete()
+
+    # The port
+
+    def look(self, service: ServiceSettings) -> ServiceView:
+        name = f"{service.cluster}/{service.ecs_service}"
+        if self.status != "ACTIVE":
+            raise UnsupportedService(f"service {name} is {self.status}, not ACTIVE")
+        newest = self._service_deployments[0]
+        revisions = [r for r in (newest.target, newest.source, newest.going_to) if r is not None]
+        revisions += [tasks.revision for tasks in self._deployments]
+        source = newest.going_to or newest.source
+        return ServiceView(
+            arn=self.arn,
+            desired_count=self.desired_count,
+            running_count=sum(tasks.running for tasks in self._deployments),
+            pending_count=max(0, self.desired_count - self._deployments[0].running),
+            deployments=tuple(
+                Deployment(
+                    id=tasks.id,
+                    is_primary=tasks is self._deployments[0],
+                    definition_arn=tasks.revision.definition_arn,
+                    rollout_state=tasks.rollout_state,
+                    running_count=tasks.running,
+                    created_at=tasks.created_at,
+                )
+                for tasks in self._deployments
+            ),
+            newest=ServiceDeployment(
+                arn=newest.arn,
+                status=newest.status,
+                target_definition_arn=newest.target.definition_arn,
+                source_definition_arn=source.definition_arn if source is not None else None,
+                created_at=newest.created_at,
+            ),
+            deployment_configuration=copy.deepcopy(self.deployment_configuration),
+            target_groups=self.target_groups,
+            images={r.definition_arn: dict(r.images) for r in sorted(revisions, key=lambda r: r.created_at)},
+            last_events=tuple(self.events[:10]),
+        )
+
+    def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
+        if arn_or_family in self._definitions:
+            return copy.deepcopy(self._definitions[arn_or_family])
+        family = [d for d in self._definitions.values() if d["family"] == arn_or_family and d["status"] == "ACTIVE"]
+        return copy.deepcopy(max(family, key=lambda d: int(d["revision"]), default=None))
+
+    def register(self, definition: Mapping[str, Any], family: str) -> str:
+        self.calls.append(("register", {"family": family}))
+        revision = 1 + sum(1 for d in self._definitions.values() if d["family"] == family)
+        arn = f"{ACCOUNT_ARN}:task-definition/{family}:{revision}"
+        added = {"taskDefinitionArn": arn, "family": family, "revision": revision, "status": "ACTIVE"}
+        self._definitions[arn] = {**copy.deepcopy(dict(definition)), **added, "registeredAt": self._clock.now()}
+        return arn
+
+    def update(
+        self,
+        service: ServiceSettings,
+        *,
+        definition_arn: str | None = None,
+        desired_count: int | None = None,
+        deployment_configuration: Mapping[str, Any] | None = None,
+    ) -> None:
+        given = {
+            "definition_arn": definition_arn,
+            "desired_count": desired_count,
+            "deployment_configuration": deployment_configuration,
+        }
+        self.calls.append(("update", {name: value for name, value in given.items() if value is not None}))
+        name = f"UpdateService on {service.cluster}/{service.ecs_service} failed"
+        if self.status != "ACTIVE":
+            raise OutsideFailure(f"{name}: ServiceNotActiveException")
+        if definition_arn is not None and self._definitions.get(definition_arn, {}).get("status") != "ACTIVE":
+            raise OutsideFailure(f"{name}: ClientException: TaskDefinition is inactive")
+        if desired_count is not None:
+            self.desired_count = desired_count
+        self.deployment_configuration.update(copy.deepcopy(dict(deployment_configuration or {})))
+        if definition_arn is not None and definition_arn != self._deployments[0].revision.definition_arn:
+            self._begin(self._revision(definition_arn, self._clock.now()), self._clock.now())
+
+    def stop_deployment(self, service_deployment_arn: str) -> None:
+        self.calls.append(("stop_deployment", {"service_deployment_arn": service_deployment_arn}))
+        found = next((d for d in self._service_deployments if d.arn == service_deployment_arn), None)
+        name = f"StopServiceDeployment on {service_deployment_arn} failed"
+        if found is None:
+            raise OutsideFailure(f"{name}: ServiceDeploymentNotFoundException")
+        if found.status not in IN_FLIGHT:
+            raise OutsideFailure(f"{name}: ConflictException: it is in {found.status} state")
+        if found.going_to is None:
+            self._deployments[0].rollout_state = "FAILED"
+            self._roll_back("ROLLBACK_REQUESTED")
+
+    # What ECS does
+
+    def _behaviour(self, tasks: _Tasks) -> Behaviour:
+        return self.behaviours.get(tasks.revision.definition_arn, "healthy")
+
+    def _number(self) -> str:
+        self._made += 1
+        return f"{self._made:019d}"
+
+    def _revision(self, definition_arn: str, at: datetime) -> _Revision:
+        images: dict[str, str] = {}
+        for container in self._definitions[definition_arn]["containerDefinitions"]:
+            digest = self._images.digest_of(container["image"])
+            if digest is not None:
+                images[container["name"]] = digest
+        return _Revision(f"{ACCOUNT_ARN}:service-revision/{self._number()}", definition_arn, images, at)
+
+    def _begin(self, revision: _Revision, at: datetime) -> None:
+        for earlier in self._service_deployments:
+            if earlier.status in IN_FLIGHT:
+                earlier.status = "STOPPED"
+        sources = {tasks.revision.arn: tasks.revision for tasks in self._deployments}
+        source = next(iter(sources.values())) if len(sources) == 1 else None
+        arn = f"{ACCOUNT_ARN}:service-deployment/{self._number()}"
+        self._service_deployments.insert(0, _ServiceDeployment(arn, revision, source, at))
+        self._deployments.insert(0, _Tasks(f"ecs-svc/{self._number()}", revision, at))
+        self._deployments = [t for t in self._deployments if t is self._deployments[0] or t.running]
+
+    def _roll_back(self, status: str) -> None:
+        current = self._service_deployments[0]
+        if self._completed is None:
+            current.status = "ROLLBACK_FAILED"
+            return
+        current.status, current.going_to = status, self._completed
+        alive = next((t for t in self._deployments if t.revision is self._completed), None)
+        back = _Tasks(f"ecs-svc/{self._number()}", self._completed, self._clock.now(), is_rollback=True)
+        if alive is not None:  # its tasks still run: what makes this the fastest path
+            back.running, alive.running = alive.running, 0
+        self._deployments = [back, *(t for t in self._deployments if t.running)]
+
+    def _trip_breaker(self, primary: _Tasks) -> None:
+        breaker = self.deployment_configuration.get("deploymentCircuitBreaker", {})
+        if primary.failed < 3 or not breaker.get("enable"):
+            return
+        primary.rollout_state = "FAILED"
+        if primary.is_rollback:
+            self._service_deployments[0].status = "ROLLBACK_FAILED"
+        elif breaker.get("rollback"):
+            self._roll_back("ROLLBACK_IN_PROGRESS")
+        else:
+            self._service_deployments[0].status = "STOPPED"
+
+    def _complete(self) -> None:
+        primary, current = self._deployments[0], self._service_deployments[0]
+        self._deployments = [primary]
+        primary.rollout_state = "COMPLETED"
+        self._completed = primary.revision
+        current.status = "ROLLBACK_SUCCESSFUL" if primary.is_rollback else "SUCCESSFUL"
+        self.events.insert(0, f"(service) (deployment {primary.id}) deployment completed.")

@@ -13,7 +13,7 @@ from moto.cloudwatch.models import Alarm, CloudWatchBackend, cloudwatch_backends
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 
-from local_cloud import alarm_changes, alarm_evaluation, alarm_log_metrics, alarm_rules, clock
+from local_cloud import alarm_changes, alarm_evaluation, alarm_history, alarm_log_metrics, alarm_rules, clock
 from local_cloud.alarm_statistics import MetricStore
 
 _LOG = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ def _update_state(self: Any, reason: str, reason_data: str, state_value: str) ->
     _stock_update(self, reason, reason_data, state_value)
     if state_value != previous.value:
         self.state_transitioned_timestamp = self.state_updated_timestamp
+        alarm_history.record(self, previous)
         alarm_changes.announce(self, previous)
         _Running.wake.set()
 
@@ -183,6 +184,7 @@ def install() -> None:
     CloudWatchBackend.set_alarm_state = _set_alarm_state
     CloudWatchResponse.describe_alarms = _describe_alarms
     CloudWatchResponse.put_composite_alarm = CloudWatchResponse.put_metric_alarm
+    alarm_history.install()
     alarm_log_metrics.install()
     if _Running.evaluator is None:
         _Running.evaluator = _Evaluator()

@@ -30,6 +30,7 @@ _proxies: dict[str, Proxy] = {}
 _lock = threading.Lock()
 _over = threading.Event()
 _thread: threading.Thread | None = None
+_wanted_port = 0
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -79,6 +80,18 @@ class _Handler(BaseHTTPRequestHandler):
         """No access log."""
 
 
+def listen_on(port: int) -> None:
+    """Give the next listener this port of the machine: an address that has to be known before the stack is deployed."""
+    global _wanted_port  # noqa: PLW0603 - one cloud per process
+    _wanted_port = port
+
+
+def _next_port() -> int:
+    global _wanted_port
+    port, _wanted_port = _wanted_port, 0
+    return port
+
+
 class Proxy(ThreadingHTTPServer):
     """The listener's socket on this machine."""
 
@@ -86,7 +99,7 @@ class Proxy(ThreadingHTTPServer):
     request_queue_size = 256
 
     def __init__(self, load_balancer: Any, listener: Any) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", _next_port()), _Handler)
         self.load_balancer, self.listener = load_balancer, listener
         self.counters = Counters()
         threading.Thread(target=self.serve_forever, args=(0.05,), name="load balancer", daemon=True).start()

@@ -5,15 +5,12 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE
 from fakes import FakeAlarms, FakeClock, FakeLedger
+from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_world
 
 from rollback.model.errors import InvalidRequest
 from rollback.model.policy import Policy
 from rollback.model.rollback import Outcome, Rollback
-from rollback.steps.admit import Admission, admit
-
-PREFIX = "macro-ai-production"
-DEGRADED = f"{PREFIX}-{SERVICE}-degraded"
-OUTAGE = f"{PREFIX}-{SERVICE}-outage"
+from rollback.steps.admit import admit
 
 
 def alarm_event(
@@ -34,40 +31,33 @@ def alarm_event(
     }
 
 
-def deployment_event(name: str, service: str = SERVICE) -> dict[str, Any]:
+def deployment_event(name: str, arn: str = ECS_SERVICE_ARN) -> dict[str, Any]:
     return {
         "id": "d1",
         "detail-type": "ECS Deployment State Change",
         "source": "aws.ecs",
         "time": NOW.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "resources": [f"arn:aws:ecs:eu-west-1:123456789012:service/macro-ai-production-cluster/{service}"],
+        "resources": [arn],
         "detail": {"eventName": name, "deploymentId": "ecs-svc/1", "reason": "tasks failed to start"},
     }
 
 
 @dataclass
-class World:
+class Desk:
+    """Where starts arrive."""
+
     ledger: FakeLedger = field(default_factory=FakeLedger)
     alarms: FakeAlarms = field(default_factory=lambda: FakeAlarms(DEGRADED, OUTAGE))
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     policy: Policy = field(default_factory=Policy)
 
     def admit(self, given: object, execution: str = "execution-1") -> Rollback:
-        world = Admission(
-            environment="production",
-            prefix=PREFIX,
-            services=(SERVICE,),
-            policy=self.policy,
-            documents=self.ledger,
-            leases=self.ledger,
-            alarms=self.alarms,
-            clock=self.clock,
-        )
+        world = make_world(self.policy, ledger=self.ledger, alarms=self.alarms, clock=self.clock)
         return admit(given, execution, NOW, world)
 
 
 def test_an_alarm_is_admitted_with_the_lease() -> None:
-    world = World()
+    world = Desk()
     admitted = world.admit(alarm_event())
     lease = world.ledger.lease(SERVICE)
     assert admitted.admitted_at == NOW
@@ -76,7 +66,7 @@ def test_an_alarm_is_admitted_with_the_lease() -> None:
 
 
 def test_two_alarms_within_a_second_make_one_rollback_and_one_suppressed_record_to_be_looked_at_again() -> None:
-    world = World()
+    world = Desk()
     first = world.admit(alarm_event("e1", DEGRADED), "execution-1")
     second = world.admit(alarm_event("e2", OUTAGE), "execution-2")
     assert first.outcome is None
@@ -87,7 +77,7 @@ def test_two_alarms_within_a_second_make_one_rollback_and_one_suppressed_record_
 
 
 def test_an_event_that_is_delivered_twice_is_suppressed_for_good() -> None:
-    world = World()
+    world = Desk()
     world.admit(alarm_event("e1"), "execution-1")
     again = world.admit(alarm_event("e1"), "execution-2")
     assert again.outcome is Outcome.SUPPRESSED
@@ -96,25 +86,25 @@ def test_an_event_that_is_delivered_twice_is_suppressed_for_good() -> None:
 
 
 def test_an_alarm_that_is_over_is_suppressed_without_taking_the_lease() -> None:
-    world = World(alarms=FakeAlarms())
+    world = Desk(alarms=FakeAlarms())
     assert "not in ALARM any more" in world.admit(alarm_event()).reason
     assert world.ledger.lease(SERVICE) is None
 
 
 def test_rule_10_a_trigger_older_than_five_minutes_is_stale() -> None:
-    assert "stale" in World().admit(alarm_event(minutes_ago=5.1)).reason
-    assert World().admit(alarm_event(minutes_ago=4.9)).outcome is None
+    assert "stale" in Desk().admit(alarm_event(minutes_ago=5.1)).reason
+    assert Desk().admit(alarm_event(minutes_ago=4.9)).outcome is None
 
 
 def test_an_alarm_that_had_no_data_before_counts_only_where_the_policy_says_so() -> None:
     event = alarm_event(before="INSUFFICIENT_DATA")
-    assert World().admit(event).outcome is Outcome.SUPPRESSED
-    assert World(policy=Policy(on_insufficient_data_alarm="act")).admit(event).outcome is None
+    assert Desk().admit(event).outcome is Outcome.SUPPRESSED
+    assert Desk(policy=Policy(on_insufficient_data_alarm="act")).admit(event).outcome is None
 
 
 def test_a_failed_deployment_is_admitted_and_a_completed_one_is_not() -> None:
-    assert World().admit(deployment_event("SERVICE_DEPLOYMENT_FAILED")).outcome is None
-    assert World().admit(deployment_event("SERVICE_DEPLOYMENT_COMPLETED")).outcome is Outcome.SUPPRESSED
+    assert Desk().admit(deployment_event("SERVICE_DEPLOYMENT_FAILED")).outcome is None
+    assert Desk().admit(deployment_event("SERVICE_DEPLOYMENT_COMPLETED")).outcome is Outcome.SUPPRESSED
 
 
 @pytest.mark.parametrize(
@@ -122,14 +112,14 @@ def test_a_failed_deployment_is_admitted_and_a_completed_one_is_not() -> None:
     [
         {"type": "servcie"},
         alarm_event(alarm="somebody-else-s"),
-        deployment_event("SERVICE_DEPLOYMENT_FAILED", service="worker"),
+        deployment_event("SERVICE_DEPLOYMENT_FAILED", ECS_SERVICE_ARN.replace("production-service", "worker")),
         {"detail-type": "CloudWatch Alarm State Change", "detail": {}},
         {"detail-type": "CloudWatch Alarm State Change", "detail": "text", "id": "e", "time": "2026-03-01T03:00:00Z"},
         {"detail-type": "Scheduled Event", "detail": {}, "id": "e", "time": "2026-03-01T03:00:00Z"},
     ],
 )
 def test_what_can_not_be_understood_leaves_no_trace(given: object) -> None:
-    world = World()
+    world = Desk()
     with pytest.raises(InvalidRequest, match="nothing was changed"):
         world.admit(given)
     assert list(world.ledger.history(SERVICE)) == []
@@ -137,7 +127,7 @@ def test_what_can_not_be_understood_leaves_no_trace(given: object) -> None:
 
 
 def test_the_lease_of_a_dead_rollback_is_taken_over_once_it_ran_out() -> None:
-    world = World()
+    world = Desk()
     first = world.admit({}, "execution-1")
     world.clock.pass_time(minutes=world.policy.lease_minutes)
     second = world.admit({}, "execution-2")

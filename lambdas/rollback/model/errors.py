@@ -5,6 +5,7 @@ RollbackError
 ├── Conflict            the ledger moved on since it was read; read again
 ├── LeaseLost           another rollback holds the lease, or it ran out; stop acting
 ├── NotAvailable        asked for something this version does not do yet
+├── UnsupportedService  the ECS service is gone, inactive, or not deployed by ECS's rolling update
 └── OutsideFailure      AWS, Neon or the service answered with an error, or not at all
     └── Throttled       the same, and the same call may be sent again later
 """
@@ -28,6 +29,10 @@ class LeaseLost(RollbackError):
 
 class NotAvailable(RollbackError):
     """A capability that this version does not have; the text says what to use instead."""
+
+
+class UnsupportedService(RollbackError):
+    """The ECS service can't be rolled back by us: gone, not ACTIVE, or deployed another way. Nothing was changed."""
 
 
 class OutsideFailure(RollbackError):

@@ -13,6 +13,7 @@ from rollback.model.names import degraded_alarm, outage_alarm
 from rollback.model.policy import Policy
 from rollback.model.request import Request, Trigger
 from rollback.model.rollback import TriggerEvent
+from rollback.model.settings import Settings
 
 
 def is_event(given: object) -> bool:
@@ -20,13 +21,8 @@ def is_event(given: object) -> bool:
     return isinstance(given, Mapping) and "detail-type" in given and "detail" in given
 
 
-def read_event(
-    given: Mapping[str, Any], prefix: str, services: tuple[str, ...]
-) -> tuple[Request, Trigger, TriggerEvent]:
+def read_event(given: Mapping[str, Any], settings: Settings) -> tuple[Request, Trigger, TriggerEvent]:
     """What an event asks for.
-
-    Args:
-        prefix: `<application>-<environment>`, the beginning of our alarms' names.
 
     Raises:
         InvalidRequest: another kind of event, or one about a service that is not ours.
@@ -37,11 +33,11 @@ def read_event(
         match given["detail-type"]:
             case "CloudWatch Alarm State Change":
                 alarm, why = str(detail["alarmName"]), str(detail["state"].get("reason", ""))
-                service = _service_of_alarm(alarm, prefix, services)
+                service = _service_of_alarm(alarm, settings)
                 event = TriggerEvent(id=event_id, at=at, alarm=alarm, reason=why)
                 return Request(service=service), Trigger.ALARM, event
             case "ECS Deployment State Change":
-                service = _service_of_arn(str(given["resources"][0]), services)
+                service = service_of_arn(str(given["resources"][0]), settings)
                 event = TriggerEvent(id=event_id, at=at, reason=str(detail.get("reason", "")))
                 return Request(service=service), Trigger.DEPLOYMENT_FAILED, event
             case other:
@@ -66,15 +62,22 @@ def why_event_does_not_count(given: Mapping[str, Any], policy: Policy, now: date
     return None
 
 
-def _service_of_alarm(alarm: str, prefix: str, services: tuple[str, ...]) -> str:
-    for service in services:
-        if alarm in {degraded_alarm(prefix, service), outage_alarm(prefix, service)}:
+def _service_of_alarm(alarm: str, settings: Settings) -> str:
+    for service in settings.service_names:
+        if alarm in {degraded_alarm(settings.prefix, service), outage_alarm(settings.prefix, service)}:
             return service
-    raise InvalidRequest(f"alarm {alarm!r} is no trigger of {prefix}; nothing was changed")
+    raise InvalidRequest(f"alarm {alarm!r} is no trigger of {settings.prefix}; nothing was changed")
 
 
-def _service_of_arn(arn: str, services: tuple[str, ...]) -> str:
-    service = arn.rsplit("/", 1)[-1]
-    if service not in services:
-        raise InvalidRequest(f"service {service!r} ({arn}) is not one of {', '.join(services)}; nothing was changed")
-    return service
+def service_of_arn(arn: str, settings: Settings) -> str:
+    """Our name of an ECS service, from `arn:aws:ecs:<region>:<account>:service/<cluster>/<service>`.
+
+    Raises:
+        InvalidRequest: it is not one of this environment's.
+    """
+    cluster_and_name = tuple(arn.split("/")[1:])
+    for service in settings.services:
+        if cluster_and_name in {(service.cluster, service.ecs_service), (service.ecs_service,)}:
+            return service.name
+    known = ", ".join(s.ecs_service for s in settings.services)
+    raise InvalidRequest(f"{arn} is not a service of this environment ({known}); nothing was changed")

@@ -23,9 +23,24 @@ def last_known_good_family(family: str) -> str:
     return f"{family}-{LAST_KNOWN_GOOD}"
 
 
+def rollback_family(family: str) -> str:
+    """Family for the definition of any other target, so that the newest of the other stays the last known good."""
+    return f"{family}-rollback"
+
+
+def original_family(family: str) -> str:
+    """The family that a deployment registers in, from that or one of ours."""
+    return family.removesuffix(f"-{LAST_KNOWN_GOOD}").removesuffix("-rollback")
+
+
 def is_ours(family: str) -> bool:
     """Whether a task-definition family was registered by a rollback, not by a deployment."""
-    return family.endswith(f"-{LAST_KNOWN_GOOD}")
+    return original_family(family) != family
+
+
+def family_of(definition_arn: str) -> str:
+    """Family out of `arn:aws:ecs:<region>:<account>:task-definition/<family>:<revision>`."""
+    return definition_arn.rsplit("/", 1)[-1].rsplit(":", 1)[0]
 
 
 def last_known_good_tag(environment: str, version: str) -> str:

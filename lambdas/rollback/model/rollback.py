@@ -40,6 +40,9 @@ class Obligation(BaseModel):
     kind: ObligationKind
     before: dict[str, Any]
     discharged_at: AwareDatetime | None = None
+    handed_to: str | None = Field(
+        default=None, description="who puts it back now: another rollback's id, or `operator`"
+    )
 
 
 class Intent(BaseModel):
@@ -61,6 +64,7 @@ class ServiceProgress(BaseModel):
     target_definition_arn: str | None = None
     intent: Intent | None = None
     acted_at: AwareDatetime | None = None
+    moves: tuple[str, ...] = ()
     done_at: AwareDatetime | None = None
 
 
@@ -99,6 +103,7 @@ class Rollback(BaseModel):
     request: Request
     trigger: Trigger
     event: TriggerEvent | None = None
+    execution: str = ""
     created_at: AwareDatetime
     admitted_at: AwareDatetime | None = None
     lease_counter: int | None = None
@@ -109,9 +114,14 @@ class Rollback(BaseModel):
     outcome: Outcome | None = None
     reason: str = ""
     recheck_at: AwareDatetime | None = Field(default=None, description="a suppression without it is final")
-    reported: tuple[str, ...] = Field(default=(), description="channels that have the report")
+    reported: bool = Field(default=False, description="the report was sent; a concluded document without is sent again")
     concluded_at: AwareDatetime | None = None
     wait_seconds: int = 0
+
+    @property
+    def has_acted(self) -> bool:
+        """Whether ECS was changed, or found changed to the target already."""
+        return self.service is not None and (self.service.acted_at is not None or self.service.done_at is not None)
 
     @property
     def service_name(self) -> str:
@@ -120,11 +130,16 @@ class Rollback(BaseModel):
 
     def open_obligations(self) -> tuple[Obligation, ...]:
         """What is still to be put back, in the order to do it: last change first."""
-        return tuple(o for o in reversed(self.obligations) if o.discharged_at is None)
+        return tuple(o for o in reversed(self.obligations) if o.discharged_at is None and o.handed_to is None)
 
     def but(self, **changes: Any) -> "Rollback":
         """A validated copy with some fields changed."""
         return Rollback.model_validate({**{name: getattr(self, name) for name in Rollback.model_fields}, **changes})
+
+
+def service_of(rollback_id: str) -> str:
+    """The service in an id: services may have dashes in their names, time and hash have none."""
+    return rollback_id.rsplit("-", 2)[0]
 
 
 def rollback_id(service: str, started_at: datetime, cause: str) -> str:

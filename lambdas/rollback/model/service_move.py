@@ -20,6 +20,7 @@ class Move(StrEnum):
     WAIT_FOR_ECS = "wait_for_ecs"  # ECS rolls back to something else: let it end, never two deployments fighting
     STOP_DEPLOYMENT = "stop_deployment"
     UPDATE_SERVICE = "update_service"
+    RAISE_CAPACITY = "raise_capacity"  # the target runs, but on less than it was recorded with
 
 
 class ServiceSnapshot(BaseModel):
@@ -41,9 +42,11 @@ class ServiceSnapshot(BaseModel):
     ecs_is_rolling_back: bool = False
 
 
-def next_move(snapshot: ServiceSnapshot, target_fingerprint: str) -> Move:
+def next_move(snapshot: ServiceSnapshot, target_fingerprint: str, least_desired_count: int = 0) -> Move:
     """The next move towards the target; the same again when nothing changed in between."""
     if snapshot.primary_fingerprint == target_fingerprint:
+        if snapshot.desired_count < least_desired_count:
+            return Move.RAISE_CAPACITY
         settled = snapshot.primary_completed and not snapshot.other_deployments
         return Move.DONE if settled and snapshot.running_count >= snapshot.desired_count else Move.WAIT_FOR_TARGET
     if snapshot.ecs_is_rolling_back:

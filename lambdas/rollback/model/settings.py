@@ -1,4 +1,4 @@
-"""What the functions know of their environment: made at synth by `stacks.environment`, read from one environment variable.
+"""What the functions know of their environment: made at synth by `stacks.environment`, read from one variable.
 
 Compact JSON without defaults: Lambda allows 4 KB for all environment variables together, and an emergency must not
 depend on a parameter store. Deploy-time names (table, topic, state machine) are variables of their own.

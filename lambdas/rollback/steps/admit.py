@@ -6,33 +6,20 @@ stands now → lease. Whatever ends here leaves a record with its reason; a supp
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from rollback.model.errors import Conflict
 from rollback.model.event import is_event, read_event, why_event_does_not_count
-from rollback.model.policy import Policy
 from rollback.model.request import Request, Trigger, parse_request
-from rollback.model.rollback import Outcome, Rollback, TriggerEvent, rollback_id
-from rollback.steps.ports import AlarmStates, Clock, Documents, Leases
+from rollback.model.rollback import Obligation, Outcome, Rollback, TriggerEvent, rollback_id
+from rollback.steps.ports import World
+
+_LOOK_BACK = 20  # rollbacks of one service that may be dead and unconcluded at once
 
 
-@dataclass(frozen=True)
-class Admission:
-    """What Admit works with."""
-
-    environment: str
-    prefix: str
-    services: tuple[str, ...]
-    policy: Policy
-    documents: Documents
-    leases: Leases
-    alarms: AlarmStates
-    clock: Clock
-
-
-def admit(given: object, execution: str, started_at: datetime, world: Admission) -> Rollback:
+def admit(given: object, execution: str, started_at: datetime, world: World) -> Rollback:
     """Admit one start; called again with the same execution it goes on where it was.
 
     Args:
@@ -47,41 +34,53 @@ def admit(given: object, execution: str, started_at: datetime, world: Admission)
     now = world.clock.now()
     new = Rollback(
         id=rollback_id(request.service, started_at, execution),
-        environment=world.environment,
+        environment=world.settings.environment,
         request=request,
         trigger=trigger,
         event=event,
+        execution=execution,
         created_at=now,
     )
     try:
-        rollback = world.documents.create(new)
+        rollback = world.ledger.create(new)
     except Conflict as duplicate:
         # One write, outcome and all: a document without its event must never be taken for an admissible one by a retry.
-        return world.documents.create(new.but(event=None, outcome=Outcome.SUPPRESSED, reason=f"duplicate: {duplicate}"))
+        return world.ledger.create(new.but(event=None, outcome=Outcome.SUPPRESSED, reason=f"duplicate: {duplicate}"))
     if rollback.admitted_at is not None or rollback.outcome is not None:
         return rollback
     if isinstance(given, Mapping) and is_event(given):
-        reason = why_event_does_not_count(given, world.policy, rollback.created_at)
+        reason = why_event_does_not_count(given, world.settings.policy, rollback.created_at)
         if reason is not None:
             return _suppressed(rollback, reason, world)
-    if event is not None and event.alarm is not None and not world.alarms.is_in_alarm(event.alarm):
+    if (
+        event is not None
+        and event.alarm is not None
+        and world.alarms.states((event.alarm,)).get(event.alarm) != "ALARM"
+    ):
         return _suppressed(rollback, f"alarm {event.alarm} is not in ALARM any more", world)
-    until = now + timedelta(minutes=world.policy.lease_minutes)
-    lease = world.leases.acquire(request.service, rollback.id, now, until)
+    until = now + timedelta(minutes=world.settings.policy.lease_minutes)
+    lease = world.ledger.acquire(request.service, rollback.id, now, until)
     if lease is None:
-        held = world.leases.lease(request.service)
+        held = world.ledger.lease(request.service)
         holder = held.holder if held else "another rollback"
         return _suppressed(rollback, f"{holder} is rolling {request.service} back already", world, again=True)
-    return world.documents.save(rollback.but(admitted_at=now, lease_counter=lease.counter))
+    inherited = _inherited(rollback, world)
+    return world.ledger.save(rollback.but(admitted_at=now, lease_counter=lease.counter, obligations=inherited))
 
 
-def _understand(given: Any, world: Admission) -> tuple[Request, Trigger, TriggerEvent | None]:
+def _inherited(rollback: Rollback, world: World) -> tuple[Obligation, ...]:
+    """What dead predecessors, whose lease ran out, still owe: whoever holds the lease puts it back."""
+    dead = [r for r in islice(world.ledger.history(rollback.service_name), _LOOK_BACK) if r.id != rollback.id]
+    return tuple(owed for r in reversed(dead) if r.concluded_at is None for owed in reversed(r.open_obligations()))
+
+
+def _understand(given: Any, world: World) -> tuple[Request, Trigger, TriggerEvent | None]:
     if is_event(given):
-        return read_event(given, world.prefix, world.services)
-    return parse_request(given, world.services), Trigger.MANUAL, None
+        return read_event(given, world.settings)
+    return parse_request(given, world.settings.service_names), Trigger.MANUAL, None
 
 
-def _suppressed(rollback: Rollback, reason: str, world: Admission, *, again: bool = False) -> Rollback:
-    wait = timedelta(minutes=world.policy.recheck_minutes)
+def _suppressed(rollback: Rollback, reason: str, world: World, *, again: bool = False) -> Rollback:
+    wait = timedelta(minutes=world.settings.policy.recheck_minutes)
     recheck = world.clock.now() + wait if again and rollback.event and rollback.event.alarm else None
-    return world.documents.save(rollback.but(outcome=Outcome.SUPPRESSED, reason=reason, recheck_at=recheck))
+    return world.ledger.save(rollback.but(outcome=Outcome.SUPPRESSED, reason=reason, recheck_at=recheck))

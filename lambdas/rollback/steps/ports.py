@@ -1,11 +1,19 @@
-"""What the steps need of the world; adapters and the tests' fakes have these shapes."""
+"""What the steps need of the world; adapters (`rollback.world`) and the tests' fakes have these shapes.
 
-from collections.abc import Iterator
+Every method may raise `OutsideFailure` (outcome unknown: look before sending again) or `Throttled` (nothing was done).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from rollback.model.lease import Lease
+from rollback.model.release import Release, ReleaseState
 from rollback.model.rollback import Rollback
+from rollback.model.service_view import ProbeResult, ServiceView, TargetHealth
+from rollback.model.settings import ServiceSettings, Settings
+from rollback.model.standing_plan import StandingPlan
 
 
 class Clock(Protocol):
@@ -27,10 +35,121 @@ class Leases(Protocol):
     """The right to roll back a service."""
 
     def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None: ...
+    def renew(self, lease: Lease, now: datetime, until: datetime) -> Lease: ...
+    def release_lease(self, service: str, rollback_id: str) -> None: ...
     def lease(self, service: str) -> Lease | None: ...
 
 
-class AlarmStates(Protocol):
-    """Alarms as they stand now."""
+class Releases(Protocol):
+    """What ran, and what the evidence says of it."""
 
-    def is_in_alarm(self, name: str) -> bool: ...
+    def record(self, release: Release, definition: dict[str, Any]) -> None: ...
+    def definition(self, sha256: str) -> dict[str, Any]: ...
+    def releases(self, service: str) -> tuple[Release, ...]: ...
+    def judge(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release: ...
+    def standing_plan(self, service: str) -> StandingPlan | None: ...
+    def put_standing_plan(self, plan: StandingPlan) -> None: ...
+
+
+class Ledger(Documents, Leases, Releases, Protocol):
+    """The whole table."""
+
+
+class Services(Protocol):
+    """ECS. The changing methods are never retried by the SDK."""
+
+    def look(self, service: ServiceSettings) -> ServiceView: ...
+    def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
+        """`taskDefinition` of DescribeTaskDefinition (a family means its newest ACTIVE revision); None: not there."""
+        ...
+
+    def register(self, definition: Mapping[str, Any], family: str) -> str: ...
+    def update(
+        self,
+        service: ServiceSettings,
+        *,
+        definition_arn: str | None = None,
+        desired_count: int | None = None,
+        deployment_configuration: Mapping[str, Any] | None = None,
+    ) -> None: ...
+    def stop_deployment(self, service_deployment_arn: str) -> None: ...
+
+
+class Targets(Protocol):
+    """ELB target health."""
+
+    def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]: ...
+
+
+class Images(Protocol):
+    """ECR. Images of other registries are outside our sight: `exists` is None for them."""
+
+    def exists(self, image: str) -> bool | None: ...
+    def digest_of(self, image: str) -> str | None:
+        """`repository@sha256:…` of an image by tag; None if it can't be told."""
+        ...
+
+    def keep(self, image: str, tag: str) -> None:
+        """Tag an image by digest; one that has the tag already is success."""
+        ...
+
+
+class Alarms(Protocol):
+    """CloudWatch."""
+
+    def states(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Name → OK, ALARM or INSUFFICIENT_DATA; alarms that don't exist are left out."""
+        ...
+
+    def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        """Alarms that went into ALARM after `since`."""
+        ...
+
+    def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
+        """Requests that reached the target groups."""
+        ...
+
+
+class Http(Protocol):
+    """Endpoints of the service."""
+
+    def get(self, url: str, timeout_seconds: float) -> ProbeResult: ...
+
+
+class Notifications(Protocol):
+    """Where people are told."""
+
+    def publish(self, subject: str, message: str, attributes: Mapping[str, str]) -> None: ...
+
+
+class Metrics(Protocol):
+    """Numbers for the dashboard; written with the log, so nothing can fail."""
+
+    def concluded(self, rollback: Rollback) -> None: ...
+
+
+class Workflow(Protocol):
+    """The state machine, for whoever starts it anew."""
+
+    def start(self, name: str, given: Mapping[str, Any]) -> None:
+        """Start an execution; one of that name that was started already is success."""
+        ...
+
+    def is_running(self, execution: str) -> bool: ...
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything outside, as one environment's functions see it."""
+
+    settings: Settings
+    clock: Clock
+    ledger: Ledger
+    services: Services
+    targets: Targets
+    images: Images
+    alarms: Alarms
+    http: Http
+    notifications: Notifications
+    metrics: Metrics
+    workflow: Workflow

@@ -15,6 +15,7 @@ from rollback.model.errors import Conflict, LeaseLost
 from rollback.model.lease import Lease
 from rollback.model.release import Release, ReleaseState, sha256_of
 from rollback.model.rollback import Rollback
+from rollback.model.standing_plan import StandingPlan
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -267,6 +268,28 @@ class DynamoLedger:
                 raise Conflict(f"release {release.version} is no longer {release.state}: read it again") from error
             raise
         return judged
+
+    def standing_plan(self, service: str) -> StandingPlan | None:
+        """What to go back to now, if there is anything."""
+        item = self._get(f"SERVICE#{service}", "STANDING_PLAN")
+        return StandingPlan.model_validate_json(item["body"]["S"]) if item is not None else None
+
+    def put_standing_plan(self, plan: StandingPlan) -> None:
+        """Replace the standing plan, unless a newer one was put already."""
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item={
+                    **_key(f"SERVICE#{plan.service}", "STANDING_PLAN"),
+                    "computed_at": {"N": _seconds(plan.computed_at)},
+                    "body": {"S": plan.model_dump_json()},
+                },
+                ConditionExpression="attribute_not_exists(pk) OR computed_at <= :mine",
+                ExpressionAttributeValues={":mine": {"N": _seconds(plan.computed_at)}},
+            )
+        except ClientError as error:
+            if not _is_conditional(error):
+                raise
 
     def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
         return self._client.get_item(TableName=self._table, Key=_key(pk, sk), ConsistentRead=True).get("Item")

@@ -42,7 +42,7 @@ def outputs(cloud: LocalCloud, name: str) -> dict[str, str]:
 def definition(image: str) -> dict[str, Any]:
     container = {"Name": "app", "Image": image, "Environment": [{"Name": "A", "Value": "b"}]}
     properties = {"Family": "contract", "Cpu": "256", "Memory": "512", "NetworkMode": "awsvpc",
-                  "TaskRoleArn": "arn:aws:iam::123456789012:role/task", "ContainerDefinitions": [container]}  # fmt: skip
+                  "TaskRoleArn": "arn:aws:iam::123456789012:role/task", "ContainerDefinitions": [container]}  # fmt: skip  # noqa: E501
     return {"Type": "AWS::ECS::TaskDefinition", "Properties": properties}
 
 
@@ -81,7 +81,7 @@ def test_a_task_definition_keeps_everything_and_its_replacement_reaches_dependen
     parameter = {"Type": "AWS::SSM::Parameter",
                  "Properties": {"Type": "String", "Name": f"/d/{uuid.uuid4()}", "Value": {"Ref": "Td"}}}  # fmt: skip
     follower = {"Type": "AWS::Logs::LogGroup",
-                "Properties": {"LogGroupName": {"Fn::Join": ["", ["g-", {"Fn::Select": [6, {"Fn::Split": [":", {"Ref": "Td"}]}]}]]}}}  # fmt: skip
+                "Properties": {"LogGroupName": {"Fn::Join": ["", ["g-", {"Fn::Select": [6, {"Fn::Split": [":", {"Ref": "Td"}]}]}]]}}}  # fmt: skip  # noqa: E501
     del parameter
     name = create(cloud, {"Follower": follower, "Td": definition("a:1")}, Td={"Ref": "Td"}, Group={"Ref": "Follower"})
     first = outputs(cloud, name)
@@ -136,7 +136,7 @@ def test_a_roles_policies_are_attached_and_changed(cloud: LocalCloud) -> None:
 
 def test_a_subscription_is_made(cloud: LocalCloud) -> None:
     subscription = {"Type": "AWS::SNS::Subscription",
-                    "Properties": {"TopicArn": {"Ref": "Topic"}, "Protocol": "email", "Endpoint": "a@example.com"}}  # fmt: skip
+                    "Properties": {"TopicArn": {"Ref": "Topic"}, "Protocol": "email", "Endpoint": "a@example.com"}}  # fmt: skip  # noqa: E501
     name = create(cloud, {"Topic": {"Type": "AWS::SNS::Topic"}, "Sub": subscription}, Topic={"Ref": "Topic"})
     found = cloud.client("sns").list_subscriptions_by_topic(TopicArn=outputs(cloud, name)["Topic"])["Subscriptions"]
     assert [(one["Protocol"], one["Endpoint"]) for one in found] == [("email", "a@example.com")]

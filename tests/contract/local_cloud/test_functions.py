@@ -29,7 +29,8 @@ def handler(event, context):
             sqs = boto3.client("sqs")
             sqs.send_message(QueueUrl=event["queue"], MessageBody="attempt")
             raise RuntimeError("still broken")
-    return {"instance": INSTANCE, "endpoint": os.environ["AWS_ENDPOINT_URL"], "remaining": context.get_remaining_time_in_millis(),
+    return {"instance": INSTANCE, "endpoint": os.environ["AWS_ENDPOINT_URL"],
+            "remaining": context.get_remaining_time_in_millis(),
             "who": boto3.client("sts").get_caller_identity()["Arn"], "greeting": os.environ.get("GREETING")}
 """
 

@@ -1,0 +1,72 @@
+"""What is deployed: an environment's rollback stack, read from its outputs, so that command and functions agree."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from rollback.bootstrap import make_world
+
+from rollback.model.errors import InvalidRequest, OutsideFailure
+from rollback.model.settings import Settings
+from rollback.steps.ports import World
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """One environment's rollback system."""
+
+    settings: Settings
+    ledger_table: str
+    topic_arn: str
+    workflow_arn: str
+
+    def world(self) -> World:
+        """The same adapters that the functions use, with the caller's own credentials."""
+        return make_world(
+            self.settings,
+            ledger_table=self.ledger_table,
+            topic_arn=self.topic_arn,
+            workflow_arn=self.workflow_arn,
+        )
+
+
+def stack_name(environment: str) -> str:
+    """`MacroAi<Env>RollbackStack`; ROLLBACK_STACK names another."""
+    return os.environ.get("ROLLBACK_STACK") or f"MacroAi{environment.capitalize()}RollbackStack"
+
+
+def find(environment: str) -> Deployed:
+    """Read the outputs of an environment's rollback stack.
+
+    Raises:
+        InvalidRequest: the stack is not there, or is of another version.
+        OutsideFailure: AWS can't be asked (credentials, region, network).
+    """
+    name = stack_name(environment)
+    try:
+        stacks = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            raise InvalidRequest(
+                f"there is no stack {name} in this account and region; deploy it with `cdk deploy {name}`, or set "
+                "AWS_REGION and AWS_PROFILE to where it is"
+            ) from error
+        raise OutsideFailure(f"stack {name} can't be read: {error}") from error
+    except BotoCoreError as error:
+        raise OutsideFailure(f"AWS can't be asked for stack {name}: {error}") from error
+    return from_outputs({o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", ())}, name)
+
+
+def from_outputs(outputs: dict[str, Any], name: str) -> Deployed:
+    """The stack's outputs, typed."""
+    try:
+        return Deployed(
+            settings=Settings.model_validate_json(outputs["Settings"]),
+            ledger_table=outputs["LedgerTable"],
+            topic_arn=outputs["TopicArn"],
+            workflow_arn=outputs["WorkflowArn"],
+        )
+    except KeyError as missing:
+        raise InvalidRequest(f"stack {name} has no output {missing}; deploy this version of it first") from missing

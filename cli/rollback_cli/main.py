@@ -1,0 +1,32 @@
+"""The `rollback` command: one verb, one file in `verbs/`; exit code 0 done, 1 it failed, 2 the request is wrong."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from rollback.model.errors import InvalidRequest, RollbackError
+from rollback_cli.verbs import demo, history, local, promote, show, start, status, versions
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.command("start")(start.start)
+app.command("status")(status.status)
+app.command("versions")(versions.versions)
+app.command("history")(history.history)
+app.command("show")(show.show)
+app.command("promote")(promote.promote)
+app.command("demo")(demo.demo)
+app.add_typer(local.app, name="local")
+
+
+def main() -> None:
+    """Run the command; an error of ours is one clear line, not a traceback."""
+    try:
+        app()
+    except RollbackError as error:
+        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        sys.exit(2 if isinstance(error, InvalidRequest) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""How rollbacks and releases look in a terminal."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from rollback.model.release import Release, ReleaseState
+from rollback.model.report import message
+from rollback.model.rollback import Rollback
+from rollback.model.route import next_step
+
+_COLOURS = {
+    ReleaseState.PROMOTED: "green",
+    ReleaseState.CANDIDATE: "yellow",
+    ReleaseState.SUSPECT: "red",
+    ReleaseState.QUARANTINED: "red",
+}
+
+
+def releases(console: Console, known: Iterable[Release], running_fingerprint: str | None) -> None:
+    """Newest first; the one that runs is marked."""
+    table = Table("", "version", "state", "first deployed (UTC)", "why", "fingerprint")
+    for release in known:
+        table.add_row(
+            "▶" if release.fingerprint == running_fingerprint else "",
+            release.version,
+            f"[{_COLOURS[release.state]}]{release.state}[/]",
+            f"{release.first_deployed_at:%Y-%m-%d %H:%M:%S}",
+            release.state_reason,
+            release.fingerprint[:12],
+        )
+    console.print(table)
+
+
+def rollbacks(console: Console, history: Iterable[Rollback]) -> None:
+    """Newest first."""
+    table = Table("id", "trigger", "outcome", "from → to", "why")
+    for rollback in history:
+        plan = rollback.plan
+        way = f"{plan.running.version} → {plan.target.version if plan.target else '—'}" if plan else ""
+        state = str(rollback.outcome) if rollback.outcome else f"open: {next_step(rollback)}"
+        table.add_row(rollback.id, str(rollback.trigger), state, way, rollback.reason[:80])
+    console.print(table)
+
+
+def rollback(console: Console, one: Rollback) -> None:
+    """The whole report."""
+    console.print(message(one), markup=False, highlight=False)

@@ -1,0 +1,28 @@
+"""Production's settings with short waits: what takes minutes in AWS takes seconds on the stage.
+
+Two clocks: the cloud's own waits (alarm periods, task starts, Step Functions' Wait) are divided by `SCALE`; what the
+functions decide by is real time, and therefore short here.
+"""
+
+from typing import Any
+
+ENVIRONMENT = "production"
+SCALE = 20.0
+
+# Real time, in the units that the names say.
+_POLICY: dict[str, float | int] = {
+    "poll_seconds": 5,
+    "verify_interval_seconds": 5,
+    "verify_rounds": 3,
+    "bake_minutes": 0.1,
+    "bake_minimum_requests": 50,
+    "bake_timeout_minutes": 5,
+    "alarm_without_rollback_minutes": 0.5,
+    "recheck_minutes": 0.5,
+}
+
+
+def overrides(base_url: str) -> dict[str, Any]:
+    """What the stage changes of the production settings in `cdk.json`."""
+    workload = {"initial_desired_count": 0, "deregistration_delay_seconds": 5, "health_check_interval_seconds": 5}
+    return {"policy": _POLICY, "services": [{"base_url": base_url, "workload": workload}]}

@@ -1,0 +1,19 @@
+"""`rollback show ENV ID`: the whole report of one rollback."""
+
+from rich.console import Console
+
+from rollback.model.errors import InvalidRequest
+from rollback.model.rollback import service_of
+from rollback_cli import deployed
+from rollback_cli import show as look
+
+
+def show(environment: str, rollback_id: str) -> None:
+    """Show one rollback."""
+    ledger = deployed.find(environment).world().ledger
+    try:
+        look.rollback(Console(), ledger.read(service_of(rollback_id), rollback_id))
+    except KeyError as error:
+        raise InvalidRequest(
+            f"there is no rollback {rollback_id}; `rollback history {environment}` lists them"
+        ) from error

@@ -1,0 +1,83 @@
+"""Lambda entry points: events in, cursors out. Clients are made at the first call and kept for the next ones."""
+
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from rollback.bootstrap import world_from_environment
+from rollback.model.errors import InvalidRequest
+from rollback.model.route import Step
+from rollback.steps.admit import admit
+from rollback.steps.ports import World
+from rollback.steps.walk import Cursor, cursor_of, walk
+
+Payload = dict[str, Any]
+
+
+@cache
+def _world() -> World:
+    return world_from_environment()
+
+
+def decide(event: Payload, context: object) -> Payload:  # noqa: ARG001 - Lambda's signature
+    """Admit and Plan.
+
+    Raises:
+        InvalidRequest: the input can't be understood; the execution fails with its text, and nothing was changed.
+    """
+    if event.get("step") == Step.ADMIT:
+        started_at = datetime.fromisoformat(event["started_at"])
+        return _as_payload(cursor_of(admit(event["input"], event["execution"], started_at, _world())))
+    return _walked(event)
+
+
+def service(event: Payload, context: object) -> Payload:  # noqa: ARG001
+    """Service."""
+    return _walked(event)
+
+
+def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
+    """Verify and Conclude; the janitor's schedule and the end of an execution come as EventBridge sends them."""
+    from rollback.steps import janitor  # noqa: PLC0415 - the other steps need not wait for it
+
+    match event.get("detail-type"):
+        case None:
+            return _walked(event)
+        case "Scheduled Event":
+            return {"done": janitor.sweep(_world())}
+        case "Step Functions Execution Status Change":
+            detail = event["detail"]
+            why = f"its execution ended as {detail['status']}: {detail.get('cause') or 'no cause given'}"
+            return {"done": janitor.conclude_execution(detail["executionArn"], why, _world())}
+        case other:
+            raise InvalidRequest(f"an event of type {other!r} is not for this function; nothing was changed")
+
+
+def promote(event: Payload, context: object) -> Payload:  # noqa: ARG001
+    """Record and judge, for the promotion's state machine; a deployment's start and the schedule come as events."""
+    from rollback.steps import promote as promotion  # noqa: PLC0415
+
+    match event.get("step"), event.get("detail-type"):
+        case "record", _:
+            return promotion.record(event["event"], _world()).model_dump(mode="json")
+        case "judge", _:
+            cursor = promotion.PromotionCursor.model_validate(event["cursor"])
+            return promotion.judge(cursor, _world()).model_dump(mode="json")
+        case _, "ECS Deployment State Change":
+            return promotion.record(event, _world()).model_dump(mode="json")
+        case _, "Scheduled Event":
+            return {"done": [cursor.summary for cursor in promotion.adopt(_world())]}
+        case step, kind:
+            raise InvalidRequest(f"neither step {step!r} nor event {kind!r} is for this function; nothing was changed")
+
+
+def _walked(event: Payload) -> Payload:
+    """Take the due step; what a Catch put under `error` becomes the reason of the failure."""
+    given = event["cursor"]
+    error = given.get("error")
+    failure = f"{error.get('Error')}: {error.get('Cause', '')}" if isinstance(error, dict) else None
+    return _as_payload(walk(given["rollback_id"], Step(event["step"]), _world(), failure))
+
+
+def _as_payload(cursor: Cursor) -> Payload:
+    return cursor.model_dump(mode="json")

@@ -1,0 +1,74 @@
+"""An ECS service as it stands: what the steps decide by, cut from four Describe calls."""
+
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+ROLLING_BACK = frozenset({"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"})
+IN_FLIGHT = frozenset({"PENDING", "IN_PROGRESS", "STOP_REQUESTED"}) | ROLLING_BACK
+ENDED_ELSEWHERE = frozenset({"ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED", "STOPPED"})
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Deployment(_Frozen):
+    """One entry of DescribeServices' `deployments`."""
+
+    id: str
+    is_primary: bool
+    definition_arn: str
+    rollout_state: str
+    running_count: int
+    created_at: AwareDatetime
+
+
+class ServiceDeployment(_Frozen):
+    """The newest service deployment (ListServiceDeployments); definitions of its target and source revisions."""
+
+    arn: str
+    status: str
+    target_definition_arn: str
+    source_definition_arn: str | None
+    created_at: AwareDatetime
+
+
+class ServiceView(_Frozen):
+    """The whole. `images`: definition ARN → container → image by digest, as ECS resolved it for a revision."""
+
+    arn: str
+    desired_count: int
+    running_count: int
+    pending_count: int
+    deployments: tuple[Deployment, ...]
+    newest: ServiceDeployment | None
+    deployment_configuration: dict[str, Any]
+    target_groups: tuple[str, ...] = ()
+    images: dict[str, dict[str, str]] = {}
+    last_events: tuple[str, ...] = ()
+
+    @property
+    def primary(self) -> Deployment:
+        """The deployment that decides what will run.
+
+        Raises:
+            StopIteration: the service has none; an ACTIVE service always has one.
+        """
+        return next(d for d in self.deployments if d.is_primary)
+
+
+class TargetHealth(_Frozen):
+    """One target of a target group (DescribeTargetHealth)."""
+
+    target: str
+    state: str
+    reason: str = ""
+
+
+class ProbeResult(_Frozen):
+    """One HTTP request; `status` is None if there was no answer, and `error` then says why."""
+
+    status: int | None
+    seconds: float
+    error: str = ""

@@ -1,0 +1,32 @@
+"""A registered, ACTIVE definition of a release, by digest: the one at hand, else registered from the ledger's copy."""
+
+from rollback.model.names import family_of, last_known_good_family, original_family, rollback_family
+from rollback.model.release import Release, fingerprint
+from rollback.steps.ports import World
+
+
+def registered_definition(release: Release, world: World, *, is_last_known_good: bool) -> str:
+    """ARN to deploy. Looks before it registers, so that a retry finds what the crashed call made.
+
+    Raises:
+        KeyError: the ledger has no copy of the definition.
+    """
+    plan = world.ledger.standing_plan(release.service)
+    if plan is not None and plan.fingerprint == release.fingerprint and _is_usable(plan.definition_arn, release, world):
+        return plan.definition_arn
+    family = original_family(family_of(release.definition_arn))
+    ours = last_known_good_family(family) if is_last_known_good else rollback_family(family)
+    newest = world.services.definition(ours)
+    if newest is not None and _is_usable(str(newest["taskDefinitionArn"]), release, world):
+        return str(newest["taskDefinitionArn"])
+    return world.services.register(world.ledger.definition(release.definition_sha256), ours)
+
+
+def _is_usable(definition_arn: str, release: Release, world: World) -> bool:
+    """ACTIVE (ECS refuses INACTIVE ones), and exactly this release with every image by digest."""
+    raw = world.services.definition(definition_arn)
+    if raw is None or raw.get("status") != "ACTIVE":
+        return False
+    if any("@sha256:" not in container["image"] for container in raw["containerDefinitions"]):
+        return False
+    return fingerprint(raw, {}) == release.fingerprint

@@ -1,0 +1,127 @@
+"""Janitor: what nobody else does any more. Concludes dead rollbacks, sends lost reports, looks at red alarms again."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+from rollback.model.errors import Conflict, OutsideFailure
+from rollback.model.names import degraded_alarm, outage_alarm
+from rollback.model.rollback import Outcome, Rollback
+from rollback.model.route import Step
+from rollback.steps.conclude import send_report
+from rollback.steps.ports import World
+from rollback.steps.walk import walk
+
+_LOOK_BACK = 50  # rollbacks of one service, newest first
+
+
+def sweep(world: World) -> list[str]:
+    """One round over all services; says what was done."""
+    return [done for service in world.settings.service_names for done in _sweep_service(service, world)]
+
+
+def conclude_execution(execution: str, why: str, world: World) -> list[str]:
+    """An execution ended by itself or by hand (FAILED, TIMED_OUT, ABORTED): conclude its rollback, if still open."""
+    done = []
+    for service in world.settings.service_names:
+        for rollback in _recent(service, world):
+            if rollback.execution == execution and rollback.concluded_at is None:
+                done.append(_conclude_dead(rollback, why, world))
+    return done
+
+
+def _sweep_service(service: str, world: World) -> Iterator[str]:
+    for rollback in _recent(service, world):
+        if rollback.concluded_at is None and _is_dead(rollback, world):
+            yield _conclude_dead(rollback, "its execution ended without a conclusion", world, look_again=True)
+        elif rollback.concluded_at is not None and not rollback.reported:
+            yield from _report_late(rollback, world)
+    yield from _look_again(service, world)
+
+
+def _recent(service: str, world: World) -> list[Rollback]:
+    return list(islice(world.ledger.history(service), _LOOK_BACK))
+
+
+def _is_dead(rollback: Rollback, world: World) -> bool:
+    """Its lease ran out (a living rollback renews it), and no execution goes on with it."""
+    now = world.clock.now()
+    held = world.ledger.lease(rollback.service_name)
+    if held is not None and held.is_held_by(rollback.id, now):
+        return False
+    young = now - rollback.created_at < timedelta(minutes=world.settings.policy.lease_minutes)
+    return not young and not world.workflow.is_running(rollback.execution)
+
+
+def _conclude_dead(rollback: Rollback, why: str, world: World, *, look_again: bool = False) -> str:
+    """Conclude, as far as it goes now; the next round goes on. One that had acted is failed, else aborted.
+
+    Args:
+        look_again: it died before it did anything, and nobody wanted that: its alarm is to be looked at again.
+    """
+    try:
+        if rollback.outcome is None:
+            outcome = Outcome.FAILED if rollback.has_acted else Outcome.ABORTED
+            recheck = world.clock.now() if look_again and outcome is Outcome.ABORTED and rollback.event else None
+            reason = f"{why}; {rollback.reason}".rstrip("; ")
+            rollback = world.ledger.save(rollback.but(outcome=outcome, reason=reason, recheck_at=recheck))
+        cursor = walk(rollback.id, Step.CONCLUDE, world)
+    except Conflict:
+        return f"{rollback.id} is being concluded by somebody else"
+    return f"{rollback.id}: {cursor.next}"
+
+
+def _report_late(rollback: Rollback, world: World) -> Iterator[str]:
+    try:
+        send_report(rollback, world)
+    except OutsideFailure:
+        return  # the next round tries again
+    world.ledger.save(rollback.but(reported=True))
+    yield f"{rollback.id}: report sent late"
+
+
+def _look_again(service: str, world: World) -> Iterator[str]:
+    """Alarms are edges: a suppressed or missed one never comes again. Names are unique: each look is started once."""
+    history = _recent(service, world)
+    if any(r.concluded_at is None for r in history):
+        return
+    now, policy = world.clock.now(), world.settings.policy
+    triggers = (degraded_alarm(world.settings.prefix, service), outage_alarm(world.settings.prefix, service))
+    red = {name for name, state in world.alarms.states(triggers).items() if state == "ALARM"}
+    for rollback in history:
+        alarm = rollback.event.alarm if rollback.event is not None else None
+        if alarm in red and rollback.recheck_at is not None and rollback.recheck_at <= now:
+            yield from _start(
+                f"recheck-{rollback.id}", str(alarm), f"suppressed as {rollback.id}: {rollback.reason}", world
+            )
+            return
+    patience = now - timedelta(minutes=policy.alarm_without_rollback_minutes)
+    seen = history[0].created_at if history else now - timedelta(days=1)
+    for alarm in sorted(red):
+        fired = alarm in world.alarms.fired_since((alarm,), seen)
+        if fired and seen < patience and alarm not in world.alarms.fired_since((alarm,), patience):
+            yield from _start(f"missed-{alarm}-{seen:%Y%m%dT%H%M%S}", alarm, "no rollback was started for it", world)
+            return
+
+
+def _start(name: str, alarm: str, why: str, world: World) -> Iterator[str]:
+    name = name[:80]
+    world.workflow.start(name, _alarm_event(name, alarm, why, world))
+    yield f"{alarm} is looked at again: {name}"
+
+
+def _alarm_event(name: str, alarm: str, why: str, world: World) -> dict[str, Any]:
+    """What CloudWatch would send, under our own source."""
+    return {
+        "id": name,
+        "source": "rollback.janitor",
+        "detail-type": "CloudWatch Alarm State Change",
+        "time": world.clock.now().isoformat(),
+        "resources": [],
+        "detail": {
+            "alarmName": alarm,
+            "state": {"value": "ALARM", "reason": f"looked at again; {why}"[:500]},
+            "previousState": {"value": "OK"},
+        },
+    }

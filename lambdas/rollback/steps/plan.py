@@ -1,0 +1,95 @@
+"""Plan: what to leave, what to go back to, and every reason for or against it. Changes nothing but the ledger."""
+
+from datetime import datetime, timedelta
+
+from rollback.model.plan import Check, Plan, Verdict, judge
+from rollback.model.release import Release
+from rollback.model.request import Trigger
+from rollback.model.rollback import Outcome, Rollback
+from rollback.model.service_view import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
+from rollback.steps.ports import World
+from rollback.steps.running import identify
+
+
+def plan(rollback: Rollback, world: World) -> Rollback:
+    """Make the plan, and end here if it refuses, or if nothing may be done (dry run, observe)."""
+    service = world.settings.service(rollback.service_name)
+    view = world.services.look(service)
+    definition_arn, deployed_at = _to_leave(rollback, view)
+    found = identify(definition_arn, deployed_at, view, service, world)
+    world.ledger.record(found.release, found.definition)
+    releases = world.ledger.releases(service.name)
+    made = judge(rollback.request, rollback.trigger, releases, found.release, world.settings.policy, world.clock.now())
+    checks = [*made.checks, _one_step_per_window(rollback, world)]
+    if made.target is not None:
+        checks += [_definition_is_stored(made.target, world), _images_exist(made.target, world)]
+    return _decided(rollback.but(plan=made.model_copy(update={"checks": tuple(checks)})), world)
+
+
+def _to_leave(rollback: Rollback, view: ServiceView) -> tuple[str, datetime]:
+    """What PRIMARY runs; or what a deployment tried to bring, if ECS goes (or, when it failed, went) back from it."""
+    newest = view.newest
+    if newest is not None:
+        going_back = newest.status in ROLLING_BACK
+        failed = rollback.trigger is Trigger.DEPLOYMENT_FAILED and newest.status in ENDED_ELSEWHERE
+        if going_back or failed:
+            return newest.target_definition_arn, newest.created_at
+    return view.primary.definition_arn, view.primary.created_at
+
+
+def _decided(rollback: Rollback, world: World) -> Rollback:
+    assert rollback.plan is not None  # noqa: S101 - set by the caller
+    refusals = rollback.plan.refusals(forced=rollback.request.force)
+    if refusals:
+        not_the_release = [c for c in refusals if c.name == "release-is-the-cause"]
+        outcome = Outcome.SUPPRESSED if not_the_release else Outcome.REFUSED
+        return rollback.but(outcome=outcome, reason="; ".join(c.reason for c in (not_the_release or refusals)))
+    wanted = "dry run" if rollback.request.dry_run else "the environment only observes"
+    if rollback.request.dry_run or world.settings.policy.mode == "observe":
+        return rollback.but(outcome=Outcome.PLANNED, reason=f"{wanted}: {_in_words(rollback.plan)}")
+    return rollback.but(reason=_in_words(rollback.plan))
+
+
+def _in_words(plan: Plan) -> str:
+    target = plan.target.version if plan.target else "nothing"
+    return f"{plan.running.version} → {target}"
+
+
+def _one_step_per_window(rollback: Rollback, world: World) -> Check:
+    """Rule 7: one automatic step back per correlation window."""
+    name = "one-step-per-window"
+    if rollback.trigger is Trigger.MANUAL:
+        return Check(name=name, verdict=Verdict.SKIPPED, reason="asked for by a person")
+    window = timedelta(minutes=world.settings.policy.correlation_window_minutes)
+    since = world.clock.now() - window
+    for earlier in world.ledger.history(rollback.service_name):
+        if earlier.created_at < since:
+            break
+        acted = earlier.has_acted and earlier.trigger is not Trigger.MANUAL
+        if earlier.id != rollback.id and acted:
+            reason = f"{earlier.id} was an automatic step back within the last {window.total_seconds() / 60:g} minutes"
+            return Check(name=name, verdict=Verdict.FAIL, reason=reason, evidence={"earlier": earlier.id})
+    return Check(name=name, verdict=Verdict.PASS, reason="no automatic step back in the correlation window")
+
+
+def _definition_is_stored(target: Release, world: World) -> Check:
+    try:
+        world.ledger.definition(target.definition_sha256)
+    except KeyError:
+        reason = f"the ledger has no copy of {target.version}'s task definition"
+        return Check(name="definition-is-usable", verdict=Verdict.FAIL, reason=reason)
+    return Check(name="definition-is-usable", verdict=Verdict.PASS, reason="its copy can be registered if need be")
+
+
+def _images_exist(target: Release, world: World) -> Check:
+    found = {name: world.images.exists(image) for name, image in sorted(target.images.items())}
+    missing = [target.images[name] for name, there in found.items() if there is False]
+    unseen = [target.images[name] for name, there in found.items() if there is None]
+    evidence = {"images": dict(sorted(target.images.items()))}
+    if missing:
+        reason = f"not in the registry: {', '.join(missing)}; build and push it again, or name another target"
+        return Check(name="image-exists", verdict=Verdict.FAIL, reason=reason, evidence=evidence)
+    if unseen:
+        reason = f"can't be looked up: {', '.join(unseen)}"
+        return Check(name="image-exists", verdict=Verdict.WARN, reason=reason, evidence=evidence)
+    return Check(name="image-exists", verdict=Verdict.PASS, reason="by digest, in the registry", evidence=evidence)

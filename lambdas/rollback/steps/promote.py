@@ -1,0 +1,201 @@
+"""Promotion: from "its deployment completed" to "there is evidence that it is good".
+
+Record when a deployment starts and completes; judge after the bake. Every part can be repeated: the release's state is
+moved last, so that a crash before it only means doing the rest again.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from rollback.model.errors import InvalidRequest
+from rollback.model.event import service_of_arn
+from rollback.model.names import degraded_alarm, family_of, is_ours, last_known_good_tag, outage_alarm
+from rollback.model.plan import Verdict
+from rollback.model.release import Release, ReleaseState
+from rollback.model.standing_plan import StandingPlan
+from rollback.steps.definition import registered_definition
+from rollback.steps.ports import World
+from rollback.steps.running import identify
+from rollback.steps.verify import run_checks
+
+
+class Next(StrEnum):
+    """Where the promotion's state machine goes."""
+
+    WAIT = "wait"
+    DONE = "done"
+
+
+class PromotionCursor(BaseModel):
+    """All that travels through the promotion's state machine."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    next: Next
+    wait_seconds: int = 0
+    service: str
+    fingerprint: str = ""
+    bake_started_at: AwareDatetime
+    summary: str = ""
+
+
+def record(event: Mapping[str, Any], world: World) -> PromotionCursor:
+    """Record the release that a deployment brings (SERVICE_DEPLOYMENT_IN_PROGRESS, …_COMPLETED), and begin its bake.
+
+    Raises:
+        InvalidRequest: an event about a service that is not ours.
+    """
+    try:
+        arn = str(event["resources"][0])
+    except (KeyError, IndexError, TypeError) as error:
+        raise InvalidRequest(f"the event names no service ({error!r}); nothing was changed") from error
+    return record_running(service_of_arn(arn, world.settings), world)
+
+
+def record_running(service_name: str, world: World) -> PromotionCursor:
+    """Record what PRIMARY is to run, unless it is our own doing."""
+    now = world.clock.now()
+    service = world.settings.service(service_name)
+    if _is_being_rolled_back(service_name, now, world):
+        return _done(service_name, now, "a rollback is going on: its deployments are not releases")
+    view = world.services.look(service)
+    primary = view.primary
+    if is_ours(family_of(primary.definition_arn)):
+        return _done(service_name, now, f"{family_of(primary.definition_arn)} was registered by a rollback")
+    found = identify(primary.definition_arn, primary.created_at, view, service, world)
+    world.ledger.record(found.release, found.definition)
+    release = found.release
+    if release.state is not ReleaseState.CANDIDATE:
+        return _done(service_name, now, f"{release.version} is {release.state} already")
+    return PromotionCursor(
+        next=Next.WAIT,
+        wait_seconds=_seconds(world.settings.policy.bake_minutes),
+        service=service_name,
+        fingerprint=release.fingerprint,
+        bake_started_at=now,
+        summary=f"{release.version} is recorded and bakes",
+    )
+
+
+def judge(cursor: PromotionCursor, world: World) -> PromotionCursor:
+    """Promote if the bake is over and the evidence stands; bake on if it does not stand yet; else give up."""
+    now, policy = world.clock.now(), world.settings.policy
+    bake = timedelta(minutes=policy.bake_minutes)
+    if now < cursor.bake_started_at + bake:
+        return _bake_on(cursor, cursor.bake_started_at + bake - now, "the bake is not over")
+    release = next((r for r in world.ledger.releases(cursor.service) if r.fingerprint == cursor.fingerprint), None)
+    if release is None or release.state is not ReleaseState.CANDIDATE:
+        return _done(
+            cursor.service, now, f"{release.version} is {release.state}" if release else "it is not in the ledger"
+        )
+    if _is_being_rolled_back(cursor.service, now, world):
+        return _bake_on(cursor, bake, "a rollback is going on")
+    against = _evidence_against(release, cursor.bake_started_at, world)
+    if against is not None:
+        if now - cursor.bake_started_at > timedelta(minutes=policy.bake_timeout_minutes):
+            return _done(cursor.service, now, f"{release.version} is not promoted: {against}")
+        return _bake_on(cursor, bake, against)
+    promote(release, f"baked since {cursor.bake_started_at:%Y-%m-%d %H:%M:%S} UTC", world)
+    return _done(cursor.service, now, f"{release.version} is promoted")
+
+
+def adopt(world: World) -> list[PromotionCursor]:
+    """What runs and has no promotion of its own: recorded, and judged once it has baked since it was deployed.
+
+    A service that ran before we came is adopted this way, and so is a release whose event was lost.
+    """
+    cursors = []
+    for service_name in world.settings.service_names:
+        cursor = record_running(service_name, world)
+        if cursor.next is Next.WAIT:
+            running = next(r for r in world.ledger.releases(service_name) if r.fingerprint == cursor.fingerprint)
+            cursor = judge(cursor.model_copy(update={"bake_started_at": running.first_deployed_at}), world)
+        cursors.append(cursor)
+    return cursors
+
+
+def promote(release: Release, reason: str, world: World) -> None:
+    """Make a release the last known good: definition by digest, image tag, standing plan; its state last."""
+    arn = registered_definition(release, world, is_last_known_good=True)
+    for image in release.images.values():
+        if world.images.exists(image) is not None:
+            world.images.keep(image, last_known_good_tag(world.settings.environment, release.version))
+    now = world.clock.now()
+    world.ledger.put_standing_plan(
+        StandingPlan(
+            service=release.service,
+            version=release.version,
+            fingerprint=release.fingerprint,
+            definition_arn=arn,
+            desired_count=release.desired_count,
+            computed_at=now,
+        )
+    )
+    world.ledger.judge(release, ReleaseState.PROMOTED, now, reason)
+
+
+def promote_by_hand(service_name: str, version: str | None, who: str, world: World) -> Release:
+    """What `rollback promote` does: the named or the running release, on a person's word.
+
+    Raises:
+        InvalidRequest: the ledger has no such release, or it is quarantined.
+    """
+    record_running(service_name, world)
+    service = world.settings.service(service_name)
+    view = world.services.look(service)
+    releases = world.ledger.releases(service_name)
+    if version is None:
+        running = identify(view.primary.definition_arn, view.primary.created_at, view, service, world).release
+        chosen = next((r for r in releases if r.fingerprint == running.fingerprint), None)
+    else:
+        chosen = next((r for r in releases if r.version == version), None)
+    if chosen is None:
+        known = ", ".join(sorted({r.version for r in releases})) or "none"
+        raise InvalidRequest(f"release {version or 'that runs now'} is not in the ledger; known: {known}")
+    if chosen.state is ReleaseState.QUARANTINED:
+        raise InvalidRequest(f"{chosen.version} is quarantined ({chosen.state_reason}); nothing was changed")
+    if chosen.state is not ReleaseState.PROMOTED:
+        promote(chosen, f"by hand: {who}", world)
+    return next(r for r in world.ledger.releases(service_name) if r.fingerprint == chosen.fingerprint)
+
+
+def _evidence_against(release: Release, since: datetime, world: World) -> str | None:
+    """The first thing that speaks against it; None: nothing does, and there was enough traffic to tell."""
+    service = world.settings.service(release.service)
+    triggers = (degraded_alarm(world.settings.prefix, service.name), outage_alarm(world.settings.prefix, service.name))
+    red = [name for name, state in world.alarms.states(triggers).items() if state == "ALARM"]
+    fired = red or world.alarms.fired_since(triggers, since)
+    if fired:
+        return f"alarms during the bake: {', '.join(sorted(fired))}"
+    failing = [c for c in run_checks(service.name, release, world, look_at_alarms=False) if c.verdict is Verdict.FAIL]
+    if failing:
+        return "; ".join(f"{c.name}: {c.reason}" for c in failing)
+    view = world.services.look(service)
+    wanted = world.settings.policy.bake_minimum_requests
+    if view.target_groups and wanted:
+        served = world.alarms.requests_since(view.target_groups, since)
+        if served < wanted:
+            return f"{served:.0f} requests during the bake, {wanted} are needed to tell"
+    return None
+
+
+def _is_being_rolled_back(service_name: str, now: datetime, world: World) -> bool:
+    held = world.ledger.lease(service_name)
+    return held is not None and held.expires_at > now
+
+
+def _bake_on(cursor: PromotionCursor, wait: timedelta, why: str) -> PromotionCursor:
+    seconds = max(1, round(wait.total_seconds()))
+    return cursor.model_copy(update={"next": Next.WAIT, "wait_seconds": seconds, "summary": why[:500]})
+
+
+def _done(service: str, now: datetime, why: str) -> PromotionCursor:
+    return PromotionCursor(next=Next.DONE, service=service, bake_started_at=now, summary=why[:500])
+
+
+def _seconds(minutes: float) -> int:
+    return max(1, round(minutes * 60))

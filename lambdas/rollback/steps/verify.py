@@ -1,0 +1,122 @@
+"""Verify: is the target really running and answering? Passes after N good rounds in a row."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from rollback.model.names import degraded_alarm, outage_alarm
+from rollback.model.plan import Check, Verdict
+from rollback.model.release import Release
+from rollback.model.rollback import Outcome, Rollback, Verification
+from rollback.model.service_view import ServiceView
+from rollback.model.settings import Endpoint, ServiceSettings
+from rollback.steps.ports import World
+from rollback.steps.running import fingerprint_of
+
+
+def verify(rollback: Rollback, world: World) -> Rollback:
+    """One round of checks, all at once."""
+    assert rollback.plan is not None  # noqa: S101 - the route comes here only with a plan that has a target
+    assert rollback.plan.target is not None  # noqa: S101
+    policy, now = world.settings.policy, world.clock.now()
+    done = rollback.verification or Verification(started_at=now)
+    settled = now - done.started_at > timedelta(minutes=policy.alarm_settle_minutes)
+    checks = run_checks(rollback.service_name, rollback.plan.target, world, look_at_alarms=settled)
+    failing = [c for c in checks if c.verdict is Verdict.FAIL]
+    good = 0 if failing else done.good_rounds + 1
+    passed = good >= policy.verify_rounds
+    round_ = Verification(
+        started_at=done.started_at,
+        rounds=done.rounds + 1,
+        good_rounds=good,
+        checks=checks,
+        passed_at=now if passed else None,
+    )
+    if passed:
+        return rollback.but(verification=round_, outcome=Outcome.SUCCEEDED, wait_seconds=0)
+    if now - done.started_at > timedelta(minutes=policy.verify_timeout_minutes):
+        why = "; ".join(f"{c.name}: {c.reason}" for c in failing) or "too few good rounds in a row"
+        return rollback.but(verification=round_, outcome=Outcome.FAILED, reason=f"not verified: {why}", wait_seconds=0)
+    return rollback.but(verification=round_, wait_seconds=policy.verify_interval_seconds)
+
+
+def run_checks(service_name: str, release: Release, world: World, *, look_at_alarms: bool) -> tuple[Check, ...]:
+    """All checks of one release, concurrently, in a fixed order."""
+    service = world.settings.service(service_name)
+    view = world.services.look(service)
+    questions: list[Callable[[], Check]] = [
+        lambda: _steady_state(view, release, world),
+        lambda: _target_health(view, world),
+        lambda: _alarms(service, world, look=look_at_alarms),
+    ]
+    for endpoint in service.endpoints:
+        questions.append(lambda endpoint=endpoint: _http(service, endpoint, world))  # type: ignore[misc]
+    with ThreadPoolExecutor(max_workers=len(questions)) as pool:
+        return tuple(pool.map(_timed, questions))
+
+
+def _timed(question: Callable[[], Check]) -> Check:
+    started = time.perf_counter()
+    answer = question()
+    return answer.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
+
+
+def _steady_state(view: ServiceView, release: Release, world: World) -> Check:
+    primary = view.primary
+    problems = []
+    if fingerprint_of(primary.definition_arn, view, world) != release.fingerprint:
+        problems.append(f"PRIMARY is {primary.definition_arn.rsplit('/', 1)[-1]}, not {release.version}")
+    if primary.rollout_state != "COMPLETED":
+        problems.append(f"its rollout is {primary.rollout_state}")
+    if view.running_count < view.desired_count:
+        problems.append(f"{view.running_count} of {view.desired_count} tasks run")
+    if len(view.deployments) > 1:
+        problems.append("an older deployment still has tasks")
+    evidence = {"definition": primary.definition_arn, "running": view.running_count, "desired": view.desired_count}
+    verdict = Verdict.FAIL if problems else Verdict.PASS
+    reason = ", ".join(problems) or f"{release.version} runs on {view.running_count} tasks"
+    return Check(name="ecs-steady-state", verdict=verdict, reason=reason, evidence=evidence)
+
+
+def _target_health(view: ServiceView, world: World) -> Check:
+    if not view.target_groups:
+        return Check(name="target-health", verdict=Verdict.SKIPPED, reason="the service has no target group")
+    states = [t.state for arn in view.target_groups for t in world.targets.health(arn)]
+    healthy, wanted = states.count("healthy"), view.desired_count * len(view.target_groups)
+    counts = {state: states.count(state) for state in sorted(set(states))}
+    verdict = Verdict.PASS if healthy >= wanted else Verdict.FAIL
+    return Check(
+        name="target-health", verdict=verdict, reason=f"{healthy} of {wanted} targets healthy", evidence=counts
+    )
+
+
+def _alarms(service: ServiceSettings, world: World, *, look: bool) -> Check:
+    if not look:
+        minutes = world.settings.policy.alarm_settle_minutes
+        reason = f"alarms look back in time: not asked in the first {minutes:g} minutes"
+        return Check(name="alarms", verdict=Verdict.SKIPPED, reason=reason)
+    names = (degraded_alarm(world.settings.prefix, service.name), outage_alarm(world.settings.prefix, service.name))
+    states = world.alarms.states(names)
+    red = sorted(name for name, state in states.items() if state == "ALARM")
+    verdict = Verdict.FAIL if red else Verdict.PASS
+    return Check(name="alarms", verdict=verdict, reason=f"in ALARM: {', '.join(red) or 'none'}", evidence=dict(states))
+
+
+def _http(service: ServiceSettings, endpoint: Endpoint, world: World) -> Check:
+    name = f"http {endpoint.path}"
+    if service.base_url is None:
+        return Check(name=name, verdict=Verdict.SKIPPED, reason="no base_url is set for the service")
+    url = service.base_url.rstrip("/") + endpoint.path
+    result = world.http.get(url, endpoint.max_latency_seconds)
+    evidence = {"url": url, "status": result.status, "seconds": round(result.seconds, 3)}
+    if result.status != endpoint.status:
+        got = result.status if result.status is not None else result.error
+        reason = f"answered {got}, wanted {endpoint.status}"
+        return Check(name=name, verdict=Verdict.FAIL, reason=reason, evidence=evidence)
+    if result.seconds > endpoint.max_latency_seconds:
+        reason = f"took {result.seconds:.2f} s, more than {endpoint.max_latency_seconds:g}"
+        return Check(name=name, verdict=Verdict.FAIL, reason=reason, evidence=evidence)
+    return Check(
+        name=name, verdict=Verdict.PASS, reason=f"{result.status} in {result.seconds:.2f} s", evidence=evidence
+    )

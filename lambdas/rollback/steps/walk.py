@@ -1,0 +1,106 @@
+"""Walk the route: load the document, take the step that is due, save, say where to go on.
+
+Used by the Lambda handlers (one step an invocation) and by *direct* mode (all of them in one process) alike.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import assert_never
+
+from pydantic import BaseModel, ConfigDict
+
+from rollback.model.errors import Conflict, LeaseLost
+from rollback.model.lease import Lease
+from rollback.model.rollback import Outcome, Rollback, service_of
+from rollback.model.route import Step, next_step
+from rollback.steps.conclude import conclude
+from rollback.steps.plan import plan
+from rollback.steps.ports import World
+from rollback.steps.service import service
+from rollback.steps.verify import verify
+
+_MOST_SAVES = 50  # a step that never waits nor ends would be a defect: fail loudly rather than spin
+
+
+class Cursor(BaseModel):
+    """All that travels through Step Functions: small, no secrets, readable in the console."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    rollback_id: str
+    next: Step
+    wait_seconds: int = 0
+    summary: str = ""
+
+
+def cursor_of(rollback: Rollback) -> Cursor:
+    """Where a document stands."""
+    outcome = f": {rollback.outcome}" if rollback.outcome else ""
+    summary = f"{rollback.request.type} rollback of {rollback.service_name}{outcome} {rollback.reason}".strip()
+    return Cursor(
+        rollback_id=rollback.id, next=next_step(rollback), wait_seconds=rollback.wait_seconds, summary=summary[:500]
+    )
+
+
+def walk(rollback_id: str, due: Step, world: World, failure: str | None = None) -> Cursor:
+    """Take one step until it waits or another one is due; a retry finds the document further on and only says so.
+
+    Args:
+        failure: why the execution came to Conclude from a step that failed.
+
+    Raises:
+        KeyError: the ledger has no such rollback.
+        OutsideFailure, Conflict: nothing is lost; call again.
+    """
+    rollback = world.ledger.read(service_of(rollback_id), rollback_id)
+    if failure is not None and rollback.outcome is None:
+        rollback = world.ledger.save(rollback.but(outcome=Outcome.FAILED, reason=failure[:2000], wait_seconds=0))
+    for _ in range(_MOST_SAVES):
+        step = next_step(rollback)
+        if step is Step.DONE:
+            world.ledger.release_lease(rollback.service_name, rollback.id)
+        if step is not due or step is Step.DONE:
+            return cursor_of(rollback)
+        rollback = _advance(rollback, step, world)
+        if rollback.wait_seconds:
+            return cursor_of(rollback)
+    raise Conflict(f"{rollback_id}: step {due} went on for {_MOST_SAVES} rounds without waiting; call it again")
+
+
+def _advance(rollback: Rollback, step: Step, world: World) -> Rollback:
+    """One round of one step, saved. A lost lease ends the rollback: whoever holds it acts now."""
+    try:
+        if step is not Step.CONCLUDE:  # Conclude is reached without the lease too, and takes it where it needs it
+            _renew(rollback, world)
+        after = _action(step)(rollback, world)
+        intent = after.service.intent if after.service is not None else None
+        was = rollback.service.intent if rollback.service is not None else None
+        until = world.clock.now() + timedelta(seconds=world.settings.policy.act_timeout_seconds)
+        return world.ledger.save(after, under_lease_until=until if intent is not None and intent != was else None)
+    except LeaseLost as lost:
+        return world.ledger.save(rollback.but(outcome=Outcome.ABORTED, reason=str(lost), wait_seconds=0))
+
+
+def _action(step: Step) -> Callable[[Rollback, World], Rollback]:
+    match step:
+        case Step.PLAN:
+            return plan
+        case Step.SERVICE:
+            return service
+        case Step.VERIFY:
+            return verify
+        case Step.CONCLUDE:
+            return conclude
+        case Step.ADMIT | Step.DONE:
+            raise Conflict(f"{step} is not walked to: Admit makes the document, and done is the end")
+        case _:
+            assert_never(step)
+
+
+def _renew(rollback: Rollback, world: World) -> None:
+    held = world.ledger.lease(rollback.service_name)
+    if held is None or held.holder != rollback.id or held.counter != rollback.lease_counter:
+        raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}")
+    now = world.clock.now()
+    ours = Lease.model_validate(dict(held))
+    world.ledger.renew(ours, now, now + timedelta(minutes=world.settings.policy.lease_minutes))

@@ -1,0 +1,105 @@
+"""CloudWatch: states and history of alarms, and how many requests there were."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from rollback.world.failures import calling
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_cloudwatch.literals import AlarmTypeType
+    from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+
+_BOTH: "tuple[AlarmTypeType, ...]" = ("MetricAlarm", "CompositeAlarm")  # without it composites are left out
+_NAMES_A_CALL = 100
+_PERIOD = timedelta(minutes=1)
+
+
+class CloudWatchAlarms:
+    """Adapter. `balancers` is asked which load balancer a target group belongs to."""
+
+    def __init__(self, client: "CloudWatchClient", balancers: "ElasticLoadBalancingv2Client") -> None:
+        self._client = client
+        self._balancers = balancers
+
+    def states(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Name → state; alarms that don't exist are left out."""
+        found: dict[str, str] = {}
+        for start in range(0, len(names), _NAMES_A_CALL):
+            some = list(names[start : start + _NAMES_A_CALL])
+            with calling("DescribeAlarms", ", ".join(some)):
+                for page in self._client.get_paginator("describe_alarms").paginate(AlarmNames=some, AlarmTypes=_BOTH):
+                    found.update({a["AlarmName"]: a["StateValue"] for a in page.get("MetricAlarms", ())})
+                    found.update({a["AlarmName"]: a["StateValue"] for a in page.get("CompositeAlarms", ())})
+        return found
+
+    def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        """Alarms that went into ALARM after `since`, those that recovered too (CloudWatch remembers 30 days)."""
+        return tuple(name for name in names if self._fired(name, since))
+
+    def _fired(self, name: str, since: datetime) -> bool:
+        with calling("DescribeAlarmHistory", name):
+            pages = self._client.get_paginator("describe_alarm_history").paginate(
+                AlarmName=name,
+                AlarmTypes=_BOTH,
+                HistoryItemType="StateUpdate",
+                StartDate=since,
+                EndDate=datetime.now(UTC) + _PERIOD,
+            )
+            return any(
+                item["Timestamp"] > since and goes_into_alarm(item.get("HistoryData", ""))
+                for page in pages
+                for item in page["AlarmHistoryItems"]
+            )
+
+    def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
+        """Requests that reached the target groups, in whole minutes: those of `since`'s own minute are counted."""
+        if not target_groups:
+            return 0.0
+        with calling("DescribeTargetGroups", ", ".join(target_groups)):
+            described = self._balancers.describe_target_groups(TargetGroupArns=list(target_groups))["TargetGroups"]
+        pairs = [(g["TargetGroupArn"], arn) for g in described for arn in g.get("LoadBalancerArns", ())]
+        if not pairs:
+            return 0.0
+        with calling("GetMetricData", ", ".join(target_groups)):
+            pages = self._client.get_paginator("get_metric_data").paginate(
+                MetricDataQueries=list(_request_counts(pairs)),
+                StartTime=since.replace(second=0, microsecond=0),
+                EndTime=datetime.now(UTC) + _PERIOD,
+            )
+            return float(sum(sum(r["Values"]) for page in pages for r in page["MetricDataResults"]))
+
+
+def goes_into_alarm(history_data: str) -> bool:
+    """Whether a StateUpdate of DescribeAlarmHistory is one into ALARM."""
+    try:
+        return bool(json.loads(history_data)["newState"]["stateValue"] == "ALARM")
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def dimension_of(arn: str) -> str:
+    """How ELB names a resource in CloudWatch: `targetgroup/<name>/<id>`, `app/<name>/<id>`."""
+    return arn.split(":", 5)[5].removeprefix("loadbalancer/")
+
+
+def _request_counts(pairs: Iterable[tuple[str, str]]) -> "Iterable[MetricDataQueryTypeDef]":
+    for number, (group, balancer) in enumerate(pairs):
+        yield {
+            "Id": f"requests{number}",
+            "MetricStat": {
+                "Metric": {
+                    "Namespace": "AWS/ApplicationELB",
+                    "MetricName": "RequestCount",
+                    "Dimensions": [
+                        {"Name": "TargetGroup", "Value": dimension_of(group)},
+                        {"Name": "LoadBalancer", "Value": dimension_of(balancer)},
+                    ],
+                },
+                "Period": int(_PERIOD.total_seconds()),
+                "Stat": "Sum",
+            },
+        }

@@ -1,0 +1,127 @@
+"""ECS: look at a service, and the few calls that change one."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from botocore.exceptions import ClientError
+
+from rollback.model.errors import UnsupportedService
+from rollback.model.service_view import ServiceView
+from rollback.model.settings import ServiceSettings
+from rollback.world.ecs_view import Answer, newest_of, revision_arns, service_view, supported_service
+from rollback.world.failures import calling, code_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_ecs.type_defs import RegisterTaskDefinitionRequestTypeDef, UpdateServiceRequestTypeDef
+
+_REVISIONS_A_CALL = 20  # DescribeServiceRevisions takes no more
+
+
+class EcsServices:
+    """Adapter. `reader` may retry by itself; `changer` must not: a second UpdateService is not a harmless one."""
+
+    def __init__(self, reader: "ECSClient", changer: "ECSClient") -> None:
+        self._reader = reader
+        self._changer = changer
+
+    def look(self, service: ServiceSettings) -> ServiceView:
+        """The service as ECS has it now.
+
+        Raises:
+            UnsupportedService: gone, not ACTIVE, or not deployed by ECS's rolling update.
+        """
+        name = f"{service.cluster}/{service.ecs_service}"
+        try:
+            with calling("DescribeServices", name):
+                answer = self._reader.describe_services(cluster=service.cluster, services=[service.ecs_service])
+        except Exception as error:
+            if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == "ClusterNotFoundException":
+                raise UnsupportedService(f"there is no cluster {service.cluster}; check the settings") from error
+            raise
+        found = supported_service(cast(Answer, answer), name)
+        newest = self._newest_deployment(service, name)
+        return service_view(found, newest, self._revisions(revision_arns(found, newest), name))
+
+    def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
+        """`taskDefinition` of DescribeTaskDefinition; None if ECS has none such."""
+        with calling("DescribeTaskDefinition", arn_or_family):
+            try:
+                answer = self._reader.describe_task_definition(taskDefinition=arn_or_family)
+            except ClientError as error:
+                if _is_unknown_definition(error):
+                    return None
+                raise
+        return cast(Mapping[str, Any], answer["taskDefinition"])
+
+    def register(self, definition: Mapping[str, Any], family: str) -> str:
+        """Register a definition (as described, or normalised) in a family; its ARN."""
+        shape = self._changer.meta.service_model.operation_model("RegisterTaskDefinition").input_shape
+        accepted = frozenset(shape.members if shape is not None else ()) - {"family", "tags"}
+        given = {name: value for name, value in definition.items() if name in accepted}
+        request = cast("RegisterTaskDefinitionRequestTypeDef", {**given, "family": family})
+        with calling("RegisterTaskDefinition", family):
+            answer = self._changer.register_task_definition(**request)
+        return answer["taskDefinition"]["taskDefinitionArn"]
+
+    def update(
+        self,
+        service: ServiceSettings,
+        *,
+        definition_arn: str | None = None,
+        desired_count: int | None = None,
+        deployment_configuration: Mapping[str, Any] | None = None,
+    ) -> None:
+        """UpdateService with only what is given: ECS keeps the rest."""
+        given = {
+            "taskDefinition": definition_arn,
+            "desiredCount": desired_count,
+            "deploymentConfiguration": deployment_configuration,
+        }
+        changes = {name: value for name, value in given.items() if value is not None}
+        request = cast(
+            "UpdateServiceRequestTypeDef", {"cluster": service.cluster, "service": service.ecs_service, **changes}
+        )
+        with calling("UpdateService", f"{service.cluster}/{service.ecs_service}"):
+            self._changer.update_service(**request)
+
+    def stop_deployment(self, service_deployment_arn: str) -> None:
+        """Send a deployment in flight back to its source; one that has ended is refused (`OutsideFailure`)."""
+        with calling("StopServiceDeployment", service_deployment_arn):
+            self._changer.stop_service_deployment(serviceDeploymentArn=service_deployment_arn, stopType="ROLLBACK")
+
+    def _newest_deployment(self, service: ServiceSettings, name: str) -> Answer | None:
+        listed: list[Any] = []
+        token: dict[str, Any] = {}
+        while True:
+            with calling("ListServiceDeployments", name):
+                page = self._reader.list_service_deployments(
+                    cluster=service.cluster, service=service.ecs_service, maxResults=100, **token
+                )
+            listed += page["serviceDeployments"]
+            if not page.get("nextToken"):
+                break
+            token = {"nextToken": page["nextToken"]}
+        newest = newest_of(listed)
+        if newest is None:
+            return None
+        arn = newest["serviceDeploymentArn"]
+        with calling("DescribeServiceDeployments", arn):
+            answer = self._reader.describe_service_deployments(serviceDeploymentArns=[arn])
+        return cast("Answer | None", next(iter(answer["serviceDeployments"]), None))
+
+    def _revisions(self, arns: tuple[str, ...], name: str) -> list[Answer]:
+        found: list[Any] = []
+        for start in range(0, len(arns), _REVISIONS_A_CALL):
+            with calling("DescribeServiceRevisions", name):
+                answer = self._reader.describe_service_revisions(
+                    serviceRevisionArns=list(arns[start : start + _REVISIONS_A_CALL])
+                )
+            found += answer["serviceRevisions"]
+        return found
+
+
+def _is_unknown_definition(error: ClientError) -> bool:
+    message = str(error)
+    gone = "Unable to describe task definition" in message or "does not exist" in message
+    return code_of(error) == "ClientException" and gone

@@ -1,0 +1,37 @@
+"""HTTP requests to the service. The only module that imports httpx, and loaded only when a probe is sent."""
+
+import time
+
+import httpx
+
+from rollback.model.service_view import ProbeResult
+
+
+class HttpxHttp:
+    """Adapter. Each probe has a connection of its own: one kept from before would prove nothing."""
+
+    def __init__(self) -> None:
+        self._client = httpx.Client(
+            headers={"User-Agent": "rollback-verify", "Cache-Control": "no-cache"},
+            limits=httpx.Limits(max_keepalive_connections=0),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def get(self, url: str, timeout_seconds: float) -> ProbeResult:
+        """One GET to the end of its body; redirects are answers like others. Never raises for what the service does."""
+        started = time.perf_counter()
+        try:
+            with self._client.stream("GET", url, timeout=timeout_seconds) as response:
+                for _ in response.iter_raw():
+                    if time.perf_counter() - started > timeout_seconds:  # httpx's limit is one per read, not in all
+                        return _unanswered(started, f"body not complete after {timeout_seconds:g} s")
+                return ProbeResult(status=response.status_code, seconds=time.perf_counter() - started)
+        except httpx.TimeoutException:
+            return _unanswered(started, f"no answer within {timeout_seconds:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return _unanswered(started, f"{type(error).__name__}: {error}")
+
+
+def _unanswered(started: float, error: str) -> ProbeResult:
+    return ProbeResult(status=None, seconds=time.perf_counter() - started, error=error)

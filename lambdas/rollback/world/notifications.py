@@ -1,0 +1,42 @@
+"""SNS: where people are told."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rollback.world.failures import calling
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
+
+_SUBJECT_CHARACTERS = 100  # SNS: ASCII, no line breaks, fewer than 100
+_MESSAGE_BYTES = 250_000  # SNS: 256 KiB with the attributes
+
+
+class SnsNotifications:
+    """Adapter of one topic."""
+
+    def __init__(self, client: "SNSClient", topic_arn: str) -> None:
+        self._client = client
+        self._topic_arn = topic_arn
+
+    def publish(self, subject: str, message: str, attributes: Mapping[str, str]) -> None:
+        """Send; what SNS would refuse is cut to what it takes. Attributes are what subscriptions filter by."""
+        given: dict[str, MessageAttributeValueTypeDef] = {
+            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
+        }
+        with calling("Publish", self._topic_arn):
+            self._client.publish(
+                TopicArn=self._topic_arn,
+                Subject=acceptable_subject(subject),
+                Message=message.encode()[:_MESSAGE_BYTES].decode(errors="ignore"),
+                MessageAttributes=given,
+            )
+
+
+def acceptable_subject(subject: str) -> str:
+    """One line of printable ASCII, shorter than 100 characters."""
+    typography = {"–": "-", "—": "-", "→": "->", "…": "...", "’": "'"}
+    plain = "".join(typography.get(character, character) for character in " ".join(subject.split()))
+    ascii_only = "".join(c if c.isascii() and c.isprintable() else "?" for c in plain)
+    return ascii_only[: _SUBJECT_CHARACTERS - 1].strip() or "Rollback"

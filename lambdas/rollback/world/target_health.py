@@ -1,0 +1,29 @@
+"""ELB target health."""
+
+from typing import TYPE_CHECKING
+
+from rollback.model.service_view import TargetHealth
+from rollback.world.failures import calling
+
+if TYPE_CHECKING:
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+
+
+class ElbTargets:
+    """Adapter."""
+
+    def __init__(self, client: "ElasticLoadBalancingv2Client") -> None:
+        self._client = client
+
+    def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
+        """All targets of a group, as `address:port`; draining ones too."""
+        with calling("DescribeTargetHealth", target_group_arn):
+            answer = self._client.describe_target_health(TargetGroupArn=target_group_arn)
+        return tuple(
+            TargetHealth(
+                target=f"{found['Target']['Id']}:{found['Target'].get('Port', '')}",
+                state=found["TargetHealth"]["State"],
+                reason=found["TargetHealth"].get("Reason", ""),
+            )
+            for found in answer["TargetHealthDescriptions"]
+        )

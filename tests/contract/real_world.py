@@ -1,0 +1,25 @@
+"""The world that `bootstrap` makes, on the embedded cloud."""
+
+from typing import Any
+
+import boto3
+import pytest
+from builders import SERVICE
+
+from local_cloud.server import LocalCloud
+from rollback.bootstrap import make_world
+from rollback.model.settings import ServiceSettings, Settings
+from rollback.steps.ports import World
+
+WEB = ServiceSettings(name=SERVICE, cluster="c", ecs_service="s", container="app")
+
+
+def real_world(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, service: ServiceSettings = WEB, **names: Any
+) -> World:
+    """Adapters for everything; `names` as `make_world` takes them."""
+    for variable, value in cloud.environment().items():
+        monkeypatch.setenv(variable, value)
+    settings = Settings(application="macro-ai", environment="production", services=(service,))
+    topic = f"arn:aws:sns:{cloud.region}:{cloud.account}:none"
+    return make_world(settings, **{"ledger_table": "ledger", "topic_arn": topic, "session": boto3.Session(), **names})

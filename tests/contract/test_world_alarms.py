@@ -1,0 +1,114 @@
+"""What the steps are promised of CloudWatch, on the fake and on the embedded cloud."""
+
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from contract.local_cloud.workload import Workload, eventually
+from contract.real_world import real_world
+from fakes import FakeAlarms
+
+from local_cloud.load import LoadGenerator
+from local_cloud.server import LocalCloud
+from rollback.model.errors import OutsideFailure
+from rollback.steps.ports import Alarms
+
+
+class Watch:
+    """Alarms that a test turns red and green: one metric alarm, and a composite of it."""
+
+    def __init__(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        mark = uuid.uuid4().hex[:8]
+        self.leaf, self.composite = f"leaf-{mark}", f"composite-{mark}"
+        self.alarms: Alarms
+        if request.param == "fake":
+            self._fake: FakeAlarms | None = FakeAlarms()
+            self._fake.recover(self.leaf)
+            self._fake.recover(self.composite)
+            self.alarms = self._fake
+            return
+        self._fake = None
+        cloud: LocalCloud = request.getfixturevalue("cloud")
+        self._client = cloud.client("cloudwatch")
+        self._client.put_metric_alarm(
+            AlarmName=self.leaf, Namespace="none", MetricName="none", Period=60, EvaluationPeriods=1,
+            Threshold=1, ComparisonOperator="GreaterThanThreshold", Statistic="Sum", TreatMissingData="ignore",
+        )  # fmt: skip
+        self._client.put_composite_alarm(AlarmName=self.composite, AlarmRule=f'ALARM("{self.leaf}")')
+        self.alarms = real_world(cloud, monkeypatch).alarms
+        self.recover()
+
+    def _set(self, state: str) -> None:
+        self._client.set_alarm_state(AlarmName=self.leaf, StateValue=state, StateReason="test")
+        eventually(lambda: self.alarms.states((self.composite,)).get(self.composite) == state)
+
+    def fire(self) -> None:
+        if self._fake is None:
+            self._set("ALARM")
+            return
+        for name in (self.leaf, self.composite):
+            self._fake.fire(name, datetime.now(UTC))
+
+    def recover(self) -> None:
+        if self._fake is None:
+            self._set("OK")
+            return
+        for name in (self.leaf, self.composite):
+            self._fake.recover(name)
+
+
+@pytest.fixture(params=["fake", "cloud"])
+def watch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    return Watch(request, monkeypatch)
+
+
+def test_states_of_metric_and_composite_alarms_are_told_and_unknown_ones_left_out(watch: Watch) -> None:
+    names = (watch.leaf, watch.composite, "no-such-alarm")
+    assert watch.alarms.states(names) == {watch.leaf: "OK", watch.composite: "OK"}
+    watch.fire()
+    assert watch.alarms.states(names) == {watch.leaf: "ALARM", watch.composite: "ALARM"}
+    assert watch.alarms.states(()) == {}
+
+
+def test_an_alarm_that_recovered_has_fired_all_the_same(watch: Watch) -> None:
+    names = (watch.leaf, watch.composite, "no-such-alarm")
+    begin = datetime.now(UTC)
+    assert watch.alarms.fired_since(names, begin) == ()
+    watch.fire()
+    watch.recover()
+    assert watch.alarms.fired_since(names, begin) == (watch.leaf, watch.composite)
+    time.sleep(0.01)
+    assert watch.alarms.fired_since(names, datetime.now(UTC)) == ()
+
+
+class TestRequestsOfTheFake:
+    def test_requests_are_counted_from_the_minute_asked_for(self) -> None:
+        alarms, now = FakeAlarms(), datetime(2026, 3, 1, 3, 0, 30, tzinfo=UTC)
+        alarms.serve("one", 5, now - timedelta(minutes=1))
+        alarms.serve("one", 7, now - timedelta(seconds=10))
+        alarms.serve("two", 9, now)
+        alarms.serve("three", 11, now)
+        assert alarms.requests_since(("one", "two"), now) == 16
+        assert alarms.requests_since((), now) == 0
+
+
+def test_requests_that_reached_a_target_group_are_counted(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    alarms, begin = real_world(cloud, monkeypatch).alarms, datetime.now(UTC)
+    web = Workload(cloud)
+    web.running(web.release("v1"), desired=1)
+    assert alarms.requests_since((web.target_group,), begin) == 0
+    assert alarms.requests_since((), begin) == 0
+    with LoadGenerator(web.url, 100) as load:
+        eventually(lambda: load.served >= 20)
+    sent = load.served + load.failed
+    eventually(lambda: alarms.requests_since((web.target_group,), begin) == sent)
+    assert alarms.requests_since((web.target_group,), datetime.now(UTC) + timedelta(minutes=1)) == 0
+    web.delete()
+
+
+def test_a_target_group_that_is_not_there_is_a_failure(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
+    with pytest.raises(OutsideFailure, match="DescribeTargetGroups"):
+        real_world(cloud, monkeypatch).alarms.requests_since((gone,), datetime.now(UTC))

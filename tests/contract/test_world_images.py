@@ -1,0 +1,116 @@
+"""What the steps are promised of ECR, on the fake and on the embedded cloud."""
+
+import json
+import uuid
+
+import pytest
+from contract.real_world import real_world
+from fakes import FakeImages
+
+from local_cloud.images import push_image
+from local_cloud.server import LocalCloud
+from rollback.model.errors import InvalidRequest, OutsideFailure
+from rollback.steps.ports import Images
+
+GONE = "sha256:" + "0" * 64
+
+
+class Registry:
+    """One repository: push to it, and the port that looks at it."""
+
+    def __init__(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.name = f"shop/{uuid.uuid4().hex[:8]}"
+        self.uri = f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/{self.name}"
+        self.images: Images
+        self._count = 0
+        if request.param == "fake":
+            self._fake: FakeImages | None = FakeImages()
+            self._fake.missing.add(f"{self.uri}@{GONE}")
+            self.images = self._fake
+            return
+        self._fake = None
+        cloud: LocalCloud = request.getfixturevalue("cloud")
+        self._ecr = cloud.client("ecr")
+        self._ecr.create_repository(repositoryName=self.name)
+        self.images = real_world(cloud, monkeypatch).images
+
+    def push(self, tag: str) -> str:
+        """The image by digest."""
+        self._count += 1
+        if self._fake is not None:
+            return self._fake.push(f"{self.uri}:{tag}", f"sha256:{self._count:064x}")
+        return f"{self.uri}@{push_image(self._ecr, self.name, tag, {'kind': 'healthy', 'number': self._count})}"
+
+    def make_immutable(self) -> None:
+        if self._fake is not None:
+            self._fake.immutable = True
+        else:
+            self._ecr.put_image_tag_mutability(repositoryName=self.name, imageTagMutability="IMMUTABLE")
+
+
+@pytest.fixture(params=["fake", "cloud"])
+def registry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    return Registry(request, monkeypatch)
+
+
+def test_an_image_exists_by_tag_and_by_digest(registry: Registry) -> None:
+    by_digest = registry.push("v1")
+    assert registry.images.exists(by_digest) is True
+    assert registry.images.exists(f"{registry.uri}:v1") is True
+    assert registry.images.exists(f"{registry.uri}:v2") is False
+    assert registry.images.exists(f"{registry.uri}@{GONE}") is False
+
+
+def test_the_digest_follows_the_tag(registry: Registry) -> None:
+    registry.push("latest")
+    second = registry.push("latest")
+    assert registry.images.digest_of(f"{registry.uri}:latest") == second
+    assert registry.images.digest_of(f"{registry.uri}:v9") is None
+
+
+def test_images_of_other_registries_are_out_of_sight(registry: Registry) -> None:
+    assert registry.images.exists("public.ecr.aws/nginx/nginx:1.27") is None
+    assert registry.images.digest_of("docker.io/library/nginx") is None
+    with pytest.raises(InvalidRequest, match=r"public\.ecr"):
+        registry.images.keep(f"public.ecr.aws/nginx/nginx@{GONE}", "kept")
+
+
+def test_keeping_an_image_twice_gives_it_one_more_tag(registry: Registry) -> None:
+    by_digest = registry.push("v1")
+    registry.images.keep(by_digest, "last-known-good-production-v1")
+    registry.images.keep(by_digest, "last-known-good-production-v1")
+    assert registry.images.digest_of(f"{registry.uri}:last-known-good-production-v1") == by_digest
+    assert registry.images.digest_of(f"{registry.uri}:v1") == by_digest
+
+
+def test_an_immutable_tag_is_success_on_the_same_image_and_a_failure_on_another(registry: Registry) -> None:
+    first, second = registry.push("v1"), registry.push("v2")
+    registry.make_immutable()
+    registry.images.keep(first, "kept")
+    registry.images.keep(first, "kept")
+    with pytest.raises(OutsideFailure, match="immutable"):
+        registry.images.keep(second, "kept")
+    assert registry.images.digest_of(f"{registry.uri}:kept") == first
+
+
+def test_an_image_that_is_gone_can_not_be_kept(registry: Registry) -> None:
+    registry.push("v1")
+    with pytest.raises(OutsideFailure, match="kept"):
+        registry.images.keep(f"{registry.uri}@{GONE}", "kept")
+
+
+def test_the_index_of_an_image_for_several_architectures_is_kept(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media_type = "application/vnd.oci.image.index.v1+json"
+    index = json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": []})
+    ecr, name = cloud.client("ecr"), f"web-{uuid.uuid4().hex[:8]}"
+    uri = ecr.create_repository(repositoryName=name)["repository"]["repositoryUri"]
+    ecr.put_image(repositoryName=name, imageManifest=index, imageTag="v1", imageManifestMediaType=media_type)
+    images = real_world(cloud, monkeypatch).images
+    by_digest = images.digest_of(f"{uri}:v1")
+    assert by_digest is not None
+    images.keep(by_digest, "kept")
+    assert images.digest_of(f"{uri}:kept") == by_digest
+    (kept,) = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageTag": "kept"}])["images"]
+    assert kept["imageManifest"] == index

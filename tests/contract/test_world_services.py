@@ -1,0 +1,267 @@
+"""What the steps are promised of ECS and of target health: the same on the fake and on the embedded cloud."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import pytest
+from builders import SERVICE
+from contract.local_cloud.workload import Workload, eventually
+from contract.real_world import real_world
+from fakes import Behaviour, FakeClock, FakeImages, FakeServices, FakeTargets
+
+from local_cloud.server import LocalCloud
+from rollback.model.errors import OutsideFailure, UnsupportedService
+from rollback.model.release import fingerprint, normalised_definition
+from rollback.model.service_view import IN_FLIGHT, ServiceView
+from rollback.model.settings import ServiceSettings
+from rollback.steps.ports import Services, Targets
+
+BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+QUIET = {"deploymentCircuitBreaker": {"enable": True, "rollback": False}}
+
+
+class Stage(Protocol):
+    """A service to look at, and the means to move it."""
+
+    services: Services
+    targets: Targets
+    settings: ServiceSettings
+
+    def release(self, tag: str, behaviour: Behaviour = "healthy") -> str: ...
+    def run(self, definition_arn: str, grace_seconds: int = 0) -> None: ...
+    def deregister(self, definition_arn: str) -> None: ...
+    def wait(self, until: Callable[[ServiceView], bool]) -> ServiceView: ...
+
+
+class FakeStage:
+    settings = ServiceSettings(name=SERVICE, cluster="c", ecs_service="s", container="app")
+
+    def __init__(self) -> None:
+        self.images = FakeImages()
+        self.fake = FakeServices(FakeClock(datetime(2026, 3, 1, tzinfo=UTC)), self.images)
+        self.fake.deployment_configuration.update(BREAKER)
+        self.services: Services = self.fake
+        self.targets: Targets = FakeTargets(self.fake)
+
+    def release(self, tag: str, behaviour: Behaviour = "healthy") -> str:
+        image = f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:{tag}"
+        self.images.push(image, "sha256:" + tag.encode().hex().rjust(64, "0"))
+        definition = {"containerDefinitions": [{"name": "app", "image": image}], "cpu": "256", "memory": "512"}
+        arn = self.fake.register(definition, "web")
+        self.fake.behaviours[arn] = behaviour
+        return arn
+
+    def run(self, definition_arn: str, grace_seconds: int = 0) -> None:
+        self.fake.run(definition_arn, desired_count=2)
+
+    def deregister(self, definition_arn: str) -> None:
+        self.fake.deregister(definition_arn)
+
+    def wait(self, until: Callable[[ServiceView], bool]) -> ServiceView:
+        for _ in range(20):
+            view = self.services.look(self.settings)
+            if until(view):
+                return view
+            self.fake.tick()
+        raise AssertionError(f"never: {view}")
+
+
+class CloudStage:
+    def __init__(self, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.web = Workload(cloud)
+        self.settings = ServiceSettings(name=SERVICE, cluster=self.web.name, ecs_service=self.web.name, container="app")
+        world = real_world(cloud, monkeypatch, self.settings)
+        self.services, self.targets = world.services, world.targets
+
+    def release(self, tag: str, behaviour: Behaviour = "healthy") -> str:
+        crash: dict[str, Any] = {"kind": "crash", "after_seconds": 0.2}
+        return self.web.release(tag, crash if behaviour == "crashing" else {"kind": behaviour})
+
+    def run(self, definition_arn: str, grace_seconds: int = 0) -> None:
+        self.web.running(
+            definition_arn, desired=2, deploymentConfiguration=BREAKER, healthCheckGracePeriodSeconds=grace_seconds
+        )
+
+    def deregister(self, definition_arn: str) -> None:
+        self.web.ecs.deregister_task_definition(taskDefinition=definition_arn)
+
+    def wait(self, until: Callable[[ServiceView], bool]) -> ServiceView:
+        def look() -> ServiceView | None:
+            view = self.services.look(self.settings)
+            return view if until(view) else None
+
+        return eventually(look)
+
+
+@pytest.fixture(params=["fake", "cloud"])
+def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    if request.param == "fake":
+        yield FakeStage()
+        return
+    made = CloudStage(request.getfixturevalue("cloud"), monkeypatch)
+    yield made
+    if made.web.ecs.list_services(cluster=made.web.name)["serviceArns"]:
+        made.web.delete()
+
+
+def settled(definition_arn: str) -> Callable[[ServiceView], bool]:
+    return lambda view: (
+        view.primary.definition_arn == definition_arn
+        and view.primary.rollout_state == "COMPLETED"
+        and len(view.deployments) == 1
+    )
+
+
+def newest_status(view: ServiceView) -> str:
+    assert view.newest is not None
+    return view.newest.status
+
+
+def test_a_service_at_rest_is_seen_whole(stage: Stage) -> None:
+    first = stage.release("v1")
+    stage.run(first)
+    view = stage.wait(settled(first))
+    assert (view.desired_count, view.running_count, view.pending_count) == (2, 2, 0)
+    assert view.newest is not None
+    assert (view.newest.status, view.newest.target_definition_arn) == ("SUCCESSFUL", first)
+    assert view.newest.source_definition_arn is None
+    assert view.primary.created_at.tzinfo is not None
+    assert "@sha256:" in view.images[first]["app"]
+    assert ":v1" not in view.images[first]["app"]
+    assert view.deployment_configuration["deploymentCircuitBreaker"] == BREAKER["deploymentCircuitBreaker"]
+    assert view.last_events
+
+
+def test_a_deployment_in_flight_shows_its_source_and_both_images(stage: Stage) -> None:
+    first, second = stage.release("v1"), stage.release("v2", "unhealthy")
+    stage.run(first)
+    stage.services.update(stage.settings, definition_arn=second)
+    view = stage.services.look(stage.settings)
+    assert view.newest is not None
+    assert view.newest.status in IN_FLIGHT
+    assert view.newest.source_definition_arn == first
+    assert view.primary.definition_arn == second
+    assert {d.definition_arn for d in view.deployments} == {first, second}
+    assert view.images.keys() == {first, second}
+
+
+def test_an_update_completes_on_the_new_definition(stage: Stage) -> None:
+    first, second = stage.release("v1"), stage.release("v2")
+    stage.run(first)
+    stage.services.update(stage.settings, definition_arn=second, desired_count=3)
+    view = stage.wait(settled(second))
+    assert stage.wait(lambda v: v.running_count == 3).desired_count == 3
+    assert newest_status(view) == "SUCCESSFUL"
+
+
+def test_a_stopped_deployment_goes_back_to_its_source(stage: Stage) -> None:
+    first, second = stage.release("v1"), stage.release("v2", "unhealthy")
+    stage.run(first)
+    stage.services.update(stage.settings, definition_arn=second)
+    newest = stage.services.look(stage.settings).newest
+    assert newest is not None
+    stage.services.stop_deployment(newest.arn)
+    view = stage.wait(settled(first))
+    assert newest_status(view) == "ROLLBACK_SUCCESSFUL"
+    assert view.newest is not None
+    assert (view.newest.arn, view.newest.source_definition_arn) == (newest.arn, first)
+
+
+def test_only_a_deployment_in_flight_can_be_stopped(stage: Stage) -> None:
+    first = stage.release("v1")
+    stage.run(first)
+    newest = stage.wait(settled(first)).newest
+    assert newest is not None
+    with pytest.raises(OutsideFailure, match="StopServiceDeployment"):
+        stage.services.stop_deployment(newest.arn)
+
+
+def test_the_breaker_returns_to_the_last_that_completed(stage: Stage) -> None:
+    first, second = stage.release("v1"), stage.release("v2", "unhealthy")
+    stage.run(first)
+    stage.services.update(stage.settings, definition_arn=second)
+    stage.wait(lambda view: newest_status(view) == "ROLLBACK_IN_PROGRESS" or settled(first)(view))
+    assert newest_status(stage.wait(settled(first))) == "ROLLBACK_SUCCESSFUL"
+
+
+def test_a_quiet_breaker_leaves_the_service_where_it_is(stage: Stage) -> None:
+    first, second = stage.release("v1"), stage.release("v2", "crashing")
+    stage.run(first)
+    stage.services.update(stage.settings, definition_arn=second, deployment_configuration=QUIET)
+    view = stage.wait(lambda view: view.primary.rollout_state == "FAILED")
+    assert view.primary.definition_arn == second
+    assert newest_status(view) == "STOPPED"
+
+
+def test_a_configuration_alone_starts_no_deployment_and_stays(stage: Stage) -> None:
+    first = stage.release("v1")
+    stage.run(first)
+    before = stage.wait(settled(first))
+    stage.services.update(stage.settings, deployment_configuration=QUIET)
+    after = stage.services.look(stage.settings)
+    assert (after.newest, after.primary) == (before.newest, before.primary)
+    assert after.deployment_configuration == {**before.deployment_configuration, **QUIET}
+    stage.services.update(stage.settings, deployment_configuration=before.deployment_configuration)
+    assert stage.services.look(stage.settings).deployment_configuration == before.deployment_configuration
+
+
+def test_an_inactive_definition_is_described_but_refused(stage: Stage) -> None:
+    first, second = stage.release("v1"), stage.release("v2")
+    stage.run(second)
+    stage.deregister(first)
+    described = stage.services.definition(first)
+    assert described is not None
+    assert described["status"] == "INACTIVE"
+    with pytest.raises(OutsideFailure, match="inactive"):
+        stage.services.update(stage.settings, definition_arn=first)
+
+
+def test_a_family_means_its_newest_active_revision(stage: Stage) -> None:
+    first, second = stage.release("v1"), stage.release("v2")
+    family = second.rsplit("/")[-1].split(":")[0]
+    assert (stage.services.definition(family) or {})["taskDefinitionArn"] == second
+    stage.deregister(second)
+    assert (stage.services.definition(family) or {})["taskDefinitionArn"] == first
+
+
+@pytest.mark.parametrize(
+    "name", ["no-such-family", "arn:aws:ecs:eu-west-1:123456789012:task-definition/no-such-family:1"]
+)
+def test_a_definition_that_is_not_there_is_none(stage: Stage, name: str) -> None:
+    assert stage.services.definition(name) is None
+
+
+def test_a_stored_definition_is_registered_as_the_same_release(stage: Stage) -> None:
+    first = stage.release("v1")
+    stage.run(first)
+    images = stage.wait(settled(first)).images[first]
+    raw = stage.services.definition(first)
+    assert raw is not None
+    arn = stage.services.register(normalised_definition(raw, images), "web-last-known-good")
+    again = stage.services.definition(arn)
+    assert again is not None
+    assert again["family"] == "web-last-known-good"
+    assert fingerprint(again, {}) == fingerprint(raw, images)
+
+
+def test_a_service_that_is_not_there_is_named(stage: Stage) -> None:
+    with pytest.raises(UnsupportedService, match=stage.settings.ecs_service):
+        stage.services.look(stage.settings)
+
+
+def test_targets_tell_whether_the_tasks_are_healthy(stage: Stage) -> None:
+    first = stage.release("v1")
+    stage.run(first, grace_seconds=3600)
+    (group,) = stage.wait(settled(first)).target_groups
+    assert [t.state for t in stage.targets.health(group)] == ["healthy", "healthy"]
+    stage.services.update(stage.settings, definition_arn=stage.release("v2", "unhealthy"))
+    stage.wait(lambda view: "unhealthy" in {t.state for t in stage.targets.health(group)})
+    reasons = {t.reason for t in stage.targets.health(group) if t.state == "unhealthy"}
+    assert reasons == {"Target.ResponseCodeMismatch"}
+
+
+def test_a_target_group_that_is_not_there_is_a_failure(stage: Stage) -> None:
+    gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
+    with pytest.raises(OutsideFailure, match="DescribeTargetHealth"):
+        stage.targets.health(gone)

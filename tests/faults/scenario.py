@@ -1,0 +1,133 @@
+"""A service rollback on fakes that keep state, run as Step Functions, janitor and EventBridge would run it."""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, cast
+
+from builders import NOW, SERVICE, definition, release
+from fakes import FakeAlarms, FakeClock, FakeLedger, FakeNotifications, FakeServices, FakeWorkflow
+from worlds import DEGRADED, SETTINGS, make_world
+
+from faults.crash import Fragile, Killed, Outside
+from rollback.model.errors import RollbackError
+from rollback.model.policy import Policy
+from rollback.model.release import ReleaseState, normalised_definition
+from rollback.model.rollback import Rollback
+from rollback.model.route import Step
+from rollback.steps import janitor
+from rollback.steps.admit import admit
+from rollback.steps.ports import World
+from rollback.steps.running import fingerprint_of
+from rollback.steps.walk import cursor_of, walk
+
+EVENT = {
+    "id": "e1",
+    "detail-type": "CloudWatch Alarm State Change",
+    "time": "2026-03-01T03:00:00Z",
+    "resources": [],
+    "detail": {
+        "alarmName": DEGRADED,
+        "state": {"value": "ALARM", "reason": "Threshold Crossed"},
+        "previousState": {"value": "OK"},
+    },
+}
+_PORTS = ("ledger", "services", "targets", "images", "alarms", "http", "notifications", "workflow")
+_MOST_STEPS = 300
+
+
+@dataclass
+class Incident:
+    """v1 is promoted, v2 was quarantined, v3 runs and is bad; v1's revision was deregistered."""
+
+    outside: Outside = field(default_factory=Outside)
+    clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
+
+    def __post_init__(self) -> None:
+        self.ledger = FakeLedger()
+        self.services = FakeServices(self.clock)
+        self.alarms = FakeAlarms(DEGRADED)
+        self.workflow = FakeWorkflow()
+        self.notifications = FakeNotifications()
+        history = (
+            ("v1", ReleaseState.PROMOTED, 48),
+            ("v2", ReleaseState.QUARANTINED, 24),
+            ("v3", ReleaseState.CANDIDATE, 0.2),
+        )
+        for version, state, hours in history:
+            arn = self.services.register(definition(version), "macro-ai-production-task")
+            stored = release(version, state=state, hours_ago=hours, definition_arn=arn)
+            self.ledger.record(stored, normalised_definition(definition(version), {}))
+            self.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=hours))
+        self.services.deregister(self.ledger.releases(SERVICE)[-1].definition_arn)
+        self.before = self.services.deployment_configuration
+        self.real = make_world(
+            Policy(bake_minutes=1),
+            clock=self.clock,
+            services=self.services,
+            ledger=self.ledger,
+            alarms=self.alarms,
+            workflow=self.workflow,
+            notifications=self.notifications,
+        )
+        fragile = {port: cast("Any", Fragile(getattr(self.real, port), self.outside)) for port in _PORTS}
+        self.world: World = replace(self.real, **fragile)
+
+    def documents(self) -> list[Rollback]:
+        """All records, oldest first."""
+        return sorted(self.ledger.history(SERVICE), key=lambda r: r.id)
+
+    def deployed(self) -> list[str]:
+        """Definitions that ECS was asked to deploy, one entry a call."""
+        return [str(given["definition_arn"]) for _, given in self.services.calls if given.get("definition_arn")]
+
+    def running_fingerprint(self) -> str:
+        """What PRIMARY runs."""
+        view = self.services.look(SETTINGS.services[0])
+        return fingerprint_of(view.primary.definition_arn, view, self.real)
+
+    def deliver(self, execution: str, given: object = EVENT, *, retries: bool = True) -> None:
+        """One execution, from Admit to the end. Killed: retried as a Lambda invocation is, or left for dead."""
+        self.workflow.running.add(execution)
+        try:
+            cursor = self._surviving(lambda: cursor_of(admit(given, execution, NOW, self.world)), retries)
+            for _ in range(_MOST_STEPS):
+                if cursor.next is Step.DONE:
+                    return
+                due = cursor
+                cursor = self._surviving(lambda due=due: walk(due.rollback_id, due.next, self.world), retries)
+                if cursor.wait_seconds:
+                    self.pass_time(seconds=cursor.wait_seconds)
+            raise AssertionError(f"no end after {_MOST_STEPS} steps: {cursor}")
+        finally:
+            self.workflow.running.discard(execution)
+
+    def _surviving(self, invoke: Any, retries: bool) -> Any:
+        for _ in range(10):
+            try:
+                return invoke()
+            except Killed:
+                self.outside.survive()
+                if not retries:
+                    raise
+            except RollbackError:
+                self.pass_time(seconds=5)  # what the state machine's Retry does
+        raise AssertionError("ten tries failed")
+
+    def pass_time(self, **duration: float) -> None:
+        """The world goes on: the clock, and with it ECS's deployments; a good release turns the alarm green."""
+        self.clock.pass_time(**duration)
+        self.services.tick()
+
+    def sweep_until_quiet(self, hours: int = 2) -> None:
+        """The janitor every five minutes, and the executions that it starts."""
+        for _ in range(hours * 12):
+            self.pass_time(minutes=5)
+            try:
+                janitor.sweep(self.world)
+            except Killed:
+                self.outside.survive()
+            except RollbackError:
+                continue
+            while self.workflow.started:
+                name, given = self.workflow.started.pop(0)
+                self.deliver(name, given)

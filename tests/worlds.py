@@ -1,0 +1,60 @@
+"""A world of fakes for the steps, each part of which a test may replace."""
+
+from dataclasses import replace
+from typing import Any
+
+from builders import NOW, SERVICE
+from fakes import (
+    FakeAlarms,
+    FakeClock,
+    FakeHttp,
+    FakeImages,
+    FakeLedger,
+    FakeMetrics,
+    FakeNotifications,
+    FakeServices,
+    FakeTargets,
+    FakeWorkflow,
+)
+
+from rollback.model.policy import Policy
+from rollback.model.settings import Endpoint, ServiceSettings, Settings
+from rollback.steps.ports import World
+
+SETTINGS = Settings(
+    application="macro-ai",
+    environment="production",
+    services=(
+        ServiceSettings(
+            name=SERVICE,
+            cluster="macro-ai-production-cluster",
+            ecs_service="macro-ai-production-service",
+            container="api",
+            base_url="http://api.test",
+            endpoints=(Endpoint(path="/health"),),
+        ),
+    ),
+)
+DEGRADED = f"macro-ai-production-{SERVICE}-degraded"
+OUTAGE = f"macro-ai-production-{SERVICE}-outage"
+ECS_SERVICE_ARN = "arn:aws:ecs:eu-west-1:123456789012:service/macro-ai-production-cluster/macro-ai-production-service"
+
+
+def make_world(policy: Policy | None = None, **parts: Any) -> World:
+    """Everything fake; `parts` are fields of `World`."""
+    clock = parts.pop("clock", None) or FakeClock(NOW)
+    services = parts.pop("services", None) or FakeServices(clock)
+    world = World(
+        settings=SETTINGS.model_copy(update={"policy": policy or Policy()}),
+        clock=clock,
+        ledger=FakeLedger(),
+        services=services,
+        targets=FakeTargets(services),
+        images=FakeImages(),
+        alarms=FakeAlarms(),
+        http=FakeHttp(),
+        notifications=FakeNotifications(),
+        metrics=FakeMetrics(),
+        workflow=FakeWorkflow(),
+    )
+    return replace(world, **parts)
