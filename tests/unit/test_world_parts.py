@@ -1,0 +1,242 @@
+"""The pure parts of the adapters: views, names, errors, metrics, phases, and how the world is put together."""
+
+import io
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+from builders import NOW, release, rollback
+
+from rollback.bootstrap import world_from_environment
+from rollback.model.errors import InvalidRequest, OutsideFailure, Throttled, UnsupportedService
+from rollback.model.phases import phases
+from rollback.model.plan import Plan
+from rollback.model.rollback import Outcome, Rollback, ServiceProgress, TriggerEvent, Verification
+from rollback.world.alarms import dimension_of, goes_into_alarm
+from rollback.world.ecr import parse
+from rollback.world.ecs_view import newest_of, resolved_images, revision_arns, service_view, supported_service
+from rollback.world.failures import calling
+from rollback.world.metrics import LoggedMetrics
+from rollback.world.notifications import acceptable_subject
+
+DIGEST = "sha256:" + "a" * 64
+LAMBDAS = Path(__file__).parents[2] / "lambdas"
+
+
+def client_error(code: str, status: int = 400) -> ClientError:
+    answer: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "UpdateService")
+
+
+@pytest.mark.parametrize(("code", "status"), [("ThrottlingException", 400), ("TooManyRequestsException", 400),
+                                              ("SlowDown", 503), ("Unknown", 429)])  # fmt: skip
+def test_a_request_to_slow_down_may_be_sent_again(code: str, status: int) -> None:
+    with pytest.raises(Throttled, match=rf"UpdateService on c/s failed: {code}"), calling("UpdateService", "c/s"):
+        raise client_error(code, status)
+
+
+def test_a_refusal_names_operation_and_resource() -> None:
+    with pytest.raises(OutsideFailure, match="c/s failed: AccessDenied: no") as failed, calling("UpdateService", "c/s"):
+        raise client_error("AccessDenied")
+    assert not isinstance(failed.value, Throttled)
+
+
+def test_no_answer_is_not_taken_for_nothing_done() -> None:
+    with pytest.raises(OutsideFailure, match="look before sending") as failed, calling("UpdateService", "c/s"):
+        raise ConnectTimeoutError(endpoint_url="https://ecs")
+    assert not isinstance(failed.value, Throttled)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ({"services": [], "failures": [{"reason": "MISSING"}]}, "MISSING"),
+        ({"services": [{"status": "INACTIVE"}]}, "INACTIVE"),
+        ({"services": [{"status": "ACTIVE", "deploymentController": {"type": "CODE_DEPLOY"}}]}, "CODE_DEPLOY"),
+        ({"services": [{"status": "ACTIVE", "deploymentConfiguration": {"strategy": "BLUE_GREEN"}}]}, "BLUE_GREEN"),
+    ],
+)
+def test_a_service_that_is_not_ours_to_roll_back_is_refused(answer: dict[str, Any], says: str) -> None:
+    with pytest.raises(UnsupportedService, match=says):
+        supported_service(answer, "c/s")
+
+
+def revision(name: str, hours: int = 0) -> dict[str, Any]:
+    image = {"containerName": "api", "image": f"host:5000/web:{name}", "imageDigest": DIGEST}
+    return {"serviceRevisionArn": f"r/{name}", "taskDefinition": f"d/{name}",
+            "createdAt": NOW + timedelta(hours=hours), "containerImages": [image]}  # fmt: skip
+
+
+SERVICE_ANSWER = {
+    "serviceArn": "s", "desiredCount": 2, "runningCount": 3, "pendingCount": 1,
+    "currentServiceRevisions": [{"arn": "r/v3"}, {"arn": "r/v1"}],
+    "loadBalancers": [{"targetGroupArn": "t"}, {"loadBalancerName": "classic"}],
+    "deployments": [{"id": "1", "status": "PRIMARY", "taskDefinition": "d/v3", "runningCount": 1, "createdAt": NOW}],
+}  # fmt: skip
+
+
+def deployment(*sources: str, **more: Any) -> dict[str, Any]:
+    return {"serviceDeploymentArn": "sd", "status": "IN_PROGRESS", "createdAt": NOW,
+            "targetServiceRevision": {"arn": "r/v3"}, "sourceServiceRevisions": [{"arn": s} for s in sources],
+            **more}  # fmt: skip
+
+
+def source_of(newest: dict[str, Any]) -> str | None:
+    view = service_view(SERVICE_ANSWER, newest, [revision("v1"), revision("v2"), revision("v3")])
+    assert view.newest is not None
+    return view.newest.source_definition_arn
+
+
+def test_a_deployment_with_one_source_goes_back_to_it() -> None:
+    assert source_of(deployment("r/v1")) == "d/v1"
+
+
+def test_a_deployment_with_several_sources_is_not_known_to_go_back_to_any() -> None:
+    assert source_of(deployment("r/v1", "r/v2")) is None
+    assert source_of(deployment()) is None
+    assert source_of(deployment("r/forgotten")) is None
+
+
+def test_where_ecs_rolls_back_to_counts_more_than_the_sources() -> None:
+    assert source_of(deployment("r/v1", "r/v2", rollback={"serviceRevisionArn": "r/v2"})) == "d/v2"
+
+
+def test_a_deployment_whose_revision_is_forgotten_decides_nothing() -> None:
+    assert service_view(SERVICE_ANSWER, deployment("r/v1"), []).newest is None
+
+
+def test_each_revision_that_decides_is_asked_for_once() -> None:
+    newest = deployment("r/v1", "r/v2", rollback={"serviceRevisionArn": "r/v2"})
+    assert revision_arns(SERVICE_ANSWER, newest) == ("r/v3", "r/v1", "r/v2")
+    assert revision_arns({}, None) == ()
+
+
+def test_of_two_revisions_with_one_definition_the_later_tells_the_images() -> None:
+    later = {**revision("v3", hours=1), "serviceRevisionArn": "r/later"}
+    later["containerImages"] = [{**later["containerImages"][0], "imageDigest": "sha256:" + "b" * 64}]
+    view = service_view(SERVICE_ANSWER, None, [later, revision("v3")])
+    assert view.images == {"d/v3": {"api": "host:5000/web@sha256:" + "b" * 64}}
+    assert view.target_groups == ("t",)
+
+
+def test_a_container_whose_digest_is_not_told_is_left_out() -> None:
+    assert resolved_images({"containerImages": [{"containerName": "api", "image": "web:1"}]}) == {}
+
+
+def test_the_newest_deployment_does_not_depend_on_the_order() -> None:
+    old, new = {"createdAt": NOW}, {"createdAt": NOW + timedelta(minutes=1)}
+    assert newest_of([old, new]) is new
+    assert newest_of([new, old]) is new
+    assert newest_of([]) is None
+
+
+def test_an_image_of_ecr_is_taken_apart() -> None:
+    host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+    tagged, digested = parse(f"{host}/a/b:v1"), parse(f"{host}/a/b:v1@{DIGEST}")
+    bare, chinese = parse(f"{host}/a"), parse("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/a:1")
+    assert tagged is not None
+    assert digested is not None
+    assert bare is not None
+    assert chinese is not None
+    assert (tagged.account, tagged.region, tagged.repository, tagged.id) == (
+        "123456789012", "eu-west-1", "a/b", {"imageTag": "v1"})  # fmt: skip
+    assert digested.id == {"imageDigest": DIGEST}
+    assert bare.id == {"imageTag": "latest"}
+    assert chinese.region == "cn-north-1"
+
+
+@pytest.mark.parametrize("image", ["nginx", "public.ecr.aws/a/b:1", "localhost:5000/a@" + DIGEST])
+def test_an_image_of_another_registry_is_not_ecr_s(image: str) -> None:
+    assert parse(image) is None
+
+
+@pytest.mark.parametrize(("state", "fired"), [("ALARM", True), ("OK", False), ("INSUFFICIENT_DATA", False)])
+def test_only_a_change_into_alarm_is_firing(state: str, fired: bool) -> None:
+    assert goes_into_alarm(json.dumps({"newState": {"stateValue": state}})) is fired
+
+
+@pytest.mark.parametrize("data", ["", "not json", "[]", "{}", "null"])
+def test_history_that_can_not_be_read_is_no_firing(data: str) -> None:
+    assert goes_into_alarm(data) is False
+
+
+def test_dimensions_are_named_as_elb_names_them() -> None:
+    arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
+    assert dimension_of(f"{arn}:loadbalancer/app/web/1") == "app/web/1"
+    assert dimension_of(f"{arn}:targetgroup/web/2") == "targetgroup/web/2"
+
+
+@pytest.mark.parametrize(
+    ("subject", "accepted"),
+    [("a\nb", "a b"), ("v2 → v1 – done", "v2 -> v1 - done"), ("", "Rollback"), ("x" * 200, "x" * 99), ("é", "?")],
+)
+def test_a_subject_is_made_one_that_sns_takes(subject: str, accepted: str) -> None:
+    assert acceptable_subject(subject) == accepted
+
+
+def whole_rollback() -> Rollback:
+    def at(seconds: float) -> Any:
+        return NOW + timedelta(seconds=seconds)
+
+    return rollback(
+        event=TriggerEvent(id="e", at=at(-4)),
+        plan=Plan(running=release("v2"), target=release("v1"), checks=()),
+        service=ServiceProgress(started_at=at(1), done_at=at(31)),
+        verification=Verification(started_at=at(32), passed_at=at(61)),
+        outcome=Outcome.SUCCEEDED,
+        concluded_at=at(62),
+    )
+
+
+def test_the_phases_of_a_rollback_follow_on_each_other() -> None:
+    assert phases(whole_rollback()) == {"detect": 4, "decide": 1, "act": 30, "verify": 30}
+
+
+def test_phases_that_were_not_reached_are_left_out() -> None:
+    assert phases(rollback()) == {}
+    assert phases(rollback(service=ServiceProgress(started_at=NOW + timedelta(seconds=2)))) == {"decide": 2}
+
+
+def test_clocks_that_differ_make_no_negative_phase() -> None:
+    assert phases(rollback(event=TriggerEvent(id="e", at=NOW + timedelta(seconds=1)))) == {"detect": 0}
+
+
+def test_a_rollback_is_counted_in_one_line_of_embedded_metrics() -> None:
+    out = io.StringIO()
+    LoggedMetrics(out).concluded(whole_rollback())
+    (line,) = out.getvalue().splitlines()
+    told = json.loads(line)
+    (definition,) = told["_aws"]["CloudWatchMetrics"]
+    assert (definition["Namespace"], definition["Dimensions"]) == ("Rollback", [["Environment", "Service", "Type"]])
+    assert {m["Name"]: told[m["Name"]] for m in definition["Metrics"]} == {
+        "Rollbacks": 1, "DetectSeconds": 4, "DecideSeconds": 1, "ActSeconds": 30, "VerifySeconds": 30}  # fmt: skip
+    assert (told["Environment"], told["Service"], told["Type"], told["outcome"]) == (
+        "production", "express-api", "service", "succeeded")  # fmt: skip
+    assert told["_aws"]["Timestamp"] == int((NOW + timedelta(seconds=62)).timestamp() * 1000)
+
+
+def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ROLLBACK_SETTINGS", raising=False)
+    with pytest.raises(InvalidRequest, match="ROLLBACK_SETTINGS"):
+        world_from_environment()
+
+
+def test_a_world_is_made_without_a_region_a_client_or_httpx() -> None:
+    program = """
+import os, sys
+service = '{"name": "a", "cluster": "c", "ecs_service": "s", "container": "x"}'
+os.environ.update(ROLLBACK_SETTINGS='{"application": "a", "environment": "e", "services": [%s]}' % service,
+                  LEDGER_TABLE="t", NOTIFICATION_TOPIC_ARN="arn:t")
+from rollback.bootstrap import world_from_environment
+world = world_from_environment()
+assert "httpx" not in sys.modules
+assert "botocore.client" not in sys.modules or not world.services._reader._made
+world.http.get("http://[", 1)
+assert "httpx" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": str(LAMBDAS)}, timeout=60)
