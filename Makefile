@@ -40,7 +40,7 @@ demo: $(STAMP) ## Roll a bad release back on the embedded cloud (SCENARIO=bad-re
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/rollback demo --scenario $(SCENARIO)
 
 check: $(STAMP) ## Lint, formatting and strict types
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 

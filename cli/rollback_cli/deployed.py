@@ -6,8 +6,8 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from rollback.bootstrap import make_world
 
+from rollback.bootstrap import make_world
 from rollback.model.errors import InvalidRequest, OutsideFailure
 from rollback.model.settings import Settings
 from rollback.steps.ports import World

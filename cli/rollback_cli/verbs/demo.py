@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from rollback.model.phases import phases
 
 from rollback.model.errors import InvalidRequest
+from rollback.model.phases import phases
 from rollback.model.rollback import Outcome, Rollback
 
 
