@@ -15,6 +15,7 @@ from local_cloud import (
     clock,
     cloudformation,
     credentials,
+    dynamodb,
     ecs_simulation,
     events,
     functions,
@@ -22,7 +23,7 @@ from local_cloud import (
     step_functions,
 )
 
-_PARTS: tuple[ModuleType, ...] = (cloudformation, functions, step_functions, events, alarms, ecs_simulation)
+_PARTS: tuple[ModuleType, ...] = (dynamodb, cloudformation, functions, step_functions, events, alarms, ecs_simulation)
 
 
 class LocalCloud:

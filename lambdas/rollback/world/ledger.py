@@ -4,8 +4,9 @@ Keys are DESIGN's: `SERVICE#<name>` with `RELEASE#…`, `LEASE`, `ROLLBACK#<id>`
 A document is stored as JSON in `body`, beside the attributes that conditions need.
 """
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from rollback.model.lease import Lease
 from rollback.model.release import Release, ReleaseState, sha256_of
 from rollback.model.rollback import Rollback
 from rollback.model.standing_plan import StandingPlan
+from rollback.world.failures import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -66,10 +68,8 @@ class DynamoLedger:
                 }
             )
         try:
-            self._client.transact_write_items(TransactItems=items)
-        except ClientError as error:
-            if not _is_conditional(error):
-                raise
+            self._call(self._client.transact_write_items, TransactItems=items)
+        except _ConditionFailed as error:
             try:
                 return self.read(rollback.service_name, rollback.id)
             except KeyError:
@@ -128,14 +128,11 @@ class DynamoLedger:
                 }
             )
         try:
-            self._client.transact_write_items(TransactItems=items)
-        except ClientError as error:
-            reasons = [r.get("Code") for r in error.response.get("CancellationReasons", [])]
-            if len(reasons) > 1 and reasons[1] == "ConditionalCheckFailed":
+            self._call(self._client.transact_write_items, TransactItems=items)
+        except _ConditionFailed as error:
+            if error.failed[1:] == [True]:
                 raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}") from error
-            if _is_conditional(error):
-                raise Conflict(f"{rollback.id} is no longer at version {rollback.version}: read it again") from error
-            raise
+            raise Conflict(f"{rollback.id} is no longer at version {rollback.version}: read it again") from error
         return saved
 
     def history(self, service: str) -> Iterator[Rollback]:
@@ -148,7 +145,8 @@ class DynamoLedger:
     def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None:
         """Take the lease if it is free, expired or ours already; None if another holds it."""
         try:
-            updated = self._client.update_item(
+            updated = self._call(
+                self._client.update_item,
                 TableName=self._table,
                 Key=_key(f"SERVICE#{service}", "LEASE"),
                 UpdateExpression="SET holder = :me, expires_at = :until ADD #counter :one",
@@ -162,9 +160,7 @@ class DynamoLedger:
                 },
                 ReturnValues="ALL_NEW",
             )
-        except ClientError as error:
-            if not _is_conditional(error):
-                raise
+        except _ConditionFailed:
             held = self.lease(service)
             return held if held is not None and held.is_held_by(rollback_id, now) else None
         return _lease(service, updated["Attributes"])
@@ -176,7 +172,8 @@ class DynamoLedger:
             LeaseLost: it ran out or is another's.
         """
         try:
-            updated = self._client.update_item(
+            updated = self._call(
+                self._client.update_item,
                 TableName=self._table,
                 Key=_key(f"SERVICE#{lease.service}", "LEASE"),
                 UpdateExpression="SET expires_at = :until",
@@ -190,25 +187,21 @@ class DynamoLedger:
                 },
                 ReturnValues="ALL_NEW",
             )
-        except ClientError as error:
-            if _is_conditional(error):
-                raise LeaseLost(f"{lease.holder} no longer holds the lease on {lease.service}") from error
-            raise
+        except _ConditionFailed as error:
+            raise LeaseLost(f"{lease.holder} no longer holds the lease on {lease.service}") from error
         return _lease(lease.service, updated["Attributes"])
 
     def release_lease(self, service: str, rollback_id: str) -> None:
         """Give the lease back; nothing happens if it is not ours (any more). The counter stays."""
-        try:
-            self._client.update_item(
+        with contextlib.suppress(_ConditionFailed):
+            self._call(
+                self._client.update_item,
                 TableName=self._table,
                 Key=_key(f"SERVICE#{service}", "LEASE"),
                 UpdateExpression="REMOVE holder, expires_at",
                 ConditionExpression="holder = :me",
                 ExpressionAttributeValues={":me": {"S": rollback_id}},
             )
-        except ClientError as error:
-            if not _is_conditional(error):
-                raise
 
     def lease(self, service: str) -> Lease | None:
         """Who holds the lease (it may have run out); None if nobody."""
@@ -256,17 +249,16 @@ class DynamoLedger:
             {**dict(release), "state": state, "state_since": at, "state_reason": reason},
         )
         try:
-            self._client.put_item(
+            self._call(
+                self._client.put_item,
                 TableName=self._table,
                 Item=_release(judged),
                 ConditionExpression="#state = :read",
                 ExpressionAttributeNames={"#state": "state"},
                 ExpressionAttributeValues={":read": {"S": release.state.value}},
             )
-        except ClientError as error:
-            if _is_conditional(error):
-                raise Conflict(f"release {release.version} is no longer {release.state}: read it again") from error
-            raise
+        except _ConditionFailed as error:
+            raise Conflict(f"release {release.version} is no longer {release.state}: read it again") from error
         return judged
 
     def standing_plan(self, service: str) -> StandingPlan | None:
@@ -276,8 +268,9 @@ class DynamoLedger:
 
     def put_standing_plan(self, plan: StandingPlan) -> None:
         """Replace the standing plan, unless a newer one was put already."""
-        try:
-            self._client.put_item(
+        with contextlib.suppress(_ConditionFailed):
+            self._call(
+                self._client.put_item,
                 TableName=self._table,
                 Item={
                     **_key(f"SERVICE#{plan.service}", "STANDING_PLAN"),
@@ -287,19 +280,27 @@ class DynamoLedger:
                 ConditionExpression="attribute_not_exists(pk) OR computed_at <= :mine",
                 ExpressionAttributeValues={":mine": {"N": _seconds(plan.computed_at)}},
             )
-        except ClientError as error:
-            if not _is_conditional(error):
-                raise
 
     def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
-        return self._client.get_item(TableName=self._table, Key=_key(pk, sk), ConsistentRead=True).get("Item")
+        answer = self._call(self._client.get_item, TableName=self._table, Key=_key(pk, sk), ConsistentRead=True)
+        item: dict[str, Any] | None = answer.get("Item")
+        return item
+
+    def _call(self, operation: Callable[..., Any], **given: Any) -> Any:
+        """Send one request; a condition that does not hold is the caller's to explain, all else is the outside's."""
+        with calling(operation.__name__, self._table):
+            try:
+                return operation(**given)
+            except ClientError as error:
+                if _is_conditional(error):
+                    raise _ConditionFailed(error) from error
+                raise
 
     def _put_once(self, item: dict[str, Any]) -> None:
-        try:
-            self._client.put_item(TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)")
-        except ClientError as error:
-            if not _is_conditional(error):
-                raise
+        with contextlib.suppress(_ConditionFailed):
+            self._call(
+                self._client.put_item, TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)"
+            )
 
     def _query(self, pk: str, prefix: str, *, newest_first: bool) -> Iterator[dict[str, Any]]:
         pages = self._client.get_paginator("query").paginate(
@@ -309,8 +310,9 @@ class DynamoLedger:
             ScanIndexForward=not newest_first,
             ConsistentRead=True,
         )
-        for page in pages:
-            yield from page["Items"]
+        with calling("query", self._table):
+            for page in pages:
+                yield from page["Items"]
 
 
 def _key(pk: str, sk: str) -> dict[str, Any]:
@@ -347,6 +349,15 @@ def _lease(service: str, item: dict[str, Any]) -> Lease:
             "expires_at": float(item["expires_at"]["N"]),
         }
     )
+
+
+class _ConditionFailed(Exception):
+    """A conditional write was refused; `failed` says which parts of a transaction did not hold."""
+
+    def __init__(self, error: ClientError) -> None:
+        super().__init__(str(error))
+        reasons = error.response.get("CancellationReasons", [])
+        self.failed = [reason.get("Code") == "ConditionalCheckFailed" for reason in reasons]
 
 
 def _is_conditional(error: ClientError) -> bool:

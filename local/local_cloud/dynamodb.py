@@ -1,0 +1,23 @@
+"""DynamoDB's requests one after the other: moto checks a condition and writes in two moves, and threads come between.
+
+Seen with moto 5.2.5: of sixteen concurrent conditional UpdateItem calls two succeeded. DynamoDB serialises
+the writes of an item.
+"""
+
+import threading
+from typing import Any
+
+from moto.dynamodb.responses import DynamoHandler
+
+_stock_call = DynamoHandler.call_action
+_lock = threading.RLock()
+
+
+def install() -> None:
+    """Serve one DynamoDB request at a time."""
+    DynamoHandler.call_action = _call_action
+
+
+def _call_action(self: Any) -> Any:
+    with _lock:
+        return _stock_call(self)
