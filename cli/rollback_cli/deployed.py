@@ -20,6 +20,7 @@ class Deployed:
     settings: Settings
     ledger_table: str
     topic_arn: str
+    critical_topic_arn: str
     workflow_arn: str
 
     def world(self) -> World:
@@ -28,6 +29,7 @@ class Deployed:
             self.settings,
             ledger_table=self.ledger_table,
             topic_arn=self.topic_arn,
+            critical_topic_arn=self.critical_topic_arn,
             workflow_arn=self.workflow_arn,
         )
 
@@ -66,6 +68,7 @@ def from_outputs(outputs: dict[str, Any], name: str) -> Deployed:
             settings=Settings.model_validate_json(outputs["Settings"]),
             ledger_table=outputs["LedgerTable"],
             topic_arn=outputs["TopicArn"],
+            critical_topic_arn=outputs["CriticalTopicArn"],
             workflow_arn=outputs["WorkflowArn"],
         )
     except KeyError as missing:

@@ -13,6 +13,7 @@ from constructs import Construct
 from pydantic import BaseModel, ConfigDict, Field
 
 from rollback.model.settings import (
+    CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
     SETTINGS_VARIABLE,
@@ -167,6 +168,7 @@ class Functions(Construct):
                 SETTINGS_VARIABLE: compact(self._settings),
                 LEDGER_TABLE_VARIABLE: self._outside.table_name,
                 NOTIFICATION_TOPIC_VARIABLE: self._outside.topic_arn,
+                CRITICAL_TOPIC_VARIABLE: self._outside.critical_topic_arn,
                 "POWERTOOLS_SERVICE_NAME": full_name,
                 "POWERTOOLS_METRICS_NAMESPACE": f"{self._settings.prefix}/rollback",
                 "POWERTOOLS_LOG_LEVEL": self._own.log_level,

@@ -11,6 +11,7 @@ from botocore.config import Config
 
 from rollback.model.errors import InvalidRequest
 from rollback.model.settings import (
+    CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
     SETTINGS_VARIABLE,
@@ -53,13 +54,14 @@ def world_from_environment() -> World:
     """
     try:
         settings, table = os.environ[SETTINGS_VARIABLE], os.environ[LEDGER_TABLE_VARIABLE]
-        topic = os.environ[NOTIFICATION_TOPIC_VARIABLE]
+        topic, critical = os.environ[NOTIFICATION_TOPIC_VARIABLE], os.environ[CRITICAL_TOPIC_VARIABLE]
     except KeyError as missing:
         raise InvalidRequest(f"environment variable {missing} is not set; deploy the rollback stack again") from missing
     return make_world(
         Settings.model_validate_json(settings),
         ledger_table=table,
         topic_arn=topic,
+        critical_topic_arn=critical,
         workflow_arn=os.environ.get(WORKFLOW_VARIABLE) or None,
     )
 
@@ -69,6 +71,7 @@ def make_world(
     *,
     ledger_table: str,
     topic_arn: str,
+    critical_topic_arn: str,
     workflow_arn: str | None = None,
     session: boto3.Session | None = None,
 ) -> World:
@@ -89,7 +92,7 @@ def make_world(
         images=EcrImages(clients.ecr_in),
         alarms=CloudWatchAlarms(clients.of("cloudwatch"), balancers),
         http=cast(Http, _Later(_http)),
-        notifications=SnsNotifications(clients.of("sns"), topic_arn),
+        notifications=SnsNotifications(clients.of("sns"), topic_arn, critical_topic_arn),
         metrics=LoggedMetrics(),
         workflow=StepFunctionsWorkflow(clients.of("stepfunctions"), workflow_arn),
     )

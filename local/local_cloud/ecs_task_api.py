@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from moto.core.responses import ActionResult
 from moto.ecs.responses import EC2ContainerServiceResponse as Response
 
 from local_cloud.ecs_tasks import Task
 
-if TYPE_CHECKING:
-    from local_cloud.ecs_api import Rollouts
+
+class Rollouts(Protocol):
+    """All services of the cloud, as the operations on tasks need them."""
+
+    lock: threading.RLock
+
+    def everything(self) -> Iterable[Any]: ...
+
 
 _stock_list, _stock_describe, _stock_stop = Response.list_tasks, Response.describe_tasks, Response.stop_task
 

@@ -22,4 +22,13 @@ def real_world(
         monkeypatch.setenv(variable, value)
     settings = Settings(application="macro-ai", environment="production", services=(service,))
     topic = f"arn:aws:sns:{cloud.region}:{cloud.account}:none"
-    return make_world(settings, **{"ledger_table": "ledger", "topic_arn": topic, "session": boto3.Session(), **names})
+    return make_world(
+        settings,
+        **{
+            "ledger_table": "ledger",
+            "topic_arn": topic,
+            "critical_topic_arn": topic,
+            "session": boto3.Session(),
+            **names,
+        },
+    )

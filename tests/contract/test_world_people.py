@@ -151,3 +151,19 @@ def test_what_was_never_started_does_not_run(machine: Workflow, execution: str) 
 def test_without_a_state_machine_nothing_is_started(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotAvailable, match="one"):
         real_world(cloud, monkeypatch).workflow.start("one", {})
+
+
+def test_a_page_goes_to_the_critical_topic_and_nothing_else_does(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"paged-{uuid.uuid4().hex[:8]}"
+    sns, sqs = cloud.client("sns"), cloud.client("sqs")
+    topic, queue = sns.create_topic(Name=name)["TopicArn"], sqs.create_queue(QueueName=name)["QueueUrl"]
+    ordinary = sns.create_topic(Name=f"{name}-ordinary")["TopicArn"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    notifications = real_world(cloud, monkeypatch, topic_arn=ordinary, critical_topic_arn=topic).notifications
+    notifications.publish("told", "it succeeded", {"severity": "info"})
+    notifications.publish("paged", "it was refused", {"severity": "page"})
+    (got,) = eventually(lambda: sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"))
+    assert json.loads(got["Body"])["Subject"] == "paged"

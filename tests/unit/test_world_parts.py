@@ -231,7 +231,7 @@ def test_a_world_is_made_without_a_region_a_client_or_httpx() -> None:
 import os, sys
 service = '{"name": "a", "cluster": "c", "ecs_service": "s", "container": "x"}'
 os.environ.update(ROLLBACK_SETTINGS='{"application": "a", "environment": "e", "services": [%s]}' % service,
-                  LEDGER_TABLE="t", NOTIFICATION_TOPIC_ARN="arn:t")
+                  LEDGER_TABLE="t", NOTIFICATION_TOPIC_ARN="arn:t", CRITICAL_TOPIC_ARN="arn:t")
 from rollback.bootstrap import world_from_environment
 world = world_from_environment()
 assert "httpx" not in sys.modules

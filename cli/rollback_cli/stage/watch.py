@@ -76,6 +76,7 @@ class Watch:
         if good and step == "verify":
             parts.append(f"({good} good rounds)")
         if rollback.outcome is not None:
-            parts[0] = f"rollback {rollback.id[-8:]}: {rollback.outcome}"
+            over = " and concluded" if rollback.concluded_at is not None else ", concluding"
+            parts[0] = f"rollback {rollback.id[-8:]}: {rollback.outcome}{over}"
         style = "good" if rollback.outcome is Outcome.SUCCEEDED else "act"
         self._tell(f"rollback {rollback.id}", (step, moves, good, rollback.outcome), " ".join(parts), style)

@@ -1,4 +1,4 @@
-"""SNS: where people are told."""
+"""SNS: where people are told; a page goes to a topic of its own, so that only pages wake somebody."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,20 +14,22 @@ _MESSAGE_BYTES = 250_000  # SNS: 256 KiB with the attributes
 
 
 class SnsNotifications:
-    """Adapter of one topic."""
+    """Adapter of both topics."""
 
-    def __init__(self, client: "SNSClient", topic_arn: str) -> None:
+    def __init__(self, client: "SNSClient", topic_arn: str, critical_topic_arn: str) -> None:
         self._client = client
         self._topic_arn = topic_arn
+        self._critical_topic_arn = critical_topic_arn
 
     def publish(self, subject: str, message: str, attributes: Mapping[str, str]) -> None:
         """Send; what SNS would refuse is cut to what it takes. Attributes are what subscriptions filter by."""
         given: dict[str, MessageAttributeValueTypeDef] = {
             name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
         }
-        with calling("Publish", self._topic_arn):
+        topic_arn = self._critical_topic_arn if attributes.get("severity") == "page" else self._topic_arn
+        with calling("Publish", topic_arn):
             self._client.publish(
-                TopicArn=self._topic_arn,
+                TopicArn=topic_arn,
                 Subject=acceptable_subject(subject),
                 Message=message.encode()[:_MESSAGE_BYTES].decode(errors="ignore"),
                 MessageAttributes=given,

@@ -1,0 +1,93 @@
+"""Leases in the ledger: the right to roll back a service, with a counter that outlives its holders."""
+
+import contextlib
+from datetime import datetime
+from typing import Any
+
+from rollback.model.errors import LeaseLost
+from rollback.model.lease import Lease
+from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, seconds
+
+
+class LedgerLeases:
+    """`SERVICE#<name>` / `LEASE`."""
+
+    def __init__(self, table: LedgerTable) -> None:
+        self._table = table
+
+    def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None:
+        """Take the lease if it is free, expired or ours already; None if another holds it."""
+        try:
+            updated = self._table.call(
+                self._table.client.update_item,
+                TableName=self._table.name,
+                Key=key(f"SERVICE#{service}", "LEASE"),
+                UpdateExpression="SET holder = :me, expires_at = :until ADD #counter :one",
+                ConditionExpression="attribute_not_exists(pk) OR attribute_not_exists(holder) OR expires_at <= :now",
+                ExpressionAttributeNames={"#counter": "counter"},
+                ExpressionAttributeValues={
+                    ":me": {"S": rollback_id},
+                    ":until": {"N": seconds(until)},
+                    ":now": {"N": seconds(now)},
+                    ":one": {"N": "1"},
+                },
+                ReturnValues="ALL_NEW",
+            )
+        except ConditionFailed:
+            held = self.lease(service)
+            return held if held is not None and held.is_held_by(rollback_id, now) else None
+        return _lease(service, updated["Attributes"])
+
+    def renew(self, lease: Lease, now: datetime, until: datetime) -> Lease:
+        """Hold our lease for longer.
+
+        Raises:
+            LeaseLost: it ran out or is another's.
+        """
+        try:
+            updated = self._table.call(
+                self._table.client.update_item,
+                TableName=self._table.name,
+                Key=key(f"SERVICE#{lease.service}", "LEASE"),
+                UpdateExpression="SET expires_at = :until",
+                ConditionExpression="holder = :me AND #counter = :counter AND expires_at > :now",
+                ExpressionAttributeNames={"#counter": "counter"},
+                ExpressionAttributeValues={
+                    ":me": {"S": lease.holder},
+                    ":counter": {"N": str(lease.counter)},
+                    ":until": {"N": seconds(until)},
+                    ":now": {"N": seconds(now)},
+                },
+                ReturnValues="ALL_NEW",
+            )
+        except ConditionFailed as error:
+            raise LeaseLost(f"{lease.holder} no longer holds the lease on {lease.service}") from error
+        return _lease(lease.service, updated["Attributes"])
+
+    def release_lease(self, service: str, rollback_id: str) -> None:
+        """Give the lease back; nothing happens if it is not ours (any more). The counter stays."""
+        with contextlib.suppress(ConditionFailed):
+            self._table.call(
+                self._table.client.update_item,
+                TableName=self._table.name,
+                Key=key(f"SERVICE#{service}", "LEASE"),
+                UpdateExpression="REMOVE holder, expires_at",
+                ConditionExpression="holder = :me",
+                ExpressionAttributeValues={":me": {"S": rollback_id}},
+            )
+
+    def lease(self, service: str) -> Lease | None:
+        """Who holds the lease (it may have run out); None if nobody."""
+        item = self._table.get(f"SERVICE#{service}", "LEASE")
+        return _lease(service, item) if item is not None and "holder" in item else None
+
+
+def _lease(service: str, item: dict[str, Any]) -> Lease:
+    return Lease.model_validate(
+        {
+            "service": service,
+            "holder": item["holder"]["S"],
+            "counter": int(item["counter"]["N"]),
+            "expires_at": float(item["expires_at"]["N"]),
+        }
+    )
