@@ -1,7 +1,7 @@
 """What is deployed: an environment's rollback stack, read from its outputs, so that command and functions agree."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from rollback.bootstrap import make_world
 from rollback.model.errors import InvalidRequest, OutsideFailure
+from rollback.model.rollback import Rollback
 from rollback.model.settings import Settings
 from rollback.steps.ports import World
 
@@ -24,14 +25,25 @@ class Deployed:
     workflow_arn: str
 
     def world(self) -> World:
-        """The same adapters that the functions use, with the caller's own credentials."""
-        return make_world(
+        """The same adapters that the functions use, with the caller's own credentials.
+
+        But for the metrics: the functions write them into their log, and a terminal is none.
+        """
+        world = make_world(
             self.settings,
             ledger_table=self.ledger_table,
             topic_arn=self.topic_arn,
             critical_topic_arn=self.critical_topic_arn,
             workflow_arn=self.workflow_arn,
         )
+        return replace(world, metrics=_Uncounted())
+
+
+class _Uncounted:
+    """Metrics of nothing."""
+
+    def concluded(self, rollback: Rollback) -> None:
+        """Rollbacks in direct mode are in the ledger, but not on the dashboard."""
 
 
 def stack_name(environment: str) -> str:

@@ -24,7 +24,7 @@ def main() -> None:
     try:
         app()
     except RollbackError as error:
-        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, InvalidRequest) else 1)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from rollback.model.release import Release, ReleaseState
 from rollback.model.report import message
@@ -20,7 +20,8 @@ _COLOURS = {
 
 def releases(console: Console, known: Iterable[Release], running_fingerprint: str | None) -> None:
     """Newest first; the one that runs is marked."""
-    table = Table("", "version", "state", "first deployed (UTC)", "why", "fingerprint")
+    first, fingerprint = Column("first deployed (UTC)", no_wrap=True), Column("fingerprint", no_wrap=True)
+    table = Table("", Column("version", no_wrap=True), "state", first, "why", fingerprint)
     for release in known:
         table.add_row(
             "▶" if release.fingerprint == running_fingerprint else "",
@@ -35,15 +36,15 @@ def releases(console: Console, known: Iterable[Release], running_fingerprint: st
 
 def rollbacks(console: Console, history: Iterable[Rollback]) -> None:
     """Newest first."""
-    table = Table("id", "trigger", "outcome", "from → to", "why")
+    table = Table(Column("id", no_wrap=True), "trigger", "outcome", "from → to", Column("why", max_width=60))
     for rollback in history:
         plan = rollback.plan
         way = f"{plan.running.version} → {plan.target.version if plan.target else '—'}" if plan else ""
         state = str(rollback.outcome) if rollback.outcome else f"open: {next_step(rollback)}"
-        table.add_row(rollback.id, str(rollback.trigger), state, way, rollback.reason[:80])
+        table.add_row(rollback.id, str(rollback.trigger), state, way, rollback.reason)
     console.print(table)
 
 
 def rollback(console: Console, one: Rollback) -> None:
     """The whole report."""
-    console.print(message(one), markup=False, highlight=False)
+    console.print(message(one), markup=False, highlight=False, soft_wrap=True)

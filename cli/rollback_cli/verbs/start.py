@@ -47,7 +47,7 @@ def start(
 
 
 def _tell(console: Console, cursor: Cursor) -> None:
-    console.print(f"{cursor.next:9} {cursor.summary}", highlight=False)
+    console.print(f"{cursor.next:9} {cursor.summary}", highlight=False, soft_wrap=True)
 
 
 def _through_step_functions(console: Console, here: deployed.Deployed, given: dict[str, Any]) -> Rollback:
@@ -55,7 +55,7 @@ def _through_step_functions(console: Console, here: deployed.Deployed, given: di
     client = boto3.client("stepfunctions")
     name = f"cli-{uuid.uuid4()}"
     arn = client.start_execution(stateMachineArn=here.workflow_arn, name=name, input=json.dumps(given))["executionArn"]
-    console.print(f"started {arn}", highlight=False)
+    console.print(f"started {arn}", highlight=False, soft_wrap=True)
     ledger, last = here.world().ledger, ""
     while True:
         mine = [r for s in here.settings.service_names for r in ledger.history(s) if r.execution == arn]
@@ -63,7 +63,7 @@ def _through_step_functions(console: Console, here: deployed.Deployed, given: di
             rollback = mine[0]
             line = f"{rollback.outcome or 'open':9} {rollback.reason}"
             if line != last:
-                console.print(line, highlight=False)
+                console.print(line, highlight=False, soft_wrap=True)
                 last = line
             if rollback.concluded_at is not None:
                 return rollback

@@ -28,7 +28,7 @@ def status(environment: str) -> None:
             f"  tasks      {view.running_count} of {view.desired_count}, rollout {view.primary.rollout_state}"
         )
         goes = f"{target.version}" if target else "[red]nothing: there is no way back[/]"
-        console.print(f"  goes back to  {goes}")
+        console.print(f"  back to    {goes}")
         console.print(
             f"  alarms     {', '.join(f'{name} {state}' for name, state in sorted(states.items())) or 'none'}"
         )
