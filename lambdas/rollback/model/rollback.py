@@ -114,6 +114,8 @@ class Rollback(BaseModel):
     outcome: Outcome | None = None
     reason: str = ""
     recheck_at: AwareDatetime | None = Field(default=None, description="a suppression without it is final")
+    rechecked_at: AwareDatetime | None = Field(default=None, description="when the janitor looked again, once")
+    concluding_since: AwareDatetime | None = None
     reported: bool = Field(default=False, description="the report was sent; a concluded document without is sent again")
     concluded_at: AwareDatetime | None = None
     wait_seconds: int = 0

@@ -5,7 +5,7 @@ Each call does one thing and returns, so that each is saved; called again after 
 
 from datetime import datetime, timedelta
 
-from rollback.model.errors import Conflict, OutsideFailure
+from rollback.model.errors import Conflict, LeaseLost, OutsideFailure, UnsupportedService
 from rollback.model.release import Release, ReleaseState
 from rollback.model.report import is_page, message, report_id, subject
 from rollback.model.rollback import Obligation, Outcome, Rollback
@@ -19,12 +19,16 @@ def conclude(rollback: Rollback, world: World) -> Rollback:
     now = world.clock.now()
     if rollback.outcome is None:
         return rollback.but(outcome=Outcome.FAILED, reason=rollback.reason or "ended before it had an outcome")
+    if rollback.concluding_since is None:
+        return rollback.but(concluding_since=now, wait_seconds=0)
     owed = next(iter(rollback.open_obligations()), None)
     if owed is not None:
         return _put_back(rollback, owed, now, world)
     _judge_what_was_left(rollback, now, world)
-    if not rollback.reported and not _gave_up(rollback, now, world):
-        return _report(rollback, world)
+    if not rollback.reported:
+        sent = _report(rollback, world)
+        if sent.reported or not _gave_up(rollback, now, world):
+            return sent
     world.metrics.concluded(rollback)
     return rollback.but(concluded_at=now, wait_seconds=0)
 
@@ -49,6 +53,10 @@ def _put_back(rollback: Rollback, owed: Obligation, now: datetime, world: World)
         return _settle(rollback, owed, handed_to=held.holder if held is not None else OPERATOR)
     if lease.counter != rollback.lease_counter:
         return rollback.but(lease_counter=lease.counter, wait_seconds=0)
+    try:
+        world.ledger.renew(lease, now, until)  # rule 9: one that was held already may end any moment
+    except LeaseLost:
+        return rollback.but(wait_seconds=world.settings.policy.poll_seconds)
     service = world.settings.service(rollback.service_name)
     try:
         view = world.services.look(service)
@@ -57,7 +65,7 @@ def _put_back(rollback: Rollback, owed: Obligation, now: datetime, world: World)
         if view.primary.rollout_state == "COMPLETED":
             world.services.update(service, deployment_configuration=owed.before)
             return rollback.but(wait_seconds=0)  # looked at again: only what is seen is discharged
-    except OutsideFailure:
+    except (OutsideFailure, UnsupportedService):
         pass  # tried again below, until the time is over
     if _gave_up(rollback, now, world):
         return _settle(rollback, owed, handed_to=OPERATOR)
@@ -103,11 +111,5 @@ def _report(rollback: Rollback, world: World) -> Rollback:
 
 def _gave_up(rollback: Rollback, now: datetime, world: World) -> bool:
     """Conclusion must not wait for ever: what is undone by then is in the report; the report is left to the janitor."""
-    started = rollback.created_at
-    if rollback.service is not None:
-        started = rollback.service.done_at or rollback.service.started_at
-    if rollback.verification is not None:
-        started = rollback.verification.passed_at or rollback.verification.started_at
-    policy = world.settings.policy
-    limit = policy.conclude_timeout_minutes + policy.service_timeout_minutes + policy.verify_timeout_minutes
-    return now - started > timedelta(minutes=limit)
+    started = rollback.concluding_since or now
+    return now - started > timedelta(minutes=world.settings.policy.conclude_timeout_minutes)

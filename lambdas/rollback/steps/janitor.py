@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 
-from rollback.model.errors import Conflict, OutsideFailure
+from rollback.model.errors import Conflict, OutsideFailure, RollbackError
 from rollback.model.names import degraded_alarm, outage_alarm
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.route import Step
@@ -17,8 +17,21 @@ _LOOK_BACK = 50  # rollbacks of one service, newest first
 
 
 def sweep(world: World) -> list[str]:
-    """One round over all services; says what was done."""
-    return [done for service in world.settings.service_names for done in _sweep_service(service, world)]
+    """One round over all services; says what was done.
+
+    Raises:
+        RollbackError: a service could not be swept; the others were.
+    """
+    done: list[str] = []
+    failures: list[RollbackError] = []
+    for service in world.settings.service_names:
+        try:
+            done.extend(_sweep_service(service, world))
+        except RollbackError as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]
+    return done
 
 
 def conclude_execution(execution: str, why: str, world: World) -> list[str]:
@@ -90,11 +103,14 @@ def _look_again(service: str, world: World) -> Iterator[str]:
     triggers = (degraded_alarm(world.settings.prefix, service), outage_alarm(world.settings.prefix, service))
     red = {name for name, state in world.alarms.states(triggers).items() if state == "ALARM"}
     for rollback in history:
+        if rollback.rechecked_at is not None or rollback.recheck_at is None or rollback.recheck_at > now:
+            continue
         alarm = rollback.event.alarm if rollback.event is not None else None
-        if alarm in red and rollback.recheck_at is not None and rollback.recheck_at <= now:
-            yield from _start(
-                f"recheck-{rollback.id}", str(alarm), f"suppressed as {rollback.id}: {rollback.reason}", world
-            )
+        if alarm in red:
+            why = f"suppressed as {rollback.id}: {rollback.reason}"
+            yield from _start(f"recheck-{rollback.id}", str(alarm), why, world)
+        world.ledger.save(rollback.but(rechecked_at=now))  # green: when it turns red again, that is an edge of its own
+        if alarm in red:
             return
     patience = now - timedelta(minutes=policy.alarm_without_rollback_minutes)
     seen = history[0].created_at if history else now - timedelta(days=1)

@@ -20,7 +20,7 @@ def plan(rollback: Rollback, world: World) -> Rollback:
     world.ledger.record(found.release, found.definition)
     releases = world.ledger.releases(service.name)
     made = judge(rollback.request, rollback.trigger, releases, found.release, world.settings.policy, world.clock.now())
-    checks = [*made.checks, _one_step_per_window(rollback, world)]
+    checks = [*made.checks, _one_step_per_window(rollback, found.release, world)]
     if made.target is not None:
         checks += [_definition_is_stored(made.target, world), _images_exist(made.target, world)]
     return _decided(rollback.but(plan=made.model_copy(update={"checks": tuple(checks)})), world)
@@ -55,7 +55,14 @@ def _in_words(plan: Plan) -> str:
     return f"{plan.running.version} → {target}"
 
 
-def _one_step_per_window(rollback: Rollback, world: World) -> Check:
+def _acted_unseen(earlier: Rollback, running: Release) -> bool:
+    """It died between its call and the save, and what it wanted runs: its intent was carried out."""
+    intended = earlier.service is not None and earlier.service.intent is not None
+    target = earlier.plan.target if earlier.plan is not None else None
+    return intended and target is not None and target.fingerprint == running.fingerprint
+
+
+def _one_step_per_window(rollback: Rollback, running: Release, world: World) -> Check:
     """Rule 7: one automatic step back per correlation window."""
     name = "one-step-per-window"
     if rollback.trigger is Trigger.MANUAL:
@@ -65,8 +72,8 @@ def _one_step_per_window(rollback: Rollback, world: World) -> Check:
     for earlier in world.ledger.history(rollback.service_name):
         if earlier.created_at < since:
             break
-        acted = earlier.has_acted and earlier.trigger is not Trigger.MANUAL
-        if earlier.id != rollback.id and acted:
+        acted = earlier.has_acted or _acted_unseen(earlier, running)
+        if earlier.id != rollback.id and acted and earlier.trigger is not Trigger.MANUAL:
             reason = f"{earlier.id} was an automatic step back within the last {window.total_seconds() / 60:g} minutes"
             return Check(name=name, verdict=Verdict.FAIL, reason=reason, evidence={"earlier": earlier.id})
     return Check(name=name, verdict=Verdict.PASS, reason="no automatic step back in the correlation window")

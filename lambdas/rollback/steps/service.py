@@ -40,7 +40,7 @@ def service(rollback: Rollback, world: World) -> Rollback:
     if move not in _CHANGES:
         moves = _with(progress.moves, move)
         return rollback.but(service=_but(progress, moves=moves), wait_seconds=policy.poll_seconds)
-    if progress.intent is None or progress.intent.action != move:
+    if progress.intent is None or not _is_meant(progress.intent, move, view):
         return _intend(rollback, progress, move, view, target, wanted, world)
     _assert_lease(rollback, now, world)
     _act(move, progress.intent, view, rollback.service_name, world)
@@ -89,6 +89,14 @@ def _intend(
                 obligations = (*obligations, owed)
     intent = Intent(action=move, at=world.clock.now(), arguments=arguments)
     return rollback.but(service=_but(progress, intent=intent), obligations=obligations, wait_seconds=0)
+
+
+def _is_meant(intent: Intent, move: Move, view: ServiceView) -> bool:
+    """Whether an intent still says what is to be done: another deployment may have begun since it was written."""
+    if intent.action != move:
+        return False
+    stops = intent.arguments.get("service_deployment_arn")
+    return stops is None or (view.newest is not None and stops == view.newest.arn)
 
 
 def without_ecs_rollback(configuration: dict[str, Any]) -> dict[str, Any]:

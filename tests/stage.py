@@ -1,0 +1,173 @@
+"""One service on stage: releases are shipped, rollbacks walk, time passes. For tests of whole steps on the fakes."""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from builders import NOW, SERVICE, definition, release
+from fakes import (
+    Behaviour,
+    FakeAlarms,
+    FakeClock,
+    FakeHttp,
+    FakeImages,
+    FakeLedger,
+    FakeMetrics,
+    FakeNotifications,
+    FakeServices,
+    FakeWorkflow,
+)
+from worlds import DEGRADED, ECS_SERVICE_ARN, make_world
+
+from rollback.model.policy import Policy
+from rollback.model.release import Release, ReleaseState, normalised_definition
+from rollback.model.rollback import Rollback
+from rollback.model.route import Step, next_step
+from rollback.steps.admit import admit
+from rollback.steps.ports import World
+from rollback.steps.walk import walk
+
+FAMILY = "macro-ai-production-task"
+PROMOTED, CANDIDATE = ReleaseState.PROMOTED, ReleaseState.CANDIDATE
+SUSPECT, QUARANTINED = ReleaseState.SUSPECT, ReleaseState.QUARANTINED
+
+
+def alarm_event(event_id: str = "e1", alarm: str = DEGRADED) -> dict[str, Any]:
+    """An alarm went red just now, at `NOW`."""
+    return {
+        "id": event_id,
+        "detail-type": "CloudWatch Alarm State Change",
+        "time": NOW.isoformat(),
+        "resources": [],
+        "detail": {"alarmName": alarm, "state": {"value": "ALARM"}, "previousState": {"value": "OK"}},
+    }
+
+
+def deployment_event(name: str = "SERVICE_DEPLOYMENT_FAILED", event_id: str = "d1") -> dict[str, Any]:
+    """ECS's word about a deployment, at `NOW`."""
+    return {
+        "id": event_id,
+        "detail-type": "ECS Deployment State Change",
+        "time": NOW.isoformat(),
+        "resources": [ECS_SERVICE_ARN],
+        "detail": {"eventName": name, "reason": "tasks failed to start"},
+    }
+
+
+@dataclass
+class Stage:
+    """Nothing runs yet; the degraded alarm is red."""
+
+    policy: Policy = field(default_factory=Policy)
+    clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
+    ledger: FakeLedger = field(default_factory=FakeLedger)
+    alarms: FakeAlarms = field(default_factory=lambda: FakeAlarms(DEGRADED))
+    images: FakeImages = field(default_factory=FakeImages)
+    http: FakeHttp = field(default_factory=FakeHttp)
+    notifications: FakeNotifications = field(default_factory=FakeNotifications)
+    metrics: FakeMetrics = field(default_factory=FakeMetrics)
+    workflow: FakeWorkflow = field(default_factory=FakeWorkflow)
+    arns: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.services = FakeServices(self.clock, self.images)
+        self.world: World = make_world(
+            self.policy,
+            clock=self.clock,
+            ledger=self.ledger,
+            services=self.services,
+            alarms=self.alarms,
+            images=self.images,
+            http=self.http,
+            notifications=self.notifications,
+            metrics=self.metrics,
+            workflow=self.workflow,
+        )
+
+    def replace(self, **parts: Any) -> None:
+        """Other parts of the world, from now on."""
+        self.world = replace(self.world, **parts)
+
+    # What a team does
+
+    def ship(self, version: str, state: ReleaseState = CANDIDATE, hours_ago: float = 0.2, **changes: Any) -> Release:
+        """Deployed, completed and in the ledger."""
+        self.arns[version] = self.services.register(definition(version), FAMILY)
+        stored = release(version, state=state, hours_ago=hours_ago, definition_arn=self.arns[version], **changes)
+        self.ledger.record(stored, normalised_definition(definition(version), {}))
+        at = NOW - timedelta(hours=hours_ago)
+        self.services.run(self.arns[version], desired_count=stored.desired_count, created_at=at)
+        self.services.calls.clear()
+        return stored
+
+    def begin(self, version: str, behaviour: Behaviour = "healthy", tag: str | None = None) -> str:
+        """A deployment begins and is in flight; the ledger does not know it yet."""
+        made = definition(version)
+        if tag is not None:
+            made["containerDefinitions"][0]["image"] = tag
+        self.arns[version] = self.services.register(made, FAMILY)
+        self.services.behaviours[self.arns[version]] = behaviour
+        self.services.deploy(self.arns[version])
+        self.services.calls.clear()
+        return self.arns[version]
+
+    # What a rollback does
+
+    def admit(self, given: object = None, execution: str = "execution-1") -> Rollback:
+        given = alarm_event() if given is None else given
+        return admit(given, execution, self.clock.now(), self.world)
+
+    def read(self, rollback: Rollback) -> Rollback:
+        return self.ledger.read(SERVICE, rollback.id)
+
+    def take(self, rollback: Rollback) -> Rollback:
+        """One invocation of the step that is due; time passes if it asks to wait."""
+        cursor = walk(rollback.id, next_step(self.read(rollback)), self.world)
+        if cursor.wait_seconds:
+            self.pass_time(seconds=cursor.wait_seconds)
+        return self.read(rollback)
+
+    def go(self, rollback: Rollback, until: Step = Step.DONE, most: int = 400) -> Rollback:
+        """Invocation after invocation, until that step is due."""
+        for _ in range(most):
+            now = self.read(rollback)
+            if next_step(now) is until:
+                return now
+            self.take(now)
+        raise AssertionError(f"never came to {until}: {self.read(rollback)}")
+
+    def run(self, given: object = None, execution: str = "execution-1") -> Rollback:
+        """From the trigger to the end."""
+        rollback = self.go(self.admit(given, execution))
+        walk(rollback.id, Step.DONE, self.world)
+        return rollback
+
+    # What is seen
+
+    def pass_time(self, **duration: float) -> None:
+        self.clock.pass_time(**duration)
+        self.services.tick()
+
+    def state_of(self, version: str) -> ReleaseState:
+        return next(r.state for r in self.ledger.releases(SERVICE) if r.version == version)
+
+    def changes(self) -> list[str]:
+        """What ECS was asked to change, registrations aside."""
+        return [name for name, _ in self.services.calls if name != "register"]
+
+    def running(self) -> str:
+        """Image digest that PRIMARY runs."""
+        found = self.services.definition(self.services.look(self.world.settings.services[0]).primary.definition_arn)
+        assert found is not None
+        return str(found["containerDefinitions"][0]["image"])
+
+    def severities(self) -> list[str]:
+        return [sent.attributes["severity"] for sent in self.notifications.sent]
+
+
+def worn_in(**parts: Any) -> Stage:
+    """v1 is promoted; v2 came after it and runs now, without evidence."""
+    stage = Stage(**parts)
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.ship("v2")
+    return stage

@@ -1,0 +1,142 @@
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE
+from builders import rollback as a_rollback
+from stage import PROMOTED, Stage, alarm_event, worn_in
+from worlds import DEGRADED
+
+from rollback.model.errors import OutsideFailure
+from rollback.model.rollback import Outcome, TriggerEvent
+from rollback.model.route import Step
+from rollback.steps.janitor import sweep
+
+
+def suppressed(stage: Stage, **changes: Any) -> None:
+    """One that was suppressed by another, and is due to be looked at again."""
+    due = stage.clock.now() + timedelta(minutes=5)
+    event = TriggerEvent(id="e1", at=NOW, alarm=DEGRADED)
+    closed = {"outcome": Outcome.SUPPRESSED, "concluded_at": NOW, "reported": True}
+    stage.ledger.create(a_rollback(event=event, recheck_at=due, **closed, **changes))
+
+
+def sweep_every_five_minutes(stage: Stage, times: int) -> None:
+    for _ in range(times):
+        stage.pass_time(minutes=5)
+        sweep(stage.world)
+
+
+def test_a_suppressed_alarm_that_stays_red_is_looked_at_exactly_once() -> None:
+    stage = worn_in()
+    suppressed(stage)
+    assert sweep(stage.world) == []
+    stage.pass_time(minutes=5)
+    assert len(sweep(stage.world)) == 1
+    assert sweep(stage.world) == []
+    assert len(stage.workflow.started) == 1
+
+
+def test_a_suppressed_alarm_that_is_green_when_due_is_not_looked_at_when_it_turns_red_later() -> None:
+    stage = worn_in()
+    suppressed(stage)
+    stage.alarms.recover(DEGRADED)
+    sweep_every_five_minutes(stage, 1)
+    stage.alarms.in_alarm.add(DEGRADED)
+    sweep_every_five_minutes(stage, 1)
+    assert stage.workflow.started == []
+
+
+def test_a_missed_edge_is_found_though_an_old_suppression_was_looked_at_before() -> None:
+    stage = worn_in()
+    suppressed(stage)
+    sweep_every_five_minutes(stage, 1)
+    stage.workflow.started.clear()
+    stage.alarms.fire(DEGRADED, stage.clock.now())
+    sweep_every_five_minutes(stage, 3)
+    assert [name.partition("-")[0] for name, _ in stage.workflow.started] == ["missed"]
+
+
+def test_a_dead_rollback_that_had_acted_is_concluded_as_failed_and_its_debt_paid() -> None:
+    stage = worn_in()
+    before = dict(stage.services.deployment_configuration)
+    rollback = stage.go(stage.admit(), Step.SERVICE)
+    stage.take(rollback)
+    sweep_every_five_minutes(stage, 4)
+    done = stage.read(rollback)
+    assert done.outcome is Outcome.FAILED
+    assert done.concluded_at is not None
+    assert stage.services.deployment_configuration == before
+    assert stage.severities() == ["page"]
+
+
+def test_a_rollback_whose_execution_runs_on_is_left_alone() -> None:
+    stage = worn_in()
+    rollback = stage.admit()
+    stage.workflow.running.add("execution-1")
+    sweep_every_five_minutes(stage, 4)
+    assert stage.read(rollback).outcome is None
+
+
+def test_debts_of_a_dead_rollback_are_inherited_by_whoever_takes_its_lease_over() -> None:
+    stage = worn_in()
+    before = dict(stage.services.deployment_configuration)
+    stage.take(stage.go(stage.admit(), Step.SERVICE))
+    stage.clock.pass_time(minutes=stage.policy.lease_minutes)
+    heir = stage.admit({}, "execution-2")
+    assert [o.before for o in heir.obligations] == [before]
+    stage.go(heir)
+    assert stage.services.deployment_configuration == before
+
+
+def test_a_lost_report_is_sent_late_and_once() -> None:
+    stage = worn_in()
+    stage.ledger.create(a_rollback(outcome=Outcome.FAILED, concluded_at=NOW))
+    sweep_every_five_minutes(stage, 2)
+    assert stage.severities() == ["page"]
+
+
+def test_rule_7_an_act_whose_answer_nobody_saw_is_the_window_s_one_step() -> None:
+    """v1 is young, v0 old: without the intent as evidence the alarm would go on from v1 to v0."""
+    stage = Stage()
+    stage.ship("v0", PROMOTED, hours_ago=48)
+    stage.ship("v1", PROMOTED, hours_ago=1)
+    stage.ship("v2")
+    rollback = stage.go(stage.admit(), Step.SERVICE)
+    saves = stage.ledger.save
+
+    def dies_after_the_act(given: Any, **named: Any) -> Any:
+        if given.has_acted:
+            raise OutsideFailure("gone")
+        return saves(given, **named)
+
+    stage.ledger.save = dies_after_the_act  # type: ignore[method-assign, assignment]
+    with pytest.raises(OutsideFailure):
+        stage.take(rollback)
+    stage.ledger.save = saves  # type: ignore[method-assign]
+    stage.clock.pass_time(minutes=stage.policy.lease_minutes)
+    event = {**alarm_event("e2"), "time": stage.clock.now().isoformat()}
+    second = stage.run(event, "execution-2")
+    assert second.outcome is Outcome.REFUSED
+    assert stage.changes().count("update") == 2  # the act, and its debt
+
+
+def test_a_service_that_can_not_be_swept_does_not_keep_the_others_from_it() -> None:
+    stage = worn_in()
+    first = stage.world.settings.services[0]
+    settings = stage.world.settings.model_copy(update={"services": (first.model_copy(update={"name": "a"}), first)})
+    stage.world = replace(stage.world, settings=settings)
+    states = stage.alarms.states
+
+    def breaks(names: tuple[str, ...]) -> dict[str, str]:
+        if "-a-" in names[0]:
+            raise OutsideFailure("no answer")
+        return states(names)
+
+    stage.alarms.states = breaks  # type: ignore[method-assign]
+    suppressed(stage)
+    stage.pass_time(minutes=5)
+    with pytest.raises(OutsideFailure):
+        sweep(stage.world)
+    assert [name for name, _ in stage.workflow.started] == [f"recheck-{next(stage.ledger.history(SERVICE)).id}"]

@@ -1,0 +1,272 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from builders import SERVICE, image
+from fakes import FakeServices
+from stage import CANDIDATE, PROMOTED, QUARANTINED, Stage, deployment_event, worn_in
+
+from rollback.model.errors import OutsideFailure
+from rollback.model.rollback import ObligationKind, Outcome, Rollback
+from rollback.model.route import Step
+from rollback.steps.service import service
+from rollback.steps.walk import walk
+
+
+def planned(stage: Stage, given: object = None) -> Rollback:
+    return stage.go(stage.admit(given), Step.SERVICE)
+
+
+def test_a_completed_bad_release_is_left_by_one_update_to_the_target_by_digest() -> None:
+    stage = worn_in()
+    done = stage.go(planned(stage), Step.VERIFY)
+    assert stage.changes() == ["update"]
+    assert stage.running() == image("v1")
+    assert done.service is not None
+    assert done.service.moves == ("update_service", "wait_for_target")
+
+
+def test_a_bad_deployment_in_flight_from_the_target_is_stopped_and_nothing_else_is_deployed() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.begin("v2")
+    rollback = planned(stage)
+    stage.go(rollback, Step.VERIFY)
+    assert stage.changes() == ["stop_deployment"]
+    assert stage.running() == image("v1")
+
+
+def test_a_bad_deployment_in_flight_from_another_bad_release_is_overridden_not_stopped() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.ship("v2", QUARANTINED, hours_ago=1)
+    stage.begin("v3")
+    stage.go(planned(stage), Step.VERIFY)
+    assert stage.changes() == ["update"]
+    assert stage.running() == image("v1")
+
+
+def test_rule_6_ecs_s_own_rollback_to_our_target_is_adopted_without_a_call() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.begin("v2", "crashing")
+    for _ in range(3):
+        stage.services.tick()
+    done = stage.go(planned(stage, deployment_event()), Step.VERIFY)
+    assert done.plan is not None
+    assert done.plan.running.version == image("v2").rpartition(":")[2][:12]
+    assert stage.changes() == []
+    assert stage.running() == image("v1")
+
+
+def test_rule_6_ecs_s_own_rollback_to_a_quarantined_release_is_left_to_end_and_then_acted_upon() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.ship("v2", QUARANTINED, hours_ago=1)
+    stage.begin("v3", "crashing")
+    for _ in range(3):
+        stage.services.tick()
+    stage.services.behaviours[stage.arns["v2"]] = "unhealthy"  # so that ECS's rollback is in flight for a while
+    rollback = planned(stage)
+    first = stage.take(rollback)
+    assert first.service is not None
+    assert first.service.moves == ("wait_for_ecs",)
+    assert stage.changes() == []
+    stage.services.behaviours.pop(stage.arns["v2"])
+    done = stage.go(rollback, Step.VERIFY)
+    assert done.service is not None
+    assert done.service.moves == ("wait_for_ecs", "update_service", "wait_for_target")
+    assert stage.running() == image("v1")
+
+
+def test_a_deployment_that_came_after_the_intent_is_stopped_by_its_own_name() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.begin("v2")
+    rollback = planned(stage)
+    rollback = stage.ledger.save(service(rollback, stage.world))
+    assert rollback.service is not None
+    assert rollback.service.intent is not None
+    stage.services.run(stage.arns["v1"])
+    stage.begin("v3")
+    stage.go(rollback, Step.VERIFY)
+    assert stage.changes() == ["stop_deployment"]
+    assert stage.running() == image("v1")
+
+
+@pytest.mark.parametrize(("recorded", "now", "wanted"), [(4, 1, 4), (2, 6, 6), (3, 3, 3)])
+def test_capacity_is_what_was_recorded_or_what_is_now_whichever_is_more(recorded: int, now: int, wanted: int) -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48, desired_count=recorded)
+    stage.ship("v2", desired_count=now)
+    stage.run()
+    assert stage.services.desired_count == wanted
+    assert all(given.get("desired_count", wanted) >= now for _, given in stage.services.calls)
+
+
+def test_capacity_that_autoscaling_added_between_intent_and_act_is_kept() -> None:
+    stage = worn_in()
+    rollback = stage.ledger.save(service(planned(stage), stage.world))
+    stage.services.desired_count = 9
+    stage.take(rollback)
+    assert stage.services.desired_count == 9
+
+
+def test_an_adopted_target_that_runs_on_too_little_is_raised() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48, desired_count=4)
+    stage.begin("v2")
+    stage.services.desired_count = 1
+    done = stage.go(planned(stage), Step.VERIFY)
+    assert stage.services.desired_count == 4
+    assert done.service is not None
+    assert "raise_capacity" in done.service.moves
+
+
+def test_rule_5_rollback_by_ecs_is_off_while_we_deploy_and_put_back_exactly_once_completed() -> None:
+    stage = worn_in()
+    stage.services.deployment_configuration["alarms"] = {"enable": True, "rollback": True, "alarmNames": ["a"]}
+    before = dict(stage.services.deployment_configuration)
+    rollback = planned(stage)
+    stage.take(rollback)
+    during = stage.services.deployment_configuration
+    assert during["deploymentCircuitBreaker"] == {"enable": True, "rollback": False}
+    assert during["alarms"] == {"enable": True, "rollback": False, "alarmNames": ["a"]}
+    done = stage.go(rollback)
+    assert stage.services.deployment_configuration == before
+    put_back = [given for _, given in stage.services.calls if given.get("deployment_configuration") == before]
+    assert len(put_back) == 1
+    (owed,) = done.obligations
+    assert (owed.kind, owed.before) == (ObligationKind.DEPLOYMENT_CONFIGURATION, before)
+    assert owed.discharged_at is not None
+
+
+def test_rule_5_a_configuration_that_is_quiet_already_is_left_alone() -> None:
+    stage = worn_in()
+    stage.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": True, "rollback": False}
+    done = stage.run()
+    assert done.outcome is Outcome.SUCCEEDED
+    assert done.obligations == ()
+    assert not any("deployment_configuration" in given for _, given in stage.services.calls)
+
+
+def test_rule_9_the_obligation_is_written_before_the_configuration_is_changed() -> None:
+    stage = worn_in()
+    intended = service(planned(stage), stage.world)
+    assert stage.changes() == []
+    assert intended.service is not None
+    assert intended.service.intent is not None
+    assert [o.before for o in intended.open_obligations()] == [stage.services.deployment_configuration]
+
+
+def test_a_target_that_does_not_settle_in_time_fails_pages_and_leaves_a_suspect() -> None:
+    stage = worn_in()
+    rollback = planned(stage)
+    stage.take(rollback)
+    stage.services.behaviours[stage.services.look(stage.world.settings.services[0]).primary.definition_arn] = (
+        "unhealthy"
+    )
+    done = stage.go(rollback)
+    assert done.outcome is Outcome.FAILED
+    assert "did not settle in 15 minutes" in done.reason
+    assert stage.severities() == ["page"]
+    assert stage.state_of("v2") == "suspect"
+
+
+def take_over(stage: Stage) -> None:
+    """Somebody else takes the lease once it ran out."""
+    stage.clock.pass_time(minutes=stage.policy.lease_minutes + 1)
+    assert stage.ledger.acquire(SERVICE, "another", stage.clock.now(), stage.clock.now().replace(hour=23)) is not None
+
+
+def test_rule_9_a_lease_lost_in_the_middle_aborts_without_another_call() -> None:
+    stage = worn_in()
+    rollback = planned(stage)
+    stage.take(rollback)
+    before = len(stage.services.calls)
+    take_over(stage)
+    done = stage.go(rollback)
+    assert done.outcome is Outcome.ABORTED
+    assert len(stage.services.calls) == before
+    assert done.obligations[0].handed_to == "another"
+    lease = stage.ledger.lease(SERVICE)
+    assert lease is not None
+    assert lease.holder == "another"
+
+
+def test_rule_9_a_lease_that_is_taken_between_intent_and_act_lets_no_call_out() -> None:
+    stage = worn_in()
+    stage.ledger.save(service(planned(stage), stage.world))
+    take_over(stage)
+    done = stage.go(next(stage.ledger.history(SERVICE)))
+    assert done.outcome is Outcome.ABORTED
+    assert stage.changes() == []
+
+
+class SlowServices:
+    """Looking takes so long that the lease would run out before an act has ended."""
+
+    def __init__(self, stage: Stage, minutes: float) -> None:
+        self._stage, self._real, self._minutes = stage, stage.services, minutes
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "look":
+            self._stage.clock.pass_time(minutes=self._minutes)
+        return getattr(self._real, name)
+
+
+def test_rule_9_no_intent_is_written_and_nothing_is_called_under_a_lease_that_ends_too_soon() -> None:
+    stage = worn_in()
+    rollback = planned(stage)
+    stage.replace(services=SlowServices(stage, stage.policy.lease_minutes - 0.5))
+    done = stage.go(rollback, Step.CONCLUDE)
+    assert done.outcome is Outcome.ABORTED
+    assert stage.changes() == []
+
+
+def test_rule_9_the_lease_is_read_again_before_the_act() -> None:
+    """Straight to the act: `walk` renews the lease, so that only the step itself sees one that ends too soon."""
+    stage = worn_in()
+    rollback = stage.ledger.save(service(planned(stage), stage.world))
+    stage.clock.pass_time(minutes=stage.policy.lease_minutes - 0.5)
+    with pytest.raises(Exception, match="no longer holds the lease"):
+        service(rollback, stage.world)
+    assert stage.changes() == []
+
+
+class LosesTheAnswer(FakeServices):
+    """UpdateService works, and its answer is lost."""
+
+    lost = 0
+
+    def update(self, *given: Any, **named: Any) -> None:
+        super().update(*given, **named)
+        if self.lost == 0:
+            self.lost += 1
+            raise OutsideFailure("UpdateService: no answer")
+
+
+def test_a_lost_answer_is_looked_for_and_the_deployment_is_not_made_twice() -> None:
+    stage = worn_in()
+    losing = LosesTheAnswer(stage.clock, stage.images)
+    losing.__dict__.update(stage.services.__dict__)
+    stage.services = losing
+    stage.world = replace(stage.world, services=losing)
+    rollback = planned(stage)
+    with pytest.raises(OutsideFailure):
+        walk(rollback.id, Step.SERVICE, stage.world)
+    done = stage.go(rollback)
+    assert done.outcome is Outcome.SUCCEEDED
+    assert len([given for _, given in losing.calls if "definition_arn" in given]) == 1
+
+
+def test_a_forced_rollback_to_a_quarantined_release_goes_there() -> None:
+    stage = Stage()
+    stage.ship("v1", QUARANTINED, hours_ago=48)
+    stage.ship("v2", CANDIDATE)
+    assert stage.run({"target_version": "v1"}).outcome is Outcome.REFUSED
+    assert stage.changes() == []
+    done = stage.run({"target_version": "v1", "force": True}, "execution-2")
+    assert done.outcome is Outcome.SUCCEEDED
+    assert stage.running() == image("v1")
+    assert stage.state_of("v1") == QUARANTINED
