@@ -1,0 +1,52 @@
+from typing import Any
+
+import pytest
+from stage import QUARANTINED, Stage, worn_in
+
+from rollback.model.errors import OutsideFailure
+from rollback.model.rollback import Outcome
+from rollback.steps.janitor import sweep
+
+
+def publishing_fails(stage: Stage, times: int) -> None:
+    publish, left = stage.notifications.publish, [times]
+
+    def fails(*given: Any) -> None:
+        if left[0] > 0:
+            left[0] -= 1
+            raise OutsideFailure("SNS is down")
+        publish(*given)
+
+    stage.notifications.publish = fails  # type: ignore[method-assign, assignment]
+
+
+@pytest.mark.parametrize("failures", [0, 1, 3])
+def test_a_report_is_tried_until_it_is_sent_and_sent_once(failures: int) -> None:
+    stage = worn_in()
+    publishing_fails(stage, failures)
+    done = stage.run()
+    assert done.outcome is Outcome.SUCCEEDED
+    assert stage.severities() == ["info"]
+    assert stage.state_of("v2") == QUARANTINED
+
+
+def test_a_report_that_can_not_be_sent_changes_no_outcome_and_is_left_to_the_janitor() -> None:
+    stage = worn_in()
+    publishing_fails(stage, 70)
+    done = stage.run()
+    assert (done.outcome, done.reported) == (Outcome.SUCCEEDED, False)
+    for _ in range(70):
+        sweep(stage.world)
+    assert stage.severities() == ["info"]
+
+
+def test_a_service_that_is_gone_does_not_keep_a_rollback_from_its_conclusion() -> None:
+    stage = worn_in()
+    rollback = stage.admit()
+    for _ in range(2):
+        stage.take(rollback)
+    stage.services.status = "INACTIVE"
+    saved = stage.ledger.save(stage.read(rollback).but(outcome=Outcome.FAILED))
+    done = stage.go(saved)
+    assert done.obligations[0].handed_to == "operator"
+    assert stage.severities() == ["page"]
