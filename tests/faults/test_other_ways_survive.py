@@ -1,0 +1,114 @@
+"""Promotion, ECS's own rollback and a deployment in flight, killed before and after every external call."""
+
+from collections.abc import Callable
+
+import pytest
+from builders import NOW, SERVICE, definition, release
+from stage import deployment_event
+from worlds import DEGRADED
+
+from faults.crash import Killed, Outside
+from faults.scenario import EVENT, Incident
+from rollback.model.release import ReleaseState
+from rollback.model.rollback import Outcome
+from rollback.steps.promote import Next, adopt, judge, record
+
+V1 = release("v1").fingerprint
+
+
+def running_v1(outside: Outside, *, crashing: bool) -> Incident:
+    """v1 was put back by its team; v3 is being deployed again, or ECS has begun to roll it back."""
+    incident = Incident(outside)
+    v3 = incident.ledger.releases(SERVICE)[0].definition_arn
+    incident.services.run(incident.services.register(definition("v1"), "macro-ai-production-task"), created_at=NOW)
+    incident.services.deploy(v3)
+    if crashing:
+        incident.services.behaviours[v3] = "crashing"
+        for _ in range(3):
+            incident.services.tick()
+    incident.services.calls.clear()
+    return incident
+
+
+def failed_deployment(outside: Outside) -> tuple[Incident, object]:
+    return running_v1(outside, crashing=True), deployment_event()
+
+
+def in_flight(outside: Outside) -> tuple[Incident, object]:
+    return running_v1(outside, crashing=False), EVENT
+
+
+SCENARIOS: tuple[Callable[[Outside], tuple[Incident, object]], ...] = (failed_deployment, in_flight)
+
+
+def kills() -> list[object]:
+    found: list[object] = []
+    for scenario in SCENARIOS:
+        incident, event = scenario(Outside())
+        incident.deliver("execution-1", event)
+        for at in range(1, incident.outside.calls + 1):
+            found += [pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}") for after in (0, 1)]
+    return found
+
+
+@pytest.mark.parametrize(("scenario", "kill_at", "after"), kills())
+@pytest.mark.parametrize("retries", [True, False], ids=["retried", "lost"])
+def test_killed_it_is_concluded_and_nothing_is_deployed_beside_ecs(
+    scenario: Callable[[Outside], tuple[Incident, object]], kill_at: int, after: int, retries: bool
+) -> None:
+    incident, event = scenario(Outside(kill_at, after=bool(after)))
+    if retries:
+        incident.deliver("execution-1", event)
+        assert [r.outcome for r in incident.documents()] == [Outcome.SUCCEEDED]
+    else:
+        with pytest.raises(Killed):
+            incident.deliver("execution-1", event, retries=False)
+        incident.sweep_until_quiet(hours=1)
+    assert all(r.concluded_at is not None and not r.open_obligations() for r in incident.documents())
+    assert sum(r.has_acted for r in incident.documents()) <= 1
+    if retries:
+        assert incident.deployed() == []
+        assert incident.running_fingerprint() == V1
+    if scenario is failed_deployment:
+        assert not any(name == "stop_deployment" for name, _ in incident.services.calls)
+
+
+def promotion(outside: Outside) -> Incident:
+    incident = Incident(outside)
+    incident.alarms.recover(DEGRADED)
+    incident.alarms.serve(incident.services.target_groups[0], 1000, NOW)
+    return incident
+
+
+def bake_and_judge(incident: Incident) -> None:
+    cursor = record(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), incident.world)
+    while cursor.next is Next.WAIT:
+        incident.pass_time(seconds=cursor.wait_seconds)
+        cursor = judge(cursor, incident.world)
+
+
+def calls_of_a_promotion() -> int:
+    incident = promotion(Outside())
+    bake_and_judge(incident)
+    return incident.outside.calls
+
+
+@pytest.mark.parametrize("kill_at", range(1, calls_of_a_promotion() + 1))
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("again", [bake_and_judge, lambda incident: adopt(incident.world)], ids=["retried", "adopted"])
+def test_a_promotion_killed_at_any_call_is_made_by_the_retry_or_found_by_adopt(
+    kill_at: int, after: bool, again: Callable[[Incident], object]
+) -> None:
+    incident = promotion(Outside(kill_at, after=after))
+    with pytest.raises(Killed):
+        bake_and_judge(incident)
+    incident.outside.survive()
+    incident.pass_time(minutes=2)
+    incident.alarms.serve(incident.services.target_groups[0], 1000, incident.clock.now())
+    again(incident)
+    states = {r.version: r.state for r in incident.ledger.releases(SERVICE)}
+    assert states["v3"] is ReleaseState.PROMOTED
+    plan = incident.ledger.standing_plan(SERVICE)
+    assert plan is not None
+    assert plan.version == "v3"
+    assert [name for name, _ in incident.services.calls].count("register") <= 4  # three shipped, one ours
