@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from rollback.model.errors import Conflict, InvalidRequest, LeaseLost, OutsideFailure, UnsupportedService
 from rollback.model.lease import Lease
+from rollback.model.names import RELEASE_TAG
 from rollback.model.release import Release, ReleaseState, sha256_of
 from rollback.model.rollback import Rollback
 from rollback.model.service_view import (
@@ -19,7 +20,7 @@ from rollback.model.service_view import (
     TargetHealth,
 )
 from rollback.model.settings import ServiceSettings
-from rollback.model.standing_plan import StandingPlan
+from rollback.model.standing_plan import Bake, StandingPlan
 
 
 class FakeClock:
@@ -33,6 +34,9 @@ class FakeClock:
 
     def pass_time(self, **duration: float) -> None:
         self._now += timedelta(**duration)
+
+
+_LONG_AGO = datetime(2026, 3, 1, 2, 59, 30, tzinfo=UTC)  # half a minute before the tests' clock starts
 
 
 class FakeAlarms:
@@ -62,6 +66,10 @@ class FakeAlarms:
         known = {**self.others, **dict.fromkeys(self.in_alarm, "ALARM")}
         return {name: known[name] for name in names if name in known}
 
+    def red_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
+        last = dict(sorted(self._fired, key=lambda fired: fired[1]))
+        return {name: last.get(name, _LONG_AGO) for name in names if name in self.in_alarm}
+
     def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
         fired = {name for name, at in self._fired if at > since}
         return tuple(name for name in names if name in fired)
@@ -82,6 +90,7 @@ class FakeLedger:
         self._releases: dict[tuple[str, str], Release] = {}
         self._definitions: dict[str, dict[str, Any]] = {}
         self._plans: dict[str, StandingPlan] = {}
+        self._bakes: dict[str, Bake] = {}
 
     def create(self, rollback: Rollback) -> Rollback:
         if rollback.id in self._documents:
@@ -150,6 +159,12 @@ class FakeLedger:
     def releases(self, service: str) -> tuple[Release, ...]:
         mine = [r for (of, _), r in self._releases.items() if of == service]
         return tuple(sorted(mine, key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True))
+
+    def bake(self, service: str) -> Bake | None:
+        return self._bakes.get(service)
+
+    def put_bake(self, bake: Bake) -> None:
+        self._bakes[bake.service] = bake
 
     def standing_plan(self, service: str) -> StandingPlan | None:
         return self._plans.get(service)
@@ -446,7 +461,13 @@ class FakeServices:
         family = [d for d in self._definitions.values() if d["family"] == arn_or_family and d["status"] == "ACTIVE"]
         return copy.deepcopy(max(family, key=lambda d: int(d["revision"]), default=None))
 
-    def register(self, definition: Mapping[str, Any], family: str) -> str:
+    def register(self, definition: Mapping[str, Any], family: str, release: str) -> str:
+        arn = self.register_release(definition, family)
+        self._definitions[arn]["tags"] = [{"key": RELEASE_TAG, "value": release}]
+        return arn
+
+    def register_release(self, definition: Mapping[str, Any], family: str) -> str:
+        """A team registers a definition: no tag of ours."""
         self.calls.append(("register", {"family": family}))
         revision = 1 + sum(1 for d in self._definitions.values() if d["family"] == family)
         arn = f"{ACCOUNT_ARN}:task-definition/{family}:{revision}"

@@ -92,7 +92,7 @@ class Stage:
 
     def ship(self, version: str, state: ReleaseState = CANDIDATE, hours_ago: float = 0.2, **changes: Any) -> Release:
         """Deployed, completed and in the ledger."""
-        self.arns[version] = self.services.register(definition(version), FAMILY)
+        self.arns[version] = self.services.register_release(definition(version), FAMILY)
         stored = release(version, state=state, hours_ago=hours_ago, definition_arn=self.arns[version], **changes)
         self.ledger.record(stored, normalised_definition(definition(version), {}))
         at = NOW - timedelta(hours=hours_ago)
@@ -105,7 +105,7 @@ class Stage:
         made = definition(version)
         if tag is not None:
             made["containerDefinitions"][0]["image"] = tag
-        self.arns[version] = self.services.register(made, FAMILY)
+        self.arns[version] = self.services.register_release(made, FAMILY)
         self.services.behaviours[self.arns[version]] = behaviour
         self.services.deploy(self.arns[version])
         self.services.calls.clear()

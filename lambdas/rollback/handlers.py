@@ -47,8 +47,10 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
             return {"done": janitor.sweep(_world())}
         case "Step Functions Execution Status Change":
             detail = event["detail"]
-            why = f"its execution ended as {detail['status']}: {detail.get('cause') or 'no cause given'}"
-            return {"done": janitor.conclude_execution(detail["executionArn"], why, _world())}
+            by_hand = detail["status"] == "ABORTED"
+            error = f"{detail.get('error') or ''} {detail.get('cause') or 'no cause given'}".strip()
+            why = f"its execution ended as {detail['status']}: {error}"
+            return {"done": janitor.conclude_execution(detail["executionArn"], why, _world(), by_hand=by_hand)}
         case other:
             raise InvalidRequest(f"an event of type {other!r} is not for this function; nothing was changed")
 

@@ -48,7 +48,7 @@ class FakeStage:
         image = f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:{tag}"
         self.images.push(image, "sha256:" + tag.encode().hex().rjust(64, "0"))
         definition = {"containerDefinitions": [{"name": "app", "image": image}], "cpu": "256", "memory": "512"}
-        arn = self.fake.register(definition, "web")
+        arn = self.fake.register_release(definition, "web")
         self.fake.behaviours[arn] = behaviour
         return arn
 
@@ -238,7 +238,7 @@ def test_a_stored_definition_is_registered_as_the_same_release(stage: Stage) -> 
     images = stage.wait(settled(first)).images[first]
     raw = stage.services.definition(first)
     assert raw is not None
-    arn = stage.services.register(normalised_definition(raw, images), "web-last-known-good")
+    arn = stage.services.register(normalised_definition(raw, images), "web-last-known-good", "f" * 64)
     again = stage.services.definition(arn)
     assert again is not None
     assert again["family"] == "web-last-known-good"

@@ -54,7 +54,7 @@ class Incident:
             ("v3", ReleaseState.CANDIDATE, 0.2),
         )
         for version, state, hours in history:
-            arn = self.services.register(definition(version), "macro-ai-production-task")
+            arn = self.services.register_release(definition(version), "macro-ai-production-task")
             stored = release(version, state=state, hours_ago=hours, definition_arn=arn)
             self.ledger.record(stored, normalised_definition(definition(version), {}))
             self.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=hours))

@@ -49,4 +49,6 @@ def test_a_service_that_is_gone_does_not_keep_a_rollback_from_its_conclusion() -
     saved = stage.ledger.save(stage.read(rollback).but(outcome=Outcome.FAILED))
     done = stage.go(saved)
     assert done.obligations[0].handed_to == "operator"
-    assert stage.severities() == ["page"]
+    assert stage.severities() == ["page", "page"]
+    at_once, afterwards = (sent.attributes["report_id"] for sent in stage.notifications.sent)
+    assert afterwards == f"{at_once}:not-put-back"

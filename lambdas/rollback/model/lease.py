@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 class Lease(BaseModel):
     """`counter` grows with every take-over, so that a former holder can be told from the present one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     service: str
     holder: str

@@ -33,6 +33,9 @@ def original_family(family: str) -> str:
     return family.removesuffix(f"-{LAST_KNOWN_GOOD}").removesuffix("-rollback")
 
 
+RELEASE_TAG = "rollback:release"  # on a definition that we registered: the fingerprint it was registered for
+
+
 def is_ours(family: str) -> bool:
     """Whether a task-definition family was registered by a rollback, not by a deployment."""
     return original_family(family) != family
@@ -43,6 +46,9 @@ def family_of(definition_arn: str) -> str:
     return definition_arn.rsplit("/", 1)[-1].rsplit(":", 1)[0]
 
 
-def last_known_good_tag(environment: str, version: str) -> str:
-    """ECR tag that keeps an image from expiring; one per release, since immutable repositories refuse to move a tag."""
-    return f"{LAST_KNOWN_GOOD}-{environment}-{version}"
+def last_known_good_tag(environment: str, image: str) -> str:
+    """ECR tag that keeps an image from expiring.
+
+    One for each image (by digest), since immutable repositories refuse to move a tag, and a moved one protects nothing.
+    """
+    return f"{LAST_KNOWN_GOOD}-{environment}-{image.rpartition('sha256:')[2][:12]}"

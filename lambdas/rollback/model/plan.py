@@ -11,6 +11,9 @@ from rollback.model.policy import Policy
 from rollback.model.release import Release, ReleaseState, last_known_good
 from rollback.model.request import Request, RollbackType, Trigger
 
+# Checks that fail when there is nothing to be done about the release: the trigger is suppressed, not refused.
+NOT_THE_RELEASE = frozenset({"release-is-the-cause", "deployment-is-a-release", "deployment-is-the-latest"})
+
 
 class Verdict(StrEnum):
     """What a check found."""
@@ -24,7 +27,7 @@ class Verdict(StrEnum):
 class Check(BaseModel):
     """One question and its answer. `forceable`: a person's `force` may override a fail."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     name: str
     verdict: Verdict
@@ -37,7 +40,7 @@ class Check(BaseModel):
 class Plan(BaseModel):
     """What would be done; nothing is changed before a plan stands."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     running: Release
     target: Release | None

@@ -22,7 +22,7 @@ class ReleaseState(StrEnum):
 class Release(BaseModel):
     """What a service ran at one time. `definition_sha256` is the key of the stored task definition in the ledger."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     service: str
     version: str
@@ -38,11 +38,18 @@ class Release(BaseModel):
     state_since: AwareDatetime
     state_reason: str = ""
 
+    @property
+    def is_resolved(self) -> bool:
+        """Whether every image is known by digest: only then can one go back to it."""
+        return not any(image.endswith(UNRESOLVED) for image in self.images.values())
+
     def is_proven_and_old(self, now: datetime, correlation_window_minutes: float) -> bool:
         """Rule 7: promoted, and deployed too long ago to be the cause of an alarm now."""
         old = now - self.first_deployed_at > timedelta(minutes=correlation_window_minutes)
         return self.state is ReleaseState.PROMOTED and old
 
+
+UNRESOLVED = "@unresolved"  # in the place of a digest that nobody can tell: such a release is left, never a target
 
 # What ECS adds when it registers a definition, and the names it files it under: not part of what runs.
 _NOT_IDENTITY = frozenset(
@@ -61,23 +68,29 @@ _NOT_IDENTITY = frozenset(
 )
 
 
+# Members of a container that are sets of named things: ECS gives them in any order.
+_UNORDERED = ("environment", "secrets")
+
+
 def normalised_definition(definition: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:
-    """The definition without what ECS adds, containers by name, empty members dropped, each image by digest.
+    """The definition without what ECS adds, containers and variables by name, empty members dropped, images by digest.
 
     Args:
         definition: `taskDefinition` as DescribeTaskDefinition gives it.
         images: container name → image by digest, as ECS resolved it (DescribeServiceRevisions.containerImages).
 
     Raises:
-        ValueError: a container's image is not known by digest; a tag may point at another image tomorrow.
+        ValueError: a container's image is not known by digest; a tag may point at another image tomorrow. What only
+            has to be left, and never gone back to, may be marked `UNRESOLVED` instead.
     """
     kept = {key: value for key, value in definition.items() if key not in _NOT_IDENTITY}
     containers = []
     for container in sorted(kept.get("containerDefinitions", ()), key=lambda c: str(c["name"])):
         image = images.get(container["name"], container["image"])
-        if "@sha256:" not in image:
+        if "@sha256:" not in image and not image.endswith(UNRESOLVED):
             raise ValueError(f"container {container['name']!r}: image {image!r} is not known by digest")
-        containers.append({**container, "image": image})
+        ordered = {m: sorted(container[m], key=lambda e: str(e["name"])) for m in _UNORDERED if container.get(m)}
+        containers.append({**container, **ordered, "image": image})
     pruned = _without_empty({**kept, "containerDefinitions": containers})
     assert isinstance(pruned, dict)  # noqa: S101 - a mapping stays a mapping
     return pruned
@@ -104,5 +117,6 @@ def _without_empty(value: Any) -> Any:
 
 def last_known_good(releases: Iterable[Release], running_fingerprint: str | None) -> Release | None:
     """Rule 7: the newest promoted, unquarantined release whose fingerprint differs from the running one."""
-    good = [r for r in releases if r.state is ReleaseState.PROMOTED and r.fingerprint != running_fingerprint]
+    promoted = [r for r in releases if r.state is ReleaseState.PROMOTED and r.is_resolved]
+    good = [r for r in promoted if r.fingerprint != running_fingerprint]
     return max(good, key=lambda r: (r.first_deployed_at, r.fingerprint), default=None)

@@ -1,20 +1,32 @@
 """What people are told when a rollback ends. Names of settings, never their values."""
 
 from rollback.model.plan import Verdict
-from rollback.model.rollback import Outcome, Rollback
+from rollback.model.request import Trigger
+from rollback.model.rollback import OPERATOR, Outcome, Rollback
 
 # The outcomes after which somebody has to look: nobody's service was put right.
 _PAGES = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.ABORTED})
 
 
 def report_id(rollback: Rollback) -> str:
-    """The same for every copy of one report; the outcome is part of it."""
-    return f"{rollback.id}:{rollback.outcome}"
+    """The same for every copy of one report: outcome, and what was left to a person, are part of it."""
+    left = ":not-put-back" if _is_left_to_a_person(rollback) else ""
+    return f"{rollback.id}:{rollback.outcome}{left}"
 
 
 def is_page(rollback: Rollback) -> bool:
-    """Whether a person has to do something."""
-    return rollback.outcome in _PAGES
+    """Whether a person has to do something; also when an alarm is real and the release is not the cause."""
+    return rollback.outcome in _PAGES or _is_left_to_a_person(rollback) or _is_not_the_release(rollback)
+
+
+def _is_left_to_a_person(rollback: Rollback) -> bool:
+    return any(owed.handed_to == OPERATOR for owed in rollback.obligations)
+
+
+def _is_not_the_release(rollback: Rollback) -> bool:
+    judged = rollback.plan.checks if rollback.plan is not None else ()
+    cleared = any(c.name == "release-is-the-cause" and c.verdict is Verdict.FAIL for c in judged)
+    return cleared and rollback.trigger is Trigger.ALARM and rollback.outcome is Outcome.SUPPRESSED
 
 
 def subject(rollback: Rollback) -> str:

@@ -32,7 +32,7 @@ class Trigger(StrEnum):
 class Request(BaseModel):
     """One wish for a rollback; every field has a sensible default, so that `{}` is a complete request."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # `parse_request` refuses unknown fields
 
     type: RollbackType = RollbackType.SERVICE
     service: str = Field(min_length=1)

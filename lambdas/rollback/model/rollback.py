@@ -32,10 +32,13 @@ class ObligationKind(StrEnum):
     BRANCH_PROTECTION = "branch_protection"
 
 
+OPERATOR = "operator"  # whom an obligation is handed to when nothing of ours could discharge it
+
+
 class Obligation(BaseModel):
     """Appended before the change is made; discharged in reverse order by Conclude."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     kind: ObligationKind
     before: dict[str, Any]
@@ -48,7 +51,7 @@ class Obligation(BaseModel):
 class Intent(BaseModel):
     """A change about to be made, in the ledger before the call is sent (rule 9)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     action: str
     at: AwareDatetime
@@ -58,7 +61,7 @@ class Intent(BaseModel):
 class ServiceProgress(BaseModel):
     """How far the service is on its way to the target."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     started_at: AwareDatetime
     target_definition_arn: str | None = None
@@ -71,7 +74,7 @@ class ServiceProgress(BaseModel):
 class Verification(BaseModel):
     """Rounds of checks after the service settled."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     started_at: AwareDatetime
     good_rounds: int = 0
@@ -83,7 +86,7 @@ class Verification(BaseModel):
 class TriggerEvent(BaseModel):
     """The EventBridge event that asked, cut to what decides."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     id: str
     at: AwareDatetime
@@ -94,7 +97,7 @@ class TriggerEvent(BaseModel):
 class Rollback(BaseModel):
     """One rollback. `version` counts the saves: each save is a compare-and-set on it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     schema_version: int = 1
     version: int = 0

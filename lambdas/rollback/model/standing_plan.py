@@ -1,4 +1,4 @@
-"""The rollback that would be done now, computed ahead of need."""
+"""What is kept of a service between incidents: the rollback that would be done now, and the bake that goes on."""
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -6,7 +6,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 class StandingPlan(BaseModel):
     """Target and its registered definition: one read is all that an emergency needs of the ledger."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     service: str
     version: str
@@ -14,3 +14,13 @@ class StandingPlan(BaseModel):
     definition_arn: str
     desired_count: int
     computed_at: AwareDatetime
+
+
+class Bake(BaseModel):
+    """Since when a deployment has been running settled and without an alarm."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+
+    service: str
+    deployment_id: str
+    since: AwareDatetime

@@ -16,7 +16,7 @@ from rollback.model.request import Request, Trigger, parse_request
 from rollback.model.rollback import Obligation, Outcome, Rollback, TriggerEvent, rollback_id
 from rollback.steps.ports import World
 
-_LOOK_BACK = 20  # rollbacks of one service that may be dead and unconcluded at once
+_LOOK_BACK = 200  # records of one service, suppressed ones too, among which there may be dead ones
 
 
 def admit(given: object, execution: str, started_at: datetime, world: World) -> Rollback:
@@ -70,8 +70,9 @@ def admit(given: object, execution: str, started_at: datetime, world: World) -> 
 
 def _inherited(rollback: Rollback, world: World) -> tuple[Obligation, ...]:
     """What dead predecessors, whose lease ran out, still owe: whoever holds the lease puts it back."""
-    dead = [r for r in islice(world.ledger.history(rollback.service_name), _LOOK_BACK) if r.id != rollback.id]
-    return tuple(owed for r in reversed(dead) if r.concluded_at is None for owed in reversed(r.open_obligations()))
+    recent = islice(world.ledger.history(rollback.service_name), _LOOK_BACK)
+    dead = [r for r in recent if r.id != rollback.id and r.concluded_at is None]
+    return tuple(owed for r in reversed(dead) for owed in reversed(r.open_obligations()))
 
 
 def _understand(given: Any, world: World) -> tuple[Request, Trigger, TriggerEvent | None]:

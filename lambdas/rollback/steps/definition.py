@@ -3,6 +3,7 @@
 from rollback.model.names import family_of, last_known_good_family, original_family, rollback_family
 from rollback.model.release import Release, fingerprint
 from rollback.steps.ports import World
+from rollback.steps.running import registered_for
 
 
 def registered_definition(release: Release, world: World, *, is_last_known_good: bool) -> str:
@@ -19,7 +20,7 @@ def registered_definition(release: Release, world: World, *, is_last_known_good:
     newest = world.services.definition(ours)
     if newest is not None and _is_usable(str(newest["taskDefinitionArn"]), release, world):
         return str(newest["taskDefinitionArn"])
-    return world.services.register(world.ledger.definition(release.definition_sha256), ours)
+    return world.services.register(world.ledger.definition(release.definition_sha256), ours, release.fingerprint)
 
 
 def _is_usable(definition_arn: str, release: Release, world: World) -> bool:
@@ -29,4 +30,4 @@ def _is_usable(definition_arn: str, release: Release, world: World) -> bool:
         return False
     if any("@sha256:" not in container["image"] for container in raw["containerDefinitions"]):
         return False
-    return fingerprint(raw, {}) == release.fingerprint
+    return (registered_for(raw) or fingerprint(raw, {})) == release.fingerprint

@@ -1,7 +1,8 @@
 """Janitor: what nobody else does any more. Concludes dead rollbacks, sends lost reports, looks at red alarms again."""
 
+import contextlib
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -14,6 +15,8 @@ from rollback.steps.ports import World
 from rollback.steps.walk import walk
 
 _LOOK_BACK = 50  # rollbacks of one service, newest first
+_CLOCKS_DIFFER = timedelta(minutes=1)  # CloudWatch's and ours
+_ANSWERS = frozenset({Outcome.SUPPRESSED, Outcome.REFUSED, Outcome.PLANNED})
 
 
 def sweep(world: World) -> list[str]:
@@ -34,13 +37,24 @@ def sweep(world: World) -> list[str]:
     return done
 
 
-def conclude_execution(execution: str, why: str, world: World) -> list[str]:
-    """An execution ended by itself or by hand (FAILED, TIMED_OUT, ABORTED): conclude its rollback, if still open."""
-    done = []
+def conclude_execution(execution: str, why: str, world: World, *, by_hand: bool = False) -> list[str]:
+    """An execution ended by itself or by hand (FAILED, TIMED_OUT, ABORTED): conclude its rollback, if still open.
+
+    One that left no record failed in Admit: a person's typo is their own to see, anything else is paged.
+    """
+    done, known = [], False
     for service in world.settings.service_names:
         for rollback in _recent(service, world):
-            if rollback.execution == execution and rollback.concluded_at is None:
-                done.append(_conclude_dead(rollback, why, world))
+            if rollback.execution != execution:
+                continue
+            known = True
+            if rollback.concluded_at is None:
+                done.append(_conclude_dead(rollback, why, world, look_again=not by_hand))
+    if not known and "InvalidRequest" not in why:
+        subject = f"[{world.settings.environment}] a rollback could not be admitted"
+        page = {"severity": "page", "environment": world.settings.environment, "report_id": execution}
+        world.notifications.publish(subject, f"{execution}: {why}", page)
+        done.append(f"{execution} left no record: paged")
     return done
 
 
@@ -90,7 +104,8 @@ def _report_late(rollback: Rollback, world: World) -> Iterator[str]:
         send_report(rollback, world)
     except OutsideFailure:
         return  # the next round tries again
-    world.ledger.save(rollback.but(reported=True))
+    with contextlib.suppress(Conflict):  # somebody else wrote it down
+        world.ledger.save(rollback.but(reported=True))
     yield f"{rollback.id}: report sent late"
 
 
@@ -99,7 +114,7 @@ def _look_again(service: str, world: World) -> Iterator[str]:
     history = _recent(service, world)
     if any(r.concluded_at is None for r in history):
         return
-    now, policy = world.clock.now(), world.settings.policy
+    now = world.clock.now()
     triggers = (degraded_alarm(world.settings.prefix, service), outage_alarm(world.settings.prefix, service))
     red = {name for name, state in world.alarms.states(triggers).items() if state == "ALARM"}
     for rollback in history:
@@ -112,13 +127,38 @@ def _look_again(service: str, world: World) -> Iterator[str]:
         world.ledger.save(rollback.but(rechecked_at=now))  # green: when it turns red again, that is an edge of its own
         if alarm in red:
             return
-    patience = now - timedelta(minutes=policy.alarm_without_rollback_minutes)
-    seen = history[0].created_at if history else now - timedelta(days=1)
-    for alarm in sorted(red):
-        fired = alarm in world.alarms.fired_since((alarm,), seen)
-        if fired and seen < patience and alarm not in world.alarms.fired_since((alarm,), patience):
-            yield from _start(f"missed-{alarm}-{seen:%Y%m%dT%H%M%S}", alarm, "no rollback was started for it", world)
+    for alarm, since in sorted(world.alarms.red_since(triggers).items()):
+        if _is_unanswered(alarm, since, history, world):
+            yield from _start(
+                f"still-red-{alarm}-{since:%Y%m%dT%H%M%S}", alarm, f"in ALARM since {since:%H:%M:%S}", world
+            )
             return
+
+
+def _is_unanswered(alarm: str, since: datetime, history: list[Rollback], world: World) -> bool:
+    """Red for long enough, and nobody was told what is done about it, or what was done did not help.
+
+    A record that a plan refused or suppressed has told people already; one that a person stopped is theirs.
+    """
+    now, policy = world.clock.now(), world.settings.policy
+    patience = timedelta(minutes=policy.alarm_without_rollback_minutes)
+    if now - since < patience:
+        return False
+    for rollback in history:
+        if rollback.created_at < since - _CLOCKS_DIFFER:
+            break
+        over = rollback.concluded_at or now
+        if rollback.has_acted and now - over < timedelta(minutes=policy.alarm_settle_minutes):
+            return False  # alarms look back in time: it may still turn green
+        if rollback.event is None or rollback.event.alarm != alarm:
+            continue
+        if rollback.rechecked_at is not None and now - rollback.rechecked_at < patience:
+            return False
+        judged = rollback.plan is not None and rollback.outcome in _ANSWERS
+        stopped = rollback.outcome is Outcome.ABORTED and rollback.recheck_at is None
+        if judged or stopped:
+            return False
+    return True
 
 
 def _start(name: str, alarm: str, why: str, world: World) -> Iterator[str]:

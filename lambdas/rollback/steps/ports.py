@@ -13,7 +13,7 @@ from rollback.model.release import Release, ReleaseState
 from rollback.model.rollback import Rollback
 from rollback.model.service_view import ProbeResult, ServiceView, TargetHealth
 from rollback.model.settings import ServiceSettings, Settings
-from rollback.model.standing_plan import StandingPlan
+from rollback.model.standing_plan import Bake, StandingPlan
 
 
 class Clock(Protocol):
@@ -47,6 +47,8 @@ class Releases(Protocol):
     def definition(self, sha256: str) -> dict[str, Any]: ...
     def releases(self, service: str) -> tuple[Release, ...]: ...
     def judge(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release: ...
+    def bake(self, service: str) -> Bake | None: ...
+    def put_bake(self, bake: Bake) -> None: ...
     def standing_plan(self, service: str) -> StandingPlan | None: ...
     def put_standing_plan(self, plan: StandingPlan) -> None: ...
 
@@ -60,10 +62,16 @@ class Services(Protocol):
 
     def look(self, service: ServiceSettings) -> ServiceView: ...
     def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
-        """`taskDefinition` of DescribeTaskDefinition (a family means its newest ACTIVE revision); None: not there."""
+        """`taskDefinition` of DescribeTaskDefinition and its `tags`; None: not there.
+
+        A family means its newest ACTIVE revision.
+        """
         ...
 
-    def register(self, definition: Mapping[str, Any], family: str) -> str: ...
+    def register(self, definition: Mapping[str, Any], family: str, release: str) -> str:
+        """Register a definition for the release with this fingerprint; its ARN."""
+        ...
+
     def update(
         self,
         service: ServiceSettings,
@@ -99,6 +107,10 @@ class Alarms(Protocol):
 
     def states(self, names: tuple[str, ...]) -> dict[str, str]:
         """Name → OK, ALARM or INSUFFICIENT_DATA; alarms that don't exist are left out."""
+        ...
+
+    def red_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
+        """Alarms in ALARM now, and since when."""
         ...
 
     def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:

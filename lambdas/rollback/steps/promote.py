@@ -11,12 +11,12 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from rollback.model.errors import InvalidRequest
+from rollback.model.errors import InvalidRequest, OutsideFailure, RollbackError
 from rollback.model.event import service_of_arn
 from rollback.model.names import degraded_alarm, family_of, is_ours, last_known_good_tag, outage_alarm
 from rollback.model.plan import Verdict
 from rollback.model.release import Release, ReleaseState
-from rollback.model.standing_plan import StandingPlan
+from rollback.model.standing_plan import Bake, StandingPlan
 from rollback.steps.definition import registered_definition
 from rollback.steps.ports import World
 from rollback.steps.running import identify
@@ -39,7 +39,8 @@ class PromotionCursor(BaseModel):
     wait_seconds: int = 0
     service: str
     fingerprint: str = ""
-    bake_started_at: AwareDatetime
+    deployment_id: str = ""
+    recorded_at: AwareDatetime
     summary: str = ""
 
 
@@ -67,54 +68,75 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
     if is_ours(family_of(primary.definition_arn)):
         return _done(service_name, now, f"{family_of(primary.definition_arn)} was registered by a rollback")
     found = identify(primary.definition_arn, primary.created_at, view, service, world)
-    world.ledger.record(found.release, found.definition)
     release = found.release
+    if not release.is_resolved:
+        raise OutsideFailure(f"the digest of an image of {release.version} can't be told yet; it is recorded later")
+    world.ledger.record(release, found.definition)
     if release.state is not ReleaseState.CANDIDATE:
         return _done(service_name, now, f"{release.version} is {release.state} already")
-    return PromotionCursor(
+    if primary.rollout_state != "COMPLETED":
+        return _done(service_name, now, f"{release.version} is recorded; it bakes once its deployment has completed")
+    bake = world.ledger.bake(service_name)
+    if bake is None or bake.deployment_id != primary.id:
+        bake = Bake(service=service_name, deployment_id=primary.id, since=now)
+        world.ledger.put_bake(bake)
+    cursor = PromotionCursor(
         next=Next.WAIT,
-        wait_seconds=_seconds(world.settings.policy.bake_minutes),
         service=service_name,
         fingerprint=release.fingerprint,
-        bake_started_at=now,
+        deployment_id=primary.id,
+        recorded_at=now,
         summary=f"{release.version} is recorded and bakes",
     )
+    left = bake.since + timedelta(minutes=world.settings.policy.bake_minutes) - now
+    return _bake_on(cursor, left, cursor.summary)
 
 
 def judge(cursor: PromotionCursor, world: World) -> PromotionCursor:
     """Promote if the bake is over and the evidence stands; bake on if it does not stand yet; else give up."""
     now, policy = world.clock.now(), world.settings.policy
-    bake = timedelta(minutes=policy.bake_minutes)
-    if now < cursor.bake_started_at + bake:
-        return _bake_on(cursor, cursor.bake_started_at + bake - now, "the bake is not over")
+    bake, wanted = world.ledger.bake(cursor.service), timedelta(minutes=policy.bake_minutes)
+    if bake is None or bake.deployment_id != cursor.deployment_id:
+        return _done(cursor.service, now, "another deployment has begun to bake since")
+    if now < bake.since + wanted:
+        return _bake_on(cursor, bake.since + wanted - now, "the bake is not over")
     release = next((r for r in world.ledger.releases(cursor.service) if r.fingerprint == cursor.fingerprint), None)
     if release is None or release.state is not ReleaseState.CANDIDATE:
         return _done(
             cursor.service, now, f"{release.version} is {release.state}" if release else "it is not in the ledger"
         )
     if _is_being_rolled_back(cursor.service, now, world):
-        return _bake_on(cursor, bake, "a rollback is going on")
-    against = _evidence_against(release, cursor.bake_started_at, world)
+        return _bake_on(cursor, wanted, "a rollback is going on")
+    against = _alarms_against(release.service, bake.since, world)
+    if against is not None:  # an alarm spoils what was baked so far, not what may follow
+        world.ledger.put_bake(bake.model_copy(update={"since": now}))
+    against = against or _evidence_against(release, bake.since, world)
     if against is not None:
-        if now - cursor.bake_started_at > timedelta(minutes=policy.bake_timeout_minutes):
+        if now - cursor.recorded_at > timedelta(minutes=policy.bake_timeout_minutes):
             return _done(cursor.service, now, f"{release.version} is not promoted: {against}")
-        return _bake_on(cursor, bake, against)
-    promote(release, f"baked since {cursor.bake_started_at:%Y-%m-%d %H:%M:%S} UTC", world)
+        return _bake_on(cursor, wanted, against)
+    promote(release, f"baked since {bake.since:%Y-%m-%d %H:%M:%S} UTC", world)
     return _done(cursor.service, now, f"{release.version} is promoted")
 
 
 def adopt(world: World) -> list[PromotionCursor]:
-    """What runs and has no promotion of its own: recorded, and judged once it has baked since it was deployed.
+    """What runs and has no promotion of its own: recorded, and judged once it has baked.
 
     A service that ran before we came is adopted this way, and so is a release whose event was lost.
+
+    Raises:
+        RollbackError: a service could not be looked at; the others were.
     """
-    cursors = []
+    cursors: list[PromotionCursor] = []
+    failures: list[RollbackError] = []
     for service_name in world.settings.service_names:
-        cursor = record_running(service_name, world)
-        if cursor.next is Next.WAIT:
-            running = next(r for r in world.ledger.releases(service_name) if r.fingerprint == cursor.fingerprint)
-            cursor = judge(cursor.model_copy(update={"bake_started_at": running.first_deployed_at}), world)
-        cursors.append(cursor)
+        try:
+            cursor = record_running(service_name, world)
+            cursors.append(judge(cursor, world) if cursor.next is Next.WAIT else cursor)
+        except RollbackError as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]
     return cursors
 
 
@@ -123,7 +145,7 @@ def promote(release: Release, reason: str, world: World) -> None:
     arn = registered_definition(release, world, is_last_known_good=True)
     for image in release.images.values():
         if world.images.exists(image) is not None:
-            world.images.keep(image, last_known_good_tag(world.settings.environment, release.version))
+            world.images.keep(image, last_known_good_tag(world.settings.environment, image))
     now = world.clock.now()
     world.ledger.put_standing_plan(
         StandingPlan(
@@ -163,14 +185,16 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
     return next(r for r in world.ledger.releases(service_name) if r.fingerprint == chosen.fingerprint)
 
 
+def _alarms_against(service_name: str, since: datetime, world: World) -> str | None:
+    names = (degraded_alarm(world.settings.prefix, service_name), outage_alarm(world.settings.prefix, service_name))
+    red = [name for name, state in world.alarms.states(names).items() if state == "ALARM"]
+    fired = red or world.alarms.fired_since(names, since)
+    return f"alarms during the bake: {', '.join(sorted(fired))}" if fired else None
+
+
 def _evidence_against(release: Release, since: datetime, world: World) -> str | None:
     """The first thing that speaks against it; None: nothing does, and there was enough traffic to tell."""
     service = world.settings.service(release.service)
-    triggers = (degraded_alarm(world.settings.prefix, service.name), outage_alarm(world.settings.prefix, service.name))
-    red = [name for name, state in world.alarms.states(triggers).items() if state == "ALARM"]
-    fired = red or world.alarms.fired_since(triggers, since)
-    if fired:
-        return f"alarms during the bake: {', '.join(sorted(fired))}"
     failing = [c for c in run_checks(service.name, release, world, look_at_alarms=False) if c.verdict is Verdict.FAIL]
     if failing:
         return "; ".join(f"{c.name}: {c.reason}" for c in failing)
@@ -194,8 +218,4 @@ def _bake_on(cursor: PromotionCursor, wait: timedelta, why: str) -> PromotionCur
 
 
 def _done(service: str, now: datetime, why: str) -> PromotionCursor:
-    return PromotionCursor(next=Next.DONE, service=service, bake_started_at=now, summary=why[:500])
-
-
-def _seconds(minutes: float) -> int:
-    return max(1, round(minutes * 60))
+    return PromotionCursor(next=Next.DONE, service=service, recorded_at=now, summary=why[:500])

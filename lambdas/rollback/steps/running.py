@@ -1,11 +1,13 @@
 """Which release a service runs, told from ECS and known to the ledger afterwards."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from rollback.model.errors import OutsideFailure
-from rollback.model.release import Release, fingerprint, normalised_definition, sha256_of
+from rollback.model.names import RELEASE_TAG, is_ours
+from rollback.model.release import UNRESOLVED, Release, fingerprint, normalised_definition, sha256_of
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.steps.ports import World
@@ -20,9 +22,16 @@ class Identified:
 
 
 def fingerprint_of(definition_arn: str, view: ServiceView, world: World) -> str:
-    """Fingerprint of a registered definition, its images as ECS resolved them."""
+    """Fingerprint of a registered definition, images as ECS resolved them; of our own, what it was made for."""
     raw, images = _resolved(definition_arn, view, world)
-    return fingerprint(raw, images)
+    return registered_for(raw) or fingerprint(raw, images)
+
+
+def registered_for(raw: Mapping[str, Any]) -> str | None:
+    """The release that we registered a definition for; None: a deployment's."""
+    if not is_ours(str(raw["family"])):
+        return None
+    return next((str(tag["value"]) for tag in raw.get("tags", ()) if tag["key"] == RELEASE_TAG), None)
 
 
 def identify(
@@ -30,15 +39,18 @@ def identify(
 ) -> Identified:
     """The release behind a definition: as the ledger has it, else made anew (and not yet recorded).
 
+    An image whose digest nobody can tell is marked so: such a release can be left (a tag that does not exist is the
+    commonest bad deployment), but never gone back to.
+
     Raises:
-        OutsideFailure: the definition is gone, or an image's digest can't be told.
+        OutsideFailure: the definition is gone.
     """
     raw, images = _resolved(definition_arn, view, world)
     definition = normalised_definition(raw, images)
-    mark = sha256_of(definition)
+    mark = registered_for(raw) or sha256_of(definition)
     for known in world.ledger.releases(service.name):
         if known.fingerprint == mark:
-            return Identified(known, definition)
+            return Identified(known, world.ledger.definition(known.definition_sha256))
     version, commit = _version(raw, images, service.container)
     release = Release(
         service=service.name,
@@ -64,13 +76,15 @@ def _resolved(definition_arn: str, view: ServiceView, world: World) -> tuple[dic
     for container in raw["containerDefinitions"]:
         name, image = container["name"], container["image"]
         if name not in images and "@sha256:" not in image:
-            digest = world.images.digest_of(image)
-            if digest is None:
-                raise OutsideFailure(
-                    f"the digest of {image} (container {name}) can't be told; push it to ECR, or pin it"
-                )
-            images[name] = digest
+            images[name] = _digest_of(image, world) or f"{image}{UNRESOLVED}"
     return dict(raw), images
+
+
+def _digest_of(image: str, world: World) -> str | None:
+    try:
+        return world.images.digest_of(image)
+    except OutsideFailure:
+        return None  # the registry is down: no reason not to leave what runs
 
 
 def _version(raw: dict[str, Any], images: dict[str, str], container: str) -> tuple[str, str | None]:

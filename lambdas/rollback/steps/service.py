@@ -28,7 +28,7 @@ def service(rollback: Rollback, world: World) -> Rollback:
     progress = rollback.service or ServiceProgress(started_at=now)
     target = rollback.plan.target
     view = world.services.look(world.settings.service(rollback.service_name))
-    snapshot = _snapshot(view, world)
+    snapshot = _snapshot(view, progress, target, world)
     wanted = desired_count_for(target, view.desired_count)
     move = next_move(snapshot, target.fingerprint, wanted)
     if move is Move.DONE:
@@ -48,11 +48,13 @@ def service(rollback: Rollback, world: World) -> Rollback:
     return rollback.but(service=acted, wait_seconds=policy.poll_seconds)
 
 
-def _snapshot(view: ServiceView, world: World) -> ServiceSnapshot:
+def _snapshot(view: ServiceView, progress: ServiceProgress, target: Release, world: World) -> ServiceSnapshot:
+    """What we deployed counts as the target whatever ECS made of it: the same update is never sent again."""
     primary, newest = view.primary, view.newest
+    deployed = primary.definition_arn == progress.target_definition_arn
     source = newest.source_definition_arn if newest is not None and newest.status in IN_FLIGHT else None
     return ServiceSnapshot(
-        primary_fingerprint=fingerprint_of(primary.definition_arn, view, world),
+        primary_fingerprint=target.fingerprint if deployed else fingerprint_of(primary.definition_arn, view, world),
         primary_completed=primary.rollout_state == "COMPLETED",
         other_deployments=sum(1 for d in view.deployments if not d.is_primary),
         running_count=view.running_count,
@@ -81,14 +83,16 @@ def _intend(
         newest_good = asked is None or asked in SYNONYMS_OF_LAST_KNOWN_GOOD
         arguments["definition_arn"] = registered_definition(target, world, is_last_known_good=newest_good)
         quiet = without_ecs_rollback(view.deployment_configuration)
-        if quiet != view.deployment_configuration:
+        before = {part: was for part, was in view.deployment_configuration.items() if quiet[part] != was}
+        if before:
             arguments["deployment_configuration"] = quiet
             if not any(o.kind is ObligationKind.DEPLOYMENT_CONFIGURATION for o in rollback.open_obligations()):
-                before = dict(view.deployment_configuration)
                 owed = Obligation(kind=ObligationKind.DEPLOYMENT_CONFIGURATION, before=before)
                 obligations = (*obligations, owed)
     intent = Intent(action=move, at=world.clock.now(), arguments=arguments)
-    return rollback.but(service=_but(progress, intent=intent), obligations=obligations, wait_seconds=0)
+    deploys = arguments.get("definition_arn", progress.target_definition_arn)
+    intended = _but(progress, intent=intent, target_definition_arn=deploys)
+    return rollback.but(service=intended, obligations=obligations, wait_seconds=0)
 
 
 def _is_meant(intent: Intent, move: Move, view: ServiceView) -> bool:

@@ -1,9 +1,9 @@
 """CloudWatch: states and history of alarms, and how many requests there were."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollback.world.failures import calling
 
@@ -27,14 +27,20 @@ class CloudWatchAlarms:
 
     def states(self, names: tuple[str, ...]) -> dict[str, str]:
         """Name → state; alarms that don't exist are left out."""
-        found: dict[str, str] = {}
+        return {alarm["AlarmName"]: alarm["StateValue"] for alarm in self._described(names)}
+
+    def red_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
+        """Alarms in ALARM, and since when (StateTransitionedTimestamp: confirming a state does not renew it)."""
+        red = [alarm for alarm in self._described(names) if alarm["StateValue"] == "ALARM"]
+        return {a["AlarmName"]: a.get("StateTransitionedTimestamp") or a["StateUpdatedTimestamp"] for a in red}
+
+    def _described(self, names: tuple[str, ...]) -> Iterator[Any]:
         for start in range(0, len(names), _NAMES_A_CALL):
             some = list(names[start : start + _NAMES_A_CALL])
             with calling("DescribeAlarms", ", ".join(some)):
-                for page in self._client.get_paginator("describe_alarms").paginate(AlarmNames=some, AlarmTypes=_BOTH):
-                    found.update({a["AlarmName"]: a["StateValue"] for a in page.get("MetricAlarms", ())})
-                    found.update({a["AlarmName"]: a["StateValue"] for a in page.get("CompositeAlarms", ())})
-        return found
+                pages = self._client.get_paginator("describe_alarms").paginate(AlarmNames=some, AlarmTypes=_BOTH)
+                found = [a for page in pages for a in (*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ()))]
+            yield from found
 
     def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
         """Alarms that went into ALARM after `since`, those that recovered too (CloudWatch remembers 30 days)."""

@@ -49,6 +49,10 @@ def parse(image: str) -> EcrImage | None:
     return EcrImage(**found.groupdict()) if found else None
 
 
+class _OutOfSight(Exception):
+    """Another team's repository: what is in it can't be told, which is not to say that it is not there."""
+
+
 class EcrImages:
     """Adapter. An image's name tells its region, so `client_in` makes a client for one."""
 
@@ -56,17 +60,26 @@ class EcrImages:
         self._client_in = client_in
 
     def exists(self, image: str) -> bool | None:
-        """Whether it can be pulled; None: another registry's. ARCHIVED images can't be, until they are restored."""
+        """Whether it can be pulled. ARCHIVED images can't be, until they are restored.
+
+        None: another registry's, or a repository that we may not look into.
+        """
         parsed = parse(image)
         if parsed is None:
             return None
-        found = self._describe(parsed, image)
+        try:
+            found = self._describe(parsed, image)
+        except _OutOfSight:
+            return None
         return found is not None and found.get("imageStatus", "ACTIVE") == "ACTIVE"
 
     def digest_of(self, image: str) -> str | None:
-        """`registry/repository@sha256:…`; None: another registry's, or not there."""
+        """`registry/repository@sha256:…`; None: another registry's, not there, or not for us to see."""
         parsed = parse(image)
-        found = self._describe(parsed, image) if parsed is not None else None
+        try:
+            found = self._describe(parsed, image) if parsed is not None else None
+        except _OutOfSight:
+            return None
         if parsed is None or found is None:
             return None
         return f"{parsed.registry}/{parsed.repository}@{found['imageDigest']}"
@@ -110,5 +123,7 @@ class EcrImages:
             except ClientError as error:
                 if code_of(error) in {"ImageNotFoundException", "RepositoryNotFoundException"}:
                     return None
+                if code_of(error) in {"AccessDeniedException", "RepositoryPolicyNotFoundException"}:
+                    raise _OutOfSight from error
                 raise
         return dict(next(iter(answer["imageDetails"]), {})) or None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from rollback.model.errors import UnsupportedService
+from rollback.model.names import RELEASE_TAG
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.world.ecs_view import Answer, newest_of, revision_arns, service_view, supported_service
@@ -44,22 +45,27 @@ class EcsServices:
         return service_view(found, newest, self._revisions(revision_arns(found, newest), name))
 
     def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
-        """`taskDefinition` of DescribeTaskDefinition; None if ECS has none such."""
+        """`taskDefinition` of DescribeTaskDefinition with its `tags`; None if ECS has none such."""
         with calling("DescribeTaskDefinition", arn_or_family):
             try:
-                answer = self._reader.describe_task_definition(taskDefinition=arn_or_family)
+                answer = self._reader.describe_task_definition(taskDefinition=arn_or_family, include=["TAGS"])
             except ClientError as error:
                 if _is_unknown_definition(error):
                     return None
                 raise
-        return cast(Mapping[str, Any], answer["taskDefinition"])
+        return {**answer["taskDefinition"], "tags": answer.get("tags", [])}
 
-    def register(self, definition: Mapping[str, Any], family: str) -> str:
-        """Register a definition (as described, or normalised) in a family; its ARN."""
+    def register(self, definition: Mapping[str, Any], family: str, release: str) -> str:
+        """Register a definition (as described, or normalised) in a family; its ARN.
+
+        Args:
+            release: the fingerprint it is registered for, kept as a tag: ECS may add defaults to what it is given.
+        """
         shape = self._changer.meta.service_model.operation_model("RegisterTaskDefinition").input_shape
         accepted = frozenset(shape.members if shape is not None else ()) - {"family", "tags"}
         given = {name: value for name, value in definition.items() if name in accepted}
-        request = cast("RegisterTaskDefinitionRequestTypeDef", {**given, "family": family})
+        tags = [{"key": RELEASE_TAG, "value": release}]
+        request = cast("RegisterTaskDefinitionRequestTypeDef", {**given, "family": family, "tags": tags})
         with calling("RegisterTaskDefinition", family):
             answer = self._changer.register_task_definition(**request)
         return answer["taskDefinition"]["taskDefinitionArn"]

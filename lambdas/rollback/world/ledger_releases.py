@@ -7,12 +7,12 @@ from typing import Any
 
 from rollback.model.errors import Conflict
 from rollback.model.release import Release, ReleaseState, sha256_of
-from rollback.model.standing_plan import StandingPlan
+from rollback.model.standing_plan import Bake, StandingPlan
 from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, seconds
 
 
 class LedgerReleases:
-    """`SERVICE#<name>` / `RELEASE#<first deployed at>#<fingerprint>` and `STANDING_PLAN`; `DEFINITION#<sha256>`."""
+    """`SERVICE#<name>` / `RELEASE#<time>#<fingerprint>`, `BAKE` and `STANDING_PLAN`; `DEFINITION#<sha256>`."""
 
     def __init__(self, table: LedgerTable) -> None:
         self._table = table
@@ -67,6 +67,17 @@ class LedgerReleases:
         except ConditionFailed as error:
             raise Conflict(f"release {release.version} is no longer {release.state}: read it again") from error
         return judged
+
+    def bake(self, service: str) -> Bake | None:
+        """The bake that was last written down."""
+        item = self._table.get(f"SERVICE#{service}", "BAKE")
+        return Bake.model_validate_json(item["body"]["S"]) if item is not None else None
+
+    def put_bake(self, bake: Bake) -> None:
+        """Begin a bake, or begin it again; the last word counts."""
+        put = self._table.client.put_item
+        item = {**key(f"SERVICE#{bake.service}", "BAKE"), "body": {"S": bake.model_dump_json()}}
+        self._table.call(put, TableName=self._table.name, Item=item)
 
     def standing_plan(self, service: str) -> StandingPlan | None:
         """What to go back to now, if there is anything."""
