@@ -9,17 +9,20 @@ from typing import Any, Literal
 from rollback.model.errors import Conflict, InvalidRequest, LeaseLost, OutsideFailure, UnsupportedService
 from rollback.model.lease import Lease
 from rollback.model.names import RELEASE_TAG
+from rollback.model.operators import OperatorAction, Pause
 from rollback.model.release import Release, ReleaseState, sha256_of
 from rollback.model.rollback import Rollback
 from rollback.model.service_view import (
     IN_FLIGHT,
     Deployment,
     ProbeResult,
+    ScalableTarget,
     ServiceDeployment,
     ServiceView,
     TargetHealth,
 )
 from rollback.model.settings import ServiceSettings
+from rollback.model.stack_view import StackView
 from rollback.model.standing_plan import Bake, StandingPlan
 
 
@@ -91,6 +94,8 @@ class FakeLedger:
         self._definitions: dict[str, dict[str, Any]] = {}
         self._plans: dict[str, StandingPlan] = {}
         self._bakes: dict[str, Bake] = {}
+        self._pauses: dict[str, Pause] = {}
+        self._actions: list[OperatorAction] = []
 
     def create(self, rollback: Rollback) -> Rollback:
         if rollback.id in self._documents:
@@ -139,6 +144,15 @@ class FakeLedger:
         self._leases[lease.service] = renewed
         return renewed
 
+    def take_over(self, held: Lease, rollback_id: str, until: datetime) -> Lease | None:
+        now_held = self._leases.get(held.service)
+        if now_held is None or (now_held.holder, now_held.counter) != (held.holder, held.counter):
+            return None
+        counter = self._counters[held.service] = held.counter + 1
+        lease = Lease(service=held.service, holder=rollback_id, counter=counter, expires_at=until)
+        self._leases[held.service] = lease
+        return lease
+
     def release_lease(self, service: str, rollback_id: str) -> None:
         held = self._leases.get(service)
         if held is not None and held.holder == rollback_id:
@@ -174,6 +188,22 @@ class FakeLedger:
         if held is None or held.computed_at <= plan.computed_at:
             self._plans[plan.service] = plan
 
+    def pause(self, service: str) -> Pause | None:
+        return self._pauses.get(service)
+
+    def put_pause(self, pause: Pause) -> None:
+        self._pauses.setdefault(pause.service, pause)
+
+    def end_pause(self, service: str) -> None:
+        self._pauses.pop(service, None)
+
+    def record_action(self, action: OperatorAction) -> None:
+        self._actions.append(action)
+
+    def actions(self, service: str) -> Iterator[OperatorAction]:
+        mine = [action for action in self._actions if action.service == service]
+        yield from sorted(mine, key=lambda action: action.at, reverse=True)
+
     def judge(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
         key = (release.service, release.fingerprint)
         if self._releases[key].state is not release.state:
@@ -189,6 +219,7 @@ class FakeTargets:
     def __init__(self, services: "FakeServices") -> None:
         self._services = services
         self.answers: dict[str, tuple[TargetHealth, ...]] = {}
+        self.health_check_path = "/health"
 
     def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
         if target_group_arn in self.answers:
@@ -201,6 +232,50 @@ class FakeTargets:
             TargetHealth(target=f"10.0.0.{number}:8080", state=state, reason=reasons.get(state, ""))
             for number, state in enumerate(states, start=1)
         )
+
+    def health_checks(self, target_group_arns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+        checks = {"HealthCheckPath": self.health_check_path, "HealthCheckPort": "traffic-port"}
+        return {
+            arn: {**checks, "HealthCheckProtocol": "HTTP", "Matcher": {"HttpCode": "200"}} for arn in target_group_arns
+        }
+
+
+class FakeScaling:
+    """Application Auto Scaling over a `FakeServices`: any registration brings the desired count into the bounds."""
+
+    def __init__(self, services: "FakeServices", target: ScalableTarget | None = None) -> None:
+        self._services = services
+        self.target = target
+        self.puts: list[ScalableTarget] = []
+
+    def look(self, service: ServiceSettings) -> ScalableTarget | None:
+        return self.target
+
+    def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
+        self.puts.append(target)
+        self.target = target
+        self._services.desired_count = min(max(self._services.desired_count, target.min_capacity), target.max_capacity)
+
+
+class FakeStacks:
+    """One stack by name; None: there is none."""
+
+    def __init__(self, stack: StackView | None = None) -> None:
+        self.stack = stack
+
+    def look(self, stack: str) -> StackView | None:
+        return self.stack if self.stack is not None and self.stack.name == stack else None
+
+
+class FakeSecrets:
+    """All are there but for those in `missing`; those in `hidden` can't be told."""
+
+    def __init__(self) -> None:
+        self.missing: set[str] = set()
+        self.hidden: set[str] = set()
+
+    def exists(self, value_from: str) -> bool | None:
+        return None if value_from in self.hidden else value_from not in self.missing
 
 
 class FakeImages:
@@ -282,9 +357,17 @@ class FakeMetrics:
 
     def __init__(self) -> None:
         self.counted: list[Rollback] = []
+        self.sweeps = 0
+        self.seen: dict[str, tuple[bool, int]] = {}
 
     def concluded(self, rollback: Rollback) -> None:
         self.counted.append(rollback)
+
+    def swept(self) -> None:
+        self.sweeps += 1
+
+    def watched(self, service: str, *, has_way_back: bool, stale_leases: int) -> None:
+        self.seen[service] = (has_way_back, stale_leases)
 
 
 class FakeWorkflow:
@@ -293,6 +376,7 @@ class FakeWorkflow:
     def __init__(self) -> None:
         self.started: list[tuple[str, dict[str, Any]]] = []
         self.running: set[str] = set()
+        self.stopped: list[str] = []
         self._names: set[str] = set()
 
     def start(self, name: str, given: Mapping[str, Any]) -> None:
@@ -302,6 +386,10 @@ class FakeWorkflow:
 
     def is_running(self, execution: str) -> bool:
         return execution in self.running
+
+    def stop(self, execution: str, cause: str) -> None:
+        self.stopped.append(execution)
+        self.running.discard(execution)
 
 
 Behaviour = Literal["healthy", "unhealthy", "crashing"]
@@ -363,6 +451,8 @@ class FakeServices:
             "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/express-api/0123456789abcdef",
         )
         self.behaviours: dict[str, Behaviour] = {}
+        self.draining = 0
+        self.container_insights = True
         self.events: list[str] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self._definitions: dict[str, dict[str, Any]] = {}
@@ -380,9 +470,10 @@ class FakeServices:
         self._deployments[0].running = desired_count
         self._complete()
 
-    def deploy(self, definition_arn: str) -> None:
+    def deploy(self, definition_arn: str, began_at: datetime | None = None) -> None:
         """A team's deployment begins; it goes on with `tick`."""
-        self._begin(self._revision(definition_arn, self._clock.now()), self._clock.now())
+        at = began_at or self._clock.now()
+        self._begin(self._revision(definition_arn, at), at)
 
     def deregister(self, definition_arn: str) -> None:
         """As CloudFormation does with the revision that it replaced."""
@@ -401,7 +492,11 @@ class FakeServices:
         if not self._deployments:
             return
         primary, behaviour = self._deployments[0], self._behaviour(self._deployments[0])
-        was_running = primary.running
+        was_running, self.draining = primary.running, 0
+        if self.desired_count == 0:  # what ran drains until the next tick
+            self.draining = sum(tasks.running for tasks in self._deployments)
+            for tasks in self._deployments:
+                tasks.running = 0
         if primary.rollout_state != "FAILED":
             primary.running = 0 if behaviour == "crashing" else self.desired_count
         current = self._service_deployments[0]
@@ -482,11 +577,13 @@ class FakeServices:
         definition_arn: str | None = None,
         desired_count: int | None = None,
         deployment_configuration: Mapping[str, Any] | None = None,
+        force_new_deployment: bool = False,
     ) -> None:
         given = {
             "definition_arn": definition_arn,
             "desired_count": desired_count,
             "deployment_configuration": deployment_configuration,
+            "force_new_deployment": force_new_deployment or None,
         }
         self.calls.append(("update", {name: value for name, value in given.items() if value is not None}))
         name = f"UpdateService on {service.cluster}/{service.ecs_service} failed"
@@ -497,8 +594,15 @@ class FakeServices:
         if desired_count is not None:
             self.desired_count = desired_count
         self.deployment_configuration.update(copy.deepcopy(dict(deployment_configuration or {})))
-        if definition_arn is not None and definition_arn != self._deployments[0].revision.definition_arn:
-            self._begin(self._revision(definition_arn, self._clock.now()), self._clock.now())
+        primary = self._deployments[0].revision.definition_arn
+        if force_new_deployment or definition_arn not in (None, primary):
+            self._begin(self._revision(definition_arn or primary, self._clock.now()), self._clock.now())
+
+    def unstopped_tasks(self, service: ServiceSettings) -> int:
+        return sum(tasks.running for tasks in self._deployments) + self.draining
+
+    def has_container_insights(self, cluster: str) -> bool:
+        return self.container_insights
 
     def stop_deployment(self, service_deployment_arn: str) -> None:
         self.calls.append(("stop_deployment", {"service_deployment_arn": service_deployment_arn}))

@@ -26,6 +26,9 @@ from rollback.world.ecs import EcsServices
 from rollback.world.ledger import DynamoLedger
 from rollback.world.metrics import LoggedMetrics
 from rollback.world.notifications import SnsNotifications
+from rollback.world.scaling import EcsScaling
+from rollback.world.secrets import ReferencedSecrets
+from rollback.world.stacks import CloudFormationStacks
 from rollback.world.target_health import ElbTargets
 from rollback.world.workflow import StepFunctionsWorkflow
 
@@ -89,11 +92,14 @@ def make_world(
         ledger=DynamoLedger(clients.of("dynamodb"), ledger_table),
         services=EcsServices(clients.of("ecs"), clients.of("ecs", _CHANGING)),
         targets=ElbTargets(balancers),
+        scaling=EcsScaling(clients.of("application-autoscaling"), clients.of("application-autoscaling", _CHANGING)),
+        stacks=CloudFormationStacks(clients.of("cloudformation")),
+        secrets=ReferencedSecrets(clients.of("secretsmanager"), clients.of("ssm")),
         images=EcrImages(clients.ecr_in),
         alarms=CloudWatchAlarms(clients.of("cloudwatch"), balancers),
         http=cast(Http, _Later(_http)),
         notifications=SnsNotifications(clients.of("sns"), topic_arn, critical_topic_arn),
-        metrics=LoggedMetrics(),
+        metrics=LoggedMetrics(settings.environment),
         workflow=StepFunctionsWorkflow(clients.of("stepfunctions"), workflow_arn),
     )
 

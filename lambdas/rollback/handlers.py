@@ -9,7 +9,7 @@ from rollback.model.errors import InvalidRequest
 from rollback.model.route import Step
 from rollback.steps.admit import admit
 from rollback.steps.ports import World
-from rollback.steps.walk import Cursor, cursor_of, walk
+from rollback.steps.walk import Cursor, cursor_of, start_emergency, walk
 
 Payload = dict[str, Any]
 
@@ -32,7 +32,14 @@ def decide(event: Payload, context: object) -> Payload:  # noqa: ARG001 - Lambda
 
 
 def service(event: Payload, context: object) -> Payload:  # noqa: ARG001
-    """Service."""
+    """Service; and Emergency, which is admitted, planned and acted upon in one invocation.
+
+    Raises:
+        InvalidRequest: an emergency's input can't be understood; the execution fails with its text.
+    """
+    if event.get("step") == Step.EMERGENCY:
+        started_at = datetime.fromisoformat(event["started_at"])
+        return _as_payload(start_emergency(event["input"], event["execution"], started_at, _world()))
     return _walked(event)
 
 

@@ -31,7 +31,10 @@ EVENT = {
         "previousState": {"value": "OK"},
     },
 }
-_PORTS = ("ledger", "services", "targets", "images", "alarms", "http", "notifications", "workflow")
+_PORTS = (
+    "ledger", "services", "targets", "scaling", "stacks", "secrets", "images", "alarms", "http", "notifications",
+    "workflow",
+)  # fmt: skip
 _MOST_STEPS = 300
 
 

@@ -1,6 +1,7 @@
 """Promotion, ECS's own rollback and a deployment in flight, killed before and after every external call."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from builders import NOW, SERVICE, definition, release
@@ -23,7 +24,7 @@ def running_v1(outside: Outside, *, crashing: bool) -> Incident:
     incident.services.run(
         incident.services.register_release(definition("v1"), "macro-ai-production-task"), created_at=NOW
     )
-    incident.services.deploy(v3)
+    incident.services.deploy(v3, NOW - timedelta(minutes=2))  # before the alarm went red
     if crashing:
         incident.services.behaviours[v3] = "crashing"
         for _ in range(3):
@@ -118,5 +119,5 @@ def test_a_promotion_killed_at_any_call_is_made_by_the_retry_or_found_by_adopt(
     assert states["v3"] is ReleaseState.PROMOTED
     plan = incident.ledger.standing_plan(SERVICE)
     assert plan is not None
-    assert plan.version == "v3"
-    assert [name for name, _ in incident.services.calls].count("register") <= 4  # three shipped, one ours
+    assert [target.release.version for target in plan.targets] == ["v3", "v1"]
+    assert [name for name, _ in incident.services.calls].count("register") <= 6  # three shipped, v3 and v1 of ours, v1 again

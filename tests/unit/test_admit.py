@@ -68,7 +68,7 @@ def test_an_alarm_is_admitted_with_the_lease() -> None:
 def test_two_alarms_within_a_second_make_one_rollback_and_one_suppressed_record_to_be_looked_at_again() -> None:
     world = Desk()
     first = world.admit(alarm_event("e1", DEGRADED), "execution-1")
-    second = world.admit(alarm_event("e2", OUTAGE), "execution-2")
+    second = world.admit(alarm_event("e2", DEGRADED), "execution-2")
     assert first.outcome is None
     assert second.outcome is Outcome.SUPPRESSED
     assert first.id in second.reason

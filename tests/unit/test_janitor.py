@@ -97,7 +97,7 @@ def test_a_lost_report_is_sent_late_and_once() -> None:
     assert stage.severities() == ["page"]
 
 
-def test_rule_7_an_act_whose_answer_nobody_saw_is_the_window_s_one_step() -> None:
+def test_rule_7_whoever_takes_a_dead_rollback_over_goes_on_with_it_and_not_a_step_further() -> None:
     """v1 is young, v0 old: without the intent as evidence the alarm would go on from v1 to v0."""
     stage = Stage()
     stage.ship("v0", PROMOTED, hours_ago=48)
@@ -118,7 +118,11 @@ def test_rule_7_an_act_whose_answer_nobody_saw_is_the_window_s_one_step() -> Non
     stage.clock.pass_time(minutes=stage.policy.lease_minutes)
     event = {**alarm_event("e2"), "time": stage.clock.now().isoformat()}
     second = stage.run(event, "execution-2")
-    assert second.outcome is Outcome.REFUSED
+    assert second.supersedes == rollback.id
+    assert second.outcome is Outcome.SUCCEEDED
+    assert second.plan is not None
+    assert second.plan.target is not None
+    assert (second.plan.running.version, second.plan.target.version) == ("v2", "v1")
     assert stage.changes().count("update") == 2  # the act, and its debt
 
 

@@ -67,7 +67,7 @@ def test_a_release_that_was_never_promoted_can_be_named_with_a_warning() -> None
     assert made.refusals(forced=False) == ()
 
 
-@pytest.mark.parametrize("kind", [RollbackType.DATABASE, RollbackType.FULL, RollbackType.EMERGENCY])
+@pytest.mark.parametrize("kind", [RollbackType.DATABASE, RollbackType.FULL])
 def test_what_is_not_available_yet_is_refused_even_with_force(kind: RollbackType) -> None:
     request = Request(service=SERVICE, type=kind, force=True)
     made = judge(request, Trigger.MANUAL, (V1, V3), V3, Policy(), NOW)

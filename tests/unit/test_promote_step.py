@@ -33,7 +33,7 @@ def test_a_release_that_baked_with_traffic_and_without_alarms_is_promoted_and_ke
     plan = stage.ledger.standing_plan(SERVICE)
     assert plan is not None
     assert (
-        plan.version,
+        plan.targets[0].release.version,
         stage.images.tags[f"{image('v2').partition('@')[0]}:last-known-good-production-{image('v2')[-64:][:12]}"],
     ) == (
         "v2",

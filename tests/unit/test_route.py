@@ -5,7 +5,7 @@ from rollback.model.rollback import Outcome, ServiceProgress
 from rollback.model.route import EDGES, Step, next_step
 
 PLAN = Plan(running=release("v2"), target=release("v1"), checks=())
-SETTLED = ServiceProgress(started_at=NOW, done_at=NOW)
+SETTLED = ServiceProgress(started_at=NOW, rung_since=NOW, done_at=NOW)
 STAGES: dict[Step, dict[str, object]] = {
     Step.ADMIT: {},
     Step.PLAN: {"admitted_at": NOW},

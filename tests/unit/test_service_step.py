@@ -170,7 +170,10 @@ def test_a_target_that_does_not_settle_in_time_fails_pages_and_leaves_a_suspect(
     )
     done = stage.go(rollback)
     assert done.outcome is Outcome.FAILED
-    assert "did not settle in 15 minutes" in done.reason
+    assert "nothing more can be tried without a person" in done.reason
+    assert done.service is not None
+    assert [t.rung for t in done.service.tried] == ["service", "emergency"]  # v2 still serves: never to zero
+    assert "did not settle in 15 minutes" in done.service.tried[0].why_left
     assert stage.severities() == ["page", "page"]  # at once, and when the configuration could not be put back
     assert stage.state_of("v2") == "suspect"
 

@@ -186,7 +186,7 @@ def whole_rollback() -> Rollback:
     return rollback(
         event=TriggerEvent(id="e", at=at(-4)),
         plan=Plan(running=release("v2"), target=release("v1"), checks=()),
-        service=ServiceProgress(started_at=at(1), done_at=at(31)),
+        service=ServiceProgress(started_at=at(1), rung_since=at(1), done_at=at(31)),
         verification=Verification(started_at=at(32), passed_at=at(61)),
         outcome=Outcome.SUCCEEDED,
         concluded_at=at(62),
@@ -198,8 +198,9 @@ def test_the_phases_of_a_rollback_follow_on_each_other() -> None:
 
 
 def test_phases_that_were_not_reached_are_left_out() -> None:
+    begun = ServiceProgress(started_at=NOW + timedelta(seconds=2), rung_since=NOW + timedelta(seconds=2))
     assert phases(rollback()) == {}
-    assert phases(rollback(service=ServiceProgress(started_at=NOW + timedelta(seconds=2)))) == {"decide": 2}
+    assert phases(rollback(service=begun)) == {"decide": 2}
 
 
 def test_clocks_that_differ_make_no_negative_phase() -> None:
@@ -208,7 +209,7 @@ def test_clocks_that_differ_make_no_negative_phase() -> None:
 
 def test_a_rollback_is_counted_in_one_line_of_embedded_metrics() -> None:
     out = io.StringIO()
-    LoggedMetrics(out).concluded(whole_rollback())
+    LoggedMetrics("production", out).concluded(whole_rollback())
     (line,) = out.getvalue().splitlines()
     told = json.loads(line)
     (definition,) = told["_aws"]["CloudWatchMetrics"]

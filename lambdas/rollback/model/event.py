@@ -10,8 +10,9 @@ from typing import Any
 
 from rollback.model.errors import InvalidRequest
 from rollback.model.names import degraded_alarm, outage_alarm
+from rollback.model.plan import Check, Verdict
 from rollback.model.policy import Policy
-from rollback.model.request import Request, Trigger
+from rollback.model.request import Request, RollbackType, Trigger
 from rollback.model.rollback import TriggerEvent
 from rollback.model.settings import Settings
 
@@ -35,7 +36,9 @@ def read_event(given: Mapping[str, Any], settings: Settings) -> tuple[Request, T
                 alarm, why = str(detail["alarmName"]), str(detail["state"].get("reason", ""))
                 service = _service_of_alarm(alarm, settings)
                 event = TriggerEvent(id=event_id, at=at, alarm=alarm, reason=why)
-                return Request(service=service), Trigger.ALARM, event
+                outage = alarm == outage_alarm(settings.prefix, service)
+                kind = RollbackType.EMERGENCY if outage else RollbackType.SERVICE
+                return Request(service=service, type=kind), Trigger.ALARM, event
             case "ECS Deployment State Change":
                 service = service_of_arn(str(given["resources"][0]), settings)
                 event = TriggerEvent(id=event_id, at=at, reason=str(detail.get("reason", "")))
@@ -46,20 +49,35 @@ def read_event(given: Mapping[str, Any], settings: Settings) -> tuple[Request, T
         raise InvalidRequest(f"the event is not complete ({error!r}); nothing was changed") from error
 
 
-def why_event_does_not_count(given: Mapping[str, Any], policy: Policy, now: datetime) -> str | None:
-    """A reason to leave an event alone, by the event itself: too old (rule 10), or not a change for the worse."""
+def judge_event(given: Mapping[str, Any], policy: Policy, now: datetime) -> tuple[Check, ...]:
+    """Whether an event counts, by the event itself: young enough (rule 10), and a change for the worse."""
     minutes = (now - datetime.fromisoformat(str(given["time"]))).total_seconds() / 60
+    evidence = {"id": str(given["id"]), "minutes_old": round(minutes, 1)}
+    fresh = _check("event-is-fresh", f"the trigger is {max(0.0, minutes):.1f} minutes old", evidence)
     if minutes > policy.stale_trigger_minutes:
-        return f"the trigger is stale: {minutes:.1f} minutes old, more than {policy.stale_trigger_minutes:g}"
-    detail = given["detail"]
-    if given["detail-type"] == "CloudWatch Alarm State Change":
-        before, after = detail.get("previousState", {}).get("value"), detail["state"]["value"]
-        allowed = {"OK", "INSUFFICIENT_DATA"} if policy.on_insufficient_data_alarm == "act" else {"OK"}
-        if after != "ALARM" or before not in allowed:
-            return f"the alarm went {before}→{after}; only {' or '.join(sorted(allowed))}→ALARM starts a rollback"
-    elif detail.get("eventName") != "SERVICE_DEPLOYMENT_FAILED":
-        return f"{detail.get('eventName')} is not a failed deployment"
-    return None
+        reason = f"the trigger is stale: {minutes:.1f} minutes old, more than {policy.stale_trigger_minutes:g}"
+        fresh = _check("event-is-fresh", reason, evidence, verdict=Verdict.FAIL)
+    return fresh, _change_for_the_worse(given, policy)
+
+
+def _change_for_the_worse(given: Mapping[str, Any], policy: Policy) -> Check:
+    name, detail = "event-is-a-change-for-the-worse", given["detail"]
+    if given["detail-type"] != "CloudWatch Alarm State Change":
+        said = str(detail.get("eventName"))
+        if said == "SERVICE_DEPLOYMENT_FAILED":
+            return _check(name, "a deployment failed", {"event": said})
+        return _check(name, f"{said} is not a failed deployment", {"event": said}, verdict=Verdict.FAIL)
+    before, after = detail.get("previousState", {}).get("value"), detail["state"]["value"]
+    evidence = {"from": before, "to": after}
+    allowed = {"OK", "INSUFFICIENT_DATA"} if policy.on_insufficient_data_alarm == "act" else {"OK"}
+    if after == "ALARM" and before in allowed:
+        return _check(name, f"the alarm went {before}→{after}", evidence)
+    reason = f"the alarm went {before}→{after}; only {' or '.join(sorted(allowed))}→ALARM starts a rollback"
+    return _check(name, reason, evidence, verdict=Verdict.FAIL)
+
+
+def _check(name: str, reason: str, evidence: dict[str, Any], verdict: Verdict = Verdict.PASS) -> Check:
+    return Check(name=name, verdict=verdict, reason=reason, evidence=evidence, suppresses=True)
 
 
 def _service_of_alarm(alarm: str, settings: Settings) -> str:

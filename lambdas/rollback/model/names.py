@@ -9,9 +9,29 @@ def degraded_alarm(prefix: str, service: str) -> str:
     return f"{prefix}-{service}-degraded"
 
 
+OUTAGE_SUFFIX = "-outage"
+
+
 def outage_alarm(prefix: str, service: str) -> str:
     """Composite alarm that starts an emergency rollback."""
-    return f"{prefix}-{service}-outage"
+    return f"{prefix}-{service}{OUTAGE_SUFFIX}"
+
+
+# Leaf alarms about shares and times of requests: they say nothing when there are few requests.
+RATE_ALARMS = ("error-rate", "latency", "near-total-errors")
+# Leaf alarms about tasks, targets and logs: they count without traffic too.
+STATE_ALARMS = ("error-logs", "unhealthy-targets", "task-shortfall", "no-healthy-targets")
+
+
+def leaf_alarm(prefix: str, service: str, name: str) -> str:
+    """An alarm that is evidence only."""
+    return f"{prefix}-{service}-{name}"
+
+
+METRIC_NAMESPACE = "Rollback"
+METRIC_WAY_BACK = "WayBack"  # 1: there is something to go back to and nothing speaks against it; 0: there is not
+METRIC_STALE_LEASES = "StaleLeases"  # leases that ran out and were not given back
+METRIC_SWEEPS = "JanitorSweeps"
 
 
 def last_known_good_family(family: str) -> str:

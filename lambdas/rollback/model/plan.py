@@ -4,15 +4,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.model.names import SYNONYMS_OF_LAST_KNOWN_GOOD
 from rollback.model.policy import Policy
 from rollback.model.release import Release, ReleaseState, last_known_good
 from rollback.model.request import Request, RollbackType, Trigger
-
-# Checks that fail when there is nothing to be done about the release: the trigger is suppressed, not refused.
-NOT_THE_RELEASE = frozenset({"release-is-the-cause", "deployment-is-a-release", "deployment-is-the-latest"})
 
 
 class Verdict(StrEnum):
@@ -25,7 +22,11 @@ class Verdict(StrEnum):
 
 
 class Check(BaseModel):
-    """One question and its answer. `forceable`: a person's `force` may override a fail."""
+    """One question and its answer.
+
+    `forceable`: a person's `force` may override a fail. `suppresses`: a fail is no refusal, there is just nothing to be
+    done about the release; with `look_again_at` not for ever (alarms are edges: a suppressed one never comes again).
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
@@ -35,6 +36,8 @@ class Check(BaseModel):
     evidence: dict[str, Any] = Field(default_factory=dict)
     seconds: float = 0.0
     forceable: bool = False
+    suppresses: bool = False
+    look_again_at: AwareDatetime | None = None
 
 
 class Plan(BaseModel):
@@ -60,10 +63,20 @@ def choose_target(request: Request, releases: tuple[Release, ...], running: Rele
 
 
 def judge(
-    request: Request, trigger: Trigger, releases: tuple[Release, ...], running: Release, policy: Policy, now: datetime
+    request: Request,
+    trigger: Trigger,
+    releases: tuple[Release, ...],
+    running: Release,
+    policy: Policy,
+    now: datetime,
+    target: Release | None = None,
 ) -> Plan:
-    """The plan as far as the ledger alone can judge it; checks that look at AWS are added by the Plan step."""
-    target = choose_target(request, releases, running)
+    """The plan as far as the ledger alone can judge it; checks that look at AWS are added by the Plan step.
+
+    Args:
+        target: chosen already (by the rollback that this one goes on with, or from the standing plan).
+    """
+    target = target or choose_target(request, releases, running)
     checks = [_type_is_available(request), _target_exists(request, releases, target)]
     if target is not None:
         checks += [_target_is_another(target, running), _target_is_good(target)]
@@ -73,9 +86,9 @@ def judge(
 
 
 def _type_is_available(request: Request) -> Check:
-    if request.type is RollbackType.SERVICE:
-        return Check(name="type-is-available", verdict=Verdict.PASS, reason="service rollbacks are available")
-    reason = f"{request.type} rollbacks are not available yet in this version; service rollbacks are"
+    if request.type in (RollbackType.SERVICE, RollbackType.EMERGENCY):
+        return Check(name="type-is-available", verdict=Verdict.PASS, reason=f"{request.type} rollbacks are available")
+    reason = f"{request.type} rollbacks are not available yet in this version; service and emergency rollbacks are"
     return Check(name="type-is-available", verdict=Verdict.FAIL, reason=reason)
 
 
@@ -122,7 +135,9 @@ def _release_is_suspicious(running: Release, policy: Policy, now: datetime) -> C
             f"not the release: {running.version} is promoted and has been deployed for {minutes:.0f} minutes, longer "
             f"than the correlation window of {policy.correlation_window_minutes:g}; look for another cause"
         )
-        return Check(name="release-is-the-cause", verdict=Verdict.FAIL, reason=reason, evidence=evidence)
+        return Check(
+            name="release-is-the-cause", verdict=Verdict.FAIL, reason=reason, evidence=evidence, suppresses=True
+        )
     reason = (
         f"{running.version} is {running.state} and was first deployed {minutes:.0f} minutes ago: it may be the cause"
     )

@@ -18,9 +18,25 @@ class Policy(BaseModel):
         default=60, gt=0, description="time limit of the function that changes ECS"
     )  # rule 9
     correlation_window_minutes: float = Field(default=120, gt=0)  # rule 7
+    cooldown_minutes: float = Field(default=10, ge=0, description="no automatic rollback so soon after another")
+    attempts_per_window: int = Field(default=2, ge=1, description="automatic rollbacks; then a person is paged")
+    attempt_window_minutes: float = Field(default=120, gt=0)
+    min_requests_to_judge: int = Field(
+        default=20, ge=0, description="fewer in `traffic_window_minutes` say nothing about rates and latency"
+    )
+    traffic_window_minutes: float = Field(default=5, gt=0)
     recheck_minutes: float = Field(default=5, gt=0)
     poll_seconds: int = Field(default=10, ge=1)
     service_timeout_minutes: float = Field(default=15, gt=0)
+    stuck_minutes: float = Field(
+        default=5, gt=0, description="a deployment of the target that did not settle by then is forced anew, once"
+    )
+    emergency_timeout_minutes: float = Field(default=10, gt=0, description="how long the emergency mode may take")
+    restart_from_zero: Literal["allow", "refuse"] = Field(
+        default="allow", description="the last rung; only ever taken with zero healthy targets (rule 4)"
+    )
+    restart_timeout_minutes: float = Field(default=10, gt=0)
+    restart_desired_count: int = Field(default=2, ge=1, description="at least so many after a restart from zero")
     verify_rounds: int = Field(default=3, ge=1)
     verify_interval_seconds: int = Field(default=10, ge=1)
     verify_timeout_minutes: float = Field(default=10, gt=0)
@@ -36,3 +52,4 @@ class Policy(BaseModel):
     alarm_without_rollback_minutes: float = Field(
         default=5, gt=0, description="the janitor looks at an alarm again after"
     )
+    readiness_minutes: float = Field(default=60, gt=0, description="how often the way back is looked at")

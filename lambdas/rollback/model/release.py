@@ -33,6 +33,9 @@ class Release(BaseModel):
     images: dict[str, str] = Field(description="container name → image by digest")
     desired_count: int = Field(ge=0)
     deployment_configuration: dict[str, Any] = Field(default_factory=dict)
+    health_checks: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="target group ARN → its health check when the release was recorded"
+    )
     first_deployed_at: AwareDatetime
     state: ReleaseState = ReleaseState.CANDIDATE
     state_since: AwareDatetime

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from rollback.model.escalation import Rung, Tried
 from rollback.model.plan import Check, Plan
-from rollback.model.request import Request, Trigger
+from rollback.model.request import Request, RollbackType, Trigger
 
 
 class Outcome(StrEnum):
@@ -64,11 +65,23 @@ class ServiceProgress(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     started_at: AwareDatetime
+    rung: Rung = Rung.SERVICE
+    rung_since: AwareDatetime
+    tried: tuple[Tried, ...] = Field(default=(), description="the rungs before this one")
     target_definition_arn: str | None = None
     intent: Intent | None = None
     acted_at: AwareDatetime | None = None
+    forced_anew_at: AwareDatetime | None = Field(default=None, description="a stuck deployment is forced anew once")
+    restarted_at: AwareDatetime | None = Field(default=None, description="started again after a stop at zero")
+    reassert_until: AwareDatetime | None = Field(
+        default=None, description="rule 9: a call of the rollback that was taken over may land until then"
+    )
     moves: tuple[str, ...] = ()
     done_at: AwareDatetime | None = None
+
+    def but(self, **changes: Any) -> "ServiceProgress":
+        """A validated copy with some fields changed."""
+        return ServiceProgress.model_validate({**dict(self), **changes})
 
 
 class Verification(BaseModel):
@@ -108,8 +121,11 @@ class Rollback(BaseModel):
     event: TriggerEvent | None = None
     execution: str = ""
     created_at: AwareDatetime
+    admission: tuple[Check, ...] = ()
     admitted_at: AwareDatetime | None = None
     lease_counter: int | None = None
+    supersedes: str | None = Field(default=None, description="the open rollback that this one goes on with")
+    superseded_by: str | None = Field(default=None, description="who took the lease over, and reports")
     plan: Plan | None = None
     service: ServiceProgress | None = None
     verification: Verification | None = None
@@ -118,6 +134,7 @@ class Rollback(BaseModel):
     reason: str = ""
     recheck_at: AwareDatetime | None = Field(default=None, description="a suppression without it is final")
     rechecked_at: AwareDatetime | None = Field(default=None, description="when the janitor looked again, once")
+    drift: str = Field(default="", description="how CloudFormation's idea of the service differs from what runs")
     concluding_since: AwareDatetime | None = None
     reported: bool = Field(default=False, description="the report was sent; a concluded document without is sent again")
     concluded_at: AwareDatetime | None = None
@@ -127,6 +144,22 @@ class Rollback(BaseModel):
     def has_acted(self) -> bool:
         """Whether ECS was changed, or found changed to the target already."""
         return self.service is not None and (self.service.acted_at is not None or self.service.done_at is not None)
+
+    @property
+    def is_emergency(self) -> bool:
+        """Asked for as one, or become one."""
+        escalated = self.service is not None and self.service.rung is not Rung.SERVICE
+        return self.request.type is RollbackType.EMERGENCY or escalated
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether the service stands at zero tasks, or is about to, by our doing."""
+        return any(o.kind is ObligationKind.FENCE for o in self.open_obligations())
+
+    @property
+    def holds_database_lease(self) -> bool:
+        """Whether it may be changing the database."""
+        return self.request.type in (RollbackType.DATABASE, RollbackType.FULL) and self.admitted_at is not None
 
     @property
     def service_name(self) -> str:

@@ -1,13 +1,18 @@
 """The whole workflow on one page: which step comes next. Pure: what is known decides, not how one got here.
 
-    Admit → Plan → Service → Verify → Conclude → done
-      └───────┴───────┴──────────────→ Conclude (suppressed · refused · planned · failed)
+    Admit → Plan → Service ⇄ Verify → Conclude → done
+      └───────┴───────┴─────────┴───→ Conclude (suppressed · refused · planned · failed)
+    Emergency → Service ⇄ Verify → …  (admitted, planned and acted upon in one invocation)
 
-Approve, Database and the emergency mode have no place yet: a request for them is refused by Plan as not available.
+Verify leads back to Service when the next rung of the ladder is tried (`escalation`). Plan waits while CloudFormation
+puts the service back by itself. Approve and Database have no place yet: Plan refuses a request for them.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
+from rollback.model.names import OUTAGE_SUFFIX
+from rollback.model.request import RollbackType
 from rollback.model.rollback import Rollback
 
 
@@ -15,6 +20,7 @@ class Step(StrEnum):
     """One stop of a rollback."""
 
     ADMIT = "admit"
+    EMERGENCY = "emergency"
     PLAN = "plan"
     SERVICE = "service"
     VERIFY = "verify"
@@ -22,15 +28,31 @@ class Step(StrEnum):
     DONE = "done"
 
 
+# Where an execution begins; `entrance` tells which.
+ENTRANCES = (Step.ADMIT, Step.EMERGENCY)
 # What may follow each step: drawn as the state machine, and never left by `next_step`.
 EDGES: dict[Step, frozenset[Step]] = {
     Step.ADMIT: frozenset({Step.PLAN, Step.CONCLUDE}),
-    Step.PLAN: frozenset({Step.SERVICE, Step.CONCLUDE}),
+    Step.EMERGENCY: frozenset({Step.SERVICE, Step.VERIFY, Step.CONCLUDE}),
+    Step.PLAN: frozenset({Step.PLAN, Step.SERVICE, Step.CONCLUDE}),
     Step.SERVICE: frozenset({Step.SERVICE, Step.VERIFY, Step.CONCLUDE}),
-    Step.VERIFY: frozenset({Step.VERIFY, Step.CONCLUDE}),
+    Step.VERIFY: frozenset({Step.VERIFY, Step.SERVICE, Step.CONCLUDE}),
     Step.CONCLUDE: frozenset({Step.CONCLUDE, Step.DONE}),
     Step.DONE: frozenset(),
 }
+
+
+def entrance(given: object) -> Step:
+    """Where an execution's input goes in: a person's emergency, or the event of an `outage` alarm, straight to ECS.
+
+    Only the two words that the state machine's first Choice looks at; Admit is who reads and judges the input.
+    """
+    if not isinstance(given, Mapping):
+        return Step.ADMIT
+    detail = given.get("detail")
+    alarm = detail.get("alarmName") if isinstance(detail, Mapping) else None
+    outage = isinstance(alarm, str) and alarm.endswith(OUTAGE_SUFFIX)
+    return Step.EMERGENCY if outage or given.get("type") == RollbackType.EMERGENCY.value else Step.ADMIT
 
 
 def next_step(rollback: Rollback) -> Step:
@@ -39,6 +61,8 @@ def next_step(rollback: Rollback) -> Step:
         return Step.DONE
     if rollback.outcome is not None:
         return Step.CONCLUDE
+    if rollback.request.type is RollbackType.EMERGENCY and (rollback.admitted_at is None or rollback.plan is None):
+        return Step.EMERGENCY
     if rollback.admitted_at is None:
         return Step.ADMIT
     if rollback.plan is None:

@@ -9,6 +9,9 @@ IN_FLIGHT = frozenset({"PENDING", "IN_PROGRESS", "STOP_REQUESTED"}) | ROLLING_BA
 ENDED_ELSEWHERE = frozenset({"ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED", "STOPPED"})
 
 
+SCALING_FLAGS = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,6 +67,23 @@ class TargetHealth(_Frozen):
     target: str
     state: str
     reason: str = ""
+
+
+class ScalableTarget(_Frozen):
+    """How a service is scaled (DescribeScalableTargets); `suspended` are the three flags of SuspendedState."""
+
+    min_capacity: int
+    max_capacity: int
+    suspended: dict[str, bool]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether autoscaling could change the desired count now."""
+        return not all(self.suspended.get(flag, False) for flag in SCALING_FLAGS)
+
+    def all_suspended(self) -> "ScalableTarget":
+        """The same with in, out and scheduled scaling suspended (rule 2)."""
+        return self.model_copy(update={"suspended": dict.fromkeys(SCALING_FLAGS, True)})
 
 
 class ProbeResult(_Frozen):

@@ -37,6 +37,10 @@ class ServiceSettings(BaseModel):
     container: str = Field(description="container whose image names the release's version")
     base_url: str | None = Field(default=None, description="without it HTTP checks are skipped")
     endpoints: tuple[Endpoint, ...] = ()
+    stack: str | None = Field(
+        default=None,
+        description="CloudFormation stack that deploys the ECS service; without it drift and updates are not seen",
+    )
 
 
 class Settings(BaseModel):

@@ -2,18 +2,50 @@
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from rollback.model.plan import Check, Verdict
+from rollback.model.release import Release
+
+
+class StandingTarget(BaseModel):
+    """A promoted release, and a registered definition of it by digest."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+
+    release: Release
+    definition_arn: str
+
 
 class StandingPlan(BaseModel):
-    """Target and its registered definition: one read is all that an emergency needs of the ledger."""
+    """All that an emergency needs of the ledger, in one read.
+
+    `targets`: the newest promoted releases, newest first; more than one, since the newest may be what runs. `readiness`
+    are the checks of whether one could go back now.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     service: str
-    version: str
-    fingerprint: str
-    definition_arn: str
-    desired_count: int
+    targets: tuple[StandingTarget, ...] = ()
+    readiness: tuple[Check, ...] = ()
     computed_at: AwareDatetime
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a way back: a target, and no check that failed."""
+        return bool(self.targets) and not any(check.verdict is Verdict.FAIL for check in self.readiness)
+
+    def target_for(self, running_fingerprint: str) -> StandingTarget | None:
+        """Where one would go back to from what runs (rule 7)."""
+        return next((t for t in self.targets if t.release.fingerprint != running_fingerprint), None)
+
+    def definition_of(self, fingerprint: str) -> str | None:
+        """ARN of the definition that is registered for a release."""
+        return next((t.definition_arn for t in self.targets if t.release.fingerprint == fingerprint), None)
+
+    def without(self, fingerprint: str) -> "StandingPlan":
+        """No longer a target."""
+        kept = tuple(t for t in self.targets if t.release.fingerprint != fingerprint)
+        return self.model_copy(update={"targets": kept})
 
 
 class Bake(BaseModel):

@@ -1,19 +1,23 @@
 """Admit: understand what is asked, once; see that it still is so; take the lease.
 
 Order: read the input → document and event mark in one write → stale, or not a change for the worse → the alarm as it
-stands now → lease. Whatever ends here leaves a record with its reason; a suppression while the alarm goes on has
-`recheck_at`, since an alarm is an edge and a suppressed edge never comes again.
+stands now → lease. Whatever ends here leaves a record with its checks and reason; a suppression while the alarm goes on
+has `recheck_at`, since an alarm is an edge and a suppressed edge never comes again.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from rollback.model.errors import Conflict
-from rollback.model.event import is_event, read_event, why_event_does_not_count
-from rollback.model.request import Request, Trigger, parse_request
+from rollback.model.errors import Conflict, OutsideFailure, RollbackError
+from rollback.model.event import is_event, judge_event, read_event
+from rollback.model.lease import Lease
+from rollback.model.plan import Check, Verdict
+from rollback.model.request import Request, RollbackType, Trigger, parse_request
 from rollback.model.rollback import Obligation, Outcome, Rollback, TriggerEvent, rollback_id
+from rollback.model.takeover import why_not_taken_over
 from rollback.steps.ports import World
 
 _LOOK_BACK = 200  # records of one service, suppressed ones too, among which there may be dead ones
@@ -31,7 +35,6 @@ def admit(given: object, execution: str, started_at: datetime, world: World) -> 
         InvalidRequest: the input can't be understood; nothing was changed.
     """
     request, trigger, event = _understand(given, world)
-    now = world.clock.now()
     new = Rollback(
         id=rollback_id(request.service, started_at, execution),
         environment=world.settings.environment,
@@ -39,40 +42,100 @@ def admit(given: object, execution: str, started_at: datetime, world: World) -> 
         trigger=trigger,
         event=event,
         execution=execution,
-        created_at=now,
+        created_at=world.clock.now(),
     )
     try:
         rollback = world.ledger.create(new)
     except Conflict as duplicate:
         # One write, outcome and all: a document without its event must never be taken for an admissible one by a retry.
-        return world.ledger.create(new.but(event=None, outcome=Outcome.SUPPRESSED, reason=f"duplicate: {duplicate}"))
+        check = Check(name="event-is-new", verdict=Verdict.FAIL, reason=f"duplicate: {duplicate}", suppresses=True)
+        ended = {"event": None, "outcome": Outcome.SUPPRESSED, "reason": check.reason, "admission": (check,)}
+        return world.ledger.create(new.but(**ended))
     if rollback.admitted_at is not None or rollback.outcome is not None:
         return rollback
-    if isinstance(given, Mapping) and is_event(given):
-        reason = why_event_does_not_count(given, world.settings.policy, rollback.created_at)
-        if reason is not None:
-            return _suppressed(rollback, reason, world)
-    if (
-        event is not None
-        and event.alarm is not None
-        and world.alarms.states((event.alarm,)).get(event.alarm) != "ALARM"
-    ):
-        return _suppressed(rollback, f"alarm {event.alarm} is not in ALARM any more", world)
+    checks = _look(rollback, given, world)
+    failed = next((check for check in checks if check.verdict is Verdict.FAIL), None)
+    if failed is not None:
+        return _suppressed(rollback, checks, failed, world)
+    return _take_the_lease(rollback, checks, world)
+
+
+def _look(rollback: Rollback, given: object, world: World) -> tuple[Check, ...]:
+    """What speaks for and against the event, the alarm as it stands now included."""
+    if not isinstance(given, Mapping) or not is_event(given) or rollback.event is None:
+        return ()
+    checks = judge_event(given, world.settings.policy, rollback.created_at)
+    alarm = rollback.event.alarm
+    if alarm is None or any(check.verdict is Verdict.FAIL for check in checks):
+        return checks
+    try:
+        state = world.alarms.states((alarm,)).get(alarm, "gone")
+    except OutsideFailure as failure:
+        if rollback.request.type is not RollbackType.EMERGENCY:
+            raise
+        reason = f"could not be asked, the event is believed: {failure}"
+        return (*checks, Check(name="alarm-is-red", verdict=Verdict.WARN, reason=reason))
+    if state == "ALARM":
+        return (*checks, Check(name="alarm-is-red", verdict=Verdict.PASS, reason=f"{alarm} is in ALARM"))
+    reason = f"alarm {alarm} is not in ALARM any more but {state}"
+    return (*checks, Check(name="alarm-is-red", verdict=Verdict.FAIL, reason=reason, suppresses=True))
+
+
+def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World) -> Rollback:
+    now = world.clock.now()
     until = now + timedelta(minutes=world.settings.policy.lease_minutes)
-    lease = world.ledger.acquire(request.service, rollback.id, now, until)
+    lease = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
+    stopped = None
     if lease is None:
-        held = world.ledger.lease(request.service)
-        holder = held.holder if held else "another rollback"
-        return _suppressed(rollback, f"{holder} is rolling {request.service} back already", world, again=True)
-    inherited = _inherited(rollback, world)
-    return world.ledger.save(rollback.but(admitted_at=now, lease_counter=lease.counter, obligations=inherited))
+        lease, stopped, why_not = _take_over(rollback, now, until, world)
+        if lease is None:
+            recheck = now + timedelta(minutes=world.settings.policy.recheck_minutes)
+            check = Check(
+                name="service-is-free", verdict=Verdict.FAIL, reason=why_not, suppresses=True, look_again_at=recheck
+            )
+            return _suppressed(rollback, (*checks, check), check, world)
+    open_ones = _open_ones(rollback, world)
+    admitted = rollback.but(
+        admission=checks,
+        admitted_at=now,
+        lease_counter=lease.counter,
+        supersedes=next((r.id for r in open_ones if r.admitted_at is not None), None),
+        obligations=_inherited(open_ones),
+    )
+    saved = world.ledger.save(admitted)
+    if stopped is not None:
+        with suppress(RollbackError):  # without its lease it ends by itself at its next step
+            world.workflow.stop(stopped.execution, f"{rollback.id} took its lease over")
+    return saved
 
 
-def _inherited(rollback: Rollback, world: World) -> tuple[Obligation, ...]:
-    """What dead predecessors, whose lease ran out, still owe: whoever holds the lease puts it back."""
+def _take_over(
+    rollback: Rollback, now: datetime, until: datetime, world: World
+) -> tuple[Lease | None, Rollback | None, str]:
+    """Rule 1: the lease of a living rollback, if it may be taken: lease, whom it was taken from, why not."""
+    held = world.ledger.lease(rollback.service_name)
+    if held is None:  # given back this moment
+        return world.ledger.acquire(rollback.service_name, rollback.id, now, until), None, "the lease has just changed"
+    try:
+        holder = world.ledger.read(rollback.service_name, held.holder)
+    except KeyError:
+        return None, None, f"{held.holder} holds the lease on {rollback.service_name}"
+    why_not = why_not_taken_over(rollback, holder)
+    if why_not is not None:
+        return None, None, why_not
+    lease = world.ledger.take_over(held, rollback.id, until)
+    return lease, holder, f"the lease on {rollback.service_name} has just changed hands"
+
+
+def _open_ones(rollback: Rollback, world: World) -> list[Rollback]:
+    """Rollbacks before this one that have not concluded, newest first: whoever holds the lease goes on with them."""
     recent = islice(world.ledger.history(rollback.service_name), _LOOK_BACK)
-    dead = [r for r in recent if r.id != rollback.id and r.concluded_at is None]
-    return tuple(owed for r in reversed(dead) for owed in reversed(r.open_obligations()))
+    return [r for r in recent if r.id != rollback.id and r.concluded_at is None]
+
+
+def _inherited(open_ones: list[Rollback]) -> tuple[Obligation, ...]:
+    """What they still owe."""
+    return tuple(owed for r in reversed(open_ones) for owed in reversed(r.open_obligations()))
 
 
 def _understand(given: Any, world: World) -> tuple[Request, Trigger, TriggerEvent | None]:
@@ -81,7 +144,13 @@ def _understand(given: Any, world: World) -> tuple[Request, Trigger, TriggerEven
     return parse_request(given, world.settings.service_names), Trigger.MANUAL, None
 
 
-def _suppressed(rollback: Rollback, reason: str, world: World, *, again: bool = False) -> Rollback:
-    wait = timedelta(minutes=world.settings.policy.recheck_minutes)
-    recheck = world.clock.now() + wait if again and rollback.event and rollback.event.alarm else None
-    return world.ledger.save(rollback.but(outcome=Outcome.SUPPRESSED, reason=reason, recheck_at=recheck))
+def _suppressed(rollback: Rollback, checks: tuple[Check, ...], failed: Check, world: World) -> Rollback:
+    from_alarm = rollback.event is not None and rollback.event.alarm is not None
+    return world.ledger.save(
+        rollback.but(
+            admission=checks,
+            outcome=Outcome.SUPPRESSED,
+            reason=failed.reason,
+            recheck_at=failed.look_again_at if from_alarm else None,
+        )
+    )

@@ -13,8 +13,9 @@ def registered_definition(release: Release, world: World, *, is_last_known_good:
         KeyError: the ledger has no copy of the definition.
     """
     plan = world.ledger.standing_plan(release.service)
-    if plan is not None and plan.fingerprint == release.fingerprint and _is_usable(plan.definition_arn, release, world):
-        return plan.definition_arn
+    at_hand = plan.definition_of(release.fingerprint) if plan is not None else None
+    if at_hand is not None and _is_usable(at_hand, release, world):
+        return at_hand
     family = original_family(family_of(release.definition_arn))
     ours = last_known_good_family(family) if is_last_known_good else rollback_family(family)
     newest = world.services.definition(ours)

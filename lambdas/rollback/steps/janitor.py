@@ -12,10 +12,11 @@ from rollback.model.rollback import Outcome, Rollback
 from rollback.model.route import Step
 from rollback.steps.conclude import send_report
 from rollback.steps.ports import World
-from rollback.steps.walk import walk
+from rollback.steps.walk import heir_of, walk
 
-_LOOK_BACK = 50  # rollbacks of one service, newest first
+_LOOK_BACK = 200  # rollbacks of one service, newest first
 _CLOCKS_DIFFER = timedelta(minutes=1)  # CloudWatch's and ours
+# What a plan said to an alarm: people have been told.
 _ANSWERS = frozenset({Outcome.SUPPRESSED, Outcome.REFUSED, Outcome.PLANNED})
 
 
@@ -30,8 +31,10 @@ def sweep(world: World) -> list[str]:
     for service in world.settings.service_names:
         try:
             done.extend(_sweep_service(service, world))
+            _tell_the_alarms(service, world)
         except RollbackError as failure:
             failures.append(failure)
+    world.metrics.swept()
     if failures:
         raise failures[0]
     return done
@@ -67,6 +70,13 @@ def _sweep_service(service: str, world: World) -> Iterator[str]:
     yield from _look_again(service, world)
 
 
+def _tell_the_alarms(service: str, world: World) -> None:
+    """Numbers for the alarms on ourselves. A lease is stale when it ran out and nobody gave it back or took it over."""
+    standing, held = world.ledger.standing_plan(service), world.ledger.lease(service)
+    stale = held is not None and held.expires_at <= world.clock.now()
+    world.metrics.watched(service, has_way_back=standing is not None and standing.is_ready, stale_leases=int(stale))
+
+
 def _recent(service: str, world: World) -> list[Rollback]:
     return list(islice(world.ledger.history(service), _LOOK_BACK))
 
@@ -92,7 +102,10 @@ def _conclude_dead(rollback: Rollback, why: str, world: World, *, look_again: bo
             outcome = Outcome.FAILED if rollback.has_acted else Outcome.ABORTED
             recheck = world.clock.now() if look_again and outcome is Outcome.ABORTED and rollback.event else None
             reason = f"{why}; {rollback.reason}".rstrip("; ")
-            rollback = world.ledger.save(rollback.but(outcome=outcome, reason=reason, recheck_at=recheck))
+            heir = heir_of(rollback, world)
+            rollback = world.ledger.save(
+                rollback.but(outcome=outcome, reason=reason, recheck_at=recheck, superseded_by=heir)
+            )
         cursor = walk(rollback.id, Step.CONCLUDE, world)
     except Conflict:
         return f"{rollback.id} is being concluded by somebody else"
@@ -112,10 +125,10 @@ def _report_late(rollback: Rollback, world: World) -> Iterator[str]:
 def _look_again(service: str, world: World) -> Iterator[str]:
     """Alarms are edges: a suppressed or missed one never comes again. Names are unique: each look is started once."""
     history = _recent(service, world)
-    if any(r.concluded_at is None for r in history):
-        return
+    if any(r.concluded_at is None for r in history) or world.ledger.pause(service) is not None:
+        return  # whatever is open, or paused, is looked at when it is over
     now = world.clock.now()
-    triggers = (degraded_alarm(world.settings.prefix, service), outage_alarm(world.settings.prefix, service))
+    triggers = (outage_alarm(world.settings.prefix, service), degraded_alarm(world.settings.prefix, service))
     red = {name for name, state in world.alarms.states(triggers).items() if state == "ALARM"}
     for rollback in history:
         if rollback.rechecked_at is not None or rollback.recheck_at is None or rollback.recheck_at > now:
@@ -127,10 +140,12 @@ def _look_again(service: str, world: World) -> Iterator[str]:
         world.ledger.save(rollback.but(rechecked_at=now))  # green: when it turns red again, that is an edge of its own
         if alarm in red:
             return
-    for alarm, since in sorted(world.alarms.red_since(triggers).items()):
+    since_when = world.alarms.red_since(triggers)
+    for alarm in (alarm for alarm in triggers if alarm in since_when):  # an outage first
+        since = since_when[alarm]
         if _is_unanswered(alarm, since, history, world):
             yield from _start(
-                f"still-red-{alarm}-{since:%Y%m%dT%H%M%S}", alarm, f"in ALARM since {since:%H:%M:%S}", world
+                f"still-red-{since:%Y%m%dT%H%M%S}-{alarm}", alarm, f"in ALARM since {since:%H:%M:%S}", world
             )
             return
 

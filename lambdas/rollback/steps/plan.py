@@ -3,38 +3,63 @@
 from datetime import datetime, timedelta
 
 from rollback.model.names import family_of, is_ours
-from rollback.model.plan import NOT_THE_RELEASE, Check, Plan, Verdict, judge
+from rollback.model.plan import Check, Plan, Verdict, judge
 from rollback.model.release import Release
 from rollback.model.request import Trigger
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.service_view import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
+from rollback.model.stack_view import StackState
+from rollback.steps.guards import automatic_guards, traffic_guard
 from rollback.steps.ports import World
 from rollback.steps.running import identify
+from rollback.steps.stack import stack_state
 
 _EVENT_CLOCK = timedelta(seconds=5)  # events carry whole seconds, and another clock's
 
 
 def plan(rollback: Rollback, world: World) -> Rollback:
     """Make the plan, and end here if it refuses, or if nothing may be done (dry run, observe)."""
-    service = world.settings.service(rollback.service_name)
+    service, now, policy = world.settings.service(rollback.service_name), world.clock.now(), world.settings.policy
+    patience = timedelta(minutes=policy.service_timeout_minutes)
+    if stack_state(service, world) is StackState.ROLLING_BACK and now - rollback.created_at < patience:
+        reason = f"CloudFormation is rolling {service.stack} back by itself: planned when it has ended"
+        return rollback.but(reason=reason, wait_seconds=policy.poll_seconds)
     view = world.services.look(service)
-    definition_arn, deployed_at = _to_leave(rollback, view, world)
-    found = identify(definition_arn, deployed_at, view, service, world)
-    world.ledger.record(found.release, found.definition)
+    running, target = goes_on_with(rollback, world) or (None, None)
+    if running is None:
+        found = identify(*to_leave(rollback, view, world), view, service, world)
+        world.ledger.record(found.release, found.definition)
+        running = found.release
     releases = world.ledger.releases(service.name)
-    made = judge(rollback.request, rollback.trigger, releases, found.release, world.settings.policy, world.clock.now())
+    made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target)
     checks = [
         *made.checks,
-        _one_step_per_window(rollback, found.release, world),
-        _is_a_release(rollback, definition_arn),
+        *automatic_guards(rollback, running, view, world),
+        traffic_guard(rollback, view, world),
+        _is_a_release(rollback, running),
         _is_the_latest(rollback, view),
     ]
     if made.target is not None:
         checks += [_definition_is_stored(made.target, world), _images_exist(made.target, world)]
-    return _decided(rollback.but(plan=made.model_copy(update={"checks": tuple(checks)})), world)
+    return decided(rollback.but(plan=made.model_copy(update={"checks": tuple(checks)}), wait_seconds=0), world)
 
 
-def _to_leave(rollback: Rollback, view: ServiceView, world: World) -> tuple[str, datetime]:
+def goes_on_with(rollback: Rollback, world: World) -> tuple[Release, Release] | None:
+    """What the rollback that was taken over was leaving, and for what; None: it had not come that far.
+
+    What PRIMARY runs may be its target already: to step back from that would be one step too many. A person who names
+    a version means what they say.
+    """
+    if rollback.supersedes is None or rollback.request.target_version is not None:
+        return None
+    before = world.ledger.read(rollback.service_name, rollback.supersedes)
+    if before.plan is None or before.plan.target is None or before.service is None or before.outcome is not None:
+        return None
+    begun = before.has_acted or before.service.intent is not None
+    return (before.plan.running, before.plan.target) if begun else None
+
+
+def to_leave(rollback: Rollback, view: ServiceView, world: World) -> tuple[str, datetime]:
     """What PRIMARY runs; or what a deployment tried to bring, if ECS goes, or lately went, back from it.
 
     Then PRIMARY is the old release already, and to step back from that would be one step too many. A person, though,
@@ -50,17 +75,27 @@ def _to_leave(rollback: Rollback, view: ServiceView, world: World) -> tuple[str,
     return view.primary.definition_arn, view.primary.created_at
 
 
-def _decided(rollback: Rollback, world: World) -> Rollback:
+def decided(rollback: Rollback, world: World) -> Rollback:
+    """Where the plan's checks lead: on, or to an end with its reason."""
     assert rollback.plan is not None  # noqa: S101 - set by the caller
     refusals = rollback.plan.refusals(forced=rollback.request.force)
     if refusals:
-        not_the_release = [c for c in refusals if c.name in NOT_THE_RELEASE]
-        outcome = Outcome.SUPPRESSED if not_the_release else Outcome.REFUSED
-        return rollback.but(outcome=outcome, reason="; ".join(c.reason for c in (not_the_release or refusals)))
+        leaves_alone = [c for c in refusals if c.suppresses]
+        outcome = Outcome.SUPPRESSED if leaves_alone else Outcome.REFUSED
+        reason = "; ".join(c.reason for c in (leaves_alone or refusals))
+        return rollback.but(outcome=outcome, reason=reason, recheck_at=_look_again_at(rollback, leaves_alone))
     wanted = "dry run" if rollback.request.dry_run else "the environment only observes"
     if rollback.request.dry_run or world.settings.policy.mode == "observe":
         return rollback.but(outcome=Outcome.PLANNED, reason=f"{wanted}: {_in_words(rollback.plan)}")
     return rollback.but(reason=_in_words(rollback.plan))
+
+
+def _look_again_at(rollback: Rollback, suppressed_by: list[Check]) -> datetime | None:
+    """When the last of the reasons may be over; a suppression for good needs no other look."""
+    times = [check.look_again_at for check in suppressed_by]
+    from_alarm = rollback.event is not None and rollback.event.alarm is not None
+    known = [at for at in times if at is not None]
+    return max(known) if from_alarm and known and len(known) == len(times) else None
 
 
 def _in_words(plan: Plan) -> str:
@@ -68,36 +103,12 @@ def _in_words(plan: Plan) -> str:
     return f"{plan.running.version} → {target}"
 
 
-def _acted_unseen(earlier: Rollback, running: Release) -> bool:
-    """It died between its call and the save, and what it wanted runs: its intent was carried out."""
-    intended = earlier.service is not None and earlier.service.intent is not None
-    target = earlier.plan.target if earlier.plan is not None else None
-    return intended and target is not None and target.fingerprint == running.fingerprint
-
-
-def _one_step_per_window(rollback: Rollback, running: Release, world: World) -> Check:
-    """Rule 7: one automatic step back per correlation window."""
-    name = "one-step-per-window"
-    if rollback.trigger is Trigger.MANUAL:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason="asked for by a person")
-    window = timedelta(minutes=world.settings.policy.correlation_window_minutes)
-    since = world.clock.now() - window
-    for earlier in world.ledger.history(rollback.service_name):
-        if earlier.created_at < since:
-            break
-        acted = earlier.has_acted or _acted_unseen(earlier, running)
-        if earlier.id != rollback.id and acted:
-            reason = f"{earlier.id} was a step back within the last {window.total_seconds() / 60:g} minutes"
-            return Check(name=name, verdict=Verdict.FAIL, reason=reason, evidence={"earlier": earlier.id})
-    return Check(name=name, verdict=Verdict.PASS, reason="no step back in the correlation window")
-
-
-def _is_a_release(rollback: Rollback, definition_arn: str) -> Check:
+def _is_a_release(rollback: Rollback, running: Release) -> Check:
     """Rule 5: deployments that we cause never trigger a rollback."""
-    name = "deployment-is-a-release"
-    if rollback.trigger is Trigger.DEPLOYMENT_FAILED and is_ours(family_of(definition_arn)):
-        reason = f"{family_of(definition_arn)} was deployed by a rollback, not by a release"
-        return Check(name=name, verdict=Verdict.FAIL, reason=reason)
+    name, family = "deployment-is-a-release", family_of(running.definition_arn)
+    if rollback.trigger is Trigger.DEPLOYMENT_FAILED and is_ours(family):
+        reason = f"{family} was deployed by a rollback, not by a release"
+        return Check(name=name, verdict=Verdict.FAIL, reason=reason, suppresses=True)
     return Check(name=name, verdict=Verdict.PASS, reason="not a deployment of ours that failed")
 
 
@@ -108,7 +119,7 @@ def _is_the_latest(rollback: Rollback, view: ServiceView) -> Check:
         began = view.newest.created_at
         if began > rollback.event.at + _EVENT_CLOCK:
             reason = f"another deployment began at {began:%H:%M:%S} UTC, after the one that failed"
-            return Check(name=name, verdict=Verdict.FAIL, reason=reason)
+            return Check(name=name, verdict=Verdict.FAIL, reason=reason, suppresses=True)
     return Check(name=name, verdict=Verdict.PASS, reason="no newer deployment than the one that is judged")
 
 
@@ -125,6 +136,11 @@ def _images_exist(target: Release, world: World) -> Check:
     if not target.is_resolved:
         reason = f"{target.version} ran an image whose digest was never known"
         return Check(name="image-exists", verdict=Verdict.FAIL, reason=reason)
+    return images_check(target, world)
+
+
+def images_check(target: Release, world: World) -> Check:
+    """Whether every image of a release can still be pulled, by digest."""
     found = {name: world.images.exists(image) for name, image in sorted(target.images.items())}
     missing = [target.images[name] for name, there in found.items() if there is False]
     unseen = [target.images[name] for name, there in found.items() if there is None]

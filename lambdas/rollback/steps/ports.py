@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from rollback.model.lease import Lease
+from rollback.model.operators import OperatorAction, Pause
 from rollback.model.release import Release, ReleaseState
 from rollback.model.rollback import Rollback
-from rollback.model.service_view import ProbeResult, ServiceView, TargetHealth
+from rollback.model.service_view import ProbeResult, ScalableTarget, ServiceView, TargetHealth
 from rollback.model.settings import ServiceSettings, Settings
+from rollback.model.stack_view import StackView
 from rollback.model.standing_plan import Bake, StandingPlan
 
 
@@ -36,6 +38,10 @@ class Leases(Protocol):
 
     def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None: ...
     def renew(self, lease: Lease, now: datetime, until: datetime) -> Lease: ...
+    def take_over(self, held: Lease, rollback_id: str, until: datetime) -> Lease | None:
+        """Take a lease that somebody holds, as it was read; None if it has changed since."""
+        ...
+
     def release_lease(self, service: str, rollback_id: str) -> None: ...
     def lease(self, service: str) -> Lease | None: ...
 
@@ -53,7 +59,17 @@ class Releases(Protocol):
     def put_standing_plan(self, plan: StandingPlan) -> None: ...
 
 
-class Ledger(Documents, Leases, Releases, Protocol):
+class Operators(Protocol):
+    """What people decided and did by hand."""
+
+    def pause(self, service: str) -> Pause | None: ...
+    def put_pause(self, pause: Pause) -> None: ...
+    def end_pause(self, service: str) -> None: ...
+    def record_action(self, action: OperatorAction) -> None: ...
+    def actions(self, service: str) -> Iterator[OperatorAction]: ...
+
+
+class Ledger(Documents, Leases, Releases, Operators, Protocol):
     """The whole table."""
 
 
@@ -79,7 +95,13 @@ class Services(Protocol):
         definition_arn: str | None = None,
         desired_count: int | None = None,
         deployment_configuration: Mapping[str, Any] | None = None,
+        force_new_deployment: bool = False,
     ) -> None: ...
+    def unstopped_tasks(self, service: ServiceSettings) -> int:
+        """Tasks that are not STOPPED yet; those that stop and drain still run."""
+        ...
+
+    def has_container_insights(self, cluster: str) -> bool: ...
     def stop_deployment(self, service_deployment_arn: str) -> None: ...
 
 
@@ -87,6 +109,37 @@ class Targets(Protocol):
     """ELB target health."""
 
     def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]: ...
+    def health_checks(self, target_group_arns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+        """Target group → how it checks its targets (path, port, codes, thresholds)."""
+        ...
+
+
+class Scaling(Protocol):
+    """Application Auto Scaling of an ECS service's desired count."""
+
+    def look(self, service: ServiceSettings) -> ScalableTarget | None:
+        """None: the service is not scaled automatically."""
+        ...
+
+    def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
+        """Register exactly this. Any registration lifts the desired count to the minimum (rule 2)."""
+        ...
+
+
+class Stacks(Protocol):
+    """CloudFormation."""
+
+    def look(self, stack: str) -> StackView | None:
+        """None: there is no such stack."""
+        ...
+
+
+class Secrets(Protocol):
+    """Secrets Manager and SSM parameters that task definitions refer to."""
+
+    def exists(self, value_from: str) -> bool | None:
+        """Whether what a container's `secrets[].valueFrom` names is there; None: it can't be told."""
+        ...
 
 
 class Images(Protocol):
@@ -138,6 +191,13 @@ class Metrics(Protocol):
     """Numbers for the dashboard; written with the log, so nothing can fail."""
 
     def concluded(self, rollback: Rollback) -> None: ...
+    def swept(self) -> None:
+        """The janitor was here."""
+        ...
+
+    def watched(self, service: str, *, has_way_back: bool, stale_leases: int) -> None:
+        """What the alarms on ourselves look at."""
+        ...
 
 
 class Workflow(Protocol):
@@ -148,6 +208,9 @@ class Workflow(Protocol):
         ...
 
     def is_running(self, execution: str) -> bool: ...
+    def stop(self, execution: str, cause: str) -> None:
+        """Stop an execution; one that has ended, or is none (direct mode), is success."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -159,6 +222,9 @@ class World:
     ledger: Ledger
     services: Services
     targets: Targets
+    scaling: Scaling
+    stacks: Stacks
+    secrets: Secrets
     images: Images
     alarms: Alarms
     http: Http

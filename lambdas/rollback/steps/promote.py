@@ -16,9 +16,9 @@ from rollback.model.event import service_of_arn
 from rollback.model.names import degraded_alarm, family_of, is_ours, last_known_good_tag, outage_alarm
 from rollback.model.plan import Verdict
 from rollback.model.release import Release, ReleaseState
-from rollback.model.standing_plan import Bake, StandingPlan
-from rollback.steps.definition import registered_definition
+from rollback.model.standing_plan import Bake
 from rollback.steps.ports import World
+from rollback.steps.readiness import prepare, prepare_if_due
 from rollback.steps.running import identify
 from rollback.steps.verify import run_checks
 
@@ -54,7 +54,10 @@ def record(event: Mapping[str, Any], world: World) -> PromotionCursor:
         arn = str(event["resources"][0])
     except (KeyError, IndexError, TypeError) as error:
         raise InvalidRequest(f"the event names no service ({error!r}); nothing was changed") from error
-    return record_running(service_of_arn(arn, world.settings), world)
+    service_name = service_of_arn(arn, world.settings)
+    cursor = record_running(service_name, world)
+    prepare(service_name, world)  # another release runs: is there still a way back?
+    return cursor
 
 
 def record_running(service_name: str, world: World) -> PromotionCursor:
@@ -71,7 +74,8 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
     release = found.release
     if not release.is_resolved:
         raise OutsideFailure(f"the digest of an image of {release.version} can't be told yet; it is recorded later")
-    world.ledger.record(release, found.definition)
+    checked_by = world.targets.health_checks(view.target_groups)
+    world.ledger.record(release.model_copy(update={"health_checks": checked_by}), found.definition)
     if release.state is not ReleaseState.CANDIDATE:
         return _done(service_name, now, f"{release.version} is {release.state} already")
     if primary.rollout_state != "COMPLETED":
@@ -133,6 +137,7 @@ def adopt(world: World) -> list[PromotionCursor]:
         try:
             cursor = record_running(service_name, world)
             cursors.append(judge(cursor, world) if cursor.next is Next.WAIT else cursor)
+            prepare_if_due(service_name, world)
         except RollbackError as failure:
             failures.append(failure)
     if failures:
@@ -141,23 +146,13 @@ def adopt(world: World) -> list[PromotionCursor]:
 
 
 def promote(release: Release, reason: str, world: World) -> None:
-    """Make a release the last known good: definition by digest, image tag, standing plan; its state last."""
-    arn = registered_definition(release, world, is_last_known_good=True)
+    """Make a release the last known good: image tags, standing plan with its definition by digest; its state last."""
     for image in release.images.values():
         if world.images.exists(image) is not None:
             world.images.keep(image, last_known_good_tag(world.settings.environment, image))
-    now = world.clock.now()
-    world.ledger.put_standing_plan(
-        StandingPlan(
-            service=release.service,
-            version=release.version,
-            fingerprint=release.fingerprint,
-            definition_arn=arn,
-            desired_count=release.desired_count,
-            computed_at=now,
-        )
-    )
-    world.ledger.judge(release, ReleaseState.PROMOTED, now, reason)
+    judged = {"state": ReleaseState.PROMOTED, "state_since": world.clock.now(), "state_reason": reason}
+    prepare(release.service, world, about_to_be_promoted=release.model_copy(update=judged))
+    world.ledger.judge(release, ReleaseState.PROMOTED, world.clock.now(), reason)
 
 
 def promote_by_hand(service_name: str, version: str | None, who: str, world: World) -> Release:
@@ -195,10 +190,11 @@ def _alarms_against(service_name: str, since: datetime, world: World) -> str | N
 def _evidence_against(release: Release, since: datetime, world: World) -> str | None:
     """The first thing that speaks against it; None: nothing does, and there was enough traffic to tell."""
     service = world.settings.service(release.service)
-    failing = [c for c in run_checks(service.name, release, world, look_at_alarms=False) if c.verdict is Verdict.FAIL]
+    view = world.services.look(service)
+    checks = run_checks(service.name, release, view, world, look_at_alarms=False)
+    failing = [c for c in checks if c.verdict is Verdict.FAIL]
     if failing:
         return "; ".join(f"{c.name}: {c.reason}" for c in failing)
-    view = world.services.look(service)
     wanted = world.settings.policy.bake_minimum_requests
     if view.target_groups and wanted:
         served = world.alarms.requests_since(view.target_groups, since)

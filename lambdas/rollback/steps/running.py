@@ -39,6 +39,21 @@ def identify(
 ) -> Identified:
     """The release behind a definition: as the ledger has it, else made anew (and not yet recorded).
 
+    Raises:
+        OutsideFailure: the definition is gone.
+    """
+    found = describe(definition_arn, deployed_at, view, service, world)
+    for known in world.ledger.releases(service.name):
+        if known.fingerprint == found.release.fingerprint:
+            return Identified(known, world.ledger.definition(known.definition_sha256))
+    return found
+
+
+def describe(
+    definition_arn: str, deployed_at: datetime, view: ServiceView, service: ServiceSettings, world: World
+) -> Identified:
+    """The release behind a definition as ECS tells it, without a look into the ledger.
+
     An image whose digest nobody can tell is marked so: such a release can be left (a tag that does not exist is the
     commonest bad deployment), but never gone back to.
 
@@ -48,9 +63,6 @@ def identify(
     raw, images = _resolved(definition_arn, view, world)
     definition = normalised_definition(raw, images)
     mark = registered_for(raw) or sha256_of(definition)
-    for known in world.ledger.releases(service.name):
-        if known.fingerprint == mark:
-            return Identified(known, world.ledger.definition(known.definition_sha256))
     version, commit = _version(raw, images, service.container)
     release = Release(
         service=service.name,
@@ -58,7 +70,7 @@ def identify(
         fingerprint=mark,
         commit=commit,
         definition_arn=definition_arn,
-        definition_sha256=mark,
+        definition_sha256=sha256_of(definition),
         images={c["name"]: c["image"] for c in definition["containerDefinitions"]},
         desired_count=view.desired_count,
         deployment_configuration=dict(view.deployment_configuration),

@@ -5,47 +5,79 @@ the second looks again, reads the lease, and acts. A crash in between finds the 
 """
 
 from datetime import datetime, timedelta
-from typing import Any
 
-from rollback.model.errors import LeaseLost
-from rollback.model.names import SYNONYMS_OF_LAST_KNOWN_GOOD
+from rollback.model.escalation import Rung
 from rollback.model.release import Release
-from rollback.model.rollback import Intent, Obligation, ObligationKind, Outcome, Rollback, ServiceProgress
-from rollback.model.service_move import Move, ServiceSnapshot, desired_count_for, next_move
+from rollback.model.request import RollbackType
+from rollback.model.rollback import Intent, Rollback, ServiceProgress
+from rollback.model.service_move import (
+    CHANGES,
+    AtZero,
+    Move,
+    ServiceSnapshot,
+    Situation,
+    desired_count_for,
+    next_move,
+    next_move_at_zero,
+)
 from rollback.model.service_view import IN_FLIGHT, ROLLING_BACK, ServiceView
-from rollback.steps.definition import registered_definition
+from rollback.model.settings import ServiceSettings
+from rollback.steps.escalation import escalate, footing_of
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
-
-_CHANGES = frozenset({Move.STOP_DEPLOYMENT, Move.UPDATE_SERVICE, Move.RAISE_CAPACITY})
+from rollback.steps.service_changes import act, intend, is_meant
+from rollback.steps.stack import stack_state
 
 
 def service(rollback: Rollback, world: World) -> Rollback:
     """One look, at most one change."""
     assert rollback.plan is not None  # noqa: S101 - the route comes here only with a plan that has a target
     assert rollback.plan.target is not None  # noqa: S101
-    policy, now = world.settings.policy, world.clock.now()
-    progress = rollback.service or ServiceProgress(started_at=now)
-    target = rollback.plan.target
+    now, target = world.clock.now(), rollback.plan.target
+    progress = rollback.service or _begun(rollback, now, world)
     view = world.services.look(world.settings.service(rollback.service_name))
-    snapshot = _snapshot(view, progress, target, world)
-    wanted = desired_count_for(target, view.desired_count)
-    move = next_move(snapshot, target.fingerprint, wanted)
-    if move is Move.DONE:
-        return rollback.but(service=_but(progress, done_at=now, intent=None), wait_seconds=0)
-    if now - progress.started_at > timedelta(minutes=policy.service_timeout_minutes):
-        events = " | ".join(view.last_events[:3])
-        reason = f"{target.version} did not settle in {policy.service_timeout_minutes:g} minutes; last: {events}"
-        return rollback.but(service=progress, outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
-    if move not in _CHANGES:
-        moves = _with(progress.moves, move)
-        return rollback.but(service=_but(progress, moves=moves), wait_seconds=policy.poll_seconds)
-    if progress.intent is None or not _is_meant(progress.intent, move, view):
-        return _intend(rollback, progress, move, view, target, wanted, world)
-    _assert_lease(rollback, now, world)
-    _act(move, progress.intent, view, rollback.service_name, world)
-    acted = _but(progress, intent=None, acted_at=progress.acted_at or now, moves=_with(progress.moves, move))
-    return rollback.but(service=acted, wait_seconds=policy.poll_seconds)
+    progress = _restarted_unseen(progress, view)
+    wanted = _wanted(target, progress, view, world)
+    move = _move(progress, target, view, wanted, now, world)
+    if move is Move.DONE and (progress.reassert_until is None or now >= progress.reassert_until):
+        return rollback.but(service=progress.but(done_at=now, intent=None), wait_seconds=0)
+    limit = _limit(progress.rung, world)
+    if now - progress.rung_since > limit:
+        why = f"{target.version} did not settle in {limit.total_seconds() / 60:g} minutes"
+        return _too_late(rollback.but(service=progress), why, view, world)
+    if move not in CHANGES:
+        waiting = progress.but(moves=_with(progress.moves, move))
+        return rollback.but(service=waiting, wait_seconds=world.settings.policy.poll_seconds)
+    if progress.intent is None or not is_meant(progress.intent, move, view):
+        return intend(rollback, progress, move, view, wanted, world)
+    return _acted(rollback, progress, progress.intent, move, view, world)
+
+
+def _begun(rollback: Rollback, now: datetime, world: World) -> ServiceProgress:
+    """Whoever took a living rollback over asserts what it did until the other's function has run out (rule 9)."""
+    emergency = rollback.request.type is RollbackType.EMERGENCY
+    limit = timedelta(seconds=world.settings.policy.act_timeout_seconds)
+    return ServiceProgress(
+        started_at=now,
+        rung=Rung.EMERGENCY if emergency else Rung.SERVICE,
+        rung_since=now,
+        reassert_until=(rollback.admitted_at or now) + limit if rollback.supersedes is not None else None,
+    )
+
+
+def _move(
+    progress: ServiceProgress, target: Release, view: ServiceView, wanted: int, now: datetime, world: World
+) -> Move:
+    service = world.settings.service(target.service)
+    if progress.rung is Rung.RESTART_FROM_ZERO and progress.restarted_at is None:
+        return next_move_at_zero(_at_zero(service, view, world))
+    emergency = progress.rung is not Rung.SERVICE
+    situation = Situation(
+        emergency=emergency,
+        stack=stack_state(service, world) if not emergency else Situation().stack,
+        is_stuck=_is_stuck(progress, view, now, world),
+    )
+    return next_move(_snapshot(view, progress, target, world), target.fingerprint, wanted, situation)
 
 
 def _snapshot(view: ServiceView, progress: ServiceProgress, target: Release, world: World) -> ServiceSnapshot:
@@ -64,80 +96,71 @@ def _snapshot(view: ServiceView, progress: ServiceProgress, target: Release, wor
     )
 
 
-def _intend(
-    rollback: Rollback,
-    progress: ServiceProgress,
-    move: Move,
-    view: ServiceView,
-    target: Release,
-    wanted: int,
-    world: World,
-) -> Rollback:
-    """Write down what the next call will do; the save is conditional on the lease (`walk` sees the fresh intent)."""
-    arguments: dict[str, Any] = {"desired_count": wanted}
-    obligations = rollback.obligations
-    if move is Move.STOP_DEPLOYMENT and view.newest is not None:
-        arguments = {"service_deployment_arn": view.newest.arn}
-    if move is Move.UPDATE_SERVICE:
-        asked = rollback.request.target_version
-        newest_good = asked is None or asked in SYNONYMS_OF_LAST_KNOWN_GOOD
-        arguments["definition_arn"] = registered_definition(target, world, is_last_known_good=newest_good)
-        quiet = without_ecs_rollback(view.deployment_configuration)
-        before = {part: was for part, was in view.deployment_configuration.items() if quiet[part] != was}
-        if before:
-            arguments["deployment_configuration"] = quiet
-            if not any(o.kind is ObligationKind.DEPLOYMENT_CONFIGURATION for o in rollback.open_obligations()):
-                owed = Obligation(kind=ObligationKind.DEPLOYMENT_CONFIGURATION, before=before)
-                obligations = (*obligations, owed)
-    intent = Intent(action=move, at=world.clock.now(), arguments=arguments)
-    deploys = arguments.get("definition_arn", progress.target_definition_arn)
-    intended = _but(progress, intent=intent, target_definition_arn=deploys)
-    return rollback.but(service=intended, obligations=obligations, wait_seconds=0)
+def _at_zero(service: ServiceSettings, view: ServiceView, world: World) -> AtZero:
+    scalable = world.scaling.look(service)
+    return AtZero(
+        scaling_is_active=scalable is not None and scalable.is_active,
+        desired_count=view.desired_count,
+        unstopped_tasks=world.services.unstopped_tasks(service),
+    )
 
 
-def _is_meant(intent: Intent, move: Move, view: ServiceView) -> bool:
-    """Whether an intent still says what is to be done: another deployment may have begun since it was written."""
-    if intent.action != move:
+def _wanted(target: Release, progress: ServiceProgress, view: ServiceView, world: World) -> int:
+    least = world.settings.policy.restart_desired_count if progress.rung is Rung.RESTART_FROM_ZERO else 0
+    return max(desired_count_for(target, view.desired_count), least)
+
+
+def _restarted_unseen(progress: ServiceProgress, view: ServiceView) -> ServiceProgress:
+    """It died between the start from zero and the save: the intent was carried out if tasks are wanted again."""
+    intent = progress.intent
+    if intent is None or intent.action != Move.START_FROM_ZERO or progress.restarted_at is not None:
+        return progress
+    if view.desired_count == 0:
+        return progress
+    return progress.but(restarted_at=intent.at, intent=None)
+
+
+def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, world: World) -> bool:
+    """Nothing came of what we did, or ECS has given the deployment up; forced anew once, and never after a restart."""
+    if progress.forced_anew_at is not None or progress.restarted_at is not None:
         return False
-    stops = intent.arguments.get("service_deployment_arn")
-    return stops is None or (view.newest is not None and stops == view.newest.arn)
+    acted = progress.acted_at or progress.started_at
+    waited = now - max(acted, progress.started_at) > timedelta(minutes=world.settings.policy.stuck_minutes)
+    too_few = view.primary.running_count < view.desired_count  # others may take minutes to drain
+    return (waited and too_few) or (progress.acted_at is not None and view.primary.rollout_state == "FAILED")
 
 
-def without_ecs_rollback(configuration: dict[str, Any]) -> dict[str, Any]:
-    """Rule 5: breaker and alarms stay on, but without rollback: ECS would go to the last COMPLETED, the bad one."""
-    quiet = dict(configuration)
-    for part in ("deploymentCircuitBreaker", "alarms"):
-        if quiet.get(part, {}).get("rollback"):
-            quiet[part] = {**quiet[part], "rollback": False}
-    return quiet
+def _too_late(rollback: Rollback, why: str, view: ServiceView, world: World) -> Rollback:
+    """Up the ladder; but a target that serves, beside others that still drain, is left to Verify."""
+    assert rollback.service is not None  # noqa: S101 - the caller set it
+    if footing_of(rollback, view, world).is_firm:
+        return rollback.but(service=rollback.service.but(done_at=world.clock.now(), intent=None), wait_seconds=0)
+    return escalate(rollback, why, view, world)
 
 
-def _assert_lease(rollback: Rollback, now: datetime, world: World) -> None:
-    held = world.ledger.lease(rollback.service_name)
-    until = now + timedelta(seconds=world.settings.policy.act_timeout_seconds)
-    ours = held is not None and held.counter == rollback.lease_counter and held.is_held_by(rollback.id, until)
-    if not ours:
-        holder = held.holder if held is not None else "nobody"
-        raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name} ({holder} does)")
+def _limit(rung: Rung, world: World) -> timedelta:
+    policy = world.settings.policy
+    minutes = {
+        Rung.SERVICE: policy.service_timeout_minutes,
+        Rung.EMERGENCY: policy.emergency_timeout_minutes,
+        Rung.RESTART_FROM_ZERO: policy.restart_timeout_minutes,
+    }
+    return timedelta(minutes=minutes[rung])
 
 
-def _act(move: Move, intent: Intent, view: ServiceView, service_name: str, world: World) -> None:
-    settings = world.settings.service(service_name)
-    if move is Move.STOP_DEPLOYMENT:
-        world.services.stop_deployment(intent.arguments["service_deployment_arn"])
-    elif move is Move.RAISE_CAPACITY:
-        world.services.update(settings, desired_count=intent.arguments["desired_count"])
-    else:
-        world.services.update(
-            settings,
-            definition_arn=intent.arguments["definition_arn"],
-            desired_count=max(intent.arguments["desired_count"], view.desired_count),
-            deployment_configuration=intent.arguments.get("deployment_configuration"),
-        )
-
-
-def _but(progress: ServiceProgress, **changes: Any) -> ServiceProgress:
-    return ServiceProgress.model_validate({**dict(progress), **changes})
+def _acted(
+    rollback: Rollback, progress: ServiceProgress, intent: Intent, move: Move, view: ServiceView, world: World
+) -> Rollback:
+    act(rollback, move, intent, view, world)
+    now = world.clock.now()
+    done = progress.but(
+        intent=None,
+        acted_at=progress.acted_at or now,
+        forced_anew_at=now if move is Move.FORCE_NEW_DEPLOYMENT else progress.forced_anew_at,
+        restarted_at=now if move is Move.START_FROM_ZERO else progress.restarted_at,
+        moves=_with(progress.moves, move),
+    )
+    return rollback.but(service=done, wait_seconds=world.settings.policy.poll_seconds)
 
 
 def _with(moves: tuple[str, ...], move: Move) -> tuple[str, ...]:

@@ -4,13 +4,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
+from rollback.model.errors import OutsideFailure
 from rollback.model.names import degraded_alarm, outage_alarm
 from rollback.model.plan import Check, Verdict
 from rollback.model.release import Release
 from rollback.model.rollback import Outcome, Rollback, Verification
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import Endpoint, ServiceSettings
+from rollback.steps.escalation import escalate
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
 
@@ -22,7 +25,8 @@ def verify(rollback: Rollback, world: World) -> Rollback:
     policy, now = world.settings.policy, world.clock.now()
     done = rollback.verification or Verification(started_at=now)
     settled = now - done.started_at > timedelta(minutes=policy.alarm_settle_minutes)
-    checks = run_checks(rollback.service_name, rollback.plan.target, world, look_at_alarms=settled)
+    view = world.services.look(world.settings.service(rollback.service_name))
+    checks = run_checks(rollback.service_name, rollback.plan.target, view, world, look_at_alarms=settled)
     failing = [c for c in checks if c.verdict is Verdict.FAIL]
     good = 0 if failing else done.good_rounds + 1
     passed = good >= policy.verify_rounds
@@ -37,28 +41,32 @@ def verify(rollback: Rollback, world: World) -> Rollback:
         return rollback.but(verification=round_, outcome=Outcome.SUCCEEDED, wait_seconds=0)
     if now - done.started_at > timedelta(minutes=policy.verify_timeout_minutes):
         why = "; ".join(f"{c.name}: {c.reason}" for c in failing) or "too few good rounds in a row"
-        return rollback.but(verification=round_, outcome=Outcome.FAILED, reason=f"not verified: {why}", wait_seconds=0)
+        return escalate(rollback.but(verification=round_), f"not verified: {why}", view, world)
     return rollback.but(verification=round_, wait_seconds=policy.verify_interval_seconds)
 
 
-def run_checks(service_name: str, release: Release, world: World, *, look_at_alarms: bool) -> tuple[Check, ...]:
-    """All checks of one release, concurrently, in a fixed order."""
+def run_checks(
+    service_name: str, release: Release, view: ServiceView, world: World, *, look_at_alarms: bool
+) -> tuple[Check, ...]:
+    """All checks of one release, concurrently, in a fixed order. What does not answer is a check that failed."""
     service = world.settings.service(service_name)
-    view = world.services.look(service)
-    questions: list[Callable[[], Check]] = [
-        lambda: _steady_state(view, release, world),
-        lambda: _target_health(view, world),
-        lambda: _alarms(service, world, look=look_at_alarms),
+    questions: list[tuple[str, Callable[[], Check]]] = [
+        ("ecs-steady-state", lambda: _steady_state(view, release, world)),
+        ("target-health", lambda: _target_health(view, world)),
+        ("alarms", lambda: _alarms(service, world, look=look_at_alarms)),
     ]
     for endpoint in service.endpoints:
-        questions.append(lambda endpoint=endpoint: _http(service, endpoint, world))  # type: ignore[misc]
+        questions.append((f"http {endpoint.path}", partial(_http, service, endpoint, world)))
     with ThreadPoolExecutor(max_workers=len(questions)) as pool:
-        return tuple(pool.map(_timed, questions))
+        return tuple(pool.map(lambda named: _timed(*named), questions))
 
 
-def _timed(question: Callable[[], Check]) -> Check:
+def _timed(name: str, question: Callable[[], Check]) -> Check:
     started = time.perf_counter()
-    answer = question()
+    try:
+        answer = question()
+    except OutsideFailure as failure:
+        answer = Check(name=name, verdict=Verdict.FAIL, reason=f"could not be asked: {failure}")
     return answer.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
 
 

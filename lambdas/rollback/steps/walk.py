@@ -4,7 +4,7 @@ Used by the Lambda handlers (one step an invocation) and by *direct* mode (all o
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +13,7 @@ from rollback.model.errors import Conflict, LeaseLost
 from rollback.model.lease import Lease
 from rollback.model.rollback import Outcome, Rollback, service_of
 from rollback.model.route import Step, next_step
+from rollback.steps import emergency
 from rollback.steps.conclude import conclude
 from rollback.steps.plan import plan
 from rollback.steps.ports import World
@@ -42,6 +43,15 @@ def cursor_of(rollback: Rollback) -> Cursor:
     )
 
 
+def start_emergency(given: object, execution: str, started_at: datetime, world: World) -> Cursor:
+    """Admit, plan and act in one invocation.
+
+    Raises:
+        InvalidRequest: the input can't be understood; nothing was changed.
+    """
+    return cursor_of(emergency.start(given, execution, started_at, world, _advance))
+
+
 def walk(rollback_id: str, due: Step, world: World, failure: str | None = None) -> Cursor:
     """Take one step until it waits or another one is due; a retry finds the document further on and only says so.
 
@@ -68,7 +78,7 @@ def walk(rollback_id: str, due: Step, world: World, failure: str | None = None) 
 
 
 def _advance(rollback: Rollback, step: Step, world: World) -> Rollback:
-    """One round of one step, saved. A lost lease ends the rollback: whoever holds it acts now."""
+    """One round of one step, saved. A lost lease ends the rollback: whoever holds it acts now, and reports."""
     try:
         if step is not Step.CONCLUDE:  # Conclude is reached without the lease too, and takes it where it needs it
             _renew(rollback, world)
@@ -78,11 +88,29 @@ def _advance(rollback: Rollback, step: Step, world: World) -> Rollback:
         until = world.clock.now() + timedelta(seconds=world.settings.policy.act_timeout_seconds)
         return world.ledger.save(after, under_lease_until=until if intent is not None and intent != was else None)
     except LeaseLost as lost:
-        return world.ledger.save(rollback.but(outcome=Outcome.ABORTED, reason=str(lost), wait_seconds=0))
+        return world.ledger.save(
+            rollback.but(
+                outcome=Outcome.ABORTED, reason=str(lost), superseded_by=heir_of(rollback, world), wait_seconds=0
+            )
+        )
+
+
+def heir_of(rollback: Rollback, world: World) -> str | None:
+    """The rollback that took the lease over and goes on with this one; None: nobody does."""
+    held = world.ledger.lease(rollback.service_name)
+    if held is None or held.holder == rollback.id:
+        return None
+    try:
+        heir = world.ledger.read(rollback.service_name, held.holder)
+    except KeyError:
+        return None
+    return heir.id if heir.admitted_at is None or heir.supersedes == rollback.id else None
 
 
 def _action(step: Step) -> Callable[[Rollback, World], Rollback]:
     match step:
+        case Step.EMERGENCY:
+            return emergency.plan_emergency
         case Step.PLAN:
             return plan
         case Step.SERVICE:

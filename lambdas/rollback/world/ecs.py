@@ -1,7 +1,7 @@
 """ECS: look at a service, and the few calls that change one."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from botocore.exceptions import ClientError
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_ecs.type_defs import RegisterTaskDefinitionRequestTypeDef, UpdateServiceRequestTypeDef
 
+_DESIRED: tuple[Literal["RUNNING", "STOPPED"], ...] = ("RUNNING", "STOPPED")
+_TASKS_A_CALL = 100
 _REVISIONS_A_CALL = 20  # DescribeServiceRevisions takes no more
 
 
@@ -77,12 +79,14 @@ class EcsServices:
         definition_arn: str | None = None,
         desired_count: int | None = None,
         deployment_configuration: Mapping[str, Any] | None = None,
+        force_new_deployment: bool = False,
     ) -> None:
         """UpdateService with only what is given: ECS keeps the rest."""
         given = {
             "taskDefinition": definition_arn,
             "desiredCount": desired_count,
             "deploymentConfiguration": deployment_configuration,
+            "forceNewDeployment": force_new_deployment or None,
         }
         changes = {name: value for name, value in given.items() if value is not None}
         request = cast(
@@ -90,6 +94,29 @@ class EcsServices:
         )
         with calling("UpdateService", f"{service.cluster}/{service.ecs_service}"):
             self._changer.update_service(**request)
+
+    def unstopped_tasks(self, service: ServiceSettings) -> int:
+        """Tasks whose last status is not STOPPED; those that ECS wants stopped may drain for minutes."""
+        name, left = f"{service.cluster}/{service.ecs_service}", 0
+        for wanted in _DESIRED:
+            with calling("ListTasks", name):
+                pages = self._reader.get_paginator("list_tasks").paginate(
+                    cluster=service.cluster, serviceName=service.ecs_service, desiredStatus=wanted
+                )
+                arns = [arn for page in pages for arn in page["taskArns"]]
+            for start in range(0, len(arns), _TASKS_A_CALL):
+                with calling("DescribeTasks", name):
+                    some = arns[start : start + _TASKS_A_CALL]
+                    answer = self._reader.describe_tasks(cluster=service.cluster, tasks=some)
+                left += sum(1 for task in answer["tasks"] if task.get("lastStatus") != "STOPPED")
+        return left
+
+    def has_container_insights(self, cluster: str) -> bool:
+        """Whether the cluster publishes running and desired task counts (`enabled` or `enhanced`)."""
+        with calling("DescribeClusters", cluster):
+            found = self._reader.describe_clusters(clusters=[cluster], include=["SETTINGS"])["clusters"]
+        settings = found[0].get("settings", []) if found else []
+        return any(s.get("name") == "containerInsights" and s.get("value") != "disabled" for s in settings)
 
     def stop_deployment(self, service_deployment_arn: str) -> None:
         """Send a deployment in flight back to its source; one that has ended is refused (`OutsideFailure`)."""

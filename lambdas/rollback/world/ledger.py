@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rollback.world.ledger_documents import LedgerDocuments
 from rollback.world.ledger_leases import LedgerLeases
+from rollback.world.ledger_operators import LedgerOperators
 from rollback.world.ledger_releases import LedgerReleases
 from rollback.world.ledger_table import LedgerTable
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-class DynamoLedger(LedgerDocuments, LedgerLeases, LedgerReleases):
+class DynamoLedger(LedgerDocuments, LedgerLeases, LedgerReleases, LedgerOperators):
     """Adapter of one environment's table."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:

@@ -64,6 +64,32 @@ class LedgerLeases:
             raise LeaseLost(f"{lease.holder} no longer holds the lease on {lease.service}") from error
         return _lease(lease.service, updated["Attributes"])
 
+    def take_over(self, held: Lease, rollback_id: str, until: datetime) -> Lease | None:
+        """Take a lease that somebody holds, as it was read; None if it has changed hands since.
+
+        The counter grows: whatever the former holder still writes under its own is refused.
+        """
+        try:
+            updated = self._table.call(
+                self._table.client.update_item,
+                TableName=self._table.name,
+                Key=key(f"SERVICE#{held.service}", "LEASE"),
+                UpdateExpression="SET holder = :me, expires_at = :until ADD #counter :one",
+                ConditionExpression="holder = :from AND #counter = :counter",
+                ExpressionAttributeNames={"#counter": "counter"},
+                ExpressionAttributeValues={
+                    ":me": {"S": rollback_id},
+                    ":from": {"S": held.holder},
+                    ":counter": {"N": str(held.counter)},
+                    ":until": {"N": seconds(until)},
+                    ":one": {"N": "1"},
+                },
+                ReturnValues="ALL_NEW",
+            )
+        except ConditionFailed:
+            return None
+        return _lease(held.service, updated["Attributes"])
+
     def release_lease(self, service: str, rollback_id: str) -> None:
         """Give the lease back; nothing happens if it is not ours (any more). The counter stays."""
         with contextlib.suppress(ConditionFailed):

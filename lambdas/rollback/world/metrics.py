@@ -5,35 +5,55 @@ Format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatc
 
 import json
 import sys
+import time
 from datetime import datetime
 from typing import Any, TextIO
 
+from rollback.model.names import METRIC_NAMESPACE, METRIC_STALE_LEASES, METRIC_SWEEPS, METRIC_WAY_BACK
 from rollback.model.phases import phases
 from rollback.model.rollback import Rollback
 
-NAMESPACE = "Rollback"
 DIMENSIONS = ("Environment", "Service", "Type")
 
 
 class LoggedMetrics:
     """Adapter: one line of JSON to stdout, which Lambda logs."""
 
-    def __init__(self, out: TextIO | None = None) -> None:
+    def __init__(self, environment: str, out: TextIO | None = None) -> None:
+        self._environment = environment
         self._out = out
 
     def concluded(self, rollback: Rollback) -> None:
         """Count a rollback, and how long each of its phases took."""
+        self._write(metric_line(rollback, rollback.concluded_at or rollback.created_at))
+
+    def swept(self) -> None:
+        """The janitor was here: its silence is an alarm."""
+        self._write(_counts({"Environment": self._environment}, {METRIC_SWEEPS: 1}))
+
+    def watched(self, service: str, *, has_way_back: bool, stale_leases: int) -> None:
+        """Whether there is something to go back to, and leases that nobody gave back."""
+        dimensions = {"Environment": self._environment, "Service": service}
+        self._write(_counts(dimensions, {METRIC_WAY_BACK: int(has_way_back), METRIC_STALE_LEASES: stale_leases}))
+
+    def _write(self, line: dict[str, Any]) -> None:
         out = self._out or sys.stdout  # looked up late: Lambda and pytest replace it
-        at = rollback.concluded_at or rollback.created_at
-        out.write(json.dumps(metric_line(rollback, at)) + "\n")
+        out.write(json.dumps(line) + "\n")
         out.flush()
+
+
+def _counts(dimensions: dict[str, str], values: dict[str, int]) -> dict[str, Any]:
+    metrics = [{"Name": name, "Unit": "Count"} for name in values]
+    definition = {"Namespace": METRIC_NAMESPACE, "Dimensions": [list(dimensions)], "Metrics": metrics}
+    now = int(time.time() * 1000)
+    return {"_aws": {"Timestamp": now, "CloudWatchMetrics": [definition]}, **dimensions, **values}
 
 
 def metric_line(rollback: Rollback, at: datetime) -> dict[str, Any]:
     """The line. What is no metric and no dimension is a property, to be searched for in the log."""
     seconds = {f"{phase.capitalize()}Seconds": value for phase, value in phases(rollback).items()}
     metrics = [{"Name": "Rollbacks", "Unit": "Count"}, *({"Name": name, "Unit": "Seconds"} for name in seconds)]
-    definition = {"Namespace": NAMESPACE, "Dimensions": [list(DIMENSIONS)], "Metrics": metrics}
+    definition = {"Namespace": METRIC_NAMESPACE, "Dimensions": [list(DIMENSIONS)], "Metrics": metrics}
     return {
         "_aws": {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [definition]},
         "Environment": rollback.environment,

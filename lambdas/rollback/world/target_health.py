@@ -1,6 +1,6 @@
 """ELB target health."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollback.model.service_view import TargetHealth
 from rollback.world.failures import calling
@@ -27,3 +27,17 @@ class ElbTargets:
             )
             for found in answer["TargetHealthDescriptions"]
         )
+
+    def health_checks(self, target_group_arns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+        """Target group → its health check; a release that was good under another one may fail under this."""
+        if not target_group_arns:
+            return {}
+        with calling("DescribeTargetGroups", ", ".join(target_group_arns)):
+            found = self._client.describe_target_groups(TargetGroupArns=list(target_group_arns))["TargetGroups"]
+        return {
+            group["TargetGroupArn"]: {
+                part: group.get(part)
+                for part in ("HealthCheckPath", "HealthCheckPort", "HealthCheckProtocol", "Matcher")
+            }
+            for group in found
+        }

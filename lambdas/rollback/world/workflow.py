@@ -47,3 +47,14 @@ class StepFunctionsWorkflow:
                     return False
                 raise
         return status in {"RUNNING", "PENDING_REDRIVE"}
+
+    def stop(self, execution: str, cause: str) -> None:
+        """Stop an execution; one that has ended, was forgotten, or is none (direct mode), is success."""
+        if not execution.startswith("arn:"):
+            return
+        with calling("StopExecution", execution):
+            try:
+                self._client.stop_execution(executionArn=execution, error="TakenOver", cause=cause)
+            except ClientError as error:
+                if code_of(error) != "ExecutionDoesNotExist":
+                    raise

@@ -1,0 +1,68 @@
+"""The ladder of a rollback that does not help: what is tried next, and when to stop trying (rule 4).
+
+    service → emergency → restart from zero → a person
+
+Alarms take no part in it: a red alarm over a target that runs on healthy targets means that the release is not the
+cause, and nothing that we could do to the release would help.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+
+class Rung(StrEnum):
+    """How hard the service is being brought to its target."""
+
+    SERVICE = "service"  # beside ECS and CloudFormation, healthy capacity first
+    EMERGENCY = "emergency"  # at once, over whatever they are doing; healthy capacity is still kept
+    RESTART_FROM_ZERO = "restart_from_zero"  # all tasks stopped, then the target
+
+
+class End(StrEnum):
+    """Why nothing more is tried."""
+
+    NOT_THE_RELEASE = "not_the_release"
+    OUT_OF_RUNGS = "out_of_rungs"
+
+
+class Footing(BaseModel):
+    """What the service stands on when a rung did not help."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target_runs: bool = Field(description="PRIMARY is the target, on as many tasks as are wanted")
+    healthy_targets: int | None = Field(description="None: the load balancer could not be asked")
+    wanted: int = Field(ge=0, description="tasks that should run")
+    other_tasks: int = Field(default=0, ge=0, description="tasks of other deployments, which may be the healthy ones")
+
+    @property
+    def is_firm(self) -> bool:
+        """The target runs, and it serves: enough targets are healthy even if all other tasks are among them."""
+        if self.healthy_targets is None or self.wanted == 0:
+            return False
+        return self.target_runs and self.healthy_targets - self.other_tasks >= self.wanted
+
+
+class Tried(BaseModel):
+    """A rung that was left, for the report."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+
+    rung: Rung
+    since: AwareDatetime
+    until: AwareDatetime
+    why_left: str
+    last_events: tuple[str, ...] = ()
+
+
+def next_rung(current: Rung, footing: Footing, restart_from_zero: Literal["allow", "refuse"]) -> Rung | End:
+    """The next rung, or why there is none."""
+    if footing.is_firm:
+        return End.NOT_THE_RELEASE
+    if current is Rung.SERVICE:
+        return Rung.EMERGENCY
+    if current is Rung.EMERGENCY and footing.healthy_targets == 0 and restart_from_zero == "allow":
+        return Rung.RESTART_FROM_ZERO
+    return End.OUT_OF_RUNGS

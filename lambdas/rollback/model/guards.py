@@ -1,0 +1,154 @@
+"""Knowing when not to act: reasons for which an automatic trigger is left alone, each a named check with evidence.
+
+What a person asks for is never guarded here; they are told by Plan's other checks what stands against it.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from rollback.model.operators import Pause
+from rollback.model.plan import Check, Verdict
+from rollback.model.policy import Policy
+from rollback.model.request import Trigger
+from rollback.model.rollback import Rollback
+
+BY_HAND = frozenset({Trigger.MANUAL, Trigger.DRILL})
+
+
+def from_history(
+    rollback: Rollback, runs: frozenset[str], earlier: Iterable[Rollback], policy: Policy, now: datetime
+) -> list[Check]:
+    """What the service's last rollbacks say about another one.
+
+    Args:
+        runs: fingerprints of what PRIMARY runs and of what would be left (another, if ECS has gone back already).
+        earlier: its records, newest first; those that this one goes on with are not counted.
+    """
+    names = ("cooldown", "one-step-per-window", "attempt-budget")
+    if rollback.trigger in BY_HAND:
+        return [Check(name=name, verdict=Verdict.SKIPPED, reason="asked for by a person") for name in names]
+    longest = timedelta(minutes=max(policy.correlation_window_minutes, policy.attempt_window_minutes))
+    acted = [r for r in _recent(rollback, earlier, now - longest) if r.has_acted or _acted_unseen(r, runs)]
+    automatic = [r for r in acted if r.trigger not in BY_HAND]
+    return [
+        _cooldown(acted, policy, now),
+        _one_step_per_window(automatic, runs, policy, now),
+        _attempt_budget(automatic, policy, now),
+    ]
+
+
+def not_paused(rollback: Rollback, pause: Pause | None, policy: Policy, now: datetime) -> Check:
+    """An operator's word stands above every alarm."""
+    name = "not-paused"
+    if pause is None or rollback.trigger in BY_HAND:
+        reason = "asked for by a person" if pause else "automatic rollbacks are on"
+        return Check(name=name, verdict=Verdict.SKIPPED if pause else Verdict.PASS, reason=reason)
+    reason = f"automatic rollbacks are paused since {pause.since:%Y-%m-%d %H:%M} UTC by {pause.by}: {pause.reason}"
+    return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes))
+
+
+def no_fix_on_its_way(
+    rollback: Rollback, deployment_began: datetime | None, red_since: datetime | None, policy: Policy, now: datetime
+) -> Check:
+    """A deployment that began after the alarm went red is no cause of it: somebody is fixing things.
+
+    Args:
+        deployment_began: of the deployment in flight; None: there is none.
+        red_since: None: not an alarm, or not known.
+    """
+    name = "no-fix-on-its-way"
+    if rollback.trigger is not Trigger.ALARM or red_since is None:
+        return Check(name=name, verdict=Verdict.SKIPPED, reason="no alarm asked for it")
+    if deployment_began is None or deployment_began <= red_since:
+        return Check(name=name, verdict=Verdict.PASS, reason="no deployment began after the alarm went red")
+    reason = (
+        f"a deployment began at {deployment_began:%H:%M:%S} UTC, after the alarm went red at {red_since:%H:%M:%S}: it "
+        "may be the fix, and is given time"
+    )
+    return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes))
+
+
+def enough_traffic(
+    red: Iterable[str], rates: Iterable[str], requests: float | None, policy: Policy, now: datetime
+) -> Check:
+    """Shares and times of few requests lie; alarms about tasks, targets and logs do not need requests.
+
+    Args:
+        red: leaf alarms in ALARM.
+        rates: those of the leaf alarms that are about shares and times.
+        requests: in the last `traffic_window_minutes`; None: not to be told.
+    """
+    name, red, rates = "enough-traffic", sorted(red), set(rates)
+    evidence = {"red": red, "requests": requests}
+    if not red or not set(red) <= rates:
+        return Check(name=name, verdict=Verdict.SKIPPED, reason="not only rates are red", evidence=evidence)
+    if requests is None or requests >= policy.min_requests_to_judge:
+        said = "the number of requests can't be told" if requests is None else f"{requests:.0f} requests"
+        return Check(name=name, verdict=Verdict.PASS, reason=said, evidence=evidence)
+    reason = (
+        f"too little traffic to tell: {requests:.0f} requests in {policy.traffic_window_minutes:g} minutes, "
+        f"{policy.min_requests_to_judge} are needed"
+    )
+    return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes), evidence)
+
+
+def _recent(rollback: Rollback, earlier: Iterable[Rollback], since: datetime) -> list[Rollback]:
+    """The service's records of the window, without this one and those that it goes on with."""
+    found, mine = [], {rollback.id, rollback.supersedes}
+    for one in earlier:
+        if one.created_at < since:
+            break
+        if one.id in mine:
+            mine.add(one.supersedes)
+            continue
+        found.append(one)
+    return found
+
+
+def _acted_unseen(earlier: Rollback, runs: frozenset[str]) -> bool:
+    """It died between its call and the save, and what it wanted runs: its intent was carried out."""
+    intended = earlier.service is not None and earlier.service.intent is not None
+    target = earlier.plan.target if earlier.plan is not None else None
+    return intended and target is not None and target.fingerprint in runs
+
+
+def _cooldown(acted: list[Rollback], policy: Policy, now: datetime) -> Check:
+    for one in acted:
+        ready_at = (one.concluded_at or now) + timedelta(minutes=policy.cooldown_minutes)
+        if now < ready_at:
+            reason = (
+                f"{one.id} has only just ended: the service is given {policy.cooldown_minutes:g} minutes to recover"
+            )
+            return _look_again("cooldown", reason, ready_at, {"earlier": one.id})
+    return Check(name="cooldown", verdict=Verdict.PASS, reason="no rollback has only just ended")
+
+
+def _one_step_per_window(automatic: list[Rollback], runs: frozenset[str], policy: Policy, now: datetime) -> Check:
+    """Rule 7: one automatic step back; from where a rollback has put the service, only a person goes further."""
+    name, window = "one-step-per-window", timedelta(minutes=policy.correlation_window_minutes)
+    for one in automatic:
+        target = one.plan.target if one.plan is not None else None
+        if target is not None and target.fingerprint in runs and one.created_at >= now - window:
+            reason = (
+                f"{one.id} stepped back to {target.version} within the last {window.total_seconds() / 60:g} minutes, "
+                "and that does not help either: a person has to look"
+            )
+            return Check(name=name, verdict=Verdict.FAIL, reason=reason, evidence={"earlier": one.id})
+    return Check(name=name, verdict=Verdict.PASS, reason="what runs was not put there by a rollback in the window")
+
+
+def _attempt_budget(automatic: list[Rollback], policy: Policy, now: datetime) -> Check:
+    since = now - timedelta(minutes=policy.attempt_window_minutes)
+    spent = [one.id for one in automatic if one.created_at >= since]
+    evidence = {"attempts": spent}
+    said = f"{len(spent)} of {policy.attempts_per_window} attempts in {policy.attempt_window_minutes:g} minutes"
+    if len(spent) < policy.attempts_per_window:
+        return Check(name="attempt-budget", verdict=Verdict.PASS, reason=said, evidence=evidence)
+    reason = f"the attempt budget is spent: {said}; a person has to look"
+    return Check(name="attempt-budget", verdict=Verdict.FAIL, reason=reason, evidence=evidence)
+
+
+def _look_again(name: str, reason: str, at: datetime, evidence: Mapping[str, object] | None = None) -> Check:
+    return Check(
+        name=name, verdict=Verdict.FAIL, reason=reason, evidence=dict(evidence or {}), suppresses=True, look_again_at=at
+    )

@@ -1,0 +1,50 @@
+"""A CloudFormation stack as it stands, and whether it still says what runs."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class StackState(StrEnum):
+    """What CloudFormation is doing with the stack that deploys the service (rule 6)."""
+
+    STABLE = "stable"
+    UPDATING = "updating"  # only StopServiceDeployment is safe
+    ROLLING_BACK = "rolling_back"  # it puts something back by itself: observe, then plan again
+
+
+class StackView(BaseModel):
+    """Cut from DescribeStacks and DescribeStackResources."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    status: str
+    definition_arns: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> StackState:
+        """From the status; names are CloudFormation's (API reference, Stack.StackStatus)."""
+        if not self.status.endswith("_IN_PROGRESS"):
+            return StackState.STABLE
+        if "ROLLBACK" in self.status:
+            return StackState.ROLLING_BACK
+        # cleaning up removes old resources; the service is changed no more
+        return StackState.STABLE if self.status.endswith("_CLEANUP_IN_PROGRESS") else StackState.UPDATING
+
+
+def drift(stack: StackView, running_definition_arn: str) -> str | None:
+    """How CloudFormation's idea of the service differs from what runs, and what to do; None: it does not.
+
+    After an UpdateService that CloudFormation did not make, it still records the revision that it deployed: a deploy
+    of the same template changes nothing, and one that changes the service ships what the template says
+    (aws-cloudformation/cloudformation-coverage-roadmap#2234).
+    """
+    if running_definition_arn in stack.definition_arns or not stack.definition_arns:
+        return None
+    runs, recorded = (arn.rsplit("/", 1)[-1] for arn in (running_definition_arn, stack.definition_arns[0]))
+    return (
+        f"CloudFormation (stack {stack.name}) still records {recorded}, but {runs} runs. The next deploy that changes "
+        "the service ships what the template says: put the template on the release that runs, or on a fix, before you "
+        "deploy; a deploy of an unchanged template changes nothing."
+    )

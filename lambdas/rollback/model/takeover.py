@@ -1,0 +1,34 @@
+"""Who may take a lease over that another rollback holds (rule 1)."""
+
+from rollback.model.request import RollbackType, Trigger
+from rollback.model.rollback import Rollback
+
+
+def why_not_taken_over(newcomer: Rollback, holder: Rollback) -> str | None:
+    """None: it may. Only emergencies take over by themselves, and only from a plain rollback; a person may with force.
+
+    An outage alarm during our own fence, or during a restart from zero, is our own doing.
+    """
+    forced = newcomer.trigger is Trigger.MANUAL and newcomer.request.force
+    if forced:
+        return None
+    if holder.is_fenced:
+        return f"{holder.id} has fenced the service: the outage is its doing"
+    if holder.holds_database_lease:
+        return f"{holder.id} is changing the database"
+    if holder.is_emergency:
+        return f"{holder.id} is an emergency rollback already"
+    if newcomer.request.type is not RollbackType.EMERGENCY:
+        return f"{holder.id} is rolling {holder.service_name} back already"
+    return None
+
+
+def state_of_the_data(holder: Rollback) -> str:
+    """What a person is told before they take a rollback over by force."""
+    said = [f"{holder.id} ({holder.request.type}, {holder.trigger}) holds the lease"]
+    said.append("it has fenced the service: desired count 0" if holder.is_fenced else "the service is not fenced")
+    said.append(
+        "it may be changing the database" if holder.holds_database_lease else "the database has not been touched by it"
+    )
+    said += [f"it still owes: {owed.kind}, was {owed.before}" for owed in holder.open_obligations()]
+    return "; ".join(said)

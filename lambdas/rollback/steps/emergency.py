@@ -1,0 +1,79 @@
+"""Emergency: from the standing plan straight to ECS, in the same invocation that admitted it.
+
+Needs ECS and the ledger, nothing else: whatever else does not answer is done without. The plan comes from one item of
+the ledger; what guards every automatic trigger (pause, budget, one step per window) is still looked at.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from rollback.model.plan import Check, Plan, Verdict, judge
+from rollback.model.release import Release, last_known_good
+from rollback.model.rollback import Rollback
+from rollback.model.route import Step, next_step
+from rollback.model.standing_plan import StandingPlan
+from rollback.steps.admit import admit
+from rollback.steps.guards import automatic_guards
+from rollback.steps.plan import decided, goes_on_with, to_leave
+from rollback.steps.ports import World
+from rollback.steps.running import describe
+
+Advance = Callable[[Rollback, Step, World], Rollback]
+_MOST_ROUNDS = 10
+
+
+def start(given: object, execution: str, started_at: datetime, world: World, advance: Advance) -> Rollback:
+    """Admit, plan, and the first change to ECS; goes on where it was when called again.
+
+    Args:
+        advance: takes one round of a step and saves it (`walk.advance`).
+
+    Raises:
+        InvalidRequest: the input can't be understood; nothing was changed.
+    """
+    rollback = admit(given, execution, started_at, world)
+    for _ in range(_MOST_ROUNDS):
+        step = next_step(rollback)
+        if step not in (Step.EMERGENCY, Step.SERVICE) or rollback.wait_seconds:
+            break
+        rollback = advance(rollback, step, world)
+    return rollback
+
+
+def plan_emergency(rollback: Rollback, world: World) -> Rollback:
+    """The standing plan, made this rollback's own."""
+    service, now, policy = world.settings.service(rollback.service_name), world.clock.now(), world.settings.policy
+    standing = world.ledger.standing_plan(service.name)
+    view = world.services.look(service)
+    running, target = goes_on_with(rollback, world) or (None, None)
+    if running is None:
+        found = describe(*to_leave(rollback, view, world), view, service, world).release
+        running = _as_known(found, standing)
+        if rollback.request.target_version is None:
+            target = _standing_target(standing, running)
+    # Without a standing plan (or for a version that a person names) the releases are read after all.
+    releases = world.ledger.releases(service.name) if target is None else ()
+    if target is None and rollback.request.target_version is None:
+        target = last_known_good(releases, running.fingerprint)
+    made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target)
+    checks = (*made.checks, _from_where(standing, made), *automatic_guards(rollback, running, view, world))
+    return decided(rollback.but(plan=made.model_copy(update={"checks": checks}), wait_seconds=0), world)
+
+
+def _as_known(found: Release, standing: StandingPlan | None) -> Release:
+    """A release of the standing plan is promoted; of any other the ledger is not asked here: it has no evidence."""
+    known = (t.release for t in standing.targets) if standing is not None else ()
+    return next((release for release in known if release.fingerprint == found.fingerprint), found)
+
+
+def _standing_target(standing: StandingPlan | None, running: Release) -> Release | None:
+    chosen = standing.target_for(running.fingerprint) if standing is not None else None
+    return chosen.release if chosen is not None else None
+
+
+def _from_where(standing: StandingPlan | None, made: Plan) -> Check:
+    name, target = "standing-plan", made.target
+    if standing is not None and target is not None and standing.definition_of(target.fingerprint) is not None:
+        reason = f"computed at {standing.computed_at:%Y-%m-%d %H:%M} UTC, definition registered"
+        return Check(name=name, verdict=Verdict.PASS, reason=reason)
+    return Check(name=name, verdict=Verdict.WARN, reason="the target is not from the standing plan")

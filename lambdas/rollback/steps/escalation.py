@@ -1,0 +1,67 @@
+"""Escalation: a rung did not help; look at what the service stands on, and take the next one, or tell a person."""
+
+from rollback.model.errors import OutsideFailure
+from rollback.model.escalation import End, Footing, Rung, Tried, next_rung
+from rollback.model.rollback import Outcome, Rollback
+from rollback.model.service_view import ServiceView
+from rollback.steps.ports import World
+from rollback.steps.running import fingerprint_of
+
+_EVENTS = 5  # of the service, into the report
+_IN_WORDS = {
+    End.NOT_THE_RELEASE: "the target runs and its targets are healthy: the release is not the cause, look elsewhere",
+    End.OUT_OF_RUNGS: "nothing more can be tried without a person",
+}
+
+
+def escalate(rollback: Rollback, why: str, view: ServiceView, world: World) -> Rollback:
+    """The next rung of the ladder, or the end of it.
+
+    Args:
+        why: what did not come about on this rung.
+    """
+    assert rollback.service is not None  # noqa: S101 - there is no escalation before the service step
+    assert rollback.plan is not None  # noqa: S101
+    assert rollback.plan.target is not None  # noqa: S101
+    progress, now, policy = rollback.service, world.clock.now(), world.settings.policy
+    left = Tried(
+        rung=progress.rung, since=progress.rung_since, until=now, why_left=why, last_events=view.last_events[:_EVENTS]
+    )
+    footing = footing_of(rollback, view, world)
+    step = next_rung(progress.rung, footing, policy.restart_from_zero)
+    tried = (*progress.tried, left)
+    if isinstance(step, Rung):
+        climbed = progress.but(rung=step, rung_since=now, tried=tried, done_at=None, restarted_at=None)
+        return rollback.but(service=climbed, verification=None, reason=f"{why}: on to {step}", wait_seconds=0)
+    stood = f"{footing.healthy_targets if footing.healthy_targets is not None else '?'} of {footing.wanted} healthy"
+    reason = f"{why}; {_IN_WORDS[step]} ({stood})"
+    return rollback.but(service=progress.but(tried=tried), outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
+
+
+def footing_of(rollback: Rollback, view: ServiceView, world: World) -> Footing:
+    """What the service stands on now."""
+    assert rollback.plan is not None  # noqa: S101 - see `escalate`
+    assert rollback.plan.target is not None  # noqa: S101
+    primary, progress = view.primary, rollback.service
+    is_target = progress is not None and primary.definition_arn == progress.target_definition_arn
+    is_target = is_target or fingerprint_of(primary.definition_arn, view, world) == rollback.plan.target.fingerprint
+    return Footing(
+        target_runs=is_target and primary.running_count >= view.desired_count > 0,
+        healthy_targets=healthy_targets(view, world),
+        wanted=view.desired_count,
+        other_tasks=sum(d.running_count for d in view.deployments if not d.is_primary),
+    )
+
+
+def healthy_targets(view: ServiceView, world: World) -> int | None:
+    """Targets that serve, in the target group that has the fewest; running tasks where there is no target group.
+
+    None: the load balancer could not be asked: not known is not zero.
+    """
+    if not view.target_groups:
+        return view.running_count
+    try:
+        states = [[t.state for t in world.targets.health(arn)] for arn in view.target_groups]
+    except OutsideFailure:
+        return None
+    return min(group.count("healthy") for group in states)

@@ -1,0 +1,65 @@
+"""Reasons to leave an automatic trigger alone, looked up: history, pause, a fix under way, traffic."""
+
+from datetime import datetime, timedelta
+from itertools import islice
+
+from rollback.model import guards
+from rollback.model.errors import OutsideFailure
+from rollback.model.names import RATE_ALARMS, STATE_ALARMS, family_of, is_ours, leaf_alarm
+from rollback.model.plan import Check, Verdict
+from rollback.model.release import Release
+from rollback.model.request import RollbackType, Trigger
+from rollback.model.rollback import Rollback
+from rollback.model.service_view import IN_FLIGHT, ServiceView
+from rollback.steps.ports import World
+from rollback.steps.running import fingerprint_of
+
+_LOOK_BACK = 200  # records of one service
+
+
+def automatic_guards(rollback: Rollback, running: Release, view: ServiceView, world: World) -> list[Check]:
+    """Those that hold for every automatic trigger, an emergency's too."""
+    policy, now = world.settings.policy, world.clock.now()
+    history = islice(world.ledger.history(rollback.service_name), _LOOK_BACK)
+    began = _others_deployment_began(view)
+    runs = frozenset({running.fingerprint, fingerprint_of(view.primary.definition_arn, view, world)})
+    return [
+        guards.not_paused(rollback, world.ledger.pause(rollback.service_name), policy, now),
+        *guards.from_history(rollback, runs, history, policy, now),
+        guards.no_fix_on_its_way(rollback, began, _red_since(rollback, world) if began else None, policy, now),
+    ]
+
+
+def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:
+    """Too few requests to tell; asked of alarms only, and never of an outage (rule 11)."""
+    policy, now = world.settings.policy, world.clock.now()
+    if rollback.trigger is not Trigger.ALARM or rollback.request.type is RollbackType.EMERGENCY:
+        return Check(name="enough-traffic", verdict=Verdict.SKIPPED, reason="no alarm about rates asked for it")
+    prefix, service = world.settings.prefix, rollback.service_name
+    leaves = tuple(leaf_alarm(prefix, service, name) for name in (*RATE_ALARMS, *STATE_ALARMS))
+    red = [name for name, state in world.alarms.states(leaves).items() if state == "ALARM"]
+    since = now - timedelta(minutes=policy.traffic_window_minutes)
+    rates = [leaf_alarm(prefix, service, name) for name in RATE_ALARMS]
+    counted = world.alarms.requests_since(view.target_groups, since) if set(red) & set(rates) else None
+    return guards.enough_traffic(red, rates, counted, policy, now)
+
+
+def _others_deployment_began(view: ServiceView) -> datetime | None:
+    """Of a deployment in flight that no rollback made (rule 5); None: there is none."""
+    newest = view.newest
+    if newest is None or newest.status not in IN_FLIGHT or is_ours(family_of(newest.target_definition_arn)):
+        return None
+    return newest.created_at
+
+
+def _red_since(rollback: Rollback, world: World) -> datetime | None:
+    """When the alarm that asked turned red; an emergency does not wait for an answer."""
+    alarm = rollback.event.alarm if rollback.event is not None else None
+    if alarm is None:
+        return None
+    try:
+        return world.alarms.red_since((alarm,)).get(alarm)
+    except OutsideFailure:
+        if rollback.request.type is RollbackType.EMERGENCY:
+            return None
+        raise

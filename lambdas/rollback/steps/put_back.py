@@ -1,0 +1,124 @@
+"""Discharging obligations: what a rollback changed around its target is put back, under the lease, and seen to be so.
+
+What can't be put back in time is handed to an operator by name. Aborted while fenced, the service stays fenced and its
+scaling suspended (rule 3): whoever stopped us knows more than we do.
+"""
+
+from datetime import datetime, timedelta
+
+from rollback.model.errors import LeaseLost, OutsideFailure, UnsupportedService
+from rollback.model.rollback import OPERATOR, Obligation, ObligationKind, Outcome, Rollback
+from rollback.model.service_view import ScalableTarget, ServiceView
+from rollback.model.settings import ServiceSettings
+from rollback.steps.ports import World
+
+
+def put_back(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
+    """One round on one obligation: look, change if it is safe, say so only when it is seen."""
+    policy = world.settings.policy
+    until = now + timedelta(minutes=policy.lease_minutes)
+    lease = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
+    if lease is None:
+        return _leave_to_the_holder(rollback, owed, now, world)
+    if lease.counter != rollback.lease_counter:
+        return rollback.but(lease_counter=lease.counter, wait_seconds=0)
+    try:
+        world.ledger.renew(lease, now, until)  # rule 9: one that was held already may end any moment
+    except LeaseLost:
+        return rollback.but(wait_seconds=policy.poll_seconds)
+    service = world.settings.service(rollback.service_name)
+    try:
+        view = world.services.look(service)
+        if stays_fenced(rollback, owed, view):
+            return _hand_to_operator(rollback, owed)
+        if discharge(owed, service, view, world):
+            return settle(rollback, owed, discharged_at=now)
+    except (OutsideFailure, UnsupportedService):
+        pass  # looked at again below, until the time is over
+    if gave_up(rollback, now, world):
+        return _hand_to_operator(rollback, owed)
+    return rollback.but(wait_seconds=policy.poll_seconds)
+
+
+def stays_fenced(rollback: Rollback, owed: Obligation, view: ServiceView) -> bool:
+    """Rule 3."""
+    if rollback.outcome is not Outcome.ABORTED or view.desired_count > 0:
+        return False
+    return owed.kind in (ObligationKind.FENCE, ObligationKind.SCALING)
+
+
+def discharge(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
+    """Whether it is seen to be put back; if it is not, and it is safe, the change that puts it back is made."""
+    match owed.kind:
+        case ObligationKind.DEPLOYMENT_CONFIGURATION:
+            return _configuration(owed, service, view, world)
+        case ObligationKind.FENCE:
+            return _fence(owed, service, view, world)
+        case ObligationKind.SCALING:
+            return _scaling(owed, service, view, world)
+        case _:
+            return False  # a database's: handed to an operator, who has what it was before
+
+
+def _configuration(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
+    """Rule 5: the recorded parts, once PRIMARY is COMPLETED. What others changed of it meanwhile stays."""
+    current = view.deployment_configuration
+    if all(current.get(part) == was for part, was in owed.before.items()):
+        return True
+    if view.primary.rollout_state == "COMPLETED":
+        world.services.update(service, deployment_configuration={**current, **owed.before})
+    return False
+
+
+def _fence(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
+    """Tasks as many as before at least; what PRIMARY is by now is what is started."""
+    before = int(owed.before["desired_count"])
+    if view.desired_count >= before:
+        return True
+    world.services.update(service, desired_count=before)
+    return False
+
+
+def _scaling(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
+    """Rule 2: exactly as it was, and only once the service runs on as many tasks as its minimum."""
+    before = ScalableTarget.model_validate(owed.before)
+    if world.scaling.look(service) == before:
+        return True
+    if min(view.running_count, view.desired_count) >= before.min_capacity:
+        world.scaling.put(service, before)
+    return False
+
+
+def _leave_to_the_holder(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
+    """Whoever took an expired lease over has inherited the obligation, once its document says so."""
+    held = world.ledger.lease(rollback.service_name)
+    if held is not None:
+        try:
+            heir = world.ledger.read(rollback.service_name, held.holder)
+        except KeyError:
+            heir = None
+        if heir is not None and any(o.kind is owed.kind for o in heir.obligations):
+            return settle(rollback, owed, handed_to=heir.id)
+    if gave_up(rollback, now, world):
+        return _hand_to_operator(rollback, owed)
+    return rollback.but(wait_seconds=world.settings.policy.poll_seconds)
+
+
+def _hand_to_operator(rollback: Rollback, owed: Obligation) -> Rollback:
+    """A person has to do it: a report that said otherwise is followed by another."""
+    return settle(rollback, owed, handed_to=OPERATOR).but(reported=False)
+
+
+def settle(rollback: Rollback, owed: Obligation, **how: object) -> Rollback:
+    """The rollback with that obligation discharged or handed on."""
+    settled = Obligation.model_validate({**dict(owed), **how})
+    obligations = list(rollback.obligations)
+    last = max(i for i, o in enumerate(obligations) if o == owed)
+    obligations[last] = settled
+    return rollback.but(obligations=tuple(obligations), wait_seconds=0)
+
+
+def gave_up(rollback: Rollback, now: datetime, world: World) -> bool:
+    """Conclusion must not wait for ever: what is undone by then is in the report; the report is left to the janitor."""
+    started = rollback.concluding_since or now
+    return now - started > timedelta(minutes=world.settings.policy.conclude_timeout_minutes)

@@ -1,0 +1,55 @@
+"""Application Auto Scaling of an ECS service's desired count.
+
+`RegisterScalableTarget` on a target that exists lifts (or lowers) the service's desired count into the bounds, whatever
+else it was called for (Application Auto Scaling API reference): see rule 2.
+"""
+
+from typing import TYPE_CHECKING, Any, cast
+
+from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
+from rollback.model.settings import ServiceSettings
+from rollback.world.failures import calling
+
+if TYPE_CHECKING:
+    from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
+    from mypy_boto3_application_autoscaling.type_defs import SuspendedStateTypeDef
+
+_DIMENSION: Any = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
+
+
+class EcsScaling:
+    """Adapter. `changer` must not retry by itself."""
+
+    def __init__(self, reader: "ApplicationAutoScalingClient", changer: "ApplicationAutoScalingClient") -> None:
+        self._reader = reader
+        self._changer = changer
+
+    def look(self, service: ServiceSettings) -> ScalableTarget | None:
+        """The scalable target; None: the service is not scaled automatically."""
+        resource = _resource(service)
+        with calling("DescribeScalableTargets", resource):
+            found = self._reader.describe_scalable_targets(**_DIMENSION, ResourceIds=[resource])["ScalableTargets"]
+        if not found:
+            return None
+        suspended = found[0].get("SuspendedState") or {}
+        return ScalableTarget(
+            min_capacity=found[0]["MinCapacity"],
+            max_capacity=found[0]["MaxCapacity"],
+            suspended={flag: bool(suspended.get(flag, False)) for flag in SCALING_FLAGS},
+        )
+
+    def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
+        """Register exactly this: bounds and all three flags of SuspendedState."""
+        resource = _resource(service)
+        with calling("RegisterScalableTarget", resource):
+            self._changer.register_scalable_target(
+                **_DIMENSION,
+                ResourceId=resource,
+                MinCapacity=target.min_capacity,
+                MaxCapacity=target.max_capacity,
+                SuspendedState=cast("SuspendedStateTypeDef", dict(target.suspended)),
+            )
+
+
+def _resource(service: ServiceSettings) -> str:
+    return f"service/{service.cluster}/{service.ecs_service}"

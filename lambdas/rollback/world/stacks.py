@@ -1,0 +1,33 @@
+"""CloudFormation: what a stack is doing, and which task definitions it believes in."""
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from rollback.model.stack_view import StackView
+from rollback.world.failures import calling
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+_DEFINITION = "AWS::ECS::TaskDefinition"
+
+
+class CloudFormationStacks:
+    """Adapter."""
+
+    def __init__(self, client: "CloudFormationClient") -> None:
+        self._client = client
+
+    def look(self, stack: str) -> StackView | None:
+        """The stack; None: there is none of this name (any more)."""
+        with calling("DescribeStacks", stack):
+            try:
+                found = self._client.describe_stacks(StackName=stack)["Stacks"][0]
+                resources = self._client.describe_stack_resources(StackName=stack)["StackResources"]
+            except ClientError as error:
+                if "does not exist" in str(error):  # CloudFormation says so as a ValidationError
+                    return None
+                raise
+        definitions = [r.get("PhysicalResourceId", "") for r in resources if r["ResourceType"] == _DEFINITION]
+        return StackView(name=stack, status=found["StackStatus"], definition_arns=tuple(filter(None, definitions)))
