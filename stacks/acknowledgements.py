@@ -32,8 +32,14 @@ def acknowledge_rollback_stack(stack: IConstruct, services: tuple[Attachment, ..
             _wildcard(stack, role, "ecs", f"task/{service.cluster}/*", "tasks get ids of their own")
     for name in ("Service", "Promote"):
         _wildcard(stack, f"Functions/{name}Role", "ecs", "task-definition/*", "families are the service's to name")
-    _wildcard(stack, "Functions/DecideRole", "cloudformation", "stack/*", "a service may belong to any stack")
-    _wildcard(stack, "Functions/ReportRole", "states", f"execution:{workflow}:*", "executions get ids of their own")
+    for name in ("Decide", "Service", "Report"):
+        role = f"Functions/{name}Role"
+        _wildcard(stack, role, "cloudformation", "stack/*", "a service may belong to any stack")
+        _wildcard(stack, role, "states", f"execution:{workflow}:*", "executions get ids of their own")
+    for name in ("Service", "Report"):
+        resource, why = "scalable-target/*", "scalable targets get ids of their own; those of ECS services only"
+        _wildcard(stack, f"Functions/{name}Role", "application-autoscaling", resource, why)
+    _wildcard(stack, "Functions/PromoteRole", "secretsmanager", "secret:*", "that they exist, never what they say")
     for machine in ("Workflow", "Promotion"):
         _on(stack, f"{machine}/Role", "IAM5[Resource::*]", "log delivery and tracing know no resources")
         _on(stack, f"{machine}/Machine", "SF1", "errors are logged; the ledger has everything else")

@@ -84,7 +84,7 @@ def _add_stacks(app: App, configuration: Configuration, name: str, settings: Env
         app,
         rollback_stack,
         settings=settings,
-        run_time=settings.run_time(configuration.application, name, urls),
+        run_time=settings.run_time(configuration.application, name, urls, service_stack),
         attachments=in_order,
         bundle=configuration.bundle,
         env=env,

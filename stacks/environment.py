@@ -95,10 +95,16 @@ class Service(ServiceSettings):
             raise ValueError(f"service {self.name!r} needs exactly one of existing and workload")
         return self
 
-    def run_time(self, url: str | None) -> ServiceSettings:
-        """The part that reaches the functions; `url` is where the service answers if no setting says so."""
+    def run_time(self, url: str | None, stack: str) -> ServiceSettings:
+        """The part that reaches the functions.
+
+        Args:
+            url: where the service answers if no setting says so.
+            stack: the one that makes the service, if it is made here.
+        """
         known = self.model_dump(include=set(ServiceSettings.model_fields))
-        return ServiceSettings.model_validate(known | {"base_url": self.base_url or url})
+        made_by = stack if self.workload is not None else self.stack
+        return ServiceSettings.model_validate(known | {"base_url": self.base_url or url, "stack": made_by})
 
 
 class Environment(_Strict):
@@ -109,7 +115,7 @@ class Environment(_Strict):
     availability_zones: tuple[str, ...] = Field(default=(), description="needed with account and region: no look-ups")
     services: tuple[Service, ...] = Field(min_length=1)
     policy: Policy = Policy()
-    workflow_timeout_minutes: float = Field(default=60, gt=0)
+    workflow_timeout_minutes: float = Field(default=120, gt=0)
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
     functions: FunctionSettings = FunctionSettings()
@@ -118,7 +124,9 @@ class Environment(_Strict):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         policy, seconds = self.policy, self.policy.act_timeout_seconds
-        walks = policy.service_timeout_minutes + policy.verify_timeout_minutes + policy.conclude_timeout_minutes
+        rungs = policy.service_timeout_minutes + policy.emergency_timeout_minutes + policy.restart_timeout_minutes
+        waits = policy.service_timeout_minutes  # for CloudFormation, before there is a plan
+        walks = waits + rungs + 3 * policy.verify_timeout_minutes + policy.conclude_timeout_minutes
         needs = {
             f"policy.act_timeout_seconds is {seconds:g}; allowed is at most 900, and less than lease_minutes": seconds
             <= min(900, policy.lease_minutes * 60 - 1e-9),
@@ -143,9 +151,9 @@ class Environment(_Strict):
         """Services that a ServiceStack makes."""
         return tuple(service for service in self.services if service.workload is not None)
 
-    def run_time(self, application: Application, name: str, urls: Mapping[str, str]) -> Settings:
-        """What the functions know; `urls` by service, for those whose settings have none."""
-        services = tuple(service.run_time(urls.get(service.name)) for service in self.services)
+    def run_time(self, application: Application, name: str, urls: Mapping[str, str], stack: str) -> Settings:
+        """What the functions know; `urls` by service, for those whose settings have none; `stack` makes services."""
+        services = tuple(service.run_time(urls.get(service.name), stack) for service in self.services)
         return Settings(application=application.name, environment=name, services=services, policy=self.policy)
 
 

@@ -45,6 +45,12 @@ class _Uncounted:
     def concluded(self, rollback: Rollback) -> None:
         """Rollbacks in direct mode are in the ledger, but not on the dashboard."""
 
+    def swept(self) -> None:
+        """The janitor's function counts its own rounds."""
+
+    def watched(self, service: str, *, has_way_back: bool, stale_leases: int) -> None:
+        """So does it with what it sees."""
+
 
 def stack_name(environment: str) -> str:
     """`MacroAi<Env>RollbackStack`; ROLLBACK_STACK names another."""

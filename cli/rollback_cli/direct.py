@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rollback.model.route import Step
+from rollback.model.route import Step, entrance
 from rollback.steps.admit import admit
 from rollback.steps.ports import World
-from rollback.steps.walk import Cursor, cursor_of, walk
+from rollback.steps.walk import Cursor, cursor_of, start_emergency, walk
 
 
 def whoami() -> str:
@@ -30,7 +30,11 @@ def run_directly(
         RollbackError: what a step could not do; the ledger has how far it went.
     """
     started_at = world.clock.now()
-    cursor = cursor_of(admit(given, f"direct:{whoami()}:{uuid.uuid4()}", started_at, world))
+    execution = f"direct:{whoami()}:{uuid.uuid4()}"
+    if entrance(given) is Step.EMERGENCY:
+        cursor = start_emergency(given, execution, started_at, world)
+    else:
+        cursor = cursor_of(admit(given, execution, started_at, world))
     tell(cursor)
     while cursor.next is not Step.DONE:
         before, cursor = cursor, walk(cursor.rollback_id, cursor.next, world)

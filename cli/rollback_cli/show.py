@@ -9,6 +9,7 @@ from rollback.model.release import Release, ReleaseState
 from rollback.model.report import message
 from rollback.model.rollback import Rollback
 from rollback.model.route import next_step
+from rollback.model.settings import Settings
 
 _COLOURS = {
     ReleaseState.PROMOTED: "green",
@@ -45,6 +46,6 @@ def rollbacks(console: Console, history: Iterable[Rollback]) -> None:
     console.print(table)
 
 
-def rollback(console: Console, one: Rollback) -> None:
+def rollback(console: Console, one: Rollback, settings: Settings) -> None:
     """The whole report."""
-    console.print(message(one), markup=False, highlight=False, soft_wrap=True)
+    console.print(message(one, settings.service(one.service_name)), markup=False, highlight=False, soft_wrap=True)

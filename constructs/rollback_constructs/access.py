@@ -86,7 +86,30 @@ class Access:
     def stack_states(self) -> iam.PolicyStatement:
         """Whether CloudFormation changes a stack at the moment; the service may belong to any stack."""
         stacks = self._arn("cloudformation", "stack/*")
-        return _allow(["cloudformation:DescribeStacks"], [stacks])
+        return _allow(["cloudformation:DescribeStacks", "cloudformation:DescribeStackResources"], [stacks])
+
+    def scaling(self) -> list[iam.PolicyStatement]:
+        """Suspend a service's autoscaling and put it back; describing knows no resources, registering no names."""
+        on_ecs = {
+            "StringEquals": {
+                "application-autoscaling:service-namespace": "ecs",
+                "application-autoscaling:scalable-dimension": "ecs:service:DesiredCount",
+            }
+        }
+        targets = self._arn("application-autoscaling", "scalable-target/*")
+        return [
+            _allow(["application-autoscaling:DescribeScalableTargets"], ["*"]),
+            _allow(["application-autoscaling:RegisterScalableTarget"], [targets], on_ecs),
+        ]
+
+    def clusters_read(self) -> iam.PolicyStatement:
+        """Whether Container Insights is on."""
+        return _allow(["ecs:DescribeClusters"], self._clusters())
+
+    def secrets_seen(self) -> list[iam.PolicyStatement]:
+        """That secrets and parameters exist, never what they say."""
+        secrets = self._named("secretsmanager", "secret", "*")
+        return [_allow(["secretsmanager:DescribeSecret"], [secrets]), _allow(["ssm:DescribeParameters"], ["*"])]
 
     def publish(self, topic_arns: Iterable[str]) -> iam.PolicyStatement:
         """Tell people."""
@@ -99,6 +122,10 @@ class Access:
         return _allow(
             ["states:StartExecution", "states:ListExecutions", "states:DescribeExecution"], [machine, executions]
         )
+
+    def execution_stop(self, workflow_name: str) -> iam.PolicyStatement:
+        """Stop the execution of a rollback that was taken over."""
+        return _allow(["states:StopExecution"], [self._named("states", "execution", f"{workflow_name}:*")])
 
     def service_arns(self) -> list[str]:
         """ARNs as EventBridge's `resources` have them."""

@@ -84,8 +84,18 @@ class Functions(Construct):
         self._code = code_asset(bundle)
         reading = [access.ledger(outside.table_arn), *access.ecs_reading()]
         telling = access.publish([outside.topic_arn, outside.critical_topic_arn])
+        stopping = access.execution_stop(outside.workflow_name)
         self.decide = self._function(
-            "decide", [*reading, access.alarm_states(), access.images_read(), access.stack_states()]
+            "decide",
+            [
+                *reading,
+                access.alarm_states(),
+                access.alarm_evidence(),
+                access.images_read(),
+                access.target_health(),
+                access.stack_states(),
+                stopping,
+            ],
         )
         self.service = self._function(
             "service",
@@ -94,7 +104,11 @@ class Functions(Construct):
                 access.service_update(),
                 access.deployment_stop(),
                 *access.definition_register(),
+                *access.scaling(),
                 access.target_health(),
+                access.alarm_states(),
+                access.stack_states(),
+                stopping,
             ],
             seconds=math.ceil(settings.policy.act_timeout_seconds),
         )
@@ -104,7 +118,9 @@ class Functions(Construct):
                 *reading,
                 access.service_update(),
                 access.target_health(),
+                *access.scaling(),
                 access.alarm_states(),
+                access.stack_states(),
                 telling,
                 access.workflow(outside.workflow_name),
             ],
@@ -121,6 +137,8 @@ class Functions(Construct):
                 access.alarm_states(),
                 access.alarm_evidence(),
                 access.target_health(),
+                access.clusters_read(),
+                *access.secrets_seen(),
             ],
         )
 

@@ -1,6 +1,7 @@
 """The rollback state machine, drawn from `route.EDGES`: a Task a step, a Choice behind it, a Wait where it loops.
 
-Admit → Choose after admit → Plan → … → Conclude → Choose after conclude → Done
+Choose entrance → Admit → Choose after admit → Plan → … → Conclude → Choose after conclude → Done
+               └→ Emergency → Choose after emergency → Service → …
 """
 
 import json
@@ -13,21 +14,24 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from rollback.model.route import EDGES, Step
+from rollback.model.names import OUTAGE_SUFFIX
+from rollback.model.request import RollbackType
+from rollback.model.route import EDGES, ENTRANCES, Step
 
 Definition = dict[str, Any]
 
 UNKNOWN_STEP = "UnknownStep"
 DONE = "Done"
+CHOOSE_ENTRANCE = "Choose entrance"
 _FUNCTIONS = {
     Step.ADMIT: "DecideFunction",
+    Step.EMERGENCY: "ServiceFunction",
     Step.PLAN: "DecideFunction",
     Step.SERVICE: "ServiceFunction",
     Step.VERIFY: "ReportFunction",
     Step.CONCLUDE: "ReportFunction",
 }
-_ADMIT_PAYLOAD = {
-    "step": Step.ADMIT.value,
+_STARTED = {
     "execution.$": "$$.Execution.Id",
     "started_at.$": "$$.Execution.StartTime",
     "input.$": "$$.Execution.Input",
@@ -72,7 +76,7 @@ def transient_retries() -> list[Definition]:
 
 def definition(timeout_minutes: float) -> Definition:
     """The whole state machine in Amazon States Language (JSONPath), with `${…}` for what deployment fills in."""
-    states: Definition = {}
+    states: Definition = {CHOOSE_ENTRANCE: _choose_entrance()}
     for step, targets in EDGES.items():
         if step is Step.DONE:
             states[DONE] = {"Type": "Succeed"}
@@ -81,7 +85,7 @@ def definition(timeout_minutes: float) -> Definition:
         states[f"Choose after {step}"] = {
             "Type": "Choice",
             "Choices": [
-                {"Variable": "$.next", "StringEquals": target.value, "Next": _entrance(step, target)}
+                {"Variable": "$.next", "StringEquals": target.value, "Next": _way_to(step, target)}
                 for target in sorted(targets)
             ],
             "Default": UNKNOWN_STEP,
@@ -93,20 +97,35 @@ def definition(timeout_minutes: float) -> Definition:
         "Error": UNKNOWN_STEP,
         "Cause": "a function named a step that this state machine does not have: deploy the stack again",
     }
-    return {"StartAt": _name(Step.ADMIT), "TimeoutSeconds": round(timeout_minutes * 60), "States": states}
+    return {"StartAt": CHOOSE_ENTRANCE, "TimeoutSeconds": round(timeout_minutes * 60), "States": states}
+
+
+def _choose_entrance() -> Definition:
+    """`route.entrance`, drawn. A comparison with a field that is not there would fail the execution: looked first."""
+    given = [
+        {"Variable": "$.type", "IsPresent": True},
+        {"Variable": "$.type", "StringEquals": RollbackType.EMERGENCY.value},
+    ]
+    outage = [
+        {"Variable": "$.detail.alarmName", "IsPresent": True},
+        {"Variable": "$.detail.alarmName", "StringMatches": f"*{OUTAGE_SUFFIX}"},
+    ]
+    emergency = [{"And": given, "Next": _name(Step.EMERGENCY)}, {"And": outage, "Next": _name(Step.EMERGENCY)}]
+    return {"Type": "Choice", "Choices": emergency, "Default": _name(Step.ADMIT)}
 
 
 def _task(step: Step) -> Definition:
-    payload = _ADMIT_PAYLOAD if step is Step.ADMIT else {"step": step.value, "cursor.$": "$"}
+    enters = step in ENTRANCES
+    payload = {"step": step.value, **_STARTED} if enters else {"step": step.value, "cursor.$": "$"}
     if step is Step.CONCLUDE:
         return invoke(_FUNCTIONS[step], payload, retries("States.ALL", attempts=20, longest_seconds=60), _choice(step))
     task = invoke(_FUNCTIONS[step], payload, transient_retries(), _choice(step))
-    if step is not Step.ADMIT:  # before Admit there is nothing to conclude
+    if not enters:  # there may be nothing to conclude yet; the rule on failed executions looks
         task["Catch"] = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": _name(Step.CONCLUDE)}]
     return task
 
 
-def _entrance(step: Step, target: Step) -> str:
+def _way_to(step: Step, target: Step) -> str:
     return f"Wait for {step}" if target is step else _name(target)
 
 

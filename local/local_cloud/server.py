@@ -62,6 +62,7 @@ class LocalCloud:
         os.environ["MOTO_PORT"] = str(self.port)  # moto's own parts ask for their port here
         os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
+        logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)  # an absent field that IsPresent asks for
         clock.configure(self.scale)
         credentials.configure(self.endpoint)
         for part in _PARTS:

@@ -7,6 +7,7 @@ import pytest
 
 # what IAM cannot scope to a resource (Service Authorization Reference)
 WITHOUT_RESOURCES = {
+    "application-autoscaling:DescribeScalableTargets",
     "cloudwatch:DescribeAlarmHistory",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",
@@ -15,19 +16,27 @@ WITHOUT_RESOURCES = {
     "ecs:ListTasks",
     "elasticloadbalancing:DescribeTargetGroups",
     "elasticloadbalancing:DescribeTargetHealth",
+    "ssm:DescribeParameters",
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }
 CHANGES = {
-    "decide": set(),
+    "decide": {"states:StopExecution"},
     "service": {
+        "application-autoscaling:RegisterScalableTarget",
+        "states:StopExecution",
         "ecs:UpdateService",
         "ecs:StopServiceDeployment",
         "ecs:RegisterTaskDefinition",
         "ecs:TagResource",
         "iam:PassRole",
     },
-    "report": {"ecs:UpdateService", "sns:Publish", "states:StartExecution"},
+    "report": {
+        "application-autoscaling:RegisterScalableTarget",
+        "ecs:UpdateService",
+        "sns:Publish",
+        "states:StartExecution",
+    },
     "promote": {
         "ecs:RegisterTaskDefinition",
         "ecs:TagResource",

@@ -113,6 +113,6 @@ def test_the_functions_read_back_what_the_settings_say(templates: dict[str, Any]
     template = templates["MacroAiProductionRollbackStack"]
     functions = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::Function"]
     assert len(functions) == 4
-    expected = read.environments["production"].run_time(read.application, "production", {})
+    expected = read.environments["production"].run_time(read.application, "production", {}, "MacroAiProductionStack")
     for function in functions:
         assert Settings.model_validate_json(function["Environment"]["Variables"]["ROLLBACK_SETTINGS"]) == expected

@@ -1,5 +1,6 @@
 """The state machines are the route, drawn; and valid Amazon States Language."""
 
+import fnmatch
 import json
 import subprocess
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from rollback.model.route import EDGES, Step
+from rollback.model.route import EDGES, ENTRANCES, Step, entrance
+from rollback_constructs.workflow import CHOOSE_ENTRANCE
 
 PROJECT = Path(__file__).parents[2]
 WORKFLOWS = [f"macro-ai-{name}-rollback" for name in ("production", "staging", "feature")]
@@ -17,6 +19,22 @@ Definitions = dict[str, dict[str, Any]]
 
 def step_of(state: dict[str, Any]) -> Step:
     return Step.DONE if state["Type"] == "Succeed" else Step(state["Parameters"]["Payload"]["step"])
+
+
+def holds(rule: dict[str, Any], given: Any) -> bool:
+    """Whether a Choice's rule is true of an input; the operators that ours uses, strict about types as AWS is."""
+    if "And" in rule:
+        return all(holds(part, given) for part in rule["And"])
+    value, missing = given, object()
+    for field in rule["Variable"].removeprefix("$.").split("."):
+        value = value.get(field, missing) if isinstance(value, dict) else missing
+    if "IsPresent" in rule:
+        return (value is not missing) is rule["IsPresent"]
+    if not isinstance(value, str):
+        return False
+    if "StringEquals" in rule:
+        return bool(value == rule["StringEquals"])
+    return fnmatch.fnmatchcase(value, rule["StringMatches"])
 
 
 def edges(definition: dict[str, Any]) -> dict[Step, set[Step]]:
@@ -41,7 +59,34 @@ def edges(definition: dict[str, Any]) -> dict[Step, set[Step]]:
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_the_state_machine_has_exactly_the_edges_of_the_route(name: str, definitions: Definitions) -> None:
     assert edges(definitions[name]) == {step: set(targets) for step, targets in EDGES.items()}
-    assert step_of(definitions[name]["States"][definitions[name]["StartAt"]]) is Step.ADMIT
+    start = definitions[name]["States"][definitions[name]["StartAt"]]
+    reached = {start["Default"], *(rule["Next"] for rule in start["Choices"])}
+    assert {step_of(definitions[name]["States"][state]) for state in reached} == set(ENTRANCES)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"Comment": "Insert your JSON here"},
+        {"type": "service"},
+        {"type": "emergency"},
+        {"type": "emergency", "reason": "all is down"},
+        {"type": 7},
+        {"type": ["emergency"]},
+        {"detail": "none"},
+        {"detail": {"alarmName": "macro-ai-production-express-api-degraded"}},
+        {"detail": {"alarmName": "macro-ai-production-express-api-outage"}},
+        {"detail": {"alarmName": "macro-ai-production-express-api-outage-2"}},
+        {"detail": {"alarmName": 3}},
+        {"detail": {"eventName": "SERVICE_DEPLOYMENT_FAILED"}},
+    ],
+)
+def test_the_entrance_is_the_one_that_the_route_says(given: dict[str, Any], definitions: Definitions) -> None:
+    definition = definitions[WORKFLOWS[0]]
+    chosen = definition["States"][definition["StartAt"]]
+    reached = next((rule["Next"] for rule in chosen["Choices"] if holds(rule, given)), chosen["Default"])
+    assert step_of(definition["States"][reached]) is entrance(given)
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -51,7 +96,8 @@ def test_a_failure_of_every_step_after_admit_is_concluded(name: str, definitions
     concluded = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Conclude"}]
     for step in (Step.PLAN, Step.SERVICE, Step.VERIFY):
         assert tasks[step]["Catch"] == concluded
-    assert "Catch" not in tasks[Step.ADMIT]
+    for step in ENTRANCES:
+        assert "Catch" not in tasks[step]
     assert "Catch" not in tasks[Step.CONCLUDE]
 
 
@@ -65,7 +111,7 @@ def test_input_that_cannot_be_understood_is_never_tried_again(name: str, definit
 @pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
 def test_an_answer_that_no_choice_knows_fails_by_name(name: str, definitions: Definitions) -> None:
     states = definitions[name]["States"]
-    choices = [state for state in states.values() if state["Type"] == "Choice"]
+    choices = [state for name, state in states.items() if state["Type"] == "Choice" and name != CHOOSE_ENTRANCE]
     assert choices
     assert {states[choice["Default"]]["Type"] for choice in choices} == {"Fail"}
 

@@ -10,9 +10,9 @@ from rollback_cli import show as look
 
 def show(environment: str, rollback_id: str) -> None:
     """Show one rollback."""
-    ledger = deployed.find(environment).world().ledger
+    here = deployed.find(environment)
     try:
-        look.rollback(Console(), ledger.read(service_of(rollback_id), rollback_id))
+        look.rollback(Console(), here.world().ledger.read(service_of(rollback_id), rollback_id), here.settings)
     except KeyError as error:
         raise InvalidRequest(
             f"there is no rollback {rollback_id}; `rollback history {environment}` lists them"

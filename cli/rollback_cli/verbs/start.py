@@ -21,7 +21,7 @@ _FINE = frozenset({Outcome.SUCCEEDED, Outcome.PLANNED})
 
 def start(
     environment: str,
-    type: Annotated[str, typer.Option(help="service (database, full, emergency: not available yet)")] = "service",
+    type: Annotated[str, typer.Option(help="service or emergency (database, full: not available yet)")] = "service",
     service: Annotated[str | None, typer.Option(help="which service; the only one by default")] = None,
     target_version: Annotated[str | None, typer.Option(help="default: the last known good")] = None,
     force: Annotated[bool, typer.Option(help="override the checks that may be overridden")] = False,
@@ -42,7 +42,7 @@ def start(
         ended = here.world().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
     else:
         ended = _through_step_functions(console, here, given)
-    look.rollback(console, ended)
+    look.rollback(console, ended, here.settings)
     raise typer.Exit(0 if ended.outcome in _FINE else 1)
 
 
