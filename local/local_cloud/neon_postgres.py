@@ -27,6 +27,9 @@ _READ_AND_EXECUTE = 0o055
 # Times in what Postgres's programs print are UTC; nothing of our environment (PGHOST, PGPASSWORD) reaches them.
 _ENVIRONMENT = {"TZ": "UTC", "LC_ALL": "C", "PATH": f"{PROGRAMS}:/usr/bin:/bin"}
 
+# SIGINT is Postgres's "fast shutdown": connections are dropped, everything is written.
+_END_WITH_STDIN = 'exec 3<&0; "$@" & server=$!; (read _ <&3; kill -INT $server) & wait $server; kill $! 2>/dev/null'
+
 
 class _User(TypedDict, total=False):
     """Arguments of `subprocess`."""
@@ -79,11 +82,14 @@ def run(program: str, *arguments: str | Path, accepted: tuple[int, ...] = (0,)) 
 
 
 def start(program: str, *arguments: str | Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start a program; what it says is appended to the log."""
+    """Start a server of Postgres; what it says is appended to the log.
+
+    It ends when its standard input is closed: by whoever stops it, or by the operating system when our process dies.
+    """
     with log.open("ab") as told:
         return subprocess.Popen(
-            [_path(program), *map(str, arguments)],
-            stdin=subprocess.DEVNULL,
+            ["sh", "-c", _END_WITH_STDIN, "sh", _path(program), *map(str, arguments)],
+            stdin=subprocess.PIPE,
             stdout=told,
             stderr=told,
             cwd="/",
