@@ -4,7 +4,7 @@ OutsideFailure
 ├── OutcomeUnknown          a change was sent and its answer lost: look for its effect before sending it again
 ├── AccessRefused           the API key is not known, or may not do this
 ├── NotThere                no such project, branch, endpoint or operation
-├── NameTaken               a branch of that name exists; perhaps an earlier, lost request of ours made it
+├── AlreadyExists           a branch of that name, or the branch's compute; perhaps a lost request of ours made it
 ├── RequestRefused          nothing was changed, and the same request will be refused again
 │   ├── BackupNameRequired  a branch with children, or a restore from itself, must keep its state under a name
 │   ├── BranchHasChildren   can't be deleted before its children
@@ -31,8 +31,8 @@ class NotThere(OutsideFailure):
     """What was asked for does not exist (any more)."""
 
 
-class NameTaken(OutsideFailure):
-    """A branch of that name exists already."""
+class AlreadyExists(OutsideFailure):
+    """There is a branch of that name, or the branch has its compute."""
 
 
 class RequestRefused(OutsideFailure):

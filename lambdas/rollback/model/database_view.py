@@ -73,6 +73,10 @@ class Branch(_View):
         """A restore replaces the history too; what was before is in the backup."""
         return self.last_reset_at or self.created_at
 
+    def was_reset_since(self, t0: datetime) -> bool:
+        """Whether a restore was accepted at a time or later; Neon tells whole seconds."""
+        return self.last_reset_at is not None and self.last_reset_at >= t0.replace(microsecond=0)
+
     def why_not(self, action: str) -> str | None:
         """Neon's reason for refusing an action now; None if it does not refuse."""
         return next((a.reason for a in self.restricted_actions if a.name == action), None)

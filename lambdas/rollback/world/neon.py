@@ -69,6 +69,7 @@ class NeonDatabases:
     def operations_since(self, since: datetime) -> tuple[Operation, ...]:
         """The project's, newest first: those created at a time or after it."""
         path, query = f"{self._project}/operations", dict[str, str | int | bool](limit=_PAGE)
+        since = since.replace(microsecond=0)  # Neon tells whole seconds
         found: list[Operation] = []
         while True:
             answer = self._http.read(path, query)

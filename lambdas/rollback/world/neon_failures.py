@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 from rollback.model.database_errors import (
     AccessRefused,
+    AlreadyExists,
     BackupNameRequired,
     BranchHasChildren,
     BranchNotReady,
     BranchProtected,
     ComeBackLater,
-    NameTaken,
     NotThere,
     OutcomeUnknown,
     ProjectLocked,
@@ -48,7 +48,7 @@ def refusal(
     if status == 404:
         return NotThere(f"{text}; check the project and branch ids in the settings")
     if status == 409:
-        return NameTaken(f"{text}; look whether an earlier request made it")
+        return AlreadyExists(f"{text}; look whether an earlier request made it")
     if 400 <= status < 500:
         return _broken_rule(text, message.lower(), retry_after)
     if changes:

@@ -41,7 +41,8 @@ class NeonHttp:
             base_url=base_url,
             auth=_Key(api_key),
             headers={"User-Agent": "rollback", "Accept": "application/json"},
-            timeout=httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS),
+            # One kept while the function was frozen may be dead, and a change sent on it of unknown outcome.
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     def read(self, path: str, query: Query | None = None) -> Json:
