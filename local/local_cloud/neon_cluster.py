@@ -12,7 +12,7 @@ from local_cloud.neon_postgres import PostgresFailure
 from rollback.model.database_position import Lsn
 
 ADMIN = "cloud_admin"  # Neon's own superuser; its sessions are not the application's
-_MAINTENANCE_DATABASE = "template1"
+DATABASE = "app"  # the only one: each takes 300 files in each copy of the cluster
 _SEGMENT_MB = 1
 _PORT = 5432  # names the socket; nothing listens on it
 _START_SECONDS = 60.0
@@ -76,7 +76,7 @@ class Cluster:
             file.write(_CONFIGURATION)
         (self.data / "pg_hba.conf").write_text(_AUTHENTICATION)
 
-    def start(self) -> None:
+    def start(self, database: str = DATABASE) -> None:
         """Start the server, recovering first if the data directory asks for it, and wait until it takes connections.
 
         Raises:
@@ -87,7 +87,7 @@ class Cluster:
         settings = f"-cunix_socket_directories={self.data}"  # named at each start: the directory was copied
         self._server = neon_postgres.start("postgres", f"-D{self.data}", settings, log=self._log)
         deadline = time.monotonic() + _START_SECONDS
-        while not self._accepts_connections():
+        while not self._accepts_connections(database):
             if not self.is_running or time.monotonic() > deadline:
                 self.stop()
                 raise PostgresFailure(f"Postgres did not start:\n{self._log.read_text()[-2000:]}")
@@ -100,7 +100,7 @@ class Cluster:
         self._server.communicate()  # closes its standard input, which ends it
         self._server = None
 
-    def connect(self, database: str = _MAINTENANCE_DATABASE) -> "psycopg.Connection[Any]":
+    def connect(self, database: str = DATABASE) -> "psycopg.Connection[Any]":
         """A session of the administrator, each statement a transaction of its own."""
         return psycopg.connect(host=str(self.data), port=_PORT, user=ADMIN, dbname=database, autocommit=True)
 
@@ -115,9 +115,9 @@ class Cluster:
         high, low = divmod(number, (1 << 32) // (_SEGMENT_MB << 20))
         return self.data / "pg_wal" / f"{timeline:08X}{high:08X}{low:08X}"
 
-    def _accepts_connections(self) -> bool:
+    def _accepts_connections(self, database: str) -> bool:
         try:
-            self.connect().close()
+            self.connect(database).close()
         except psycopg.OperationalError:
             return False
         return True

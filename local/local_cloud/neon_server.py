@@ -17,7 +17,7 @@ from local_cloud.neon_faults import Fault, Faults
 from local_cloud.neon_project import Limits, Project
 from local_cloud.neon_timeline import Timeline
 
-DATABASE, ROLE = "app", "app_owner"
+ROLE = "app_owner"
 _PREFIX = "/api/v2/projects/"
 
 
@@ -48,7 +48,7 @@ class LocalNeon:
         self._folder = Path(tempfile.mkdtemp(prefix="neon-"))  # short: a Unix socket's path has 107 bytes at most
         self._folder.chmod(0o755)
         neon_postgres.account().own(self._folder)
-        self._empty = Timeline.initial(self._folder / "empty", DATABASE, ROLE)
+        self._empty = Timeline.initial(self._folder / "empty", ROLE)
         self._server = _Server(("127.0.0.1", self._port), _Handler)
         self._server.neon = self
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="neon", daemon=True).start()
@@ -63,8 +63,12 @@ class LocalNeon:
         folder.mkdir()
         neon_postgres.account().own(folder)
         storage = self._empty.fork(folder / "main", self._empty.resolve(None), new_password=True)
-        self.projects[identity] = Project(identity, folder, storage, DATABASE, limits or Limits())
+        self.projects[identity] = Project(identity, folder, storage, limits or Limits())
         return self.projects[identity]
+
+    def delete_project(self, project_id: str) -> None:
+        """Stop its servers, and remove its data."""
+        self.projects.pop(project_id).close()
 
     def stop(self) -> None:
         """Stop every server, and remove all data."""
@@ -72,9 +76,8 @@ class LocalNeon:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
-        for project in self.projects.values():
-            project.close()
-        self.projects.clear()
+        for identity in tuple(self.projects):
+            self.delete_project(identity)
         if self._folder is not None:
             shutil.rmtree(self._folder)
             self._folder = None

@@ -17,7 +17,7 @@ from pathlib import Path
 from psycopg import sql
 
 from local_cloud import neon_postgres
-from local_cloud.neon_cluster import ADMIN, Cluster
+from local_cloud.neon_cluster import ADMIN, DATABASE, Cluster
 from rollback.model.database_position import Lsn, Position
 
 _CHECKPOINT, _TIMELINE = "Latest checkpoint location", "Latest checkpoint's TimeLineID"  # as pg_controldata has it
@@ -50,19 +50,20 @@ class Timeline:
         self.lock = threading.RLock()
 
     @classmethod
-    def initial(cls, folder: Path, database: str, role: str) -> "Timeline":
-        """An empty database and its owner, and nothing else: each database adds 7 MB to each copy."""
+    def initial(cls, folder: Path, role: str) -> "Timeline":
+        """An empty database, its owner, and nothing else."""
         timeline = cls(folder, Credentials(role, secrets.token_urlsafe(12)))
-        base = timeline._base
+        base, name, owner = timeline._base, sql.Identifier(DATABASE), sql.Identifier(role)
         base.initialise()
-        base.start()
+        base.start("postgres")
+        with base.connect("postgres") as session:
+            session.execute(_with_password("CREATE ROLE {} LOGIN PASSWORD {}", timeline.credentials))
+            session.execute("UPDATE pg_database SET datistemplate = false")
+            session.execute(sql.SQL("ALTER DATABASE template1 RENAME TO {}").format(name))
+            session.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, owner))
         with base.connect() as session:
-            session.execute("UPDATE pg_database SET datistemplate = false WHERE datname = 'template0'")
             session.execute("DROP DATABASE template0")
             session.execute("DROP DATABASE postgres")
-            session.execute(_with_password("CREATE ROLE {} LOGIN PASSWORD {}", timeline.credentials))
-            owner, name = sql.Identifier(role), sql.Identifier(database)
-            session.execute(sql.SQL("CREATE DATABASE {} OWNER {} STRATEGY file_copy").format(name, owner))
         base.stop()
         return timeline
 
@@ -112,6 +113,12 @@ class Timeline:
         if not begin < found <= head:
             raise OutOfHistory(f"{found} is not between {begin} and {head}")
         return found
+
+    def last_commit_before(self, at: datetime) -> Lsn | None:
+        """Where the last commit before a time begins; None if there is none in this history."""
+        with self.lock:
+            commits = self._commits(self._begin(), self._head())
+            return max((lsn for lsn, committed in commits if committed < at), default=None)
 
     def fork(self, folder: Path, at: Lsn, *, new_password: bool) -> "Timeline":
         """A new timeline with the state at a position that `resolve` gave; this one is only read.
@@ -165,15 +172,17 @@ class Timeline:
         return Lsn(Lsn.parse(of.control()[_CHECKPOINT]).number + 1)
 
     def _first_commit_after(self, at: datetime, begin: Lsn, head: Lsn) -> Lsn | None:
+        return next((lsn for lsn, committed in self._commits(begin, head) if committed > at), None)
+
+    def _commits(self, begin: Lsn, head: Lsn) -> Iterator[tuple[Lsn, datetime]]:
         if not self.cluster.data.exists():
-            return None
+            return
         timeline = int(self._base.control()[_TIMELINE])
         files = [self.cluster.segment_of(position, timeline) for position in (begin, head)]
         told = neon_postgres.run("pg_waldump", f"--start={begin}", f"--end={head}", "--rmgr=Transaction", *files)
         for commit in _COMMIT.finditer(told):
-            if datetime.strptime(commit["at"], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC) > at:
-                return Lsn.parse(commit["lsn"])
-        return None
+            at = datetime.strptime(commit["at"], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
+            yield Lsn.parse(commit["lsn"]), at
 
 
 def _copy(source: Path, target: Path) -> None:
