@@ -1,6 +1,7 @@
 """The local Neon: its API on a port of this machine, on top of real Postgres."""
 
 import json
+import os
 import shutil
 import tempfile
 import threading
@@ -18,6 +19,7 @@ from local_cloud.neon_project import Limits, Project
 from local_cloud.neon_timeline import Timeline
 
 ROLE = "app_owner"
+_MEMORY, _ROOM_BYTES = "/dev/shm", 2 << 30  # noqa: S108 - mkdtemp makes the folder in it
 _PREFIX = "/api/v2/projects/"
 
 
@@ -45,7 +47,9 @@ class LocalNeon:
 
     def start(self) -> Self:
         """Make an empty database, and serve. Takes one to two seconds."""
-        self._folder = Path(tempfile.mkdtemp(prefix="neon-"))  # short: a Unix socket's path has 107 bytes at most
+        self._folder = Path(
+            tempfile.mkdtemp(prefix="neon-", dir=_roomy_memory())
+        )  # short: a socket's path has 107 bytes
         self._folder.chmod(0o755)
         neon_postgres.account().own(self._folder)
         self._empty = Timeline.initial(self._folder / "empty", ROLE)
@@ -89,6 +93,13 @@ class LocalNeon:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _roomy_memory() -> str | None:
+    """A file system in memory, where copies of clusters take a quarter of the time; None: the usual place."""
+    if Path(_MEMORY).is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
+        return _MEMORY
+    return None
 
 
 class _Server(ThreadingHTTPServer):
