@@ -103,9 +103,12 @@ def invalid(schema: Any, value: Any) -> Iterator[str]:
 def unknown(schema: Any, value: Any) -> Iterator[str]:
     """Fields that no schema names: Neon would let them pass, and do nothing with them."""
     if isinstance(value, dict):
+        named = dict(schema.get("properties", {}))
+        for part in schema.get("allOf", []):
+            named |= part.get("properties", {})
         for name, inner in value.items():
-            if name in schema.get("properties", {}):
-                yield from unknown(schema["properties"][name], inner)
+            if name in named:
+                yield from unknown(named[name], inner)
             else:
                 yield f"field {name} is unknown"
     if isinstance(value, list):
