@@ -5,6 +5,7 @@ OutsideFailure
 ├── AccessRefused           the API key is not known, or may not do this
 ├── NotThere                no such project, branch, endpoint or operation
 ├── AlreadyExists           a branch of that name, or the branch's compute; perhaps a lost request of ours made it
+├── QueryFailed             a session came about, but Postgres refused the query, or the address can't be read
 ├── RequestRefused          nothing was changed, and the same request will be refused again
 │   ├── BackupNameRequired  a branch with children, or a restore from itself, must keep its state under a name
 │   ├── BranchHasChildren   can't be deleted before its children
@@ -33,6 +34,10 @@ class NotThere(OutsideFailure):
 
 class AlreadyExists(OutsideFailure):
     """There is a branch of that name, or the branch has its compute."""
+
+
+class QueryFailed(OutsideFailure):
+    """SQL did not tell what was asked; nothing was changed, since it only reads."""
 
 
 class RequestRefused(OutsideFailure):
@@ -72,4 +77,4 @@ class BranchNotReady(ComeBackLater):
 
 
 class Unreachable(ComeBackLater):
-    """No connection to Neon came about."""
+    """No connection to Neon, or to Postgres, came about."""

@@ -1,11 +1,12 @@
-"""What the database step needs of Neon. Every change is sent once and answers at once; its operations go on."""
+"""What the database step needs of Neon, and of Postgres. Neon answers a change at once; its operations go on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
 from pydantic import SecretStr
 
+from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration, TableContent
 from rollback.model.database_position import Position
 from rollback.model.database_view import Branch, Change, Endpoint, EndpointChange, Operation, Project
 
@@ -84,3 +85,21 @@ class Databases(Protocol):
     def start_endpoint(self, endpoint_id: str) -> EndpointChange: ...
     def suspend_endpoint(self, endpoint_id: str) -> EndpointChange: ...
     def restart_endpoint(self, endpoint_id: str) -> EndpointChange: ...
+
+
+class Sql(Protocol):
+    """A look into a database, by its connection URI on the direct host. A sleeping compute makes it `Unreachable`."""
+
+    def head(self, address: SecretStr) -> Head: ...
+    def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
+        """Who is connected to the branch, but for us and Neon itself (rule 8)."""
+        ...
+
+    def live_schema(self, address: SecretStr) -> LiveSchema: ...
+    def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
+        """What Drizzle applied, oldest first; None: it keeps no journal in the database."""
+        ...
+
+    def content(self, address: SecretStr, digests_up_to_rows: int) -> Mapping[str, TableContent]:
+        """`schema.table` → its rows; digests of each row only of tables that are small enough."""
+        ...
