@@ -71,7 +71,7 @@ class ServiceProgress(BaseModel):
     target_definition_arn: str | None = None
     intent: Intent | None = None
     acted_at: AwareDatetime | None = None
-    forced_anew_at: AwareDatetime | None = Field(default=None, description="a stuck deployment is forced anew once")
+    forced_anew_at: AwareDatetime | None = Field(default=None, description="a stuck deployment is forced anew, once a rung")
     restarted_at: AwareDatetime | None = Field(default=None, description="started again after a stop at zero")
     reassert_until: AwareDatetime | None = Field(
         default=None, description="rule 9: a call of the rollback that was taken over may land until then"
