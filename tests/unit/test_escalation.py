@@ -10,8 +10,8 @@ from rollback.model.errors import OutsideFailure
 from rollback.model.escalation import End, Footing, Rung, next_rung
 from rollback.model.policy import Policy
 from rollback.model.rollback import Outcome
-from rollback.model.service_view import TargetHealth
 from rollback.model.route import Step
+from rollback.model.service_view import TargetHealth
 
 SERVES = Footing(target_runs=True, healthy_targets=2, wanted=2)
 HALF = Footing(target_runs=True, healthy_targets=1, wanted=2)

@@ -1,7 +1,7 @@
 """Verify: is the target really running and answering? Passes after N good rounds in a row.
 
-Alarms look back in time, so a red one is no failure before `alarm_settle_minutes` have passed; but it is waited for, since
-a rollback after which the alarm stays red did not put things right, and proves nothing about the release that it left.
+Alarms look back in time, so a red one is no failure before `alarm_settle_minutes` have passed; but it is waited for: a
+rollback after which the alarm stays red did not put things right, and proves nothing about the release that it left.
 """
 
 import time
