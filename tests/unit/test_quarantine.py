@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import SERVICE, definition, release
+from builders import SERVICE, definition, image, release
+from faults.crash import Fragile, Killed, Outside
 from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Stage
 
-from faults.crash import Fragile, Killed, Outside
 from rollback.model.errors import Conflict, InvalidRequest, OutsideFailure
 from rollback.model.names import last_known_good_family
 from rollback.model.operators import Operator
@@ -38,7 +38,7 @@ def last_known_good_by_name(stage: Stage) -> str:
     """What `aws ecs update-service --task-definition <family>-last-known-good` would deploy."""
     found = stage.services.definition(last_known_good_family(FAMILY))
     assert found is not None
-    return next(v for v in ("v1", "v2", "v3") if found["containerDefinitions"] == definition(v)["containerDefinitions"])
+    return next(v for v in ("v1", "v2", "v3") if found["containerDefinitions"][0]["image"] == image(v))
 
 
 def test_a_quarantined_release_is_out_of_the_standing_plan_and_the_next_takes_its_place_and_name() -> None:

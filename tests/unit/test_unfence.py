@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from builders import SERVICE
+from faults.crash import Fragile, Killed, Outside
 from stage import AUTOSCALED, SUSPECT, Stage, at_zero, worn_in
 
-from faults.crash import Fragile, Killed, Outside
 from rollback.model.errors import Conflict, InvalidRequest
 from rollback.model.operators import Operator
 from rollback.model.report import is_page, message
@@ -54,6 +54,7 @@ def test_the_tasks_come_first_and_scaling_once_they_run() -> None:
     assert not scaling(stage).is_active
     until_put_back(stage)
     assert scaling(stage) == AUTOSCALED
+    assert owed_by_operator(SERVICE, stage.world) == []
     assert stage.services.deployment_configuration["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
     done = stage.read(rollback)
     assert done.left_to_operator() == ()
@@ -72,9 +73,18 @@ def test_a_report_that_is_read_afterwards_asks_for_nothing_of_it_any_more() -> N
 
 def test_more_tasks_than_before_are_kept() -> None:
     stage, _ = left_fenced()
-    stage.services.update(stage.world.settings.services[0], desired_count=3)
+    stage.services.update(stage.world.settings.services[0], desired_count=3, force_new_deployment=True)
     until_put_back(stage)
     assert stage.services.desired_count == 3
+
+
+def test_what_was_started_by_hand_on_a_failed_deployment_is_told_to_start_nothing() -> None:
+    stage, _ = left_fenced()
+    stage.services.update(stage.world.settings.services[0], desired_count=2)
+    unfenced = unfence(SERVICE, ANN, stage.world)
+    assert unfenced.left
+    assert unfenced.stands.startswith("0 of 2 tasks run, rollout FAILED: a failed deployment starts no tasks")
+    assert "--service macro-ai-production-service --force-new-deployment" in unfenced.stands
 
 
 def test_nothing_is_put_back_twice() -> None:
@@ -121,7 +131,7 @@ def test_scaling_that_somebody_has_set_anew_is_not_overwritten_without_force() -
     stage, _ = left_fenced()
     theirs = AUTOSCALED.model_copy(update={"max_capacity": 40})
     stage.world.scaling.put(stage.world.settings.services[0], theirs)
-    with pytest.raises(InvalidRequest, match="max_capacity=40.*neither what was recorded"):
+    with pytest.raises(InvalidRequest, match=r"max_capacity=40.*neither what was recorded"):
         unfence(SERVICE, ANN, stage.world)
     assert scaling(stage) == theirs
 
@@ -130,20 +140,11 @@ def test_a_release_that_a_rollback_left_is_not_started_again_without_force() -> 
     stage, rollback = left_fenced()
     v1 = next(r for r in stage.ledger.releases(SERVICE) if r.version == "v1")
     stage.ledger.judge(v1, SUSPECT, stage.clock.now(), "left by another rollback")
-    with pytest.raises(InvalidRequest, match="v1 would be started, which is suspect.*--type emergency"):
+    with pytest.raises(InvalidRequest, match=r"v1 would be started, which is suspect.*--type emergency"):
         unfence(SERVICE, ANN, stage.world)
     assert stage.services.desired_count == 0
     assert stage.read(rollback) == rollback
     assert kinds(unfence(SERVICE, ANN, stage.world, force=True))[0] == ["fence"]
-
-
-def test_an_emergency_is_another_way_out_and_what_is_left_then_is_put_back() -> None:
-    stage, _ = left_fenced()
-    stage.run({"type": "emergency"}, "execution-2")
-    assert stage.services.desired_count >= 2
-    until_put_back(stage)
-    assert scaling(stage) == AUTOSCALED
-    assert owed_by_operator(SERVICE, stage.world) == []
 
 
 def test_where_nothing_was_left_there_is_nothing_to_put_back() -> None:

@@ -28,6 +28,9 @@ def unfence(
         lever.say(f"put back: {one}")
     for one in unfenced.left:
         lever.say(f"NOT YET: {one}")
+    lever.say(unfenced.stands)
     if unfenced.left:
-        lever.say("scaling waits until the tasks run; call it again in a minute, with the same words")
+        lever.say(
+            "Scaling waits for the tasks to run, the deployment configuration for the rollout: call it again then"
+        )
         raise typer.Exit(1)

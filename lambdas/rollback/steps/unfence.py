@@ -42,10 +42,11 @@ class Owed:
 
 @dataclass(frozen=True)
 class Unfenced:
-    """What was put back, and what still has to be."""
+    """What was put back, what still has to be, and how the service stands."""
 
     done: tuple[Owed, ...]
     left: tuple[Owed, ...]
+    stands: str
 
 
 def owed_by_operator(service_name: str, world: World) -> list[Owed]:
@@ -85,7 +86,8 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
     finally:
         if held_by is not None:
             world.ledger.release_lease(service_name, held_by.holder)
-    return Unfenced(tuple(done), tuple(one for one in owed if one not in done))
+    left = tuple(one for one in owed if one not in done)
+    return Unfenced(tuple(done), left, _in_words(service, world.services.look(service)))
 
 
 def _in_order(owed: list[Owed], service: ServiceSettings, world: World) -> Iterator[Owed]:
@@ -109,6 +111,14 @@ def _mark(one: Owed, world: World) -> None:
             continue
         return
     raise Conflict(f"{one} is put back, but its document kept changing; call it again to mark it")
+
+
+def _in_words(service: ServiceSettings, view: ServiceView) -> str:
+    said = f"{view.running_count} of {view.desired_count} tasks run, rollout {view.primary.rollout_state}"
+    if view.primary.rollout_state != "FAILED":
+        return said
+    again = f"aws ecs update-service --cluster {service.cluster} --service {service.ecs_service} --force-new-deployment"
+    return f"{said}: a failed deployment starts no tasks, `{again}` makes another one"
 
 
 def _refuse_beside(lease: Lease | None, world: World) -> None:
