@@ -81,7 +81,7 @@ def test_of_two_who_pause_at_once_the_second_is_told_of_the_first() -> None:
         put(given.model_copy(update={"by": "bob@desk"}))
         put(given)
 
-    stage.ledger.put_pause = bob_is_faster  # type: ignore[method-assign]
+    stage.ledger.put_pause = bob_is_faster  # type: ignore[method-assign, assignment]
     with pytest.raises(InvalidRequest, match="by bob@desk"):
         pause(SERVICE, ANN, stage.world)
 
@@ -126,7 +126,8 @@ def test_an_aborted_rollback_stops_concludes_and_gives_the_lease_back() -> None:
 def test_an_abort_that_meets_a_save_wins_and_the_step_goes_to_conclude() -> None:
     stage = worn_in()
     rollback = acting(stage)
-    save, moved = stage.ledger.save, []
+    save = stage.ledger.save
+    moved: list[Rollback] = []
 
     def another_saves_first(given: Rollback, **named: Any) -> Rollback:
         if not moved:

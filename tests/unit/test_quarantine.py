@@ -11,7 +11,7 @@ from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Stage
 from rollback.model.errors import Conflict, InvalidRequest, OutsideFailure
 from rollback.model.names import last_known_good_family
 from rollback.model.operators import Operator
-from rollback.model.release import normalised_definition
+from rollback.model.release import Release, normalised_definition
 from rollback.model.rollback import Outcome
 from rollback.steps.quarantine import quarantine, unquarantine
 from rollback.steps.readiness import prepare
@@ -100,7 +100,8 @@ def test_quarantining_twice_keeps_the_first_reason() -> None:
 def test_a_promotion_at_the_same_moment_does_not_undo_it() -> None:
     stage = three_good()
     stage.ship("v4", CANDIDATE, hours_ago=0.1)
-    judge, promoted = stage.ledger.judge, []
+    judge = stage.ledger.judge
+    promoted: list[Release] = []
 
     def promoted_first(given: Any, *verdict: Any) -> Any:
         if not promoted:
