@@ -73,13 +73,13 @@ def _configuration(owed: Obligation, service: ServiceSettings, view: ServiceView
 def _fence(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
     """Tasks as many as before at least; what PRIMARY is by now is what is started.
 
-    A FAILED deployment launches no tasks any more, whatever the count (ECS API reference, Deployment.rolloutState).
+    ECS starts no more tasks for a deployment that it has given up: that one is begun anew.
     """
     before = int(owed.before["desired_count"])
     if view.desired_count >= before:
         return True
-    has_failed = view.primary.rollout_state == "FAILED"
-    world.services.update(service, desired_count=before, force_new_deployment=has_failed)
+    given_up = view.primary.rollout_state == "FAILED"
+    world.services.update(service, desired_count=before, force_new_deployment=given_up)
     return False
 
 
