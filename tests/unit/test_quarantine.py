@@ -60,6 +60,7 @@ def test_a_quarantined_release_is_no_target_without_force() -> None:
     refused = stage.run({"target_version": "v2"})
     assert refused.outcome is Outcome.REFUSED
     assert "v2 is quarantined: by ann@desk: it loses orders" in refused.reason
+    stage.cures.add("v2")
     assert stage.run({"target_version": "v2", "force": True}, "execution-2").outcome is Outcome.SUCCEEDED
 
 
