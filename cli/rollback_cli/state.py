@@ -8,7 +8,7 @@ from rich.markup import escape
 from rollback.model.errors import RollbackError
 from rollback.model.names import degraded_alarm, outage_alarm
 from rollback.model.plan import Verdict
-from rollback.model.release import last_known_good
+from rollback.model.release import ReleaseState, last_known_good
 from rollback.model.settings import ServiceSettings
 from rollback.steps.holder import living_lease
 from rollback.steps.ports import World
@@ -50,7 +50,10 @@ def _runs(service: ServiceSettings, world: World) -> Iterator[str]:
     target = last_known_good(known, running)
     yield _line("runs", f"{escape(now.version)} ({now.state})" if now else "unknown to the ledger (—)")
     yield _line("tasks", f"{view.running_count} of {view.desired_count}, rollout {view.primary.rollout_state}")
-    yield _line("back to", escape(target.version) if target else "[red]nothing: there is no way back[/]")
+    nothing = "[red]nothing: there is no way back[/]"
+    if now is not None and now.state is ReleaseState.PROMOTED:
+        nothing = "[yellow]nothing: what runs is the only good release, there is a way back from the next one[/]"
+    yield _line("back to", escape(target.version) if target else nothing)
     drift = drift_of(service, view.primary.definition_arn, world)
     if drift:
         yield _line("drift", f"[yellow]{escape(drift)}[/]")

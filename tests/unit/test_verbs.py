@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from builders import SERVICE, image
 from fakes import FakeStacks
-from stage import QUARANTINED, Stage, at_zero, worn_in
+from stage import PROMOTED, QUARANTINED, Stage, at_zero, worn_in
 
 from rollback.model.errors import OutsideFailure
 from rollback.model.operators import Operator
@@ -243,6 +243,14 @@ def test_no_way_back_is_said_in_red(terminal: At, monkeypatch: pytest.MonkeyPatc
     type_ = terminal(stage)
     type_("status", "production")
     assert "\x1b[31mno way back: the standing plan was never computed" in type_.said
+
+
+def test_the_only_good_release_that_runs_is_the_way_back_from_the_next_one(terminal: At) -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED)
+    type_ = terminal(stage)
+    type_("status", "production")
+    assert "back to    nothing: what runs is the only good release" in type_.said
 
 
 def test_status_names_the_last_three_actions_only(terminal: At) -> None:
