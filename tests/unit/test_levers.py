@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from builders import SERVICE
 from builders import rollback as a_rollback
+from faults.crash import Fragile, Killed, Outside
 from stage import SUSPECT, Stage, alarm_event, at_zero, worn_in
 
 from rollback.model.errors import Conflict, InvalidRequest, OutsideFailure
@@ -254,6 +255,38 @@ def test_rule_3_aborted_while_fenced_it_stays_fenced_and_suspended_and_pages_wha
     assert last.attributes["severity"] == "page"
     assert "NOT PUT BACK: fence (handed to operator): was {'desired_count': 2}" in last.message
     assert "rollback unfence production --service express-api" in last.message
+
+
+def calls_of_an_abort() -> int:
+    stage, outside = worn_in(), Outside()
+    rollback = acting(stage)
+    stage.replace(ledger=Fragile(stage.ledger, outside), workflow=Fragile(stage.workflow, outside))
+    abort(rollback.id, ANN, stage.world)
+    return outside.calls
+
+
+@pytest.mark.parametrize("kill_at", range(1, calls_of_an_abort() + 1))
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_an_abort_killed_at_any_call_leaves_a_rollback_that_ends_with_its_lease_returned(
+    kill_at: int, after: bool
+) -> None:
+    stage, outside = worn_in(), Outside(kill_at, after=after)
+    rollback = acting(stage)
+    stage.replace(ledger=Fragile(stage.ledger, outside), workflow=Fragile(stage.workflow, outside))
+    with pytest.raises(Killed):
+        abort(rollback.id, ANN, stage.world)
+    outside.survive()
+    if rollback.execution in stage.workflow.running:  # it goes on, and finds the outcome if there is one
+        walk(stage.go(rollback).id, Step.DONE, stage.world)
+    else:
+        for _ in range(10):
+            stage.pass_time(minutes=5)
+            janitor.sweep(stage.world)
+    done = stage.read(rollback)
+    assert done.concluded_at is not None
+    assert done.open_obligations() == ()
+    assert done.outcome is not Outcome.ABORTED or verbs(stage) == ["abort"]
+    assert stage.ledger.lease(SERVICE) is None
 
 
 # Unlock
