@@ -11,6 +11,8 @@ from rollback.model.escalation import Rung, Tried
 from rollback.model.plan import Check, Plan
 from rollback.model.request import Request, RollbackType, Trigger
 
+DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode
+
 
 class Outcome(StrEnum):
     """How a rollback ended."""
@@ -71,7 +73,7 @@ class ServiceProgress(BaseModel):
     target_definition_arn: str | None = None
     intent: Intent | None = None
     acted_at: AwareDatetime | None = None
-    forced_anew_at: AwareDatetime | None = Field(default=None, description="a stuck deployment is forced anew once")
+    forced_anew_at: AwareDatetime | None = Field(default=None, description="a stuck deployment is, once a rung")
     restarted_at: AwareDatetime | None = Field(default=None, description="started again after a stop at zero")
     reassert_until: AwareDatetime | None = Field(
         default=None, description="rule 9: a call of the rollback that was taken over may land until then"
@@ -141,6 +143,11 @@ class Rollback(BaseModel):
     wait_seconds: int = 0
 
     @property
+    def is_direct(self) -> bool:
+        """Walked by a person's own process, not by Step Functions."""
+        return self.execution.startswith(DIRECT)
+
+    @property
     def has_acted(self) -> bool:
         """Whether ECS was changed, or found changed to the target already."""
         return self.service is not None and (self.service.acted_at is not None or self.service.done_at is not None)
@@ -169,6 +176,10 @@ class Rollback(BaseModel):
     def open_obligations(self) -> tuple[Obligation, ...]:
         """What is still to be put back, in the order to do it: last change first."""
         return tuple(o for o in reversed(self.obligations) if o.discharged_at is None and o.handed_to is None)
+
+    def left_to_operator(self) -> tuple[Obligation, ...]:
+        """What a person still has to put back, in the order to do it."""
+        return tuple(o for o in reversed(self.obligations) if o.discharged_at is None and o.handed_to == OPERATOR)
 
     def but(self, **changes: Any) -> "Rollback":
         """A validated copy with some fields changed."""

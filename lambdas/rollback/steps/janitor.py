@@ -67,7 +67,22 @@ def _sweep_service(service: str, world: World) -> Iterator[str]:
             yield _conclude_dead(rollback, "its execution ended without a conclusion", world, look_again=True)
         elif rollback.concluded_at is not None and not rollback.reported:
             yield from _report_late(rollback, world)
+    yield from _return_lease(service, world)
     yield from _look_again(service, world)
+
+
+def _return_lease(service: str, world: World) -> Iterator[str]:
+    """Of a rollback that was concluded, and died before it could give its lease back."""
+    held = world.ledger.lease(service)
+    if held is None:
+        return
+    try:
+        holder = world.ledger.read(service, held.holder)
+    except KeyError:
+        return  # not a rollback's: it runs out, and `stale` tells
+    if holder.concluded_at is not None:
+        world.ledger.release_lease(service, holder.id)
+        yield f"{holder.id}: lease given back"
 
 
 def _tell_the_alarms(service: str, world: World) -> None:
@@ -82,11 +97,12 @@ def _recent(service: str, world: World) -> list[Rollback]:
 
 
 def _is_dead(rollback: Rollback, world: World) -> bool:
-    """Its lease ran out (a living rollback renews it), and no execution goes on with it."""
+    """No execution goes on with it. In direct mode there is none: it lives as long as it renews its lease."""
     now = world.clock.now()
-    held = world.ledger.lease(rollback.service_name)
-    if held is not None and held.is_held_by(rollback.id, now):
-        return False
+    if rollback.is_direct:
+        held = world.ledger.lease(rollback.service_name)
+        if held is not None and held.is_held_by(rollback.id, now):
+            return False
     young = now - rollback.created_at < timedelta(minutes=world.settings.policy.lease_minutes)
     return not young and not world.workflow.is_running(rollback.execution)
 
