@@ -297,6 +297,15 @@ def test_an_alarm_that_fires_during_a_deployment_rolls_it_back(cloud: Any, worke
     worker.wait_for_status("SUCCESSFUL")  # already in ALARM when it started: ignored
 
 
+def test_a_release_that_decays_completes_and_then_no_target_of_it_is_healthy_any_more(web: Workload) -> None:
+    web.running(web.release("v1", {"kind": "decays", "after_seconds": 200}), desired=2)
+    first = {task["taskArn"] for task in web.tasks()}
+    assert web.target_states() == ["healthy", "healthy"]
+    eventually(lambda: first.isdisjoint(task["taskArn"] for task in web.tasks()))  # ECS replaces them, in vain
+    assert eventually(lambda: "healthy" not in (states := web.target_states()) and states)
+    assert web.primary()["rolloutState"] == "COMPLETED"
+
+
 def test_deleting_a_service_drains_its_targets(web: Workload) -> None:
     web.running(web.release("v1"), desired=1)
     web.delete()
