@@ -1,8 +1,11 @@
 """Watches the stage and tells the timeline what changed: alarms, deployments, the rollback's own record."""
 
 import threading
+from collections.abc import Iterable
 from typing import Any
 
+from rollback.model.release import Release
+from rollback.model.request import RollbackType
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.route import next_step
 from rollback_cli.stage.stage import Stage
@@ -17,42 +20,55 @@ class Watch:
     def __init__(self, stage: Stage, timeline: Timeline) -> None:
         self._stage, self._timeline = stage, timeline
         self._seen: dict[str, Any] = {}
+        self._red_from_the_start: set[str] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._ledger = stage.deployed.world().ledger
 
     def start(self) -> "Watch":
-        """Begin to look."""
+        """Begin to look. What is red already, with nothing shipped yet, is no news."""
+        self._red_from_the_start = {name for name, state in self._alarm_states() if state == "ALARM"}
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look a last time, and no more."""
         self._over.set()
         self._thread.join()
+        self._look()
 
     def _run(self) -> None:
         while not self._over.wait(_EVERY_SECONDS):
-            self._alarms()
-            self._deployments()
-            self._releases()
-            for rollback in self._ledger.history(self._stage.service.name):
-                self._rollback(rollback)
+            self._look()
+
+    def _look(self) -> None:
+        """Effects are looked up before their causes, and told after them: a look takes a while."""
+        service, releases = self._stage.described(), self._ledger.releases(self._stage.service.name)
+        rollbacks = list(self._ledger.history(self._stage.service.name))
+        self._alarms()
+        for rollback in rollbacks:
+            self._rollback(rollback)
+        self._deployments(service)
+        self._releases(releases)
+        self._pages()
 
     def _tell(self, key: str, value: object, text: str, style: str) -> None:
         before, self._seen[key] = self._seen.get(key), value
         if before != value:
             self._timeline.say(text, style)
 
-    def _alarms(self) -> None:
+    def _alarm_states(self) -> list[tuple[str, str]]:
         described = self._stage.cloud.client("cloudwatch").describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-        for alarm in described["MetricAlarms"] + described["CompositeAlarms"]:
-            name, state = alarm["AlarmName"], alarm["StateValue"]
-            if state == "ALARM" or self._seen.get(f"alarm {name}") == "ALARM":
+        return [(a["AlarmName"], a["StateValue"]) for a in described["MetricAlarms"] + described["CompositeAlarms"]]
+
+    def _alarms(self) -> None:
+        for name, state in self._alarm_states():
+            if state != "ALARM":
+                self._red_from_the_start.discard(name)
+            if name not in self._red_from_the_start and (state == "ALARM" or f"alarm {name}" in self._seen):
                 self._tell(f"alarm {name}", state, f"alarm {name}: {state}", "bad" if state == "ALARM" else "good")
 
-    def _deployments(self) -> None:
-        service = self._stage.described()
+    def _deployments(self, service: dict[str, Any]) -> None:
         for deployment in service["deployments"]:
             if deployment["status"] == "PRIMARY":
                 name = deployment["taskDefinition"].rsplit("/", 1)[-1]
@@ -60,23 +76,54 @@ class Watch:
                 text = f"ECS: {name} is PRIMARY, rollout {state}, {deployment['runningCount']} tasks run"
                 self._tell("primary", (name, state), text, "bad" if state == "FAILED" else "act")
 
-    def _releases(self) -> None:
-        for release in self._ledger.releases(self._stage.service.name):
+    def _releases(self, releases: Iterable[Release]) -> None:
+        for release in releases:
             good = release.state == "promoted"
             text = f"ledger: release {release.version} is {release.state} {release.state_reason}".rstrip()
             self._tell(f"release {release.fingerprint}", release.state, text, "good" if good else "note")
 
     def _rollback(self, rollback: Rollback) -> None:
+        self._first_change(rollback)
         step = next_step(rollback)
         moves = rollback.service.moves if rollback.service else ()
         good = rollback.verification.good_rounds if rollback.verification else 0
-        parts = [f"rollback {rollback.id[-8:]}: {step}", rollback.reason]
+        parts = [f"{_short(rollback)}: {step}", rollback.reason]
         if moves and step == "service":
             parts.append(f"({', '.join(moves)})")
         if good and step == "verify":
             parts.append(f"({good} good rounds)")
         if rollback.outcome is not None:
-            over = " and concluded" if rollback.concluded_at is not None else ", concluding"
-            parts[0] = f"rollback {rollback.id[-8:]}: {rollback.outcome}{over}"
+            closed = ", and concluded" if rollback.has_acted and rollback.concluded_at is not None else ""
+            parts = [f"{_short(rollback)}: {rollback.outcome}{closed}: {rollback.reason}"]
         style = "good" if rollback.outcome is Outcome.SUCCEEDED else "act"
-        self._tell(f"rollback {rollback.id}", (step, moves, good, rollback.outcome), " ".join(parts), style)
+        self._tell(f"rollback {rollback.id}", parts, " ".join(filter(None, parts)), style)
+
+    def _first_change(self, rollback: Rollback) -> None:
+        """Of an emergency: which state of the state machine ECS was first changed from."""
+        service = rollback.service
+        if service is None or service.acted_at is None or rollback.request.type is not RollbackType.EMERGENCY:
+            return
+        key = f"first change {rollback.id}"
+        if key in self._seen:
+            return
+        client = self._stage.cloud.client("stepfunctions")
+        events = client.get_execution_history(executionArn=rollback.execution, maxResults=1000)["events"]
+        entered = [
+            e["stateEnteredEventDetails"]["name"]
+            for e in events
+            if e["type"] == "TaskStateEntered" and e["timestamp"] <= service.acted_at
+        ]
+        where = f"invocation {len(entered)} of the execution, state {entered[-1]}"
+        text = f"{_short(rollback)}: {service.moves[0]}, called from within {where}"
+        self._tell(key, True, text, "act")
+
+    def _pages(self) -> None:
+        pages = self._stage.pages()
+        for page in pages[self._seen.get("pages", 0) :]:
+            text = "\n".join(f"  | {line}" for line in page.text.splitlines())
+            self._timeline.say(f"PAGE: {page.subject}\n{text}", "bad")
+        self._seen["pages"] = len(pages)
+
+
+def _short(rollback: Rollback) -> str:
+    return f"{rollback.request.type} rollback {rollback.id[-8:]}"
