@@ -237,6 +237,12 @@ class Rollout:
         known = cloudwatch_backends[self.service._account_id][self.service.region_name].alarms
         return frozenset(n for n in alarms.get("alarmNames", []) if n in known and known[n].state_value == "ALARM")
 
+    def scale(self, desired_count: int) -> None:
+        """Want so many tasks from now on; no deployment."""
+        self.service.desired_count = desired_count
+        self.primary.desired_count = desired_count
+        self.publish()
+
     def note(self, message: str) -> None:
         """Add a line to the service's events."""
         self.service.events.insert(0, {"id": str(uuid.uuid4()), "createdAt": now(), "message": message})

@@ -27,7 +27,7 @@ class Watch:
 
     def start(self) -> "Watch":
         """Begin to look. What is red already, with nothing shipped yet, is no news."""
-        self._red_from_the_start = {name for name, state in self._alarm_states() if state == "ALARM"}
+        self._red_from_the_start = {name for name, state, _ in self._alarm_states() if state == "ALARM"}
         self._thread.start()
         return self
 
@@ -57,16 +57,21 @@ class Watch:
         if before != value:
             self._timeline.say(text, style)
 
-    def _alarm_states(self) -> list[tuple[str, str]]:
-        described = self._stage.cloud.client("cloudwatch").describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-        return [(a["AlarmName"], a["StateValue"]) for a in described["MetricAlarms"] + described["CompositeAlarms"]]
+    def _alarm_states(self) -> list[tuple[str, str, bool]]:
+        """Name, state, and whether it is evidence only, which is told once."""
+        client = self._stage.cloud.client("cloudwatch")
+        found = client.describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+        leaves = [(a["AlarmName"], a["StateValue"], not a["AlarmActions"]) for a in found["MetricAlarms"]]
+        return leaves + [(a["AlarmName"], a["StateValue"], False) for a in found["CompositeAlarms"]]
 
     def _alarms(self) -> None:
-        for name, state in self._alarm_states():
-            if state != "ALARM":
+        for name, state, is_evidence in self._alarm_states():
+            is_red, told = state == "ALARM", f"alarm {name}" in self._seen
+            if not is_red:
                 self._red_from_the_start.discard(name)
-            if name not in self._red_from_the_start and (state == "ALARM" or f"alarm {name}" in self._seen):
-                self._tell(f"alarm {name}", state, f"alarm {name}: {state}", "bad" if state == "ALARM" else "good")
+            is_news = is_red and not told if is_evidence else is_red or told
+            if is_news and name not in self._red_from_the_start:
+                self._tell(f"alarm {name}", state, f"alarm {name}: {state}", "bad" if is_red else "good")
 
     def _deployments(self, service: dict[str, Any]) -> None:
         for deployment in service["deployments"]:
