@@ -16,7 +16,7 @@ _POLICY: dict[str, float | int] = {
     "verify_rounds": 3,
     "bake_minutes": 0.1,
     "bake_minimum_requests": 50,
-    "bake_timeout_minutes": 5,
+    "bake_timeout_minutes": 5 * SCALE,  # it is the limit of a state machine too, which runs on the other clock
     "alarm_without_rollback_minutes": 0.5,
     "recheck_minutes": 0.5,
     "cooldown_minutes": 0.25,
@@ -37,4 +37,9 @@ _ALARMS = {"outage_evaluation_periods": 1}
 def overrides(base_url: str) -> dict[str, Any]:
     """What the stage changes of the production settings in `cdk.json`."""
     workload = {"initial_desired_count": 0, "deregistration_delay_seconds": 5, "health_check_interval_seconds": 5}
-    return {"policy": _POLICY, "alarms": _ALARMS, "services": [{"base_url": base_url, "workload": workload}]}
+    return {
+        "policy": _POLICY,
+        "alarms": _ALARMS,
+        "workflow_timeout_minutes": 15 * SCALE,
+        "services": [{"base_url": base_url, "workload": workload}],
+    }
