@@ -25,7 +25,7 @@ _POLICY: dict[str, float | int] = {
     "stuck_minutes": 0.5,
     "emergency_timeout_minutes": 1,
     "restart_timeout_minutes": 1,
-    "alarm_settle_minutes": 0.25,
+    "alarm_settle_minutes": 0.5,
     "verify_timeout_minutes": 2,
     "conclude_timeout_minutes": 2,
     "readiness_minutes": 0.5,
