@@ -37,6 +37,7 @@ class WatchSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     period_minutes: int = Field(default=5, ge=1, le=24 * 60, description="failures are summed up over")
+    max_failed_executions: int = Field(default=0, ge=0, description="in a period; a person's typo fails one too")
     max_function_errors: int = Field(
         default=2, ge=0, description="in a period; a round of the janitor that fails is tried three times"
     )
@@ -81,7 +82,8 @@ class Watch(Construct):
         dimensions = {"StateMachineArn": machine.state_machine_arn}
         for metric, words in _EXECUTIONS.items():
             summed = self._metric("AWS/States", metric, "Sum", dimensions)
-            self._alarm(f"{id_}{metric}", f"{name}-{_hyphened(metric)}", words, summed, 0)
+            limit = self._settings.max_failed_executions if metric == "ExecutionsFailed" else 0
+            self._alarm(f"{id_}{metric}", f"{name}-{_hyphened(metric)}", words, summed, limit)
 
     def function(self, function: lambda_.Function) -> None:
         """Watch the invocations of a function."""

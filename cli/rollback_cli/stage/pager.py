@@ -28,6 +28,15 @@ class Pager:
         while found := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", []):
             for message in found:
                 body = json.loads(message["Body"])
-                self._pages.append(Page(body.get("Subject", ""), body["Message"]))
+                self._pages.append(Page(body.get("Subject", ""), _readable(body["Message"])))
                 self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
         return list(self._pages)
+
+
+def _readable(message: str) -> str:
+    """Of an alarm's own message, which is JSON, what it says; of any other, all."""
+    try:
+        alarm = json.loads(message)
+    except ValueError:
+        return message
+    return f"{alarm['AlarmDescription']}\n{alarm['NewStateReason']}"

@@ -1,10 +1,8 @@
 """Watches the stage and tells the timeline what changed: alarms, deployments, the rollback's own record."""
 
 import threading
-from collections.abc import Iterable
 from typing import Any
 
-from rollback.model.release import Release
 from rollback.model.request import RollbackType
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.route import next_step
@@ -42,14 +40,13 @@ class Watch:
             self._look()
 
     def _look(self) -> None:
-        """Effects are looked up before their causes, and told after them: a look takes a while."""
-        service, releases = self._stage.described(), self._ledger.releases(self._stage.service.name)
+        """Rollbacks are looked up before what may have caused them, and told after it: a look takes a while."""
         rollbacks = list(self._ledger.history(self._stage.service.name))
         self._alarms()
+        self._deployments()
+        self._releases()
         for rollback in rollbacks:
             self._rollback(rollback)
-        self._deployments(service)
-        self._releases(releases)
         self._pages()
 
     def _tell(self, key: str, value: object, text: str, style: str) -> None:
@@ -73,7 +70,8 @@ class Watch:
             if is_news and name not in self._red_from_the_start:
                 self._tell(f"alarm {name}", state, f"alarm {name}: {state}", "bad" if is_red else "good")
 
-    def _deployments(self, service: dict[str, Any]) -> None:
+    def _deployments(self) -> None:
+        service = self._stage.described()
         for deployment in service["deployments"]:
             if deployment["status"] == "PRIMARY":
                 name = deployment["taskDefinition"].rsplit("/", 1)[-1]
@@ -81,8 +79,8 @@ class Watch:
                 text = f"ECS: {name} is PRIMARY, rollout {state}, {deployment['runningCount']} tasks run"
                 self._tell("primary", (name, state), text, "bad" if state == "FAILED" else "act")
 
-    def _releases(self, releases: Iterable[Release]) -> None:
-        for release in releases:
+    def _releases(self) -> None:
+        for release in self._ledger.releases(self._stage.service.name):
             good = release.state == "promoted"
             text = f"ledger: release {release.version} is {release.state} {release.state_reason}".rstrip()
             self._tell(f"release {release.fingerprint}", release.state, text, "good" if good else "note")
@@ -98,7 +96,7 @@ class Watch:
         if good and step == "verify":
             parts.append(f"({good} good rounds)")
         if rollback.outcome is not None:
-            closed = ", and concluded" if rollback.has_acted and rollback.concluded_at is not None else ""
+            closed = " and concluded" if rollback.has_acted and rollback.concluded_at is not None else ""
             parts = [f"{_short(rollback)}: {rollback.outcome}{closed}: {rollback.reason}"]
         style = "good" if rollback.outcome is Outcome.SUCCEEDED else "act"
         self._tell(f"rollback {rollback.id}", parts, " ".join(filter(None, parts)), style)

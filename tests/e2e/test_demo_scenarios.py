@@ -1,4 +1,4 @@
-"""The demo's stories, each played to its end: what `make demo` shows is what happens."""
+"""The demo's stories of an outage and of a service without a way back, each played to its end."""
 
 import re
 import subprocess
@@ -23,24 +23,11 @@ def played(scenario: str) -> str:
     return done.stdout
 
 
-def test_a_bad_release_is_rolled_back_by_its_alarm() -> None:
-    shown = played("bad-release")
-    assert re.search(r"service rollback \w+: succeeded, and concluded: v1\.1\.0 → v1\.0\.0", shown)
-    assert "v1.1.0 is quarantined" in shown
-    assert "PAGE" not in shown
-
-
-def test_a_deployment_that_ecs_took_back_is_adopted() -> None:
-    shown = played("failed-deployment")
-    assert re.search(r"service rollback \w+: succeeded, and concluded: v1\.1\.0 → v1\.0\.0", shown)
-    assert "update_service" not in shown
-
-
 def test_an_outage_is_answered_by_an_emergency_that_changes_ecs_in_its_first_invocation() -> None:
     shown = played("outage")
     assert re.search(r"alarm \S+-outage: ALARM", shown)
     assert re.search(r"emergency rollback \w+: update_service, called from within invocation 1 of .*Emergency", shown)
-    assert re.search(r"emergency rollback \w+: succeeded, and concluded: v1\.1\.0 → v1\.0\.0", shown)
+    assert re.search(r"emergency rollback \w+: succeeded and concluded: v1\.1\.0 → v1\.0\.0", shown)
 
 
 def test_without_a_release_that_is_known_to_be_good_a_person_is_paged_and_nothing_is_touched() -> None:
