@@ -14,6 +14,7 @@ from local_cloud.load import LoadGenerator
 from local_cloud.server import LocalCloud
 from rollback.model.settings import ServiceSettings
 from rollback_cli.deployed import Deployed, from_outputs, stack_name
+from rollback_cli.stage.pager import Page, Pager
 from rollback_cli.stage.profile import ENVIRONMENT, SCALE, overrides
 from rollback_cli.stage.synthesis import synthesise
 from rollback_cli.stage.timeline import Timeline
@@ -44,6 +45,7 @@ class Stage:
         self.cloud = LocalCloud(port=port, scale=SCALE)
         self.base_url = ""
         self.deployed: Deployed
+        self._pager: Pager
         self.load: LoadGenerator | None = None
 
     def __enter__(self) -> Self:
@@ -59,6 +61,7 @@ class Stage:
         outputs = deploy_assembly(self.cloud, out)
         name = stack_name(ENVIRONMENT)
         self.deployed = from_outputs(outputs[name], name)
+        self._pager = Pager(self.cloud.client("sns"), self.cloud.client("sqs"), self.deployed.critical_topic_arn)
         self._timeline.say(f"deployed by CloudFormation: {', '.join(outputs)}")
         return self
 
@@ -69,6 +72,10 @@ class Stage:
             self.load.stop()
         self.cloud.stop()
         self._folder.cleanup()
+
+    def pages(self) -> list[Page]:
+        """What the person on call has been told so far."""
+        return self._pager.pages()
 
     @property
     def service(self) -> ServiceSettings:
