@@ -6,6 +6,7 @@ that is restored to its own past stays a root, and so is its backup; a branch re
 children of the restored branch move to the backup.
 """
 
+import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -164,9 +165,9 @@ class Project:
     def delete_expired(self) -> None:
         """Neon's background job."""
         for branch in list(self.branches.values()):
-            expired = branch.expires_at is not None and branch.expires_at <= now()
-            if expired and not self.operations.is_busy and not self.children(branch):
-                self.delete_branch(branch)
+            if branch.expires_at is not None and branch.expires_at <= now():
+                with contextlib.suppress(Refusal):  # locked, protected or with children: it tries again later
+                    self.delete_branch(branch)
 
     def storage_at(self, branch: Branch, at: Position | None) -> tuple[Timeline, bool]:
         """What to read a schema from, and whether it was made for that and is the caller's to delete."""

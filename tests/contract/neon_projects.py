@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import psycopg
 from fake_neon import FakeNeon
+from fake_sql import FakeSql
 from fakes import FakeClock
 
 from local_cloud.neon_cluster import DATABASE
@@ -15,9 +16,10 @@ from local_cloud.neon_project import Limits
 from local_cloud.neon_server import ROLE, LocalNeon
 from rollback.model.database_errors import ComeBackLater
 from rollback.model.database_position import Lsn
-from rollback.steps.ports_database import Databases
+from rollback.steps.ports_database import Databases, Sql
 from rollback.world.neon import NeonDatabases
 from rollback.world.neon_http import NeonHttp
+from rollback.world.postgres import PostgresSql
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 _CALLS = {"create_branch": ("POST", "^/branches$"), "restore": ("POST", "/restore$"), "delete_branch": ("DELETE", ".")}
@@ -27,12 +29,17 @@ class NeonProject(Protocol):
     """A project whose default branch is `main`; `write` and `define` commit, `rows` reads."""
 
     databases: Databases
+    sql: Sql
 
     def write(self, branch_id: str, row: int) -> None: ...
     def rows(self, branch_id: str) -> list[int]: ...
     def define(self, branch_id: str, table: str) -> None: ...
     def position(self, branch_id: str) -> tuple[Lsn, datetime]:
         """After all that was written, and before all that will be."""
+        ...
+
+    def connected(self, branch_id: str, application: str) -> AbstractContextManager[None]:
+        """A client of the application is connected."""
         ...
 
     def now(self) -> datetime: ...
@@ -55,17 +62,20 @@ class FakeProject:
     def __init__(self, limits: Limits) -> None:
         self._clock = FakeClock(NOW)
         self._neon = FakeNeon(self._clock)
-        self._neon.retention_seconds, self._neon.root_branch_limit = (
-            limits.history_retention_seconds,
-            limits.root_branches,
-        )
+        self._neon.retention_seconds = limits.history_retention_seconds
+        self._neon.root_branch_limit = limits.root_branches
+        self._sql = FakeSql(self._neon)
         self.databases: Databases = self._neon
+        self.sql: Sql = self._sql
         self.write, self.rows, self.position = self._neon.write, self._neon.rows, self._neon.position
         self.settle, self.held, self.fail_next = self._neon.settle, self._neon.held, self._neon.fail_next
         self.now, self.restrict, self.lose_next = self._clock.now, self._neon.restrict, self._neon.lose_next
 
     def define(self, branch_id: str, table: str) -> None:
         self._neon.define(branch_id, f"CREATE TABLE public.{table} (")
+
+    def connected(self, branch_id: str, application: str) -> AbstractContextManager[None]:
+        return self._sql.connected(branch_id, ROLE, application)
 
     def turn_away_next(self, call: str, retry_after_seconds: int) -> None:
         self._neon.refuse_next(call, ComeBackLater(f"{call}: 429", retry_after_seconds))
@@ -80,10 +90,11 @@ class LocalProject:
         self.id = self._project.id
         self.http = NeonHttp(lambda: neon.api_key, neon.base_url, sleep=lambda _: None)
         self.databases: Databases = NeonDatabases(self.http, self._project.id)
+        self.sql: Sql = PostgresSql()
         self.settle, self.held = self._project.operations.wait, self._project.operations.held
         self.fail_next = self._project.operations.fail_next
         root = self._project.root.id
-        self.run(root, "CREATE TABLE written (row int)")
+        self.run(root, "CREATE TABLE written (row int PRIMARY KEY)")
 
     def run(self, branch_id: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """One statement, on the branch's compute or, if it has none, on its storage."""
@@ -121,6 +132,11 @@ class LocalProject:
 
     def turn_away_next(self, call: str, retry_after_seconds: int) -> None:
         self._neon.faults.order(Fault(*_CALLS[call], status=429, retry_after_seconds=retry_after_seconds))
+
+    @contextmanager
+    def connected(self, branch_id: str, application: str) -> Iterator[None]:
+        with psycopg.connect(self.uri(branch_id), application_name=application):
+            yield
 
     def close(self) -> None:
         """Free the machine of its servers."""
