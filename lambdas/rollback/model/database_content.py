@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.model.database_position import LsnText
 
@@ -31,17 +32,53 @@ class ClientSession(_Frozen):
 
 
 class Column(_Frozen):
-    """`has_default`: an INSERT may leave it out, by a default, an identity or a generation expression."""
+    """`has_default`: an INSERT may leave it out, by a default, an identity or a generation expression.
+
+    `generated`: an INSERT must leave it out: the database refuses any value (`GENERATED ALWAYS`).
+    """
 
     type: str
     nullable: bool
     has_default: bool
+    generated: bool = False
+
+
+class Constraint(_Frozen):
+    """What a table refuses, by what it says; its name is no part of it.
+
+    Attributes:
+        columns: of its own table, those that it looks at.
+        null_passes: a row with NULL in one of the columns is never refused.
+        refuses_deletes_in: `schema.table` whose rows can't be deleted while one here points to them.
+    """
+
+    kind: Literal["unique", "check", "foreign", "exclusion"]
+    columns: tuple[str, ...]
+    definition: str
+    null_passes: bool = False
+    refuses_deletes_in: str | None = None
+
+
+class SchemaObject(_Frozen):
+    """Anything else that decides what a statement does, by the digest of its definition; `table` that it sits on."""
+
+    kind: Literal["sequence", "function", "domain", "trigger", "policy", "rule", "row security"]
+    name: str
+    definition: str
+    table: str | None = None
 
 
 class LiveSchema(_Frozen):
-    """`schema.table` → column → what it is. Views and the system's own tables are left out."""
+    """Relations are `schema.name` → column → what it is. What the system or an extension owns is left out.
+
+    `enums` are called as columns call their type. Not told: privileges, collations, the bodies of views.
+    """
 
     tables: dict[str, dict[str, Column]]
+    views: dict[str, dict[str, Column]] = Field(default_factory=dict)
+    constraints: dict[str, tuple[Constraint, ...]] = Field(default_factory=dict)
+    enums: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    objects: tuple[SchemaObject, ...] = ()
 
 
 class Migration(_Frozen):

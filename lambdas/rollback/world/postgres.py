@@ -12,9 +12,10 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from rollback.model.database_content import ClientSession, Column, Head, LiveSchema, Migration, TableContent
+from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration, TableContent
 from rollback.model.database_errors import QueryFailed, Unreachable
 from rollback.model.database_position import Lsn
+from rollback.world.postgres_schema import OURS, read_schema
 
 _CONNECT_SECONDS = 10
 _STATEMENT_MILLISECONDS = 30_000
@@ -29,20 +30,12 @@ WHERE pid <> pg_backend_pid() AND usename IS NOT NULL AND usename <> ALL(%s)
   AND coalesce(backend_type, 'client backend') = 'client backend'
 ORDER BY pid
 """
-_OURS = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'"
-_COLUMNS = f"""
-SELECT n.nspname || '.' || c.relname, a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull,
-       a.atthasdef OR a.attidentity <> ''
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
-WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND {_OURS}
-ORDER BY 1, a.attnum
-"""  # noqa: S608 - put together from constants
 _KEY = """ARRAY(
   SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
   WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum))"""
 _TABLES = f"""
 SELECT n.nspname, c.relname, {_KEY}
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND {_OURS} ORDER BY 1, 2
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND {OURS} ORDER BY 1, 2
 """  # noqa: S608 - put together from constants
 
 
@@ -68,12 +61,9 @@ class PostgresSql:
         return tuple(ClientSession(**dict(zip(names, row, strict=True))) for row in found)
 
     def live_schema(self, address: SecretStr) -> LiveSchema:
-        """All tables and their columns. Raises as `head`."""
-        tables: dict[str, dict[str, Column]] = {}
+        """All that decides what a statement may do. Raises as `head`."""
         with _session(address) as session:
-            for table, column, kind, nullable, has_default in session.execute(_COLUMNS.encode()):
-                tables.setdefault(table, {})[column] = Column(type=kind, nullable=nullable, has_default=has_default)
-        return LiveSchema(tables=tables)
+            return read_schema(session)
 
     def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
         """Drizzle's journal, oldest first; None: the database has none. Raises as `head`."""
