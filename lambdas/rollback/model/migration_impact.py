@@ -6,12 +6,31 @@ keys of a table that the file itself has made, and values for its own new column
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from rollback.model.migration_tables import RELATION, Made, judge_alter_table, judge_unique_index, relation
 from rollback.model.sql_statements import NAME, Statement, Unreadable, plain_name, statements
 from rollback.model.statement_impact import ADDITIVE, NOTHING, MigrationImpact, breaking, together, unknown
 
-_Judge = Callable[[re.Match[str], Statement, Made], MigrationImpact]
+
+@dataclass(frozen=True)
+class _At:
+    """A statement, how it fitted its rule, and what the migration has made before it."""
+
+    match: re.Match[str]
+    statement: Statement
+    made: Made
+
+    @property
+    def table(self) -> str:
+        return relation(self.match["table"])
+
+    @property
+    def said(self) -> str:
+        return self.statement.words[:80]
+
+
+_Judge = Callable[[_At], MigrationImpact]
 
 # Older versions of drizzle-kit wrap what has no IF NOT EXISTS in such a block.
 _UNLESS_THERE = re.compile(r"\s*begin\s(?P<inner>.*)\sexception\s+when\s+duplicate_object\s+then\s+null\s*;\s*end\s*;?\s*",
@@ -36,86 +55,78 @@ def _judged(found: tuple[Statement, ...], made: Made) -> Iterator[MigrationImpac
         for pattern, judge in _RULES:
             match = pattern.match(statement.words)
             if match is not None:
-                yield judge(match, statement, made)
+                yield judge(_At(match, statement, made)) if callable(judge) else judge
                 break
         else:
             yield unknown(f"not known to be harmless: {statement.words[:80]}")
 
 
-def _create_table(match: re.Match[str], statement: Statement, made: Made) -> MigrationImpact:
-    made.tables.add(relation(match["table"]))
+def _create_table(at: _At) -> MigrationImpact:
+    at.made.tables.add(at.table)
     return ADDITIVE
 
 
-def _index(match: re.Match[str], statement: Statement, made: Made) -> MigrationImpact:
-    if match["unique"] is None:
+def _index(at: _At) -> MigrationImpact:
+    if at.match["unique"] is None:
         return NOTHING
-    if "nulls not distinct" in statement.words:
-        return judge_unique_index(relation(match["table"]), "", made)
-    return judge_unique_index(relation(match["table"]), match["columns"], made)
+    if "nulls not distinct" in at.statement.words:
+        return judge_unique_index(at.table, "", at.made)
+    return judge_unique_index(at.table, at.match["columns"], at.made)
 
 
-def _alter_table(match: re.Match[str], statement: Statement, made: Made) -> MigrationImpact:
-    return judge_alter_table(statement.words, made)
+def _alter_table(at: _At) -> MigrationImpact:
+    return judge_alter_table(at.statement.words, at.made)
 
 
-def _update(match: re.Match[str], statement: Statement, made: Made) -> MigrationImpact:
-    """Values for columns that the migration has just made, and for no others."""
-    table = relation(match["table"])
-    assigned = {plain_name(name) for name in re.findall(rf"(?:^|, )({NAME}) = ", match["assigned"])}
-    if table in made.tables or (
-        assigned and made.all_new(table, assigned) and "(" not in match["assigned"].split(" from ")[0]
+def _update(at: _At) -> MigrationImpact:
+    """Values for columns that the migration has just at.made, and for no others."""
+    table = at.table
+    assigned = {plain_name(name) for name in re.findall(rf"(?:^|, )({NAME}) = ", at.match["assigned"])}
+    if table in at.made.tables or (
+        assigned and at.made.all_new(table, assigned) and "(" not in at.match["assigned"].split(" from ")[0]
     ):
         return ADDITIVE
     return unknown(f"rows of {table} are rewritten")
 
 
-def _delete(match: re.Match[str], statement: Statement, made: Made) -> MigrationImpact:
-    return unknown(f"rows are changed: {statement.words[:80]}")
+def _delete(at: _At) -> MigrationImpact:
+    return unknown(f"rows are changed: {at.said}")
 
 
-def _insert(match: re.Match[str], statement: Statement, made: Made) -> MigrationImpact:
-    if "do update" in statement.words:
-        return unknown(f"rows are changed: {statement.words[:80]}")
+def _insert(at: _At) -> MigrationImpact:
+    if "do update" in at.statement.words:
+        return unknown(f"rows are changed: {at.said}")
     return ADDITIVE
 
 
-def _do(match: re.Match[str], statement: Statement, made: Made) -> MigrationImpact:
-    guarded = _UNLESS_THERE.fullmatch(statement.bodies[0]) if statement.bodies else None
+def _do(at: _At) -> MigrationImpact:
+    guarded = _UNLESS_THERE.fullmatch(at.statement.bodies[0]) if at.statement.bodies else None
     if guarded is None:
         return unknown("a block of code: what it does can't be told")
-    return _classified(guarded["inner"], made)
+    return _classified(guarded["inner"], at.made)
 
 
-def _dropped(match: re.Match[str], statement: Statement, made: Made) -> MigrationImpact:
-    names = [relation(one) for one in re.findall(rf"{NAME}(?: \. {NAME})?", match["rest"])]
-    if match["kind"] == "table" and names and set(names) - {"cascade", "restrict"} <= made.tables:
+def _dropped(at: _At) -> MigrationImpact:
+    names = [relation(one) for one in re.findall(rf"{NAME}(?: \. {NAME})?", at.match["rest"])]
+    if at.match["kind"] == "table" and names and set(names) - {"cascade", "restrict"} <= at.made.tables:
         return ADDITIVE
-    return breaking(f"drop {match['kind']} {', '.join(names)[:60]}")
+    return breaking(f"drop {at.match['kind']} {', '.join(names)[:60]}")
 
 
-def _harmless(match: re.Match[str], statement: Statement, made: Made) -> MigrationImpact:
-    return NOTHING
+def _refused(at: _At) -> MigrationImpact:
+    return breaking(at.said)
 
 
-def _more(match: re.Match[str], statement: Statement, made: Made) -> MigrationImpact:
-    return ADDITIVE
+def _hidden(at: _At) -> MigrationImpact:
+    return breaking(at.said, shows=False)
 
 
-def _refused(match: re.Match[str], statement: Statement, made: Made) -> MigrationImpact:
-    return breaking(statement.words[:80])
-
-
-def _hidden(match: re.Match[str], statement: Statement, made: Made) -> MigrationImpact:
-    return breaking(statement.words[:80], shows=False)
-
-
-def _seen(match: re.Match[str], statement: Statement, made: Made) -> MigrationImpact:
-    return unknown(f"not known to be harmless: {statement.words[:80]}", shows=True)
+def _seen(at: _At) -> MigrationImpact:
+    return unknown(f"not known to be harmless: {at.said}", shows=True)
 
 
 # The first that fits. A name that is dropped or renamed shows; what a policy or a trigger does shows as a difference.
-_RULES: tuple[tuple[re.Pattern[str], _Judge], ...] = tuple(
+_RULES: tuple[tuple[re.Pattern[str], _Judge | MigrationImpact], ...] = tuple(
     (re.compile(pattern), judge)
     for pattern, judge in (
         (rf"create (?:unlogged )?table (?:if not exists )?{RELATION}", _create_table),
@@ -136,17 +147,17 @@ _RULES: tuple[tuple[re.Pattern[str], _Judge], ...] = tuple(
             r"(?:if exists )?(?P<rest>.+)$",
             _dropped,
         ),
-        (rf"alter type {RELATION} add value ", _more),
+        (rf"alter type {RELATION} add value ", ADDITIVE),
         (r"alter (?:type|view|materialized view|sequence|function|domain) .* rename ", _refused),
         (r"(?:truncate|revoke) ", _hidden),
         (r"create (?:trigger|constraint trigger|policy|rule) ", _seen),
-        (r"create (?:schema|type|domain|sequence|view|materialized view|function|procedure|extension) ", _more),
+        (r"create (?:schema|type|domain|sequence|view|materialized view|function|procedure|extension) ", ADDITIVE),
         (r"create or replace (?:function|procedure) ", _seen),
-        (r"grant ", _more),
+        (r"grant ", ADDITIVE),
         (
             r"comment on |analyze\b|vacuum\b|refresh materialized view |set (?!role|session authorization)|reset ",
-            _harmless,
+            NOTHING,
         ),
-        (r"(?:begin|commit|start transaction|end)(?: (?:work|transaction))?$", _harmless),
+        (r"(?:begin|commit|start transaction|end)(?: (?:work|transaction))?$", NOTHING),
     )
 )

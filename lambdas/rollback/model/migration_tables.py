@@ -66,9 +66,8 @@ def _action(table: str, action: str, made: Made) -> MigrationImpact:
     added = _ADD_COLUMN.match(action)
     if added is not None:
         return _added(table, plain_name(added["column"]), added["rest"], made)
-    if action.startswith(("drop constraint", "drop", "rename")):
-        what = re.match(rf"drop constraint|drop|rename to|rename constraint|rename(?= (?:column )?{NAME} to)", action)
-        return breaking(f"{what[0] if what else action[:40]} in {table}") if what else unknown(action[:80])
+    if action.startswith(("drop ", "rename ")):
+        return breaking(f"{table}: {action[:60]}")
     if action.startswith(_HARMLESS):
         return NOTHING
     altered = _ALTER_COLUMN.match(action)
@@ -116,9 +115,9 @@ def _altered(table: str, column: str, change: str, made: Made) -> MigrationImpac
 
 def _constraint(table: str, kind: str, rest: str, made: Made) -> MigrationImpact:
     listed = _LISTED.search(rest)
-    if kind in ("unique", "foreign key") and listed is not None and made.left_null(table, listed[1]):
-        if "nulls not distinct" not in rest and "match full" not in rest:
-            return ADDITIVE
+    null_passes = kind in ("unique", "foreign key") and not re.search("nulls not distinct|match full", rest)
+    if null_passes and listed is not None and made.left_null(table, listed[1]):
+        return ADDITIVE
     return breaking(f"a new {kind} on {table}: rows are refused that were taken before")
 
 

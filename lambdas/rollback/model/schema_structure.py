@@ -101,7 +101,7 @@ def _constraints(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
                 yield from _new_constraint(table, constraint, ran_on, live, gone)
         for constraint in gone:
             if constraint.kind in ("unique", "exclusion"):
-                # "there is no unique or exclusion constraint matching the ON CONFLICT specification" (INSERT)
+                # INSERT: there must be a constraint that matches what ON CONFLICT names
                 yield breaking(f"{table} is no longer {_said(constraint)}: an ON CONFLICT that names it is refused")
 
 

@@ -1,0 +1,148 @@
+"""Whether a release can work with the schema that is live: the journals first, the structure last.
+
+The journals tell what happened since: nothing, only more, or what can't be told. The structure (`schema_structure`)
+has the final word about what it can see, in both directions: drift that no journal knows is breaking, and a breaking
+migration of which nothing touches the target is not. It has none about what it can't see: rows that were rewritten
+by a migration that nobody has classified. What stays unknown blocks.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from rollback.model.database_content import LiveSchema, Migration
+from rollback.model.release_schema import ReleaseSchema, ShippedMigration
+from rollback.model.schema_finding import Compatibility, Finding, worst
+from rollback.model.schema_structure import judge_structure
+from rollback.model.statement_impact import Impact, MigrationImpact, together, unknown
+
+
+class JournalRelation(StrEnum):
+    """The live journal, seen from the one that the target was good with."""
+
+    EQUAL = "equal"
+    AHEAD = "ahead"
+    BEHIND = "behind"
+    DIVERGED = "diverged"  # each has what the other has not
+    ABSENT = "absent"  # of neither is there one: `drizzle-kit push` keeps none
+    ONE_SIDED = "one-sided"  # one of them is not known
+
+
+class SchemaVerdict(BaseModel):
+    """The judgement and what it stands on.
+
+    Attributes:
+        since: tags (or the start of the hash) of what was applied since the target, oldest first.
+        can_step_down: each of those ships a down file.
+        findings: of the structure; None: there is no snapshot of the target's.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    compatibility: Compatibility
+    reason: str
+    journal: JournalRelation
+    since: tuple[str, ...] = ()
+    can_step_down: bool = False
+    impact: MigrationImpact | None = None
+    findings: tuple[Finding, ...] | None = None
+
+
+def judge_schema(
+    target: ReleaseSchema | None,
+    live: LiveSchema,
+    journal: tuple[Migration, ...] | None,
+    known: Iterable[ShippedMigration] = (),
+) -> SchemaVerdict:
+    """The verdict on a rollback of the service alone.
+
+    Args:
+        target: of the release to go back to; None: nothing was recorded.
+        live: the structure now.
+        journal: Drizzle's, in the database now; None: there is none.
+        known: what any release has shipped: the extra migrations are the running one's.
+    """
+    target = target or ReleaseSchema()
+    relation = _relation(target.expects, journal)
+    extra = _extra(target.expects, journal) if relation in (JournalRelation.AHEAD, JournalRelation.DIVERGED) else ()
+    shipped = {one.hash: one for one in (*known, *(target.shipped or ()))}
+    impact = together(_impact_of(one, shipped) for one in extra) if extra else None
+    findings = None if target.ran_on is None else judge_structure(target.ran_on, live)
+    compatibility, reason = _verdict(relation, impact, None if findings is None else worst(findings))
+    said = [one.what for one in findings or () if one.compatibility is compatibility]
+    told = said if compatibility is not Compatibility.COMPATIBLE else []
+    return SchemaVerdict(
+        compatibility=compatibility,
+        reason="; ".join((reason, *told, *_why(compatibility, impact))),
+        journal=relation,
+        since=tuple(shipped[one.hash].tag if one.hash in shipped else one.hash[:12] for one in extra),
+        can_step_down=bool(extra) and all(one.hash in shipped and shipped[one.hash].has_down for one in extra),
+        impact=impact,
+        findings=findings,
+    )
+
+
+def _relation(expects: frozenset[tuple[int, str]] | None, journal: tuple[Migration, ...] | None) -> JournalRelation:
+    if expects is None or journal is None:
+        return JournalRelation.ABSENT if expects is None and journal is None else JournalRelation.ONE_SIDED
+    applied = {(one.created_at, one.hash) for one in journal}
+    if applied == expects:
+        return JournalRelation.EQUAL
+    if applied > expects:
+        return JournalRelation.AHEAD
+    return JournalRelation.BEHIND if applied < expects else JournalRelation.DIVERGED
+
+
+def _extra(expects: frozenset[tuple[int, str]] | None, journal: tuple[Migration, ...] | None) -> tuple[Migration, ...]:
+    return tuple(one for one in journal or () if (one.created_at, one.hash) not in (expects or ()))
+
+
+def _impact_of(migration: Migration, shipped: dict[str, ShippedMigration]) -> MigrationImpact:
+    if migration.hash in shipped:
+        return shipped[migration.hash].impact
+    return unknown(f"migration {migration.hash[:12]} was recorded by no release")
+
+
+def _verdict(
+    relation: JournalRelation, impact: MigrationImpact | None, structure: Compatibility | None
+) -> tuple[Compatibility, str]:
+    """`structure`: None: it can't be compared."""
+    if relation is JournalRelation.BEHIND:
+        return Compatibility.BREAKING, "the database lacks migrations that the target needs: migrate it first"
+    if structure is Compatibility.BREAKING:
+        return structure, "the target can't work with the live schema"
+    match relation:
+        case JournalRelation.EQUAL:
+            ours = Compatibility.COMPATIBLE, "the same migrations are applied as when the target was good"
+        case JournalRelation.AHEAD:
+            ours = _since(impact, structure)
+        case JournalRelation.DIVERGED:
+            ours = Compatibility.UNKNOWN, "the database has other migrations than the target, not only more"
+        case JournalRelation.ONE_SIDED:
+            ours = Compatibility.UNKNOWN, "the journal of the target or of the database is not known"
+        case JournalRelation.ABSENT if structure is None:
+            ours = Compatibility.UNKNOWN, "there is no journal, and it is not known what the target ran on"
+        case JournalRelation.ABSENT:
+            ours = Compatibility.COMPATIBLE, "there is no journal; the live schema has all that the target ran on"
+    if ours[0] is Compatibility.COMPATIBLE and structure is Compatibility.UNKNOWN:
+        return structure, "whether the target can work with the live schema can't be told"
+    return ours
+
+
+def _since(impact: MigrationImpact | None, structure: Compatibility | None) -> tuple[Compatibility, str]:
+    """What was applied since the target."""
+    worst_of_them = Impact.UNKNOWN if impact is None else impact.impact
+    if worst_of_them in (Impact.NONE, Impact.ADDITIVE):
+        return Compatibility.COMPATIBLE, "what was applied since the target only adds"
+    if structure is Compatibility.COMPATIBLE and impact is not None and impact.shows_in_structure:
+        return Compatibility.COMPATIBLE, "what was applied since leaves all that the target ran on as it was"
+    if worst_of_them is Impact.BREAKING and structure is not Compatibility.UNKNOWN:
+        return Compatibility.BREAKING, "what was applied since the target breaks it"
+    return Compatibility.UNKNOWN, "what was applied since the target can't be told to be harmless"
+
+
+def _why(compatibility: Compatibility, impact: MigrationImpact | None) -> tuple[str, ...]:
+    if compatibility is Compatibility.COMPATIBLE or impact is None:
+        return ()
+    return impact.reasons

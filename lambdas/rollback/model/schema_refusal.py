@@ -1,0 +1,44 @@
+"""The check of the plan about the schema, and the way on that a refusal offers."""
+
+import json
+import shlex
+
+from rollback.model.plan import Check, Verdict
+from rollback.model.request import RollbackType
+from rollback.model.schema_compatibility import SchemaVerdict
+from rollback.model.schema_finding import Compatibility
+
+CHECK_NAME = "schema-is-compatible"
+
+
+def full_rollback_command(environment: str, service: str, version: str) -> str:
+    """For a shell."""
+    words = ("rollback", "start", environment, "--type", RollbackType.FULL.value, "--service", service)
+    return shlex.join((*words, "--target-version", version))
+
+
+def full_rollback_input(service: str, version: str) -> str:
+    """For "Start execution" in the console of Step Functions; JSON on one line."""
+    return json.dumps({"type": RollbackType.FULL.value, "service": service, "target_version": version})
+
+
+def refusal(verdict: SchemaVerdict, environment: str, service: str, version: str) -> str:
+    """Why going back to a version of the service alone is refused, and the full rollback, ready to paste."""
+    return (
+        f"{version} of {service} can't go back alone, the schema is {verdict.compatibility}: {verdict.reason}. "
+        "Nothing was changed. To take the database back with it (what was written since leaves it, and is kept in a "
+        f"backup branch):\n  {full_rollback_command(environment, service, version)}\n"
+        f"or start the execution with the input\n  {full_rollback_input(service, version)}"
+    )
+
+
+def schema_check(verdict: SchemaVerdict, environment: str, service: str, version: str) -> Check:
+    """Rule 12: breaking and unknown refuse, unless a person forces it."""
+    fits = verdict.compatibility is Compatibility.COMPATIBLE
+    return Check(
+        name=CHECK_NAME,
+        verdict=Verdict.PASS if fits else Verdict.FAIL,
+        reason=verdict.reason if fits else refusal(verdict, environment, service, version),
+        evidence=verdict.model_dump(mode="json", exclude_none=True),
+        forceable=True,
+    )

@@ -1,0 +1,179 @@
+"""The arbiter's word, held against what the statements of an old release really do on real Postgres."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from contract.neon_projects import LocalProject
+from pydantic import SecretStr
+
+from local_cloud.neon_project import Limits
+from local_cloud.neon_server import LocalNeon
+from rollback.model.database_content import LiveSchema
+from rollback.model.migration_impact import classify
+from rollback.model.schema_finding import Compatibility, worst
+from rollback.model.schema_structure import judge_structure
+from rollback.model.statement_impact import Impact
+from rollback.world.postgres import PostgresSql
+
+BREAKING, UNKNOWN, COMPATIBLE = Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE
+
+BEFORE = """
+CREATE TYPE mood AS ENUM ('happy', 'sad');
+CREATE SEQUENCE ticket;
+CREATE FUNCTION shout(text) RETURNS text LANGUAGE sql AS 'SELECT upper($1)';
+CREATE TABLE teams (id int PRIMARY KEY, title varchar(10) NOT NULL);
+CREATE TABLE users (
+  id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text NOT NULL UNIQUE, name varchar(10), age smallint,
+  feeling mood NOT NULL DEFAULT 'happy', balance numeric(6, 2), team int REFERENCES teams, ticket int,
+  seen timestamptz NOT NULL DEFAULT now(), CONSTRAINT adult CHECK (age > 0));
+CREATE VIEW emails AS SELECT email FROM users;
+INSERT INTO teams VALUES (1, 'one');
+INSERT INTO users (email, name, team) VALUES ('old@x', 'old', 1);
+"""
+# What the old release does; each in a transaction of its own that is rolled back.
+STATEMENTS = (
+    "SELECT id, email, name, age, feeling, balance, team, ticket, seen FROM users WHERE id = 1 AND name = 'x'",
+    "SELECT u.email, t.title FROM users u JOIN teams t ON t.id = u.team WHERE u.feeling = 'sad'::mood",
+    "SELECT email FROM emails",
+    "SELECT shout(name) FROM users",
+    "INSERT INTO users (email) VALUES ('a@x'), ('b@x')",
+    "INSERT INTO users (email, name, age, feeling, balance, team, ticket) VALUES"
+    " ('c@x', '0123456789', 32767, 'sad', 9999.99, 1, nextval('ticket')), ('d@x', NULL, 1, 'happy', 0, NULL, 1)",
+    "INSERT INTO users (email, name, age) VALUES ('e@x', 'same', 7), ('f@x', 'same', 7)",
+    "INSERT INTO users (email) VALUES ('old@x') ON CONFLICT (email) DO UPDATE SET name = 'twice'",
+    "INSERT INTO teams (id, title) VALUES (2, 'one'), (3, 'three')",
+    "UPDATE users SET name = NULL, age = 1, balance = 1.5, seen = now()",
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A migration, the verdict on it, and whether every old statement works after it; None: it depends on the row."""
+
+    sql: str
+    verdict: Compatibility
+    works: bool
+
+
+CHANGES = (
+    Change("SELECT 1", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ADD COLUMN nick text", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ADD COLUMN tier int NOT NULL DEFAULT 1", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ADD COLUMN nick text UNIQUE", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ADD COLUMN boss int REFERENCES teams", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ADD COLUMN loud text GENERATED ALWAYS AS (upper(email)) STORED", COMPATIBLE, works=True),
+    Change("CREATE TABLE notes (id int PRIMARY KEY, author int NOT NULL REFERENCES users)", COMPATIBLE, works=True),
+    Change("CREATE INDEX ON users (name)", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ALTER name TYPE varchar(20)", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ALTER name TYPE text", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ALTER balance TYPE numeric(9, 2)", COMPATIBLE, works=True),
+    Change("ALTER TABLE users DROP CONSTRAINT adult", COMPATIBLE, works=True),
+    Change("ALTER TABLE users RENAME CONSTRAINT adult TO grown", COMPATIBLE, works=True),
+    Change("ALTER TYPE mood ADD VALUE 'calm' BEFORE 'sad'", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ALTER age TYPE int USING age::int", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ADD COLUMN tier int NOT NULL DEFAULT 1 UNIQUE", BREAKING, works=False),
+    Change("DELETE FROM users; ALTER TABLE users ADD COLUMN must text NOT NULL", BREAKING, works=False),
+    Change("ALTER TABLE users DROP COLUMN balance", BREAKING, works=False),
+    Change("ALTER TABLE users RENAME COLUMN name TO title", BREAKING, works=False),
+    Change("ALTER TABLE users RENAME TO people", BREAKING, works=False),
+    Change("DROP TABLE teams CASCADE", BREAKING, works=False),
+    Change("DROP VIEW emails", BREAKING, works=False),
+    Change("DROP SEQUENCE ticket", BREAKING, works=False),
+    Change("DROP FUNCTION shout(text)", BREAKING, works=False),
+    Change("UPDATE users SET name = 'x'; ALTER TABLE users ALTER name SET NOT NULL", BREAKING, works=False),
+    Change("ALTER TABLE users ALTER seen DROP DEFAULT", BREAKING, works=False),
+    Change("ALTER TABLE users ALTER name TYPE varchar(5)", BREAKING, works=False),
+    Change("ALTER TABLE users ALTER id TYPE text", BREAKING, works=False),
+    Change("ALTER TABLE users ALTER balance TYPE numeric(3, 2)", BREAKING, works=False),
+    Change("ALTER TABLE users ADD CONSTRAINT named UNIQUE (name)", BREAKING, works=False),
+    Change("CREATE UNIQUE INDEX ON users (age)", BREAKING, works=False),
+    Change("ALTER TABLE users DROP CONSTRAINT users_email_key", BREAKING, works=False),
+    Change("ALTER TABLE users ADD CONSTRAINT short CHECK (length(name) < 5) NOT VALID", BREAKING, works=False),
+    Change("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'", BREAKING, works=False),
+    Change("ALTER TABLE users DROP COLUMN ticket, ADD COLUMN ticket int GENERATED ALWAYS AS (1) STORED",
+           BREAKING, works=False),
+    Change("ALTER TABLE users ADD COLUMN must text CHECK (must IS NOT NULL) NOT VALID", UNKNOWN, works=False),
+    Change("ALTER TABLE users ALTER age TYPE bigint", UNKNOWN, works=True),
+    Change("ALTER TABLE users ALTER email DROP NOT NULL", UNKNOWN, works=True),
+    Change("ALTER TABLE users DROP CONSTRAINT adult, ADD CONSTRAINT adult CHECK (age >= 0)", UNKNOWN, works=True),
+    Change("CREATE RULE quiet AS ON INSERT TO teams DO INSTEAD NOTHING", UNKNOWN, works=True),
+    Change("ALTER TABLE users ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY", UNKNOWN, works=False),
+    Change("ALTER TABLE teams RENAME TO groups; CREATE VIEW teams AS SELECT * FROM groups", UNKNOWN, works=True),
+    Change("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no'; END$$;"
+           "CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION refuse()", UNKNOWN, works=False),
+)  # fmt: skip
+
+
+class Database:
+    """The default branch of a project, made new for each change."""
+
+    def __init__(self, project: LocalProject) -> None:
+        root = project.databases.branch_named("main")
+        assert root is not None
+        self._address = SecretStr(project.uri(root.id))
+
+    def reset(self) -> None:
+        self.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public;" + BEFORE)
+
+    def run(self, sql: str) -> None:
+        with psycopg.connect(self._address.get_secret_value(), autocommit=True) as session:
+            session.execute(sql.encode())
+
+    def schema(self) -> LiveSchema:
+        return PostgresSql().live_schema(self._address)
+
+    def refused(self) -> list[str]:
+        """What Postgres says to the old statements that no longer work."""
+        said = []
+        with psycopg.connect(self._address.get_secret_value()) as session:
+            for statement in STATEMENTS:
+                try:
+                    session.execute(statement.encode())
+                except psycopg.Error as error:
+                    said.append(f"{statement}: {error}")
+                session.rollback()
+        return said
+
+
+@pytest.fixture(scope="module")
+def database(local_neon: LocalNeon) -> Iterator[Database]:
+    project = LocalProject(local_neon, Limits())
+    yield Database(project)
+    project.close()
+
+
+def test_the_old_statements_work_before_any_change(database: Database) -> None:
+    database.reset()
+    assert database.refused() == []
+
+
+def test_the_same_structure_made_anew_reads_the_same(database: Database) -> None:
+    database.reset()
+    first = database.schema()
+    database.reset()
+    assert database.schema() == first
+    assert LiveSchema.model_validate_json(first.model_dump_json()) == first
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.sql[:70])
+def test_the_verdict_holds_for_what_the_old_release_does(database: Database, change: Change) -> None:
+    database.reset()
+    ran_on = database.schema()
+    database.run(change.sql)
+    found = judge_structure(ran_on, database.schema())
+    refused = database.refused()
+    assert worst(found) is change.verdict, (found, refused)
+    assert (not refused) == change.works, refused
+    if worst(found) is COMPATIBLE:
+        assert refused == []
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.sql[:70])
+def test_what_the_text_of_a_migration_calls_harmless_is_harmless(database: Database, change: Change) -> None:
+    database.reset()
+    database.run(change.sql)
+    if classify(change.sql).impact in (Impact.NONE, Impact.ADDITIVE):
+        assert database.refused() == []
+        assert change.verdict is COMPATIBLE
