@@ -1,6 +1,7 @@
 """Whether a column of another type still takes and gives what a release writes and reads.
 
-Types are as Postgres's `format_type` calls them: `character varying(80)`, `numeric(10,2)`, `timestamp with time zone[]`.
+Types are as Postgres's `format_type` calls them: `character varying(80)`, `numeric(10,2)`,
+`timestamp with time zone[]`.
 """
 
 import re

@@ -33,8 +33,10 @@ class _At:
 _Judge = Callable[[_At], MigrationImpact]
 
 # Older versions of drizzle-kit wrap what has no IF NOT EXISTS in such a block.
-_UNLESS_THERE = re.compile(r"\s*begin\s(?P<inner>.*)\sexception\s+when\s+duplicate_object\s+then\s+null\s*;\s*end\s*;?\s*",
-                           re.IGNORECASE | re.DOTALL)  # fmt: skip
+_UNLESS_THERE = re.compile(
+    r"\s*begin\s(?P<inner>.*)\sexception\s+when\s+duplicate_object\s+then\s+null\s*;\s*end\s*;?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def classify(sql: str) -> MigrationImpact:
@@ -82,9 +84,8 @@ def _update(at: _At) -> MigrationImpact:
     """Values for columns that the migration has just at.made, and for no others."""
     table = at.table
     assigned = {plain_name(name) for name in re.findall(rf"(?:^|, )({NAME}) = ", at.match["assigned"])}
-    if table in at.made.tables or (
-        assigned and at.made.all_new(table, assigned) and "(" not in at.match["assigned"].split(" from ")[0]
-    ):
+    several_at_once = re.search(r"(?:^|, )\(", at.match["assigned"])
+    if table in at.made.tables or (assigned and not several_at_once and at.made.all_new(table, assigned)):
         return ADDITIVE
     return unknown(f"rows of {table} are rewritten")
 

@@ -36,6 +36,9 @@ class Release(BaseModel):
     health_checks: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="target group ARN → its health check when the release was recorded"
     )
+    schema_sha256: str | None = Field(
+        default=None, pattern="^[0-9a-f]{64}$", description="key of its stored `ReleaseSchema`; None: not recorded"
+    )
     first_deployed_at: AwareDatetime
     state: ReleaseState = ReleaseState.CANDIDATE
     state_since: AwareDatetime

@@ -17,9 +17,9 @@ _TOKEN = re.compile(
     | (?P<string>[eE]'(?:[^'\\]|\\.|'')*'|(?:[uU]&|[bBxXnN])?'(?:[^']|'')*')
     | (?P<quoted>(?:[uU]&)?"(?:[^"]|"")+")
     | (?P<dollar>(?P<tag>\$(?:[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$)(?P<body>.*?)(?P=tag))
+    | (?P<broken>[eE]?'|"|\$(?!\d))
     | (?P<word>[A-Za-z_\u0080-\uffff][\w$]*)
     | (?P<number>\d[\w.]*)
-    | (?P<broken>['"]|\$(?!\d))
     | (?P<other>.)
     """,
     re.VERBOSE | re.DOTALL,

@@ -92,9 +92,9 @@ UNION ALL
 SELECT o.kind, n.nspname || '.' || c.relname || ' ' || o.name, md5(o.definition), n.nspname || '.' || c.relname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (
-    SELECT 'trigger' AS kind, tgname AS name, tgenabled || pg_get_triggerdef(oid) AS definition
+    SELECT 'trigger' AS kind, tgname AS name, concat(tgenabled, pg_get_triggerdef(oid)) AS definition
     FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal
-    UNION ALL SELECT 'rule', rulename, ev_enabled || pg_get_ruledef(oid)
+    UNION ALL SELECT 'rule', rulename, concat(ev_enabled, pg_get_ruledef(oid))
     FROM pg_rewrite WHERE ev_class = c.oid AND rulename <> '_RETURN'
     UNION ALL SELECT 'policy', polname, concat_ws(' ', polcmd, polpermissive, pg_get_expr(polqual, polrelid),
         pg_get_expr(polwithcheck, polrelid), polroles::regrole[]::text) FROM pg_policy WHERE polrelid = c.oid
