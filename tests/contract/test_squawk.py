@@ -1,0 +1,112 @@
+"""The second reader of migrations, as it is installed."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from rollback.model.errors import InvalidRequest, OutsideFailure
+from rollback.model.migration_impact import classify
+from rollback.model.statement_impact import Impact, MigrationImpact, unknown
+from rollback_cli.migrations import squawk
+from rollback_cli.migrations.drizzle import read_migrations
+from rollback_cli.migrations.squawk import second_reading
+
+
+@pytest.mark.parametrize(
+    ("sql", "rule"),
+    [
+        ("ALTER TABLE users DROP COLUMN name", "ban-drop-column"),
+        ("DROP TABLE users", "ban-drop-table"),
+        ("ALTER TABLE users RENAME COLUMN a TO b", "renaming-column"),
+        ("ALTER TABLE users RENAME TO people", "renaming-table"),
+        ("ALTER TABLE users ALTER age TYPE bigint", "changing-column-type"),
+        ("ALTER TABLE users ADD COLUMN must text NOT NULL", "adding-required-field"),
+        ("TRUNCATE users CASCADE", "ban-truncate-cascade"),
+        ("DROP DATABASE app", "ban-drop-database"),
+    ],
+)
+def test_every_rule_that_counts_is_one_of_squawks(sql: str, rule: str) -> None:
+    found = second_reading(f"SELECT 1;\n{sql};")
+    assert (found.impact, found.reasons) == (Impact.BREAKING, (f"squawk, line 2: {rule}",))
+    assert found.shows_in_structure == (rule != "ban-truncate-cascade")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "",
+        "CREATE TABLE a (id serial PRIMARY KEY NOT NULL)",
+        "ALTER TABLE users ADD COLUMN tier bigserial NOT NULL",
+        "ALTER TABLE users ADD COLUMN tier int NOT NULL DEFAULT 1",
+        "ALTER TABLE users ADD COLUMN id2 int GENERATED ALWAYS AS IDENTITY NOT NULL",
+        "CREATE INDEX i ON users (name)",
+        "ALTER TYPE mood ADD VALUE 'calm'",
+    ],
+)
+def test_its_advice_about_locks_and_taste_is_no_incompatibility(sql: str) -> None:
+    assert second_reading(sql).impact is Impact.NONE
+    assert classify(sql).impact in (Impact.NONE, Impact.ADDITIVE)
+
+
+@pytest.mark.parametrize("sql", ["TRUNCATE users", "UPDATE users SET a = 1", "DO $$ BEGIN DELETE FROM users; END $$"])
+def test_its_silence_is_no_consent(sql: str) -> None:
+    assert second_reading(sql).impact is Impact.NONE
+    assert classify(sql).impact in (Impact.BREAKING, Impact.UNKNOWN)
+
+
+def test_what_it_can_not_parse_is_unknown() -> None:
+    found = second_reading("ALTER TABLE users ADD COLUMN (;")
+    assert (found.impact, found.shows_in_structure) == (Impact.UNKNOWN, False)
+    assert "syntax-error" in found.reasons[0]
+
+
+def test_without_it_nothing_is_called_harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(squawk.sysconfig, "get_path", lambda name: str(tmp_path))
+    with pytest.raises(OutsideFailure, match="pip install squawk-cli"):
+        second_reading("SELECT 1")
+
+
+def repository(folder: Path, **files: str) -> Path:
+    (folder / "meta").mkdir()
+    entries = [{"idx": i, "version": "7", "when": 100 - i, "tag": tag} for i, tag in enumerate(files) if "." not in tag]
+    (folder / "meta" / "_journal.json").write_text(
+        json.dumps({"version": "7", "dialect": "postgresql", "entries": entries})
+    )
+    for tag, text in files.items():
+        (folder / f"{tag}.sql").write_text(text)
+    return folder
+
+
+def test_a_repositorys_migrations_are_read_oldest_first_with_their_class(tmp_path: Path) -> None:
+    adds, drops = "ALTER TABLE users ADD COLUMN a text;", "ALTER TABLE users DROP COLUMN a;"
+    folder = repository(tmp_path, **{"0001_drops": drops, "0000_adds": adds, "0001_drops.down": adds})
+    first, second = read_migrations(folder)
+    assert (first.tag, first.created_at, first.impact.impact, first.has_down) == (
+        "0000_adds",
+        99,
+        Impact.ADDITIVE,
+        False,
+    )
+    assert (second.tag, second.impact.impact, second.has_down) == ("0001_drops", Impact.BREAKING, True)
+    assert second.hash == hashlib.sha256(drops.encode()).hexdigest()
+
+
+def test_the_second_reader_can_only_make_it_worse(tmp_path: Path) -> None:
+    folder = repository(tmp_path, **{"0000_wipes": "TRUNCATE users", "0001_adds": "CREATE TABLE a (id int)"})
+
+    def doubtful(sql: str) -> MigrationImpact:
+        return unknown("not today")
+
+    impacts = {one.tag: one.impact.impact for one in read_migrations(folder, doubtful)}
+    assert impacts == {"0000_wipes": Impact.BREAKING, "0001_adds": Impact.UNKNOWN}
+
+
+def test_a_folder_that_is_none_of_drizzles_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"_journal\.json"):
+        read_migrations(tmp_path)
+    repository(tmp_path, **{"0000_gone": "SELECT 1"})
+    (tmp_path / "0000_gone.sql").unlink()
+    with pytest.raises(InvalidRequest, match=r"0000_gone\.sql"):
+        read_migrations(tmp_path)

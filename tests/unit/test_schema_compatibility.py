@@ -1,0 +1,210 @@
+"""The order of judgement: journals first, the structure last, and what can't be told blocks."""
+
+import json
+import shlex
+from typing import Any
+
+import pytest
+import typer.main
+from builders import release
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollback.model.database_content import Column, LiveSchema, Migration
+from rollback.model.plan import Plan, Verdict
+from rollback.model.release import Release
+from rollback.model.release_schema import ReleaseSchema, ShippedMigration
+from rollback.model.request import RollbackType, parse_request
+from rollback.model.schema_compatibility import JournalRelation, SchemaVerdict, judge_schema
+from rollback.model.schema_finding import Compatibility
+from rollback.model.schema_refusal import full_rollback_command, full_rollback_input, refusal, schema_check
+from rollback.model.statement_impact import ADDITIVE, NOTHING, MigrationImpact, breaking, unknown
+from rollback_cli.main import app
+
+BREAKING, UNKNOWN, COMPATIBLE = Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE
+
+_TEXT = Column(type="text", nullable=False, has_default=False)
+RAN_ON = LiveSchema(tables={"public.users": {"name": _TEXT}})
+STRUCTURES: dict[Compatibility, LiveSchema] = {
+    COMPATIBLE: RAN_ON,
+    UNKNOWN: LiveSchema(tables={"public.users": {"name": _TEXT.model_copy(update={"nullable": True})}}),
+    BREAKING: LiveSchema(tables={}),
+}
+DROPS = breaking("drop table old")
+WIPES = breaking("truncate users", shows=False)
+REWRITES = unknown("rows of users are rewritten")
+TRIGGERS = unknown("create trigger", shows=True)
+
+
+def migration(number: int, impact: MigrationImpact = NOTHING, **changes: Any) -> ShippedMigration:
+    fields = {"tag": f"{number:04}_it", "created_at": number, "hash": f"{number:064x}", "impact": impact}
+    return ShippedMigration.model_validate({**fields, **changes})
+
+
+def applied(*migrations: ShippedMigration) -> tuple[Migration, ...]:
+    return tuple(Migration(hash=one.hash, created_at=one.created_at) for one in migrations)
+
+
+FIRST = migration(1)
+
+
+def judged(
+    since: MigrationImpact | None, structure: Compatibility | None, *, recorded: bool = True, has_down: bool = False
+) -> SchemaVerdict:
+    """A target that ran with the first migration; since then one was applied, if any. None: it has no snapshot."""
+    second = None if since is None else migration(2, since, has_down=has_down)
+    target = ReleaseSchema(journal=applied(FIRST), ran_on=None if structure is None else RAN_ON)
+    shipped = (FIRST,) if second is None else (FIRST, second)
+    return judge_schema(target, STRUCTURES[structure or COMPATIBLE], applied(*shipped), shipped if recorded else ())
+
+
+@pytest.mark.parametrize(
+    ("since", "structure", "verdict"),
+    [
+        (None, None, COMPATIBLE),
+        (None, COMPATIBLE, COMPATIBLE),
+        (None, UNKNOWN, UNKNOWN),  # drift that no journal knows
+        (None, BREAKING, BREAKING),
+        (NOTHING, None, COMPATIBLE),
+        (ADDITIVE, None, COMPATIBLE),
+        (ADDITIVE, COMPATIBLE, COMPATIBLE),
+        (ADDITIVE, UNKNOWN, UNKNOWN),
+        (ADDITIVE, BREAKING, BREAKING),
+        (DROPS, None, BREAKING),
+        (DROPS, COMPATIBLE, COMPATIBLE),  # it dropped what the target never knew
+        (DROPS, UNKNOWN, UNKNOWN),
+        (DROPS, BREAKING, BREAKING),
+        (WIPES, None, BREAKING),
+        (WIPES, COMPATIBLE, BREAKING),  # no structure shows it
+        (REWRITES, None, UNKNOWN),
+        (REWRITES, COMPATIBLE, UNKNOWN),
+        (REWRITES, BREAKING, BREAKING),
+        (TRIGGERS, None, UNKNOWN),
+        (TRIGGERS, COMPATIBLE, COMPATIBLE),
+    ],
+)
+def test_what_was_applied_since_and_the_structure_decide(
+    since: MigrationImpact | None, structure: Compatibility | None, verdict: Compatibility
+) -> None:
+    assert judged(since, structure).compatibility is verdict
+
+
+def test_a_migration_that_no_release_recorded_is_unknown_whatever_the_structure_says() -> None:
+    found = judged(ADDITIVE, COMPATIBLE, recorded=False)
+    assert found.compatibility is UNKNOWN
+    assert "was recorded by no release" in found.reason
+    assert found.since == (f"{2:064x}"[:12],)
+
+
+def test_a_database_that_lacks_the_targets_migrations_has_to_be_migrated_first() -> None:
+    target = ReleaseSchema(journal=applied(FIRST, migration(2)), ran_on=RAN_ON)
+    found = judge_schema(target, RAN_ON, applied(FIRST))
+    assert (found.compatibility, found.journal) == (BREAKING, JournalRelation.BEHIND)
+    assert "migrate it first" in found.reason
+
+
+def test_a_migration_that_was_edited_after_it_was_applied_is_another_one() -> None:
+    edited = migration(1, hash="f" * 64)
+    found = judge_schema(ReleaseSchema(shipped=(edited,), ran_on=RAN_ON), RAN_ON, applied(FIRST), (FIRST, edited))
+    assert (found.compatibility, found.journal) == (UNKNOWN, JournalRelation.DIVERGED)
+
+
+def test_without_any_journal_the_structure_decides_alone() -> None:
+    for structure, schema in STRUCTURES.items():
+        assert judge_schema(ReleaseSchema(ran_on=RAN_ON), schema, None).compatibility is structure
+
+
+def test_a_journal_that_only_one_of_them_has_proves_nothing() -> None:
+    with_one = ReleaseSchema(journal=applied(FIRST), ran_on=RAN_ON)
+    for target, journal in ((with_one, None), (ReleaseSchema(ran_on=RAN_ON), applied(FIRST))):
+        found = judge_schema(target, RAN_ON, journal)
+        assert (found.compatibility, found.journal) == (UNKNOWN, JournalRelation.ONE_SIDED)
+
+
+def test_a_release_of_which_nothing_was_recorded_is_unknown() -> None:
+    assert judge_schema(None, RAN_ON, None).compatibility is UNKNOWN
+    assert judge_schema(None, RAN_ON, applied(FIRST)).compatibility is UNKNOWN
+
+
+def test_an_empty_journal_is_a_journal() -> None:
+    assert judge_schema(ReleaseSchema(journal=()), RAN_ON, ()).journal is JournalRelation.EQUAL
+
+
+def test_what_the_database_had_applied_counts_for_more_than_what_the_repository_ships() -> None:
+    target = ReleaseSchema(journal=applied(FIRST), shipped=(FIRST, migration(2)))
+    assert judge_schema(target, RAN_ON, applied(FIRST)).journal is JournalRelation.EQUAL
+
+
+@pytest.mark.parametrize("has_down", [True, False])
+def test_whether_one_can_step_down_is_told(has_down: bool) -> None:
+    assert judged(DROPS, None, has_down=has_down).can_step_down is has_down
+    assert not judged(None, None).can_step_down
+
+
+_IMPACTS = st.sampled_from([NOTHING, ADDITIVE, DROPS, WIPES, REWRITES, TRIGGERS])
+_ORDER = [COMPATIBLE, UNKNOWN, BREAKING]
+
+
+@given(st.lists(_IMPACTS, max_size=4), _IMPACTS, st.sampled_from([None, *Compatibility]))
+def test_one_more_migration_never_lets_a_rollback_through(
+    impacts: list[MigrationImpact], another: MigrationImpact, structure: Compatibility | None
+) -> None:
+    def verdict(since: list[MigrationImpact]) -> Compatibility:
+        shipped = (FIRST, *(migration(number, impact) for number, impact in enumerate(since, start=2)))
+        target = ReleaseSchema(journal=applied(FIRST), ran_on=None if structure is None else RAN_ON)
+        live = STRUCTURES[structure or COMPATIBLE]
+        return judge_schema(target, live, applied(*shipped), shipped).compatibility
+
+    if verdict([*impacts, another]) is COMPATIBLE:
+        assert verdict(impacts) is COMPATIBLE
+
+
+def test_a_verdict_says_all_that_it_stands_on() -> None:
+    found = judged(WIPES, BREAKING)
+    assert found.reason == (
+        "the target can't work with the live schema; table public.users is gone, or has another name; truncate users"
+    )
+    assert found.since == ("0002_it",)
+
+
+def test_what_is_recorded_of_a_schema_reads_back_and_an_older_record_reads_too() -> None:
+    whole = ReleaseSchema(shipped=(migration(1, WIPES, has_down=True),), journal=applied(FIRST), ran_on=RAN_ON)
+    assert ReleaseSchema.model_validate_json(whole.model_dump_json()) == whole
+    assert ReleaseSchema.model_validate_json('{"of_a_newer_version": 1}') == ReleaseSchema()
+    old = release("v1").model_dump(mode="json")
+    del old["schema_sha256"]
+    assert Release.model_validate(old) == release("v1")
+
+
+@pytest.mark.parametrize("version", ["v1.2.3", "it's; rm -rf /", 'a "b"', "ü"])
+def test_the_offered_full_rollback_is_what_the_command_line_and_the_console_take(version: str) -> None:
+    words = shlex.split(full_rollback_command("production", "express-api", version))
+    start = typer.main.get_command(app).commands["start"]  # type: ignore[attr-defined]
+    parsed = start.make_context("start", words[2:]).params
+    assert words[:2] == ["rollback", "start"]
+    assert (parsed["environment"], parsed["type"], parsed["service"]) == ("production", "full", "express-api")
+    assert parsed["target_version"] == version
+    request = parse_request(json.loads(full_rollback_input("express-api", version)), ("express-api", "worker"))
+    assert (request.type, request.service, request.target_version) == (RollbackType.FULL, "express-api", version)
+    assert not request.force
+
+
+def test_a_refusal_says_why_and_what_to_paste() -> None:
+    assert refusal(judged(DROPS, None), "production", "express-api", "v1.2.3") == (
+        "v1.2.3 of express-api can't go back alone, the schema is breaking: what was applied since the target breaks "
+        "it; drop table old. Nothing was changed. To take the database back with it (what was written since leaves it, "
+        "and is kept in a backup branch):\n"
+        "  rollback start production --type full --service express-api --target-version v1.2.3\n"
+        "or start the execution with the input\n"
+        '  {"type": "full", "service": "express-api", "target_version": "v1.2.3"}'
+    )
+
+
+@pytest.mark.parametrize("structure", list(Compatibility))
+def test_a_check_refuses_what_is_not_compatible_unless_it_is_forced(structure: Compatibility) -> None:
+    check = schema_check(judged(None, structure), "production", "express-api", "v1")
+    plan = Plan(running=release("v2"), target=release("v1"), checks=(check,))
+    assert (check.verdict is Verdict.PASS) == (structure is COMPATIBLE)
+    assert bool(plan.refusals(forced=False)) == (structure is not COMPATIBLE)
+    assert plan.refusals(forced=True) == ()
+    assert json.loads(check.model_dump_json())["evidence"]["compatibility"] == structure

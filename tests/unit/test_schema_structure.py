@@ -1,0 +1,140 @@
+"""The arbiter, beyond what real Postgres shows in tests/contract/test_schema_compatibility.py."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollback.model.column_types import judge_type
+from rollback.model.database_content import Column, Constraint, LiveSchema, SchemaObject
+from rollback.model.schema_finding import Compatibility, worst
+from rollback.model.schema_structure import judge_structure
+
+BREAKING, UNKNOWN, COMPATIBLE = Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE
+
+TYPES = (
+    ("text", "text", COMPATIBLE),
+    ("text", "character varying", COMPATIBLE),
+    ("text", "character varying(9)", BREAKING),
+    ("character varying(9)", "character varying(9)[]", BREAKING),
+    ("character varying(9)[]", "character varying(10)[]", UNKNOWN),
+    ("character varying(9)", "character varying", COMPATIBLE),
+    ("character varying", "character varying(9)", BREAKING),
+    ("character(3)", "text", UNKNOWN),
+    ("smallint", "integer", COMPATIBLE),
+    ("smallint", "bigint", UNKNOWN),
+    ("integer", "bigint", UNKNOWN),
+    ("bigint", "integer", BREAKING),
+    ("integer", "numeric", UNKNOWN),
+    ("integer", "text", BREAKING),
+    ("text", "integer", BREAKING),
+    ("numeric(6,2)", "numeric", UNKNOWN),
+    ("numeric", "numeric(6,2)", BREAKING),
+    ("numeric(6,2)", "numeric(7,2)", COMPATIBLE),
+    ("numeric(6,2)", "numeric(6,3)", BREAKING),
+    ("numeric(6,2)", "numeric(9,4)", UNKNOWN),
+    ("timestamp without time zone", "timestamp with time zone", UNKNOWN),
+    ("timestamp(3) with time zone", "timestamp(6) with time zone", UNKNOWN),
+    ("json", "jsonb", UNKNOWN),
+    ("boolean", "text", BREAKING),
+    ("mood", "text", UNKNOWN),
+    ("text", "mood", BREAKING),
+    ("mood", "humour", BREAKING),
+    ("vector(3)", "vector(4)", UNKNOWN),
+)
+
+
+@pytest.mark.parametrize(("was", "now", "verdict"), TYPES, ids=[f"{was} to {now}" for was, now, _ in TYPES])
+def test_a_change_of_type_is_judged(was: str, now: str, verdict: Compatibility) -> None:
+    assert judge_type(was, now) is verdict
+
+
+_NAMES = st.sampled_from(["a", "b", "c", "d"])
+_COLUMNS = st.builds(
+    Column,
+    type=st.sampled_from(["text", "integer", "mood", "numeric(6,2)"]),
+    nullable=st.booleans(),
+    has_default=st.booleans(),
+    generated=st.booleans(),
+)
+_TABLES = st.dictionaries(_NAMES.map("public.{}".format), st.dictionaries(_NAMES, _COLUMNS, min_size=1), max_size=3)
+_CONSTRAINTS = st.builds(
+    Constraint,
+    kind=st.sampled_from(["unique", "check", "foreign", "exclusion"]),
+    columns=st.tuples(_NAMES),
+    definition=st.sampled_from(["x", "y"]),
+    null_passes=st.booleans(),
+    refuses_deletes_in=st.none() | _NAMES.map("public.{}".format),
+)
+
+
+@st.composite
+def _schemas(draw: st.DrawFn) -> LiveSchema:
+    """Constraints only on what is there, as in a database."""
+    tables = draw(_TABLES)
+    constraints = {
+        table: tuple(one for one in draw(st.lists(_CONSTRAINTS, max_size=3)) if set(one.columns) <= columns.keys())
+        for table, columns in tables.items()
+    }
+    enums = draw(st.dictionaries(st.just("mood"), st.permutations(["happy", "sad"]).map(tuple)))
+    kinds = st.sampled_from(["sequence", "function", "domain"])
+    objects = draw(st.lists(st.builds(SchemaObject, kind=kinds, name=_NAMES, definition=_NAMES), max_size=2))
+    return LiveSchema(
+        tables=tables, views=draw(_TABLES), constraints=constraints, enums=enums, objects=tuple(objects[:1])
+    )
+
+
+@given(_schemas())
+def test_a_release_can_work_with_the_schema_that_it_ran_on(schema: LiveSchema) -> None:
+    assert judge_structure(schema, schema) == ()
+
+
+@given(_schemas(), _schemas())
+def test_a_release_that_needs_nothing_can_work_with_any_schema(empty: LiveSchema, live: LiveSchema) -> None:
+    assert worst(judge_structure(LiveSchema(tables={}), live)) is COMPATIBLE
+
+
+@given(_schemas(), st.data())
+def test_a_column_or_table_that_is_missed_is_breaking(schema: LiveSchema, data: st.DataObject) -> None:
+    if not schema.tables:
+        return
+    table = data.draw(st.sampled_from(sorted(schema.tables)))
+    column = data.draw(st.sampled_from(sorted(schema.tables[table])))
+    columns = {name: one for name, one in schema.tables[table].items() if name != column}
+    narrower = schema.model_copy(update={"tables": {**schema.tables, table: columns}})
+    assert worst(judge_structure(schema, narrower)) is BREAKING
+    without = {name: one for name, one in schema.tables.items() if name != table}
+    views = {name: one for name, one in schema.views.items() if name != table}
+    gone = schema.model_copy(update={"tables": without, "views": views})
+    assert worst(judge_structure(schema.model_copy(update={"views": views}), gone)) is BREAKING
+
+
+@given(_schemas(), _COLUMNS)
+def test_a_new_column_blocks_exactly_if_rows_can_not_leave_it_out(schema: LiveSchema, new: Column) -> None:
+    wider = schema.model_copy(update={"tables": {name: {**one, "new": new} for name, one in schema.tables.items()}})
+    blocks = bool(schema.tables) and not new.nullable and not new.has_default
+    assert worst(judge_structure(schema, wider)) is (BREAKING if blocks else COMPATIBLE)
+
+
+@given(_schemas(), _schemas(), _schemas())
+def test_what_blocks_a_release_still_blocks_it_when_more_is_missing(
+    ran_on: LiveSchema, more: LiveSchema, live: LiveSchema
+) -> None:
+    """A release that needs more tables is never the more compatible one."""
+    both = ran_on.model_copy(
+        update={"tables": {**more.tables, **ran_on.tables}, "views": {**more.views, **ran_on.views}}
+    )
+    if worst(judge_structure(ran_on, live)) is BREAKING and not set(more.tables) & set(live.tables):
+        assert worst(judge_structure(both, live)) is BREAKING
+
+
+def test_rows_of_a_new_table_that_hold_old_ones_are_told_and_block_nothing() -> None:
+    column = Column(type="integer", nullable=False, has_default=False)
+    ran_on = LiveSchema(tables={"public.users": {"id": column}})
+    key = Constraint(
+        kind="foreign", columns=("author",), definition="FOREIGN KEY (author) REFERENCES users(id)", null_passes=True,
+        refuses_deletes_in="public.users",
+    )  # fmt: skip
+    tables = {**ran_on.tables, "public.notes": {"author": column}}
+    (told,) = judge_structure(ran_on, LiveSchema(tables=tables, constraints={"public.notes": (key,)}))
+    assert told.compatibility is COMPATIBLE
+    assert "rows of public.users may not be deletable" in told.what
