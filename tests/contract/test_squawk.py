@@ -22,7 +22,6 @@ from rollback_cli.migrations.squawk import second_reading
         ("ALTER TABLE users RENAME COLUMN a TO b", "renaming-column"),
         ("ALTER TABLE users RENAME TO people", "renaming-table"),
         ("ALTER TABLE users ALTER age TYPE bigint", "changing-column-type"),
-        ("ALTER TABLE users ADD COLUMN must text NOT NULL", "adding-required-field"),
         ("TRUNCATE users CASCADE", "ban-truncate-cascade"),
         ("DROP DATABASE app", "ban-drop-database"),
     ],

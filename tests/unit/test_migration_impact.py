@@ -10,6 +10,12 @@ from rollback.model.statement_impact import Impact, together
 
 NONE, ADDITIVE, BREAKING, UNKNOWN = Impact.NONE, Impact.ADDITIVE, Impact.BREAKING, Impact.UNKNOWN
 
+
+def guarded(statement: str) -> str:
+    """As older versions of drizzle-kit write it."""
+    return f"DO $$ BEGIN\n {statement};\nEXCEPTION\n WHEN duplicate_object THEN null;\nEND $$;"
+
+
 CLASSES: tuple[tuple[str, Impact], ...] = (
     ("", NONE),
     ("-- nothing\n/* at /* all */ */;", NONE),
@@ -28,12 +34,12 @@ CLASSES: tuple[tuple[str, Impact], ...] = (
     ("ALTER TABLE users ALTER COLUMN name SET DEFAULT 'x'", ADDITIVE),
     ("INSERT INTO plans VALUES (1, 'free') ON CONFLICT DO NOTHING", ADDITIVE),
     ("ALTER TABLE users ADD COLUMN nick text; UPDATE users SET nick = lower(name);", ADDITIVE),
-    ("ALTER TABLE users ADD COLUMN team int; ALTER TABLE users ADD CONSTRAINT f FOREIGN KEY (team) REFERENCES teams(id)",
+    ("ALTER TABLE users ADD COLUMN team int; ALTER TABLE users ADD FOREIGN KEY (team) REFERENCES teams(id)",
      ADDITIVE),
     ('CREATE TABLE "a" ("id" int); ALTER TABLE "a" ADD CONSTRAINT "u" UNIQUE("id"); CREATE UNIQUE INDEX x ON a (id);'
      "ALTER TABLE a ALTER COLUMN id SET NOT NULL; UPDATE a SET id = 1; DROP TABLE a", ADDITIVE),
-    ("DO $$ BEGIN\n CREATE TYPE \"mood\" AS ENUM('a');\nEXCEPTION\n WHEN duplicate_object THEN null;\nEND $$;", ADDITIVE),
-    ("DO $$ BEGIN\n ALTER TABLE users DROP COLUMN name;\nEXCEPTION\n WHEN duplicate_object THEN null;\nEND $$;", BREAKING),
+    (guarded("CREATE TYPE \"mood\" AS ENUM('a')"), ADDITIVE),
+    (guarded("ALTER TABLE users DROP COLUMN name"), BREAKING),
     ('ALTER TABLE "users" DROP COLUMN "name";', BREAKING),
     ("ALTER TABLE users RENAME COLUMN a TO b", BREAKING),
     ("ALTER TABLE users RENAME TO people", BREAKING),

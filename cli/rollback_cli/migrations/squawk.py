@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from rollback.model.errors import OutsideFailure
 from rollback.model.statement_impact import NOTHING, MigrationImpact, breaking, together, unknown
 
-# Rules about clients that still work as before; the others are about locks, time and taste.
+# Rules about what clients may do; the others are about locks, time and taste. Not `adding-required-field`: it takes a
+# `bigserial NOT NULL` for a column without a default.
 _BREAKING = frozenset(
     {
-        "adding-required-field",
         "ban-drop-column",
         "ban-drop-database",
         "ban-drop-table",
