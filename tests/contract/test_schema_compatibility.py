@@ -61,7 +61,7 @@ CHANGES = (
     Change("SELECT 1", COMPATIBLE, works=True),
     Change("ALTER TABLE users ADD COLUMN nick text", COMPATIBLE, works=True),
     Change("ALTER TABLE users ADD COLUMN tier int NOT NULL DEFAULT 1", COMPATIBLE, works=True),
-    Change("ALTER TABLE users ADD COLUMN nick text UNIQUE", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ADD COLUMN handle text UNIQUE", COMPATIBLE, works=True),
     Change("ALTER TABLE users ADD COLUMN boss int REFERENCES teams", COMPATIBLE, works=True),
     Change("ALTER TABLE users ADD COLUMN loud text GENERATED ALWAYS AS (upper(email)) STORED", COMPATIBLE, works=True),
     Change("CREATE TABLE notes (id int PRIMARY KEY, author int NOT NULL REFERENCES users)", COMPATIBLE, works=True),
@@ -69,8 +69,11 @@ CHANGES = (
     Change("ALTER TABLE users ALTER name TYPE varchar(20)", COMPATIBLE, works=True),
     Change("ALTER TABLE users ALTER name TYPE text", COMPATIBLE, works=True),
     Change("ALTER TABLE users ALTER balance TYPE numeric(9, 2)", COMPATIBLE, works=True),
-    Change("ALTER TABLE users DROP CONSTRAINT adult", COMPATIBLE, works=True),
     Change("ALTER TABLE users RENAME CONSTRAINT adult TO grown", COMPATIBLE, works=True),
+    Change("ALTER TABLE users DROP CONSTRAINT IF EXISTS adult", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ADD org int; CREATE UNIQUE INDEX ON users (name, org)", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ADD COLUMN token uuid NOT NULL DEFAULT gen_random_uuid() UNIQUE", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ADD COLUMN number bigserial UNIQUE", COMPATIBLE, works=True),
     Change("ALTER TYPE mood ADD VALUE 'calm' BEFORE 'sad'", COMPATIBLE, works=True),
     Change("ALTER TABLE users ALTER age TYPE int USING age::int", COMPATIBLE, works=True),
     Change("ALTER TABLE users ADD COLUMN tier int NOT NULL DEFAULT 1 UNIQUE", BREAKING, works=False),
@@ -91,10 +94,17 @@ CHANGES = (
     Change("CREATE UNIQUE INDEX ON users (age)", BREAKING, works=False),
     Change("ALTER TABLE users DROP CONSTRAINT users_email_key", BREAKING, works=False),
     Change("ALTER TABLE users ADD CONSTRAINT short CHECK (length(name) < 5) NOT VALID", BREAKING, works=False),
+    Change("ALTER TABLE users ADD FOREIGN KEY (ticket) REFERENCES teams NOT VALID", BREAKING, works=False),
+    Change("ALTER TABLE users ADD org int, DROP CONSTRAINT users_email_key, ADD UNIQUE (email, org)",
+           BREAKING, works=False),
+    Change("ALTER TABLE users ADD org int; CREATE UNIQUE INDEX ON users (name, org) NULLS NOT DISTINCT",
+           BREAKING, works=False),
+    Change("ALTER TABLE users ADD EXCLUDE USING btree (age WITH =)", BREAKING, works=False),
     Change("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'", BREAKING, works=False),
     Change("ALTER TABLE users DROP COLUMN ticket, ADD COLUMN ticket int GENERATED ALWAYS AS (1) STORED",
            BREAKING, works=False),
-    Change("ALTER TABLE users ADD must text, ADD CONSTRAINT m CHECK (must IS NOT NULL) NOT VALID", UNKNOWN, works=False),
+    Change("ALTER TABLE users ADD must text, ADD CONSTRAINT m CHECK (must IS NOT NULL) NOT VALID",
+           UNKNOWN, works=False),
     Change("ALTER TABLE users ALTER age TYPE bigint", UNKNOWN, works=True),
     Change("ALTER TABLE users ALTER email DROP NOT NULL", UNKNOWN, works=True),
     Change("ALTER TABLE users DROP CONSTRAINT adult, ADD CONSTRAINT adult CHECK (age >= 0)", UNKNOWN, works=True),
@@ -177,3 +187,13 @@ def test_what_the_text_of_a_migration_calls_harmless_is_harmless(database: Datab
     if classify(change.sql).impact in (Impact.NONE, Impact.ADDITIVE):
         assert database.refused() == []
         assert change.verdict is COMPATIBLE
+
+
+def test_changes_that_are_harmless_alone_are_harmless_together(database: Database) -> None:
+    database.reset()
+    ran_on = database.schema()
+    for change in CHANGES:
+        if change.verdict is COMPATIBLE:
+            database.run(change.sql)
+    assert worst(judge_structure(ran_on, database.schema())) is COMPATIBLE
+    assert database.refused() == []

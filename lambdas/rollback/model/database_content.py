@@ -35,12 +35,14 @@ class Column(_Frozen):
     """`has_default`: an INSERT may leave it out, by a default, an identity or a generation expression.
 
     `generated`: an INSERT must leave it out: the database refuses any value (`GENERATED ALWAYS`).
+    `default_differs`: each row that leaves it out is given another value, as by a sequence.
     """
 
     type: str
     nullable: bool
     has_default: bool
     generated: bool = False
+    default_differs: bool = False
 
 
 class Constraint(_Frozen):

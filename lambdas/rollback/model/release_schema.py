@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from rollback.model.database_content import LiveSchema, Migration
+from rollback.model.release import sha256_of
 from rollback.model.statement_impact import MigrationImpact
 
 
@@ -39,6 +40,11 @@ class ReleaseSchema(BaseModel):
     shipped: tuple[ShippedMigration, ...] | None = None
     journal: tuple[Migration, ...] | None = None
     ran_on: LiveSchema | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Its key: hex, the same for the same content."""
+        return sha256_of(self.model_dump(mode="json"))
 
     @property
     def expects(self) -> frozenset[tuple[int, str]] | None:

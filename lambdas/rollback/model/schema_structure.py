@@ -108,7 +108,7 @@ def _constraints(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
 def _new_constraint(
     table: str, constraint: Constraint, ran_on: LiveSchema, live: LiveSchema, gone: list[Constraint]
 ) -> Iterator[Finding]:
-    if _never_set(table, constraint, ran_on, live):
+    if _never_refused(table, constraint, ran_on, live):
         yield from _deletes_refused((constraint,), ran_on)
         return
     told = f"{table} is now {_said(constraint)}"
@@ -120,10 +120,12 @@ def _new_constraint(
         yield breaking(f"{told}: rows are refused that were taken before")
 
 
-def _never_set(table: str, constraint: Constraint, ran_on: LiveSchema, live: LiveSchema) -> bool:
-    """Whether rows of the release leave NULL in one of its columns, and pass by that."""
+def _never_refused(table: str, constraint: Constraint, ran_on: LiveSchema, live: LiveSchema) -> bool:
+    """Whether rows of the release leave out one of its columns, and pass by what they get there: NULL, or its own."""
     fresh = [live.tables[table][name] for name in constraint.columns if name not in ran_on.tables[table]]
-    return constraint.null_passes and any(column.nullable and not column.has_default for column in fresh)
+    left_null = any(column.nullable and not column.has_default for column in fresh)
+    own_value = constraint.kind == "unique" and any(column.default_differs for column in fresh)
+    return constraint.null_passes and (left_null or own_value)
 
 
 def _deletes_refused(constraints: tuple[Constraint, ...], ran_on: LiveSchema) -> Iterator[Finding]:

@@ -17,10 +17,13 @@ _OF_EXTENSIONS = (
 )
 _OWN_RELATION = f"{OURS} AND NOT {_OF_EXTENSIONS.format('pg_class', 'c.oid')}"
 
+_ANOTHER_EACH_TIME = r"^(nextval|gen_random_uuid|uuid_generate_v[14]|uuidv[47])\("
 _COLUMNS = f"""
 SELECT c.relkind::text, n.nspname || '.' || c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
-       NOT a.attnotnull, a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a'
+       NOT a.attnotnull, a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a',
+       a.attidentity <> '' OR coalesce(pg_get_expr(f.adbin, f.adrelid) ~ '{_ANOTHER_EACH_TIME}', false)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+LEFT JOIN pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND a.attnum > 0 AND NOT a.attisdropped AND {_OWN_RELATION}
 ORDER BY 2, a.attnum
 """  # noqa: S608 - put together from constants
@@ -109,8 +112,10 @@ def read_schema(session: "psycopg.Connection[Any]") -> LiveSchema:
     """Everything in one snapshot, if the session's transaction is of one."""
     tables: dict[str, dict[str, Column]] = {}
     views: dict[str, dict[str, Column]] = {}
-    for relation, name, column, kind, nullable, has_default, generated in session.execute(_COLUMNS.encode()):
-        found = Column(type=kind, nullable=nullable, has_default=has_default, generated=generated)
+    for relation, name, column, kind, nullable, has_default, generated, differs in session.execute(_COLUMNS.encode()):
+        found = Column(
+            type=kind, nullable=nullable, has_default=has_default, generated=generated, default_differs=differs
+        )
         (views if relation in _VIEWS else tables).setdefault(name, {})[column] = found
     objects = session.execute(_OBJECTS.encode()).fetchall()
     return LiveSchema(
