@@ -94,7 +94,7 @@ CHANGES = (
     Change("CREATE UNIQUE INDEX ON users (age)", BREAKING, works=False),
     Change("ALTER TABLE users DROP CONSTRAINT users_email_key", BREAKING, works=False),
     Change("ALTER TABLE users ADD CONSTRAINT short CHECK (length(name) < 5) NOT VALID", BREAKING, works=False),
-    Change("ALTER TABLE users ADD FOREIGN KEY (ticket) REFERENCES teams NOT VALID", BREAKING, works=False),
+    Change("ALTER TABLE users ADD FOREIGN KEY (age) REFERENCES teams NOT VALID", BREAKING, works=False),
     Change("ALTER TABLE users ADD org int, DROP CONSTRAINT users_email_key, ADD UNIQUE (email, org)",
            BREAKING, works=False),
     Change("ALTER TABLE users ADD org int; CREATE UNIQUE INDEX ON users (name, org) NULLS NOT DISTINCT",

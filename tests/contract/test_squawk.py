@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ import pytest
 from rollback.model.errors import InvalidRequest, OutsideFailure
 from rollback.model.migration_impact import classify
 from rollback.model.statement_impact import Impact, MigrationImpact, unknown
-from rollback_cli.migrations import squawk
 from rollback_cli.migrations.drizzle import read_migrations
 from rollback_cli.migrations.squawk import second_reading
 
@@ -62,7 +62,7 @@ def test_what_it_can_not_parse_is_unknown() -> None:
 
 
 def test_without_it_nothing_is_called_harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(squawk.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
     with pytest.raises(OutsideFailure, match="pip install squawk-cli"):
         second_reading("SELECT 1")
 

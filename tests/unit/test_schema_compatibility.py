@@ -14,10 +14,16 @@ from rollback.model.database_content import Column, LiveSchema, Migration
 from rollback.model.plan import Plan, Verdict
 from rollback.model.release import Release
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
-from rollback.model.request import RollbackType, parse_request
+from rollback.model.request import Request, RollbackType, parse_request
 from rollback.model.schema_compatibility import JournalRelation, SchemaVerdict, judge_schema
 from rollback.model.schema_finding import Compatibility
-from rollback.model.schema_refusal import full_rollback_command, full_rollback_input, refusal, schema_check
+from rollback.model.schema_refusal import (
+    full_rollback_command,
+    full_rollback_input,
+    refusal,
+    schema_check,
+    widened,
+)
 from rollback.model.statement_impact import ADDITIVE, NOTHING, MigrationImpact, breaking, unknown
 from rollback_cli.main import app
 
@@ -210,3 +216,25 @@ def test_a_check_refuses_what_is_not_compatible_unless_it_is_forced(structure: C
     assert bool(plan.refusals(forced=False)) == (structure is not COMPATIBLE)
     assert plan.refusals(forced=True) == ()
     assert json.loads(check.model_dump_json())["evidence"]["compatibility"] == structure
+
+
+@pytest.mark.parametrize("asked", [RollbackType.SERVICE, RollbackType.EMERGENCY])
+@pytest.mark.parametrize("structure", [BREAKING, UNKNOWN])
+def test_what_does_not_fit_becomes_a_full_rollback_only_where_the_environment_says_so(
+    asked: RollbackType, structure: Compatibility
+) -> None:
+    request = Request(service="express-api", type=asked, target_version="v1")
+    verdict = judged(None, structure)
+    assert widened(request, verdict, "full") == request.model_copy(update={"type": RollbackType.FULL})
+    assert widened(request, verdict, "refuse") == request
+
+
+@pytest.mark.parametrize(
+    ("changes", "structure"),
+    [({}, COMPATIBLE), ({"force": True}, BREAKING), ({"type": RollbackType.DATABASE}, BREAKING)],
+)
+def test_what_fits_what_is_forced_and_what_goes_back_with_its_database_stays_what_it_is(
+    changes: dict[str, Any], structure: Compatibility
+) -> None:
+    request = Request.model_validate({"service": "express-api", **changes})
+    assert widened(request, judged(None, structure), "full") == request

@@ -2,9 +2,10 @@
 
 import json
 import shlex
+from typing import Literal
 
 from rollback.model.plan import Check, Verdict
-from rollback.model.request import RollbackType
+from rollback.model.request import Request, RollbackType
 from rollback.model.schema_compatibility import SchemaVerdict
 from rollback.model.schema_finding import Compatibility
 
@@ -42,3 +43,15 @@ def schema_check(verdict: SchemaVerdict, environment: str, service: str, version
         evidence=verdict.model_dump(mode="json", exclude_none=True),
         forceable=True,
     )
+
+
+def widened(request: Request, verdict: SchemaVerdict, on_incompatible_schema: Literal["refuse", "full"]) -> Request:
+    """What is done about the request: itself, or the full rollback that it becomes by the environment's setting.
+
+    As a full one it needs whatever approval a full one needs, also if it was an emergency; a forced one stays what it is.
+    """
+    alone = request.type in (RollbackType.SERVICE, RollbackType.EMERGENCY)
+    blocked = verdict.compatibility is not Compatibility.COMPATIBLE and not request.force
+    if alone and blocked and on_incompatible_schema == "full":
+        return request.model_copy(update={"type": RollbackType.FULL})
+    return request
