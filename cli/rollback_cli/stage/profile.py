@@ -4,6 +4,7 @@ Two clocks: the cloud's own waits (alarm periods, task starts, Step Functions' W
 functions decide by is real time, and therefore short here.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 ENVIRONMENT = "production"
@@ -22,7 +23,7 @@ _POLICY: dict[str, float | int] = {
 }
 
 
-def overrides(base_url: str) -> dict[str, Any]:
-    """What the stage changes of the production settings in `cdk.json`."""
+def overrides(base_url: str, policy: Mapping[str, Any]) -> dict[str, Any]:
+    """What the stage changes of the production settings in `cdk.json`; `policy` goes over the one above."""
     workload = {"initial_desired_count": 0, "deregistration_delay_seconds": 5, "health_check_interval_seconds": 5}
-    return {"policy": _POLICY, "services": [{"base_url": base_url, "workload": workload}]}
+    return {"policy": {**_POLICY, **policy}, "services": [{"base_url": base_url, "workload": workload}]}

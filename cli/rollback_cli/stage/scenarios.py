@@ -37,19 +37,13 @@ def play(scenario: Scenario, stage: Stage, timeline: Timeline) -> str:
     stage.push(BAD_VERSION, scenario.bad)
     timeline.say(f"ship {GOOD_VERSION}", "head")
     stage.ship(GOOD_VERSION, desired_count=2)
-    until("the good release serves", lambda: _settled(stage) and digest in stage.running_digests(), 30)
+    until("the good release serves", lambda: stage.is_settled() and digest in stage.running_digests(), 30)
     stage.start_load()
     timeline.say("traffic flows; the release bakes")
     until(f"{GOOD_VERSION} is promoted", _is_promoted(stage), 45)
     timeline.say(f"ship {BAD_VERSION}: {scenario.story}", "head")
     stage.ship(BAD_VERSION)
     return digest
-
-
-def _settled(stage: Stage) -> bool:
-    service = stage.described()
-    done = all(d["rolloutState"] == "COMPLETED" for d in service["deployments"])
-    return done and service["runningCount"] == service["desiredCount"] > 0
 
 
 def _is_promoted(stage: Stage) -> Callable[[], bool]:

@@ -1,0 +1,169 @@
+"""Rollbacks on the real stacks, one stage for all: alarms over the bus, people's inputs, guards, pages.
+
+Each test begins and ends on a promoted release, with every rollback concluded and the trigger alarm green.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from contract.local_cloud.workload import eventually
+from e2e.conftest import cloud_process, pointed_at
+from e2e.live import PATIENCE_SECONDS, LiveStage
+from rollback.model.release import Release, ReleaseState
+from rollback.model.rollback import Outcome, Rollback
+
+WINDOW_MINUTES = 0.2
+POLICY = {
+    "bake_minutes": 600,  # nothing is promoted but by hand: what is shipped as bad stays a candidate
+    "correlation_window_minutes": WINDOW_MINUTES,
+    "recheck_minutes": 0.1,
+    "cooldown_minutes": 0,  # the tests follow each other closely
+    "attempts_per_window": 100,
+}
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("service-rollbacks")]
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[LiveStage]:
+    with cloud_process(POLICY) as variables, pointed_at(variables):
+        live = LiveStage()
+        live.release("v1.0.0")
+        live.promote("v1.0.0")
+        eventually(lambda: set(live.alarm_states().values()) == {"OK"}, PATIENCE_SECONDS)
+        yield live
+
+
+@pytest.fixture
+def good(stage: LiveStage) -> Iterator[Release]:
+    """The promoted release that runs."""
+    yield _running(stage)
+    stage.turn_alarm("OK")
+    assert all(r.concluded_at is not None for r in stage.history())
+    assert _running(stage).state is ReleaseState.PROMOTED
+
+
+def _running(stage: LiveStage) -> Release:
+    digests = stage.running_digests()
+    return next(r for r in stage.releases() if {_digest(r)} == digests)
+
+
+def _digest(release: Release) -> str:
+    (image,) = release.images.values()
+    return image.rpartition("@")[2]
+
+
+@pytest.mark.parametrize(
+    ("version", "given"),
+    [("v2.0.0", {}), ("v2.1.0", {"Comment": "Insert your JSON here"})],
+    ids=["nothing", "the console's example"],
+)
+def test_what_the_console_sends_starts_a_service_rollback(
+    stage: LiveStage, good: Release, version: str, given: dict[str, str]
+) -> None:
+    stage.release(version)
+
+    execution = stage.start(given)
+
+    assert stage.ended(execution)["status"] == "SUCCEEDED"
+    rollback = stage.concluded(lambda r: r.execution == execution)
+    assert (rollback.trigger, rollback.request.type) == ("manual", "service")
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    assert stage.running_digests() == {_digest(good)}
+
+
+def test_a_typo_fails_the_execution_with_what_was_meant_and_pages_nobody(stage: LiveStage, good: Release) -> None:
+    before, recorded = stage.standing(), stage.history()
+
+    execution = stage.start({"type": "servcie"})
+
+    ended = stage.ended(execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "InvalidRequest")
+    assert "did you mean 'service'?" in ended["cause"]
+    assert stage.standing() == before
+    assert stage.history() == recorded
+    # what the rule on broken executions hands the report function; handled here once more to know that it was
+    detail = {"executionArn": execution, "status": "FAILED", "error": ended["error"], "cause": ended["cause"]}
+    said = stage.invoke("report", {"detail-type": "Step Functions Execution Status Change", "detail": detail})
+    assert said == {"done": []}
+    assert not [page for page in stage.pages() if execution in page]
+
+
+def test_of_two_alarms_at_once_one_acts_and_the_other_is_looked_at_again(stage: LiveStage, good: Release) -> None:
+    stage.release("v3.0.0")
+    earlier = {r.id for r in stage.history()}
+
+    stage.turn_alarm("ALARM")
+    stage.start(stage.alarm_event("a second one"))
+
+    def is_new(rollback: Rollback) -> bool:
+        return rollback.id not in earlier
+
+    acted = stage.concluded(lambda r: is_new(r) and r.outcome is not Outcome.SUPPRESSED)
+    left_alone = stage.concluded(lambda r: is_new(r) and r.outcome is Outcome.SUPPRESSED and r.plan is None)
+    assert acted.outcome is Outcome.SUCCEEDED, acted.reason
+    assert stage.running_digests() == {_digest(good)}
+    assert left_alone.recheck_at is not None
+    assert acted.id in left_alone.reason
+    # the alarm is still red: the janitor starts it anew, and what runs by now is not the cause
+    again = stage.concluded(lambda r: r.event is not None and r.event.id == f"recheck-{left_alone.id}")
+    assert again.outcome is Outcome.SUPPRESSED, again.reason
+    assert stage.world.ledger.read(stage.service.name, left_alone.id).rechecked_at is not None
+
+
+def test_a_rollback_lands_on_the_image_that_ran_though_its_revision_is_gone_and_its_tag_was_moved(
+    stage: LiveStage, good: Release
+) -> None:
+    stage.client("ecs").deregister_task_definition(taskDefinition=good.definition_arn)
+    moved_to = stage.push(good.version, {"kind": "errors", "rate": 1.0})
+    stage.release("v4.0.0")
+    bad = stage.release("v4.1.0")
+
+    stage.turn_alarm("ALARM")
+
+    rollback = stage.concluded(lambda r: r.plan is not None and r.plan.running.fingerprint == bad.fingerprint)
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    assert moved_to != _digest(good)
+    assert stage.running_digests() == {_digest(good)}
+    assert _state(stage, "v4.1.0") is ReleaseState.QUARANTINED
+    assert _state(stage, "v4.0.0") is ReleaseState.CANDIDATE
+
+
+def _state(stage: LiveStage, version: str) -> ReleaseState:
+    known = stage.known(version)
+    assert known is not None
+    return known.state
+
+
+def test_an_alarm_on_a_promoted_release_older_than_the_window_is_not_blamed_on_it_and_pages(
+    stage: LiveStage, good: Release
+) -> None:
+    old_at = good.first_deployed_at + timedelta(minutes=WINDOW_MINUTES)
+    eventually(lambda: datetime.now(UTC) > old_at, WINDOW_MINUTES * 60 + 1)
+    before, earlier = stage.standing(), {r.id for r in stage.history()}
+
+    stage.turn_alarm("ALARM")
+
+    rollback = stage.concluded(lambda r: r.id not in earlier)
+    assert (rollback.outcome, rollback.recheck_at) == (Outcome.SUPPRESSED, None)
+    assert "not the release" in rollback.reason
+    assert "not the release" in stage.page_about(rollback.id)
+    assert stage.standing() == before
+
+
+def test_without_a_good_release_nothing_is_touched_and_a_person_is_paged(stage: LiveStage, good: Release) -> None:
+    stage.release("v5.0.0")
+    for release in stage.promoted():
+        stage.world.ledger.judge(release, ReleaseState.SUSPECT, datetime.now(UTC), "by a test")
+    before, earlier = stage.standing(), {r.id for r in stage.history()}
+
+    stage.turn_alarm("ALARM")
+
+    rollback = stage.concluded(lambda r: r.id not in earlier)
+    assert rollback.outcome is Outcome.REFUSED, rollback.reason
+    assert "there is no release to go back to" in rollback.reason
+    assert "there is no release to go back to" in stage.page_about(rollback.id)
+    assert stage.standing() == before
+    stage.promote("v5.0.0")
