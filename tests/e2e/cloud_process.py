@@ -1,13 +1,14 @@
 """An embedded cloud in a process of its own: moto keeps its state in the process, where other tests have theirs.
 
 Run as `python cloud_process.py [POLICY]`. With a policy (JSON) the stage is put up: our stacks are deployed, with that
-policy over the stage's own. Prints what a client needs in its environment as one line of JSON; ends when its input does.
+policy over the stage's own. Prints what a client needs in its environment as one line of JSON. Ends by SIGINT, or when
+its input ends: then whoever started it is gone.
 """
 
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 
@@ -29,7 +30,7 @@ def cloud(policy: str | None) -> Iterator[LocalCloud]:
 
 
 def main() -> None:
-    with cloud(sys.argv[1] if len(sys.argv) > 1 else None) as running:
+    with suppress(KeyboardInterrupt), cloud(sys.argv[1] if len(sys.argv) > 1 else None) as running:
         sys.stdout.write(json.dumps(running.environment()) + "\n")
         sys.stdout.flush()
         sys.stdin.read()

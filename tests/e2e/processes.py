@@ -65,25 +65,28 @@ class Process:
         self._reader.join(_END_SECONDS)
         return code
 
+    def members(self) -> list[str]:
+        """Command lines of the group's living processes."""
+        listed = subprocess.run(["ps", "-eo", "pgid=,args="], capture_output=True, text=True, check=True).stdout
+        rows = [line.strip().partition(" ") for line in listed.splitlines()]
+        return [command for group, _, command in rows if group == str(self._process.pid)]
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGINT)
         try:
-            self._process.wait(_END_SECONDS)
+            if self._process.poll() is None:
+                self.interrupt()
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             raise
         finally:
-            self._reader.join(_END_SECONDS)
-            assert self._process.stdout is not None
-            self._process.stdout.close()
+            for pipe in (self._process.stdin, self._process.stdout):
+                assert pipe is not None
+                pipe.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
