@@ -1,4 +1,4 @@
-"""Stages in processes of their own, and the environment that points this process at one."""
+"""One stage for all tests that need no cloud of their own, in another process; and how to point boto3 at a cloud."""
 
 import json
 import sys
@@ -8,9 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contract.local_cloud.workload import eventually
 
+from e2e.live import PATIENCE_SECONDS, LiveStage
 from e2e.processes import Process
+from rollback.model.release import Release
 
+WINDOW_MINUTES = 0.2
+_POLICY = {
+    "bake_minutes": 600,  # nothing is promoted but by hand: what is shipped as bad stays a candidate
+    "correlation_window_minutes": WINDOW_MINUTES,
+    "recheck_minutes": 0.1,
+    "cooldown_minutes": 0,  # the tests follow each other closely
+    "attempts_per_window": 100,
+}
 _CLOUD = [sys.executable, str(Path(__file__).with_name("cloud_process.py"))]
 
 
@@ -30,3 +41,35 @@ def pointed_at(variables: Mapping[str, str]) -> Iterator[None]:
         for name, value in variables.items():
             patched.setenv(name, value)
         yield
+
+
+@pytest.fixture(scope="package")
+def cloud() -> Iterator[dict[str, str]]:
+    """What a client of the shared stage's cloud needs in its environment."""
+    with cloud_process(_POLICY) as variables:
+        yield variables
+
+
+@pytest.fixture(scope="package")
+def stage(cloud: dict[str, str]) -> Iterator[LiveStage]:
+    """The shared stage, on which one release runs and is promoted; to be used by tests of the group `stage` only."""
+    with pointed_at(cloud):
+        live = LiveStage()
+        live.promote(live.release().version)
+        eventually(lambda: set(live.alarm_states().values()) == {"OK"}, PATIENCE_SECONDS)
+        yield live
+
+
+@pytest.fixture
+def good(stage: LiveStage) -> Iterator[Release]:
+    """The only promoted release; it runs before a test and after it, with all rollbacks concluded and a green alarm."""
+    yield _the_good_one(stage)
+    stage.turn_alarm("OK")
+    assert all(r.concluded_at is not None for r in stage.history())
+    _the_good_one(stage)
+
+
+def _the_good_one(stage: LiveStage) -> Release:
+    (promoted,) = stage.promoted()
+    assert stage.running_digests() == {promoted.images[stage.service.container].rpartition("@")[2]}
+    return promoted

@@ -1,5 +1,6 @@
 """A stage that runs in another process, seen from outside: AWS's APIs and our own adapters, nothing else."""
 
+import itertools
 import json
 import uuid
 from collections.abc import Callable, Mapping
@@ -7,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import boto3
-
 from contract.local_cloud.workload import HEALTHY, eventually
+
 from rollback.model.names import RATE_ALARMS, STATE_ALARMS, degraded_alarm, leaf_alarm, outage_alarm
 from rollback.model.release import Release, ReleaseState
 from rollback.model.rollback import Rollback
@@ -31,6 +32,7 @@ class LiveStage(Pipeline):
         outputs = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
         self.deployed: Deployed = from_outputs({o["OutputKey"]: o["OutputValue"] for o in outputs}, name)
         self.world = self.deployed.world()
+        self._versions = itertools.count(1)
         self._pages = _queue_behind(session, self.deployed.critical_topic_arn)
 
     def client(self, service: str) -> Any:
@@ -46,9 +48,10 @@ class LiveStage(Pipeline):
     def alarm(self) -> str:
         return degraded_alarm(self.deployed.settings.prefix, self.service.name)
 
-    def release(self, version: str, behaviour: Mapping[str, Any] = HEALTHY) -> Release:
-        """Push and ship, and wait until it alone runs and the ledger knows it."""
-        digest = self.push(version, dict(behaviour))
+    def release(self) -> Release:
+        """Push and ship the next version, and wait until it alone runs and the ledger knows it."""
+        version = f"v{next(self._versions)}.0.0"
+        digest = self.push(version, HEALTHY)
         self.ship(version, desired_count=2)
         eventually(lambda: self.is_settled() and self.running_digests() == {digest}, PATIENCE_SECONDS)
         return eventually(lambda: self.known(version), PATIENCE_SECONDS)
@@ -146,7 +149,7 @@ class LiveStage(Pipeline):
 
 def _queue_behind(session: boto3.Session, topic_arn: str) -> str:
     sqs = session.client("sqs")
-    url = sqs.create_queue(QueueName="pages")["QueueUrl"]
+    url: str = sqs.create_queue(QueueName="pages")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     session.client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn)
     return url

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import boto3
 import pytest
-
 from contract.local_cloud.workload import eventually
+
 from e2e.conftest import cloud_process, pointed_at
 from e2e.processes import ROLLBACK, ROOT, run
 
@@ -29,16 +29,16 @@ pytestmark = [
 
 
 @pytest.fixture
-def cloud() -> Iterator[dict[str, str]]:
+def empty_cloud() -> Iterator[dict[str, str]]:
     with cloud_process() as variables, pointed_at(variables):
         yield variables
 
 
-def test_what_cdk_deploys_can_be_started_and_asked(cloud: dict[str, str], tmp_path: Path) -> None:
+def test_what_cdk_deploys_can_be_started_and_asked(empty_cloud: dict[str, str], tmp_path: Path) -> None:
     context = [word for name, value in CONTEXT.items() for word in ("-c", f"{name}={value}")]
     flags = ["--require-approval", "never", "--no-notices", "--output", str(tmp_path / "cdk.out")]
 
-    deployed = run([str(CDK), "deploy", "--all", *flags, *context], cloud, seconds=300)
+    deployed = run([str(CDK), "deploy", "--all", *flags, *context], empty_cloud, seconds=300)
 
     assert deployed.returncode == 0, deployed.stdout
     stacks = boto3.Session().client("cloudformation").describe_stacks()["Stacks"]
@@ -46,7 +46,7 @@ def test_what_cdk_deploys_can_be_started_and_asked(cloud: dict[str, str], tmp_pa
         "MacroAiProductionStack": "CREATE_COMPLETE",
         "MacroAiProductionRollbackStack": "CREATE_COMPLETE",
     }
-    said = run([ROLLBACK, "status", "production"], cloud)
+    said = run([ROLLBACK, "status", "production"], empty_cloud)
     assert (said.returncode, "express-api in production (act)" in said.stdout) == (0, True), said.stdout
     # a typo is answered by our code, so the published bundle runs
     states = boto3.Session().client("stepfunctions")

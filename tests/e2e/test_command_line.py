@@ -1,116 +1,93 @@
-"""The installed command against a cloud that `rollback local up` keeps running, as a person types it."""
+"""The installed command against a running cloud, as a person types it."""
 
 import re
 import shlex
-import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from subprocess import CompletedProcess
-from urllib.parse import urlsplit
 
 import pytest
 
-from contract.local_cloud.workload import eventually
-from e2e.conftest import pointed_at
-from e2e.live import PATIENCE_SECONDS, LiveStage
-from e2e.processes import ROLLBACK, Process, run
+from e2e.live import LiveStage
+from e2e.processes import ROLLBACK, run
+from rollback.model.release import Release
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("command-line")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stage")]
 
-
-@dataclass(frozen=True)
-class Terminal:
-    """`up` runs in one window; in this one the variables are exported that it printed."""
-
-    up: Process
-    variables: dict[str, str]
-    stage: LiveStage
-
-    def rollback(self, words: str) -> CompletedProcess[str]:
-        return run([ROLLBACK, *shlex.split(words)], self.variables)
+Rollback = Callable[[str], CompletedProcess[str]]
 
 
-@pytest.fixture(scope="module")
-def terminal() -> Iterator[Terminal]:
-    with Process([ROLLBACK, "local", "up", "--port", "0"]) as up:
-        up.line_with("rollback status production")
-        exported = (line.removeprefix("export ").partition("=") for line in up.lines if line.startswith("export "))
-        variables = {name: value for name, _, value in exported}
-        with pointed_at(variables):
-            live = LiveStage()
-            eventually(lambda: live.promoted(), PATIENCE_SECONDS)  # it bakes under the traffic of `up`
-            yield Terminal(up, variables, live)
+@pytest.fixture
+def rollback(cloud: dict[str, str]) -> Rollback:
+    """Type `rollback` and some words."""
+    return lambda words: run([ROLLBACK, *shlex.split(words)], cloud)
 
 
-def test_status_tells_what_runs_and_that_there_is_no_way_back_yet(terminal: Terminal) -> None:
-    said = terminal.rollback("status production")
+def test_status_tells_what_runs_and_whether_there_is_a_way_back(
+    stage: LiveStage, good: Release, rollback: Rollback
+) -> None:
+    said = rollback("status production")
 
     assert said.returncode == 0, said.stdout
-    assert re.search(r"runs +v1\.0\.0 \(promoted\)", said.stdout)
+    assert re.search(rf"runs +{good.version} \(promoted\)", said.stdout)
     assert re.search(r"tasks +2 of 2, rollout COMPLETED", said.stdout)
     assert "there is no way back" in said.stdout
     assert re.search(r"rollback +none going on", said.stdout)
 
 
-def test_a_typo_is_told_before_anything_is_started(terminal: Terminal) -> None:
-    before = terminal.stage.history()
+def test_a_typo_is_told_before_anything_is_started(stage: LiveStage, good: Release, rollback: Rollback) -> None:
+    before = stage.history()
 
-    said = terminal.rollback("start production --type servcie")
+    said = rollback("start production --type servcie")
 
     assert said.returncode == 2
     assert "did you mean 'service'?" in said.stdout
-    assert terminal.stage.history() == before
+    assert stage.history() == before
 
 
-def test_an_environment_without_a_stack_is_told_with_what_to_do(terminal: Terminal) -> None:
-    said = terminal.rollback("status staging")
+def test_an_environment_without_a_stack_is_told_with_what_to_do(rollback: Rollback) -> None:
+    said = rollback("status staging")
 
     assert said.returncode == 2
     assert "cdk deploy MacroAiStagingRollbackStack" in said.stdout
 
 
-def test_a_dry_run_prints_the_plan_and_changes_nothing(terminal: Terminal) -> None:
-    terminal.stage.release("v1.1.0")
-    before = terminal.stage.standing()
+def test_a_dry_run_prints_the_plan_and_changes_nothing_and_a_start_carries_it_out(
+    stage: LiveStage, good: Release, rollback: Rollback
+) -> None:
+    bad = stage.release()
+    before = stage.standing()
 
-    said = terminal.rollback("start production --dry-run --reason 'only looking'")
+    planned = rollback("start production --dry-run --reason 'only looking'")
 
-    assert said.returncode == 0, said.stdout
-    assert "planned" in said.stdout
-    assert "v1.1.0 → v1.0.0" in said.stdout
-    assert terminal.stage.standing() == before
+    assert planned.returncode == 0, planned.stdout
+    assert f"planned dry run: {bad.version} → {good.version}" in " ".join(planned.stdout.split())
+    assert stage.standing() == before
 
-
-@pytest.mark.parametrize(("version", "how"), [("v1.2.0", "--direct"), ("v1.3.0", "")], ids=["direct", "followed"])
-def test_a_rollback_that_is_started_is_followed_to_its_end(terminal: Terminal, version: str, how: str) -> None:
-    terminal.stage.release(version)
-
-    said = terminal.rollback(f"start production {how} --reason 'it is bad'")
-
-    assert said.returncode == 0, said.stdout
-    assert f"{version} → v1.0.0" in said.stdout
-    newest = terminal.stage.history()[0]
-    assert f"Rollback {newest.id}: succeeded" in said.stdout
-    assert newest.execution.startswith("direct:") == bool(how)
-    shown = terminal.rollback("versions production").stdout
-    assert re.search(r"▶ +│ v1\.0\.0 +│ promoted", shown)
-    assert re.search(rf"{re.escape(version)} +│ quarantined", shown)
+    _is_carried_out(rollback("start production --reason 'it is bad'"), bad, stage)
+    assert stage.history()[0].execution.startswith("arn:aws:states:")
 
 
-def test_history_lists_what_show_tells_in_full(terminal: Terminal) -> None:
-    terminal.rollback("start production --dry-run --reason 'for the record'")
-    newest = terminal.stage.history()[0]
+def test_a_direct_rollback_needs_no_step_functions_and_is_in_the_ledger_all_the_same(
+    stage: LiveStage, good: Release, rollback: Rollback
+) -> None:
+    bad = stage.release()
 
-    listed = terminal.rollback("history production --limit 1")
-    shown = terminal.rollback(f"show production {newest.id}")
+    _is_carried_out(rollback("start production --direct --reason 'it is bad'"), bad, stage)
 
-    assert listed.returncode == shown.returncode == 0
-    assert newest.id in listed.stdout
-    assert f"Rollback {newest.id}: {newest.outcome}" in shown.stdout
+    newest = stage.history()[0]
+    assert newest.execution.startswith("direct:")
+    shown = rollback("versions production").stdout
+    assert re.search(rf"▶ +│ {re.escape(good.version)} +│ promoted", shown)
+    assert re.search(rf"{re.escape(bad.version)} +│ quarantined", shown)
+    listed = rollback("history production --limit 1")
+    assert (listed.returncode, newest.id in listed.stdout) == (0, True), listed.stdout
+    told = rollback(f"show production {newest.id}")
+    assert told.returncode == 0, told.stdout
+    assert f"Rollback {newest.id}: succeeded" in told.stdout
 
 
-def test_a_rollback_that_nobody_knows_is_told_in_one_line(terminal: Terminal) -> None:
-    said = terminal.rollback("show production express-api-20200101T000000Z-00000000")
+def test_a_rollback_that_nobody_knows_is_told_in_one_line(stage: LiveStage, good: Release, rollback: Rollback) -> None:
+    said = rollback("show production express-api-20200101T000000Z-00000000")
 
     assert said.returncode == 2
     assert said.stdout.splitlines() == [
@@ -118,15 +95,9 @@ def test_a_rollback_that_nobody_knows_is_told_in_one_line(terminal: Terminal) ->
     ]
 
 
-def test_control_c_ends_the_local_cloud_and_all_that_it_started(terminal: Terminal) -> None:
-    """The last test of the module: it takes the cloud away."""
-    assert len(terminal.up.members()) > 1
-
-    code = terminal.up.interrupt()
-
-    assert code == 0, "\n".join(terminal.up.lines)
-    assert terminal.up.lines[-1] == "stopping"
-    eventually(lambda: not terminal.up.members())
-    at = urlsplit(terminal.variables["AWS_ENDPOINT_URL"])
-    with pytest.raises(ConnectionRefusedError), socket.create_connection((str(at.hostname), int(at.port or 0))):
-        pass
+def _is_carried_out(said: CompletedProcess[str], bad: Release, stage: LiveStage) -> None:
+    assert said.returncode == 0, said.stdout
+    newest = stage.history()[0]
+    assert f"Rollback {newest.id}: succeeded" in said.stdout
+    assert f"From {bad.version} to " in said.stdout
+    assert newest.request.reason == "it is bad"
