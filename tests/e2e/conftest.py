@@ -1,4 +1,4 @@
-"""One stage for all tests that need no cloud of their own, in another process; and how to point boto3 at a cloud."""
+"""A stage for each file that asks for one, in another process; and how to point boto3 at a cloud."""
 
 import json
 import sys
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from contract.local_cloud.workload import eventually
-
 from e2e.live import PATIENCE_SECONDS, LiveStage
 from e2e.processes import Process
+
 from rollback.model.release import Release
 
 WINDOW_MINUTES = 0.2
@@ -43,16 +43,16 @@ def pointed_at(variables: Mapping[str, str]) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def cloud() -> Iterator[dict[str, str]]:
-    """What a client of the shared stage's cloud needs in its environment."""
+    """What a client of the stage's cloud needs in its environment."""
     with cloud_process(_POLICY) as variables:
         yield variables
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stage(cloud: dict[str, str]) -> Iterator[LiveStage]:
-    """The shared stage, on which one release runs and is promoted; to be used by tests of the group `stage` only."""
+    """A stage on which one release runs and is promoted; xdist keeps a file's tests in one process (`loadfile`)."""
     with pointed_at(cloud):
         live = LiveStage()
         live.promote(live.release().version)

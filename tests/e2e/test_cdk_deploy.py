@@ -9,7 +9,6 @@ from pathlib import Path
 import boto3
 import pytest
 from contract.local_cloud.workload import eventually
-
 from e2e.conftest import cloud_process, pointed_at
 from e2e.processes import ROLLBACK, ROOT, run
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from subprocess import CompletedProcess
 
 import pytest
-
 from e2e.live import LiveStage
 from e2e.processes import ROLLBACK, run
+
 from rollback.model.release import Release
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stage")]
+pytestmark = pytest.mark.e2e
 
 Rollback = Callable[[str], CompletedProcess[str]]
 

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-
 from e2e.processes import ROLLBACK, run
 
 # What starts the rollback, by scenario: one more scenario is one more line.

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from contract.local_cloud.workload import eventually
-
 from e2e.conftest import WINDOW_MINUTES
 from e2e.live import LiveStage
+
 from rollback.model.release import Release, ReleaseState
 from rollback.model.rollback import Outcome, Rollback
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stage")]
+pytestmark = pytest.mark.e2e
 
 
 def _state(stage: LiveStage, release: Release) -> ReleaseState:
