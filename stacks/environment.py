@@ -132,6 +132,10 @@ class Environment(_Strict):
             <= min(900, policy.lease_minutes * 60 - 1e-9),
             f"workflow_timeout_minutes is {self.workflow_timeout_minutes:g}; allowed is more than the steps' limits "
             f"together, {walks:g}": self.workflow_timeout_minutes > walks,
+            f"policy.verify_timeout_minutes is {policy.verify_timeout_minutes:g}; allowed is more than "
+            f"alarm_settle_minutes, {policy.alarm_settle_minutes:g}: alarms are judged in between": (
+                policy.verify_timeout_minutes > policy.alarm_settle_minutes
+            ),
             "alarms.datapoints_to_alarm is more than evaluation_periods": self.alarms.datapoints_to_alarm
             <= self.alarms.evaluation_periods,
             "availability_zones is empty; with account and region at least two are needed": not (

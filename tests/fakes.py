@@ -463,6 +463,10 @@ class FakeServices:
 
     # What a test arranges
 
+    @property
+    def is_there(self) -> bool:
+        return self.status == "ACTIVE"
+
     def run(self, definition_arn: str, *, desired_count: int = 2, created_at: datetime | None = None) -> None:
         """The service runs this definition: deployed at `created_at`, completed."""
         self.status, self.desired_count = "ACTIVE", desired_count

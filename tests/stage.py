@@ -1,10 +1,10 @@
 """One service on stage: releases are shipped, rollbacks walk, time passes. For tests of whole steps on the fakes."""
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from builders import NOW, SERVICE, definition, release
+from builders import NOW, SERVICE, definition, image, release
 from fakes import (
     Behaviour,
     FakeAlarms,
@@ -14,30 +14,33 @@ from fakes import (
     FakeLedger,
     FakeMetrics,
     FakeNotifications,
+    FakeScaling,
     FakeServices,
+    FakeStacks,
     FakeWorkflow,
 )
 from worlds import DEGRADED, ECS_SERVICE_ARN, make_world
 
+from rollback.model.plan import Check
 from rollback.model.policy import Policy
 from rollback.model.release import Release, ReleaseState, normalised_definition
 from rollback.model.rollback import Rollback
-from rollback.model.route import Step, next_step
+from rollback.model.route import Step, entrance, next_step
 from rollback.steps.admit import admit
 from rollback.steps.ports import World
-from rollback.steps.walk import walk
+from rollback.steps.walk import start_emergency, walk
 
 FAMILY = "macro-ai-production-task"
 PROMOTED, CANDIDATE = ReleaseState.PROMOTED, ReleaseState.CANDIDATE
 SUSPECT, QUARANTINED = ReleaseState.SUSPECT, ReleaseState.QUARANTINED
 
 
-def alarm_event(event_id: str = "e1", alarm: str = DEGRADED) -> dict[str, Any]:
-    """An alarm went red just now, at `NOW`."""
+def alarm_event(event_id: str = "e1", alarm: str = DEGRADED, at: datetime = NOW) -> dict[str, Any]:
+    """An alarm went red, at `NOW` if not said otherwise."""
     return {
         "id": event_id,
         "detail-type": "CloudWatch Alarm State Change",
-        "time": NOW.isoformat(),
+        "time": at.isoformat(),
         "resources": [],
         "detail": {"alarmName": alarm, "state": {"value": "ALARM"}, "previousState": {"value": "OK"}},
     }
@@ -68,14 +71,19 @@ class Stage:
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
     workflow: FakeWorkflow = field(default_factory=FakeWorkflow)
     arns: dict[str, str] = field(default_factory=dict)
+    cures: set[str] = field(default_factory=lambda: {"v0", "v1"})
 
     def __post_init__(self) -> None:
         self.services = FakeServices(self.clock, self.images)
+        self.scaling = FakeScaling(self.services)
+        self.stacks = FakeStacks()
         self.world: World = make_world(
             self.policy,
             clock=self.clock,
             ledger=self.ledger,
             services=self.services,
+            scaling=self.scaling,
+            stacks=self.stacks,
             alarms=self.alarms,
             images=self.images,
             http=self.http,
@@ -114,8 +122,22 @@ class Stage:
     # What a rollback does
 
     def admit(self, given: object = None, execution: str = "execution-1") -> Rollback:
+        """The first invocation: an emergency's goes further than Admit."""
         given = alarm_event() if given is None else given
+        if entrance(given) is Step.EMERGENCY:
+            cursor = start_emergency(given, execution, self.clock.now(), self.world)
+            return self.ledger.read(SERVICE, cursor.rollback_id)
         return admit(given, execution, self.clock.now(), self.world)
+
+    def alarm(self, alarm: str = DEGRADED, execution: str | None = None) -> Rollback:
+        """An alarm turns red now; its execution runs to the end."""
+        name = execution or f"on-{alarm}-{self.clock.now():%H%M%S}"
+        return self.run(self.red(alarm), name)
+
+    def red(self, alarm: str) -> dict[str, Any]:
+        """An alarm turns red now; its event."""
+        self.alarms.fire(alarm, self.clock.now())
+        return alarm_event(f"{alarm} at {self.clock.now():%H:%M:%S}", alarm, self.clock.now())
 
     def read(self, rollback: Rollback) -> Rollback:
         return self.ledger.read(SERVICE, rollback.id)
@@ -145,8 +167,13 @@ class Stage:
     # What is seen
 
     def pass_time(self, **duration: float) -> None:
+        """The clock and ECS go on; the alarms turn green over a release of `cures`."""
         self.clock.pass_time(**duration)
         self.services.tick()
+        primary = self.services.look(self.world.settings.services[0]).primary if self.services.is_there else None
+        if primary is not None and primary.rollout_state == "COMPLETED" and self.running() in map(image, self.cures):
+            for alarm in list(self.alarms.in_alarm):
+                self.alarms.recover(alarm)
 
     def state_of(self, version: str) -> ReleaseState:
         return next(r.state for r in self.ledger.releases(SERVICE) if r.version == version)
@@ -160,6 +187,16 @@ class Stage:
         found = self.services.definition(self.services.look(self.world.settings.services[0]).primary.definition_arn)
         assert found is not None
         return str(found["containerDefinitions"][0]["image"])
+
+    def check(self, rollback: Rollback, name: str) -> Check:
+        """A check of its admission or plan, by name."""
+        plan = self.read(rollback).plan
+        checks = (*rollback.admission, *(plan.checks if plan is not None else ()))
+        return next(check for check in checks if check.name == name)
+
+    def pages(self) -> list[str]:
+        """What people were woken up with."""
+        return [sent.message for sent in self.notifications.sent if sent.attributes["severity"] == "page"]
 
     def severities(self) -> list[str]:
         return [sent.attributes["severity"] for sent in self.notifications.sent]

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rollback.model.rollback import DIRECT
 from rollback.model.route import Step, entrance
 from rollback.steps.admit import admit
 from rollback.steps.ports import World
@@ -30,7 +31,7 @@ def run_directly(
         RollbackError: what a step could not do; the ledger has how far it went.
     """
     started_at = world.clock.now()
-    execution = f"direct:{whoami()}:{uuid.uuid4()}"
+    execution = f"{DIRECT}{whoami()}:{uuid.uuid4()}"
     if entrance(given) is Step.EMERGENCY:
         cursor = start_emergency(given, execution, started_at, world)
     else:

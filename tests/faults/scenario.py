@@ -120,6 +120,9 @@ class Incident:
         """The world goes on: the clock, and with it ECS's deployments; a good release turns the alarm green."""
         self.clock.pass_time(**duration)
         self.services.tick()
+        primary = self.services.look(SETTINGS.services[0]).primary
+        if primary.rollout_state == "COMPLETED" and self.running_fingerprint() == release("v1").fingerprint:
+            self.alarms.recover(DEGRADED)
 
     def sweep_until_quiet(self, hours: int = 2) -> None:
         """The janitor every five minutes, and the executions that it starts."""

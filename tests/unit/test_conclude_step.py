@@ -32,10 +32,10 @@ def test_a_report_is_tried_until_it_is_sent_and_sent_once(failures: int) -> None
 
 def test_a_report_that_can_not_be_sent_changes_no_outcome_and_is_left_to_the_janitor() -> None:
     stage = worn_in()
-    publishing_fails(stage, 70)
+    publishing_fails(stage, 150)
     done = stage.run()
     assert (done.outcome, done.reported) == (Outcome.SUCCEEDED, False)
-    for _ in range(70):
+    for _ in range(150):
         sweep(stage.world)
     assert stage.severities() == ["info"]
 

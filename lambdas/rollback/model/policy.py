@@ -42,7 +42,7 @@ class Policy(BaseModel):
     verify_timeout_minutes: float = Field(default=10, gt=0)
     alarm_settle_minutes: float = Field(default=5, ge=0)
     conclude_timeout_minutes: float = Field(
-        default=10, gt=0, description="how long obligations and reports are retried"
+        default=20, gt=0, description="how long obligations and reports are retried; the janitor comes every 5 minutes"
     )
     bake_minutes: float = Field(default=15, gt=0)
     bake_minimum_requests: int = Field(default=100, ge=0, description="requests during the bake, else it bakes on")

@@ -11,6 +11,8 @@ from rollback.model.escalation import Rung, Tried
 from rollback.model.plan import Check, Plan
 from rollback.model.request import Request, RollbackType, Trigger
 
+DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode
+
 
 class Outcome(StrEnum):
     """How a rollback ended."""
@@ -71,7 +73,7 @@ class ServiceProgress(BaseModel):
     target_definition_arn: str | None = None
     intent: Intent | None = None
     acted_at: AwareDatetime | None = None
-    forced_anew_at: AwareDatetime | None = Field(default=None, description="a stuck deployment is forced anew once")
+    forced_anew_at: AwareDatetime | None = Field(default=None, description="a stuck deployment is, once a rung")
     restarted_at: AwareDatetime | None = Field(default=None, description="started again after a stop at zero")
     reassert_until: AwareDatetime | None = Field(
         default=None, description="rule 9: a call of the rollback that was taken over may land until then"
@@ -139,6 +141,11 @@ class Rollback(BaseModel):
     reported: bool = Field(default=False, description="the report was sent; a concluded document without is sent again")
     concluded_at: AwareDatetime | None = None
     wait_seconds: int = 0
+
+    @property
+    def is_direct(self) -> bool:
+        """Walked by a person's own process, not by Step Functions."""
+        return self.execution.startswith(DIRECT)
 
     @property
     def has_acted(self) -> bool:

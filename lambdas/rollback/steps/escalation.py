@@ -31,7 +31,7 @@ def escalate(rollback: Rollback, why: str, view: ServiceView, world: World) -> R
     step = next_rung(progress.rung, footing, policy.restart_from_zero)
     tried = (*progress.tried, left)
     if isinstance(step, Rung):
-        climbed = progress.but(rung=step, rung_since=now, tried=tried, done_at=None, restarted_at=None)
+        climbed = progress.but(rung=step, rung_since=now, tried=tried, done_at=None, forced_anew_at=None)
         return rollback.but(service=climbed, verification=None, reason=f"{why}: on to {step}", wait_seconds=0)
     stood = f"{footing.healthy_targets if footing.healthy_targets is not None else '?'} of {footing.wanted} healthy"
     reason = f"{why}; {_IN_WORDS[step]} ({stood})"

@@ -82,11 +82,12 @@ def _recent(service: str, world: World) -> list[Rollback]:
 
 
 def _is_dead(rollback: Rollback, world: World) -> bool:
-    """Its lease ran out (a living rollback renews it), and no execution goes on with it."""
+    """No execution goes on with it. In direct mode there is none: it lives as long as it renews its lease."""
     now = world.clock.now()
-    held = world.ledger.lease(rollback.service_name)
-    if held is not None and held.is_held_by(rollback.id, now):
-        return False
+    if rollback.is_direct:
+        held = world.ledger.lease(rollback.service_name)
+        if held is not None and held.is_held_by(rollback.id, now):
+            return False
     young = now - rollback.created_at < timedelta(minutes=world.settings.policy.lease_minutes)
     return not young and not world.workflow.is_running(rollback.execution)
 

@@ -20,7 +20,7 @@ from rollback.model.standing_plan import Bake
 from rollback.steps.ports import World
 from rollback.steps.readiness import prepare, prepare_if_due
 from rollback.steps.running import identify
-from rollback.steps.verify import run_checks
+from rollback.steps.verify import Alarms, run_checks
 
 
 class Next(StrEnum):
@@ -191,7 +191,7 @@ def _evidence_against(release: Release, since: datetime, world: World) -> str | 
     """The first thing that speaks against it; None: nothing does, and there was enough traffic to tell."""
     service = world.settings.service(release.service)
     view = world.services.look(service)
-    checks = run_checks(service.name, release, view, world, look_at_alarms=False)
+    checks = run_checks(service.name, release, view, world, alarms=Alarms.IGNORE)
     failing = [c for c in checks if c.verdict is Verdict.FAIL]
     if failing:
         return "; ".join(f"{c.name}: {c.reason}" for c in failing)

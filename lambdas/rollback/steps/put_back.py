@@ -71,11 +71,15 @@ def _configuration(owed: Obligation, service: ServiceSettings, view: ServiceView
 
 
 def _fence(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
-    """Tasks as many as before at least; what PRIMARY is by now is what is started."""
+    """Tasks as many as before at least; what PRIMARY is by now is what is started.
+
+    ECS starts no more tasks for a deployment that it has given up: that one is begun anew.
+    """
     before = int(owed.before["desired_count"])
     if view.desired_count >= before:
         return True
-    world.services.update(service, desired_count=before)
+    given_up = view.primary.rollout_state == "FAILED"
+    world.services.update(service, desired_count=before, force_new_deployment=given_up)
     return False
 
 

@@ -39,8 +39,7 @@ def intend(
     intent = Intent(action=move, at=world.clock.now(), arguments=arguments)
     deploys = arguments.get("definition_arn", progress.target_definition_arn)
     intended = progress.but(intent=intent, target_definition_arn=deploys)
-    already = {o.kind for o in rollback.open_obligations()}
-    fresh = [o for o in owed if o.kind not in already]  # what stood before the first change is what is put back
+    fresh = tuple(new for o in owed if (new := _not_owed_yet(o, rollback)).before)
     return rollback.but(service=intended, obligations=(*rollback.obligations, *fresh), wait_seconds=0)
 
 
@@ -110,6 +109,12 @@ def _deploying(
         return arguments, []
     arguments["deployment_configuration"] = quiet
     return arguments, [Obligation(kind=ObligationKind.DEPLOYMENT_CONFIGURATION, before=before)]
+
+
+def _not_owed_yet(owed: Obligation, rollback: Rollback) -> Obligation:
+    """Without the parts that are owed already: what stood before the first change is what is put back."""
+    known = {part for o in rollback.open_obligations() if o.kind is owed.kind for part in o.before}
+    return owed.model_copy(update={"before": {part: was for part, was in owed.before.items() if part not in known}})
 
 
 def _suspending(rollback: Rollback, world: World) -> tuple[dict[str, Any], list[Obligation]]:

@@ -1,9 +1,14 @@
-"""Verify: is the target really running and answering? Passes after N good rounds in a row."""
+"""Verify: is the target really running and answering? Passes after N good rounds in a row.
+
+Alarms look back in time, so a red one is no failure before `alarm_settle_minutes` have passed; but it is waited for: a
+rollback after which the alarm stays red did not put things right, and proves nothing about the release that it left.
+"""
 
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from enum import StrEnum
 from functools import partial
 
 from rollback.model.errors import OutsideFailure
@@ -18,6 +23,14 @@ from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
 
 
+class Alarms(StrEnum):
+    """How red alarms are taken."""
+
+    COUNT = "count"  # as a failure
+    WAIT = "wait"  # as a warning: they may still turn green
+    IGNORE = "ignore"
+
+
 def verify(rollback: Rollback, world: World) -> Rollback:
     """One round of checks, all at once."""
     assert rollback.plan is not None  # noqa: S101 - the route comes here only with a plan that has a target
@@ -26,10 +39,11 @@ def verify(rollback: Rollback, world: World) -> Rollback:
     done = rollback.verification or Verification(started_at=now)
     settled = now - done.started_at > timedelta(minutes=policy.alarm_settle_minutes)
     view = world.services.look(world.settings.service(rollback.service_name))
-    checks = run_checks(rollback.service_name, rollback.plan.target, view, world, look_at_alarms=settled)
+    looks = Alarms.COUNT if settled else Alarms.WAIT
+    checks = run_checks(rollback.service_name, rollback.plan.target, view, world, alarms=looks)
     failing = [c for c in checks if c.verdict is Verdict.FAIL]
     good = 0 if failing else done.good_rounds + 1
-    passed = good >= policy.verify_rounds
+    passed = good >= policy.verify_rounds and not any(c.verdict is Verdict.WARN for c in checks)
     round_ = Verification(
         started_at=done.started_at,
         rounds=done.rounds + 1,
@@ -46,14 +60,14 @@ def verify(rollback: Rollback, world: World) -> Rollback:
 
 
 def run_checks(
-    service_name: str, release: Release, view: ServiceView, world: World, *, look_at_alarms: bool
+    service_name: str, release: Release, view: ServiceView, world: World, *, alarms: Alarms
 ) -> tuple[Check, ...]:
     """All checks of one release, concurrently, in a fixed order. What does not answer is a check that failed."""
     service = world.settings.service(service_name)
     questions: list[tuple[str, Callable[[], Check]]] = [
         ("ecs-steady-state", lambda: _steady_state(view, release, world)),
         ("target-health", lambda: _target_health(view, world)),
-        ("alarms", lambda: _alarms(service, world, look=look_at_alarms)),
+        ("alarms", lambda: _alarms(service, world, alarms)),
     ]
     for endpoint in service.endpoints:
         questions.append((f"http {endpoint.path}", partial(_http, service, endpoint, world)))
@@ -99,16 +113,19 @@ def _target_health(view: ServiceView, world: World) -> Check:
     )
 
 
-def _alarms(service: ServiceSettings, world: World, *, look: bool) -> Check:
-    if not look:
-        minutes = world.settings.policy.alarm_settle_minutes
-        reason = f"alarms look back in time: not asked in the first {minutes:g} minutes"
-        return Check(name="alarms", verdict=Verdict.SKIPPED, reason=reason)
+def _alarms(service: ServiceSettings, world: World, looks: Alarms) -> Check:
+    if looks is Alarms.IGNORE:
+        return Check(name="alarms", verdict=Verdict.SKIPPED, reason="not asked here")
     names = (degraded_alarm(world.settings.prefix, service.name), outage_alarm(world.settings.prefix, service.name))
     states = world.alarms.states(names)
     red = sorted(name for name, state in states.items() if state == "ALARM")
+    reason = f"in ALARM: {', '.join(red) or 'none'}"
+    if red and looks is Alarms.WAIT:
+        minutes = world.settings.policy.alarm_settle_minutes
+        reason += f"; they look back in time, and are given {minutes:g} minutes to turn green"
+        return Check(name="alarms", verdict=Verdict.WARN, reason=reason, evidence=dict(states))
     verdict = Verdict.FAIL if red else Verdict.PASS
-    return Check(name="alarms", verdict=verdict, reason=f"in ALARM: {', '.join(red) or 'none'}", evidence=dict(states))
+    return Check(name="alarms", verdict=verdict, reason=reason, evidence=dict(states))
 
 
 def _http(service: ServiceSettings, endpoint: Endpoint, world: World) -> Check:

@@ -1,0 +1,190 @@
+"""Emergency: from the standing plan to ECS in one invocation, with ECS and the ledger only."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import SERVICE, image
+from stage import PROMOTED, QUARANTINED, Stage, worn_in
+from worlds import OUTAGE
+
+from rollback.model.errors import OutsideFailure
+from rollback.model.operators import Pause
+from rollback.model.plan import Verdict
+from rollback.model.policy import Policy
+from rollback.model.release import ReleaseState
+from rollback.model.rollback import Outcome
+from rollback.model.route import Step, next_step
+from rollback.steps.readiness import prepare
+
+LAMBDAS = Path(__file__).parents[2] / "lambdas"
+
+
+class Down:
+    """A part of the world that fails at everything."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        def fails(*given: object, **named: object) -> None:
+            raise OutsideFailure(f"{self._name}.{method}: no answer")
+
+        return fails
+
+
+class Counting:
+    """Writes down which methods are called."""
+
+    def __init__(self, real: object) -> None:
+        self._real = real
+        self.called: list[str] = []
+
+    def __getattr__(self, method: str) -> Any:
+        def counted(*given: object, **named: object) -> Any:
+            self.called.append(method)
+            return getattr(self._real, method)(*given, **named)
+
+        return counted
+
+
+def prepared(**parts: Any) -> Stage:
+    """v1 is promoted and in the standing plan, v2 runs."""
+    stage = worn_in(**parts)
+    prepare(SERVICE, stage.world)
+    stage.services.calls.clear()
+    return stage
+
+
+def test_the_first_update_is_sent_in_the_first_invocation() -> None:
+    stage = prepared()
+    first = stage.admit(stage.red(OUTAGE))
+    assert [name for name, _ in stage.services.calls] == ["update"]  # nothing had to be registered
+    assert stage.running() == image("v1")
+    assert first.has_acted
+    assert stage.run(stage.red(OUTAGE)).outcome is Outcome.SUCCEEDED
+
+
+def test_the_plan_comes_from_one_item_of_the_ledger_and_from_no_list_of_releases() -> None:
+    stage = prepared()
+    ledger = Counting(stage.ledger)
+    stage.replace(ledger=ledger)
+    stage.admit(stage.red(OUTAGE))
+    assert ledger.called.count("standing_plan") <= 2  # the plan, and the definition registered for it
+    assert "releases" not in ledger.called
+
+
+def test_it_needs_ecs_and_the_ledger_only() -> None:
+    stage = prepared()
+    event = stage.red(OUTAGE)
+    others = ("targets", "scaling", "stacks", "secrets", "images", "alarms", "http", "notifications", "workflow")
+    stage.replace(**{part: Down(part) for part in others})
+    first = stage.admit(event)
+    assert first.has_acted
+    done = stage.go(first, until=Step.VERIFY)
+    assert next_step(done) is Step.VERIFY
+    assert stage.running() == image("v1")
+    believed = stage.check(first, "alarm-is-red")
+    assert (believed.verdict, "the event is believed" in believed.reason) == (Verdict.WARN, True)
+
+
+def test_the_service_function_imports_neither_httpx_nor_psycopg() -> None:
+    program = """
+import sys
+import rollback.handlers, rollback.bootstrap, rollback.steps.emergency, rollback.steps.service, rollback.world.ecs
+assert not {"httpx", "psycopg"} & set(sys.modules), sorted(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": str(LAMBDAS)}, timeout=60)
+
+
+def test_without_a_standing_plan_the_releases_are_read_after_all() -> None:
+    stage = worn_in()
+    first = stage.admit(stage.red(OUTAGE))
+    assert stage.running() == image("v1")
+    assert stage.check(first, "standing-plan").verdict is Verdict.WARN
+
+
+def test_where_nothing_is_good_nothing_is_touched_and_a_page_says_so() -> None:
+    stage = Stage()
+    stage.ship("v1")
+    prepare(SERVICE, stage.world)
+    stage.services.calls.clear()
+    done = stage.alarm(OUTAGE)
+    assert done.outcome is Outcome.REFUSED
+    assert stage.services.calls == []
+    assert "there is no release to go back to" in stage.pages()[0]
+
+
+def test_a_release_that_was_quarantined_since_the_plan_was_computed_is_no_target() -> None:
+    """The quarantine takes it out of the plan first (judgement), so that the plan alone is enough."""
+    stage = Stage()
+    stage.ship("v0", PROMOTED, hours_ago=72)
+    stage.ship("v1", PROMOTED, hours_ago=1)
+    stage.ship("v2")
+    prepare(SERVICE, stage.world)
+    stage.alarm()  # v2 → v1
+    stage.cures.clear()
+    stage.pass_time(hours=3)
+    stage.ship("v1", PROMOTED, hours_ago=1)
+    done = stage.run({"type": "emergency"}, "by-hand")
+    assert done.plan is not None
+    assert done.plan.target is not None
+    assert done.plan.target.version == "v0"
+
+
+def test_a_paused_service_is_left_alone_even_then() -> None:
+    stage = prepared()
+    stage.ledger.put_pause(Pause(service=SERVICE, since=stage.clock.now(), by="ada", reason="failover drill"))
+    done = stage.alarm(OUTAGE)
+    assert (done.outcome, stage.services.calls) == (Outcome.SUPPRESSED, [])
+
+
+def test_a_proven_and_old_release_is_left_in_an_outage_only_by_a_person() -> None:
+    stage = Stage()
+    stage.ship("v0", PROMOTED, hours_ago=72)
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    prepare(SERVICE, stage.world)
+    done = stage.alarm(OUTAGE)
+    assert done.outcome is Outcome.SUPPRESSED
+    assert "not the release" in stage.pages()[0]  # never mute (rule 11)
+    stage.pass_time(minutes=1)
+    assert stage.run({"type": "emergency", "reason": "I know"}, "by-hand").outcome is Outcome.SUCCEEDED
+    assert stage.running() == image("v0")
+
+
+def test_an_environment_that_observes_does_not_act_in_an_emergency_either() -> None:
+    stage = prepared(policy=Policy(mode="observe"))
+    done = stage.alarm(OUTAGE)
+    assert (done.outcome, stage.services.calls) == (Outcome.PLANNED, [])
+
+
+def test_what_an_emergency_left_is_recorded_and_quarantined_though_nobody_had_recorded_it() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    prepare(SERVICE, stage.world)
+    stage.begin("v2")
+    stage.pass_time(seconds=20)
+    stage.pass_time(seconds=20)
+    stage.alarm(OUTAGE)
+    assert stage.ledger.releases(SERVICE)[0].state is ReleaseState.QUARANTINED
+
+
+def test_a_person_s_emergency_to_a_quarantined_version_needs_force() -> None:
+    stage = Stage()
+    stage.ship("v0", QUARANTINED, hours_ago=72)
+    stage.ship("v1", PROMOTED, hours_ago=1)
+    refused = stage.run({"type": "emergency", "target_version": "v0"}, "one")
+    assert refused.outcome is Outcome.REFUSED
+    forced = stage.run({"type": "emergency", "target_version": "v0", "force": True}, "two")
+    assert forced.outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize("given", [{"type": "emergency", "servise": "x"}, {"type": "emergency", "service": "nope"}])
+def test_a_typo_in_an_emergency_is_told_and_changes_nothing(given: dict[str, Any]) -> None:
+    stage = prepared()
+    with pytest.raises(Exception, match="nothing was changed"):
+        stage.admit(given)
+    assert stage.services.calls == []
+    assert list(stage.ledger.history(SERVICE)) == []

@@ -1,0 +1,165 @@
+"""The ladder: service → emergency → restart from zero → a person (rule 4)."""
+
+import pytest
+from builders import image
+from fakes import FakeServices
+from stage import Stage, worn_in
+from worlds import DEGRADED
+
+from rollback.model.errors import OutsideFailure
+from rollback.model.escalation import End, Footing, Rung, next_rung
+from rollback.model.policy import Policy
+from rollback.model.rollback import Outcome
+from rollback.model.route import Step
+from rollback.model.service_view import TargetHealth
+
+SERVES = Footing(target_runs=True, healthy_targets=2, wanted=2)
+HALF = Footing(target_runs=True, healthy_targets=1, wanted=2)
+NOTHING = Footing(target_runs=False, healthy_targets=0, wanted=2)
+UNKNOWN = Footing(target_runs=False, healthy_targets=None, wanted=2)
+OLD_SERVE = Footing(target_runs=True, healthy_targets=2, wanted=2, other_tasks=2)
+
+
+@pytest.mark.parametrize(
+    ("current", "footing", "restart", "then"),
+    [
+        (Rung.SERVICE, NOTHING, "allow", Rung.EMERGENCY),
+        (Rung.SERVICE, HALF, "allow", Rung.EMERGENCY),
+        (Rung.SERVICE, UNKNOWN, "allow", Rung.EMERGENCY),
+        (Rung.SERVICE, OLD_SERVE, "allow", Rung.EMERGENCY),
+        (Rung.EMERGENCY, NOTHING, "allow", Rung.RESTART_FROM_ZERO),
+        (Rung.EMERGENCY, NOTHING, "refuse", End.OUT_OF_RUNGS),
+        (Rung.EMERGENCY, HALF, "allow", End.OUT_OF_RUNGS),
+        (Rung.EMERGENCY, UNKNOWN, "allow", End.OUT_OF_RUNGS),  # not known is not zero
+        (Rung.RESTART_FROM_ZERO, NOTHING, "allow", End.OUT_OF_RUNGS),
+        (Rung.SERVICE, SERVES, "allow", End.NOT_THE_RELEASE),
+        (Rung.EMERGENCY, SERVES, "allow", End.NOT_THE_RELEASE),
+        (Rung.RESTART_FROM_ZERO, SERVES, "allow", End.NOT_THE_RELEASE),
+    ],
+)
+def test_rule_4_the_next_rung_is_told_by_healthy_targets_never_by_an_alarm(
+    current: Rung, footing: Footing, restart: str, then: Rung | End
+) -> None:
+    assert next_rung(current, footing, restart) is then  # type: ignore[arg-type]
+
+
+def bad_all_over(stage: Stage) -> None:
+    """Whatever is deployed from now on does not pass its health check."""
+    register = stage.services.register
+
+    def registers_bad(*given: object) -> str:
+        arn = register(*given)  # type: ignore[arg-type]
+        stage.services.behaviours[arn] = "unhealthy"
+        return arn
+
+    stage.services.register = registers_bad  # type: ignore[method-assign, assignment]
+
+
+def test_a_dependency_is_down_while_the_target_runs_and_serves_nothing_escalates_and_a_page_says_so() -> None:
+    stage = worn_in(cures=set())
+    done = stage.run()
+    assert done.outcome is Outcome.FAILED
+    assert "the release is not the cause" in done.reason
+    assert stage.running() == image("v1")
+    assert stage.changes() == ["update", "update"]  # the way back, and the configuration
+    assert done.service is not None
+    assert [tried.rung for tried in done.service.tried] == [Rung.SERVICE]
+    assert "the release is not the cause" in stage.pages()[0]
+    assert f"in ALARM: {DEGRADED}" in stage.pages()[0]
+
+
+def test_zero_healthy_targets_go_up_the_whole_ladder_and_a_page_says_what_was_tried_and_what_to_do() -> None:
+    stage = worn_in()
+    bad_all_over(stage)
+    stage.services.behaviours[stage.arns["v2"]] = "unhealthy"
+    done = stage.run()
+    assert done.outcome is Outcome.FAILED
+    assert done.service is not None
+    assert [t.rung for t in done.service.tried] == [Rung.SERVICE, Rung.EMERGENCY, Rung.RESTART_FROM_ZERO]
+    (page, *_) = stage.pages()
+    for said in ("Tried service", "Tried emergency", "Tried restart_from_zero", "Escalation level 3", "  ECS: ", "aws"):
+        assert said in page
+
+
+def test_with_a_healthy_target_left_it_never_goes_to_zero() -> None:
+    stage = worn_in()
+    bad_all_over(stage)  # but v2's tasks still answer
+    done = stage.run()
+    assert done.service is not None
+    assert [t.rung for t in done.service.tried] == [Rung.SERVICE, Rung.EMERGENCY]
+    assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
+
+
+def test_an_environment_may_refuse_the_restart_from_zero() -> None:
+    stage = worn_in(policy=Policy(restart_from_zero="refuse"))
+    bad_all_over(stage)
+    stage.services.behaviours[stage.arns["v2"]] = "unhealthy"
+    done = stage.run()
+    assert done.service is not None
+    assert [t.rung for t in done.service.tried] == [Rung.SERVICE, Rung.EMERGENCY]
+
+
+def test_targets_that_can_not_be_asked_about_are_not_zero() -> None:
+    stage = worn_in()
+    bad_all_over(stage)
+
+    class Silent:
+        def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
+            raise OutsideFailure("DescribeTargetHealth: throttled")
+
+        def health_checks(self, arns: tuple[str, ...]) -> dict[str, dict[str, object]]:
+            return {}
+
+    stage.replace(targets=Silent())
+    done = stage.run()
+    assert done.outcome is Outcome.FAILED
+    assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
+
+
+def test_the_emergency_rung_keeps_healthy_capacity_and_lets_all_replacements_start_at_once() -> None:
+    stage = worn_in()
+    stage.services.deployment_configuration |= {"minimumHealthyPercent": 100, "maximumPercent": 100}
+    before = dict(stage.services.deployment_configuration)
+    bad_all_over(stage)
+    done = stage.run()
+    sent = [given.get("deployment_configuration") for _, given in stage.services.calls]
+    percent = [(given["minimumHealthyPercent"], given["maximumPercent"]) for given in sent if given is not None]
+    assert percent == [(100, 100), (100, 200)]
+    assert done.open_obligations() == ()
+    # it never completed, so an operator has it, with what it was
+    assert [o.handed_to for o in done.obligations] == ["operator"] * len(done.obligations)
+    owed = {part: was for o in done.obligations for part, was in o.before.items()}
+    assert owed == {part: before[part] for part in ("deploymentCircuitBreaker", "maximumPercent")}
+
+
+def test_a_target_that_does_not_come_up_is_forced_anew_once() -> None:
+    stage = worn_in()
+    rollback = stage.admit()
+    tick = FakeServices.tick
+
+    def hangs_until_forced(self: FakeServices) -> None:
+        forced = any(given.get("force_new_deployment") for _, given in self.calls)
+        if forced or not any(name == "update" for name, _ in self.calls):
+            tick(self)
+
+    stage.services.tick = hangs_until_forced.__get__(stage.services)  # type: ignore[method-assign]
+    done = stage.go(rollback)
+    assert done.outcome is not None
+    forced = [given for _, given in stage.services.calls if given.get("force_new_deployment")]
+    assert len(forced) == 1
+    assert stage.running() == image("v1")
+    assert done.service is not None
+    assert "force_new_deployment" in done.service.moves
+
+
+def test_a_rollback_waits_for_the_alarm_that_asked_before_it_calls_itself_a_success() -> None:
+    stage = worn_in(cures=set())
+    rollback = stage.go(stage.admit(), Step.VERIFY)
+    for _ in range(stage.policy.verify_rounds + 2):
+        rollback = stage.take(rollback)
+    assert rollback.outcome is None
+    stage.alarms.recover(DEGRADED)
+    done = stage.go(rollback)
+    assert done.outcome is Outcome.SUCCEEDED
+    assert done.service is not None
+    assert done.service.tried == ()

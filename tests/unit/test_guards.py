@@ -1,0 +1,299 @@
+"""Knowing when not to act: each reason is a named check with evidence in the record."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE, definition, release, rollback
+from stage import CANDIDATE, PROMOTED, QUARANTINED, Stage, alarm_event, deployment_event, worn_in
+from worlds import DEGRADED, OUTAGE, SETTINGS
+
+from rollback.model import guards
+from rollback.model.names import leaf_alarm
+from rollback.model.operators import Pause
+from rollback.model.plan import Plan, Verdict
+from rollback.model.policy import Policy
+from rollback.model.request import Trigger
+from rollback.model.rollback import Outcome, Rollback, ServiceProgress
+from rollback.model.stack_view import StackView
+from rollback.steps.janitor import sweep
+
+POLICY = Policy()
+V1, V2 = release("v1"), release("v2", state=CANDIDATE)
+
+
+def ended(minutes_ago: float, number: int = 0, **changes: Any) -> Rollback:
+    """An automatic rollback from v2 to v1 that was carried out."""
+    at = NOW - timedelta(minutes=minutes_ago)
+    begun = ServiceProgress(started_at=at, rung_since=at, acted_at=at)
+    fields = {
+        "id": f"{SERVICE}-{at:%Y%m%dT%H%M%SZ}-0000000{number}",
+        "created_at": at,
+        "admitted_at": at,
+        "plan": Plan(running=V2, target=V1, checks=()),
+        "service": begun,
+        "outcome": Outcome.SUCCEEDED,
+        "concluded_at": at,
+    }
+    return rollback(**{**fields, **changes})
+
+
+def verdicts(*earlier: Rollback, runs: str = V2.fingerprint, policy: Policy = POLICY, **changes: Any) -> dict[str, str]:
+    new = rollback(**changes)
+    return {c.name: c.verdict for c in guards.from_history(new, frozenset({runs}), earlier, policy, NOW)}
+
+
+def test_without_a_history_nothing_speaks_against_it() -> None:
+    assert set(verdicts().values()) == {Verdict.PASS}
+
+
+@pytest.mark.parametrize(("minutes", "verdict"), [(9, "fail"), (11, "pass")])
+def test_the_service_is_given_time_to_recover_after_a_rollback(minutes: float, verdict: str) -> None:
+    assert verdicts(ended(minutes))["cooldown"] == verdict
+
+
+def test_a_cooldown_is_looked_at_again_when_it_is_over() -> None:
+    (check, *_) = guards.from_history(rollback(), frozenset({V2.fingerprint}), [ended(4)], POLICY, NOW)
+    assert check.suppresses
+    assert check.look_again_at == NOW + timedelta(minutes=6)
+
+
+def test_rule_7_there_is_one_automatic_step_back_a_window() -> None:
+    assert verdicts(ended(30), runs=V1.fingerprint)["one-step-per-window"] == "fail"
+    assert verdicts(ended(30), runs=V2.fingerprint)["one-step-per-window"] == "pass"  # another release has come since
+    assert verdicts(ended(121), runs=V1.fingerprint)["one-step-per-window"] == "pass"
+    by_hand = ended(30, trigger=Trigger.MANUAL)
+    assert verdicts(by_hand, runs=V1.fingerprint)["one-step-per-window"] == "pass"
+
+
+def test_the_attempt_budget_counts_what_was_carried_out_by_itself() -> None:
+    two = (ended(20, 1), ended(40, 2))
+    assert verdicts(*two)["attempt-budget"] == "fail"
+    assert verdicts(*two, policy=Policy(attempts_per_window=3))["attempt-budget"] == "pass"
+    assert verdicts(ended(20, 1), ended(121, 2))["attempt-budget"] == "pass"
+    idle = ended(20, 3, service=None, outcome=Outcome.SUPPRESSED)
+    assert verdicts(ended(30, 1), idle)["attempt-budget"] == "pass"
+    assert verdicts(ended(20, 1), ended(40, 2, trigger=Trigger.DRILL))["attempt-budget"] == "pass"
+
+
+def test_a_rollback_that_this_one_goes_on_with_is_no_attempt_of_its_own() -> None:
+    dead = ended(5, outcome=None, concluded_at=None)
+    assert set(verdicts(dead, runs=V1.fingerprint, supersedes=dead.id).values()) == {"pass"}
+
+
+def test_a_person_is_never_guarded_from_themselves() -> None:
+    history = (ended(1, 1), ended(2, 2), ended(3, 3))
+    assert set(verdicts(*history, runs=V1.fingerprint, trigger=Trigger.MANUAL).values()) == {"skipped"}
+
+
+# On stage
+
+
+def test_a_pause_stops_alarms_and_no_person() -> None:
+    stage = worn_in()
+    stage.ledger.put_pause(Pause(service=SERVICE, since=stage.clock.now(), by="ada", reason="load test"))
+    done = stage.run()
+    assert done.outcome is Outcome.SUPPRESSED
+    assert "paused since 2026-03-01 03:00 UTC by ada: load test" in done.reason
+    assert done.recheck_at is not None
+    assert stage.changes() == []
+    by_hand = stage.run({}, "execution-2")
+    assert by_hand.outcome is Outcome.SUCCEEDED
+
+
+def test_a_paused_service_whose_alarm_stays_red_is_looked_at_when_it_is_resumed() -> None:
+    stage = worn_in()
+    stage.ledger.put_pause(Pause(service=SERVICE, since=stage.clock.now(), by="ada", reason="load test"))
+    stage.run()
+    stage.pass_time(minutes=30)
+    sweep(stage.world)
+    assert stage.workflow.started == []
+    stage.ledger.end_pause(SERVICE)
+    sweep(stage.world)
+    ((name, given),) = stage.workflow.started
+    assert stage.run(given, name).outcome is Outcome.SUCCEEDED
+
+
+def test_an_environment_that_observes_plans_reports_and_never_acts() -> None:
+    stage = worn_in(policy=Policy(mode="observe"))
+    done = stage.run()
+    assert (done.outcome, stage.changes()) == (Outcome.PLANNED, [])
+    assert "v2 → v1" in done.reason
+
+
+def test_a_deployment_that_began_after_the_alarm_went_red_may_be_the_fix_and_is_given_time() -> None:
+    stage = worn_in()
+    event = stage.red(DEGRADED)
+    stage.pass_time(seconds=20)
+    arn = stage.services.register_release(definition("v3"), "macro-ai-production-task")
+    stage.services.deploy(arn)
+    done = stage.run(event)
+    assert done.outcome is Outcome.SUPPRESSED
+    assert stage.check(done, "no-fix-on-its-way").verdict is Verdict.FAIL
+    assert "may be the fix" in done.reason
+    assert done.recheck_at is not None
+    assert "update" not in stage.changes()
+
+
+def test_few_requests_say_nothing_about_rates() -> None:
+    stage = worn_in()
+    stage.alarms.in_alarm.add(leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate"))
+    stage.alarms.serve(stage.services.target_groups[0], 3, stage.clock.now())
+    done = stage.run()
+    assert done.outcome is Outcome.SUPPRESSED
+    assert "3 requests in 5 minutes, 20 are needed" in done.reason
+    check = stage.check(done, "enough-traffic")
+    assert check.evidence == {"red": [leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate")], "requests": 3.0}
+
+
+@pytest.mark.parametrize("leaf", ["unhealthy-targets", "task-shortfall", "error-logs"])
+def test_alarms_about_tasks_targets_and_logs_need_no_requests(leaf: str) -> None:
+    stage = worn_in()
+    stage.alarms.in_alarm |= {leaf_alarm(SETTINGS.prefix, SERVICE, name) for name in ("error-rate", leaf)}
+    assert stage.run().outcome is Outcome.SUCCEEDED
+
+
+def test_an_alarm_from_insufficient_data_counts_where_the_setting_says_so() -> None:
+    event = alarm_event()
+    event["detail"]["previousState"]["value"] = "INSUFFICIENT_DATA"
+    ignoring, acting = worn_in(), worn_in(policy=Policy(on_insufficient_data_alarm="act"))
+    assert ignoring.run(event).outcome is Outcome.SUPPRESSED
+    assert acting.run(event).outcome is Outcome.SUCCEEDED
+
+
+def test_ten_alarms_in_a_minute_with_duplicates_and_late_ones_make_one_rollback_a_service() -> None:
+    stage = worn_in()
+    worker = SETTINGS.services[0].model_copy(update={"name": "worker"})
+    stage.replace(settings=stage.world.settings.model_copy(update={"services": (SETTINGS.services[0], worker)}))
+    admitted: list[Rollback] = []
+    events = []
+    for number in range(10):
+        alarm = DEGRADED if number % 2 else DEGRADED.replace(SERVICE, "worker")
+        stage.alarms.fire(alarm, stage.clock.now())
+        events.append(alarm_event(f"e{number}", alarm, stage.clock.now()))
+        admitted.append(stage.admit(events[-1], f"execution-{number}"))
+        stage.clock.pass_time(seconds=6)
+    admitted.append(stage.admit(events[3], "the-same-again"))
+    late = alarm_event("late", DEGRADED, stage.clock.now() - timedelta(minutes=6))
+    admitted.append(stage.admit(late, "late"))
+    assert [r.service_name for r in admitted if r.outcome is None] == ["worker", SERVICE]
+    suppressed = [r for r in admitted if r.outcome is Outcome.SUPPRESSED]
+    assert len(suppressed) == 10
+    failing = [next(c.name for c in r.admission if c.verdict is Verdict.FAIL) for r in suppressed]
+    assert sorted(set(failing)) == ["event-is-fresh", "event-is-new", "service-is-free"]
+    assert all(r.recheck_at for r, why in zip(suppressed, failing, strict=True) if why == "service-is-free")
+
+
+def test_a_rollback_loop_ends_after_the_budget_with_a_page_and_not_with_a_third_try() -> None:
+    """Each last known good is bad too; the team ships another in between, so that no single step is repeated."""
+    stage = worn_in(cures=set())
+    outcomes = [stage.alarm().outcome]
+    for number in range(4):
+        stage.pass_time(minutes=11)
+        stage.begin(f"v{number + 3}")
+        stage.pass_time(seconds=20)
+        stage.pass_time(seconds=20)
+        stage.alarms.in_alarm.clear()
+        outcomes.append(stage.alarm().outcome)
+    assert outcomes[:2] == [Outcome.FAILED, Outcome.FAILED]
+    assert outcomes[2:] == [Outcome.REFUSED] * 3
+    assert "attempt budget is spent: 2 of 2 attempts in 120 minutes" in stage.pages()[-1]
+
+
+def test_an_alarm_that_stays_red_over_the_target_is_not_answered_with_another_step_back() -> None:
+    stage = Stage(cures=set())
+    stage.ship("v0", PROMOTED, hours_ago=48)
+    stage.ship("v1", PROMOTED, hours_ago=1)
+    stage.ship("v2")
+    stage.run()
+    for _ in range(24):
+        stage.pass_time(minutes=5)
+        sweep(stage.world)
+        while stage.workflow.started:
+            name, given = stage.workflow.started.pop(0)
+            stage.run(given, name)
+    acted = [r for r in stage.ledger.history(SERVICE) if r.has_acted]
+    assert len(acted) == 1
+    said = [r for r in stage.ledger.history(SERVICE) if r.outcome is Outcome.REFUSED]
+    assert said
+    assert "a person has to look" in said[-1].reason
+    assert len(said) <= 2  # and not a page every five minutes
+
+
+# CloudFormation and ECS at work (rule 6)
+
+
+def with_stack(stage: Stage, status: str) -> None:
+    service = SETTINGS.services[0].model_copy(update={"stack": "MacroAiProductionStack"})
+    stage.replace(settings=stage.world.settings.model_copy(update={"services": (service,)}))
+    stage.stacks.stack = StackView(name="MacroAiProductionStack", status=status)
+
+
+def test_rule_6_while_cloudformation_rolls_back_nothing_is_planned_and_what_it_put_back_is_no_longer_left() -> None:
+    stage = worn_in()
+    with_stack(stage, "UPDATE_ROLLBACK_IN_PROGRESS")
+    rollback_ = stage.admit()
+    for _ in range(3):
+        rollback_ = stage.take(rollback_)
+    assert rollback_.plan is None
+    assert "CloudFormation is rolling MacroAiProductionStack back" in rollback_.reason
+    stage.services.update(stage.world.settings.services[0], definition_arn=stage.arns["v1"])
+    stage.pass_time(seconds=10)
+    stage.pass_time(seconds=10)
+    with_stack(stage, "UPDATE_ROLLBACK_COMPLETE")
+    stage.services.calls.clear()
+    done = stage.go(rollback_)
+    assert stage.changes() == []
+    assert done.outcome is Outcome.SUPPRESSED
+    assert "v1 is promoted and has been deployed for" in done.reason
+
+
+def test_rule_6_in_the_middle_of_a_stack_update_only_the_deployment_is_stopped() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.begin("v2")
+    with_stack(stage, "UPDATE_IN_PROGRESS")
+    rollback_ = stage.admit()
+    for _ in range(12):
+        rollback_ = stage.take(rollback_)
+    assert stage.changes() == ["stop_deployment"]
+    assert rollback_.outcome is None
+    with_stack(stage, "UPDATE_ROLLBACK_COMPLETE")
+    assert stage.go(rollback_).outcome is Outcome.SUCCEEDED
+    assert stage.changes() == ["stop_deployment"]
+
+
+def test_rule_6_a_completed_bad_release_is_left_only_after_the_stack_s_update_has_ended() -> None:
+    stage = worn_in()
+    with_stack(stage, "UPDATE_IN_PROGRESS")
+    rollback_ = stage.go(stage.admit())
+    assert rollback_.service is not None
+    # it waited its whole time, and then went over CloudFormation as an emergency: the service was down for so long
+    assert rollback_.service.moves[:2] == ("wait_for_stack", "update_service")
+    assert [t.rung for t in rollback_.service.tried] == ["service"]
+    assert rollback_.outcome is Outcome.SUCCEEDED
+
+
+def test_rule_6_an_emergency_proceeds_over_cloudformation() -> None:
+    stage = worn_in()
+    with_stack(stage, "UPDATE_IN_PROGRESS")
+    stage.admit(stage.red(OUTAGE))
+    assert stage.changes() == ["update"]
+
+
+@pytest.mark.parametrize(("state", "moves"), [(PROMOTED, []), (QUARANTINED, ["update"])])
+def test_rule_6_ecs_s_own_rollback_is_adopted_to_our_target_and_left_to_end_on_a_quarantined_one(
+    state: Any, moves: list[str]
+) -> None:
+    stage = Stage()
+    stage.ship("v0", PROMOTED, hours_ago=72)
+    stage.ship("v1", state, hours_ago=48)
+    stage.begin("v2", "crashing")
+    for _ in range(3):
+        stage.services.tick()
+    done = stage.run(deployment_event())
+    assert done.outcome is Outcome.SUCCEEDED
+    assert stage.changes()[: len(moves)] == moves
+    assert done.plan is not None
+    assert done.plan.target is not None
+    assert done.plan.target.version == ("v1" if state is PROMOTED else "v0")

@@ -1,0 +1,189 @@
+"""Rollback readiness: what would keep one from going back, found before it is needed; and drift."""
+
+from typing import Any
+
+import pytest
+from builders import SERVICE, image
+from fakes import FakeMetrics
+from stage import PROMOTED, Stage, deployment_event
+from worlds import OUTAGE, SETTINGS
+
+from rollback.model.errors import OutsideFailure
+from rollback.model.plan import Verdict
+from rollback.model.stack_view import StackState, StackView, drift
+from rollback.model.standing_plan import StandingPlan
+from rollback.steps.janitor import sweep
+from rollback.steps.promote import adopt, record
+from rollback.steps.readiness import prepare, prepare_if_due
+
+HEALTH_CHECKS = {"HealthCheckPath": "/health", "HealthCheckPort": "traffic-port", "HealthCheckProtocol": "HTTP"}
+
+
+def ready(**changes: Any) -> Stage:
+    stage = Stage()
+    group = stage.services.target_groups[0]
+    recorded = {group: {**HEALTH_CHECKS, "Matcher": {"HttpCode": "200"}}}
+    stage.ship("v1", PROMOTED, hours_ago=48, **{"health_checks": recorded, **changes})
+    return stage
+
+
+def verdict(plan: StandingPlan, name: str) -> tuple[str, str]:
+    return next((check.verdict, check.reason) for check in plan.readiness if check.name == name)
+
+
+def test_a_service_with_a_promoted_release_is_ready_and_has_it_registered() -> None:
+    stage = ready()
+    plan = prepare(SERVICE, stage.world)
+    assert plan.is_ready
+    assert {check.verdict for check in plan.readiness} <= {Verdict.PASS, Verdict.SKIPPED}
+    found = stage.services.definition(plan.targets[0].definition_arn)
+    assert found is not None
+    assert (found["status"], found["containerDefinitions"][0]["image"]) == ("ACTIVE", image("v1"))
+
+
+def test_without_a_promoted_release_there_is_no_way_back() -> None:
+    stage = Stage()
+    stage.ship("v1")
+    plan = prepare(SERVICE, stage.world)
+    assert not plan.is_ready
+    assert verdict(plan, "target-exists")[0] is Verdict.FAIL
+
+
+def test_an_image_that_is_gone_from_the_registry_is_no_way_back() -> None:
+    stage = ready()
+    stage.images.missing.add(image("v1"))
+    plan = prepare(SERVICE, stage.world)
+    assert not plan.is_ready
+    assert "build and push it again" in verdict(plan, "image-exists")[1]
+
+
+def with_secret(stage: Stage, arn: str) -> None:
+    """The registered target refers to this secret."""
+    target = prepare(SERVICE, stage.world).targets[0].definition_arn
+    container = stage.services._definitions[target]["containerDefinitions"][0]
+    container["secrets"] = [{"name": "DATABASE_URL", "valueFrom": arn}]
+
+
+def test_a_secret_that_is_gone_keeps_the_target_from_starting() -> None:
+    stage = ready()
+    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-AbCdEf"
+    with_secret(stage, arn)
+    assert prepare(SERVICE, stage.world).is_ready
+    stage.world.secrets.missing.add(arn)  # type: ignore[attr-defined]
+    plan = prepare(SERVICE, stage.world)
+    assert not plan.is_ready
+    assert arn in verdict(plan, "secrets-exist")[1]
+
+
+def test_a_health_check_that_changed_since_the_release_ran_is_a_warning() -> None:
+    stage = ready()
+    stage.world.targets.health_check_path = "/healthz"  # type: ignore[attr-defined]
+    plan = prepare(SERVICE, stage.world)
+    assert plan.is_ready
+    found, reason = verdict(plan, "health-check-unchanged")
+    assert found is Verdict.WARN
+    assert "HealthCheckPath was '/health', is '/healthz'" in reason
+
+
+def test_a_circuit_breaker_or_insights_that_are_off_are_warnings() -> None:
+    stage = ready()
+    stage.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": False, "rollback": False}
+    stage.services.container_insights = False
+    plan = prepare(SERVICE, stage.world)
+    assert plan.is_ready
+    assert verdict(plan, "circuit-breaker")[0] is Verdict.WARN
+    assert verdict(plan, "container-insights")[0] is Verdict.WARN
+
+
+def test_what_can_not_be_asked_is_a_warning_not_an_alarm() -> None:
+    stage = ready()
+
+    def fails(image_: str) -> bool:
+        raise OutsideFailure("ECR: no answer")
+
+    stage.images.exists = fails  # type: ignore[method-assign]
+    plan = prepare(SERVICE, stage.world)
+    assert plan.is_ready
+    assert verdict(plan, "image-exists") == (Verdict.WARN, "could not be asked: ECR: no answer")
+
+
+def test_it_is_looked_at_after_each_deployment_and_once_an_hour() -> None:
+    stage = ready()
+    record(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), stage.world)
+    first = stage.ledger.standing_plan(SERVICE)
+    assert first is not None
+    stage.pass_time(minutes=59)
+    assert prepare_if_due(SERVICE, stage.world) is None
+    stage.pass_time(minutes=2)
+    adopt(stage.world)
+    second = stage.ledger.standing_plan(SERVICE)
+    assert second is not None
+    assert second.computed_at > first.computed_at
+
+
+@pytest.mark.parametrize("state", [PROMOTED, "candidate"])
+def test_the_janitor_tells_the_alarm_no_way_back(state: Any) -> None:
+    metrics = FakeMetrics()
+    stage = Stage(metrics=metrics)
+    stage.ship("v1", state)
+    prepare(SERVICE, stage.world)
+    stage.alarms.in_alarm.clear()
+    sweep(stage.world)
+    assert metrics.sweeps == 1
+    assert metrics.seen == {SERVICE: (state is PROMOTED, 0)}
+
+
+def test_a_lease_that_nobody_gave_back_is_told_too() -> None:
+    metrics = FakeMetrics()
+    stage = Stage(metrics=metrics)
+    stage.ship("v1", PROMOTED)
+    stage.alarms.in_alarm.clear()
+    now = stage.clock.now()
+    stage.ledger.acquire(SERVICE, "forgotten", now, now)
+    sweep(stage.world)
+    assert metrics.seen[SERVICE][1] == 1
+
+
+# Drift
+
+STACK = StackView(name="S", status="UPDATE_COMPLETE", definition_arns=("arn:aws:ecs:r:a:task-definition/api:7",))
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("CREATE_COMPLETE", StackState.STABLE),
+        ("UPDATE_IN_PROGRESS", StackState.UPDATING),
+        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", StackState.STABLE),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", StackState.ROLLING_BACK),
+        ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", StackState.ROLLING_BACK),
+        ("UPDATE_ROLLBACK_FAILED", StackState.STABLE),
+        ("DELETE_IN_PROGRESS", StackState.UPDATING),
+    ],
+)
+def test_a_stack_s_status_tells_what_cloudformation_does(status: str, state: StackState) -> None:
+    assert StackView(name="S", status=status).state is state
+
+
+def test_there_is_no_drift_where_cloudformation_records_what_runs() -> None:
+    assert drift(STACK, "arn:aws:ecs:r:a:task-definition/api:7") is None
+    assert drift(StackView(name="S", status="UPDATE_COMPLETE"), "arn:aws:ecs:r:a:task-definition/api:7") is None
+
+
+def test_drift_is_told_with_what_to_do() -> None:
+    said = drift(STACK, "arn:aws:ecs:r:a:task-definition/api-last-known-good:2")
+    assert said is not None
+    assert "still records api:7, but api-last-known-good:2 runs" in said
+    assert "before you deploy" in said
+
+
+def test_the_report_of_a_rollback_says_how_cloudformation_differs_now() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.ship("v2")
+    service = SETTINGS.services[0].model_copy(update={"stack": "S"})
+    stage.replace(settings=stage.world.settings.model_copy(update={"services": (service,)}))
+    stage.stacks.stack = StackView(name="S", status="UPDATE_COMPLETE", definition_arns=(stage.arns["v2"],))
+    done = stage.alarm(OUTAGE)
+    assert "CloudFormation (stack S) still records macro-ai-production-task:2" in done.drift
+    assert done.drift in stage.notifications.sent[-1].message

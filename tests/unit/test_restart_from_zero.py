@@ -1,0 +1,194 @@
+"""The last rung: all tasks stopped, then the target (rules 1, 2, 3 and 4)."""
+
+from typing import Any
+
+import pytest
+from builders import SERVICE
+from stage import Stage, worn_in
+from worlds import OUTAGE
+
+from rollback.model.escalation import Rung
+from rollback.model.rollback import ObligationKind, Outcome, Rollback
+from rollback.model.service_move import AtZero, Move, next_move_at_zero
+from rollback.model.service_view import ScalableTarget
+from rollback.steps.janitor import sweep
+
+SCALED = ScalableTarget(min_capacity=2, max_capacity=10, suspended={"ScheduledScalingSuspended": True})
+
+
+def broken(scalable: ScalableTarget | None = SCALED, *, until_restarted: bool = True) -> Stage:
+    """Nothing passes its health check before the service was once at zero."""
+    stage = worn_in()
+    stage.scaling.target = scalable
+    register, tick = stage.services.register, stage.services.tick
+    bad = {stage.arns["v2"]}
+    was_at_zero: list[bool] = []
+
+    def registers(*given: Any) -> str:
+        bad.add(register(*given))
+        return max(bad, key=lambda arn: "last-known-good" in arn)
+
+    def ticks() -> None:
+        if stage.services.desired_count == 0:
+            was_at_zero.append(True)
+        for arn in bad:
+            stage.services.behaviours[arn] = "healthy" if was_at_zero and until_restarted else "unhealthy"
+        tick()
+
+    stage.services.register = registers  # type: ignore[method-assign, assignment]
+    stage.services.tick = ticks  # type: ignore[method-assign]
+    ticks()
+    return stage
+
+
+def at_zero(stage: Stage, rollback: Rollback) -> Rollback:
+    """As far as desired count 0."""
+    for _ in range(400):
+        rollback = stage.take(rollback)
+        if rollback.is_fenced and stage.services.desired_count == 0:
+            return rollback
+    raise AssertionError("it never came to zero")
+
+
+@pytest.mark.parametrize(
+    ("seen", "move"),
+    [
+        (AtZero(scaling_is_active=True, desired_count=4, unstopped_tasks=4), Move.SUSPEND_SCALING),
+        (AtZero(scaling_is_active=False, desired_count=4, unstopped_tasks=4), Move.SCALE_TO_ZERO),
+        (AtZero(scaling_is_active=False, desired_count=0, unstopped_tasks=1), Move.WAIT_FOR_STOPPED),
+        (AtZero(scaling_is_active=False, desired_count=0, unstopped_tasks=0), Move.START_FROM_ZERO),
+    ],
+)
+def test_rule_2_scaling_is_suspended_before_zero_and_nothing_starts_before_all_is_stopped(
+    seen: AtZero, move: Move
+) -> None:
+    assert next_move_at_zero(seen) is move
+
+
+def test_a_service_that_only_a_restart_mends_is_restarted_on_its_last_known_good() -> None:
+    stage = broken()
+    done = stage.run()
+    assert done.outcome is Outcome.SUCCEEDED
+    assert done.service is not None
+    assert [t.rung for t in done.service.tried] == [Rung.SERVICE, Rung.EMERGENCY]
+    counts = [given["desired_count"] for _, given in stage.services.calls if "desired_count" in given]
+    assert 0 in counts
+    assert stage.services.desired_count == 2  # max(2, recorded)
+    assert done.open_obligations() == ()
+    assert {o.kind for o in done.obligations if o.discharged_at} >= {ObligationKind.FENCE, ObligationKind.SCALING}
+
+
+def test_rule_2_the_exact_prior_scaling_is_put_back_and_only_over_enough_running_tasks() -> None:
+    stage = broken()
+    put = stage.scaling.put
+    running_then: list[int] = []
+
+    def puts(service: Any, target: ScalableTarget) -> None:
+        running_then.append(stage.services.unstopped_tasks(service))
+        put(service, target)
+
+    stage.scaling.put = puts  # type: ignore[method-assign]
+    done = stage.run()
+    assert done.outcome is Outcome.SUCCEEDED
+    suspended, back = stage.scaling.puts
+    assert all(suspended.suspended.values())
+    assert len(suspended.suspended) == 3
+    assert (back, stage.scaling.target) == (SCALED, SCALED)
+    assert running_then[-1] >= SCALED.min_capacity
+
+
+def test_rule_2_a_plain_rollback_does_not_touch_autoscaling() -> None:
+    stage = worn_in()
+    stage.scaling.target = SCALED
+    assert stage.run().outcome is Outcome.SUCCEEDED
+    assert stage.scaling.puts == []
+
+
+def test_a_service_without_autoscaling_is_restarted_without_it() -> None:
+    stage = broken(scalable=None)
+    assert stage.run().outcome is Outcome.SUCCEEDED
+    assert stage.scaling.puts == []
+
+
+def test_what_is_owed_is_written_down_before_each_change() -> None:
+    stage = broken()
+    rollback = stage.admit()
+    update, put = stage.services.update, stage.scaling.put
+    seen: list[tuple[str, set[str]]] = []
+
+    def owed() -> set[str]:
+        return {o.kind for o in stage.read(rollback).open_obligations()}
+
+    def updates(*given: Any, **named: Any) -> None:
+        if named.get("desired_count") == 0:
+            seen.append(("zero", owed()))
+        update(*given, **named)
+
+    def puts(*given: Any) -> None:
+        seen.append(("suspend", owed()))
+        put(*given)
+
+    stage.services.update, stage.scaling.put = updates, puts  # type: ignore[method-assign, assignment]
+    at_zero(stage, rollback)
+    (first, by_suspend), (second, by_zero) = seen[:2]
+    assert (first, second) == ("suspend", "zero")
+    assert "scaling" in by_suspend
+    assert {"scaling", "fence"} <= by_zero
+
+
+def test_rule_1_the_outage_that_our_own_restart_causes_is_suppressed_and_looked_at_again() -> None:
+    stage = broken()
+    rollback = at_zero(stage, stage.admit())
+    stage.alarms.fire(OUTAGE, stage.clock.now())
+    outage = stage.admit(stage.red(OUTAGE), "execution-2")
+    assert outage.outcome is Outcome.SUPPRESSED
+    assert "has fenced the service: the outage is its doing" in outage.reason
+    assert outage.recheck_at is not None
+    stage.go(outage)
+    done = stage.go(rollback)
+    assert done.outcome is Outcome.SUCCEEDED
+    stage.pass_time(minutes=10)
+    sweep(stage.world)
+    assert stage.read(outage).rechecked_at is not None
+    assert stage.workflow.started == []  # green by now: nothing to start
+
+
+def test_rule_3_aborted_at_zero_it_stays_there_suspended_and_a_page_says_what_is_where() -> None:
+    stage = broken()
+    rollback = at_zero(stage, stage.admit())
+    stopped = stage.ledger.save(rollback.but(outcome=Outcome.ABORTED, reason="stopped by ada", wait_seconds=0))
+    done = stage.go(stopped)
+    assert stage.services.desired_count == 0
+    assert stage.scaling.target is not None
+    assert not stage.scaling.target.is_active
+    handed = {o.kind for o in done.obligations if o.handed_to == "operator"}
+    assert {ObligationKind.FENCE, ObligationKind.SCALING} <= handed
+    page = stage.pages()[-1]
+    for said in ("NOT PUT BACK: fence", "NOT PUT BACK: scaling", "rollback unfence production"):
+        assert said in page
+
+
+def test_a_restart_that_does_not_help_ends_with_tasks_wanted_and_a_page() -> None:
+    stage = broken(until_restarted=False)
+    done = stage.run()
+    assert done.outcome is Outcome.FAILED
+    assert done.service is not None
+    assert [t.rung for t in done.service.tried] == [Rung.SERVICE, Rung.EMERGENCY, Rung.RESTART_FROM_ZERO]
+    assert stage.services.desired_count >= 2
+    assert "nothing more can be tried without a person" in stage.pages()[0]
+
+
+def test_one_that_dies_at_zero_is_concluded_with_its_tasks_wanted_again() -> None:
+    """Nobody asked for zero but us: the janitor puts the count back, on whatever PRIMARY is by now."""
+    stage = broken()
+    rollback = at_zero(stage, stage.admit())
+    stage.pass_time(minutes=stage.policy.lease_minutes + 1)
+    for _ in range(12):
+        sweep(stage.world)
+        stage.pass_time(minutes=5)
+    done = stage.read(rollback)
+    assert done.concluded_at is not None
+    assert done.outcome is Outcome.FAILED
+    assert stage.services.desired_count >= 2
+    assert stage.scaling.target == SCALED
+    assert stage.ledger.lease(SERVICE) is None

@@ -1,0 +1,144 @@
+"""Rule 1: who may take over a rollback that goes on."""
+
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE, image, rollback
+from stage import PROMOTED, Stage, worn_in
+from worlds import DEGRADED, OUTAGE
+
+from rollback.model.escalation import Rung
+from rollback.model.request import Request, RollbackType, Trigger
+from rollback.model.rollback import Obligation, ObligationKind, Outcome, Rollback, ServiceProgress
+from rollback.model.route import Step
+from rollback.model.takeover import state_of_the_data, why_not_taken_over
+
+EMERGENCY = Request(service=SERVICE, type=RollbackType.EMERGENCY)
+FENCE = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 4})
+
+
+def holder(**changes: Any) -> Rollback:
+    return rollback(**{"id": "express-api-20260301T025900Z-11111111", "admitted_at": NOW, **changes})
+
+
+FENCED = holder(obligations=(FENCE,))
+DATABASE = holder(request=Request(service=SERVICE, type=RollbackType.FULL))
+IS_EMERGENCY = holder(request=EMERGENCY)
+ESCALATED = holder(service=ServiceProgress(started_at=NOW, rung_since=NOW, rung=Rung.EMERGENCY))
+PLAIN = holder()
+
+
+@pytest.mark.parametrize(
+    ("held_by", "said"),
+    [
+        (FENCED, "fenced"),
+        (DATABASE, "changing the database"),
+        (IS_EMERGENCY, "emergency rollback already"),
+        (ESCALATED, "emergency rollback already"),
+    ],
+)
+def test_rule_1_an_automatic_trigger_never_takes_over_what_is_fenced_on_the_database_or_an_emergency(
+    held_by: Rollback, said: str
+) -> None:
+    why_not = why_not_taken_over(rollback(request=EMERGENCY), held_by)
+    assert why_not is not None
+    assert said in why_not
+
+
+@pytest.mark.parametrize("held_by", [FENCED, DATABASE, IS_EMERGENCY, ESCALATED, PLAIN])
+def test_rule_1_a_person_with_force_may_and_without_may_not(held_by: Rollback) -> None:
+    forced = rollback(request=EMERGENCY.model_copy(update={"force": True}), trigger=Trigger.MANUAL)
+    assert why_not_taken_over(forced, held_by) is None
+    if held_by is not PLAIN:
+        assert why_not_taken_over(rollback(request=EMERGENCY, trigger=Trigger.MANUAL), held_by) is not None
+
+
+def test_rule_1_force_in_an_automatic_trigger_counts_for_nothing() -> None:
+    automatic = rollback(request=EMERGENCY.model_copy(update={"force": True}), trigger=Trigger.ALARM)
+    assert why_not_taken_over(automatic, FENCED) is not None
+
+
+def test_an_emergency_takes_a_plain_rollback_over_and_a_plain_one_takes_none() -> None:
+    assert why_not_taken_over(rollback(request=EMERGENCY), PLAIN) is None
+    assert why_not_taken_over(rollback(), PLAIN) is not None
+
+
+def test_a_person_is_told_the_state_of_the_data_first() -> None:
+    said = state_of_the_data(FENCED)
+    assert "desired count 0" in said
+    assert "still owes: fence, was {'desired_count': 4}" in said
+    assert "the database has not been touched" in said
+    assert "may be changing the database" in state_of_the_data(DATABASE)
+
+
+def in_the_middle(stage: Stage) -> Rollback:
+    """A plain rollback that has sent its UpdateService."""
+    first = stage.take(stage.go(stage.admit(), Step.SERVICE))
+    assert first.has_acted
+    stage.workflow.running.add("execution-1")
+    return first
+
+
+def test_an_outage_takes_the_lease_over_stops_the_other_execution_and_goes_on_with_its_target() -> None:
+    """v1 is young and v0 old: from v1, which runs now, the outage would go on to v0, one step too many."""
+    stage = Stage()
+    stage.ship("v0", PROMOTED, hours_ago=48)
+    stage.ship("v1", PROMOTED, hours_ago=1)
+    stage.ship("v2")
+    first = in_the_middle(stage)
+    outage = stage.alarm(OUTAGE)
+    assert outage.outcome is Outcome.SUCCEEDED
+    assert outage.supersedes == first.id
+    assert outage.plan is not None
+    assert outage.plan.target is not None
+    assert (outage.plan.running.version, outage.plan.target.version) == ("v2", "v1")
+    assert stage.running() == image("v1")
+    assert stage.workflow.stopped == ["execution-1"]
+
+
+def test_who_was_taken_over_ends_without_another_call_or_page_and_hands_its_debts_on() -> None:
+    stage = worn_in()
+    before = dict(stage.services.deployment_configuration)
+    first = in_the_middle(stage)
+    outage = stage.admit(stage.red(OUTAGE), "execution-2")
+    calls = len(stage.services.calls)
+    ended = stage.go(first)
+    assert (ended.outcome, ended.superseded_by) == (Outcome.ABORTED, outage.id)
+    assert len(stage.services.calls) == calls
+    assert stage.pages() == []
+    assert [o.handed_to for o in ended.obligations] == [outage.id]
+    done = stage.go(outage)
+    assert done.outcome is Outcome.SUCCEEDED
+    assert stage.services.deployment_configuration == before
+    assert stage.state_of("v2") == "quarantined"
+
+
+def test_rule_9_the_new_holder_asserts_its_target_until_the_loser_s_function_has_run_out() -> None:
+    stage = worn_in()
+    stage.ship("v3", PROMOTED, hours_ago=0.1)
+    stage.ship("v4")
+    first = in_the_middle(stage)
+    outage = stage.admit(stage.red(OUTAGE), "execution-2")
+    assert outage.plan is not None
+    assert outage.plan.target is not None
+    for _ in range(3):
+        stage.take(outage)
+    assert first.service is not None
+    # a call of the loser's lands late
+    stage.services.update(stage.world.settings.services[0], definition_arn=stage.arns["v1"])
+    done = stage.go(outage)
+    assert stage.running() == image("v3")
+    assert done.service is not None
+    assert done.service.done_at is not None
+    assert (done.service.done_at - outage.created_at).total_seconds() >= stage.policy.act_timeout_seconds
+
+
+@pytest.mark.parametrize("red", [DEGRADED, OUTAGE])
+def test_an_emergency_is_not_taken_over_by_any_alarm_but_looked_at_again(red: str) -> None:
+    stage = worn_in()
+    first = stage.admit(stage.red(OUTAGE))
+    stage.pass_time(seconds=1)
+    second = stage.admit(stage.red(red), "execution-2")
+    assert (second.outcome, first.outcome) == (Outcome.SUPPRESSED, None)
+    assert stage.check(second, "service-is-free").suppresses
+    assert second.recheck_at is not None
