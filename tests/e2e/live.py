@@ -104,6 +104,10 @@ class LiveStage(Pipeline):
         self.ended(rollback.execution)
         return rollback
 
+    def newest(self, is_it: Callable[[Rollback], bool]) -> Rollback:
+        """The newest rollback that is it, however far it is."""
+        return eventually(lambda: next((r for r in self.history() if is_it(r)), None), PATIENCE_SECONDS)
+
     def turn_alarm(self, state: str) -> None:
         """Set the trigger alarm; what CloudWatch tells of it goes over the bus."""
         self.client("cloudwatch").set_alarm_state(AlarmName=self.alarm, StateValue=state, StateReason="by a test")

@@ -27,17 +27,21 @@ class Watch:
         return self
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look a last time, so that nothing that came before is left untold."""
         self._over.set()
         self._thread.join()
+        self._look()
 
     def _run(self) -> None:
         while not self._over.wait(_EVERY_SECONDS):
-            self._alarms()
-            self._deployments()
-            self._releases()
-            for rollback in self._ledger.history(self._stage.service.name):
-                self._rollback(rollback)
+            self._look()
+
+    def _look(self) -> None:
+        self._alarms()
+        self._deployments()
+        self._releases()
+        for rollback in self._ledger.history(self._stage.service.name):
+            self._rollback(rollback)
 
     def _tell(self, key: str, value: object, text: str, style: str) -> None:
         before, self._seen[key] = self._seen.get(key), value
