@@ -101,7 +101,7 @@ def test_what_can_not_be_asked_is_a_warning_not_an_alarm() -> None:
     def fails(image_: str) -> bool:
         raise OutsideFailure("ECR: no answer")
 
-    stage.images.exists = fails  # type: ignore[method-assign]
+    stage.images.exists = fails  # type: ignore[method-assign, assignment]
     plan = prepare(SERVICE, stage.world)
     assert plan.is_ready
     assert verdict(plan, "image-exists") == (Verdict.WARN, "could not be asked: ECR: no answer")
