@@ -16,6 +16,7 @@ from rollback_constructs.bundling import BundleSettings
 from rollback_constructs.functions import FunctionSettings
 from rollback_constructs.ledger import LedgerSettings
 from rollback_constructs.triggers import TriggerSettings
+from rollback_constructs.watch import WatchSettings
 
 Context = Mapping[str, Any]
 
@@ -118,6 +119,7 @@ class Environment(_Strict):
     workflow_timeout_minutes: float = Field(default=120, gt=0)
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
+    watch: WatchSettings = WatchSettings()
     functions: FunctionSettings = FunctionSettings()
     ledger: LedgerSettings = LedgerSettings()
 
@@ -138,6 +140,9 @@ class Environment(_Strict):
             ),
             "alarms.datapoints_to_alarm is more than evaluation_periods": self.alarms.datapoints_to_alarm
             <= self.alarms.evaluation_periods,
+            f"triggers.janitor_minutes times the rounds that watch waits for, {self.watch.longest_rounds}, is more "
+            "than a day; CloudWatch looks back no further": self.triggers.janitor_minutes * self.watch.longest_rounds
+            <= 24 * 60,
             "availability_zones is empty; with account and region at least two are needed": not (
                 self.account and self.region
             )

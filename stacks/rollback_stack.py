@@ -14,6 +14,7 @@ from rollback_constructs.functions import Functions, Outside, compact
 from rollback_constructs.ledger import Ledger
 from rollback_constructs.notifications import Notifications
 from rollback_constructs.triggers import Receivers, Triggers
+from rollback_constructs.watch import Watch
 from rollback_constructs.workflow import StateMachine
 from stacks.environment import Environment
 
@@ -92,6 +93,20 @@ class RollbackStack(Stack):
             service_arns=access.service_arns(),
             critical=notifications.critical,
         )
+        watch = Watch(
+            self,
+            "Watch",
+            prefix=prefix,
+            environment=run_time.environment,
+            services=run_time.service_names,
+            settings=settings.watch,
+            janitor_minutes=settings.triggers.janitor_minutes,
+            critical=notifications.critical,
+        )
+        watch.machine("Workflow", rollbacks.machine, workflow_name)
+        watch.machine("Promotion", promotions.machine, f"{prefix}-promotion")
+        for function in (functions.decide, functions.service, functions.report, functions.promote):
+            watch.function(function)
         # The command line reads it, so that it and the functions can't disagree.
         CfnOutput(self, "Settings", value=compact(run_time))
         CfnOutput(self, "WorkflowArn", value=rollbacks.machine.state_machine_arn)

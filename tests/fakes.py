@@ -392,7 +392,7 @@ class FakeWorkflow:
         self.running.discard(execution)
 
 
-Behaviour = Literal["healthy", "unhealthy", "crashing"]
+Behaviour = Literal["healthy", "unhealthy", "crashing", "stale"]
 ACCOUNT_ARN = "arn:aws:ecs:eu-west-1:123456789012"
 
 
@@ -431,8 +431,9 @@ class FakeServices:
     """One ECS service that behaves as ECS does, one step for each `tick`; every `ServiceSettings` means that one.
 
     The first tick of a deployment starts its tasks, the next drains the old ones and completes it. `behaviours` by
-    definition ARN: `unhealthy` tasks run and never pass, `crashing` ones don't run; three ticks of either trip the
-    circuit breaker. Definitions that were deregistered are INACTIVE and refused. `calls` are the changes asked for.
+    definition ARN: `unhealthy` tasks run and never pass, `crashing` ones don't run, `stale` ones are unhealthy until
+    all tasks were stopped once; three ticks of any trip the circuit breaker. Definitions that were deregistered are
+    INACTIVE and refused. `calls` are the changes asked for.
     """
 
     def __init__(self, clock: FakeClock | None = None, images: "FakeImages | None" = None) -> None:
@@ -451,6 +452,7 @@ class FakeServices:
             "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/express-api/0123456789abcdef",
         )
         self.behaviours: dict[str, Behaviour] = {}
+        self.otherwise: Behaviour = "healthy"
         self.draining = 0
         self.container_insights = True
         self.events: list[str] = []
@@ -459,6 +461,7 @@ class FakeServices:
         self._deployments: list[_Tasks] = []
         self._service_deployments: list[_ServiceDeployment] = []
         self._completed: _Revision | None = None
+        self._was_at_zero = False
         self._made = 0
 
     # What a test arranges
@@ -498,6 +501,7 @@ class FakeServices:
         primary, behaviour = self._deployments[0], self._behaviour(self._deployments[0])
         was_running, self.draining = primary.running, 0
         if self.desired_count == 0:  # what ran drains until the next tick
+            self._was_at_zero = True
             self.draining = sum(tasks.running for tasks in self._deployments)
             for tasks in self._deployments:
                 tasks.running = 0
@@ -623,7 +627,10 @@ class FakeServices:
     # What ECS does
 
     def _behaviour(self, tasks: _Tasks) -> Behaviour:
-        return self.behaviours.get(tasks.revision.definition_arn, "healthy")
+        behaviour = self.behaviours.get(tasks.revision.definition_arn, self.otherwise)
+        if behaviour == "stale":
+            return "healthy" if self._was_at_zero else "unhealthy"
+        return behaviour
 
     def _number(self) -> str:
         self._made += 1

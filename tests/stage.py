@@ -19,13 +19,14 @@ from fakes import (
     FakeStacks,
     FakeWorkflow,
 )
-from worlds import DEGRADED, ECS_SERVICE_ARN, make_world
+from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_world
 
 from rollback.model.plan import Check
 from rollback.model.policy import Policy
 from rollback.model.release import Release, ReleaseState, normalised_definition
 from rollback.model.rollback import Rollback
 from rollback.model.route import Step, entrance, next_step
+from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
 from rollback.steps.admit import admit
 from rollback.steps.ports import World
 from rollback.steps.walk import start_emergency, walk
@@ -208,3 +209,22 @@ def worn_in(**parts: Any) -> Stage:
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
     return stage
+
+
+AUTOSCALED = ScalableTarget(min_capacity=2, max_capacity=4, suspended=dict.fromkeys(SCALING_FLAGS, False))
+
+
+def at_zero() -> tuple[Stage, Rollback]:
+    """Nothing starts any more: an emergency has stopped all tasks, scaling suspended, and is about to start v1."""
+    stage = worn_in()
+    stage.replace(scaling=FakeScaling(stage.services, AUTOSCALED))
+    stage.alarms.fire(OUTAGE, stage.clock.now())
+    rollback = stage.admit({"type": "emergency"})
+    for _ in range(200):
+        for arn in (*stage.arns.values(), stage.services.look(stage.world.settings.services[0]).primary.definition_arn):
+            stage.services.behaviours[arn] = "crashing"
+        rollback = stage.take(rollback)
+        if stage.services.desired_count == 0:
+            stage.workflow.running.add(rollback.execution)
+            return stage, rollback
+    raise AssertionError(f"never at zero: {rollback}")

@@ -7,11 +7,15 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rollback.model.rollback import DIRECT
+from rollback.model.errors import Conflict
+from rollback.model.rollback import DIRECT, Rollback, service_of
 from rollback.model.route import Step, entrance
 from rollback.steps.admit import admit
+from rollback.steps.holder import living_lease
 from rollback.steps.ports import World
 from rollback.steps.walk import Cursor, cursor_of, start_emergency, walk
+
+_GRACE_SECONDS = 5  # until an execution's end has come to the function that concludes it
 
 
 def whoami() -> str:
@@ -44,3 +48,36 @@ def run_directly(
         if cursor.wait_seconds and cursor.next is not Step.DONE:
             sleep(cursor.wait_seconds)
     return cursor
+
+
+def see_concluded(rollback_id: str, world: World, sleep: Callable[[float], None] = time.sleep) -> Rollback:
+    """Follow a rollback that has its outcome to its end, and walk it there where nobody else does.
+
+    A stopped execution is concluded by the rule on it, one in direct mode by its own process, if it lives: they are
+    given time, since two who conclude at once may both send the report. The rest is safe: each save is compare-and-set.
+
+    Raises:
+        OutsideFailure: nothing is lost; the janitor goes on with it.
+    """
+    policy, service_name = world.settings.policy, service_of(rollback_id)
+    patience = max(policy.poll_seconds, policy.verify_interval_seconds) + _GRACE_SECONDS
+    lease = living_lease(service_name, world)
+    wait = patience if lease is not None and lease.holder == rollback_id else 0
+    while (rollback := world.ledger.read(service_name, rollback_id)).concluded_at is None:
+        if wait and _moves_within(wait, rollback, world, sleep):
+            continue
+        try:
+            wait = 0  # nobody else walks it, so we do
+            sleep(walk(rollback_id, Step.CONCLUDE, world).wait_seconds)
+        except Conflict:
+            wait = patience
+    walk(rollback_id, Step.DONE, world)  # gives the lease back, should who concluded it have died before
+    return rollback
+
+
+def _moves_within(seconds: int, rollback: Rollback, world: World, sleep: Callable[[float], None]) -> bool:
+    for _ in range(seconds):
+        sleep(1)
+        if world.ledger.read(rollback.service_name, rollback.id).version != rollback.version:
+            return True
+    return False

@@ -6,7 +6,24 @@ import typer
 from rich.console import Console
 
 from rollback.model.errors import InvalidRequest, RollbackError
-from rollback_cli.verbs import demo, history, local, promote, show, start, status, versions
+from rollback_cli.verbs import (
+    abort,
+    check_deploy,
+    demo,
+    history,
+    local,
+    pause,
+    promote,
+    quarantine,
+    resume,
+    show,
+    start,
+    status,
+    unfence,
+    unlock,
+    unquarantine,
+    versions,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command("start")(start.start)
@@ -15,6 +32,14 @@ app.command("versions")(versions.versions)
 app.command("history")(history.history)
 app.command("show")(show.show)
 app.command("promote")(promote.promote)
+app.command("pause")(pause.pause)
+app.command("resume")(resume.resume)
+app.command("abort")(abort.abort)
+app.command("quarantine")(quarantine.quarantine)
+app.command("unquarantine")(unquarantine.unquarantine)
+app.command("unlock")(unlock.unlock)
+app.command("unfence")(unfence.unfence)
+app.command("check-deploy")(check_deploy.check_deploy)
 app.command("demo")(demo.demo)
 app.add_typer(local.app, name="local")
 

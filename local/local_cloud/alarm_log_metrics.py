@@ -12,6 +12,8 @@ from moto.cloudwatch.models import cloudwatch_backends
 from moto.logs.exceptions import InvalidParameterException
 from moto.logs.models import LogsBackend, LogStream, logs_backends
 
+from local_cloud import alarm_embedded_metrics
+
 _TERM = re.compile(r'([?-]?)(?:"([^"]*)"|(\S+))')
 _CONDITION = re.compile(r'\s*\$\.([\w.-]+)\s*(!=|=|>=|<=|>|<)\s*(?:"([^"]*)"|(\S+))\s*')
 _stock_put = LogStream.put_log_events
@@ -101,8 +103,9 @@ def _put_log_events(self: Any, log_events: list[dict[str, Any]]) -> str:
     filters = logs_backends[self.account_id][self.region].filters.get_matching_filters(
         log_group_name=self.log_group.name
     )
-    for metric_filter in filters:
-        for event in log_events:
+    for event in log_events:
+        alarm_embedded_metrics.publish(self.account_id, self.region, event["message"])
+        for metric_filter in filters:
             _count(self, metric_filter, event)
     return token
 

@@ -19,7 +19,10 @@ from typing import Any
 
 
 class Behaviour:
-    """What the image does: healthy, errors, slow, crash or unhealthy. Durations are real seconds."""
+    """What the image does: healthy, errors, slow, crash, unhealthy or decays. Durations are real seconds.
+
+    One that decays is healthy until ``after_seconds`` have passed, and then answers nothing but errors.
+    """
 
     def __init__(self, description: dict[str, Any], health_path: str = "/health") -> None:
         self.health_paths = {"/health", health_path}
@@ -27,11 +30,14 @@ class Behaviour:
         self.rate = float(description.get("rate", 1.0))
         self.seconds = float(description.get("seconds", 2.0))
         self.after_seconds = float(description.get("after_seconds", 0.2))
+        self._started = time.monotonic()
         self._owed_errors = 0.0
         self._lock = threading.Lock()
 
     def status_of(self, path: str) -> int:
         """The HTTP status of the next request to ``path``. A share of errors is spread evenly, not drawn by lot."""
+        if self.kind == "decays":
+            return 500 if time.monotonic() - self._started >= self.after_seconds else 200
         if path in self.health_paths:
             return 500 if self.kind == "unhealthy" else 200
         if self.kind != "errors":

@@ -174,8 +174,7 @@ def update_service(response: Any) -> Any:
         definition = _usable_definition(backend, wanted) if wanted else current
         desired = response._get_param("desiredCount")
         if desired is not None:
-            service.desired_count = int(desired)
-            rollout.primary.desired_count = int(desired)
+            rollout.scale(int(desired))
         rollout.configuration.update(response._get_param("deploymentConfiguration") or {})
         deploys = _keep(service, response)
         _set_grace(rollout, response)

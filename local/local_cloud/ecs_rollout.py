@@ -8,7 +8,7 @@ from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 
-from local_cloud import events
+from local_cloud import clock, events
 from local_cloud.ecs_deployments import (
     DEFAULT_CONFIGURATION,
     Deployment,
@@ -182,7 +182,8 @@ class Rollout:
         room = max(self._bounds()[1], 1 if self.service.desired_count else 0) - live
         for _ in range(max(0, min(primary.desired_count - len(primary.live), room))):
             revision = primary.revision
-            primary.tasks.append(Task(self.service, revision.definition, primary.id, revision.images))
+            age = (now() - revision.created_at).total_seconds() / clock.real_seconds(1.0)
+            primary.tasks.append(Task(self.service, revision.definition, primary.id, revision.images, age))
 
     def _stop_excess(self) -> None:
         least, _ = self._bounds()
@@ -235,6 +236,12 @@ class Rollout:
             return frozenset()
         known = cloudwatch_backends[self.service._account_id][self.service.region_name].alarms
         return frozenset(n for n in alarms.get("alarmNames", []) if n in known and known[n].state_value == "ALARM")
+
+    def scale(self, desired_count: int) -> None:
+        """Want so many tasks from now on; no deployment."""
+        self.service.desired_count = desired_count
+        self.primary.desired_count = desired_count
+        self.publish()
 
     def note(self, message: str) -> None:
         """Add a line to the service's events."""

@@ -8,7 +8,7 @@ import threading
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.ecs.models import ecs_backends
 
-from local_cloud import clock, ecs_api, images, load_balancer, target_health
+from local_cloud import clock, ecs_api, ecs_cluster_api, ecs_scaling, images, load_balancer, target_health
 from local_cloud.ecs_rollout import Rollout
 from local_cloud.ecs_tasks import simulated_time
 
@@ -28,6 +28,8 @@ def install() -> None:
     images.install()
     target_health.install()
     ecs_api.install()
+    ecs_cluster_api.install()
+    ecs_scaling.install()
     load_balancer.install()
     _over.clear()
     _thread = threading.Thread(target=_run, name="ecs scheduler", daemon=True)

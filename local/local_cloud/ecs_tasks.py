@@ -35,6 +35,7 @@ class Task:
     definition: Any  # moto's TaskDefinition
     deployment_id: str
     pinned_images: dict[str, str]  # container name: digest, as the service revision resolved them
+    revision_age_seconds: float = 0.0  # simulated, when the task was made
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     status: str = "PROVISIONING"
     stop_code: str | None = None
@@ -154,7 +155,10 @@ class Task:
     def _start(self, image: images.PulledImage) -> None:
         behaviour = dict(image.behaviour)
         if "after_seconds" in behaviour:
-            behaviour["after_seconds"] = clock.real_seconds(float(behaviour["after_seconds"]))
+            after = float(behaviour["after_seconds"])
+            if behaviour.get("kind") == "decays":  # with its release: what ECS starts in its place is no better
+                after = max(0.0, after - self.revision_age_seconds)
+            behaviour["after_seconds"] = clock.real_seconds(after)
         groups = [entry["targetGroupArn"] for entry in self.service.load_balancers if "targetGroupArn" in entry]
         health_path = str(target_health.group_of(groups[0]).health_check_path or "/") if groups else "/health"
         identity = {"version": image.version, "digest": image.digest, "task": self.id}

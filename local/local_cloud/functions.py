@@ -20,7 +20,7 @@ from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction
 from moto.logs.models import logs_backends
 
-from local_cloud import clock, credentials
+from local_cloud import clock, credentials, own_metrics
 from local_cloud.function_sandbox import FunctionSettings, Outcome, Sandbox, remove_runtime_directory
 
 _RETRY_DELAYS_SECONDS = (60.0, 120.0)
@@ -65,14 +65,16 @@ def run(function: Any, body: bytes) -> Outcome:
     reserved = function.reserved_concurrency
     with _lock:
         if reserved is not None and _in_flight[function.function_arn] >= int(reserved):
+            own_metrics.count_throttle(function)
             throttled = LambdaClientError("TooManyRequestsException", "Rate Exceeded.")
             throttled.code = 429
             raise throttled
         _in_flight[function.function_arn] += 1
     try:
         settings = _settings(function)
-        sandbox = _take(settings)
+        sandbox, began = _take(settings), time.monotonic()
         outcome = sandbox.invoke(body)
+        own_metrics.count_invocation(function, succeeded=outcome.succeeded, seconds=time.monotonic() - began)
         _give_back(sandbox)
     finally:
         with _lock:

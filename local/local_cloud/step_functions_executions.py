@@ -13,7 +13,7 @@ from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped, Pro
 from moto.stepfunctions.parser.backend import execution as executions
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
-from local_cloud import events
+from local_cloud import events, own_metrics
 
 _stock_start = executions.Execution.start
 _stock_start_details = executions.Execution.get_start_execution_details
@@ -111,10 +111,11 @@ def _wake_token_waits(execution: Any) -> None:
 
 
 def _announce(execution: Any, status: Any) -> None:
-    """Emit `Step Functions Execution Status Change`.
+    """Emit `Step Functions Execution Status Change`, and count.
 
     Detail as of https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
     """
+    own_metrics.count_execution(execution, status.value)
     succeeded = status is ExecutionStatus.SUCCEEDED
     detail = {
         "executionArn": execution.exec_arn,

@@ -77,6 +77,7 @@ def test_an_override_wins_and_leaves_the_rest(base: dict[str, Any], over: dict[s
         ({"workflow_timeout_minutes": 20}, "more than the steps' limits together"),
         ({"policy": {"alarm_settle_minutes": 10}}, "more than alarm_settle_minutes"),
         ({"alarms": {"datapoints_to_alarm": 9}}, "more than evaluation_periods"),
+        ({"triggers": {"janitor_minutes": 60}, "watch": {"no_way_back_rounds": 25}}, "is more than a day"),
         ({"account": "123456789012", "region": "eu-west-1"}, "availability_zones is empty"),
         ({"services": [{"existing": {}}]}, "load_balancer"),
         ({"services": [{"workload": None}]}, "exactly one of existing and workload"),

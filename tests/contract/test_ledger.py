@@ -9,6 +9,7 @@ from builders import NOW, SERVICE, definition, release, rollback
 from fakes import FakeLedger
 
 from rollback.model.errors import Conflict, LeaseLost
+from rollback.model.operators import OperatorAction, Pause
 from rollback.model.release import ReleaseState, normalised_definition
 from rollback.model.rollback import TriggerEvent
 from rollback.world.ledger import DynamoLedger
@@ -105,6 +106,54 @@ def test_another_s_lease_can_not_be_returned(ledger: Ledger) -> None:
     assert held.holder == "r1"
 
 
+def test_a_living_lease_is_taken_over_as_it_was_read_with_a_higher_counter(ledger: Ledger) -> None:
+    first = ledger.acquire(SERVICE, "r1", NOW, SOON)
+    assert first is not None
+    second = ledger.take_over(first, "r2", SOON + timedelta(minutes=10))
+    assert second is not None
+    assert (second.holder, second.counter, second.expires_at) == ("r2", first.counter + 1, SOON + timedelta(minutes=10))
+    assert ledger.lease(SERVICE) == second
+    with pytest.raises(LeaseLost):
+        ledger.renew(first, NOW, SOON)
+
+
+def test_a_lease_that_was_renewed_meanwhile_is_still_the_one_that_was_read(ledger: Ledger) -> None:
+    first = ledger.acquire(SERVICE, "r1", NOW, SOON)
+    assert first is not None
+    ledger.renew(first, NOW, SOON + timedelta(minutes=1))
+    assert ledger.take_over(first, "r2", SOON) is not None
+
+
+def test_a_lease_that_changed_hands_or_was_given_back_since_it_was_read_is_not_taken_over(ledger: Ledger) -> None:
+    first = ledger.acquire(SERVICE, "r1", NOW, SOON)
+    assert first is not None
+    second = ledger.take_over(first, "r2", SOON)
+    assert second is not None
+    assert ledger.take_over(first, "r3", SOON) is None
+    assert ledger.lease(SERVICE) == second
+    ledger.release_lease(SERVICE, "r2")
+    assert ledger.take_over(second, "r3", SOON) is None
+    assert ledger.lease(SERVICE) is None
+
+
+def test_of_sixteen_that_take_over_at_once_one_does(ledger: Ledger) -> None:
+    held = ledger.acquire(SERVICE, "r", NOW, SOON)
+    assert held is not None
+    with ThreadPoolExecutor(16) as pool:
+        got = list(pool.map(lambda n: ledger.take_over(held, f"r{n}", SOON), range(16)))
+    (winner,) = (lease for lease in got if lease is not None)
+    assert ledger.lease(SERVICE) == winner
+
+
+def test_what_a_former_holder_writes_under_its_counter_is_refused(ledger: Ledger) -> None:
+    made = ledger.create(rollback())
+    lease = ledger.acquire(SERVICE, made.id, NOW, SOON)
+    assert lease is not None
+    assert ledger.take_over(lease, OTHER, SOON) is not None
+    with pytest.raises(LeaseLost):
+        ledger.save(made.but(lease_counter=lease.counter), under_lease_until=NOW)
+
+
 def test_an_intent_is_written_only_by_the_holder_of_a_lease_that_lasts(ledger: Ledger) -> None:
     made = ledger.create(rollback())
     lease = ledger.acquire(SERVICE, made.id, NOW, SOON)
@@ -145,3 +194,43 @@ def test_a_judgement_on_a_state_that_was_changed_meanwhile_is_refused(ledger: Le
     with pytest.raises(Conflict):
         ledger.judge(read, ReleaseState.PROMOTED, NOW, "baked")
     assert [r.state for r in ledger.releases(SERVICE)] == [ReleaseState.QUARANTINED]
+
+
+def test_a_pause_stands_as_it_was_begun_until_it_is_ended(ledger: Ledger) -> None:
+    first = Pause(service=SERVICE, since=NOW, by="ann", reason="the database is being moved")
+    assert ledger.pause(SERVICE) is None
+    ledger.put_pause(first)
+    ledger.put_pause(first.model_copy(update={"by": "bob", "since": SOON}))
+    assert ledger.pause(SERVICE) == first
+    assert ledger.pause("another") is None
+    ledger.end_pause("another")
+    assert ledger.pause(SERVICE) == first
+    ledger.end_pause(SERVICE)
+    ledger.end_pause(SERVICE)
+    assert ledger.pause(SERVICE) is None
+
+
+def test_a_pause_after_a_pause_is_another_one(ledger: Ledger) -> None:
+    for by in ("ann", "bob"):
+        ledger.put_pause(Pause(service=SERVICE, since=NOW, by=by, reason="r"))
+        standing = ledger.pause(SERVICE)
+        assert standing is not None
+        assert standing.by == by
+        ledger.end_pause(SERVICE)
+
+
+def test_actions_come_newest_first_each_service_s_own(ledger: Ledger) -> None:
+    for minutes, verb, service in ((0, "pause", SERVICE), (2, "resume", SERVICE), (1, "abort", SERVICE), (3, "x", "y")):
+        at = NOW + timedelta(minutes=minutes)
+        ledger.record_action(OperatorAction(service=service, at=at, verb=verb, by="ann", reason="r", subject="s"))
+    assert [action.verb for action in ledger.actions(SERVICE)] == ["resume", "abort", "pause"]
+    (last, *_) = ledger.actions(SERVICE)
+    assert last == OperatorAction(
+        service=SERVICE, at=NOW + timedelta(minutes=2), verb="resume", by="ann", reason="r", subject="s"
+    )
+
+
+def test_two_levers_of_one_moment_are_both_kept(ledger: Ledger) -> None:
+    for verb in ("pause", "unlock"):
+        ledger.record_action(OperatorAction(service=SERVICE, at=NOW, verb=verb, by="ann", reason="r"))
+    assert {action.verb for action in ledger.actions(SERVICE)} == {"pause", "unlock"}

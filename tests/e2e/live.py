@@ -16,6 +16,7 @@ from rollback.model.rollback import Rollback
 from rollback.model.settings import ServiceSettings
 from rollback.steps.promote import promote_by_hand
 from rollback_cli.deployed import Deployed, from_outputs, stack_name
+from rollback_cli.stage.pager import Pager
 from rollback_cli.stage.pipeline import Pipeline
 from rollback_cli.stage.profile import ENVIRONMENT
 
@@ -33,7 +34,7 @@ class LiveStage(Pipeline):
         self.deployed: Deployed = from_outputs({o["OutputKey"]: o["OutputValue"] for o in outputs}, name)
         self.world = self.deployed.world()
         self._versions = itertools.count(1)
-        self._pages = _queue_behind(session, self.deployed.critical_topic_arn)
+        self._pager = Pager(self.client("sns"), self.client("sqs"), self.deployed.critical_topic_arn)
 
     def client(self, service: str) -> Any:
         if service not in self._clients:
@@ -131,16 +132,11 @@ class LiveStage(Pipeline):
         }
 
     def pages(self) -> list[str]:
-        """Texts of the pages that were sent since the last look."""
-        sqs, texts = self.client("sqs"), list[str]()
-        while batch := sqs.receive_message(QueueUrl=self._pages, MaxNumberOfMessages=10).get("Messages"):
-            for message in batch:
-                texts.append(json.loads(message["Body"])["Message"])
-                sqs.delete_message(QueueUrl=self._pages, ReceiptHandle=message["ReceiptHandle"])
-        return texts
+        """Texts of all pages so far."""
+        return [page.text for page in self._pager.pages()]
 
     def page_about(self, text: str) -> str:
-        """The page with this text in it, once it came; others are dropped."""
+        """The page with this text in it, once it came."""
         return eventually(lambda: next((page for page in self.pages() if text in page), None), PATIENCE_SECONDS)
 
     def standing(self) -> tuple[object, ...]:
@@ -149,11 +145,3 @@ class LiveStage(Pipeline):
         deployments = [(d["id"], d["status"], d["taskDefinition"]) for d in service["deployments"]]
         lease = self.world.ledger.lease(self.service.name)
         return deployments, service["desiredCount"], lease, self.releases()
-
-
-def _queue_behind(session: boto3.Session, topic_arn: str) -> str:
-    sqs = session.client("sqs")
-    url: str = sqs.create_queue(QueueName="pages")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    session.client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn)
-    return url

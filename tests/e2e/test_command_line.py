@@ -30,7 +30,7 @@ def test_status_tells_what_runs_and_whether_there_is_a_way_back(
     assert said.returncode == 0, said.stdout
     assert re.search(rf"runs +{good.version} \(promoted\)", said.stdout)
     assert re.search(r"tasks +2 of 2, rollout COMPLETED", said.stdout)
-    assert "there is no way back" in said.stdout
+    assert "what runs is the only good release" in said.stdout
     assert re.search(r"rollback +none going on", said.stdout)
 
 

@@ -16,6 +16,10 @@ class Outside:
         self._kill_at = kill_at
         self._after = after
 
+    def aim(self, kill_at: int | None, *, after: bool) -> None:
+        """Kill it at that call from now on."""
+        self.calls, self._kill_at, self._after = 0, kill_at, after
+
     def survive(self) -> None:
         """The process runs again; it is not killed a second time."""
         self._kill_at = None

@@ -1,24 +1,25 @@
 """A service rollback on fakes that keep state, run as Step Functions, janitor and EventBridge would run it."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from builders import NOW, SERVICE, definition, release
-from fakes import FakeAlarms, FakeClock, FakeLedger, FakeNotifications, FakeServices, FakeWorkflow
-from worlds import DEGRADED, SETTINGS, make_world
+from fakes import FakeAlarms, FakeClock, FakeLedger, FakeNotifications, FakeScaling, FakeServices, FakeWorkflow
+from worlds import DEGRADED, OUTAGE, SETTINGS, make_world
 
 from faults.crash import Fragile, Killed, Outside
 from rollback.model.errors import RollbackError
 from rollback.model.policy import Policy
 from rollback.model.release import ReleaseState, normalised_definition
 from rollback.model.rollback import Rollback
-from rollback.model.route import Step
+from rollback.model.route import Step, entrance
 from rollback.steps import janitor
 from rollback.steps.admit import admit
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
-from rollback.steps.walk import cursor_of, walk
+from rollback.steps.walk import Cursor, cursor_of, start_emergency, walk
 
 EVENT = {
     "id": "e1",
@@ -31,7 +32,7 @@ EVENT = {
         "previousState": {"value": "OK"},
     },
 }
-_PORTS = (
+PORTS = (
     "ledger", "services", "targets", "scaling", "stacks", "secrets", "images", "alarms", "http", "notifications",
     "workflow",
 )  # fmt: skip
@@ -44,10 +45,13 @@ class Incident:
 
     outside: Outside = field(default_factory=Outside)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
+    policy: Policy = field(default_factory=lambda: Policy(bake_minutes=1))
 
     def __post_init__(self) -> None:
+        self.walking: Container[str] = frozenset()  # ids of the rollbacks that may act now, for tests that ask
         self.ledger = FakeLedger()
         self.services = FakeServices(self.clock)
+        self.scaling = FakeScaling(self.services)
         self.alarms = FakeAlarms(DEGRADED)
         self.workflow = FakeWorkflow()
         self.notifications = FakeNotifications()
@@ -64,15 +68,16 @@ class Incident:
         self.services.deregister(self.ledger.releases(SERVICE)[-1].definition_arn)
         self.before = self.services.deployment_configuration
         self.real = make_world(
-            Policy(bake_minutes=1),
+            self.policy,
             clock=self.clock,
             services=self.services,
+            scaling=self.scaling,
             ledger=self.ledger,
             alarms=self.alarms,
             workflow=self.workflow,
             notifications=self.notifications,
         )
-        fragile = {port: cast("Any", Fragile(getattr(self.real, port), self.outside)) for port in _PORTS}
+        fragile = {port: cast("Any", Fragile(getattr(self.real, port), self.outside)) for port in PORTS}
         self.world: World = replace(self.real, **fragile)
 
     def documents(self) -> list[Rollback]:
@@ -92,7 +97,8 @@ class Incident:
         """One execution, from Admit to the end. Killed: retried as a Lambda invocation is, or left for dead."""
         self.workflow.running.add(execution)
         try:
-            cursor = self._surviving(lambda: cursor_of(admit(given, execution, NOW, self.world)), retries)
+            started_at = self.clock.now()
+            cursor = self._surviving(lambda: self._enter(given, execution, started_at), retries)
             for _ in range(_MOST_STEPS):
                 if cursor.next is Step.DONE:
                     return
@@ -103,6 +109,11 @@ class Incident:
             raise AssertionError(f"no end after {_MOST_STEPS} steps: {cursor}")
         finally:
             self.workflow.running.discard(execution)
+
+    def _enter(self, given: object, execution: str, started_at: datetime) -> Cursor:
+        if entrance(given) is Step.EMERGENCY:
+            return start_emergency(given, execution, started_at, self.world)
+        return cursor_of(admit(given, execution, started_at, self.world))
 
     def _surviving(self, invoke: Any, retries: bool) -> Any:
         for _ in range(10):
@@ -123,10 +134,14 @@ class Incident:
         primary = self.services.look(SETTINGS.services[0]).primary
         if primary.rollout_state == "COMPLETED" and self.running_fingerprint() == release("v1").fingerprint:
             self.alarms.recover(DEGRADED)
+            self.alarms.recover(OUTAGE)
 
     def sweep_until_quiet(self, hours: int = 2) -> None:
-        """The janitor every five minutes, and the executions that it starts."""
+        """The janitor every five minutes, and the executions that it starts; until nothing is open or red."""
         for _ in range(hours * 12):
+            told = all(r.concluded_at and r.reported for r in self.documents())
+            if told and not self.alarms.in_alarm and self.ledger.lease(SERVICE) is None:
+                return
             self.pass_time(minutes=5)
             try:
                 janitor.sweep(self.world)

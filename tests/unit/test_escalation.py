@@ -44,15 +44,9 @@ def test_rule_4_the_next_rung_is_told_by_healthy_targets_never_by_an_alarm(
 
 
 def bad_all_over(stage: Stage) -> None:
-    """Whatever is deployed from now on does not pass its health check."""
-    register = stage.services.register
-
-    def registers_bad(*given: object) -> str:
-        arn = register(*given)  # type: ignore[arg-type]
-        stage.services.behaviours[arn] = "unhealthy"
-        return arn
-
-    stage.services.register = registers_bad  # type: ignore[method-assign, assignment]
+    """Whatever is deployed from now on does not pass its health check; v2's tasks still answer."""
+    stage.services.otherwise = "unhealthy"
+    stage.services.behaviours[stage.arns["v2"]] = "healthy"
 
 
 def test_a_dependency_is_down_while_the_target_runs_and_serves_nothing_escalates_and_a_page_says_so() -> None:
@@ -83,7 +77,7 @@ def test_zero_healthy_targets_go_up_the_whole_ladder_and_a_page_says_what_was_tr
 
 def test_with_a_healthy_target_left_it_never_goes_to_zero() -> None:
     stage = worn_in()
-    bad_all_over(stage)  # but v2's tasks still answer
+    bad_all_over(stage)
     done = stage.run()
     assert done.service is not None
     assert [t.rung for t in done.service.tried] == [Rung.SERVICE, Rung.EMERGENCY]

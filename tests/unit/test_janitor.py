@@ -144,3 +144,12 @@ def test_a_service_that_can_not_be_swept_does_not_keep_the_others_from_it() -> N
     with pytest.raises(OutsideFailure):
         sweep(stage.world)
     assert [name for name, _ in stage.workflow.started] == [f"recheck-{next(stage.ledger.history(SERVICE)).id}"]
+
+
+def test_a_lease_that_a_concluded_rollback_did_not_give_back_is_given_back() -> None:
+    stage = worn_in()
+    done = stage.run()
+    now = stage.clock.now()
+    assert stage.ledger.acquire(SERVICE, done.id, now, now + timedelta(minutes=5)) is not None
+    sweep(stage.world)
+    assert stage.ledger.lease(SERVICE) is None

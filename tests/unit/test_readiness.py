@@ -98,10 +98,10 @@ def test_a_circuit_breaker_or_insights_that_are_off_are_warnings() -> None:
 def test_what_can_not_be_asked_is_a_warning_not_an_alarm() -> None:
     stage = ready()
 
-    def fails(image_: str) -> bool:
+    def fails(image: str) -> bool:
         raise OutsideFailure("ECR: no answer")
 
-    stage.images.exists = fails  # type: ignore[method-assign, assignment]
+    stage.images.exists = fails  # type: ignore[method-assign]
     plan = prepare(SERVICE, stage.world)
     assert plan.is_ready
     assert verdict(plan, "image-exists") == (Verdict.WARN, "could not be asked: ECR: no answer")

@@ -20,24 +20,7 @@ def broken(scalable: ScalableTarget | None = SCALED, *, until_restarted: bool = 
     """Nothing passes its health check before the service was once at zero."""
     stage = worn_in()
     stage.scaling.target = scalable
-    register, tick = stage.services.register, stage.services.tick
-    bad = {stage.arns["v2"]}
-    was_at_zero: list[bool] = []
-
-    def registers(*given: Any) -> str:
-        bad.add(register(*given))
-        return max(bad, key=lambda arn: "last-known-good" in arn)
-
-    def ticks() -> None:
-        if stage.services.desired_count == 0:
-            was_at_zero.append(True)
-        for arn in bad:
-            stage.services.behaviours[arn] = "healthy" if was_at_zero and until_restarted else "unhealthy"
-        tick()
-
-    stage.services.register = registers  # type: ignore[method-assign, assignment]
-    stage.services.tick = ticks  # type: ignore[method-assign]
-    ticks()
+    stage.services.otherwise = "stale" if until_restarted else "unhealthy"
     return stage
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rollback_cli.stage import endings
+from rollback_cli.stage.endings import Ending
 from rollback_cli.stage.stage import Stage
 from rollback_cli.stage.timeline import Timeline
 from rollback_cli.stage.waiting import until
@@ -13,37 +15,60 @@ GOOD_VERSION, BAD_VERSION = "v1.0.0", "v1.1.0"
 
 @dataclass(frozen=True)
 class Scenario:
-    """`bad` is how the second release behaves; `story` says it in words."""
+    """`bad` is how v1.1.0 behaves, `story` says it in words; `good_first`: v1.0.0 was shipped and promoted before."""
 
     story: str
     bad: dict[str, Any]
+    ending: Ending
+    good_first: bool = True
 
 
 SCENARIOS = {
     "bad-release": Scenario(
         "v1.1.0 passes its health checks and answers 60 % of its requests with HTTP 500",
         {"kind": "errors", "rate": 0.6},
+        endings.RECOVERED,
     ),
     "failed-deployment": Scenario(
         "v1.1.0 crashes at start: ECS's circuit breaker fails its deployment and goes back by itself",
         {"kind": "crash", "after_seconds": 0.2},
+        endings.RECOVERED,
+    ),
+    "outage": Scenario(
+        "v1.1.0 passes its deployment, and soon after that fails every request and every health check",
+        {"kind": "decays", "after_seconds": 100},
+        endings.RECOVERED_BY_EMERGENCY,
+    ),
+    "nothing-good": Scenario(
+        "v1.1.0 is all there is; it answers 60 % of its requests with HTTP 500, and nothing good was ever seen",
+        {"kind": "errors", "rate": 0.6},
+        endings.LEFT_ALONE,
+        good_first=False,
     ),
 }
 
 
-def play(scenario: Scenario, stage: Stage, timeline: Timeline) -> str:
-    """Ship the good release, see it promoted, ship the bad one. Returns the digest of the good one's image."""
-    digest = stage.push(GOOD_VERSION, {"kind": "healthy"})
+def play(scenario: Scenario, stage: Stage, timeline: Timeline) -> None:
+    """Ship the good release and see it promoted, if the story has one; ship the bad one."""
+    if scenario.good_first:
+        stage.push(GOOD_VERSION, {"kind": "healthy"})
+        timeline.say(f"ship {GOOD_VERSION}", "head")
+        _ship_first(GOOD_VERSION, stage)
+        timeline.say("traffic flows; the release bakes")
+        until(f"{GOOD_VERSION} is promoted", _is_promoted(stage), 45)
     stage.push(BAD_VERSION, scenario.bad)
-    timeline.say(f"ship {GOOD_VERSION}", "head")
-    stage.ship(GOOD_VERSION, desired_count=2)
-    until("the good release serves", lambda: stage.is_settled() and digest in stage.running_digests(), 30)
-    stage.start_load()
-    timeline.say("traffic flows; the release bakes")
-    until(f"{GOOD_VERSION} is promoted", _is_promoted(stage), 45)
     timeline.say(f"ship {BAD_VERSION}: {scenario.story}", "head")
-    stage.ship(BAD_VERSION)
-    return digest
+    if scenario.good_first:
+        stage.ship(BAD_VERSION)
+    else:
+        _ship_first(BAD_VERSION, stage)
+        timeline.say("traffic flows")
+
+
+def _ship_first(version: str, stage: Stage) -> None:
+    stage.ship(version, desired_count=2)
+    until(f"{version} serves", stage.is_settled, 30)
+    stage.start_load()
 
 
 def _is_promoted(stage: Stage) -> Callable[[], bool]:

@@ -14,6 +14,7 @@ from local_cloud.load import LoadGenerator
 from local_cloud.server import LocalCloud
 from rollback.model.settings import ServiceSettings
 from rollback_cli.deployed import Deployed, from_outputs, stack_name
+from rollback_cli.stage.pager import Page, Pager
 from rollback_cli.stage.pipeline import Pipeline
 from rollback_cli.stage.profile import ENVIRONMENT, SCALE, overrides
 from rollback_cli.stage.synthesis import synthesise
@@ -34,6 +35,7 @@ class Stage(Pipeline):
         self.cloud = LocalCloud(port=port, scale=SCALE)
         self.base_url = ""
         self.deployed: Deployed
+        self._pager: Pager
         self.load: LoadGenerator | None = None
 
     def __enter__(self) -> Self:
@@ -49,6 +51,7 @@ class Stage(Pipeline):
         outputs = deploy_assembly(self.cloud, out)
         name = stack_name(ENVIRONMENT)
         self.deployed = from_outputs(outputs[name], name)
+        self._pager = Pager(self.cloud.client("sns"), self.cloud.client("sqs"), self.deployed.critical_topic_arn)
         self._timeline.say(f"deployed by CloudFormation: {', '.join(outputs)}")
         return self
 
@@ -63,6 +66,10 @@ class Stage(Pipeline):
     def client(self, service: str) -> Any:
         """The administrator's."""
         return self.cloud.client(service)
+
+    def pages(self) -> list[Page]:
+        """What the person on call has been told so far."""
+        return self._pager.pages()
 
     @property
     def service(self) -> ServiceSettings:

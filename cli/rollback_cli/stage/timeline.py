@@ -22,8 +22,10 @@ class Timeline:
         return time.monotonic() - self._started
 
     def say(self, text: str, style: str = "note") -> None:
-        """Print one event."""
+        """Print one event; further lines of it stand below the first."""
         with self._lock:
             stamp = f"{self.seconds:6.1f}s  "
-            self._console.print(stamp, end="", style="dim", highlight=False)
-            self._console.print(text, style=_STYLES[style], highlight=False, markup=False, soft_wrap=True)
+            for line in text.splitlines():
+                self._console.print(stamp, end="", style="dim", highlight=False)
+                self._console.print(line, style=_STYLES[style], highlight=False, markup=False, soft_wrap=True)
+                stamp = " " * len(stamp)

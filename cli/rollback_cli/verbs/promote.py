@@ -6,16 +6,16 @@ import typer
 from rich.console import Console
 
 from rollback.steps.promote import promote_by_hand
-from rollback_cli import deployed, direct
+from rollback_cli import deployed, direct, lever
 
 
 def promote(
     environment: str,
     version: Annotated[str | None, typer.Option(help="default: what runs now")] = None,
-    service: Annotated[str | None, typer.Option(help="which service; the only one by default")] = None,
+    service: lever.Service = None,
 ) -> None:
     """Make a release the last known good on your word."""
     here = deployed.find(environment)
-    name = here.settings.service(service).name if service else here.settings.service_names[0]
+    name = here.settings.service_or_only(service).name
     release = promote_by_hand(name, version, direct.whoami(), here.world())
     Console().print(f"{release.version} is {release.state} ({release.state_reason})", highlight=False)

@@ -1,6 +1,37 @@
 """What people do to a service's rollbacks by hand: pauses, and levers with their reasons."""
 
+from dataclasses import dataclass
+
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from rollback.model.errors import InvalidRequest
+
+_REASON_CHARACTERS = 1000  # as in a request
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Who pulls a lever, and why.
+
+    Raises:
+        InvalidRequest: there is no reason, or it is a novel.
+    """
+
+    name: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        """A lever without a reason is not pulled."""
+        if not self.reason.strip():
+            raise InvalidRequest('the reason is empty; say why with --reason "…", for the record; nothing was changed')
+        if len(self.reason) > _REASON_CHARACTERS:
+            raise InvalidRequest(
+                f"the reason has {len(self.reason)} characters, more than {_REASON_CHARACTERS}; nothing was changed"
+            )
+
+    def __str__(self) -> str:
+        """For reasons of states and outcomes."""
+        return f"{self.name}: {self.reason.strip()}"
 
 
 class Pause(BaseModel):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rollback.model.names import family_of, last_known_good_family, original_family
 from rollback.model.plan import Check, Verdict
 from rollback.model.request import Trigger
-from rollback.model.rollback import OPERATOR, ObligationKind, Outcome, Rollback
+from rollback.model.rollback import ObligationKind, Outcome, Rollback
 from rollback.model.settings import ServiceSettings
 
 # The outcomes after which somebody has to look: nobody's service was put right.
@@ -26,7 +26,7 @@ def is_page(rollback: Rollback) -> bool:
 
 
 def _is_left_to_a_person(rollback: Rollback) -> bool:
-    return any(owed.handed_to == OPERATOR for owed in rollback.obligations)
+    return bool(rollback.left_to_operator())
 
 
 def _is_not_the_release(rollback: Rollback) -> bool:
@@ -86,7 +86,7 @@ def _commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
         f"rollback show {environment} {rollback.id}",
         f"aws ecs describe-services --cluster {cluster} --services {name} --query 'services[0].events[:5]'",
     ]
-    if rollback.is_fenced or any(o.kind in _FENCING for o in rollback.obligations if o.handed_to == OPERATOR):
+    if rollback.is_fenced or any(o.kind in _FENCING for o in rollback.left_to_operator()):
         commands.append(f"rollback unfence {environment} --service {service.name} --reason '…'")
     target = rollback.plan.target if rollback.plan is not None else None
     if target is None:

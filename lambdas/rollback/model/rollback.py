@@ -177,6 +177,10 @@ class Rollback(BaseModel):
         """What is still to be put back, in the order to do it: last change first."""
         return tuple(o for o in reversed(self.obligations) if o.discharged_at is None and o.handed_to is None)
 
+    def left_to_operator(self) -> tuple[Obligation, ...]:
+        """What a person still has to put back, in the order to do it."""
+        return tuple(o for o in reversed(self.obligations) if o.discharged_at is None and o.handed_to == OPERATOR)
+
     def but(self, **changes: Any) -> "Rollback":
         """A validated copy with some fields changed."""
         return Rollback.model_validate({**{name: getattr(self, name) for name in Rollback.model_fields}, **changes})

@@ -74,3 +74,16 @@ class Settings(BaseModel):
                 return service
         known = ", ".join(self.service_names)
         raise InvalidRequest(f"service {name!r} is not one of {known}; nothing was changed")
+
+    def service_or_only(self, name: str | None) -> ServiceSettings:
+        """The named service; without a name the only one.
+
+        Raises:
+            InvalidRequest: no such service, or several and no name.
+        """
+        if name is not None:
+            return self.service(name)
+        if len(self.services) > 1:
+            known = ", ".join(self.service_names)
+            raise InvalidRequest(f"this environment has several services; add --service: {known}; nothing was changed")
+        return self.services[0]

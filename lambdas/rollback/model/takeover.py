@@ -9,6 +9,8 @@ def why_not_taken_over(newcomer: Rollback, holder: Rollback) -> str | None:
 
     An outage alarm during our own fence, or during a restart from zero, is our own doing.
     """
+    if newcomer.request.dry_run:
+        return f"{holder.id} is going on, and a dry run takes nothing over"
     forced = newcomer.trigger is Trigger.MANUAL and newcomer.request.force
     if forced:
         return None

@@ -6,14 +6,19 @@ from rollback.steps.ports import World
 from rollback.steps.running import registered_for
 
 
-def registered_definition(release: Release, world: World, *, is_last_known_good: bool) -> str:
+def registered_definition(
+    release: Release, world: World, *, is_last_known_good: bool, newest_of_family: bool = False
+) -> str:
     """ARN to deploy. Looks before it registers, so that a retry finds what the crashed call made.
+
+    Args:
+        newest_of_family: what is at hand is not enough, it must be what the family's name alone means (decision 2).
 
     Raises:
         KeyError: the ledger has no copy of the definition.
     """
     plan = world.ledger.standing_plan(release.service)
-    at_hand = plan.definition_of(release.fingerprint) if plan is not None else None
+    at_hand = plan.definition_of(release.fingerprint) if plan is not None and not newest_of_family else None
     if at_hand is not None and _is_usable(at_hand, release, world):
         return at_hand
     family = original_family(family_of(release.definition_arn))

@@ -67,7 +67,22 @@ def _sweep_service(service: str, world: World) -> Iterator[str]:
             yield _conclude_dead(rollback, "its execution ended without a conclusion", world, look_again=True)
         elif rollback.concluded_at is not None and not rollback.reported:
             yield from _report_late(rollback, world)
+    yield from _return_lease(service, world)
     yield from _look_again(service, world)
+
+
+def _return_lease(service: str, world: World) -> Iterator[str]:
+    """Of a rollback that was concluded, and died before it could give its lease back."""
+    held = world.ledger.lease(service)
+    if held is None:
+        return
+    try:
+        holder = world.ledger.read(service, held.holder)
+    except KeyError:
+        return  # not a rollback's: it runs out, and `stale` tells
+    if holder.concluded_at is not None:
+        world.ledger.release_lease(service, holder.id)
+        yield f"{holder.id}: lease given back"
 
 
 def _tell_the_alarms(service: str, world: World) -> None:

@@ -50,7 +50,8 @@ def judge(release: Release, state: ReleaseState, reason: str, now: datetime, wor
 def _out_of_the_standing_plan(release: Release, now: datetime, world: World) -> None:
     standing = world.ledger.standing_plan(release.service)
     if standing is not None and standing.definition_of(release.fingerprint) is not None:
-        world.ledger.put_standing_plan(standing.without(release.fingerprint).model_copy(update={"computed_at": now}))
+        at = max(now, standing.computed_at)  # another machine's clock: an older plan would not be put
+        world.ledger.put_standing_plan(standing.without(release.fingerprint).model_copy(update={"computed_at": at}))
 
 
 def _in_ledger(release: Release, world: World) -> Release | None:

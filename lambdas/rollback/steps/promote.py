@@ -17,6 +17,7 @@ from rollback.model.names import degraded_alarm, family_of, is_ours, last_known_
 from rollback.model.plan import Verdict
 from rollback.model.release import Release, ReleaseState
 from rollback.model.standing_plan import Bake
+from rollback.steps.holder import living_lease
 from rollback.steps.ports import World
 from rollback.steps.readiness import prepare, prepare_if_due
 from rollback.steps.running import identify
@@ -64,7 +65,7 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
     """Record what PRIMARY is to run, unless it is our own doing."""
     now = world.clock.now()
     service = world.settings.service(service_name)
-    if _is_being_rolled_back(service_name, now, world):
+    if living_lease(service_name, world) is not None:
         return _done(service_name, now, "a rollback is going on: its deployments are not releases")
     view = world.services.look(service)
     primary = view.primary
@@ -109,7 +110,7 @@ def judge(cursor: PromotionCursor, world: World) -> PromotionCursor:
         return _done(
             cursor.service, now, f"{release.version} is {release.state}" if release else "it is not in the ledger"
         )
-    if _is_being_rolled_back(cursor.service, now, world):
+    if living_lease(cursor.service, world) is not None:
         return _bake_on(cursor, wanted, "a rollback is going on")
     against = _alarms_against(release.service, bake.since, world)
     if against is not None:  # an alarm spoils what was baked so far, not what may follow
@@ -201,11 +202,6 @@ def _evidence_against(release: Release, since: datetime, world: World) -> str | 
         if served < wanted:
             return f"{served:.0f} requests during the bake, {wanted} are needed to tell"
     return None
-
-
-def _is_being_rolled_back(service_name: str, now: datetime, world: World) -> bool:
-    held = world.ledger.lease(service_name)
-    return held is not None and held.expires_at > now
 
 
 def _bake_on(cursor: PromotionCursor, wait: timedelta, why: str) -> PromotionCursor:

@@ -63,7 +63,10 @@ def _standing_targets(service_name: str, also: Release | None, world: World) -> 
         good.append(also)
     good.sort(key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True)
     return tuple(
-        StandingTarget(release=release, definition_arn=registered_definition(release, world, is_last_known_good=newest))
+        StandingTarget(
+            release=release,
+            definition_arn=registered_definition(release, world, is_last_known_good=newest, newest_of_family=newest),
+        )
         for release, newest in zip(good[:_TARGETS], (True, False), strict=False)
     )
 

@@ -292,6 +292,30 @@ def test_matching_log_events_become_metric_data_that_raise_an_alarm(watch: Watch
     assert json.loads(raised["StateReasonData"])["recentDatapoints"] == [6.0]
 
 
+def test_a_log_line_in_embedded_metric_format_raises_an_alarm(watch: Watch, cloud: LocalCloud) -> None:
+    logs = cloud.client("logs")
+    logs.create_log_group(logGroupName=watch.id)
+    logs.create_log_stream(logGroupName=watch.id, logStreamName="function")
+    dimensions = {"Environment": "production", "Service": "shop"}
+    name = watch.alarm(Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()])
+    watch.becomes(name, "OK")
+    now = int(time.time() * 1000)
+    directive = {
+        "Namespace": watch.id,
+        "Dimensions": [list(dimensions), ["Environment"]],
+        "Metrics": [{"Name": "errors", "Unit": "Count"}, {"Name": "absent"}],
+    }
+    document = {"_aws": {"Timestamp": now, "CloudWatchMetrics": [directive]}, **dimensions, "errors": [4, 5]}
+    lines = [json.dumps(document), 'no "_aws" document', json.dumps({"_aws": 1, "errors": 100})]
+    entries = [{"timestamp": now, "message": line} for line in lines]
+    logs.put_log_events(logGroupName=watch.id, logStreamName="function", logEvents=entries)
+    raised = watch.becomes(name, "ALARM")
+    assert json.loads(raised["StateReasonData"])["recentDatapoints"] == [9.0]
+    listed = watch.api.list_metrics(Namespace=watch.id)["Metrics"]
+    found = {(metric["MetricName"], len(metric["Dimensions"])) for metric in listed}
+    assert found == {("errors", 1), ("errors", 2)}
+
+
 def test_a_filter_pattern_that_cannot_be_matched_is_refused(watch: Watch, cloud: LocalCloud) -> None:
     transformation = {"metricName": "errors", "metricNamespace": watch.id, "metricValue": "1"}
     cloud.client("logs").create_log_group(logGroupName=watch.id)

@@ -91,6 +91,16 @@ def test_an_unhealthy_application_fails_its_health_check(start: type[Running]) -
     assert [running.get(path)[0] for path in ("/health", "/up", "/api/ping")] == [500, 500, 200]
 
 
+def test_a_decaying_application_is_healthy_for_a_while_and_then_fails_every_request(start: type[Running]) -> None:
+    running = start(kind="decays", after_seconds=1.0)
+    paths = ("/health", "/up", "/api/ping")
+    assert [running.get(path)[0] for path in paths] == [200, 200, 200]
+    deadline = time.monotonic() + 10
+    while running.get("/api/ping")[0] == 200:
+        assert time.monotonic() < deadline
+    assert [running.get(path)[0] for path in paths] == [500, 500, 500]
+
+
 def test_a_crashing_application_exits_with_an_error(start: type[Running]) -> None:
     running = start(kind="crash", after_seconds=0.01)
     assert running.first_line.startswith("ERROR")

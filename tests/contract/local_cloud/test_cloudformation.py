@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local_cloud.cloudformation_states import busy
 from local_cloud.server import LocalCloud
 
 ALARM = {
@@ -161,3 +162,19 @@ def test_an_unknown_change_set_is_an_error(cloud: LocalCloud) -> None:
     with pytest.raises(ClientError) as missing:
         cloud.client("cloudformation").describe_change_set(StackName="none", ChangeSetName="none")
     assert missing.value.response["Error"]["Code"].startswith("ChangeSetNotFound")
+
+
+def test_resources_are_described_with_type_and_physical_id(cloud: LocalCloud) -> None:
+    name = create(cloud, {"Alarm": ALARM, "Td": definition("d:1")}, Td={"Ref": "Td"})
+    found = cloud.client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
+    by_id = {resource["LogicalResourceId"]: resource for resource in found}
+    assert set(by_id) == {"Alarm", "Td"}
+    assert by_id["Td"]["ResourceType"] == "AWS::ECS::TaskDefinition"
+    assert by_id["Td"]["PhysicalResourceId"] == outputs(cloud, name)["Td"]
+
+
+def test_a_stack_can_be_met_in_the_middle_of_an_update(cloud: LocalCloud) -> None:
+    name = create(cloud, {"Alarm": ALARM})
+    with busy(cloud, name, "UPDATE_ROLLBACK_IN_PROGRESS"):
+        assert stack(cloud, name)["StackStatus"] == "UPDATE_ROLLBACK_IN_PROGRESS"
+    assert stack(cloud, name)["StackStatus"] == "CREATE_COMPLETE"

@@ -297,6 +297,47 @@ def test_an_alarm_that_fires_during_a_deployment_rolls_it_back(cloud: Any, worke
     worker.wait_for_status("SUCCESSFUL")  # already in ALARM when it started: ignored
 
 
+def test_a_service_at_zero_stops_its_tasks_once_they_have_drained(web: Workload) -> None:
+    web.running(web.release("v1"), desired=2)
+    web.update(desiredCount=0)
+    draining = eventually(lambda: web.tasks("STOPPED") if not web.tasks("RUNNING") else None)
+    assert {task["desiredStatus"] for task in draining} == {"STOPPED"}
+    assert {task["lastStatus"] for task in draining} == {"DEACTIVATING"}  # they still run, and write
+    assert web.describe()["runningCount"] == 0
+    stopped = eventually(lambda: [task for task in web.tasks("STOPPED") if task["lastStatus"] == "STOPPED"])
+    eventually(lambda: {task["lastStatus"] for task in web.tasks("STOPPED")} == {"STOPPED"})
+    assert all(task["stoppedReason"] and task["stoppedAt"] for task in stopped)
+
+
+def test_a_service_at_zero_starts_again_with_the_definition_that_it_is_given(worker: Workload) -> None:
+    worker.running(worker.release("v1"), desired=1)
+    worker.update(desiredCount=0)
+    eventually(lambda: not worker.tasks())
+    second = worker.release("v2")
+    worker.update(taskDefinition=second, desiredCount=2)
+    worker.wait_for("COMPLETED", second)
+    assert {task["taskDefinitionArn"] for task in worker.tasks()} == {second}
+    assert worker.describe()["runningCount"] == 2
+
+
+def test_a_cluster_gives_its_settings_only_to_who_asks(cloud: Any) -> None:
+    ecs = cloud.client("ecs")
+    insights = [{"name": "containerInsights", "value": "enhanced"}]
+    ecs.create_cluster(clusterName="insightful", settings=insights)
+    asked = ecs.describe_clusters(clusters=["insightful"], include=["SETTINGS"])["clusters"][0]
+    assert asked["settings"] == insights
+    assert "settings" not in ecs.describe_clusters(clusters=["insightful"])["clusters"][0]
+
+
+def test_a_release_that_decays_completes_and_then_no_target_of_it_is_healthy_any_more(web: Workload) -> None:
+    web.running(web.release("v1", {"kind": "decays", "after_seconds": 200}), desired=2)
+    first = {task["taskArn"] for task in web.tasks()}
+    assert web.target_states() == ["healthy", "healthy"]
+    eventually(lambda: first.isdisjoint(task["taskArn"] for task in web.tasks()))  # ECS replaces them, in vain
+    assert eventually(lambda: "healthy" not in (states := web.target_states()) and states)
+    assert web.primary()["rolloutState"] == "COMPLETED"
+
+
 def test_deleting_a_service_drains_its_targets(web: Workload) -> None:
     web.running(web.release("v1"), desired=1)
     web.delete()

@@ -1,5 +1,6 @@
 """What `local_cloud.functions` changes in moto's Lambda."""
 
+import datetime
 import io
 import json
 import time
@@ -187,3 +188,23 @@ def test_warm_processes_are_counted(cloud: LocalCloud) -> None:
     assert functions.running_sandboxes(arn) == 0
     invoke(cloud, name)
     assert functions.running_sandboxes(arn) == 1
+
+
+def test_invocations_errors_and_throttles_are_counted_by_function(cloud: LocalCloud) -> None:
+    name = make_function(cloud)
+    invoke(cloud, name)
+    invoke(cloud, name, do="fail")
+    cloud.client("lambda").put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    with pytest.raises(ClientError, match="TooManyRequests"):
+        invoke(cloud, name)
+    now = datetime.datetime.now(datetime.UTC)
+    sums = {}
+    for metric in ("Invocations", "Errors", "Throttles"):
+        answer = cloud.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/Lambda", MetricName=metric, Dimensions=[{"Name": "FunctionName", "Value": name}],
+            Period=3600, Statistics=["Sum"],
+            StartTime=now - datetime.timedelta(minutes=5), EndTime=now + datetime.timedelta(minutes=5),
+        )  # fmt: skip
+        sums[metric] = sum(point["Sum"] for point in answer["Datapoints"])
+    assert sums.pop("Throttles") >= 1  # the client tries a throttled call again
+    assert sums == {"Invocations": 2, "Errors": 1}

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -145,6 +146,62 @@ def test_each_protocol_carries_the_refusal(
     with pytest.raises(ClientError) as refused:
         getattr(client(cloud, service, allow("sqs:ListQueues")), method)(**arguments)
     assert code(refused) == expected
+
+
+ON_A_SERVICE = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
+EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:rollback:one"
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf"
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "arguments", "action", "resource"),
+    [
+        ("application-autoscaling", "describe_scalable_targets", ON_A_SERVICE, "DescribeScalableTargets", "*"),
+        (
+            "application-autoscaling", "register_scalable_target", {**ON_A_SERVICE, "ResourceId": "service/prod/shop"},
+            "RegisterScalableTarget", "arn:aws:application-autoscaling:eu-west-1:123456789012:scalable-target/*",
+        ),
+        ("secretsmanager", "describe_secret", {"SecretId": SECRET}, "DescribeSecret", SECRET),
+        ("ssm", "describe_parameters", {}, "DescribeParameters", "*"),
+        ("stepfunctions", "stop_execution", {"executionArn": EXECUTION}, "StopExecution", EXECUTION),
+        ("stepfunctions", "describe_execution", {"executionArn": EXECUTION}, "DescribeExecution", EXECUTION),
+        (
+            "ecs", "describe_clusters", {"clusters": ["prod"]},
+            "DescribeClusters", "arn:aws:ecs:eu-west-1:123456789012:cluster/prod",
+        ),
+        (
+            "cloudformation", "describe_stack_resources", {"StackName": "shop"},
+            "DescribeStackResources", "arn:aws:cloudformation:eu-west-1:123456789012:stack/shop/*",
+        ),
+        (
+            "cloudformation", "describe_stacks", {"StackName": "shop"},
+            "DescribeStacks", "arn:aws:cloudformation:eu-west-1:123456789012:stack/shop/*",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_rollback_looks_at_needs_its_own_action_on_its_own_resource(
+    cloud: LocalCloud, service: str, method: str, arguments: dict[str, Any], action: str, resource: str
+) -> None:
+    prefix = {"stepfunctions": "states"}.get(service, service)
+    elsewhere = resource.replace("123456789012", "210987654321") if resource != "*" else None
+    for statement in [allow("sqs:ListQueues"), *([allow(f"{prefix}:{action}", elsewhere)] if elsewhere else [])]:
+        with pytest.raises(ClientError) as refused:
+            getattr(client(cloud, service, statement), method)(**arguments)
+        assert code(refused) in {"AccessDenied", "AccessDeniedException"}
+    identity.forget_denials()
+    with suppress(ClientError):  # allowed, and only then looked up
+        getattr(client(cloud, service, allow(f"{prefix}:{action}", resource)), method)(**arguments)
+    assert identity.denials() == []
+
+
+def test_scaling_can_be_limited_to_services_of_ecs(cloud: LocalCloud) -> None:
+    only = {"application-autoscaling:service-namespace": "ecs"}
+    register = allow("application-autoscaling:RegisterScalableTarget", StringEquals=only)
+    scaling = client(cloud, "application-autoscaling", register)
+    table = {"ServiceNamespace": "dynamodb", "ScalableDimension": "dynamodb:table:ReadCapacityUnits"}
+    with pytest.raises(ClientError) as refused:
+        scaling.register_scalable_target(**table, ResourceId="table/t", MinCapacity=1, MaxCapacity=2)
+    assert code(refused) == "AccessDeniedException"
 
 
 def test_a_call_without_a_mapping_fails_loudly(cloud: LocalCloud) -> None:

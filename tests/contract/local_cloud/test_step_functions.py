@@ -1,5 +1,6 @@
 """What the embedded Step Functions must do as AWS does: one test per change to moto."""
 
+import datetime
 import itertools
 import json
 import time
@@ -293,26 +294,51 @@ def test_executions_started_without_a_name_get_different_ones(machines: Machines
     assert len(started) == 2
 
 
+def test_executions_are_counted_by_state_machine_and_by_how_they_end(machines: Machines, cloud: LocalCloud) -> None:
+    failed = machines.run({"F": {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}})
+    now = datetime.datetime.now(datetime.UTC)
+
+    def counted(name: str) -> float:
+        dimension = {"Name": "StateMachineArn", "Value": failed["stateMachineArn"]}
+        answer = cloud.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/States", MetricName=name, Dimensions=[dimension], Period=3600, Statistics=["Sum"],
+            StartTime=now - datetime.timedelta(minutes=5), EndTime=now + datetime.timedelta(minutes=5),
+        )  # fmt: skip
+        return float(sum(point["Sum"] for point in answer["Datapoints"]))
+
+    deadline = time.monotonic() + 5  # the count follows the end
+    while counted("ExecutionsFailed") == 0 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [counted(f"Executions{end}") for end in ("Started", "Failed", "Succeeded", "Aborted")] == [1, 1, 0, 0]
+
+
 def test_each_change_of_an_execution_is_an_event(machines: Machines, cloud: LocalCloud) -> None:
     events, sqs, name = cloud.client("events"), cloud.client("sqs"), f"executions-{uuid.uuid4()}"
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    pattern = {"source": ["aws.states"], "detail": {"status": ["RUNNING", "FAILED"]}}
+    pattern = {"source": ["aws.states"], "detail": {"status": ["RUNNING", "FAILED", "ABORTED"]}}
     events.put_rule(Name=name, EventPattern=json.dumps(pattern))
     target = {"Id": "queue", "Arn": f"arn:aws:sqs:{cloud.region}:{cloud.account}:{name}"}
     events.put_targets(Rule=name, Targets=[target])
     execution = machines.start({"F": {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}}, {"a": 1})
     machines.end_of(execution)
+    stopped = machines.start({"W": {"Type": "Wait", "Seconds": 100000, "End": True}})
+    machines.event(stopped, "WaitStateEntered")
+    machines.api.stop_execution(executionArn=stopped, error="Operator", cause="stopped by hand")
     seen: dict[str, Any] = {}
     deadline = time.monotonic() + 5
-    while len(seen) < 2 and time.monotonic() < deadline:
+    while len(seen) < 3 and time.monotonic() < deadline:
         for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
             event = json.loads(message["Body"])
-            if event["detail"]["executionArn"] == execution:
+            of = {execution: ("RUNNING", "FAILED"), stopped: ("ABORTED",)}.get(event["detail"]["executionArn"], ())
+            if event["detail"]["status"] in of:
                 seen[event["detail"]["status"]] = event
         time.sleep(0.02)
     events.remove_targets(Rule=name, Ids=["queue"])
     events.delete_rule(Name=name)
-    assert set(seen) == {"RUNNING", "FAILED"}
+    assert set(seen) == {"RUNNING", "FAILED", "ABORTED"}
+    aborted = seen["ABORTED"]["detail"]
+    assert (aborted["error"], aborted["cause"], aborted["output"]) == ("Operator", "stopped by hand", None)
+    assert aborted["stopDate"] >= aborted["startDate"]
     assert seen["FAILED"]["detail-type"] == "Step Functions Execution Status Change"
     assert seen["FAILED"]["resources"] == [execution]
     detail = seen["FAILED"]["detail"]

@@ -1,0 +1,26 @@
+"""What the verbs of the operator's levers have in common: whose hand, why, and on which service."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from rollback.model.operators import Operator
+from rollback_cli import direct
+
+Reason = Annotated[str, typer.Option("--reason", help="why, for the record")]
+Service = Annotated[str | None, typer.Option("--service", help="which service; the only one by default")]
+
+
+def operator(reason: str) -> Operator:
+    """Who asks, and why.
+
+    Raises:
+        InvalidRequest: there is no reason.
+    """
+    return Operator(name=direct.whoami(), reason=reason)
+
+
+def say(text: str) -> None:
+    """One paragraph, as it is: a pipeline's log must not break it."""
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,78 @@
+"""How a story must end for the demo to be a success, looked up in the ledger and in ECS."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rollback.model.request import RollbackType
+from rollback.model.rollback import Outcome, Rollback
+from rollback_cli.stage.stage import Stage
+from rollback_cli.stage.waiting import DidNotHappen, until
+
+
+@dataclass(frozen=True)
+class Ending:
+    """`see` waits for it and raises DidNotHappen if it is another; `words` and `otherwise` say which it was."""
+
+    see: Callable[[Stage], None]
+    words: str
+    otherwise: str
+
+
+def answer(stage: Stage) -> Rollback | None:
+    """The rollback that answered the incident: the first one that acted, or that was refused."""
+    history = stage.deployed.world().ledger.history(stage.service.name)
+    answers = [r for r in history if r.service is not None or r.outcome is Outcome.REFUSED]
+    return answers[-1] if answers else None
+
+
+def _recovered(stage: Stage) -> None:
+    ended = _concluded(stage)
+    if ended.outcome is not Outcome.SUCCEEDED or ended.plan is None or ended.plan.target is None:
+        raise DidNotHappen(f"the rollback's outcome is {ended.outcome}: {ended.reason}")
+    good = {image.rpartition("@")[2] for image in ended.plan.target.images.values()}
+    until("only the good release runs", lambda: stage.running_digests() == good, 10)
+
+
+def _recovered_by_emergency(stage: Stage) -> None:
+    _recovered(stage)
+    ended = _concluded(stage)
+    if ended.request.type is not RollbackType.EMERGENCY:
+        raise DidNotHappen(f"it was a {ended.request.type} rollback, not an emergency")
+
+
+def _left_alone(stage: Stage) -> None:
+    before = _footing(stage)
+    ended = _concluded(stage)
+    if ended.outcome is not Outcome.REFUSED:
+        raise DidNotHappen(f"the rollback's outcome is {ended.outcome}: {ended.reason}")
+    if _footing(stage) != before:
+        raise DidNotHappen("the service was changed")
+    until("a person was paged", lambda: bool(stage.pages()), 10)
+
+
+def _concluded(stage: Stage) -> Rollback:
+    def found() -> Rollback | None:
+        ended = answer(stage)
+        return ended if ended is not None and ended.concluded_at is not None else None
+
+    until("a rollback has concluded", lambda: found() is not None, 60)
+    ended = found()
+    assert ended is not None  # noqa: S101 - concluded documents stay
+    return ended
+
+
+def _footing(stage: Stage) -> dict[str, Any]:
+    """What an UpdateService of ours would change."""
+    service = stage.described()
+    kept = ("taskDefinition", "desiredCount", "deploymentConfiguration")
+    return {name: service[name] for name in kept} | {"deployments": [d["id"] for d in service["deployments"]]}
+
+
+RECOVERED = Ending(_recovered, "recovered: the service verifiably runs its last known good release", "NOT RECOVERED")
+RECOVERED_BY_EMERGENCY = Ending(_recovered_by_emergency, RECOVERED.words, RECOVERED.otherwise)
+LEFT_ALONE = Ending(
+    _left_alone,
+    "as it should be: without a release that is known to be good nothing was touched, and a person was called",
+    "NOT AS IT SHOULD BE",
+)

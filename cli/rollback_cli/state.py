@@ -1,0 +1,106 @@
+"""What stands of a service, in a few lines that can be read at 03:00. What can't be asked costs its own line only."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from rich.markup import escape
+
+from rollback.model.errors import RollbackError
+from rollback.model.names import degraded_alarm, outage_alarm
+from rollback.model.plan import Verdict
+from rollback.model.release import ReleaseState, last_known_good
+from rollback.model.settings import ServiceSettings
+from rollback.steps.holder import living_lease
+from rollback.steps.ports import World
+from rollback.steps.running import fingerprint_of
+from rollback.steps.stack import drift_of
+from rollback.steps.unfence import owed_by_operator
+
+_ACTIONS = 3
+_SPEAKS = {Verdict.FAIL: "red", Verdict.WARN: "yellow"}
+
+
+def lines(service: ServiceSettings, world: World) -> Iterator[str]:
+    """`label  what`, in rich's markup."""
+    parts: tuple[tuple[str, Callable[[ServiceSettings, World], Iterator[str]]], ...] = (
+        ("runs", _runs),
+        ("ready", _readiness),
+        ("alarms", _alarms),
+        ("rollback", _rollback),
+        ("paused", _paused),
+        ("owed", _owed),
+        ("actions", _actions),
+    )
+    for label, told in parts:
+        try:
+            yield from told(service, world)
+        except RollbackError as failure:
+            yield _line(label, f"[yellow]{escape(str(failure))}[/]")
+
+
+def _line(label: str, text: str) -> str:
+    return f"  {label:10} {text}"
+
+
+def _runs(service: ServiceSettings, world: World) -> Iterator[str]:
+    view = world.services.look(service)
+    running = fingerprint_of(view.primary.definition_arn, view, world)
+    known = world.ledger.releases(service.name)
+    now = next((r for r in known if r.fingerprint == running), None)
+    target = last_known_good(known, running)
+    yield _line("runs", f"{escape(now.version)} ({now.state})" if now else "unknown to the ledger (—)")
+    yield _line("tasks", f"{view.running_count} of {view.desired_count}, rollout {view.primary.rollout_state}")
+    nothing = "[red]nothing: there is no way back[/]"
+    if now is not None and now.state is ReleaseState.PROMOTED:
+        nothing = "[yellow]nothing: what runs is the only good release, there is a way back from the next one[/]"
+    yield _line("back to", escape(target.version) if target else nothing)
+    drift = drift_of(service, view.primary.definition_arn, world)
+    if drift:
+        yield _line("drift", f"[yellow]{escape(drift)}[/]")
+
+
+def _readiness(service: ServiceSettings, world: World) -> Iterator[str]:
+    """The standing plan's checks that say something against it."""
+    standing = world.ledger.standing_plan(service.name)
+    if standing is None:
+        yield _line("ready", "[red]no way back: the standing plan was never computed[/]")
+        return
+    minutes = (world.clock.now() - standing.computed_at).total_seconds() / 60
+    when = f"looked at {standing.computed_at:%Y-%m-%d %H:%M} UTC, {max(0.0, minutes):.0f} minutes ago"
+    yield _line("ready", f"{'yes' if standing.is_ready else '[red]no way back[/]'}, {when}")
+    for check in standing.readiness:
+        if check.verdict in _SPEAKS:
+            yield _line("", f"[{_SPEAKS[check.verdict]}]{check.verdict}[/] {check.name}: {escape(check.reason)}")
+
+
+def _alarms(service: ServiceSettings, world: World) -> Iterator[str]:
+    prefix = world.settings.prefix
+    states = world.alarms.states((degraded_alarm(prefix, service.name), outage_alarm(prefix, service.name)))
+    yield _line("alarms", ", ".join(f"{name} {state}" for name, state in sorted(states.items())) or "none")
+
+
+def _rollback(service: ServiceSettings, world: World) -> Iterator[str]:
+    lease = living_lease(service.name, world)
+    yield _line("rollback", f"[yellow]{lease.holder}[/]" if lease else "none going on")
+
+
+def _paused(service: ServiceSettings, world: World) -> Iterator[str]:
+    stands = world.ledger.pause(service.name)
+    if stands is not None:
+        why = f"since {stands.since:%Y-%m-%d %H:%M} UTC by {stands.by}: {stands.reason}"
+        yield _line("paused", f"[yellow]no automatic rollbacks[/] {escape(why)}")
+
+
+def _owed(service: ServiceSettings, world: World) -> Iterator[str]:
+    owed = owed_by_operator(service.name, world)
+    for one in owed:
+        yield _line("left to you", f"[red]{escape(str(one))}[/]")
+    if owed:
+        unfence = f"rollback unfence {world.settings.environment} --service {service.name} --reason '…'"
+        yield _line("", f"put it back: {unfence}")
+
+
+def _actions(service: ServiceSettings, world: World) -> Iterator[str]:
+    for action in islice(world.ledger.actions(service.name), _ACTIONS):
+        what = f"{action.verb} {action.subject}".strip()
+        yield _line("by hand", escape(f"{action.at:%Y-%m-%d %H:%M} {what}, {action.by}: {action.reason}"))

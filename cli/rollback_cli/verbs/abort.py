@@ -1,0 +1,24 @@
+"""`rollback abort ENV ID`: end a rollback that is going on, and see it concluded."""
+
+import typer
+from rich.console import Console
+
+from rollback.steps import levers
+from rollback_cli import deployed, direct, lever
+from rollback_cli import show as look
+
+
+def abort(environment: str, rollback_id: str, reason: lever.Reason) -> None:
+    """End an open rollback. What it has fenced stays fenced. Exit code 1: something was left for you to put back."""
+    here, operator = deployed.find(environment), lever.operator(reason)
+    world = here.world()
+    ended = levers.abort(rollback_id, operator, world)
+    lever.say(f"{rollback_id} is {ended.outcome}; it is being concluded (left alone, the janitor concludes it)")
+    concluded = direct.see_concluded(rollback_id, world)
+    look.rollback(Console(), concluded, here.settings)
+    if concluded.superseded_by is not None:
+        lever.say(f"{concluded.superseded_by} has taken it over and goes on")
+    pause = f"rollback pause {environment} --service {concluded.service_name}"
+    lever.say(f"The next alarm starts another one, unless you stop that too: {pause} --reason '…'")
+    if concluded.left_to_operator():
+        raise typer.Exit(1)

@@ -1,0 +1,36 @@
+"""`rollback unfence ENV`: put back what a rollback left to an operator."""
+
+from typing import Annotated
+
+import typer
+
+from rollback.steps import unfence as fence
+from rollback.steps.holder import living_lease, told_of
+from rollback_cli import deployed, lever
+
+
+def unfence(
+    environment: str,
+    reason: lever.Reason,
+    service: lever.Service = None,
+    force: Annotated[
+        bool, typer.Option(help="beside a rollback that goes on, and over what speaks against it")
+    ] = False,
+) -> None:
+    """Start the tasks again and put scaling back exactly. Exit code 1: not all could be put back yet, call it again."""
+    here, operator = deployed.find(environment), lever.operator(reason)
+    world, name = here.world(), here.settings.service_or_only(service).name
+    lease = living_lease(name, world)
+    if lease is not None and force:
+        lever.say(told_of(lease, world))
+    unfenced = fence.unfence(name, operator, world, force=force)
+    for one in unfenced.done:
+        lever.say(f"put back: {one}")
+    for one in unfenced.left:
+        lever.say(f"NOT YET: {one}")
+    lever.say(unfenced.stands)
+    if unfenced.left:
+        lever.say(
+            "Scaling waits for the tasks to run, the deployment configuration for the rollout: call it again then"
+        )
+        raise typer.Exit(1)

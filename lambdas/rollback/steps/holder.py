@@ -1,0 +1,28 @@
+"""Who holds the lease on a service, for those who must not get in its way."""
+
+from rollback.model.lease import Lease
+from rollback.model.rollback import Rollback
+from rollback.model.takeover import state_of_the_data
+from rollback.steps.ports import World
+
+
+def living_lease(service_name: str, world: World) -> Lease | None:
+    """The lease of a rollback that goes on; None: nobody holds it, or it ran out."""
+    held = world.ledger.lease(service_name)
+    return held if held is not None and held.expires_at > world.clock.now() else None
+
+
+def holder_of(lease: Lease, world: World) -> Rollback | None:
+    """The rollback behind a lease; None: there is no record of it."""
+    try:
+        return world.ledger.read(lease.service, lease.holder)
+    except KeyError:
+        return None
+
+
+def told_of(lease: Lease, world: World) -> str:
+    """What a person is told before they get in the way of the holder."""
+    holder = holder_of(lease, world)
+    if holder is None:
+        return f"{lease.holder} holds the lease, and there is no record of what it has done"
+    return state_of_the_data(holder)

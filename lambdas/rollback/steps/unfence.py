@@ -1,0 +1,170 @@
+"""Unfence: put back what a rollback changed around the service and handed to an operator.
+
+The same looks and changes as Conclude makes (`put_back.discharge`), on a person's word. One call does what is safe now:
+scaling has to wait until the tasks run (rule 2).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+
+from rollback.model.errors import Conflict, InvalidRequest
+from rollback.model.escalation import Rung
+from rollback.model.lease import Lease
+from rollback.model.operators import Operator
+from rollback.model.rollback import Obligation, ObligationKind, Rollback
+from rollback.model.service_view import ScalableTarget, ServiceView
+from rollback.model.settings import ServiceSettings
+from rollback.steps.holder import living_lease, told_of
+from rollback.steps.levers import TRIES, write_down
+from rollback.steps.ports import World
+from rollback.steps.put_back import discharge, settle
+from rollback.steps.quarantine import LEFT
+from rollback.steps.running import fingerprint_of
+from rollback.steps.service_changes import quiet_configuration
+
+_LOOK_BACK = 200  # records of one service
+_OURS = frozenset({ObligationKind.FENCE, ObligationKind.SCALING, ObligationKind.DEPLOYMENT_CONFIGURATION})
+
+
+@dataclass(frozen=True)
+class Owed:
+    """One obligation, and the rollback that left it."""
+
+    rollback: Rollback
+    obligation: Obligation
+
+    def __str__(self) -> str:
+        """For a person."""
+        return f"{self.obligation.kind} (was {self.obligation.before}, {self.rollback.id})"
+
+
+@dataclass(frozen=True)
+class Unfenced:
+    """What was put back, what still has to be, and how the service stands."""
+
+    done: tuple[Owed, ...]
+    left: tuple[Owed, ...]
+    stands: str
+
+
+def owed_by_operator(service_name: str, world: World) -> list[Owed]:
+    """What people have to put back, in the order to do it: the last change first."""
+    recent = islice(world.ledger.history(service_name), _LOOK_BACK)
+    return [Owed(rollback, obligation) for rollback in recent for obligation in rollback.left_to_operator()]
+
+
+def unfence(service_name: str, operator: Operator, world: World, *, force: bool = False) -> Unfenced:
+    """Put back what is safe to put back now, under the lease; called again it goes on.
+
+    Args:
+        force: also beside a rollback that is going on, and over what speaks against it.
+
+    Raises:
+        InvalidRequest: nothing was handed over, a rollback is going on, or something speaks against it.
+    """
+    service, owed = world.settings.service(service_name), owed_by_operator(service_name, world)
+    ours = [one for one in owed if one.obligation.kind in _OURS]
+    lease = living_lease(service_name, world)
+    if not ours:
+        by_hand = "; ".join(f"by hand: {one}" for one in owed)
+        going_on = f"; {told_of(lease, world)}" if lease is not None else ""
+        raise InvalidRequest(
+            f"nothing of {service_name} was handed to an operator that can be put back here{going_on}; "
+            f"{by_hand or 'nothing was changed'}"
+        )
+    if not force:
+        _refuse_beside(lease, world)
+        against = [why for one in ours for why in _objections(one.obligation, service, world)]
+        if against:
+            raise InvalidRequest(f"{'; '.join(against)}; --force puts it back all the same; nothing was changed")
+    write_down("unfence", service_name, operator, world, ours[0].rollback.id)
+    held_by = _lease(ours[0].rollback, world) if lease is None else None
+    try:
+        done = list(_in_order(ours, service, world))
+    finally:
+        if held_by is not None:
+            world.ledger.release_lease(service_name, held_by.holder)
+    left = tuple(one for one in owed if one not in done)
+    return Unfenced(tuple(done), left, _in_words(service, world.services.look(service)))
+
+
+def _in_order(owed: list[Owed], service: ServiceSettings, world: World) -> Iterator[Owed]:
+    """One after the other, each seen to be put back before the next: scaling after the fence."""
+    for one in owed:
+        if not any(discharge(one.obligation, service, world.services.look(service), world) for _ in range(2)):
+            return
+        _mark(one, world)
+        yield one
+
+
+def _mark(one: Owed, world: World) -> None:
+    """Discharged, in the document that owes it."""
+    for _ in range(TRIES):
+        rollback = world.ledger.read(one.rollback.service_name, one.rollback.id)
+        if one.obligation not in rollback.obligations:
+            return  # somebody else did
+        try:
+            world.ledger.save(settle(rollback, one.obligation, discharged_at=world.clock.now()))
+        except Conflict:
+            continue
+        return
+    raise Conflict(f"{one} is put back, but its document kept changing; call it again to mark it")
+
+
+def _in_words(service: ServiceSettings, view: ServiceView) -> str:
+    said = f"{view.running_count} of {view.desired_count} tasks run, rollout {view.primary.rollout_state}"
+    if view.primary.rollout_state != "FAILED":
+        return said
+    again = f"aws ecs update-service --cluster {service.cluster} --service {service.ecs_service} --force-new-deployment"
+    return f"{said}: a failed deployment starts no tasks, `{again}` makes another one"
+
+
+def _refuse_beside(lease: Lease | None, world: World) -> None:
+    if lease is not None:
+        raise InvalidRequest(
+            f"a rollback is going on: {told_of(lease, world)}; wait for it, or end it with `rollback abort "
+            f"{world.settings.environment} {lease.holder}`, or add --force; nothing was changed"
+        )
+
+
+def _lease(rollback: Rollback, world: World) -> Lease:
+    """In the name of the rollback that left it: no other begins meanwhile."""
+    now = world.clock.now()
+    until = now + timedelta(minutes=world.settings.policy.lease_minutes)
+    lease = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
+    if lease is None:
+        raise Conflict(
+            f"a rollback of {rollback.service_name} has just begun; nothing was changed, look and call again"
+        )
+    return world.ledger.renew(lease, now, until)
+
+
+def _objections(owed: Obligation, service: ServiceSettings, world: World) -> Iterator[str]:
+    """Somebody changed it since, and would lose that; or what would be started is known to be bad."""
+    view = world.services.look(service)
+    match owed.kind:
+        case ObligationKind.FENCE if view.desired_count < int(owed.before["desired_count"]):
+            yield from _bad_release(service, view, world)
+        case ObligationKind.SCALING:
+            before, now = ScalableTarget.model_validate(owed.before), world.scaling.look(service)
+            if now not in (before, before.all_suspended()):
+                yield f"scaling is {now!r} now, neither what was recorded ({before!r}) nor what was left of it"
+        case ObligationKind.DEPLOYMENT_CONFIGURATION:
+            known = (owed.before, *(quiet_configuration(owed.before, rung) for rung in Rung))
+            for part in owed.before:
+                now_is = view.deployment_configuration.get(part)
+                if all(now_is != configuration.get(part) for configuration in known):
+                    yield f"{part} is {now_is} now, neither what was recorded nor what was left of it"
+
+
+def _bad_release(service: ServiceSettings, view: ServiceView, world: World) -> Iterator[str]:
+    running = fingerprint_of(view.primary.definition_arn, view, world)
+    for release in world.ledger.releases(service.name):
+        if release.fingerprint == running and release.state in LEFT:
+            emergency = f"rollback start {world.settings.environment} --type emergency --service {service.name}"
+            yield (
+                f"{release.version} would be started, which is {release.state} ({release.state_reason}): "
+                f"`{emergency}` starts the last known good instead"
+            )

@@ -1,0 +1,87 @@
+"""Alarms on ourselves: each way in which the rollback system can fail is told to a person."""
+
+import json
+from typing import Any
+
+import pytest
+
+PREFIX = "macro-ai-production"
+EXECUTIONS = ("executions-failed", "executions-timed-out", "execution-throttled")
+FUNCTIONS = ("decide", "service", "report", "promote")
+FAILURES = {
+    f"{PREFIX}-rollback-undelivered",
+    *(f"{PREFIX}-{machine}-{end}" for machine in ("rollback", "promotion") for end in EXECUTIONS),
+    *(f"{PREFIX}-rollback-{function}-{what}" for function in FUNCTIONS for what in ("errors", "throttles")),
+}
+SILENT = f"{PREFIX}-rollback-janitor-silent"
+FROM_THE_JANITOR = {f"{PREFIX}-express-api-stale-lease", f"{PREFIX}-express-api-no-way-back"}
+NAMESPACES = {"AWS/States": "StateMachineArn", "AWS/Lambda": "FunctionName", "AWS/SQS": "QueueName"}
+
+Alarm = dict[str, Any]
+Template = dict[str, Any]
+
+
+def resources(template: Template, kind: str) -> list[dict[str, Any]]:
+    return [resource["Properties"] for resource in template["Resources"].values() if resource["Type"] == kind]
+
+
+@pytest.fixture
+def watching(templates: dict[str, Template]) -> dict[str, Alarm]:
+    """The alarms that tell a person, by name."""
+    alarms = resources(templates["MacroAiProductionRollbackStack"], "AWS::CloudWatch::Alarm")
+    return {alarm["AlarmName"]: alarm for alarm in alarms if "AlarmActions" in alarm}
+
+
+def test_each_way_to_fail_has_an_alarm(watching: dict[str, Alarm]) -> None:
+    assert set(watching) == FAILURES | FROM_THE_JANITOR | {SILENT}
+
+
+def test_they_tell_the_critical_topic_when_they_turn_red_and_nothing_else(watching: dict[str, Alarm]) -> None:
+    for alarm in watching.values():
+        (topic,) = alarm["AlarmActions"]
+        assert "Critical" in topic["Ref"]
+        assert not {"OKActions", "InsufficientDataActions"} & set(alarm)
+
+
+def test_silence_is_fine_of_failures_wrong_of_the_janitor_and_no_news_of_what_it_reports(
+    watching: dict[str, Alarm],
+) -> None:
+    assert {watching[name]["TreatMissingData"] for name in FAILURES} == {"notBreaching"}
+    assert watching[SILENT]["TreatMissingData"] == "breaching"
+    assert {watching[name]["TreatMissingData"] for name in FROM_THE_JANITOR} == {"ignore"}
+
+
+def test_failures_are_counted_of_one_machine_function_or_queue_each(watching: dict[str, Alarm]) -> None:
+    seen = set()
+    for name in FAILURES:
+        alarm = watching[name]
+        (dimension,) = alarm["Dimensions"]
+        assert dimension["Name"] == NAMESPACES[alarm["Namespace"]]
+        seen.add((alarm["MetricName"], json.dumps(dimension["Value"], sort_keys=True)))
+    assert len(seen) == len(FAILURES)
+
+
+def test_what_the_janitor_says_is_watched_under_the_names_that_it_says_it_by(watching: dict[str, Alarm]) -> None:
+    def what(name: str) -> tuple[Any, ...]:
+        alarm = watching[name]
+        dimensions = {d["Name"]: d["Value"] for d in alarm["Dimensions"]}
+        of = (dimensions.pop("Environment"), dimensions.pop("Service", None))
+        assert not dimensions
+        return alarm["Namespace"], alarm["MetricName"], of, alarm["ComparisonOperator"], alarm["Threshold"]
+
+    below, above = "LessThanThreshold", "GreaterThanThreshold"
+    on_service = ("production", "express-api")
+    assert what(SILENT) == ("Rollback", "JanitorSweeps", ("production", None), below, 1)
+    assert what(f"{PREFIX}-express-api-stale-lease") == ("Rollback", "StaleLeases", on_service, above, 0)
+    assert what(f"{PREFIX}-express-api-no-way-back") == ("Rollback", "WayBack", on_service, below, 1)
+
+
+def test_alarms_may_publish_on_the_critical_topic(templates: dict[str, Template]) -> None:
+    template = templates["MacroAiProductionRollbackStack"]
+    policies = [p["PolicyDocument"]["Statement"] for p in resources(template, "AWS::SNS::TopicPolicy")]
+    allowed = [s for statements in policies for s in statements if s["Effect"] == "Allow"]
+    (statement,) = allowed
+    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert statement["Action"] == "sns:Publish"
+    assert "Critical" in statement["Resource"]["Ref"]
+    assert f"alarm:{PREFIX}-*" in json.dumps(statement["Condition"]["ArnLike"]["aws:SourceArn"])

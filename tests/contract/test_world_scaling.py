@@ -1,0 +1,83 @@
+"""What the steps are promised of Application Auto Scaling, on the fake and on the embedded cloud.
+
+Lax in one place: that a registration brings the desired count into the bounds (rule 2) is asked of the fake alone:
+moto only keeps what was registered.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from builders import SERVICE
+from contract.local_cloud.workload import Workload
+from contract.real_world import real_world
+from fakes import FakeScaling, FakeServices
+
+from rollback.model.errors import OutsideFailure
+from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
+from rollback.model.settings import ServiceSettings
+from rollback.steps.ports import Scaling
+
+WEB = ServiceSettings(name=SERVICE, cluster="c", ecs_service="s", container="app")
+AUTOSCALED = ScalableTarget(min_capacity=2, max_capacity=4, suspended=dict.fromkeys(SCALING_FLAGS, False))
+
+
+@pytest.fixture(params=["fake", "cloud"])
+def scaled(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Scaling, ServiceSettings]]:
+    if request.param == "fake":
+        yield FakeScaling(FakeServices()), WEB
+        return
+    cloud = request.getfixturevalue("cloud")
+    web = Workload(cloud, balanced=False)
+    web.running(web.release("v1"), desired=1)
+    settings = ServiceSettings(name=SERVICE, cluster=web.name, ecs_service=web.name, container="app")
+    yield real_world(cloud, monkeypatch, settings).scaling, settings
+    web.delete()
+
+
+def test_a_service_that_is_not_scaled_has_no_target(scaled: tuple[Scaling, ServiceSettings]) -> None:
+    scaling, service = scaled
+    assert scaling.look(service) is None
+
+
+def test_what_is_put_is_what_stands_flags_and_bounds(scaled: tuple[Scaling, ServiceSettings]) -> None:
+    scaling, service = scaled
+    some = {**AUTOSCALED.suspended, "ScheduledScalingSuspended": True}
+    for target in (
+        AUTOSCALED,
+        AUTOSCALED.all_suspended(),
+        AUTOSCALED.model_copy(update={"suspended": some}),
+        ScalableTarget(min_capacity=0, max_capacity=1, suspended=AUTOSCALED.suspended),
+    ):
+        scaling.put(service, target)
+        assert scaling.look(service) == target
+
+
+def test_rule_2_suspended_and_put_back_it_is_exactly_as_it_was(scaled: tuple[Scaling, ServiceSettings]) -> None:
+    scaling, service = scaled
+    scaling.put(service, AUTOSCALED)
+    before = scaling.look(service)
+    assert before is not None
+    assert before.is_active
+    scaling.put(service, before.all_suspended())
+    suspended = scaling.look(service)
+    assert suspended is not None
+    assert not suspended.is_active
+    scaling.put(service, before)
+    assert scaling.look(service) == before
+
+
+def test_rule_2_any_registration_lifts_the_desired_count_into_the_bounds() -> None:
+    services = FakeServices()
+    services.desired_count = 0
+    FakeScaling(services).put(WEB, AUTOSCALED.all_suspended())
+    assert services.desired_count == 2
+
+
+def test_scaling_of_a_service_that_is_not_there_is_a_failure(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scaling = real_world(request.getfixturevalue("cloud"), monkeypatch).scaling
+    with pytest.raises(OutsideFailure, match="RegisterScalableTarget on service/c/s failed"):
+        scaling.put(WEB, AUTOSCALED)

@@ -1,0 +1,306 @@
+"""Whatever happens in any order: no quarantined target without force, no two holders acting, always a conclusion."""
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+from builders import SERVICE, definition, release
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
+from stage import alarm_event, deployment_event
+from worlds import DEGRADED, OUTAGE
+
+from faults.crash import Fragile, Killed, Outside
+from faults.scenario import PORTS, Incident
+from rollback.model.errors import RollbackError
+from rollback.model.operators import Pause
+from rollback.model.policy import Policy
+from rollback.model.release import ReleaseState, normalised_definition
+from rollback.model.request import Trigger
+from rollback.model.rollback import Outcome
+from rollback.model.route import Step, entrance
+from rollback.model.service_view import ScalableTarget
+from rollback.steps import janitor
+from rollback.steps.admit import admit
+from rollback.steps.readiness import prepare
+from rollback.steps.walk import Cursor, cursor_of, start_emergency, walk
+
+FAMILY = "macro-ai-production-task"
+SHORT = Policy(
+    poll_seconds=30,
+    service_timeout_minutes=4,
+    stuck_minutes=2,
+    emergency_timeout_minutes=3,
+    restart_timeout_minutes=3,
+    verify_interval_seconds=30,
+    verify_timeout_minutes=3,
+    alarm_settle_minutes=1,
+    cooldown_minutes=2,
+    correlation_window_minutes=60,
+    attempt_window_minutes=30,
+)
+KILL = st.one_of(st.none(), st.integers(min_value=1, max_value=25))
+STEPS = st.sampled_from([1, 2, 3, 4, 60])
+
+
+@dataclass
+class Execution:
+    """One start, and how far it is."""
+
+    name: str
+    given: dict[str, Any]
+    cursor: Cursor | None = None
+
+
+class Guarded:
+    """ECS or its autoscaling: every change is made by the holder of the lease, and deploys nothing quarantined."""
+
+    def __init__(self, real: Any, incident: Incident) -> None:
+        self._real, self._incident = real, incident
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._real, name)
+        return method if name not in ("update", "stop_deployment", "put") else self._checked(method)
+
+    def _checked(self, method: Any) -> Any:
+        def change(*given: Any, **named: Any) -> Any:
+            lease = self._incident.ledger.lease(SERVICE)
+            assert lease is not None, "a change without a lease"
+            assert lease.expires_at > self._incident.clock.now(), "a change after the lease ran out"
+            acting = self._incident.ledger.read(SERVICE, lease.holder)
+            assert acting.id in self._incident.walking, f"{acting.id} holds the lease, another acts"
+            self._is_no_quarantined_target(named.get("definition_arn"), acting.trigger, acting.request.force)
+            return method(*given, **named)
+
+        return change
+
+    def _is_no_quarantined_target(self, arn: str | None, trigger: Trigger, force: bool) -> None:
+        if arn is None or (trigger is Trigger.MANUAL and force):
+            return
+        found = self._incident.services.definition(arn)
+        assert found is not None
+        image = found["containerDefinitions"][0]["image"]
+        states = {r.images["api"]: r.state for r in self._incident.ledger.releases(SERVICE)}
+        assert states[image] is not ReleaseState.QUARANTINED, f"{arn} is quarantined"
+
+
+class Incidents(RuleBasedStateMachine):
+    """A service, its team, its alarms, its operators, and the executions that all of them start."""
+
+    executions = Bundle("executions")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outside = Outside()
+        self.incident = Incident(self.outside, policy=SHORT)
+        self.incident.walking = set()
+        self.incident.scaling.target = ScalableTarget(min_capacity=2, max_capacity=9, suspended={})
+        prepare(SERVICE, self.incident.real)
+        real = self.incident.real
+        guarded: dict[str, Any] = {
+            port: Guarded(getattr(real, port), self.incident) for port in ("services", "scaling")
+        }
+        real = replace(real, **guarded)
+        fragile: dict[str, Any] = {port: Fragile(getattr(real, port), self.outside) for port in PORTS}
+        self.world = replace(real, **fragile)
+        self.count = 0
+
+    def _next(self) -> int:
+        self.count += 1
+        return self.count
+
+    # The team
+
+    @rule(behaviour=st.sampled_from(["healthy", "unhealthy", "crashing", "stale"]))
+    def ship(self, behaviour: Any) -> None:
+        version = f"w{self._next()}"
+        arn = self.incident.services.register_release(definition(version), FAMILY)
+        self.incident.services.behaviours[arn] = behaviour
+        self.incident.services.deploy(arn)
+        stored = release(version, state=ReleaseState.CANDIDATE, definition_arn=arn)
+        stored = stored.model_copy(update={"first_deployed_at": self.incident.clock.now()})
+        self.incident.ledger.record(stored, normalised_definition(definition(version), {}))
+
+    @rule()
+    def promote_the_newest(self) -> None:
+        newest = self.incident.ledger.releases(SERVICE)[0]
+        if newest.state is ReleaseState.CANDIDATE:
+            self.incident.ledger.judge(newest, ReleaseState.PROMOTED, self.incident.clock.now(), "baked")
+            prepare(SERVICE, self.incident.real)
+
+    # What starts executions
+
+    @rule(target=executions, alarm=st.sampled_from([DEGRADED, OUTAGE]))
+    def turn_red(self, alarm: str) -> Execution:
+        now, number = self.incident.clock.now(), self._next()
+        self.incident.alarms.fire(alarm, now)
+        return Execution(f"execution-{number}", alarm_event(f"event-{number}", alarm, now))
+
+    @rule(target=executions, of=consumes(executions))
+    def deliver_twice(self, of: Execution) -> Any:
+        return multiple(of, Execution(f"execution-{self._next()}", of.given))
+
+    @rule(target=executions)
+    def fail_deployment(self) -> Execution:
+        number = self._next()
+        event = {**deployment_event(event_id=f"d{number}"), "time": self.incident.clock.now().isoformat()}
+        return Execution(f"execution-{number}", event)
+
+    @rule(
+        target=executions,
+        kind=st.sampled_from(["service", "emergency"]),
+        force=st.booleans(),
+        named=st.sampled_from([None, "v1", "v2", "v3"]),
+    )
+    def ask_by_hand(self, kind: str, force: bool, named: str | None) -> Execution:
+        given = {"type": kind, "force": force} | ({"target_version": named} if named else {})
+        return Execution(f"execution-{self._next()}", given)
+
+    # How executions go on
+
+    @rule(
+        target=executions,
+        of=consumes(executions),
+        kill_at=KILL,
+        after=st.booleans(),
+        steps=STEPS,
+    )
+    def go_on(self, of: Execution, kill_at: int | None, after: bool, steps: int) -> Any:
+        for _ in range(steps):
+            if not self._invoke(of, kill_at, after=after):
+                return multiple()
+            kill_at = None
+        return of
+
+    @rule(
+        target=executions,
+        first=consumes(executions),
+        second=consumes(executions),
+        turns=st.lists(st.tuples(st.booleans(), KILL), min_size=2, max_size=30),
+    )
+    def interleave(self, first: Execution, second: Execution, turns: list[tuple[bool, int | None]]) -> Any:
+        """Two go on side by side."""
+        alive = {True: first, False: second}
+        for which, kill_at in turns:
+            if which in alive and not self._invoke(alive[which], kill_at, after=True):
+                del alive[which]
+        return multiple(*alive.values())
+
+    def _invoke(self, of: Execution, kill_at: int | None, *, after: bool) -> bool:
+        """One invocation, killed at that call, if it comes so far; whether the execution goes on."""
+        self.incident.workflow.running.add(of.name)
+        self.outside.aim(kill_at, after=after)
+        try:
+            of.cursor = self._advance(of)
+        except Killed:
+            return True  # Step Functions' Retry comes
+        except RollbackError:
+            self.incident.pass_time(seconds=5)
+            return True
+        finally:
+            self.outside.survive()
+        if of.cursor.next is Step.DONE:
+            self.incident.workflow.running.discard(of.name)
+            return False
+        self.incident.pass_time(seconds=of.cursor.wait_seconds or 1)
+        return True
+
+    def _advance(self, of: Execution) -> Cursor:
+        now = self.incident.clock.now()
+        self.incident.walking = _Mine(self.incident, of.name)
+        if of.cursor is not None:
+            return walk(of.cursor.rollback_id, of.cursor.next, self.world)
+        if entrance(of.given) is Step.EMERGENCY:
+            return start_emergency(of.given, of.name, now, self.world)
+        return cursor_of(admit(of.given, of.name, now, self.world))
+
+    @rule(of=consumes(executions))
+    def lose(self, of: Execution) -> None:
+        """Stopped by hand, or failed: nobody goes on with it."""
+        self.incident.workflow.running.discard(of.name)
+
+    # Operators, janitor, time
+
+    @rule(pause=st.sampled_from([True, False, False, False]))
+    def pause_or_resume(self, pause: bool) -> None:
+        if pause:
+            by_ada = Pause(service=SERVICE, since=self.incident.clock.now(), by="ada", reason="drill")
+            self.incident.ledger.put_pause(by_ada)
+        else:
+            self.incident.ledger.end_pause(SERVICE)
+
+    @rule(target=executions, kill_at=KILL)
+    def sweep(self, kill_at: int | None) -> Any:
+        return multiple(*self._swept(kill_at))
+
+    def _swept(self, kill_at: int | None) -> list[Execution]:
+        """The executions that the janitor started."""
+        self.incident.walking = _All()
+        self.outside.aim(kill_at, after=True)
+        with contextlib.suppress(Killed, RollbackError):
+            janitor.sweep(self.world)
+        self.outside.survive()
+        started = [Execution(name, given) for name, given in self.incident.workflow.started]
+        self.incident.workflow.started.clear()
+        return started
+
+    @rule(minutes=st.sampled_from([1, 5, 12, 61]))
+    def wait(self, minutes: int) -> None:
+        self.incident.pass_time(minutes=minutes)
+
+    @precondition(lambda self: self.incident.alarms.in_alarm)
+    @rule()
+    def turn_green(self) -> None:
+        for alarm in list(self.incident.alarms.in_alarm):
+            self.incident.alarms.recover(alarm)
+
+    @invariant()
+    def a_concluded_rollback_owes_nothing(self) -> None:
+        for rollback in self.incident.documents():
+            if rollback.concluded_at is not None:
+                assert rollback.outcome is not None
+                assert rollback.open_obligations() == ()
+
+    def teardown(self) -> None:
+        """Everything is left alone but for the janitor and what it starts: all is concluded in the end."""
+        self.incident.workflow.running.clear()
+        for _ in range(40):
+            self.incident.pass_time(minutes=5)
+            for started in self._swept(None):
+                while self._invoke(started, None, after=False):
+                    pass
+        for rollback in self.incident.documents():
+            assert rollback.concluded_at is not None, f"{rollback.id} never concluded"
+        lease = self.incident.ledger.lease(SERVICE)
+        assert lease is None or lease.expires_at <= self.incident.clock.now()
+        if self.incident.services.desired_count == 0:
+            aborted = [r for r in self.incident.documents() if r.outcome is Outcome.ABORTED]
+            assert any(o.handed_to == "operator" for r in aborted for o in r.obligations), "left at zero"
+
+
+class _All:
+    """The janitor concludes anybody's."""
+
+    def __contains__(self, rollback_id: object) -> bool:
+        return True
+
+
+class _Mine:
+    """The rollbacks of one execution."""
+
+    def __init__(self, incident: Incident, execution: str) -> None:
+        self._incident, self._execution = incident, execution
+
+    def __contains__(self, rollback_id: object) -> bool:
+        return self._incident.ledger.read(SERVICE, str(rollback_id)).execution == self._execution
+
+
+TestAnySequence = Incidents.TestCase
+TestAnySequence.settings = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)

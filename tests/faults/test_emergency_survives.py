@@ -1,0 +1,121 @@
+"""Emergency, take-over and the whole ladder, killed before and after every external call."""
+
+from collections.abc import Callable
+
+import pytest
+from builders import SERVICE, release
+from worlds import DEGRADED, OUTAGE
+
+from faults.crash import Killed, Outside
+from faults.scenario import EVENT, Incident
+from rollback.model.policy import Policy
+from rollback.model.release import ReleaseState
+from rollback.model.rollback import Outcome
+from rollback.model.route import Step
+from rollback.model.service_view import ScalableTarget
+from rollback.steps.admit import admit
+from rollback.steps.readiness import prepare
+from rollback.steps.walk import walk
+
+V1 = release("v1").fingerprint
+OUTAGE_EVENT = {**EVENT, "id": "e2", "detail": {**EVENT["detail"], "alarmName": OUTAGE}}  # type: ignore[dict-item]
+SCALED = ScalableTarget(min_capacity=2, max_capacity=10, suspended={"ScheduledScalingSuspended": True})
+PATIENT = Policy(
+    bake_minutes=1,
+    poll_seconds=60,
+    service_timeout_minutes=3,
+    emergency_timeout_minutes=3,
+    stuck_minutes=2,
+    verify_interval_seconds=60,
+)
+
+
+def outage(outside: Outside) -> tuple[Incident, object]:
+    """From the standing plan."""
+    incident = Incident(outside)
+    prepare(SERVICE, incident.real)
+    incident.alarms.fire(OUTAGE, incident.clock.now())
+    incident.services.calls.clear()
+    return incident, OUTAGE_EVENT
+
+
+def taken_over(outside: Outside) -> tuple[Incident, object]:
+    """A plain rollback has sent its update, and its execution runs; then the outage."""
+    incident = Incident(outside)
+    first = admit(EVENT, "execution-0", incident.clock.now(), incident.real)
+    for step in (Step.PLAN, Step.SERVICE):
+        walk(first.id, step, incident.real)
+    incident.workflow.running.add("execution-0")
+    incident.alarms.fire(OUTAGE, incident.clock.now())
+    return incident, OUTAGE_EVENT
+
+
+def from_zero(outside: Outside) -> tuple[Incident, object]:
+    """Nothing becomes healthy before all tasks were stopped once."""
+    incident = Incident(outside, policy=PATIENT)
+    incident.scaling.target = SCALED
+    incident.services.otherwise = "stale"
+    return incident, EVENT
+
+
+SCENARIOS: tuple[Callable[[Outside], tuple[Incident, object]], ...] = (outage, taken_over, from_zero)
+
+
+def kills() -> list[object]:
+    """Before the first call and after each: what is outside is the same after one call and before the next."""
+    found: list[object] = []
+    for scenario in SCENARIOS:
+        incident, event = scenario(Outside())
+        incident.deliver("execution-1", event)
+        moments = [(1, 0), *((at, 1) for at in range(1, incident.outside.calls + 1))]
+        found += [pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}") for at, after in moments]
+    return found
+
+
+def assert_concluded_by_the_rules(incident: Incident, scenario: object) -> None:
+    for rollback in incident.documents():
+        assert rollback.concluded_at is not None, f"{rollback.id} never concluded"
+        assert rollback.outcome is not None
+        assert rollback.open_obligations() == ()
+    lease = incident.ledger.lease(SERVICE)
+    assert lease is None or lease.expires_at <= incident.clock.now()
+    assert incident.services.desired_count >= 2, "left at zero"
+    handed = {o.kind for r in incident.documents() for o in r.obligations if o.handed_to == "operator"}
+    if scenario is from_zero:
+        assert incident.scaling.target == SCALED or "scaling" in handed
+    assert incident.services.deployment_configuration == incident.before or "deployment_configuration" in handed
+    quarantined = [r.definition_arn for r in incident.ledger.releases(SERVICE) if r.state is ReleaseState.QUARANTINED]
+    assert not set(incident.deployed()) & set(quarantined)
+    paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
+    assert incident.running_fingerprint() == V1 or paged, "neither put right nor told anybody"
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_undisturbed_it_succeeds(scenario: Callable[[Outside], tuple[Incident, object]]) -> None:
+    incident, event = scenario(Outside())
+    incident.deliver("execution-1", event)
+    incident.sweep_until_quiet(hours=1)
+    acted = [r for r in incident.documents() if r.outcome is Outcome.SUCCEEDED]
+    assert len(acted) == 1
+    assert_concluded_by_the_rules(incident, scenario)
+    assert incident.running_fingerprint() == V1
+
+
+@pytest.mark.parametrize(("scenario", "kill_at", "after"), kills())
+@pytest.mark.parametrize("retries", [True, False], ids=["retried", "lost"])
+def test_killed_at_any_call_it_is_concluded_by_the_rules(
+    scenario: Callable[[Outside], tuple[Incident, object]], kill_at: int, after: int, retries: bool
+) -> None:
+    incident, event = scenario(Outside(kill_at, after=bool(after)))
+    if retries:
+        incident.deliver("execution-1", event)
+    else:
+        with pytest.raises(Killed):
+            incident.deliver("execution-1", event, retries=False)
+    if scenario is taken_over:
+        incident.workflow.running.discard("execution-0")  # stopped, or run into the lost lease by now
+    incident.sweep_until_quiet(hours=2)
+    assert_concluded_by_the_rules(incident, scenario)
+    if retries:
+        assert incident.running_fingerprint() == V1
+        assert DEGRADED not in incident.alarms.in_alarm

@@ -1,0 +1,94 @@
+"""May this image be deployed?"""
+
+import pytest
+from builders import SERVICE, definition, image, release
+from stage import CANDIDATE, PROMOTED, QUARANTINED, SUSPECT, Stage, worn_in
+
+from rollback.model.errors import InvalidRequest, OutsideFailure
+from rollback.model.release import ReleaseState, fingerprint, normalised_definition, sha256_of
+from rollback.steps.deploy_check import check_deploy
+
+REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/macro-ai-express-api"
+AGENT = "public.ecr.aws/datadog/agent@sha256:" + "d" * 64
+
+
+def shipped(version: str, state: ReleaseState) -> Stage:
+    stage = worn_in()
+    stage.ship(version, state)
+    stage.images.push(f"{REPOSITORY}:{version}", image(version).rpartition("@")[2])
+    return stage
+
+
+@pytest.mark.parametrize("state", [SUSPECT, QUARANTINED])
+@pytest.mark.parametrize(
+    "named", [f"{REPOSITORY}:v3", image("v3"), f"mirror.test/api@{image('v3').rpartition('@')[2]}"]
+)
+def test_the_image_of_a_release_that_a_rollback_left_may_not_be_deployed(state: ReleaseState, named: str) -> None:
+    answer = check_deploy(SERVICE, named, shipped("v3", state).world)
+    assert not answer.allowed
+    assert f"is of v3, which is {state}" in answer.why
+    assert "rollback unquarantine production v3 --service express-api" in answer.why
+    assert "\n" not in answer.why
+
+
+@pytest.mark.parametrize("state", [CANDIDATE, PROMOTED])
+def test_the_image_of_any_other_release_may(state: ReleaseState) -> None:
+    answer = check_deploy(SERVICE, f"{REPOSITORY}:v3", shipped("v3", state).world)
+    assert answer.allowed
+    assert f"is of v3, which is {state}" in answer.why
+
+
+def test_an_image_that_nobody_has_run_may() -> None:
+    answer = check_deploy(SERVICE, image("v9"), shipped("v3", QUARANTINED).world)
+    assert answer.allowed
+    assert "not known to the ledger" in answer.why
+
+
+def test_a_tag_that_was_pushed_anew_is_judged_by_what_it_is_now() -> None:
+    stage = shipped("v3", QUARANTINED)
+    stage.images.push(f"{REPOSITORY}:v3", image("v9").rpartition("@")[2])
+    assert check_deploy(SERVICE, f"{REPOSITORY}:v3", stage.world).allowed
+
+
+def test_while_a_rollback_is_going_on_nothing_may_be_deployed() -> None:
+    stage = shipped("v3", CANDIDATE)
+    rollback = stage.admit()
+    answer = check_deploy(SERVICE, image("v9"), stage.world)
+    assert not answer.allowed
+    assert rollback.id in answer.why
+    stage.clock.pass_time(minutes=stage.policy.lease_minutes)
+    assert check_deploy(SERVICE, image("v9"), stage.world).allowed
+
+
+def test_an_image_beside_the_app_is_innocent_where_good_releases_run_it_too() -> None:
+    stage = worn_in()
+    for version, state in (("v3", QUARANTINED), ("v4", PROMOTED)):
+        made = definition(version)
+        made["containerDefinitions"].append({"name": "agent", "image": AGENT})
+        images = {"api": image(version), "agent": AGENT}
+        sha256 = sha256_of(normalised_definition(made, {}))
+        stored = release(
+            version, state=state, fingerprint=fingerprint(made, {}), definition_sha256=sha256, images=images
+        )
+        stage.ledger.record(stored, normalised_definition(made, {}))
+        assert check_deploy(SERVICE, AGENT, stage.world).allowed == (version == "v4")
+    assert not check_deploy(SERVICE, image("v3"), stage.world).allowed
+
+
+@pytest.mark.parametrize(
+    "named", [f"{REPOSITORY}:typo", "docker.io/library/nginx:1", "", f"{REPOSITORY}@sha256:12", "@sha256:" + "0" * 64]
+)
+def test_an_image_whose_digest_can_not_be_told_is_an_error(named: str) -> None:
+    with pytest.raises(InvalidRequest, match="can't be told"):
+        check_deploy(SERVICE, named, worn_in().world)
+
+
+def test_a_registry_that_does_not_answer_allows_nothing() -> None:
+    stage = worn_in()
+
+    def no_answer(image: str) -> str | None:
+        raise OutsideFailure("ECR does not answer")
+
+    stage.images.digest_of = no_answer  # type: ignore[method-assign]
+    with pytest.raises(OutsideFailure):
+        check_deploy(SERVICE, f"{REPOSITORY}:v3", stage.world)

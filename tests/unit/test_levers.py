@@ -1,0 +1,349 @@
+"""The operator's levers over rollbacks: pause, resume, abort, unlock."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import SERVICE
+from builders import rollback as a_rollback
+from faults.crash import Fragile, Killed, Outside
+from stage import SUSPECT, Stage, alarm_event, at_zero, worn_in
+
+from rollback.model.errors import Conflict, InvalidRequest, OutsideFailure
+from rollback.model.operators import Operator
+from rollback.model.rollback import Outcome, Rollback
+from rollback.model.route import Step
+from rollback.steps import janitor
+from rollback.steps.levers import abort, pause, resume, unlock
+from rollback.steps.walk import walk
+from rollback_cli.direct import see_concluded
+
+ANN = Operator(name="ann@desk", reason="the database is being moved")
+BOB = Operator(name="bob@desk", reason="me too")
+
+
+def verbs(stage: Stage) -> list[str]:
+    return [action.verb for action in stage.ledger.actions(SERVICE)]
+
+
+def acting(stage: Stage) -> Rollback:
+    """A rollback that has sent its update."""
+    rollback = stage.go(stage.admit(), Step.SERVICE)
+    stage.workflow.running.add(rollback.execution)
+    return stage.take(rollback)
+
+
+def concluded(stage: Stage, rollback: Rollback) -> Rollback:
+    """As the command line sees to it."""
+    return see_concluded(rollback.id, stage.world, lambda seconds: stage.pass_time(seconds=seconds))
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 1001])
+def test_no_lever_without_a_reason(reason: str) -> None:
+    with pytest.raises(InvalidRequest, match="nothing was changed"):
+        Operator(name="ann", reason=reason)
+
+
+# Pause
+
+
+def test_while_paused_an_alarm_starts_nothing_and_a_person_still_does() -> None:
+    stage = worn_in()
+    said = pause(SERVICE, ANN, stage.world)
+    assert "are paused" in said
+    suppressed = stage.run(alarm_event())
+    assert suppressed.outcome is Outcome.SUPPRESSED
+    assert "by ann@desk: the database is being moved" in suppressed.reason
+    assert stage.run({}, "execution-2").outcome is Outcome.SUCCEEDED
+
+
+def test_a_pause_does_not_end_what_goes_on_and_says_what_does() -> None:
+    stage = worn_in()
+    rollback = acting(stage)
+    assert f"rollback abort production {rollback.id}" in pause(SERVICE, ANN, stage.world)
+
+
+def test_pausing_twice_is_refused_and_keeps_the_first_reason() -> None:
+    stage = worn_in()
+    pause(SERVICE, ANN, stage.world)
+    with pytest.raises(InvalidRequest, match="paused already, since 2026-03-01 03:00 UTC by ann@desk"):
+        pause(SERVICE, BOB, stage.world)
+    stands = stage.ledger.pause(SERVICE)
+    assert stands is not None
+    assert stands.by == "ann@desk"
+    assert verbs(stage) == ["pause"]
+
+
+def test_of_two_who_pause_at_once_the_second_is_told_of_the_first() -> None:
+    stage = worn_in()
+    put = stage.ledger.put_pause
+
+    def bob_is_faster(given: Any) -> None:
+        put(given.model_copy(update={"by": "bob@desk"}))
+        put(given)
+
+    stage.ledger.put_pause = bob_is_faster  # type: ignore[method-assign, assignment]
+    with pytest.raises(InvalidRequest, match="by bob@desk"):
+        pause(SERVICE, ANN, stage.world)
+
+
+def test_after_resume_a_red_alarm_is_looked_at_again() -> None:
+    stage = worn_in()
+    pause(SERVICE, ANN, stage.world)
+    stage.run(alarm_event())
+    stage.pass_time(minutes=30)
+    assert janitor.sweep(stage.world) == []
+    assert "paused since 2026-03-01 03:00 UTC by ann@desk" in resume(SERVICE, BOB, stage.world)
+    assert len(janitor.sweep(stage.world)) == 1
+    assert verbs(stage) == ["resume", "pause"]
+
+
+def test_resuming_what_is_not_paused_is_refused() -> None:
+    stage = worn_in()
+    with pytest.raises(InvalidRequest, match="not paused"):
+        resume(SERVICE, ANN, stage.world)
+    assert verbs(stage) == []
+
+
+# Abort
+
+
+def test_an_aborted_rollback_stops_concludes_and_gives_the_lease_back() -> None:
+    stage = worn_in()
+    before = dict(stage.services.deployment_configuration)
+    rollback = acting(stage)
+    abort(rollback.id, ANN, stage.world)
+    assert stage.workflow.stopped == [rollback.execution]
+    done = concluded(stage, rollback)
+    assert (done.outcome, done.reason) == (Outcome.ABORTED, "aborted by ann@desk: the database is being moved")
+    assert done.left_to_operator() == ()
+    assert stage.services.deployment_configuration == before
+    assert stage.ledger.lease(SERVICE) is None
+    assert stage.state_of("v2") is SUSPECT
+    assert stage.severities() == ["page"]
+    assert verbs(stage) == ["abort"]
+
+
+def test_an_abort_that_meets_a_save_wins_and_the_step_goes_to_conclude() -> None:
+    stage = worn_in()
+    rollback = acting(stage)
+    save = stage.ledger.save
+    moved: list[Rollback] = []
+
+    def another_saves_first(given: Rollback, **named: Any) -> Rollback:
+        if not moved:
+            moved.append(save(stage.read(rollback).but(reason="one step further")))
+        return save(given, **named)
+
+    stage.ledger.save = another_saves_first  # type: ignore[method-assign, assignment]
+    ended = abort(rollback.id, ANN, stage.world)
+    assert ended.outcome is Outcome.ABORTED
+    assert walk(rollback.id, Step.SERVICE, stage.world).next is Step.CONCLUDE
+
+
+def test_an_abort_that_never_gets_through_says_so() -> None:
+    stage = worn_in()
+    rollback = acting(stage)
+
+    def always_late(given: Rollback, **named: Any) -> Rollback:
+        raise Conflict("late")
+
+    stage.ledger.save = always_late  # type: ignore[method-assign, assignment]
+    with pytest.raises(Conflict, match="5 times"):
+        abort(rollback.id, ANN, stage.world)
+    assert stage.workflow.stopped == []
+
+
+def test_an_execution_that_can_not_be_stopped_finds_the_outcome_and_concludes() -> None:
+    stage = worn_in()
+    rollback = acting(stage)
+
+    def denied(execution: str, cause: str) -> None:
+        raise OutsideFailure("StopExecution: AccessDenied")
+
+    stage.workflow.stop = denied  # type: ignore[method-assign]
+    abort(rollback.id, ANN, stage.world)
+    done = stage.go(rollback)
+    walk(rollback.id, Step.DONE, stage.world)
+    assert done.outcome is Outcome.ABORTED
+    assert stage.ledger.lease(SERVICE) is None
+
+
+def test_the_rule_on_aborted_executions_alone_begins_the_conclusion() -> None:
+    stage = worn_in()
+    rollback = stage.admit()
+    abort(rollback.id, ANN, stage.world)
+    janitor.conclude_execution(rollback.execution, "its execution ended as ABORTED", stage.world, by_hand=True)
+    done = stage.read(rollback)
+    assert done.concluded_at is not None
+    assert done.reason == "aborted by ann@desk: the database is being moved"
+    assert stage.ledger.lease(SERVICE) is None
+
+
+def test_the_command_line_lets_the_rule_conclude_first_and_the_report_is_sent_once() -> None:
+    stage = worn_in()
+    rollback = acting(stage)
+    abort(rollback.id, ANN, stage.world)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        stage.pass_time(seconds=seconds)
+        if len(slept) == 3:  # the event has come through
+            janitor.conclude_execution(rollback.execution, "ABORTED", stage.world, by_hand=True)
+
+    done = see_concluded(rollback.id, stage.world, sleep)
+    assert slept[:3] == [1, 1, 1]
+    assert done.outcome is Outcome.ABORTED
+    assert stage.ledger.lease(SERVICE) is None
+    assert stage.severities() == ["page"]
+
+
+def test_two_who_conclude_at_once_do_not_stop_each_other() -> None:
+    stage = worn_in()
+    rollback = acting(stage)
+    abort(rollback.id, ANN, stage.world)
+    publish = stage.notifications.publish
+
+    def meanwhile(*given: Any) -> None:
+        stage.notifications.publish = publish  # type: ignore[method-assign]
+        janitor.conclude_execution(rollback.execution, "ABORTED", stage.world, by_hand=True)
+        publish(*given)
+
+    stage.notifications.publish = meanwhile  # type: ignore[method-assign, assignment]
+    done = concluded(stage, rollback)
+    assert done.outcome is Outcome.ABORTED
+    assert stage.ledger.lease(SERVICE) is None
+    assert {sent.attributes["report_id"] for sent in stage.notifications.sent} == {f"{rollback.id}:aborted"}
+
+
+def test_an_interrupted_abort_is_finished_by_the_next_one() -> None:
+    stage = worn_in()
+    rollback = acting(stage)
+    stage.ledger.save(stage.read(rollback).but(outcome=Outcome.ABORTED, reason="aborted by ann@desk: x"))
+    again = abort(rollback.id, BOB, stage.world)
+    assert again.reason == "aborted by ann@desk: x"
+    assert stage.workflow.stopped == [rollback.execution]
+
+
+def test_what_has_ended_or_never_was_can_not_be_aborted() -> None:
+    stage = worn_in()
+    done = stage.run()
+    with pytest.raises(InvalidRequest, match="has ended already: succeeded"):
+        abort(done.id, ANN, stage.world)
+    verifying = stage.ledger.create(a_rollback(outcome=Outcome.SUCCEEDED))
+    with pytest.raises(InvalidRequest, match="is ending already: succeeded"):
+        abort(verifying.id, ANN, stage.world)
+    for unknown in ("express-api-20260301T030000Z-ffffffff", "nonsense"):
+        with pytest.raises(InvalidRequest, match=f"no rollback {unknown}; `rollback history production`"):
+            abort(unknown, ANN, stage.world)
+    assert verbs(stage) == []
+    assert stage.read(done) == done
+
+
+def test_rule_3_aborted_while_fenced_it_stays_fenced_and_suspended_and_pages_what_is_where() -> None:
+    stage, fenced = at_zero()
+    abort(fenced.id, ANN, stage.world)
+    done = concluded(stage, fenced)
+    assert stage.services.desired_count == 0
+    scaling = stage.world.scaling.look(stage.world.settings.services[0])
+    assert scaling is not None
+    assert not scaling.is_active
+    assert {o.kind for o in done.left_to_operator()} >= {"fence", "scaling"}
+    assert stage.ledger.lease(SERVICE) is None
+    last = stage.notifications.sent[-1]
+    assert last.attributes["severity"] == "page"
+    assert "NOT PUT BACK: fence (handed to operator): was {'desired_count': 2}" in last.message
+    assert "rollback unfence production --service express-api" in last.message
+
+
+def calls_of_an_abort() -> int:
+    stage, outside = worn_in(), Outside()
+    rollback = acting(stage)
+    stage.replace(ledger=Fragile(stage.ledger, outside), workflow=Fragile(stage.workflow, outside))
+    abort(rollback.id, ANN, stage.world)
+    return outside.calls
+
+
+@pytest.mark.parametrize("kill_at", range(1, calls_of_an_abort() + 1))
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_an_abort_killed_at_any_call_leaves_a_rollback_that_ends_with_its_lease_returned(
+    kill_at: int, after: bool
+) -> None:
+    stage, outside = worn_in(), Outside(kill_at, after=after)
+    rollback = acting(stage)
+    stage.replace(ledger=Fragile(stage.ledger, outside), workflow=Fragile(stage.workflow, outside))
+    with pytest.raises(Killed):
+        abort(rollback.id, ANN, stage.world)
+    outside.survive()
+    if rollback.execution in stage.workflow.running:  # it goes on, and finds the outcome if there is one
+        walk(stage.go(rollback).id, Step.DONE, stage.world)
+    else:
+        for _ in range(10):
+            stage.pass_time(minutes=5)
+            janitor.sweep(stage.world)
+    done = stage.read(rollback)
+    assert done.concluded_at is not None
+    assert done.open_obligations() == ()
+    assert done.outcome is not Outcome.ABORTED or verbs(stage) == ["abort"]
+    assert stage.ledger.lease(SERVICE) is None
+
+
+# Unlock
+
+
+def test_the_lease_of_a_dead_rollback_is_given_back_and_the_janitor_concludes_it() -> None:
+    stage = worn_in()
+    rollback = stage.admit()
+    stage.clock.pass_time(minutes=stage.policy.lease_minutes)
+    assert f"{rollback.id} held it, and is concluded by the janitor" in unlock(SERVICE, ANN, stage.world)
+    assert stage.ledger.lease(SERVICE) is None
+    assert [(a.verb, a.subject) for a in stage.ledger.actions(SERVICE)] == [("unlock", rollback.id)]
+    janitor.sweep(stage.world)
+    assert stage.read(rollback).concluded_at is not None
+
+
+def test_the_lease_that_a_concluded_rollback_left_behind_is_given_back_though_it_holds_on() -> None:
+    stage = worn_in()
+    rollback, now = stage.run(), stage.clock.now()
+    stage.ledger.acquire(SERVICE, rollback.id, now, now + timedelta(minutes=10))
+    assert unlock(SERVICE, ANN, stage.world).endswith(f"{rollback.id} held it")
+
+
+@pytest.mark.parametrize(("minutes", "why"), [(1, "its lease holds until 03:10:00 UTC"), (20, "its execution runs")])
+def test_the_lease_of_a_living_rollback_is_not_given_back(minutes: int, why: str) -> None:
+    stage = worn_in()
+    rollback = stage.admit()
+    if minutes == 20:
+        stage.workflow.running.add(rollback.execution)
+    stage.clock.pass_time(minutes=minutes)
+    with pytest.raises(InvalidRequest, match=f"{rollback.id} is alive .{why}.: .*the service is not fenced"):
+        unlock(SERVICE, ANN, stage.world)
+    assert stage.ledger.lease(SERVICE) is not None
+    assert verbs(stage) == []
+
+
+def test_forced_the_living_one_finds_its_lease_lost_and_ends_aborted_without_another_call() -> None:
+    stage = worn_in()
+    rollback = stage.go(stage.admit(), Step.SERVICE)
+    unlock(SERVICE, ANN, stage.world, force=True)
+    done = stage.go(rollback)
+    assert done.outcome is Outcome.ABORTED
+    assert stage.changes() == []
+    assert stage.severities() == ["page"]
+
+
+def test_a_lease_whose_holder_has_no_record_is_given_back_once_it_ran_out() -> None:
+    stage = worn_in()
+    now = stage.clock.now()
+    stage.ledger.acquire(SERVICE, "lost", now, now + timedelta(minutes=1))
+    with pytest.raises(InvalidRequest, match="no record"):
+        unlock(SERVICE, ANN, stage.world)
+    stage.clock.pass_time(minutes=1)
+    unlock(SERVICE, ANN, stage.world)
+    assert stage.ledger.lease(SERVICE) is None
+
+
+def test_a_free_service_has_nothing_to_unlock() -> None:
+    with pytest.raises(InvalidRequest, match="nobody holds the lease"):
+        unlock(SERVICE, ANN, worn_in().world, force=True)

@@ -1,0 +1,197 @@
+"""A person's word about a release: quarantine, unquarantine."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import SERVICE, definition, image, release
+from faults.crash import Fragile, Killed, Outside
+from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Stage
+
+from rollback.model.errors import Conflict, InvalidRequest, OutsideFailure
+from rollback.model.names import last_known_good_family
+from rollback.model.operators import Operator
+from rollback.model.release import Release, normalised_definition
+from rollback.model.rollback import Outcome
+from rollback.steps.quarantine import quarantine, unquarantine
+from rollback.steps.readiness import prepare
+
+ANN = Operator(name="ann@desk", reason="it loses orders")
+
+
+def three_good() -> Stage:
+    """v1, v2 and v3 are promoted, v3 runs; v3 and v2 stand by."""
+    stage = Stage()
+    for version, hours in (("v1", 72), ("v2", 48), ("v3", 24)):
+        stage.ship(version, PROMOTED, hours_ago=hours)
+        prepare(SERVICE, stage.world)
+    return stage
+
+
+def standing(stage: Stage) -> list[str]:
+    plan = stage.ledger.standing_plan(SERVICE)
+    assert plan is not None
+    return [target.release.version for target in plan.targets]
+
+
+def last_known_good_by_name(stage: Stage) -> str:
+    """What `aws ecs update-service --task-definition <family>-last-known-good` would deploy."""
+    found = stage.services.definition(last_known_good_family(FAMILY))
+    assert found is not None
+    return next(v for v in ("v1", "v2", "v3") if found["containerDefinitions"][0]["image"] == image(v))
+
+
+def test_a_quarantined_release_is_out_of_the_standing_plan_and_the_next_takes_its_place_and_name() -> None:
+    stage = three_good()
+    assert last_known_good_by_name(stage) == "v3"
+    said = quarantine(SERVICE, "v3", ANN, stage.world)
+    assert said.endswith("the last known good is v2")
+    assert stage.state_of("v3") is QUARANTINED
+    assert standing(stage) == ["v2", "v1"]
+    assert last_known_good_by_name(stage) == "v2"
+    assert [(a.verb, a.subject, a.reason) for a in stage.ledger.actions(SERVICE)] == [
+        ("quarantine", "v3", "it loses orders")
+    ]
+
+
+def test_a_quarantined_release_is_no_target_without_force() -> None:
+    stage = three_good()
+    quarantine(SERVICE, "v2", ANN, stage.world)
+    refused = stage.run({"target_version": "v2"})
+    assert refused.outcome is Outcome.REFUSED
+    assert "v2 is quarantined: by ann@desk: it loses orders" in refused.reason
+    stage.cures.add("v2")
+    assert stage.run({"target_version": "v2", "force": True}, "execution-2").outcome is Outcome.SUCCEEDED
+
+
+def test_quarantining_the_last_good_one_says_that_there_is_no_way_back() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED)
+    assert "NO WAY BACK" in quarantine(SERVICE, "v1", ANN, stage.world)
+
+
+def test_every_release_of_a_version_is_meant_and_a_fingerprint_means_one() -> None:
+    stage = three_good()
+    twin = definition("v3", cpu="512")
+    stored = release("v3", hours_ago=1, definition_sha256="0" * 64, fingerprint="a" * 64)
+    stage.ledger._definitions["0" * 64] = twin
+    stage.ledger._releases[SERVICE, "a" * 64] = stored
+    assert "v3 (aaaaaaaaaaaa) is quarantined" in quarantine(SERVICE, "aaaaaaaa", ANN, stage.world)
+    assert [r.state for r in stage.ledger.releases(SERVICE) if r.version == "v3"] == [QUARANTINED, PROMOTED]
+    quarantine(SERVICE, "v3", ANN, stage.world)
+    assert [r.state for r in stage.ledger.releases(SERVICE) if r.version == "v3"] == [QUARANTINED, QUARANTINED]
+
+
+@pytest.mark.parametrize("lever", [quarantine, unquarantine])
+def test_a_release_that_is_not_in_the_ledger_is_refused_with_what_is(lever: Any) -> None:
+    stage = three_good()
+    with pytest.raises(InvalidRequest, match=r"'v33' .*did you mean 'v3'.*known versions: v1, v2, v3; nothing was"):
+        lever(SERVICE, "v33", ANN, stage.world)
+    assert list(stage.ledger.actions(SERVICE)) == []
+
+
+def test_quarantining_twice_keeps_the_first_reason() -> None:
+    stage = three_good()
+    quarantine(SERVICE, "v3", ANN, stage.world)
+    quarantine(SERVICE, "v3", Operator(name="bob", reason="so I hear"), stage.world)
+    (v3,) = (r for r in stage.ledger.releases(SERVICE) if r.version == "v3")
+    assert v3.state_reason == "by ann@desk: it loses orders"
+
+
+def test_a_promotion_at_the_same_moment_does_not_undo_it() -> None:
+    stage = three_good()
+    stage.ship("v4", CANDIDATE, hours_ago=0.1)
+    judge = stage.ledger.judge
+    promoted: list[Release] = []
+
+    def promoted_first(given: Any, *verdict: Any) -> Any:
+        if not promoted:
+            promoted.append(judge(given, PROMOTED, stage.clock.now(), "baked"))
+            prepare(SERVICE, stage.world)
+        return judge(given, *verdict)
+
+    stage.ledger.judge = promoted_first  # type: ignore[method-assign, assignment]
+    quarantine(SERVICE, "v4", ANN, stage.world)
+    assert stage.state_of("v4") is QUARANTINED
+    assert "v4" not in standing(stage)
+
+
+def test_a_standing_plan_from_a_clock_ahead_of_ours_loses_it_too() -> None:
+    stage = three_good()
+    plan = stage.ledger.standing_plan(SERVICE)
+    assert plan is not None
+    ahead = stage.clock.now() + timedelta(minutes=2)
+    stage.ledger.put_standing_plan(plan.model_copy(update={"computed_at": ahead}))
+    quarantine(SERVICE, "v3", ANN, stage.world)
+    assert standing(stage) == ["v2"]
+
+
+def test_without_ecs_it_is_quarantined_all_the_same() -> None:
+    stage = three_good()
+
+    def no_answer(service: Any) -> Any:
+        raise OutsideFailure("ECS does not answer")
+
+    stage.services.look = no_answer  # type: ignore[method-assign]
+    assert "could not be computed anew (ECS does not answer)" in quarantine(SERVICE, "v3", ANN, stage.world)
+    assert stage.state_of("v3") is QUARANTINED
+    assert standing(stage) == ["v2"]
+
+
+def calls_of_a_quarantine() -> int:
+    stage, outside = three_good(), Outside()
+    stage.replace(ledger=Fragile(stage.ledger, outside))
+    quarantine(SERVICE, "v3", ANN, stage.world)
+    return outside.calls
+
+
+@pytest.mark.parametrize("kill_at", range(1, calls_of_a_quarantine() + 1))
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_interrupted_at_any_call_no_plan_holds_a_quarantined_release_and_pulled_again_it_is_done(
+    kill_at: int, after: bool
+) -> None:
+    stage, outside = three_good(), Outside(kill_at, after=after)
+    stage.replace(ledger=Fragile(stage.ledger, outside))
+    with pytest.raises(Killed):
+        quarantine(SERVICE, "v3", ANN, stage.world)
+    outside.survive()
+    if stage.state_of("v3") is QUARANTINED:
+        assert "v3" not in standing(stage)
+        assert list(stage.ledger.actions(SERVICE))
+    quarantine(SERVICE, "v3", ANN, stage.world)
+    assert stage.state_of("v3") is QUARANTINED
+    assert standing(stage) == ["v2", "v1"]
+    assert last_known_good_by_name(stage) == "v2"
+
+
+@pytest.mark.parametrize("state", [SUSPECT, QUARANTINED])
+def test_a_cleared_release_is_a_candidate_that_can_be_named_and_promoted(state: Any) -> None:
+    stage = three_good()
+    stored = release("v0", state=state, hours_ago=96, definition_arn=stage.arns["v1"])
+    stage.ledger.record(stored, normalised_definition(definition("v0"), {}))
+    said = unquarantine(SERVICE, "v0", ANN, stage.world)
+    assert "rollback promote production --version v0" in said
+    assert stage.state_of("v0") is CANDIDATE
+    assert next(stage.ledger.actions(SERVICE)).verb == "unquarantine"
+
+
+def test_what_nothing_was_said_against_can_not_be_cleared() -> None:
+    stage = three_good()
+    with pytest.raises(InvalidRequest, match="v3 is promoted, neither quarantined nor suspect"):
+        unquarantine(SERVICE, "v3", ANN, stage.world)
+
+
+def test_a_verdict_that_comes_meanwhile_is_not_cleared_with_the_old_one() -> None:
+    stage = three_good()
+    stored = release("v0", state=SUSPECT, hours_ago=96)
+    stage.ledger.record(stored, normalised_definition(definition("v0"), {}))
+    judge = stage.ledger.judge
+
+    def quarantined_first(given: Any, *verdict: Any) -> Any:
+        judge(stored, QUARANTINED, stage.clock.now(), "left by another rollback")
+        return judge(given, *verdict)
+
+    stage.ledger.judge = quarantined_first  # type: ignore[method-assign, assignment]
+    with pytest.raises(Conflict, match="judged meanwhile: quarantined, left by another rollback"):
+        unquarantine(SERVICE, "v0", ANN, stage.world)
+    assert stage.state_of("v0") is QUARANTINED

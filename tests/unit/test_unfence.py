@@ -1,0 +1,178 @@
+"""Putting back what a rollback left to an operator."""
+
+from typing import Any
+
+import pytest
+from builders import SERVICE
+from faults.crash import Fragile, Killed, Outside
+from stage import AUTOSCALED, SUSPECT, Stage, at_zero, worn_in
+
+from rollback.model.errors import Conflict, InvalidRequest
+from rollback.model.operators import Operator
+from rollback.model.report import is_page, message
+from rollback.model.rollback import Rollback
+from rollback.steps.levers import abort
+from rollback.steps.unfence import Unfenced, owed_by_operator, unfence
+from rollback_cli.direct import see_concluded
+
+ANN = Operator(name="ann@desk", reason="the fix is out")
+
+
+def left_fenced() -> tuple[Stage, Rollback]:
+    """Aborted at zero tasks: fence, scaling and the deployment configuration are the operator's; v1 would start."""
+    stage, rollback = at_zero()
+    abort(rollback.id, ANN, stage.world)
+    done = see_concluded(rollback.id, stage.world, lambda seconds: stage.pass_time(seconds=seconds))
+    assert stage.services.desired_count == 0
+    stage.services.behaviours.clear()
+    stage.services.calls.clear()
+    return stage, done
+
+
+def kinds(unfenced: Unfenced) -> tuple[list[str], list[str]]:
+    return [str(one.obligation.kind) for one in unfenced.done], [str(one.obligation.kind) for one in unfenced.left]
+
+
+def scaling(stage: Stage) -> Any:
+    return stage.world.scaling.look(stage.world.settings.services[0])
+
+
+def until_put_back(stage: Stage) -> None:
+    for _ in range(20):
+        if not unfence(SERVICE, ANN, stage.world).left:
+            return
+        stage.pass_time(seconds=10)
+    raise AssertionError("never put back")
+
+
+def test_the_tasks_come_first_and_scaling_once_they_run() -> None:
+    stage, rollback = left_fenced()
+    first = unfence(SERVICE, ANN, stage.world)
+    assert kinds(first)[0] == ["fence"]
+    assert kinds(first)[1][0] == "scaling"
+    assert stage.services.desired_count == 2
+    assert not scaling(stage).is_active
+    until_put_back(stage)
+    assert scaling(stage) == AUTOSCALED
+    assert owed_by_operator(SERVICE, stage.world) == []
+    assert stage.services.deployment_configuration["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
+    done = stage.read(rollback)
+    assert done.left_to_operator() == ()
+    assert all(o.discharged_at is not None for o in done.obligations)
+    assert {a.verb for a in stage.ledger.actions(SERVICE)} == {"abort", "unfence"}
+    assert stage.ledger.lease(SERVICE) is None
+
+
+def test_a_report_that_is_read_afterwards_asks_for_nothing_of_it_any_more() -> None:
+    stage, rollback = left_fenced()
+    until_put_back(stage)
+    done = stage.read(rollback)
+    assert "unfence" not in message(done, stage.world.settings.services[0])
+    assert is_page(done)  # it was aborted, and somebody has to look at why
+
+
+def test_more_tasks_than_before_are_kept() -> None:
+    stage, _ = left_fenced()
+    stage.services.update(stage.world.settings.services[0], desired_count=3, force_new_deployment=True)
+    until_put_back(stage)
+    assert stage.services.desired_count == 3
+
+
+def test_what_was_started_by_hand_on_a_failed_deployment_is_told_to_start_nothing() -> None:
+    stage, _ = left_fenced()
+    stage.services.update(stage.world.settings.services[0], desired_count=2)
+    unfenced = unfence(SERVICE, ANN, stage.world)
+    assert unfenced.left
+    assert unfenced.stands.startswith("0 of 2 tasks run, rollout FAILED: a failed deployment starts no tasks")
+    assert "--service macro-ai-production-service --force-new-deployment" in unfenced.stands
+
+
+def test_nothing_is_put_back_twice() -> None:
+    stage, _ = left_fenced()
+    until_put_back(stage)
+    with pytest.raises(InvalidRequest, match="nothing of express-api was handed to an operator"):
+        unfence(SERVICE, ANN, stage.world)
+
+
+def test_what_a_rollback_still_holds_itself_is_not_put_back_for_it() -> None:
+    stage, rollback = at_zero()
+    with pytest.raises(InvalidRequest, match=f"{rollback.id} .*it has fenced the service: desired count 0"):
+        unfence(SERVICE, ANN, stage.world, force=True)
+    assert stage.services.desired_count == 0
+
+
+def test_beside_another_rollback_only_by_force() -> None:
+    stage, _ = left_fenced()
+    other = stage.admit({}, "execution-2")
+    with pytest.raises(InvalidRequest, match=f"going on: {other.id}.*rollback abort production {other.id}"):
+        unfence(SERVICE, ANN, stage.world)
+    assert stage.services.desired_count == 0
+    assert kinds(unfence(SERVICE, ANN, stage.world, force=True))[0] == ["fence"]
+    held = stage.ledger.lease(SERVICE)
+    assert held is not None
+    assert held.holder == other.id
+
+
+def test_a_rollback_that_begins_at_the_same_moment_comes_first() -> None:
+    stage, _ = left_fenced()
+    record = stage.ledger.record_action
+
+    def another_begins(action: Any) -> None:
+        record(action)
+        stage.admit({}, "execution-2")
+
+    stage.ledger.record_action = another_begins  # type: ignore[method-assign]
+    with pytest.raises(Conflict, match="has just begun"):
+        unfence(SERVICE, ANN, stage.world)
+    assert stage.services.desired_count == 0
+
+
+def test_scaling_that_somebody_has_set_anew_is_not_overwritten_without_force() -> None:
+    stage, _ = left_fenced()
+    theirs = AUTOSCALED.model_copy(update={"max_capacity": 40})
+    stage.world.scaling.put(stage.world.settings.services[0], theirs)
+    with pytest.raises(InvalidRequest, match=r"max_capacity=40.*neither what was recorded"):
+        unfence(SERVICE, ANN, stage.world)
+    assert scaling(stage) == theirs
+
+
+def test_a_release_that_a_rollback_left_is_not_started_again_without_force() -> None:
+    stage, rollback = left_fenced()
+    v1 = next(r for r in stage.ledger.releases(SERVICE) if r.version == "v1")
+    stage.ledger.judge(v1, SUSPECT, stage.clock.now(), "left by another rollback")
+    with pytest.raises(InvalidRequest, match=r"v1 would be started, which is suspect.*--type emergency"):
+        unfence(SERVICE, ANN, stage.world)
+    assert stage.services.desired_count == 0
+    assert stage.read(rollback) == rollback
+    assert kinds(unfence(SERVICE, ANN, stage.world, force=True))[0] == ["fence"]
+
+
+def test_where_nothing_was_left_there_is_nothing_to_put_back() -> None:
+    stage = worn_in()
+    stage.run()
+    with pytest.raises(InvalidRequest, match="nothing was changed"):
+        unfence(SERVICE, ANN, stage.world)
+    assert list(stage.ledger.actions(SERVICE)) == []
+
+
+def calls_of_an_unfence() -> int:
+    (stage, _), outside = left_fenced(), Outside()
+    stage.replace(ledger=Fragile(stage.ledger, outside), services=Fragile(stage.services, outside))
+    unfence(SERVICE, ANN, stage.world)
+    return outside.calls
+
+
+@pytest.mark.parametrize("kill_at", range(1, calls_of_an_unfence() + 1))
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_interrupted_at_any_call_it_goes_on_where_it_was(kill_at: int, after: bool) -> None:
+    (stage, rollback), outside = left_fenced(), Outside(kill_at, after=after)
+    stage.replace(ledger=Fragile(stage.ledger, outside), services=Fragile(stage.services, outside))
+    with pytest.raises(Killed):
+        unfence(SERVICE, ANN, stage.world)
+    outside.survive()
+    if stage.services.desired_count:
+        assert "unfence" in {a.verb for a in stage.ledger.actions(SERVICE)}
+    stage.clock.pass_time(minutes=stage.policy.lease_minutes)  # the lease that it may have left
+    until_put_back(stage)
+    assert scaling(stage) == AUTOSCALED
+    assert stage.read(rollback).left_to_operator() == ()
