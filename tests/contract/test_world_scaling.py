@@ -1,10 +1,6 @@
-"""What the steps are promised of Application Auto Scaling, on the fake and on the embedded cloud.
+"""What the steps are promised of Application Auto Scaling, on the fake and on the embedded cloud."""
 
-Lax in one place: that a registration brings the desired count into the bounds (rule 2) is asked of the fake alone:
-moto only keeps what was registered.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from builders import SERVICE
@@ -21,28 +17,33 @@ WEB = ServiceSettings(name=SERVICE, cluster="c", ecs_service="s", container="app
 AUTOSCALED = ScalableTarget(min_capacity=2, max_capacity=4, suspended=dict.fromkeys(SCALING_FLAGS, False))
 
 
+Scaled = tuple[Scaling, ServiceSettings, Callable[[], int]]
+
+
 @pytest.fixture(params=["fake", "cloud"])
-def scaled(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Scaling, ServiceSettings]]:
+def scaled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scaled]:
+    """The port, a service on one task, and how many tasks it wants."""
     if request.param == "fake":
-        yield FakeScaling(FakeServices()), WEB
+        services = FakeServices()
+        services.desired_count = 1
+        yield FakeScaling(services), WEB, lambda: services.desired_count
         return
     cloud = request.getfixturevalue("cloud")
     web = Workload(cloud, balanced=False)
     web.running(web.release("v1"), desired=1)
     settings = ServiceSettings(name=SERVICE, cluster=web.name, ecs_service=web.name, container="app")
-    yield real_world(cloud, monkeypatch, settings).scaling, settings
+    world = real_world(cloud, monkeypatch, settings)
+    yield world.scaling, settings, lambda: world.services.look(settings).desired_count
     web.delete()
 
 
-def test_a_service_that_is_not_scaled_has_no_target(scaled: tuple[Scaling, ServiceSettings]) -> None:
-    scaling, service = scaled
+def test_a_service_that_is_not_scaled_has_no_target(scaled: Scaled) -> None:
+    scaling, service, _ = scaled
     assert scaling.look(service) is None
 
 
-def test_what_is_put_is_what_stands_flags_and_bounds(scaled: tuple[Scaling, ServiceSettings]) -> None:
-    scaling, service = scaled
+def test_what_is_put_is_what_stands_flags_and_bounds(scaled: Scaled) -> None:
+    scaling, service, _ = scaled
     some = {**AUTOSCALED.suspended, "ScheduledScalingSuspended": True}
     for target in (
         AUTOSCALED,
@@ -54,8 +55,8 @@ def test_what_is_put_is_what_stands_flags_and_bounds(scaled: tuple[Scaling, Serv
         assert scaling.look(service) == target
 
 
-def test_rule_2_suspended_and_put_back_it_is_exactly_as_it_was(scaled: tuple[Scaling, ServiceSettings]) -> None:
-    scaling, service = scaled
+def test_rule_2_suspended_and_put_back_it_is_exactly_as_it_was(scaled: Scaled) -> None:
+    scaling, service, _ = scaled
     scaling.put(service, AUTOSCALED)
     before = scaling.look(service)
     assert before is not None
@@ -68,11 +69,10 @@ def test_rule_2_suspended_and_put_back_it_is_exactly_as_it_was(scaled: tuple[Sca
     assert scaling.look(service) == before
 
 
-def test_rule_2_any_registration_lifts_the_desired_count_into_the_bounds() -> None:
-    services = FakeServices()
-    services.desired_count = 0
-    FakeScaling(services).put(WEB, AUTOSCALED.all_suspended())
-    assert services.desired_count == 2
+def test_rule_2_any_registration_lifts_the_desired_count_into_the_bounds(scaled: Scaled) -> None:
+    scaling, service, desired_count = scaled
+    scaling.put(service, AUTOSCALED.all_suspended())
+    assert desired_count() == 2
 
 
 def test_scaling_of_a_service_that_is_not_there_is_a_failure(
