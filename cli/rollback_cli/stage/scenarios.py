@@ -67,14 +67,8 @@ def play(scenario: Scenario, stage: Stage, timeline: Timeline) -> None:
 
 def _ship_first(version: str, stage: Stage) -> None:
     stage.ship(version, desired_count=2)
-    until(f"{version} serves", lambda: _settled(stage), 30)
+    until(f"{version} serves", stage.is_settled, 30)
     stage.start_load()
-
-
-def _settled(stage: Stage) -> bool:
-    service = stage.described()
-    done = all(d["rolloutState"] == "COMPLETED" for d in service["deployments"])
-    return done and service["runningCount"] == service["desiredCount"] > 0
 
 
 def _is_promoted(stage: Stage) -> Callable[[], bool]:
