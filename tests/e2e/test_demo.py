@@ -22,6 +22,13 @@ STORIES = {
         rf"emergency rollback \w+: {BACK}",
         RECOVERED,
     ),
+    "stuck-lock": (
+        r"emergency rollback \w+: update_service",
+        r"on to restart_from_zero",
+        r"suspend_scaling, scale_to_zero, .*start_from_zero",
+        rf"emergency rollback \w+: {BACK}, by restart from zero",
+        RECOVERED,
+    ),
     "nothing-good": (
         r"service rollback \w+: refused: there is no release to go back to",
         r"a person has to look",

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rollback.model.escalation import Rung
 from rollback.model.request import RollbackType
 from rollback.model.rollback import Outcome, Rollback
-from rollback_cli.stage.stage import Stage
+from rollback_cli.stage.stage import AS_SCALED, Stage
 from rollback_cli.stage.waiting import DidNotHappen, until
 
 
@@ -41,6 +42,15 @@ def _recovered_by_emergency(stage: Stage) -> None:
         raise DidNotHappen(f"it was a {ended.request.type} rollback, not an emergency")
 
 
+def _recovered_from_zero(stage: Stage) -> None:
+    _recovered_by_emergency(stage)
+    ended = _concluded(stage)
+    if ended.service is None or ended.service.rung is not Rung.RESTART_FROM_ZERO:
+        raise DidNotHappen("it was not restarted from zero")
+    if (scaling := stage.scaling()) != AS_SCALED:
+        raise DidNotHappen(f"autoscaling was not put back: {scaling}")
+
+
 def _left_alone(stage: Stage) -> None:
     before = _footing(stage)
     ended = _concluded(stage)
@@ -56,7 +66,7 @@ def _concluded(stage: Stage) -> Rollback:
         ended = answer(stage)
         return ended if ended is not None and ended.concluded_at is not None else None
 
-    until("a rollback has concluded", lambda: found() is not None, 60)
+    until("a rollback has concluded", lambda: found() is not None, 240)
     ended = found()
     assert ended is not None  # noqa: S101 - concluded documents stay
     return ended
@@ -71,6 +81,7 @@ def _footing(stage: Stage) -> dict[str, Any]:
 
 RECOVERED = Ending(_recovered, "recovered: the service verifiably runs its last known good release", "NOT RECOVERED")
 RECOVERED_BY_EMERGENCY = Ending(_recovered_by_emergency, RECOVERED.words, RECOVERED.otherwise)
+RECOVERED_FROM_ZERO = Ending(_recovered_from_zero, RECOVERED.words, RECOVERED.otherwise)
 LEFT_ALONE = Ending(
     _left_alone,
     "as it should be: without a release that is known to be good nothing was touched, and a person was called",

@@ -24,7 +24,7 @@ _POLICY: dict[str, float | int] = {
     "traffic_window_minutes": 0.25,
     "service_timeout_minutes": 2,
     "stuck_minutes": 0.5,
-    "emergency_timeout_minutes": 1,
+    "emergency_timeout_minutes": 0.6,
     "restart_timeout_minutes": 1,
     "alarm_settle_minutes": 0.5,
     "verify_timeout_minutes": 2,

@@ -12,6 +12,7 @@ from local_cloud import load_balancer
 from local_cloud.deploy import deploy_assembly
 from local_cloud.load import LoadGenerator
 from local_cloud.server import LocalCloud
+from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
 from rollback.model.settings import ServiceSettings
 from rollback_cli.deployed import Deployed, from_outputs, stack_name
 from rollback_cli.stage.pager import Page, Pager
@@ -22,6 +23,13 @@ from rollback_cli.stage.timeline import Timeline
 
 _PATHS = ("/api/status", "/api/ping")
 _REQUESTS_PER_SECOND = 25.0
+
+
+AS_SCALED = ScalableTarget(
+    min_capacity=2,
+    max_capacity=6,
+    suspended={**dict.fromkeys(SCALING_FLAGS, False), "ScheduledScalingSuspended": True},
+)
 
 
 class Stage(Pipeline):
@@ -80,6 +88,26 @@ class Stage(Pipeline):
         """Traffic, from now on."""
         self.load = LoadGenerator(self.base_url, _REQUESTS_PER_SECOND, _PATHS).start()
         return self.load
+
+    def scale_automatically(self) -> None:
+        """As a team would have set it up, its scheduled scaling suspended: what must be put back exactly."""
+        self.client("application-autoscaling").register_scalable_target(
+            **self._scaled(),
+            MinCapacity=AS_SCALED.min_capacity,
+            MaxCapacity=AS_SCALED.max_capacity,
+            SuspendedState=AS_SCALED.suspended,
+        )
+
+    def scaling(self) -> ScalableTarget | None:
+        """As it stands, seen as the product sees it."""
+        return self.deployed.world().scaling.look(self.service)
+
+    def _scaled(self) -> dict[str, str]:
+        return {
+            "ServiceNamespace": "ecs",
+            "ScalableDimension": "ecs:service:DesiredCount",
+            "ResourceId": f"service/{self.service.cluster}/{self.service.ecs_service}",
+        }
 
 
 def _free_port() -> int:
