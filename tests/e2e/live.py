@@ -20,7 +20,7 @@ from rollback_cli.stage.pager import Pager
 from rollback_cli.stage.pipeline import Pipeline
 from rollback_cli.stage.profile import ENVIRONMENT
 
-PATIENCE_SECONDS = 90.0  # generous: the machine may be busy
+PATIENCE_SECONDS = 180.0  # generous: the machine may be busy
 
 
 class LiveStage(Pipeline):

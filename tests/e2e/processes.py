@@ -44,7 +44,7 @@ class Process:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def line_with(self, text: str, seconds: float = 120) -> str:
+    def line_with(self, text: str, seconds: float = 300) -> str:
         """Wait for the first line that has the text in it. Raises AssertionError with what was said instead."""
         deadline = time.monotonic() + seconds
         while True:

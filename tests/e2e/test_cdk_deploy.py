@@ -37,7 +37,7 @@ def test_what_cdk_deploys_can_be_started_and_asked(empty_cloud: dict[str, str], 
     context = [word for name, value in CONTEXT.items() for word in ("-c", f"{name}={value}")]
     flags = ["--require-approval", "never", "--no-notices", "--output", str(tmp_path / "cdk.out")]
 
-    deployed = run([str(CDK), "deploy", "--all", *flags, *context], empty_cloud, seconds=300)
+    deployed = run([str(CDK), "deploy", "--all", *flags, *context], empty_cloud, seconds=600)
 
     assert deployed.returncode == 0, deployed.stdout
     stacks = boto3.Session().client("cloudformation").describe_stacks()["Stacks"]

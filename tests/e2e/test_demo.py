@@ -40,7 +40,7 @@ STORIES = {
 @pytest.mark.e2e
 @pytest.mark.parametrize("scenario", STORIES)
 def test_a_demo_ends_as_it_should_and_tells_how(scenario: str) -> None:
-    done = run([ROLLBACK, "demo", "--scenario", scenario], {}, seconds=400)
+    done = run([ROLLBACK, "demo", "--scenario", scenario], {}, seconds=600)
 
     assert done.returncode == 0, done.stdout
     at = 0

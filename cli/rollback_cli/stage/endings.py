@@ -32,7 +32,7 @@ def _recovered(stage: Stage) -> None:
     if ended.outcome is not Outcome.SUCCEEDED or ended.plan is None or ended.plan.target is None:
         raise DidNotHappen(f"the rollback's outcome is {ended.outcome}: {ended.reason}")
     good = {image.rpartition("@")[2] for image in ended.plan.target.images.values()}
-    until("only the good release runs", lambda: stage.running_digests() == good, 10)
+    until("only the good release runs", lambda: stage.running_digests() == good, 60)
 
 
 def _recovered_by_emergency(stage: Stage) -> None:
@@ -58,7 +58,7 @@ def _left_alone(stage: Stage) -> None:
         raise DidNotHappen(f"the rollback's outcome is {ended.outcome}: {ended.reason}")
     if _footing(stage) != before:
         raise DidNotHappen("the service was changed")
-    until("a person was paged", lambda: bool(stage.pages()), 10)
+    until("a person was paged", lambda: bool(stage.pages()), 60)
 
 
 def _concluded(stage: Stage) -> Rollback:

@@ -64,7 +64,7 @@ def play(scenario: Scenario, stage: Stage, timeline: Timeline) -> None:
         timeline.say(f"ship {GOOD_VERSION}", "head")
         _ship_first(GOOD_VERSION, stage)
         timeline.say("traffic flows; the release bakes")
-        until(f"{GOOD_VERSION} is promoted", _is_promoted(stage), 45)
+        until(f"{GOOD_VERSION} is promoted", _is_promoted(stage), 180)
     if scenario.scaled:
         stage.scale_automatically()
     stage.push(BAD_VERSION, scenario.bad)
@@ -78,7 +78,7 @@ def play(scenario: Scenario, stage: Stage, timeline: Timeline) -> None:
 
 def _ship_first(version: str, stage: Stage) -> None:
     stage.ship(version, desired_count=2)
-    until(f"{version} serves", stage.is_settled, 30)
+    until(f"{version} serves", stage.is_settled, 120)
     stage.start_load()
 
 
