@@ -13,6 +13,14 @@ from rollback.model.request import Trigger
 from rollback.model.rollback import Rollback
 
 BY_HAND = frozenset({Trigger.MANUAL, Trigger.DRILL})
+_HISTORY = ("cooldown", "one-step-per-window", "attempt-budget")
+_NO_FIX = "no-fix-on-its-way"
+
+
+def goes_on_with(earlier: Rollback) -> list[Check]:
+    """What is going on was guarded when it began, or asked for by a person: whoever takes it over must not drop it."""
+    reason = f"goes on with {earlier.id}, which was judged when it began"
+    return [Check(name=name, verdict=Verdict.SKIPPED, reason=reason) for name in (*_HISTORY, _NO_FIX)]
 
 
 def from_history(
@@ -24,9 +32,8 @@ def from_history(
         runs: fingerprints of what PRIMARY runs and of what would be left (another, if ECS has gone back already).
         earlier: its records, newest first; those that this one goes on with are not counted.
     """
-    names = ("cooldown", "one-step-per-window", "attempt-budget")
     if rollback.trigger in BY_HAND:
-        return [Check(name=name, verdict=Verdict.SKIPPED, reason="asked for by a person") for name in names]
+        return [Check(name=name, verdict=Verdict.SKIPPED, reason="asked for by a person") for name in _HISTORY]
     longest = timedelta(minutes=max(policy.correlation_window_minutes, policy.attempt_window_minutes))
     acted = [r for r in _recent(rollback, earlier, now - longest) if r.has_acted or _acted_unseen(r, runs)]
     automatic = [r for r in acted if r.trigger not in BY_HAND]
@@ -56,7 +63,7 @@ def no_fix_on_its_way(
         deployment_began: of the deployment in flight; None: there is none.
         red_since: None: not an alarm, or not known.
     """
-    name = "no-fix-on-its-way"
+    name = _NO_FIX
     if rollback.trigger is not Trigger.ALARM or red_since is None:
         return Check(name=name, verdict=Verdict.SKIPPED, reason="no alarm asked for it")
     if deployment_began is None or deployment_began <= red_since:

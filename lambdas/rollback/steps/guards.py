@@ -17,14 +17,23 @@ from rollback.steps.running import fingerprint_of
 _LOOK_BACK = 200  # records of one service
 
 
-def automatic_guards(rollback: Rollback, running: Release, view: ServiceView, world: World) -> list[Check]:
-    """Those that hold for every automatic trigger, an emergency's too."""
+def automatic_guards(
+    rollback: Rollback, running: Release, view: ServiceView, world: World, before: Rollback | None = None
+) -> list[Check]:
+    """Those that hold for every automatic trigger, an emergency's too.
+
+    Args:
+        before: the rollback that this one goes on with.
+    """
     policy, now = world.settings.policy, world.clock.now()
+    not_paused = guards.not_paused(rollback, world.ledger.pause(rollback.service_name), policy, now)
+    if before is not None:
+        return [not_paused, *guards.goes_on_with(before)]
     history = islice(world.ledger.history(rollback.service_name), _LOOK_BACK)
     began = _others_deployment_began(view)
     runs = frozenset({running.fingerprint, fingerprint_of(view.primary.definition_arn, view, world)})
     return [
-        guards.not_paused(rollback, world.ledger.pause(rollback.service_name), policy, now),
+        not_paused,
         *guards.from_history(rollback, runs, history, policy, now),
         guards.no_fix_on_its_way(rollback, began, _red_since(rollback, world) if began else None, policy, now),
     ]
