@@ -52,7 +52,7 @@ def conclude_execution(execution: str, why: str, world: World, *, by_hand: bool 
                 continue
             known = True
             if rollback.concluded_at is None:
-                done.append(_conclude_dead(rollback, why, world, look_again=not by_hand))
+                done.append(_conclude_dead(rollback, why, world, look_again=not by_hand, by_hand=by_hand))
     if not known and "InvalidRequest" not in why:
         subject = f"[{world.settings.environment}] a rollback could not be admitted"
         page = {"severity": "page", "environment": world.settings.environment, "report_id": execution}
@@ -107,15 +107,18 @@ def _is_dead(rollback: Rollback, world: World) -> bool:
     return not young and not world.workflow.is_running(rollback.execution)
 
 
-def _conclude_dead(rollback: Rollback, why: str, world: World, *, look_again: bool = False) -> str:
+def _conclude_dead(
+    rollback: Rollback, why: str, world: World, *, look_again: bool = False, by_hand: bool = False
+) -> str:
     """Conclude, as far as it goes now; the next round goes on. One that had acted is failed, else aborted.
 
     Args:
+        by_hand: a person stopped it, which is an abort however far it had come: what it has fenced stays so (rule 3).
         look_again: it died before it did anything, and nobody wanted that: its alarm is to be looked at again.
     """
     try:
         if rollback.outcome is None:
-            outcome = Outcome.FAILED if rollback.has_acted else Outcome.ABORTED
+            outcome = Outcome.FAILED if rollback.has_acted and not by_hand else Outcome.ABORTED
             recheck = world.clock.now() if look_again and outcome is Outcome.ABORTED and rollback.event else None
             reason = f"{why}; {rollback.reason}".rstrip("; ")
             heir = heir_of(rollback, world)
