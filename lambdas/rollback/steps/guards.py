@@ -1,5 +1,6 @@
 """Reasons to leave an automatic trigger alone, looked up: history, pause, a fix under way, traffic."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -29,14 +30,18 @@ def automatic_guards(
     not_paused = guards.not_paused(rollback, world.ledger.pause(rollback.service_name), policy, now)
     if before is not None:
         return [not_paused, *guards.goes_on_with(before)]
-    history = islice(world.ledger.history(rollback.service_name), _LOOK_BACK)
     began = _others_deployment_began(view)
     runs = frozenset({running.fingerprint, fingerprint_of(view.primary.definition_arn, view, world)})
     return [
         not_paused,
-        *guards.from_history(rollback, runs, history, policy, now),
+        *guards.from_history(rollback, runs, _history(rollback, world), policy, now),
+        guards.not_left_at_zero(rollback, view.desired_count, _history(rollback, world), policy, now),
         guards.no_fix_on_its_way(rollback, began, _red_since(rollback, world) if began else None, policy, now),
     ]
+
+
+def _history(rollback: Rollback, world: World) -> Iterator[Rollback]:
+    return islice(world.ledger.history(rollback.service_name), _LOOK_BACK)
 
 
 def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:
