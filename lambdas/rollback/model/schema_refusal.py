@@ -48,7 +48,7 @@ def schema_check(verdict: SchemaVerdict, environment: str, service: str, version
 def widened(request: Request, verdict: SchemaVerdict, on_incompatible_schema: Literal["refuse", "full"]) -> Request:
     """What is done about the request: itself, or the full rollback that it becomes by the environment's setting.
 
-    As a full one it needs whatever approval a full one needs, also if it was an emergency; a forced one stays what it is.
+    As a full one it needs the approval that a full one needs, also if it was an emergency; a forced one stays as it is.
     """
     alone = request.type in (RollbackType.SERVICE, RollbackType.EMERGENCY)
     blocked = verdict.compatibility is not Compatibility.COMPATIBLE and not request.force
