@@ -22,12 +22,13 @@ BREAKING, UNKNOWN, COMPATIBLE = Compatibility.BREAKING, Compatibility.UNKNOWN, C
 BEFORE = """
 CREATE TYPE mood AS ENUM ('happy', 'sad');
 CREATE SEQUENCE ticket;
+CREATE TYPE place AS (street text, city text);
 CREATE FUNCTION shout(text) RETURNS text LANGUAGE sql AS 'SELECT upper($1)';
 CREATE TABLE teams (id int PRIMARY KEY, title varchar(10) NOT NULL);
 CREATE TABLE users (
   id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text NOT NULL UNIQUE, name varchar(10), age smallint,
   feeling mood NOT NULL DEFAULT 'happy', balance numeric(6, 2), team int REFERENCES teams, ticket int,
-  seen timestamptz NOT NULL DEFAULT now(), CONSTRAINT adult CHECK (age > 0));
+  badge text UNIQUE, home place, seen timestamptz NOT NULL DEFAULT now(), CONSTRAINT adult CHECK (age > 0));
 CREATE VIEW emails AS SELECT email FROM users;
 INSERT INTO teams VALUES (1, 'one');
 INSERT INTO users (email, name, team) VALUES ('old@x', 'old', 1);
@@ -43,6 +44,7 @@ STATEMENTS = (
     " ('c@x', '0123456789', 32767, 'sad', 9999.99, 1, nextval('ticket')), ('d@x', NULL, 1, 'happy', 0, NULL, 1)",
     "INSERT INTO users (email, name, age) VALUES ('e@x', 'same', 7), ('f@x', 'same', 7)",
     "INSERT INTO users (email) VALUES ('old@x') ON CONFLICT (email) DO UPDATE SET name = 'twice'",
+    "INSERT INTO users (email, home) VALUES ('g@x', '(a,b)')",
     "INSERT INTO teams (id, title) VALUES (2, 'one'), (3, 'three')",
     "UPDATE users SET name = NULL, age = 1, balance = 1.5, seen = now()",
 )
@@ -105,6 +107,16 @@ CHANGES = (
            BREAKING, works=False),
     Change("ALTER TABLE users ADD must text, ADD CONSTRAINT m CHECK (must IS NOT NULL) NOT VALID",
            UNKNOWN, works=False),
+    Change("CREATE DOMAIN must AS text NOT NULL; ALTER TABLE users ALTER name TYPE must USING coalesce(name, '')",
+           BREAKING, works=False),
+    Change("CREATE DOMAIN given AS text DEFAULT 'x' NOT NULL; ALTER TABLE users ADD COLUMN sort given",
+           COMPATIBLE, works=True),
+    Change("CREATE DOMAIN ten AS text DEFAULT 'x' NOT NULL; ALTER TABLE users ADD COLUMN ten ten UNIQUE",
+           BREAKING, works=False),
+    Change("ALTER TABLE users ALTER badge SET DEFAULT 'none'", UNKNOWN, works=False),
+    Change("ALTER TABLE users ALTER ticket SET DEFAULT 1", COMPATIBLE, works=True),
+    Change("ALTER TABLE users ADD COLUMN IF NOT EXISTS name text NOT NULL", COMPATIBLE, works=True),
+    Change("ALTER TYPE place ADD ATTRIBUTE country text", UNKNOWN, works=False),
     Change("ALTER TABLE users ALTER age TYPE bigint", UNKNOWN, works=True),
     Change("ALTER TABLE users ALTER email DROP NOT NULL", UNKNOWN, works=True),
     Change("ALTER TABLE users DROP CONSTRAINT adult, ADD CONSTRAINT adult CHECK (age >= 0)", UNKNOWN, works=True),

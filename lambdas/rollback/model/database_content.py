@@ -64,7 +64,7 @@ class Constraint(_Frozen):
 class SchemaObject(_Frozen):
     """Anything else that decides what a statement does, by the digest of its definition; `table` that it sits on."""
 
-    kind: Literal["sequence", "function", "domain", "trigger", "policy", "rule", "row security"]
+    kind: Literal["sequence", "function", "domain", "type", "trigger", "policy", "rule", "row security"]
     name: str
     definition: str
     table: str | None = None

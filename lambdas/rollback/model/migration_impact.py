@@ -1,7 +1,8 @@
 """What a migration means for the release before it, told from its SQL alone.
 
 What is known to be harmless is listed; what is on no list is unknown. A statement is judged as it stands in its file:
-keys of a table that the file itself has made, and values for its own new columns, harm nobody.
+keys of a table that the file itself has made, and values for its own new columns, harm nobody. What the text does not
+tell is left to the structure: a new column of a domain that forbids NULL, say.
 """
 
 import re
@@ -64,7 +65,8 @@ def _judged(found: tuple[Statement, ...], made: Made) -> Iterator[MigrationImpac
 
 
 def _create_table(at: _At) -> MigrationImpact:
-    at.made.tables.add(at.table)
+    if at.match["perhaps"] is None:  # else it may be an old one
+        at.made.tables.add(at.table)
     return ADDITIVE
 
 
@@ -130,7 +132,7 @@ def _seen(at: _At) -> MigrationImpact:
 _RULES: tuple[tuple[re.Pattern[str], _Judge | MigrationImpact], ...] = tuple(
     (re.compile(pattern), judge)
     for pattern, judge in (
-        (rf"create (?:unlogged )?table (?:if not exists )?{RELATION}", _create_table),
+        (rf"create (?:unlogged )?table (?P<perhaps>if not exists )?{RELATION}", _create_table),
         (
             r"create (?P<unique>unique )?index (?:concurrently )?(?:if not exists )?"
             rf"(?:{NAME} )?on (?:only )?{RELATION} (?:using {NAME} )?\( (?P<columns>.*?) \)",
@@ -144,7 +146,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Judge | MigrationImpact], ...] = tuple(
         (r"drop index ", _seen),
         (r"drop (?:trigger|policy|rule) ", _seen),
         (
-            r"drop (?P<kind>table|column|view|materialized view|type|domain|function|procedure|sequence|schema) "
+            r"drop (?P<kind>table|view|materialized view|type|domain|function|procedure|sequence|schema) "
             r"(?:if exists )?(?P<rest>.+)$",
             _dropped,
         ),
@@ -156,7 +158,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Judge | MigrationImpact], ...] = tuple(
         (r"create or replace (?:function|procedure) ", _seen),
         (r"grant ", ADDITIVE),
         (
-            r"comment on |analyze\b|vacuum\b|refresh materialized view |set (?!role|session authorization)|reset ",
+            r"comment on |analyze\b|vacuum\b|refresh materialized view |set (?:local |session )?\w+_timeout |reset ",
             NOTHING,
         ),
         (r"(?:begin|commit|start transaction|end)(?: (?:work|transaction))?$", NOTHING),

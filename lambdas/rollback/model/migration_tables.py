@@ -7,10 +7,15 @@ from rollback.model.statement_impact import ADDITIVE, NOTHING, MigrationImpact, 
 
 RELATION = rf"(?P<table>{NAME}(?: \. {NAME})?)"
 _ALTER_TABLE = re.compile(rf"alter table (?:if exists )?(?:only )?{RELATION}(?: \*)? (?P<actions>.+)$")
-_ADD_COLUMN = re.compile(rf"add (?:column )?(?:if not exists )?(?P<column>{NAME}) (?P<rest>.+)$")
+_ADD_COLUMN = re.compile(rf"add (?:column )?(?P<perhaps>if not exists )?(?P<column>{NAME}) (?P<rest>.+)$")
 _ALTER_COLUMN = re.compile(rf"alter (?:column )?(?P<column>{NAME}) (?P<change>.+)$")
 _ADD_CONSTRAINT = re.compile(
     rf"add (?:constraint {NAME} )?(?P<kind>unique|primary key|foreign key|check|exclude)\b(?P<rest>.*)$"
+)
+# Types that are no domains, so that what leaves them out leaves NULL.
+_BUILT_IN = re.compile(
+    r"(?:text|varchar|char|character|int[248]?|integer|smallint|bigint|(?:small|big)?serial[248]?|uuid|bool|boolean|"
+    r"numeric|decimal|real|double precision|date|timestamptz?|time|timetz|interval|jsonb?|bytea)\b"
 )
 _SERIAL = re.compile(r"(?:small|big)?serial[248]?\b")
 _LISTED = re.compile(r"\( ([^()]+) \)")
@@ -65,7 +70,8 @@ def _action(table: str, action: str, made: Made) -> MigrationImpact:
         return unknown(f"not understood: {action[:80]}")
     added = _ADD_COLUMN.match(action)
     if added is not None:
-        return _added(table, plain_name(added["column"]), added["rest"], made)
+        known = Made() if added["perhaps"] else made  # it may be an old one
+        return _added(table, plain_name(added["column"]), added["rest"], known)
     if action.startswith(("drop ", "rename ")):
         return breaking(f"{table}: {action[:60]}")
     if action.startswith(_HARMLESS):
@@ -89,8 +95,11 @@ def _added(table: str, column: str, rest: str, made: Made) -> MigrationImpact:
         return breaking(f"{table}.{column} is NOT NULL and has no default: rows without it are refused")
     if re.search(r"\bcheck\b", rest):
         return unknown(f"{table}.{column} comes with a check", shows=True)
-    if has_default and re.search(r"\b(?:unique|primary key|references)\b", rest) and not _generates(rest):
+    has_key = re.search(r"\b(?:unique|primary key|references)\b", rest) is not None
+    if has_key and has_default and not _generates(rest):
         return breaking(f"{table}.{column} has a key and a default: its second row may be refused")
+    if has_key and not _BUILT_IN.match(rest) and not has_default:
+        return unknown(f"{table}.{column} has a key, and a type that may have a default", shows=True)
     return ADDITIVE
 
 
@@ -101,13 +110,14 @@ def _generates(rest: str) -> bool:
 
 def _altered(table: str, column: str, change: str, made: Made) -> MigrationImpact:
     if made.all_new(table, {column}):
-        if change == "set not null" or change.startswith("set default") or change == "drop default":
+        if change in ("set not null", "drop default"):
             return breaking(f"{table}.{column} is made, then changed: {change}")
+        if change.startswith("set default"):
+            made.columns[table][column] = False
+            return unknown(f"{table}.{column} is made, then given a default, which its key may refuse", shows=True)
         return ADDITIVE
     if change.startswith(("set statistics", "set storage", "set compression", "set (", "reset (")):
         return NOTHING
-    if change.startswith("set default"):
-        return ADDITIVE
     if re.match(r"(?:set data )?type\b|set not null|drop not null|drop default|drop expression|drop identity", change):
         return breaking(f"{table}.{column}: {change[:60]}")
     return unknown(f"{table}.{column}: {change[:60]}", shows=True)

@@ -99,6 +99,8 @@ def _constraints(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
         for constraint in now:
             if constraint not in was:
                 yield from _new_constraint(table, constraint, ran_on, live, gone)
+            else:
+                yield from _default_in(table, constraint, ran_on, live)
         for constraint in gone:
             if constraint.kind in ("unique", "exclusion"):
                 # INSERT: there must be a constraint that matches what ON CONFLICT names
@@ -118,6 +120,13 @@ def _new_constraint(
         yield unknown(f"{told}: whether a row without its columns passes can't be told")
     else:
         yield breaking(f"{told}: rows are refused that were taken before")
+
+
+def _default_in(table: str, constraint: Constraint, ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
+    for name in constraint.columns:
+        was, now = ran_on.tables[table].get(name), live.tables[table].get(name)
+        if was is not None and now is not None and now.has_default and not was.has_default and not now.default_differs:
+            yield unknown(f"{table}.{name} has a default now, which may be refused by {_said(constraint)}")
 
 
 def _never_refused(table: str, constraint: Constraint, ran_on: LiveSchema, live: LiveSchema) -> bool:

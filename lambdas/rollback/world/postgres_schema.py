@@ -20,9 +20,11 @@ _OWN_RELATION = f"{OURS} AND NOT {_OF_EXTENSIONS.format('pg_class', 'c.oid')}"
 _ANOTHER_EACH_TIME = r"^(nextval|gen_random_uuid|uuid_generate_v[14]|uuidv[47])\("
 _COLUMNS = f"""
 SELECT c.relkind::text, n.nspname || '.' || c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
-       NOT a.attnotnull, a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a',
+       NOT (a.attnotnull OR t.typnotnull), a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
+       a.attgenerated <> '' OR a.attidentity = 'a',
        a.attidentity <> '' OR coalesce(pg_get_expr(f.adbin, f.adrelid) ~ '{_ANOTHER_EACH_TIME}', false)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+JOIN pg_type t ON t.oid = a.atttypid -- a domain may forbid NULL, and have a default
 LEFT JOIN pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND a.attnum > 0 AND NOT a.attisdropped AND {_OWN_RELATION}
 ORDER BY 2, a.attnum
@@ -91,6 +93,11 @@ SELECT 'domain', format_type(t.oid, NULL),
            FROM pg_constraint k WHERE k.contypid = t.oid))), NULL
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typtype = 'd' AND {OURS} AND NOT {_OF_EXTENSIONS.format("pg_type", "t.oid")}
+UNION ALL
+SELECT 'type', n.nspname || '.' || c.relname, md5((SELECT string_agg(
+    concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod)), ',' ORDER BY a.attnum)
+    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)), NULL
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'c' AND {_OWN_RELATION}
 UNION ALL
 SELECT o.kind, n.nspname || '.' || c.relname || ' ' || o.name, md5(o.definition), n.nspname || '.' || c.relname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
