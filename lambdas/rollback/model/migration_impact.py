@@ -83,7 +83,7 @@ def _alter_table(at: _At) -> MigrationImpact:
 
 
 def _update(at: _At) -> MigrationImpact:
-    """Values for columns that the migration has just at.made, and for no others."""
+    """Values for columns that the migration has just made, and for no others."""
     table = at.table
     assigned = {plain_name(name) for name in re.findall(rf"(?:^|, )({NAME}) = ", at.match["assigned"])}
     several_at_once = re.search(r"(?:^|, )\(", at.match["assigned"])
