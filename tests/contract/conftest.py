@@ -1,13 +1,20 @@
-"""One embedded cloud per test process: starting one takes about a second, and moto's state is the process's."""
+"""One embedded cloud and one local Neon per test process: starting one takes a second or two."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from local_cloud.neon_server import LocalNeon
 from local_cloud.server import LocalCloud
 
 
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[LocalCloud]:
     with LocalCloud(scale=100) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def local_neon() -> Iterator[LocalNeon]:
+    with LocalNeon() as running:
         yield running

@@ -49,6 +49,11 @@ class Plan(BaseModel):
     target: Release | None
     checks: tuple[Check, ...]
 
+    @property
+    def way(self) -> str:
+        """From what to what, in versions."""
+        return f"{self.running.version} → {self.target.version if self.target else 'nothing'}"
+
     def refusals(self, *, forced: bool) -> tuple[Check, ...]:
         """Checks that forbid acting."""
         return tuple(c for c in self.checks if c.verdict is Verdict.FAIL and not (forced and c.forceable))

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from rollback.model.guards import BY_HAND
 from rollback.model.names import family_of, is_ours
-from rollback.model.plan import Check, Plan, Verdict, judge
+from rollback.model.plan import Check, Verdict, judge
 from rollback.model.release import Release
 from rollback.model.request import Trigger
 from rollback.model.rollback import Outcome, Rollback
@@ -99,8 +99,8 @@ def decided(rollback: Rollback, world: World, before: Rollback | None = None) ->
         return rollback.but(outcome=outcome, reason=reason, recheck_at=_look_again_at(rollback, leaves_alone))
     wanted = "dry run" if rollback.request.dry_run else "the environment only observes"
     if rollback.request.dry_run or world.settings.policy.mode == "observe":
-        return rollback.but(outcome=Outcome.PLANNED, reason=f"{wanted}: {_in_words(rollback.plan)}")
-    return rollback.but(reason=_in_words(rollback.plan))
+        return rollback.but(outcome=Outcome.PLANNED, reason=f"{wanted}: {rollback.plan.way}")
+    return rollback.but(reason=rollback.plan.way)
 
 
 def _look_again_at(rollback: Rollback, suppressed_by: list[Check]) -> datetime | None:
@@ -109,11 +109,6 @@ def _look_again_at(rollback: Rollback, suppressed_by: list[Check]) -> datetime |
     from_alarm = rollback.event is not None and rollback.event.alarm is not None
     known = [at for at in times if at is not None]
     return max(known) if from_alarm and known and len(known) == len(times) else None
-
-
-def _in_words(plan: Plan) -> str:
-    target = plan.target.version if plan.target else "nothing"
-    return f"{plan.running.version} → {target}"
 
 
 def _is_a_release(rollback: Rollback, running: Release) -> Check:

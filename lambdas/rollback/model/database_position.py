@@ -1,0 +1,45 @@
+"""Where in a branch's history: a position in Postgres's write-ahead log, or a time."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, PlainSerializer
+
+
+@dataclass(frozen=True, order=True)
+class Lsn:
+    """A log sequence number: bytes since the beginning of the log. Orders within one line of history only."""
+
+    number: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From `0/16B3748`, as Postgres and Neon write it.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        high, slash, low = text.partition("/")
+        if not slash:
+            raise ValueError(f"{text!r} is no LSN; one looks like 0/16B3748")
+        return cls((int(high, 16) << 32) + int(low, 16))
+
+    def __str__(self) -> str:
+        return f"{self.number >> 32:X}/{self.number & 0xFFFFFFFF:X}"
+
+
+def _parsed(value: object) -> object:
+    return Lsn.parse(value) if isinstance(value, str) else value
+
+
+LsnText = Annotated[Lsn, BeforeValidator(_parsed), PlainSerializer(str)]
+"""An Lsn in a pydantic model; text in JSON."""
+
+Position = Lsn | datetime
+"""A time means the last commit at or before it, by the database's clock."""
+
+
+def rfc3339(at: datetime) -> str:
+    """In UTC with milliseconds, which is how precisely Neon resolves a time."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

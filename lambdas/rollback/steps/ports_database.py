@@ -1,0 +1,105 @@
+"""What the database step needs of Neon, and of Postgres. Neon answers a change at once; its operations go on."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration, TableContent
+from rollback.model.database_position import Position
+from rollback.model.database_view import Branch, Change, Endpoint, EndpointChange, Operation, Project
+
+
+class Databases(Protocol):
+    """One Neon project. Errors are those of `model.database_errors`; the changing methods are never retried."""
+
+    def project(self) -> Project: ...
+    def branches(self) -> Iterator[Branch]: ...
+    def branch(self, branch_id: str) -> Branch | None:
+        """None: there is none such (any more)."""
+        ...
+
+    def branch_named(self, name: str) -> Branch | None:
+        """By exact name."""
+        ...
+
+    def endpoints(self, branch_id: str) -> tuple[Endpoint, ...]: ...
+    def operation(self, operation_id: str) -> Operation: ...
+    def operations_since(self, since: datetime) -> tuple[Operation, ...]:
+        """The whole project's, newest first: those created at a time or after it."""
+        ...
+
+    def connection_uri(self, branch_id: str, database: str, role: str, *, pooled: bool = False) -> SecretStr: ...
+    def schema(self, branch_id: str, database: str, at: Position | None = None) -> str:
+        """As SQL; of the branch's head unless told."""
+        ...
+
+    def schema_difference(
+        self,
+        branch_id: str,
+        base_branch_id: str,
+        database: str,
+        at: Position | None = None,
+        base_at: Position | None = None,
+    ) -> str:
+        """From the base's schema to the branch's, as a unified diff; empty if they are the same."""
+        ...
+
+    def create_branch(
+        self,
+        name: str,
+        parent_id: str,
+        at: Position | None = None,
+        *,
+        with_endpoint: bool = False,
+        protected: bool = False,
+        expires_at: datetime | None = None,
+    ) -> Change: ...
+    def restore(
+        self,
+        branch_id: str,
+        source_branch_id: str,
+        at: Position | None = None,
+        preserve_under_name: str | None = None,
+    ) -> Change:
+        """Overwrite a branch with a source's state, its head unless told. A reset is this with the parent as source.
+
+        `preserve_under_name` is needed for a restore from itself and for a branch with children, who move to it.
+        """
+        ...
+
+    def update_branch(self, branch_id: str, *, name: str | None = None, protected: bool | None = None) -> Change: ...
+    def expire_branch(self, branch_id: str, at: datetime | None) -> Change:
+        """Have Neon delete the branch at a time; None: keep it."""
+        ...
+
+    def delete_branch(self, branch_id: str) -> Change | None:
+        """None: it was gone already. Neon keeps what it deletes for seven days."""
+        ...
+
+    def create_endpoint(self, branch_id: str) -> EndpointChange:
+        """A read-write one; a branch has at most one."""
+        ...
+
+    def start_endpoint(self, endpoint_id: str) -> EndpointChange: ...
+    def suspend_endpoint(self, endpoint_id: str) -> EndpointChange: ...
+    def restart_endpoint(self, endpoint_id: str) -> EndpointChange: ...
+
+
+class Sql(Protocol):
+    """A look into a database, by its connection URI on the direct host. A sleeping compute makes it `Unreachable`."""
+
+    def head(self, address: SecretStr) -> Head: ...
+    def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
+        """Who is connected to the branch, but for us and Neon itself (rule 8)."""
+        ...
+
+    def live_schema(self, address: SecretStr) -> LiveSchema: ...
+    def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
+        """What Drizzle applied, oldest first; None: it keeps no journal in the database."""
+        ...
+
+    def content(self, address: SecretStr, digests_up_to_rows: int) -> Mapping[str, TableContent]:
+        """`schema.table` → its rows; digests of each row only of tables that are small enough."""
+        ...

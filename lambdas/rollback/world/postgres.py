@@ -1,0 +1,134 @@
+"""SQL on a branch, to look at it only. Imported late: psycopg takes 0.3 s to load, and few functions need it.
+
+Each call is a session of its own on the direct host (a pooler keeps sessions of its own, and hides the application's),
+read-only and of one snapshot. A compute that sleeps is woken by it: a first call may fail, and is made again.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
+
+from rollback.model.database_content import ClientSession, Column, Head, LiveSchema, Migration, TableContent
+from rollback.model.database_errors import QueryFailed, Unreachable
+from rollback.model.database_position import Lsn
+
+_CONNECT_SECONDS = 10
+_STATEMENT_MILLISECONDS = 30_000
+_APPLICATION = "rollback"
+_NEON_S_OWN = ("cloud_admin",)  # its monitoring and its management of the compute
+
+# Of other roles' sessions Postgres tells no `backend_type`, only that they are there: they count as clients.
+_SESSIONS = """
+SELECT pid, usename, coalesce(application_name, ''), host(client_addr), state, backend_start
+FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND usename IS NOT NULL AND usename <> ALL(%s)
+  AND coalesce(backend_type, 'client backend') = 'client backend'
+ORDER BY pid
+"""
+_OURS = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'"
+_COLUMNS = f"""
+SELECT n.nspname || '.' || c.relname, a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull,
+       a.atthasdef OR a.attidentity <> ''
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND {_OURS}
+ORDER BY 1, a.attnum
+"""  # noqa: S608 - put together from constants
+_KEY = """ARRAY(
+  SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
+  WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum))"""
+_TABLES = f"""
+SELECT n.nspname, c.relname, {_KEY}
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND {_OURS} ORDER BY 1, 2
+"""  # noqa: S608 - put together from constants
+
+
+class PostgresSql:
+    """Adapter; stateless. Addresses are connection URIs with a password: they are never shown."""
+
+    def head(self, address: SecretStr) -> Head:
+        """The end of the log, and the database's clock.
+
+        Raises:
+            Unreachable: no session came about; the compute may still be waking up.
+            QueryFailed: Postgres refused, or took too long.
+        """
+        with _session(address) as session:
+            lsn, at = _one(session.execute("SELECT pg_current_wal_lsn()::text, clock_timestamp()"))
+        return Head(lsn=Lsn.parse(lsn), at=at)
+
+    def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
+        """Who else is connected to any database of the branch. Raises as `head`."""
+        names = ("pid", "role", "application", "address", "state", "connected_at")
+        with _session(address) as session:
+            found = session.execute(_SESSIONS, [list(_NEON_S_OWN)]).fetchall()
+        return tuple(ClientSession(**dict(zip(names, row, strict=True))) for row in found)
+
+    def live_schema(self, address: SecretStr) -> LiveSchema:
+        """All tables and their columns. Raises as `head`."""
+        tables: dict[str, dict[str, Column]] = {}
+        with _session(address) as session:
+            for table, column, kind, nullable, has_default in session.execute(_COLUMNS.encode()):
+                tables.setdefault(table, {})[column] = Column(type=kind, nullable=nullable, has_default=has_default)
+        return LiveSchema(tables=tables)
+
+    def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
+        """Drizzle's journal, oldest first; None: the database has none. Raises as `head`."""
+        with _session(address) as session:
+            (there,) = _one(session.execute("SELECT to_regclass('drizzle.__drizzle_migrations') IS NOT NULL"))
+            if not there:
+                return None
+            rows = session.execute("SELECT hash, created_at FROM drizzle.__drizzle_migrations ORDER BY created_at, id")
+            return tuple(Migration(hash=digest, created_at=created) for digest, created in rows)
+
+    def content(self, address: SecretStr, digests_up_to_rows: int) -> Mapping[str, TableContent]:
+        """`schema.table` → its rows, all as of one moment; digests of each row only of tables that are small enough.
+
+        Raises as `head`.
+        """
+        with _session(address) as session:
+            tables = session.execute(_TABLES.encode()).fetchall()
+            return {f"{schema}.{name}": _content(session, schema, name, key, digests_up_to_rows)
+                    for schema, name, key in tables}  # fmt: skip
+
+
+def _content(session: "psycopg.Connection[Any]", schema: str, name: str, key: list[str], limit: int) -> TableContent:
+    table = sql.Identifier(schema, name)
+    (rows,) = _one(session.execute(sql.SQL("SELECT count(*) FROM {}").format(table)))
+    if not key or rows > limit:
+        return TableContent(rows=rows)
+    columns = sql.SQL(", ").join(sql.Identifier("t", column) for column in key)
+    digest = sql.SQL("SELECT concat_ws(',', {}), md5(t::text) FROM {} t").format(columns, table)
+    return TableContent(rows=rows, digests=dict(session.execute(digest).fetchall()))
+
+
+@contextmanager
+def _session(address: SecretStr) -> Iterator["psycopg.Connection[Any]"]:
+    try:
+        session = psycopg.connect(
+            address.get_secret_value(),
+            connect_timeout=_CONNECT_SECONDS,
+            application_name=_APPLICATION,
+            options=f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
+        )
+    except psycopg.OperationalError as error:
+        raise Unreachable(f"no session with the database: {error}; it may be waking up, connect again") from error
+    except psycopg.Error:  # its text quotes the address
+        raise QueryFailed("the address of the database can't be read; look at the secret it came from") from None
+    with session:
+        session.read_only = True
+        session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        try:
+            yield session
+        except psycopg.Error as error:
+            raise QueryFailed(f"the database refused to tell: {type(error).__name__}: {error}") from error
+
+
+def _one(cursor: "psycopg.Cursor[Any]") -> tuple[Any, ...]:
+    row = cursor.fetchone()
+    if row is None:
+        raise QueryFailed("the database told nothing")
+    return tuple(row)

@@ -1,0 +1,153 @@
+"""A Neon project for a test: the port, and what an application and Neon itself would do beside it."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import psycopg
+from fake_neon import FakeNeon
+from fake_sql import FakeSql
+from fakes import FakeClock
+
+from local_cloud.neon_cluster import DATABASE
+from local_cloud.neon_faults import Fault
+from local_cloud.neon_project import Limits
+from local_cloud.neon_server import ROLE, LocalNeon
+from rollback.model.database_errors import ComeBackLater
+from rollback.model.database_position import Lsn
+from rollback.steps.ports_database import Databases, Sql
+from rollback.world.neon import NeonDatabases
+from rollback.world.neon_http import NeonHttp
+from rollback.world.postgres import PostgresSql
+
+NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
+_CALLS = {"create_branch": ("POST", "^/branches$"), "restore": ("POST", "/restore$"), "delete_branch": ("DELETE", ".")}
+
+
+class NeonProject(Protocol):
+    """A project whose default branch is `main`; `write` and `define` commit, `rows` reads."""
+
+    databases: Databases
+    sql: Sql
+
+    def write(self, branch_id: str, row: int) -> None: ...
+    def rows(self, branch_id: str) -> list[int]: ...
+    def define(self, branch_id: str, table: str) -> None: ...
+    def position(self, branch_id: str) -> tuple[Lsn, datetime]:
+        """After all that was written, and before all that will be."""
+        ...
+
+    def connected(self, branch_id: str, application: str) -> AbstractContextManager[None]:
+        """A client of the application is connected."""
+        ...
+
+    def now(self) -> datetime: ...
+    def settle(self) -> None: ...
+    def held(self) -> AbstractContextManager[None]: ...
+    def fail_next(self, action: str) -> None: ...
+    def restrict(self, branch_id: str, action: str, reason: str) -> None: ...
+    def lose_next(self, call: str) -> None:
+        """`restore`, `create_branch` or `delete_branch`: carried out, and answered with 524."""
+        ...
+
+    def turn_away_next(self, call: str, retry_after_seconds: int) -> None:
+        """The same, not carried out, and answered with 429."""
+        ...
+
+
+class FakeProject:
+    """In memory."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._clock = FakeClock(NOW)
+        self._neon = FakeNeon(self._clock)
+        self._neon.retention_seconds = limits.history_retention_seconds
+        self._neon.root_branch_limit = limits.root_branches
+        self._sql = FakeSql(self._neon)
+        self.databases: Databases = self._neon
+        self.sql: Sql = self._sql
+        self.write, self.rows, self.position = self._neon.write, self._neon.rows, self._neon.position
+        self.settle, self.held, self.fail_next = self._neon.settle, self._neon.held, self._neon.fail_next
+        self.now, self.restrict, self.lose_next = self._clock.now, self._neon.restrict, self._neon.lose_next
+
+    def define(self, branch_id: str, table: str) -> None:
+        self._neon.define(branch_id, f"CREATE TABLE public.{table} (")
+
+    def connected(self, branch_id: str, application: str) -> AbstractContextManager[None]:
+        return self._sql.connected(branch_id, ROLE, application)
+
+    def turn_away_next(self, call: str, retry_after_seconds: int) -> None:
+        self._neon.refuse_next(call, ComeBackLater(f"{call}: 429", retry_after_seconds))
+
+
+class LocalProject:
+    """On Postgres, through the client."""
+
+    def __init__(self, neon: LocalNeon, limits: Limits) -> None:
+        self._neon = neon
+        self._project = neon.create_project(limits=limits)
+        self.id = self._project.id
+        self.http = NeonHttp(lambda: neon.api_key, neon.base_url, sleep=lambda _: None)
+        self.databases: Databases = NeonDatabases(self.http, self._project.id)
+        self.sql: Sql = PostgresSql()
+        self.settle, self.held = self._project.operations.wait, self._project.operations.held
+        self.fail_next = self._project.operations.fail_next
+        root = self._project.root.id
+        self.run(root, "CREATE TABLE written (row int PRIMARY KEY)")
+
+    def run(self, branch_id: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """One statement, on the branch's compute or, if it has none, on its storage."""
+        with self._session(branch_id) as session:
+            cursor = session.execute(statement.encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+    def uri(self, branch_id: str) -> str:
+        return self.databases.connection_uri(branch_id, DATABASE, ROLE).get_secret_value()
+
+    def write(self, branch_id: str, row: int) -> None:
+        self.run(branch_id, "INSERT INTO written VALUES (%s)", row)
+
+    def rows(self, branch_id: str) -> list[int]:
+        return [row for (row,) in self.run(branch_id, "SELECT row FROM written ORDER BY ctid")]
+
+    def define(self, branch_id: str, table: str) -> None:
+        self.run(branch_id, f"CREATE TABLE {table} (id int)")
+
+    def position(self, branch_id: str) -> tuple[Lsn, datetime]:
+        # Neon knows a time to the millisecond: nothing else is committed in this one.
+        asked = "SELECT pg_current_wal_lsn(), clock_timestamp(), pg_sleep(0.002)"
+        self.run(branch_id, "SELECT pg_sleep(0.002)")
+        ((lsn, at, _),) = self.run(branch_id, asked)
+        return Lsn.parse(lsn), at
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def restrict(self, branch_id: str, action: str, reason: str) -> None:
+        self._project.branch(branch_id).restricted[action] = reason
+
+    def lose_next(self, call: str) -> None:
+        self._neon.faults.order(Fault(*_CALLS[call], status=524, after_the_work=True))
+
+    def turn_away_next(self, call: str, retry_after_seconds: int) -> None:
+        self._neon.faults.order(Fault(*_CALLS[call], status=429, retry_after_seconds=retry_after_seconds))
+
+    @contextmanager
+    def connected(self, branch_id: str, application: str) -> Iterator[None]:
+        with psycopg.connect(self.uri(branch_id), application_name=application):
+            yield
+
+    def close(self) -> None:
+        """Free the machine of its servers."""
+        self._neon.delete_project(self.id)
+
+    @contextmanager
+    def _session(self, branch_id: str) -> Iterator["psycopg.Connection[Any]"]:
+        branch = self._project.branch(branch_id)
+        if self._project.compute_of(branch) is not None:
+            with psycopg.connect(self.uri(branch_id), autocommit=True) as session:
+                yield session
+            return
+        with branch.storage().started() as cluster, cluster.connect(DATABASE) as session:
+            yield session

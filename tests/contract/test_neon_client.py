@@ -1,0 +1,215 @@
+"""What only the client to Neon does: the key, requests sent again or not, pages; and what only a real server shows."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from contract.neon_projects import LocalProject
+
+from local_cloud.neon_faults import Fault
+from local_cloud.neon_project import Limits
+from local_cloud.neon_server import LocalNeon
+from rollback.model.database_errors import (
+    AccessRefused,
+    ComeBackLater,
+    NotThere,
+    OutcomeUnknown,
+    RequestRefused,
+    Unreachable,
+)
+from rollback.model.database_view import Branch
+from rollback.model.errors import OutsideFailure
+from rollback.world import neon
+from rollback.world.neon import NeonDatabases
+from rollback.world.neon_http import NeonHttp
+
+
+@pytest.fixture
+def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
+    project = LocalProject(local_neon, Limits())
+    yield project
+    project.close()
+
+
+def main(project: LocalProject) -> Branch:
+    found = project.databases.branch_named("main")
+    assert found is not None
+    return found
+
+
+def client(project: LocalProject, neon: LocalNeon, key: str, pauses: list[float] | None = None) -> NeonDatabases:
+    paused = [] if pauses is None else pauses
+    return NeonDatabases(NeonHttp(lambda: key, neon.base_url, sleep=paused.append), project.id)
+
+
+def test_a_read_is_sent_again_when_neon_is_busy_or_broken(project: LocalProject, local_neon: LocalNeon) -> None:
+    pauses: list[float] = []
+    databases = client(project, local_neon, local_neon.api_key, pauses)
+    local_neon.faults.order(Fault("GET", "^$", status=503, retry_after_seconds=1))
+    local_neon.faults.order(Fault("GET", "^$", status=500))
+    assert databases.project().id == project.id
+    assert pauses[0] == 1
+    assert 0 < pauses[1] < 1
+    local_neon.faults.order(Fault("GET", "^$", status=None, times=2))
+    assert databases.project().id == project.id
+
+
+def test_a_read_is_given_up_after_three_attempts_or_when_the_wait_is_long(
+    project: LocalProject, local_neon: LocalNeon
+) -> None:
+    pauses: list[float] = []
+    databases = client(project, local_neon, local_neon.api_key, pauses)
+    local_neon.faults.order(Fault("GET", "^$", status=500, times=3))
+    with pytest.raises(OutsideFailure, match="500: made to fail"):
+        databases.project()
+    assert len(pauses) == 2
+    local_neon.faults.order(Fault("GET", "^$", status=429, retry_after_seconds=30))
+    with pytest.raises(ComeBackLater) as told:
+        databases.project()
+    assert told.value.retry_after_seconds == 30
+    assert len(pauses) == 2
+
+
+@pytest.mark.parametrize("status", [None, 500, 502, 524])
+def test_a_change_whose_answer_is_lost_is_not_sent_again(
+    project: LocalProject, local_neon: LocalNeon, status: int | None
+) -> None:
+    local_neon.faults.order(Fault("POST", "^/branches$", status=status, after_the_work=True))
+    with pytest.raises(OutcomeUnknown, match="look"):
+        project.databases.create_branch("a", main(project).id)
+    assert project.databases.branch_named("a") is not None
+    assert len(project.databases.operations_since(datetime(2026, 1, 1, tzinfo=UTC))) == 1
+    project.settle()
+
+
+def test_a_change_that_neon_turned_away_is_left_to_the_caller(project: LocalProject, local_neon: LocalNeon) -> None:
+    local_neon.faults.order(Fault("PATCH", ".", status=503))
+    with pytest.raises(ComeBackLater):
+        project.databases.update_branch(main(project).id, protected=True)
+    assert not main(project).protected
+
+
+def test_without_a_connection_nothing_was_sent(project: LocalProject) -> None:
+    databases = NeonDatabases(NeonHttp(lambda: "key", "http://127.0.0.1:1", sleep=lambda _: None), project.id)
+    with pytest.raises(Unreachable):
+        databases.project()
+    with pytest.raises(Unreachable):
+        databases.create_branch("a", "br-1")
+
+
+def test_a_key_that_neon_does_not_know_is_told_without_showing_it(project: LocalProject, local_neon: LocalNeon) -> None:
+    with pytest.raises(AccessRefused) as told:
+        client(project, local_neon, "stolen-key").project()
+    assert "stolen-key" not in str(told.value)
+
+
+@pytest.mark.parametrize("key", ["two\nlines-key", "schlüssel-key", "two words-key"])
+def test_a_secret_that_holds_no_key_is_told_without_showing_it(
+    project: LocalProject, local_neon: LocalNeon, key: str
+) -> None:
+    with pytest.raises(OutsideFailure, match="one line") as told:
+        client(project, local_neon, key).project()
+    assert "-key" not in str(told.value)
+
+
+def test_a_key_is_taken_without_the_space_around_it(project: LocalProject, local_neon: LocalNeon) -> None:
+    assert client(project, local_neon, f" {local_neon.api_key}\n").project().id == project.id
+
+
+def test_the_key_is_asked_for_at_each_request(project: LocalProject, local_neon: LocalNeon) -> None:
+    keys = iter(["old", local_neon.api_key])
+    databases = NeonDatabases(NeonHttp(lambda: next(keys), local_neon.base_url), project.id)
+    with pytest.raises(AccessRefused):
+        databases.project()
+    assert databases.project().id == project.id
+
+
+def test_a_project_that_is_not_there_is_told(local_neon: LocalNeon) -> None:
+    with pytest.raises(NotThere, match="project not found"):
+        NeonDatabases(NeonHttp(lambda: local_neon.api_key, local_neon.base_url), "none").project()
+
+
+def test_all_pages_are_read(project: LocalProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neon, "_PAGE", 2)
+    begun = project.now()
+    for name in ("a", "b", "c", "d"):
+        project.databases.create_branch(name, main(project).id)
+        project.settle()
+    assert {branch.name for branch in project.databases.branches()} == {"main", "a", "b", "c", "d"}
+    assert project.databases.branch_named("a") is not None
+    assert len(project.databases.operations_since(begun)) == 4
+
+
+def test_a_connection_is_dropped_by_a_restore_and_comes_back_on_the_same_address(project: LocalProject) -> None:
+    root = main(project)
+    address = project.uri(root.id)
+    with psycopg.connect(address, autocommit=True) as session:
+        lsn, _ = project.position(root.id)
+        project.databases.restore(root.id, root.id, lsn, "backup")
+        project.settle()
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT 1")
+    with psycopg.connect(address) as session:
+        assert session.execute("SELECT count(*) FROM written").fetchone() == (0,)
+
+
+def test_while_a_branch_is_made_or_restored_nobody_connects(project: LocalProject) -> None:
+    with project.held():
+        made = project.databases.create_branch("a", main(project).id, with_endpoint=True)
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(f"postgresql://app_owner:x@{made.endpoints[0].host}/app")
+    project.settle()
+
+
+def test_the_application_needs_its_password(project: LocalProject) -> None:
+    address = project.uri(main(project).id)
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(address.replace("@", "x@", 1))
+
+
+def test_a_suspended_compute_wakes_at_the_first_connection(project: LocalProject) -> None:
+    root = main(project)
+    project.write(root.id, 1)
+    (endpoint,) = project.databases.endpoints(root.id)
+    project.databases.suspend_endpoint(endpoint.id)
+    project.settle()
+    assert project.rows(root.id) == [1]
+
+
+def test_history_older_than_the_project_keeps_is_gone(local_neon: LocalNeon) -> None:
+    project = LocalProject(local_neon, Limits(history_retention_seconds=0))
+    root = main(project)
+    project.write(root.id, 1)
+    old, at = project.position(root.id)
+    project.write(root.id, 2)
+    newest, _ = project.position(root.id)
+    for position in (old, at):
+        with pytest.raises(RequestRefused):
+            project.databases.restore(root.id, root.id, position, "backup")
+    project.databases.restore(root.id, root.id, newest, "backup")
+    project.settle()
+    assert project.rows(root.id) == [1, 2]
+    project.close()
+
+
+def test_a_long_history_is_recovered_to_the_commit(project: LocalProject) -> None:
+    root = main(project)
+    project.run(root.id, "INSERT INTO written SELECT generate_series(1, 50000)")  # several files of the log
+    lsn, at = project.position(root.id)
+    project.run(root.id, "DROP TABLE written")
+    project.databases.create_branch("by-time", root.id, at)
+    project.settle()
+    project.databases.restore(root.id, root.id, lsn, "backup")
+    project.settle()
+    assert len(project.rows(root.id)) == 50_000
+    by_time = project.databases.branch_named("by-time")
+    assert by_time is not None
+    assert len(project.rows(by_time.id)) == 50_000
+
+
+def test_a_branch_that_has_expired_is_deleted(project: LocalProject) -> None:
+    made = project.databases.create_branch("a", main(project).id, expires_at=project.now() - timedelta(seconds=1))
+    project.settle()
+    assert project.databases.branch(made.branch.id) is None
+    project.settle()

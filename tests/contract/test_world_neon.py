@@ -1,0 +1,427 @@
+"""What the steps are promised of Neon, on the fake and on the client with the local Neon."""
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+
+import pytest
+from contract.neon_projects import FakeProject, LocalProject, NeonProject
+
+from local_cloud.neon_project import Limits
+from rollback.model.database_errors import (
+    AlreadyExists,
+    BackupNameRequired,
+    BranchHasChildren,
+    BranchNotReady,
+    BranchProtected,
+    ComeBackLater,
+    NotThere,
+    OutcomeUnknown,
+    ProjectLocked,
+    RequestRefused,
+)
+from rollback.model.database_position import Lsn
+from rollback.model.database_view import Branch, Operation, progress
+
+LIMITS = Limits(root_branches=3, subscription_type="free_v3")
+
+
+@pytest.fixture(params=["fake", "local"])
+def project(request: pytest.FixtureRequest) -> Iterator[NeonProject]:
+    if request.param == "fake":
+        yield FakeProject(LIMITS)
+        return
+    local = LocalProject(request.getfixturevalue("local_neon"), LIMITS)
+    yield local
+    local.close()
+
+
+def main(project: NeonProject) -> Branch:
+    found = project.databases.branch_named("main")
+    assert found is not None
+    return found
+
+
+def look(project: NeonProject, branch_id: str) -> Branch:
+    found = project.databases.branch(branch_id)
+    assert found is not None
+    return found
+
+
+def child(project: NeonProject, name: str = "staging") -> Branch:
+    """A branch of main with a compute, ready."""
+    created = project.databases.create_branch(name, main(project).id, with_endpoint=True)
+    project.settle()
+    return look(project, created.branch.id)
+
+
+def uri(project: NeonProject, branch: Branch) -> str:
+    return project.databases.connection_uri(branch.id, "app", "app_owner").get_secret_value()
+
+
+def test_a_project_tells_how_long_it_keeps_history_and_how_many_roots_it_may_have(project: NeonProject) -> None:
+    found = project.databases.project()
+    assert (found.history_retention_seconds, found.root_branch_limit) == (86_400, 3)
+
+
+def test_a_branch_is_found_by_its_whole_name_and_by_its_id(project: NeonProject) -> None:
+    staging = child(project, "staging")
+    assert project.databases.branch_named("stag") is None
+    assert project.databases.branch_named("staging") == staging
+    assert project.databases.branch("br-none") is None
+    assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
+
+
+def test_a_branch_is_made_with_its_parents_data_and_lives_on_its_own(project: NeonProject) -> None:
+    root = main(project)
+    project.write(root.id, 1)
+    staging = child(project)
+    project.write(root.id, 2)
+    project.write(staging.id, 3)
+    assert (project.rows(root.id), project.rows(staging.id)) == ([1, 2], [1, 3])
+    assert (staging.parent_id, staging.is_root, staging.is_ready) == (root.id, False, True)
+
+
+def test_a_branch_has_a_compute_only_if_it_was_asked_for(project: NeonProject) -> None:
+    root = main(project)
+    without = project.databases.create_branch("a", root.id)
+    project.settle()
+    with_one = project.databases.create_branch("b", root.id, with_endpoint=True)
+    assert (without.endpoints, len(with_one.endpoints)) == ((), 1)
+    project.settle()
+    with pytest.raises(NotThere):
+        project.databases.connection_uri(without.branch.id, "app", "app_owner")
+    made = project.databases.create_endpoint(without.branch.id)
+    project.settle()
+    assert project.databases.endpoints(without.branch.id)[0].id == made.endpoint.id
+    with pytest.raises(AlreadyExists):
+        project.databases.create_endpoint(without.branch.id)
+
+
+@pytest.mark.parametrize("by", ["lsn", "time"])
+def test_a_branch_off_a_position_has_what_was_committed_by_then(project: NeonProject, by: str) -> None:
+    root = main(project)
+    project.write(root.id, 1)
+    lsn, at = project.position(root.id)
+    project.write(root.id, 2)
+    preview = project.databases.create_branch("preview", root.id, lsn if by == "lsn" else at)
+    project.settle()
+    assert project.rows(preview.branch.id) == [1]
+    resolved = look(project, preview.branch.id).parent_lsn
+    assert resolved is not None
+    assert resolved >= lsn
+
+
+def test_while_an_operation_runs_the_whole_project_is_locked(project: NeonProject) -> None:
+    root = main(project)
+    with project.held():
+        change = project.databases.create_branch("a", root.id)
+        assert progress(map(project.databases.operation, ids(change.operations)), project.now()) == "running"
+        assert not look(project, change.branch.id).is_ready
+        with pytest.raises(ProjectLocked):
+            project.databases.create_branch("b", root.id)
+        with pytest.raises(ProjectLocked):
+            project.databases.update_branch(root.id, protected=True)
+    project.settle()
+    assert progress(map(project.databases.operation, ids(change.operations)), project.now()) == "succeeded"
+    assert look(project, change.branch.id).is_ready
+    assert project.databases.branch_named("b") is None
+
+
+def ids(operations: Iterable[Operation]) -> list[str]:
+    return [operation.id for operation in operations]
+
+
+@pytest.mark.parametrize("by", ["lsn", "time"])
+def test_a_root_restored_to_its_own_past_keeps_its_address_and_its_state_in_a_backup(
+    project: NeonProject, by: str
+) -> None:
+    root = main(project)
+    project.write(root.id, 1)
+    lsn, at = project.position(root.id)
+    project.write(root.id, 2)
+    before = (uri(project, root), project.databases.endpoints(root.id)[0].host)
+    project.databases.restore(root.id, root.id, lsn if by == "lsn" else at, "backup")
+    project.settle()
+    backup, restored = project.databases.branch_named("backup"), look(project, root.id)
+    assert backup is not None
+    assert (project.rows(root.id), project.rows(backup.id)) == ([1], [1, 2])
+    assert (uri(project, restored), project.databases.endpoints(root.id)[0].host) == before
+    assert (restored.name, restored.default, restored.is_root, backup.is_root) == ("main", True, True, True)
+    assert restored.is_ready
+    project.write(root.id, 3)
+    assert project.rows(root.id) == [1, 3]
+
+
+def test_a_restore_shows_in_the_time_it_was_accepted(project: NeonProject) -> None:
+    root, t0 = main(project), project.now()
+    assert not root.was_reset_since(t0)
+    lsn, _ = project.position(root.id)
+    with project.held():
+        project.databases.restore(root.id, root.id, lsn, "backup")
+        assert look(project, root.id).was_reset_since(t0)
+        assert not look(project, root.id).was_reset_since(t0 + timedelta(hours=1))
+        assert project.databases.branch_named("backup") is not None
+    project.settle()
+
+
+def test_the_children_of_a_restored_branch_move_to_its_backup(project: NeonProject) -> None:
+    root, staging = main(project), child(project)
+    lsn, _ = project.position(root.id)
+    project.databases.restore(root.id, root.id, lsn, "backup")
+    project.settle()
+    backup = project.databases.branch_named("backup")
+    assert backup is not None
+    assert look(project, staging.id).parent_id == backup.id
+
+
+def test_what_was_before_a_restore_is_in_the_backup_only(project: NeonProject) -> None:
+    root = main(project)
+    earlier, _ = project.position(root.id)
+    project.write(root.id, 1)
+    lsn, _ = project.position(root.id)
+    project.write(root.id, 2)
+    project.databases.restore(root.id, root.id, lsn, "backup")
+    project.settle()
+    with pytest.raises(RequestRefused):
+        project.databases.restore(root.id, root.id, earlier, "second")
+    backup = project.databases.branch_named("backup")
+    assert backup is not None
+    project.databases.restore(root.id, backup.id, earlier, "second")
+    project.settle()
+    assert project.rows(root.id) == []
+
+
+def test_a_reset_is_a_restore_from_the_parent_and_keeps_nothing(project: NeonProject) -> None:
+    root, staging = main(project), child(project)
+    project.write(staging.id, 7)
+    project.write(root.id, 1)
+    before = uri(project, staging)
+    project.databases.restore(staging.id, root.id)
+    project.settle()
+    assert project.rows(staging.id) == [1]
+    assert uri(project, staging) == before
+    assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
+
+
+def test_a_branch_restored_from_another_becomes_its_child(project: NeonProject) -> None:
+    root, staging = main(project), child(project)
+    lsn, _ = project.position(root.id)
+    project.databases.restore(root.id, root.id, lsn, "bad")
+    project.settle()
+    project.write(root.id, 1)
+    project.databases.restore(staging.id, root.id, preserve_under_name="staging-backup")
+    project.settle()
+    backup = project.databases.branch_named("staging-backup")
+    assert backup is not None
+    assert look(project, staging.id).parent_id == root.id
+    assert look(project, backup.parent_id or "").name == "bad"
+    assert project.rows(staging.id) == [1]
+
+
+def test_a_restore_is_undone_from_its_backup_which_can_then_not_be_deleted(project: NeonProject) -> None:
+    root = main(project)
+    lsn, _ = project.position(root.id)
+    project.write(root.id, 1)
+    project.databases.restore(root.id, root.id, lsn, "backup")
+    project.settle()
+    backup = project.databases.branch_named("backup")
+    assert backup is not None
+    project.databases.restore(root.id, backup.id, preserve_under_name="undone")
+    project.settle()
+    undone = project.databases.branch_named("undone")
+    assert undone is not None
+    assert (project.rows(root.id), project.rows(undone.id)) == ([1], [])
+    with pytest.raises(BranchHasChildren):
+        project.databases.delete_branch(backup.id)
+    with pytest.raises(RequestRefused):
+        project.databases.delete_branch(undone.id)
+
+
+def test_a_restore_that_would_lose_something_is_refused(project: NeonProject) -> None:
+    root, staging = main(project), child(project)
+    lsn, _ = project.position(root.id)
+    of_staging, _ = project.position(staging.id)
+    with pytest.raises(BackupNameRequired):
+        project.databases.restore(root.id, root.id, lsn)
+    with pytest.raises(BackupNameRequired):
+        project.databases.restore(root.id, staging.id)
+    with pytest.raises(RequestRefused):
+        project.databases.restore(root.id, root.id, preserve_under_name="backup")
+    with pytest.raises(AlreadyExists):
+        project.databases.restore(root.id, root.id, lsn, "staging")
+    with pytest.raises(RequestRefused):
+        project.databases.restore(staging.id, staging.id, of_staging, "only-roots-have-a-past")
+    assert {branch.name for branch in project.databases.branches()} == {"main", "staging"}
+
+
+def test_a_position_out_of_the_history_is_refused(project: NeonProject) -> None:
+    root = main(project)
+    project.write(root.id, 1)
+    lsn, at = project.position(root.id)
+    for position in (Lsn(1), Lsn(lsn.number + (1 << 30)), at - timedelta(days=2), at + timedelta(days=2)):
+        with pytest.raises(RequestRefused):
+            project.databases.restore(root.id, root.id, position, "backup")
+    assert project.databases.branch_named("backup") is None
+
+
+def test_more_roots_than_the_plan_allows_are_refused(project: NeonProject) -> None:
+    root = main(project)
+    for name in ("first", "second"):
+        lsn, _ = project.position(root.id)
+        project.databases.restore(root.id, root.id, lsn, name)
+        project.settle()
+    lsn, _ = project.position(root.id)
+    with pytest.raises(RequestRefused):
+        project.databases.restore(root.id, root.id, lsn, "third")
+
+
+def test_a_protected_branch_is_neither_restored_nor_deleted(project: NeonProject) -> None:
+    staging = child(project)
+    project.databases.update_branch(staging.id, protected=True)
+    assert look(project, staging.id).protected
+    with pytest.raises(BranchProtected):
+        project.databases.restore(staging.id, main(project).id)
+    with pytest.raises(BranchProtected):
+        project.databases.delete_branch(staging.id)
+    project.databases.update_branch(staging.id, protected=False)
+    project.databases.restore(staging.id, main(project).id)
+    project.settle()
+    assert not look(project, staging.id).protected
+
+
+def test_a_child_of_a_protected_branch_has_a_password_of_its_own_until_it_is_restored(project: NeonProject) -> None:
+    root, twin = main(project), child(project, "twin")
+    project.databases.update_branch(root.id, protected=True)
+    staging = child(project)
+    password, of_twin = password_of(uri(project, root)), password_of(uri(project, twin))
+    assert of_twin == password
+    assert password_of(uri(project, staging)) != password
+    project.write(staging.id, 1)
+    project.databases.restore(staging.id, root.id)
+    project.settle()
+    assert password_of(uri(project, staging)) == password
+    assert project.rows(staging.id) == []
+
+
+def password_of(address: str) -> str:
+    return address.split("@", maxsplit=1)[0].rsplit(":", maxsplit=1)[1]
+
+
+def test_a_restricted_branch_says_why_and_is_not_restored(project: NeonProject) -> None:
+    staging = child(project)
+    project.restrict(staging.id, "restore", "it is being archived")
+    assert look(project, staging.id).why_not("restore") == "it is being archived"
+    with pytest.raises(RequestRefused):
+        project.databases.restore(staging.id, main(project).id)
+
+
+def test_a_branch_is_renamed_unless_the_name_is_taken(project: NeonProject) -> None:
+    staging = child(project)
+    assert project.databases.update_branch(staging.id, name="stage").branch.name == "stage"
+    with pytest.raises(AlreadyExists):
+        project.databases.update_branch(staging.id, name="main")
+    with pytest.raises(AlreadyExists):
+        project.databases.create_branch("stage", main(project).id)
+    assert project.databases.branch_named("stage") is not None
+
+
+def test_a_branch_expires_when_it_is_told_to_or_not_at_all(project: NeonProject) -> None:
+    staging, until = child(project), project.now() + timedelta(days=7)
+    project.databases.expire_branch(staging.id, until)
+    assert look(project, staging.id).expires_at == until.replace(microsecond=0)
+    project.databases.expire_branch(staging.id, None)
+    assert look(project, staging.id).expires_at is None
+
+
+def test_a_branch_is_deleted_once_and_not_before_its_children(project: NeonProject) -> None:
+    root, staging = main(project), child(project)
+    grandchild = project.databases.create_branch("preview", staging.id).branch
+    project.settle()
+    with pytest.raises(RequestRefused):
+        project.databases.delete_branch(root.id)
+    with pytest.raises(BranchHasChildren):
+        project.databases.delete_branch(staging.id)
+    assert project.databases.delete_branch(grandchild.id) is not None
+    project.settle()
+    assert project.databases.delete_branch(grandchild.id) is None
+    assert project.databases.delete_branch(staging.id) is not None
+    project.settle()
+    assert [branch.name for branch in project.databases.branches()] == ["main"]
+
+
+def test_a_lost_answer_to_a_restore_is_found_by_looking(project: NeonProject) -> None:
+    root, t0 = main(project), project.now()
+    lsn, _ = project.position(root.id)
+    project.write(root.id, 1)
+    project.lose_next("restore")
+    with pytest.raises(OutcomeUnknown):
+        project.databases.restore(root.id, root.id, lsn, "backup")
+    assert project.databases.branch_named("backup") is not None
+    assert look(project, root.id).was_reset_since(t0)
+    assert "create_timeline" in {operation.action for operation in project.databases.operations_since(t0)}
+    project.settle()
+    assert project.rows(root.id) == []
+    with pytest.raises(AlreadyExists):
+        project.databases.restore(root.id, root.id, project.position(root.id)[0], "backup")
+
+
+def test_a_request_that_was_turned_away_did_nothing_and_says_when_to_come_back(project: NeonProject) -> None:
+    root = main(project)
+    project.turn_away_next("create_branch", retry_after_seconds=7)
+    with pytest.raises(ComeBackLater) as told:
+        project.databases.create_branch("a", root.id)
+    assert told.value.retry_after_seconds == 7
+    assert project.databases.branch_named("a") is None
+    project.databases.create_branch("a", root.id)
+    project.settle()
+
+
+def test_an_operation_that_failed_is_given_up_only_when_nothing_comes_of_it(project: NeonProject) -> None:
+    project.fail_next("create_branch")
+    change = project.databases.create_branch("a", main(project).id, with_endpoint=True)
+    project.settle()
+    failed, cancelled = map(project.databases.operation, ids(change.operations))
+    assert (failed.status, cancelled.status) == ("failed", "cancelled")
+    assert failed.error
+    assert not failed.has_failed(failed.updated_at + timedelta(seconds=59))
+    assert failed.has_failed(failed.updated_at + timedelta(seconds=60))
+    assert not look(project, change.branch.id).is_ready
+    with pytest.raises(BranchNotReady):
+        project.databases.restore(change.branch.id, main(project).id)
+
+
+def test_operations_are_told_from_a_time_on_newest_first(project: NeonProject) -> None:
+    t0 = project.now()
+    child(project)
+    told = project.databases.operations_since(t0)
+    assert [operation.action for operation in told] == ["start_compute", "create_branch"]
+    assert project.databases.operations_since(t0 + timedelta(hours=1)) == ()
+    with pytest.raises(NotThere):
+        project.databases.operation("d8ac46eb-a757-42b1-9907-f78322ee394e")
+
+
+def test_a_compute_is_suspended_and_started(project: NeonProject) -> None:
+    (endpoint,) = project.databases.endpoints(child(project).id)
+    states = []
+    for change in (
+        project.databases.suspend_endpoint,
+        project.databases.start_endpoint,
+        project.databases.restart_endpoint,
+    ):
+        change(endpoint.id)
+        project.settle()
+        states.append(project.databases.endpoints(endpoint.branch_id)[0].current_state)
+    assert states == ["idle", "active", "active"]
+    with pytest.raises(NotThere):
+        project.databases.start_endpoint("ep-none")
+
+
+def test_schemas_are_told_and_compared_at_positions(project: NeonProject) -> None:
+    root = main(project)
+    lsn, _ = project.position(root.id)
+    project.define(root.id, "users")
+    assert "CREATE TABLE public.users (" in project.databases.schema(root.id, "app")
+    assert "users" not in project.databases.schema(root.id, "app", lsn)
+    assert project.databases.schema_difference(root.id, root.id, "app") == ""
+    added = project.databases.schema_difference(root.id, root.id, "app", base_at=lsn)
+    assert "+CREATE TABLE public.users (" in added.splitlines()

@@ -1,0 +1,144 @@
+"""What SQL tells of a branch, on real Postgres."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from contract.local_cloud.workload import eventually
+from contract.neon_projects import LocalProject
+from pydantic import SecretStr
+
+from local_cloud.neon_project import Limits
+from local_cloud.neon_server import LocalNeon
+from rollback.model.database_content import Column, lost_writes
+from rollback.model.database_errors import QueryFailed, Unreachable
+from rollback.steps.ports_database import Sql
+from rollback.world.postgres import PostgresSql
+
+SQL: Sql = PostgresSql()
+
+
+class Database:
+    """The default branch of a project."""
+
+    def __init__(self, project: LocalProject) -> None:
+        root = project.databases.branch_named("main")
+        assert root is not None
+        self.project, self.id = project, root.id
+        self.address = SecretStr(project.uri(root.id))
+
+    def run(self, statement: str) -> None:
+        self.project.run(self.id, statement)
+
+
+@pytest.fixture(scope="module")
+def shared(local_neon: LocalNeon) -> Iterator[Database]:
+    project = LocalProject(local_neon, Limits())
+    yield Database(project)
+    project.close()
+
+
+def nobody_is_connected(address: SecretStr) -> bool:
+    """A session that was closed is still shown until its process has ended."""
+    return bool(eventually(lambda: SQL.client_sessions(address) == ()))
+
+
+def test_sessions_of_others_are_seen_and_ours_is_not(shared: Database) -> None:
+    assert nobody_is_connected(shared.address)
+    with psycopg.connect(shared.address.get_secret_value(), application_name="express-api") as session:
+        session.execute("SELECT 1")
+        (seen,) = SQL.client_sessions(shared.address)
+        assert seen.pid == session.info.backend_pid
+    assert (seen.role, seen.application, seen.state) == ("app_owner", "express-api", "idle in transaction")
+
+
+def test_a_session_of_another_role_is_seen_though_not_what_it_does(shared: Database) -> None:
+    with shared.project._project.root.storage().cluster.connect() as admin:
+        admin.execute("CREATE ROLE reporting LOGIN PASSWORD 'x'")
+    assert nobody_is_connected(shared.address)
+    with psycopg.connect(shared.address.get_secret_value(), user="reporting", password="x"):
+        (seen,) = SQL.client_sessions(shared.address)
+    assert (seen.role, seen.state) == ("reporting", None)
+
+
+def test_neons_own_sessions_are_not_the_applications(shared: Database) -> None:
+    with shared.project._project.root.storage().cluster.connect():
+        assert nobody_is_connected(shared.address)
+
+
+def test_the_schema_tells_what_an_insert_needs(shared: Database) -> None:
+    shared.run(
+        "CREATE TABLE users (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email varchar(80) NOT NULL, note text,"
+        " seen timestamptz NOT NULL DEFAULT now(), gone int)"
+    )
+    shared.run("ALTER TABLE users DROP COLUMN gone")
+    shared.run("CREATE VIEW emails AS SELECT email FROM users")
+    tables = SQL.live_schema(shared.address).tables
+    assert tables["public.users"] == {
+        "id": Column(type="integer", nullable=False, has_default=True),
+        "email": Column(type="character varying(80)", nullable=False, has_default=False),
+        "note": Column(type="text", nullable=True, has_default=False),
+        "seen": Column(type="timestamp with time zone", nullable=False, has_default=True),
+    }
+    assert set(tables) == {"public.users", "public.written"}
+
+
+def test_a_journal_that_is_absent_is_not_an_empty_one(local_neon: LocalNeon) -> None:
+    database = Database(LocalProject(local_neon, Limits()))
+    assert SQL.migrations(database.address) is None
+    database.run("CREATE SCHEMA drizzle")
+    database.run(
+        "CREATE TABLE drizzle.__drizzle_migrations (id serial PRIMARY KEY, hash text NOT NULL, created_at bigint)"
+    )
+    assert SQL.migrations(database.address) == ()
+    database.run("INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ('b', 2), ('a', 1)")
+    found = SQL.migrations(database.address)
+    assert found is not None
+    assert [(migration.hash, migration.created_at) for migration in found] == [("a", 1), ("b", 2)]
+    database.project.close()
+
+
+def test_what_a_restore_took_is_told_by_key(local_neon: LocalNeon) -> None:
+    database = Database(LocalProject(local_neon, Limits()))
+    database.run("CREATE TABLE pairs (a int, b text, v int, PRIMARY KEY (b, a))")
+    database.run("CREATE TABLE keyless (i int)")
+    database.run("INSERT INTO pairs VALUES (1, 'x', 0), (2, 'x', 0), (3, 'x', 0)")
+    head = SQL.head(database.address)
+    database.run("INSERT INTO pairs VALUES (4, 'y', 0)")
+    database.run("UPDATE pairs SET v = 1 WHERE a = 1")
+    database.run("DELETE FROM pairs WHERE a = 2")
+    database.run("INSERT INTO keyless VALUES (9)")
+    before = SQL.content(database.address, 10)
+    database.project.databases.restore(database.id, database.id, head.lsn, "backup")
+    database.project.settle()
+    after = SQL.content(database.address, 10)
+    keyless, pairs = lost_writes(before, after)
+    assert (pairs.table, pairs.removed_keys, pairs.changed_keys) == ("public.pairs", ("y,4",), ("x,1",))
+    assert (keyless.rows_before, keyless.rows_after, keyless.removed_keys) == (1, 0, None)
+    assert SQL.content(database.address, 2)["public.pairs"].digests is None
+    database.project.close()
+
+
+def test_nothing_can_be_written(shared: Database) -> None:
+    with pytest.raises(QueryFailed, match="ReadOnly"):
+        write_through(shared.address)
+
+
+def write_through(address: SecretStr) -> None:
+    from rollback.world.postgres import _session  # noqa: PLC0415 - the guard itself is what is tried
+
+    with _session(address) as session:
+        session.execute("CREATE TABLE forbidden (i int)")
+
+
+def test_a_database_that_can_not_be_reached_is_told_without_the_password(shared: Database) -> None:
+    for address in ("postgresql://u:hidden@127.0.0.1:1/app", shared.address.get_secret_value().replace("@", "hidden@")):
+        with pytest.raises(Unreachable) as told:
+            SQL.head(SecretStr(address))
+        assert "hidden" not in str(told.value)
+
+
+def test_an_address_that_is_none_is_told_without_showing_it() -> None:
+    with pytest.raises(QueryFailed) as told:
+        SQL.head(SecretStr("postgresql://u:hid den@host:port/app"))
+    assert "hid" not in str(told.value)

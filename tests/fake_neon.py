@@ -1,0 +1,198 @@
+"""A Neon project in memory; the contract tests hold it to the same promises as the client on the local Neon."""
+
+import difflib
+from collections.abc import Iterator
+from datetime import datetime
+
+from fake_neon_state import NeonState
+from pydantic import SecretStr
+
+from rollback.model.database_errors import (
+    AlreadyExists,
+    BackupNameRequired,
+    BranchHasChildren,
+    BranchProtected,
+    NotThere,
+    RequestRefused,
+)
+from rollback.model.database_position import Lsn, Position
+from rollback.model.database_view import Branch, Change, Endpoint, EndpointChange, Operation
+
+
+class FakeNeon(NeonState):
+    """The port `Databases`; what stands for SQL, for operations' ends and for faults is in the state."""
+
+    def branches(self) -> Iterator[Branch]:
+        return iter(tuple(self._branches.values()))
+
+    def branch(self, branch_id: str) -> Branch | None:
+        return self._branches.get(branch_id)
+
+    def branch_named(self, name: str) -> Branch | None:
+        return next((branch for branch in self._branches.values() if branch.name == name), None)
+
+    def endpoints(self, branch_id: str) -> tuple[Endpoint, ...]:
+        self._get(branch_id)
+        return tuple(endpoint for endpoint in self._endpoints.values() if endpoint.branch_id == branch_id)
+
+    def operation(self, operation_id: str) -> Operation:
+        if operation_id not in self._operations:
+            raise NotThere(f"there is no operation {operation_id}")
+        operation = self._operations[operation_id]
+        if not self._held and operation in self._unfinished():
+            self._looked[operation_id] += 1
+            if self._looked[operation_id] >= self.looks:
+                self._end(operation)
+        return self._operations[operation_id]
+
+    def operations_since(self, since: datetime) -> tuple[Operation, ...]:
+        floor = since.replace(microsecond=0)
+        return tuple(o for o in reversed(self._operations.values()) if o.created_at >= floor)
+
+    def connection_uri(self, branch_id: str, database: str, role: str, *, pooled: bool = False) -> SecretStr:
+        endpoints = self.endpoints(branch_id)
+        if not endpoints:
+            raise NotThere(f"branch {branch_id} has no endpoint")
+        return SecretStr(f"postgresql://{role}:{self._logs[branch_id].password}@{endpoints[0].host}/{database}")
+
+    def schema(self, branch_id: str, database: str, at: Position | None = None) -> str:
+        self._get(branch_id)
+        state = self._logs[branch_id].state(self._resolve(branch_id, at))
+        return "".join(f"{what}\n" for what in state if isinstance(what, str))
+
+    def schema_difference(
+        self,
+        branch_id: str,
+        base_branch_id: str,
+        database: str,
+        at: Position | None = None,
+        base_at: Position | None = None,
+    ) -> str:
+        before, after = self.schema(base_branch_id, database, base_at), self.schema(branch_id, database, at)
+        return "".join(difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True)))
+
+    def create_branch(
+        self,
+        name: str,
+        parent_id: str,
+        at: Position | None = None,
+        *,
+        with_endpoint: bool = False,
+        protected: bool = False,
+        expires_at: datetime | None = None,
+    ) -> Change:
+        def work() -> Change:
+            parent = self._ready(parent_id)
+            lsn = self._resolve(parent_id, at)
+            self._refuse_taken(name)
+            branch = self._new_branch(name, parent_id, protected=protected, expires_at=expires_at, parent_lsn=Lsn(lsn))
+            password = self._next("secret") if parent.protected else self._logs[parent_id].password
+            self._logs[branch.id] = self._logs[parent_id].forked(lsn, password)
+            self._update(branch.id, current_state="init", pending_state="ready")
+            endpoints = (self._new_endpoint(branch.id),) if with_endpoint else ()
+            starting = ("start_compute",) if with_endpoint else ()
+            return self._changed(branch.id, endpoints, "create_branch", *starting)
+
+        return self._do("create_branch", work)
+
+    def restore(
+        self,
+        branch_id: str,
+        source_branch_id: str,
+        at: Position | None = None,
+        preserve_under_name: str | None = None,
+    ) -> Change:
+        def work() -> Change:
+            target, source = self._ready(branch_id), self._ready(source_branch_id)
+            children = [branch for branch in self._branches.values() if branch.parent_id == branch_id]
+            _refuse_restore(target, source, at, preserve_under_name, has_children=bool(children))
+            lsn = self._resolve(source_branch_id, at)
+            restored = self._logs[source_branch_id].forked(lsn, self._logs[source_branch_id].password)
+            if preserve_under_name is not None:
+                undeletable = target.is_root and target is not source
+                self._keep(target, preserve_under_name, children, undeletable=undeletable)
+            self._logs[branch_id] = restored
+            parent = {} if target is source else {"parent_id": source.id, "parent_lsn": Lsn(lsn)}
+            reset_at = self._clock.now().replace(microsecond=0)
+            self._update(branch_id, last_reset_at=reset_at, current_state="resetting", pending_state="ready", **parent)
+            return self._changed(branch_id, (), "suspend_compute", "create_timeline", "start_compute")
+
+        return self._do("restore", work)
+
+    def update_branch(self, branch_id: str, *, name: str | None = None, protected: bool | None = None) -> Change:
+        def work() -> Change:
+            if name is not None and name != self._get(branch_id).name:
+                self._refuse_taken(name)
+            asked = {"name": name, "protected": protected}
+            self._update(branch_id, **{what: value for what, value in asked.items() if value is not None})
+            return self._changed(branch_id, ())
+
+        return self._do("update_branch", work)
+
+    def expire_branch(self, branch_id: str, at: datetime | None) -> Change:
+        def work() -> Change:
+            self._update(branch_id, expires_at=at.replace(microsecond=0) if at else None)
+            return self._changed(branch_id, ())
+
+        return self._do("expire_branch", work)
+
+    def delete_branch(self, branch_id: str) -> Change | None:
+        def work() -> Change | None:
+            branch = self._branches.get(branch_id)
+            if branch is None:
+                return None
+            if branch.protected:
+                raise BranchProtected(f"{branch.name} is protected")
+            if branch.default or branch.why_not("delete"):
+                raise RequestRefused(f"{branch.name} can't be deleted")
+            if any(other.parent_id == branch_id for other in self._branches.values()):
+                raise BranchHasChildren(f"{branch.name} has children")
+            del self._branches[branch_id]
+            self._endpoints = {e.id: e for e in self._endpoints.values() if e.branch_id != branch_id}
+            return Change(branch=branch, operations=self._begin(branch_id, "delete_timeline"))
+
+        return self._do("delete_branch", work)
+
+    def create_endpoint(self, branch_id: str) -> EndpointChange:
+        def work() -> EndpointChange:
+            self._ready(branch_id)
+            if self.endpoints(branch_id):
+                raise AlreadyExists(f"{branch_id} has an endpoint")
+            return EndpointChange(
+                endpoint=self._new_endpoint(branch_id), operations=self._begin(branch_id, "start_compute")
+            )
+
+        return self._do("create_endpoint", work)
+
+    def start_endpoint(self, endpoint_id: str) -> EndpointChange:
+        return self._endpoint(endpoint_id, "start_endpoint", "start_compute")
+
+    def suspend_endpoint(self, endpoint_id: str) -> EndpointChange:
+        return self._endpoint(endpoint_id, "suspend_endpoint", "suspend_compute")
+
+    def restart_endpoint(self, endpoint_id: str) -> EndpointChange:
+        return self._endpoint(endpoint_id, "restart_endpoint", "suspend_compute", "start_compute")
+
+    def _endpoint(self, endpoint_id: str, call: str, *actions: str) -> EndpointChange:
+        def work() -> EndpointChange:
+            if endpoint_id not in self._endpoints:
+                raise NotThere(f"there is no endpoint {endpoint_id}")
+            endpoint = self._endpoints[endpoint_id]
+            return EndpointChange(endpoint=endpoint, operations=self._begin(endpoint.branch_id, *actions))
+
+        return self._do(call, work)
+
+
+def _refuse_restore(
+    target: Branch, source: Branch, at: Position | None, keep_as: str | None, *, has_children: bool
+) -> None:
+    if target.protected:
+        raise BranchProtected(f"{target.name} is protected")
+    if target.why_not("restore"):
+        raise RequestRefused(f"{target.name} can't be restored")
+    if target is source and at is None:
+        raise RequestRefused("a position is required")
+    if (target is source or has_children) and keep_as is None:
+        raise BackupNameRequired("preserve_under_name is required")
+    if at is not None and not source.is_root:
+        raise RequestRefused(f"{source.name} is no root")

@@ -1,0 +1,237 @@
+"""What the fake Neon keeps: branches with their data, computes, operations, and the faults that are to come."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from fakes import FakeClock
+
+from rollback.model.database_errors import (
+    AlreadyExists,
+    BranchNotReady,
+    NotThere,
+    OutcomeUnknown,
+    ProjectLocked,
+    RequestRefused,
+)
+from rollback.model.database_position import Lsn, Position
+from rollback.model.database_view import Branch, Change, Endpoint, Operation, Project, RestrictedAction, restore_window
+from rollback.model.errors import OutsideFailure
+
+_UNFINISHED = frozenset({"scheduling", "running"})
+_Result = TypeVar("_Result")
+
+
+@dataclass
+class Log:
+    """A branch's history since it was made or restored; entries are (lsn, time, row or schema line)."""
+
+    begin: int = 100
+    start: tuple[object, ...] = ()
+    entries: list[tuple[int, datetime, object]] = field(default_factory=list)
+    password: str = "secret-1"
+
+    @property
+    def head(self) -> int:
+        return self.entries[-1][0] if self.entries else self.begin
+
+    def state(self, at: int | None = None) -> tuple[object, ...]:
+        end = self.head if at is None else at
+        return self.start + tuple(what for lsn, _, what in self.entries if lsn <= end)
+
+    def forked(self, at: int, password: str) -> "Log":
+        return Log(begin=at, start=self.state(at), password=password)
+
+
+class NeonState:
+    """Work is done at once; an operation is finished after `looks` looks at it, and locks the project until then."""
+
+    def __init__(self, clock: FakeClock, looks: int = 1) -> None:
+        self.looks = looks
+        self.root_branch_limit = 5
+        self.retention_seconds = 86_400
+        self.calls: list[str] = []
+        self._clock = clock
+        self._branches: dict[str, Branch] = {}
+        self._logs: dict[str, Log] = {}
+        self._endpoints: dict[str, Endpoint] = {}
+        self._operations: dict[str, Operation] = {}
+        self._looked: dict[str, int] = {}
+        self._count = 0
+        self._held = False
+        self._failing: list[str] = []
+        self._lost: list[str] = []
+        self._refusing: list[tuple[str, OutsideFailure]] = []
+        main = self._new_branch("main", None, default=True)
+        self._logs[main.id] = Log()
+        self._new_endpoint(main.id)
+
+    def write(self, branch_id: str, row: int) -> None:
+        self._append(branch_id, row)
+
+    def define(self, branch_id: str, line: str) -> None:
+        self._append(branch_id, line)
+
+    def rows(self, branch_id: str) -> list[int]:
+        return [what for what in self._logs[branch_id].state() if isinstance(what, int)]
+
+    def position(self, branch_id: str) -> tuple[Lsn, datetime]:
+        """The head, and the database's clock."""
+        self._clock.pass_time(milliseconds=10)
+        now = self._clock.now()
+        self._clock.pass_time(milliseconds=10)
+        return Lsn(self._logs[branch_id].head), now
+
+    def restrict(self, branch_id: str, action: str, reason: str) -> None:
+        self._update(branch_id, restricted_actions=(RestrictedAction(name=action, reason=reason),))
+
+    def settle(self) -> None:
+        """Let all operations end."""
+        while unfinished := self._unfinished():
+            self._end(unfinished[0])
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is finished meanwhile."""
+        self._held = True
+        yield
+        self._held = False
+
+    def fail_next(self, action: str) -> None:
+        self._failing.append(action)
+
+    def lose_next(self, call: str) -> None:
+        """The next such call is carried out, and its answer lost."""
+        self._lost.append(call)
+
+    def refuse_next(self, call: str, error: OutsideFailure) -> None:
+        """The next such call is not carried out."""
+        self._refusing.append((call, error))
+
+    def project(self) -> Project:
+        plan = {3: "free_v3", 5: "launch_v3", 25: "scale_v3"}[self.root_branch_limit]
+        seconds = self.retention_seconds
+        return Project(id="fake", name="fake", history_retention_seconds=seconds, subscription_type=plan)
+
+    def _do(self, call: str, work: Callable[[], _Result]) -> _Result:
+        """Carry a change out as Neon would, or not, as was ordered."""
+        self.calls.append(call)
+        for refusing in self._refusing:
+            if refusing[0] == call:
+                self._refusing.remove(refusing)
+                raise refusing[1]
+        if self._unfinished():
+            raise ProjectLocked(f"{call}: the project has running operations")
+        result = work()
+        if call in self._lost:
+            self._lost.remove(call)
+            raise OutcomeUnknown(f"{call} got no answer")
+        return result
+
+    def _append(self, branch_id: str, what: object) -> None:
+        log = self._logs[branch_id]
+        log.entries.append((log.head + 10, self._clock.now(), what))
+
+    def _get(self, branch_id: str) -> Branch:
+        if branch_id not in self._branches:
+            raise NotThere(f"there is no branch {branch_id}")
+        return self._branches[branch_id]
+
+    def _ready(self, branch_id: str) -> Branch:
+        branch = self._get(branch_id)
+        if not branch.is_ready:
+            raise BranchNotReady(f"{branch.name} is {branch.current_state}")
+        return branch
+
+    def _resolve(self, branch_id: str, at: Position | None) -> int:
+        log, window = self._logs[branch_id], restore_window(self.project(), self._get(branch_id), self._clock.now())
+        kept = [lsn for lsn, written, _ in log.entries if written < window.earliest]
+        if at is None:
+            return log.head
+        if isinstance(at, Lsn):
+            if not max([log.begin, *kept]) <= at.number <= log.head:
+                raise RequestRefused(f"{at} is outside the history of {branch_id}")
+            return at.number
+        if not window.earliest <= at <= window.latest:
+            raise RequestRefused(f"{at} is outside the history of {branch_id}")
+        return max([log.begin, *(lsn for lsn, written, _ in log.entries if written <= at)])
+
+    def _refuse_taken(self, name: str) -> None:
+        if any(branch.name == name for branch in self._branches.values()):
+            raise AlreadyExists(f"there is a branch {name}")
+
+    def _keep(self, target: Branch, name: str, children: list[Branch], *, undeletable: bool) -> None:
+        self._refuse_taken(name)
+        roots = sum(branch.is_root for branch in self._branches.values())
+        if target.is_root and roots >= self.root_branch_limit:
+            raise RequestRefused("root branches limit exceeded")
+        backup = self._new_branch(name, target.parent_id, parent_lsn=target.parent_lsn)
+        self._update(backup.id, created_at=target.created_at, last_reset_at=target.last_reset_at)
+        self._logs[backup.id] = self._logs[target.id]
+        if undeletable:
+            self.restrict(backup.id, "delete", "the backup of a root that was restored from another")
+        for child in children:
+            self._update(child.id, parent_id=backup.id)
+
+    def _new_branch(self, name: str, parent_id: str | None, **more: Any) -> Branch:
+        now = self._clock.now().replace(microsecond=0)
+        given = {"default": False, "protected": False, "current_state": "ready", **more}
+        branch = Branch(id=self._next("br"), name=name, parent_id=parent_id, created_at=now, updated_at=now, **given)
+        self._branches[branch.id] = branch
+        return branch
+
+    def _new_endpoint(self, branch_id: str) -> Endpoint:
+        identity = self._next("ep")
+        host = f"{identity}.test"
+        endpoint = Endpoint(id=identity, branch_id=branch_id, host=host, type="read_write", current_state="idle")
+        self._endpoints[identity] = endpoint
+        return endpoint
+
+    def _begin(self, branch_id: str, *actions: str) -> tuple[Operation, ...]:
+        now = self._clock.now().replace(microsecond=0)
+        begun = tuple(
+            Operation(
+                id=self._next("op"), action=a, status="running", branch_id=branch_id, created_at=now, updated_at=now
+            )
+            for a in actions
+        )
+        for operation in begun:
+            self._operations[operation.id], self._looked[operation.id] = operation, 0
+        return begun
+
+    def _changed(self, branch_id: str, endpoints: tuple[Endpoint, ...], *actions: str) -> Change:
+        operations = self._begin(branch_id, *actions)
+        return Change(branch=self._branches[branch_id], endpoints=endpoints, operations=operations)
+
+    def _end(self, operation: Operation) -> None:
+        failed = operation.action in self._failing
+        if failed:
+            self._failing.remove(operation.action)
+        how = {"status": "failed", "error": "made to fail", "failures_count": 1} if failed else {"status": "finished"}
+        now = self._clock.now().replace(microsecond=0)
+        self._operations[operation.id] = operation.model_copy(update={**how, "updated_at": now})
+        branch_id = operation.branch_id or ""
+        if failed:
+            for other in self._unfinished():
+                self._operations[other.id] = other.model_copy(update={"status": "cancelled", "updated_at": now})
+        elif branch_id in self._branches and operation.action in {"create_branch", "create_timeline"}:
+            self._update(branch_id, current_state="ready", pending_state=None)
+        self._set_endpoints(branch_id, {"start_compute": "active", "suspend_compute": "idle"}.get(operation.action))
+
+    def _set_endpoints(self, branch_id: str, state: str | None) -> None:
+        for endpoint in tuple(self._endpoints.values()):
+            if state is not None and endpoint.branch_id == branch_id:
+                self._endpoints[endpoint.id] = endpoint.model_copy(update={"current_state": state})
+
+    def _unfinished(self) -> list[Operation]:
+        return [operation for operation in self._operations.values() if operation.status in _UNFINISHED]
+
+    def _update(self, branch_id: str, **what: Any) -> None:
+        now = self._clock.now().replace(microsecond=0)
+        self._branches[branch_id] = self._get(branch_id).model_copy(update={"updated_at": now, **what})
+
+    def _next(self, kind: str) -> str:
+        self._count += 1
+        return f"{kind}-{self._count}"

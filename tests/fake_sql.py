@@ -1,0 +1,63 @@
+"""SQL on the fake Neon's branches: what is in them is what was written there; the rest is set by the test."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from fake_neon import FakeNeon
+from pydantic import SecretStr
+
+from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration, TableContent
+from rollback.model.database_errors import Unreachable
+
+TABLE = "public.written"
+
+
+class FakeSql:
+    """Sessions, schema and journal are those of a branch by its id."""
+
+    def __init__(self, neon: FakeNeon) -> None:
+        self.sessions: dict[str, list[ClientSession]] = {}
+        self.schemas: dict[str, LiveSchema] = {}
+        self.journals: dict[str, tuple[Migration, ...]] = {}
+        self.asleep = 0
+        self._neon = neon
+
+    @contextmanager
+    def connected(self, branch_id: str, role: str, application: str) -> Iterator[None]:
+        """A client of the application."""
+        session = ClientSession(pid=1, role=role, application=application, state="idle")
+        self.sessions.setdefault(branch_id, []).append(session)
+        yield
+        self.sessions[branch_id].remove(session)
+
+    def head(self, address: SecretStr) -> Head:
+        lsn, at = self._neon.position(self._branch(address))
+        return Head(lsn=lsn, at=at)
+
+    def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
+        return tuple(self.sessions.get(self._branch(address), ()))
+
+    def live_schema(self, address: SecretStr) -> LiveSchema:
+        return self.schemas.get(self._branch(address), LiveSchema(tables={}))
+
+    def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
+        return self.journals.get(self._branch(address))
+
+    def content(self, address: SecretStr, digests_up_to_rows: int) -> Mapping[str, TableContent]:
+        rows = self._neon.rows(self._branch(address))
+        digests = {str(row): f"digest of {row}" for row in rows} if len(rows) <= digests_up_to_rows else None
+        return {TABLE: TableContent(rows=len(rows), digests=digests)}
+
+    def _branch(self, address: SecretStr) -> str:
+        """The branch behind an address. `asleep` times it wakes up first; one of another password is turned away."""
+        if self.asleep:
+            self.asleep -= 1
+            raise Unreachable("the compute is waking up")
+        for branch in self._neon.branches():
+            for endpoint in self._neon.endpoints(branch.id):
+                if f"@{endpoint.host}/" in address.get_secret_value() and branch.is_ready:
+                    given = address.get_secret_value().split("@", maxsplit=1)[0]
+                    ours = self._neon.connection_uri(branch.id, "app", "x").get_secret_value().split("@", maxsplit=1)[0]
+                    if given.rsplit(":", maxsplit=1)[1] == ours.rsplit(":", maxsplit=1)[1]:
+                        return branch.id
+        raise Unreachable("no session with the database")

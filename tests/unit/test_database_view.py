@@ -1,0 +1,132 @@
+"""How the state of a Neon project is read: positions, windows, operations."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rollback.model.database_position import Lsn, rfc3339
+from rollback.model.database_view import Branch, Operation, Project, progress, restore_window
+from rollback.model.errors import OutsideFailure
+from rollback.world.neon_failures import refusal
+
+NOW = datetime(2026, 3, 1, 3, 0, 0, 500_000, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def branch(**more: Any) -> Branch:
+    given = {"id": "br-1", "name": "main", "current_state": "ready", "default": True, "protected": False,
+             "created_at": NOW - 48 * HOUR, "updated_at": NOW, **more}  # fmt: skip
+    return Branch.model_validate(given)
+
+
+def operation(status: str, age: timedelta = timedelta(0)) -> Operation:
+    return Operation(id="o", action="new_kind", status=status, created_at=NOW - age, updated_at=NOW - age)
+
+
+def test_positions_in_the_log_are_ordered_as_numbers_not_as_text() -> None:
+    assert Lsn.parse("0/9FFFFFFF") < Lsn.parse("1/0") < Lsn.parse("A/16B3748")
+    assert str(Lsn.parse("A/16B3748")) == "A/16B3748"
+
+
+@pytest.mark.parametrize("text", ["", "16B3748", "0/xyz", "2026-03-01"])
+def test_what_is_no_position_is_told(text: str) -> None:
+    with pytest.raises(ValueError, match=r"LSN|literal"):
+        Lsn.parse(text)
+
+
+def test_a_time_is_sent_in_utc_to_the_millisecond() -> None:
+    assert rfc3339(NOW) == "2026-03-01T03:00:00.500Z"
+
+
+def test_an_lsn_is_text_in_a_document() -> None:
+    found = branch(parent_id="br-0", parent_lsn="0/16B3748")
+    assert found.model_dump(mode="json")["parent_lsn"] == "0/16B3748"
+    assert Branch.model_validate_json(found.model_dump_json()) == found
+
+
+def test_what_neon_leaves_empty_is_absent() -> None:
+    found = branch(parent_id="", parent_lsn="", parent_timestamp="", last_reset_at="")
+    assert (found.parent_lsn, found.parent_timestamp, found.last_reset_at) == (None, None, None)
+    assert found.is_root
+
+
+@pytest.mark.parametrize(
+    ("state", "pending", "ready"),
+    [("ready", None, True), ("ready", "archived", False), ("init", "ready", False), ("resetting", "ready", False)],
+)
+def test_only_a_branch_at_rest_is_ready(state: str, pending: str | None, ready: bool) -> None:
+    assert branch(current_state=state, pending_state=pending).is_ready is ready
+
+
+def test_a_reset_in_the_second_of_the_request_counts_as_ours() -> None:
+    reset = branch(last_reset_at=NOW.replace(microsecond=0))
+    assert reset.was_reset_since(NOW)
+    assert not reset.was_reset_since(NOW + timedelta(seconds=1))
+
+
+def test_the_window_is_what_the_project_keeps_and_begins_again_with_a_restore() -> None:
+    project = Project(id="p", name="p", history_retention_seconds=86_400)
+    assert restore_window(project, branch(), NOW).earliest == NOW - 24 * HOUR
+    window = restore_window(project, branch(last_reset_at=NOW - 2 * HOUR), NOW)
+    assert window.earliest == NOW - 2 * HOUR
+    assert window.contains(NOW - HOUR, margin=timedelta(minutes=10))
+    assert not window.contains(NOW - 2 * HOUR + timedelta(minutes=9), margin=timedelta(minutes=10))
+    assert not window.contains(NOW + timedelta(seconds=1), margin=timedelta(0))
+
+
+@pytest.mark.parametrize(
+    ("plan", "roots"), [("free_v3", 3), ("launch_v3", 5), ("scale", 25), ("UNKNOWN", 3), ("direct_sales_v3", 3)]
+)
+def test_a_plan_allows_so_many_roots_and_an_unknown_one_few(plan: str, roots: int) -> None:
+    answer = {"id": "p", "name": "p", "history_retention_seconds": 1, "owner": {"subscription_type": plan}}
+    assert Project.of_answer(answer).root_branch_limit == roots
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        (["finished", "skipped"], "succeeded"),
+        ([], "succeeded"),
+        (["finished", "running"], "running"),
+        (["finished", "failed"], "running"),
+        (["running", "error"], "failed"),
+        (["cancelled"], "failed"),
+        (["something_new"], "running"),
+    ],
+)
+def test_a_change_has_succeeded_when_all_its_operations_have(statuses: list[str], expected: str) -> None:
+    assert progress([operation(status) for status in statuses], NOW) == expected
+
+
+def test_a_failed_operation_is_final_once_neon_has_left_it_for_a_minute() -> None:
+    assert progress([operation("failed", timedelta(seconds=59))], NOW) == "running"
+    assert progress([operation("failed", timedelta(seconds=60))], NOW) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "changes", "error"),
+    [
+        (401, "", True, "AccessRefused"),
+        (403, "", False, "AccessRefused"),
+        (404, "", True, "NotThere"),
+        (409, "branch already exists", True, "AlreadyExists"),
+        (422, "Branch has children, preserve_under_name is required", True, "BackupNameRequired"),
+        (422, "cannot delete branch that has children", True, "BranchHasChildren"),
+        (422, "cannot reset protected branch", True, "BranchProtected"),
+        (422, "branch not ready yet", True, "BranchNotReady"),
+        (422, "something else", True, "RequestRefused"),
+        (423, "project already has running conflicting operations", True, "ProjectLocked"),
+        (429, "", True, "ComeBackLater"),
+        (503, "", True, "ComeBackLater"),
+        (524, "", True, "OutcomeUnknown"),
+        (500, "", True, "OutcomeUnknown"),
+        (500, "", False, "OutsideFailure"),
+    ],
+)
+def test_each_refusal_of_neon_has_its_cause(status: int, message: str, changes: bool, error: str) -> None:
+    found = refusal("POST /x", status, {"message": message, "request_id": "r-1"}, None, changes=changes)
+    assert type(found).__name__ == error
+    assert isinstance(found, OutsideFailure)
+    assert f"POST /x failed: {status}" in str(found)
+    assert "r-1" in str(found)
