@@ -22,7 +22,7 @@ from rollback.steps.database_changes import announces
 from rollback.steps.database_restore import restore
 from rollback.steps.ports import World
 from rollback.steps.put_back import put_back
-from rollback.steps.restoring import Restoring
+from rollback.steps.restoring import PreviewJudge, Restoring
 
 WORKER = "worker"
 GOOD, BAD = [1, 2], [3, 4]
@@ -85,9 +85,17 @@ class Restore:
         return Rollback.model_validate_json(stored.model_dump_json())
 
     @property
+    def progress_or_none(self) -> DatabaseProgress | None:
+        return self.document.database
+
+    @property
     def progress(self) -> DatabaseProgress:
         assert self.document.database is not None
         return self.document.database
+
+    def judge_preview(self, judge: PreviewJudge) -> None:
+        """What is asked of the restore point's tables."""
+        self.restoring = replace(self.restoring, judge_preview=judge)
 
     @property
     def branch(self) -> Branch:

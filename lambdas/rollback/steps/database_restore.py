@@ -5,6 +5,7 @@ knows nothing of our lease; what keeps a second restore from happening is the ba
 rollback's id: Neon refuses a name that is taken.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -46,17 +47,29 @@ def restore(rollback: Rollback, point: RestorePoint, restoring: Restoring, world
     progress = _in_time(rollback.database, restoring, now)
     if progress.ended_at is not None:
         return rollback.but(database=progress, wait_seconds=0)
-    try:
-        if progress.why_not is None:
-            progress = _holding(rollback, progress, restoring, world)
+    if progress.why_not is None:
+        progress = _holding(rollback, progress, restoring, world)
+
+    def go_on() -> Rollback:
         if progress.why_not is None and progress.head is None:
             return fence(rollback, progress, restoring, world)
         return _one_move(rollback, progress, restoring, world)
+
+    return _patiently(rollback, progress, go_on, world)
+
+
+def _patiently(rollback: Rollback, progress: DatabaseProgress, ask: Callable[[], Rollback], world: World) -> Rollback:
+    """Who can't be asked now is asked again; what Postgres refuses to tell can't be waited for."""
+    try:
+        return ask()
     except ComeBackLater as later:
-        wait = max(world.settings.policy.poll_seconds, ceil(later.retry_after_seconds or 0))
-        return rollback.but(database=progress, wait_seconds=wait)
+        return rollback.but(database=progress, wait_seconds=_wait(later, world))
     except QueryFailed as failed:
-        return rollback.but(database=progress.given_up(str(failed), now), wait_seconds=0)
+        return rollback.but(database=progress.given_up(str(failed), world.clock.now()), wait_seconds=0)
+
+
+def _wait(later: ComeBackLater, world: World) -> int:
+    return max(world.settings.policy.poll_seconds, ceil(later.retry_after_seconds or 0))
 
 
 def _begun(rollback: Rollback, point: RestorePoint, restoring: Restoring, now: datetime) -> Rollback:
@@ -122,10 +135,13 @@ def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restori
             return rollback.but(database=progress.ended(Ending.RESTORED, now), wait_seconds=0)
         case Move.END:
             return rollback.but(database=progress.ended(_ending(progress), now), wait_seconds=0)
-        case Move.CHECK_PREVIEW:
-            return rollback.but(database=_checked(progress, seen, restoring, now), wait_seconds=0)
-        case Move.WAIT_FOR_ENDPOINT:
-            return rollback.but(database=_verified(progress, restoring, now), wait_seconds=0)
+        case Move.CHECK_PREVIEW | Move.WAIT_FOR_ENDPOINT:
+
+            def ask() -> Rollback:
+                ask_sql = _checked if move is Move.CHECK_PREVIEW else _verified
+                return rollback.but(database=ask_sql(progress, seen, restoring, now), wait_seconds=0)
+
+            return _patiently(rollback, progress, ask, world)
         case _:
             return rollback.but(database=progress, wait_seconds=policy.poll_seconds)
 
@@ -143,8 +159,7 @@ def _change(rollback: Rollback, progress: DatabaseProgress, move: Move, restorin
     except (OutcomeUnknown, AlreadyExists):  # the next look tells; until then it may still arrive
         return rollback.but(database=progress, wait_seconds=max(poll, restoring.target.lost_answer_seconds))
     except ComeBackLater as later:
-        wait = max(poll, ceil(later.retry_after_seconds or 0))
-        return rollback.but(database=not_sent, wait_seconds=wait)
+        return rollback.but(database=not_sent, wait_seconds=_wait(later, world))
     except (RequestRefused, AccessRefused, NotThere) as refused:
         return rollback.but(database=not_sent.given_up(str(refused), world.clock.now()), wait_seconds=poll)
 
@@ -166,9 +181,12 @@ def _checked(
     )
 
 
-def _verified(progress: DatabaseProgress, restoring: Restoring, now: datetime) -> DatabaseProgress:
+def _verified(
+    progress: DatabaseProgress, seen: DatabaseSnapshot, restoring: Restoring, now: datetime
+) -> DatabaseProgress:
     """The branch answers, and what is on it is what was looked at on the preview."""
-    schema = restoring.sql.live_schema(restoring.address(restoring.target.branch_id))
+    assert seen.branch is not None  # noqa: S101 - the move says so
+    schema = restoring.sql.live_schema(restoring.address(seen.branch.id))
     if sha256_of(schema.model_dump()) != progress.preview_schema:
         return progress.given_up("the restored tables are not those that were looked at on the preview", now)
     return progress.but(verified_at=now)
