@@ -78,6 +78,7 @@ def test_rows_written_after_the_point_are_in_the_backup_and_the_report_and_the_a
         assert document.database is not None
         if document.database.lost is not None:
             break
+    assert document.database is not None
     assert document.database.lost is not None
     assert document.database.lost.in_words() == [
         "public.written: 2 rows before, 1 after; gone: 2; as they were before: none"

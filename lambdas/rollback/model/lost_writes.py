@@ -24,7 +24,7 @@ class LostWritesReport(BaseModel):
         """A line a table, for the report."""
         if self.unavailable:
             return [f"what the restore took out could not be told: {self.unavailable}"]
-        lines = [_line(table) for table in self.tables]
+        lines = [_line(table, self.more_keys.get(table.table, 0)) for table in self.tables]
         if self.more_tables:
             lines.append(f"{self.more_tables} more tables differ")
         return lines or ["the restore took nothing out"]
@@ -59,11 +59,12 @@ def _keys(table: LostWrites) -> int:
     return len(table.removed_keys or ()) + len(table.changed_keys or ())
 
 
-def _line(table: LostWrites) -> str:
+def _line(table: LostWrites, more: int) -> str:
     said = f"{table.table}: {table.rows_before} rows before, {table.rows_after} after"
     if table.removed_keys is None or table.changed_keys is None:
         return f"{said} (only counted)"
-    return f"{said}; gone: {_listed(table.removed_keys)}; as they were before: {_listed(table.changed_keys)}"
+    cut = f"; {more} more keys" if more else ""
+    return f"{said}; gone: {_listed(table.removed_keys)}; as they were before: {_listed(table.changed_keys)}{cut}"
 
 
 def _listed(keys: tuple[str, ...]) -> str:
