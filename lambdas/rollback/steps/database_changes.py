@@ -18,7 +18,7 @@ def announces(before: Rollback, after: Rollback) -> bool:
     return (intent is not None and intent != was) or len(after.obligations) > len(before.obligations)
 
 
-def intend(rollback: Rollback, progress: DatabaseProgress, move: Move, world: World) -> Rollback:
+def intend(rollback: Rollback, progress: DatabaseProgress, move: Move, restoring: Restoring, world: World) -> Rollback:
     """Write down what the next call will do."""
     now = world.clock.now()
     intended = progress.but(intent=DatabaseIntent(action=move, at=now))
@@ -26,7 +26,8 @@ def intend(rollback: Rollback, progress: DatabaseProgress, move: Move, world: Wo
         intended = intended.but(restore_asked_at=now)
     owed: tuple[Obligation, ...] = ()
     if move is Move.UNPROTECT:
-        protection = Obligation(kind=ObligationKind.BRANCH_PROTECTION, before={"protected": True})
+        before = {"branch_id": restoring.target.branch_id, "protected": True}
+        protection = Obligation(kind=ObligationKind.BRANCH_PROTECTION, before=before)
         owed = tuple(new for new in (not_owed_yet(protection, rollback),) if new.before)
     return rollback.but(database=intended, obligations=(*rollback.obligations, *owed), wait_seconds=0)
 
@@ -68,3 +69,13 @@ def _send(
             return databases.update_branch(target.branch_id, protected=move is Move.PROTECT_AGAIN)
         case _:
             raise AssertionError(f"{move} changes nothing")
+
+
+def protected_again(owed: Obligation, restoring: Restoring) -> bool:
+    """Discharge what an un-protection left, where the restore itself can't any more: seen to be so, else asked for."""
+    branch_id = str(owed.before["branch_id"])
+    branch = restoring.databases.branch(branch_id)
+    if branch is None or branch.protected:
+        return True
+    restoring.databases.update_branch(branch_id, protected=True)
+    return False

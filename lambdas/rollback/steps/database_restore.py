@@ -151,7 +151,7 @@ def _change(rollback: Rollback, progress: DatabaseProgress, move: Move, restorin
         again = progress.but(head=None, stopped_at=None, intent=None)  # somebody started tasks: they write
         return rollback.but(database=again, wait_seconds=0)
     if progress.intent is None or progress.intent.action != move:
-        return intend(rollback, progress, move, world)
+        return intend(rollback, progress, move, restoring, world)
     poll = world.settings.policy.poll_seconds
     not_sent = progress.but(intent=None, restore_asked_at=None if move is Move.RESTORE else progress.restore_asked_at)
     try:
