@@ -146,6 +146,8 @@ class FakeLedger:
 
     def take_over(self, held: Lease, rollback_id: str, until: datetime) -> Lease | None:
         now_held = self._leases.get(held.service)
+        if now_held is not None and (now_held.holder, now_held.counter) == (rollback_id, held.counter + 1):
+            return now_held
         if now_held is None or (now_held.holder, now_held.counter) != (held.holder, held.counter):
             return None
         counter = self._counters[held.service] = held.counter + 1

@@ -15,16 +15,39 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
-class Behaviour:
-    """What the image does: healthy, errors, slow, crash, unhealthy or decays. Durations are real seconds.
+class SharedLock:
+    """Stands for what outlives a release until all tasks were stopped: a lock in the database, a poisoned queue.
 
-    One that decays is healthy until ``after_seconds`` have passed, and then answers nothing but errors.
+    It is a file of the service's; ECS's simulation takes it away once the service stands at zero.
     """
 
-    def __init__(self, description: dict[str, Any], health_path: str = "/health") -> None:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def take(self) -> None:
+        """From now on it is in every task's way."""
+        self._path.touch()
+
+    def is_in_the_way(self) -> bool:
+        """Looked at as a request would."""
+        return self._path.exists()
+
+
+class Behaviour:
+    """What the image does: healthy, errors, slow, crash, unhealthy, decays or locks. Durations are real seconds.
+
+    One that decays is healthy until ``after_seconds`` have passed, and then answers nothing but errors. One that locks
+    does the same, and fails all other tasks of the service with it: see `SharedLock`.
+    """
+
+    def __init__(
+        self, description: dict[str, Any], health_path: str = "/health", shared: SharedLock | None = None
+    ) -> None:
+        self._shared = shared
         self.health_paths = {"/health", health_path}
         self.kind = str(description.get("kind", "healthy"))
         self.rate = float(description.get("rate", 1.0))
@@ -36,8 +59,13 @@ class Behaviour:
 
     def status_of(self, path: str) -> int:
         """The HTTP status of the next request to ``path``. A share of errors is spread evenly, not drawn by lot."""
-        if self.kind == "decays":
-            return 500 if time.monotonic() - self._started >= self.after_seconds else 200
+        decayed = time.monotonic() - self._started >= self.after_seconds
+        if self.kind == "locks" and decayed and self._shared is not None:
+            self._shared.take()
+        if self._shared is not None and self._shared.is_in_the_way():
+            return 500
+        if self.kind in {"decays", "locks"}:
+            return 500 if decayed else 200
         if path in self.health_paths:
             return 500 if self.kind == "unhealthy" else 200
         if self.kind != "errors":
@@ -111,9 +139,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--behaviour", default="{}", help="JSON")
     parser.add_argument("--health-path", default="/health", help="answers 200 unless the image is unhealthy")
+    parser.add_argument("--shared", help="file that stands for what all tasks of the service share")
     parser.add_argument("--identity", default="{}", help="JSON, returned in each answer")
     arguments = parser.parse_args()
-    Handler.behaviour = Behaviour(json.loads(arguments.behaviour), arguments.health_path)
+    shared = SharedLock(Path(arguments.shared)) if arguments.shared else None
+    Handler.behaviour = Behaviour(json.loads(arguments.behaviour), arguments.health_path, shared)
     Handler.identity = json.loads(arguments.identity)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     threading.Thread(target=_exit_when_input_closes, daemon=True).start()

@@ -8,7 +8,7 @@ import threading
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.ecs.models import ecs_backends
 
-from local_cloud import clock, ecs_api, ecs_cluster_api, ecs_scaling, images, load_balancer, target_health
+from local_cloud import clock, ecs_api, ecs_cluster_api, ecs_scaling, ecs_shared, images, load_balancer, target_health
 from local_cloud.ecs_rollout import Rollout
 from local_cloud.ecs_tasks import simulated_time
 
@@ -63,6 +63,8 @@ def _run() -> None:
             for rollout in ecs_api.rollouts.everything():
                 try:
                     rollout.tick()
+                    if not rollout.service.desired_count and not any(d.tasks for d in rollout.deployments):
+                        ecs_shared.clear(rollout.service.arn)
                     if report and rollout.service.status == "ACTIVE":
                         _report(rollout)
                 except Exception:

@@ -15,7 +15,7 @@ from typing import Any
 
 from moto.logs.models import logs_backends
 
-from local_cloud import clock, images, target_health
+from local_cloud import clock, ecs_shared, images, target_health
 
 PROVISIONING_SECONDS = 2.0  # simulated; Fargate takes longer, which only a benchmark of Fargate would need
 STABLE_SECONDS = 5.0  # simulated; how long a task without a load balancer must run to count as started
@@ -156,7 +156,10 @@ class Task:
         behaviour = dict(image.behaviour)
         if "after_seconds" in behaviour:
             after = float(behaviour["after_seconds"])
-            if behaviour.get("kind") == "decays":  # with its release: what ECS starts in its place is no better
+            if behaviour.get("kind") in (
+                "decays",
+                "locks",
+            ):  # with its release: what ECS starts in its place is no better
                 after = max(0.0, after - self.revision_age_seconds)
             behaviour["after_seconds"] = clock.real_seconds(after)
         groups = [entry["targetGroupArn"] for entry in self.service.load_balancers if "targetGroupArn" in entry]
@@ -164,6 +167,7 @@ class Task:
         identity = {"version": image.version, "digest": image.digest, "task": self.id}
         command = [sys.executable, "-S", "-E", str(_APPLICATION), "--port", "0", "--health-path", health_path]
         command += ["--behaviour", json.dumps(behaviour), "--identity", json.dumps(identity)]
+        command += ["--shared", str(ecs_shared.file_of(str(self.service.arn)))]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

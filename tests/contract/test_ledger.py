@@ -117,6 +117,13 @@ def test_a_living_lease_is_taken_over_as_it_was_read_with_a_higher_counter(ledge
         ledger.renew(first, NOW, SOON)
 
 
+def test_taking_over_again_after_a_lost_answer_finds_what_the_first_call_took(ledger: Ledger) -> None:
+    first = ledger.acquire(SERVICE, "r1", NOW, SOON)
+    assert first is not None
+    second = ledger.take_over(first, "r2", SOON)
+    assert ledger.take_over(first, "r2", SOON) == second
+
+
 def test_a_lease_that_was_renewed_meanwhile_is_still_the_one_that_was_read(ledger: Ledger) -> None:
     first = ledger.acquire(SERVICE, "r1", NOW, SOON)
     assert first is not None

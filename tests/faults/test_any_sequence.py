@@ -18,7 +18,7 @@ from rollback.model.operators import Pause
 from rollback.model.policy import Policy
 from rollback.model.release import ReleaseState, normalised_definition
 from rollback.model.request import Trigger
-from rollback.model.rollback import Outcome
+from rollback.model.rollback import Outcome, Rollback
 from rollback.model.route import Step, entrance
 from rollback.model.service_view import ScalableTarget
 from rollback.steps import janitor
@@ -70,13 +70,21 @@ class Guarded:
             assert lease.expires_at > self._incident.clock.now(), "a change after the lease ran out"
             acting = self._incident.ledger.read(SERVICE, lease.holder)
             assert acting.id in self._incident.walking, f"{acting.id} holds the lease, another acts"
-            self._is_no_quarantined_target(named.get("definition_arn"), acting.trigger, acting.request.force)
+            self._is_no_quarantined_target(named.get("definition_arn"), forced=self._is_forced(acting))
             return method(*given, **named)
 
         return change
 
-    def _is_no_quarantined_target(self, arn: str | None, trigger: Trigger, force: bool) -> None:
-        if arn is None or (trigger is Trigger.MANUAL and force):
+    def _is_forced(self, acting: Rollback) -> bool:
+        """By a person, who may have been taken over: whoever goes on with it goes where they wanted."""
+        if acting.trigger is Trigger.MANUAL and acting.request.force:
+            return True
+        if acting.supersedes is None:
+            return False
+        return self._is_forced(self._incident.ledger.read(SERVICE, acting.supersedes))
+
+    def _is_no_quarantined_target(self, arn: str | None, *, forced: bool) -> None:
+        if arn is None or forced:
             return
         found = self._incident.services.definition(arn)
         assert found is not None

@@ -13,11 +13,11 @@ from rollback.model.rollback import Outcome
 from rollback.model.route import Step
 from rollback.model.service_view import TargetHealth
 
-SERVES = Footing(target_runs=True, healthy_targets=2, wanted=2)
-HALF = Footing(target_runs=True, healthy_targets=1, wanted=2)
-NOTHING = Footing(target_runs=False, healthy_targets=0, wanted=2)
-UNKNOWN = Footing(target_runs=False, healthy_targets=None, wanted=2)
-OLD_SERVE = Footing(target_runs=True, healthy_targets=2, wanted=2, other_tasks=2)
+SERVES = Footing(target_runs=True, healthy_targets=2, serves=True, wanted=2)
+HALF = Footing(target_runs=True, healthy_targets=1, serves=True, wanted=2)
+NOTHING = Footing(target_runs=False, healthy_targets=0, serves=False, wanted=2)
+UNKNOWN = Footing(target_runs=False, healthy_targets=None, serves=None, wanted=2)
+OLD_SERVE = Footing(target_runs=True, healthy_targets=2, serves=True, wanted=2, other_tasks=2)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,13 @@ def test_the_attempt_budget_counts_what_was_carried_out_by_itself() -> None:
     assert verdicts(ended(20, 1), ended(40, 2, trigger=Trigger.DRILL))["attempt-budget"] == "pass"
 
 
+def test_a_rollback_and_the_emergency_that_took_it_over_are_one_attempt() -> None:
+    heir = ended(29, 2)
+    plain = ended(30, 1, outcome=Outcome.ABORTED, superseded_by=heir.id)
+    assert verdicts(heir, plain)["attempt-budget"] == "pass"
+    assert verdicts(heir, plain, ended(60, 3))["attempt-budget"] == "fail"
+
+
 def test_a_rollback_that_this_one_goes_on_with_is_no_attempt_of_its_own() -> None:
     dead = ended(5, outcome=None, concluded_at=None)
     assert set(verdicts(dead, runs=V1.fingerprint, supersedes=dead.id).values()) == {"pass"}
@@ -133,6 +140,14 @@ def test_a_deployment_that_began_after_the_alarm_went_red_may_be_the_fix_and_is_
     assert "may be the fix" in done.reason
     assert done.recheck_at is not None
     assert "update" not in stage.changes()
+
+
+@pytest.mark.parametrize(("minutes", "verdict"), [(14, "fail"), (16, "pass")])
+def test_a_fix_that_has_not_put_it_right_in_the_time_of_a_deployment_is_none(minutes: float, verdict: str) -> None:
+    """Else an outage over a deployment that never settles would be looked at for ever, and nobody told."""
+    began = NOW - timedelta(minutes=minutes)
+    check = guards.no_fix_on_its_way(rollback(), began, began - timedelta(minutes=1), POLICY, NOW)
+    assert check.verdict == verdict
 
 
 def test_few_requests_say_nothing_about_rates() -> None:

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -6,18 +7,18 @@ import pytest
 from builders import NOW, SERVICE
 from builders import rollback as a_rollback
 from stage import PROMOTED, Stage, alarm_event, worn_in
-from worlds import DEGRADED
+from worlds import DEGRADED, OUTAGE
 
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import OutsideFailure, RollbackError
 from rollback.model.rollback import Outcome, TriggerEvent
 from rollback.model.route import Step
-from rollback.steps.janitor import sweep
+from rollback.steps.janitor import conclude_execution, sweep
 
 
 def suppressed(stage: Stage, **changes: Any) -> None:
     """One that was suppressed by another, and is due to be looked at again."""
     due = stage.clock.now() + timedelta(minutes=5)
-    event = TriggerEvent(id="e1", at=NOW, alarm=DEGRADED)
+    event = TriggerEvent(id=f"of {changes.get('id')}", at=NOW, alarm=DEGRADED)
     closed = {"outcome": Outcome.SUPPRESSED, "concluded_at": NOW, "reported": True}
     stage.ledger.create(a_rollback(event=event, recheck_at=due, **closed, **changes))
 
@@ -153,3 +154,32 @@ def test_a_lease_that_a_concluded_rollback_did_not_give_back_is_given_back() -> 
     assert stage.ledger.acquire(SERVICE, done.id, now, now + timedelta(minutes=5)) is not None
     sweep(stage.world)
     assert stage.ledger.lease(SERVICE) is None
+
+
+def test_ten_suppressed_alarms_that_stay_red_are_looked_at_once_and_not_one_every_five_minutes() -> None:
+    stage = worn_in()
+    for second in range(10):
+        suppressed(stage, id=f"{SERVICE}-20260301T0300{second:02}Z-00000000")
+    sweep_every_five_minutes(stage, 6)
+    assert len([name for name, _ in stage.workflow.started if name.startswith("recheck")]) == 1
+
+
+def test_an_emergency_that_dies_each_time_is_tried_as_often_as_the_budget_and_pages_as_often() -> None:
+    """The service is gone, and the outage alarm stays red: no page every five minutes for ever."""
+    stage = worn_in()
+    stage.alarms.in_alarm.clear()
+    stage.services.status = "INACTIVE"
+
+    def dies(given: object, name: str) -> None:
+        with suppress(RollbackError):
+            stage.admit(given, name)
+        conclude_execution(name, "its execution ended as FAILED: UnsupportedService", stage.world)
+
+    dies(stage.red(OUTAGE), "execution-1")
+    for _ in range(24):
+        stage.pass_time(minutes=5)
+        sweep(stage.world)
+        while stage.workflow.started:
+            name, given = stage.workflow.started.pop(0)
+            dies(given, name)
+    assert len(stage.pages()) == stage.policy.attempts_per_window

@@ -4,14 +4,20 @@ from typing import Any
 
 import pytest
 from builders import SERVICE
-from stage import Stage, worn_in
+from fakes import FakeTargets
+from stage import PROMOTED, Stage, worn_in
+from stage import at_zero as at_zero_scaled
 from worlds import OUTAGE
 
 from rollback.model.escalation import Rung
+from rollback.model.operators import Operator
 from rollback.model.rollback import ObligationKind, Outcome, Rollback
+from rollback.model.route import Step
 from rollback.model.service_move import AtZero, Move, next_move_at_zero
 from rollback.model.service_view import ScalableTarget
-from rollback.steps.janitor import sweep
+from rollback.steps.janitor import conclude_execution, sweep
+from rollback.steps.levers import abort
+from rollback.steps.walk import walk
 
 SCALED = ScalableTarget(min_capacity=2, max_capacity=10, suspended={"ScheduledScalingSuspended": True})
 
@@ -52,8 +58,8 @@ def test_a_service_that_only_a_restart_mends_is_restarted_on_its_last_known_good
     stage = broken()
     done = stage.run()
     assert done.outcome is Outcome.SUCCEEDED
+    assert done.reason == "v2 → v1, by restart from zero (tried before: service, emergency)"
     assert done.service is not None
-    assert [t.rung for t in done.service.tried] == [Rung.SERVICE, Rung.EMERGENCY]
     counts = [given["desired_count"] for _, given in stage.services.calls if "desired_count" in given]
     assert 0 in counts
     assert stage.services.desired_count == 2  # max(2, recorded)
@@ -175,3 +181,69 @@ def test_one_that_dies_at_zero_is_concluded_with_its_tasks_wanted_again() -> Non
     assert stage.services.desired_count >= 2
     assert stage.scaling.target == SCALED
     assert stage.ledger.lease(SERVICE) is None
+
+
+def test_rule_4_a_target_that_became_healthy_just_before_zero_is_not_stopped() -> None:
+    stage = broken()
+    rollback = stage.admit()
+    for _ in range(400):
+        rollback = stage.take(rollback)
+        if rollback.service is not None and rollback.service.rung is Rung.RESTART_FROM_ZERO:
+            break
+    stage.services.otherwise = "healthy"  # it only needed longer than the rung before was given
+    done = stage.go(rollback)
+    assert done.outcome is Outcome.SUCCEEDED
+    assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
+    assert stage.scaling.target == SCALED
+
+
+def test_rule_4_a_service_that_serves_in_one_of_two_target_groups_is_never_brought_to_zero() -> None:
+    stage = worn_in()
+    (group,) = stage.services.target_groups
+    other = group.replace("express-api", "internal")
+    stage.services.target_groups = (group, other)
+    targets = FakeTargets(stage.services)
+    targets.answers[other] = ()
+    stage.replace(targets=targets)
+    done = stage.run()
+    assert done.outcome is Outcome.FAILED
+    assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
+
+
+def test_rule_3_an_execution_that_a_person_stops_at_zero_leaves_the_service_fenced() -> None:
+    """In the console: no lever of ours is pulled, only the rule on aborted executions tells."""
+    stage, fenced = at_zero_scaled()
+    why = "its execution ended as ABORTED: no cause given"
+    for _ in range(20):
+        conclude_execution(fenced.execution, why, stage.world, by_hand=True)
+        stage.pass_time(minutes=1)
+    done = stage.read(fenced)
+    assert (done.outcome, stage.services.desired_count) == (Outcome.ABORTED, 0)
+    assert {o.kind for o in done.left_to_operator()} >= {ObligationKind.FENCE, ObligationKind.SCALING}
+
+
+def test_rule_3_no_alarm_starts_again_what_a_person_has_aborted_at_zero() -> None:
+    stage = Stage()
+    stage.ship("v0", PROMOTED, hours_ago=48)
+    stage.ship("v1", PROMOTED, hours_ago=1)
+    stage.ship("v2")
+    stage.scaling.target = SCALED
+    stage.services.otherwise = "stale"
+    fenced = at_zero(stage, stage.admit({"type": "emergency"}))
+    abort(fenced.id, Operator("ann", "the database is being moved"), stage.world)
+    stage.go(fenced)
+    walk(fenced.id, Step.DONE, stage.world)
+    stage.pass_time(minutes=15)
+    outage = stage.alarm(OUTAGE)
+    assert outage.outcome is Outcome.SUPPRESSED
+    assert outage.recheck_at is not None
+    assert stage.services.desired_count == 0
+
+
+def test_a_lease_that_ran_out_at_zero_and_that_nobody_took_is_taken_again() -> None:
+    """Step Functions or Lambda stood still for longer than a lease: no reason to leave the service at zero."""
+    stage, fenced = at_zero_scaled()
+    stage.pass_time(minutes=stage.policy.lease_minutes + 0.5)
+    done = stage.go(fenced)
+    assert done.outcome is not Outcome.ABORTED
+    assert stage.services.desired_count >= 2

@@ -8,10 +8,13 @@ from stage import PROMOTED, Stage, worn_in
 from worlds import DEGRADED, OUTAGE
 
 from rollback.model.escalation import Rung
+from rollback.model.operators import Operator
 from rollback.model.request import Request, RollbackType, Trigger
 from rollback.model.rollback import Obligation, ObligationKind, Outcome, Rollback, ServiceProgress
 from rollback.model.route import Step
 from rollback.model.takeover import state_of_the_data, why_not_taken_over
+from rollback.steps.admit import admit
+from rollback.steps.levers import pause
 
 EMERGENCY = Request(service=SERVICE, type=RollbackType.EMERGENCY)
 FENCE = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 4})
@@ -142,3 +145,53 @@ def test_an_emergency_is_not_taken_over_by_any_alarm_but_looked_at_again(red: st
     assert (second.outcome, first.outcome) == (Outcome.SUPPRESSED, None)
     assert stage.check(second, "service-is-free").suppresses
     assert second.recheck_at is not None
+
+
+def test_an_outage_takes_nothing_over_from_a_rollback_that_is_ending() -> None:
+    ending = holder(outcome=Outcome.SUCCEEDED)
+    why_not = why_not_taken_over(rollback(request=EMERGENCY), ending)
+    assert why_not is not None
+    assert "is ending" in why_not
+
+
+def test_an_outage_while_a_person_works_on_a_paused_service_leaves_their_rollback_alone() -> None:
+    stage = worn_in()
+    pause(SERVICE, Operator("ann", "by hand now"), stage.world)
+    first = stage.take(stage.go(stage.admit({}), Step.SERVICE))
+    outage = stage.alarm(OUTAGE)
+    assert outage.outcome is Outcome.SUPPRESSED
+    assert outage.recheck_at is not None
+    assert stage.workflow.stopped == []
+    assert stage.go(first).outcome is Outcome.SUCCEEDED
+
+
+def test_an_outage_that_takes_a_person_s_rollback_over_goes_on_with_it_whatever_was_tried_before() -> None:
+    """The first one did not help and has only just ended: no reason to drop what a person has begun since."""
+    stage = Stage(cures={"v0"})
+    stage.ship("v0", PROMOTED, hours_ago=48)
+    stage.ship("v1", PROMOTED, hours_ago=47)
+    stage.ship("v2")
+    assert stage.run().outcome is Outcome.FAILED
+    by_hand = stage.take(stage.go(stage.admit({"target_version": "v0"}, "execution-2"), Step.SERVICE))
+    assert by_hand.has_acted
+    outage = stage.alarm(OUTAGE)
+    assert outage.supersedes == by_hand.id
+    assert outage.outcome is Outcome.SUCCEEDED
+    assert stage.running() == image("v0")
+
+
+def test_rule_7_who_takes_over_goes_on_with_the_target_though_the_other_has_noticed_already() -> None:
+    """Killed between its admission and its plan, and retried when the other has found its lease lost."""
+    stage = Stage()
+    stage.ship("v0", PROMOTED, hours_ago=48)
+    stage.ship("v1", PROMOTED, hours_ago=1)
+    stage.ship("v2")
+    first = in_the_middle(stage)
+    event, now = stage.red(OUTAGE), stage.clock.now()
+    admit(event, "execution-2", now, stage.world)
+    assert stage.take(first).outcome is Outcome.ABORTED
+    outage = stage.run(event, "execution-2")
+    assert outage.plan is not None
+    assert outage.plan.target is not None
+    assert outage.plan.target.version == "v1"
+    assert stage.running() == image("v1")

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rollback.model.escalation import Rung
 from rollback.model.request import RollbackType
 from rollback.model.rollback import Outcome, Rollback
-from rollback_cli.stage.stage import Stage
+from rollback_cli.stage.stage import AS_SCALED, Stage
 from rollback_cli.stage.waiting import DidNotHappen, until
 
 
@@ -31,7 +32,7 @@ def _recovered(stage: Stage) -> None:
     if ended.outcome is not Outcome.SUCCEEDED or ended.plan is None or ended.plan.target is None:
         raise DidNotHappen(f"the rollback's outcome is {ended.outcome}: {ended.reason}")
     good = {image.rpartition("@")[2] for image in ended.plan.target.images.values()}
-    until("only the good release runs", lambda: stage.running_digests() == good, 10)
+    until("only the good release runs", lambda: stage.running_digests() == good, 60)
 
 
 def _recovered_by_emergency(stage: Stage) -> None:
@@ -41,6 +42,15 @@ def _recovered_by_emergency(stage: Stage) -> None:
         raise DidNotHappen(f"it was a {ended.request.type} rollback, not an emergency")
 
 
+def _recovered_from_zero(stage: Stage) -> None:
+    _recovered_by_emergency(stage)
+    ended = _concluded(stage)
+    if ended.service is None or ended.service.rung is not Rung.RESTART_FROM_ZERO:
+        raise DidNotHappen("it was not restarted from zero")
+    if (scaling := stage.scaling()) != AS_SCALED:
+        raise DidNotHappen(f"autoscaling was not put back: {scaling}")
+
+
 def _left_alone(stage: Stage) -> None:
     before = _footing(stage)
     ended = _concluded(stage)
@@ -48,7 +58,7 @@ def _left_alone(stage: Stage) -> None:
         raise DidNotHappen(f"the rollback's outcome is {ended.outcome}: {ended.reason}")
     if _footing(stage) != before:
         raise DidNotHappen("the service was changed")
-    until("a person was paged", lambda: bool(stage.pages()), 10)
+    until("a person was paged", lambda: bool(stage.pages()), 60)
 
 
 def _concluded(stage: Stage) -> Rollback:
@@ -56,7 +66,7 @@ def _concluded(stage: Stage) -> Rollback:
         ended = answer(stage)
         return ended if ended is not None and ended.concluded_at is not None else None
 
-    until("a rollback has concluded", lambda: found() is not None, 60)
+    until("a rollback has concluded", lambda: found() is not None, 240)
     ended = found()
     assert ended is not None  # noqa: S101 - concluded documents stay
     return ended
@@ -71,6 +81,7 @@ def _footing(stage: Stage) -> dict[str, Any]:
 
 RECOVERED = Ending(_recovered, "recovered: the service verifiably runs its last known good release", "NOT RECOVERED")
 RECOVERED_BY_EMERGENCY = Ending(_recovered_by_emergency, RECOVERED.words, RECOVERED.otherwise)
+RECOVERED_FROM_ZERO = Ending(_recovered_from_zero, RECOVERED.words, RECOVERED.otherwise)
 LEFT_ALONE = Ending(
     _left_alone,
     "as it should be: without a release that is known to be good nothing was touched, and a person was called",

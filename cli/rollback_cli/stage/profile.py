@@ -4,6 +4,7 @@ Two clocks: the cloud's own waits (alarm periods, task starts, Step Functions' W
 functions decide by is real time, and therefore short here.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 ENVIRONMENT = "production"
@@ -23,7 +24,7 @@ _POLICY: dict[str, float | int] = {
     "traffic_window_minutes": 0.25,
     "service_timeout_minutes": 2,
     "stuck_minutes": 0.5,
-    "emergency_timeout_minutes": 1,
+    "emergency_timeout_minutes": 0.6,
     "restart_timeout_minutes": 1,
     "alarm_settle_minutes": 0.5,
     "verify_timeout_minutes": 2,
@@ -34,11 +35,11 @@ _POLICY: dict[str, float | int] = {
 _ALARMS = {"outage_evaluation_periods": 1}
 
 
-def overrides(base_url: str) -> dict[str, Any]:
-    """What the stage changes of the production settings in `cdk.json`."""
+def overrides(base_url: str, policy: Mapping[str, Any]) -> dict[str, Any]:
+    """What the stage changes of the production settings in `cdk.json`; `policy` goes over the one above."""
     workload = {"initial_desired_count": 0, "deregistration_delay_seconds": 5, "health_check_interval_seconds": 5}
     return {
-        "policy": _POLICY,
+        "policy": {**_POLICY, **policy},
         "alarms": _ALARMS,
         "workflow_timeout_minutes": 15 * SCALE,
         "services": [{"base_url": base_url, "workload": workload}],

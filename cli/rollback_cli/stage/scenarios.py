@@ -15,12 +15,15 @@ GOOD_VERSION, BAD_VERSION = "v1.0.0", "v1.1.0"
 
 @dataclass(frozen=True)
 class Scenario:
-    """`bad` is how v1.1.0 behaves, `story` says it in words; `good_first`: v1.0.0 was shipped and promoted before."""
+    """`bad` is how v1.1.0 behaves, `story` says it in words; `good_first`: v1.0.0 was shipped and promoted before;
+    `scaled`: the service is scaled automatically, as AWS does it.
+    """
 
     story: str
     bad: dict[str, Any]
     ending: Ending
     good_first: bool = True
+    scaled: bool = False
 
 
 SCENARIOS = {
@@ -39,6 +42,12 @@ SCENARIOS = {
         {"kind": "decays", "after_seconds": 100},
         endings.RECOVERED_BY_EMERGENCY,
     ),
+    "stuck-lock": Scenario(
+        "v1.1.0 fails like that too, and leaves a lock that lives while any task runs: to go back alone does not help",
+        {"kind": "locks", "after_seconds": 100},
+        endings.RECOVERED_FROM_ZERO,
+        scaled=True,
+    ),
     "nothing-good": Scenario(
         "v1.1.0 is all there is; it answers 60 % of its requests with HTTP 500, and nothing good was ever seen",
         {"kind": "errors", "rate": 0.6},
@@ -55,7 +64,9 @@ def play(scenario: Scenario, stage: Stage, timeline: Timeline) -> None:
         timeline.say(f"ship {GOOD_VERSION}", "head")
         _ship_first(GOOD_VERSION, stage)
         timeline.say("traffic flows; the release bakes")
-        until(f"{GOOD_VERSION} is promoted", _is_promoted(stage), 45)
+        until(f"{GOOD_VERSION} is promoted", _is_promoted(stage), 180)
+    if scenario.scaled:
+        stage.scale_automatically()
     stage.push(BAD_VERSION, scenario.bad)
     timeline.say(f"ship {BAD_VERSION}: {scenario.story}", "head")
     if scenario.good_first:
@@ -67,14 +78,8 @@ def play(scenario: Scenario, stage: Stage, timeline: Timeline) -> None:
 
 def _ship_first(version: str, stage: Stage) -> None:
     stage.ship(version, desired_count=2)
-    until(f"{version} serves", lambda: _settled(stage), 30)
+    until(f"{version} serves", stage.is_settled, 120)
     stage.start_load()
-
-
-def _settled(stage: Stage) -> bool:
-    service = stage.described()
-    done = all(d["rolloutState"] == "COMPLETED" for d in service["deployments"])
-    return done and service["runningCount"] == service["desiredCount"] > 0
 
 
 def _is_promoted(stage: Stage) -> Callable[[], bool]:

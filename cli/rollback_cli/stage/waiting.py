@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with a limit."""
+"""Waiting for something to become true, with a limit: generous ones cost nothing, and a busy machine is slow."""
 
 import time
 from collections.abc import Callable

@@ -33,7 +33,10 @@ class Footing(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target_runs: bool = Field(description="PRIMARY is the target, on as many tasks as are wanted")
-    healthy_targets: int | None = Field(description="None: the load balancer could not be asked")
+    healthy_targets: int | None = Field(
+        description="in the target group that has the fewest; None: the load balancer could not be asked"
+    )
+    serves: bool | None = Field(description="any healthy target, in any target group; None: as above")
     wanted: int = Field(ge=0, description="tasks that should run")
     other_tasks: int = Field(default=0, ge=0, description="tasks of other deployments, which may be the healthy ones")
 
@@ -63,6 +66,6 @@ def next_rung(current: Rung, footing: Footing, restart_from_zero: Literal["allow
         return End.NOT_THE_RELEASE
     if current is Rung.SERVICE:
         return Rung.EMERGENCY
-    if current is Rung.EMERGENCY and footing.healthy_targets == 0 and restart_from_zero == "allow":
+    if current is Rung.EMERGENCY and footing.serves is False and restart_from_zero == "allow":
         return Rung.RESTART_FROM_ZERO
     return End.OUT_OF_RUNGS

@@ -10,9 +10,17 @@ from rollback.model.operators import Pause
 from rollback.model.plan import Check, Verdict
 from rollback.model.policy import Policy
 from rollback.model.request import Trigger
-from rollback.model.rollback import Rollback
+from rollback.model.rollback import ObligationKind, Outcome, Rollback
 
 BY_HAND = frozenset({Trigger.MANUAL, Trigger.DRILL})
+_HISTORY = ("cooldown", "one-step-per-window", "attempt-budget")
+_NO_FIX = "no-fix-on-its-way"
+
+
+def goes_on_with(earlier: Rollback) -> list[Check]:
+    """What is going on was guarded when it began, or asked for by a person: whoever takes it over must not drop it."""
+    reason = f"goes on with {earlier.id}, which was judged when it began"
+    return [Check(name=name, verdict=Verdict.SKIPPED, reason=reason) for name in (*_HISTORY, _NO_FIX)]
 
 
 def from_history(
@@ -24,12 +32,13 @@ def from_history(
         runs: fingerprints of what PRIMARY runs and of what would be left (another, if ECS has gone back already).
         earlier: its records, newest first; those that this one goes on with are not counted.
     """
-    names = ("cooldown", "one-step-per-window", "attempt-budget")
     if rollback.trigger in BY_HAND:
-        return [Check(name=name, verdict=Verdict.SKIPPED, reason="asked for by a person") for name in names]
+        return [Check(name=name, verdict=Verdict.SKIPPED, reason="asked for by a person") for name in _HISTORY]
     longest = timedelta(minutes=max(policy.correlation_window_minutes, policy.attempt_window_minutes))
     acted = [r for r in _recent(rollback, earlier, now - longest) if r.has_acted or _acted_unseen(r, runs)]
     automatic = [r for r in acted if r.trigger not in BY_HAND]
+    heirs = {one.id for one in automatic}
+    automatic = [one for one in automatic if one.superseded_by not in heirs]  # one attempt, however many walked it
     return [
         _cooldown(acted, policy, now),
         _one_step_per_window(automatic, runs, policy, now),
@@ -47,6 +56,24 @@ def not_paused(rollback: Rollback, pause: Pause | None, policy: Policy, now: dat
     return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes))
 
 
+def not_left_at_zero(
+    rollback: Rollback, desired_count: int, earlier: Iterable[Rollback], policy: Policy, now: datetime
+) -> Check:
+    """Rule 3: what a person aborted at zero tasks stays there, until a person puts it back.
+
+    Args:
+        earlier: its records, newest first; read only of a service without tasks.
+    """
+    name = "not-left-at-zero"
+    if desired_count > 0 or rollback.trigger in BY_HAND:
+        return Check(name=name, verdict=Verdict.PASS, reason="tasks are wanted, or a person wants them")
+    for one in earlier:
+        if one.outcome is Outcome.ABORTED and any(o.kind is ObligationKind.FENCE for o in one.left_to_operator()):
+            reason = f"{one.id} was aborted at zero tasks, and left there to a person: {one.reason}"
+            return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes))
+    return Check(name=name, verdict=Verdict.PASS, reason="no rollback was aborted at zero tasks")
+
+
 def no_fix_on_its_way(
     rollback: Rollback, deployment_began: datetime | None, red_since: datetime | None, policy: Policy, now: datetime
 ) -> Check:
@@ -56,11 +83,14 @@ def no_fix_on_its_way(
         deployment_began: of the deployment in flight; None: there is none.
         red_since: None: not an alarm, or not known.
     """
-    name = "no-fix-on-its-way"
+    name = _NO_FIX
     if rollback.trigger is not Trigger.ALARM or red_since is None:
         return Check(name=name, verdict=Verdict.SKIPPED, reason="no alarm asked for it")
     if deployment_began is None or deployment_began <= red_since:
         return Check(name=name, verdict=Verdict.PASS, reason="no deployment began after the alarm went red")
+    if now - deployment_began > timedelta(minutes=policy.service_timeout_minutes):
+        reason = f"a deployment began at {deployment_began:%H:%M:%S} UTC, and has not put it right: it is no fix"
+        return Check(name=name, verdict=Verdict.PASS, reason=reason)
     reason = (
         f"a deployment began at {deployment_began:%H:%M:%S} UTC, after the alarm went red at {red_since:%H:%M:%S}: it "
         "may be the fix, and is given time"

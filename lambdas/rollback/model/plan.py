@@ -49,6 +49,11 @@ class Plan(BaseModel):
     target: Release | None
     checks: tuple[Check, ...]
 
+    @property
+    def way(self) -> str:
+        """From what to what, in versions."""
+        return f"{self.running.version} → {self.target.version if self.target else 'nothing'}"
+
     def refusals(self, *, forced: bool) -> tuple[Check, ...]:
         """Checks that forbid acting."""
         return tuple(c for c in self.checks if c.verdict is Verdict.FAIL and not (forced and c.forceable))
@@ -70,17 +75,20 @@ def judge(
     policy: Policy,
     now: datetime,
     target: Release | None = None,
+    *,
+    goes_on: bool = False,
 ) -> Plan:
     """The plan as far as the ledger alone can judge it; checks that look at AWS are added by the Plan step.
 
     Args:
         target: chosen already (by the rollback that this one goes on with, or from the standing plan).
+        goes_on: that release is being left already, for reasons that were judged then.
     """
     target = target or choose_target(request, releases, running)
     checks = [_type_is_available(request), _target_exists(request, releases, target)]
     if target is not None:
         checks += [_target_is_another(target, running), _target_is_good(target)]
-    if trigger is not Trigger.MANUAL:
+    if trigger is not Trigger.MANUAL and not goes_on:
         checks.append(_release_is_suspicious(running, policy, now))
     return Plan(running=running, target=target, checks=tuple(checks))
 

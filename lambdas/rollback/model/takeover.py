@@ -1,5 +1,6 @@
 """Who may take a lease over that another rollback holds (rule 1)."""
 
+from rollback.model.guards import BY_HAND
 from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import Rollback
 
@@ -20,6 +21,10 @@ def why_not_taken_over(newcomer: Rollback, holder: Rollback) -> str | None:
         return f"{holder.id} is changing the database"
     if holder.is_emergency:
         return f"{holder.id} is an emergency rollback already"
+    if holder.outcome is not None:
+        return f"{holder.id} is ending ({holder.outcome}): what it came to is waited for"
+    if newcomer.trigger not in BY_HAND and holder.trigger in BY_HAND and holder.plan is None:
+        return f"{holder.id} was only just started by a person, and has no plan to go on with yet"
     if newcomer.request.type is not RollbackType.EMERGENCY:
         return f"{holder.id} is rolling {holder.service_name} back already"
     return None

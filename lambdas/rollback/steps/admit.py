@@ -13,6 +13,7 @@ from typing import Any
 
 from rollback.model.errors import Conflict, OutsideFailure, RollbackError
 from rollback.model.event import is_event, judge_event, read_event
+from rollback.model.guards import BY_HAND
 from rollback.model.lease import Lease
 from rollback.model.plan import Check, Verdict
 from rollback.model.request import Request, RollbackType, Trigger, parse_request
@@ -99,7 +100,7 @@ def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World)
         admission=checks,
         admitted_at=now,
         lease_counter=lease.counter,
-        supersedes=next((r.id for r in open_ones if r.admitted_at is not None), None),
+        supersedes=next((r.id for r in open_ones if _is_to_be_gone_on_with(r, rollback)), None),
         obligations=_inherited(open_ones),
     )
     saved = world.ledger.save(admitted)
@@ -121,6 +122,8 @@ def _take_over(
     except KeyError:
         return None, None, f"{held.holder} holds the lease on {rollback.service_name}"
     why_not = why_not_taken_over(rollback, holder)
+    if why_not is None and rollback.trigger not in BY_HAND and world.ledger.pause(rollback.service_name) is not None:
+        why_not = f"automatic rollbacks are paused, and {holder.id} goes on"  # it would be ended for nothing
     if why_not is not None:
         return None, None, why_not
     lease = world.ledger.take_over(held, rollback.id, until)
@@ -131,6 +134,11 @@ def _open_ones(rollback: Rollback, world: World) -> list[Rollback]:
     """Rollbacks before this one that have not concluded, newest first: whoever holds the lease goes on with them."""
     recent = islice(world.ledger.history(rollback.service_name), _LOOK_BACK)
     return [r for r in recent if r.id != rollback.id and r.concluded_at is None]
+
+
+def _is_to_be_gone_on_with(earlier: Rollback, rollback: Rollback) -> bool:
+    """One that only has its conclusion left is past that; unless it ended because its lease was taken by us."""
+    return earlier.admitted_at is not None and (earlier.outcome is None or earlier.superseded_by == rollback.id)
 
 
 def _inherited(open_ones: list[Rollback]) -> tuple[Obligation, ...]:

@@ -14,7 +14,7 @@ from rollback.model.route import Step, next_step
 from rollback.model.standing_plan import StandingPlan
 from rollback.steps.admit import admit
 from rollback.steps.guards import automatic_guards
-from rollback.steps.plan import decided, goes_on_with, to_leave
+from rollback.steps.plan import decided, goes_on_with, to_leave, what_it_leaves
 from rollback.steps.ports import World
 from rollback.steps.running import describe
 
@@ -45,7 +45,8 @@ def plan_emergency(rollback: Rollback, world: World) -> Rollback:
     service, now, policy = world.settings.service(rollback.service_name), world.clock.now(), world.settings.policy
     standing = world.ledger.standing_plan(service.name)
     view = world.services.look(service)
-    running, target = goes_on_with(rollback, world) or (None, None)
+    before = goes_on_with(rollback, world)
+    running, target = what_it_leaves(before)
     if running is None:
         found = describe(*to_leave(rollback, view, world), view, service, world).release
         running = _as_known(found, standing)
@@ -55,9 +56,10 @@ def plan_emergency(rollback: Rollback, world: World) -> Rollback:
     releases = world.ledger.releases(service.name) if target is None else ()
     if target is None and rollback.request.target_version is None:
         target = last_known_good(releases, running.fingerprint)
-    made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target)
-    checks = (*made.checks, _from_where(standing, made), *automatic_guards(rollback, running, view, world))
-    return decided(rollback.but(plan=made.model_copy(update={"checks": checks}), wait_seconds=0), world)
+    made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target, goes_on=before is not None)
+    guards = automatic_guards(rollback, running, view, world, before)
+    checks = (*made.checks, _from_where(standing, made), *guards)
+    return decided(rollback.but(plan=made.model_copy(update={"checks": checks}), wait_seconds=0), world, before)
 
 
 def _as_known(found: Release, standing: StandingPlan | None) -> Release:

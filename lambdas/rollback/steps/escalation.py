@@ -45,23 +45,25 @@ def footing_of(rollback: Rollback, view: ServiceView, world: World) -> Footing:
     primary, progress = view.primary, rollback.service
     is_target = progress is not None and primary.definition_arn == progress.target_definition_arn
     is_target = is_target or fingerprint_of(primary.definition_arn, view, world) == rollback.plan.target.fingerprint
+    healthy = healthy_targets(view, world)
     return Footing(
         target_runs=is_target and primary.running_count >= view.desired_count > 0,
-        healthy_targets=healthy_targets(view, world),
+        healthy_targets=min(healthy) if healthy is not None else None,
+        serves=any(healthy) if healthy is not None else None,
         wanted=view.desired_count,
         other_tasks=sum(d.running_count for d in view.deployments if not d.is_primary),
     )
 
 
-def healthy_targets(view: ServiceView, world: World) -> int | None:
-    """Targets that serve, in the target group that has the fewest; running tasks where there is no target group.
+def healthy_targets(view: ServiceView, world: World) -> tuple[int, ...] | None:
+    """Targets that serve, by target group; running tasks where there is none.
 
     None: the load balancer could not be asked: not known is not zero.
     """
     if not view.target_groups:
-        return view.running_count
+        return (view.running_count,)
     try:
         states = [[t.state for t in world.targets.health(arn)] for arn in view.target_groups]
     except OutsideFailure:
         return None
-    return min(group.count("healthy") for group in states)
+    return tuple(group.count("healthy") for group in states)

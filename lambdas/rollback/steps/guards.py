@@ -1,5 +1,6 @@
 """Reasons to leave an automatic trigger alone, looked up: history, pause, a fix under way, traffic."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -17,17 +18,30 @@ from rollback.steps.running import fingerprint_of
 _LOOK_BACK = 200  # records of one service
 
 
-def automatic_guards(rollback: Rollback, running: Release, view: ServiceView, world: World) -> list[Check]:
-    """Those that hold for every automatic trigger, an emergency's too."""
+def automatic_guards(
+    rollback: Rollback, running: Release, view: ServiceView, world: World, before: Rollback | None = None
+) -> list[Check]:
+    """Those that hold for every automatic trigger, an emergency's too.
+
+    Args:
+        before: the rollback that this one goes on with.
+    """
     policy, now = world.settings.policy, world.clock.now()
-    history = islice(world.ledger.history(rollback.service_name), _LOOK_BACK)
+    not_paused = guards.not_paused(rollback, world.ledger.pause(rollback.service_name), policy, now)
+    if before is not None:
+        return [not_paused, *guards.goes_on_with(before)]
     began = _others_deployment_began(view)
     runs = frozenset({running.fingerprint, fingerprint_of(view.primary.definition_arn, view, world)})
     return [
-        guards.not_paused(rollback, world.ledger.pause(rollback.service_name), policy, now),
-        *guards.from_history(rollback, runs, history, policy, now),
+        not_paused,
+        *guards.from_history(rollback, runs, _history(rollback, world), policy, now),
+        guards.not_left_at_zero(rollback, view.desired_count, _history(rollback, world), policy, now),
         guards.no_fix_on_its_way(rollback, began, _red_since(rollback, world) if began else None, policy, now),
     ]
+
+
+def _history(rollback: Rollback, world: World) -> Iterator[Rollback]:
+    return islice(world.ledger.history(rollback.service_name), _LOOK_BACK)
 
 
 def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:

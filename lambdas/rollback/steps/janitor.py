@@ -52,7 +52,7 @@ def conclude_execution(execution: str, why: str, world: World, *, by_hand: bool 
                 continue
             known = True
             if rollback.concluded_at is None:
-                done.append(_conclude_dead(rollback, why, world, look_again=not by_hand))
+                done.append(_conclude_dead(rollback, why, world, look_again=not by_hand, by_hand=by_hand))
     if not known and "InvalidRequest" not in why:
         subject = f"[{world.settings.environment}] a rollback could not be admitted"
         page = {"severity": "page", "environment": world.settings.environment, "report_id": execution}
@@ -107,17 +107,25 @@ def _is_dead(rollback: Rollback, world: World) -> bool:
     return not young and not world.workflow.is_running(rollback.execution)
 
 
-def _conclude_dead(rollback: Rollback, why: str, world: World, *, look_again: bool = False) -> str:
+def _conclude_dead(
+    rollback: Rollback, why: str, world: World, *, look_again: bool = False, by_hand: bool = False
+) -> str:
     """Conclude, as far as it goes now; the next round goes on. One that had acted is failed, else aborted.
 
     Args:
+        by_hand: a person stopped it, which is an abort however far it had come: what it has fenced stays so (rule 3).
         look_again: it died before it did anything, and nobody wanted that: its alarm is to be looked at again.
     """
     try:
         if rollback.outcome is None:
-            outcome = Outcome.FAILED if rollback.has_acted else Outcome.ABORTED
-            recheck = world.clock.now() if look_again and outcome is Outcome.ABORTED and rollback.event else None
-            reason = f"{why}; {rollback.reason}".rstrip("; ")
+            outcome = Outcome.FAILED if rollback.has_acted and not by_hand else Outcome.ABORTED
+            recheck, again = None, ""
+            if look_again and outcome is Outcome.ABORTED and rollback.event:
+                tries = _died_before(rollback, world) + 1
+                spent = tries >= world.settings.policy.attempts_per_window
+                recheck = None if spent else world.clock.now()
+                again = f"its alarm was tried {tries} times, and is left to a person" if spent else ""
+            reason = "; ".join(said for said in (why, rollback.reason, again) if said)
             heir = heir_of(rollback, world)
             rollback = world.ledger.save(
                 rollback.but(outcome=outcome, reason=reason, recheck_at=recheck, superseded_by=heir)
@@ -126,6 +134,21 @@ def _conclude_dead(rollback: Rollback, why: str, world: World, *, look_again: bo
     except Conflict:
         return f"{rollback.id} is being concluded by somebody else"
     return f"{rollback.id}: {cursor.next}"
+
+
+def _died_before(rollback: Rollback, world: World) -> int:
+    """How often a rollback for the same alarm has lately died before it did anything: what kills it may stay."""
+    since = world.clock.now() - timedelta(minutes=world.settings.policy.attempt_window_minutes)
+    alarm = rollback.event.alarm if rollback.event is not None else None
+    return sum(
+        1
+        for one in _recent(rollback.service_name, world)
+        if one.created_at >= since
+        and one.outcome is Outcome.ABORTED
+        and one.recheck_at is not None
+        and one.event is not None
+        and one.event.alarm == alarm
+    )
 
 
 def _report_late(rollback: Rollback, world: World) -> Iterator[str]:
@@ -146,15 +169,17 @@ def _look_again(service: str, world: World) -> Iterator[str]:
     now = world.clock.now()
     triggers = (outage_alarm(world.settings.prefix, service), degraded_alarm(world.settings.prefix, service))
     red = {name for name, state in world.alarms.states(triggers).items() if state == "ALARM"}
-    for rollback in history:
-        if rollback.rechecked_at is not None or rollback.recheck_at is None or rollback.recheck_at > now:
-            continue
-        alarm = rollback.event.alarm if rollback.event is not None else None
-        if alarm in red:
-            why = f"suppressed as {rollback.id}: {rollback.reason}"
-            yield from _start(f"recheck-{rollback.id}", str(alarm), why, world)
-        world.ledger.save(rollback.but(rechecked_at=now))  # green: when it turns red again, that is an edge of its own
-        if alarm in red:
+    due = [r for r in history if r.rechecked_at is None and r.recheck_at is not None and r.recheck_at <= now]
+    of_red = {alarm: [r for r in due if r.event is not None and r.event.alarm == alarm] for alarm in red}
+    for rollback in due:
+        if not any(rollback in some for some in of_red.values()):
+            world.ledger.save(rollback.but(rechecked_at=now))  # turning red again is an edge of its own
+    for alarm in triggers:  # an outage first
+        if of_red.get(alarm):
+            newest, *others = of_red[alarm]
+            yield from _start(f"recheck-{newest.id}", alarm, f"suppressed as {newest.id}: {newest.reason}", world)
+            for rollback in (*others, newest):  # one look answers them all; the newest last, which names it
+                world.ledger.save(rollback.but(rechecked_at=now))
             return
     since_when = world.alarms.red_since(triggers)
     for alarm in (alarm for alarm in triggers if alarm in since_when):  # an outage first

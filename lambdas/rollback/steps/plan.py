@@ -2,8 +2,9 @@
 
 from datetime import datetime, timedelta
 
+from rollback.model.guards import BY_HAND
 from rollback.model.names import family_of, is_ours
-from rollback.model.plan import Check, Plan, Verdict, judge
+from rollback.model.plan import Check, Verdict, judge
 from rollback.model.release import Release
 from rollback.model.request import Trigger
 from rollback.model.rollback import Outcome, Rollback
@@ -25,38 +26,45 @@ def plan(rollback: Rollback, world: World) -> Rollback:
         reason = f"CloudFormation is rolling {service.stack} back by itself: planned when it has ended"
         return rollback.but(reason=reason, wait_seconds=policy.poll_seconds)
     view = world.services.look(service)
-    running, target = goes_on_with(rollback, world) or (None, None)
+    before = goes_on_with(rollback, world)
+    running, target = what_it_leaves(before)
     if running is None:
         found = identify(*to_leave(rollback, view, world), view, service, world)
         world.ledger.record(found.release, found.definition)
         running = found.release
     releases = world.ledger.releases(service.name)
-    made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target)
+    made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target, goes_on=before is not None)
     checks = [
         *made.checks,
-        *automatic_guards(rollback, running, view, world),
+        *automatic_guards(rollback, running, view, world, before),
         traffic_guard(rollback, view, world),
         _is_a_release(rollback, running),
         _is_the_latest(rollback, view),
     ]
     if made.target is not None:
         checks += [_definition_is_stored(made.target, world), _images_exist(made.target, world)]
-    return decided(rollback.but(plan=made.model_copy(update={"checks": tuple(checks)}), wait_seconds=0), world)
+    return decided(rollback.but(plan=made.model_copy(update={"checks": tuple(checks)}), wait_seconds=0), world, before)
 
 
-def goes_on_with(rollback: Rollback, world: World) -> tuple[Release, Release] | None:
-    """What the rollback that was taken over was leaving, and for what; None: it had not come that far.
+def goes_on_with(rollback: Rollback, world: World) -> Rollback | None:
+    """The rollback that was taken over, if it had come as far as to leave something; a person's, once it has a plan.
 
-    What PRIMARY runs may be its target already: to step back from that would be one step too many. A person who names
-    a version means what they say.
+    What PRIMARY runs may be its target already: to step back from that would be one step too many. It may also have
+    noticed that its lease is gone, and have ended for that alone. A person who names a version means what they say.
     """
     if rollback.supersedes is None or rollback.request.target_version is not None:
         return None
     before = world.ledger.read(rollback.service_name, rollback.supersedes)
-    if before.plan is None or before.plan.target is None or before.service is None or before.outcome is not None:
+    ended = before.outcome is not None and before.superseded_by != rollback.id
+    if before.plan is None or before.plan.target is None or ended:
         return None
-    begun = before.has_acted or before.service.intent is not None
-    return (before.plan.running, before.plan.target) if begun else None
+    begun = before.has_acted or (before.service is not None and before.service.intent is not None)
+    return before if begun or before.trigger in BY_HAND else None
+
+
+def what_it_leaves(before: Rollback | None) -> tuple[Release | None, Release | None]:
+    """What the rollback that one goes on with was leaving, and for what."""
+    return (before.plan.running, before.plan.target) if before is not None and before.plan is not None else (None, None)
 
 
 def to_leave(rollback: Rollback, view: ServiceView, world: World) -> tuple[str, datetime]:
@@ -75,10 +83,15 @@ def to_leave(rollback: Rollback, view: ServiceView, world: World) -> tuple[str, 
     return view.primary.definition_arn, view.primary.created_at
 
 
-def decided(rollback: Rollback, world: World) -> Rollback:
-    """Where the plan's checks lead: on, or to an end with its reason."""
+def decided(rollback: Rollback, world: World, before: Rollback | None = None) -> Rollback:
+    """Where the plan's checks lead: on, or to an end with its reason.
+
+    Args:
+        before: the rollback that this one goes on with; what a person forced there is forced.
+    """
     assert rollback.plan is not None  # noqa: S101 - set by the caller
-    refusals = rollback.plan.refusals(forced=rollback.request.force)
+    forced = rollback.request.force or (before is not None and before.request.force)
+    refusals = rollback.plan.refusals(forced=forced)
     if refusals:
         leaves_alone = [c for c in refusals if c.suppresses]
         outcome = Outcome.SUPPRESSED if leaves_alone else Outcome.REFUSED
@@ -86,8 +99,8 @@ def decided(rollback: Rollback, world: World) -> Rollback:
         return rollback.but(outcome=outcome, reason=reason, recheck_at=_look_again_at(rollback, leaves_alone))
     wanted = "dry run" if rollback.request.dry_run else "the environment only observes"
     if rollback.request.dry_run or world.settings.policy.mode == "observe":
-        return rollback.but(outcome=Outcome.PLANNED, reason=f"{wanted}: {_in_words(rollback.plan)}")
-    return rollback.but(reason=_in_words(rollback.plan))
+        return rollback.but(outcome=Outcome.PLANNED, reason=f"{wanted}: {rollback.plan.way}")
+    return rollback.but(reason=rollback.plan.way)
 
 
 def _look_again_at(rollback: Rollback, suppressed_by: list[Check]) -> datetime | None:
@@ -96,11 +109,6 @@ def _look_again_at(rollback: Rollback, suppressed_by: list[Check]) -> datetime |
     from_alarm = rollback.event is not None and rollback.event.alarm is not None
     known = [at for at in times if at is not None]
     return max(known) if from_alarm and known and len(known) == len(times) else None
-
-
-def _in_words(plan: Plan) -> str:
-    target = plan.target.version if plan.target else "nothing"
-    return f"{plan.running.version} → {target}"
 
 
 def _is_a_release(rollback: Rollback, running: Release) -> Check:

@@ -22,7 +22,7 @@ from rollback.model.service_move import (
 )
 from rollback.model.service_view import IN_FLIGHT, ROLLING_BACK, ServiceView
 from rollback.model.settings import ServiceSettings
-from rollback.steps.escalation import escalate, footing_of
+from rollback.steps.escalation import escalate, footing_of, healthy_targets
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
 from rollback.steps.service_changes import act, intend, is_meant
@@ -69,7 +69,7 @@ def _move(
     progress: ServiceProgress, target: Release, view: ServiceView, wanted: int, now: datetime, world: World
 ) -> Move:
     service = world.settings.service(target.service)
-    if progress.rung is Rung.RESTART_FROM_ZERO and progress.restarted_at is None:
+    if _is_restarting(progress, view, world):
         return next_move_at_zero(at_zero(service, view, world))
     emergency = progress.rung is not Rung.SERVICE
     situation = Situation(
@@ -78,6 +78,14 @@ def _move(
         is_stuck=_is_stuck(progress, view, now, world),
     )
     return next_move(_snapshot(view, progress, target, world), target.fingerprint, wanted, situation)
+
+
+def _is_restarting(progress: ServiceProgress, view: ServiceView, world: World) -> bool:
+    """Rule 4, asked again before each change on the way to zero: what has become healthy meanwhile is not stopped."""
+    if progress.rung is not Rung.RESTART_FROM_ZERO or progress.restarted_at is not None:
+        return False
+    healthy = healthy_targets(view, world) if view.desired_count > 0 else ()
+    return healthy is not None and not any(healthy)
 
 
 def _snapshot(view: ServiceView, progress: ServiceProgress, target: Release, world: World) -> ServiceSnapshot:

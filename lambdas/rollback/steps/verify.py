@@ -52,11 +52,20 @@ def verify(rollback: Rollback, world: World) -> Rollback:
         passed_at=now if passed else None,
     )
     if passed:
-        return rollback.but(verification=round_, outcome=Outcome.SUCCEEDED, wait_seconds=0)
+        return rollback.but(verification=round_, outcome=Outcome.SUCCEEDED, reason=_in_words(rollback), wait_seconds=0)
     if now - done.started_at > timedelta(minutes=policy.verify_timeout_minutes):
         why = "; ".join(f"{c.name}: {c.reason}" for c in failing) or "too few good rounds in a row"
         return escalate(rollback.but(verification=round_), f"not verified: {why}", view, world)
     return rollback.but(verification=round_, wait_seconds=policy.verify_interval_seconds)
+
+
+def _in_words(rollback: Rollback) -> str:
+    assert rollback.plan is not None  # noqa: S101 - there is one by now
+    tried = rollback.service.tried if rollback.service is not None else ()
+    if not tried or rollback.service is None:
+        return rollback.plan.way
+    before = ", ".join(rung.rung.replace("_", " ") for rung in tried)
+    return f"{rollback.plan.way}, by {rollback.service.rung.replace('_', ' ')} (tried before: {before})"
 
 
 def run_checks(

@@ -10,7 +10,6 @@ from typing import assert_never
 from pydantic import BaseModel, ConfigDict
 
 from rollback.model.errors import Conflict, LeaseLost
-from rollback.model.lease import Lease
 from rollback.model.rollback import Outcome, Rollback, service_of
 from rollback.model.route import Step, next_step
 from rollback.steps import emergency
@@ -81,7 +80,9 @@ def _advance(rollback: Rollback, step: Step, world: World) -> Rollback:
     """One round of one step, saved. A lost lease ends the rollback: whoever holds it acts now, and reports."""
     try:
         if step is not Step.CONCLUDE:  # Conclude is reached without the lease too, and takes it where it needs it
-            _renew(rollback, world)
+            counter = _renew(rollback, world)
+            if counter != rollback.lease_counter:
+                return world.ledger.save(rollback.but(lease_counter=counter))
         after = _action(step)(rollback, world)
         intent = after.service.intent if after.service is not None else None
         was = rollback.service.intent if rollback.service is not None else None
@@ -125,10 +126,17 @@ def _action(step: Step) -> Callable[[Rollback, World], Rollback]:
             assert_never(step)
 
 
-def _renew(rollback: Rollback, world: World) -> None:
+def _renew(rollback: Rollback, world: World) -> int:
+    """The counter of our lease, held for longer. One that ran out, and that nobody took, is taken again.
+
+    Step Functions or Lambda may stand still for longer than a lease; to end for that could leave a service at zero.
+    """
     held = world.ledger.lease(rollback.service_name)
     if held is None or held.holder != rollback.id or held.counter != rollback.lease_counter:
         raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}")
     now = world.clock.now()
-    ours = Lease.model_validate(dict(held))
-    world.ledger.renew(ours, now, now + timedelta(minutes=world.settings.policy.lease_minutes))
+    until = now + timedelta(minutes=world.settings.policy.lease_minutes)
+    ours = held if held.expires_at > now else world.ledger.acquire(rollback.service_name, rollback.id, now, until)
+    if ours is None:
+        raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}: it ran out")
+    return world.ledger.renew(ours, now, until).counter

@@ -86,8 +86,10 @@ class LedgerLeases:
                 },
                 ReturnValues="ALL_NEW",
             )
-        except ConditionFailed:
-            return None
+        except ConditionFailed:  # the SDK sends it again after a lost answer: then it is ours already
+            taken = self.lease(held.service)
+            ours = taken is not None and (taken.holder, taken.counter) == (rollback_id, held.counter + 1)
+            return taken if ours else None
         return _lease(held.service, updated["Attributes"])
 
     def release_lease(self, service: str, rollback_id: str) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ from local_cloud import application
 class Running:
     """The application, started as a task starts it."""
 
-    def __init__(self, **behaviour: Any) -> None:
+    def __init__(self, shared: str | None = None, **behaviour: Any) -> None:
         command = [sys.executable, "-S", "-E", application.__file__, "--behaviour", json.dumps(behaviour)]
         command += ["--identity", json.dumps({"version": "v1"}), "--health-path", "/up"]
+        command += ["--shared", shared] if shared else []
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.first_line = self.process.stdout.readline()
@@ -47,8 +49,8 @@ def start() -> Iterator[type[Running]]:
     started: list[Running] = []
 
     class Kept(Running):
-        def __init__(self, **behaviour: Any) -> None:
-            super().__init__(**behaviour)
+        def __init__(self, shared: str | None = None, **behaviour: Any) -> None:
+            super().__init__(shared, **behaviour)
             started.append(self)
 
     yield Kept
@@ -99,6 +101,16 @@ def test_a_decaying_application_is_healthy_for_a_while_and_then_fails_every_requ
     while running.get("/api/ping")[0] == 200:
         assert time.monotonic() < deadline
     assert [running.get(path)[0] for path in paths] == [500, 500, 500]
+
+
+def test_a_lock_is_in_the_way_of_every_task_until_it_is_taken_away(start: type[Running], tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    healthy = start(kind="healthy", shared=str(shared))
+    assert healthy.get("/health")[0] == 200
+    assert start(kind="locks", after_seconds=0, shared=str(shared)).get("/health")[0] == 500
+    assert healthy.get("/health")[0] == 500
+    shared.unlink()
+    assert healthy.get("/health")[0] == 200
 
 
 def test_a_crashing_application_exits_with_an_error(start: type[Running]) -> None:

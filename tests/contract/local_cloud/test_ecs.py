@@ -338,6 +338,18 @@ def test_a_release_that_decays_completes_and_then_no_target_of_it_is_healthy_any
     assert web.primary()["rolloutState"] == "COMPLETED"
 
 
+def test_a_lock_that_a_release_leaves_fails_the_next_one_too_until_no_task_runs(web: Workload) -> None:
+    web.running(web.release("v1", {"kind": "locks", "after_seconds": 60}), desired=2)
+    assert eventually(lambda: "healthy" not in (states := web.target_states()) and states)
+    web.update(taskDefinition=(second := web.release("v2")))
+    eventually(lambda: [task for task in web.tasks() if task["taskDefinitionArn"] == second and task.get("startedAt")])
+    assert "healthy" not in web.target_states()
+    web.update(desiredCount=0)
+    eventually(lambda: web.target_states() == [] and web.describe()["runningCount"] == 0)
+    web.update(desiredCount=2)
+    assert eventually(lambda: web.target_states() == ["healthy", "healthy"])
+
+
 def test_deleting_a_service_drains_its_targets(web: Workload) -> None:
     web.running(web.release("v1"), desired=1)
     web.delete()

@@ -1,0 +1,92 @@
+"""What a deploy pipeline does to the service of a stage, and what one sees of it; through AWS's APIs only."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from local_cloud.images import push_image
+from rollback.model.names import family_of, original_family
+from rollback.model.settings import ServiceSettings
+
+# What a pipeline copies of a registered definition; the rest is ECS's own.
+_CARRIED_OVER: tuple[str, ...] = (
+    "taskRoleArn",
+    "executionRoleArn",
+    "networkMode",
+    "cpu",
+    "memory",
+    "requiresCompatibilities",
+    "runtimePlatform",
+    "volumes",
+)
+
+
+class Pipeline(ABC):
+    """Releases of one service."""
+
+    @abstractmethod
+    def client(self, service: str) -> Any:
+        """A boto3 client on the embedded cloud."""
+
+    @property
+    @abstractmethod
+    def service(self) -> ServiceSettings:
+        """Whose releases."""
+
+    def push(self, version: str, behaviour: dict[str, Any]) -> str:
+        """Push an image that behaves as told; its digest."""
+        return push_image(self.client("ecr"), self.repository, version, behaviour)
+
+    @property
+    def repository(self) -> str:
+        """ECR repository of the service's image."""
+        containers = self._definition()["containerDefinitions"]
+        image: str = next(c["image"] for c in containers if c["name"] == self.service.container)
+        return image.partition("/")[2].partition(":")[0].partition("@")[0]
+
+    def ship(self, version: str, desired_count: int | None = None) -> str:
+        """The running definition with another image, registered in the pipeline's family and deployed; its ARN."""
+        ecs = self.client("ecs")
+        definition = self._definition()
+        containers = definition["containerDefinitions"]
+        for container in containers:
+            if container["name"] == self.service.container:
+                registry = container["image"].partition("/")[0]
+                container["image"] = f"{registry}/{self.repository}:{version}"
+        fields = {key: definition[key] for key in _CARRIED_OVER if definition.get(key)}
+        # after a rollback a definition of ours runs, and a pipeline never registers in our families
+        family = original_family(family_of(definition["taskDefinitionArn"]))
+        answer = ecs.register_task_definition(family=family, **fields, containerDefinitions=containers)
+        arn: str = answer["taskDefinition"]["taskDefinitionArn"]
+        counted = {} if desired_count is None else {"desiredCount": desired_count}
+        ecs.update_service(
+            cluster=self.service.cluster, service=self.service.ecs_service, taskDefinition=arn, **counted
+        )
+        return arn
+
+    def described(self) -> dict[str, Any]:
+        """The service as DescribeServices gives it."""
+        found = self.client("ecs").describe_services(cluster=self.service.cluster, services=[self.service.ecs_service])
+        service: dict[str, Any] = found["services"][0]
+        return service
+
+    def is_settled(self) -> bool:
+        """Whether every deployment has completed, on as many tasks as are wanted."""
+        service = self.described()
+        done = all(d["rolloutState"] == "COMPLETED" for d in service["deployments"])
+        return bool(done and service["runningCount"] == service["desiredCount"] > 0)
+
+    def running_digests(self) -> set[str]:
+        """Digests of the images that the running tasks were really started from."""
+        ecs = self.client("ecs")
+        names = {"cluster": self.service.cluster, "serviceName": self.service.ecs_service}
+        arns = ecs.list_tasks(**names)["taskArns"]
+        if not arns:
+            return set()
+        tasks = ecs.describe_tasks(cluster=self.service.cluster, tasks=arns)["tasks"]
+        return {c.get("imageDigest", "") for t in tasks if t["lastStatus"] == "RUNNING" for c in t["containers"]}
+
+    def _definition(self) -> dict[str, Any]:
+        arn = self.described()["taskDefinition"]
+        answer = self.client("ecs").describe_task_definition(taskDefinition=arn)
+        definition: dict[str, Any] = answer["taskDefinition"]
+        return definition

@@ -1,0 +1,21 @@
+"""What all tasks of a service share, and a bad release may leave behind: a file, gone once the service is at zero."""
+
+import hashlib
+import tempfile
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="local-cloud-shared-"))
+
+
+def file_of(service_arn: str) -> Path:
+    """It exists while something is in the tasks' way."""
+    return _folder() / hashlib.sha256(service_arn.encode()).hexdigest()[:16]
+
+
+def clear(service_arn: str) -> None:
+    """No task runs any more: nobody holds anything."""
+    file_of(service_arn).unlink(missing_ok=True)

@@ -1,0 +1,55 @@
+"""The adapters' clients check every call against botocore's models before they send it.
+
+So the contract and end-to-end tests, which send each call through these clients, prove that AWS knows its operation and
+parameters: moto alone would take some that AWS refuses. Nothing is sent here: there is no such endpoint.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import boto3
+import pytest
+from botocore.exceptions import ParamValidationError
+from contract.real_world import WEB
+
+from rollback.bootstrap import make_world
+from rollback.model.errors import OutsideFailure
+from rollback.model.service_view import ScalableTarget
+from rollback.model.settings import Settings
+from rollback.steps.ports import World
+
+WRONG = cast(Any, 7)  # where AWS takes a text
+SCALABLE = ScalableTarget(min_capacity=WRONG, max_capacity=2, suspended={"DynamicScalingInSuspended": True})
+
+CALLS: dict[str, Callable[[World], object]] = {
+    "reading ECS": lambda world: world.services.has_container_insights(WRONG),
+    "changing ECS": lambda world: world.services.update(WEB, definition_arn=WRONG),
+    "targets": lambda world: world.targets.health(WRONG),
+    "scaling": lambda world: world.scaling.put(WEB, SCALABLE.model_copy(update={"min_capacity": "2"})),
+    "stacks": lambda world: world.stacks.look(WRONG),
+    "notifications": lambda world: world.notifications.publish("s", "m", {"severity": WRONG}),
+    "workflow": lambda world: world.workflow.start(WRONG, {}),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_call_that_botocores_model_does_not_know_is_not_sent(
+    call: Callable[[World], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
+    session = boto3.Session("key", "secret", region_name="eu-west-1")
+    settings = Settings(application="macro-ai", environment="production", services=(WEB,))
+    topic = "arn:aws:sns:eu-west-1:123456789012:none"
+    world = make_world(
+        settings,
+        ledger_table="none",
+        topic_arn=topic,
+        critical_topic_arn=topic,
+        workflow_arn="arn:aws:states:eu-west-1:123456789012:stateMachine:none",
+        session=session,
+    )
+
+    with pytest.raises(OutsideFailure) as failure:
+        call(world)
+
+    assert isinstance(failure.value.__cause__, ParamValidationError), failure.value

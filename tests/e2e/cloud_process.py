@@ -1,0 +1,40 @@
+"""An embedded cloud in a process of its own: moto keeps its state in the process, where other tests have theirs.
+
+Run as `python cloud_process.py [POLICY]`. With a policy (JSON) the stage is put up: our stacks are deployed, with that
+policy over the stage's own. Prints what a client needs in its environment as one line of JSON. Ends by SIGINT, or when
+its input ends: then whoever started it is gone.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from rich.console import Console
+
+from local_cloud.deploy import bootstrap
+from local_cloud.server import LocalCloud
+from rollback_cli.stage.stage import Stage
+from rollback_cli.stage.timeline import Timeline
+
+
+@contextmanager
+def cloud(policy: str | None) -> Iterator[LocalCloud]:
+    if policy is None:
+        with LocalCloud() as running:
+            bootstrap(running)
+            yield running
+    else:
+        with Stage(Timeline(Console(stderr=True)), policy=json.loads(policy)) as stage:
+            yield stage.cloud
+
+
+def main() -> None:
+    with suppress(KeyboardInterrupt), cloud(sys.argv[1] if len(sys.argv) > 1 else None) as running:
+        sys.stdout.write(json.dumps(running.environment()) + "\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""A stage that runs in another process, seen from outside: AWS's APIs and our own adapters, nothing else."""
+
+import itertools
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from contract.local_cloud.workload import HEALTHY, eventually
+
+from rollback.model.names import RATE_ALARMS, STATE_ALARMS, degraded_alarm, leaf_alarm, outage_alarm
+from rollback.model.release import Release, ReleaseState
+from rollback.model.rollback import Rollback
+from rollback.model.settings import ServiceSettings
+from rollback.steps.promote import promote_by_hand
+from rollback_cli.deployed import Deployed, from_outputs, stack_name
+from rollback_cli.stage.pager import Pager
+from rollback_cli.stage.pipeline import Pipeline
+from rollback_cli.stage.profile import ENVIRONMENT
+
+PATIENCE_SECONDS = 180.0  # generous: the machine may be busy
+
+
+class LiveStage(Pipeline):
+    """The environment's variables must point boto3 at the cloud as long as this is used."""
+
+    def __init__(self) -> None:
+        session = boto3.Session()
+        self._session, self._clients = session, dict[str, Any]()
+        name = stack_name(ENVIRONMENT)
+        outputs = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+        self.deployed: Deployed = from_outputs({o["OutputKey"]: o["OutputValue"] for o in outputs}, name)
+        self.world = self.deployed.world()
+        self._versions = itertools.count(1)
+        self._pager = Pager(self.client("sns"), self.client("sqs"), self.deployed.critical_topic_arn)
+
+    def client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service)  # type: ignore[call-overload]
+        return self._clients[service]
+
+    @property
+    def service(self) -> ServiceSettings:
+        return self.deployed.settings.services[0]
+
+    @property
+    def alarm(self) -> str:
+        return degraded_alarm(self.deployed.settings.prefix, self.service.name)
+
+    def release(self) -> Release:
+        """Push and ship the next version, and wait until it alone runs and the ledger knows it."""
+        version = f"v{next(self._versions)}.0.0"
+        digest = self.push(version, HEALTHY)
+        self.ship(version, desired_count=2)
+        eventually(lambda: self.is_settled() and self.running_digests() == {digest}, PATIENCE_SECONDS)
+        return eventually(lambda: self.known(version), PATIENCE_SECONDS)
+
+    def promote(self, version: str) -> Release:
+        return promote_by_hand(self.service.name, version, "a test", self.world)
+
+    def known(self, version: str) -> Release | None:
+        return next((r for r in self.releases() if r.version == version), None)
+
+    def releases(self) -> tuple[Release, ...]:
+        return self.world.ledger.releases(self.service.name)
+
+    def promoted(self) -> tuple[Release, ...]:
+        return tuple(r for r in self.releases() if r.state is ReleaseState.PROMOTED)
+
+    def history(self) -> list[Rollback]:
+        return list(self.world.ledger.history(self.service.name))
+
+    def start(self, given: Mapping[str, Any]) -> str:
+        """Start the state machine as its console does; the execution's ARN."""
+        arn = self.deployed.workflow_arn
+        name = str(uuid.uuid4())
+        answer = self.client("stepfunctions").start_execution(stateMachineArn=arn, name=name, input=json.dumps(given))
+        return str(answer["executionArn"])
+
+    def ended(self, execution: str) -> dict[str, Any]:
+        """The execution, once it has ended."""
+
+        def over() -> dict[str, Any] | None:
+            answer: dict[str, Any] = self.client("stepfunctions").describe_execution(executionArn=execution)
+            return answer if answer["status"] != "RUNNING" else None
+
+        return eventually(over, PATIENCE_SECONDS)
+
+    def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
+        """What one of our functions answers to an event."""
+        name = f"{self.deployed.settings.prefix}-rollback-{function}"
+        answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event).encode())
+        return json.loads(answer["Payload"].read())
+
+    def concluded(self, is_it: Callable[[Rollback], bool]) -> Rollback:
+        """The newest rollback that is it, once its execution is over and it has concluded."""
+
+        def over() -> Rollback | None:
+            found = next((r for r in self.history() if is_it(r)), None)
+            return found if found is not None and found.concluded_at is not None else None
+
+        rollback = eventually(over, PATIENCE_SECONDS)
+        self.ended(rollback.execution)
+        return rollback
+
+    def newest(self, is_it: Callable[[Rollback], bool]) -> Rollback:
+        """The newest rollback that is it, however far it is."""
+        return eventually(lambda: next((r for r in self.history() if is_it(r)), None), PATIENCE_SECONDS)
+
+    def turn_alarm(self, state: str) -> None:
+        """Set the trigger alarm; what CloudWatch tells of it goes over the bus."""
+        self.client("cloudwatch").set_alarm_state(AlarmName=self.alarm, StateValue=state, StateReason="by a test")
+
+    def alarm_states(self) -> dict[str, str]:
+        """Of every alarm about the service: they have no data until its first release runs."""
+        prefix, service = self.deployed.settings.prefix, self.service.name
+        leaves = tuple(leaf_alarm(prefix, service, name) for name in (*RATE_ALARMS, *STATE_ALARMS))
+        return self.world.alarms.states((self.alarm, outage_alarm(prefix, service), *leaves))
+
+    def alarm_event(self, event_id: str) -> dict[str, Any]:
+        """What CloudWatch puts on the bus when the alarm turns red, now."""
+        arn = f"arn:aws:cloudwatch:{self._session.region_name}:123456789012:alarm:{self.alarm}"
+        return {
+            "id": event_id,
+            "source": "aws.cloudwatch",
+            "detail-type": "CloudWatch Alarm State Change",
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "resources": [arn],
+            "detail": {"alarmName": self.alarm, "state": {"value": "ALARM"}, "previousState": {"value": "OK"}},
+        }
+
+    def pages(self) -> list[str]:
+        """Texts of all pages so far."""
+        return [page.text for page in self._pager.pages()]
+
+    def page_about(self, text: str) -> str:
+        """The page with this text in it, once it came."""
+        return eventually(lambda: next((page for page in self.pages() if text in page), None), PATIENCE_SECONDS)
+
+    def standing(self) -> tuple[object, ...]:
+        """What a start that changes nothing leaves as it is: deployments, count, lease, releases."""
+        service = self.described()
+        deployments = [(d["id"], d["status"], d["taskDefinition"]) for d in service["deployments"]]
+        lease = self.world.ledger.lease(self.service.name)
+        return deployments, service["desiredCount"], lease, self.releases()

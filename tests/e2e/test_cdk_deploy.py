@@ -1,0 +1,58 @@
+"""The CDK's own command line deploys the stacks, and what it published runs."""
+
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from contract.local_cloud.workload import eventually
+from e2e.conftest import cloud_process, pointed_at
+from e2e.processes import ROLLBACK, ROOT, run
+
+CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
+# Of this machine, where the embedded cloud runs the functions; ECR is still empty, so no task is wanted.
+CONTEXT = {
+    "rollback:environments": "production",
+    "rollback:overrides": json.dumps({"services": [{"workload": {"initial_desired_count": 0}}]}),
+    "rollback:bundle_platform": f"{platform.machine()}-manylinux2014",
+    "rollback:bundle_python": f"{sys.version_info.major}.{sys.version_info.minor}",
+}
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not CDK.exists(), reason="the CDK's command line is not installed; `make tools` does"),
+]
+
+
+@pytest.fixture
+def empty_cloud() -> Iterator[dict[str, str]]:
+    with cloud_process() as variables, pointed_at(variables):
+        yield variables
+
+
+def test_what_cdk_deploys_can_be_started_and_asked(empty_cloud: dict[str, str], tmp_path: Path) -> None:
+    context = [word for name, value in CONTEXT.items() for word in ("-c", f"{name}={value}")]
+    flags = ["--require-approval", "never", "--no-notices", "--output", str(tmp_path / "cdk.out")]
+
+    deployed = run([str(CDK), "deploy", "--all", *flags, *context], empty_cloud, seconds=600)
+
+    assert deployed.returncode == 0, deployed.stdout
+    stacks = boto3.Session().client("cloudformation").describe_stacks()["Stacks"]
+    assert {s["StackName"]: s["StackStatus"] for s in stacks if s["StackName"].startswith("MacroAi")} == {
+        "MacroAiProductionStack": "CREATE_COMPLETE",
+        "MacroAiProductionRollbackStack": "CREATE_COMPLETE",
+    }
+    said = run([ROLLBACK, "status", "production"], empty_cloud)
+    assert (said.returncode, "express-api in production (act)" in said.stdout) == (0, True), said.stdout
+    # a typo is answered by our code, so the published bundle runs
+    states = boto3.Session().client("stepfunctions")
+    machines = states.list_state_machines()["stateMachines"]
+    arn = next(m["stateMachineArn"] for m in machines if m["name"] == "macro-ai-production-rollback")
+    execution = states.start_execution(stateMachineArn=arn, input='{"type": "servcie"}')["executionArn"]
+    ended = eventually(
+        lambda: e if (e := states.describe_execution(executionArn=execution))["status"] != "RUNNING" else None, 60
+    )
+    assert (ended["status"], ended["error"]) == ("FAILED", "InvalidRequest")
