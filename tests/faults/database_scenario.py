@@ -19,6 +19,7 @@ from rollback.model.errors import RollbackError
 from rollback.model.rollback import Obligation, Outcome, Rollback
 from rollback.model.service_view import ScalableTarget
 from rollback.steps.database_changes import announces
+from rollback.steps.database_reset import reset
 from rollback.steps.database_restore import restore
 from rollback.steps.ports import World
 from rollback.steps.put_back import put_back
@@ -26,6 +27,7 @@ from rollback.steps.restoring import PreviewJudge, Restoring
 
 WORKER = "worker"
 GOOD, BAD = [1, 2], [3, 4]
+STAGED = 9
 SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended={})
 CHANGES = ("create_branch", "delete_branch", "update_branch", "restore")
 _MOST_ROUNDS = 300
@@ -43,7 +45,6 @@ class Restore:
         self.writers = FakeWriters(self.clock, SERVICE, WORKER)
         main = self.neon.branch_named("main")
         assert main is not None
-        self.branch_id = main.id
         self.neon.update_branch(main.id, protected=True)
         self.clock.pass_time(hours=1)
         for row in GOOD:
@@ -53,6 +54,7 @@ class Restore:
         self.clock.pass_time(minutes=1)
         for row in BAD:
             self.neon.write(main.id, row)
+        self.branch_id = self._arranged(main.id)
         for service in self.writers.services.values():
             service.run(service.register_release(definition("v1"), "family"), created_at=self.clock.now())
         self.writers.scaling[SERVICE].target = SCALED
@@ -61,7 +63,7 @@ class Restore:
         real = make_world(clock=self.clock, ledger=self.ledger, services=self.writers, scaling=self.writers.as_scaling)
         real = replace(real, settings=settings)
         self.real = Restoring(
-            RestoreTarget(branch_id=main.id, database="app", role="owner", writers=settings.services, **target),
+            RestoreTarget(branch_id=self.branch_id, database="app", role="owner", writers=settings.services, **target),
             self.neon,
             self.sql,
         )
@@ -74,6 +76,13 @@ class Restore:
         assert lease is not None
         begun = rollback(created_at=self.clock.now(), admitted_at=self.clock.now(), lease_counter=lease.counter)
         self.id = self.ledger.create(begun).id
+
+    def _arranged(self, main_id: str) -> str:
+        """The branch that it is about."""
+        return main_id
+
+    def _step(self, rollback: Rollback) -> Rollback:
+        return restore(rollback, self.point, self.restoring, self.world)
 
     def _fragile(self, real: object) -> Any:
         return cast("Any", Fragile(real, self.outside))
@@ -117,7 +126,7 @@ class Restore:
         assert held is not None
         self.world.ledger.renew(held, now, now + timedelta(minutes=10))
         before = self.world.ledger.read(SERVICE, self.id)
-        after = restore(before, self.point, self.restoring, self.world)
+        after = self._step(before)
         until = now + timedelta(seconds=60) if announces(before, after) else None
         self.world.ledger.save(after, under_lease_until=until)
         if after.wait_seconds:
@@ -154,3 +163,17 @@ class Restore:
     def pass_time(self, **duration: float) -> None:
         self.clock.pass_time(**duration)
         self.writers.tick()
+
+
+class Reset(Restore):
+    """Staging is a protected branch of main, has rows of its own, and is reset to main's head."""
+
+    def _arranged(self, main_id: str) -> str:
+        self.source_id = main_id
+        created = self.neon.create_branch("staging", main_id, with_endpoint=True, protected=True)
+        self.neon.settle()
+        self.neon.write(created.branch.id, STAGED)
+        return created.branch.id
+
+    def _step(self, rollback: Rollback) -> Rollback:
+        return reset(rollback, self.source_id, self.restoring, self.world)

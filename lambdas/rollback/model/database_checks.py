@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from rollback.model.database_progress import BACKUP_PREFIX, RestorePoint
 from rollback.model.database_target import RestoreTarget
-from rollback.model.database_view import Branch, Endpoint, Project, restore_window
+from rollback.model.database_view import Branch, Endpoint, Operation, Project, restore_window
 from rollback.model.plan import Check, Verdict
 
 
@@ -18,11 +18,9 @@ def judge_restore(
     now: datetime,
 ) -> tuple[Check, ...]:
     """The checks of a point-in-time restore. `endpoints` are the branch's own."""
-    branch = next((branch for branch in branches if branch.id == target.branch_id), None)
+    branch = _found(branches, target.branch_id)
     if branch is None:
-        known = ", ".join(sorted(f"{b.name} ({b.id})" for b in branches)) or "none"
-        reason = f"project {project.name} has no branch {target.branch_id}; its branches: {known}"
-        return (Check(name="branch-exists", verdict=Verdict.FAIL, reason=reason),)
+        return (_unknown("branch-exists", target.branch_id, project, branches),)
     return (
         Check(name="branch-exists", verdict=Verdict.PASS, reason=f"{branch.name} is {branch.id}"),
         _is_root(branch),
@@ -31,6 +29,49 @@ def judge_restore(
         _has_room(project, branches),
         _keeps_children(branch, branches, target),
     )
+
+
+def judge_reset(
+    project: Project,
+    branches: Sequence[Branch],
+    endpoints: Sequence[Endpoint],
+    source_branch_id: str,
+    busy: Sequence[Operation],
+    target: RestoreTarget,
+) -> tuple[Check, ...]:
+    """The checks of a reset to another branch's head. `busy`: the source's operations that are not over."""
+    branch, source = _found(branches, target.branch_id), _found(branches, source_branch_id)
+    if branch is None:
+        return (_unknown("branch-exists", target.branch_id, project, branches),)
+    if source is None or source is branch:
+        return (_unknown("source-exists", source_branch_id, project, branches),)
+    running = ", ".join(sorted({operation.action for operation in busy}))
+    why_busy = f"{source.name} is being changed ({running or source.current_state}): wait for that, and start again"
+    quiet = source.is_ready and not busy
+    return (
+        Check(name="branch-exists", verdict=Verdict.PASS, reason=f"{branch.name} is {branch.id}"),
+        _check("source-is-quiet", None if quiet else why_busy, f"{source.name} is ready"),
+        _is_no_ones_source(branch),
+        _can_be_restored(branch, endpoints),
+        *((_has_room(project, branches),) if branch.is_root else ()),
+        _keeps_children(branch, branches, target),
+    )
+
+
+def _found(branches: Sequence[Branch], branch_id: str) -> Branch | None:
+    return next((branch for branch in branches if branch.id == branch_id), None)
+
+
+def _unknown(name: str, branch_id: str, project: Project, branches: Sequence[Branch]) -> Check:
+    known = ", ".join(sorted(f"{b.name} ({b.id})" for b in branches)) or "none"
+    reason = f"project {project.name} has no branch {branch_id} for this; its branches: {known}"
+    return Check(name=name, verdict=Verdict.FAIL, reason=reason)
+
+
+def _is_no_ones_source(branch: Branch) -> Check:
+    """Turned around in the settings, a reset would overwrite production with staging."""
+    why_not = f"{branch.name} is the project's default branch: it is restored to its own past, never reset"
+    return _check("branch-is-not-default", why_not if branch.default else None, f"{branch.name} is not the default")
 
 
 def _check(name: str, why_not: str | None, otherwise: str, *, forceable: bool = False) -> Check:

@@ -3,7 +3,7 @@
 Two phases: the point is looked at on a preview branch first, then the branch itself is restored to exactly the LSN that
 was looked at. A restore keeps the branch's id, host and connection string; its old state becomes the backup branch.
 Facts from https://neon.com/docs/introduction/branch-restore: a protected branch refuses to be restored, and a branch's
-children move to the backup, so the preview must be gone before.
+children move to the backup, so the preview must be gone before. A reset goes to another branch's head: no preview.
 """
 
 from enum import StrEnum
@@ -68,7 +68,7 @@ def next_move(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
         return _tidy_up(seen, progress)
     if progress.backup_id is not None:
         return _settle(seen.branch, progress)
-    if progress.preview_lsn is None:
+    if progress.point is not None and progress.preview_lsn is None:
         return Move.CREATE_PREVIEW if seen.preview is None else Move.CHECK_PREVIEW
     if seen.preview is not None:
         return Move.DELETE_PREVIEW

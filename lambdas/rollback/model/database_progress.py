@@ -74,7 +74,8 @@ class DatabaseProgress(_Stored):
     """Part of the rollback's document; `but` is the only way on."""
 
     started_at: AwareDatetime
-    point: RestorePoint
+    point: RestorePoint | None = Field(default=None, description="None: a reset, to the source's head")
+    source_branch_id: str | None = Field(default=None, description="of a reset; None: the branch's own past")
     before: BranchBefore
     stopped_at: AwareDatetime | None = Field(default=None, description="all tasks of all writers were seen STOPPED")
     head: Head | None = Field(default=None, description="read behind the fence: nothing was written after it")

@@ -53,10 +53,12 @@ def _send(
     databases, target = restoring.databases, restoring.target
     match move:
         case Move.CREATE_PREVIEW:
+            assert progress.point is not None  # noqa: S101 - a reset has no preview
+            at = progress.point.lsn or progress.point.at
             return databases.create_branch(
                 preview_name(rollback.id),
                 target.branch_id,
-                progress.point.lsn or progress.point.at,
+                at,
                 with_endpoint=True,
                 expires_at=world.clock.now() + timedelta(hours=target.preview_hours),
             )
@@ -64,7 +66,8 @@ def _send(
             assert progress.preview_id is not None  # noqa: S101 - it was seen
             return databases.delete_branch(progress.preview_id)
         case Move.RESTORE:
-            return databases.restore(target.branch_id, target.branch_id, progress.preview_lsn, backup_name(rollback.id))
+            source = progress.source_branch_id or target.branch_id
+            return databases.restore(target.branch_id, source, progress.preview_lsn, backup_name(rollback.id))
         case Move.UNPROTECT | Move.PROTECT_AGAIN:
             return databases.update_branch(target.branch_id, protected=move is Move.PROTECT_AGAIN)
         case _:

@@ -21,7 +21,7 @@ from rollback.model.database_errors import (
 from rollback.model.database_move import CHANGES, DatabaseSnapshot, Move, next_move, objection
 from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending, RestorePoint
 from rollback.model.errors import LeaseLost
-from rollback.model.plan import Verdict
+from rollback.model.plan import Check, Verdict
 from rollback.model.release import sha256_of
 from rollback.model.rollback import Rollback
 from rollback.steps.database_changes import act, intend
@@ -40,22 +40,53 @@ def restore(rollback: Rollback, point: RestorePoint, restoring: Restoring, world
         OutsideFailure: Neon or AWS could not be asked; nothing is lost, call again.
     """
     now = world.clock.now()
-    if rollback.database is None:
-        return _begun(rollback, point, restoring, now)
-    if rollback.database.ended_at is not None:
+    if rollback.database is not None:
+        return go_on(rollback, rollback.database, restoring, world)
+    return begun(rollback, preflight(point, restoring, now), restoring, now, point=point)
+
+
+def begun(
+    rollback: Rollback, checks: tuple[Check, ...], restoring: Restoring, now: datetime, **what: object
+) -> Rollback:
+    """Refused, or written down as the branch is before.
+
+    Args:
+        checks: made anew: since the plan was, a person may have taken an hour to approve it.
+        what: fields of the progress: where the branch is to be brought.
+    """
+    branch_id, databases = restoring.target.branch_id, restoring.databases
+    against = [c for c in checks if c.verdict is Verdict.FAIL and not (rollback.request.force and c.forceable)]
+    if against:
+        why = "; ".join(f"{check.name}: {check.reason}" for check in against)
+        before = BranchBefore(name=branch_id, protected=False)
+        refused = DatabaseProgress.model_validate({"started_at": now, "before": before, **what})
+        refused = refused.given_up(f"{why}; nothing was changed", now).ended(Ending.REFUSED, now)
+        return rollback.but(database=refused, wait_seconds=0)
+    branch = databases.branch(branch_id)
+    if branch is None:
+        raise NotThere(f"branch {branch_id} was deleted this moment; nothing was changed")
+    before = BranchBefore.of(branch, databases.endpoints(branch_id))
+    progress = DatabaseProgress.model_validate({"started_at": now, "before": before, **what})
+    return rollback.but(database=progress, wait_seconds=0)
+
+
+def go_on(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
+    """The next move of a restore or a reset that has begun. Raises as `restore`."""
+    now = world.clock.now()
+    if progress.ended_at is not None:
         return rollback.but(wait_seconds=0)
-    progress = _in_time(rollback.database, restoring, now)
+    progress = _in_time(progress, restoring, now)
     if progress.ended_at is not None:
         return rollback.but(database=progress, wait_seconds=0)
     if progress.why_not is None:
         progress = _holding(rollback, progress, restoring, world)
 
-    def go_on() -> Rollback:
+    def ask() -> Rollback:
         if progress.why_not is None and progress.head is None:
             return fence(rollback, progress, restoring, world)
         return _one_move(rollback, progress, restoring, world)
 
-    return _patiently(rollback, progress, go_on, world)
+    return _patiently(rollback, progress, ask, world)
 
 
 def _patiently(rollback: Rollback, progress: DatabaseProgress, ask: Callable[[], Rollback], world: World) -> Rollback:
@@ -70,24 +101,6 @@ def _patiently(rollback: Rollback, progress: DatabaseProgress, ask: Callable[[],
 
 def _wait(later: ComeBackLater, world: World) -> int:
     return max(world.settings.policy.poll_seconds, ceil(later.retry_after_seconds or 0))
-
-
-def _begun(rollback: Rollback, point: RestorePoint, restoring: Restoring, now: datetime) -> Rollback:
-    """Asked again: since the plan was made, a person may have taken an hour to approve it."""
-    branch_id, databases = restoring.target.branch_id, restoring.databases
-    checks = preflight(point, restoring, now)
-    against = [c for c in checks if c.verdict is Verdict.FAIL and not (rollback.request.force and c.forceable)]
-    if against:
-        before = BranchBefore(name=branch_id, protected=False)
-        refused = DatabaseProgress(started_at=now, point=point, before=before)
-        why = "; ".join(f"{check.name}: {check.reason}" for check in against)
-        progress = refused.given_up(f"{why}; nothing was changed", now).ended(Ending.REFUSED, now)
-        return rollback.but(database=progress, wait_seconds=0)
-    branch = databases.branch(branch_id)
-    if branch is None:
-        raise NotThere(f"branch {branch_id} was deleted this moment; nothing was changed")
-    before = BranchBefore.of(branch, databases.endpoints(branch_id))
-    return rollback.but(database=DatabaseProgress(started_at=now, point=point, before=before), wait_seconds=0)
 
 
 def _in_time(progress: DatabaseProgress, restoring: Restoring, now: datetime) -> DatabaseProgress:
@@ -171,6 +184,7 @@ def _checked(
     assert seen.preview is not None  # noqa: S101 - the move says so
     address = restoring.address(seen.preview.id)
     schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
+    assert progress.point is not None  # noqa: S101 - a reset has no preview
     lsn = seen.preview.parent_lsn or progress.point.lsn
     if lsn is None:
         return progress.given_up(f"Neon did not say which LSN {progress.point.at} is", now)
@@ -184,9 +198,9 @@ def _checked(
 def _verified(
     progress: DatabaseProgress, seen: DatabaseSnapshot, restoring: Restoring, now: datetime
 ) -> DatabaseProgress:
-    """The branch answers, and what is on it is what was looked at on the preview."""
+    """The branch answers, and what is on it is what was looked at on the preview, if there was one."""
     assert seen.branch is not None  # noqa: S101 - the move says so
     schema = restoring.sql.live_schema(restoring.address(seen.branch.id))
-    if sha256_of(schema.model_dump()) != progress.preview_schema:
+    if progress.preview_schema not in (None, sha256_of(schema.model_dump())):
         return progress.given_up("the restored tables are not those that were looked at on the preview", now)
     return progress.but(verified_at=now)
