@@ -14,6 +14,7 @@ from local_cloud.neon_server import LocalNeon
 from rollback.model.database_progress import Ending, RestorePoint, backup_name
 from rollback.model.database_target import RestoreTarget
 from rollback.model.rollback import Rollback
+from rollback.steps.database_reset import reset
 from rollback.steps.database_restore import restore
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
@@ -83,3 +84,30 @@ def test_rows_written_after_the_point_are_in_the_backup_and_the_report_and_the_a
     assert document.database.lost.in_words() == [
         "public.written: 2 rows before, 1 after; gone: 2; as they were before: none"
     ]
+
+
+def test_a_reset_takes_the_source_s_rows_and_keeps_the_branch_s_own_in_the_backup(project: LocalProject) -> None:
+    root = project.databases.branch_named("main")
+    assert root is not None
+    staging = project.databases.create_branch("staging", root.id, with_endpoint=True).branch
+    project.settle()
+    project.write(root.id, 1)
+    project.write(staging.id, 2)
+    address = project.uri(staging.id)
+    world, services, document = admitted(project)
+    target = RestoreTarget(branch_id=staging.id, database="app", role="app_owner", writers=world.settings.services)
+    restoring = Restoring(target, project.databases, project.sql)
+    for _ in range(200):
+        document = reset(document, root.id, restoring, world)
+        assert document.database is not None
+        if document.database.ended_at is not None:
+            break
+        if document.wait_seconds:
+            services.tick()
+            project.settle()
+    assert document.database is not None
+    assert document.database.ending is Ending.RESTORED, document.database.why_not
+    backup = project.databases.branch_named(backup_name(document.id))
+    assert backup is not None
+    assert (project.rows(staging.id), project.rows(backup.id), project.rows(root.id)) == ([1], [2], [1])
+    assert project.uri(staging.id) == address

@@ -29,6 +29,13 @@ def test_the_tables_that_lost_most_come_first_and_what_is_left_out_is_counted() 
     ]
 
 
+def test_a_database_in_which_everything_is_lost_still_fits_into_a_document() -> None:
+    rows = TableContent(rows=10_000, digests={f"{key:0500}": "x" for key in range(10_000)})
+    report = report_of({f"public.table_{number}": rows for number in range(60)}, {})
+    assert len(report.model_dump_json()) < 100_000
+    assert report.more_tables == 10
+
+
 def test_a_restore_that_took_nothing_out_says_so() -> None:
     assert report_of({"a": table(1)}, {"a": table(1)}).in_words() == ["the restore took nothing out"]
 

@@ -6,8 +6,10 @@ from pydantic import BaseModel, ConfigDict
 
 from rollback.model.database_content import LostWrites, TableContent, lost_writes
 
-_MOST_TABLES = 100
-_MOST_KEYS = 50  # a table, each way
+# Together far below the 400 KB that DynamoDB allows an item.
+_MOST_TABLES = 50
+_MOST_KEYS = 20  # a table, each way
+_LONGEST_KEY = 60
 
 
 class LostWritesReport(BaseModel):
@@ -51,8 +53,11 @@ def report_of(
 def _cut(table: LostWrites, most_keys: int) -> LostWrites:
     if table.removed_keys is None or table.changed_keys is None:
         return table
-    cut = {"removed_keys": table.removed_keys[:most_keys], "changed_keys": table.changed_keys[:most_keys]}
-    return table.model_copy(update=cut)
+    removed, changed = (
+        tuple(key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…" for key in keys[:most_keys])
+        for keys in (table.removed_keys, table.changed_keys)
+    )
+    return table.model_copy(update={"removed_keys": removed, "changed_keys": changed})
 
 
 def _keys(table: LostWrites) -> int:
