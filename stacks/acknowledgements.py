@@ -40,6 +40,8 @@ def acknowledge_rollback_stack(stack: IConstruct, services: tuple[Attachment, ..
         resource, why = "scalable-target/*", "scalable targets get ids of their own; those of ECS services only"
         _wildcard(stack, f"Functions/{name}Role", "application-autoscaling", resource, why)
     _wildcard(stack, "Functions/PromoteRole", "secretsmanager", "secret:*", "that they exist, never what they say")
+    in_vpc = "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole]"
+    _on(stack, "Functions/ReportRole", in_vpc, "Lambda insists on it for a function in a VPC")
     for machine in ("Workflow", "Promotion"):
         _on(stack, f"{machine}/Role", "IAM5[Resource::*]", "log delivery and tracing know no resources")
         _on(stack, f"{machine}/Machine", "SF1", "errors are logged; the ledger has everything else")

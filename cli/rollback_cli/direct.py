@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rollback.model.errors import Conflict
+from rollback.model.errors import Conflict, OutsideFailure, RollbackError
 from rollback.model.rollback import DIRECT, Rollback, service_of
 from rollback.model.route import Step, entrance
 from rollback.steps.admit import admit
@@ -15,6 +15,7 @@ from rollback.steps.holder import living_lease
 from rollback.steps.ports import World
 from rollback.steps.walk import Cursor, cursor_of, start_emergency, walk
 
+_TRIES, _LONGEST_SECONDS = 7, 20  # of one step, as the state machine's
 _GRACE_SECONDS = 5  # until an execution's end has come to the function that concludes it
 
 
@@ -37,17 +38,37 @@ def run_directly(
     started_at = world.clock.now()
     execution = f"{DIRECT}{whoami()}:{uuid.uuid4()}"
     if entrance(given) is Step.EMERGENCY:
-        cursor = start_emergency(given, execution, started_at, world)
+        cursor = _tried(lambda: start_emergency(given, execution, started_at, world), sleep)
     else:
-        cursor = cursor_of(admit(given, execution, started_at, world))
+        cursor = _tried(lambda: cursor_of(admit(given, execution, started_at, world)), sleep)
     tell(cursor)
     while cursor.next is not Step.DONE:
-        before, cursor = cursor, walk(cursor.rollback_id, cursor.next, world)
+        before, cursor = cursor, _next(cursor, world, sleep)
         if cursor != before:
             tell(cursor)
         if cursor.wait_seconds and cursor.next is not Step.DONE:
             sleep(cursor.wait_seconds)
     return cursor
+
+
+def _next(cursor: Cursor, world: World, sleep: Callable[[float], None]) -> Cursor:
+    """One step, tried again and then caught as the state machine does: there may be nobody else to conclude it."""
+    try:
+        return _tried(lambda: walk(cursor.rollback_id, cursor.next, world), sleep)
+    except RollbackError as error:
+        if cursor.next is Step.CONCLUDE:
+            raise
+        why = f"{type(error).__name__}: {error}"
+        return _tried(lambda: walk(cursor.rollback_id, Step.CONCLUDE, world, why), sleep)
+
+
+def _tried(step: Callable[[], Cursor], sleep: Callable[[float], None]) -> Cursor:
+    for attempt in range(_TRIES - 1):
+        try:
+            return step()
+        except (OutsideFailure, Conflict):
+            sleep(min(2**attempt, _LONGEST_SECONDS))
+    return step()
 
 
 def see_concluded(rollback_id: str, world: World, sleep: Callable[[float], None] = time.sleep) -> Rollback:

@@ -25,6 +25,7 @@ from rollback_constructs.bundling import BundleSettings, code_asset
 
 SETTINGS_LIMIT_BYTES = 3500
 _SECONDS = 60
+_IN_VPC = "service-role/AWSLambdaVPCAccessExecutionRole"
 
 
 class PlaceInVpc(BaseModel):
@@ -106,6 +107,7 @@ class Functions(Construct):
                 *access.definition_register(),
                 *access.scaling(),
                 access.target_health(),
+                access.images_read(),
                 access.alarm_states(),
                 access.stack_states(),
                 stopping,
@@ -118,6 +120,7 @@ class Functions(Construct):
                 *reading,
                 access.service_update(),
                 access.target_health(),
+                access.images_read(),
                 *access.scaling(),
                 access.alarm_states(),
                 access.stack_states(),
@@ -165,6 +168,8 @@ class Functions(Construct):
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             description=f"What the function {full_name} may do, and nothing else",
         )
+        if place is not None:  # a function's own role gets this from the CDK, a given one does not; and Lambda insists
+            role.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name(_IN_VPC))
         for statement in statements:
             role.add_to_policy(statement)
         log_group.grant_write(role)

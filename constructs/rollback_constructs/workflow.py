@@ -70,8 +70,11 @@ def invoke(function: str, payload: Definition, retry: list[Definition], next_sta
 
 
 def transient_retries() -> list[Definition]:
-    """For errors after which the same call may succeed; crashes too, since steps look before they act."""
-    return retries(*_TRANSIENT, attempts=6, longest_seconds=20)
+    """For errors after which the same call may succeed; crashes too, since steps look before they act.
+
+    Two minutes of an AWS API that fails are sat out; the lease lasts longer.
+    """
+    return retries(*_TRANSIENT, attempts=15, longest_seconds=20)
 
 
 def definition(timeout_minutes: float) -> Definition:

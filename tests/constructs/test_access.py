@@ -87,3 +87,10 @@ def test_a_role_can_be_passed_to_tasks_only(templates: dict[str, Any]) -> None:
     ]
     assert [s["Condition"] for s in passing] == [{"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}]
     assert "*" not in json.dumps(passing[0]["Resource"])
+
+
+@pytest.mark.parametrize("function", sorted(CHANGES))
+def test_whoever_tells_what_runs_may_look_images_up(templates: dict[str, Any], function: str) -> None:
+    """Where ECS tells no digest: else the same release had another fingerprint in each function."""
+    allowed = json.dumps(statements(templates["MacroAiProductionRollbackStack"], function))
+    assert "ecr:DescribeImages" in allowed

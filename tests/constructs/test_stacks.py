@@ -65,6 +65,14 @@ def test_only_the_report_function_is_placed_in_the_vpc(attached: dict[str, Any])
     assert placed == {"macro-ai-production-rollback-report"}
 
 
+def test_a_function_in_a_vpc_may_make_its_network_interfaces(attached: dict[str, Any]) -> None:
+    """Lambda refuses to create one that may not (Lambda developer guide, "Giving Lambda functions access to a VPC")."""
+    roles = [r["Properties"] for r in attached["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
+    of_functions = {r["Description"].split()[3]: r for r in roles if "function" in r.get("Description", "")}
+    may = {name for name, role in of_functions.items() if "AWSLambdaVPCAccessExecutionRole" in json.dumps(role)}
+    assert may == {"macro-ai-production-rollback-report"}
+
+
 def test_runtime_and_architecture_follow_what_the_bundle_is_for(attached: dict[str, Any]) -> None:
     for function in functions(attached).values():
         assert (function["Runtime"], function["Architectures"]) == ("python3.11", ["x86_64"])

@@ -57,6 +57,16 @@ def test_an_image_that_is_gone_from_the_registry_is_no_way_back() -> None:
     assert "build and push it again" in verdict(plan, "image-exists")[1]
 
 
+def test_what_is_looked_at_is_the_way_back_from_what_runs() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.ship("v2", PROMOTED, hours_ago=1)
+    stage.images.missing.add(image("v1"))
+    assert not prepare(SERVICE, stage.world).is_ready
+    stage.ship("v3")
+    assert prepare(SERVICE, stage.world).is_ready  # back to v2
+
+
 def with_secret(stage: Stage, arn: str) -> None:
     """The registered target refers to this secret."""
     target = prepare(SERVICE, stage.world).targets[0].definition_arn

@@ -11,6 +11,7 @@ from rollback.model.errors import Conflict, InvalidRequest
 from rollback.model.operators import Operator
 from rollback.model.report import is_page, message
 from rollback.model.rollback import Rollback
+from rollback.steps.janitor import sweep
 from rollback.steps.levers import abort
 from rollback.steps.unfence import Unfenced, owed_by_operator, unfence
 from rollback_cli.direct import see_concluded
@@ -176,3 +177,18 @@ def test_interrupted_at_any_call_it_goes_on_where_it_was(kill_at: int, after: bo
     until_put_back(stage)
     assert scaling(stage) == AUTOSCALED
     assert stage.read(rollback).left_to_operator() == ()
+
+
+def test_the_janitor_leaves_the_lease_to_who_is_putting_things_back_under_it() -> None:
+    """It is in the name of a rollback that was concluded: no sign that nobody needs it any more."""
+    stage, _ = left_fenced()
+    update = stage.services.update
+
+    def swept_meanwhile(*given: Any, **named: Any) -> None:
+        sweep(stage.world)
+        assert stage.ledger.lease(SERVICE) is not None
+        update(*given, **named)
+
+    stage.services.update = swept_meanwhile  # type: ignore[method-assign]
+    unfence(SERVICE, ANN, stage.world)
+    assert stage.services.desired_count == 2

@@ -30,13 +30,14 @@ class Step(StrEnum):
 
 # Where an execution begins; `entrance` tells which.
 ENTRANCES = (Step.ADMIT, Step.EMERGENCY)
-# What may follow each step: drawn as the state machine, and never left by `next_step`.
+# What may follow each step: drawn as the state machine, and never left by `next_step`. Done may follow any: somebody
+# else (the janitor, an operator's abort) may have concluded the rollback meanwhile.
 EDGES: dict[Step, frozenset[Step]] = {
-    Step.ADMIT: frozenset({Step.PLAN, Step.CONCLUDE}),
-    Step.EMERGENCY: frozenset({Step.SERVICE, Step.VERIFY, Step.CONCLUDE}),
-    Step.PLAN: frozenset({Step.PLAN, Step.SERVICE, Step.CONCLUDE}),
-    Step.SERVICE: frozenset({Step.SERVICE, Step.VERIFY, Step.CONCLUDE}),
-    Step.VERIFY: frozenset({Step.VERIFY, Step.SERVICE, Step.CONCLUDE}),
+    Step.ADMIT: frozenset({Step.PLAN, Step.CONCLUDE, Step.DONE}),
+    Step.EMERGENCY: frozenset({Step.SERVICE, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
+    Step.PLAN: frozenset({Step.PLAN, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
+    Step.SERVICE: frozenset({Step.SERVICE, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
+    Step.VERIFY: frozenset({Step.VERIFY, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
     Step.CONCLUDE: frozenset({Step.CONCLUDE, Step.DONE}),
     Step.DONE: frozenset(),
 }

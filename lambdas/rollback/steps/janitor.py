@@ -15,6 +15,7 @@ from rollback.steps.ports import World
 from rollback.steps.walk import heir_of, walk
 
 _LOOK_BACK = 200  # rollbacks of one service, newest first
+_IN_USE = timedelta(minutes=1)  # a lease renewed so lately: a person may be putting things back under it
 _CLOCKS_DIFFER = timedelta(minutes=1)  # CloudWatch's and ours
 # What a plan said to an alarm: people have been told.
 _ANSWERS = frozenset({Outcome.SUPPRESSED, Outcome.REFUSED, Outcome.PLANNED})
@@ -80,7 +81,8 @@ def _return_lease(service: str, world: World) -> Iterator[str]:
         holder = world.ledger.read(service, held.holder)
     except KeyError:
         return  # not a rollback's: it runs out, and `stale` tells
-    if holder.concluded_at is not None:
+    fresh = held.expires_at - world.clock.now() > timedelta(minutes=world.settings.policy.lease_minutes) - _IN_USE
+    if holder.concluded_at is not None and not fresh:
         world.ledger.release_lease(service, holder.id)
         yield f"{holder.id}: lease given back"
 

@@ -15,6 +15,7 @@ from rollback.model.standing_plan import StandingPlan, StandingTarget
 from rollback.steps.definition import registered_definition
 from rollback.steps.plan import images_check
 from rollback.steps.ports import World
+from rollback.steps.running import fingerprint_of
 
 _TARGETS = 2  # the newest may be what runs
 
@@ -33,7 +34,7 @@ def prepare(service_name: str, world: World, about_to_be_promoted: Release | Non
     targets = _standing_targets(service_name, about_to_be_promoted, world)
     checks = (
         _has_target(targets),
-        *(_about_target(targets[0], view, world) if targets else ()),
+        *(_about_target(_way_back(targets, view, world), view, world) if targets else ()),
         Check(name="restore-point", verdict=Verdict.SKIPPED, reason="database rollbacks are not available yet"),
         _circuit_breaker(view),
         _container_insights(service, world),
@@ -69,6 +70,12 @@ def _standing_targets(service_name: str, also: Release | None, world: World) -> 
         )
         for release, newest in zip(good[:_TARGETS], (True, False), strict=False)
     )
+
+
+def _way_back(targets: tuple[StandingTarget, ...], view: ServiceView, world: World) -> StandingTarget:
+    """From what runs now; the newest, if that is all there is."""
+    running = fingerprint_of(view.primary.definition_arn, view, world)
+    return next((target for target in targets if target.release.fingerprint != running), targets[0])
 
 
 def _has_target(targets: tuple[StandingTarget, ...]) -> Check:
