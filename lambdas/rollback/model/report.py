@@ -61,7 +61,10 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
         lines += [f"  {c.verdict:7} {c.name}: {c.reason}" for c in rollback.verification.checks]
     for owed in rollback.obligations:
         if owed.discharged_at is None:
-            lines.append(f"NOT PUT BACK: {owed.kind} (handed to {owed.handed_to or 'nobody yet'}): was {owed.before}")
+            of = f" of {owed.service}" if owed.service is not None else ""
+            lines.append(
+                f"NOT PUT BACK: {owed.kind}{of} (handed to {owed.handed_to or 'nobody yet'}): was {owed.before}"
+            )
     if rollback.drift:
         lines.append(rollback.drift)
     if rollback.recheck_at is not None:

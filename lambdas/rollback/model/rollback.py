@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from rollback.model.database_progress import DatabaseProgress
 from rollback.model.escalation import Rung, Tried
 from rollback.model.plan import Check, Plan
 from rollback.model.request import Request, RollbackType, Trigger
@@ -48,6 +49,9 @@ class Obligation(BaseModel):
     discharged_at: AwareDatetime | None = None
     handed_to: str | None = Field(
         default=None, description="who puts it back now: another rollback's id, or `operator`"
+    )
+    service: str | None = Field(
+        default=None, description="whose it is, if not the rollback's own service's: a fence has several (rule 8)"
     )
 
 
@@ -129,6 +133,7 @@ class Rollback(BaseModel):
     supersedes: str | None = Field(default=None, description="the open rollback that this one goes on with")
     superseded_by: str | None = Field(default=None, description="who took the lease over, and reports")
     plan: Plan | None = None
+    database: DatabaseProgress | None = None
     service: ServiceProgress | None = None
     verification: Verification | None = None
     obligations: tuple[Obligation, ...] = ()
@@ -172,6 +177,10 @@ class Rollback(BaseModel):
     def service_name(self) -> str:
         """Which ECS service goes back."""
         return self.request.service
+
+    def service_owing(self, owed: Obligation) -> str:
+        """Which service an obligation is about."""
+        return owed.service or self.service_name
 
     def open_obligations(self) -> tuple[Obligation, ...]:
         """What is still to be put back, in the order to do it: last change first."""

@@ -37,5 +37,7 @@ def state_of_the_data(holder: Rollback) -> str:
     said.append(
         "it may be changing the database" if holder.holds_database_lease else "the database has not been touched by it"
     )
-    said += [f"it still owes: {owed.kind}, was {owed.before}" for owed in holder.open_obligations()]
+    for owed in holder.open_obligations():
+        of = f" of {owed.service}" if owed.service is not None else ""
+        said.append(f"it still owes: {owed.kind}{of}, was {owed.before}")
     return "; ".join(said)

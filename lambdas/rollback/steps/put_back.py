@@ -26,13 +26,13 @@ def put_back(rollback: Rollback, owed: Obligation, now: datetime, world: World) 
         world.ledger.renew(lease, now, until)  # rule 9: one that was held already may end any moment
     except LeaseLost:
         return rollback.but(wait_seconds=policy.poll_seconds)
-    service = world.settings.service(rollback.service_name)
+    service = world.settings.service(rollback.service_owing(owed))
     try:
         view = world.services.look(service)
         if stays_fenced(rollback, owed, view):
             return _hand_to_operator(rollback, owed)
         if discharge(owed, service, view, world):
-            return settle(rollback, owed, discharged_at=now)
+            return _given_back(settle(rollback, owed, discharged_at=now), owed, world)
     except (OutsideFailure, UnsupportedService):
         pass  # looked at again below, until the time is over
     if gave_up(rollback, now, world):
@@ -101,11 +101,22 @@ def _leave_to_the_holder(rollback: Rollback, owed: Obligation, now: datetime, wo
             heir = world.ledger.read(rollback.service_name, held.holder)
         except KeyError:
             heir = None
-        if heir is not None and any(o.kind is owed.kind for o in heir.obligations):
+        if heir is not None and any(_is_same(o, heir, owed, rollback) for o in heir.obligations):
             return settle(rollback, owed, handed_to=heir.id)
     if gave_up(rollback, now, world):
         return _hand_to_operator(rollback, owed)
     return rollback.but(wait_seconds=world.settings.policy.poll_seconds)
+
+
+def _given_back(rollback: Rollback, owed: Obligation, world: World) -> Rollback:
+    """Another service is free for others once nothing of it is owed any more; our own at the very end."""
+    if owed.service is not None and all(o.service != owed.service for o in rollback.open_obligations()):
+        world.ledger.release_lease(owed.service, rollback.id)
+    return rollback
+
+
+def _is_same(theirs: Obligation, heir: Rollback, ours: Obligation, rollback: Rollback) -> bool:
+    return theirs.kind is ours.kind and heir.service_owing(theirs) == rollback.service_owing(ours)
 
 
 def _hand_to_operator(rollback: Rollback, owed: Obligation) -> Rollback:

@@ -70,7 +70,7 @@ def _move(
 ) -> Move:
     service = world.settings.service(target.service)
     if _is_restarting(progress, view, world):
-        return next_move_at_zero(_at_zero(service, view, world))
+        return next_move_at_zero(at_zero(service, view, world))
     emergency = progress.rung is not Rung.SERVICE
     situation = Situation(
         emergency=emergency,
@@ -104,7 +104,8 @@ def _snapshot(view: ServiceView, progress: ServiceProgress, target: Release, wor
     )
 
 
-def _at_zero(service: ServiceSettings, view: ServiceView, world: World) -> AtZero:
+def at_zero(service: ServiceSettings, view: ServiceView, world: World) -> AtZero:
+    """How far it is on its way to no task at all."""
     scalable = world.scaling.look(service)
     return AtZero(
         scaling_is_active=scalable is not None and scalable.is_active,

@@ -39,7 +39,7 @@ def intend(
     intent = Intent(action=move, at=world.clock.now(), arguments=arguments)
     deploys = arguments.get("definition_arn", progress.target_definition_arn)
     intended = progress.but(intent=intent, target_definition_arn=deploys)
-    fresh = tuple(new for o in owed if (new := _not_owed_yet(o, rollback)).before)
+    fresh = tuple(new for o in owed if (new := not_owed_yet(o, rollback)).before)
     return rollback.but(service=intended, obligations=(*rollback.obligations, *fresh), wait_seconds=0)
 
 
@@ -59,7 +59,7 @@ def act(rollback: Rollback, move: Move, intent: Intent, view: ServiceView, world
     Raises:
         LeaseLost: the lease is another's, or ends before the function does.
     """
-    _assert_lease(rollback, world)
+    assert_lease(rollback, world)
     settings, given = world.settings.service(rollback.service_name), intent.arguments
     match move:
         case Move.STOP_DEPLOYMENT:
@@ -111,9 +111,14 @@ def _deploying(
     return arguments, [Obligation(kind=ObligationKind.DEPLOYMENT_CONFIGURATION, before=before)]
 
 
-def _not_owed_yet(owed: Obligation, rollback: Rollback) -> Obligation:
+def not_owed_yet(owed: Obligation, rollback: Rollback) -> Obligation:
     """Without the parts that are owed already: what stood before the first change is what is put back."""
-    known = {part for o in rollback.open_obligations() if o.kind is owed.kind for part in o.before}
+    same = [
+        o
+        for o in rollback.open_obligations()
+        if o.kind is owed.kind and rollback.service_owing(o) == rollback.service_owing(owed)
+    ]
+    known = {part for o in same for part in o.before}
     return owed.model_copy(update={"before": {part: was for part, was in owed.before.items() if part not in known}})
 
 
@@ -126,7 +131,12 @@ def _suspending(rollback: Rollback, world: World) -> tuple[dict[str, Any], list[
     return scalable.all_suspended().model_dump(), [owed]
 
 
-def _assert_lease(rollback: Rollback, world: World) -> None:
+def assert_lease(rollback: Rollback, world: World) -> None:
+    """Read immediately before a change (rule 9).
+
+    Raises:
+        LeaseLost: it is another's, or ends before the function does.
+    """
     held = world.ledger.lease(rollback.service_name)
     until = world.clock.now() + timedelta(seconds=world.settings.policy.act_timeout_seconds)
     ours = held is not None and held.counter == rollback.lease_counter and held.is_held_by(rollback.id, until)

@@ -35,9 +35,14 @@ class Owed:
     rollback: Rollback
     obligation: Obligation
 
+    def service(self, world: World) -> ServiceSettings:
+        """Whose it is: a fence around a database stops other services too."""
+        return world.settings.service(self.rollback.service_owing(self.obligation))
+
     def __str__(self) -> str:
         """For a person."""
-        return f"{self.obligation.kind} (was {self.obligation.before}, {self.rollback.id})"
+        of = f" of {self.obligation.service}" if self.obligation.service is not None else ""
+        return f"{self.obligation.kind}{of} (was {self.obligation.before}, {self.rollback.id})"
 
 
 @dataclass(frozen=True)
@@ -76,13 +81,13 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
         )
     if not force:
         _refuse_beside(lease, world)
-        against = [why for one in ours for why in _objections(one.obligation, service, world)]
+        against = [why for one in ours for why in _objections(one.obligation, one.service(world), world)]
         if against:
             raise InvalidRequest(f"{'; '.join(against)}; --force puts it back all the same; nothing was changed")
     write_down("unfence", service_name, operator, world, ours[0].rollback.id)
     held_by = _lease(ours[0].rollback, world) if lease is None else None
     try:
-        done = list(_in_order(ours, service, world))
+        done = list(_in_order(ours, world))
     finally:
         if held_by is not None:
             world.ledger.release_lease(service_name, held_by.holder)
@@ -90,9 +95,10 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
     return Unfenced(tuple(done), left, _in_words(service, world.services.look(service)))
 
 
-def _in_order(owed: list[Owed], service: ServiceSettings, world: World) -> Iterator[Owed]:
+def _in_order(owed: list[Owed], world: World) -> Iterator[Owed]:
     """One after the other, each seen to be put back before the next: scaling after the fence."""
     for one in owed:
+        service = one.service(world)
         if not any(discharge(one.obligation, service, world.services.look(service), world) for _ in range(2)):
             return
         _mark(one, world)

@@ -1,0 +1,110 @@
+"""Which move brings a branch back to its restore point, decided from what Neon says now.
+
+Two phases: the point is looked at on a preview branch first, then the branch itself is restored to exactly the LSN that
+was looked at. A restore keeps the branch's id, host and connection string; its old state becomes the backup branch.
+Facts from https://neon.com/docs/introduction/branch-restore: a protected branch refuses to be restored, and a branch's
+children move to the backup, so the preview must be gone before. A reset goes to another branch's head: no preview.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from rollback.model.database_progress import DatabaseProgress
+from rollback.model.database_view import Branch
+
+
+class Move(StrEnum):
+    """What to do next; what is no change is a look."""
+
+    WAIT_FOR_OPERATIONS = "wait_for_operations"
+    CREATE_PREVIEW = "create_preview"
+    CHECK_PREVIEW = "check_preview"
+    DELETE_PREVIEW = "delete_preview"
+    UNPROTECT = "unprotect"
+    RESTORE = "restore"  # takes the backup too: Neon keeps the old state under the name that it is sent
+    PROTECT_AGAIN = "protect_again"
+    WAIT_FOR_ENDPOINT = "wait_for_endpoint"  # its compute wakes up when it is connected to
+    DONE = "done"
+    END = "end"  # without success, and tidied up
+
+
+CHANGES = frozenset({Move.CREATE_PREVIEW, Move.DELETE_PREVIEW, Move.UNPROTECT, Move.RESTORE, Move.PROTECT_AGAIN})
+
+
+class DatabaseSnapshot(BaseModel):
+    """What Neon says now. None: there is no such branch. `operations`: all of them on these branches since we began."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    branch: Branch | None
+    hosts: tuple[str, ...] = ()
+    preview: Branch | None = None
+    backup: Branch | None = None
+    operations: Literal["running", "succeeded", "failed"] = "succeeded"
+
+    @property
+    def unready(self) -> tuple[Branch, ...]:
+        """Those that are still being made or restored."""
+        return tuple(branch for branch in (self.branch, self.preview) if branch is not None and not branch.is_ready)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Neon gave up in the middle: nothing more will happen to a branch that is not ready."""
+        return bool(self.unready) and self.operations == "failed"
+
+    @property
+    def is_busy(self) -> bool:
+        """Changes would be refused now."""
+        return self.operations == "running" or (bool(self.unready) and not self.is_stuck)
+
+
+def next_move(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
+    """The next move towards the restore point; the same again when nothing changed in between."""
+    if seen.is_busy:
+        return Move.WAIT_FOR_OPERATIONS
+    if progress.why_not is not None or seen.branch is None:
+        return _tidy_up(seen, progress)
+    if progress.backup_id is not None:
+        return _settle(seen.branch, progress)
+    if progress.point is not None and progress.preview_lsn is None:
+        return Move.CREATE_PREVIEW if seen.preview is None else Move.CHECK_PREVIEW
+    if seen.preview is not None:
+        return Move.DELETE_PREVIEW
+    if seen.backup is not None or progress.before.is_reset(seen.branch):
+        return Move.WAIT_FOR_OPERATIONS  # accepted, though not all of it is told yet: never sent a second time
+    return Move.UNPROTECT if seen.branch.protected else Move.RESTORE
+
+
+def objection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> str | None:
+    """Why it can't succeed any more; None: nothing speaks against going on."""
+    name = progress.before.name
+    if seen.branch is None:
+        return f"branch {name} is gone: look in Neon's console who deleted it, it can be had back for seven days"
+    ours = progress.restore_asked_at is not None or progress.backup_id is not None
+    if not ours and progress.before.is_reset(seen.branch):
+        return f"branch {name} was restored by somebody else at {seen.branch.last_reset_at}: look what is on it now"
+    if seen.is_stuck:
+        unready = ", ".join(f"{branch.name} is {branch.current_state}" for branch in seen.unready)
+        return f"an operation of Neon failed and is not retried: {unready}; ask Neon's support"
+    failed = progress.failed_checks()
+    if failed:
+        return f"the restore point is no good: {'; '.join(f'{check.name}: {check.reason}' for check in failed)}"
+    if progress.backup_id is not None and seen.hosts != progress.before.hosts:
+        return f"the hosts of {name} were {progress.before.hosts} and are {seen.hosts}: services connect to nothing"
+    return None
+
+
+def _settle(branch: Branch, progress: DatabaseProgress) -> Move:
+    if progress.before.protected and not branch.protected:
+        return Move.PROTECT_AGAIN
+    return Move.DONE if progress.verified_at is not None else Move.WAIT_FOR_ENDPOINT
+
+
+def _tidy_up(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
+    if seen.preview is not None:
+        return Move.DELETE_PREVIEW
+    if seen.branch is not None and progress.before.protected and not seen.branch.protected:
+        return Move.PROTECT_AGAIN
+    return Move.END

@@ -1,0 +1,121 @@
+"""How far the restore of a database branch is; everything that a retry needs in order to look before it acts."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from rollback.model.database_content import Head
+from rollback.model.database_position import LsnText
+from rollback.model.database_view import Branch, Endpoint
+from rollback.model.lost_writes import LostWritesReport
+from rollback.model.plan import Check, Verdict
+
+BACKUP_PREFIX = "rollback-backup-"
+
+
+def backup_name(rollback_id: str) -> str:
+    """Of the branch that keeps the state before: the same again for a retry, and Neon refuses a name twice."""
+    return f"{BACKUP_PREFIX}{rollback_id}"
+
+
+def preview_name(rollback_id: str) -> str:
+    """Of the branch on which the restore point is looked at before anything is overwritten."""
+    return f"rollback-preview-{rollback_id}"
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+
+
+class RestorePoint(_Stored):
+    """Where a release started from. `at` is the database's clock; without an LSN Neon resolves it on the preview."""
+
+    at: AwareDatetime
+    lsn: LsnText | None = None
+
+
+class BranchBefore(_Stored):
+    """The branch before anything was changed: what must be the same again, and what tells that a restore was made."""
+
+    name: str
+    protected: bool
+    last_reset_at: AwareDatetime | None = None
+    hosts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, branch: Branch, endpoints: tuple[Endpoint, ...]) -> "BranchBefore":
+        """As Neon tells it now."""
+        hosts = tuple(sorted(endpoint.host for endpoint in endpoints))
+        return cls(name=branch.name, protected=branch.protected, last_reset_at=branch.last_reset_at, hosts=hosts)
+
+    def is_reset(self, branch: Branch) -> bool:
+        """Whether a restore was accepted since. Compared with Neon's own earlier word: our clocks may differ."""
+        return branch.last_reset_at is not None and branch.last_reset_at != self.last_reset_at
+
+
+class DatabaseIntent(_Stored):
+    """A change of the branch about to be sent (rule 9); all its arguments follow from the progress."""
+
+    action: str
+    at: AwareDatetime
+
+
+class Ending(StrEnum):
+    """How it ended."""
+
+    RESTORED = "restored"
+    REFUSED = "refused"  # the branch is as it was: unfence, and nothing is lost
+    FAILED = "failed"  # the branch was overwritten, or may have been: the backup has the state of before
+
+
+class DatabaseProgress(_Stored):
+    """Part of the rollback's document; `but` is the only way on."""
+
+    started_at: AwareDatetime
+    point: RestorePoint | None = Field(default=None, description="None: a reset, to the source's head")
+    source_branch_id: str | None = Field(default=None, description="of a reset; None: the branch's own past")
+    before: BranchBefore
+    stopped_at: AwareDatetime | None = Field(default=None, description="all tasks of all writers were seen STOPPED")
+    head: Head | None = Field(default=None, description="read behind the fence: nothing was written after it")
+    intent: DatabaseIntent | None = None
+    operation_ids: tuple[str, ...] = ()
+    preview_id: str | None = None
+    preview_lsn: LsnText | None = Field(default=None, description="what was checked is what is restored")
+    preview_schema: str | None = Field(default=None, description="SHA-256 of the tables and columns there")
+    preview_checks: tuple[Check, ...] = ()
+    restore_asked_at: AwareDatetime | None = Field(
+        default=None, description="it may have happened, unless it was refused"
+    )
+    backup_id: str | None = Field(default=None, description="set: the restore was accepted")
+    accepted_at: AwareDatetime | None = None
+    verified_at: AwareDatetime | None = Field(default=None, description="SQL answered on the restored branch")
+    why_not: str | None = Field(default=None, description="why it can't succeed any more; what is left is tidied up")
+    tidying_since: AwareDatetime | None = None
+    moves: tuple[str, ...] = ()
+    ending: Ending | None = None
+    ended_at: AwareDatetime | None = None
+    lost: LostWritesReport | None = None
+
+    def failed_checks(self) -> tuple[Check, ...]:
+        """Of the preview."""
+        return tuple(check for check in self.preview_checks if check.verdict is Verdict.FAIL)
+
+    def given_up(self, why: str, now: datetime) -> "DatabaseProgress":
+        """It can't succeed any more; the first reason stands."""
+        if self.why_not is not None:
+            return self
+        return self.but(why_not=why, tidying_since=now)
+
+    def ended(self, ending: Ending, now: datetime) -> "DatabaseProgress":
+        """No more moves."""
+        return self.but(ending=ending, ended_at=now, intent=None)
+
+    def moved(self, move: str) -> "DatabaseProgress":
+        """With the move in its record, once however often it is repeated."""
+        return self if self.moves and self.moves[-1] == move else self.but(moves=(*self.moves, move))
+
+    def but(self, **changes: Any) -> "DatabaseProgress":
+        """A validated copy with some fields changed."""
+        return DatabaseProgress.model_validate({**dict(self), **changes})

@@ -1,0 +1,76 @@
+"""What a restore took out of a database, in so many words that it fits into a document and a report."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+from rollback.model.database_content import LostWrites, TableContent, lost_writes
+
+# Together far below the 400 KB that DynamoDB allows an item.
+_MOST_TABLES = 50
+_MOST_KEYS = 20  # a table, each way
+_LONGEST_KEY = 60
+
+
+class LostWritesReport(BaseModel):
+    """Per table what the backup has and the restored branch has not. What is left out is counted."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+
+    tables: tuple[LostWrites, ...] = ()
+    more_tables: int = 0
+    more_keys: dict[str, int] = {}
+    unavailable: str = ""  # why it could not be made; the backup is still there to be looked at
+
+    def in_words(self) -> list[str]:
+        """A line a table, for the report."""
+        if self.unavailable:
+            return [f"what the restore took out could not be told: {self.unavailable}"]
+        lines = [_line(table, self.more_keys.get(table.table, 0)) for table in self.tables]
+        if self.more_tables:
+            lines.append(f"{self.more_tables} more tables differ")
+        return lines or ["the restore took nothing out"]
+
+
+def report_of(
+    backup: Mapping[str, TableContent],
+    restored: Mapping[str, TableContent],
+    *,
+    most_tables: int = _MOST_TABLES,
+    most_keys: int = _MOST_KEYS,
+) -> LostWritesReport:
+    """Compare the backup's tables with the restored ones: those with most rows gone come first."""
+    lost = sorted(lost_writes(backup, restored), key=lambda table: (table.rows_after - table.rows_before, table.table))
+    told = tuple(_cut(table, most_keys) for table in lost[:most_tables])
+    left_out = {table.table: _keys(table) - _keys(cut) for table, cut in zip(lost, told, strict=False)}
+    return LostWritesReport(
+        tables=told,
+        more_tables=len(lost) - len(told),
+        more_keys={table: keys for table, keys in left_out.items() if keys},
+    )
+
+
+def _cut(table: LostWrites, most_keys: int) -> LostWrites:
+    if table.removed_keys is None or table.changed_keys is None:
+        return table
+    removed, changed = (
+        tuple(key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…" for key in keys[:most_keys])
+        for keys in (table.removed_keys, table.changed_keys)
+    )
+    return table.model_copy(update={"removed_keys": removed, "changed_keys": changed})
+
+
+def _keys(table: LostWrites) -> int:
+    return len(table.removed_keys or ()) + len(table.changed_keys or ())
+
+
+def _line(table: LostWrites, more: int) -> str:
+    said = f"{table.table}: {table.rows_before} rows before, {table.rows_after} after"
+    if table.removed_keys is None or table.changed_keys is None:
+        return f"{said} (only counted)"
+    cut = f"; {more} more keys" if more else ""
+    return f"{said}; gone: {_listed(table.removed_keys)}; as they were before: {_listed(table.changed_keys)}{cut}"
+
+
+def _listed(keys: tuple[str, ...]) -> str:
+    return ", ".join(keys) or "none"

@@ -1,0 +1,84 @@
+"""The changes a restore makes to a branch: announced in the ledger, then sent under the lease (rule 9)."""
+
+from datetime import timedelta
+
+from rollback.model.database_move import Move
+from rollback.model.database_progress import DatabaseIntent, DatabaseProgress, backup_name, preview_name
+from rollback.model.database_view import Change
+from rollback.model.rollback import Obligation, ObligationKind, Rollback
+from rollback.steps.ports import World
+from rollback.steps.restoring import Restoring
+from rollback.steps.service_changes import assert_lease, not_owed_yet
+
+
+def announces(before: Rollback, after: Rollback) -> bool:
+    """Whether a step announced a change to the database or its writers: saved only under the lease (rule 9)."""
+    intent = after.database.intent if after.database is not None else None
+    was = before.database.intent if before.database is not None else None
+    return (intent is not None and intent != was) or len(after.obligations) > len(before.obligations)
+
+
+def intend(rollback: Rollback, progress: DatabaseProgress, move: Move, restoring: Restoring, world: World) -> Rollback:
+    """Write down what the next call will do."""
+    now = world.clock.now()
+    intended = progress.but(intent=DatabaseIntent(action=move, at=now))
+    if move is Move.RESTORE:
+        intended = intended.but(restore_asked_at=now)
+    owed: tuple[Obligation, ...] = ()
+    if move is Move.UNPROTECT:
+        before = {"branch_id": restoring.target.branch_id, "protected": True}
+        protection = Obligation(kind=ObligationKind.BRANCH_PROTECTION, before=before)
+        owed = tuple(new for new in (not_owed_yet(protection, rollback),) if new.before)
+    return rollback.but(database=intended, obligations=(*rollback.obligations, *owed), wait_seconds=0)
+
+
+def act(
+    rollback: Rollback, progress: DatabaseProgress, move: Move, restoring: Restoring, world: World
+) -> DatabaseProgress:
+    """Send the announced change.
+
+    Raises:
+        LeaseLost: the lease is another's, or ends before the function does.
+        OutsideFailure: see `model.database_errors`.
+    """
+    assert_lease(rollback, world)
+    change = _send(rollback, progress, move, restoring, world)
+    fresh = tuple(operation.id for operation in change.operations) if change is not None else ()
+    return progress.but(intent=None, operation_ids=(*progress.operation_ids, *fresh))
+
+
+def _send(
+    rollback: Rollback, progress: DatabaseProgress, move: Move, restoring: Restoring, world: World
+) -> Change | None:
+    databases, target = restoring.databases, restoring.target
+    match move:
+        case Move.CREATE_PREVIEW:
+            assert progress.point is not None  # noqa: S101 - a reset has no preview
+            at = progress.point.lsn or progress.point.at
+            return databases.create_branch(
+                preview_name(rollback.id),
+                target.branch_id,
+                at,
+                with_endpoint=True,
+                expires_at=world.clock.now() + timedelta(hours=target.preview_hours),
+            )
+        case Move.DELETE_PREVIEW:
+            assert progress.preview_id is not None  # noqa: S101 - it was seen
+            return databases.delete_branch(progress.preview_id)
+        case Move.RESTORE:
+            source = progress.source_branch_id or target.branch_id
+            return databases.restore(target.branch_id, source, progress.preview_lsn, backup_name(rollback.id))
+        case Move.UNPROTECT | Move.PROTECT_AGAIN:
+            return databases.update_branch(target.branch_id, protected=move is Move.PROTECT_AGAIN)
+        case _:
+            raise AssertionError(f"{move} changes nothing")
+
+
+def protected_again(owed: Obligation, restoring: Restoring) -> bool:
+    """Discharge what an un-protection left, where the restore itself can't any more: seen to be so, else asked for."""
+    branch_id = str(owed.before["branch_id"])
+    branch = restoring.databases.branch(branch_id)
+    if branch is None or branch.protected:
+        return True
+    restoring.databases.update_branch(branch_id, protected=True)
+    return False

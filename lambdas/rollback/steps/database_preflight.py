@@ -1,0 +1,53 @@
+"""Before anything is changed: can this branch be brought there, with this key? Both only look.
+
+Raises:
+    ComeBackLater, OutsideFailure: Neon could not be asked; nothing is known, ask again.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from rollback.model.database_checks import judge_reset, judge_restore
+from rollback.model.database_errors import AccessRefused, NotThere
+from rollback.model.database_progress import RestorePoint
+from rollback.model.database_view import Branch, Endpoint, Project
+from rollback.model.plan import Check, Verdict
+from rollback.steps.restoring import Restoring
+
+_STILL_RUNNING = timedelta(minutes=30)  # an operation that began longer ago is not what we would wait for
+
+Judge = Callable[[Project, tuple[Branch, ...], tuple[Endpoint, ...]], tuple[Check, ...]]
+
+
+def preflight(point: RestorePoint, restoring: Restoring, now: datetime) -> tuple[Check, ...]:
+    """Checks for the plan of a restore to a point in the branch's own past."""
+
+    def judge(project: Project, branches: tuple[Branch, ...], endpoints: tuple[Endpoint, ...]) -> tuple[Check, ...]:
+        return judge_restore(project, branches, endpoints, point, restoring.target, now)
+
+    return _asked(restoring, judge)
+
+
+def preflight_of_reset(source_branch_id: str, restoring: Restoring, now: datetime) -> tuple[Check, ...]:
+    """Checks for the plan of a reset to another branch's head."""
+
+    def judge(project: Project, branches: tuple[Branch, ...], endpoints: tuple[Endpoint, ...]) -> tuple[Check, ...]:
+        recent = restoring.databases.operations_since(now - _STILL_RUNNING)
+        busy = tuple(o for o in recent if o.branch_id == source_branch_id and not o.is_over(now))
+        return judge_reset(project, branches, endpoints, source_branch_id, busy, restoring.target)
+
+    return _asked(restoring, judge)
+
+
+def _asked(restoring: Restoring, judge: Judge) -> tuple[Check, ...]:
+    databases, target = restoring.databases, restoring.target
+    try:
+        project, branches = databases.project(), tuple(databases.branches())
+        there = any(branch.id == target.branch_id for branch in branches)
+        endpoints = databases.endpoints(target.branch_id) if there else ()
+        if endpoints:
+            restoring.address(target.branch_id)
+    except (AccessRefused, NotThere) as refused:
+        return (Check(name="database-access", verdict=Verdict.FAIL, reason=str(refused)),)
+    access = Check(name="database-access", verdict=Verdict.PASS, reason=f"the key opens project {project.name}")
+    return (access, *judge(project, branches, endpoints))

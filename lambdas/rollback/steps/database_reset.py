@@ -1,0 +1,19 @@
+"""Reset: bring a branch to the head of another one, e.g. staging to production; its own state is always kept.
+
+The source is a setting, never the branch's parent: after a restore of production, staging's parent is the bad backup.
+"""
+
+from rollback.model.rollback import Rollback
+from rollback.steps.database_preflight import preflight_of_reset
+from rollback.steps.database_restore import begun, go_on
+from rollback.steps.ports import World
+from rollback.steps.restoring import Restoring
+
+
+def reset(rollback: Rollback, source_branch_id: str, restoring: Restoring, world: World) -> Rollback:
+    """One look, at most one change; it ends as a restore does. Raises as `database_restore.restore`."""
+    now = world.clock.now()
+    if rollback.database is not None:
+        return go_on(rollback, rollback.database, restoring, world)
+    checks = preflight_of_reset(source_branch_id, restoring, now)
+    return begun(rollback, checks, restoring, now, source_branch_id=source_branch_id)

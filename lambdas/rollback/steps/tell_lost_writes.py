@@ -1,0 +1,45 @@
+"""Tell what a restore took out: a compute for the backup, and both branches' tables compared.
+
+Called until `rollback.database.lost` is set. It never changes the outcome: what can't be told is said to be so. Before
+the services write again it tells exactly what is lost; later, rows that they changed meanwhile show as changed too.
+"""
+
+from datetime import timedelta
+from math import ceil
+
+from rollback.model.database_errors import AlreadyExists, ComeBackLater, OutcomeUnknown
+from rollback.model.database_progress import DatabaseProgress
+from rollback.model.errors import OutsideFailure
+from rollback.model.lost_writes import LostWritesReport, report_of
+from rollback.model.rollback import Rollback
+from rollback.steps.ports import World
+from rollback.steps.restoring import Restoring
+
+
+def tell_lost_writes(rollback: Rollback, restoring: Restoring, world: World) -> Rollback:
+    """One look, at most one change: the backup's compute, which stays, asleep, for whoever looks into the backup."""
+    progress, poll = rollback.database, world.settings.policy.poll_seconds
+    if progress is None or progress.backup_id is None or progress.ended_at is None or progress.lost is not None:
+        return rollback.but(wait_seconds=0)
+    limit = timedelta(minutes=restoring.target.tidy_timeout_minutes)
+    if world.clock.now() - progress.ended_at > limit:
+        return _told(rollback, progress, LostWritesReport(unavailable="the backup could not be read in time"))
+    try:
+        if not restoring.databases.endpoints(progress.backup_id):
+            restoring.databases.create_endpoint(progress.backup_id)
+            return rollback.but(wait_seconds=poll)
+        backup, restored = (
+            restoring.sql.content(restoring.address(branch), restoring.target.digests_up_to_rows)
+            for branch in (progress.backup_id, restoring.target.branch_id)
+        )
+    except ComeBackLater as later:
+        return rollback.but(wait_seconds=max(poll, ceil(later.retry_after_seconds or 0)))
+    except (AlreadyExists, OutcomeUnknown):  # the next look finds the compute, or makes it
+        return rollback.but(wait_seconds=poll)
+    except OutsideFailure as failure:
+        return _told(rollback, progress, LostWritesReport(unavailable=str(failure)))
+    return _told(rollback, progress, report_of(backup, restored))
+
+
+def _told(rollback: Rollback, progress: DatabaseProgress, report: LostWritesReport) -> Rollback:
+    return rollback.but(database=progress.but(lost=report), wait_seconds=0)

@@ -1,0 +1,113 @@
+"""A production restore on the local Neon with real Postgres, and what it leaves."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from builders import SERVICE, definition, rollback
+from contract.neon_projects import LocalProject
+from fakes import FakeClock, FakeLedger, FakeServices
+from worlds import make_world
+
+from local_cloud.neon_project import Limits
+from local_cloud.neon_server import LocalNeon
+from rollback.model.database_progress import Ending, RestorePoint, backup_name
+from rollback.model.database_target import RestoreTarget
+from rollback.model.rollback import Rollback
+from rollback.steps.database_reset import reset
+from rollback.steps.database_restore import restore
+from rollback.steps.ports import World
+from rollback.steps.restoring import Restoring
+from rollback.steps.tell_lost_writes import tell_lost_writes
+
+
+@pytest.fixture
+def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
+    local = LocalProject(local_neon, Limits())
+    yield local
+    local.close()
+
+
+def admitted(project: LocalProject) -> tuple[World, FakeServices, Rollback]:
+    clock, ledger = FakeClock(project.now()), FakeLedger()
+    services = FakeServices(clock)
+    services.run(services.register_release(definition("v1"), "family"))
+    lease = ledger.acquire(SERVICE, rollback().id, clock.now(), clock.now() + timedelta(hours=1))
+    assert lease is not None
+    world = make_world(clock=clock, ledger=ledger, services=services)
+    return world, services, rollback(lease_counter=lease.counter)
+
+
+def test_rows_written_after_the_point_are_in_the_backup_and_the_report_and_the_address_stays(
+    project: LocalProject,
+) -> None:
+    root = project.databases.branch_named("main")
+    assert root is not None
+    project.write(root.id, 1)
+    _, at = project.position(root.id)
+    project.write(root.id, 2)
+    project.define(root.id, "written_in_haste")
+    project.databases.update_branch(root.id, protected=True)
+    project.settle()
+    address = project.uri(root.id)
+    world, services, document = admitted(project)
+    target = RestoreTarget(
+        branch_id=root.id, database="app", role="app_owner", writers=world.settings.services, window_margin_minutes=0
+    )
+    restoring = Restoring(target, project.databases, project.sql)
+    project.lose_next("restore")
+    for _ in range(200):
+        document = restore(document, RestorePoint(at=at), restoring, world)
+        assert document.database is not None
+        if document.database.ended_at is not None:
+            break
+        if document.wait_seconds:
+            services.tick()
+            project.settle()
+    assert document.database is not None
+    assert document.database.ending is Ending.RESTORED, document.database.why_not
+    after, backup = (project.databases.branch_named(name) for name in ("main", backup_name(document.id)))
+    assert after is not None
+    assert backup is not None
+    assert (after.id, after.protected, project.uri(after.id)) == (root.id, True, address)
+    assert (project.rows(after.id), project.rows(backup.id)) == ([1], [1, 2])
+    assert {branch.id for branch in project.databases.branches()} == {after.id, backup.id}
+
+    for _ in range(20):
+        document = tell_lost_writes(document, restoring, world)
+        project.settle()
+        assert document.database is not None
+        if document.database.lost is not None:
+            break
+    assert document.database is not None
+    assert document.database.lost is not None
+    assert document.database.lost.in_words() == [
+        "public.written: 2 rows before, 1 after; gone: 2; as they were before: none"
+    ]
+
+
+def test_a_reset_takes_the_source_s_rows_and_keeps_the_branch_s_own_in_the_backup(project: LocalProject) -> None:
+    root = project.databases.branch_named("main")
+    assert root is not None
+    staging = project.databases.create_branch("staging", root.id, with_endpoint=True).branch
+    project.settle()
+    project.write(root.id, 1)
+    project.write(staging.id, 2)
+    address = project.uri(staging.id)
+    world, services, document = admitted(project)
+    target = RestoreTarget(branch_id=staging.id, database="app", role="app_owner", writers=world.settings.services)
+    restoring = Restoring(target, project.databases, project.sql)
+    for _ in range(200):
+        document = reset(document, root.id, restoring, world)
+        assert document.database is not None
+        if document.database.ended_at is not None:
+            break
+        if document.wait_seconds:
+            services.tick()
+            project.settle()
+    assert document.database is not None
+    assert document.database.ending is Ending.RESTORED, document.database.why_not
+    backup = project.databases.branch_named(backup_name(document.id))
+    assert backup is not None
+    assert (project.rows(staging.id), project.rows(backup.id), project.rows(root.id)) == ([1], [2], [1])
+    assert project.uri(staging.id) == address

@@ -1,0 +1,35 @@
+"""How a restore that is refused must have ended, whatever the cause."""
+
+from collections.abc import Callable
+from typing import Any
+
+from builders import SERVICE
+
+from faults.database_scenario import BAD, GOOD, WORKER, Restore
+from rollback.model.database_progress import Ending
+
+
+def assert_refused(restore: Restore, *said: str) -> None:
+    """It says why, and the branch is as it was; `calls` are the changes that Neon was asked for."""
+    restore.until_ended()
+    assert restore.progress.ending is Ending.REFUSED
+    for words in said:
+        assert words in (restore.progress.why_not or "")
+    assert restore.neon.rows(restore.branch_id) == GOOD + BAD
+    assert restore.branch.protected
+    assert restore.backup is None
+    assert "restore" not in restore.neon.calls or restore.progress.restore_asked_at is None
+
+
+def assert_nothing_was_changed(restore: Restore, *said: str) -> None:
+    assert_refused(restore, *said)
+    assert restore.neon.calls == []
+    assert restore.owed() == ()
+    assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def call(*_: object, **__: object) -> Any:
+        raise error
+
+    return call

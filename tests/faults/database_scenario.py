@@ -1,0 +1,179 @@
+"""A production restore on fakes that keep state: good rows, a restore point, bad rows, and two services that write."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, cast
+
+from builders import NOW, SERVICE, definition, rollback
+from fake_neon import FakeNeon
+from fake_sql import FakeSql
+from fake_writers import FakeWriters
+from fakes import FakeClock, FakeLedger
+from worlds import SETTINGS, make_world
+
+from faults.crash import Fragile, Killed, Outside
+from rollback.model.database_progress import DatabaseProgress, RestorePoint, backup_name
+from rollback.model.database_target import RestoreTarget
+from rollback.model.database_view import Branch
+from rollback.model.errors import RollbackError
+from rollback.model.rollback import Obligation, Outcome, Rollback
+from rollback.model.service_view import ScalableTarget
+from rollback.steps.database_changes import announces
+from rollback.steps.database_reset import reset
+from rollback.steps.database_restore import restore
+from rollback.steps.ports import World
+from rollback.steps.put_back import put_back
+from rollback.steps.restoring import PreviewJudge, Restoring
+
+WORKER = "worker"
+GOOD, BAD = [1, 2], [3, 4]
+STAGED = 9
+SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended={})
+CHANGES = ("create_branch", "delete_branch", "update_branch", "restore")
+_MOST_ROUNDS = 300
+
+
+class Restore:
+    """The rollback has its lease; the branch is protected; rows 1 and 2 are from before the restore point."""
+
+    def __init__(self, outside: Outside | None = None, **target: Any) -> None:
+        self.outside = outside or Outside()
+        self.clock = FakeClock(NOW)
+        self.neon = FakeNeon(self.clock, looks=2)
+        self.sql = FakeSql(self.neon)
+        self.ledger = FakeLedger()
+        self.writers = FakeWriters(self.clock, SERVICE, WORKER)
+        main = self.neon.branch_named("main")
+        assert main is not None
+        self.neon.update_branch(main.id, protected=True)
+        self.clock.pass_time(hours=1)
+        for row in GOOD:
+            self.neon.write(main.id, row)
+        self.clock.pass_time(minutes=1)
+        self.point = RestorePoint(at=self.clock.now())
+        self.clock.pass_time(minutes=1)
+        for row in BAD:
+            self.neon.write(main.id, row)
+        self.branch_id = self._arranged(main.id)
+        for service in self.writers.services.values():
+            service.run(service.register_release(definition("v1"), "family"), created_at=self.clock.now())
+        self.writers.scaling[SERVICE].target = SCALED
+        worker = SETTINGS.services[0].model_copy(update={"name": WORKER})
+        settings = SETTINGS.model_copy(update={"services": (SETTINGS.services[0], worker)})
+        real = make_world(clock=self.clock, ledger=self.ledger, services=self.writers, scaling=self.writers.as_scaling)
+        real = replace(real, settings=settings)
+        self.real = Restoring(
+            RestoreTarget(branch_id=self.branch_id, database="app", role="owner", writers=settings.services, **target),
+            self.neon,
+            self.sql,
+        )
+        self.world: World = replace(
+            real, **{port: self._fragile(getattr(real, port)) for port in ("ledger", "services", "scaling")}
+        )
+        self.restoring = replace(self.real, databases=self._fragile(self.neon), sql=self._fragile(self.sql))
+        self.neon.calls.clear()
+        lease = self.ledger.acquire(SERVICE, rollback().id, self.clock.now(), self.clock.now() + timedelta(minutes=10))
+        assert lease is not None
+        begun = rollback(created_at=self.clock.now(), admitted_at=self.clock.now(), lease_counter=lease.counter)
+        self.id = self.ledger.create(begun).id
+
+    def _arranged(self, main_id: str) -> str:
+        """The branch that it is about."""
+        return main_id
+
+    def _step(self, rollback: Rollback) -> Rollback:
+        return restore(rollback, self.point, self.restoring, self.world)
+
+    def _fragile(self, real: object) -> Any:
+        return cast("Any", Fragile(real, self.outside))
+
+    @property
+    def document(self) -> Rollback:
+        """As the ledger has it, through JSON as the table keeps it."""
+        stored = self.ledger.read(SERVICE, self.id)
+        return Rollback.model_validate_json(stored.model_dump_json())
+
+    @property
+    def progress_or_none(self) -> DatabaseProgress | None:
+        return self.document.database
+
+    @property
+    def progress(self) -> DatabaseProgress:
+        assert self.document.database is not None
+        return self.document.database
+
+    def judge_preview(self, judge: PreviewJudge) -> None:
+        """What is asked of the restore point's tables."""
+        self.restoring = replace(self.restoring, judge_preview=judge)
+
+    @property
+    def branch(self) -> Branch:
+        found = self.neon.branch(self.branch_id)
+        assert found is not None
+        return found
+
+    @property
+    def backup(self) -> Branch | None:
+        return self.neon.branch_named(backup_name(self.id))
+
+    def owed(self) -> tuple[Obligation, ...]:
+        return self.document.open_obligations()
+
+    def round(self) -> None:
+        """What `walk` does: renew, one step, save; announcements only under the lease."""
+        now = self.clock.now()
+        held = self.world.ledger.lease(SERVICE)
+        assert held is not None
+        self.world.ledger.renew(held, now, now + timedelta(minutes=10))
+        before = self.world.ledger.read(SERVICE, self.id)
+        after = self._step(before)
+        until = now + timedelta(seconds=60) if announces(before, after) else None
+        self.world.ledger.save(after, under_lease_until=until)
+        if after.wait_seconds:
+            self.pass_time(seconds=after.wait_seconds)
+
+    def until_ended(self) -> None:
+        """Retried as Lambda invocations are."""
+        for _ in range(_MOST_ROUNDS):
+            found = self.document.database
+            if found is not None and found.ended_at is not None:
+                return
+            try:
+                self.round()
+            except Killed:
+                self.outside.survive()
+                self.pass_time(seconds=5)
+            except RollbackError:
+                self.pass_time(seconds=5)
+        raise AssertionError(f"no end: {self.document.database}")
+
+    def unfenced(self, outcome: Outcome = Outcome.REFUSED) -> None:
+        """What Conclude does with what is owed."""
+        document = self.document.but(outcome=outcome, concluding_since=self.clock.now())
+        document = self.ledger.save(document)
+        for _ in range(_MOST_ROUNDS):
+            owed = next(iter(document.open_obligations()), None)
+            if owed is None:
+                return
+            document = self.ledger.save(put_back(document, owed, self.clock.now(), self.world))
+            if document.wait_seconds:
+                self.pass_time(seconds=document.wait_seconds)
+        raise AssertionError(f"still owed: {document.open_obligations()}")
+
+    def pass_time(self, **duration: float) -> None:
+        self.clock.pass_time(**duration)
+        self.writers.tick()
+
+
+class Reset(Restore):
+    """Staging is a protected branch of main, has rows of its own, and is reset to main's head."""
+
+    def _arranged(self, main_id: str) -> str:
+        self.source_id = main_id
+        created = self.neon.create_branch("staging", main_id, with_endpoint=True, protected=True)
+        self.neon.settle()
+        self.neon.write(created.branch.id, STAGED)
+        return created.branch.id
+
+    def _step(self, rollback: Rollback) -> Rollback:
+        return reset(rollback, self.source_id, self.restoring, self.world)

@@ -1,0 +1,74 @@
+"""A production restore is killed before and after every external call, and every change loses its answer once."""
+
+import pytest
+from builders import SERVICE
+
+from faults.crash import Outside
+from faults.database_scenario import BAD, CHANGES, GOOD, SCALED, WORKER, Restore
+from rollback.model.database_progress import Ending
+from rollback.model.rollback import ObligationKind, Outcome
+
+
+def calls_of_an_undisturbed_run() -> int:
+    restore = Restore()
+    restore.until_ended()
+    return restore.outside.calls
+
+
+CALLS = calls_of_an_undisturbed_run()
+
+
+def assert_restored_once(restore: Restore) -> None:
+    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    assert restore.neon.rows(restore.branch_id) == GOOD
+    assert restore.branch.protected
+    backups = [branch for branch in restore.neon.branches() if branch.id != restore.branch_id]
+    assert backups == [restore.backup], "one restore makes one backup, and the preview is gone"
+    assert restore.neon.rows(backups[0].id) == GOOD + BAD
+    assert restore.progress.backup_id == backups[0].id
+    assert restore.progress.head is not None
+    assert restore.writers.desired_counts() == {SERVICE: 0, WORKER: 0}
+    assert {o.kind for o in restore.owed()} == {ObligationKind.FENCE, ObligationKind.SCALING}
+
+
+def assert_put_back(restore: Restore) -> None:
+    restore.unfenced(Outcome.SUCCEEDED)
+    assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
+    assert restore.writers.scaling[SERVICE].target == SCALED
+    assert restore.ledger.lease(WORKER) is None
+
+
+def test_undisturbed_it_restores_once_and_leaves_the_services_fenced() -> None:
+    restore = Restore()
+    restore.until_ended()
+    assert_restored_once(restore)
+    assert restore.neon.calls == ["create_branch", "delete_branch", "update_branch", "restore", "update_branch"]
+    assert_put_back(restore)
+
+
+@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_any_call_and_resumed_it_restores_exactly_once(kill_at: int, after: bool) -> None:
+    restore = Restore(Outside(kill_at, after=after))
+    restore.until_ended()
+    assert_restored_once(restore)
+    assert_put_back(restore)
+
+
+@pytest.mark.parametrize("lost", [(change,) for change in CHANGES] + [CHANGES, ("update_branch", "update_branch")])
+def test_though_the_answer_to_a_change_is_lost_it_is_not_made_twice(lost: tuple[str, ...]) -> None:
+    restore = Restore()
+    for change in lost:
+        restore.neon.lose_next(change)
+    restore.until_ended()
+    assert_restored_once(restore)
+    assert restore.neon.calls.count("restore") == 1
+    assert restore.neon.calls.count("create_branch") == 1
+
+
+@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
+def test_killed_at_any_call_of_a_run_whose_restore_lost_its_answer_it_restores_exactly_once(kill_at: int) -> None:
+    restore = Restore(Outside(kill_at))
+    restore.neon.lose_next("restore")
+    restore.until_ended()
+    assert_restored_once(restore)

@@ -1,0 +1,120 @@
+"""The next move of a restore, from what Neon says now."""
+
+from typing import Any
+
+import pytest
+from builders import NOW
+
+from rollback.model.database_content import Head
+from rollback.model.database_move import DatabaseSnapshot, Move, next_move, objection
+from rollback.model.database_position import Lsn
+from rollback.model.database_progress import BranchBefore, DatabaseProgress, RestorePoint
+from rollback.model.database_view import Branch
+from rollback.model.plan import Check, Verdict
+
+HOSTS = ("ep-1.test",)
+
+
+def branch(name: str = "main", **changes: Any) -> Branch:
+    given = {"current_state": "ready", "default": False, "protected": True, "created_at": NOW, "updated_at": NOW}
+    return Branch.model_validate({"id": f"br-{name}", "name": name, **given, **changes})
+
+
+def progress(**changes: Any) -> DatabaseProgress:
+    """Behind the fence; the branch was protected."""
+    begun = DatabaseProgress(
+        started_at=NOW,
+        point=RestorePoint(at=NOW),
+        before=BranchBefore.of(branch(), ()).model_copy(update={"hosts": HOSTS}),
+        head=Head(lsn=Lsn(200), at=NOW),
+    )
+    return begun.but(**changes)
+
+
+def seen(main: Branch | None = None, **changes: Any) -> DatabaseSnapshot:
+    return DatabaseSnapshot.model_validate({"branch": main or branch(), "hosts": HOSTS, **changes})
+
+
+CHECKED = {"preview_id": "br-preview", "preview_lsn": Lsn(150)}
+ASKED = {**CHECKED, "restore_asked_at": NOW}
+ACCEPTED = {**ASKED, "backup_id": "br-backup", "accepted_at": NOW}
+OPEN, RESET = branch(protected=False), branch(protected=False, last_reset_at=NOW)
+AGAIN = branch(last_reset_at=NOW)
+PREVIEW, BACKUP = branch("preview", protected=False), branch("backup", protected=False)
+
+TABLE: tuple[tuple[str, DatabaseProgress, DatabaseSnapshot, Move], ...] = (
+    ("the point is looked at first", progress(), seen(), Move.CREATE_PREVIEW),
+    ("a preview is waited for", progress(), seen(preview=branch("preview", current_state="init")),
+     Move.WAIT_FOR_OPERATIONS),
+    ("a preview that is there is looked at", progress(), seen(preview=PREVIEW), Move.CHECK_PREVIEW),
+    ("it would move to the backup", progress(**CHECKED), seen(preview=PREVIEW), Move.DELETE_PREVIEW),
+    ("its deletion is waited for", progress(**CHECKED), seen(operations="running"), Move.WAIT_FOR_OPERATIONS),
+    ("a protected branch refuses", progress(**CHECKED), seen(), Move.UNPROTECT),
+    ("nothing is in the way", progress(**CHECKED), seen(OPEN), Move.RESTORE),
+    ("asked for, and nothing came of it", progress(**ASKED), seen(OPEN), Move.RESTORE),
+    ("asked for, and begun", progress(**ASKED), seen(OPEN, operations="running"), Move.WAIT_FOR_OPERATIONS),
+    ("asked for, and reset without a backup yet", progress(**ASKED), seen(RESET), Move.WAIT_FOR_OPERATIONS),
+    ("asked for, and a backup without a reset yet", progress(**ASKED), seen(OPEN, backup=BACKUP),
+     Move.WAIT_FOR_OPERATIONS),
+    ("accepted, and going on", progress(**ACCEPTED),
+     seen(branch(protected=False, last_reset_at=NOW, current_state="resetting"), backup=BACKUP),
+     Move.WAIT_FOR_OPERATIONS),
+    ("protection comes first", progress(**ACCEPTED), seen(RESET, backup=BACKUP), Move.PROTECT_AGAIN),
+    ("then it must answer", progress(**ACCEPTED), seen(AGAIN, backup=BACKUP), Move.WAIT_FOR_ENDPOINT),
+    ("restored", progress(**ACCEPTED, verified_at=NOW), seen(AGAIN, backup=BACKUP), Move.DONE),
+    ("given up with a preview", progress(why_not="x"), seen(preview=PREVIEW), Move.DELETE_PREVIEW),
+    ("given up without protection", progress(**CHECKED, why_not="x"), seen(OPEN), Move.PROTECT_AGAIN),
+    ("given up in the middle of a failed restore", progress(**ACCEPTED, why_not="x"),
+     seen(branch(protected=False, current_state="resetting"), operations="failed"), Move.PROTECT_AGAIN),
+    ("given up, and tidy", progress(why_not="x"), seen(), Move.END),
+    ("given up, and gone", progress(why_not="x"), DatabaseSnapshot(branch=None), Move.END),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("then", "known", "now", "move"), TABLE, ids=[row[0] for row in TABLE])
+def test_the_next_move_follows_from_what_neon_says(
+    then: str, known: DatabaseProgress, now: DatabaseSnapshot, move: Move
+) -> None:
+    assert next_move(now, known) is move
+
+
+def test_a_branch_that_was_never_protected_is_left_so() -> None:
+    open_before = progress(**ACCEPTED, before=BranchBefore(name="main", protected=False, hosts=HOSTS), verified_at=NOW)
+    assert next_move(seen(RESET, backup=BACKUP), open_before) is Move.DONE
+
+
+@pytest.mark.parametrize(("then", "known", "now", "move"), TABLE, ids=[row[0] for row in TABLE])
+def test_only_a_branch_that_is_neither_reset_nor_backed_up_is_ever_restored(
+    then: str, known: DatabaseProgress, now: DatabaseSnapshot, move: Move
+) -> None:
+    reset = now.model_copy(update={"branch": RESET})
+    backed_up = now.model_copy(update={"backup": BACKUP})
+    assert next_move(reset, known) is not Move.RESTORE
+    assert next_move(backed_up, known) is not Move.RESTORE
+
+
+FAILING = Check(name="schema", verdict=Verdict.FAIL, reason="a column is missing")
+
+
+@pytest.mark.parametrize(
+    ("known", "now", "said"),
+    [
+        (progress(), DatabaseSnapshot(branch=None), "branch main is gone"),
+        (progress(), seen(AGAIN), "restored by somebody else"),
+        (progress(**ASKED), seen(branch(current_state="resetting"), operations="failed"), "main is resetting"),
+        (progress(preview_checks=(FAILING,)), seen(preview=PREVIEW), "schema: a column is missing"),
+        (progress(**ACCEPTED), seen(AGAIN, hosts=("ep-2.test",), backup=BACKUP), "connect to nothing"),
+    ],
+)
+def test_what_can_t_succeed_any_more_says_why(known: DatabaseProgress, now: DatabaseSnapshot, said: str) -> None:
+    assert said in (objection(now, known) or "")
+
+
+def test_a_reset_that_we_asked_for_and_an_operation_that_failed_on_the_way_are_no_objection() -> None:
+    assert objection(seen(RESET), progress(**ASKED)) is None
+    assert objection(seen(AGAIN, operations="failed", backup=BACKUP), progress(**ACCEPTED)) is None
+
+
+def test_a_progress_reads_back_from_json_as_it_was() -> None:
+    stored = progress(**ACCEPTED, verified_at=NOW, preview_checks=(FAILING,)).moved(Move.RESTORE)
+    assert DatabaseProgress.model_validate_json(stored.model_dump_json()) == stored

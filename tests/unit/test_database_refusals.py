@@ -1,0 +1,99 @@
+"""Why a restore is refused: each cause in words that help, and nothing is changed."""
+
+from datetime import timedelta
+
+import pytest
+from faults.database_endings import assert_nothing_was_changed, raising
+from faults.database_scenario import Restore
+
+from rollback.model.database_errors import AccessRefused, NotThere
+from rollback.model.database_progress import Ending, RestorePoint
+from rollback.model.plan import Check, Verdict
+from rollback.steps.database_preflight import preflight
+
+
+def test_a_branch_that_neon_does_not_know_is_refused_naming_those_it_knows() -> None:
+    restore = Restore()
+    target = restore.restoring.target.model_copy(update={"branch_id": "br-typo"})
+    unknown = restore.restoring.__class__(target, restore.neon, restore.sql)
+    (access, check) = preflight(restore.point, unknown, restore.clock.now())
+    assert (access.verdict, check.name, check.verdict) == (Verdict.PASS, "branch-exists", Verdict.FAIL)
+    assert f"no branch br-typo for this; its branches: main ({restore.branch_id})" in check.reason
+
+
+@pytest.mark.parametrize("error", [AccessRefused("401: check the key"), NotThere("404: check the project id")])
+def test_a_wrong_key_and_an_unknown_project_are_refused(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    restore = Restore()
+    monkeypatch.setattr(restore.neon, "project", raising(error))
+    assert_nothing_was_changed(restore, "database-access", str(error))
+
+
+def test_a_restore_point_that_neon_keeps_no_history_of_is_refused() -> None:
+    restore = Restore()
+    restore.point = RestorePoint(at=restore.clock.now() - timedelta(hours=30))
+    assert_nothing_was_changed(restore, "restore-point-in-window", "is not within what Neon keeps of main")
+
+
+def test_a_restore_point_that_is_about_to_leave_the_history_is_refused() -> None:
+    restore = Restore()
+    restore.neon.retention_seconds = 10 * 60
+    assert_nothing_was_changed(restore, "margin of 15 minutes")
+
+
+def test_a_restore_point_before_an_earlier_restore_is_refused_naming_its_backup() -> None:
+    restore = Restore()
+    restore.neon.update_branch(restore.branch_id, protected=False)
+    restore.neon.restore(restore.branch_id, restore.branch_id, restore.point.at, "rollback-backup-earlier")
+    restore.neon.settle()
+    restore.neon.calls.clear()
+    (check,) = failed(restore)
+    assert check.name == "restore-point-in-window"
+    assert "before main was last restored" in check.reason
+    assert "rollback-backup-earlier" in check.reason
+
+
+def test_without_room_for_another_root_branch_it_is_refused() -> None:
+    restore = Restore()
+    restore.neon.root_branch_limit = 3
+    for name in ("rollback-backup-1", "rollback-backup-2"):
+        restore.neon._branches[name] = restore.branch.model_copy(update={"id": name, "name": name})
+    (check,) = failed(restore)
+    assert check.name == "room-for-backup"
+    assert "3 of 3 root branches" in check.reason
+    assert "rollback-backup-1, rollback-backup-2" in check.reason
+
+
+def test_a_branch_with_children_is_refused_unless_they_may_move_or_a_person_insists() -> None:
+    restore = Restore()
+    restore.neon.create_branch("staging", restore.branch_id)
+    restore.neon.settle()
+    restore.neon.calls.clear()
+    (check,) = failed(restore)
+    assert check.forceable
+    assert "staging would move from main to its backup" in check.reason
+    assert_nothing_was_changed(restore, "children-stay")
+    moving = Restore(children="move")
+    moving.neon.create_branch("staging", moving.branch_id)
+    moving.neon.settle()
+    assert failed(moving) == ()
+    moving.until_ended()
+    assert moving.progress.ending is Ending.RESTORED
+
+
+def test_a_branch_with_a_parent_and_one_that_neon_restricts_are_refused() -> None:
+    restore = Restore()
+    restore.neon._update(restore.branch_id, parent_id="br-parent")
+    assert [check.name for check in failed(restore)] == ["branch-is-root"]
+    restricted = Restore()
+    restricted.neon.restrict(restricted.branch_id, "restore", "an import runs")
+    assert_nothing_was_changed(restricted, "branch-can-be-restored", "an import runs")
+
+
+def failed(restore: Restore) -> tuple[Check, ...]:
+    checks = preflight(restore.point, restore.real, restore.clock.now())
+    return tuple(check for check in checks if check.verdict is Verdict.FAIL)
+
+
+def test_a_restore_that_may_be_made_passes_every_check() -> None:
+    restore = Restore()
+    assert failed(restore) == ()
