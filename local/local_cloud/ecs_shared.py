@@ -1,6 +1,8 @@
 """What all tasks of a service share, and a bad release may leave behind: a file, gone once the service is at zero."""
 
+import atexit
 import hashlib
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -8,7 +10,9 @@ from pathlib import Path
 
 @cache
 def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="local-cloud-shared-"))
+    folder = Path(tempfile.mkdtemp(prefix="local-cloud-shared-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def file_of(service_arn: str) -> Path:
