@@ -32,6 +32,11 @@ def run(command: Sequence[str], cloud: Mapping[str, str], seconds: float = 180) 
     )  # fmt: skip
 
 
+def _hear_control_c() -> None:
+    """A shell starts what runs in the background with SIGINT ignored, and that would be inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Process:
     """A command that keeps running, in a process group of its own; ended when its context is left."""
 
@@ -39,6 +44,7 @@ class Process:
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment(cloud or {}), start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            preexec_fn=_hear_control_c,  # noqa: PLW1509 - it only sets a signal
         )  # fmt: skip
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
