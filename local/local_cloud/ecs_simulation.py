@@ -67,7 +67,7 @@ def _run() -> None:
                         ecs_shared.clear(rollout.service.arn)
                     if report and rollout.service.status == "ACTIVE":
                         _report(rollout)
-                except Exception:
+                except Exception:  # the last handler of this thread: logged, and it goes on
                     _logger.exception("the tick of service %s failed", rollout.service.arn)
 
 

@@ -195,7 +195,7 @@ def _run() -> None:
     while not _over.wait(max(_LEAST_INTERVAL_REAL_SECONDS, clock.real_seconds(METRIC_SECONDS))):
         try:
             _follow_and_publish()
-        except Exception:
+        except Exception:  # the last handler of this thread: logged, and it goes on
             _logger.exception("publishing load balancer metrics failed")
 
 

@@ -17,26 +17,12 @@ class LedgerLeases:
 
     def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None:
         """Take the lease if it is free, expired or ours already; None if another holds it."""
+        free = "attribute_not_exists(pk) OR attribute_not_exists(holder) OR expires_at <= :now"
         try:
-            updated = self._table.call(
-                self._table.client.update_item,
-                TableName=self._table.name,
-                Key=key(f"SERVICE#{service}", "LEASE"),
-                UpdateExpression="SET holder = :me, expires_at = :until ADD #counter :one",
-                ConditionExpression="attribute_not_exists(pk) OR attribute_not_exists(holder) OR expires_at <= :now",
-                ExpressionAttributeNames={"#counter": "counter"},
-                ExpressionAttributeValues={
-                    ":me": {"S": rollback_id},
-                    ":until": {"N": seconds(until)},
-                    ":now": {"N": seconds(now)},
-                    ":one": {"N": "1"},
-                },
-                ReturnValues="ALL_NEW",
-            )
+            return self._take(service, rollback_id, until, free, {":now": {"N": seconds(now)}})
         except ConditionFailed:
             held = self.lease(service)
             return held if held is not None and held.is_held_by(rollback_id, now) else None
-        return _lease(service, updated["Attributes"])
 
     def renew(self, lease: Lease, now: datetime, until: datetime) -> Lease:
         """Hold our lease for longer.
@@ -69,28 +55,13 @@ class LedgerLeases:
 
         The counter grows: whatever the former holder still writes under its own is refused.
         """
+        as_read = {":from": {"S": held.holder}, ":counter": {"N": str(held.counter)}}
         try:
-            updated = self._table.call(
-                self._table.client.update_item,
-                TableName=self._table.name,
-                Key=key(f"SERVICE#{held.service}", "LEASE"),
-                UpdateExpression="SET holder = :me, expires_at = :until ADD #counter :one",
-                ConditionExpression="holder = :from AND #counter = :counter",
-                ExpressionAttributeNames={"#counter": "counter"},
-                ExpressionAttributeValues={
-                    ":me": {"S": rollback_id},
-                    ":from": {"S": held.holder},
-                    ":counter": {"N": str(held.counter)},
-                    ":until": {"N": seconds(until)},
-                    ":one": {"N": "1"},
-                },
-                ReturnValues="ALL_NEW",
-            )
+            return self._take(held.service, rollback_id, until, "holder = :from AND #counter = :counter", as_read)
         except ConditionFailed:  # the SDK sends it again after a lost answer: then it is ours already
             taken = self.lease(held.service)
             ours = taken is not None and (taken.holder, taken.counter) == (rollback_id, held.counter + 1)
             return taken if ours else None
-        return _lease(held.service, updated["Attributes"])
 
     def release_lease(self, service: str, rollback_id: str) -> None:
         """Give the lease back; nothing happens if it is not ours (any more). The counter stays."""
@@ -108,6 +79,25 @@ class LedgerLeases:
         """Who holds the lease (it may have run out); None if nobody."""
         item = self._table.get(f"SERVICE#{service}", "LEASE")
         return _lease(service, item) if item is not None and "holder" in item else None
+
+    def _take(self, service: str, rollback_id: str, until: datetime, condition: str, values: dict[str, Any]) -> Lease:
+        """Become the holder, with the next counter. Raises ConditionFailed."""
+        updated = self._table.call(
+            self._table.client.update_item,
+            TableName=self._table.name,
+            Key=key(f"SERVICE#{service}", "LEASE"),
+            UpdateExpression="SET holder = :me, expires_at = :until ADD #counter :one",
+            ConditionExpression=condition,
+            ExpressionAttributeNames={"#counter": "counter"},
+            ExpressionAttributeValues={
+                ":me": {"S": rollback_id},
+                ":until": {"N": seconds(until)},
+                ":one": {"N": "1"},
+                **values,
+            },
+            ReturnValues="ALL_NEW",
+        )
+        return _lease(service, updated["Attributes"])
 
 
 def _lease(service: str, item: dict[str, Any]) -> Lease:
