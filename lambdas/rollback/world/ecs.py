@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from botocore.exceptions import ClientError
 
-from rollback.model.errors import UnsupportedService
+from rollback.model.errors import OutsideFailure, UnsupportedService
 from rollback.model.names import RELEASE_TAG
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
@@ -38,7 +38,7 @@ class EcsServices:
         try:
             with calling("DescribeServices", name):
                 answer = self._reader.describe_services(cluster=service.cluster, services=[service.ecs_service])
-        except Exception as error:
+        except OutsideFailure as error:
             if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == "ClusterNotFoundException":
                 raise UnsupportedService(f"there is no cluster {service.cluster}; check the settings") from error
             raise
