@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from pydantic import SecretStr
+
 from rollback.model.errors import Conflict, InvalidRequest, LeaseLost, OutsideFailure, UnsupportedService
 from rollback.model.lease import Lease
 from rollback.model.names import RELEASE_TAG
+from rollback.model.observation import Observation
 from rollback.model.operators import OperatorAction, Pause
 from rollback.model.release import Release, ReleaseState, sha256_of
+from rollback.model.release_schema import ReleaseSchema
+from rollback.model.restore_points import RecordedPoint
 from rollback.model.rollback import Rollback
 from rollback.model.service_view import (
     IN_FLIGHT,
@@ -94,6 +99,9 @@ class FakeLedger:
         self._definitions: dict[str, dict[str, Any]] = {}
         self._plans: dict[str, StandingPlan] = {}
         self._bakes: dict[str, Bake] = {}
+        self._schemas: dict[str, ReleaseSchema] = {}
+        self._points: list[RecordedPoint] = []
+        self._observations: dict[str, Observation] = {}
         self._pauses: dict[str, Pause] = {}
         self._actions: list[OperatorAction] = []
 
@@ -206,6 +214,35 @@ class FakeLedger:
         mine = [action for action in self._actions if action.service == service]
         yield from sorted(mine, key=lambda action: action.at, reverse=True)
 
+    def put_schema(self, schema: ReleaseSchema) -> None:
+        self._schemas.setdefault(schema.sha256, schema)
+
+    def schema(self, sha256: str) -> ReleaseSchema:
+        return self._schemas[sha256]
+
+    def know_schema(self, release: Release, schema_sha256: str) -> Release:
+        key = (release.service, release.fingerprint)
+        if self._releases[key] != release:
+            raise Conflict(f"release {release.version} was changed meanwhile: read it again")
+        self._releases[key] = release.model_copy(update={"schema_sha256": schema_sha256})
+        return self._releases[key]
+
+    def put_restore_point(self, point: RecordedPoint) -> None:
+        if point not in self._points:
+            self._points.append(point)
+
+    def restore_points(self, branch: str) -> tuple[RecordedPoint, ...]:
+        of_it = [point for point in self._points if point.branch == branch]
+        return tuple(sorted(of_it, key=lambda point: point.recorded_at, reverse=True))
+
+    def observation(self, branch: str) -> Observation | None:
+        return self._observations.get(branch)
+
+    def put_observation(self, observation: Observation) -> None:
+        before = self._observations.get(observation.branch)
+        if before is None or before.observed_at <= observation.observed_at:
+            self._observations[observation.branch] = observation
+
     def judge(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
         key = (release.service, release.fingerprint)
         if self._releases[key].state is not release.state:
@@ -275,6 +312,18 @@ class FakeSecrets:
     def __init__(self) -> None:
         self.missing: set[str] = set()
         self.hidden: set[str] = set()
+        self.values: dict[str, SecretStr] = {}
+        self.writes: dict[str, SecretStr] = {}
+
+    def read(self, arn: str) -> SecretStr:
+        if arn not in self.values:
+            raise OutsideFailure(f"GetSecretValue: {arn} is not there")
+        return self.values[arn]
+
+    def write(self, arn: str, value: SecretStr, token: str) -> None:
+        if self.writes.setdefault(token, value) != value:
+            raise OutsideFailure(f"PutSecretValue: {arn} has another value under this token")
+        self.values[arn] = value
 
     def exists(self, value_from: str) -> bool | None:
         return None if value_from in self.hidden else value_from not in self.missing

@@ -21,7 +21,7 @@ from fakes import (
 )
 from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_world
 
-from rollback.model.plan import Check
+from rollback.model.check import Check
 from rollback.model.policy import Policy
 from rollback.model.release import Release, ReleaseState, normalised_definition
 from rollback.model.rollback import Rollback

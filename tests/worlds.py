@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from builders import NOW, SERVICE
+from fake_neon import FakeNeon
+from fake_sql import FakeSql
 from fakes import (
     FakeAlarms,
     FakeClock,
@@ -47,6 +49,7 @@ def make_world(policy: Policy | None = None, **parts: Any) -> World:
     """Everything fake; `parts` are fields of `World`."""
     clock = parts.pop("clock", None) or FakeClock(NOW)
     services = parts.pop("services", None) or FakeServices(clock)
+    neon = FakeNeon(clock)
     world = World(
         settings=SETTINGS.model_copy(update={"policy": policy or Policy()}),
         clock=clock,
@@ -62,5 +65,7 @@ def make_world(policy: Policy | None = None, **parts: Any) -> World:
         notifications=FakeNotifications(),
         metrics=FakeMetrics(),
         workflow=FakeWorkflow(),
+        databases=neon,
+        sql=FakeSql(neon),
     )
     return replace(world, **parts)

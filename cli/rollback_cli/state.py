@@ -5,9 +5,9 @@ from itertools import islice
 
 from rich.markup import escape
 
+from rollback.model.check import Verdict
 from rollback.model.errors import RollbackError
 from rollback.model.names import degraded_alarm, outage_alarm
-from rollback.model.plan import Verdict
 from rollback.model.release import ReleaseState, last_known_good
 from rollback.model.settings import ServiceSettings
 from rollback.steps.holder import living_lease

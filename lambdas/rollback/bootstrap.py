@@ -18,7 +18,8 @@ from rollback.model.settings import (
     WORKFLOW_VARIABLE,
     Settings,
 )
-from rollback.steps.ports import Http, World
+from rollback.steps.ports import Http, Secrets, World
+from rollback.steps.ports_database import Databases, Sql
 from rollback.world.alarms import CloudWatchAlarms
 from rollback.world.clock import SystemClock
 from rollback.world.ecr import EcrImages
@@ -86,6 +87,7 @@ def make_world(
     """
     clients = _Clients(session)
     balancers = clients.of("elbv2")
+    secrets = ReferencedSecrets(clients.of("secretsmanager"), clients.of("ssm"))
     return World(
         settings=settings,
         clock=SystemClock(),
@@ -94,13 +96,15 @@ def make_world(
         targets=ElbTargets(balancers),
         scaling=EcsScaling(clients.of("application-autoscaling"), clients.of("application-autoscaling", _CHANGING)),
         stacks=CloudFormationStacks(clients.of("cloudformation")),
-        secrets=ReferencedSecrets(clients.of("secretsmanager"), clients.of("ssm")),
+        secrets=secrets,
         images=EcrImages(clients.ecr_in),
         alarms=CloudWatchAlarms(clients.of("cloudwatch"), balancers),
         http=cast(Http, _Later(_http)),
         notifications=SnsNotifications(clients.of("sns"), topic_arn, critical_topic_arn),
         metrics=LoggedMetrics(settings.environment),
         workflow=StepFunctionsWorkflow(clients.of("stepfunctions"), workflow_arn),
+        databases=cast(Databases, _Later(lambda: _databases(settings, secrets))),
+        sql=cast(Sql, _Later(_sql)),
     )
 
 
@@ -139,3 +143,22 @@ def _http() -> Http:
     from rollback.world.http import HttpxHttp  # noqa: PLC0415 - httpx takes a while to import, and few functions probe
 
     return HttpxHttp()
+
+
+def _databases(settings: Settings, secrets: Secrets) -> Databases:
+    """Raises InvalidRequest: the environment has no database."""
+    from rollback.world.neon import NeonDatabases  # noqa: PLC0415 - httpx again
+    from rollback.world.neon_http import NeonHttp  # noqa: PLC0415
+
+    database = settings.database
+    if database is None:
+        raise InvalidRequest(f"no database is set for {settings.environment}; nothing was changed")
+    api_key = database.api_key_secret_arn
+    http = NeonHttp(lambda: secrets.read(api_key).get_secret_value(), database.api_url)
+    return NeonDatabases(http, database.project_id)
+
+
+def _sql() -> Sql:
+    from rollback.world.postgres import PostgresSql  # noqa: PLC0415 - psycopg is for the database function only
+
+    return PostgresSql()

@@ -5,8 +5,8 @@ from builders import SERVICE
 
 from faults.crash import Outside
 from faults.database_scenario import BAD, GOOD, STAGED, WORKER, Reset
+from rollback.model.check import Verdict
 from rollback.model.database_progress import Ending
-from rollback.model.plan import Verdict
 from rollback.model.rollback import ObligationKind, Outcome
 from rollback.steps.database_preflight import preflight_of_reset
 

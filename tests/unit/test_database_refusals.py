@@ -6,9 +6,9 @@ import pytest
 from faults.database_endings import assert_nothing_was_changed, raising
 from faults.database_scenario import Restore
 
+from rollback.model.check import Check, Verdict
 from rollback.model.database_errors import AccessRefused, NotThere
 from rollback.model.database_progress import Ending, RestorePoint
-from rollback.model.plan import Check, Verdict
 from rollback.steps.database_preflight import preflight
 
 

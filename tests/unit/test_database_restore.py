@@ -7,10 +7,10 @@ from builders import SERVICE
 from faults.database_endings import assert_refused, raising
 from faults.database_scenario import BAD, GOOD, WORKER, Restore
 
+from rollback.model.check import Check, Verdict
 from rollback.model.database_errors import ComeBackLater, QueryFailed, RequestRefused
 from rollback.model.database_progress import Ending
 from rollback.model.errors import LeaseLost
-from rollback.model.plan import Check, Verdict
 from rollback.model.rollback import ObligationKind
 from rollback.steps.database_changes import announces, protected_again
 from rollback.steps.database_restore import restore as restore_once

@@ -10,9 +10,9 @@ from builders import SERVICE, image
 from stage import PROMOTED, QUARANTINED, Stage, worn_in
 from worlds import OUTAGE
 
+from rollback.model.check import Verdict
 from rollback.model.errors import OutsideFailure
 from rollback.model.operators import Pause
-from rollback.model.plan import Verdict
 from rollback.model.policy import Policy
 from rollback.model.release import ReleaseState
 from rollback.model.rollback import Outcome

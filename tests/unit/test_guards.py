@@ -9,9 +9,10 @@ from stage import CANDIDATE, PROMOTED, QUARANTINED, Stage, alarm_event, deployme
 from worlds import DEGRADED, OUTAGE, SETTINGS
 
 from rollback.model import guards
+from rollback.model.check import Verdict
 from rollback.model.names import leaf_alarm
 from rollback.model.operators import Pause
-from rollback.model.plan import Plan, Verdict
+from rollback.model.plan import Plan
 from rollback.model.policy import Policy
 from rollback.model.request import Trigger
 from rollback.model.rollback import Outcome, Rollback, ServiceProgress

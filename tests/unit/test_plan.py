@@ -1,7 +1,8 @@
 import pytest
 from builders import NOW, SERVICE, release
 
-from rollback.model.plan import Plan, Verdict, judge
+from rollback.model.check import Verdict
+from rollback.model.plan import Plan, judge
 from rollback.model.policy import Policy
 from rollback.model.release import Release, ReleaseState
 from rollback.model.request import Request, RollbackType, Trigger

@@ -8,8 +8,8 @@ from fakes import FakeMetrics
 from stage import PROMOTED, Stage, deployment_event
 from worlds import OUTAGE, SETTINGS
 
+from rollback.model.check import Verdict
 from rollback.model.errors import OutsideFailure
-from rollback.model.plan import Verdict
 from rollback.model.stack_view import StackState, StackView, drift
 from rollback.model.standing_plan import StandingPlan
 from rollback.steps.janitor import sweep

@@ -1,5 +1,6 @@
 import pytest
 
+from rollback.model.database_settings import Strategy
 from rollback.model.errors import InvalidRequest
 from rollback.model.request import RollbackType, parse_request
 
@@ -34,6 +35,10 @@ def test_a_typo_in_the_type_names_the_valid_values_and_the_closest_one() -> None
         ([], "JSON object"),
         ("service", "JSON object"),
         ({"type": ["service"]}, "service, database"),
+        ({"pr": 42}, '"type": "database"'),
+        ({"type": "database", "pr": "42"}, "number of a pull request"),
+        ({"type": "database", "strategy": "resett"}, "did you mean 'reset'"),
+        ({"type": "database", "undo": "r1", "strategy": "reset"}, "leave strategy and pr out"),
     ],
 )
 def test_any_other_mistake_is_refused_with_what_is_allowed(given: object, named: str) -> None:
@@ -45,3 +50,8 @@ def test_with_several_services_one_must_be_named() -> None:
     with pytest.raises(InvalidRequest, match="express-api, worker"):
         parse_request({}, ("express-api", "worker"))
     assert parse_request({"service": "worker"}, ("express-api", "worker")).service == "worker"
+
+
+def test_a_database_rollback_can_name_a_pull_request_and_a_strategy() -> None:
+    request = parse_request({"type": "database", "pr": 42, "strategy": "recreate"}, ONE)
+    assert (request.type, request.pr, request.strategy) == (RollbackType.DATABASE, 42, Strategy.RECREATE)

@@ -10,8 +10,9 @@ from builders import release
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollback.model.check import Verdict
 from rollback.model.database_content import Column, LiveSchema, Migration
-from rollback.model.plan import Plan, Verdict
+from rollback.model.plan import Plan
 from rollback.model.release import Release
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
 from rollback.model.request import Request, RollbackType, parse_request

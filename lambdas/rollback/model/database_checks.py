@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from rollback.model.check import Check, Verdict
 from rollback.model.database_progress import BACKUP_PREFIX, RestorePoint
 from rollback.model.database_target import RestoreTarget
 from rollback.model.database_view import Branch, Endpoint, Operation, Project, restore_window
-from rollback.model.plan import Check, Verdict
 
 
 def judge_restore(

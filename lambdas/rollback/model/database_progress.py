@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from rollback.model.check import Check, Verdict
 from rollback.model.database_content import Head
 from rollback.model.database_position import LsnText
 from rollback.model.database_view import Branch, Endpoint
 from rollback.model.lost_writes import LostWritesReport
-from rollback.model.plan import Check, Verdict
 
 BACKUP_PREFIX = "rollback-backup-"
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from rollback.model.check import Check, Verdict
 from rollback.model.errors import InvalidRequest
 from rollback.model.names import degraded_alarm, outage_alarm
-from rollback.model.plan import Check, Verdict
 from rollback.model.policy import Policy
 from rollback.model.request import Request, RollbackType, Trigger
 from rollback.model.rollback import TriggerEvent

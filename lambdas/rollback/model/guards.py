@@ -6,8 +6,8 @@ What a person asks for is never guarded here; they are told by Plan's other chec
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
+from rollback.model.check import Check, Verdict
 from rollback.model.operators import Pause
-from rollback.model.plan import Check, Verdict
 from rollback.model.policy import Policy
 from rollback.model.request import Trigger
 from rollback.model.rollback import ObligationKind, Outcome, Rollback

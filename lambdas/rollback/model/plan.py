@@ -1,43 +1,15 @@
 """The plan of a rollback: from what, to what, and the checks that allowed or refused it."""
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
+from rollback.model.check import Check, Verdict
+from rollback.model.database_plan import DatabasePlan
 from rollback.model.names import SYNONYMS_OF_LAST_KNOWN_GOOD
 from rollback.model.policy import Policy
 from rollback.model.release import Release, ReleaseState, last_known_good
 from rollback.model.request import Request, RollbackType, Trigger
-
-
-class Verdict(StrEnum):
-    """What a check found."""
-
-    PASS = "pass"  # noqa: S105 - a verdict, not a password
-    WARN = "warn"
-    FAIL = "fail"
-    SKIPPED = "skipped"
-
-
-class Check(BaseModel):
-    """One question and its answer.
-
-    `forceable`: a person's `force` may override a fail. `suppresses`: a fail is no refusal, there is just nothing to be
-    done about the release; with `look_again_at` not for ever (alarms are edges: a suppressed one never comes again).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
-
-    name: str
-    verdict: Verdict
-    reason: str
-    evidence: dict[str, Any] = Field(default_factory=dict)
-    seconds: float = 0.0
-    forceable: bool = False
-    suppresses: bool = False
-    look_again_at: AwareDatetime | None = None
 
 
 class Plan(BaseModel):
@@ -47,6 +19,7 @@ class Plan(BaseModel):
 
     running: Release
     target: Release | None
+    database: DatabasePlan | None = None
     checks: tuple[Check, ...]
 
     @property

@@ -52,4 +52,13 @@ class Policy(BaseModel):
     alarm_without_rollback_minutes: float = Field(
         default=5, gt=0, description="the janitor looks at an alarm again after"
     )
+    on_incompatible_schema: Literal["refuse", "full"] = Field(
+        default="refuse", description="what a rollback of the service becomes that can't work with the schema (rule 12)"
+    )
+    database_approval: Literal["required", "none"] = Field(
+        default="required", description="whether a person decides before a database goes back"
+    )
+    database_timeout_seconds: float = Field(
+        default=240, gt=0, description="time limit of the function that changes the database"
+    )  # rule 9
     readiness_minutes: float = Field(default=60, gt=0, description="how often the way back is looked at")

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from rollback.model.check import Check, Verdict
 from rollback.model.names import family_of, last_known_good_family, original_family
-from rollback.model.plan import Check, Verdict
 from rollback.model.request import Trigger
 from rollback.model.rollback import ObligationKind, Outcome, Rollback
 from rollback.model.settings import ServiceSettings

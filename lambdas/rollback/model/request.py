@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rollback.model.database_settings import Strategy
 from rollback.model.errors import InvalidRequest
 
 
@@ -37,6 +38,9 @@ class Request(BaseModel):
     type: RollbackType = RollbackType.SERVICE
     service: str = Field(min_length=1)
     target_version: str | None = Field(default=None, min_length=1)
+    pr: int | None = Field(default=None, gt=0, description="the pull request whose database goes back")
+    strategy: Strategy | None = Field(default=None, description="how the database goes back; None: as set")
+    undo: str | None = Field(default=None, description="id of the rollback whose backup the database goes back to")
     force: bool = False
     dry_run: bool = False
     reason: str = Field(default="", max_length=1000)
@@ -81,16 +85,34 @@ def parse_request(given: object, services: tuple[str, ...]) -> Request:
             raise InvalidRequest(
                 f"{flag} is {fields[flag]!r}; valid values: true, false (no quotes); nothing was changed"
             )
-    for text in ("target_version", "reason", "requested_by"):
-        if text in fields and not (
-            isinstance(fields[text], str) or (text == "target_version" and fields[text] is None)
-        ):
+    for text in ("target_version", "undo", "reason", "requested_by"):
+        may_be_null = text in ("target_version", "undo") and fields.get(text) is None
+        if text in fields and not (isinstance(fields[text], str) or may_be_null):
             raise InvalidRequest(f"{text} is {fields[text]!r}; it must be a text in quotes; nothing was changed")
+    _check_database_fields(fields, RollbackType(kind))
     if fields.get("target_version") == "":
         raise InvalidRequest(
             'target_version is empty; leave it out for the last known good, or give a version such as "v1.2.3"'
         )
     return Request.model_validate({**fields, "service": service})
+
+
+def _check_database_fields(fields: Mapping[str, Any], kind: RollbackType) -> None:
+    """Raises InvalidRequest: what is about a database, and asked of another rollback; or can't be understood."""
+    about = [name for name in ("pr", "strategy", "undo") if fields.get(name) is not None]
+    if about and kind not in (RollbackType.DATABASE, RollbackType.FULL):
+        raise InvalidRequest(
+            f'{", ".join(about)} is about a database, and this is a {kind} rollback; add "type": "database" or "full"; '
+            "nothing was changed"
+        )
+    pr = fields.get("pr")
+    if pr is not None and (not isinstance(pr, int) or isinstance(pr, bool) or pr < 1):
+        raise InvalidRequest(f"pr is {pr!r}; it must be the number of a pull request, such as 42; nothing was changed")
+    strategy = fields.get("strategy")
+    if strategy is not None and strategy not in list(Strategy):
+        raise InvalidRequest(_unknown("strategy", strategy, tuple(Strategy)))
+    if "undo" in about and len(about) > 1:
+        raise InvalidRequest("an undo goes back to the backup; leave strategy and pr out; nothing was changed")
 
 
 def _unknown(what: str, given: Any, valid: tuple[str, ...]) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from rollback.model.check import Check
 from rollback.model.database_progress import DatabaseProgress
 from rollback.model.escalation import Rung, Tried
-from rollback.model.plan import Check, Plan
+from rollback.model.plan import Plan
 from rollback.model.request import Request, RollbackType, Trigger
 
 DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode

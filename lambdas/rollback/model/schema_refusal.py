@@ -4,7 +4,7 @@ import json
 import shlex
 from typing import Literal
 
-from rollback.model.plan import Check, Verdict
+from rollback.model.check import Check, Verdict
 from rollback.model.request import Request, RollbackType
 from rollback.model.schema_compatibility import SchemaVerdict
 from rollback.model.schema_finding import Compatibility

@@ -4,8 +4,11 @@ Compact JSON without defaults: Lambda allows 4 KB for all environment variables 
 depend on a parameter store. Deploy-time names (table, topic, state machine) are variables of their own.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
 
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from rollback.model.database_settings import DatabaseSettings
 from rollback.model.errors import InvalidRequest
 from rollback.model.policy import Policy
 
@@ -52,6 +55,21 @@ class Settings(BaseModel):
     environment: str
     services: tuple[ServiceSettings, ...] = Field(min_length=1)
     policy: Policy = Policy()
+    database: DatabaseSettings | None = None
+
+    @model_validator(mode="after")
+    def _writers_are_known(self) -> Self:
+        unknown = set((self.database.writers if self.database else None) or ()) - set(self.service_names)
+        if unknown:
+            raise ValueError(f"database.writers names {', '.join(sorted(unknown))}; services: {self.service_names}")
+        return self
+
+    def writers(self) -> tuple[ServiceSettings, ...]:
+        """The services that write to the database, in the order in which they are put back."""
+        if self.database is None:
+            return ()
+        named = self.database.writers
+        return self.services if named is None else tuple(self.service(name) for name in named)
 
     @property
     def prefix(self) -> str:

@@ -2,7 +2,7 @@
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from rollback.model.plan import Check, Verdict
+from rollback.model.check import Check, Verdict
 from rollback.model.release import Release
 
 

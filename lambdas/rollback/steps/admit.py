@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from rollback.model.check import Check, Verdict
 from rollback.model.errors import Conflict, OutsideFailure, RollbackError
 from rollback.model.event import is_event, judge_event, read_event
 from rollback.model.guards import BY_HAND
 from rollback.model.lease import Lease
-from rollback.model.plan import Check, Verdict
 from rollback.model.request import Request, RollbackType, Trigger, parse_request
 from rollback.model.rollback import Obligation, Outcome, Rollback, TriggerEvent, rollback_id
 from rollback.model.takeover import why_not_taken_over

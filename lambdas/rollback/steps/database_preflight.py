@@ -7,11 +7,11 @@ Raises:
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from rollback.model.check import Check, Verdict
 from rollback.model.database_checks import judge_reset, judge_restore
 from rollback.model.database_errors import AccessRefused, NotThere
 from rollback.model.database_progress import RestorePoint
 from rollback.model.database_view import Branch, Endpoint, Project
-from rollback.model.plan import Check, Verdict
 from rollback.steps.restoring import Restoring
 
 _STILL_RUNNING = timedelta(minutes=30)  # an operation that began longer ago is not what we would wait for

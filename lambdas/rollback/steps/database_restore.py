@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from math import ceil
 
+from rollback.model.check import Check, Verdict
 from rollback.model.database_errors import (
     AccessRefused,
     AlreadyExists,
@@ -21,7 +22,6 @@ from rollback.model.database_errors import (
 from rollback.model.database_move import CHANGES, DatabaseSnapshot, Move, next_move, objection
 from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending, RestorePoint
 from rollback.model.errors import LeaseLost
-from rollback.model.plan import Check, Verdict
 from rollback.model.release import sha256_of
 from rollback.model.rollback import Rollback
 from rollback.steps.database_changes import act, intend

@@ -7,7 +7,8 @@ the ledger; what guards every automatic trigger (pause, budget, one step per win
 from collections.abc import Callable
 from datetime import datetime
 
-from rollback.model.plan import Check, Plan, Verdict, judge
+from rollback.model.check import Check, Verdict
+from rollback.model.plan import Plan, judge
 from rollback.model.release import Release, last_known_good
 from rollback.model.rollback import Rollback
 from rollback.model.route import Step, next_step

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from rollback.model import guards
+from rollback.model.check import Check, Verdict
 from rollback.model.errors import OutsideFailure
 from rollback.model.names import RATE_ALARMS, STATE_ALARMS, family_of, is_ours, leaf_alarm
-from rollback.model.plan import Check, Verdict
 from rollback.model.release import Release
 from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import Rollback

@@ -2,9 +2,10 @@
 
 from datetime import datetime, timedelta
 
+from rollback.model.check import Check, Verdict
 from rollback.model.guards import BY_HAND
 from rollback.model.names import family_of, is_ours
-from rollback.model.plan import Check, Verdict, judge
+from rollback.model.plan import judge
 from rollback.model.release import Release
 from rollback.model.request import Trigger
 from rollback.model.rollback import Outcome, Rollback

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from pydantic import SecretStr
+
 from rollback.model.lease import Lease
+from rollback.model.observation import Observation
 from rollback.model.operators import OperatorAction, Pause
 from rollback.model.release import Release, ReleaseState
+from rollback.model.release_schema import ReleaseSchema
+from rollback.model.restore_points import RecordedPoint
 from rollback.model.rollback import Rollback
 from rollback.model.service_view import ProbeResult, ScalableTarget, ServiceView, TargetHealth
 from rollback.model.settings import ServiceSettings, Settings
 from rollback.model.stack_view import StackView
 from rollback.model.standing_plan import Bake, StandingPlan
+from rollback.steps.ports_database import Databases, Sql
 
 
 class Clock(Protocol):
@@ -34,7 +40,7 @@ class Documents(Protocol):
 
 
 class Leases(Protocol):
-    """The right to roll back a service."""
+    """The right to roll back a service; or to change a database branch, by its key (`branch_key`)."""
 
     def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None: ...
     def renew(self, lease: Lease, now: datetime, until: datetime) -> Lease: ...
@@ -59,6 +65,32 @@ class Releases(Protocol):
     def put_standing_plan(self, plan: StandingPlan) -> None: ...
 
 
+class Branches(Protocol):
+    """What is kept of a database branch; `branch` is its key (`database_settings.branch_key`)."""
+
+    def put_schema(self, schema: ReleaseSchema) -> None:
+        """Store it under its SHA-256, once."""
+        ...
+
+    def schema(self, sha256: str) -> ReleaseSchema:
+        """KeyError: none is stored under this digest."""
+        ...
+
+    def know_schema(self, release: Release, schema_sha256: str) -> Release:
+        """The release with the key of its schema. Conflict: it was changed since it was read."""
+        ...
+
+    def put_restore_point(self, point: RecordedPoint) -> None: ...
+    def restore_points(self, branch: str) -> tuple[RecordedPoint, ...]:
+        """Newest first."""
+        ...
+
+    def observation(self, branch: str) -> Observation | None: ...
+    def put_observation(self, observation: Observation) -> None:
+        """Unless a newer one was put already."""
+        ...
+
+
 class Operators(Protocol):
     """What people decided and did by hand."""
 
@@ -69,7 +101,7 @@ class Operators(Protocol):
     def actions(self, service: str) -> Iterator[OperatorAction]: ...
 
 
-class Ledger(Documents, Leases, Releases, Operators, Protocol):
+class Ledger(Documents, Leases, Releases, Branches, Operators, Protocol):
     """The whole table."""
 
 
@@ -139,6 +171,14 @@ class Secrets(Protocol):
 
     def exists(self, value_from: str) -> bool | None:
         """Whether what a container's `secrets[].valueFrom` names is there; None: it can't be told."""
+        ...
+
+    def read(self, arn: str) -> SecretStr:
+        """The value of a secret of ours, such as Neon's API key."""
+        ...
+
+    def write(self, arn: str, value: SecretStr, token: str) -> None:
+        """Replace the value; the same token and value again is no second version."""
         ...
 
 
@@ -231,3 +271,5 @@ class World:
     notifications: Notifications
     metrics: Metrics
     workflow: Workflow
+    databases: Databases  # both raise InvalidRequest where the environment has no database
+    sql: Sql

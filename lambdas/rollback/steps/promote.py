@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from rollback.model.check import Verdict
 from rollback.model.errors import InvalidRequest, OutsideFailure, RollbackError
 from rollback.model.event import service_of_arn
 from rollback.model.names import degraded_alarm, family_of, is_ours, last_known_good_tag, outage_alarm
-from rollback.model.plan import Verdict
 from rollback.model.release import Release, ReleaseState
 from rollback.model.standing_plan import Bake
 from rollback.steps.holder import living_lease

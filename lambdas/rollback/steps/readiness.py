@@ -6,8 +6,8 @@ Looked at after each deployment and once an hour. What fails here fails a rollba
 from datetime import timedelta
 from typing import Any
 
+from rollback.model.check import Check, Verdict
 from rollback.model.errors import OutsideFailure
-from rollback.model.plan import Check, Verdict
 from rollback.model.release import Release, ReleaseState
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from rollback.model.check import Check
 from rollback.model.database_content import LiveSchema, Migration
 from rollback.model.database_target import RestoreTarget
-from rollback.model.plan import Check
 from rollback.steps.ports_database import Databases, Sql
 
 PreviewJudge = Callable[[LiveSchema, tuple[Migration, ...] | None], tuple[Check, ...]]

@@ -11,9 +11,9 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 
+from rollback.model.check import Check, Verdict
 from rollback.model.errors import OutsideFailure
 from rollback.model.names import degraded_alarm, outage_alarm
-from rollback.model.plan import Check, Verdict
 from rollback.model.release import Release
 from rollback.model.rollback import Outcome, Rollback, Verification
 from rollback.model.service_view import ServiceView

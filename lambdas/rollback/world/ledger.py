@@ -5,6 +5,7 @@ A document is stored as JSON in `body`, beside the attributes that conditions ne
 
 from typing import TYPE_CHECKING
 
+from rollback.world.ledger_branches import LedgerBranches
 from rollback.world.ledger_documents import LedgerDocuments
 from rollback.world.ledger_leases import LedgerLeases
 from rollback.world.ledger_operators import LedgerOperators
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-class DynamoLedger(LedgerDocuments, LedgerLeases, LedgerReleases, LedgerOperators):
+class DynamoLedger(LedgerDocuments, LedgerLeases, LedgerReleases, LedgerBranches, LedgerOperators):
     """Adapter of one environment's table."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:

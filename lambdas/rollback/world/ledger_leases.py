@@ -1,16 +1,17 @@
-"""Leases in the ledger: the right to roll back a service, with a counter that outlives its holders."""
+"""Leases in the ledger: the right to roll back a service, or a database branch; a counter outlives their holders."""
 
 import contextlib
 from datetime import datetime
 from typing import Any
 
+from rollback.model.database_settings import BRANCH
 from rollback.model.errors import LeaseLost
 from rollback.model.lease import Lease
 from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, seconds
 
 
 class LedgerLeases:
-    """`SERVICE#<name>` / `LEASE`."""
+    """`SERVICE#<name>` / `LEASE`; of a branch `BRANCH#<project>#<branch>` / `LEASE`."""
 
     def __init__(self, table: LedgerTable) -> None:
         self._table = table
@@ -34,7 +35,7 @@ class LedgerLeases:
             updated = self._table.call(
                 self._table.client.update_item,
                 TableName=self._table.name,
-                Key=key(f"SERVICE#{lease.service}", "LEASE"),
+                Key=_key(lease.service),
                 UpdateExpression="SET expires_at = :until",
                 ConditionExpression="holder = :me AND #counter = :counter AND expires_at > :now",
                 ExpressionAttributeNames={"#counter": "counter"},
@@ -69,7 +70,7 @@ class LedgerLeases:
             self._table.call(
                 self._table.client.update_item,
                 TableName=self._table.name,
-                Key=key(f"SERVICE#{service}", "LEASE"),
+                Key=_key(service),
                 UpdateExpression="REMOVE holder, expires_at",
                 ConditionExpression="holder = :me",
                 ExpressionAttributeValues={":me": {"S": rollback_id}},
@@ -77,7 +78,7 @@ class LedgerLeases:
 
     def lease(self, service: str) -> Lease | None:
         """Who holds the lease (it may have run out); None if nobody."""
-        item = self._table.get(f"SERVICE#{service}", "LEASE")
+        item = self._table.get(_partition(service), "LEASE")
         return _lease(service, item) if item is not None and "holder" in item else None
 
     def _take(self, service: str, rollback_id: str, until: datetime, condition: str, values: dict[str, Any]) -> Lease:
@@ -85,7 +86,7 @@ class LedgerLeases:
         updated = self._table.call(
             self._table.client.update_item,
             TableName=self._table.name,
-            Key=key(f"SERVICE#{service}", "LEASE"),
+            Key=_key(service),
             UpdateExpression="SET holder = :me, expires_at = :until ADD #counter :one",
             ConditionExpression=condition,
             ExpressionAttributeNames={"#counter": "counter"},
@@ -98,6 +99,14 @@ class LedgerLeases:
             ReturnValues="ALL_NEW",
         )
         return _lease(service, updated["Attributes"])
+
+
+def _partition(service: str) -> str:
+    return service if service.startswith(BRANCH) else f"SERVICE#{service}"
+
+
+def _key(service: str) -> dict[str, Any]:
+    return key(_partition(service), "LEASE")
 
 
 def _lease(service: str, item: dict[str, Any]) -> Lease:

@@ -27,7 +27,7 @@ class LedgerReleases:
         )
         if any(known.fingerprint == release.fingerprint for known in self.releases(release.service)):
             return
-        self._table.put_once(_release(release))
+        self._table.put_once(release_item(release))
 
     def definition(self, sha256: str) -> dict[str, Any]:
         """The stored, normalised task definition.
@@ -59,7 +59,7 @@ class LedgerReleases:
             self._table.call(
                 self._table.client.put_item,
                 TableName=self._table.name,
-                Item=_release(judged),
+                Item=release_item(judged),
                 ConditionExpression="#state = :read",
                 ExpressionAttributeNames={"#state": "state"},
                 ExpressionAttributeValues={":read": {"S": release.state.value}},
@@ -100,7 +100,8 @@ class LedgerReleases:
             )
 
 
-def _release(release: Release) -> dict[str, Any]:
+def release_item(release: Release) -> dict[str, Any]:
+    """A release as the table has it."""
     sk = f"RELEASE#{release.first_deployed_at:%Y-%m-%dT%H:%M:%S.%fZ}#{release.fingerprint}"
     return {
         **key(f"SERVICE#{release.service}", sk),

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 
 from rollback.model.database_errors import ComeBackLater, OutcomeUnknown, Unreachable
+from rollback.model.database_settings import NEON_API
 from rollback.model.errors import OutsideFailure
 from rollback.world.neon_failures import refusal
 
-CONSOLE = "https://console.neon.tech/api/v2"
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 20.0
 _CHANGE_SECONDS = 60.0  # restores were seen to take 7 s to be accepted; a lost answer costs more than waiting for it
 _ATTEMPTS = 3
@@ -34,7 +34,7 @@ class NeonHttp:
     """
 
     def __init__(
-        self, api_key: Callable[[], str], base_url: str = CONSOLE, sleep: Callable[[float], None] = time.sleep
+        self, api_key: Callable[[], str], base_url: str = NEON_API, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._sleep = sleep
         self._client = httpx.Client(

@@ -1,8 +1,12 @@
-"""Secrets Manager and SSM: is what a task definition refers to still there? Values are never read."""
+"""Secrets Manager and SSM: is what a task definition refers to still there? And the few secrets that are our own.
+
+Values of what tasks refer to are never read.
+"""
 
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
+from pydantic import SecretStr
 
 from rollback.world.failures import calling, code_of
 
@@ -29,6 +33,27 @@ class ReferencedSecrets:
             return self._secret(value_from) if ":secretsmanager:" in value_from else self._parameter(value_from)
         except _OutOfSight:
             return None
+
+    def read(self, arn: str) -> SecretStr:
+        """The value of a secret of ours, such as Neon's API key.
+
+        Raises:
+            OutsideFailure: it is not there, or not ours to read.
+        """
+        with calling("GetSecretValue", arn):
+            return SecretStr(self._secrets.get_secret_value(SecretId=arn)["SecretString"])
+
+    def write(self, arn: str, value: SecretStr, token: str) -> None:
+        """Replace the value.
+
+        Args:
+            token: 32 to 64 characters; the same one with the same value again makes no second version
+                (Secrets Manager API, PutSecretValue, ClientRequestToken).
+        """
+        with calling("PutSecretValue", arn):
+            self._secrets.put_secret_value(
+                SecretId=arn, SecretString=value.get_secret_value(), ClientRequestToken=token
+            )
 
     def _secret(self, value_from: str) -> bool:
         arn = ":".join(value_from.split(":")[:_SECRET_ARN_PARTS])

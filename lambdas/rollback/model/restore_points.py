@@ -1,0 +1,62 @@
+"""Restore points: where a database stood when a release began to take it over, and which one a rollback goes to."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from rollback.model.database_position import LsnText
+from rollback.model.database_progress import RestorePoint
+from rollback.model.release import Release
+from rollback.model.release_schema import ShippedMigration
+
+
+class RecordedPoint(BaseModel):
+    """Of one branch, before one version of one service. `at` is the database's clock.
+
+    Attributes:
+        branch: its partition in the ledger (`database_settings.branch_key`).
+        by: a pipeline's `rollback checkpoint`, before the migrations ran; or a deployment's start, perhaps after.
+        shipped: the migrations of the version, as the pipeline read them; None: nobody told.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+
+    branch: str
+    service: str
+    version: str
+    at: AwareDatetime
+    lsn: LsnText
+    recorded_at: AwareDatetime
+    by: Literal["checkpoint", "deployment"]
+    shipped: tuple[ShippedMigration, ...] | None = None
+
+    @property
+    def point(self) -> RestorePoint:
+        """What a restore needs of it."""
+        return RestorePoint(at=self.at, lsn=self.lsn)
+
+
+def where_it_began(release: Release, points: Iterable[RecordedPoint]) -> RecordedPoint | None:
+    """The point before a release: the pipeline's last one before its first deployment, else the deployment's own.
+
+    A version that is deployed again later may have points of later times: those are not about its beginning.
+    """
+    of_it = [p for p in points if (p.service, p.version) == (release.service, release.version)]
+    before = [p for p in of_it if p.by == "checkpoint" and p.recorded_at <= release.first_deployed_at]
+    return max(before, key=lambda p: p.recorded_at, default=None) or min(
+        (p for p in of_it if p.by == "deployment"), key=lambda p: p.recorded_at, default=None
+    )
+
+
+def where_to_go(
+    target: Release, releases: Iterable[Release], points: Iterable[RecordedPoint]
+) -> tuple[RecordedPoint | None, Release | None]:
+    """The point at which the target's time ended: where the first release after it began. And that release.
+
+    Data that was written while the target ran is kept; None: nothing was deployed after it, or no point is known.
+    """
+    known = tuple(points)
+    later = [r for r in releases if r.service == target.service and r.first_deployed_at > target.first_deployed_at]
+    after = min(later, key=lambda r: r.first_deployed_at, default=None)
+    return (where_it_began(after, known) if after is not None else None), after

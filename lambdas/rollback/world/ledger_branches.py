@@ -1,0 +1,93 @@
+"""Database branches in the ledger: restore points, the last look, and the schemas that releases worked with."""
+
+import contextlib
+import gzip
+
+from rollback.model.errors import Conflict, OutsideFailure
+from rollback.model.observation import Observation
+from rollback.model.release import Release
+from rollback.model.release_schema import ReleaseSchema
+from rollback.model.restore_points import RecordedPoint
+from rollback.world.ledger_releases import release_item
+from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, seconds
+
+_MOST_BYTES = 390_000  # DynamoDB allows 400 KB an item, names and keys included
+
+
+class LedgerBranches:
+    """`BRANCH#<project>#<branch>` / `RESTORE_POINT#<time>` and `OBSERVATION`; `SCHEMA#<sha256>`, compressed."""
+
+    def __init__(self, table: LedgerTable) -> None:
+        self._table = table
+
+    def put_schema(self, schema: ReleaseSchema) -> None:
+        """Store a schema under its digest, once.
+
+        Raises:
+            OutsideFailure: it is too large for an item, even compressed.
+        """
+        body = gzip.compress(schema.model_dump_json(exclude_defaults=True).encode(), mtime=0)
+        if len(body) > _MOST_BYTES:
+            raise OutsideFailure(f"the schema takes {len(body)} bytes compressed, at most {_MOST_BYTES} can be kept")
+        self._table.put_once({**key(f"SCHEMA#{schema.sha256}", "SCHEMA"), "body": {"B": body}})
+
+    def schema(self, sha256: str) -> ReleaseSchema:
+        """A stored schema.
+
+        Raises:
+            KeyError: none is stored under this digest.
+        """
+        item = self._table.get(f"SCHEMA#{sha256}", "SCHEMA")
+        if item is None:
+            raise KeyError(sha256)
+        return ReleaseSchema.model_validate_json(gzip.decompress(item["body"]["B"]))
+
+    def know_schema(self, release: Release, schema_sha256: str) -> Release:
+        """The release with the key of its schema.
+
+        Raises:
+            Conflict: it was judged at the same moment; read it again.
+        """
+        known = release.model_copy(update={"schema_sha256": schema_sha256})
+        try:
+            self._table.call(
+                self._table.client.put_item,
+                TableName=self._table.name,
+                Item=release_item(known),
+                ConditionExpression="body = :read",
+                ExpressionAttributeValues={":read": release_item(release)["body"]},
+            )
+        except ConditionFailed as error:
+            raise Conflict(f"release {release.version} was changed meanwhile: read it again") from error
+        return known
+
+    def put_restore_point(self, point: RecordedPoint) -> None:
+        """Keep a restore point; the same one again is no other."""
+        at = f"{point.recorded_at:%Y-%m-%dT%H:%M:%S.%fZ}"
+        item = key(point.branch, f"RESTORE_POINT#{at}#{point.service}#{point.version}")
+        self._table.put_once({**item, "body": {"S": point.model_dump_json()}})
+
+    def restore_points(self, branch: str) -> tuple[RecordedPoint, ...]:
+        """All that are kept, newest first."""
+        items = self._table.query(branch, "RESTORE_POINT#")
+        return tuple(RecordedPoint.model_validate_json(item["body"]["S"]) for item in items)
+
+    def observation(self, branch: str) -> Observation | None:
+        """The last look at the branch; None: nobody has looked yet."""
+        item = self._table.get(branch, "OBSERVATION")
+        return Observation.model_validate_json(item["body"]["S"]) if item is not None else None
+
+    def put_observation(self, observation: Observation) -> None:
+        """Replace the last look, unless a newer one was put already."""
+        with contextlib.suppress(ConditionFailed):
+            self._table.call(
+                self._table.client.put_item,
+                TableName=self._table.name,
+                Item={
+                    **key(observation.branch, "OBSERVATION"),
+                    "observed_at": {"N": seconds(observation.observed_at)},
+                    "body": {"S": observation.model_dump_json()},
+                },
+                ConditionExpression="attribute_not_exists(pk) OR observed_at <= :mine",
+                ExpressionAttributeValues={":mine": {"N": seconds(observation.observed_at)}},
+            )
