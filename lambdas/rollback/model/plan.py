@@ -24,8 +24,12 @@ class Plan(BaseModel):
 
     @property
     def way(self) -> str:
-        """From what to what, in versions."""
-        return f"{self.running.version} → {self.target.version if self.target else 'nothing'}"
+        """From what to what, in versions; and where the data goes."""
+        versions = f"{self.running.version} → {self.target.version if self.target else 'nothing'}"
+        if self.database is None:
+            return versions
+        stays = self.target is not None and self.target.fingerprint == self.running.fingerprint
+        return self.database.in_words if stays else f"{versions}, {self.database.in_words}"
 
     def refusals(self, *, forced: bool) -> tuple[Check, ...]:
         """Checks that forbid acting."""
