@@ -92,6 +92,9 @@ class StageWithDatabase(Stage):
     def checkpoint(self, version: str, shipped: tuple[ShippedMigration, ...]) -> None:
         """What the pipeline records before the migrations run."""
         lsn, at = self.neon.position(BRANCH)
+        there = self.neon.migrated(BRANCH)
+        seen = ReleaseSchema(journal=there.journal, ran_on=there.tables)
+        self.ledger.put_schema(seen)
         self.ledger.put_restore_point(
             RecordedPoint(
                 branch=self.branch_key,
@@ -102,8 +105,21 @@ class StageWithDatabase(Stage):
                 recorded_at=self.clock.now(),
                 by="checkpoint",
                 shipped=shipped,
+                schema_sha256=seen.sha256,
             )
         )
+
+    def ship_v3(self) -> None:
+        """Now: after a checkpoint it drops the column, and writes a row of its own."""
+        drops = DROPS.model_copy(update={"created_at": 3, "tag": "0002_drop_email"})
+        self.checkpoint("v3", (FIRST, ADDS, drops))
+        self.clock.pass_time(minutes=1)
+        self.neon.migrate(BRANCH, AFTER, applied(FIRST, ADDS, drops))
+        self.ship("v3", CANDIDATE, hours_ago=-2 / 60)
+        self.neon.write(BRANCH, 5)
+        self.clock.pass_time(minutes=2)
+        self.observe()
+        self.neon.calls.clear()
 
     def observe(self) -> None:
         """The database function's look at the branch."""

@@ -1,7 +1,9 @@
 """A release whose migration the last known good can't work with: refused, or the database goes back too."""
 
+from datetime import timedelta
+
 import pytest
-from builders import SERVICE, image
+from builders import NOW, SERVICE, image
 from stage_with_database import ADDS, AFTER, BAD, BRANCH, GOOD, StageWithDatabase
 
 from rollback.model.check import Verdict
@@ -192,3 +194,26 @@ def test_what_can_not_be_done_is_refused_with_what_to_do(given: dict[str, object
     assert said in ended.reason
     assert stage.neon.calls == []
     assert stage.changes() == []
+
+
+def test_a_person_names_the_time_to_which_the_database_goes_back() -> None:
+    stage = StageWithDatabase(APPROVED, second=ADDS, checkpoint=False)
+    stage.alarms.recover(next(iter(stage.alarms.in_alarm)))
+    at = NOW - timedelta(minutes=25)
+    ended = stage.read(stage.run({"type": "database", "to": at.isoformat()}))
+
+    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert stage.rows() == GOOD
+
+
+def test_what_was_written_until_the_last_release_that_the_target_can_not_work_with_is_kept() -> None:
+    """v2 only added, and was left by a rollback of the service alone; v1 wrote on; v3 then dropped the column."""
+    stage = StageWithDatabase(APPROVED, second=ADDS)
+    stage.ship_v3()
+    ended = stage.read(stage.run(FULL))
+
+    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert stage.rows() == GOOD + BAD
+    assert ended.plan is not None
+    assert ended.plan.database is not None
+    assert "before v3" in stage.check(ended, "restore-point-known").reason

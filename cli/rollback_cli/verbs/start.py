@@ -18,6 +18,7 @@ def start(
     strategy: Annotated[
         str | None, typer.Option(help="restore, reset, recreate, delete, down_migrations or auto; default: as set")
     ] = None,
+    to: Annotated[str | None, typer.Option(help="restore the database to this time: 2026-03-01T02:59:00Z")] = None,
     force: Annotated[
         bool, typer.Option(help="override the checks that may be overridden, and take a rollback over that is going on")
     ] = False,
@@ -33,6 +34,7 @@ def start(
         "target_version": target_version,
         "pr": pr,
         "strategy": strategy,
+        "to": to,
         "force": force,
         "dry_run": dry_run,
         "reason": reason,
