@@ -9,6 +9,7 @@ from rollback.model.errors import InvalidRequest, RollbackError
 from rollback_cli.verbs import (
     abort,
     check_deploy,
+    checkpoint,
     demo,
     history,
     local,
@@ -40,6 +41,7 @@ app.command("unquarantine")(unquarantine.unquarantine)
 app.command("unlock")(unlock.unlock)
 app.command("unfence")(unfence.unfence)
 app.command("check-deploy")(check_deploy.check_deploy)
+app.command("checkpoint")(checkpoint.checkpoint)
 app.command("demo")(demo.demo)
 app.add_typer(local.app, name="local")
 
