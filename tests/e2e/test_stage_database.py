@@ -16,6 +16,7 @@ from rollback_cli.stage.endings import BY_THE_BAD
 from rollback_cli.stage.migrations import check_out
 from rollback_cli.stage.scenarios import BAD_VERSION, GOOD_VERSION, SCENARIOS
 
+LOG_GROUP = "/aws/ecs/macro-ai-production"
 STORY = SCENARIOS["bad-migration"]
 
 
@@ -68,6 +69,6 @@ def test_a_release_with_a_breaking_migration_fails_and_the_one_before_cannot_run
 
     _ship(stage, GOOD_VERSION)  # its health checks pass: they ask nothing of the database
     assert [_answer(stage) for _ in range(6)] == [500] * 6
-    logs = stage.client("logs")
-    told = logs.filter_log_events(logGroupName="/aws/ecs/macro-ai-production", filterPattern='"v1.0.0" "email"')
-    assert 'UndefinedColumn: column "email" does not exist' in told["events"][-1]["message"]
+    lines = stage.client("logs").filter_log_events(logGroupName=LOG_GROUP)["events"]
+    of_it = [line["message"] for line in lines if f"version={GOOD_VERSION}" in line["message"]]
+    assert 'UndefinedColumn: column "email" does not exist' in of_it[-1]
