@@ -12,7 +12,6 @@ from rollback.world.neon import NeonDatabases
 from rollback.world.neon_http import NeonHttp
 from rollback_cli.stage.pipeline import CONNECTION_SECRET
 
-VARIABLE = "DATABASE_URL"  # of the container
 _API_KEY_SECRET = "stage/neon-api-key"  # noqa: S105 - a name
 _BRANCH = "main"
 
@@ -28,6 +27,7 @@ class StageDatabase:
         self.branch_id = self.branch().id
         self.databases.update_branch(self.branch_id, protected=True)
         self.connection_secret_arn = self._secret(CONNECTION_SECRET, self.uri(self.branch_id))
+        self.secrets = {"DATABASE_URL": self.connection_secret_arn}
         self.settings: dict[str, Any] = {
             "project_id": project.id,
             "branch_id": self.branch_id,

@@ -35,10 +35,14 @@ _POLICY: dict[str, float | int] = {
 _ALARMS = {"outage_evaluation_periods": 1}
 
 
-def overrides(base_url: str, policy: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
+def overrides(
+    base_url: str, policy: Mapping[str, Any], database: Mapping[str, Any], secrets: Mapping[str, str]
+) -> dict[str, Any]:
     """What the stage changes of the production settings in `cdk.json`; `policy` goes over the one above.
 
-    `secrets` are the container's: variable → ARN.
+    Args:
+        database: settings of the environment's; empty: it has none.
+        secrets: of the container, variable → ARN.
     """
     workload: dict[str, Any] = {
         "initial_desired_count": 0,
@@ -51,4 +55,5 @@ def overrides(base_url: str, policy: Mapping[str, Any], secrets: Mapping[str, st
         "alarms": _ALARMS,
         "workflow_timeout_minutes": 15 * SCALE,
         "services": [{"base_url": base_url, "workload": workload}],
+        **({"database": database} if database else {}),
     }

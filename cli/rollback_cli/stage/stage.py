@@ -74,7 +74,8 @@ class Stage(Pipeline):
         self.base_url = f"http://localhost:{port}"
         load_balancer.listen_on(port)
         out = Path(self._folder.name)
-        synthesise(out, ENVIRONMENT, overrides(self.base_url, self._policy, self._secrets()))
+        database, secrets = (self.database.settings, self.database.secrets) if self.database else ({}, {})
+        synthesise(out, ENVIRONMENT, overrides(self.base_url, self._policy, database, secrets))
         self._timeline.say("stacks synthesised, functions bundled for this machine")
         outputs = deploy_assembly(self.cloud, out)
         name = stack_name(ENVIRONMENT)
@@ -125,13 +126,6 @@ class Stage(Pipeline):
         if done.returncode:
             raise DidNotHappen(f"`rollback checkpoint` failed: {done.stdout}{done.stderr}")
         self._timeline.say(f"pipeline: checkpoint before {version}", "act")
-
-    def _secrets(self) -> dict[str, str]:
-        if self.database is None:
-            return {}
-        from rollback_cli.stage.database import VARIABLE  # noqa: PLC0415 - see above
-
-        return {VARIABLE: self.database.connection_secret_arn}
 
     def start_load(self) -> LoadGenerator:
         """Traffic, from now on."""
