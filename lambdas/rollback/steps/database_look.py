@@ -24,7 +24,7 @@ def look(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, n
         hosts=before.hosts if before is not None else (),
         preview=preview,
         backup=backup,
-        operations=_operations(progress, (branch, preview, backup), restoring, now),
+        operations=work_on(progress, (branch, preview, backup), restoring, now),
     )
 
 
@@ -44,7 +44,7 @@ def noticed(rollback: Rollback, progress: DatabaseProgress, seen: DatabaseSnapsh
     return rollback
 
 
-def _operations(
+def work_on(
     progress: DatabaseProgress, branches: tuple[Branch | None, ...], restoring: Restoring, now: datetime
 ) -> Literal["running", "succeeded", "failed"]:
     """Those whose ids we were told, and those of our branches: an answer that was lost named some."""
