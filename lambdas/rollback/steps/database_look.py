@@ -48,7 +48,7 @@ def work_on(
     progress: DatabaseProgress, branches: tuple[Branch | None, ...], restoring: Restoring, now: datetime
 ) -> Literal["running", "succeeded", "failed"]:
     """Those whose ids we were told, and those of our branches: an answer that was lost named some."""
-    ours = {branch.id for branch in branches if branch is not None} | {progress.preview_id}
+    ours = {branch.id for branch in branches if branch is not None} | {progress.preview_id, progress.branch_id}
     listed = {o.id: o for o in restoring.databases.operations_since(progress.started_at - _CLOCKS_DIFFER_BY)}
     ids = {*progress.operation_ids, *(o.id for o in listed.values() if o.branch_id in ours)}
     found = tuple(_as_it_stands(identity, listed.get(identity), restoring, now) for identity in sorted(ids))
