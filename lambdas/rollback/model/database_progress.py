@@ -144,14 +144,8 @@ class DatabaseProgress(_Stored):
     @property
     def is_over(self) -> bool:
         """Ended, and what it took out of the database is told, if it took anything."""
-        return self.ended_at is not None and (
-            self.ending is not Ending.RESTORED or self.backup_id is None or self.is_told
-        )
-
-    @property
-    def is_told(self) -> bool:
-        """Whether the report of the lost writes is made, or said to be impossible."""
-        return self.lost is not None
+        owes_report = self.ending is Ending.RESTORED and self.backup_id is not None and self.lost is None
+        return self.ended_at is not None and not owes_report
 
     @property
     def may_have_changed_data(self) -> bool:
