@@ -55,7 +55,7 @@ def send(
         LeaseLost: the lease is another's, or ends before the function does.
         OutsideFailure: see `model.database_errors`.
     """
-    assert_lease(rollback, world)
+    assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
     poll = world.settings.policy.poll_seconds
     not_sent = progress.but(intent=None, **taken_back)
     try:
