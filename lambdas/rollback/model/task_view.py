@@ -1,6 +1,10 @@
 """A one-off ECS task, as the steps see it."""
 
+import re
+
 from pydantic import BaseModel, ConfigDict
+
+_CREDENTIALS = re.compile(r"://[^/\s@]*@")
 
 
 class TaskView(BaseModel):
@@ -21,3 +25,8 @@ class TaskView(BaseModel):
     started: bool = False
     exit_code: int | None = None
     reason: str = ""
+
+
+def without_passwords(line: str) -> str:
+    """A line of a log as it may be told: tools write the address that they failed to connect to."""
+    return _CREDENTIALS.sub("://…@", line)
