@@ -41,6 +41,9 @@ class RestoreLimits(BaseModel):
         default=30, ge=1, description="a change without an answer may still arrive: looked at before it is sent again"
     )
     preview_hours: float = Field(default=2, gt=0, description="Neon deletes a preview that we could not delete")
+    backup_days: float | None = Field(
+        default=7, gt=0, description="of a recreated branch, and of one that steps down; null keeps it until deleted"
+    )
     digests_up_to_rows: int = Field(default=10_000, ge=0, description="longer tables are only counted for the report")
 
 

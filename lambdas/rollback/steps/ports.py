@@ -21,6 +21,7 @@ from rollback.model.service_view import ProbeResult, ScalableTarget, ServiceView
 from rollback.model.settings import ServiceSettings, Settings
 from rollback.model.stack_view import StackView
 from rollback.model.standing_plan import Bake, StandingPlan
+from rollback.model.task_view import TaskView
 from rollback.steps.ports_database import Databases, Sql
 
 
@@ -144,6 +145,42 @@ class Services(Protocol):
 
     def has_container_insights(self, cluster: str) -> bool: ...
     def stop_deployment(self, service_deployment_arn: str) -> None: ...
+
+
+class Tasks(Protocol):
+    """One-off tasks of a service's release: migrations run that way. Nothing is retried by the SDK."""
+
+    def run(
+        self, service: ServiceSettings, definition_arn: str, command: tuple[str, ...], started_by: str, token: str
+    ) -> str:
+        """Start a task in the service's network, with another command for its container; its ARN.
+
+        Args:
+            started_by: up to 128 letters, numbers, `-`, `/` and `_`; `started_by` finds the task by it.
+            token: up to 64 characters; the same one with the same arguments starts no second task.
+
+        Raises:
+            RequestRefused: no task was started, and none will be.
+            Throttled: no task was started, the same call may be sent again.
+            OutcomeUnknown: one may have been.
+        """
+        ...
+
+    def started_by(self, service: ServiceSettings, started_by: str) -> tuple[TaskView, ...]:
+        """Those that run, and those that stopped within the last hour."""
+        ...
+
+    def look(self, service: ServiceSettings, arn: str) -> TaskView | None:
+        """None: ECS does not know it (any more)."""
+        ...
+
+    def logs(self, service: ServiceSettings, arn: str, lines: int) -> tuple[str, ...]:
+        """The last lines that its container wrote; none if they don't go to CloudWatch, or are not there yet."""
+        ...
+
+    def stop(self, service: ServiceSettings, arn: str, reason: str) -> None:
+        """End it; one that has ended is success."""
+        ...
 
 
 class Targets(Protocol):
@@ -282,3 +319,4 @@ class World:
     workflow: Workflow
     databases: Databases  # both raise InvalidRequest where the environment has no database
     sql: Sql
+    tasks: Tasks
