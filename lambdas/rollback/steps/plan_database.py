@@ -10,7 +10,7 @@ from rollback.model.rollback import Rollback, service_of
 from rollback.model.schema_compatibility import SchemaVerdict
 from rollback.model.schema_refusal import CHECK_NAME, schema_check, widened
 from rollback.steps.ports import World
-from rollback.steps.schema import fits_at, schema_verdict
+from rollback.steps.schema import fits_at, schema_verdict, shipped_by
 
 _ALONE = (RollbackType.SERVICE, RollbackType.EMERGENCY)
 _WITH_DATABASE = (RollbackType.DATABASE, RollbackType.FULL)
@@ -69,8 +69,10 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
         return works_with is not None and fits_at(works_with, point, world)
 
     undone = undone_by(rollback, world)
-    known = Known(settings, world.settings.policy, releases, points, undone, fits)
     full = request.type is RollbackType.FULL
     target = made.target if full else whose_data(request, releases, made.running)
+    verdict = schema_verdict(target, world, since=made.running.first_deployed_at) if target is not None else None
+    shipped = shipped_by(made.running, world)
+    known = Known(settings, world.settings.policy, releases, points, undone, fits, verdict, shipped)
     planned, checks = plan_database(request, made.running, target, known)
     return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})
