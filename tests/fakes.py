@@ -324,11 +324,13 @@ class FakeSecrets:
         self.writes: dict[str, SecretStr] = {}
 
     def read(self, arn: str) -> SecretStr:
-        if arn not in self.values:
+        if arn not in self.values or arn in self.missing:
             raise OutsideFailure(f"GetSecretValue: {arn} is not there")
         return self.values[arn]
 
     def write(self, arn: str, value: SecretStr, token: str) -> None:
+        if arn in self.missing:
+            raise OutsideFailure(f"PutSecretValue: {arn} is not there")
         if self.writes.setdefault(token, value) != value:
             raise OutsideFailure(f"PutSecretValue: {arn} has another value under this token")
         self.values[arn] = value
