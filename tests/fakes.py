@@ -329,8 +329,6 @@ class FakeSecrets:
         return self.values[arn]
 
     def write(self, arn: str, value: SecretStr, token: str) -> None:
-        if arn in self.missing:
-            raise OutsideFailure(f"PutSecretValue: {arn} is not there")
         if self.writes.setdefault(token, value) != value:
             raise OutsideFailure(f"PutSecretValue: {arn} has another value under this token")
         self.values[arn] = value
