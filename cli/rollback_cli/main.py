@@ -20,6 +20,7 @@ from rollback_cli.verbs import (
     show,
     start,
     status,
+    undo,
     unfence,
     unlock,
     unquarantine,
@@ -40,6 +41,7 @@ app.command("quarantine")(quarantine.quarantine)
 app.command("unquarantine")(unquarantine.unquarantine)
 app.command("unlock")(unlock.unlock)
 app.command("unfence")(unfence.unfence)
+app.command("undo")(undo.undo)
 app.command("check-deploy")(check_deploy.check_deploy)
 app.command("checkpoint")(checkpoint.checkpoint)
 app.command("demo")(demo.demo)

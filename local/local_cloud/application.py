@@ -1,13 +1,15 @@
 """The process that stands in for a task's container: an HTTP server that behaves as its image says.
 
-Started as ``python -S -E application.py``; only the standard library is at hand. It prints ``listening PORT`` once it
-answers, then one ``ERROR`` line per HTTP 500. It exits on SIGTERM and when its standard input closes, so that no
-process outlives the embedded cloud.
+Started as ``python -S -E application.py``; only the standard library is at hand, and the database driver where the
+image reads or writes one: then each request but health checks runs that SQL on ``DATABASE_URL``. It prints
+``listening PORT`` once it answers, then one ``ERROR`` line per HTTP 500. It exits on SIGTERM and when its standard
+input closes, so that no process outlives the embedded cloud.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import signal
@@ -16,7 +18,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 
 class SharedLock:
@@ -66,7 +68,7 @@ class Behaviour:
             return 500
         if self.kind in {"decays", "locks"}:
             return 500 if decayed else 200
-        if path in self.health_paths:
+        if self.is_health(path):
             return 500 if self.kind == "unhealthy" else 200
         if self.kind != "errors":
             return 200
@@ -77,9 +79,20 @@ class Behaviour:
             self._owed_errors -= 1
             return 500
 
+    def is_health(self, path: str) -> bool:
+        """Whether a request is a health check, which asks nothing of the database."""
+        return path in self.health_paths
+
     def delay_of(self, path: str) -> float:
         """Real seconds that a request to ``path`` waits for its answer."""
-        return self.seconds if self.kind == "slow" and path not in self.health_paths else 0.0
+        return self.seconds if self.kind == "slow" and not self.is_health(path) else 0.0
+
+
+class Storage(Protocol):
+    """The database as a request sees it."""
+
+    def serve(self) -> None:
+        """Raises RuntimeError: a statement failed."""
 
 
 def _say(line: str) -> None:
@@ -93,6 +106,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     behaviour: Behaviour
+    database: Storage | None = None
     identity: dict[str, str]
 
     def _answer(self) -> None:
@@ -101,9 +115,14 @@ class Handler(BaseHTTPRequestHandler):
         if length:
             self.rfile.read(length)
         time.sleep(self.behaviour.delay_of(path))
-        status = self.behaviour.status_of(path)
+        status, problem = self.behaviour.status_of(path), ""
+        if self.database is not None and status < 500 and not self.behaviour.is_health(path):
+            try:
+                self.database.serve()
+            except RuntimeError as error:
+                status, problem = 500, f" {error}"
         if status >= 500:
-            _say(f"ERROR {self.command} {path} answered {status} version={self.identity.get('version', '')}")
+            _say(f"ERROR {self.command} {path} answered {status} version={self.identity.get('version', '')}{problem}")
         body = json.dumps({"status": "ok" if status < 500 else "error", "path": path, **self.identity}).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -133,6 +152,20 @@ def _exit_when_input_closes() -> None:
     os._exit(0)
 
 
+def _database(description: dict[str, Any]) -> Storage | None:
+    """What the image does with its database, if it has one. A release that lacks its address ends at start."""
+    statements = {name: description[name] for name in ("reads", "writes", "write_share") if name in description}
+    if not statements:
+        return None
+    uri = os.environ.get("DATABASE_URL")
+    if not uri:
+        _say("ERROR DATABASE_URL is not set")
+        os._exit(1)
+    # imports the driver, which is not always there; this file's folder is on the path, the package above it is not
+    database: Storage = importlib.import_module("application_database").Database(uri, **statements)
+    return database
+
+
 def main() -> None:
     """Serve until told to stop, or crash as the behaviour says."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -141,9 +174,13 @@ def main() -> None:
     parser.add_argument("--health-path", default="/health", help="answers 200 unless the image is unhealthy")
     parser.add_argument("--shared", help="file that stands for what all tasks of the service share")
     parser.add_argument("--identity", default="{}", help="JSON, returned in each answer")
+    parser.add_argument("--packages", help="folder in which the database driver is")
     arguments = parser.parse_args()
+    if arguments.packages:
+        sys.path.append(arguments.packages)
     shared = SharedLock(Path(arguments.shared)) if arguments.shared else None
-    Handler.behaviour = Behaviour(json.loads(arguments.behaviour), arguments.health_path, shared)
+    description = json.loads(arguments.behaviour)
+    Handler.behaviour = Behaviour(description, arguments.health_path, shared)
     Handler.identity = json.loads(arguments.identity)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     threading.Thread(target=_exit_when_input_closes, daemon=True).start()
@@ -151,6 +188,7 @@ def main() -> None:
         time.sleep(Handler.behaviour.after_seconds)
         _say("ERROR the application failed at start")
         os._exit(1)
+    Handler.database = _database(description)
     server = Server(("127.0.0.1", arguments.port), Handler)
     _say(f"listening {server.server_address[1]}")
     server.serve_forever()

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.core.responses import ActionResult
-from moto.ecs.exceptions import EcsClientException, ECSException, InvalidParameterException
-from moto.ecs.models import EC2ContainerServiceBackend as Backend
+from moto.ecs.exceptions import ECSException, InvalidParameterException
 from moto.ecs.responses import EC2ContainerServiceResponse as Response
 
-from local_cloud import ecs_task_api
+from local_cloud import ecs_definitions, ecs_task_api
 from local_cloud.ecs_deployments import now
 from local_cloud.ecs_rollout import Rollout
+from local_cloud.ecs_run_task import OneOffTasks
 
 _KEPT_SETTINGS = {
     "capacityProviderStrategy": "capacity_provider_strategy",
@@ -33,18 +33,17 @@ _DEPLOYED_SETTINGS = frozenset(
     {"capacityProviderStrategy", "networkConfiguration", "loadBalancers", "platformVersion", "serviceRegistries"}
 )
 _stock_create, _stock_delete = Response.create_service, Response.delete_service
-_stock_backend_describe = Backend.describe_task_definition
-_stock_register, _stock_deregister = Backend.register_task_definition, Backend.deregister_task_definition
 _stock_describe_services = Response.describe_services
 
 
 class Rollouts:
-    """The rollout of every service, and the lock that guards them."""
+    """The rollout of every service, the tasks of none, and the lock that guards them."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.current: dict[str, Rollout] = {}
         self.retired: list[Rollout] = []
+        self.one_off = OneOffTasks()
 
     def add(self, rollout: Rollout) -> None:
         """Follow a new service; one of the same name that was deleted keeps draining."""
@@ -70,9 +69,7 @@ rollouts = Rollouts()
 
 def install() -> None:
     """Replace moto's operations. Harmless when repeated."""
-    Backend.describe_task_definition = _describe_latest_active
-    Backend.register_task_definition = _register
-    Backend.deregister_task_definition = _deregister
+    ecs_definitions.install()
     for operation in (
         create_service,
         update_service,
@@ -82,46 +79,17 @@ def install() -> None:
         describe_service_deployments,
         describe_service_revisions,
         stop_service_deployment,
+        run_task,
     ):
         setattr(Response, operation.__name__, operation)
     ecs_task_api.install(rollouts)
-
-
-def _register(backend: Any, *arguments: Any, **named: Any) -> Any:
-    definition = _stock_register(backend, *arguments, **named)
-    definition.registered_at = datetime.now(UTC)
-    definition.registered_by = f"arn:aws:iam::{backend.account_id}:root"
-    return definition
-
-
-def _deregister(backend: Any, task_definition_str: str) -> Any:
-    definition = _stock_deregister(backend, task_definition_str)
-    definition.deregistered_at = datetime.now(UTC)
-    return definition
-
-
-def _describe_latest_active(backend: Any, task_definition_str: str) -> Any:
-    """A family alone means its latest ACTIVE revision; moto takes the latest, deregistered or not."""
-    name = task_definition_str.rsplit("/", maxsplit=1)[-1]
-    if ":" not in name:
-        active = [r for r, d in backend.task_definitions.get(name, {}).items() if d.status == "ACTIVE"]
-        if active:
-            name = f"{name}:{max(active)}"
-    return _stock_backend_describe(backend, name)
-
-
-def _usable_definition(backend: Any, name: str) -> Any:
-    definition = backend.describe_task_definition(name)
-    if definition.status != "ACTIVE":
-        raise EcsClientException("TaskDefinition is inactive")
-    return definition
 
 
 def create_service(response: Any) -> Any:
     """CreateService, with every property kept, and the first deployment started."""
     with rollouts.lock:
         backend = response.ecs_backend
-        definition = _usable_definition(backend, response._get_param("taskDefinition"))
+        definition = ecs_definitions.usable(backend, response._get_param("taskDefinition"))
         cluster, name = response._get_param("cluster", "default"), response._get_param("serviceName")
         existing = backend.services.get(f"{cluster.split('/')[-1]}:{name}")
         if existing is not None and existing.status == "ACTIVE":
@@ -171,7 +139,7 @@ def update_service(response: Any) -> Any:
         wanted = response._get_param("taskDefinition")
         backend = response.ecs_backend
         current = rollout.primary.revision.definition
-        definition = _usable_definition(backend, wanted) if wanted else current
+        definition = ecs_definitions.usable(backend, wanted) if wanted else current
         desired = response._get_param("desiredCount")
         if desired is not None:
             rollout.scale(int(desired))
@@ -270,3 +238,9 @@ def stop_service_deployment(response: Any) -> Any:
                     rollout.roll_back("Service deployment rollback requested by user.", requested=True)
                 return ActionResult({"serviceDeploymentArn": arn})
     raise ECSException("ServiceDeploymentNotFoundException", f"Service deployment {arn} was not found.")
+
+
+def run_task(response: Any) -> Any:
+    """RunTask: tasks that belong to no service."""
+    with rollouts.lock:
+        return rollouts.one_off.run(response)

@@ -105,7 +105,7 @@ class Rollout:
                 rollback.tasks += earlier.live
                 earlier.tasks = [task for task in earlier.tasks if not task.is_live]
         for task in rollback.tasks:
-            task.deployment_id = rollback.id
+            task.started_by = rollback.id
         self.note(f"(service {self.service.name}) rolling back to deployment {self.primary.id}.")
         self.publish()
 

@@ -46,6 +46,7 @@ def stop() -> None:
     with ecs_api.rollouts.lock:
         for rollout in ecs_api.rollouts.everything():
             rollout.stop_all(at_once=True)
+        ecs_api.rollouts.one_off.stop_all()
         ecs_api.rollouts.current.clear()
         ecs_api.rollouts.retired.clear()
     load_balancer.stop()
@@ -60,6 +61,10 @@ def _run() -> None:
             reported = simulated_time()
         with ecs_api.rollouts.lock:
             _forget_reset_services()
+            try:
+                ecs_api.rollouts.one_off.tick()
+            except Exception:  # the last handler of this thread, as below
+                _logger.exception("the tick of RunTask's tasks failed")
             for rollout in ecs_api.rollouts.everything():
                 try:
                     rollout.tick()

@@ -1,4 +1,4 @@
-"""ListTasks, DescribeTasks and StopTask for the tasks of services; tasks of RunTask stay with moto."""
+"""ListTasks, DescribeTasks and StopTask for the tasks of services and of RunTask; those of StartTask stay with moto."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ from moto.ecs.responses import EC2ContainerServiceResponse as Response
 from local_cloud.ecs_tasks import Task
 
 
+class _OneOffTasks(Protocol):
+    tasks: list[Task]
+
+
 class Rollouts(Protocol):
-    """All services of the cloud, as the operations on tasks need them."""
+    """All services of the cloud, as the operations on tasks need them, and the tasks of none."""
 
     lock: threading.RLock
+
+    @property
+    def one_off(self) -> _OneOffTasks: ...
 
     def everything(self) -> Iterable[Any]: ...
 
@@ -26,25 +33,25 @@ _stock_list, _stock_describe, _stock_stop = Response.list_tasks, Response.descri
 def install(rollouts: Rollouts) -> None:
     """Replace the three operations. Harmless when repeated."""
 
-    def service_tasks(response: Any) -> list[Task]:
+    def our_tasks(response: Any) -> list[Task]:
         cluster = response._get_param("cluster", "default").split("/")[-1]
+        of_services = [task for rollout in rollouts.everything() for task in rollout.tasks]
         return [
             task
-            for rollout in rollouts.everything()
-            if rollout.service.cluster_name == cluster and rollout.service._backend is response.ecs_backend
-            for task in rollout.tasks
+            for task in of_services + rollouts.one_off.tasks
+            if task.service.cluster_name == cluster and task.service._backend is response.ecs_backend
         ]
 
     def list_tasks(response: Any) -> Any:
         with rollouts.lock:
-            found = [task.arn for task in service_tasks(response) if _is_asked_for(task, response)]
+            found = [task.arn for task in our_tasks(response) if _is_asked_for(task, response)]
             stock = [] if response._get_param("serviceName") else _stock_list(response).result["taskArns"]
             return ActionResult({"taskArns": found + stock})
 
     def describe_tasks(response: Any) -> Any:
         with rollouts.lock:
             asked = {name.split("/")[-1] for name in response._get_param("tasks", [])}
-            ours = [task for task in service_tasks(response) if task.id in asked]
+            ours = [task for task in our_tasks(response) if task.id in asked]
             missing = sorted(asked - {task.id for task in ours})
             stock = _stock_describe(response).result["tasks"] if missing or not asked else []
             found = {task.task_arn.split("/")[-1] for task in stock}
@@ -56,7 +63,7 @@ def install(rollouts: Rollouts) -> None:
     def stop_task(response: Any) -> Any:
         with rollouts.lock:
             name = response._get_param("task").split("/")[-1]
-            task = next((task for task in service_tasks(response) if task.id == name), None)
+            task = next((task for task in our_tasks(response) if task.id == name), None)
             if task is None:
                 return _stock_stop(response)
             task.stop(response._get_param("reason") or "Task stopped by user", code="UserInitiated")
@@ -73,7 +80,7 @@ def _is_asked_for(task: Task, response: Any) -> bool:
         _desired_status(task) == (response._get_param("desiredStatus") or "RUNNING")
         and (service is None or task.service.name == service.split("/")[-1])
         and (family is None or task.definition.family == family)
-        and (started_by is None or task.deployment_id == started_by)
+        and (started_by is None or task.started_by == started_by)
     )
 
 
@@ -105,8 +112,9 @@ def described(task: Task) -> dict[str, Any]:
         "taskArn": task.arn,
         "clusterArn": task.service.cluster_arn,
         "taskDefinitionArn": task.definition.arn,
-        "group": f"service:{task.service.name}",
-        "startedBy": task.deployment_id,
+        "group": f"service:{task.service.name}" if task.service.name else task.service.group,
+        "startedBy": task.started_by or None,
+        "overrides": task.overrides or {"containerOverrides": []},
         "lastStatus": task.status,
         "desiredStatus": _desired_status(task),
         "healthStatus": "UNKNOWN",

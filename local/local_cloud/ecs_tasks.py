@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 import threading
 import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from moto.logs.models import logs_backends
-
-from local_cloud import clock, ecs_shared, images, target_health
+from local_cloud import clock, ecs_process, ecs_secrets, ecs_shared, images, target_health
+from local_cloud.ecs_task_log import TaskLog
 
 PROVISIONING_SECONDS = 2.0  # simulated; Fargate takes longer, which only a benchmark of Fargate would need
 STABLE_SECONDS = 5.0  # simulated; how long a task without a load balancer must run to count as started
-_APPLICATION = Path(__file__).with_name("application.py")
+_LAST_LINES_SECONDS = 2.0  # real; what an ended process has said reaches the log before the task is STOPPED
 
 
 def simulated_time() -> float:
@@ -29,13 +25,17 @@ def simulated_time() -> float:
 
 @dataclass(eq=False)
 class Task:
-    """One task of a service. The scheduler calls ``advance`` often and ``stop`` once."""
+    """One task. The scheduler calls ``advance`` often and ``stop`` once.
 
-    service: Any  # moto's Service
+    ``overrides`` are RunTask's: a container whose command is overridden runs that, and ends, in place of the server.
+    """
+
+    service: Any  # moto's Service, or what a task of RunTask has of one
     definition: Any  # moto's TaskDefinition
-    deployment_id: str
+    started_by: str  # a deployment, or what RunTask was told
     pinned_images: dict[str, str]  # container name: digest, as the service revision resolved them
     revision_age_seconds: float = 0.0  # simulated, when the task was made
+    overrides: dict[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     status: str = "PROVISIONING"
     stop_code: str | None = None
@@ -49,6 +49,7 @@ class Task:
     targets: list[target_health.Target] = field(default_factory=list)
     _since: float = field(default_factory=simulated_time)
     _process: subprocess.Popen[str] | None = None
+    _reader: threading.Thread | None = None
 
     def __post_init__(self) -> None:
         number = uuid.UUID(self.id).int
@@ -69,6 +70,16 @@ class Task:
             (c for c in self.containers if c["name"] in balanced),
             next((c for c in self.containers if c.get("essential", True)), self.containers[0]),
         )
+
+    @property
+    def command(self) -> list[str]:
+        """What runs in place of the server; empty unless overridden."""
+        return list(self._override(self.main_container["name"]).get("command") or [])
+
+    @property
+    def execution_role_arn(self) -> str | None:
+        """Who reads the secrets and pulls the image."""
+        return self.overrides.get("executionRoleArn") or getattr(self.definition, "execution_role_arn", None)
 
     @property
     def is_live(self) -> bool:
@@ -100,14 +111,13 @@ class Task:
         if self.status == "PROVISIONING" and elapsed >= PROVISIONING_SECONDS:
             self._enter("PENDING")
             self._pull_and_start()
-        elif self.status == "PENDING" and self.port is not None:
+        elif self.status == "PENDING" and self._is_up():
             self._enter("RUNNING")
             self.started_at = datetime.now(UTC)
             self._register()
         elif self.status == "DEACTIVATING" and elapsed >= self._drain_seconds():
             self._terminate()
         if self.is_live and self._process is not None and self._process.poll() is not None:
-            self.exit_code = self._process.returncode
             self._fail("EssentialContainerExited", "Essential container in task exited")
 
     def stop(self, reason: str, *, code: str = "ServiceSchedulerInitiated", failed: bool = False) -> None:
@@ -137,41 +147,54 @@ class Task:
     def _drain_seconds(self) -> float:
         return max((target_health.deregistration_delay_seconds(t.group.arn) for t in self.targets), default=0.0)
 
+    def _is_up(self) -> bool:
+        return self.port is not None or (bool(self.command) and self._process is not None)
+
+    def _override(self, container: str) -> dict[str, Any]:
+        entries = self.overrides.get("containerOverrides") or []
+        return next((entry for entry in entries if entry.get("name") == container), {})
+
+    def _environment(self, container: dict[str, Any]) -> dict[str, str]:
+        entries = [*(container.get("environment") or []), *(self._override(container["name"]).get("environment") or [])]
+        region = str(self.service.region_name)
+        surroundings = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+        asked = {**container, "environment": entries}
+        return surroundings | ecs_secrets.environment_of(asked, self.execution_role_arn, region)
+
     def _pull_and_start(self) -> None:
+        """Secrets, then images, then the log: the first that is missing is why the task could not start."""
+        name = self.main_container["name"]
         try:
+            environments = {container["name"]: self._environment(container) for container in self.containers}
             for container in self.containers:
                 image = str(container["image"])
                 digest = self.pinned_images.get(container["name"])
                 pulled = images.pull(images.pinned(image, digest) if digest else image)
                 self.pinned_images.setdefault(container["name"], pulled.digest)
-                if container["name"] == self.main_container["name"]:
+                if container["name"] == name:
                     main = pulled
-            self._log_stream()
-        except (images.CannotPullContainerError, LookupError) as error:
+            log = TaskLog(self.main_container, self.id, str(self.service._account_id), str(self.service.region_name))
+            log.prepare()
+        except (ecs_secrets.ResourceInitializationError, images.CannotPullContainerError, LookupError) as error:
             self._fail("TaskFailedToStart", str(error.args[0]))
             return
-        self._start(main)
+        if self.command:
+            self._process = ecs_process.run(main, self.command, environments[name])
+        else:
+            self._process = ecs_process.serve(main, self._application(main), environments[name])
+        arguments = (self._process, log)
+        self._reader = threading.Thread(target=self._read_output, args=arguments, name=f"log {self.id}", daemon=True)
+        self._reader.start()
 
-    def _start(self, image: images.PulledImage) -> None:
-        behaviour = dict(image.behaviour)
-        if "after_seconds" in behaviour:
-            after = float(behaviour["after_seconds"])
-            if behaviour.get("kind") in (
-                "decays",
-                "locks",
-            ):  # with its release: what ECS starts in its place is no better
-                after = max(0.0, after - self.revision_age_seconds)
-            behaviour["after_seconds"] = clock.real_seconds(after)
+    def _application(self, image: images.PulledImage) -> ecs_process.Application:
         groups = [entry["targetGroupArn"] for entry in self.service.load_balancers if "targetGroupArn" in entry]
         health_path = str(target_health.group_of(groups[0]).health_check_path or "/") if groups else "/health"
-        identity = {"version": image.version, "digest": image.digest, "task": self.id}
-        command = [sys.executable, "-S", "-E", str(_APPLICATION), "--port", "0", "--health-path", health_path]
-        command += ["--behaviour", json.dumps(behaviour), "--identity", json.dumps(identity)]
-        command += ["--shared", str(ecs_shared.file_of(str(self.service.arn)))]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        threading.Thread(target=self._read_output, args=(self._process,), name=f"log {self.id}", daemon=True).start()
+        after = image.behaviour.get("after_seconds")
+        if after is not None:
+            # what decays does so with its release: what ECS starts in its place is no better
+            age = self.revision_age_seconds if image.behaviour.get("kind") in {"decays", "locks"} else 0.0
+            after = clock.real_seconds(max(0.0, float(after) - age))
+        return ecs_process.Application(self.id, health_path, ecs_shared.file_of(str(self.service.arn)), after)
 
     def _register(self) -> None:
         for entry in self.service.load_balancers:
@@ -188,47 +211,19 @@ class Task:
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.terminate()
-            self.exit_code = self._process.wait(timeout=5)
+            self.exit_code = ecs_process.exit_code(self._process)
+            if self._reader is not None:
+                self._reader.join(_LAST_LINES_SECONDS)
             if self._process.stdin is not None:
                 self._process.stdin.close()
         self._enter("STOPPED")
         self.stopped_at = datetime.now(UTC)
 
-    def _read_output(self, process: subprocess.Popen[str]) -> None:
+    def _read_output(self, process: subprocess.Popen[str], log: TaskLog) -> None:
         assert process.stdout is not None  # noqa: S101 (opened with a pipe above)
         with process.stdout as lines:
             for line in lines:
                 if line.startswith("listening "):
                     self.port = int(line.split()[1])
                 else:
-                    self._log(line.rstrip("\n"))
-
-    def _log_stream(self) -> tuple[Any, str, str] | None:
-        """The logs backend, group and stream of the main container, created when missing; None without awslogs."""
-        configuration = self.main_container.get("logConfiguration") or {}
-        options = configuration.get("options") or {}
-        if configuration.get("logDriver") != "awslogs":
-            return None
-        account = str(self.service._account_id)
-        backend = logs_backends[account][options.get("awslogs-region", self.service.region_name)]
-        group = options["awslogs-group"]
-        stream = f"{options.get('awslogs-stream-prefix', 'ecs')}/{self.main_container['name']}/{self.id}"
-        if group not in backend.groups:
-            if options.get("awslogs-create-group") != "true":
-                raise LookupError(
-                    "ResourceInitializationError: failed to validate logger args: create stream has been retried "
-                    "1 times: ResourceNotFoundException: The specified log group does not exist."
-                )
-            backend.create_log_group(group, {})
-        if stream not in backend.groups[group].streams:
-            backend.create_log_stream(group, stream)
-        return backend, group, stream
-
-    def _log(self, message: str) -> None:
-        try:
-            place = self._log_stream()
-        except LookupError:  # the group was deleted while the task ran: its lines are lost, as on AWS
-            return
-        if place is not None:
-            backend, group, stream = place
-            backend.put_log_events(group, stream, [{"timestamp": int(time.time() * 1000), "message": message}])
+                    log.write(line.rstrip("\n"))

@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
@@ -22,6 +22,9 @@ from local_cloud import (
     identity,
     step_functions,
 )
+
+if TYPE_CHECKING:
+    from local_cloud.neon_server import LocalNeon
 
 _PARTS: tuple[ModuleType, ...] = (dynamodb, cloudformation, functions, step_functions, events, alarms, ecs_simulation)
 
@@ -49,6 +52,7 @@ class LocalCloud:
         self.scale = scale
         self.enforce_iam = enforce_iam
         self._server: ThreadedMotoServer | None = None
+        self._neon: LocalNeon | None = None
 
     @property
     def endpoint(self) -> str:
@@ -83,8 +87,24 @@ class LocalCloud:
         if self._server._server is not None:
             self._server._server.server_close()
         self._server = None
+        if self._neon is not None:
+            self._neon.stop()
+            self._neon = None
         identity.uninstall()
         moto_api_backend.reset()
+
+    def neon(self) -> "LocalNeon":
+        """The Neon beside this cloud: started when first asked for, in one to two seconds, and stopped with the cloud.
+
+        Raises RuntimeError unless the cloud runs.
+        """
+        if self._server is None:
+            raise RuntimeError("the local cloud does not run: nothing would stop its Neon")
+        if self._neon is None:
+            from local_cloud.neon_server import LocalNeon  # noqa: PLC0415 - with the driver, only for who needs it
+
+            self._neon = LocalNeon().start()
+        return self._neon
 
     def client(self, service: str) -> Any:
         """A boto3 client of the administrator."""

@@ -1,10 +1,12 @@
 """Where the database goes, and what speaks against it as far as the ledger knows; Neon is asked before the fence."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from rollback.model.check import Check, Verdict
 from rollback.model.database_plan import DatabasePlan
+from rollback.model.database_progress import RestorePoint
 from rollback.model.database_settings import DatabaseSettings, Strategy
 from rollback.model.plan import choose_target
 from rollback.model.policy import Policy
@@ -18,13 +20,19 @@ _KEEPS_SERVICE = (RollbackType.DATABASE,)
 
 @dataclass(frozen=True)
 class Known:
-    """What the ledger knows about the database and its releases; `undone` is the rollback that an undo names."""
+    """What the ledger knows about the database and its releases.
+
+    Attributes:
+        undone: the rollback that an undo names.
+        fits: whether what is to run afterwards is known to work with the tables at a point.
+    """
 
     settings: DatabaseSettings | None
     policy: Policy
     releases: tuple[Release, ...] = ()
     points: tuple[RecordedPoint, ...] = ()
     undone: Rollback | None = None
+    fits: Callable[[RecordedPoint], bool] = lambda _: False
 
 
 def whose_data(request: Request, releases: tuple[Release, ...], running: Release) -> Release | None:
@@ -108,6 +116,8 @@ def _planned(
     schema = works_with.schema_sha256 if works_with is not None else None
     match strategy:
         case Strategy.RESTORE | Strategy.AUTO | Strategy.DOWN_MIGRATIONS:
+            if request.to is not None:
+                return _to_a_time(branch, schema, request.to)
             return _restored(branch, schema, target, known)
         case Strategy.RESET | Strategy.RECREATE:
             source = settings.source_branch_id
@@ -129,7 +139,7 @@ def _restored(
     if target is None:
         versions = ", ".join(sorted({r.version for r in known.releases})) or "none"
         return None, (_check(name, f"there is no good release to whose data to go back; known: {versions}", ""),)
-    point, after = where_to_go(target, known.releases, known.points)
+    point, after = where_to_go(target, known.releases, known.points, known.fits)
     if after is None:
         why_not = f"no release was deployed after {target.version}: name the version to whose data to go back"
         return None, (_check(name, why_not, ""),)
@@ -145,6 +155,13 @@ def _restored(
     late = () if point.by == "checkpoint" else tuple(_perhaps_late(after))
     planned = DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=point.point, schema_sha256=schema)
     return planned, (check, *late)
+
+
+def _to_a_time(branch: str, schema: str | None, at: datetime) -> tuple[DatabasePlan, tuple[Check, ...]]:
+    check = _check("restore-point-known", None, f"a person named it: {at}")
+    return DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=RestorePoint(at=at), schema_sha256=schema), (
+        check,
+    )
 
 
 def _perhaps_late(after: Release) -> Iterator[Check]:

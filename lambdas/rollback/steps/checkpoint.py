@@ -8,6 +8,7 @@ from rollback.model.restore_points import RecordedPoint
 from rollback.model.statement_impact import MigrationImpact, together
 from rollback.steps.database_readiness import writes_to_standing_branch
 from rollback.steps.holder import living_lease_about_database
+from rollback.steps.observe import live_schema
 from rollback.steps.ports import World
 
 
@@ -57,8 +58,9 @@ def checkpoint(
         raise Conflict(f"{lease.holder} may be changing the database: wait until it has ended; nothing was recorded")
     now = world.clock.now()
     address = world.databases.connection_uri(database.branch_id, database.database, database.role)
-    head = world.sql.head(address)
-    applied = {(one.created_at, one.hash) for one in world.sql.migrations(address) or ()}
+    head, schema = world.sql.head(address), live_schema(address, world.sql)
+    applied = {(one.created_at, one.hash) for one in schema.journal or ()}
+    world.ledger.put_schema(schema)
     point = RecordedPoint(
         branch=database.lease_of(None),
         service=service_name,
@@ -68,6 +70,7 @@ def checkpoint(
         recorded_at=now,
         by="checkpoint",
         shipped=shipped,
+        schema_sha256=schema.sha256,
     )
     world.ledger.put_restore_point(point)
     if shipped is None:

@@ -110,9 +110,9 @@ def _branch_id(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
 
 def _judge(rollback: Rollback, plan: DatabasePlan, world: World) -> PreviewJudge:
     """Whether what is to run afterwards can work with the tables that are there then. Nothing is changed before."""
-    expected = world.ledger.schema(plan.schema_sha256) if plan.schema_sha256 is not None else None
 
     def judged(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:
+        expected = world.ledger.schema(plan.schema_sha256) if plan.schema_sha256 is not None else None
         verdict = judge_schema(expected, schema, migrations)
         breaks = verdict.compatibility is Compatibility.BREAKING and not rollback.request.force
         fits = verdict.compatibility is Compatibility.COMPATIBLE

@@ -23,6 +23,7 @@ from rollback.steps.ports import World
 from rollback.steps.ports_database import Sql
 from rollback.steps.restoring import Restoring
 from rollback.steps.running import fingerprint_of
+from rollback.steps.schema import fits_at
 
 _LOOKS = 3
 
@@ -41,7 +42,7 @@ def observe(world: World) -> Observation | None:
     now = world.clock.now()  # what happens while we look is not seen
     target = RestoreTarget.of(world.settings, settings.branch_id)
     restoring = Restoring(target=target, databases=world.databases, sql=world.sql)
-    schema = _live(restoring.address(settings.branch_id), world.sql)
+    schema = live_schema(restoring.address(settings.branch_id), world.sql)
     running = {service.name: _running(service, world) for service in target.writers}
     readiness = tuple(
         check.model_copy(update={"evidence": {**check.evidence, "service": service.name}})
@@ -63,8 +64,12 @@ def observe(world: World) -> Observation | None:
     return seen
 
 
-def _live(address: SecretStr, sql: Sql) -> ReleaseSchema:
-    """The structure and the journal that belongs to it."""
+def live_schema(address: SecretStr, sql: Sql) -> ReleaseSchema:
+    """The structure and the journal that belongs to it.
+
+    Raises:
+        OutsideFailure: Postgres does not answer, or migrations are being applied; look again.
+    """
     journal = sql.migrations(address)
     for _ in range(_LOOKS):
         before, structure = journal, sql.live_schema(address)
@@ -94,7 +99,8 @@ def _way_back(
     target = last_known_good(releases, running)
     if target is None:
         return (_unknown("there is no other good release to whose data one would go back yet"),)
-    point, after = where_to_go(target, releases, world.ledger.restore_points(settings.lease_of(None)))
+    points = world.ledger.restore_points(settings.lease_of(None))
+    point, after = where_to_go(target, releases, points, lambda point: fits_at(target, point, world))
     if point is None:
         before = after.version if after is not None else "what came after it"
         checkpoint = f"rollback checkpoint {world.settings.environment} --service {service_name} --version VERSION"

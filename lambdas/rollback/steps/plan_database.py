@@ -5,11 +5,12 @@ from rollback.model.database_planning import Known, plan_database, whose_data
 from rollback.model.plan import Plan
 from rollback.model.release import Release
 from rollback.model.request import RollbackType
+from rollback.model.restore_points import RecordedPoint
 from rollback.model.rollback import Rollback, service_of
 from rollback.model.schema_compatibility import SchemaVerdict
 from rollback.model.schema_refusal import CHECK_NAME, schema_check, widened
 from rollback.steps.ports import World
-from rollback.steps.schema import schema_verdict
+from rollback.steps.schema import fits_at, schema_verdict
 
 _ALONE = (RollbackType.SERVICE, RollbackType.EMERGENCY)
 _WITH_DATABASE = (RollbackType.DATABASE, RollbackType.FULL)
@@ -62,7 +63,13 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
         return made
     settings = world.settings.database
     points = world.ledger.restore_points(settings.lease_of(request.pr)) if settings is not None else ()
-    known = Known(settings, world.settings.policy, releases, points, undone_by(rollback, world))
+    works_with = made.target  # what is to run afterwards: of a database alone, what runs now
+
+    def fits(point: RecordedPoint) -> bool:
+        return works_with is not None and fits_at(works_with, point, world)
+
+    undone = undone_by(rollback, world)
+    known = Known(settings, world.settings.policy, releases, points, undone, fits)
     full = request.type is RollbackType.FULL
     target = made.target if full else whose_data(request, releases, made.running)
     planned, checks = plan_database(request, made.running, target, known)

@@ -4,7 +4,9 @@ from datetime import datetime
 
 from rollback.model.release import Release
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
+from rollback.model.restore_points import RecordedPoint
 from rollback.model.schema_compatibility import SchemaVerdict, judge_schema, not_known
+from rollback.model.schema_finding import Compatibility
 from rollback.steps.ports import World
 
 
@@ -31,6 +33,18 @@ def schema_verdict(target: Release, world: World, since: datetime | None = None)
         return not_known("the last look at the database did not see its tables")
     known = tuple(one for point in world.ledger.restore_points(branch) for one in point.shipped or ())
     return judge_schema(schema_of(target, world), live.ran_on, live.journal, known)
+
+
+def fits_at(release: Release, point: RecordedPoint, world: World) -> bool:
+    """Whether a release is known to work with the tables that were there at a restore point."""
+    if point.schema_sha256 is None:
+        return False
+    there = world.ledger.schema(point.schema_sha256)
+    if there.ran_on is None:
+        return False
+    known = tuple(one for recorded in world.ledger.restore_points(point.branch) for one in recorded.shipped or ())
+    verdict = judge_schema(schema_of(release, world), there.ran_on, there.journal, known)
+    return verdict.compatibility is Compatibility.COMPATIBLE
 
 
 def schema_of(release: Release, world: World) -> ReleaseSchema | None:

@@ -17,7 +17,7 @@ from rollback.model.restore_points import SAME_DEPLOYMENT, RecordedPoint
 from rollback.model.service_view import Deployment, ServiceView
 from rollback.steps.database_readiness import writes_to_standing_branch
 from rollback.steps.holder import living_lease, living_lease_about_database
-from rollback.steps.observe import observe
+from rollback.steps.observe import live_schema, observe
 from rollback.steps.ports import World
 from rollback.steps.running import identify
 
@@ -85,7 +85,9 @@ def _record_point(service_name: str, deployment_id: str | None, world: World) ->
     for point in world.ledger.restore_points(branch):
         if (point.service, point.version, point.recorded_at) == (service_name, release.version, began):
             return f"the restore point before {release.version} is recorded already"
-    head = world.sql.head(world.databases.connection_uri(database.branch_id, database.database, database.role))
+    address = world.databases.connection_uri(database.branch_id, database.database, database.role)
+    head, schema = world.sql.head(address), live_schema(address, world.sql)
+    world.ledger.put_schema(schema)
     world.ledger.put_restore_point(
         RecordedPoint(
             branch=branch,
@@ -95,6 +97,7 @@ def _record_point(service_name: str, deployment_id: str | None, world: World) ->
             lsn=head.lsn,
             recorded_at=began,
             by="deployment",
+            schema_sha256=schema.sha256,
         )
     )
     return f"restore point before {release.version}: {head.lsn}, {head.at:%Y-%m-%d %H:%M:%S} UTC"

@@ -2,46 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from local_cloud import application
-
-
-class Running:
-    """The application, started as a task starts it."""
-
-    def __init__(self, shared: str | None = None, **behaviour: Any) -> None:
-        command = [sys.executable, "-S", "-E", application.__file__, "--behaviour", json.dumps(behaviour)]
-        command += ["--identity", json.dumps({"version": "v1"}), "--health-path", "/up"]
-        command += ["--shared", shared] if shared else []
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.first_line = self.process.stdout.readline()
-
-    def get(self, path: str) -> tuple[int, dict[str, Any]]:
-        connection = http.client.HTTPConnection("127.0.0.1", int(self.first_line.split()[1]), timeout=5)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, json.loads(response.read())
-        finally:
-            connection.close()
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            stream.close()
+from contract.local_cloud.running_application import Running
 
 
 @pytest.fixture

@@ -89,11 +89,10 @@ class Workload:
         balancers = [
             {"targetGroupArn": arn, "containerName": "app", "containerPort": 8080} for arn in self.target_groups
         ]
-        network = {"subnets": self.subnets, "securityGroups": [self.group], "assignPublicIp": "DISABLED"}
         service: dict[str, Any] = self.ecs.create_service(
             **{
                 "cluster": self.name, "serviceName": self.name, "taskDefinition": definition, "desiredCount": desired,
-                "launchType": "FARGATE", "networkConfiguration": {"awsvpcConfiguration": network},
+                "launchType": "FARGATE", "networkConfiguration": self.network,
                 "loadBalancers": balancers,
             }
             | settings
@@ -145,6 +144,28 @@ class Workload:
     def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
         arns = self.ecs.list_tasks(cluster=self.name, serviceName=self.name, desiredStatus=status)["taskArns"]
         return list(self.ecs.describe_tasks(cluster=self.name, tasks=arns)["tasks"]) if arns else []
+
+    def run(self, definition: str, command: list[str], **settings: Any) -> str:
+        """A one-off task; its ARN."""
+        return str(self.run_task(definition, command, **settings)["taskArn"])
+
+    def run_task(self, definition: str, command: list[str], **settings: Any) -> dict[str, Any]:
+        """A one-off task with another command, as RunTask tells it, whose settings these are, but `environment`."""
+        override = {"name": "app", "command": command, "environment": settings.pop("environment", [])}
+        asked = {
+            "cluster": self.name, "taskDefinition": definition, "launchType": "FARGATE",
+            "networkConfiguration": self.network, "overrides": {"containerOverrides": [override]},
+        }  # fmt: skip
+        (task,) = self.ecs.run_task(**asked | settings)["tasks"]
+        return dict(task)
+
+    @property
+    def network(self) -> dict[str, Any]:
+        place = {"subnets": self.subnets, "securityGroups": [self.group], "assignPublicIp": "DISABLED"}
+        return {"awsvpcConfiguration": place}
+
+    def task(self, arn: str) -> dict[str, Any]:
+        return dict(self.ecs.describe_tasks(cluster=self.name, tasks=[arn])["tasks"][0])
 
     def target_states(self) -> list[str]:
         health = self.elbv2.describe_target_health(TargetGroupArn=self.target_group)["TargetHealthDescriptions"]

@@ -1,0 +1,91 @@
+"""The process that stands in for a container whose command was overridden: a one-off task, such as a migration.
+
+Started as ``python -S -E application_command.py --commands JSON -- WORD…``. The image says which commands it has:
+``{"pnpm db:migrate:down 0002_x": {"says": "…", "shows": ["VARIABLE"], "seconds": 0, "sql": "…", "exit": 0}}``. The SQL
+runs in one transaction on ``DATABASE_URL``; its error is a line of the log, and exit code 1. What the image has not
+ends with 127, as in a shell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+_NOT_FOUND = 127
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def command_line(words: list[str]) -> str:
+    """The words as a person would type them; those of `sh -c` are one already."""
+    if len(words) == 3 and words[0].rpartition("/")[2] in {"sh", "bash"} and words[1] == "-c":
+        return words[2]
+    return " ".join(words)
+
+
+def run(command: dict[str, Any]) -> int:
+    """Do what the image says of a command; its exit code."""
+    if says := command.get("says"):
+        _say(str(says))
+    for name in command.get("shows", []):
+        if name in os.environ:
+            _say(f"{name}={os.environ[name]}")
+    time.sleep(float(command.get("seconds", 0)))
+    if (statements := command.get("sql")) and (problem := _run_sql(str(statements))):
+        _say(f"ERROR {problem}")
+        return 1
+    return int(command.get("exit", 0))
+
+
+def _run_sql(statements: str) -> str:
+    """What went wrong, on one line; else nothing."""
+    uri = os.environ.get("DATABASE_URL")
+    if not uri:
+        return "DATABASE_URL is not set"
+    import psycopg  # noqa: PLC0415 - at hand only where the image has SQL to run
+
+    try:
+        with psycopg.connect(uri, connect_timeout=5) as session:
+            session.execute(statements.encode())
+    except psycopg.Error as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    _say("committed")
+    return ""
+
+
+def _exit_when_input_closes() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def main() -> None:
+    """Run one command, and exit with its code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--commands", default="{}", help="JSON, of the image")
+    parser.add_argument("--packages", help="folder in which the database driver is")
+    parser.add_argument("words", nargs="*")
+    arguments = parser.parse_args()
+    if arguments.packages:
+        sys.path.append(arguments.packages)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_exit_when_input_closes, daemon=True).start()
+    line = command_line(arguments.words)
+    known = json.loads(arguments.commands)
+    _say(f"$ {line}")
+    if line not in known:
+        _say(f"sh: {line.split(' ', 1)[0]}: not found")
+        os._exit(_NOT_FOUND)
+    os._exit(run(known[line]))  # the thread that waits for input would be in the way of an orderly end
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Tasks of no service, as RunTask starts them: one-off commands, their exit codes and logs, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from contract.local_cloud.workload import Workload, eventually
+
+from local_cloud import credentials
+from local_cloud.server import LocalCloud
+
+COMMANDS: dict[str, Any] = {
+    "pnpm db:down 0002_x": {"says": "stepping down"},
+    "fail": {"exit": 3},
+    "long": {"seconds": 60},
+}
+
+
+@pytest.fixture
+def worker(cloud: LocalCloud) -> Workload:
+    return Workload(cloud, balanced=False)
+
+
+@pytest.fixture
+def definition(worker: Workload) -> str:
+    return worker.release("v1", {"commands": COMMANDS})
+
+
+@pytest.fixture
+def long(worker: Workload, definition: str) -> Iterator[str]:
+    """A task that runs until it is stopped."""
+    arn = worker.run(definition, ["long"])
+    yield arn
+    worker.ecs.stop_task(cluster=worker.name, task=arn)
+
+
+def stopped(worker: Workload, arn: str) -> dict[str, Any]:
+    return eventually(lambda: task if (task := worker.task(arn))["lastStatus"] == "STOPPED" else None)
+
+
+def test_a_command_runs_to_its_end_and_its_exit_code_is_told(worker: Workload, definition: str) -> None:
+    first = worker.run_task(definition, ["pnpm", "db:down", "0002_x"], startedBy="rollback-1")
+    assert (first["lastStatus"], first["startedBy"], first["group"]) == (
+        "PROVISIONING", "rollback-1", f"family:{worker.name}",
+    )  # fmt: skip
+    ended = stopped(worker, first["taskArn"])
+    assert (ended["containers"][0]["exitCode"], ended["desiredStatus"]) == (0, "STOPPED")
+    assert (ended["stopCode"], ended["stoppedReason"]) == (
+        "EssentialContainerExited", "Essential container in task exited",
+    )  # fmt: skip
+    assert ended["createdAt"] <= ended["startedAt"] <= ended["stoppedAt"]
+    assert ended["overrides"]["containerOverrides"][0]["command"] == ["pnpm", "db:down", "0002_x"]
+
+
+@pytest.mark.parametrize(("command", "code"), [("fail", 3), ("not-there", 127)])
+def test_a_command_that_fails_tells_its_exit_code(worker: Workload, definition: str, command: str, code: int) -> None:
+    ended = stopped(worker, worker.run(definition, [command]))
+    assert ended["containers"][0]["exitCode"] == code
+
+
+def test_what_a_command_says_is_in_the_log_before_the_task_is_stopped(cloud: LocalCloud, worker: Workload) -> None:
+    logs = cloud.client("logs")
+    logs.create_log_group(logGroupName=worker.name)
+    options = {"awslogs-group": worker.name, "awslogs-region": cloud.region, "awslogs-stream-prefix": "express"}
+    settings = {"logConfiguration": {"logDriver": "awslogs", "options": options}}
+    arn = worker.run(worker.release("v1", {"commands": COMMANDS}, **settings), ["pnpm", "db:down", "0002_x"])
+    stopped(worker, arn)
+    stream = f"express/app/{arn.rsplit('/', 1)[-1]}"
+    events = logs.get_log_events(logGroupName=worker.name, logStreamName=stream)["events"]
+    assert [event["message"] for event in events] == ["$ pnpm db:down 0002_x", "stepping down"]
+
+
+def test_a_running_task_is_listed_by_who_started_it_until_it_is_stopped(worker: Workload, definition: str) -> None:
+    arn = worker.run(definition, ["long"], startedBy="rollback-2")
+    eventually(lambda: worker.task(arn)["lastStatus"] == "RUNNING")
+    by_us = {"cluster": worker.name, "startedBy": "rollback-2"}
+    assert worker.ecs.list_tasks(**by_us)["taskArns"] == [arn]
+    assert worker.ecs.list_tasks(cluster=worker.name, startedBy="somebody-else")["taskArns"] == []
+    worker.ecs.stop_task(cluster=worker.name, task=arn, reason="test")
+    ended = stopped(worker, arn)
+    assert (ended["stopCode"], ended["stoppedReason"]) == ("UserInitiated", "test")
+    assert ended["containers"][0]["exitCode"] == 143  # SIGTERM
+    assert worker.ecs.list_tasks(**by_us)["taskArns"] == []
+    assert worker.ecs.list_tasks(**by_us, desiredStatus="STOPPED")["taskArns"] == [arn]
+
+
+def test_a_task_without_a_command_is_the_server(worker: Workload, definition: str) -> None:
+    (task,) = worker.ecs.run_task(
+        cluster=worker.name, taskDefinition=definition, launchType="FARGATE", networkConfiguration=worker.network
+    )["tasks"]
+    eventually(lambda: worker.task(task["taskArn"])["lastStatus"] == "RUNNING")
+    worker.ecs.stop_task(cluster=worker.name, task=task["taskArn"])
+    assert stopped(worker, task["taskArn"])["containers"][0]["exitCode"] == 0
+
+
+def test_a_task_whose_image_is_missing_cannot_start(worker: Workload) -> None:
+    ended = stopped(worker, worker.run(worker.register("never-pushed"), ["long"]))
+    assert ended["stopCode"] == "TaskFailedToStart"
+    assert ended["stoppedReason"].startswith("CannotPullContainerError")
+    assert "exitCode" not in ended["containers"][0]
+
+
+def test_the_same_client_token_starts_one_task_only(worker: Workload, definition: str) -> None:
+    token = uuid.uuid4().hex
+    first = worker.run(definition, ["fail"], clientToken=token)
+    assert worker.run(definition, ["fail"], clientToken=token) == first
+    stopped(worker, first)
+    assert worker.run(definition, ["fail"], clientToken=token) == first
+    assert worker.run(definition, ["fail"], clientToken=uuid.uuid4().hex) != first
+
+
+def test_a_client_token_with_other_parameters_is_a_conflict(worker: Workload, definition: str) -> None:
+    token = uuid.uuid4().hex
+    first = worker.run(definition, ["fail"], clientToken=token)
+    with pytest.raises(ClientError) as refused:
+        worker.run(definition, ["pnpm"], clientToken=token)
+    assert refused.value.response["Error"]["Code"] == "ConflictException"
+    assert dict(refused.value.response)["resourceIds"] == [first]
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"launchType": "EC2"}, "No Container Instances were found in your cluster"),
+        ({"networkConfiguration": {}}, "Network Configuration must be provided when networkMode 'awsvpc' is specified"),
+        ({"startedBy": "an arn:with:colons"}, "startedBy"),
+        ({"count": 11}, "between 1 and 10"),
+        (
+            {"overrides": {"containerOverrides": [{"name": "web"}]}},
+            "Override for container named web is not a container",
+        ),
+        ({"capacityProviderStrategy": [{"capacityProvider": "FARGATE"}]}, "but not both"),
+    ],
+)
+def test_what_ecs_refuses_is_refused(worker: Workload, definition: str, settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(ClientError, match=text) as refused:
+        worker.run(definition, ["fail"], **settings)
+    assert refused.value.response["Error"]["Code"] == "InvalidParameterException"
+    assert worker.ecs.list_tasks(cluster=worker.name)["taskArns"] == []
+
+
+def test_without_a_launch_type_it_would_be_ec2(worker: Workload, definition: str) -> None:
+    with pytest.raises(ClientError, match="No Container Instances were found"):
+        worker.ecs.run_task(cluster=worker.name, taskDefinition=definition, networkConfiguration=worker.network)
+
+
+def test_an_inactive_definition_is_refused(worker: Workload, definition: str) -> None:
+    worker.ecs.deregister_task_definition(taskDefinition=definition)
+    with pytest.raises(ClientError, match="TaskDefinition is inactive"):
+        worker.run(definition, ["fail"])
+
+
+def test_a_cluster_that_is_not_there_is_named(worker: Workload, definition: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        worker.run(definition, ["fail"], cluster="not-there")
+    assert refused.value.response["Error"]["Code"] == "ClusterNotFoundException"
+
+
+def test_running_a_task_needs_its_definition_and_to_pass_its_roles(cloud: LocalCloud, worker: Workload) -> None:
+    worker.push("v1", {"commands": COMMANDS})
+    role = f"arn:aws:iam::{cloud.account}:role/{worker.name}-execution"
+    definition = worker.ecs.register_task_definition(
+        family=worker.name, containerDefinitions=[{"name": "app", "image": f"{worker.repository}:v1"}], cpu="256",
+        memory="512", networkMode="awsvpc", requiresCompatibilities=["FARGATE"], executionRoleArn=role,
+    )["taskDefinition"]["taskDefinitionArn"]  # fmt: skip
+    run = {"Effect": "Allow", "Action": "ecs:RunTask", "Resource": definition}
+    passing = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": role}
+    elsewhere = {**run, "Resource": f"{definition}0"}
+    for statements, missing in (([elsewhere, passing], "ecs:RunTask"), ([run], "iam:PassRole")):
+        with pytest.raises(ClientError, match=f"not authorized to perform: {missing}"):
+            _as(cloud, worker, statements).run(definition, ["fail"])
+    assert _as(cloud, worker, [run, passing]).run(definition, ["fail"])
+
+
+def _as(cloud: LocalCloud, worker: Workload, statements: list[dict[str, Any]]) -> Workload:
+    """The workload in the hands of a role that may do just that."""
+    iam, name = cloud.client("iam"), f"runner-{uuid.uuid4().hex[:8]}"
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document)
+    other = object.__new__(Workload)
+    other.__dict__.update(worker.__dict__, ecs=credentials.service_client("ecs", cloud.region, arn))
+    return other
