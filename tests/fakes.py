@@ -324,7 +324,7 @@ class FakeSecrets:
         self.writes: dict[str, SecretStr] = {}
 
     def read(self, arn: str) -> SecretStr:
-        if arn not in self.values:
+        if arn not in self.values or arn in self.missing:
             raise OutsideFailure(f"GetSecretValue: {arn} is not there")
         return self.values[arn]
 

@@ -14,7 +14,7 @@ from rollback.model.database_errors import AccessRefused, Unreachable
 from rollback.model.database_settings import DatabaseSettings, Strategy
 from rollback.model.errors import Conflict, OutsideFailure
 from rollback.model.policy import Policy
-from rollback.model.release import ReleaseState
+from rollback.model.release import Release, ReleaseState
 from rollback.model.schema_finding import Compatibility
 from rollback.model.standing_plan import StandingPlan
 from rollback.steps.judgement import judge as judge_release
@@ -200,21 +200,22 @@ def test_a_ledger_that_can_not_keep_a_schema_does_not_keep_a_release_from_being_
     def too_large(*given: object) -> Any:
         raise OutsideFailure("the schema takes 500000 bytes compressed")
 
-    stage.ledger.put_schema = too_large  # type: ignore[method-assign]
+    stage.ledger.put_schema = too_large  # type: ignore[assignment, method-assign]
     promoted(stage)
     assert stage.release("v2").schema_sha256 is None
 
 
 def test_who_comes_second_reads_the_release_again() -> None:
     stage = DatabaseStage()
-    know, others = stage.ledger.know_schema, []
+    know = stage.ledger.know_schema
+    others: list[Release] = []
 
-    def judged_first(release: Any, sha256: str) -> Any:
+    def judged_first(release: Release, sha256: str) -> Release:
         if not others:
             others.append(stage.ledger.judge(release, PROMOTED, NOW, "promoted again"))
         return know(release, sha256)
 
-    stage.ledger.know_schema = judged_first  # type: ignore[method-assign]
+    stage.ledger.know_schema = judged_first  # type: ignore[assignment, method-assign]
     observe(stage.world)
     assert stage.release("v1").schema_sha256 is not None
     assert stage.release("v1").state_reason == "promoted again"
@@ -269,7 +270,8 @@ def test_the_verdicts_are_made_anew_and_the_rest_of_the_plan_stays_as_it_was_com
 
 def test_a_release_that_is_judged_bad_meanwhile_does_not_come_back_into_the_plan() -> None:
     stage = seen_once()
-    amend, judged = stage.ledger.amend_standing_plan, []
+    amend = stage.ledger.amend_standing_plan
+    judged: list[int] = []
 
     def quarantined_first(read: StandingPlan, amended: StandingPlan) -> None:
         if not judged:
