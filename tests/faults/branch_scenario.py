@@ -14,6 +14,7 @@ from rollback.model.database_progress import backup_name
 from rollback.model.database_settings import DatabaseSettings, Strategy
 from rollback.model.database_view import Branch
 from rollback.model.rollback import Rollback
+from rollback.steps.database_delete import delete
 from rollback.steps.database_recreate import recreate
 
 NAME, PATTERN = "preview/pr-42", "preview/pr-{pr}"
@@ -78,6 +79,13 @@ class Recreate(PullRequest):
 
     def _step(self, rollback: Rollback) -> Rollback:
         return recreate(rollback, self.plan, self.restoring, self.world)
+
+
+class Delete(PullRequest):
+    strategy = Strategy.DELETE
+
+    def _step(self, rollback: Rollback) -> Rollback:
+        return delete(rollback, self.plan, self.restoring, self.world)
 
 
 def backup_of(scenario: PullRequest) -> str:

@@ -30,12 +30,11 @@ def begun(
         what: fields of the progress: where the branch is to be brought.
     """
     branch_id, databases = restoring.target.branch_id, restoring.databases
-    against = [c for c in checks if c.verdict is Verdict.FAIL and not (rollback.request.force and c.forceable)]
-    if against:
-        why = "; ".join(f"{check.name}: {check.reason}" for check in against)
+    why = why_refused(rollback, checks)
+    if why is not None:
         before = BranchBefore(name=branch_id, protected=False)
         refused = DatabaseProgress.model_validate({"started_at": now, "before": before, **what})
-        refused = refused.given_up(f"{why}; nothing was changed", now).ended(Ending.REFUSED, now)
+        refused = refused.given_up(why, now).ended(Ending.REFUSED, now)
         return rollback.but(database=refused, wait_seconds=0)
     branch = databases.branch(branch_id)
     if branch is None:
@@ -43,6 +42,14 @@ def begun(
     before = BranchBefore.of(branch, databases.endpoints(branch_id))
     progress = DatabaseProgress.model_validate({"started_at": now, "before": before, **what})
     return rollback.but(database=progress, wait_seconds=0)
+
+
+def why_refused(rollback: Rollback, checks: tuple[Check, ...]) -> str | None:
+    """None: nothing speaks against it that a person has not overridden."""
+    against = [c for c in checks if c.verdict is Verdict.FAIL and not (rollback.request.force and c.forceable)]
+    if not against:
+        return None
+    return f"{'; '.join(f'{check.name}: {check.reason}' for check in against)}; nothing was changed"
 
 
 def take_turn(
