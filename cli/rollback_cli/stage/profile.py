@@ -7,6 +7,8 @@ functions decide by is real time, and therefore short here.
 from collections.abc import Mapping
 from typing import Any
 
+from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
+
 ENVIRONMENT = "production"
 SCALE = 20.0
 
@@ -33,6 +35,12 @@ _POLICY: dict[str, float | int] = {
 }
 # A sudden outage is seen as one at once, not first as the degradation that it also is.
 _ALARMS = {"outage_evaluation_periods": 1}
+# How a story has its service scaled, if it is scaled at all.
+AS_SCALED = ScalableTarget(
+    min_capacity=2,
+    max_capacity=6,
+    suspended={**dict.fromkeys(SCALING_FLAGS, False), "ScheduledScalingSuspended": True},
+)
 
 
 def overrides(base_url: str, policy: Mapping[str, Any]) -> dict[str, Any]:
