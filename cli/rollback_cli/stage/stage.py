@@ -19,7 +19,7 @@ from rollback_cli.deployed import Deployed, from_outputs, stack_name
 from rollback_cli.stage.pager import Page, Pager
 from rollback_cli.stage.pipeline import Pipeline
 from rollback_cli.stage.profile import AS_SCALED, ENVIRONMENT, SCALE, overrides
-from rollback_cli.stage.synthesis import synthesise
+from rollback_cli.stage.synthesis import APPLICATION, synthesise
 from rollback_cli.stage.timeline import Timeline
 
 _PATHS = ("/api/status", "/api/ping")
@@ -49,7 +49,7 @@ class Stage(Pipeline):
         self.base_url = f"http://localhost:{port}"
         load_balancer.listen_on(port)
         out = Path(self._folder.name)
-        synthesise(out, ENVIRONMENT, overrides(self.base_url, self._policy))
+        synthesise(out, ENVIRONMENT, overrides(APPLICATION, self._policy), self.base_url)
         self._timeline.say("stacks synthesised, functions bundled for this machine")
         outputs = deploy_assembly(self.cloud, out)
         name = stack_name(ENVIRONMENT)
