@@ -4,12 +4,14 @@ import fcntl
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
+_APP = ("app.py", "cdk.json", "constructs", "lambdas", "requirements.lock", "stacks")
 _FORGOTTEN_AFTER_SECONDS = 24 * 60 * 60.0  # without use; each change of a source leaves some 30 MB behind
 
 
@@ -43,6 +45,12 @@ def contents(*paths: Path) -> Iterator[str | bytes]:
             if file.is_file() and "__pycache__" not in file.parts:
                 yield file.relative_to(PROJECT).as_posix()
                 yield file.read_bytes()
+
+
+def app() -> Iterator[str | bytes]:
+    """All that a synthesis depends on, but for its context."""
+    yield sys.version
+    yield from contents(*(PROJECT / name for name in _APP))
 
 
 def _key(inputs: Iterable[str | bytes]) -> str:

@@ -10,11 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rollback_constructs.build_cache import PROJECT, contents, kept
+from rollback_constructs.build_cache import PROJECT, app, contents, kept
 
 # Stands for the application's address, which is another one each time, in an assembly that is kept.
 APPLICATION = "http://application.invalid"
-_INPUTS = ("app.py", "cdk.json", "constructs", "lambdas", "requirements.lock", "stacks")
 
 
 class SynthesisFailed(Exception):
@@ -37,7 +36,7 @@ def synthesise(out: Path, environment: str, overrides: dict[str, Any], base_url:
         "rollback:bundle_platform": f"{platform.machine()}-manylinux2014",
         "rollback:bundle_python": f"{sys.version_info.major}.{sys.version_info.minor}",
     }
-    inputs = [json.dumps(context), sys.version, *contents(*(PROJECT / name for name in _INPUTS), Path(__file__))]
+    inputs = [json.dumps(context), *app(), *contents(Path(__file__))]
     for made in kept("assemblies", inputs, partial(_make, context)).iterdir():
         if made.is_dir():
             (out / made.name).symlink_to(made)  # an asset
