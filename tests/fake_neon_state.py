@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from fakes import FakeClock
 
+from rollback.model.database_content import LiveSchema, Migration
 from rollback.model.database_errors import (
     AlreadyExists,
     BranchNotReady,
@@ -22,6 +23,14 @@ from rollback.model.errors import OutsideFailure
 
 _UNFINISHED = frozenset({"scheduling", "running"})
 _Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """What SQL tells after a migration."""
+
+    tables: LiveSchema
+    journal: tuple[Migration, ...] | None
 
 
 @dataclass
@@ -76,6 +85,13 @@ class NeonState:
 
     def rows(self, branch_id: str) -> list[int]:
         return [what for what in self._logs[branch_id].state() if isinstance(what, int)]
+
+    def migrate(self, branch_id: str, tables: LiveSchema, journal: tuple[Migration, ...] | None = None) -> None:
+        self._append(branch_id, Migrated(tables, journal))
+
+    def migrated(self, branch_id: str) -> Migrated:
+        found = [what for what in self._logs[branch_id].state() if isinstance(what, Migrated)]
+        return found[-1] if found else Migrated(LiveSchema(tables={}), None)
 
     def position(self, branch_id: str) -> tuple[Lsn, datetime]:
         """The head, and the database's clock."""

@@ -38,10 +38,12 @@ class FakeSql:
         return tuple(self.sessions.get(self._branch(address), ()))
 
     def live_schema(self, address: SecretStr) -> LiveSchema:
-        return self.schemas.get(self._branch(address), LiveSchema(tables={}))
+        branch = self._branch(address)
+        return self.schemas.get(branch, self._neon.migrated(branch).tables)
 
     def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
-        return self.journals.get(self._branch(address))
+        branch = self._branch(address)
+        return self.journals.get(branch, self._neon.migrated(branch).journal)
 
     def content(self, address: SecretStr, digests_up_to_rows: int) -> Mapping[str, TableContent]:
         rows = self._neon.rows(self._branch(address))

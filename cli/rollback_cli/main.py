@@ -19,6 +19,7 @@ from rollback_cli.verbs import (
     show,
     start,
     status,
+    undo,
     unfence,
     unlock,
     unquarantine,
@@ -39,6 +40,7 @@ app.command("quarantine")(quarantine.quarantine)
 app.command("unquarantine")(unquarantine.unquarantine)
 app.command("unlock")(unlock.unlock)
 app.command("unfence")(unfence.unfence)
+app.command("undo")(undo.undo)
 app.command("check-deploy")(check_deploy.check_deploy)
 app.command("demo")(demo.demo)
 app.add_typer(local.app, name="local")

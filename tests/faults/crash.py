@@ -1,6 +1,6 @@
 """Kills the process before or after each external call of a scenario."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 
@@ -36,12 +36,18 @@ class Outside:
 
 
 class Fragile:
-    """A fake or adapter each of whose method calls may be the process's last."""
+    """A fake or adapter each of whose method calls may be the process's last.
 
-    def __init__(self, real: object, outside: Outside) -> None:
+    `only`: of those methods alone. After a call that only looks, the world is as after the one before it.
+    """
+
+    def __init__(self, real: object, outside: Outside, only: Container[str] | None = None) -> None:
         self._real = real
         self._outside = outside
+        self._only = only
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._real, name)
+        if self._only is not None and name not in self._only:
+            return method
         return lambda *args, **named: self._outside.call(method, *args, **named)

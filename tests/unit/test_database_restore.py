@@ -12,8 +12,9 @@ from rollback.model.database_errors import ComeBackLater, QueryFailed, RequestRe
 from rollback.model.database_progress import Ending
 from rollback.model.errors import LeaseLost
 from rollback.model.rollback import ObligationKind
-from rollback.steps.database_changes import announces, protected_again
+from rollback.steps.database_changes import announces
 from rollback.steps.database_restore import restore as restore_once
+from rollback.steps.put_back import protected_again
 
 
 def test_a_restore_point_that_the_judge_refuses_is_refused_and_the_preview_deleted() -> None:
@@ -108,9 +109,9 @@ def test_a_branch_is_owed_its_protection_from_before_it_loses_it_until_it_is_see
 def test_whoever_ends_the_rollback_in_between_can_protect_the_branch_again() -> None:
     restore = unprotected()
     (owed, *_) = restore.owed()
-    assert not protected_again(owed, restore.restoring)
+    assert not protected_again(owed, restore.neon)
     assert restore.branch.protected
-    assert protected_again(owed, restore.restoring)
+    assert protected_again(owed, restore.neon)
 
 
 @pytest.mark.parametrize("service", [SERVICE, WORKER])

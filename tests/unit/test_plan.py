@@ -1,11 +1,10 @@
-import pytest
 from builders import NOW, SERVICE, release
 
 from rollback.model.check import Verdict
 from rollback.model.plan import Plan, judge
 from rollback.model.policy import Policy
 from rollback.model.release import Release, ReleaseState
-from rollback.model.request import Request, RollbackType, Trigger
+from rollback.model.request import Request, Trigger
 
 V1 = release("v1", hours_ago=48)
 V2 = release("v2", hours_ago=24, state=ReleaseState.QUARANTINED)
@@ -66,10 +65,3 @@ def test_a_release_that_was_never_promoted_can_be_named_with_a_warning() -> None
     made = plan(candidate, V3, version="v9", trigger=Trigger.MANUAL)
     assert [c.verdict for c in made.checks if c.name == "target-is-good"] == [Verdict.WARN]
     assert made.refusals(forced=False) == ()
-
-
-@pytest.mark.parametrize("kind", [RollbackType.DATABASE, RollbackType.FULL])
-def test_what_is_not_available_yet_is_refused_even_with_force(kind: RollbackType) -> None:
-    request = Request(service=SERVICE, type=kind, force=True)
-    made = judge(request, Trigger.MANUAL, (V1, V3), V3, Policy(), NOW)
-    assert [c.name for c in made.refusals(forced=True)] == ["type-is-available"]

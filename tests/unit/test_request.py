@@ -38,7 +38,8 @@ def test_a_typo_in_the_type_names_the_valid_values_and_the_closest_one() -> None
         ({"pr": 42}, '"type": "database"'),
         ({"type": "database", "pr": "42"}, "number of a pull request"),
         ({"type": "database", "strategy": "resett"}, "did you mean 'reset'"),
-        ({"type": "database", "undo": "r1", "strategy": "reset"}, "leave strategy and pr out"),
+        ({"type": "database", "to": "2026-03-01 02:59"}, "time with its zone"),
+        ({"type": "database", "undo": "r1", "strategy": "reset"}, "leave strategy, pr and to out"),
     ],
 )
 def test_any_other_mistake_is_refused_with_what_is_allowed(given: object, named: str) -> None:

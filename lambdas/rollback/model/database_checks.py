@@ -38,8 +38,13 @@ def judge_reset(
     source_branch_id: str,
     busy: Sequence[Operation],
     target: RestoreTarget,
+    *,
+    is_undo: bool = False,
 ) -> tuple[Check, ...]:
-    """The checks of a reset to another branch's head. `busy`: the source's operations that are not over."""
+    """The checks of a reset to another branch's head. `busy`: the source's operations that are not over.
+
+    An undo goes back to a backup that we made of this very branch: it alone may overwrite the default branch.
+    """
     branch, source = _found(branches, target.branch_id), _found(branches, source_branch_id)
     if branch is None:
         return (_unknown("branch-exists", target.branch_id, project, branches),)
@@ -51,7 +56,7 @@ def judge_reset(
     return (
         Check(name="branch-exists", verdict=Verdict.PASS, reason=f"{branch.name} is {branch.id}"),
         _check("source-is-quiet", None if quiet else why_busy, f"{source.name} is ready"),
-        _is_no_ones_source(branch),
+        *(() if is_undo else (_is_no_ones_source(branch),)),
         _can_be_restored(branch, endpoints),
         *((_has_room(project, branches),) if branch.is_root else ()),
         _keeps_children(branch, branches, target),

@@ -39,6 +39,7 @@ class RestorePoint(_Stored):
 class BranchBefore(_Stored):
     """The branch before anything was changed: what must be the same again, and what tells that a restore was made."""
 
+    id: str | None = Field(default=None, description="a name may go to another branch meanwhile")
     name: str
     protected: bool
     last_reset_at: AwareDatetime | None = None
@@ -48,7 +49,13 @@ class BranchBefore(_Stored):
     def of(cls, branch: Branch, endpoints: tuple[Endpoint, ...]) -> "BranchBefore":
         """As Neon tells it now."""
         hosts = tuple(sorted(endpoint.host for endpoint in endpoints))
-        return cls(name=branch.name, protected=branch.protected, last_reset_at=branch.last_reset_at, hosts=hosts)
+        return cls(
+            id=branch.id,
+            name=branch.name,
+            protected=branch.protected,
+            last_reset_at=branch.last_reset_at,
+            hosts=hosts,
+        )
 
     def is_reset(self, branch: Branch) -> bool:
         """Whether a restore was accepted since. Compared with Neon's own earlier word: our clocks may differ."""
@@ -97,6 +104,17 @@ class DatabaseProgress(_Stored):
     ending: Ending | None = None
     ended_at: AwareDatetime | None = None
     lost: LostWritesReport | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Ended, and what it took out of the database is told, if it took anything."""
+        owes_report = self.ending is Ending.RESTORED and self.backup_id is not None and self.lost is None
+        return self.ended_at is not None and not owes_report
+
+    @property
+    def may_have_changed_data(self) -> bool:
+        """Whether the branch is not, or perhaps not, as it was: a change was sent, and not refused."""
+        return self.restore_asked_at is not None or self.backup_id is not None
 
     def failed_checks(self) -> tuple[Check, ...]:
         """Of the preview."""

@@ -10,7 +10,7 @@ from rollback.model.check import Check, Verdict
 from rollback.model.operators import Pause
 from rollback.model.policy import Policy
 from rollback.model.request import Trigger
-from rollback.model.rollback import ObligationKind, Outcome, Rollback
+from rollback.model.rollback import ObligationKind, Rollback
 
 BY_HAND = frozenset({Trigger.MANUAL, Trigger.DRILL})
 _HISTORY = ("cooldown", "one-step-per-window", "attempt-budget")
@@ -59,7 +59,7 @@ def not_paused(rollback: Rollback, pause: Pause | None, policy: Policy, now: dat
 def not_left_at_zero(
     rollback: Rollback, desired_count: int, earlier: Iterable[Rollback], policy: Policy, now: datetime
 ) -> Check:
-    """Rule 3: what a person aborted at zero tasks stays there, until a person puts it back.
+    """Rule 3: what a rollback left to a person at zero tasks stays there, until a person puts it back.
 
     Args:
         earlier: its records, newest first; read only of a service without tasks.
@@ -68,10 +68,10 @@ def not_left_at_zero(
     if desired_count > 0 or rollback.trigger in BY_HAND:
         return Check(name=name, verdict=Verdict.PASS, reason="tasks are wanted, or a person wants them")
     for one in earlier:
-        if one.outcome is Outcome.ABORTED and any(o.kind is ObligationKind.FENCE for o in one.left_to_operator()):
-            reason = f"{one.id} was aborted at zero tasks, and left there to a person: {one.reason}"
+        if one.concluded_at is not None and any(o.kind is ObligationKind.FENCE for o in one.left_to_operator()):
+            reason = f"{one.id} ended ({one.outcome}) at zero tasks, and left that to a person: {one.reason}"
             return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes))
-    return Check(name=name, verdict=Verdict.PASS, reason="no rollback was aborted at zero tasks")
+    return Check(name=name, verdict=Verdict.PASS, reason="no rollback was left at zero tasks")
 
 
 def no_fix_on_its_way(

@@ -10,14 +10,15 @@ PHASES = ("detect", "decide", "act", "verify")
 def phases(rollback: Rollback) -> dict[str, float]:
     """Seconds by phase, in order; a phase that has no beginning or no end (yet) is left out.
 
-    Detect: event to document. Decide: to the first look at the service. Act: to the service settled on the target.
-    Verify: to the last good round.
+    Detect: event to document. Decide: to the first look at the service or the database. Act: to the service settled on
+    the target. Verify: to the last good round.
     """
     event, service, verification = rollback.event, rollback.service, rollback.verification
+    began = [part.started_at for part in (rollback.database, service) if part is not None]
     times = (
         event.at if event is not None else None,
         rollback.created_at,
-        service.started_at if service is not None else None,
+        min(began, default=None),
         service.done_at if service is not None else None,
         verification.passed_at if verification is not None else None,
     )

@@ -24,8 +24,12 @@ class Plan(BaseModel):
 
     @property
     def way(self) -> str:
-        """From what to what, in versions."""
-        return f"{self.running.version} → {self.target.version if self.target else 'nothing'}"
+        """From what to what, in versions; and where the data goes."""
+        versions = f"{self.running.version} → {self.target.version if self.target else 'nothing'}"
+        if self.database is None:
+            return versions
+        stays = self.target is not None and self.target.fingerprint == self.running.fingerprint
+        return self.database.in_words if stays else f"{versions}, {self.database.in_words}"
 
     def refusals(self, *, forced: bool) -> tuple[Check, ...]:
         """Checks that forbid acting."""
@@ -58,19 +62,14 @@ def judge(
         goes_on: that release is being left already, for reasons that were judged then.
     """
     target = target or choose_target(request, releases, running)
-    checks = [_type_is_available(request), _target_exists(request, releases, target)]
+    if request.type is RollbackType.DATABASE:  # what runs stays; to whose data one goes back is the database's part
+        return Plan(running=running, target=running, checks=())
+    checks = [_target_exists(request, releases, target)]
     if target is not None:
-        checks += [_target_is_another(target, running), _target_is_good(target)]
+        checks += [_target_is_another(target, running), _target_is_good(target, is_undo=request.undo is not None)]
     if trigger is not Trigger.MANUAL and not goes_on:
         checks.append(_release_is_suspicious(running, policy, now))
     return Plan(running=running, target=target, checks=tuple(checks))
-
-
-def _type_is_available(request: Request) -> Check:
-    if request.type in (RollbackType.SERVICE, RollbackType.EMERGENCY):
-        return Check(name="type-is-available", verdict=Verdict.PASS, reason=f"{request.type} rollbacks are available")
-    reason = f"{request.type} rollbacks are not available yet in this version; service and emergency rollbacks are"
-    return Check(name="type-is-available", verdict=Verdict.FAIL, reason=reason)
 
 
 def _target_exists(request: Request, releases: tuple[Release, ...], target: Release | None) -> Check:
@@ -94,7 +93,8 @@ def _target_is_another(target: Release, running: Release) -> Check:
     return Check(name="target-differs", verdict=Verdict.FAIL if same else Verdict.PASS, reason=reason)
 
 
-def _target_is_good(target: Release) -> Check:
+def _target_is_good(target: Release, *, is_undo: bool) -> Check:
+    """An undo brings back what its rollback left, which is suspect for that very reason."""
     match target.state:
         case ReleaseState.PROMOTED:
             verdict, reason = Verdict.PASS, f"{target.version} was promoted on {target.state_since:%Y-%m-%d %H:%M} UTC"
@@ -102,7 +102,7 @@ def _target_is_good(target: Release) -> Check:
             verdict, reason = Verdict.WARN, f"{target.version} was never promoted: there is no evidence that it is good"
         case ReleaseState.SUSPECT | ReleaseState.QUARANTINED:
             verdict, reason = (
-                Verdict.FAIL,
+                Verdict.WARN if is_undo else Verdict.FAIL,
                 f"{target.version} is {target.state}: {target.state_reason or 'a rollback left it'}",
             )
     return Check(name="target-is-good", verdict=verdict, reason=reason, forceable=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from rollback.model.check import Check, Verdict
 from rollback.model.names import family_of, last_known_good_family, original_family
+from rollback.model.report_database import about_database, safe_condition
 from rollback.model.request import Trigger
 from rollback.model.rollback import ObligationKind, Outcome, Rollback
 from rollback.model.settings import ServiceSettings
@@ -53,6 +54,7 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
         target = rollback.plan.target.version if rollback.plan.target else "none"
         lines.append(f"From {rollback.plan.running.version} to {target}")
         lines += _checks(rollback.plan.checks)
+    lines += about_database(rollback)
     for tried in rollback.service.tried if rollback.service is not None else ():
         lines.append(f"Tried {tried.rung} ({tried.since:%H:%M:%S} to {tried.until:%H:%M:%S} UTC): {tried.why_left}")
         lines += [f"  ECS: {event}" for event in tried.last_events]
@@ -65,6 +67,8 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
             lines.append(
                 f"NOT PUT BACK: {owed.kind}{of} (handed to {owed.handed_to or 'nobody yet'}): was {owed.before}"
             )
+    if is_page(rollback):
+        lines += safe_condition(rollback)
     if rollback.drift:
         lines.append(rollback.drift)
     if rollback.recheck_at is not None:

@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.model.database_settings import Strategy
 from rollback.model.errors import InvalidRequest
@@ -40,6 +41,7 @@ class Request(BaseModel):
     target_version: str | None = Field(default=None, min_length=1)
     pr: int | None = Field(default=None, gt=0, description="the pull request whose database goes back")
     strategy: Strategy | None = Field(default=None, description="how the database goes back; None: as set")
+    to: AwareDatetime | None = Field(default=None, description="restore the database to this time, by its own clock")
     undo: str | None = Field(default=None, description="id of the rollback whose backup the database goes back to")
     force: bool = False
     dry_run: bool = False
@@ -99,7 +101,7 @@ def parse_request(given: object, services: tuple[str, ...]) -> Request:
 
 def _check_database_fields(fields: Mapping[str, Any], kind: RollbackType) -> None:
     """Raises InvalidRequest: what is about a database, and asked of another rollback; or can't be understood."""
-    about = [name for name in ("pr", "strategy", "undo") if fields.get(name) is not None]
+    about = [name for name in ("pr", "strategy", "to", "undo") if fields.get(name) is not None]
     if about and kind not in (RollbackType.DATABASE, RollbackType.FULL):
         raise InvalidRequest(
             f'{", ".join(about)} is about a database, and this is a {kind} rollback; add "type": "database" or "full"; '
@@ -111,8 +113,19 @@ def _check_database_fields(fields: Mapping[str, Any], kind: RollbackType) -> Non
     strategy = fields.get("strategy")
     if strategy is not None and strategy not in list(Strategy):
         raise InvalidRequest(_unknown("strategy", strategy, tuple(Strategy)))
+    if fields.get("to") is not None and not _is_time(fields["to"]):
+        raise InvalidRequest(
+            f"to is {fields['to']!r}; it must be a time with its zone, like 2026-03-01T02:59:00Z; nothing was changed"
+        )
     if "undo" in about and len(about) > 1:
-        raise InvalidRequest("an undo goes back to the backup; leave strategy and pr out; nothing was changed")
+        raise InvalidRequest("an undo goes back to the backup; leave strategy, pr and to out; nothing was changed")
+
+
+def _is_time(given: Any) -> bool:
+    try:
+        return datetime.fromisoformat(given).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
 
 
 def _unknown(what: str, given: Any, valid: tuple[str, ...]) -> str:

@@ -1,6 +1,6 @@
 """Restore points: where a database stood when a release began to take it over, and which one a rollback goes to."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -18,6 +18,7 @@ class RecordedPoint(BaseModel):
         branch: its partition in the ledger (`database_settings.branch_key`).
         by: a pipeline's `rollback checkpoint`, before the migrations ran; or a deployment's start, perhaps after.
         shipped: the migrations of the version, as the pipeline read them; None: nobody told.
+        schema_sha256: key of the stored `ReleaseSchema` with the tables and the journal at that point.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -30,6 +31,7 @@ class RecordedPoint(BaseModel):
     recorded_at: AwareDatetime
     by: Literal["checkpoint", "deployment"]
     shipped: tuple[ShippedMigration, ...] | None = None
+    schema_sha256: str | None = None
 
     @property
     def point(self) -> RestorePoint:
@@ -50,13 +52,24 @@ def where_it_began(release: Release, points: Iterable[RecordedPoint]) -> Recorde
 
 
 def where_to_go(
-    target: Release, releases: Iterable[Release], points: Iterable[RecordedPoint]
+    target: Release,
+    releases: Iterable[Release],
+    points: Iterable[RecordedPoint],
+    fits: Callable[[RecordedPoint], bool],
 ) -> tuple[RecordedPoint | None, Release | None]:
-    """The point at which the target's time ended: where the first release after it began. And that release.
+    """The latest point that the target can work with, so that as little as possible is lost; and the release after it.
 
-    Data that was written while the target ran is kept; None: nothing was deployed after it, or no point is known.
+    Each release after the target began at a point. Where none is known to fit, it is the one at which the target's own
+    time ended: what ran there was the target. None: nothing was deployed after it, or no point is known.
+
+    Args:
+        fits: whether the target is known to work with the tables that were there at a point.
     """
     known = tuple(points)
     later = [r for r in releases if r.service == target.service and r.first_deployed_at > target.first_deployed_at]
-    after = min(later, key=lambda r: r.first_deployed_at, default=None)
-    return (where_it_began(after, known) if after is not None else None), after
+    later.sort(key=lambda r: r.first_deployed_at, reverse=True)
+    for release in later:
+        point = where_it_began(release, known)
+        if point is not None and fits(point):
+            return point, release
+    return (where_it_began(later[-1], known), later[-1]) if later else (None, None)

@@ -155,8 +155,14 @@ class Rollback(BaseModel):
 
     @property
     def has_acted(self) -> bool:
-        """Whether ECS was changed, or found changed to the target already."""
-        return self.service is not None and (self.service.acted_at is not None or self.service.done_at is not None)
+        """Whether ECS was changed, or found changed to the target already; or the database was."""
+        service = self.service is not None and (self.service.acted_at is not None or self.service.done_at is not None)
+        return service or self.has_changed_data
+
+    @property
+    def has_changed_data(self) -> bool:
+        """Whether the database branch is not, or perhaps not, as it was before."""
+        return self.database is not None and self.database.may_have_changed_data
 
     @property
     def is_emergency(self) -> bool:

@@ -1,11 +1,13 @@
 """The whole workflow on one page: which step comes next. Pure: what is known decides, not how one got here.
 
-    Admit → Plan → Service ⇄ Verify → Conclude → done
-      └───────┴───────┴─────────┴───→ Conclude (suppressed · refused · planned · failed)
+    Admit → Plan → Database → Service ⇄ Verify → Conclude → done
+      └───────┴───────┴──────────┴─────────┴───→ Conclude (suppressed · refused · planned · failed)
     Emergency → Service ⇄ Verify → …  (admitted, planned and acted upon in one invocation)
 
 Verify leads back to Service when the next rung of the ladder is tried (`escalation`). Plan waits while CloudFormation
-puts the service back by itself. Approve and Database have no place yet: Plan refuses a request for them.
+puts the service back by itself. A rollback of the service alone passes Database by; one of the database alone still
+passes Service, which starts again what the fence stopped. Emergency leads to Plan where the schema forbids it and the
+environment turns it into a full rollback. Approve has no place yet: Plan refuses what needs an approval.
 """
 
 from collections.abc import Mapping
@@ -22,6 +24,7 @@ class Step(StrEnum):
     ADMIT = "admit"
     EMERGENCY = "emergency"
     PLAN = "plan"
+    DATABASE = "database"
     SERVICE = "service"
     VERIFY = "verify"
     CONCLUDE = "conclude"
@@ -34,8 +37,9 @@ ENTRANCES = (Step.ADMIT, Step.EMERGENCY)
 # else (the janitor, an operator's abort) may have concluded the rollback meanwhile.
 EDGES: dict[Step, frozenset[Step]] = {
     Step.ADMIT: frozenset({Step.PLAN, Step.CONCLUDE, Step.DONE}),
-    Step.EMERGENCY: frozenset({Step.SERVICE, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
-    Step.PLAN: frozenset({Step.PLAN, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
+    Step.EMERGENCY: frozenset({Step.PLAN, Step.SERVICE, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
+    Step.PLAN: frozenset({Step.PLAN, Step.DATABASE, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
+    Step.DATABASE: frozenset({Step.DATABASE, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
     Step.SERVICE: frozenset({Step.SERVICE, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
     Step.VERIFY: frozenset({Step.VERIFY, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
     Step.CONCLUDE: frozenset({Step.CONCLUDE, Step.DONE}),
@@ -68,6 +72,8 @@ def next_step(rollback: Rollback) -> Step:
         return Step.ADMIT
     if rollback.plan is None:
         return Step.PLAN
+    if rollback.plan.database is not None and (rollback.database is None or not rollback.database.is_over):
+        return Step.DATABASE
     if rollback.service is None or rollback.service.done_at is None:
         return Step.SERVICE
     return Step.VERIFY

@@ -12,34 +12,39 @@ from rollback.model.schema_finding import Compatibility
 CHECK_NAME = "schema-is-compatible"
 
 
-def full_rollback_command(environment: str, service: str, version: str) -> str:
-    """For a shell."""
+def full_rollback_command(environment: str, service: str, version: str, *, needs_force: bool = False) -> str:
+    """For a shell. `needs_force`: the environment wants a person's approval."""
     words = ("rollback", "start", environment, "--type", RollbackType.FULL.value, "--service", service)
-    return shlex.join((*words, "--target-version", version))
+    by_force = ("--force", "--reason", "approved by …") if needs_force else ()
+    return shlex.join((*words, "--target-version", version, *by_force))
 
 
-def full_rollback_input(service: str, version: str) -> str:
+def full_rollback_input(service: str, version: str, *, needs_force: bool = False) -> str:
     """For "Start execution" in the console of Step Functions; JSON on one line."""
-    return json.dumps({"type": RollbackType.FULL.value, "service": service, "target_version": version})
+    asked = {"type": RollbackType.FULL.value, "service": service, "target_version": version}
+    by_force = {"force": True, "reason": "approved by …"} if needs_force else {}
+    return json.dumps({**asked, **by_force}, ensure_ascii=False)
 
 
-def refusal(verdict: SchemaVerdict, environment: str, service: str, version: str) -> str:
+def refusal(verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False) -> str:
     """Why going back to a version of the service alone is refused, and the full rollback, ready to paste."""
     return (
         f"{version} of {service} can't go back alone, the schema is {verdict.compatibility}: {verdict.reason}. "
         "Nothing was changed. To take the database back with it (what was written since leaves it, and is kept in a "
-        f"backup branch):\n  {full_rollback_command(environment, service, version)}\n"
-        f"or start the execution with the input\n  {full_rollback_input(service, version)}"
+        f"backup branch):\n  {full_rollback_command(environment, service, version, needs_force=needs_force)}\n"
+        f"or start the execution with the input\n  {full_rollback_input(service, version, needs_force=needs_force)}"
     )
 
 
-def schema_check(verdict: SchemaVerdict, environment: str, service: str, version: str) -> Check:
+def schema_check(
+    verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False
+) -> Check:
     """Rule 12: breaking and unknown refuse, unless a person forces it."""
     fits = verdict.compatibility is Compatibility.COMPATIBLE
     return Check(
         name=CHECK_NAME,
         verdict=Verdict.PASS if fits else Verdict.FAIL,
-        reason=verdict.reason if fits else refusal(verdict, environment, service, version),
+        reason=verdict.reason if fits else refusal(verdict, environment, service, version, needs_force=needs_force),
         evidence=verdict.model_dump(mode="json", exclude_none=True),
         forceable=True,
     )

@@ -41,7 +41,7 @@ def act(
         LeaseLost: the lease is another's, or ends before the function does.
         OutsideFailure: see `model.database_errors`.
     """
-    assert_lease(rollback, world)
+    assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
     change = _send(rollback, progress, move, restoring, world)
     fresh = tuple(operation.id for operation in change.operations) if change is not None else ()
     return progress.but(intent=None, operation_ids=(*progress.operation_ids, *fresh))
@@ -72,13 +72,3 @@ def _send(
             return databases.update_branch(target.branch_id, protected=move is Move.PROTECT_AGAIN)
         case _:
             raise AssertionError(f"{move} changes nothing")
-
-
-def protected_again(owed: Obligation, restoring: Restoring) -> bool:
-    """Discharge what an un-protection left, where the restore itself can't any more: seen to be so, else asked for."""
-    branch_id = str(owed.before["branch_id"])
-    branch = restoring.databases.branch(branch_id)
-    if branch is None or branch.protected:
-        return True
-    restoring.databases.update_branch(branch_id, protected=True)
-    return False

@@ -28,13 +28,15 @@ def preflight(point: RestorePoint, restoring: Restoring, now: datetime) -> tuple
     return _asked(restoring, judge)
 
 
-def preflight_of_reset(source_branch_id: str, restoring: Restoring, now: datetime) -> tuple[Check, ...]:
-    """Checks for the plan of a reset to another branch's head."""
+def preflight_of_reset(
+    source_branch_id: str, restoring: Restoring, now: datetime, *, is_undo: bool = False
+) -> tuple[Check, ...]:
+    """Checks for the plan of a reset to another branch's head; or to a backup's, to undo a rollback."""
 
     def judge(project: Project, branches: tuple[Branch, ...], endpoints: tuple[Endpoint, ...]) -> tuple[Check, ...]:
         recent = restoring.databases.operations_since(now - _STILL_RUNNING)
         busy = tuple(o for o in recent if o.branch_id == source_branch_id and not o.is_over(now))
-        return judge_reset(project, branches, endpoints, source_branch_id, busy, restoring.target)
+        return judge_reset(project, branches, endpoints, source_branch_id, busy, restoring.target, is_undo=is_undo)
 
     return _asked(restoring, judge)
 

@@ -10,10 +10,16 @@ from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
 
 
-def reset(rollback: Rollback, source_branch_id: str, restoring: Restoring, world: World) -> Rollback:
-    """One look, at most one change; it ends as a restore does. Raises as `database_restore.restore`."""
+def reset(
+    rollback: Rollback, source_branch_id: str, restoring: Restoring, world: World, undoes: str | None = None
+) -> Rollback:
+    """One look, at most one change; it ends as a restore does. Raises as `database_restore.restore`.
+
+    Args:
+        undoes: the rollback whose backup the source is: back to it may go the project's default branch too.
+    """
     now = world.clock.now()
     if rollback.database is not None:
         return go_on(rollback, rollback.database, restoring, world)
-    checks = preflight_of_reset(source_branch_id, restoring, now)
+    checks = preflight_of_reset(source_branch_id, restoring, now, is_undo=undoes is not None)
     return begun(rollback, checks, restoring, now, source_branch_id=source_branch_id)

@@ -32,7 +32,7 @@ def fence(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, 
     moves = {service.name: _move(service, world) for service in target.writers}
     for service in target.writers:
         if moves[service.name] in (Move.SUSPEND_SCALING, Move.SCALE_TO_ZERO):
-            assert_lease(rollback, world)
+            assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
             _stop(service, moves[service.name], world)
             return rollback.but(database=progress.but(stopped_at=None), wait_seconds=0)
     running = [name for name, move in moves.items() if move is Move.WAIT_FOR_STOPPED]

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from rollback.model.errors import Conflict
 from rollback.model.release import Release, ReleaseState, normalised_definition, sha256_of
-from rollback.model.request import Trigger
+from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import Outcome, Rollback
 from rollback.steps.ports import World
 
@@ -13,10 +13,11 @@ def judge_what_was_left(rollback: Rollback, now: datetime, world: World) -> None
     """Suspect once we acted, quarantined once things were verified better without it. Retried, it finds it done.
 
     A step forward is no evidence against what was left; neither is a person's choice to leave a promoted release, nor
-    a rollback that failed. One that was taken over leaves the judgement to who took it.
+    a rollback that failed. One that was taken over leaves the judgement to who took it; one of the database alone
+    leaves no release.
     """
     acted = rollback.plan is not None and rollback.plan.target is not None and rollback.has_acted
-    if not acted or rollback.superseded_by is not None:
+    if not acted or rollback.request.type is RollbackType.DATABASE or rollback.superseded_by is not None:
         return
     assert rollback.plan is not None  # noqa: S101 - looked at above
     assert rollback.plan.target is not None  # noqa: S101

@@ -7,11 +7,12 @@ from rollback.model.guards import BY_HAND
 from rollback.model.names import family_of, is_ours
 from rollback.model.plan import judge
 from rollback.model.release import Release
-from rollback.model.request import Trigger
+from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.service_view import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
 from rollback.model.stack_view import StackState
 from rollback.steps.guards import automatic_guards, traffic_guard
+from rollback.steps.plan_database import guard_schema, undone_by, with_database
 from rollback.steps.ports import World
 from rollback.steps.running import identify
 from rollback.steps.stack import stack_state
@@ -33,6 +34,9 @@ def plan(rollback: Rollback, world: World) -> Rollback:
         found = identify(*to_leave(rollback, view, world), view, service, world)
         world.ledger.record(found.release, found.definition)
         running = found.release
+    undone = undone_by(rollback, world)
+    if undone is not None and undone.plan is not None and rollback.request.type is RollbackType.FULL:
+        target = undone.plan.running
     releases = world.ledger.releases(service.name)
     made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target, goes_on=before is not None)
     checks = [
@@ -44,7 +48,10 @@ def plan(rollback: Rollback, world: World) -> Rollback:
     ]
     if made.target is not None:
         checks += [_definition_is_stored(made.target, world), _images_exist(made.target, world)]
-    return decided(rollback.but(plan=made.model_copy(update={"checks": tuple(checks)}), wait_seconds=0), world, before)
+    rollback, fits = guard_schema(rollback, made, world)
+    made = made.model_copy(update={"checks": (*checks, *fits)})
+    planned = with_database(rollback, made, releases, world)
+    return decided(rollback.but(plan=planned, wait_seconds=0), world, before)
 
 
 def goes_on_with(rollback: Rollback, world: World) -> Rollback | None:

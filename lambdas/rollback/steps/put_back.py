@@ -6,11 +6,14 @@ scaling suspended (rule 3): whoever stopped us knows more than we do.
 
 from datetime import datetime, timedelta
 
-from rollback.model.errors import LeaseLost, OutsideFailure, UnsupportedService
+from rollback.model.database_progress import Ending
+from rollback.model.errors import InvalidRequest, LeaseLost, OutsideFailure, UnsupportedService
 from rollback.model.rollback import OPERATOR, Obligation, ObligationKind, Outcome, Rollback
 from rollback.model.service_view import ScalableTarget, ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.steps.ports import World
+from rollback.steps.ports_database import Databases
+from rollback.steps.running import fingerprint_of
 
 
 def put_back(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
@@ -26,10 +29,12 @@ def put_back(rollback: Rollback, owed: Obligation, now: datetime, world: World) 
         world.ledger.renew(lease, now, until)  # rule 9: one that was held already may end any moment
     except LeaseLost:
         return rollback.but(wait_seconds=policy.poll_seconds)
+    if owed.kind is ObligationKind.BRANCH_PROTECTION:
+        return _protect_again(rollback, owed, now, world)
     service = world.settings.service(rollback.service_owing(owed))
     try:
         view = world.services.look(service)
-        if stays_fenced(rollback, owed, view):
+        if stays_fenced(rollback, owed, view, world):
             return _hand_to_operator(rollback, owed)
         if discharge(owed, service, view, world):
             return _given_back(settle(rollback, owed, discharged_at=now), owed, world)
@@ -40,11 +45,52 @@ def put_back(rollback: Rollback, owed: Obligation, now: datetime, world: World) 
     return rollback.but(wait_seconds=policy.poll_seconds)
 
 
-def stays_fenced(rollback: Rollback, owed: Obligation, view: ServiceView) -> bool:
-    """Rule 3."""
-    if rollback.outcome is not Outcome.ABORTED or view.desired_count > 0:
+def _protect_again(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
+    """Seen to be so, else asked for; what may still be under way is waited for, since it needs the branch as it is."""
+    try:
+        if protected_again(owed, world.databases):
+            return settle(rollback, owed, discharged_at=now)
+    except (OutsideFailure, InvalidRequest):  # no database is set any more
+        pass
+    if gave_up(rollback, now, world):
+        return _hand_to_operator(rollback, owed)
+    return rollback.but(wait_seconds=world.settings.policy.poll_seconds)
+
+
+def protected_again(owed: Obligation, databases: Databases) -> bool:
+    """Discharge what an un-protection left, where the restore itself can't any more: seen to be so, else asked for."""
+    branch_id = str(owed.before["branch_id"])
+    branch = databases.branch(branch_id)
+    if branch is None or branch.protected:
+        return True
+    databases.update_branch(branch_id, protected=True)
+    return False
+
+
+def stays_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world: World) -> bool:
+    """Rule 3; and a release never meets data that it was not meant for: not the bad one, and not what may be half done.
+
+    Where the data is as planned, and the service runs what was planned, a fence has no purpose any more.
+    """
+    if owed.kind not in (ObligationKind.FENCE, ObligationKind.SCALING) or view.desired_count > 0:
         return False
-    return owed.kind in (ObligationKind.FENCE, ObligationKind.SCALING)
+    if rollback.outcome is Outcome.ABORTED:
+        return True
+    if rollback.outcome is Outcome.SUCCEEDED or not rollback.has_changed_data:
+        return False
+    return not (_is_data_as_planned(rollback) and _is_target(rollback, owed, view, world))
+
+
+def _is_data_as_planned(rollback: Rollback) -> bool:
+    return rollback.database is not None and rollback.database.ending is Ending.RESTORED
+
+
+def _is_target(rollback: Rollback, owed: Obligation, view: ServiceView, world: World) -> bool:
+    """Another writer's release was never the trouble: it is the one to run."""
+    target = rollback.plan.target if rollback.plan is not None else None
+    if target is None or rollback.service_owing(owed) != rollback.service_name:
+        return True
+    return fingerprint_of(view.primary.definition_arn, view, world) == target.fingerprint
 
 
 def discharge(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
@@ -56,8 +102,8 @@ def discharge(owed: Obligation, service: ServiceSettings, view: ServiceView, wor
             return _fence(owed, service, view, world)
         case ObligationKind.SCALING:
             return _scaling(owed, service, view, world)
-        case _:
-            return False  # a database's: handed to an operator, who has what it was before
+        case ObligationKind.BRANCH_PROTECTION:
+            return False  # not a service's: `_protect_again`
 
 
 def _configuration(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from rollback.model.escalation import Rung
 from rollback.model.release import Release
 from rollback.model.request import RollbackType
-from rollback.model.rollback import Intent, Rollback, ServiceProgress
+from rollback.model.rollback import Intent, ObligationKind, Rollback, ServiceProgress
 from rollback.model.service_move import (
     CHANGES,
     AtZero,
@@ -37,7 +37,7 @@ def service(rollback: Rollback, world: World) -> Rollback:
     progress = rollback.service or _begun(rollback, now, world)
     view = world.services.look(world.settings.service(rollback.service_name))
     progress = _restarted_unseen(progress, view)
-    wanted = _wanted(target, progress, view, world)
+    wanted = _wanted(rollback, target, progress, view, world)
     move = _move(progress, target, view, wanted, now, world)
     if move is Move.DONE and (progress.reassert_until is None or now >= progress.reassert_until):
         return rollback.but(service=progress.but(done_at=now, intent=None), wait_seconds=0)
@@ -114,9 +114,15 @@ def at_zero(service: ServiceSettings, view: ServiceView, world: World) -> AtZero
     )
 
 
-def _wanted(target: Release, progress: ServiceProgress, view: ServiceView, world: World) -> int:
+def _wanted(rollback: Rollback, target: Release, progress: ServiceProgress, view: ServiceView, world: World) -> int:
+    """Capacity as it was before a fence of ours, as it is, as it was recorded: the most of them."""
+    fenced = [
+        int(owed.before["desired_count"])
+        for owed in rollback.open_obligations()
+        if owed.kind is ObligationKind.FENCE and rollback.service_owing(owed) == target.service
+    ]
     least = world.settings.policy.restart_desired_count if progress.rung is Rung.RESTART_FROM_ZERO else 0
-    return max(desired_count_for(target, view.desired_count), least)
+    return max(desired_count_for(target, view.desired_count), least, *fenced)
 
 
 def _restarted_unseen(progress: ServiceProgress, view: ServiceView) -> ServiceProgress:

@@ -131,14 +131,17 @@ def _suspending(rollback: Rollback, world: World) -> tuple[dict[str, Any], list[
     return scalable.all_suspended().model_dump(), [owed]
 
 
-def assert_lease(rollback: Rollback, world: World) -> None:
+def assert_lease(rollback: Rollback, world: World, timeout_seconds: float | None = None) -> None:
     """Read immediately before a change (rule 9).
+
+    Args:
+        timeout_seconds: time limit of the function that makes the change; the service function's unless told.
 
     Raises:
         LeaseLost: it is another's, or ends before the function does.
     """
     held = world.ledger.lease(rollback.service_name)
-    until = world.clock.now() + timedelta(seconds=world.settings.policy.act_timeout_seconds)
+    until = world.clock.now() + timedelta(seconds=timeout_seconds or world.settings.policy.act_timeout_seconds)
     ours = held is not None and held.counter == rollback.lease_counter and held.is_held_by(rollback.id, until)
     if not ours:
         holder = held.holder if held is not None else "nobody"

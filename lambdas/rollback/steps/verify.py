@@ -41,6 +41,7 @@ def verify(rollback: Rollback, world: World) -> Rollback:
     view = world.services.look(world.settings.service(rollback.service_name))
     looks = Alarms.COUNT if settled else Alarms.WAIT
     checks = run_checks(rollback.service_name, rollback.plan.target, view, world, alarms=looks)
+    checks = (*_database(rollback), *checks)
     failing = [c for c in checks if c.verdict is Verdict.FAIL]
     good = 0 if failing else done.good_rounds + 1
     passed = good >= policy.verify_rounds and not any(c.verdict is Verdict.WARN for c in checks)
@@ -57,6 +58,20 @@ def verify(rollback: Rollback, world: World) -> Rollback:
         why = "; ".join(f"{c.name}: {c.reason}" for c in failing) or "too few good rounds in a row"
         return escalate(rollback.but(verification=round_), f"not verified: {why}", view, world)
     return rollback.but(verification=round_, wait_seconds=policy.verify_interval_seconds)
+
+
+def _database(rollback: Rollback) -> tuple[Check, ...]:
+    """What the database step saw by SQL: only the database function speaks it."""
+    progress = rollback.database
+    if progress is None:
+        return ()
+    seen = progress.verified_at
+    evidence = {"branch": progress.before.name, "backup": progress.backup_id}
+    if seen is None:
+        reason = "the database was not seen to answer"
+        return (Check(name="database", verdict=Verdict.FAIL, reason=reason, evidence=evidence),)
+    reason = f"answered by SQL at {seen:%H:%M:%S} UTC, with the tables that were looked at before"
+    return (Check(name="database", verdict=Verdict.PASS, reason=reason, evidence=evidence),)
 
 
 def _in_words(rollback: Rollback) -> str:

@@ -14,6 +14,8 @@ from rollback.model.rollback import Outcome, Rollback, service_of
 from rollback.model.route import Step, next_step
 from rollback.steps import emergency
 from rollback.steps.conclude import conclude
+from rollback.steps.database import database
+from rollback.steps.database_changes import announces
 from rollback.steps.plan import plan
 from rollback.steps.ports import World
 from rollback.steps.service import service
@@ -67,7 +69,7 @@ def walk(rollback_id: str, due: Step, world: World, failure: str | None = None) 
     for _ in range(_MOST_SAVES):
         step = next_step(rollback)
         if step is Step.DONE:
-            world.ledger.release_lease(rollback.service_name, rollback.id)
+            _give_leases_back(rollback, world)
         if step is not due or step is Step.DONE:
             return cursor_of(rollback)
         rollback = _advance(rollback, step, world)
@@ -84,16 +86,35 @@ def _advance(rollback: Rollback, step: Step, world: World) -> Rollback:
             if counter != rollback.lease_counter:
                 return world.ledger.save(rollback.but(lease_counter=counter))
         after = _action(step)(rollback, world)
-        intent = after.service.intent if after.service is not None else None
-        was = rollback.service.intent if rollback.service is not None else None
-        until = world.clock.now() + timedelta(seconds=world.settings.policy.act_timeout_seconds)
-        return world.ledger.save(after, under_lease_until=until if intent is not None and intent != was else None)
+        return world.ledger.save(after, under_lease_until=_announced_until(rollback, after, step, world))
     except LeaseLost as lost:
         return world.ledger.save(
             rollback.but(
                 outcome=Outcome.ABORTED, reason=str(lost), superseded_by=heir_of(rollback, world), wait_seconds=0
             )
         )
+
+
+def _announced_until(before: Rollback, after: Rollback, step: Step, world: World) -> datetime | None:
+    """How long the lease must last for what a step has announced (rule 9); None: it announced nothing."""
+    policy, now = world.settings.policy, world.clock.now()
+    if step is Step.DATABASE:
+        until = now + timedelta(seconds=policy.database_timeout_seconds)
+        return until if announces(before, after) else None
+    intent = after.service.intent if after.service is not None else None
+    was = before.service.intent if before.service is not None else None
+    return now + timedelta(seconds=policy.act_timeout_seconds) if intent is not None and intent != was else None
+
+
+def _give_leases_back(rollback: Rollback, world: World) -> None:
+    """The service's; and the branch's and the other writers', where the database was part of it."""
+    world.ledger.release_lease(rollback.service_name, rollback.id)
+    settings = world.settings.database
+    if rollback.database is None or settings is None:
+        return
+    world.ledger.release_lease(settings.lease_of(rollback.request.pr), rollback.id)
+    for writer in world.settings.writers():
+        world.ledger.release_lease(writer.name, rollback.id)
 
 
 def heir_of(rollback: Rollback, world: World) -> str | None:
@@ -114,6 +135,8 @@ def _action(step: Step) -> Callable[[Rollback, World], Rollback]:
             return emergency.plan_emergency
         case Step.PLAN:
             return plan
+        case Step.DATABASE:
+            return database
         case Step.SERVICE:
             return service
         case Step.VERIFY:

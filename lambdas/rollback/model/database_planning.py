@@ -1,0 +1,178 @@
+"""Where the database goes, and what speaks against it as far as the ledger knows; Neon is asked before the fence."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from rollback.model.check import Check, Verdict
+from rollback.model.database_plan import DatabasePlan
+from rollback.model.database_progress import RestorePoint
+from rollback.model.database_settings import DatabaseSettings, Strategy
+from rollback.model.plan import choose_target
+from rollback.model.policy import Policy
+from rollback.model.release import Release, ReleaseState, last_known_good
+from rollback.model.request import Request, RollbackType
+from rollback.model.restore_points import RecordedPoint, where_to_go
+from rollback.model.rollback import Rollback
+
+_KEEPS_SERVICE = (RollbackType.DATABASE,)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the ledger knows about the database and its releases.
+
+    Attributes:
+        undone: the rollback that an undo names.
+        fits: whether what is to run afterwards is known to work with the tables at a point.
+    """
+
+    settings: DatabaseSettings | None
+    policy: Policy
+    releases: tuple[Release, ...] = ()
+    points: tuple[RecordedPoint, ...] = ()
+    undone: Rollback | None = None
+    fits: Callable[[RecordedPoint], bool] = lambda _: False
+
+
+def whose_data(request: Request, releases: tuple[Release, ...], running: Release) -> Release | None:
+    """The release to whose data one goes back: the named one, the target of a full rollback, else the last good state.
+
+    Of a database alone: if what runs is promoted, the state that was left by it; else that of the last known good.
+    """
+    if request.target_version is not None or request.type is RollbackType.FULL:
+        return choose_target(request, releases, running)
+    if running.state is ReleaseState.PROMOTED:
+        return running
+    return last_known_good(releases, running.fingerprint)
+
+
+def plan_database(
+    request: Request, running: Release, target: Release | None, known: Known
+) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    """The database's part of a plan, and its checks; without a part one of them fails.
+
+    Args:
+        target: whose data is gone back to (`whose_data`).
+    """
+    settings = known.settings
+    if settings is None:
+        reason = "no database is set for this environment: add `database` to its settings"
+        return None, (_check("database-is-set", reason, ""),)
+    checks = [_check("database-is-set", None, f"project {settings.project_id}"), _branch_is_named(request, settings)]
+    checks.append(_approved(known.policy))
+    if request.undo is not None:
+        planned, more = _undo(request, known, settings)
+    else:
+        planned, more = _planned(request, running, target, known, settings)
+    return planned, (*checks, *more)
+
+
+def _branch_is_named(request: Request, settings: DatabaseSettings) -> Check:
+    name, why_not = "branch-is-named", None
+    if settings.branch_pattern is not None and request.pr is None and request.undo is None:
+        why_not = f'branches are named {settings.branch_pattern}: say whose, such as {{"type": "database", "pr": 42}}'
+    if settings.branch_id is not None and request.pr is not None:
+        why_not = f"this environment has one branch, {settings.branch_id}: leave pr out"
+    return _check(name, why_not, f"branch {settings.branch_of(request.pr)}")
+
+
+def _approved(policy: Policy) -> Check:
+    """Never without the approval that the environment asks for (C10)."""
+    why_not = (
+        "this environment wants a person's approval before a database goes back, and this version can't ask for one "
+        "yet: whoever may decide it starts it with --force and a --reason, which are recorded"
+    )
+    required = policy.database_approval == "required"
+    return _check("approval", why_not if required else None, "none is wanted here", forceable=True)
+
+
+def _undo(request: Request, known: Known, settings: DatabaseSettings) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    name, undone = "undo-is-possible", known.undone
+    if undone is None:
+        return None, (_check(name, f"the ledger has no rollback {request.undo}", ""),)
+    if undone.database is None or undone.database.backup_id is None:
+        return None, (_check(name, f"{undone.id} did not change the database: there is nothing to undo", ""),)
+    if undone.request.type is not request.type:
+        why_not = f'{undone.id} was a {undone.request.type} rollback: undo it with "type": "{undone.request.type}"'
+        return None, (_check(name, why_not, ""),)
+    left = undone.plan.running.schema_sha256 if undone.plan is not None else None
+    planned = DatabasePlan(
+        strategy=Strategy.RESET,
+        branch=settings.branch_of(undone.request.pr),
+        source_branch_id=undone.database.backup_id,
+        schema_sha256=left,
+        undoes=undone.id,
+    )
+    return planned, (_check(name, None, f"backup {undone.database.backup_id} has the state before {undone.id}"),)
+
+
+def _planned(
+    request: Request, running: Release, target: Release | None, known: Known, settings: DatabaseSettings
+) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    strategy = request.strategy or settings.strategy
+    branch = settings.branch_of(request.pr)
+    works_with = running if request.type in _KEEPS_SERVICE else target
+    schema = works_with.schema_sha256 if works_with is not None else None
+    match strategy:
+        case Strategy.RESTORE | Strategy.AUTO | Strategy.DOWN_MIGRATIONS:
+            if request.to is not None:
+                return _to_a_time(branch, schema, request.to)
+            return _restored(branch, schema, target, known)
+        case Strategy.RESET | Strategy.RECREATE:
+            source = settings.source_branch_id
+            why_not = f"{strategy} needs source_branch_id in the settings: from where?" if source is None else None
+            check = _check("source-is-set", why_not, f"from {source}")
+            planned = DatabasePlan(strategy=strategy, branch=branch, source_branch_id=source, schema_sha256=schema)
+            return (planned if source is not None else None), (check,)
+        case Strategy.DELETE:
+            by_request = request.pr is not None and request.type is RollbackType.DATABASE
+            why_not = None if by_request else 'only the branch of a pull request is deleted: "type": "database", "pr"'
+            planned = DatabasePlan(strategy=strategy, branch=branch)
+            return (planned if by_request else None), (_check("may-be-deleted", why_not, f"branch {branch}"),)
+
+
+def _restored(
+    branch: str, schema: str | None, target: Release | None, known: Known
+) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    name = "restore-point-known"
+    if target is None:
+        versions = ", ".join(sorted({r.version for r in known.releases})) or "none"
+        return None, (_check(name, f"there is no good release to whose data to go back; known: {versions}", ""),)
+    point, after = where_to_go(target, known.releases, known.points, known.fits)
+    if after is None:
+        why_not = f"no release was deployed after {target.version}: name the version to whose data to go back"
+        return None, (_check(name, why_not, ""),)
+    if point is None:
+        why_not = (
+            f"no restore point was recorded before {after.version}; `rollback checkpoint` in the pipeline, before "
+            "migrations run, records one; in Neon's console the branch can be restored to a time by hand"
+        )
+        return None, (_check(name, why_not, ""),)
+    reason = f"before {after.version}, by the {'pipeline' if point.by == 'checkpoint' else 'deployment'}: {point.at}"
+    evidence = {"lsn": str(point.lsn), "at": point.at.isoformat(), "before": after.version}
+    check = Check(name=name, verdict=Verdict.PASS, reason=reason, evidence=evidence)
+    late = () if point.by == "checkpoint" else tuple(_perhaps_late(after))
+    planned = DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=point.point, schema_sha256=schema)
+    return planned, (check, *late)
+
+
+def _to_a_time(branch: str, schema: str | None, at: datetime) -> tuple[DatabasePlan, tuple[Check, ...]]:
+    check = _check("restore-point-known", None, f"a person named it: {at}")
+    return DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=RestorePoint(at=at), schema_sha256=schema), (
+        check,
+    )
+
+
+def _perhaps_late(after: Release) -> Iterator[Check]:
+    """What the deployment's start tells is after the migrations that a pipeline ran before it."""
+    reason = (
+        f"the pipeline made no checkpoint before {after.version}: if its migrations ran before its deployment began, "
+        "they are in the restore point too; the preview tells before anything is changed"
+    )
+    yield Check(name="restore-point-is-early", verdict=Verdict.WARN, reason=reason)
+
+
+def _check(name: str, why_not: str | None, otherwise: str, *, forceable: bool = False) -> Check:
+    verdict = Verdict.PASS if why_not is None else Verdict.FAIL
+    return Check(name=name, verdict=verdict, reason=why_not or otherwise, forceable=forceable and why_not is not None)

@@ -1,0 +1,51 @@
+"""What people are told about the database: where it went, where its old state is, what that took out of it."""
+
+from rollback.model.database_progress import DatabaseProgress, Ending
+from rollback.model.rollback import Rollback
+
+
+def about_database(rollback: Rollback) -> list[str]:
+    """Lines of the report; none if the database was no part of it."""
+    planned = rollback.plan.database if rollback.plan is not None else None
+    if planned is None:
+        return []
+    progress = rollback.database
+    if progress is None:
+        return [f"Database: {planned.in_words} was planned; nothing was done about it"]
+    lines = [f"Database: {planned.in_words} (branch {progress.before.name}): {_state(progress)}"]
+    lines += [f"  {c.verdict:7} {c.name}: {c.reason}" for c in progress.preview_checks]
+    if progress.head is not None:
+        lines.append(f"  Behind the fence its log ended at {progress.head.lsn}, {progress.head.at:%H:%M:%S} UTC")
+    if progress.backup_id is not None:
+        lines.append(f"  Its state before is kept in branch {progress.backup_id}; to go back to that:")
+        lines.append(f"    rollback undo {rollback.environment} {rollback.id}")
+    if progress.lost is not None:
+        lines += ["  Lost writes:", *(f"    {line}" for line in progress.lost.in_words())]
+    return lines
+
+
+def safe_condition(rollback: Rollback) -> list[str]:
+    """Where things were left by a rollback that did not succeed: which release, which data, which backup."""
+    progress = rollback.database
+    if progress is None or rollback.plan is None:
+        return []
+    target = rollback.plan.target.version if rollback.plan.target is not None else "nothing"
+    moved = rollback.service is not None and rollback.service.acted_at is not None
+    release = f"{target} was deployed" if moved else f"{rollback.plan.running.version} is what the service would run"
+    if not progress.may_have_changed_data:
+        data = "the data is untouched"
+    elif progress.ending is Ending.RESTORED:
+        data = "the data is as planned"
+    else:
+        data = "the data may be overwritten, or half changed"
+    backup = f"backup branch {progress.backup_id}" if progress.backup_id is not None else "no backup branch was seen"
+    stays = [owed.service or rollback.service_name for owed in rollback.left_to_operator() if owed.kind == "fence"]
+    fenced = f"; left at zero tasks, so that nothing writes to it: {', '.join(stays)}" if stays else ""
+    return [f"Condition: {release}; {data}; {backup}{fenced}"]
+
+
+def _state(progress: DatabaseProgress) -> str:
+    if progress.ending is Ending.RESTORED:
+        return "done"
+    why = progress.why_not or "it did not come to its end"
+    return f"{progress.ending or 'not ended'}: {why}"

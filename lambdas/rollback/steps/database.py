@@ -1,0 +1,128 @@
+"""Database: bring the branch where the plan says, behind the fence, and tell what that took out of it.
+
+It holds the lease on the branch beside those on the services that write to it. What may be on the branch when this step
+fails is part of the outcome: untouched (refused), or overwritten with its old state in a backup (failed).
+"""
+
+from datetime import timedelta
+
+from rollback.model.check import Check, Verdict
+from rollback.model.database_content import LiveSchema, Migration
+from rollback.model.database_plan import DatabasePlan
+from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
+from rollback.model.database_settings import DatabaseSettings, Strategy
+from rollback.model.database_target import RestoreTarget
+from rollback.model.errors import InvalidRequest, LeaseLost
+from rollback.model.rollback import Outcome, Rollback
+from rollback.model.schema_compatibility import judge_schema
+from rollback.model.schema_finding import Compatibility
+from rollback.steps.database_reset import reset
+from rollback.steps.database_restore import restore
+from rollback.steps.ports import World
+from rollback.steps.restoring import PreviewJudge, Restoring
+from rollback.steps.tell_lost_writes import tell_lost_writes
+
+
+def database(rollback: Rollback, world: World) -> Rollback:
+    """One look, at most one change.
+
+    Raises:
+        LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
+        OutsideFailure: Neon or AWS could not be asked; nothing is lost, call again.
+    """
+    assert rollback.plan is not None  # noqa: S101 - the route comes here only with a plan that has a database
+    assert rollback.plan.database is not None  # noqa: S101
+    plan, settings = rollback.plan.database, _settings(world)
+    held_by = _hold_branch(rollback, settings, world)
+    if held_by is not None:
+        return _refused(
+            rollback, plan.branch, f"{held_by} is changing branch {plan.branch}: wait for it, and start again", world
+        )
+    branch_id = _branch_id(rollback, plan, settings, world)
+    if branch_id is None:
+        return _refused(rollback, plan.branch, f"project {settings.project_id} has no branch {plan.branch}", world)
+    restoring = Restoring(
+        target=RestoreTarget.of(world.settings, branch_id),
+        databases=world.databases,
+        sql=world.sql,
+        judge_preview=_judge(rollback, plan, world),
+    )
+    if rollback.database is None or rollback.database.ended_at is None:
+        return _ended(_moved(rollback, plan, restoring, world))
+    return tell_lost_writes(rollback, restoring, world)
+
+
+def _moved(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: World) -> Rollback:
+    match plan.strategy:
+        case Strategy.RESTORE if plan.point is not None:
+            return restore(rollback, plan.point, restoring, world)
+        case Strategy.RESET if plan.source_branch_id is not None:
+            return reset(rollback, plan.source_branch_id, restoring, world, undoes=plan.undoes)
+        case _:
+            raise InvalidRequest(f"a plan with strategy {plan.strategy} can't be carried out: {plan}")
+
+
+def _ended(rollback: Rollback) -> Rollback:
+    """An ending other than the wanted one is the rollback's."""
+    progress = rollback.database
+    if progress is None or progress.ending is None or progress.ending is Ending.RESTORED:
+        return rollback
+    outcome = Outcome.REFUSED if progress.ending is Ending.REFUSED else Outcome.FAILED
+    return rollback.but(outcome=outcome, reason=f"database: {progress.why_not}", wait_seconds=0)
+
+
+def _refused(rollback: Rollback, branch: str, why: str, world: World) -> Rollback:
+    now = world.clock.now()
+    progress = DatabaseProgress(started_at=now, before=BranchBefore(name=branch, protected=False))
+    progress = progress.given_up(f"{why}; nothing was changed", now).ended(Ending.REFUSED, now)
+    return _ended(rollback.but(database=progress))
+
+
+def _hold_branch(rollback: Rollback, settings: DatabaseSettings, world: World) -> str | None:
+    """Who holds the lease on the branch, if it is not to be had before anything was changed.
+
+    Raises:
+        LeaseLost: it was ours, and services stand at zero for it.
+    """
+    now = world.clock.now()
+    until = now + timedelta(minutes=world.settings.policy.lease_minutes)
+    key = settings.lease_of(rollback.request.pr)
+    lease = world.ledger.acquire(key, rollback.id, now, until)
+    if lease is not None:
+        world.ledger.renew(lease, now, until)
+        return None
+    held = world.ledger.lease(key)
+    holder = held.holder if held is not None else "another rollback"
+    if rollback.database is not None:
+        raise LeaseLost(f"{holder} holds the lease on {key}")
+    return holder
+
+
+def _branch_id(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: World) -> str | None:
+    """Neon's id; of a pull request's branch looked up once, since its name may go to another branch meanwhile."""
+    if settings.branch_id is not None:
+        return settings.branch_id
+    if rollback.database is not None and rollback.database.before.id is not None:
+        return rollback.database.before.id
+    found = world.databases.branch_named(plan.branch)
+    return found.id if found is not None else None
+
+
+def _judge(rollback: Rollback, plan: DatabasePlan, world: World) -> PreviewJudge:
+    """Whether what is to run afterwards can work with the tables that are there then. Nothing is changed before."""
+
+    def judged(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:
+        expected = world.ledger.schema(plan.schema_sha256) if plan.schema_sha256 is not None else None
+        verdict = judge_schema(expected, schema, migrations)
+        breaks = verdict.compatibility is Compatibility.BREAKING and not rollback.request.force
+        fits = verdict.compatibility is Compatibility.COMPATIBLE
+        graded = Verdict.FAIL if breaks else (Verdict.PASS if fits else Verdict.WARN)
+        return (Check(name="target-fits-restored-schema", verdict=graded, reason=verdict.reason),)
+
+    return judged
+
+
+def _settings(world: World) -> DatabaseSettings:
+    if world.settings.database is None:
+        raise InvalidRequest(f"no database is set for {world.settings.environment} any more; nothing was changed")
+    return world.settings.database

@@ -1,0 +1,67 @@
+"""The database in a plan: does the target fit the schema, and if not, where does the database go?"""
+
+from rollback.model.check import Check, Verdict
+from rollback.model.database_planning import Known, plan_database, whose_data
+from rollback.model.plan import Plan
+from rollback.model.release import Release
+from rollback.model.request import RollbackType
+from rollback.model.restore_points import RecordedPoint
+from rollback.model.rollback import Rollback, service_of
+from rollback.model.schema_refusal import CHECK_NAME, schema_check, widened
+from rollback.steps.ports import World
+from rollback.steps.schema import fits_at, schema_verdict
+
+_ALONE = (RollbackType.SERVICE, RollbackType.EMERGENCY)
+_WITH_DATABASE = (RollbackType.DATABASE, RollbackType.FULL)
+
+
+def undone_by(rollback: Rollback, world: World) -> Rollback | None:
+    """The rollback that an undo names; None: it is no undo, or there is none of that name."""
+    undo = rollback.request.undo
+    if undo is None or service_of(undo) != rollback.service_name:
+        return None
+    try:
+        return world.ledger.read(rollback.service_name, undo)
+    except KeyError:
+        return None
+
+
+def guard_schema(rollback: Rollback, made: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
+    """Rule 12: refused, or made a full rollback where the environment says so."""
+    request, target = rollback.request, made.target
+    if request.type not in _ALONE or target is None:
+        return rollback, ()
+    verdict = schema_verdict(target, world, since=made.running.first_deployed_at)
+    if verdict is None:
+        reason = "no database is set that the service writes to"
+        return rollback, (Check(name=CHECK_NAME, verdict=Verdict.SKIPPED, reason=reason),)
+    policy = world.settings.policy
+    wider = widened(request, verdict, policy.on_incompatible_schema)
+    if wider.type is request.type:
+        needs_force = policy.database_approval == "required"
+        check = schema_check(verdict, rollback.environment, target.service, target.version, needs_force=needs_force)
+        return rollback, (check,)
+    reason = f"{target.version} can't go back alone, the database goes with it: {verdict.reason}"
+    evidence = verdict.model_dump(mode="json", exclude_none=True)
+    check = Check(name=CHECK_NAME, verdict=Verdict.WARN, reason=reason, evidence=evidence)
+    return rollback.but(request=wider), (check,)
+
+
+def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...], world: World) -> Plan:
+    """The plan with where the database goes, if it goes anywhere."""
+    request = rollback.request
+    if request.type not in _WITH_DATABASE:
+        return made
+    settings = world.settings.database
+    points = world.ledger.restore_points(settings.lease_of(request.pr)) if settings is not None else ()
+    works_with = made.target  # what is to run afterwards: of a database alone, what runs now
+
+    def fits(point: RecordedPoint) -> bool:
+        return works_with is not None and fits_at(works_with, point, world)
+
+    undone = undone_by(rollback, world)
+    known = Known(settings, world.settings.policy, releases, points, undone, fits)
+    full = request.type is RollbackType.FULL
+    target = made.target if full else whose_data(request, releases, made.running)
+    planned, checks = plan_database(request, made.running, target, known)
+    return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})

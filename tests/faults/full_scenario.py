@@ -1,0 +1,93 @@
+"""A full rollback on fakes that keep state: v2's migration took what v1 reads, and the environment says `full`."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from builders import release
+from fakes import FakeScaling
+from stage_with_database import BAD, BRANCH, GOOD, StageWithDatabase
+
+from faults.crash import Fragile
+from faults.scenario import EVENT, PORTS, Incident
+from rollback.model.database_progress import BACKUP_PREFIX
+from rollback.model.database_view import Branch
+from rollback.model.policy import Policy
+from rollback.model.rollback import Rollback
+from rollback.model.service_view import ScalableTarget
+from rollback.steps import janitor
+from rollback.steps.admit import admit
+from rollback.steps.walk import cursor_of, walk
+
+_ASKED = ("databases", "sql")  # killed at each call, looks too
+_EFFECTS = frozenset(
+    {
+        "create", "save", "take_over", "release_lease", "record", "judge", "put_standing_plan", "put_observation",
+        "register", "update", "stop_deployment", "put", "keep", "publish", "start", "stop",
+    }
+)  # fmt: skip
+V1, V2 = release("v1").fingerprint, release("v2").fingerprint
+SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended={})
+# Long polls: what is killed is calls, and each poll would be some more of the same.
+FULL = Policy(
+    bake_minutes=1, poll_seconds=60, verify_interval_seconds=60, database_approval="none", on_incompatible_schema="full"
+)
+
+
+@dataclass
+class FullIncident(Incident):
+    """Rows 1 and 2 are from before v2's checkpoint, 3 and 4 from after it; the service is scaled automatically."""
+
+    policy: Policy = field(default_factory=lambda: FULL)
+
+    def __post_init__(self) -> None:
+        stage = StageWithDatabase(self.policy)
+        self.walking = frozenset()
+        self.clock, self.ledger, self.services = stage.clock, stage.ledger, stage.services
+        self.alarms, self.workflow, self.notifications = stage.alarms, stage.workflow, stage.notifications
+        self.scaling = FakeScaling(stage.services, SCALED)
+        stage.replace(scaling=self.scaling)
+        self.neon, self.branch_key = stage.neon, stage.branch_key
+        self.before = self.services.deployment_configuration
+        self.real = stage.world
+        ports = (*PORTS, *_ASKED)
+        fragile = {
+            port: cast("Any", Fragile(getattr(self.real, port), self.outside, None if port in _ASKED else _EFFECTS))
+            for port in ports
+        }
+        self.world = replace(self.real, **fragile)
+
+    def backups(self) -> list[Branch]:
+        """Branches that keep the state before a restore."""
+        return [branch for branch in self.neon.branches() if branch.name.startswith(BACKUP_PREFIX)]
+
+    def pass_time(self, **duration: float) -> None:
+        """Whatever is done, what runs must fit the data that is there. Neon's operations end, looked at or not."""
+        self.neon.settle()
+        super().pass_time(**duration)
+        running = self.services.unstopped_tasks(self.real.settings.services[0])
+        if running and self.neon.rows(BRANCH) == GOOD:
+            assert self.running_fingerprint() == V1, "the bad release runs on restored data"
+
+    def assert_nothing_is_lost(self) -> None:
+        """What is not on the branch is in exactly one backup; the branch is protected; nobody holds anything."""
+        rows, kept = self.neon.rows(BRANCH), [self.neon.rows(backup.id) for backup in self.backups()]
+        assert (rows, kept) in ((GOOD, [GOOD + BAD]), (GOOD + BAD, []))
+        branch = self.neon.branch(BRANCH)
+        assert branch is not None
+        assert branch.protected
+        for key in (self.branch_key, "express-api"):
+            held = self.ledger.lease(key)
+            assert held is None or held.expires_at <= self.clock.now()
+
+    def stopped_behind_the_fence(self, execution: str) -> Rollback:
+        """Its execution is stopped by hand as soon as the branch is un-protected; EventBridge tells."""
+        rollback = admit(EVENT, execution, self.clock.now(), self.world)
+        cursor = cursor_of(rollback)
+        while "update_branch" not in self.neon.calls:
+            cursor = walk(cursor.rollback_id, cursor.next, self.world)
+            self.pass_time(seconds=cursor.wait_seconds)
+        janitor.conclude_execution(
+            execution, "its execution ended as ABORTED: stopped by Ada", self.world, by_hand=True
+        )
+        self.sweep_until_quiet()
+        return self.ledger.read(rollback.service_name, rollback.id)

@@ -1,0 +1,93 @@
+"""A full rollback is killed after every external call, and resumed, or left for the janitor.
+
+Before a call the world is as after the one before it: to kill it there too would be the same again.
+"""
+
+import pytest
+from builders import SERVICE
+from stage_with_database import BAD, BRANCH, GOOD
+
+from faults.crash import Killed, Outside
+from faults.full_scenario import SCALED, V1, V2, FullIncident
+from rollback.model.rollback import ObligationKind, Outcome
+
+
+def calls_of_an_undisturbed_run() -> int:
+    incident = FullIncident()
+    incident.deliver("execution-1")
+    return incident.outside.calls
+
+
+CALLS = calls_of_an_undisturbed_run()
+
+
+def assert_both_are_back(incident: FullIncident) -> None:
+    (only,) = incident.documents()
+    assert only.outcome is Outcome.SUCCEEDED, only.reason
+    assert incident.running_fingerprint() == V1
+    assert incident.services.desired_count == 2
+    assert incident.scaling.target == SCALED
+    assert incident.services.deployment_configuration == incident.before
+    assert incident.neon.rows(BRANCH) == GOOD
+    incident.assert_nothing_is_lost()
+    assert only.open_obligations() == ()
+    assert only.left_to_operator() == ()
+    assert only.database is not None
+    assert only.database.lost is not None
+    assert [table.removed_keys for table in only.database.lost.tables] == [tuple(map(str, BAD))]
+
+
+def test_undisturbed_both_are_back() -> None:
+    incident = FullIncident()
+    incident.deliver("execution-1")
+    assert_both_are_back(incident)
+    assert incident.neon.calls.count("restore") == 1
+    assert incident.ledger.lease(SERVICE) is None
+    assert incident.ledger.lease(incident.branch_key) is None
+
+
+@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
+def test_killed_at_any_call_and_retried_both_are_back(kill_at: int) -> None:
+    incident = FullIncident(Outside(kill_at, after=True))
+    incident.deliver("execution-1")
+    assert_both_are_back(incident)
+
+
+@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
+def test_killed_at_any_call_and_never_retried_it_is_concluded_in_a_safe_condition(kill_at: int) -> None:
+    """Untouched data and the release as it was; or at zero tasks, with a page; or both back."""
+    incident = FullIncident(Outside(kill_at, after=True))
+    with pytest.raises(Killed):
+        incident.deliver("execution-1", retries=False)
+    if not incident.documents():
+        pytest.skip("nothing was written yet: the edge is found by the alarm's history, see the janitor's tests")
+    incident.alarms.recover(next(iter(incident.alarms.in_alarm), ""))  # so that the janitor starts nothing new
+    incident.sweep_until_quiet()
+    incident.pass_time(minutes=10)  # what a dead process held has run out by then
+
+    (only,) = incident.documents()
+    assert only.concluded_at is not None
+    assert only.open_obligations() == ()
+    incident.assert_nothing_is_lost()
+    paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
+    fenced = any(owed.kind is ObligationKind.FENCE for owed in only.left_to_operator())
+    if only.outcome is Outcome.SUCCEEDED:
+        assert incident.running_fingerprint() == V1
+    elif only.has_changed_data and incident.running_fingerprint() != V1:
+        assert fenced
+        assert paged
+        assert incident.services.desired_count == 0
+    else:
+        assert paged
+        assert fenced or incident.services.desired_count == 2
+        assert fenced or incident.running_fingerprint() in (V1, V2)
+
+
+def test_a_person_who_stops_it_behind_the_fence_finds_it_fenced_and_told() -> None:
+    incident = FullIncident()
+    stopped = incident.stopped_behind_the_fence("execution-1")
+
+    assert stopped.outcome is Outcome.ABORTED
+    assert incident.services.desired_count == 0
+    assert {owed.kind for owed in stopped.left_to_operator()} == {ObligationKind.FENCE, ObligationKind.SCALING}
+    incident.assert_nothing_is_lost()

@@ -1,0 +1,143 @@
+"""A service with a database on stage: v1 and v2 run, v2's migration drops a column that v1 reads."""
+
+from datetime import timedelta
+from typing import Any
+
+from builders import NOW, SERVICE
+from fake_neon import FakeNeon
+from fake_sql import FakeSql
+from fakes import FakeClock
+from stage import CANDIDATE, PROMOTED, Stage
+from worlds import DEGRADED
+
+from rollback.model.database_content import Column, LiveSchema, Migration
+from rollback.model.database_progress import backup_name
+from rollback.model.database_settings import DatabaseSettings
+from rollback.model.database_view import Branch
+from rollback.model.observation import Observation
+from rollback.model.policy import Policy
+from rollback.model.release_schema import ReleaseSchema, ShippedMigration
+from rollback.model.restore_points import RecordedPoint
+from rollback.model.rollback import Rollback
+from rollback.model.statement_impact import ADDITIVE, breaking
+
+BRANCH = "br-1"  # the fake Neon's first
+KEY = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-key"
+GOOD, BAD = [1, 2], [3, 4]  # rows before the checkpoint, and after it
+
+_TEXT = Column(type="text", nullable=False, has_default=False)
+_ID = Column(type="integer", nullable=False, has_default=True)
+BEFORE = LiveSchema(tables={"public.users": {"id": _ID, "email": _TEXT}})
+AFTER = LiveSchema(tables={"public.users": {"id": _ID}})
+WIDER = LiveSchema(
+    tables={"public.users": {"id": _ID, "email": _TEXT, "name": _TEXT.model_copy(update={"nullable": True})}}
+)
+FIRST = ShippedMigration(tag="0000_users", created_at=1, hash=f"{1:064x}", impact=ADDITIVE)
+DROPS = ShippedMigration(tag="0001_drop_email", created_at=2, hash=f"{2:064x}", impact=breaking("drop column email"))
+ADDS = ShippedMigration(tag="0001_add_name", created_at=2, hash=f"{3:064x}", impact=ADDITIVE)
+
+
+def applied(*migrations: ShippedMigration) -> tuple[Migration, ...]:
+    """The journal that they leave in the database."""
+    return tuple(Migration(hash=one.hash, created_at=one.created_at) for one in migrations)
+
+
+class StageWithDatabase(Stage):
+    """`second` is what v2's migration does; by default it is shipped after a checkpoint, and looked at afterwards."""
+
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        *,
+        second: ShippedMigration = DROPS,
+        observed: bool = True,
+        checkpoint: bool = True,
+        **database: Any,
+    ) -> None:
+        """It is `NOW` when all that has happened."""
+        given = policy or Policy(database_approval="none", on_incompatible_schema="full")
+        super().__init__(policy=given, clock=FakeClock(NOW - timedelta(minutes=90)))
+        neon, sql = self.world.databases, self.world.sql
+        assert isinstance(neon, FakeNeon)
+        assert isinstance(sql, FakeSql)
+        self.neon, self.sql = neon, sql
+        self.database = DatabaseSettings(project_id="local", branch_id=BRANCH, api_key_secret_arn=KEY, **database)
+        self.replace(settings=self.world.settings.model_copy(update={"database": self.database}))
+        self.branch_key = self.database.lease_of(None)
+        self.neon.update_branch(BRANCH, protected=True)
+        self.neon.settle()
+        self.neon.migrate(BRANCH, BEFORE, applied(FIRST))
+        known = ReleaseSchema(shipped=(FIRST,), journal=applied(FIRST), ran_on=BEFORE)
+        self.ledger.put_schema(known)
+        self.ship("v1", PROMOTED, hours_ago=48, schema_sha256=known.sha256)
+        for row in GOOD:
+            self.neon.write(BRANCH, row)
+        self.clock.pass_time(minutes=60)
+        if checkpoint:
+            self.checkpoint("v2", (FIRST, second))
+        self.clock.pass_time(minutes=5)
+        self.neon.migrate(BRANCH, AFTER if second is DROPS else WIDER, applied(FIRST, second))
+        self.clock.pass_time(minutes=1)
+        self.ship("v2", CANDIDATE, hours_ago=0.4)
+        for row in BAD:
+            self.neon.write(BRANCH, row)
+        self.clock.pass_time(minutes=4)
+        if observed:
+            self.observe()
+        self.clock.pass_time(seconds=(NOW - self.clock.now()).total_seconds())
+        self.alarms.recover(DEGRADED)
+        self.alarms.fire(DEGRADED, NOW)
+        self.neon.calls.clear()
+
+    def checkpoint(self, version: str, shipped: tuple[ShippedMigration, ...]) -> None:
+        """What the pipeline records before the migrations run."""
+        lsn, at = self.neon.position(BRANCH)
+        there = self.neon.migrated(BRANCH)
+        seen = ReleaseSchema(journal=there.journal, ran_on=there.tables)
+        self.ledger.put_schema(seen)
+        self.ledger.put_restore_point(
+            RecordedPoint(
+                branch=self.branch_key,
+                service=SERVICE,
+                version=version,
+                at=at,
+                lsn=lsn,
+                recorded_at=self.clock.now(),
+                by="checkpoint",
+                shipped=shipped,
+                schema_sha256=seen.sha256,
+            )
+        )
+
+    def ship_v3(self) -> None:
+        """Now: after a checkpoint it drops the column, and writes a row of its own."""
+        drops = DROPS.model_copy(update={"created_at": 3, "tag": "0002_drop_email"})
+        self.checkpoint("v3", (FIRST, ADDS, drops))
+        self.clock.pass_time(minutes=1)
+        self.neon.migrate(BRANCH, AFTER, applied(FIRST, ADDS, drops))
+        self.ship("v3", CANDIDATE, hours_ago=-2 / 60)
+        self.neon.write(BRANCH, 5)
+        self.clock.pass_time(minutes=2)
+        self.observe()
+        self.neon.calls.clear()
+
+    def observe(self) -> None:
+        """The database function's look at the branch."""
+        now = self.neon.migrated(BRANCH)
+        seen = ReleaseSchema(journal=now.journal, ran_on=now.tables)
+        self.ledger.put_schema(seen)
+        looked = Observation(branch=self.branch_key, schema_sha256=seen.sha256, observed_at=self.clock.now())
+        self.ledger.put_observation(looked)
+
+    @property
+    def branch(self) -> Branch:
+        found = self.neon.branch(BRANCH)
+        assert found is not None
+        return found
+
+    def backup(self, rollback: Rollback) -> Branch | None:
+        """What Neon keeps of the state before."""
+        return self.neon.branch_named(backup_name(rollback.id))
+
+    def rows(self) -> list[int]:
+        return self.neon.rows(BRANCH)

@@ -1,0 +1,219 @@
+"""A release whose migration the last known good can't work with: refused, or the database goes back too."""
+
+from datetime import timedelta
+
+import pytest
+from builders import NOW, SERVICE, image
+from stage_with_database import ADDS, AFTER, BAD, BRANCH, GOOD, StageWithDatabase
+
+from rollback.model.check import Verdict
+from rollback.model.policy import Policy
+from rollback.model.release import ReleaseState
+from rollback.model.request import RollbackType
+from rollback.model.rollback import ObligationKind, Outcome
+
+REFUSING = Policy()
+APPROVED = Policy(database_approval="none")
+FULL = {"type": "full", "target_version": "v1"}
+
+
+def test_a_service_rollback_onto_a_narrower_schema_is_refused_and_offers_the_full_one() -> None:
+    stage = StageWithDatabase(REFUSING)
+    ended = stage.read(stage.run())
+
+    assert ended.outcome is Outcome.REFUSED
+    assert "email" in ended.reason
+    assert "rollback start production --type full --service express-api --target-version v1 --force" in ended.reason
+    assert '{"type": "full", "service": "express-api", "target_version": "v1"' in ended.reason
+    assert stage.changes() == []
+    assert stage.neon.calls == []
+    assert len(stage.pages()) == 1
+
+
+def test_an_additive_migration_lets_the_service_go_back_alone() -> None:
+    stage = StageWithDatabase(second=ADDS)
+    ended = stage.read(stage.run())
+
+    assert (ended.outcome, ended.request.type) == (Outcome.SUCCEEDED, RollbackType.SERVICE)
+    assert stage.running() == image("v1")
+    assert stage.neon.calls == []
+
+
+def test_without_a_look_at_the_database_nobody_goes_back_alone() -> None:
+    stage = StageWithDatabase(REFUSING, observed=False)
+    ended = stage.read(stage.run())
+
+    assert ended.outcome is Outcome.REFUSED
+    assert "not been looked at" in ended.reason
+
+
+def test_an_environment_that_says_so_brings_both_back() -> None:
+    stage = StageWithDatabase()
+    desired = stage.services.desired_count
+    ended = stage.read(stage.run())
+
+    assert (ended.outcome, ended.request.type) == (Outcome.SUCCEEDED, RollbackType.FULL), ended.reason
+    assert stage.check(ended, "schema-is-compatible").verdict is Verdict.WARN
+    assert stage.running() == image("v1")
+    assert stage.services.desired_count == desired
+    assert stage.rows() == GOOD
+    backup = stage.backup(ended)
+    assert backup is not None
+    assert stage.neon.rows(backup.id) == GOOD + BAD
+    assert stage.branch.protected
+    assert stage.neon.calls.count("restore") == 1
+    assert ended.database is not None
+    assert ended.database.lost is not None
+    assert [table.removed_keys for table in ended.database.lost.tables] == [("3", "4")]
+    assert ended.open_obligations() == ()
+    assert ended.left_to_operator() == ()
+    assert stage.state_of("v2") is ReleaseState.QUARANTINED
+    assert stage.ledger.lease(stage.branch_key) is None
+    report = stage.notifications.sent[-1].message
+    assert f"rollback undo production {ended.id}" in report
+    assert "gone: 3, 4" in report
+
+
+def test_the_bad_release_never_runs_on_restored_data() -> None:
+    stage = StageWithDatabase()
+    rollback = stage.admit()
+    for _ in range(300):
+        rollback = stage.take(rollback)
+        if stage.rows() == GOOD and stage.services.unstopped_tasks(stage.world.settings.services[0]):
+            assert stage.running() == image("v1")
+        if rollback.concluded_at is not None:
+            break
+    assert rollback.outcome is Outcome.SUCCEEDED
+
+
+def test_a_full_rollback_that_wants_an_approval_is_refused_until_a_person_forces_it() -> None:
+    stage = StageWithDatabase(Policy(on_incompatible_schema="full"))
+    refused = stage.read(stage.run())
+    assert refused.outcome is Outcome.REFUSED
+    assert "approval" in refused.reason
+    assert stage.neon.calls == []
+
+    forced = stage.read(stage.run({**FULL, "force": True, "reason": "approved by Ada"}, "execution-2"))
+    assert forced.outcome is Outcome.SUCCEEDED, forced.reason
+    assert stage.rows() == GOOD
+
+
+def test_without_a_restore_point_a_full_rollback_says_how_to_get_one() -> None:
+    stage = StageWithDatabase(APPROVED, checkpoint=False)
+    ended = stage.read(stage.run(FULL))
+
+    assert ended.outcome is Outcome.REFUSED
+    assert "rollback checkpoint" in ended.reason
+    assert stage.neon.calls == []
+    assert stage.changes() == []
+
+
+def test_a_database_without_settings_is_refused_by_name() -> None:
+    stage = StageWithDatabase(APPROVED)
+    stage.replace(settings=stage.world.settings.model_copy(update={"database": None}))
+    ended = stage.read(stage.run({"type": "database"}))
+
+    assert ended.outcome is Outcome.REFUSED
+    assert "no database is set" in ended.reason
+
+
+def test_a_database_alone_goes_back_to_the_state_that_the_good_release_left_and_its_service_starts_again() -> None:
+    stage = StageWithDatabase(APPROVED, second=ADDS)
+    desired = stage.services.desired_count
+    stage.alarms.recover(next(iter(stage.alarms.in_alarm)))
+    ended = stage.read(stage.run({"type": "database", "reason": "wrong rows"}))
+
+    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert stage.rows() == GOOD
+    assert stage.running() == image("v2")
+    assert stage.services.desired_count == desired
+    assert stage.state_of("v2") is ReleaseState.CANDIDATE
+    assert "database to" in ended.reason
+
+
+def test_a_restore_that_neon_refuses_leaves_both_as_they_were() -> None:
+    stage = StageWithDatabase()
+    stage.neon.restrict(BRANCH, "restore", "the branch is being moved")
+    ended = stage.read(stage.run())
+
+    assert ended.outcome is Outcome.REFUSED
+    assert "being moved" in ended.reason
+    assert "nothing was changed" in ended.reason
+    assert stage.running() == image("v2")
+    assert stage.services.desired_count > 0
+    assert stage.rows() == GOOD + BAD
+
+
+def test_a_restore_that_fails_half_way_leaves_the_service_fenced_and_says_what_is_where() -> None:
+    stage = StageWithDatabase()
+    rollback = stage.admit()
+    while rollback.database is None or rollback.database.backup_id is None:
+        rollback = stage.take(rollback)
+    stage.sql.schemas[BRANCH] = AFTER  # what is on the branch is not what was looked at on the preview
+    ended = stage.go(rollback)
+
+    assert ended.outcome is Outcome.FAILED
+    assert stage.services.desired_count == 0
+    assert {o.kind for o in ended.left_to_operator()} >= {ObligationKind.FENCE}
+    page = stage.pages()[-1]
+    assert "Condition: v2 is what the service would run; the data may be overwritten" in page
+    assert "backup branch br-" in page
+    assert f"left at zero tasks, so that nothing writes to it: {SERVICE}" in page
+
+
+def test_an_undo_brings_back_both() -> None:
+    stage = StageWithDatabase(APPROVED)
+    done = stage.read(stage.run(FULL))
+    assert done.outcome is Outcome.SUCCEEDED, done.reason
+    stage.neon.settle()
+    undone = stage.read(stage.run({"type": "full", "undo": done.id}, "execution-2"))
+
+    assert undone.outcome is Outcome.SUCCEEDED, undone.reason
+    assert stage.rows() == GOOD + BAD
+    assert stage.running() == image("v2")
+    kept = stage.backup(undone)
+    assert kept is not None
+    assert stage.neon.rows(kept.id) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"type": "full", "undo": "express-api-20260101T000000Z-00000000"}, "the ledger has no rollback"),
+        ({"type": "database", "pr": 42}, "leave pr out"),
+        ({"type": "database", "strategy": "delete"}, "only the branch of a pull request"),
+        ({"type": "database", "strategy": "reset"}, "source_branch_id"),
+        ({"type": "full", "target_version": "v9"}, "v9 is not in the ledger"),
+    ],
+)
+def test_what_can_not_be_done_is_refused_with_what_to_do(given: dict[str, object], said: str) -> None:
+    stage = StageWithDatabase(APPROVED)
+    ended = stage.read(stage.run(given))
+
+    assert ended.outcome is Outcome.REFUSED
+    assert said in ended.reason
+    assert stage.neon.calls == []
+    assert stage.changes() == []
+
+
+def test_a_person_names_the_time_to_which_the_database_goes_back() -> None:
+    stage = StageWithDatabase(APPROVED, second=ADDS, checkpoint=False)
+    stage.alarms.recover(next(iter(stage.alarms.in_alarm)))
+    at = NOW - timedelta(minutes=25)
+    ended = stage.read(stage.run({"type": "database", "to": at.isoformat()}))
+
+    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert stage.rows() == GOOD
+
+
+def test_what_was_written_until_the_last_release_that_the_target_can_not_work_with_is_kept() -> None:
+    """v2 only added, and was left by a rollback of the service alone; v1 wrote on; v3 then dropped the column."""
+    stage = StageWithDatabase(APPROVED, second=ADDS)
+    stage.ship_v3()
+    ended = stage.read(stage.run(FULL))
+
+    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert stage.rows() == GOOD + BAD
+    assert ended.plan is not None
+    assert ended.plan.database is not None
+    assert "before v3" in stage.check(ended, "restore-point-known").reason
