@@ -24,11 +24,17 @@ def progress(rollback: Rollback) -> Iterator[Fact]:
     """From the beginning up to how it ended; nothing of one that was turned away at the door."""
     if rollback.admitted_at is None and rollback.outcome is not None:
         return
+    so_far = list(_so_far(rollback))
+    yield from so_far
+    told = {"", *(fact.text for fact in so_far)}
+    if rollback.outcome is None and rollback.reason not in told:  # what it waits for
+        yield Fact(rollback.reason)
+
+
+def _so_far(rollback: Rollback) -> Iterator[Fact]:
     yield Fact(f"begun, trigger {rollback.trigger}")
     if rollback.plan is not None and rollback.plan.target is not None:
         yield Fact(rollback.plan.way)
-    elif rollback.outcome is None and rollback.reason:  # what Plan waits for
-        yield Fact(rollback.reason)
     if rollback.service is not None:
         yield from _service(rollback.service)
     if rollback.verification is not None:
