@@ -13,7 +13,7 @@ from rollback.model.rollback import Rollback
 
 def demo(
     scenario: Annotated[
-        str, typer.Option(help="bad-release, failed-deployment, outage or nothing-good")
+        str, typer.Option(help="bad-release, failed-deployment, outage, stuck-lock, nothing-good or bad-migration")
     ] = "bad-release",
 ) -> None:
     """Ship a bad release, and watch what becomes of it. Exit code 0 only if it verifiably ended as it should."""
