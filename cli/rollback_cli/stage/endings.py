@@ -31,9 +31,9 @@ class Ending:
 
 
 def answer(stage: "Stage") -> Rollback | None:
-    """The rollback that answered the incident: the first one that acted, or that was refused."""
+    """The rollback that answered the incident: the first one that acted, was refused, or failed before it could act."""
     history = stage.world.ledger.history(stage.service.name)
-    answers = [r for r in history if r.service is not None or r.outcome is Outcome.REFUSED]
+    answers = [r for r in history if r.service is not None or r.outcome in (Outcome.REFUSED, Outcome.FAILED)]
     return answers[-1] if answers else None
 
 

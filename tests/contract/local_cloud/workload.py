@@ -55,7 +55,8 @@ class Workload:
             HealthCheckIntervalSeconds=5, UnhealthyThresholdCount=2, HealthyThresholdCount=2,
         )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
         self.target_groups.append(group)
-        delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "10"}]
+        # 0.3 s of real time: tests look at what drains, on a machine that may be busy
+        delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "30"}]
         self.elbv2.modify_target_group_attributes(TargetGroupArn=group, Attributes=delay)
         self.load_balancer = self.elbv2.create_load_balancer(Name=self.name, Subnets=self.subnets)["LoadBalancers"][0][
             "LoadBalancerArn"
