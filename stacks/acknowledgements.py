@@ -21,7 +21,9 @@ def acknowledge_service_stack(stack: IConstruct) -> None:
 
 def acknowledge_rollback_stack(stack: IConstruct, services: tuple[Attachment, ...], workflow: str) -> None:
     """Wildcards behind a service's own name, and what the state machines and queue do on purpose."""
-    for name in _FUNCTIONS:
+    has_database = stack.node.find_child("Functions").node.try_find_child("Database") is not None
+    database = ("Database",) if has_database else ()
+    for name in (*_FUNCTIONS, *database):
         role, function = f"Functions/{name}Role", f"Functions/{name}"
         _on(stack, role, "IAM5[Resource::*]", _UNSCOPED)
         _on(stack, function, "L1", "the bundle is compiled for this very Python minor version")
@@ -36,10 +38,15 @@ def acknowledge_rollback_stack(stack: IConstruct, services: tuple[Attachment, ..
         role = f"Functions/{name}Role"
         _wildcard(stack, role, "cloudformation", "stack/*", "a service may belong to any stack")
         _wildcard(stack, role, "states", f"execution:{workflow}:*", "executions get ids of their own")
-    for name in ("Service", "Report"):
+    for name in ("Service", "Report", *database):
         resource, why = "scalable-target/*", "scalable targets get ids of their own; those of ECS services only"
         _wildcard(stack, f"Functions/{name}Role", "application-autoscaling", resource, why)
     _wildcard(stack, "Functions/PromoteRole", "secretsmanager", "secret:*", "that they exist, never what they say")
+    for name in database:
+        _wildcard(stack, f"Functions/{name}Role", "ecs", "task-definition/*", "families are the service's to name")
+        for service in services:
+            group = f"log-group:{service.log_group}:*"
+            _wildcard(stack, f"Functions/{name}Role", "logs", group, "streams of this group are named after tasks")
     in_vpc = "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole]"
     _on(stack, "Functions/ReportRole", in_vpc, "Lambda insists on it for a function in a VPC")
     for machine in ("Workflow", "Promotion"):

@@ -11,8 +11,9 @@ from cdk_nag import AwsSolutionsChecks
 
 from rollback_constructs.attachment import Attachment
 from stacks.acknowledgements import acknowledge_rollback_stack, acknowledge_service_stack
-from stacks.environment import Application, Configuration, Environment, Service
+from stacks.environment import Application, Configuration, Environment
 from stacks.rollback_stack import RollbackStack
+from stacks.service_settings import Service
 from stacks.service_stack import ServiceStack
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -9,20 +9,25 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from rollback.model.database_settings import DatabaseSettings
 from rollback.model.policy import Policy
-from rollback.model.settings import ServiceSettings, Settings
+from rollback.model.settings import Settings
 from rollback_constructs.alarms import AlarmSettings
 from rollback_constructs.bundling import BundleSettings
-from rollback_constructs.functions import FunctionSettings
+from rollback_constructs.function_settings import FunctionSettings
 from rollback_constructs.ledger import LedgerSettings
 from rollback_constructs.triggers import TriggerSettings
 from rollback_constructs.watch import WatchSettings
+from stacks.service_settings import Service
 
 Context = Mapping[str, Any]
 
 _APPLICATION, _ENVIRONMENTS = "application", "environments"
 _OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
 _PLATFORM, _PYTHON = "rollback:bundle_platform", "rollback:bundle_python"
+
+
+_MOST_COMMANDS = 6  # steps down and their verification; more of them than a release brings take the time limit up
 
 
 class InvalidSettings(ValueError):
@@ -40,74 +45,6 @@ class Application(_Strict):
     stack_name: str = Field(default="MacroAi", pattern="^[A-Z][A-Za-z0-9]*$", description="begins every stack's name")
 
 
-class Existing(_Strict):
-    """A service that others deploy; full names with their random suffixes, as alarm dimensions need them."""
-
-    load_balancer: str = Field(pattern=r"^app/[^/]+/[^/]+$")
-    target_groups: tuple[str, ...] = Field(min_length=1)
-    task_role_arns: tuple[str, ...] = ()
-    execution_role_arns: tuple[str, ...] = Field(min_length=1)
-    log_group: str = Field(min_length=1)
-    repository: str = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _full_names(self) -> Self:
-        for name in self.target_groups:
-            if name.count("/") != 2 or not name.startswith("targetgroup/"):
-                raise ValueError(f"target_groups holds {name!r}; allowed is targetgroup/<name>/<id>")
-        return self
-
-
-class Workload(_Strict):
-    """A service that `ServiceStack` makes."""
-
-    family: str = Field(min_length=1, description="task definition family")
-    repository: str = Field(min_length=1)
-    log_group: str = Field(pattern="^/?[A-Za-z0-9._/#-]+$")
-    port: int = Field(default=3040, ge=1, le=65535)
-    cpu: int = Field(default=512, ge=256)
-    memory_mib: int = Field(default=1024, ge=512)
-    image_tag: str = Field(default="latest", min_length=1)
-    initial_desired_count: int | None = Field(
-        default=None, ge=0, description="without it a deployment leaves the running count alone; 0 while ECR is empty"
-    )
-    health_check_path: str = Field(default="/health", pattern="^/")
-    health_check_interval_seconds: int = Field(default=15, ge=5, le=300)
-    health_check_grace_seconds: int = Field(default=60, ge=0)
-    unhealthy_threshold: int = Field(default=2, ge=2, le=10)
-    deregistration_delay_seconds: int = Field(default=30, ge=0, le=3600)
-    variables: dict[str, str] = Field(default_factory=dict, description="environment of the container; no secrets")
-    secrets: dict[str, str] = Field(default_factory=dict, description="variable → Secrets Manager ARN")
-    certificate_arn: str | None = Field(default=None, description="for HTTPS; without it the listener is HTTP")
-    nat_gateways: int = Field(default=1, ge=0, description="0 puts the tasks into public subnets")
-    retain: bool = Field(default=True, description="repository and logs are kept when the stack is deleted")
-    max_images: int = Field(default=100, ge=1, description="more are expired, but for last-known-good-*")
-
-
-class Service(ServiceSettings):
-    """One service: what the functions know of it, and either who made it or how to make it."""
-
-    existing: Existing | None = None
-    workload: Workload | None = None
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        if (self.existing is None) == (self.workload is None):
-            raise ValueError(f"service {self.name!r} needs exactly one of existing and workload")
-        return self
-
-    def run_time(self, url: str | None, stack: str) -> ServiceSettings:
-        """The part that reaches the functions.
-
-        Args:
-            url: where the service answers if no setting says so.
-            stack: the one that makes the service, if it is made here.
-        """
-        known = self.model_dump(include=set(ServiceSettings.model_fields))
-        made_by = stack if self.workload is not None else self.stack
-        return ServiceSettings.model_validate(known | {"base_url": self.base_url or url, "stack": made_by})
-
-
 class Environment(_Strict):
     """Everything about one environment."""
 
@@ -116,7 +53,8 @@ class Environment(_Strict):
     availability_zones: tuple[str, ...] = Field(default=(), description="needed with account and region: no look-ups")
     services: tuple[Service, ...] = Field(min_length=1)
     policy: Policy = Policy()
-    workflow_timeout_minutes: float = Field(default=120, gt=0)
+    database: DatabaseSettings | None = None
+    workflow_timeout_minutes: float = Field(default=240, gt=0)
     alarms: AlarmSettings = AlarmSettings()
     triggers: TriggerSettings = TriggerSettings()
     watch: WatchSettings = WatchSettings()
@@ -129,6 +67,8 @@ class Environment(_Strict):
         rungs = policy.service_timeout_minutes + policy.emergency_timeout_minutes + policy.restart_timeout_minutes
         waits = policy.service_timeout_minutes  # for CloudFormation, before there is a plan
         walks = waits + rungs + 3 * policy.verify_timeout_minutes + policy.conclude_timeout_minutes
+        walks += self._database_minutes
+        unknown = set((self.database.writers if self.database else None) or ()) - {s.name for s in self.services}
         needs = {
             f"policy.act_timeout_seconds is {seconds:g}; allowed is at most 900, and less than lease_minutes": seconds
             <= min(900, policy.lease_minutes * 60 - 1e-9),
@@ -137,6 +77,12 @@ class Environment(_Strict):
             f"policy.verify_timeout_minutes is {policy.verify_timeout_minutes:g}; allowed is more than "
             f"alarm_settle_minutes, {policy.alarm_settle_minutes:g}: alarms are judged in between": (
                 policy.verify_timeout_minutes > policy.alarm_settle_minutes
+            ),
+            f"policy.database_timeout_seconds is {policy.database_timeout_seconds:g}; allowed is at most 900, and less "
+            "than lease_minutes": policy.database_timeout_seconds <= min(900, policy.lease_minutes * 60 - 1e-9),
+            f"database.writers names {', '.join(sorted(unknown))}; allowed are the names of services": not unknown,
+            "policy.on_incompatible_schema is 'full'; without a database only 'refuse' is allowed": (
+                self.database is not None or policy.on_incompatible_schema == "refuse"
             ),
             "alarms.datapoints_to_alarm is more than evaluation_periods": self.alarms.datapoints_to_alarm
             <= self.alarms.evaluation_periods,
@@ -156,6 +102,15 @@ class Environment(_Strict):
         return self
 
     @property
+    def _database_minutes(self) -> float:
+        """The longest that the database step may take: the restore, putting right what failed, the lost writes."""
+        database = self.database
+        if database is None:
+            return 0
+        tasks = database.task_timeout_minutes * _MOST_COMMANDS if database.down_command else 0
+        return database.restore_timeout_minutes + 2 * database.tidy_timeout_minutes + tasks
+
+    @property
     def made_here(self) -> tuple[Service, ...]:
         """Services that a ServiceStack makes."""
         return tuple(service for service in self.services if service.workload is not None)
@@ -163,7 +118,13 @@ class Environment(_Strict):
     def run_time(self, application: Application, name: str, urls: Mapping[str, str], stack: str) -> Settings:
         """What the functions know; `urls` by service, for those whose settings have none; `stack` makes services."""
         services = tuple(service.run_time(urls.get(service.name), stack) for service in self.services)
-        return Settings(application=application.name, environment=name, services=services, policy=self.policy)
+        return Settings(
+            application=application.name,
+            environment=name,
+            services=services,
+            policy=self.policy,
+            database=self.database,
+        )
 
 
 class Configuration(_Strict):

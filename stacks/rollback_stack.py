@@ -10,7 +10,8 @@ from rollback_constructs.access import Access
 from rollback_constructs.alarms import ServiceAlarms
 from rollback_constructs.attachment import Attachment
 from rollback_constructs.bundling import BundleSettings
-from rollback_constructs.functions import Functions, Outside, compact
+from rollback_constructs.function_settings import compact
+from rollback_constructs.functions import Functions, Outside
 from rollback_constructs.ledger import Ledger
 from rollback_constructs.notifications import Notifications
 from rollback_constructs.triggers import Receivers, Triggers
@@ -65,11 +66,14 @@ class RollbackStack(Stack):
             self,
             "Workflow",
             name=workflow_name,
-            definition=workflow.definition(settings.workflow_timeout_minutes),
+            definition=workflow.definition(
+                settings.workflow_timeout_minutes, has_database=functions.database is not None
+            ),
             functions={
                 "DecideFunction": functions.decide,
                 "ServiceFunction": functions.service,
                 "ReportFunction": functions.report,
+                **({"DatabaseFunction": functions.database} if functions.database is not None else {}),
             },
         )
         promotions = StateMachine(
@@ -88,7 +92,9 @@ class RollbackStack(Stack):
             "Triggers",
             prefix=prefix,
             settings=settings.triggers,
-            receivers=Receivers(rollbacks.machine, promotions.machine, functions.report, functions.promote),
+            receivers=Receivers(
+                rollbacks.machine, promotions.machine, functions.report, functions.promote, functions.database
+            ),
             alarms=[composite for service in alarms for composite in (service.degraded, service.outage)],
             service_arns=access.service_arns(),
             critical=notifications.critical,
@@ -105,7 +111,7 @@ class RollbackStack(Stack):
         )
         watch.machine("Workflow", rollbacks.machine, workflow_name)
         watch.machine("Promotion", promotions.machine, f"{prefix}-promotion")
-        for function in (functions.decide, functions.service, functions.report, functions.promote):
+        for function in functions.all:
             watch.function(function)
         # The command line reads it, so that it and the functions can't disagree.
         CfnOutput(self, "Settings", value=compact(run_time))

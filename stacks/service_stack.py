@@ -13,7 +13,8 @@ from constructs import Construct
 
 from rollback.model.names import LAST_KNOWN_GOOD
 from rollback_constructs.attachment import Attachment
-from stacks.environment import Environment, Service, Workload
+from stacks.environment import Environment
+from stacks.service_settings import Service, Workload
 
 
 class ServiceStack(Stack):
@@ -29,7 +30,7 @@ class ServiceStack(Stack):
         self._removal = RemovalPolicy.RETAIN if self._workload.retain else RemovalPolicy.DESTROY
         self._vpc = self._network(settings.availability_zones)
         self._repository = self._images()
-        self._definition, log_group = self._task()
+        self._definition = self._task()
         fargate = self._run()
         balancer, group = self._balance(fargate)
         scheme = "https" if self._workload.certificate_arn else "http"
@@ -43,7 +44,7 @@ class ServiceStack(Stack):
             target_groups=(group.target_group_full_name,),
             task_role_arns=(task_role.role_arn,),
             execution_role_arns=(execution_role.role_arn,),
-            log_group=log_group.log_group_name,
+            log_group=self._workload.log_group,
             repository=self._repository.repository_name,
             # a certificate is for another name than the load balancer's own
             url=None if self._workload.certificate_arn else url,
@@ -94,7 +95,7 @@ class ServiceStack(Stack):
             ],
         )
 
-    def _task(self) -> tuple[ecs.FargateTaskDefinition, logs.LogGroup]:
+    def _task(self) -> ecs.FargateTaskDefinition:
         workload = self._workload
         log_group = logs.LogGroup(
             self,
@@ -115,7 +116,7 @@ class ServiceStack(Stack):
             environment={"PORT": str(workload.port), **workload.variables},
             secrets=_secrets(self, workload) or None,
         )
-        return definition, log_group
+        return definition
 
     def _run(self) -> ecs.FargateService:
         workload = self._workload

@@ -111,6 +111,26 @@ class Access:
         secrets = self._named("secretsmanager", "secret", "*")
         return [_allow(["secretsmanager:DescribeSecret"], [secrets]), _allow(["ssm:DescribeParameters"], ["*"])]
 
+    def secret_read(self, secret_arns: list[str]) -> iam.PolicyStatement:
+        """The value of these secrets; with a key of one's own, its key policy has to let the role decrypt."""
+        return _allow(["secretsmanager:GetSecretValue"], secret_arns)
+
+    def secret_write(self, secret_arns: list[str]) -> iam.PolicyStatement:
+        """A new value for these secrets: where a recreated branch is to be found."""
+        return _allow(["secretsmanager:PutSecretValue"], secret_arns)
+
+    def tasks_run(self) -> list[iam.PolicyStatement]:
+        """Run a release's own commands as a task in the services' clusters, and read what it said."""
+        definitions, clusters = [self._ecs("task-definition/*")], {"ArnEquals": {"ecs:cluster": self._clusters()}}
+        to_tasks = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
+        groups = list(dict.fromkeys(self._named("logs", "log-group", f"{s.log_group}:*") for s in self.services))
+        return [
+            _allow(["ecs:RunTask"], definitions, clusters),
+            _allow(["ecs:StopTask"], [self._ecs(f"task/{service.cluster}/*") for service in self.services]),
+            _allow(["iam:PassRole"], self._roles(), to_tasks),
+            _allow(["logs:GetLogEvents"], groups),
+        ]
+
     def publish(self, topic_arns: Iterable[str]) -> iam.PolicyStatement:
         """Tell people."""
         return _allow(["sns:Publish"], list(topic_arns))

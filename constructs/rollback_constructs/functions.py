@@ -1,8 +1,7 @@
-"""The four functions: one code asset, and a role each by what they can break."""
+"""The functions: one code asset, and a role each by what they can break. The database's only where there is one."""
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
@@ -10,8 +9,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
-from pydantic import BaseModel, ConfigDict, Field
 
+from rollback.model.database_settings import DatabaseSettings
 from rollback.model.settings import (
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
@@ -22,36 +21,10 @@ from rollback.model.settings import (
 )
 from rollback_constructs.access import Access
 from rollback_constructs.bundling import BundleSettings, code_asset
+from rollback_constructs.function_settings import FunctionSettings, PlaceInVpc, compact
 
-SETTINGS_LIMIT_BYTES = 3500
 _SECONDS = 60
 _IN_VPC = "service-role/AWSLambdaVPCAccessExecutionRole"
-
-
-class PlaceInVpc(BaseModel):
-    """Where the report function runs when the load balancer is private. Its subnets need a way to AWS's APIs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    vpc_id: str
-    availability_zones: tuple[str, ...] = Field(min_length=1)
-    private_subnet_ids: tuple[str, ...] = Field(min_length=1)
-    security_group_ids: tuple[str, ...] = Field(min_length=1)
-
-
-class FunctionSettings(BaseModel):
-    """What the functions cost and keep."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    memory_mib: int = Field(default=512, ge=256, le=10240)
-    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 90
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    report_in_vpc: PlaceInVpc | None = None
-
-
-class SettingsTooLarge(ValueError):
-    """The settings do not fit into the functions' environment."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +40,7 @@ class Outside:
 
 
 class Functions(Construct):
-    """`decide`, `service`, `report`, `promote`."""
+    """`decide`, `service`, `report`, `promote`; and `database`, if the environment has one."""
 
     def __init__(
         self,
@@ -126,6 +99,7 @@ class Functions(Construct):
                 access.stack_states(),
                 telling,
                 access.workflow(outside.workflow_name),
+                *_protects_branches(settings, access),
             ],
             variables={WORKFLOW_VARIABLE: outside.workflow_arn},
             place=function_settings.report_in_vpc,
@@ -143,6 +117,34 @@ class Functions(Construct):
                 access.clusters_read(),
                 *access.secrets_seen(),
             ],
+        )
+
+        self.database = self._database(settings.database, reading, access) if settings.database is not None else None
+
+    @property
+    def all(self) -> tuple[lambda_.Function, ...]:
+        """Every one that there is."""
+        made = (self.decide, self.service, self.report, self.promote, self.database)
+        return tuple(function for function in made if function is not None)
+
+    def _database(
+        self, database: DatabaseSettings, reading: list[iam.PolicyStatement], access: Access
+    ) -> lambda_.Function:
+        """It alone speaks SQL; it stops services and starts none."""
+        secret = database.connection_secret_arn
+        return self._function(
+            "database",
+            [
+                *reading,
+                access.service_update(),
+                access.target_health(),
+                access.images_read(),
+                *access.scaling(),
+                access.secret_read([database.api_key_secret_arn, *((secret,) if secret else ())]),
+                *((access.secret_write([secret]),) if secret else ()),
+                *(access.tasks_run() if database.down_command else ()),
+            ],
+            seconds=math.ceil(self._settings.policy.database_timeout_seconds),
         )
 
     def _function(
@@ -218,19 +220,9 @@ class Functions(Construct):
         return vpc, groups
 
 
-def compact(settings: Settings) -> str:
-    """The settings as the functions read them: JSON without defaults.
-
-    Raises:
-        SettingsTooLarge: more than 3,500 bytes; Lambda allows 4 KB for all variables of a function.
-    """
-    text = settings.model_dump_json(exclude_defaults=True)
-    if (size := len(text.encode())) > SETTINGS_LIMIT_BYTES:
-        raise SettingsTooLarge(
-            f"the settings of {settings.environment} take {size} bytes, at most {SETTINGS_LIMIT_BYTES} reach the "
-            "functions: name fewer services or endpoints, or split the environment"
-        )
-    return text
+def _protects_branches(settings: Settings, access: Access) -> tuple[iam.PolicyStatement, ...]:
+    """Conclude protects a branch again, should the database's own step be gone by then."""
+    return (access.secret_read([settings.database.api_key_secret_arn]),) if settings.database is not None else ()
 
 
 def _retention(days: int) -> logs.RetentionDays:

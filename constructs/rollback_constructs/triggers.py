@@ -40,6 +40,7 @@ class Receivers:
     promotion: sfn.StateMachine
     report: lambda_.Function
     promote: lambda_.Function
+    database: lambda_.Function | None = None
 
 
 class Triggers(Construct):
@@ -69,10 +70,11 @@ class Triggers(Construct):
         self.undelivered = self._alarm_on_dead_letters(critical)
         rollback, promotion = self._starts(receivers.rollback), self._starts(receivers.promotion)
         report, promote = self._invokes(receivers.report), self._invokes(receivers.promote)
+        looks = [self._invokes(receivers.database)] if receivers.database is not None else []
         self._on_alarms(alarms, rollback)
-        self._on_deployment("Failed", service_arns, rollback)
-        self._on_deployment("InProgress", service_arns, promote)
-        self._on_deployment("Completed", service_arns, promotion)
+        self._on_deployment("Failed", service_arns, [rollback])
+        self._on_deployment("InProgress", service_arns, [promote, *looks])
+        self._on_deployment("Completed", service_arns, [promotion, *looks])
         self._on_broken_execution(receivers.rollback, report)
         events.Rule(
             self,
@@ -80,7 +82,7 @@ class Triggers(Construct):
             rule_name=f"{prefix}-rollback-janitor",
             description="Concludes what was left open, and looks at alarms and releases that no event told of",
             schedule=events.Schedule.rate(Duration.minutes(settings.janitor_minutes)),
-            targets=[report, promote],
+            targets=[report, promote, *looks],
         )
 
     def _on_alarms(self, alarms: Sequence[cloudwatch.CompositeAlarm], target: events.IRuleTarget) -> None:
@@ -98,7 +100,7 @@ class Triggers(Construct):
             targets=[target],
         )
 
-    def _on_deployment(self, end: str, service_arns: list[str], target: events.IRuleTarget) -> None:
+    def _on_deployment(self, end: str, service_arns: list[str], receivers: Sequence[events.IRuleTarget]) -> None:
         name = {"Failed": "FAILED", "InProgress": "IN_PROGRESS", "Completed": "COMPLETED"}[end]
         events.Rule(
             self,
@@ -111,7 +113,7 @@ class Triggers(Construct):
                 resources=service_arns,
                 detail={"eventName": [f"SERVICE_DEPLOYMENT_{name}"]},
             ),
-            targets=[target],
+            targets=receivers,
         )
 
     def _on_broken_execution(self, machine: sfn.StateMachine, target: events.IRuleTarget) -> None:

@@ -1,6 +1,6 @@
 """The rollback state machine, drawn from `route.EDGES`: a Task a step, a Choice behind it, a Wait where it loops.
 
-Choose entrance → Admit → Choose after admit → Plan → … → Conclude → Choose after conclude → Done
+Choose entrance → Admit → Choose after admit → Plan → … → Database → … → Conclude → Choose after conclude → Done
                └→ Emergency → Choose after emergency → Service → …
 """
 
@@ -27,6 +27,7 @@ _FUNCTIONS = {
     Step.ADMIT: "DecideFunction",
     Step.EMERGENCY: "ServiceFunction",
     Step.PLAN: "DecideFunction",
+    Step.DATABASE: "DatabaseFunction",
     Step.SERVICE: "ServiceFunction",
     Step.VERIFY: "ReportFunction",
     Step.CONCLUDE: "ReportFunction",
@@ -77,10 +78,14 @@ def transient_retries() -> list[Definition]:
     return retries(*_TRANSIENT, attempts=15, longest_seconds=20)
 
 
-def definition(timeout_minutes: float) -> Definition:
-    """The whole state machine in Amazon States Language (JSONPath), with `${…}` for what deployment fills in."""
+def definition(timeout_minutes: float, *, has_database: bool = False) -> Definition:
+    """The whole state machine in Amazon States Language (JSONPath), with `${…}` for what deployment fills in.
+
+    Args:
+        has_database: else that step is left out: Plan refuses what would need it.
+    """
     states: Definition = {CHOOSE_ENTRANCE: _choose_entrance()}
-    for step, targets in EDGES.items():
+    for step, targets in edges(has_database=has_database).items():
         if step is Step.DONE:
             states[DONE] = {"Type": "Succeed"}
             continue
@@ -101,6 +106,12 @@ def definition(timeout_minutes: float) -> Definition:
         "Cause": "a function named a step that this state machine does not have: deploy the stack again",
     }
     return {"StartAt": CHOOSE_ENTRANCE, "TimeoutSeconds": round(timeout_minutes * 60), "States": states}
+
+
+def edges(*, has_database: bool) -> dict[Step, frozenset[Step]]:
+    """The route's edges, as far as an environment has them."""
+    left_out = frozenset() if has_database else frozenset({Step.DATABASE})
+    return {step: targets - left_out for step, targets in EDGES.items() if step not in left_out}
 
 
 def _choose_entrance() -> Definition:

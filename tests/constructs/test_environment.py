@@ -118,3 +118,40 @@ def test_the_functions_read_back_what_the_settings_say(templates: dict[str, Any]
     expected = read.environments["production"].run_time(read.application, "production", {}, "MacroAiProductionStack")
     for function in functions:
         assert Settings.model_validate_json(function["Environment"]["Variables"]["ROLLBACK_SETTINGS"]) == expected
+
+
+DATABASE = {
+    "project_id": "quiet-sun-1",
+    "branch_id": "br-main-1",
+    "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-key-AbCdEf",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"database": {**DATABASE, "branch_pattern": "preview/pr-{pr}"}},
+            "exactly one of branch_id and branch_pattern",
+        ),
+        ({"database": {**DATABASE, "strategy": "reset"}}, "needs source_branch_id"),
+        ({"database": {**DATABASE, "strategy": "delete"}}, "can't be a default"),
+        ({"database": {**DATABASE, "strategy": "auto"}}, "needs down_command"),
+        ({"database": {**DATABASE, "writers": ["worker"]}}, "database.writers names worker"),
+        ({"database": {**DATABASE, "api_key_secret_arn": "napi_abc"}}, "api_key_secret_arn"),
+        ({"database": DATABASE, "policy": {"database_timeout_seconds": 600}}, "less than lease_minutes"),
+        ({"database": DATABASE, "workflow_timeout_minutes": 110}, "workflow_timeout_minutes"),
+        ({"policy": {"on_incompatible_schema": "full"}}, "without a database"),
+    ],
+)
+def test_a_database_that_can_not_be_brought_back_is_refused_at_synth(change: dict[str, Any], said: str) -> None:
+    assert said in refusal(with_production(change))
+
+
+def test_a_database_reaches_the_functions_with_its_settings() -> None:
+    given = with_production({"database": DATABASE})
+    production = Configuration.read(given).environments["production"]
+    run_time = production.run_time(Configuration.read(given).application, "production", {}, "stack")
+    assert run_time.database is not None
+    assert run_time.database.branch_id == "br-main-1"
+    assert [service.name for service in run_time.writers()] == ["express-api"]

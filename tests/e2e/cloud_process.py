@@ -1,8 +1,8 @@
 """An embedded cloud in a process of its own: moto keeps its state in the process, where other tests have theirs.
 
-Run as `python cloud_process.py [POLICY]`. With a policy (JSON) the stage is put up: our stacks are deployed, with that
-policy over the stage's own. Prints what a client needs in its environment as one line of JSON. Ends by SIGINT, or when
-its input ends: then whoever started it is gone.
+Run as `python cloud_process.py [POLICY [with-database]]`. With a policy (JSON) the stage is put up: our stacks are
+deployed, with that policy over the stage's own, and the service has a database if told. Prints what a client needs in
+its environment as one line of JSON. Ends by SIGINT, or when its input ends: then whoever started it is gone.
 """
 
 import json
@@ -19,18 +19,20 @@ from rollback_cli.stage.timeline import Timeline
 
 
 @contextmanager
-def cloud(policy: str | None) -> Iterator[LocalCloud]:
+def cloud(policy: str | None, *, with_database: bool) -> Iterator[LocalCloud]:
     if policy is None:
         with LocalCloud() as running:
             bootstrap(running)
             yield running
     else:
-        with Stage(Timeline(Console(stderr=True)), policy=json.loads(policy)) as stage:
+        timeline = Timeline(Console(stderr=True))
+        with Stage(timeline, policy=json.loads(policy), with_database=with_database) as stage:
             yield stage.cloud
 
 
 def main() -> None:
-    with suppress(KeyboardInterrupt), cloud(sys.argv[1] if len(sys.argv) > 1 else None) as running:
+    policy = sys.argv[1] if len(sys.argv) > 1 else None
+    with suppress(KeyboardInterrupt), cloud(policy, with_database="with-database" in sys.argv) as running:
         sys.stdout.write(json.dumps(running.environment()) + "\n")
         sys.stdout.flush()
         sys.stdin.read()

@@ -15,7 +15,7 @@ from e2e.processes import Process
 from rollback.model.release import Release
 
 WINDOW_MINUTES = 0.2
-_POLICY = {
+POLICY = {
     "bake_minutes": 600,  # nothing is promoted but by hand: what is shipped as bad stays a candidate
     "correlation_window_minutes": WINDOW_MINUTES,
     "recheck_minutes": 0.1,
@@ -26,9 +26,9 @@ _CLOUD = [sys.executable, str(Path(__file__).with_name("cloud_process.py"))]
 
 
 @contextmanager
-def cloud_process(policy: Mapping[str, Any] | None = None) -> Iterator[dict[str, str]]:
+def cloud_process(policy: Mapping[str, Any] | None = None, *, with_database: bool = False) -> Iterator[dict[str, str]]:
     """An embedded cloud, with our stacks deployed under a policy if one is given; what a client of it needs."""
-    arguments = [json.dumps(policy)] if policy is not None else []
+    arguments = [json.dumps(policy), *(["with-database"] if with_database else [])] if policy is not None else []
     with Process([*_CLOUD, *arguments]) as process:
         variables: dict[str, str] = json.loads(process.line_with('"AWS_ENDPOINT_URL"'))
         yield variables
@@ -46,7 +46,7 @@ def pointed_at(variables: Mapping[str, str]) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[dict[str, str]]:
     """What a client of the stage's cloud needs in its environment."""
-    with cloud_process(_POLICY) as variables:
+    with cloud_process(POLICY) as variables:
         yield variables
 
 

@@ -4,11 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
+from rollback.model.database_progress import backup_name
 from rollback.model.escalation import Rung
 from rollback.model.request import RollbackType
 from rollback.model.rollback import Outcome, Rollback
 from rollback_cli.stage.stage import AS_SCALED, Stage
 from rollback_cli.stage.waiting import DidNotHappen, until
+
+BY_THE_BAD = "by v1.1.0"  # the name in the rows that the bad release writes
+_WRITTEN_SINCE = "SELECT count(*) FROM users WHERE name = %s"
+_TABLE = "public.users"
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,36 @@ def _recovered_from_zero(stage: Stage) -> None:
         raise DidNotHappen(f"autoscaling was not put back: {scaling}")
 
 
+def _recovered_with_data(stage: Stage) -> None:
+    """Both are back: v1 serves what it reads, what was written since is in the backup, nobody needs a new address."""
+    _recovered(stage)
+    ended, database = _concluded(stage), stage.database
+    if database is None or ended.request.type is not RollbackType.FULL:
+        raise DidNotHappen(f"it was a {ended.request.type} rollback, not one of the database, too")
+    until("requests that read the column are answered", lambda: _serves(stage), 60)
+    until("the branch is protected again", lambda: database.branch().protected, 60)
+    if not database.address_is_kept:
+        raise DidNotHappen(f"the branch, its host or the connection secret changed: {database.address()[:2]}")
+    backup = database.branch(backup_name(ended.id))
+    kept, left = (
+        database.query(branch, _WRITTEN_SINCE, BY_THE_BAD)[0][0] for branch in (backup.id, database.branch_id)
+    )
+    if not kept or left:
+        raise DidNotHappen(f"of the rows written since, the backup has {kept}, and the restored branch {left}")
+    lost = ended.database.lost if ended.database is not None else None
+    if lost is None or _TABLE not in {table.table for table in lost.tables}:
+        raise DidNotHappen(f"the report of what was lost does not name {_TABLE}: {lost and lost.in_words()}")
+
+
+def _serves(stage: Stage) -> bool:
+    """Ten requests in a row: the traffic's own errors may still be on their way."""
+    for _ in range(10):
+        with httpx.Client(base_url=stage.base_url) as client:
+            if client.get("/api/status").status_code != 200:
+                return False
+    return True
+
+
 def _left_alone(stage: Stage) -> None:
     before = _footing(stage)
     ended = _concluded(stage)
@@ -82,6 +119,12 @@ def _footing(stage: Stage) -> dict[str, Any]:
 RECOVERED = Ending(_recovered, "recovered: the service verifiably runs its last known good release", "NOT RECOVERED")
 RECOVERED_BY_EMERGENCY = Ending(_recovered_by_emergency, RECOVERED.words, RECOVERED.otherwise)
 RECOVERED_FROM_ZERO = Ending(_recovered_from_zero, RECOVERED.words, RECOVERED.otherwise)
+RECOVERED_WITH_DATA = Ending(
+    _recovered_with_data,
+    "recovered with its data: the last known good release serves on the restored branch, and what was written since is "
+    "in the backup",
+    RECOVERED.otherwise,
+)
 LEFT_ALONE = Ending(
     _left_alone,
     "as it should be: without a release that is known to be good nothing was touched, and a person was called",

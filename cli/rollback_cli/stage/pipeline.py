@@ -1,12 +1,14 @@
 """What a deploy pipeline does to the service of a stage, and what one sees of it; through AWS's APIs only."""
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any
 
 from local_cloud.images import push_image
 from rollback.model.names import family_of, original_family
 from rollback.model.settings import ServiceSettings
 
+CONNECTION_SECRET = "stage/database-url"  # noqa: S105 - a name
 # What a pipeline copies of a registered definition; the rest is ECS's own.
 _CARRIED_OVER: tuple[str, ...] = (
     "taskRoleArn",
@@ -62,6 +64,22 @@ class Pipeline(ABC):
             cluster=self.service.cluster, service=self.service.ecs_service, taskDefinition=arn, **counted
         )
         return arn
+
+    def migrate(self, folder: Path) -> tuple[str, ...]:
+        """Apply the migrations that are due, on the database that the tasks are told to use; their tags."""
+        from rollback_cli.stage.migrations import apply  # noqa: PLC0415 - with the driver, for who needs it
+
+        return apply(self.connection_uri(), folder)
+
+    def connection_uri(self) -> str:
+        """Of the database, from the secret that the tasks have it from."""
+        answer = self.client("secretsmanager").get_secret_value(SecretId=CONNECTION_SECRET)
+        return str(answer["SecretString"])
+
+    def digest_of(self, version: str) -> str:
+        """Of the image that was pushed last as a version."""
+        asked = {"repositoryName": self.repository, "imageIds": [{"imageTag": version}]}
+        return str(self.client("ecr").describe_images(**asked)["imageDetails"][0]["imageDigest"])
 
     def described(self) -> dict[str, Any]:
         """The service as DescribeServices gives it."""

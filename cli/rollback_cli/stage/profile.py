@@ -35,12 +35,25 @@ _POLICY: dict[str, float | int] = {
 _ALARMS = {"outage_evaluation_periods": 1}
 
 
-def overrides(base_url: str, policy: Mapping[str, Any]) -> dict[str, Any]:
-    """What the stage changes of the production settings in `cdk.json`; `policy` goes over the one above."""
-    workload = {"initial_desired_count": 0, "deregistration_delay_seconds": 5, "health_check_interval_seconds": 5}
+def overrides(
+    base_url: str, policy: Mapping[str, Any], database: Mapping[str, Any], secrets: Mapping[str, str]
+) -> dict[str, Any]:
+    """What the stage changes of the production settings in `cdk.json`; `policy` goes over the one above.
+
+    Args:
+        database: settings of the environment's; empty: it has none.
+        secrets: of the container, variable → ARN.
+    """
+    workload: dict[str, Any] = {
+        "initial_desired_count": 0,
+        "deregistration_delay_seconds": 5,
+        "health_check_interval_seconds": 5,
+        "secrets": secrets,
+    }
     return {
         "policy": {**_POLICY, **policy},
         "alarms": _ALARMS,
         "workflow_timeout_minutes": 15 * SCALE,
         "services": [{"base_url": base_url, "workload": workload}],
+        **({"database": database} if database else {}),
     }

@@ -1,22 +1,26 @@
 """The stories that the demo plays. Nobody sets an alarm or starts a rollback in them: a bad release is all it takes."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from rollback_cli.stage import endings
-from rollback_cli.stage.endings import Ending
+from rollback_cli.stage.endings import BY_THE_BAD, Ending
 from rollback_cli.stage.stage import Stage
 from rollback_cli.stage.timeline import Timeline
 from rollback_cli.stage.waiting import until
 
 GOOD_VERSION, BAD_VERSION = "v1.0.0", "v1.1.0"
+_WRITES_OF_GOOD = "INSERT INTO users (email, name) VALUES (gen_random_uuid() || '@example.com', 'by v1.0.0')"
+_WRITES_OF_BAD = f"INSERT INTO users (name) VALUES ('{BY_THE_BAD}')"  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True)
 class Scenario:
     """`bad` is how v1.1.0 behaves, `story` says it in words; `good_first`: v1.0.0 was shipped and promoted before;
-    `scaled`: the service is scaled automatically, as AWS does it.
+    `scaled`: the service is scaled automatically, as AWS does it. `good` is how v1.0.0 behaves. `migrations`: the
+    service has a database, and so many of its repository's migrations come with v1.0.0, and with v1.1.0; `policy` goes
+    over the stage's.
     """
 
     story: str
@@ -24,6 +28,9 @@ class Scenario:
     ending: Ending
     good_first: bool = True
     scaled: bool = False
+    good: dict[str, Any] = field(default_factory=lambda: {"kind": "healthy"})
+    migrations: tuple[int, int] | None = None
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 SCENARIOS = {
@@ -54,14 +61,24 @@ SCENARIOS = {
         endings.LEFT_ALONE,
         good_first=False,
     ),
+    "bad-migration": Scenario(
+        "it drops a column that v1.0.0 can't do without, and answers 60 % of its requests with HTTP 500",
+        {"kind": "errors", "rate": 0.6, "reads": "SELECT id FROM users ORDER BY id LIMIT 5", "writes": _WRITES_OF_BAD},
+        endings.RECOVERED_WITH_DATA,
+        good={"reads": "SELECT id, email FROM users ORDER BY id LIMIT 5", "writes": _WRITES_OF_GOOD},
+        migrations=(1, 2),
+        policy={"on_incompatible_schema": "full", "database_approval": "none"},
+    ),
 }
 
 
 def play(scenario: Scenario, stage: Stage, timeline: Timeline) -> None:
     """Ship the good release and see it promoted, if the story has one; ship the bad one."""
     if scenario.good_first:
-        stage.push(GOOD_VERSION, {"kind": "healthy"})
+        stage.push(GOOD_VERSION, scenario.good)
         timeline.say(f"ship {GOOD_VERSION}", "head")
+        if scenario.migrations:
+            stage.prepare_database(GOOD_VERSION, scenario.migrations[0])
         _ship_first(GOOD_VERSION, stage)
         timeline.say("traffic flows; the release bakes")
         until(f"{GOOD_VERSION} is promoted", _is_promoted(stage), 180)
@@ -69,6 +86,8 @@ def play(scenario: Scenario, stage: Stage, timeline: Timeline) -> None:
         stage.scale_automatically()
     stage.push(BAD_VERSION, scenario.bad)
     timeline.say(f"ship {BAD_VERSION}: {scenario.story}", "head")
+    if scenario.migrations:
+        stage.prepare_database(BAD_VERSION, scenario.migrations[1])
     if scenario.good_first:
         stage.ship(BAD_VERSION)
     else:

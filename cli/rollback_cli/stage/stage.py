@@ -2,11 +2,13 @@
 
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from local_cloud import load_balancer
 from local_cloud.deploy import deploy_assembly
@@ -20,6 +22,10 @@ from rollback_cli.stage.pipeline import Pipeline
 from rollback_cli.stage.profile import ENVIRONMENT, SCALE, overrides
 from rollback_cli.stage.synthesis import synthesise
 from rollback_cli.stage.timeline import Timeline
+from rollback_cli.stage.waiting import DidNotHappen
+
+if TYPE_CHECKING:
+    from rollback_cli.stage.database import StageDatabase
 
 _PATHS = ("/api/status", "/api/ping")
 _REQUESTS_PER_SECOND = 25.0
@@ -35,10 +41,19 @@ AS_SCALED = ScalableTarget(
 class Stage(Pipeline):
     """Use as a context manager: what it started, it stops."""
 
-    def __init__(self, timeline: Timeline, *, port: int = 0, policy: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        timeline: Timeline,
+        *,
+        port: int = 0,
+        policy: Mapping[str, Any] | None = None,
+        with_database: bool = False,
+    ) -> None:
         """`policy` goes over the profile's."""
         self._timeline = timeline
         self._policy = policy or {}
+        self._with_database = with_database
+        self.database: StageDatabase | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="rollback-stage-")
         self.cloud = LocalCloud(port=port, scale=SCALE)
         self.base_url = ""
@@ -50,11 +65,17 @@ class Stage(Pipeline):
         self.cloud.start()
         os.environ.update(self.cloud.environment())  # boto3 in this process speaks to this cloud
         self._timeline.say(f"embedded cloud on {self.cloud.endpoint}, waits at 1:{SCALE:g}", "head")
+        if self._with_database:
+            from rollback_cli.stage.database import StageDatabase  # noqa: PLC0415 - with the driver, for who needs it
+
+            self.database = StageDatabase(self.cloud)
+            self._timeline.say("a Neon project on real Postgres beside it; its branch `main` is protected")
         port = _free_port()
         self.base_url = f"http://localhost:{port}"
         load_balancer.listen_on(port)
         out = Path(self._folder.name)
-        synthesise(out, ENVIRONMENT, overrides(self.base_url, self._policy))
+        database, secrets = (self.database.settings, self.database.secrets) if self.database else ({}, {})
+        synthesise(out, ENVIRONMENT, overrides(self.base_url, self._policy, database, secrets))
         self._timeline.say("stacks synthesised, functions bundled for this machine")
         outputs = deploy_assembly(self.cloud, out)
         name = stack_name(ENVIRONMENT)
@@ -83,6 +104,28 @@ class Stage(Pipeline):
     def service(self) -> ServiceSettings:
         """The one service of the stage."""
         return self.deployed.settings.services[0]
+
+    def prepare_database(self, version: str, migrations: int) -> None:
+        """What a pipeline does before it ships a release: tell us where the database stands, and migrate it.
+
+        Args:
+            migrations: how many of the repository's migrations the release has.
+        """
+        from rollback_cli.stage.migrations import check_out  # noqa: PLC0415 - see above
+
+        folder = check_out(Path(self._folder.name) / f"repository-{version}", migrations)
+        self.checkpoint(version, folder)
+        for tag in self.migrate(folder):
+            self._timeline.say(f"pipeline: migration {tag} applied", "act")
+
+    def checkpoint(self, version: str, folder: Path) -> None:
+        """`rollback checkpoint`, as a pipeline calls it. Raises DidNotHappen with what it said."""
+        command = [sys.executable, "-m", "rollback_cli.main", "checkpoint", ENVIRONMENT]
+        asked = [*command, "--version", version, "--migrations", str(folder)]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)  # os.environ has this cloud
+        if done.returncode:
+            raise DidNotHappen(f"`rollback checkpoint` failed: {done.stdout}{done.stderr}")
+        self._timeline.say(f"pipeline: checkpoint before {version}", "act")
 
     def start_load(self) -> LoadGenerator:
         """Traffic, from now on."""

@@ -31,7 +31,7 @@ def demo(
     console = Console()
     timeline = Timeline(console)
     problem = ""
-    with Stage(timeline) as stage:
+    with Stage(timeline, policy=chosen.policy, with_database=chosen.migrations is not None) as stage:
         watch = Watch(stage, timeline).start()
         try:
             play(chosen, stage, timeline)

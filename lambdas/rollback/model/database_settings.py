@@ -78,6 +78,9 @@ class DatabaseSettings(RestoreLimits):
         default=(), description="run after the down-migrations; exit code 0 is good"
     )
     task_timeout_minutes: float = Field(default=10, gt=0, description="for each of those commands")
+    observe_minutes: float = Field(
+        default=60, gt=0, description="how often the database is looked at; each look wakes a compute that sleeps"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

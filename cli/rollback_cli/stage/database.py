@@ -1,0 +1,73 @@
+"""The stage's database: a Neon project as a team has one, with what its service and our functions need to reach it."""
+
+from typing import Any
+
+import psycopg
+
+from local_cloud.neon_cluster import DATABASE
+from local_cloud.neon_server import ROLE
+from local_cloud.server import LocalCloud
+from rollback.model.database_view import Branch
+from rollback.world.neon import NeonDatabases
+from rollback.world.neon_http import NeonHttp
+from rollback_cli.stage.pipeline import CONNECTION_SECRET
+
+_API_KEY_SECRET = "stage/neon-api-key"  # noqa: S105 - a name
+_BRANCH = "main"
+
+
+class StageDatabase:
+    """The project's default branch is protected; the tasks' connection URI, direct, and the API key are secrets."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        """Starts a Neon beside the cloud: one to two seconds."""
+        neon, self._secrets = cloud.neon(), cloud.client("secretsmanager")
+        project = neon.create_project()
+        self.databases = NeonDatabases(NeonHttp(lambda: neon.api_key, neon.base_url), project.id)
+        self.branch_id = self.branch().id
+        self.databases.update_branch(self.branch_id, protected=True)
+        self.connection_secret_arn = self._secret(CONNECTION_SECRET, self.uri(self.branch_id))
+        self.secrets = {"DATABASE_URL": self.connection_secret_arn}
+        self.settings: dict[str, Any] = {
+            "project_id": project.id,
+            "branch_id": self.branch_id,
+            "database": DATABASE,
+            "role": ROLE,
+            "api_key_secret_arn": self._secret(_API_KEY_SECRET, neon.api_key),
+            "api_url": neon.base_url,
+            "connection_secret_arn": self.connection_secret_arn,
+            "window_margin_minutes": 0,  # the project's whole history is younger than the default
+        }
+        self._at_first = self.address()
+
+    def branch(self, name: str = _BRANCH) -> Branch:
+        """Raises LookupError: there is none of that name."""
+        found = self.databases.branch_named(name)
+        if found is None:
+            raise LookupError(f"Neon has no branch {name}")
+        return found
+
+    def uri(self, branch_id: str) -> str:
+        """A branch's, direct; of the backup, too, once its rows were told apart: that gave it a compute."""
+        return self.databases.connection_uri(branch_id, DATABASE, ROLE).get_secret_value()
+
+    def query(self, branch_id: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What a statement tells on a branch."""
+        with psycopg.connect(self.uri(branch_id), autocommit=True) as session:
+            return session.execute(statement.encode(), values).fetchall()
+
+    def address(self) -> tuple[str, tuple[str, ...], str]:
+        """What must outlive a rollback: the branch's id, its hosts, and what the tasks are told to connect to."""
+        branch = self.branch()
+        hosts = tuple(sorted(endpoint.host for endpoint in self.databases.endpoints(branch.id)))
+        secret = self._secrets.get_secret_value(SecretId=self.connection_secret_arn)["SecretString"]
+        return branch.id, hosts, str(secret)
+
+    @property
+    def address_is_kept(self) -> bool:
+        """Whether it is what it was when the stage was put up."""
+        return self.address() == self._at_first
+
+    def _secret(self, name: str, value: str) -> str:
+        arn: str = self._secrets.create_secret(Name=name, SecretString=value)["ARN"]
+        return arn

@@ -1,0 +1,79 @@
+"""Settings of one service of an environment: who made it, or how it is made."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from rollback.model.settings import ServiceSettings
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Existing(_Strict):
+    """A service that others deploy; full names with their random suffixes, as alarm dimensions need them."""
+
+    load_balancer: str = Field(pattern=r"^app/[^/]+/[^/]+$")
+    target_groups: tuple[str, ...] = Field(min_length=1)
+    task_role_arns: tuple[str, ...] = ()
+    execution_role_arns: tuple[str, ...] = Field(min_length=1)
+    log_group: str = Field(min_length=1)
+    repository: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _full_names(self) -> Self:
+        for name in self.target_groups:
+            if name.count("/") != 2 or not name.startswith("targetgroup/"):
+                raise ValueError(f"target_groups holds {name!r}; allowed is targetgroup/<name>/<id>")
+        return self
+
+
+class Workload(_Strict):
+    """A service that `ServiceStack` makes."""
+
+    family: str = Field(min_length=1, description="task definition family")
+    repository: str = Field(min_length=1)
+    log_group: str = Field(pattern="^/?[A-Za-z0-9._/#-]+$")
+    port: int = Field(default=3040, ge=1, le=65535)
+    cpu: int = Field(default=512, ge=256)
+    memory_mib: int = Field(default=1024, ge=512)
+    image_tag: str = Field(default="latest", min_length=1)
+    initial_desired_count: int | None = Field(
+        default=None, ge=0, description="without it a deployment leaves the running count alone; 0 while ECR is empty"
+    )
+    health_check_path: str = Field(default="/health", pattern="^/")
+    health_check_interval_seconds: int = Field(default=15, ge=5, le=300)
+    health_check_grace_seconds: int = Field(default=60, ge=0)
+    unhealthy_threshold: int = Field(default=2, ge=2, le=10)
+    deregistration_delay_seconds: int = Field(default=30, ge=0, le=3600)
+    variables: dict[str, str] = Field(default_factory=dict, description="environment of the container; no secrets")
+    secrets: dict[str, str] = Field(default_factory=dict, description="variable → Secrets Manager ARN")
+    certificate_arn: str | None = Field(default=None, description="for HTTPS; without it the listener is HTTP")
+    nat_gateways: int = Field(default=1, ge=0, description="0 puts the tasks into public subnets")
+    retain: bool = Field(default=True, description="repository and logs are kept when the stack is deleted")
+    max_images: int = Field(default=100, ge=1, description="more are expired, but for last-known-good-*")
+
+
+class Service(ServiceSettings):
+    """One service: what the functions know of it, and either who made it or how to make it."""
+
+    existing: Existing | None = None
+    workload: Workload | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.existing is None) == (self.workload is None):
+            raise ValueError(f"service {self.name!r} needs exactly one of existing and workload")
+        return self
+
+    def run_time(self, url: str | None, stack: str) -> ServiceSettings:
+        """The part that reaches the functions.
+
+        Args:
+            url: where the service answers if no setting says so.
+            stack: the one that makes the service, if it is made here.
+        """
+        known = self.model_dump(include=set(ServiceSettings.model_fields))
+        made_by = stack if self.workload is not None else self.stack
+        return ServiceSettings.model_validate(known | {"base_url": self.base_url or url, "stack": made_by})

@@ -1,0 +1,97 @@
+"""The demo's migrations, applied to real Postgres as Drizzle applies them, and stepped down again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from contract.neon_projects import LocalProject
+
+from local_cloud.neon_project import Limits
+from local_cloud.neon_server import LocalNeon
+from rollback.model.statement_impact import Impact
+from rollback_cli.migrations.drizzle import read_migrations
+from rollback_cli.stage.migrations import apply, check_out, down_commands
+from rollback_cli.stage.scenarios import SCENARIOS
+
+USERS, DROP = "0000_users", "0001_drop_email"
+READS_EMAIL = str(SCENARIOS["bad-migration"].good["reads"])
+
+
+class Branch:
+    """The project's `main`."""
+
+    def __init__(self, project: LocalProject) -> None:
+        found = project.databases.branch_named("main")
+        assert found is not None
+        self._project, self._id, self.uri = project, found.id, project.uri(found.id)
+
+    def run(self, statement: str) -> list[tuple[object, ...]]:
+        return self._project.run(self._id, statement)
+
+    def journal(self) -> list[tuple[str, int]]:
+        found = self._project.sql.migrations(self._project.databases.connection_uri(self._id, "app", "app_owner"))
+        return [(one.hash, one.created_at) for one in found or ()]
+
+
+@pytest.fixture
+def branch(local_neon: LocalNeon) -> Iterator[Branch]:
+    project = LocalProject(local_neon, Limits())
+    yield Branch(project)
+    project.close()
+
+
+def test_a_release_brings_those_migrations_that_the_database_has_not(branch: Branch, tmp_path: Path) -> None:
+    first, second = check_out(tmp_path / "v1", 1), check_out(tmp_path / "v2", 2)
+    assert apply(branch.uri, first) == (USERS,)
+    assert apply(branch.uri, first) == ()
+    assert len(branch.run(READS_EMAIL)) == 3
+    assert apply(branch.uri, second) == (DROP,)
+    assert branch.journal() == [(one.hash, one.created_at) for one in read_migrations(second)]
+
+
+def test_the_good_release_cannot_run_on_what_the_bad_one_leaves(branch: Branch, tmp_path: Path) -> None:
+    good, bad = SCENARIOS["bad-migration"].good, SCENARIOS["bad-migration"].bad
+    apply(branch.uri, check_out(tmp_path / "v1", 1))
+    for statement in (good["reads"], f"{good['writes']} RETURNING id"):
+        branch.run(statement)
+    apply(branch.uri, check_out(tmp_path / "v2", 2))
+    for statement in (good["reads"], good["writes"]):
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            branch.run(statement)
+    for statement in (bad["reads"], f"{bad['writes']} RETURNING id"):
+        assert branch.run(statement)
+
+
+def test_a_migration_that_fails_leaves_nothing_of_itself(branch: Branch, tmp_path: Path) -> None:
+    apply(branch.uri, check_out(tmp_path / "v1", 1))
+    before = branch.journal()
+    second = check_out(tmp_path / "v2", 2)
+    (second / f"{DROP}.sql").write_text('ALTER TABLE "users" DROP COLUMN "email";--> statement-breakpoint\nSELECT 1/0;')
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        apply(branch.uri, second)
+    assert branch.journal() == before
+    assert branch.run(READS_EMAIL)
+
+
+def test_the_classifiers_call_the_second_migration_breaking_and_the_first_not(tmp_path: Path) -> None:
+    users, drop = read_migrations(check_out(tmp_path / "v2", 2))
+    assert (users.impact.impact, drop.impact.impact) == (Impact.ADDITIVE, Impact.BREAKING)
+
+
+def test_a_step_down_brings_the_column_back_without_its_data_and_forgets_the_migration(
+    branch: Branch, tmp_path: Path
+) -> None:
+    folder = check_out(tmp_path / "v2", 2, with_down=True)
+    apply(branch.uri, folder)
+    ((line, command),) = down_commands(folder).items()
+    assert line == f"pnpm db:migrate:down {DROP}"
+    with psycopg.connect(branch.uri) as session:
+        session.execute(command["sql"].encode())
+    assert branch.run(READS_EMAIL)[0] == (1, "user-1@example.invalid")
+    assert branch.journal() == [(one.hash, one.created_at) for one in read_migrations(check_out(tmp_path / "v1", 1))]
+
+
+def test_down_files_are_shipped_only_by_who_says_so(tmp_path: Path) -> None:
+    assert [one.has_down for one in read_migrations(check_out(tmp_path / "without", 2))] == [False, False]
+    assert [one.has_down for one in read_migrations(check_out(tmp_path / "with", 2, with_down=True))] == [False, True]

@@ -1,0 +1,74 @@
+"""The stage's database: real rows behind a real service, and a migration after which the old release can't run."""
+
+import http.client
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from contract.local_cloud.workload import eventually
+from e2e.conftest import POLICY, cloud_process, pointed_at
+from e2e.live import PATIENCE_SECONDS, LiveStage
+
+from local_cloud.load import LoadGenerator
+from rollback_cli.stage.endings import BY_THE_BAD
+from rollback_cli.stage.migrations import check_out
+from rollback_cli.stage.scenarios import BAD_VERSION, GOOD_VERSION, SCENARIOS
+
+LOG_GROUP = "/aws/ecs/macro-ai-production"
+STORY = SCENARIOS["bad-migration"]
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[LiveStage]:
+    with cloud_process(POLICY, with_database=True) as variables, pointed_at(variables):
+        yield LiveStage()
+
+
+def _answer(stage: LiveStage) -> int:
+    at = urlsplit(str(stage.service.base_url))
+    connection = http.client.HTTPConnection(str(at.hostname), int(at.port or 80), timeout=10)
+    try:
+        connection.request("GET", "/api/status")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _rows(stage: LiveStage, name: str) -> int:
+    with psycopg.connect(stage.connection_uri()) as session:
+        (found,) = session.execute("SELECT count(*) FROM users WHERE name = %s", [name]).fetchone() or (0,)
+        return int(found)
+
+
+def _ship(stage: LiveStage, version: str) -> None:
+    stage.ship(version, desired_count=2)
+    digest = stage.digest_of(version)
+    eventually(lambda: stage.is_settled() and stage.running_digests() == {digest}, PATIENCE_SECONDS)
+
+
+@pytest.mark.e2e
+def test_a_release_with_a_breaking_migration_fails_and_the_one_before_cannot_run_any_more(
+    stage: LiveStage, tmp_path: Path
+) -> None:
+    assert STORY.migrations is not None
+    before, after = STORY.migrations
+    stage.push(GOOD_VERSION, STORY.good)
+    assert stage.migrate(check_out(tmp_path / GOOD_VERSION, before)) == ("0000_users",)
+    _ship(stage, GOOD_VERSION)
+    with LoadGenerator(str(stage.service.base_url), 25, ("/api/status",)) as load:
+        eventually(lambda: _rows(stage, "by v1.0.0") >= 3, PATIENCE_SECONDS)
+        assert load.failed == 0
+
+        stage.push(BAD_VERSION, STORY.bad)
+        assert stage.migrate(check_out(tmp_path / BAD_VERSION, after)) == ("0001_drop_email",)
+        _ship(stage, BAD_VERSION)
+        eventually(lambda: stage.alarm_states()[stage.alarm] == "ALARM", PATIENCE_SECONDS)
+        eventually(lambda: _rows(stage, BY_THE_BAD) >= 3, PATIENCE_SECONDS)
+
+    _ship(stage, GOOD_VERSION)  # its health checks pass: they ask nothing of the database
+    assert [_answer(stage) for _ in range(6)] == [500] * 6
+    lines = stage.client("logs").filter_log_events(logGroupName=LOG_GROUP)["events"]
+    of_it = [line["message"] for line in lines if f"version={GOOD_VERSION}" in line["message"]]
+    assert 'UndefinedColumn: column "email" does not exist' in of_it[-1]
