@@ -16,13 +16,13 @@ UNHEALTHY: dict[str, Any] = {"kind": "unhealthy"}
 CRASHING: dict[str, Any] = {"kind": "crash", "after_seconds": 0.2}
 
 
-def eventually(look: Callable[[], T | None], seconds: float = 15.0) -> T:
+def eventually(look: Callable[[], T | None], seconds: float = 15.0, *, every: float = 0.05) -> T:
     """The first truthy value of ``look`` within so many real seconds. Raises AssertionError with the last one."""
     deadline = time.monotonic() + seconds
     while not (value := look()):
         if time.monotonic() > deadline:
             raise AssertionError(f"still {value!r} after {seconds} s")
-        time.sleep(0.05)
+        time.sleep(every)
     return value
 
 
@@ -55,7 +55,8 @@ class Workload:
             HealthCheckIntervalSeconds=5, UnhealthyThresholdCount=2, HealthyThresholdCount=2,
         )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
         self.target_groups.append(group)
-        delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "10"}]
+        # 0.3 s of real time: tests look at what drains, on a machine that may be busy
+        delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "30"}]
         self.elbv2.modify_target_group_attributes(TargetGroupArn=group, Attributes=delay)
         self.load_balancer = self.elbv2.create_load_balancer(Name=self.name, Subnets=self.subnets)["LoadBalancers"][0][
             "LoadBalancerArn"
