@@ -8,7 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from rollback.model.check import Verdict
+from rollback.model.database_progress import DatabaseProgress
+from rollback.model.plan import Plan
 from rollback.model.rollback import Rollback, ServiceProgress, Verification
+from rollback.model.schema_refusal import CHECK_NAME as SCHEMA_CHECK
+
+_LONGEST = 160  # of a line about a table
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,10 @@ def progress(rollback: Rollback) -> Iterator[Fact]:
 def _so_far(rollback: Rollback) -> Iterator[Fact]:
     yield Fact(f"begun, trigger {rollback.trigger}")
     if rollback.plan is not None and rollback.plan.target is not None:
+        yield from _schema(rollback.plan)
         yield Fact(rollback.plan.way)
+    if rollback.database is not None:
+        yield from _database(rollback.database)
     if rollback.service is not None:
         yield from _service(rollback.service)
     if rollback.verification is not None:
@@ -53,6 +62,28 @@ def lines(facts: Iterable[Fact]) -> Iterator[str]:
     for are_moves, together in groupby(facts, key=lambda fact: fact.is_move):
         texts = [fact.text for fact in together]
         yield from [", ".join(texts)] if are_moves else texts
+
+
+def _schema(plan: Plan) -> Iterator[Fact]:
+    """Why the service could not go back alone."""
+    for check in plan.checks:
+        if check.name == SCHEMA_CHECK and check.verdict is Verdict.WARN:
+            yield Fact(check.reason)
+
+
+def _database(database: DatabaseProgress) -> Iterator[Fact]:
+    """The fence, each move, what was seen by SQL, and what it took out."""
+    if database.head is not None:
+        yield Fact(f"fenced: every task is STOPPED, nobody is connected; the log ends at {database.head.lsn}")
+    yield from (Fact(f"database {move}", when=number) for number, move in enumerate(database.moves))
+    if database.verified_at is not None:
+        yield Fact("the database answers", when=database.verified_at)
+    if database.lost is not None:
+        yield from (Fact(f"lost writes: {_short(line)}") for line in database.lost.in_words())
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 def _service(service: ServiceProgress) -> Iterator[Fact]:
