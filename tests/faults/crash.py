@@ -3,6 +3,21 @@
 from collections.abc import Callable, Container
 from typing import Any
 
+# After a call that only looks the world is as after the one before it: to kill a process there is the same again.
+EFFECTS = frozenset(
+    {
+        "create", "save", "acquire", "take_over", "release_lease", "record", "judge", "put_bake", "put_standing_plan",
+        "amend_standing_plan", "put_schema", "know_schema", "put_restore_point", "put_observation", "put_pause",
+        "end_pause", "record_action",
+        "register", "update", "stop_deployment", "put", "keep", "write", "publish", "start", "stop", "run",
+    }
+)  # fmt: skip
+
+
+def moments(calls: int) -> list[tuple[int, bool]]:
+    """Which call, and whether after it: before the first, and after each. Before the next is after the one before."""
+    return [(1, False), *((at, True) for at in range(1, calls + 1))]
+
 
 class Killed(BaseException):
     """The process is gone; a BaseException, so that nobody's `except Exception` survives it."""
@@ -38,10 +53,10 @@ class Outside:
 class Fragile:
     """A fake or adapter each of whose method calls may be the process's last.
 
-    `only`: of those methods alone. After a call that only looks, the world is as after the one before it.
+    `only`: of those methods alone; None: of all, looks too.
     """
 
-    def __init__(self, real: object, outside: Outside, only: Container[str] | None = None) -> None:
+    def __init__(self, real: object, outside: Outside, only: Container[str] | None = EFFECTS) -> None:
         self._real = real
         self._outside = outside
         self._only = only

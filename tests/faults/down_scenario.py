@@ -46,7 +46,7 @@ class Down(Restore):
         }
         self.sql.journals[self.branch_id] = tuple(applied(tag) for tag in _NUMBERS)
         world = replace(self.world, settings=self.world.settings.model_copy(update={"database": database}))
-        self.world = replace(world, tasks=self._fragile(self.tasks))
+        self.world = replace(world, tasks=self._asked(self.tasks))
         self.judge_preview(_knows_the_first_only)
         self.plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=self.branch_id, migrations=(NEWER, OLDER))
         running = release("v2", definition_arn=self.definition_arn)

@@ -7,7 +7,7 @@ from builders import release
 from fakes import FakeScaling
 from stage_with_database import BAD, BRANCH, GOOD, StageWithDatabase
 
-from faults.crash import Fragile
+from faults.crash import EFFECTS, Fragile
 from faults.scenario import EVENT, PORTS, Incident
 from rollback.model.database_progress import BACKUP_PREFIX
 from rollback.model.database_view import Branch
@@ -19,12 +19,6 @@ from rollback.steps.admit import admit
 from rollback.steps.walk import cursor_of, walk
 
 _ASKED = ("databases", "sql")  # killed at each call, looks too
-_EFFECTS = frozenset(
-    {
-        "create", "save", "take_over", "release_lease", "record", "judge", "put_standing_plan", "put_observation",
-        "register", "update", "stop_deployment", "put", "keep", "publish", "start", "stop",
-    }
-)  # fmt: skip
 V1, V2 = release("v1").fingerprint, release("v2").fingerprint
 SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended={})
 # Long polls: what is killed is calls, and each poll would be some more of the same.
@@ -51,7 +45,7 @@ class FullIncident(Incident):
         self.real = stage.world
         ports = (*PORTS, *_ASKED)
         fragile = {
-            port: cast("Any", Fragile(getattr(self.real, port), self.outside, None if port in _ASKED else _EFFECTS))
+            port: cast("Any", Fragile(getattr(self.real, port), self.outside, None if port in _ASKED else EFFECTS))
             for port in ports
         }
         self.world = replace(self.real, **fragile)

@@ -4,7 +4,7 @@ import pytest
 from builders import SERVICE
 
 from faults.branch_scenario import NAME, Delete
-from faults.crash import Outside
+from faults.crash import Outside, moments
 from faults.database_scenario import WORKER
 from rollback.model.database_errors import AccessRefused, ProjectLocked, RequestRefused
 from rollback.model.database_progress import Ending
@@ -35,8 +35,7 @@ def test_undisturbed_it_is_deleted_and_nobody_is_fenced() -> None:
     assert delete.progress.may_have_changed_data
 
 
-@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))
 def test_killed_at_any_call_and_resumed_it_is_deleted(kill_at: int, after: bool) -> None:
     delete = Delete(Outside(kill_at, after=after))
     delete.until_ended()

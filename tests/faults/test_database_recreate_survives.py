@@ -8,7 +8,7 @@ from builders import SERVICE
 from pydantic import SecretStr
 
 from faults.branch_scenario import KEY, NAME, SECRET, Recreate, backup_of
-from faults.crash import Outside
+from faults.crash import Outside, moments
 from faults.database_endings import raising
 from faults.database_scenario import BAD, GOOD, STAGED, WORKER
 from rollback.model.check import Check, Verdict
@@ -69,8 +69,7 @@ def test_undisturbed_it_recreates_once_and_leaves_the_services_fenced() -> None:
     assert recreate.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))
 def test_killed_at_any_call_and_resumed_it_recreates_exactly_once(kill_at: int, after: bool) -> None:
     recreate = Recreate(Outside(kill_at, after=after))
     recreate.until_ended()
@@ -144,8 +143,7 @@ def test_what_fails_half_way_is_taken_back_and_says_why(halfway: str) -> None:
     assert_as_it_was(recreate)
 
 
-@pytest.mark.parametrize(("halfway", "kill_at"), [(h, n) for h in HALFWAY for n in range(1, calls_of(h) + 1)])
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("halfway", "kill_at", "after"), [(h, *m) for h in HALFWAY for m in moments(calls_of(h))])
 def test_killed_at_any_call_while_it_fails_half_way_everything_is_as_it_was(
     halfway: str, kill_at: int, after: bool
 ) -> None:

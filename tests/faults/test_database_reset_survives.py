@@ -3,7 +3,7 @@
 import pytest
 from builders import SERVICE
 
-from faults.crash import Outside
+from faults.crash import Outside, moments
 from faults.database_scenario import BAD, GOOD, STAGED, WORKER, Reset
 from rollback.model.check import Verdict
 from rollback.model.database_progress import Ending
@@ -33,8 +33,7 @@ def assert_reset_once(reset: Reset) -> None:
     assert reset.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))
 def test_killed_at_any_call_and_resumed_it_resets_exactly_once(kill_at: int, after: bool) -> None:
     reset = Reset(Outside(kill_at, after=after))
     reset.until_ended()

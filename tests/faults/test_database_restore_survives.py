@@ -3,7 +3,7 @@
 import pytest
 from builders import SERVICE
 
-from faults.crash import Outside
+from faults.crash import Outside, moments
 from faults.database_scenario import BAD, CHANGES, GOOD, SCALED, WORKER, Restore
 from rollback.model.database_progress import Ending
 from rollback.model.rollback import ObligationKind, Outcome
@@ -46,8 +46,7 @@ def test_undisturbed_it_restores_once_and_leaves_the_services_fenced() -> None:
     assert_put_back(restore)
 
 
-@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))
 def test_killed_at_any_call_and_resumed_it_restores_exactly_once(kill_at: int, after: bool) -> None:
     restore = Restore(Outside(kill_at, after=after))
     restore.until_ended()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from builders import SERVICE
 
-from faults.crash import Outside
+from faults.crash import Outside, moments
 from faults.database_endings import raising
 from faults.database_scenario import BAD, GOOD, WORKER
 from faults.down_scenario import NEWER, OLDER, Down
@@ -59,8 +59,7 @@ def test_undisturbed_they_run_once_behind_the_fence_and_after_a_backup() -> None
     assert down.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))
 def test_killed_at_any_call_and_resumed_each_ran_exactly_once(kill_at: int, after: bool) -> None:
     down = Down(Outside(kill_at, after=after))
     down.until_ended()
@@ -142,11 +141,7 @@ def calls_of_a_failing_run() -> int:
     return down.outside.calls
 
 
-_BEHIND_THE_FENCE = 60  # the calls before are those of the run without a failure, each of which is killed above
-
-
-@pytest.mark.parametrize("kill_at", range(_BEHIND_THE_FENCE, calls_of_a_failing_run() + 1))
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("kill_at", "after"), moments(calls_of_a_failing_run()))
 def test_killed_at_any_call_a_command_that_fails_is_the_last_and_it_says_what_is_where(
     kill_at: int, after: bool
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from builders import SERVICE, release
 from worlds import DEGRADED, OUTAGE
 
-from faults.crash import Killed, Outside
+from faults.crash import Killed, Outside, moments
 from faults.scenario import EVENT, Incident
 from rollback.model.policy import Policy
 from rollback.model.release import ReleaseState
@@ -67,8 +67,8 @@ def kills() -> list[object]:
     for scenario in SCENARIOS:
         incident, event = scenario(Outside())
         incident.deliver("execution-1", event)
-        moments = [(1, 0), *((at, 1) for at in range(1, incident.outside.calls + 1))]
-        found += [pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}") for at, after in moments]
+        for at, after in moments(incident.outside.calls):
+            found.append(pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}"))
     return found
 
 

@@ -8,7 +8,7 @@ from builders import NOW, SERVICE, definition, release
 from stage import deployment_event
 from worlds import DEGRADED
 
-from faults.crash import Killed, Outside
+from faults.crash import Killed, Outside, moments
 from faults.scenario import EVENT, Incident
 from rollback.model.release import ReleaseState
 from rollback.model.rollback import Outcome
@@ -49,8 +49,8 @@ def kills() -> list[object]:
     for scenario in SCENARIOS:
         incident, event = scenario(Outside())
         incident.deliver("execution-1", event)
-        for at in range(1, incident.outside.calls + 1):
-            found += [pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}") for after in (0, 1)]
+        for at, after in moments(incident.outside.calls):
+            found.append(pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}"))
     return found
 
 
@@ -102,8 +102,7 @@ def calls_of_a_promotion() -> int:
     return incident.outside.calls
 
 
-@pytest.mark.parametrize("kill_at", range(1, calls_of_a_promotion() + 1))
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("kill_at", "after"), moments(calls_of_a_promotion()))
 @pytest.mark.parametrize("again", [bake_and_judge, adopt_after_a_bake], ids=["retried", "adopted"])
 def test_a_promotion_killed_at_any_call_is_made_by_the_retry_or_found_by_adopt(
     kill_at: int, after: bool, again: Callable[[Incident], object]

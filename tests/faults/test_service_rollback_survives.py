@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from builders import SERVICE, release
 
-from faults.crash import Killed, Outside
+from faults.crash import Killed, Outside, moments
 from faults.scenario import Incident
 from rollback.model.release import ReleaseState
 from rollback.model.rollback import Outcome
@@ -58,8 +58,7 @@ def test_undisturbed_it_lands_on_v1_by_digest_though_its_revision_was_deregister
 
 
 def each_call(test: Callable[[int, bool], None]) -> Callable[[int, bool], None]:
-    marked = pytest.mark.parametrize("kill_at", range(1, CALLS + 1))(test)
-    return pytest.mark.parametrize("after", [False, True], ids=["before", "after"])(marked)
+    return pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))(test)
 
 
 @each_call

@@ -2,7 +2,7 @@
 
 import pytest
 
-from faults.crash import Outside
+from faults.crash import Outside, moments
 from faults.database_scenario import BAD, GOOD, STAGED, Undo
 from rollback.model.database_errors import AccessRefused
 from rollback.model.database_progress import Ending
@@ -36,8 +36,7 @@ def test_undisturbed_the_backup_is_kept_before_the_branch_comes_from_it() -> Non
     assert undo.neon.calls.index("expire_branch") < undo.neon.calls.index("restore")
 
 
-@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))
 def test_killed_at_any_call_and_resumed_it_is_undone_exactly_once(kill_at: int, after: bool) -> None:
     undo = Undo(Outside(kill_at, after=after))
     undo.until_ended()
