@@ -27,6 +27,9 @@ _OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
 _PLATFORM, _PYTHON = "rollback:bundle_platform", "rollback:bundle_python"
 
 
+_MOST_COMMANDS = 6  # steps down and their verification; more of them than a release brings take the time limit up
+
+
 class InvalidSettings(ValueError):
     """Context that can't be used; names each path, the value there and what is allowed."""
 
@@ -104,7 +107,8 @@ class Environment(_Strict):
         database = self.database
         if database is None:
             return 0
-        return database.restore_timeout_minutes + 2 * database.tidy_timeout_minutes
+        tasks = database.task_timeout_minutes * _MOST_COMMANDS if database.down_command else 0
+        return database.restore_timeout_minutes + 2 * database.tidy_timeout_minutes + tasks
 
     @property
     def made_here(self) -> tuple[Service, ...]:

@@ -1,5 +1,6 @@
 """Several ECS services, each with its scaling, for those who stop more than one."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from fakes import FakeClock, FakeScaling, FakeServices
@@ -21,6 +22,10 @@ class FakeWriters:
 
     def update(self, service: ServiceSettings, **changes: Any) -> None:
         self.services[service.name].update(service, **changes)
+
+    def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
+        found = (service.definition(arn_or_family) for service in self.services.values())
+        return next((one for one in found if one is not None), None)
 
     def unstopped_tasks(self, service: ServiceSettings) -> int:
         return self.services[service.name].unstopped_tasks(service)

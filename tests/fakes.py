@@ -198,6 +198,11 @@ class FakeLedger:
         if held is None or held.computed_at <= plan.computed_at:
             self._plans[plan.service] = plan
 
+    def amend_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
+        if self._plans.get(read.service) != read:
+            raise Conflict(f"the standing plan of {read.service} was put anew meanwhile: read it again")
+        self._plans[read.service] = amended
+
     def pause(self, service: str) -> Pause | None:
         return self._pauses.get(service)
 
@@ -228,7 +233,10 @@ class FakeLedger:
         return self._releases[key]
 
     def put_restore_point(self, point: RecordedPoint) -> None:
-        if point not in self._points:
+        def key(one: RecordedPoint) -> tuple[object, ...]:
+            return one.branch, one.recorded_at, one.service, one.version
+
+        if all(key(point) != key(known) for known in self._points):
             self._points.append(point)
 
     def restore_points(self, branch: str) -> tuple[RecordedPoint, ...]:
@@ -248,7 +256,7 @@ class FakeLedger:
         if self._releases[key].state is not release.state:
             raise Conflict(f"release {release.version} is no longer {release.state}: read it again")
         changes = {"state": state, "state_since": at, "state_reason": reason}
-        self._releases[key] = release.model_copy(update=changes)
+        self._releases[key] = self._releases[key].model_copy(update=changes)
         return self._releases[key]
 
 
@@ -316,7 +324,7 @@ class FakeSecrets:
         self.writes: dict[str, SecretStr] = {}
 
     def read(self, arn: str) -> SecretStr:
-        if arn not in self.values:
+        if arn not in self.values or arn in self.missing:
             raise OutsideFailure(f"GetSecretValue: {arn} is not there")
         return self.values[arn]
 

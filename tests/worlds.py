@@ -6,6 +6,7 @@ from typing import Any
 from builders import NOW, SERVICE
 from fake_neon import FakeNeon
 from fake_sql import FakeSql
+from fake_tasks import FakeTasks
 from fakes import (
     FakeAlarms,
     FakeClock,
@@ -67,5 +68,6 @@ def make_world(policy: Policy | None = None, **parts: Any) -> World:
         workflow=FakeWorkflow(),
         databases=neon,
         sql=FakeSql(neon),
+        tasks=FakeTasks(),
     )
     return replace(world, **parts)

@@ -9,6 +9,7 @@ from rollback.model.errors import InvalidRequest, RollbackError
 from rollback_cli.verbs import (
     abort,
     check_deploy,
+    checkpoint,
     demo,
     history,
     local,
@@ -42,6 +43,7 @@ app.command("unlock")(unlock.unlock)
 app.command("unfence")(unfence.unfence)
 app.command("undo")(undo.undo)
 app.command("check-deploy")(check_deploy.check_deploy)
+app.command("checkpoint")(checkpoint.checkpoint)
 app.command("demo")(demo.demo)
 app.add_typer(local.app, name="local")
 

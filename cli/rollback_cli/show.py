@@ -22,7 +22,7 @@ _COLOURS = {
 def releases(console: Console, known: Iterable[Release], running_fingerprint: str | None) -> None:
     """Newest first; the one that runs is marked."""
     first, fingerprint = Column("first deployed (UTC)", no_wrap=True), Column("fingerprint", no_wrap=True)
-    table = Table("", Column("version", no_wrap=True), "state", first, "why", fingerprint)
+    table = Table("", Column("version", no_wrap=True), "state", first, "why", "schema", fingerprint)
     for release in known:
         table.add_row(
             "▶" if release.fingerprint == running_fingerprint else "",
@@ -30,6 +30,7 @@ def releases(console: Console, known: Iterable[Release], running_fingerprint: st
             f"[{_COLOURS[release.state]}]{release.state}[/]",
             f"{release.first_deployed_at:%Y-%m-%d %H:%M:%S}",
             release.state_reason,
+            "known" if release.schema_sha256 is not None else "—",
             release.fingerprint[:12],
         )
     console.print(table)

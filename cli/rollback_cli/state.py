@@ -9,7 +9,9 @@ from rollback.model.check import Verdict
 from rollback.model.errors import RollbackError
 from rollback.model.names import degraded_alarm, outage_alarm
 from rollback.model.release import ReleaseState, last_known_good
+from rollback.model.schema_finding import Compatibility
 from rollback.model.settings import ServiceSettings
+from rollback.steps.database_readiness import writes_to_standing_branch
 from rollback.steps.holder import living_lease
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
@@ -17,6 +19,7 @@ from rollback.steps.stack import drift_of
 from rollback.steps.unfence import owed_by_operator
 
 _ACTIONS = 3
+_FITS = {Compatibility.COMPATIBLE: "green", Compatibility.UNKNOWN: "yellow"}
 _SPEAKS = {Verdict.FAIL: "red", Verdict.WARN: "yellow"}
 
 
@@ -25,6 +28,7 @@ def lines(service: ServiceSettings, world: World) -> Iterator[str]:
     parts: tuple[tuple[str, Callable[[ServiceSettings, World], Iterator[str]]], ...] = (
         ("runs", _runs),
         ("ready", _readiness),
+        ("database", _database),
         ("alarms", _alarms),
         ("rollback", _rollback),
         ("paused", _paused),
@@ -71,6 +75,28 @@ def _readiness(service: ServiceSettings, world: World) -> Iterator[str]:
     for check in standing.readiness:
         if check.verdict in _SPEAKS:
             yield _line("", f"[{_SPEAKS[check.verdict]}]{check.verdict}[/] {check.name}: {escape(check.reason)}")
+
+
+def _database(service: ServiceSettings, world: World) -> Iterator[str]:
+    """What is known of it ahead of need; nothing is said where there is none."""
+    settings = world.settings.database
+    if settings is None or not writes_to_standing_branch(service.name, world.settings):
+        return
+    branch, nothing = settings.lease_of(None), "[yellow]never[/]"
+    seen = world.ledger.observation(branch)
+    yield _line("database", f"looked at {seen.observed_at:%Y-%m-%d %H:%M} UTC" if seen else f"looked at {nothing}")
+    point = next((one for one in world.ledger.restore_points(branch) if one.service == service.name), None)
+    said = f"before {point.version}, by {point.by}: {point.lsn}, {point.at:%Y-%m-%d %H:%M:%S} UTC" if point else nothing
+    yield _line("point", escape(said) if point else said)
+    standing = world.ledger.standing_plan(service.name)
+    view = world.services.look(service)
+    running = fingerprint_of(view.primary.definition_arn, view, world)
+    target = standing.target_for(running) if standing is not None else None
+    if target is not None and target.schema_verdict is not None:
+        verdict = target.schema_verdict
+        colour = _FITS.get(verdict.compatibility, "red")
+        how = f"[{colour}]{verdict.compatibility}[/] with {escape(target.release.version)}: {escape(verdict.reason)}"
+        yield _line("schema", how)
 
 
 def _alarms(service: ServiceSettings, world: World) -> Iterator[str]:

@@ -126,6 +126,7 @@ class Access:
         groups = list(dict.fromkeys(self._named("logs", "log-group", f"{s.log_group}:*") for s in self.services))
         return [
             _allow(["ecs:RunTask"], definitions, clusters),
+            _allow(["ecs:StopTask"], [self._ecs(f"task/{service.cluster}/*") for service in self.services]),
             _allow(["iam:PassRole"], self._roles(), to_tasks),
             _allow(["logs:GetLogEvents"], groups),
         ]

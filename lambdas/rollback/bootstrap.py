@@ -31,6 +31,7 @@ from rollback.world.scaling import EcsScaling
 from rollback.world.secrets import ReferencedSecrets
 from rollback.world.stacks import CloudFormationStacks
 from rollback.world.target_health import ElbTargets
+from rollback.world.tasks import EcsTasks
 from rollback.world.workflow import StepFunctionsWorkflow
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def make_world(
         workflow=StepFunctionsWorkflow(clients.of("stepfunctions"), workflow_arn),
         databases=cast(Databases, _Later(lambda: _databases(settings, secrets))),
         sql=cast(Sql, _Later(_sql)),
+        tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _CHANGING), clients.of("logs")),
     )
 
 

@@ -62,6 +62,21 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
             raise InvalidRequest(f"an event of type {other!r} is not for this function; nothing was changed")
 
 
+def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
+    """Database, and the looks at it ahead of need; deployments and the schedule come as EventBridge sends them."""
+    from rollback.steps import watch_database  # noqa: PLC0415
+
+    match event.get("step"), event.get("detail-type"):
+        case Step.DATABASE, _:
+            return _walked(event)
+        case _, "ECS Deployment State Change":
+            return {"done": watch_database.on_deployment(event, _world())}
+        case _, "Scheduled Event":
+            return {"done": watch_database.observe_if_due(_world())}
+        case step, kind:
+            raise InvalidRequest(f"neither step {step!r} nor event {kind!r} is for this function; nothing was changed")
+
+
 def promote(event: Payload, context: object) -> Payload:  # noqa: ARG001
     """Record and judge, for the promotion's state machine; a deployment's start and the schedule come as events."""
     from rollback.steps import promote as promotion  # noqa: PLC0415

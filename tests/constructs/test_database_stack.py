@@ -72,6 +72,7 @@ def test_what_it_may_change_is_what_a_fence_a_recreated_branch_and_a_down_migrat
         "application-autoscaling:RegisterScalableTarget",
         "ecs:UpdateService",
         "ecs:RunTask",
+        "ecs:StopTask",
         "iam:PassRole",
         "secretsmanager:PutSecretValue",
     }

@@ -22,7 +22,12 @@ from rollback.world.neon_http import NeonHttp
 from rollback.world.postgres import PostgresSql
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
-_CALLS = {"create_branch": ("POST", "^/branches$"), "restore": ("POST", "/restore$"), "delete_branch": ("DELETE", ".")}
+_CALLS = {
+    "create_branch": ("POST", "^/branches$"),
+    "restore": ("POST", "/restore$"),
+    "update_branch": ("PATCH", "^/branches/"),
+    "delete_branch": ("DELETE", "."),
+}
 
 
 class NeonProject(Protocol):
@@ -48,7 +53,7 @@ class NeonProject(Protocol):
     def fail_next(self, action: str) -> None: ...
     def restrict(self, branch_id: str, action: str, reason: str) -> None: ...
     def lose_next(self, call: str) -> None:
-        """`restore`, `create_branch` or `delete_branch`: carried out, and answered with 524."""
+        """`restore`, or `create_`, `update_` or `delete_branch`: carried out, and answered with 524."""
         ...
 
     def turn_away_next(self, call: str, retry_after_seconds: int) -> None:

@@ -8,10 +8,18 @@ import pytest
 from builders import NOW, SERVICE, definition, release, rollback
 from fakes import FakeLedger
 
+from rollback.model.check import Check, Verdict
+from rollback.model.database_content import Column, LiveSchema, Migration
+from rollback.model.database_position import Lsn
 from rollback.model.errors import Conflict, LeaseLost
+from rollback.model.observation import Observation
 from rollback.model.operators import OperatorAction, Pause
-from rollback.model.release import ReleaseState, normalised_definition
+from rollback.model.release import Release, ReleaseState, normalised_definition, sha256_of
+from rollback.model.release_schema import ReleaseSchema, ShippedMigration
+from rollback.model.restore_points import RecordedPoint
 from rollback.model.rollback import TriggerEvent
+from rollback.model.standing_plan import StandingPlan, StandingTarget
+from rollback.model.statement_impact import breaking
 from rollback.world.ledger import DynamoLedger
 
 SOON = NOW + timedelta(minutes=10)
@@ -241,3 +249,149 @@ def test_two_levers_of_one_moment_are_both_kept(ledger: Ledger) -> None:
     for verb in ("pause", "unlock"):
         ledger.record_action(OperatorAction(service=SERVICE, at=NOW, verb=verb, by="ann", reason="r"))
     assert {action.verb for action in ledger.actions(SERVICE)} == {"pause", "unlock"}
+
+
+# Database branches
+
+BRANCH = "BRANCH#shop#br-main-1"
+SHIPPED = ShippedMigration(tag="0001_it", created_at=1, hash="a" * 64, impact=breaking("drop table old"), has_down=True)
+SCHEMA = ReleaseSchema(
+    shipped=(SHIPPED,),
+    journal=(Migration(hash="a" * 64, created_at=1),),
+    ran_on=LiveSchema(tables={"public.users": {"id": Column(type="text", nullable=False, has_default=False)}}),
+)
+
+
+def point(minutes: float = 0, version: str = "v2", **changes: object) -> RecordedPoint:
+    at = NOW + timedelta(minutes=minutes)
+    fields = {"branch": BRANCH, "service": SERVICE, "version": version, "at": at, "lsn": Lsn.parse("1/16B3748")}
+    return RecordedPoint.model_validate({**fields, "recorded_at": at, "by": "deployment", **changes})
+
+
+def test_a_schema_is_read_back_by_its_digest_however_often_it_was_put(ledger: Ledger) -> None:
+    other = SCHEMA.model_copy(update={"journal": None})
+    for schema in (SCHEMA, SCHEMA, other):
+        ledger.put_schema(schema)
+    assert ledger.schema(SCHEMA.sha256) == SCHEMA
+    assert ledger.schema(other.sha256) == other
+    with pytest.raises(KeyError):
+        ledger.schema("0" * 64)
+
+
+def recorded(ledger: Ledger) -> Release:
+    read = release("v1", state=ReleaseState.CANDIDATE)
+    ledger.record(read, normalised_definition(definition("v1"), {}))
+    return read
+
+
+def test_a_release_is_known_with_its_schema_from_then_on(ledger: Ledger) -> None:
+    known = ledger.know_schema(recorded(ledger), SCHEMA.sha256)
+    assert known.schema_sha256 == SCHEMA.sha256
+    assert ledger.releases(SERVICE) == (known,)
+
+
+def test_of_two_who_tell_a_release_s_schema_or_judge_it_the_second_reads_it_again(ledger: Ledger) -> None:
+    read = recorded(ledger)
+    ledger.judge(read, ReleaseState.PROMOTED, NOW, "baked")
+    with pytest.raises(Conflict):
+        ledger.know_schema(read, SCHEMA.sha256)
+    (promoted,) = ledger.releases(SERVICE)
+    ledger.know_schema(promoted, SCHEMA.sha256)
+    with pytest.raises(Conflict):
+        ledger.know_schema(promoted, "0" * 64)
+
+
+def test_a_judgement_keeps_the_schema_that_was_told_since_the_release_was_read(ledger: Ledger) -> None:
+    read = recorded(ledger)
+    ledger.know_schema(read, SCHEMA.sha256)
+    judged = ledger.judge(read, ReleaseState.PROMOTED, NOW, "baked")
+    assert (judged.state, judged.schema_sha256) == (ReleaseState.PROMOTED, SCHEMA.sha256)
+    assert ledger.releases(SERVICE) == (judged,)
+
+
+def test_of_sixteen_judgements_at_once_one_is_made(ledger: Ledger) -> None:
+    read = recorded(ledger)
+
+    def judge(number: int) -> bool:
+        try:
+            ledger.judge(read, ReleaseState.PROMOTED, NOW, f"by {number}")
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(judge, range(16))) == 1
+
+
+def test_restore_points_come_newest_first_each_branch_s_own_and_whole(ledger: Ledger) -> None:
+    told = point(1, by="checkpoint", shipped=(SHIPPED,))
+    for one in (point(0), point(2), told, point(3, branch="BRANCH#shop#br-other")):
+        ledger.put_restore_point(one)
+    assert ledger.restore_points(BRANCH) == (point(2), told, point(0))
+    assert ledger.restore_points("BRANCH#shop#br-none") == ()
+
+
+def test_of_one_moment_service_and_version_the_first_point_stays(ledger: Ledger) -> None:
+    later = point(0, at=NOW + timedelta(minutes=1), lsn=Lsn.parse("1/16B9999"))
+    for one in (point(0), later, point(0, version="v3"), point(0, service="worker")):
+        ledger.put_restore_point(one)
+    kept = ledger.restore_points(BRANCH)
+    assert len(kept) == 3
+    assert all(one in kept for one in (point(0), point(0, version="v3"), point(0, service="worker")))
+
+
+def test_more_migrations_than_any_repository_has_are_kept_with_a_point(ledger: Ledger) -> None:
+    many = tuple(SHIPPED.model_copy(update={"created_at": n, "hash": sha256_of({"n": n})}) for n in range(3000))
+    ledger.put_restore_point(point(by="checkpoint", shipped=many))
+    (kept,) = ledger.restore_points(BRANCH)
+    assert kept.shipped == many
+
+
+def seen(minutes: float, sha256: str = SCHEMA.sha256) -> Observation:
+    check = Check(name="database-access", verdict=Verdict.PASS, reason="open", evidence={"service": SERVICE})
+    at = NOW + timedelta(minutes=minutes)
+    return Observation(branch=BRANCH, schema_sha256=sha256, readiness=(check,), observed_at=at)
+
+
+def test_the_newest_look_stands_whoever_comes_last(ledger: Ledger) -> None:
+    assert ledger.observation(BRANCH) is None
+    ledger.put_observation(seen(5))
+    ledger.put_observation(seen(1, "0" * 64))
+    assert ledger.observation(BRANCH) == seen(5)
+    ledger.put_observation(seen(6))
+    assert ledger.observation(BRANCH) == seen(6)
+    assert ledger.observation("BRANCH#shop#br-other") is None
+
+
+def standing(minutes: float = 0, *versions: str) -> StandingPlan:
+    targets = tuple(StandingTarget(release=release(version), definition_arn="arn:x") for version in versions)
+    return StandingPlan(service=SERVICE, targets=targets, computed_at=NOW + timedelta(minutes=minutes))
+
+
+def test_a_standing_plan_is_amended_as_it_was_read(ledger: Ledger) -> None:
+    ledger.put_standing_plan(standing(1, "v1"))
+    amended = standing(1, "v1").model_copy(update={"database_seen_at": NOW})
+    ledger.amend_standing_plan(standing(1, "v1"), amended)
+    assert ledger.standing_plan(SERVICE) == amended
+    ledger.put_standing_plan(standing(0, "v0"))
+    assert ledger.standing_plan(SERVICE) == amended  # it is as old as it was
+
+
+def test_a_standing_plan_that_was_put_anew_since_it_was_read_is_not_amended(ledger: Ledger) -> None:
+    with pytest.raises(Conflict):
+        ledger.amend_standing_plan(standing(0, "v1"), standing(0, "v1"))
+    ledger.put_standing_plan(standing(0, "v1"))
+    ledger.put_standing_plan(standing(0))  # v1 was judged bad at the same moment
+    with pytest.raises(Conflict):
+        ledger.amend_standing_plan(standing(0, "v1"), standing(0, "v1"))
+    assert ledger.standing_plan(SERVICE) == standing(0)
+
+
+def test_a_branch_has_a_lease_of_its_own(ledger: Ledger) -> None:
+    held = ledger.acquire(BRANCH, "r1", NOW, SOON)
+    assert held is not None
+    assert ledger.acquire(BRANCH, "r2", NOW, SOON) is None
+    assert ledger.acquire(SERVICE, "r2", NOW, SOON) is not None
+    assert ledger.renew(held, NOW, SOON + timedelta(minutes=1)).service == BRANCH
+    ledger.release_lease(BRANCH, "r1")
+    assert ledger.lease(BRANCH) is None

@@ -174,6 +174,7 @@ def use_everything(project: LocalProject, databases: Any) -> None:
     databases.operation(preview.operations[0].id)
     list(databases.branches())
     databases.update_branch(preview.branch.id, name="preview-2", protected=False)
+    databases.expire_branch(preview.branch.id, later)
     databases.expire_branch(preview.branch.id, None)
     bare = databases.create_branch("bare", root.id, lsn)
     project.settle()

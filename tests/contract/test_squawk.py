@@ -9,7 +9,7 @@ import pytest
 
 from rollback.model.errors import InvalidRequest, OutsideFailure
 from rollback.model.migration_impact import classify
-from rollback.model.statement_impact import Impact, MigrationImpact, unknown
+from rollback.model.statement_impact import ADDITIVE, Impact, MigrationImpact, unknown
 from rollback_cli.migrations.drizzle import read_migrations
 from rollback_cli.migrations.squawk import second_reading
 
@@ -90,6 +90,20 @@ def test_a_repositorys_migrations_are_read_oldest_first_with_their_class(tmp_pat
     )
     assert (second.tag, second.impact.impact, second.has_down) == ("0001_drops", Impact.BREAKING, True)
     assert second.hash == hashlib.sha256(drops.encode()).hexdigest()
+    assert (first.down_impact, second.down_impact) == (None, ADDITIVE)
+
+
+def test_a_way_down_is_classified_by_its_own_text(tmp_path: Path) -> None:
+    adds, drops = "ALTER TABLE users ADD COLUMN a text;", "ALTER TABLE users DROP COLUMN a;"
+    (added,) = read_migrations(repository(tmp_path, **{"0000_adds": adds, "0000_adds.down": drops}))
+    assert (added.impact.impact, added.down_impact and added.down_impact.impact) == (Impact.ADDITIVE, Impact.BREAKING)
+
+
+def test_a_way_down_that_can_not_be_read_is_told(tmp_path: Path) -> None:
+    folder = repository(tmp_path, **{"0000_adds": "SELECT 1"})
+    (folder / "0000_adds.down.sql").write_bytes(b"\xff")
+    with pytest.raises(InvalidRequest, match=r"0000_adds\.down\.sql"):
+        read_migrations(folder)
 
 
 def test_the_second_reader_can_only_make_it_worse(tmp_path: Path) -> None:

@@ -325,6 +325,38 @@ def test_a_branch_is_renamed_unless_the_name_is_taken(project: NeonProject) -> N
     assert project.databases.branch_named("stage") is not None
 
 
+def test_a_renamed_branch_keeps_its_data_and_address_and_another_may_have_its_name(project: NeonProject) -> None:
+    old = child(project)
+    project.write(old.id, 1)
+    before = uri(project, old)
+    project.lose_next("update_branch")
+    with pytest.raises(OutcomeUnknown):
+        project.databases.update_branch(old.id, name="backup")
+    assert look(project, old.id).name == "backup"
+    until = project.now() + timedelta(days=3)
+    new = project.databases.create_branch("staging", main(project).id, with_endpoint=True, expires_at=until).branch
+    project.settle()
+    assert (new.name, new.expires_at) == ("staging", until.replace(microsecond=0))
+    assert (project.rows(old.id), project.rows(new.id)) == ([1], [])
+    assert uri(project, old) == before != uri(project, new)
+    with pytest.raises(AlreadyExists):
+        project.databases.update_branch(old.id, name="staging")
+
+
+def test_a_branch_is_restored_from_its_own_child_which_moves_to_the_backup(project: NeonProject) -> None:
+    root = main(project)
+    project.write(root.id, 1)
+    kept = project.databases.create_branch("kept", root.id).branch
+    project.settle()
+    project.write(root.id, 2)
+    project.databases.restore(root.id, kept.id, None, "backup")
+    project.settle()
+    backup = project.databases.branch_named("backup")
+    assert backup is not None
+    assert (project.rows(root.id), project.rows(backup.id), project.rows(kept.id)) == ([1], [1, 2], [1])
+    assert (look(project, root.id).parent_id, look(project, kept.id).parent_id) == (kept.id, backup.id)
+
+
 def test_a_branch_expires_when_it_is_told_to_or_not_at_all(project: NeonProject) -> None:
     staging, until = child(project), project.now() + timedelta(days=7)
     project.databases.expire_branch(staging.id, until)

@@ -7,8 +7,10 @@ import pytest
 from botocore.exceptions import ClientError
 from contract.real_world import real_world
 from fakes import FakeSecrets
+from pydantic import SecretStr
 
 from local_cloud.server import LocalCloud
+from rollback.model.errors import OutsideFailure
 from rollback.steps.ports import Secrets
 from rollback.world.secrets import ReferencedSecrets
 
@@ -76,6 +78,51 @@ def test_a_parameter_is_known_by_its_arn_too(cloud: LocalCloud, monkeypatch: pyt
     secrets = real_world(cloud, monkeypatch).secrets
     assert secrets.exists(f"{arn}{name}") is True
     assert secrets.exists(f"{arn}{name}-other") is False
+
+
+# Secrets of our own: Neon's key, and the services' connection
+
+
+def token() -> str:
+    return f"rollback-{uuid.uuid4()}"
+
+
+def test_a_value_is_read_as_it_was_written(store: Store) -> None:
+    arn = store.secret()
+    store.secrets.write(arn, SecretStr("postgresql://app:geheim@host/db"), token())
+    assert store.secrets.read(arn).get_secret_value() == "postgresql://app:geheim@host/db"
+    store.secrets.write(arn, SecretStr("postgresql://app:other@host/db"), token())
+    assert store.secrets.read(arn).get_secret_value() == "postgresql://app:other@host/db"
+
+
+def test_written_again_with_its_token_a_value_is_the_same_version_and_another_is_refused(store: Store) -> None:
+    """Secrets Manager API, PutSecretValue: idempotent by ClientRequestToken; another value under it is an error."""
+    arn, once = store.secret(), token()
+    store.secrets.write(arn, SecretStr("first"), once)
+    store.secrets.write(arn, SecretStr("first"), once)
+    assert store.secrets.read(arn).get_secret_value() == "first"
+    with pytest.raises(OutsideFailure):
+        store.secrets.write(arn, SecretStr("second"), once)
+    assert store.secrets.read(arn).get_secret_value() == "first"
+
+
+def test_a_secret_that_is_about_to_be_deleted_can_not_be_read(store: Store) -> None:
+    arn = store.secret()
+    store.secrets.write(arn, SecretStr("geheim"), token())
+    store.forget(arn)
+    with pytest.raises(OutsideFailure, match=store.name):
+        store.secrets.read(arn)
+
+
+def test_a_secret_that_was_never_made_can_not_be_read(store: Store) -> None:
+    with pytest.raises(OutsideFailure, match="never-made"):
+        store.secrets.read("arn:aws:secretsmanager:eu-west-1:123456789012:secret:never-made-AbCdEf")
+
+
+def test_a_value_is_not_shown_by_whoever_holds_it(store: Store) -> None:
+    arn = store.secret()
+    store.secrets.write(arn, SecretStr("geheim"), token())
+    assert "geheim" not in repr(store.secrets.read(arn))
 
 
 def test_what_we_may_not_look_at_can_not_be_told() -> None:

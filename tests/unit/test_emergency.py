@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from builders import SERVICE, image
 from stage import PROMOTED, QUARANTINED, Stage, worn_in
+from stand_ins import Counting, Down
 from worlds import OUTAGE
 
 from rollback.model.check import Verdict
-from rollback.model.errors import OutsideFailure
 from rollback.model.operators import Pause
 from rollback.model.policy import Policy
 from rollback.model.release import ReleaseState
@@ -20,34 +20,6 @@ from rollback.model.route import Step, next_step
 from rollback.steps.readiness import prepare
 
 LAMBDAS = Path(__file__).parents[2] / "lambdas"
-
-
-class Down:
-    """A part of the world that fails at everything."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __getattr__(self, method: str) -> Any:
-        def fails(*given: object, **named: object) -> None:
-            raise OutsideFailure(f"{self._name}.{method}: no answer")
-
-        return fails
-
-
-class Counting:
-    """Writes down which methods are called."""
-
-    def __init__(self, real: object) -> None:
-        self._real = real
-        self.called: list[str] = []
-
-    def __getattr__(self, method: str) -> Any:
-        def counted(*given: object, **named: object) -> Any:
-            self.called.append(method)
-            return getattr(self._real, method)(*given, **named)
-
-        return counted
 
 
 def prepared(**parts: Any) -> Stage:
@@ -80,7 +52,7 @@ def test_it_needs_ecs_and_the_ledger_only() -> None:
     stage = prepared()
     event = stage.red(OUTAGE)
     others = ("targets", "scaling", "stacks", "secrets", "images", "alarms", "http", "notifications", "workflow")
-    stage.replace(**{part: Down(part) for part in others})
+    stage.replace(**{part: Down(part) for part in (*others, "databases", "sql")})
     first = stage.admit(event)
     assert first.has_acted
     done = stage.go(first, until=Step.VERIFY)

@@ -6,6 +6,7 @@ from builders import SERVICE, image
 from fakes import FakeServices
 from stage import CANDIDATE, PROMOTED, QUARANTINED, Stage, deployment_event, worn_in
 
+from rollback.model.database_progress import BranchBefore, DatabaseProgress
 from rollback.model.errors import OutsideFailure
 from rollback.model.rollback import ObligationKind, Outcome, Rollback
 from rollback.model.route import Step
@@ -275,3 +276,19 @@ def test_a_forced_rollback_to_a_quarantined_release_goes_there() -> None:
     assert done.outcome is Outcome.SUCCEEDED
     assert stage.running() == image("v1")
     assert stage.state_of("v1") == CANDIDATE  # a person went back to it, and it was verified: it may bake again
+
+
+def test_what_runs_is_deployed_anew_once_where_its_database_has_another_address() -> None:
+    stage = worn_in()
+    rollback = stage.go(stage.admit(), Step.SERVICE)
+    running = rollback.plan.running if rollback.plan is not None else None
+    assert rollback.plan is not None
+    before = BranchBefore(name="preview/pr-42", protected=False)
+    moved = DatabaseProgress(started_at=stage.clock.now(), before=before, redeploy=True, ended_at=stage.clock.now())
+    stays = rollback.plan.model_copy(update={"target": running})
+    stage.ledger.save(rollback.but(plan=stays, database=moved))
+
+    stage.go(rollback, Step.VERIFY)
+
+    deployed = [given for name, given in stage.services.calls if name == "update"]
+    assert [given["force_new_deployment"] for given in deployed] == [True]

@@ -2,15 +2,14 @@
 
 import io
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 
 import pytest
 from builders import SERVICE, image
 from fakes import FakeStacks
 from stage import PROMOTED, QUARANTINED, Stage, at_zero, worn_in
+from terminal import At
 
 from rollback.model.errors import OutsideFailure
 from rollback.model.operators import Operator
@@ -18,65 +17,11 @@ from rollback.model.rollback import Outcome
 from rollback.model.route import Step
 from rollback.model.stack_view import StackView
 from rollback.steps.levers import abort, pause
-from rollback.steps.ports import World
 from rollback.steps.readiness import prepare
-from rollback_cli import deployed, direct
-from rollback_cli.deployed import Deployed
-from rollback_cli.main import main
+from rollback_cli import direct
 
 WHY = ("--reason", "the database is being moved")
 
-
-@dataclass(frozen=True)
-class Staged(Deployed):
-    """What `deployed.find` gives, with the stage's world."""
-
-    stage: Stage
-
-    def world(self) -> World:
-        return self.stage.world
-
-
-@dataclass
-class Terminal:
-    """Types a command; keeps what it said."""
-
-    stage: Stage
-    capsys: pytest.CaptureFixture[str]
-    monkeypatch: pytest.MonkeyPatch
-    said: str = ""
-
-    def __call__(self, *words: str) -> int:
-        self.monkeypatch.setattr(sys, "argv", ["rollback", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = self.capsys.readouterr()
-        self.said = out + err
-        return int(ended.value.code or 0)
-
-    def verbs(self) -> list[str]:
-        return [action.verb for action in self.stage.ledger.actions(SERVICE)]
-
-
-@pytest.fixture
-def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Stage], Terminal]:
-    def at(stage: Stage) -> Terminal:
-        def find(environment: str) -> Deployed:
-            return Staged(stage.world.settings, "ledger", "topic", "critical", "workflow", stage)
-
-        def sleep(seconds: float) -> None:
-            stage.pass_time(seconds=seconds)
-
-        monkeypatch.setattr(deployed, "find", find)
-        monkeypatch.setattr(direct, "whoami", lambda: "ann@desk")
-        for name in ("see_concluded", "run_directly"):
-            monkeypatch.setattr(direct, name, partial(getattr(direct, name), sleep=sleep))
-        return Terminal(stage, capsys, monkeypatch)
-
-    return at
-
-
-At = Callable[[Stage], Terminal]
 
 LEVERS = (
     ("pause", "production"),

@@ -50,16 +50,26 @@ def read_migrations(
 
 
 def _shipped(folder: Path, entry: _Entry, second: Callable[[str], MigrationImpact]) -> ShippedMigration:
-    path = folder / f"{entry.tag}.sql"
-    try:
-        content = path.read_bytes()
-        text = content.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"the journal names {path}, which can't be read: {error}") from error
+    content, text = _read(folder / f"{entry.tag}.sql")
+    down = folder / f"{entry.tag}.down.sql"
+    has_down = down.is_file()
     return ShippedMigration(
         tag=entry.tag,
         created_at=entry.when,
         hash=hashlib.sha256(content).hexdigest(),
-        impact=together((classify(text), second(text))),
-        has_down=(folder / f"{entry.tag}.down.sql").is_file(),
+        impact=_judged(text, second),
+        has_down=has_down,
+        down_impact=_judged(_read(down)[1], second) if has_down else None,
     )
+
+
+def _judged(text: str, second: Callable[[str], MigrationImpact]) -> MigrationImpact:
+    return together((classify(text), second(text)))
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    try:
+        content = path.read_bytes()
+        return content, content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"{path} belongs to the journal's migrations, and can't be read: {error}") from error

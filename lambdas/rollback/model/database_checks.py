@@ -137,7 +137,9 @@ def _has_room(project: Project, branches: Sequence[Branch]) -> Check:
 
 
 def _keeps_children(branch: Branch, branches: Sequence[Branch], target: RestoreTarget) -> Check:
-    children = ", ".join(sorted(other.name for other in branches if other.parent_id == branch.id))
+    """A backup of ours may be a child (of a branch that stepped down): it keeps its data wherever it hangs."""
+    others = (other.name for other in branches if other.parent_id == branch.id)
+    children = ", ".join(sorted(name for name in others if not name.startswith(BACKUP_PREFIX)))
     if not children:
         return _check("children-stay", None, f"{branch.name} has no children")
     would = f"{children} would move from {branch.name} to its backup, and stay on the data that is being left"

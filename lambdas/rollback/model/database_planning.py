@@ -11,9 +11,12 @@ from rollback.model.database_settings import DatabaseSettings, Strategy
 from rollback.model.plan import choose_target
 from rollback.model.policy import Policy
 from rollback.model.release import Release, ReleaseState, last_known_good
+from rollback.model.release_schema import ShippedMigration
 from rollback.model.request import Request, RollbackType
 from rollback.model.restore_points import RecordedPoint, where_to_go
 from rollback.model.rollback import Rollback
+from rollback.model.schema_compatibility import SchemaVerdict
+from rollback.model.strategy_choice import choose_strategy, steps_down
 
 _KEEPS_SERVICE = (RollbackType.DATABASE,)
 
@@ -25,6 +28,8 @@ class Known:
     Attributes:
         undone: the rollback that an undo names.
         fits: whether what is to run afterwards is known to work with the tables at a point.
+        verdict: of the target on the live schema; None: it was not asked for, or can't be told.
+        shipped: migrations of the running release, which alone could step them down.
     """
 
     settings: DatabaseSettings | None
@@ -33,6 +38,8 @@ class Known:
     points: tuple[RecordedPoint, ...] = ()
     undone: Rollback | None = None
     fits: Callable[[RecordedPoint], bool] = lambda _: False
+    verdict: SchemaVerdict | None = None
+    shipped: tuple[ShippedMigration, ...] = ()
 
 
 def whose_data(request: Request, releases: tuple[Release, ...], running: Release) -> Release | None:
@@ -115,7 +122,11 @@ def _planned(
     works_with = running if request.type in _KEEPS_SERVICE else target
     schema = works_with.schema_sha256 if works_with is not None else None
     match strategy:
-        case Strategy.RESTORE | Strategy.AUTO | Strategy.DOWN_MIGRATIONS:
+        case Strategy.DOWN_MIGRATIONS:
+            return _stepped_down(branch, schema, known, settings)
+        case Strategy.AUTO if request.to is None:
+            return _chosen(branch, schema, target, known, settings)
+        case Strategy.RESTORE | Strategy.AUTO:
             if request.to is not None:
                 return _to_a_time(branch, schema, request.to)
             return _restored(branch, schema, target, known)
@@ -155,6 +166,39 @@ def _restored(
     late = () if point.by == "checkpoint" else tuple(_perhaps_late(after))
     planned = DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=point.point, schema_sha256=schema)
     return planned, (check, *late)
+
+
+def _stepped_down(
+    branch: str, schema: str | None, known: Known, settings: DatabaseSettings
+) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    """Asked for by name: whatever it loses, and a backup is taken first."""
+    name, verdict = "can-step-down", known.verdict
+    if verdict is None:
+        return None, (_check(name, "what was applied since the target is not known", ""),)
+    tags = steps_down(verdict, known.shipped, settings)
+    if isinstance(tags, str):
+        return None, (_check(name, tags, ""),)
+    if not tags:
+        return None, (_check(name, "the target's migrations are the ones that are applied: there is no way down", ""),)
+    planned = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=branch, migrations=tags, schema_sha256=schema)
+    return planned, (_check(name, None, f"by the running release's own files: {', '.join(tags)}"),)
+
+
+def _chosen(
+    branch: str, schema: str | None, target: Release | None, known: Known, settings: DatabaseSettings
+) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    """`auto`."""
+    name = "strategy"
+    if known.verdict is None:
+        check = _check(name, None, "a restore, since it is not known what was applied since the target")
+    else:
+        choice = choose_strategy(known.verdict, known.shipped, settings)
+        check = _check(name, None, choice.reason)
+        if choice.strategy is Strategy.DOWN_MIGRATIONS and choice.migrations:
+            planned, more = _stepped_down(branch, schema, known, settings)
+            return planned, (check, *more)
+    planned, more = _restored(branch, schema, target, known)
+    return planned, (check, *more)
 
 
 def _to_a_time(branch: str, schema: str | None, at: datetime) -> tuple[DatabasePlan, tuple[Check, ...]]:

@@ -44,6 +44,7 @@ class BranchBefore(_Stored):
     protected: bool
     last_reset_at: AwareDatetime | None = None
     hosts: tuple[str, ...] = ()
+    expires_at: AwareDatetime | None = None
 
     @classmethod
     def of(cls, branch: Branch, endpoints: tuple[Endpoint, ...]) -> "BranchBefore":
@@ -55,6 +56,7 @@ class BranchBefore(_Stored):
             protected=branch.protected,
             last_reset_at=branch.last_reset_at,
             hosts=hosts,
+            expires_at=branch.expires_at,
         )
 
     def is_reset(self, branch: Branch) -> bool:
@@ -67,6 +69,34 @@ class DatabaseIntent(_Stored):
 
     action: str
     at: AwareDatetime
+
+
+class CommandRun(_Stored):
+    """A command that ran as a task: a migration's way down, or what verifies them all."""
+
+    name: str
+    arn: str
+    asked_at: AwareDatetime
+    stop_asked_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
+    started: bool = False
+    exit_code: int | None = None
+    reason: str = ""
+    logs: tuple[str, ...] = Field(default=(), description="its last lines")
+
+    @property
+    def succeeded(self) -> bool:
+        """Ran to its end, and was content."""
+        return self.exit_code == 0
+
+    @property
+    def never_started(self) -> bool:
+        """Ended before its container began: nothing came of it."""
+        return self.ended_at is not None and not self.started
+
+    def but(self, **changes: Any) -> "CommandRun":
+        """A validated copy with some fields changed."""
+        return CommandRun.model_validate({**dict(self), **changes})
 
 
 class Ending(StrEnum):
@@ -101,6 +131,12 @@ class DatabaseProgress(_Stored):
     why_not: str | None = Field(default=None, description="why it can't succeed any more; what is left is tidied up")
     tidying_since: AwareDatetime | None = None
     moves: tuple[str, ...] = ()
+    branch_id: str | None = Field(default=None, description="of a recreate: the new branch; what was before is backup")
+    secret_failure: str | None = Field(default=None, description="why the connection secret could not be written once")
+    redeploy: bool = Field(default=False, description="tasks that ran before know a secret that was replaced since")
+    expiry_settled: bool = Field(default=False, description="the backup expires, or can't be made to")
+    ran: tuple[CommandRun, ...] = Field(default=(), description="down-migrations and their verification, in order")
+    notes: tuple[str, ...] = Field(default=(), description="what whoever reads the report should know or do")
     ending: Ending | None = None
     ended_at: AwareDatetime | None = None
     lost: LostWritesReport | None = None
@@ -129,6 +165,10 @@ class DatabaseProgress(_Stored):
     def ended(self, ending: Ending, now: datetime) -> "DatabaseProgress":
         """No more moves."""
         return self.but(ending=ending, ended_at=now, intent=None)
+
+    def noted(self, note: str) -> "DatabaseProgress":
+        """With a remark for the report, once."""
+        return self if note in self.notes else self.but(notes=(*self.notes, note))
 
     def moved(self, move: str) -> "DatabaseProgress":
         """With the move in its record, once however often it is repeated."""

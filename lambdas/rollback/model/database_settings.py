@@ -41,6 +41,9 @@ class RestoreLimits(BaseModel):
         default=30, ge=1, description="a change without an answer may still arrive: looked at before it is sent again"
     )
     preview_hours: float = Field(default=2, gt=0, description="Neon deletes a preview that we could not delete")
+    backup_days: float | None = Field(
+        default=7, gt=0, description="of a recreated branch, and of one that steps down; null keeps it until deleted"
+    )
     digests_up_to_rows: int = Field(default=10_000, ge=0, description="longer tables are only counted for the report")
 
 
@@ -75,6 +78,9 @@ class DatabaseSettings(RestoreLimits):
         default=(), description="run after the down-migrations; exit code 0 is good"
     )
     task_timeout_minutes: float = Field(default=10, gt=0, description="for each of those commands")
+    observe_minutes: float = Field(
+        default=60, gt=0, description="how often the database is looked at; each look wakes a compute that sleeps"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

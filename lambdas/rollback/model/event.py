@@ -87,6 +87,19 @@ def _service_of_alarm(alarm: str, settings: Settings) -> str:
     raise InvalidRequest(f"alarm {alarm!r} is no trigger of {settings.prefix}; nothing was changed")
 
 
+def service_of_event(event: Mapping[str, Any], settings: Settings) -> str:
+    """Our name of the service that an event of ECS is about.
+
+    Raises:
+        InvalidRequest: it names none, or none of this environment's.
+    """
+    try:
+        arn = str(event["resources"][0])
+    except (KeyError, IndexError, TypeError) as error:
+        raise InvalidRequest(f"the event names no service ({error!r}); nothing was changed") from error
+    return service_of_arn(arn, settings)
+
+
 def service_of_arn(arn: str, settings: Settings) -> str:
     """Our name of an ECS service, from `arn:aws:ecs:<region>:<account>:service/<cluster>/<service>`.
 

@@ -11,7 +11,8 @@ class Observation(BaseModel):
     Attributes:
         branch: its partition in the ledger.
         schema_sha256: key of the stored `ReleaseSchema` that has the live structure and journal.
-        readiness: whether a restore would be possible: key, window, room for a backup.
+        readiness: whether a restore would be possible: key, window, room for a backup; `service` in each one's
+            evidence says for whose rollback.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -20,3 +21,7 @@ class Observation(BaseModel):
     schema_sha256: str
     readiness: tuple[Check, ...] = ()
     observed_at: AwareDatetime
+
+    def about(self, service: str) -> tuple[Check, ...]:
+        """The checks of one service's way back: each goes back to data of its own releases."""
+        return tuple(check for check in self.readiness if check.evidence.get("service") == service)

@@ -15,6 +15,7 @@ class ShippedMigration(BaseModel):
         created_at: the journal's `when`, in milliseconds; Drizzle applies what is newer than the newest applied.
         hash: hex SHA-256 of the file as it is, which is how Drizzle's table calls it (drizzle-orm, `migrator.ts`).
         has_down: `<tag>.down.sql` lies beside it (a convention of ours).
+        down_impact: the class of that file, told in the same way; None: there is none, or nobody told.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -24,6 +25,7 @@ class ShippedMigration(BaseModel):
     hash: str = Field(pattern="^[0-9a-f]{64}$")
     impact: MigrationImpact
     has_down: bool = False
+    down_impact: MigrationImpact | None = None
 
 
 class ReleaseSchema(BaseModel):

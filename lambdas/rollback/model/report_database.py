@@ -1,6 +1,6 @@
 """What people are told about the database: where it went, where its old state is, what that took out of it."""
 
-from rollback.model.database_progress import DatabaseProgress, Ending
+from rollback.model.database_progress import CommandRun, DatabaseProgress, Ending
 from rollback.model.rollback import Rollback
 
 
@@ -14,6 +14,9 @@ def about_database(rollback: Rollback) -> list[str]:
         return [f"Database: {planned.in_words} was planned; nothing was done about it"]
     lines = [f"Database: {planned.in_words} (branch {progress.before.name}): {_state(progress)}"]
     lines += [f"  {c.verdict:7} {c.name}: {c.reason}" for c in progress.preview_checks]
+    for run in progress.ran:
+        lines.append(f"  {run.name}: {_exit(run)}")
+        lines += [f"    {line}" for line in run.logs]
     if progress.head is not None:
         lines.append(f"  Behind the fence its log ended at {progress.head.lsn}, {progress.head.at:%H:%M:%S} UTC")
     if progress.backup_id is not None:
@@ -21,7 +24,16 @@ def about_database(rollback: Rollback) -> list[str]:
         lines.append(f"    rollback undo {rollback.environment} {rollback.id}")
     if progress.lost is not None:
         lines += ["  Lost writes:", *(f"    {line}" for line in progress.lost.in_words())]
+    if progress.redeploy:
+        lines.append("  The secret with its address was replaced: tasks that ran before must be started anew")
+    lines += [f"  {note}" for note in progress.notes]
     return lines
+
+
+def _exit(run: CommandRun) -> str:
+    if run.ended_at is None:
+        return f"was started as {run.arn}, its end was not seen"
+    return f"exit code {run.exit_code}" if run.exit_code is not None else f"no exit code: {run.reason}"
 
 
 def safe_condition(rollback: Rollback) -> list[str]:

@@ -1,6 +1,7 @@
 """Restore points: where a database stood when a release began to take it over, and which one a rollback goes to."""
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -10,12 +11,15 @@ from rollback.model.database_progress import RestorePoint
 from rollback.model.release import Release
 from rollback.model.release_schema import ShippedMigration
 
+SAME_DEPLOYMENT = timedelta(minutes=1)  # ECS tells when it began in two places, a moment apart
+
 
 class RecordedPoint(BaseModel):
     """Of one branch, before one version of one service. `at` is the database's clock.
 
     Attributes:
         branch: its partition in the ledger (`database_settings.branch_key`).
+        recorded_at: by our clock; of a deployment's: when that began, so that a second event makes no second point.
         by: a pipeline's `rollback checkpoint`, before the migrations ran; or a deployment's start, perhaps after.
         shipped: the migrations of the version, as the pipeline read them; None: nobody told.
         schema_sha256: key of the stored `ReleaseSchema` with the tables and the journal at that point.
@@ -46,9 +50,9 @@ def where_it_began(release: Release, points: Iterable[RecordedPoint]) -> Recorde
     """
     of_it = [p for p in points if (p.service, p.version) == (release.service, release.version)]
     before = [p for p in of_it if p.by == "checkpoint" and p.recorded_at <= release.first_deployed_at]
-    return max(before, key=lambda p: p.recorded_at, default=None) or min(
-        (p for p in of_it if p.by == "deployment"), key=lambda p: p.recorded_at, default=None
-    )
+    # Earlier ones are of another release that has the same version: the same image, deployed with other variables.
+    own = [p for p in of_it if p.by == "deployment" and p.recorded_at >= release.first_deployed_at - SAME_DEPLOYMENT]
+    return max(before, key=lambda p: p.recorded_at, default=None) or min(own, key=lambda p: p.recorded_at, default=None)
 
 
 def where_to_go(

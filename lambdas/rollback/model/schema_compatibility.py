@@ -17,6 +17,8 @@ from rollback.model.schema_finding import Compatibility, Finding, worst
 from rollback.model.schema_structure import judge_structure
 from rollback.model.statement_impact import Impact, MigrationImpact, together, unknown
 
+_LONGEST_REASON, _MOST_TAGS = 2000, 20
+
 
 class JournalRelation(StrEnum):
     """The live journal, seen from the one that the target was good with."""
@@ -47,6 +49,12 @@ class SchemaVerdict(BaseModel):
     can_step_down: bool = False
     impact: MigrationImpact | None = None
     findings: tuple[Finding, ...] | None = None
+
+    @property
+    def in_brief(self) -> "SchemaVerdict":
+        """What decides and is told, without what it stands on: small enough for a standing plan."""
+        cut = {"reason": self.reason[:_LONGEST_REASON], "since": self.since[-_MOST_TAGS:]}
+        return self.model_copy(update={**cut, "impact": None, "findings": None})
 
 
 def judge_schema(
@@ -80,6 +88,15 @@ def judge_schema(
         can_step_down=bool(extra) and all(one.hash in shipped and shipped[one.hash].has_down for one in extra),
         impact=impact,
         findings=findings,
+    )
+
+
+def not_known(reason: str) -> SchemaVerdict:
+    """Without a look at the live schema that counts."""
+    return SchemaVerdict(
+        compatibility=Compatibility.UNKNOWN,
+        reason=f"{reason}: whether the target can work with it can't be told",
+        journal=JournalRelation.ONE_SIDED,
     )
 
 

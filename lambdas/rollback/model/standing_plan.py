@@ -4,22 +4,28 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from rollback.model.check import Check, Verdict
 from rollback.model.release import Release
+from rollback.model.schema_compatibility import SchemaVerdict
 
 
 class StandingTarget(BaseModel):
-    """A promoted release, and a registered definition of it by digest."""
+    """A promoted release, and a registered definition of it by digest.
+
+    `schema_verdict`: whether it can work with the live schema, in brief; None: it writes to no database that we know.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     release: Release
     definition_arn: str
+    schema_verdict: SchemaVerdict | None = None
 
 
 class StandingPlan(BaseModel):
     """All that an emergency needs of the ledger, in one read.
 
     `targets`: the newest promoted releases, newest first; more than one, since the newest may be what runs. `readiness`
-    are the checks of whether one could go back now.
+    are the checks of whether one could go back now. `database_seen_at`: when the database was looked at that the
+    verdicts are about; None: never.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -28,6 +34,7 @@ class StandingPlan(BaseModel):
     targets: tuple[StandingTarget, ...] = ()
     readiness: tuple[Check, ...] = ()
     computed_at: AwareDatetime
+    database_seen_at: AwareDatetime | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -41,6 +48,10 @@ class StandingPlan(BaseModel):
     def definition_of(self, fingerprint: str) -> str | None:
         """ARN of the definition that is registered for a release."""
         return next((t.definition_arn for t in self.targets if t.release.fingerprint == fingerprint), None)
+
+    def target_of(self, fingerprint: str) -> StandingTarget | None:
+        """The target that is this release."""
+        return next((t for t in self.targets if t.release.fingerprint == fingerprint), None)
 
     def without(self, fingerprint: str) -> "StandingPlan":
         """No longer a target."""

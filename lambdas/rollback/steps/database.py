@@ -16,8 +16,10 @@ from rollback.model.errors import InvalidRequest, LeaseLost
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.schema_compatibility import judge_schema
 from rollback.model.schema_finding import Compatibility
+from rollback.steps.database_recreate import recreate
 from rollback.steps.database_reset import reset
 from rollback.steps.database_restore import restore
+from rollback.steps.down_migrations import step_down
 from rollback.steps.ports import World
 from rollback.steps.restoring import PreviewJudge, Restoring
 from rollback.steps.tell_lost_writes import tell_lost_writes
@@ -58,6 +60,10 @@ def _moved(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: 
             return restore(rollback, plan.point, restoring, world)
         case Strategy.RESET if plan.source_branch_id is not None:
             return reset(rollback, plan.source_branch_id, restoring, world, undoes=plan.undoes)
+        case Strategy.RECREATE:
+            return recreate(rollback, plan, restoring, world)
+        case Strategy.DOWN_MIGRATIONS:
+            return step_down(rollback, plan, restoring, world)
         case _:
             raise InvalidRequest(f"a plan with strategy {plan.strategy} can't be carried out: {plan}")
 

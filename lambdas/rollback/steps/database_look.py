@@ -24,7 +24,7 @@ def look(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, n
         hosts=before.hosts if before is not None else (),
         preview=preview,
         backup=backup,
-        operations=_operations(progress, (branch, preview, backup), restoring, now),
+        operations=work_on(progress, (branch, preview, backup), restoring, now),
     )
 
 
@@ -44,11 +44,11 @@ def noticed(rollback: Rollback, progress: DatabaseProgress, seen: DatabaseSnapsh
     return rollback
 
 
-def _operations(
+def work_on(
     progress: DatabaseProgress, branches: tuple[Branch | None, ...], restoring: Restoring, now: datetime
 ) -> Literal["running", "succeeded", "failed"]:
     """Those whose ids we were told, and those of our branches: an answer that was lost named some."""
-    ours = {branch.id for branch in branches if branch is not None} | {progress.preview_id}
+    ours = {branch.id for branch in branches if branch is not None} | {progress.preview_id, progress.branch_id}
     listed = {o.id: o for o in restoring.databases.operations_since(progress.started_at - _CLOCKS_DIFFER_BY)}
     ids = {*progress.operation_ids, *(o.id for o in listed.values() if o.branch_id in ours)}
     found = tuple(_as_it_stands(identity, listed.get(identity), restoring, now) for identity in sorted(ids))

@@ -7,10 +7,12 @@ Raises:
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from rollback.model.branch_removal import judge_recreate
 from rollback.model.check import Check, Verdict
 from rollback.model.database_checks import judge_reset, judge_restore
 from rollback.model.database_errors import AccessRefused, NotThere
 from rollback.model.database_progress import RestorePoint
+from rollback.model.database_settings import DatabaseSettings
 from rollback.model.database_view import Branch, Endpoint, Project
 from rollback.steps.restoring import Restoring
 
@@ -37,6 +39,23 @@ def preflight_of_reset(
         recent = restoring.databases.operations_since(now - _STILL_RUNNING)
         busy = tuple(o for o in recent if o.branch_id == source_branch_id and not o.is_over(now))
         return judge_reset(project, branches, endpoints, source_branch_id, busy, restoring.target, is_undo=is_undo)
+
+    return _asked(restoring, judge)
+
+
+def preflight_of_recreate(
+    source_branch_id: str | None, settings: DatabaseSettings, restoring: Restoring, now: datetime
+) -> tuple[Check, ...]:
+    """Checks before a branch is replaced by a copy of another one's head."""
+
+    def judge(project: Project, branches: tuple[Branch, ...], endpoints: tuple[Endpoint, ...]) -> tuple[Check, ...]:
+        branch = next((one for one in branches if one.id == restoring.target.branch_id), None)
+        if branch is None:
+            why = f"project {project.name} has no branch {restoring.target.branch_id}"
+            return (Check(name="branch-exists", verdict=Verdict.FAIL, reason=why),)
+        recent = restoring.databases.operations_since(now - _STILL_RUNNING)
+        busy = tuple(o for o in recent if o.branch_id == source_branch_id and not o.is_over(now))
+        return judge_recreate(branches, branch, endpoints, source_branch_id, busy, settings)
 
     return _asked(restoring, judge)
 

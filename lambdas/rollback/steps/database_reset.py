@@ -5,7 +5,8 @@ The source is a setting, never the branch's parent: after a restore of productio
 
 from rollback.model.rollback import Rollback
 from rollback.steps.database_preflight import preflight_of_reset
-from rollback.steps.database_restore import begun, go_on
+from rollback.steps.database_restore import go_on
+from rollback.steps.database_round import begun
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
 

@@ -10,14 +10,20 @@ from datetime import datetime
 from rollback.model.check import Check, Verdict
 from rollback.model.plan import Plan, judge
 from rollback.model.release import Release, last_known_good
+from rollback.model.request import RollbackType
 from rollback.model.rollback import Rollback
 from rollback.model.route import Step, next_step
+from rollback.model.schema_compatibility import SchemaVerdict, not_known
+from rollback.model.schema_refusal import CHECK_NAME
 from rollback.model.standing_plan import StandingPlan
 from rollback.steps.admit import admit
+from rollback.steps.database_readiness import writes_to_standing_branch
 from rollback.steps.guards import automatic_guards
 from rollback.steps.plan import decided, goes_on_with, to_leave, what_it_leaves
+from rollback.steps.plan_database import guarded
 from rollback.steps.ports import World
 from rollback.steps.running import describe
+from rollback.steps.schema import schema_verdict
 
 Advance = Callable[[Rollback, Step, World], Rollback]
 _MOST_ROUNDS = 10
@@ -58,9 +64,38 @@ def plan_emergency(rollback: Rollback, world: World) -> Rollback:
     if target is None and rollback.request.target_version is None:
         target = last_known_good(releases, running.fingerprint)
     made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target, goes_on=before is not None)
+    rollback, fits = _guard_schema(rollback, made, standing, before, world)
+    if rollback.request.type is not RollbackType.EMERGENCY:  # planned anew, with the database
+        return rollback.but(admission=(*rollback.admission, *fits), reason=fits[0].reason, wait_seconds=0)
     guards = automatic_guards(rollback, running, view, world, before)
-    checks = (*made.checks, _from_where(standing, made), *guards)
+    checks = (*made.checks, _from_where(standing, made), *guards, *fits)
     return decided(rollback.but(plan=made.model_copy(update={"checks": checks}), wait_seconds=0), world, before)
+
+
+def _guard_schema(
+    rollback: Rollback, made: Plan, standing: StandingPlan | None, before: Rollback | None, world: World
+) -> tuple[Rollback, tuple[Check, ...]]:
+    """Rule 12, without another read if the target stands in the plan. What is gone on with was judged when it began."""
+    if made.target is None:
+        return rollback, ()
+    judged = before.plan.checks if before is not None and before.plan is not None else ()
+    as_then = tuple(check for check in judged if check.name == CHECK_NAME)
+    if as_then:
+        return rollback, as_then
+    return guarded(rollback, made.target, _verdict(made.target, made.running, standing, world), world)
+
+
+def _verdict(target: Release, running: Release, standing: StandingPlan | None, world: World) -> SchemaVerdict | None:
+    """As it stands in the plan, if the database was looked at since what runs was deployed; None: there is none."""
+    if not writes_to_standing_branch(target.service, world.settings):
+        return None
+    planned = standing.target_of(target.fingerprint) if standing is not None else None
+    seen_at = standing.database_seen_at if standing is not None else None
+    if planned is None or planned.schema_verdict is None:
+        return schema_verdict(target, world, since=running.first_deployed_at)
+    if seen_at is None or seen_at >= running.first_deployed_at:
+        return planned.schema_verdict
+    return not_known(f"the database was last looked at on {seen_at:%Y-%m-%d %H:%M} UTC, before {running.version} came")
 
 
 def _as_known(found: Release, standing: StandingPlan | None) -> Release:

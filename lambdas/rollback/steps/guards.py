@@ -7,7 +7,7 @@ from itertools import islice
 from rollback.model import guards
 from rollback.model.check import Check, Verdict
 from rollback.model.errors import OutsideFailure
-from rollback.model.names import RATE_ALARMS, STATE_ALARMS, family_of, is_ours, leaf_alarm
+from rollback.model.names import RATE_ALARMS, STATE_ALARMS, family_of, is_ours, leaf_alarm, outage_alarm
 from rollback.model.release import Release
 from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import Rollback
@@ -47,9 +47,11 @@ def _history(rollback: Rollback, world: World) -> Iterator[Rollback]:
 def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:
     """Too few requests to tell; asked of alarms only, and never of an outage (rule 11)."""
     policy, now = world.settings.policy, world.clock.now()
-    if rollback.trigger is not Trigger.ALARM or rollback.request.type is RollbackType.EMERGENCY:
-        return Check(name="enough-traffic", verdict=Verdict.SKIPPED, reason="no alarm about rates asked for it")
     prefix, service = world.settings.prefix, rollback.service_name
+    alarm = rollback.event.alarm if rollback.event is not None else None  # an emergency may have become a full one
+    outage = rollback.request.type is RollbackType.EMERGENCY or alarm == outage_alarm(prefix, service)
+    if rollback.trigger is not Trigger.ALARM or outage:
+        return Check(name="enough-traffic", verdict=Verdict.SKIPPED, reason="no alarm about rates asked for it")
     leaves = tuple(leaf_alarm(prefix, service, name) for name in (*RATE_ALARMS, *STATE_ALARMS))
     red = [name for name, state in world.alarms.states(leaves).items() if state == "ALARM"]
     since = now - timedelta(minutes=policy.traffic_window_minutes)

@@ -12,6 +12,16 @@ def living_lease(service_name: str, world: World) -> Lease | None:
     return held if held is not None and held.expires_at > world.clock.now() else None
 
 
+def living_lease_about_database(world: World) -> Lease | None:
+    """Of a rollback that may be changing the environment's branch: held on it, or on a service that writes to it."""
+    database = world.settings.database
+    if database is None or database.branch_id is None:
+        return None
+    names = (database.lease_of(None), *(service.name for service in world.settings.writers()))
+    leases = (living_lease(name, world) for name in names)
+    return next((lease for lease in leases if lease is not None), None)
+
+
 def holder_of(lease: Lease, world: World) -> Rollback | None:
     """The rollback behind a lease; None: there is no record of it."""
     try:

@@ -7,9 +7,10 @@ from rollback.model.release import Release
 from rollback.model.request import RollbackType
 from rollback.model.restore_points import RecordedPoint
 from rollback.model.rollback import Rollback, service_of
+from rollback.model.schema_compatibility import SchemaVerdict
 from rollback.model.schema_refusal import CHECK_NAME, schema_check, widened
 from rollback.steps.ports import World
-from rollback.steps.schema import fits_at, schema_verdict
+from rollback.steps.schema import fits_at, schema_verdict, shipped_by
 
 _ALONE = (RollbackType.SERVICE, RollbackType.EMERGENCY)
 _WITH_DATABASE = (RollbackType.DATABASE, RollbackType.FULL)
@@ -28,10 +29,18 @@ def undone_by(rollback: Rollback, world: World) -> Rollback | None:
 
 def guard_schema(rollback: Rollback, made: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
     """Rule 12: refused, or made a full rollback where the environment says so."""
-    request, target = rollback.request, made.target
-    if request.type not in _ALONE or target is None:
+    target = made.target
+    if rollback.request.type not in _ALONE or target is None:
         return rollback, ()
     verdict = schema_verdict(target, world, since=made.running.first_deployed_at)
+    return guarded(rollback, target, verdict, world)
+
+
+def guarded(
+    rollback: Rollback, target: Release, verdict: SchemaVerdict | None, world: World
+) -> tuple[Rollback, tuple[Check, ...]]:
+    """What the verdict does to a rollback of the service alone; None: it has nothing to do with a database."""
+    request = rollback.request
     if verdict is None:
         reason = "no database is set that the service writes to"
         return rollback, (Check(name=CHECK_NAME, verdict=Verdict.SKIPPED, reason=reason),)
@@ -60,8 +69,10 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
         return works_with is not None and fits_at(works_with, point, world)
 
     undone = undone_by(rollback, world)
-    known = Known(settings, world.settings.policy, releases, points, undone, fits)
     full = request.type is RollbackType.FULL
     target = made.target if full else whose_data(request, releases, made.running)
+    verdict = schema_verdict(target, world, since=made.running.first_deployed_at) if target is not None else None
+    shipped = shipped_by(made.running, world)
+    known = Known(settings, world.settings.policy, releases, points, undone, fits, verdict, shipped)
     planned, checks = plan_database(request, made.running, target, known)
     return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})

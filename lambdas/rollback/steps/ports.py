@@ -21,6 +21,7 @@ from rollback.model.service_view import ProbeResult, ScalableTarget, ServiceView
 from rollback.model.settings import ServiceSettings, Settings
 from rollback.model.stack_view import StackView
 from rollback.model.standing_plan import Bake, StandingPlan
+from rollback.model.task_view import TaskView
 from rollback.steps.ports_database import Databases, Sql
 
 
@@ -62,7 +63,13 @@ class Releases(Protocol):
     def bake(self, service: str) -> Bake | None: ...
     def put_bake(self, bake: Bake) -> None: ...
     def standing_plan(self, service: str) -> StandingPlan | None: ...
-    def put_standing_plan(self, plan: StandingPlan) -> None: ...
+    def put_standing_plan(self, plan: StandingPlan) -> None:
+        """Unless a newer one was put already."""
+        ...
+
+    def amend_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
+        """Replace the one that was read, computed anew or not. Conflict: another was put meanwhile."""
+        ...
 
 
 class Branches(Protocol):
@@ -80,7 +87,10 @@ class Branches(Protocol):
         """The release with the key of its schema. Conflict: it was changed since it was read."""
         ...
 
-    def put_restore_point(self, point: RecordedPoint) -> None: ...
+    def put_restore_point(self, point: RecordedPoint) -> None:
+        """Of the same moment, service and version the first stays."""
+        ...
+
     def restore_points(self, branch: str) -> tuple[RecordedPoint, ...]:
         """Newest first."""
         ...
@@ -135,6 +145,42 @@ class Services(Protocol):
 
     def has_container_insights(self, cluster: str) -> bool: ...
     def stop_deployment(self, service_deployment_arn: str) -> None: ...
+
+
+class Tasks(Protocol):
+    """One-off tasks of a service's release: migrations run that way. Nothing is retried by the SDK."""
+
+    def run(
+        self, service: ServiceSettings, definition_arn: str, command: tuple[str, ...], started_by: str, token: str
+    ) -> str:
+        """Start a task in the service's network, with another command for its container; its ARN.
+
+        Args:
+            started_by: up to 128 letters, numbers, `-`, `/` and `_`; `started_by` finds the task by it.
+            token: up to 64 characters; the same one with the same arguments starts no second task.
+
+        Raises:
+            RequestRefused: no task was started, and none will be.
+            Throttled: no task was started, the same call may be sent again.
+            OutcomeUnknown: one may have been.
+        """
+        ...
+
+    def started_by(self, service: ServiceSettings, started_by: str) -> tuple[TaskView, ...]:
+        """Those that run, and those that stopped within the last hour."""
+        ...
+
+    def look(self, service: ServiceSettings, arn: str) -> TaskView | None:
+        """None: ECS does not know it (any more)."""
+        ...
+
+    def logs(self, service: ServiceSettings, arn: str, lines: int) -> tuple[str, ...]:
+        """The last lines that its container wrote; none if they don't go to CloudWatch, or are not there yet."""
+        ...
+
+    def stop(self, service: ServiceSettings, arn: str, reason: str) -> None:
+        """End it; one that has ended is success."""
+        ...
 
 
 class Targets(Protocol):
@@ -273,3 +319,4 @@ class World:
     workflow: Workflow
     databases: Databases  # both raise InvalidRequest where the environment has no database
     sql: Sql
+    tasks: Tasks

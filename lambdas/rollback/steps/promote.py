@@ -13,11 +13,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from rollback.model.check import Verdict
 from rollback.model.errors import InvalidRequest, OutsideFailure, RollbackError
-from rollback.model.event import service_of_arn
+from rollback.model.event import service_of_event
 from rollback.model.names import degraded_alarm, family_of, is_ours, last_known_good_tag, outage_alarm
 from rollback.model.release import Release, ReleaseState
 from rollback.model.standing_plan import Bake
 from rollback.steps.holder import living_lease
+from rollback.steps.learn_schema import learn_schema
 from rollback.steps.ports import World
 from rollback.steps.readiness import prepare, prepare_if_due
 from rollback.steps.running import identify
@@ -51,11 +52,7 @@ def record(event: Mapping[str, Any], world: World) -> PromotionCursor:
     Raises:
         InvalidRequest: an event about a service that is not ours.
     """
-    try:
-        arn = str(event["resources"][0])
-    except (KeyError, IndexError, TypeError) as error:
-        raise InvalidRequest(f"the event names no service ({error!r}); nothing was changed") from error
-    service_name = service_of_arn(arn, world.settings)
+    service_name = service_of_event(event, world.settings)
     cursor = record_running(service_name, world)
     prepare(service_name, world)  # another release runs: is there still a way back?
     return cursor
@@ -151,9 +148,18 @@ def promote(release: Release, reason: str, world: World) -> None:
     for image in release.images.values():
         if world.images.exists(image) is not None:
             world.images.keep(image, last_known_good_tag(world.settings.environment, image))
-    judged = {"state": ReleaseState.PROMOTED, "state_since": world.clock.now(), "state_reason": reason}
+    known = _with_schema(release, world)
+    judged = {**known, "state": ReleaseState.PROMOTED, "state_since": world.clock.now(), "state_reason": reason}
     prepare(release.service, world, about_to_be_promoted=release.model_copy(update=judged))
     world.ledger.judge(release, ReleaseState.PROMOTED, world.clock.now(), reason)
+
+
+def _with_schema(release: Release, world: World) -> dict[str, str | None]:
+    """What the database was like while it ran. Not known, it is promoted all the same: the next look fills it in."""
+    try:
+        return {"schema_sha256": learn_schema(release, world).schema_sha256}
+    except RollbackError:
+        return {}
 
 
 def promote_by_hand(service_name: str, version: str | None, who: str, world: World) -> Release:

@@ -12,6 +12,7 @@ from rollback.model.release import Release, ReleaseState
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.model.standing_plan import StandingPlan, StandingTarget
+from rollback.steps.database_readiness import with_database
 from rollback.steps.definition import registered_definition
 from rollback.steps.plan import images_check
 from rollback.steps.ports import World
@@ -35,11 +36,11 @@ def prepare(service_name: str, world: World, about_to_be_promoted: Release | Non
     checks = (
         _has_target(targets),
         *(_about_target(_way_back(targets, view, world), view, world) if targets else ()),
-        Check(name="restore-point", verdict=Verdict.SKIPPED, reason="database rollbacks are not available yet"),
         _circuit_breaker(view),
         _container_insights(service, world),
     )
     plan = StandingPlan(service=service_name, targets=targets, readiness=checks, computed_at=world.clock.now())
+    plan = with_database(plan, view, world)  # last: the next look may be made at this moment
     world.ledger.put_standing_plan(plan)
     return plan
 

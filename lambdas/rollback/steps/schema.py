@@ -5,7 +5,7 @@ from datetime import datetime
 from rollback.model.release import Release
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
 from rollback.model.restore_points import RecordedPoint
-from rollback.model.schema_compatibility import JournalRelation, SchemaVerdict, judge_schema
+from rollback.model.schema_compatibility import SchemaVerdict, judge_schema, not_known
 from rollback.model.schema_finding import Compatibility
 from rollback.steps.ports import World
 
@@ -25,12 +25,12 @@ def schema_verdict(target: Release, world: World, since: datetime | None = None)
     branch = database.lease_of(None)
     seen = world.ledger.observation(branch)
     if seen is None:
-        return _not_known("the database has not been looked at yet")
+        return not_known("the database has not been looked at yet")
     if since is not None and seen.observed_at < since:
-        return _not_known(f"the database was last looked at on {seen.observed_at:%Y-%m-%d %H:%M} UTC, before {since}")
+        return not_known(f"the database was last looked at on {seen.observed_at:%Y-%m-%d %H:%M} UTC, before {since}")
     live = world.ledger.schema(seen.schema_sha256)
     if live.ran_on is None:
-        return _not_known("the last look at the database did not see its tables")
+        return not_known("the last look at the database did not see its tables")
     known = tuple(one for point in world.ledger.restore_points(branch) for one in point.shipped or ())
     return judge_schema(schema_of(target, world), live.ran_on, live.journal, known)
 
@@ -60,11 +60,3 @@ def shipped_by(release: Release, world: World) -> tuple[ShippedMigration, ...]:
     points = world.ledger.restore_points(database.lease_of(None))
     told = [p.shipped for p in points if (p.service, p.version) == (release.service, release.version) and p.shipped]
     return told[0] if told else ()
-
-
-def _not_known(reason: str) -> SchemaVerdict:
-    return SchemaVerdict(
-        compatibility=Compatibility.UNKNOWN,
-        reason=f"{reason}: whether the target can work with it can't be told",
-        journal=JournalRelation.ONE_SIDED,
-    )

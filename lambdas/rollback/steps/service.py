@@ -39,6 +39,8 @@ def service(rollback: Rollback, world: World) -> Rollback:
     progress = _restarted_unseen(progress, view)
     wanted = _wanted(rollback, target, progress, view, world)
     move = _move(progress, target, view, wanted, now, world)
+    if move in (Move.DONE, Move.WAIT_FOR_TARGET) and _knows_old_secret(rollback, progress):
+        move = Move.FORCE_NEW_DEPLOYMENT
     if move is Move.DONE and (progress.reassert_until is None or now >= progress.reassert_until):
         return rollback.but(service=progress.but(done_at=now, intent=None), wait_seconds=0)
     limit = _limit(progress.rung, world)
@@ -78,6 +80,11 @@ def _move(
         is_stuck=_is_stuck(progress, view, now, world),
     )
     return next_move(_snapshot(view, progress, target, world), target.fingerprint, wanted, situation)
+
+
+def _knows_old_secret(rollback: Rollback, progress: ServiceProgress) -> bool:
+    """Its tasks read the database's address as they started; a new one came since, and no task was started by us."""
+    return rollback.database is not None and rollback.database.redeploy and progress.acted_at is None
 
 
 def _is_restarting(progress: ServiceProgress, view: ServiceView, world: World) -> bool:

@@ -30,7 +30,7 @@ def tell_lost_writes(rollback: Rollback, restoring: Restoring, world: World) -> 
             return rollback.but(wait_seconds=poll)
         backup, restored = (
             restoring.sql.content(restoring.address(branch), restoring.target.digests_up_to_rows)
-            for branch in (progress.backup_id, restoring.target.branch_id)
+            for branch in (progress.backup_id, progress.branch_id or restoring.target.branch_id)
         )
     except ComeBackLater as later:
         return rollback.but(wait_seconds=max(poll, ceil(later.retry_after_seconds or 0)))

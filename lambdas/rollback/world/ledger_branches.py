@@ -3,12 +3,12 @@
 import contextlib
 import gzip
 
-from rollback.model.errors import Conflict, OutsideFailure
+from rollback.model.errors import OutsideFailure
 from rollback.model.observation import Observation
 from rollback.model.release import Release
 from rollback.model.release_schema import ReleaseSchema
 from rollback.model.restore_points import RecordedPoint
-from rollback.world.ledger_releases import release_item
+from rollback.world.ledger_releases import replace_release
 from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, seconds
 
 _MOST_BYTES = 390_000  # DynamoDB allows 400 KB an item, names and keys included
@@ -26,9 +26,7 @@ class LedgerBranches:
         Raises:
             OutsideFailure: it is too large for an item, even compressed.
         """
-        body = gzip.compress(schema.model_dump_json(exclude_defaults=True).encode(), mtime=0)
-        if len(body) > _MOST_BYTES:
-            raise OutsideFailure(f"the schema takes {len(body)} bytes compressed, at most {_MOST_BYTES} can be kept")
+        body = _compressed("the schema", schema.model_dump_json(exclude_defaults=True))
         self._table.put_once({**key(f"SCHEMA#{schema.sha256}", "SCHEMA"), "body": {"B": body}})
 
     def schema(self, sha256: str) -> ReleaseSchema:
@@ -46,31 +44,24 @@ class LedgerBranches:
         """The release with the key of its schema.
 
         Raises:
-            Conflict: it was judged at the same moment; read it again.
+            Conflict: it was judged since it was read; read it again.
         """
-        known = release.model_copy(update={"schema_sha256": schema_sha256})
-        try:
-            self._table.call(
-                self._table.client.put_item,
-                TableName=self._table.name,
-                Item=release_item(known),
-                ConditionExpression="body = :read",
-                ExpressionAttributeValues={":read": release_item(release)["body"]},
-            )
-        except ConditionFailed as error:
-            raise Conflict(f"release {release.version} was changed meanwhile: read it again") from error
-        return known
+        return replace_release(self._table, release, lambda now: now == release, {"schema_sha256": schema_sha256})
 
     def put_restore_point(self, point: RecordedPoint) -> None:
-        """Keep a restore point; the same one again is no other."""
+        """Keep a restore point; another of the same moment, service and version is no other: the first stays.
+
+        Raises:
+            OutsideFailure: the migrations with it are too many for an item, even compressed.
+        """
         at = f"{point.recorded_at:%Y-%m-%dT%H:%M:%S.%fZ}"
         item = key(point.branch, f"RESTORE_POINT#{at}#{point.service}#{point.version}")
-        self._table.put_once({**item, "body": {"S": point.model_dump_json()}})
+        self._table.put_once({**item, "body": {"B": _compressed("the restore point", point.model_dump_json())}})
 
     def restore_points(self, branch: str) -> tuple[RecordedPoint, ...]:
         """All that are kept, newest first."""
         items = self._table.query(branch, "RESTORE_POINT#")
-        return tuple(RecordedPoint.model_validate_json(item["body"]["S"]) for item in items)
+        return tuple(RecordedPoint.model_validate_json(gzip.decompress(item["body"]["B"])) for item in items)
 
     def observation(self, branch: str) -> Observation | None:
         """The last look at the branch; None: nobody has looked yet."""
@@ -91,3 +82,10 @@ class LedgerBranches:
                 ConditionExpression="attribute_not_exists(pk) OR observed_at <= :mine",
                 ExpressionAttributeValues={":mine": {"N": seconds(observation.observed_at)}},
             )
+
+
+def _compressed(what: str, text: str) -> bytes:
+    body = gzip.compress(text.encode(), mtime=0)
+    if len(body) > _MOST_BYTES:
+        raise OutsideFailure(f"{what} takes {len(body)} bytes compressed, at most {_MOST_BYTES} can be kept")
+    return body

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,8 @@ from rollback.model.errors import Conflict
 from rollback.model.release import Release, ReleaseState, sha256_of
 from rollback.model.standing_plan import Bake, StandingPlan
 from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, seconds
+
+_TRIES = 5
 
 
 class LedgerReleases:
@@ -47,26 +50,13 @@ class LedgerReleases:
         return tuple(Release.model_validate_json(item["body"]["S"]) for item in items)
 
     def judge(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
-        """Move a release to another state, if it still is in the one that was read.
+        """Move a release to another state, if it still is in the one that was read; the rest stays as it is now.
 
         Raises:
             Conflict: its state was changed in the meantime.
         """
-        judged = Release.model_validate(
-            {**dict(release), "state": state, "state_since": at, "state_reason": reason},
-        )
-        try:
-            self._table.call(
-                self._table.client.put_item,
-                TableName=self._table.name,
-                Item=release_item(judged),
-                ConditionExpression="#state = :read",
-                ExpressionAttributeNames={"#state": "state"},
-                ExpressionAttributeValues={":read": {"S": release.state.value}},
-            )
-        except ConditionFailed as error:
-            raise Conflict(f"release {release.version} is no longer {release.state}: read it again") from error
-        return judged
+        judged = {"state": state, "state_since": at, "state_reason": reason}
+        return replace_release(self._table, release, lambda now: now.state is release.state, judged)
 
     def bake(self, service: str) -> Bake | None:
         """The bake that was last written down."""
@@ -90,21 +80,79 @@ class LedgerReleases:
             self._table.call(
                 self._table.client.put_item,
                 TableName=self._table.name,
-                Item={
-                    **key(f"SERVICE#{plan.service}", "STANDING_PLAN"),
-                    "computed_at": {"N": seconds(plan.computed_at)},
-                    "body": {"S": plan.model_dump_json()},
-                },
+                Item=_plan_item(plan),
                 ConditionExpression="attribute_not_exists(pk) OR computed_at <= :mine",
                 ExpressionAttributeValues={":mine": {"N": seconds(plan.computed_at)}},
             )
 
+    def amend_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
+        """Replace the standing plan that was read, and no other.
+
+        Raises:
+            Conflict: another was put meanwhile.
+        """
+        item = self._table.get(f"SERVICE#{read.service}", "STANDING_PLAN")
+        changed = Conflict(f"the standing plan of {read.service} was put anew meanwhile: read it again")
+        if item is None or StandingPlan.model_validate_json(item["body"]["S"]) != read:
+            raise changed
+        try:
+            self._table.call(
+                self._table.client.put_item,
+                TableName=self._table.name,
+                Item=_plan_item(amended),
+                ConditionExpression="body = :as_it_was",
+                ExpressionAttributeValues={":as_it_was": item["body"]},
+            )
+        except ConditionFailed as error:
+            raise changed from error
+
+
+def replace_release(
+    table: LedgerTable, read: Release, still: Callable[[Release], bool], changes: dict[str, Any]
+) -> Release:
+    """Change a release as the table has it now, at once: what else was written to it since it was read is kept.
+
+    Args:
+        still: whether it is what the change was meant for.
+
+    Raises:
+        Conflict: it is not, or no longer is.
+    """
+    for _ in range(_TRIES):
+        item = table.get(*_key_of(read))
+        now = Release.model_validate_json(item["body"]["S"]) if item is not None else None
+        if item is None or now is None or not still(now):
+            break
+        changed = Release.model_validate({**dict(now), **changes})
+        with contextlib.suppress(ConditionFailed):
+            table.call(
+                table.client.put_item,
+                TableName=table.name,
+                Item=release_item(changed),
+                ConditionExpression="body = :as_it_was",
+                ExpressionAttributeValues={":as_it_was": item["body"]},
+            )
+            return changed
+    raise Conflict(f"release {read.version} was changed meanwhile (it was {read.state}): read it again")
+
+
+def _plan_item(plan: StandingPlan) -> dict[str, Any]:
+    return {
+        **key(f"SERVICE#{plan.service}", "STANDING_PLAN"),
+        "computed_at": {"N": seconds(plan.computed_at)},
+        "body": {"S": plan.model_dump_json()},
+    }
+
 
 def release_item(release: Release) -> dict[str, Any]:
     """A release as the table has it."""
-    sk = f"RELEASE#{release.first_deployed_at:%Y-%m-%dT%H:%M:%S.%fZ}#{release.fingerprint}"
     return {
-        **key(f"SERVICE#{release.service}", sk),
+        **key(*_key_of(release)),
         "state": {"S": release.state.value},
         "body": {"S": release.model_dump_json()},
     }
+
+
+def _key_of(release: Release) -> tuple[str, str]:
+    sk = f"RELEASE#{release.first_deployed_at:%Y-%m-%dT%H:%M:%S.%fZ}#{release.fingerprint}"
+    return f"SERVICE#{release.service}", sk

@@ -1,0 +1,63 @@
+"""`rollback checkpoint ENV --version V`: for pipelines, right before they run migrations."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollback.model.database_errors import ComeBackLater
+from rollback.steps import checkpoint as made
+from rollback_cli import deployed, lever
+from rollback_cli.migrations.drizzle import read_migrations
+
+_TRIES, _PAUSE_SECONDS = 12, 5  # a sleeping compute wakes up within a minute
+
+
+def checkpoint(
+    environment: str,
+    version: Annotated[str, typer.Option(help="that is about to be deployed: the image's tag, or its APP_VERSION")],
+    service: lever.Service = None,
+    migrations: Annotated[
+        Path | None, typer.Option(help="drizzle-kit's folder of the version; without it nobody can tell what they do")
+    ] = None,
+) -> None:
+    """Record where the database stands, so that a rollback can take it back to before this version."""
+    here = deployed.find(environment)
+    name = here.settings.service_or_only(service).name
+    shipped = read_migrations(migrations) if migrations is not None else None
+    world = here.world()
+    recorded = patiently(lambda: made.checkpoint(name, version, shipped, world))
+    for line in _lines(recorded):
+        lever.say(line)
+
+
+def patiently(ask: Callable[[], made.Checkpoint], sleep: Callable[[float], None] = time.sleep) -> made.Checkpoint:
+    """Ask again while the database wakes up, or Neon is busy.
+
+    Raises:
+        ComeBackLater: it still is after a minute.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return ask()
+        except ComeBackLater:
+            sleep(_PAUSE_SECONDS)
+    return ask()
+
+
+def _lines(recorded: made.Checkpoint) -> Iterator[str]:
+    point = recorded.point
+    yield f"restore point before {point.version} of {point.service}: {point.lsn}, {point.at:%Y-%m-%d %H:%M:%S} UTC"
+    if recorded.new is None or recorded.impact is None:
+        yield "migrations: not told (--migrations DIR); whether older releases can work with them will be unknown"
+        return
+    if not recorded.new:
+        yield f"migrations: none is new, the database has all {len(point.shipped or ())}"
+        return
+    downs = sum(one.has_down for one in recorded.new)
+    yield f"migrations: {len(recorded.new)} new, together {recorded.impact.impact}; {downs} with a down file"
+    for one in recorded.new:
+        why = f": {'; '.join(one.impact.reasons)}" if one.impact.reasons else ""
+        yield f"  {one.tag}  {one.impact.impact}{why}"

@@ -1,0 +1,134 @@
+"""Recreate: a new branch in the place of an old one, which keeps its data under the backup's name.
+
+Unlike a reset it gives a new host, so the secret with the services' connection URI is written too, and whoever ran
+before must be deployed anew. Called again and again until `rollback.database.ended_at` is set.
+"""
+
+from datetime import datetime, timedelta
+
+from rollback.model.branch_removal import judge_connection
+from rollback.model.check import Check
+from rollback.model.connection_secret import is_pooled
+from rollback.model.database_plan import DatabasePlan
+from rollback.model.database_progress import DatabaseProgress, Ending, backup_name
+from rollback.model.database_settings import DatabaseSettings
+from rollback.model.errors import InvalidRequest, OutsideFailure
+from rollback.model.recreate_move import RecreateMove, RecreateSnapshot, next_move, objection
+from rollback.model.rollback import Rollback
+from rollback.steps.database_preflight import preflight_of_recreate
+from rollback.steps.database_recreate_changes import change
+from rollback.steps.database_recreate_look import look, noticed
+from rollback.steps.database_round import begun, ending_of, take_turn
+from rollback.steps.database_sending import may_still_arrive
+from rollback.steps.ports import World
+from rollback.steps.restoring import Restoring
+
+_CHANGES = frozenset(
+    {
+        RecreateMove.RENAME_OLD,
+        RecreateMove.CREATE_NEW,
+        RecreateMove.WRITE_SECRET,
+        RecreateMove.EXPIRE_OLD,
+        RecreateMove.DELETE_NEW,
+        RecreateMove.RENAME_BACK,
+    }
+)
+_TAKING_BACK = frozenset({RecreateMove.DELETE_NEW, RecreateMove.RENAME_BACK, RecreateMove.END})
+
+
+def recreate(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: World) -> Rollback:
+    """One look, at most one change.
+
+    It ends restored; or refused, with everything as it was; or failed: the old branch's data is in the backup then.
+
+    Raises:
+        InvalidRequest: the environment has no database any more.
+        LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
+        OutsideFailure: Neon or AWS could not be asked; nothing is lost, call again.
+    """
+    settings, now = _settings(world), world.clock.now()
+    if rollback.database is None:
+        checks = preflight_of_recreate(plan.source_branch_id, settings, restoring, now)
+        checks = (*checks, _connection(settings, restoring, world))
+        return begun(rollback, checks, restoring, now, source_branch_id=plan.source_branch_id)
+
+    def one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
+        return _one_move(rollback, progress, settings, restoring, world)
+
+    return take_turn(rollback, rollback.database, restoring, world, one_move)
+
+
+def _settings(world: World) -> DatabaseSettings:
+    if world.settings.database is None:
+        raise InvalidRequest(f"no database is set for {world.settings.environment} any more")
+    return world.settings.database
+
+
+def _connection(settings: DatabaseSettings, restoring: Restoring, world: World) -> Check:
+    writers, unreadable = [service.name for service in restoring.target.writers], None
+    if settings.connection_secret_arn is not None:
+        try:
+            is_pooled(world.secrets.read(settings.connection_secret_arn), settings.connection_secret_key)
+        except (OutsideFailure, InvalidRequest) as error:
+            unreadable = str(error)
+    return judge_connection(settings, writers, unreadable)
+
+
+def _one_move(
+    rollback: Rollback, progress: DatabaseProgress, settings: DatabaseSettings, restoring: Restoring, world: World
+) -> Rollback:
+    now, poll, backup = world.clock.now(), world.settings.policy.poll_seconds, backup_name(rollback.id)
+    seen = look(progress, settings, restoring, world)
+    progress = noticed(rollback, progress, seen, restoring, world)
+    against = None if seen.is_complete(progress) else objection(seen, progress, backup)
+    if against is not None:
+        progress = progress.given_up(against, now)
+    expires_at = _expiry(progress, restoring)
+    move = next_move(seen, progress, backup, expires_at)
+    if move in _TAKING_BACK and may_still_arrive(progress, restoring, world) and not _is_taking_back(progress):
+        return rollback.but(database=progress, wait_seconds=poll)  # else it would come upon what was taken back
+    progress = progress.moved(move)
+    if move in _CHANGES:
+        return change(rollback, progress, move, seen, expires_at, settings, restoring, world)
+    match move:
+        case RecreateMove.CHECK_NEW:
+            return rollback.but(database=_checked(progress, seen, restoring, now), wait_seconds=0)
+        case RecreateMove.DONE:
+            return rollback.but(database=_named(progress, settings).ended(Ending.RESTORED, now), wait_seconds=0)
+        case RecreateMove.END:
+            left = progress if seen.named is not None else progress.but(branch_id=None)
+            return rollback.but(database=left.ended(ending_of(left), now), wait_seconds=0)
+        case _:
+            return rollback.but(database=progress, wait_seconds=poll)
+
+
+def _is_taking_back(progress: DatabaseProgress) -> bool:
+    return progress.intent is not None and progress.intent.action in _TAKING_BACK
+
+
+def _expiry(progress: DatabaseProgress, restoring: Restoring) -> datetime | None:
+    """Of the old branch; the same again for a retry, in whole seconds as Neon keeps it."""
+    days = restoring.target.backup_days
+    if days is None or progress.accepted_at is None:
+        return None
+    return progress.accepted_at.replace(microsecond=0) + timedelta(days=days)
+
+
+def _checked(
+    progress: DatabaseProgress, seen: RecreateSnapshot, restoring: Restoring, now: datetime
+) -> DatabaseProgress:
+    """The new branch answers, and what is to run can work with its tables."""
+    assert seen.named is not None  # noqa: S101 - the move says so
+    address = restoring.address(seen.named.id)
+    schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
+    progress = progress.but(preview_checks=restoring.judge_preview(schema, migrations))
+    return progress if progress.failed_checks() else progress.but(verified_at=now)
+
+
+def _named(progress: DatabaseProgress, settings: DatabaseSettings) -> DatabaseProgress:
+    if settings.branch_id is None:
+        return progress
+    return progress.noted(
+        f"the settings name branch {settings.branch_id}, which is the backup now: set database.branch_id to "
+        f"{progress.branch_id} and deploy, before the database is to go back again"
+    )

@@ -1,0 +1,126 @@
+"""The changes of a recreate: announced in the ledger, then sent under the lease (rule 9)."""
+
+from datetime import datetime
+
+from pydantic import SecretStr
+
+from rollback.model.connection_secret import is_pooled, token_of, with_uri
+from rollback.model.database_errors import AccessRefused, NotThere, OutcomeUnknown, RequestRefused
+from rollback.model.database_progress import DatabaseProgress, backup_name
+from rollback.model.database_settings import DatabaseSettings
+from rollback.model.errors import InvalidRequest, OutsideFailure, Throttled
+from rollback.model.recreate_move import RecreateMove, RecreateSnapshot
+from rollback.model.rollback import Rollback
+from rollback.steps.database_sending import Sent, announced, is_announced, send
+from rollback.steps.fence import stands
+from rollback.steps.ports import World
+from rollback.steps.restoring import Restoring
+
+
+def change(
+    rollback: Rollback,
+    progress: DatabaseProgress,
+    move: RecreateMove,
+    seen: RecreateSnapshot,
+    expires_at: datetime | None,
+    settings: DatabaseSettings,
+    restoring: Restoring,
+    world: World,
+) -> Rollback:
+    """Announce it, or send what was announced. Raises as `database_sending.send`."""
+    if move is RecreateMove.RENAME_OLD and not stands(restoring.target.writers, world):
+        again = progress.but(head=None, stopped_at=None, intent=None)  # somebody started tasks: they write
+        return rollback.but(database=again, wait_seconds=0)
+    if not is_announced(progress, move):
+        return announced(rollback, progress, move, world, **_noted(progress, move, world))
+    if move is RecreateMove.WRITE_SECRET:
+        return _write_secret(rollback, progress, seen, settings, restoring, world)
+    databases, before = restoring.databases, progress.before
+
+    def call() -> Sent:
+        assert seen.old is not None  # noqa: S101 - the move says so
+        match move:
+            case RecreateMove.RENAME_OLD:
+                return databases.update_branch(seen.old.id, name=backup_name(rollback.id)).operations, {}
+            case RecreateMove.CREATE_NEW:
+                assert progress.source_branch_id is not None  # noqa: S101 - without one it was refused
+                made = databases.create_branch(
+                    before.name, progress.source_branch_id, with_endpoint=True, expires_at=before.expires_at
+                )
+                return made.operations, {"branch_id": made.branch.id}
+            case RecreateMove.DELETE_NEW:
+                assert seen.named is not None  # noqa: S101
+                gone = databases.delete_branch(seen.named.id)
+                return gone.operations if gone is not None else (), {}
+            case RecreateMove.RENAME_BACK:
+                return databases.update_branch(seen.old.id, name=before.name).operations, {}
+            case _:
+                return _expire(seen.old.id)
+
+    def _expire(branch_id: str) -> Sent:
+        """Not every plan of Neon's knows it; then the backup stays until somebody deletes it."""
+        try:
+            return databases.expire_branch(branch_id, expires_at).operations, {}
+        except (RequestRefused, AccessRefused, NotThere) as refused:
+            note = f"delete {backup_name(rollback.id)} when nobody needs it any more: {refused}"
+            return (), {"expiry_settled": True, "notes": progress.noted(note).notes}
+
+    renames = move is RecreateMove.RENAME_OLD
+    taken_back = {"restore_asked_at": None} if renames else {}
+    return send(rollback, progress, call, restoring, world, **taken_back)
+
+
+def _noted(progress: DatabaseProgress, move: RecreateMove, world: World) -> dict[str, object]:
+    match move:
+        case RecreateMove.RENAME_OLD:
+            return {"restore_asked_at": progress.restore_asked_at or world.clock.now()}
+        case RecreateMove.WRITE_SECRET:
+            return {"redeploy": True}
+        case RecreateMove.DELETE_NEW:
+            return {"redeploy": False}  # the secret was seen to name the old one
+        case _:
+            return {}
+
+
+def _write_secret(
+    rollback: Rollback,
+    progress: DatabaseProgress,
+    seen: RecreateSnapshot,
+    settings: DatabaseSettings,
+    restoring: Restoring,
+    world: World,
+) -> Rollback:
+    """It was looked at, and names the old branch. What fails twice is given up: services still reach the old one."""
+    arn, key = settings.connection_secret_arn, settings.connection_secret_key
+    assert arn is not None  # noqa: S101 - the move says so
+    assert seen.named is not None  # noqa: S101
+    try:
+        secret = world.secrets.read(arn)
+        wanted = with_uri(secret, key, _address(seen.named.id, secret, key, restoring))
+    except InvalidRequest as error:
+        return rollback.but(database=progress.given_up(str(error), world.clock.now()), wait_seconds=0)
+    failure: list[str] = []
+
+    def call() -> Sent:
+        try:
+            world.secrets.write(arn, wanted, token_of(rollback.id))
+        except Throttled:
+            raise
+        except OutsideFailure as error:
+            failure.append(str(error))
+            raise OutcomeUnknown(str(error)) from error
+        return (), {}
+
+    after = send(rollback, progress, call, restoring, world)
+    if not failure or after.database is None:
+        return after
+    failed = after.database.but(secret_failure=failure[0])
+    if progress.secret_failure is not None:
+        failed = failed.given_up(failure[0], world.clock.now())
+    return after.but(database=failed)
+
+
+def _address(branch_id: str, secret: SecretStr, key: str | None, restoring: Restoring) -> SecretStr:
+    """By the pooler, if services use it now."""
+    target = restoring.target
+    return restoring.databases.connection_uri(branch_id, target.database, target.role, pooled=is_pooled(secret, key))

@@ -1,0 +1,134 @@
+"""What every way back of a database has in common: begun once, in time, under the leases, behind the fence.
+
+A strategy adds its moves: one look and at most one change for each call. How it ended is told from whether a change
+was sent that may have touched the branch's data.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from math import ceil
+
+from rollback.model.check import Check, Verdict
+from rollback.model.database_errors import ComeBackLater, NotThere, QueryFailed
+from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
+from rollback.model.errors import LeaseLost
+from rollback.model.rollback import Rollback
+from rollback.steps.fence import fence, hold_writers
+from rollback.steps.ports import World
+from rollback.steps.restoring import Restoring
+
+OneMove = Callable[[Rollback, DatabaseProgress, Restoring, World], Rollback]
+
+
+def begun(
+    rollback: Rollback, checks: tuple[Check, ...], restoring: Restoring, now: datetime, **what: object
+) -> Rollback:
+    """Refused, or written down as the branch is before.
+
+    Args:
+        checks: made anew: since the plan was, a person may have taken an hour to approve it.
+        what: fields of the progress: where the branch is to be brought.
+    """
+    branch_id, databases = restoring.target.branch_id, restoring.databases
+    why = why_refused(rollback, checks)
+    if why is not None:
+        before = BranchBefore(name=branch_id, protected=False)
+        refused = DatabaseProgress.model_validate({"started_at": now, "before": before, **what})
+        refused = refused.given_up(why, now).ended(Ending.REFUSED, now)
+        return rollback.but(database=refused, wait_seconds=0)
+    branch = databases.branch(branch_id)
+    if branch is None:
+        raise NotThere(f"branch {branch_id} was deleted this moment; nothing was changed")
+    before = BranchBefore.of(branch, databases.endpoints(branch_id))
+    progress = DatabaseProgress.model_validate({"started_at": now, "before": before, **what})
+    return rollback.but(database=progress, wait_seconds=0)
+
+
+def why_refused(rollback: Rollback, checks: tuple[Check, ...]) -> str | None:
+    """None: nothing speaks against it that a person has not overridden."""
+    against = [c for c in checks if c.verdict is Verdict.FAIL and not (rollback.request.force and c.forceable)]
+    if not against:
+        return None
+    return f"{'; '.join(f'{check.name}: {check.reason}' for check in against)}; nothing was changed"
+
+
+def take_turn(
+    rollback: Rollback,
+    progress: DatabaseProgress,
+    restoring: Restoring,
+    world: World,
+    one_move: OneMove,
+    *,
+    fenced: bool = True,
+    more_minutes: float = 0,
+) -> Rollback:
+    """The next move of what has begun: the fence's until it stands, then the strategy's own.
+
+    Args:
+        fenced: whether anybody may write to the branch.
+        more_minutes: than a restore may take.
+
+    Raises:
+        LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
+        OutsideFailure: Neon or AWS could not be asked; nothing is lost, call again.
+    """
+    now = world.clock.now()
+    if progress.ended_at is not None:
+        return rollback.but(wait_seconds=0)
+    progress = _in_time(progress, restoring, now, more_minutes)
+    if progress.ended_at is not None:
+        return rollback.but(database=progress, wait_seconds=0)
+    if progress.why_not is None and fenced:
+        progress = _holding(rollback, progress, restoring, world)
+
+    def ask() -> Rollback:
+        if progress.why_not is None and progress.head is None and fenced:
+            return fence(rollback, progress, restoring, world)
+        return one_move(rollback, progress, restoring, world)
+
+    return patiently(rollback, progress, ask, world)
+
+
+def patiently(rollback: Rollback, progress: DatabaseProgress, ask: Callable[[], Rollback], world: World) -> Rollback:
+    """Who can't be asked now is asked again; what Postgres refuses to tell can't be waited for."""
+    try:
+        return ask()
+    except ComeBackLater as later:
+        return rollback.but(database=progress, wait_seconds=wait_for(later, world))
+    except QueryFailed as failed:
+        return rollback.but(database=progress.given_up(str(failed), world.clock.now()), wait_seconds=0)
+
+
+def wait_for(later: ComeBackLater, world: World) -> int:
+    """Seconds: as long as was asked for."""
+    return max(world.settings.policy.poll_seconds, ceil(later.retry_after_seconds or 0))
+
+
+def ending_of(progress: DatabaseProgress) -> Ending:
+    """Of what was given up."""
+    untouched = progress.backup_id is None and progress.restore_asked_at is None
+    return Ending.REFUSED if untouched else Ending.FAILED
+
+
+def _in_time(progress: DatabaseProgress, restoring: Restoring, now: datetime, more_minutes: float) -> DatabaseProgress:
+    """What takes too long is given up; what can't be tidied up in time is left to whoever reads the report."""
+    target = restoring.target
+    if progress.tidying_since is not None:
+        late = now - progress.tidying_since > timedelta(minutes=target.tidy_timeout_minutes)
+        return progress.ended(ending_of(progress), now) if late else progress
+    limit = target.restore_timeout_minutes + more_minutes
+    if now - progress.started_at <= timedelta(minutes=limit):
+        return progress
+    last = progress.moves[-1] if progress.moves else "the fence"
+    return progress.given_up(f"not done in {limit:g} minutes; it was at {last}", now)
+
+
+def _holding(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> DatabaseProgress:
+    """The other writers' leases. Before the fence begins, one that is not to be had is a refusal."""
+    try:
+        hold_writers(rollback, restoring.target.writers, world)
+    except LeaseLost as lost:
+        if rollback.is_fenced:
+            raise
+        return progress.given_up(f"{lost}; wait for it; nothing was changed", world.clock.now())
+    return progress

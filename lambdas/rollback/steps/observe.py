@@ -1,0 +1,116 @@
+"""A look at the database ahead of need: its tables, its journal, and whether it could go back now.
+
+Kept in the ledger, so that a plan needs neither Neon nor SQL. Never made while a rollback may be changing the branch.
+"""
+
+from pydantic import SecretStr
+
+from rollback.model.check import Check, Verdict
+from rollback.model.database_readiness import CHECK_NAME
+from rollback.model.database_settings import DatabaseSettings, Strategy
+from rollback.model.database_target import RestoreTarget
+from rollback.model.errors import OutsideFailure
+from rollback.model.observation import Observation
+from rollback.model.release import Release, ReleaseState, last_known_good
+from rollback.model.release_schema import ReleaseSchema
+from rollback.model.restore_points import where_to_go
+from rollback.model.settings import ServiceSettings
+from rollback.steps.database_preflight import preflight, preflight_of_reset
+from rollback.steps.database_readiness import judge_standing_plan
+from rollback.steps.holder import living_lease_about_database
+from rollback.steps.learn_schema import learn_schema
+from rollback.steps.ports import World
+from rollback.steps.ports_database import Sql
+from rollback.steps.restoring import Restoring
+from rollback.steps.running import fingerprint_of
+from rollback.steps.schema import fits_at
+
+_LOOKS = 3
+
+
+def observe(world: World) -> Observation | None:
+    """Look, write it down, and judge the standing plans anew.
+
+    None: there is no branch to look at (each pull request has its own), or a rollback may be changing it.
+
+    Raises:
+        OutsideFailure: Neon, Postgres, ECS or the ledger do not answer; look again.
+    """
+    settings = world.settings.database
+    if settings is None or settings.branch_id is None or living_lease_about_database(world) is not None:
+        return None
+    now = world.clock.now()  # what happens while we look is not seen
+    target = RestoreTarget.of(world.settings, settings.branch_id)
+    restoring = Restoring(target=target, databases=world.databases, sql=world.sql)
+    schema = live_schema(restoring.address(settings.branch_id), world.sql)
+    running = {service.name: _running(service, world) for service in target.writers}
+    readiness = tuple(
+        check.model_copy(update={"evidence": {**check.evidence, "service": service.name}})
+        for service in target.writers
+        for check in _way_back(service.name, running[service.name], settings, restoring, world)
+    )
+    if living_lease_about_database(world) is not None:  # begun meanwhile: what we saw may be gone
+        return None
+    world.ledger.put_schema(schema)
+    seen = Observation(
+        branch=settings.lease_of(None), schema_sha256=schema.sha256, readiness=readiness, observed_at=now
+    )
+    world.ledger.put_observation(seen)
+    for service in target.writers:
+        release = _release(service.name, running[service.name], world)
+        if release is not None and release.state is ReleaseState.PROMOTED:
+            learn_schema(release, world)  # it ran before we came, or its promotion came before the first look
+        judge_standing_plan(service.name, world)
+    return seen
+
+
+def live_schema(address: SecretStr, sql: Sql) -> ReleaseSchema:
+    """The structure and the journal that belongs to it.
+
+    Raises:
+        OutsideFailure: Postgres does not answer, or migrations are being applied; look again.
+    """
+    journal = sql.migrations(address)
+    for _ in range(_LOOKS):
+        before, structure = journal, sql.live_schema(address)
+        journal = sql.migrations(address)
+        if journal == before:
+            return ReleaseSchema(journal=journal, ran_on=structure)
+    raise OutsideFailure("migrations are being applied at this moment: look again")
+
+
+def _running(service: ServiceSettings, world: World) -> str:
+    view = world.services.look(service)
+    return fingerprint_of(view.primary.definition_arn, view, world)
+
+
+def _release(service_name: str, fingerprint: str, world: World) -> Release | None:
+    return next((r for r in world.ledger.releases(service_name) if r.fingerprint == fingerprint), None)
+
+
+def _way_back(
+    service_name: str, running: str, settings: DatabaseSettings, restoring: Restoring, world: World
+) -> tuple[Check, ...]:
+    """What speaks for and against the database going back with the running release, as the strategy is set."""
+    now = world.clock.now()
+    if settings.strategy in (Strategy.RESET, Strategy.RECREATE) and settings.source_branch_id is not None:
+        return preflight_of_reset(settings.source_branch_id, restoring, now)
+    releases = world.ledger.releases(service_name)
+    target = last_known_good(releases, running)
+    if target is None:
+        return (_unknown("there is no other good release to whose data one would go back yet"),)
+    points = world.ledger.restore_points(settings.lease_of(None))
+    point, after = where_to_go(target, releases, points, lambda point: fits_at(target, point, world))
+    if point is None:
+        before = after.version if after is not None else "what came after it"
+        checkpoint = f"rollback checkpoint {world.settings.environment} --service {service_name} --version VERSION"
+        reason = (
+            f"no restore point was recorded before {before}: the data can't go back to {target.version} by itself; "
+            f"`{checkpoint}` in the pipeline, before migrations run, records one for the next release"
+        )
+        return (_unknown(reason),)
+    return preflight(point.point, restoring, now)
+
+
+def _unknown(reason: str) -> Check:
+    return Check(name=CHECK_NAME, verdict=Verdict.WARN, reason=reason)

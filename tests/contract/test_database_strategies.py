@@ -1,0 +1,187 @@
+"""A branch recreated, deleted and stepped down on the local Neon with real Postgres, and the way back from each."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import SERVICE, definition, release, rollback
+from contract.neon_projects import LocalProject
+from fake_tasks import FakeTasks
+from fakes import FakeClock, FakeLedger, FakeSecrets, FakeServices
+from pydantic import SecretStr
+from worlds import make_world
+
+from local_cloud.neon_project import Limits
+from local_cloud.neon_server import ROLE, LocalNeon
+from rollback.model.check import Check, Verdict
+from rollback.model.database_content import LiveSchema, Migration
+from rollback.model.database_plan import DatabasePlan
+from rollback.model.database_progress import DatabaseProgress, Ending, backup_name
+from rollback.model.database_settings import DatabaseSettings, Strategy
+from rollback.model.database_target import RestoreTarget
+from rollback.model.database_view import Branch
+from rollback.model.plan import Plan
+from rollback.model.rollback import Rollback
+from rollback.steps.database_delete import delete
+from rollback.steps.database_recreate import recreate
+from rollback.steps.database_reset import reset
+from rollback.steps.down_migrations import step_down
+from rollback.steps.ports import World
+from rollback.steps.restoring import Restoring
+from rollback.steps.tell_lost_writes import tell_lost_writes
+
+NAME = "preview/pr-42"
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:pr-42-AbCdEf"
+
+
+@pytest.fixture
+def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
+    local = LocalProject(local_neon, Limits())
+    yield local
+    local.close()
+
+
+class Stage:
+    """A service that writes to a branch, and the world that a rollback of the branch sees."""
+
+    def __init__(self, project: LocalProject, **settings: Any) -> None:
+        self.project = project
+        self.clock, self.ledger = FakeClock(project.now()), FakeLedger()
+        self.services, self.secrets, self.tasks = FakeServices(self.clock), FakeSecrets(), FakeTasks()
+        self.definition_arn = self.services.register_release(definition("v2"), "family")
+        self.services.run(self.definition_arn)
+        given = {
+            "project_id": project.id, "database": "app", "role": ROLE,
+            "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon",
+        }  # fmt: skip
+        database = DatabaseSettings.model_validate({**given, **settings})
+        world = make_world(
+            clock=self.clock, ledger=self.ledger, services=self.services, secrets=self.secrets, tasks=self.tasks
+        )
+        self.world: World = replace(world, settings=world.settings.model_copy(update={"database": database}))
+        self.begin(rollback().id)
+
+    def begin(self, identity: str) -> None:
+        """Another rollback."""
+        self.ledger.release_lease(SERVICE, rollback().id)
+        lease = self.ledger.acquire(SERVICE, identity, self.clock.now(), self.clock.now() + timedelta(hours=1))
+        assert lease is not None
+        self.document = rollback(id=identity, lease_counter=lease.counter)
+
+    def restoring(self, branch_id: str, **more: Any) -> Restoring:
+        target = RestoreTarget.of(self.world.settings, branch_id)
+        return Restoring(target, self.project.databases, self.project.sql, **more)
+
+    def until_ended(self, step: Callable[[Rollback], Rollback]) -> DatabaseProgress:
+        for _ in range(200):
+            self.document = step(self.document)
+            progress = self.document.database
+            if progress is not None and progress.ended_at is not None:
+                return progress
+            if self.document.wait_seconds:
+                self.services.tick()
+                self.project.settle()
+        raise AssertionError(f"no end: {self.document.database}")
+
+    def named(self, name: str) -> Branch:
+        found = self.project.databases.branch_named(name)
+        assert found is not None
+        return found
+
+
+def preview_of(project: LocalProject) -> Branch:
+    root = project.databases.branch_named("main")
+    assert root is not None
+    project.write(root.id, 1)
+    made = project.databases.create_branch(NAME, root.id, with_endpoint=True).branch
+    project.settle()
+    project.write(made.id, 2)
+    return made
+
+
+def test_a_recreated_branch_has_the_source_s_rows_and_the_secret_and_the_old_one_its_own(project: LocalProject) -> None:
+    old = preview_of(project)
+    root = project.databases.branch_named("main")
+    assert root is not None
+    stage = Stage(project, branch_pattern="preview/pr-{pr}", connection_secret_arn=SECRET, connection_secret_key="URL")
+    stage.secrets.values[SECRET] = SecretStr(json.dumps({"URL": project.uri(old.id), "KEY": "kept"}))
+    plan = DatabasePlan(strategy=Strategy.RECREATE, branch=NAME, source_branch_id=root.id)
+    restoring = stage.restoring(old.id)
+    project.lose_next("update_branch")
+    project.lose_next("create_branch")
+    progress = stage.until_ended(lambda document: recreate(document, plan, restoring, stage.world))
+    assert progress.ending is Ending.RESTORED, progress.why_not
+    new, backup = stage.named(NAME), stage.named(backup_name(stage.document.id))
+    assert (project.rows(new.id), project.rows(backup.id), backup.id) == ([1], [1, 2], old.id)
+    assert json.loads(stage.secrets.values[SECRET].get_secret_value()) == {"URL": project.uri(new.id), "KEY": "kept"}
+    assert backup.expires_at is not None
+
+    for _ in range(20):
+        stage.document = tell_lost_writes(stage.document, restoring, stage.world)
+        project.settle()
+    assert stage.document.database is not None
+    assert stage.document.database.lost is not None
+    assert stage.document.database.lost.in_words() == [
+        "public.written: 2 rows before, 1 after; gone: 2; as they were before: none"
+    ]
+
+
+def test_a_deleted_branch_is_gone_and_its_source_is_not(project: LocalProject) -> None:
+    old = preview_of(project)
+    stage = Stage(project, branch_pattern="preview/pr-{pr}")
+    plan = DatabasePlan(strategy=Strategy.DELETE, branch=NAME)
+    project.lose_next("delete_branch")
+    progress = stage.until_ended(lambda document: delete(document, plan, stage.restoring(old.id), stage.world))
+    assert progress.ending is Ending.RESTORED, progress.why_not
+    assert [branch.name for branch in project.databases.branches()] == ["main"]
+
+
+JOURNAL = (
+    "CREATE SCHEMA drizzle; CREATE TABLE drizzle.__drizzle_migrations (id serial, hash text, created_at bigint); "
+    "INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ('a', 1), ('b', 2); "
+    "ALTER TABLE written ADD COLUMN nick text DEFAULT 'x'"
+)
+DOWN = "ALTER TABLE written DROP COLUMN nick; DELETE FROM drizzle.__drizzle_migrations WHERE hash = 'b'"
+
+
+def test_a_schema_steps_down_in_place_and_an_undo_brings_it_back_with_its_data(project: LocalProject) -> None:
+    root = project.databases.branch_named("main")
+    assert root is not None
+    project.write(root.id, 1)
+    project.run(root.id, JOURNAL)
+    address = project.uri(root.id)
+    stage = Stage(project, branch_id=root.id, down_command=("pnpm", "db:down", "{tag}"))
+
+    def down(log: list[str]) -> int:
+        project.run(root.id, DOWN)
+        log.append("stepped down 0002_nick")
+        return 0
+
+    def knows_the_first(schema: LiveSchema, journal: tuple[Migration, ...] | None) -> tuple[Check, ...]:
+        fits = [one.created_at for one in journal or ()] == [1] and "nick" not in schema.tables["public.written"]
+        return (Check(name="fits", verdict=Verdict.PASS if fits else Verdict.FAIL, reason=f"{journal}"),)
+
+    stage.tasks.commands["pnpm db:down 0002_nick"] = down
+    plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=root.id, migrations=("0002_nick",))
+    planned = Plan(running=release("v2", definition_arn=stage.definition_arn), target=None, database=plan, checks=())
+    stage.document = stage.document.but(plan=planned)
+    restoring = stage.restoring(root.id, judge_preview=knows_the_first)
+    project.lose_next("create_branch")
+    progress = stage.until_ended(lambda document: step_down(document, plan, restoring, stage.world))
+    assert progress.ending is Ending.RESTORED, progress.why_not
+    assert project.uri(root.id) == address
+    assert project.rows(root.id) == [1]
+    assert [run.logs for run in progress.ran] == [("stepped down 0002_nick",)]
+    backup = stage.named(backup_name(stage.document.id))
+    assert project.run(backup.id, "SELECT nick FROM written") == [("x",)]
+
+    undone = stage.document.id
+    stage.begin(f"{SERVICE}-20260301T040000Z-11111111")
+    undoing = stage.restoring(root.id)
+    progress = stage.until_ended(lambda document: reset(document, backup.id, undoing, stage.world, undoes=undone))
+    assert progress.ending is Ending.RESTORED, progress.why_not
+    assert project.run(root.id, "SELECT nick FROM written") == [("x",)]
+    assert project.uri(root.id) == address

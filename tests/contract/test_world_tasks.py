@@ -1,0 +1,178 @@
+"""What the steps are promised of one-off tasks: the same on the fake and on the embedded cloud."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import pytest
+from builders import SERVICE
+from contract.local_cloud.workload import Workload, eventually
+from contract.real_world import real_world
+from fake_tasks import FakeTasks
+
+from local_cloud.server import LocalCloud
+from rollback.model.database_errors import OutcomeUnknown, RequestRefused
+from rollback.model.errors import OutsideFailure
+from rollback.model.settings import ServiceSettings
+from rollback.model.task_view import TaskView
+from rollback.steps.ports import Tasks
+
+DOWN, FAILS, LONG = ("pnpm", "db:down", "0002_x"), ("fail",), ("long",)
+SAYS = "stepping down 0002_x"
+WHO = "express-api-20260301T030000Z-00000000"  # a rollback's id
+
+
+class Stage(Protocol):
+    """A service whose release has three commands: one that says something, one that fails, one without an end."""
+
+    tasks: Tasks
+    settings: ServiceSettings
+    definition_arn: str
+
+    def deregister(self) -> None: ...
+    def wait(self, until: Callable[[], TaskView | None]) -> TaskView: ...
+    def unstartable(self) -> str:
+        """A definition whose image is not there."""
+        ...
+
+
+class FakeStage:
+    settings = ServiceSettings(name=SERVICE, cluster="c", ecs_service="s", container="app")
+    definition_arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:1"
+
+    def __init__(self) -> None:
+        self._fake = FakeTasks()
+        self.tasks: Tasks = self._fake
+
+        def down(log: list[str]) -> int:
+            log.append(SAYS)
+            return 0
+
+        self._fake.commands = {" ".join(DOWN): down, " ".join(FAILS): lambda _: 3, " ".join(LONG): lambda _: None}
+
+    def deregister(self) -> None:
+        self._fake.inactive.add(self.definition_arn)
+
+    def unstartable(self) -> str:
+        self._fake.unstartable.add(f"{self.definition_arn}0")
+        return f"{self.definition_arn}0"
+
+    def wait(self, until: Callable[[], TaskView | None]) -> TaskView:
+        found = next((view for _ in range(20) if (view := until()) is not None), None)
+        assert found is not None
+        return found
+
+
+class CloudStage:
+    def __init__(self, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.web = Workload(cloud, balanced=False)
+        cloud.client("logs").create_log_group(logGroupName=self.web.name)
+        options = {
+            "awslogs-group": self.web.name, "awslogs-region": cloud.region, "awslogs-stream-prefix": "express",
+        }  # fmt: skip
+        commands = {
+            " ".join(DOWN): {"says": SAYS}, " ".join(FAILS): {"exit": 3}, " ".join(LONG): {"seconds": 60},
+        }  # fmt: skip
+        settings: dict[str, Any] = {"logConfiguration": {"logDriver": "awslogs", "options": options}}
+        self.definition_arn = self.web.release("v1", {"commands": commands}, **settings)
+        self.web.create(self.definition_arn, desired=0)
+        self.settings = ServiceSettings(name=SERVICE, cluster=self.web.name, ecs_service=self.web.name, container="app")
+        self.tasks = real_world(cloud, monkeypatch, self.settings).tasks
+
+    def deregister(self) -> None:
+        self.web.ecs.deregister_task_definition(taskDefinition=self.definition_arn)
+
+    def unstartable(self) -> str:
+        return self.web.register("never-pushed")
+
+    def wait(self, until: Callable[[], TaskView | None]) -> TaskView:
+        return eventually(until)
+
+
+@pytest.fixture(params=["fake", "cloud"])
+def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return FakeStage() if request.param == "fake" else CloudStage(request.getfixturevalue("cloud"), monkeypatch)
+
+
+def run(stage: Stage, command: tuple[str, ...], token: str | None = None, definition_arn: str | None = None) -> str:
+    definition = definition_arn or stage.definition_arn
+    return stage.tasks.run(stage.settings, definition, command, WHO, token or uuid.uuid4().hex)
+
+
+def ended(stage: Stage, arn: str) -> TaskView:
+    def stopped() -> TaskView | None:
+        view = stage.tasks.look(stage.settings, arn)
+        return view if view is not None and view.is_stopped else None
+
+    return stage.wait(stopped)
+
+
+def test_a_command_runs_to_its_end_and_tells_its_exit_code_and_its_last_lines(stage: Stage) -> None:
+    arn = run(stage, DOWN)
+    view = ended(stage, arn)
+    assert (view.command, view.started, view.exit_code) == (DOWN, True, 0)
+    assert stage.tasks.logs(stage.settings, arn, 1) == (SAYS,)
+
+
+@pytest.mark.parametrize(("command", "code"), [(FAILS, 3), (("not-there",), 127)])
+def test_a_command_that_fails_tells_so(stage: Stage, command: tuple[str, ...], code: int) -> None:
+    assert ended(stage, run(stage, command)).exit_code == code
+
+
+def test_the_same_token_starts_no_second_task_and_another_does(stage: Stage) -> None:
+    token = uuid.uuid4().hex
+    first = run(stage, FAILS, token)
+    assert run(stage, FAILS, token) == first
+    ended(stage, first)
+    assert run(stage, FAILS, token) == first
+    assert run(stage, FAILS) != first
+
+
+def test_a_token_with_other_arguments_is_no_refusal_but_a_task_to_be_looked_up(stage: Stage) -> None:
+    token = uuid.uuid4().hex
+    first = run(stage, FAILS, token)
+    with pytest.raises(OutcomeUnknown):
+        run(stage, DOWN, token)
+    assert [task.arn for task in stage.tasks.started_by(stage.settings, WHO)] == [first]
+
+
+def test_a_task_is_found_by_who_started_it_while_it_runs_and_after_it_stopped(stage: Stage) -> None:
+    arn = run(stage, LONG)
+    assert [(task.arn, task.command) for task in stage.tasks.started_by(stage.settings, WHO)] == [(arn, LONG)]
+    assert stage.tasks.started_by(stage.settings, "somebody-else") == ()
+    stage.tasks.stop(stage.settings, arn, "it takes too long")
+    view = ended(stage, arn)
+    assert view.exit_code != 0
+    assert "it takes too long" in view.reason
+    stage.tasks.stop(stage.settings, arn, "again")
+    assert [task.arn for task in stage.tasks.started_by(stage.settings, WHO)] == [arn]
+
+
+def test_a_task_that_can_not_start_has_no_exit_code_and_says_why(stage: Stage) -> None:
+    view = ended(stage, run(stage, FAILS, definition_arn=stage.unstartable()))
+    assert (view.started, view.exit_code) == (False, None)
+    assert "CannotPullContainerError" in view.reason
+    assert stage.tasks.logs(stage.settings, view.arn, 5) == ()
+
+
+def test_a_definition_that_was_deregistered_is_refused(stage: Stage) -> None:
+    stage.deregister()
+    with pytest.raises(RequestRefused, match=r"inactive.*no task was started"):
+        run(stage, FAILS)
+    assert stage.tasks.started_by(stage.settings, WHO) == ()
+
+
+def test_a_task_that_ecs_does_not_know_is_none(stage: Stage) -> None:
+    cluster = stage.settings.cluster
+    arn = f"arn:aws:ecs:eu-west-1:123456789012:task/{cluster}/{uuid.uuid4().hex}"
+    assert stage.tasks.look(stage.settings, arn) is None
+    assert stage.tasks.logs(stage.settings, arn, 5) == ()
+    with pytest.raises(OutsideFailure):
+        stage.tasks.stop(stage.settings, arn, "gone")
+
+
+def test_a_service_that_is_not_there_is_refused(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = CloudStage(cloud, monkeypatch)
+    made.settings = made.settings.model_copy(update={"ecs_service": "other"})
+    with pytest.raises(RequestRefused, match="no ACTIVE service other"):
+        run(made, DOWN)

@@ -1,0 +1,116 @@
+"""A service on stage that writes to a branch of Neon: migrations are applied to it, and deployments are told of."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from builders import SERVICE, definition
+from fake_neon import FakeNeon
+from fake_sql import FakeSql
+from stage import FAMILY, PROMOTED, Stage, deployment_event
+
+from rollback.model.database_content import Column, LiveSchema, Migration
+from rollback.model.database_settings import DatabaseSettings
+from rollback.model.observation import Observation
+from rollback.model.release import Release
+from rollback.model.release_schema import ShippedMigration
+from rollback.model.standing_plan import StandingPlan, StandingTarget
+from rollback.model.statement_impact import ADDITIVE, MigrationImpact, breaking
+from rollback.steps.checkpoint import checkpoint
+from rollback.steps.promote import record
+from rollback.steps.watch_database import on_deployment
+
+MAIN = "br-1"  # the fake Neon's first branch
+DATABASE = DatabaseSettings(
+    project_id="shop",
+    branch_id=MAIN,
+    api_key_secret_arn="arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-AbCdEf",
+    window_margin_minutes=0,
+)
+BRANCH = DATABASE.lease_of(None)
+BEGAN = deployment_event("SERVICE_DEPLOYMENT_IN_PROGRESS")
+COMPLETED = deployment_event("SERVICE_DEPLOYMENT_COMPLETED")
+
+_TEXT = Column(type="text", nullable=True, has_default=False)
+
+
+def migration(number: int, impact: MigrationImpact = ADDITIVE) -> ShippedMigration:
+    return ShippedMigration(tag=f"{number:04}_it", created_at=number, hash=f"{number:064x}", impact=impact)
+
+
+def users(*columns: str) -> LiveSchema:
+    return LiveSchema(tables={"public.users": dict.fromkeys(columns, _TEXT)})
+
+
+FIRST = migration(1)
+DROPS = migration(2, breaking("users.name is dropped"))
+ADDS = migration(2)
+
+
+@dataclass
+class DatabaseStage(Stage):
+    """v1 is promoted and runs on the first migration; nobody has looked at the database yet."""
+
+    settings: DatabaseSettings = field(default_factory=lambda: DATABASE)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.replace(settings=self.world.settings.model_copy(update={"database": self.settings}))
+        self.alarms.in_alarm.clear()
+        self.ship("v1", PROMOTED, hours_ago=48)
+        self.migrated(users("id", "name"), FIRST)
+
+    @property
+    def neon(self) -> FakeNeon:
+        assert isinstance(self.world.databases, FakeNeon)
+        return self.world.databases
+
+    @property
+    def sql(self) -> FakeSql:
+        assert isinstance(self.world.sql, FakeSql)
+        return self.world.sql
+
+    def migrated(self, structure: LiveSchema, *applied: ShippedMigration) -> None:
+        """The pipeline has run its migrations."""
+        self.sql.schemas[MAIN] = structure
+        self.sql.journals[MAIN] = tuple(Migration(hash=one.hash, created_at=one.created_at) for one in applied)
+
+    def deployed(self, version: str, structure: LiveSchema, *shipped: ShippedMigration) -> None:
+        """A pipeline makes its checkpoint, migrates and deploys; ECS tells of the deployment's begin and end."""
+        checkpoint(SERVICE, version, shipped, self.world)
+        self.migrated(structure, *shipped)
+        self.pass_time(minutes=5)
+        self.begun(version)
+        self.told(BEGAN)
+        for _ in range(3):
+            self.pass_time(seconds=20)
+        self.told(COMPLETED)
+
+    def begun(self, version: str) -> None:
+        """A deployment begins now, of a release that says its version; the ledger does not know it yet."""
+        made = definition(version)
+        made["containerDefinitions"][0]["environment"] = [{"name": "APP_VERSION", "value": version}]
+        self.arns[version] = self.services.register_release(made, FAMILY)
+        self.services.deploy(self.arns[version])
+        self.services.calls.clear()
+
+    def told(self, event: dict[str, Any]) -> list[str]:
+        """Both functions that listen get the event; what the database's did."""
+        record(event, self.world)
+        return on_deployment(event, self.world)
+
+    def release(self, version: str) -> Release:
+        return next(r for r in self.ledger.releases(SERVICE) if r.version == version)
+
+    def seen(self) -> Observation:
+        seen = self.ledger.observation(BRANCH)
+        assert seen is not None
+        return seen
+
+    def plan(self) -> StandingPlan:
+        plan = self.ledger.standing_plan(SERVICE)
+        assert plan is not None
+        return plan
+
+    def target(self, version: str) -> StandingTarget:
+        """Of the standing plan."""
+        return next(target for target in self.plan().targets if target.release.version == version)

@@ -1,0 +1,92 @@
+"""A pull request's branch with rows of its own is replaced or deleted: on fakes that keep state, killed at any call."""
+
+from dataclasses import replace
+from typing import Any
+
+from fakes import FakeSecrets
+from pydantic import SecretStr
+
+from faults.crash import Outside
+from faults.database_scenario import STAGED, Restore
+from rollback.model.connection_secret import has_uri
+from rollback.model.database_plan import DatabasePlan
+from rollback.model.database_progress import backup_name
+from rollback.model.database_settings import DatabaseSettings, Strategy
+from rollback.model.database_view import Branch
+from rollback.model.rollback import Rollback
+from rollback.steps.database_delete import delete
+from rollback.steps.database_recreate import recreate
+
+NAME, PATTERN = "preview/pr-42", "preview/pr-{pr}"
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:pr-42-AbCdEf"
+KEY, OTHER = "DATABASE_URL", "SESSION_KEY"
+
+
+class PullRequest(Restore):
+    """The branch came from main, and its address is in a secret beside another one."""
+
+    strategy: Strategy
+
+    def __init__(self, outside: Outside | None = None, settings: dict[str, Any] | None = None, **target: Any) -> None:
+        super().__init__(outside, **target)
+        given: dict[str, Any] = {
+            "project_id": "fake",
+            "branch_pattern": PATTERN,
+            "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon",
+            "source_branch_id": "br-source",
+            "connection_secret_arn": SECRET,
+            "connection_secret_key": KEY,
+        }
+        database = DatabaseSettings.model_validate({**given, **(settings or {})})
+        self.secrets = FakeSecrets()
+        self.before = self.neon.connection_uri(self.branch_id, "app", "owner").get_secret_value()
+        self.secrets.values[SECRET] = SecretStr(f'{{"{OTHER}": "kept", "{KEY}": "{self.before}"}}')
+        world = replace(self.world, settings=self.world.settings.model_copy(update={"database": database}))
+        self.world = replace(world, secrets=self._fragile(self.secrets))
+        self.plan = DatabasePlan(strategy=self.strategy, branch=NAME, source_branch_id=self.source_id)
+
+    def _arranged(self, main_id: str) -> str:
+        self.source_id = main_id
+        created = self.neon.create_branch(NAME, main_id, with_endpoint=True)
+        self.neon.settle()
+        self.neon.write(created.branch.id, STAGED)
+        return created.branch.id
+
+    def without_writers(self) -> None:
+        """Nobody is fenced."""
+        self.restoring = replace(self.restoring, target=self.real.target.model_copy(update={"writers": ()}))
+
+    @property
+    def named(self) -> Branch | None:
+        """Whatever has the branch's name now."""
+        return self.neon.branch_named(NAME)
+
+    @property
+    def old(self) -> Branch | None:
+        return self.neon.branch(self.branch_id)
+
+    @property
+    def secret(self) -> str:
+        return self.secrets.values[SECRET].get_secret_value()
+
+    def address_in_secret_is_of(self, branch_id: str) -> bool:
+        address = self.neon.connection_uri(branch_id, "app", "owner")
+        return f'"{OTHER}": "kept"' in self.secret and has_uri(self.secrets.values[SECRET], KEY, address)
+
+
+class Recreate(PullRequest):
+    strategy = Strategy.RECREATE
+
+    def _step(self, rollback: Rollback) -> Rollback:
+        return recreate(rollback, self.plan, self.restoring, self.world)
+
+
+class Delete(PullRequest):
+    strategy = Strategy.DELETE
+
+    def _step(self, rollback: Rollback) -> Rollback:
+        return delete(rollback, self.plan, self.restoring, self.world)
+
+
+def backup_of(scenario: PullRequest) -> str:
+    return backup_name(scenario.id)

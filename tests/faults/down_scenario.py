@@ -1,0 +1,93 @@
+"""Two migrations step down as tasks of the running release: on fakes that keep state, killed at any call."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from builders import SERVICE, release
+from fake_tasks import FakeTasks
+
+from faults.crash import Outside
+from faults.database_scenario import Restore
+from rollback.model.check import Check, Verdict
+from rollback.model.database_content import LiveSchema, Migration
+from rollback.model.database_plan import DatabasePlan
+from rollback.model.database_settings import DatabaseSettings, Strategy
+from rollback.model.plan import Plan
+from rollback.model.rollback import Rollback
+from rollback.steps.down_migrations import step_down
+
+KEPT, OLDER, NEWER = "0001_users", "0002_teams", "0003_nick"
+_NUMBERS = {KEPT: 1, OLDER: 2, NEWER: 3}
+
+
+def applied(tag: str) -> Migration:
+    return Migration(hash=f"{_NUMBERS[tag]:064x}", created_at=_NUMBERS[tag])
+
+
+class Down(Restore):
+    """The journal has three migrations; the target knows the first only."""
+
+    def __init__(self, outside: Outside | None = None, settings: dict[str, Any] | None = None, **target: Any) -> None:
+        super().__init__(outside, **target)
+        given: dict[str, Any] = {
+            "project_id": "fake",
+            "branch_id": "br-1",
+            "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon",
+            "down_command": ("pnpm", "db:down", "{tag}"),
+            "verify_command": ("pnpm", "db:verify"),
+        }
+        database = DatabaseSettings.model_validate({**given, **(settings or {})})
+        self.ran: list[str] = []
+        self.tasks = FakeTasks()
+        self.tasks.commands = {
+            **{f"pnpm db:down {tag}": self.stepping_down(tag) for tag in (OLDER, NEWER)},
+            "pnpm db:verify": self._verify,
+        }
+        self.sql.journals[self.branch_id] = tuple(applied(tag) for tag in _NUMBERS)
+        world = replace(self.world, settings=self.world.settings.model_copy(update={"database": database}))
+        self.world = replace(world, tasks=self._fragile(self.tasks))
+        self.judge_preview(_knows_the_first_only)
+        self.plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=self.branch_id, migrations=(NEWER, OLDER))
+        running = release("v2", definition_arn=self.definition_arn)
+        planned = Plan(running=running, target=release("v1"), database=self.plan, checks=())
+        self.ledger.save(self.document.but(plan=planned))
+
+    @property
+    def definition_arn(self) -> str:
+        return self.writers.services[SERVICE].look(self.world.settings.service(SERVICE)).primary.definition_arn
+
+    def _step(self, rollback: Rollback) -> Rollback:
+        return step_down(rollback, self.plan, self.restoring, self.world)
+
+    def journal(self) -> list[int]:
+        return [one.created_at for one in self.sql.journals[self.branch_id]]
+
+    def stepping_down(self, tag: str, code: int = 0) -> Callable[[list[str]], int]:
+        """What the release's command does: the newest row of the journal goes; or it fails, and nothing does."""
+
+        def effect(log: list[str]) -> int:
+            self.ran.append(tag)
+            assert self.writers.desired_counts()[SERVICE] == 0, "it runs behind the fence"
+            if code:
+                log.append(f"could not connect to postgresql://owner:secret-1@host/app: {tag}")
+                return code
+            *rest, newest = self.sql.journals[self.branch_id]
+            assert newest == applied(tag), "newest first"
+            self.sql.journals[self.branch_id] = tuple(rest)
+            log.append(f"stepped down {tag}")
+            return 0
+
+        return effect
+
+    def _verify(self, log: list[str]) -> int:
+        self.ran.append("verify")
+        return 0
+
+
+def _knows_the_first_only(_schema: LiveSchema, journal: tuple[Migration, ...] | None) -> tuple[Check, ...]:
+    fits = journal == (applied(KEPT),)
+    verdict = Verdict.PASS if fits else Verdict.FAIL
+    return (
+        Check(name="target-fits-restored-schema", verdict=verdict, reason="the journal" if fits else "not the same"),
+    )

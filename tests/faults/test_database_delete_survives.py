@@ -1,0 +1,126 @@
+"""A pull request's branch is deleted once, however often the process is killed, and no other one ever is."""
+
+import pytest
+from builders import SERVICE
+
+from faults.branch_scenario import NAME, Delete
+from faults.crash import Outside
+from faults.database_scenario import WORKER
+from rollback.model.database_errors import AccessRefused, ProjectLocked, RequestRefused
+from rollback.model.database_progress import Ending
+
+
+def calls_of_an_undisturbed_run() -> int:
+    delete = Delete()
+    delete.until_ended()
+    return delete.outside.calls
+
+
+CALLS = calls_of_an_undisturbed_run()
+
+
+def assert_deleted(delete: Delete) -> None:
+    assert delete.progress.ending is Ending.RESTORED, delete.progress.why_not
+    assert [branch.id for branch in delete.neon.branches()] == [delete.source_id]
+    assert delete.progress.is_over
+    assert delete.owed() == ()
+    assert delete.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
+
+
+def test_undisturbed_it_is_deleted_and_nobody_is_fenced() -> None:
+    delete = Delete()
+    delete.until_ended()
+    assert_deleted(delete)
+    assert delete.neon.calls == ["delete_branch"]
+    assert delete.progress.may_have_changed_data
+
+
+@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_any_call_and_resumed_it_is_deleted(kill_at: int, after: bool) -> None:
+    delete = Delete(Outside(kill_at, after=after))
+    delete.until_ended()
+    assert_deleted(delete)
+
+
+def test_though_the_answer_is_lost_a_new_branch_of_that_name_stays() -> None:
+    delete = Delete()
+    delete.neon.lose_next("delete_branch")
+    while delete.old is not None:
+        delete.round()
+    delete.neon.settle()
+    delete.neon.create_branch(NAME, delete.source_id)
+    delete.until_ended()
+    assert delete.progress.ending is Ending.RESTORED
+    assert delete.named is not None
+    assert delete.neon.calls == ["delete_branch", "create_branch"]
+
+
+def test_a_locked_project_is_waited_for() -> None:
+    delete = Delete()
+    delete.neon.refuse_next("delete_branch", ProjectLocked("delete_branch: 423"))
+    delete.until_ended()
+    assert_deleted(delete)
+
+
+def test_a_branch_that_is_gone_already_is_success() -> None:
+    delete = Delete()
+    delete.neon.delete_branch(delete.branch_id)
+    delete.neon.settle()
+    delete.neon.calls.clear()
+    delete.until_ended()
+    assert_deleted(delete)
+    assert delete.neon.calls == []
+    assert delete.progress.notes == (f"branch {NAME} was gone already",)
+    assert not delete.progress.may_have_changed_data
+
+
+def test_one_that_somebody_deletes_meanwhile_is_success_too() -> None:
+    delete = Delete()
+    delete.round()
+    delete.neon.delete_branch(delete.branch_id)
+    delete.until_ended()
+    assert_deleted(delete)
+    assert delete.progress.notes == (f"somebody else deleted branch {NAME}",)
+
+
+def refused_with(delete: Delete) -> str:
+    delete.neon.settle()
+    delete.until_ended()
+    assert delete.progress.ending is Ending.REFUSED
+    assert delete.old is not None
+    assert not delete.progress.may_have_changed_data
+    return delete.progress.why_not or ""
+
+
+def test_a_branch_that_is_protected_or_has_children_or_is_no_pull_request_s_is_refused() -> None:
+    delete = Delete()
+    delete.neon.update_branch(delete.branch_id, protected=True)
+    assert "is protected" in refused_with(delete)
+    delete = Delete()
+    delete.neon.create_branch("child", delete.branch_id)
+    assert "has children (child)" in refused_with(delete)
+    delete = Delete(settings={"branch_pattern": None, "branch_id": "br-5"})
+    assert "only a pull request's, named by branch_pattern, is deleted" in refused_with(delete)
+    delete = Delete()
+    delete.plan = delete.plan.model_copy(update={"branch": "main"})
+    why = refused_with(delete)
+    assert "default branch" in why
+    assert "main is no name that preview/pr-{pr} gives" in why
+
+
+@pytest.mark.parametrize("error", [RequestRefused("422: it is being archived"), AccessRefused("403: this key may not")])
+def test_what_neon_refuses_is_refused(error: RequestRefused | AccessRefused) -> None:
+    delete = Delete()
+    delete.neon.refuse_next("delete_branch", error)
+    assert str(error) in refused_with(delete)
+
+
+def test_a_key_that_is_not_known_is_refused_with_words() -> None:
+    delete = Delete()
+
+    def unknown(name: str) -> None:
+        raise AccessRefused("401: check the API key")
+
+    delete.neon.branch_named = unknown  # type: ignore[method-assign]
+    assert "database-access: 401: check the API key" in refused_with(delete)

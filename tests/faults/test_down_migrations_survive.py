@@ -1,0 +1,257 @@
+"""Down-migrations are killed before and after every external call: each command runs once, newest first."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import SERVICE
+
+from faults.crash import Outside
+from faults.database_endings import raising
+from faults.database_scenario import BAD, GOOD, WORKER
+from faults.down_scenario import NEWER, OLDER, Down
+from rollback.model.database_errors import AccessRefused, ProjectLocked, RequestRefused
+from rollback.model.database_progress import Ending
+from rollback.model.errors import OutsideFailure, Throttled
+from rollback.model.rollback import Outcome
+from rollback.model.settings import ServiceSettings
+from rollback.model.task_view import TaskView
+
+ALL = [NEWER, OLDER, "verify"]
+
+
+def calls_of_an_undisturbed_run() -> int:
+    down = Down()
+    down.until_ended()
+    return down.outside.calls
+
+
+CALLS = calls_of_an_undisturbed_run()
+
+
+def assert_stepped_down_once(down: Down) -> None:
+    assert down.progress.ending is Ending.RESTORED, down.progress.why_not
+    assert down.ran == ALL
+    assert [run.name for run in down.progress.ran] == ALL
+    assert all(run.exit_code == 0 for run in down.progress.ran)
+    assert down.journal() == [1]
+    assert len(down.tasks.tasks) == len(ALL), "no task was started twice"
+    assert {task.definition_arn for task in down.tasks.tasks} == {down.definition_arn}
+    backup = down.backup
+    assert backup is not None
+    assert [b.id for b in down.neon.branches()] == [down.branch_id, backup.id]
+    assert (down.progress.backup_id, backup.parent_id) == (backup.id, down.branch_id)
+    assert down.neon.rows(backup.id) == down.neon.rows(down.branch_id) == GOOD + BAD
+    accepted = down.progress.accepted_at
+    assert accepted is not None
+    assert backup.expires_at == accepted.replace(microsecond=0) + timedelta(days=7)
+    assert down.progress.is_over, "nothing was overwritten: there are no lost writes to tell"
+    assert down.writers.desired_counts() == {SERVICE: 0, WORKER: 0}
+
+
+def test_undisturbed_they_run_once_behind_the_fence_and_after_a_backup() -> None:
+    down = Down()
+    down.until_ended()
+    assert_stepped_down_once(down)
+    assert down.neon.calls == ["create_branch", "expire_branch"]
+    assert down.progress.ran[0].logs == (f"stepped down {NEWER}",)
+    down.unfenced(Outcome.SUCCEEDED)
+    assert down.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
+
+
+@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_any_call_and_resumed_each_ran_exactly_once(kill_at: int, after: bool) -> None:
+    down = Down(Outside(kill_at, after=after))
+    down.until_ended()
+    assert_stepped_down_once(down)
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_though_the_answer_to_run_task_is_lost_each_ran_exactly_once(lost: int) -> None:
+    down = Down()
+    for _ in range(lost):
+        down.tasks.lose_next()
+    down.until_ended()
+    assert_stepped_down_once(down)
+
+
+def listing_nothing(service: ServiceSettings, started_by: str) -> tuple[TaskView, ...]:
+    return ()
+
+
+def test_though_ecs_lists_a_task_late_the_same_token_starts_no_second_one() -> None:
+    down = Down()
+    down.tasks.lose_next()
+    down.tasks.started_by = listing_nothing  # type: ignore[method-assign]
+    down.until_ended()
+    assert_stepped_down_once(down)
+
+
+def test_though_the_answer_to_the_backup_is_lost_there_is_one() -> None:
+    down = Down()
+    down.neon.lose_next("create_branch")
+    down.until_ended()
+    assert_stepped_down_once(down)
+
+
+def test_what_can_not_be_done_now_is_done_later() -> None:
+    down = Down()
+    down.tasks.refuse_next(Throttled("RunTask started nothing: Capacity is unavailable at this time"))
+    for call in ("create_branch", "expire_branch"):
+        down.neon.refuse_next(call, ProjectLocked(f"{call}: 423"))
+    down.until_ended()
+    assert_stepped_down_once(down)
+
+
+def failing_second(outside: Outside | None = None) -> Down:
+    down = Down(outside)
+    down.tasks.commands[f"pnpm db:down {OLDER}"] = down.stepping_down(OLDER, code=3)
+    return down
+
+
+def assert_stopped_half_way(down: Down) -> None:
+    assert down.progress.ending is Ending.FAILED
+    why = down.progress.why_not or ""
+    assert f"{OLDER} ended with exit code 3" in why
+    assert f"stepped down: {NEWER}; perhaps: {OLDER}" in why
+    assert "secret-1" not in str(down.document.model_dump_json()), "no password of a log is kept"
+    assert down.ran == [NEWER, OLDER]
+    assert down.journal() == [1, 2]
+    assert down.backup is not None
+    assert down.progress.backup_id == down.backup.id
+    assert down.neon.rows(down.backup.id) == GOOD + BAD
+
+
+def calls_of_a_failing_run() -> int:
+    down = failing_second()
+    down.until_ended()
+    return down.outside.calls
+
+
+_BEHIND_THE_FENCE = 60  # the calls before are those of the run without a failure, each of which is killed above
+
+
+@pytest.mark.parametrize("kill_at", range(_BEHIND_THE_FENCE, calls_of_a_failing_run() + 1))
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_any_call_a_command_that_fails_is_the_last_and_it_says_what_is_where(
+    kill_at: int, after: bool
+) -> None:
+    down = failing_second(Outside(kill_at, after=after))
+    down.until_ended()
+    assert_stopped_half_way(down)
+
+
+def assert_refused(down: Down, *said: str) -> None:
+    down.until_ended()
+    assert down.progress.ending is Ending.REFUSED
+    for words in said:
+        assert words in (down.progress.why_not or "")
+    assert down.ran == []
+    assert down.backup is None, "a backup of what was not touched is taken away again"
+    assert down.journal() == [1, 2, 3]
+    assert not down.progress.may_have_changed_data
+
+
+def test_a_task_that_can_not_start_changes_nothing() -> None:
+    down = Down()
+    down.tasks.unstartable.add(down.definition_arn)
+    assert_refused(down, f"the task of {NEWER} could not start", "the image is gone")
+
+
+def test_a_task_that_ecs_refuses_changes_nothing() -> None:
+    down = Down()
+    down.tasks.refuse_next(RequestRefused("RunTask: AccessDeniedException; no task was started"))
+    assert_refused(down, f"{NEWER}: RunTask: AccessDeniedException", f"still applied: {NEWER}, {OLDER}")
+
+
+def test_a_refusal_in_the_middle_says_what_stepped_down() -> None:
+    down = Down()
+    run, allowed = down.tasks.run, iter([True])
+
+    def once(*given: Any) -> str:
+        if next(allowed, False):
+            return run(*given)
+        raise RequestRefused("RunTask: AccessDeniedException")
+
+    down.tasks.run = once  # type: ignore[method-assign,assignment]
+    down.until_ended()
+    assert down.progress.ending is Ending.FAILED
+    assert f"stepped down: {NEWER}; still applied: {OLDER}" in (down.progress.why_not or "")
+
+
+def test_a_backup_that_can_not_be_made_is_a_reason_to_run_nothing() -> None:
+    down = Down()
+    down.neon.refuse_next("create_branch", RequestRefused("branches limit exceeded"))
+    assert_refused(down, "branches limit exceeded")
+
+
+def test_a_command_without_an_end_is_stopped_before_anybody_writes_again() -> None:
+    down = Down()
+    down.tasks.commands[f"pnpm db:down {NEWER}"] = lambda _: None
+    down.until_ended()
+    assert down.progress.ending is Ending.FAILED
+    assert f"{NEWER} did not end in 10 minutes" in (down.progress.why_not or "")
+    assert all(task.stopped for task in down.tasks.tasks)
+    (run,) = down.progress.ran
+    assert (run.exit_code, run.stop_asked_at is not None) == (143, True)
+
+
+def test_a_verification_that_fails_is_told() -> None:
+    down = Down()
+
+    def fails(log: list[str]) -> int:
+        log.append("no table users")
+        return 1
+
+    down.tasks.commands["pnpm db:verify"] = fails
+    down.until_ended()
+    assert down.progress.ending is Ending.FAILED
+    assert "verify ended with exit code 1: no table users" in (down.progress.why_not or "")
+    assert f"stepped down: {NEWER}, {OLDER}" in (down.progress.why_not or "")
+
+
+def test_commands_that_succeed_without_effect_are_found_out_by_sql() -> None:
+    down = Down()
+    down.tasks.commands[f"pnpm db:down {OLDER}"] = lambda _: 0
+    down.until_ended()
+    assert down.progress.ending is Ending.FAILED
+    assert "all commands ran, and the database is not what is needed" in (down.progress.why_not or "")
+
+
+def test_logs_that_can_not_be_read_change_nothing() -> None:
+    down = Down()
+    down.tasks.logs = raising(OutsideFailure("GetLogEvents: AccessDenied"))  # type: ignore[method-assign]
+    down.until_ended()
+    assert_stepped_down_once(down)
+    assert "AccessDenied" in down.progress.ran[0].logs[0]
+
+
+def test_where_neon_lets_nothing_expire_it_says_what_is_to_be_deleted() -> None:
+    down = Down()
+    down.neon.refuse_next("expire_branch", AccessRefused("403: early access"))
+    down.until_ended()
+    assert down.progress.ending is Ending.RESTORED
+    assert any("early access" in note for note in down.progress.notes)
+
+
+@pytest.mark.parametrize(("settings", "said"), [({"down_command": ()}, "down_command is not set")], ids=["no command"])
+def test_what_can_not_be_run_is_refused_before_the_fence(settings: dict[str, Any], said: str) -> None:
+    down = Down(settings=settings)
+    assert_refused(down, said)
+    assert down.owed() == ()
+
+
+def test_a_definition_that_was_deregistered_is_refused_before_the_fence() -> None:
+    down = Down()
+    down.writers.services[SERVICE].deregister(down.definition_arn)
+    down.writers.services[WORKER].deregister(down.definition_arn)
+    assert_refused(down, "is INACTIVE: ECS runs no task of it")
+    assert down.owed() == ()
+
+
+def test_without_a_command_that_verifies_sql_alone_does() -> None:
+    down = Down(settings={"verify_command": ()})
+    down.until_ended()
+    assert down.progress.ending is Ending.RESTORED
+    assert down.ran == [NEWER, OLDER]

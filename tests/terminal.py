@@ -1,0 +1,67 @@
+"""The command line as a person uses it, on a stage instead of AWS."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+from builders import SERVICE
+from stage import Stage
+
+from rollback.steps.ports import World
+from rollback_cli import deployed, direct
+from rollback_cli.deployed import Deployed
+from rollback_cli.main import main
+
+
+@dataclass(frozen=True)
+class Staged(Deployed):
+    """What `deployed.find` gives, with the stage's world."""
+
+    stage: Stage
+
+    def world(self) -> World:
+        return self.stage.world
+
+
+@dataclass
+class Terminal:
+    """Types a command; keeps what it said."""
+
+    stage: Stage
+    capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch
+    said: str = ""
+
+    def __call__(self, *words: str) -> int:
+        self.monkeypatch.setattr(sys, "argv", ["rollback", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = self.capsys.readouterr()
+        self.said = out + err
+        return int(ended.value.code or 0)
+
+    def verbs(self) -> list[str]:
+        return [action.verb for action in self.stage.ledger.actions(SERVICE)]
+
+
+@pytest.fixture
+def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Stage], Terminal]:
+    def at(stage: Stage) -> Terminal:
+        def find(environment: str) -> Deployed:
+            return Staged(stage.world.settings, "ledger", "topic", "critical", "workflow", stage)
+
+        def sleep(seconds: float) -> None:
+            stage.pass_time(seconds=seconds)
+
+        monkeypatch.setattr(deployed, "find", find)
+        monkeypatch.setattr(direct, "whoami", lambda: "ann@desk")
+        for name in ("see_concluded", "run_directly"):
+            monkeypatch.setattr(direct, name, partial(getattr(direct, name), sleep=sleep))
+        return Terminal(stage, capsys, monkeypatch)
+
+    return at
+
+
+At = Callable[[Stage], Terminal]

@@ -1,0 +1,5 @@
+"""Fixtures of several files."""
+
+from terminal import terminal
+
+__all__ = ["terminal"]

@@ -1,0 +1,188 @@
+"""`rollback checkpoint`: where the database stands before a pipeline migrates it, and what it is about to do."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from builders import NOW, SERVICE
+from database_stage import ADDS, BRANCH, DATABASE, DROPS, FIRST, MAIN, DatabaseStage, users
+from stage import PROMOTED, Stage
+from terminal import At
+
+from rollback.model.database_errors import AccessRefused, Unreachable
+from rollback.model.errors import OutsideFailure
+from rollback.model.statement_impact import Impact
+from rollback.steps import checkpoint as steps
+from rollback.steps.observe import observe
+from rollback.steps.readiness import prepare
+from rollback_cli.verbs.checkpoint import patiently
+
+MADE = 'CREATE TABLE "users" ("id" text PRIMARY KEY NOT NULL, "name" text);'
+DROPPED = 'ALTER TABLE "users" DROP COLUMN "name";'
+
+
+def folder(path: Path, *texts: str, downs: int = 0) -> Path:
+    """As drizzle-kit writes it; the last `downs` have a down file."""
+    (path / "meta").mkdir()
+    entries = [{"idx": n, "when": n, "tag": f"{n:04}_it"} for n in range(1, len(texts) + 1)]
+    (path / "meta" / "_journal.json").write_text(json.dumps({"dialect": "postgresql", "entries": entries}))
+    for number, text in enumerate(texts, start=1):
+        (path / f"{number:04}_it.sql").write_text(text)
+        if number > len(texts) - downs:
+            (path / f"{number:04}_it.down.sql").write_text("SELECT 1;")
+    return path
+
+
+def test_it_keeps_the_database_s_position_with_the_version_s_migrations_and_says_what_is_new(
+    terminal: At, tmp_path: Path
+) -> None:
+    stage = DatabaseStage()
+    type_ = terminal(stage)
+    first = folder(tmp_path, MADE)
+    assert type_("checkpoint", "production", "--version", "v1.1", "--migrations", str(first)) == 0
+    (point,) = stage.ledger.restore_points(BRANCH)
+    assert (point.version, point.by, point.recorded_at) == ("v1.1", "checkpoint", NOW)
+    assert point.shipped is not None
+    stage.migrated(users("id", "name"), *point.shipped)
+    stage.neon.write(MAIN, 1)
+
+    second = tmp_path / "second"
+    second.mkdir()
+    folder(second, MADE, DROPPED, downs=1)
+    assert type_("checkpoint", "production", "--version", "v2", "--migrations", str(second)) == 0
+    newest = next(p for p in stage.ledger.restore_points(BRANCH) if p.version == "v2")
+    assert newest.lsn > point.lsn
+    assert [one.impact.impact for one in newest.shipped or ()] == [Impact.ADDITIVE, Impact.BREAKING]
+    assert f"restore point before v2 of {SERVICE}: {newest.lsn}" in type_.said
+    assert "migrations: 1 new, together breaking; 1 with a down file" in type_.said
+    assert "0002_it  breaking: " in type_.said
+    assert "0001_it" not in type_.said
+
+
+def test_where_all_are_applied_it_says_so(terminal: At, tmp_path: Path) -> None:
+    stage = DatabaseStage()
+    type_ = terminal(stage)
+    shipped = str(folder(tmp_path, MADE))
+    type_("checkpoint", "production", "--version", "v1", "--migrations", shipped)
+    stage.migrated(users("id", "name"), *(stage.ledger.restore_points(BRANCH)[0].shipped or ()))
+    stage.pass_time(minutes=1)
+    assert type_("checkpoint", "production", "--version", "v2", "--migrations", shipped) == 0
+    assert "migrations: none is new, the database has all 1" in type_.said
+
+
+def test_without_the_folder_the_point_is_kept_and_what_it_lacks_is_said(terminal: At) -> None:
+    stage = DatabaseStage()
+    type_ = terminal(stage)
+    assert type_("checkpoint", "production", "--version", "v2") == 0
+    assert "migrations: not told (--migrations DIR)" in type_.said
+    assert stage.ledger.restore_points(BRANCH)[0].shipped is None
+
+
+def test_a_database_without_a_journal_has_applied_nothing_that_is_known() -> None:
+    stage = DatabaseStage()
+    del stage.sql.journals[MAIN]
+    made = steps.checkpoint(SERVICE, "v2", (FIRST, DROPS), stage.world)
+    assert made.new == (FIRST, DROPS)
+    assert made.impact is not None
+    assert made.impact.impact is Impact.BREAKING
+
+
+def failing(stage: DatabaseStage, error: OutsideFailure) -> DatabaseStage:
+    def refused(*given: object, **named: object) -> None:
+        raise error
+
+    stage.neon.connection_uri = refused  # type: ignore[assignment]
+    return stage
+
+
+def locked() -> DatabaseStage:
+    stage = DatabaseStage()
+    stage.ledger.acquire(BRANCH, "express-api-20260301T025900Z-00000000", NOW, NOW + timedelta(minutes=10))
+    return stage
+
+
+def without_database() -> Stage:
+    stage = Stage()
+    stage.ship("v1", PROMOTED)
+    return stage
+
+
+def of_pull_requests() -> DatabaseStage:
+    given = {"branch_id": None, "branch_pattern": "preview/pr-{pr}"}
+    return DatabaseStage(settings=DATABASE.model_copy(update=given))
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "said"),
+    [
+        (without_database, 2, "no database is set for production: add `database` to its settings"),
+        (of_pull_requests, 2, "its branches are those of pull requests, preview/pr-{pr}"),
+        (locked, 1, "may be changing the database: wait until it has ended"),
+        (
+            lambda: failing(DatabaseStage(), AccessRefused("401: check that the API key is this project's")),
+            1,
+            "API key",
+        ),
+    ],
+)
+def test_what_stands_in_the_way_is_said_and_nothing_is_recorded(
+    terminal: At, make: object, code: int, said: str
+) -> None:
+    assert callable(make)
+    stage = make()
+    type_ = terminal(stage)
+    assert type_("checkpoint", "production", "--version", "v2") == code
+    assert said in type_.said
+    assert stage.ledger.restore_points(BRANCH) == ()
+
+
+def test_a_folder_that_is_none_of_drizzle_kit_s_is_said_before_anything_is_asked(terminal: At, tmp_path: Path) -> None:
+    stage = failing(DatabaseStage(), AccessRefused("never asked"))
+    type_ = terminal(stage)
+    assert type_("checkpoint", "production", "--version", "v2", "--migrations", str(tmp_path)) == 2
+    assert "can't be read as drizzle-kit's journal" in type_.said
+
+
+def test_a_sleeping_database_is_waited_for_a_minute() -> None:
+    stage = DatabaseStage()
+    slept: list[float] = []
+    stage.sql.asleep = 3
+    made = patiently(lambda: steps.checkpoint(SERVICE, "v2", None, stage.world), slept.append)
+    assert (made.point.version, slept) == ("v2", [5, 5, 5])
+    stage.sql.asleep = 100
+    slept.clear()
+    with pytest.raises(Unreachable):
+        patiently(lambda: steps.checkpoint(SERVICE, "v3", None, stage.world), slept.append)
+    assert sum(slept) == 55
+    assert [point.version for point in stage.ledger.restore_points(BRANCH)] == ["v2"]
+
+
+# What a person sees of it
+
+
+def test_status_tells_the_last_look_the_last_point_and_whether_the_target_fits(terminal: At) -> None:
+    stage = DatabaseStage()
+    type_ = terminal(stage)
+    type_("status", "production")
+    assert "  database   looked at never\n  point      never\n" in type_.said
+    prepare(SERVICE, stage.world)
+    observe(stage.world)
+    stage.deployed("v2", users("id"), FIRST, DROPS)
+    type_("status", "production")
+    (point, *_) = stage.ledger.restore_points(BRANCH)
+    assert f"  database   looked at {stage.seen().observed_at:%Y-%m-%d %H:%M} UTC" in type_.said
+    assert f"  point      before v2, by deployment: {point.lsn}, " in type_.said
+    assert (
+        "  schema     breaking with v1: the target can't work with the live schema; column public.users" in type_.said
+    )
+
+
+def test_versions_tell_of_which_release_the_schema_is_known(terminal: At) -> None:
+    stage = DatabaseStage()
+    observe(stage.world)
+    stage.deployed("v2", users("id", "name", "mail"), FIRST, ADDS)
+    type_ = terminal(stage)
+    assert type_("versions", "production") == 0
+    rows = {line.split("│")[2].strip(): line for line in type_.said.splitlines() if line.count("│") > 5}
+    assert ("known" in rows["v1"], "known" in rows["v2"]) == (True, False)

@@ -1,0 +1,102 @@
+"""`auto`: the release's own way down if it loses nothing, else a restore; and why."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollback.model.database_settings import DatabaseSettings, Strategy
+from rollback.model.release_schema import ShippedMigration
+from rollback.model.schema_compatibility import JournalRelation, SchemaVerdict
+from rollback.model.schema_finding import Compatibility
+from rollback.model.statement_impact import ADDITIVE, NOTHING, Impact, MigrationImpact, breaking, unknown
+from rollback.model.strategy_choice import choose_strategy, steps_down
+
+TAGS = ("0002_drops_nick", "0003_adds_team")
+DROPS = breaking("drop column nick")
+
+
+def settings(**changes: Any) -> DatabaseSettings:
+    given: dict[str, Any] = {
+        "project_id": "quiet-sea-1",
+        "branch_id": "br-main",
+        "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon",
+        "strategy": "auto",
+        "down_command": ("npm", "run", "down", "{tag}"),
+    }
+    return DatabaseSettings.model_validate({**given, **changes})
+
+
+def shipped(*downs: MigrationImpact | None, up: MigrationImpact = DROPS) -> tuple[ShippedMigration, ...]:
+    """One migration for each tag, with a way down of that class; None: it ships none."""
+    return tuple(
+        ShippedMigration(
+            tag=tag, created_at=number, hash=f"{number:064x}", impact=up, has_down=down is not None, down_impact=down
+        )
+        for number, (tag, down) in enumerate(zip(TAGS, downs, strict=True))
+    )
+
+
+def verdict(journal: JournalRelation = JournalRelation.AHEAD, since: tuple[str, ...] = TAGS) -> SchemaVerdict:
+    return SchemaVerdict(compatibility=Compatibility.BREAKING, reason="it drops nick", journal=journal, since=since)
+
+
+def test_ways_down_that_lose_nothing_are_taken_newest_first() -> None:
+    chosen = choose_strategy(verdict(), shipped(ADDITIVE, ADDITIVE), settings())
+    assert (chosen.strategy, chosen.migrations) == (Strategy.DOWN_MIGRATIONS, ("0003_adds_team", "0002_drops_nick"))
+    assert "lose nothing: 0003_adds_team, 0002_drops_nick" in chosen.reason
+
+
+@pytest.mark.parametrize(
+    ("downs", "said"),
+    [
+        ((ADDITIVE, None), "ships no down file for 0003_adds_team"),
+        ((ADDITIVE, breaking("drop column team")), "the down file of 0003_adds_team may lose data: drop column team"),
+        ((unknown("rows are changed"), ADDITIVE), "the down file of 0002_drops_nick may lose data: rows are changed"),
+        ((ADDITIVE, NOTHING), "the down file of 0003_adds_team does nothing"),
+    ],
+)
+def test_anything_else_is_restored_and_it_says_why(
+    downs: tuple[MigrationImpact | None, MigrationImpact | None], said: str
+) -> None:
+    chosen = choose_strategy(verdict(), shipped(*downs), settings())
+    assert (chosen.strategy, chosen.migrations) == (Strategy.RESTORE, ())
+    assert said in chosen.reason
+
+
+def test_a_way_down_that_nobody_classified_is_not_taken_for_harmless() -> None:
+    older = tuple(one.model_copy(update={"down_impact": None}) for one in shipped(ADDITIVE, ADDITIVE))
+    assert "was not recorded" in choose_strategy(verdict(), older, settings()).reason
+
+
+@pytest.mark.parametrize("journal", [one for one in JournalRelation if one is not JournalRelation.AHEAD])
+def test_where_stepping_down_does_not_lead_to_the_target_it_is_restored(journal: JournalRelation) -> None:
+    chosen = choose_strategy(verdict(journal), shipped(ADDITIVE, ADDITIVE), settings())
+    assert chosen.strategy is Strategy.RESTORE
+    assert f"journal is {journal}" in chosen.reason
+
+
+def test_without_a_command_for_it_nothing_steps_down() -> None:
+    without = settings(down_command=(), strategy="restore")
+    assert choose_strategy(verdict(), shipped(ADDITIVE, ADDITIVE), without).reason.endswith("no down_command is set")
+
+
+def test_asked_for_by_name_it_steps_down_though_that_loses_something() -> None:
+    downs = shipped(ADDITIVE, breaking("drop column team"))
+    assert steps_down(verdict(), downs, settings()) == tuple(reversed(TAGS))
+
+
+impacts = st.sampled_from(list(Impact)).map(lambda impact: MigrationImpact(impact=impact, reasons=("so",)))
+
+
+@given(st.tuples(st.none() | impacts, st.none() | impacts), impacts, st.sampled_from(list(JournalRelation)))
+def test_it_never_steps_down_by_what_may_lose_data(
+    downs: tuple[MigrationImpact | None, ...], up: MigrationImpact, journal: JournalRelation
+) -> None:
+    chosen = choose_strategy(verdict(journal), shipped(*downs, up=up), settings())
+    if chosen.strategy is Strategy.DOWN_MIGRATIONS:
+        assert all(one is not None and one.impact in (Impact.NONE, Impact.ADDITIVE) for one in downs)
+        assert chosen.migrations == tuple(reversed(TAGS))
+    else:
+        assert chosen.strategy is Strategy.RESTORE
