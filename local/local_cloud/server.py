@@ -7,7 +7,6 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 
 from local_cloud import (
@@ -20,6 +19,7 @@ from local_cloud import (
     events,
     functions,
     identity,
+    moto_state,
     step_functions,
 )
 
@@ -64,7 +64,7 @@ class LocalCloud:
         if self._server is not None:
             raise RuntimeError(f"the local cloud already runs on {self.endpoint}")
         os.environ["MOTO_PORT"] = str(self.port)  # moto's own parts ask for their port here
-        os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+        moto_state.install()
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)  # an absent field that IsPresent asks for
         clock.configure(self.scale)
@@ -91,7 +91,7 @@ class LocalCloud:
             self._neon.stop()
             self._neon = None
         identity.uninstall()
-        moto_api_backend.reset()
+        moto_state.forget()
 
     def neon(self) -> "LocalNeon":
         """The Neon beside this cloud: started when first asked for, in one to two seconds, and stopped with the cloud.

@@ -158,9 +158,10 @@ def stop_all() -> None:
     now = datetime.datetime.now(datetime.UTC)
     for account in list(stepfunctions_parser_backends.values()):
         for backend in list(account.values()):
-            for execution in backend._get_executions("RUNNING"):
-                with contextlib.suppress(AttributeError):  # no environment: it never began
-                    execution.stop(now, "Local.Stopped", "the local cloud stops")
+            for execution in backend._get_executions():
+                with contextlib.suppress(AttributeError):  # no status or no environment: it is only about to begin
+                    if execution.status == "RUNNING":
+                        execution.stop(now, "Local.Stopped", "the local cloud stops")
 
 
 def install() -> None:

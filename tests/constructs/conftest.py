@@ -1,4 +1,4 @@
-"""One synth for the session, without bundling; the venv's own Node goes first."""
+"""One synth for all processes of a test run, without bundling; the venv's own Node goes first."""
 
 import json
 import os
@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from rollback_constructs.build_cache import app, contents, kept
+
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # before jsii starts Node
 
 Template = dict[str, Any]
@@ -16,10 +18,14 @@ ENVIRONMENTS = ("production", "staging", "feature")
 
 
 @pytest.fixture(scope="session")
-def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def assembly() -> Path:
+    return kept("test-assemblies", [*app(), *contents(Path(__file__))], _synthesised)
+
+
+def _synthesised(out: Path) -> None:
     from stacks.assembly import synthesise  # noqa: PLC0415 - it starts Node, which needs the path above
 
-    return synthesise(tmp_path_factory.mktemp("assembly"), {"aws:cdk:bundling-stacks": []}, validate=True)
+    synthesise(out, {"aws:cdk:bundling-stacks": []}, validate=True)
 
 
 @pytest.fixture(scope="session")

@@ -130,8 +130,10 @@ def test_the_definitions_are_valid_states_language(definitions: Definitions, tmp
     if not validator.exists():
         pytest.skip("asl-validator is not installed: make tools")
     assert sorted(definitions) == sorted([*WORKFLOWS, *PROMOTIONS])
+    paths: list[str] = []
     for name, definition in definitions.items():
         file = tmp_path / f"{name}.json"
         file.write_text(json.dumps(definition))
-        done = subprocess.run([str(validator), "--json-path", str(file)], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+        paths += ["--json-path", str(file)]
+    done = subprocess.run([str(validator), *paths], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"

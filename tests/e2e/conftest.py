@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.local_cloud.workload import eventually
-from e2e.live import PATIENCE_SECONDS, LiveStage
+from e2e.live import LiveStage, patiently
 from e2e.processes import Process
 
 from rollback.model.release import Release
@@ -18,7 +17,7 @@ WINDOW_MINUTES = 0.2
 POLICY = {
     "bake_minutes": 600,  # nothing is promoted but by hand: what is shipped as bad stays a candidate
     "correlation_window_minutes": WINDOW_MINUTES,
-    "recheck_minutes": 0.1,
+    "recheck_minutes": 0.25,  # time for a test on a slow machine to turn the alarm off before
     "cooldown_minutes": 0,  # the tests follow each other closely
     "attempts_per_window": 100,
 }
@@ -56,7 +55,7 @@ def stage(cloud: dict[str, str]) -> Iterator[LiveStage]:
     with pointed_at(cloud):
         live = LiveStage()
         live.promote(live.release().version)
-        eventually(lambda: set(live.alarm_states().values()) == {"OK"}, PATIENCE_SECONDS)
+        patiently(lambda: set(live.alarm_states().values()) == {"OK"})
         yield live
 
 

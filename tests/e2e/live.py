@@ -5,7 +5,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from contract.local_cloud.workload import HEALTHY, eventually
@@ -20,7 +20,13 @@ from rollback_cli.stage.pager import Pager
 from rollback_cli.stage.pipeline import Pipeline
 from rollback_cli.stage.profile import ENVIRONMENT
 
+T = TypeVar("T")
 PATIENCE_SECONDS = 180.0  # generous: the machine may be busy
+
+
+def patiently(look: Callable[[], T | None]) -> T:
+    """What `look` finds at last. Not more often than a person would look: each look is work for the cloud."""
+    return eventually(look, PATIENCE_SECONDS, every=0.5)
 
 
 class LiveStage(Pipeline):
@@ -54,8 +60,8 @@ class LiveStage(Pipeline):
         version = f"v{next(self._versions)}.0.0"
         digest = self.push(version, HEALTHY)
         self.ship(version, desired_count=2)
-        eventually(lambda: self.is_settled() and self.running_digests() == {digest}, PATIENCE_SECONDS)
-        return eventually(lambda: self.known(version), PATIENCE_SECONDS)
+        patiently(lambda: self.is_settled() and self.running_digests() == {digest})
+        return patiently(lambda: self.known(version))
 
     def promote(self, version: str) -> Release:
         return promote_by_hand(self.service.name, version, "a test", self.world)
@@ -86,7 +92,7 @@ class LiveStage(Pipeline):
             answer: dict[str, Any] = self.client("stepfunctions").describe_execution(executionArn=execution)
             return answer if answer["status"] != "RUNNING" else None
 
-        return eventually(over, PATIENCE_SECONDS)
+        return patiently(over)
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
         """What one of our functions answers to an event."""
@@ -101,13 +107,13 @@ class LiveStage(Pipeline):
             found = next((r for r in self.history() if is_it(r)), None)
             return found if found is not None and found.concluded_at is not None else None
 
-        rollback = eventually(over, PATIENCE_SECONDS)
+        rollback = patiently(over)
         self.ended(rollback.execution)
         return rollback
 
     def newest(self, is_it: Callable[[Rollback], bool]) -> Rollback:
         """The newest rollback that is it, however far it is."""
-        return eventually(lambda: next((r for r in self.history() if is_it(r)), None), PATIENCE_SECONDS)
+        return patiently(lambda: next((r for r in self.history() if is_it(r)), None))
 
     def turn_alarm(self, state: str) -> None:
         """Set the trigger alarm; what CloudWatch tells of it goes over the bus."""
@@ -137,7 +143,7 @@ class LiveStage(Pipeline):
 
     def page_about(self, text: str) -> str:
         """The page with this text in it, once it came."""
-        return eventually(lambda: next((page for page in self.pages() if text in page), None), PATIENCE_SECONDS)
+        return patiently(lambda: next((page for page in self.pages() if text in page), None))
 
     def standing(self) -> tuple[object, ...]:
         """What a start that changes nothing leaves as it is: deployments, count, lease, releases."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import boto3
 import pytest
-from contract.local_cloud.workload import eventually
 from e2e.conftest import cloud_process, pointed_at
+from e2e.live import patiently
 from e2e.processes import ROLLBACK, ROOT, run
 
 CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
@@ -52,7 +52,7 @@ def test_what_cdk_deploys_can_be_started_and_asked(empty_cloud: dict[str, str], 
     machines = states.list_state_machines()["stateMachines"]
     arn = next(m["stateMachineArn"] for m in machines if m["name"] == "macro-ai-production-rollback")
     execution = states.start_execution(stateMachineArn=arn, input='{"type": "servcie"}')["executionArn"]
-    ended = eventually(
-        lambda: e if (e := states.describe_execution(executionArn=execution))["status"] != "RUNNING" else None, 60
+    ended = patiently(
+        lambda: e if (e := states.describe_execution(executionArn=execution))["status"] != "RUNNING" else None
     )
     assert (ended["status"], ended["error"]) == ("FAILED", "InvalidRequest")

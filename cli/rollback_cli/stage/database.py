@@ -11,6 +11,7 @@ from rollback.model.database_view import Branch
 from rollback.world.neon import NeonDatabases
 from rollback.world.neon_http import NeonHttp
 from rollback_cli.stage.pipeline import CONNECTION_SECRET
+from rollback_cli.stage.profile import stood_for
 
 _API_KEY_SECRET = "stage/neon-api-key"  # noqa: S105 - a name
 _BRANCH = "main"
@@ -27,18 +28,18 @@ class StageDatabase:
         self.branch_id = self.branch().id
         self.databases.update_branch(self.branch_id, protected=True)
         self.connection_secret_arn = self._secret(CONNECTION_SECRET, self.uri(self.branch_id))
-        self.secrets = {"DATABASE_URL": self.connection_secret_arn}
-        self.settings: dict[str, Any] = {
+        self._real = {
             "project_id": project.id,
             "branch_id": self.branch_id,
-            "database": DATABASE,
-            "role": ROLE,
             "api_key_secret_arn": self._secret(_API_KEY_SECRET, neon.api_key),
             "api_url": neon.base_url,
             "connection_secret_arn": self.connection_secret_arn,
-            "window_margin_minutes": 0,  # the project's whole history is younger than the default
         }
         self._at_first = self.address()
+
+    def stood_for(self) -> dict[str, str]:
+        """The settings that are other ones each time, by what stands for them in the stacks that are kept."""
+        return stood_for(self._real)
 
     def branch(self, name: str = _BRANCH) -> Branch:
         """Raises LookupError: there is none of that name."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -10,8 +10,11 @@ from rollback.model.database_progress import backup_name
 from rollback.model.escalation import Rung
 from rollback.model.request import RollbackType
 from rollback.model.rollback import Outcome, Rollback
-from rollback_cli.stage.stage import AS_SCALED, Stage
+from rollback_cli.stage.profile import AS_SCALED
 from rollback_cli.stage.waiting import DidNotHappen, until
+
+if TYPE_CHECKING:  # the stories can be listed where the embedded cloud is not installed
+    from rollback_cli.stage.stage import Stage
 
 BY_THE_BAD = "by v1.1.0"  # the name in the rows that the bad release writes
 _WRITTEN_SINCE = "SELECT count(*) FROM users WHERE name = %s"
@@ -22,19 +25,19 @@ _TABLE = "public.users"
 class Ending:
     """`see` waits for it and raises DidNotHappen if it is another; `words` and `otherwise` say which it was."""
 
-    see: Callable[[Stage], None]
+    see: Callable[["Stage"], None]
     words: str
     otherwise: str
 
 
-def answer(stage: Stage) -> Rollback | None:
+def answer(stage: "Stage") -> Rollback | None:
     """The rollback that answered the incident: the first one that acted, was refused, or failed before it could act."""
-    history = stage.deployed.world().ledger.history(stage.service.name)
+    history = stage.world.ledger.history(stage.service.name)
     answers = [r for r in history if r.service is not None or r.outcome in (Outcome.REFUSED, Outcome.FAILED)]
     return answers[-1] if answers else None
 
 
-def _recovered(stage: Stage) -> None:
+def _recovered(stage: "Stage") -> None:
     ended = _concluded(stage)
     if ended.outcome is not Outcome.SUCCEEDED or ended.plan is None or ended.plan.target is None:
         raise DidNotHappen(f"the rollback's outcome is {ended.outcome}: {ended.reason}")
@@ -42,14 +45,14 @@ def _recovered(stage: Stage) -> None:
     until("only the good release runs", lambda: stage.running_digests() == good, 60)
 
 
-def _recovered_by_emergency(stage: Stage) -> None:
+def _recovered_by_emergency(stage: "Stage") -> None:
     _recovered(stage)
     ended = _concluded(stage)
     if ended.request.type is not RollbackType.EMERGENCY:
         raise DidNotHappen(f"it was a {ended.request.type} rollback, not an emergency")
 
 
-def _recovered_from_zero(stage: Stage) -> None:
+def _recovered_from_zero(stage: "Stage") -> None:
     _recovered_by_emergency(stage)
     ended = _concluded(stage)
     if ended.service is None or ended.service.rung is not Rung.RESTART_FROM_ZERO:
@@ -58,7 +61,7 @@ def _recovered_from_zero(stage: Stage) -> None:
         raise DidNotHappen(f"autoscaling was not put back: {scaling}")
 
 
-def _recovered_with_data(stage: Stage) -> None:
+def _recovered_with_data(stage: "Stage") -> None:
     """Both are back: v1 serves what it reads, what was written since is in the backup, nobody needs a new address."""
     _recovered(stage)
     ended, database = _concluded(stage), stage.database
@@ -79,7 +82,7 @@ def _recovered_with_data(stage: Stage) -> None:
         raise DidNotHappen(f"the report of what was lost does not name {_TABLE}: {lost and lost.in_words()}")
 
 
-def _serves(stage: Stage) -> bool:
+def _serves(stage: "Stage") -> bool:
     """Ten requests in a row: the traffic's own errors may still be on their way."""
     for _ in range(10):
         with httpx.Client(base_url=stage.base_url) as client:
@@ -88,7 +91,7 @@ def _serves(stage: Stage) -> bool:
     return True
 
 
-def _left_alone(stage: Stage) -> None:
+def _left_alone(stage: "Stage") -> None:
     before = _footing(stage)
     ended = _concluded(stage)
     if ended.outcome is not Outcome.REFUSED:
@@ -98,7 +101,7 @@ def _left_alone(stage: Stage) -> None:
     until("a person was paged", lambda: bool(stage.pages()), 60)
 
 
-def _concluded(stage: Stage) -> Rollback:
+def _concluded(stage: "Stage") -> Rollback:
     def found() -> Rollback | None:
         ended = answer(stage)
         return ended if ended is not None and ended.concluded_at is not None else None
@@ -109,7 +112,7 @@ def _concluded(stage: Stage) -> Rollback:
     return ended
 
 
-def _footing(stage: Stage) -> dict[str, Any]:
+def _footing(stage: "Stage") -> dict[str, Any]:
     """What an UpdateService of ours would change."""
     service = stage.described()
     kept = ("taskDefinition", "desiredCount", "deploymentConfiguration")

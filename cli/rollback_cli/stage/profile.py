@@ -7,6 +7,8 @@ functions decide by is real time, and therefore short here.
 from collections.abc import Mapping
 from typing import Any
 
+from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
+
 ENVIRONMENT = "production"
 SCALE = 20.0
 
@@ -33,6 +35,33 @@ _POLICY: dict[str, float | int] = {
 }
 # A sudden outage is seen as one at once, not first as the degradation that it also is.
 _ALARMS = {"outage_evaluation_periods": 1}
+# How a story has its service scaled, if it is scaled at all.
+AS_SCALED = ScalableTarget(
+    min_capacity=2,
+    max_capacity=6,
+    suspended={**dict.fromkeys(SCALING_FLAGS, False), "ScheduledScalingSuspended": True},
+)
+
+# In an assembly that is kept, in the place of what is another one each time; each as the settings want it to look.
+_STANDING_FOR = {
+    "project_id": "standing-for-project",
+    "branch_id": "br-standing-for-branch",
+    "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:standing-for-key-AbCdEf",
+    "api_url": "http://neon.invalid/api/v2",
+    "connection_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:standing-for-uri-AbCdEf",
+}
+STANDING_FOR_DATABASE: dict[str, Any] = {
+    **_STANDING_FOR,
+    "database": "app",
+    "role": "app_owner",
+    "window_margin_minutes": 0,  # the project's whole history is younger than the default
+}
+STANDING_FOR_SECRETS = {"DATABASE_URL": _STANDING_FOR["connection_secret_arn"]}
+
+
+def stood_for(real: Mapping[str, str]) -> dict[str, str]:
+    """What stands for it, and what is meant; `real` are settings of the database, without those that are constant."""
+    return {standing: real[name] for name, standing in _STANDING_FOR.items()}
 
 
 def overrides(

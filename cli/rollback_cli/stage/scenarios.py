@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rollback_cli.stage import endings
 from rollback_cli.stage.endings import BY_THE_BAD, Ending
-from rollback_cli.stage.stage import Stage
 from rollback_cli.stage.timeline import Timeline
 from rollback_cli.stage.waiting import until
+
+if TYPE_CHECKING:  # see `endings`
+    from rollback_cli.stage.stage import Stage
 
 GOOD_VERSION, BAD_VERSION = "v1.0.0", "v1.1.0"
 _WRITES_OF_GOOD = "INSERT INTO users (email, name) VALUES (gen_random_uuid() || '@example.com', 'by v1.0.0')"
@@ -72,7 +74,7 @@ SCENARIOS = {
 }
 
 
-def play(scenario: Scenario, stage: Stage, timeline: Timeline) -> None:
+def play(scenario: Scenario, stage: "Stage", timeline: Timeline) -> None:
     """Ship the good release and see it promoted, if the story has one; ship the bad one."""
     if scenario.good_first:
         stage.push(GOOD_VERSION, scenario.good)
@@ -95,12 +97,12 @@ def play(scenario: Scenario, stage: Stage, timeline: Timeline) -> None:
         timeline.say("traffic flows")
 
 
-def _ship_first(version: str, stage: Stage) -> None:
+def _ship_first(version: str, stage: "Stage") -> None:
     stage.ship(version, desired_count=2)
     until(f"{version} serves", stage.is_settled, 120)
     stage.start_load()
 
 
-def _is_promoted(stage: Stage) -> Callable[[], bool]:
-    ledger = stage.deployed.world().ledger
+def _is_promoted(stage: "Stage") -> Callable[[], bool]:
+    ledger = stage.world.ledger
     return lambda: any(r.state == "promoted" for r in ledger.releases(stage.service.name))

@@ -14,13 +14,21 @@ from local_cloud import load_balancer
 from local_cloud.deploy import deploy_assembly
 from local_cloud.load import LoadGenerator
 from local_cloud.server import LocalCloud
-from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
+from rollback.model.service_view import ScalableTarget
 from rollback.model.settings import ServiceSettings
+from rollback.steps.ports import World
 from rollback_cli.deployed import Deployed, from_outputs, stack_name
 from rollback_cli.stage.pager import Page, Pager
 from rollback_cli.stage.pipeline import Pipeline
-from rollback_cli.stage.profile import ENVIRONMENT, SCALE, overrides
-from rollback_cli.stage.synthesis import synthesise
+from rollback_cli.stage.profile import (
+    AS_SCALED,
+    ENVIRONMENT,
+    SCALE,
+    STANDING_FOR_DATABASE,
+    STANDING_FOR_SECRETS,
+    overrides,
+)
+from rollback_cli.stage.synthesis import APPLICATION, synthesise
 from rollback_cli.stage.timeline import Timeline
 from rollback_cli.stage.waiting import DidNotHappen
 
@@ -29,13 +37,6 @@ if TYPE_CHECKING:
 
 _PATHS = ("/api/status", "/api/ping")
 _REQUESTS_PER_SECOND = 25.0
-
-
-AS_SCALED = ScalableTarget(
-    min_capacity=2,
-    max_capacity=6,
-    suspended={**dict.fromkeys(SCALING_FLAGS, False), "ScheduledScalingSuspended": True},
-)
 
 
 class Stage(Pipeline):
@@ -58,6 +59,7 @@ class Stage(Pipeline):
         self.cloud = LocalCloud(port=port, scale=SCALE)
         self.base_url = ""
         self.deployed: Deployed
+        self.world: World
         self._pager: Pager
         self.load: LoadGenerator | None = None
 
@@ -74,12 +76,14 @@ class Stage(Pipeline):
         self.base_url = f"http://localhost:{port}"
         load_balancer.listen_on(port)
         out = Path(self._folder.name)
-        database, secrets = (self.database.settings, self.database.secrets) if self.database else ({}, {})
-        synthesise(out, ENVIRONMENT, overrides(self.base_url, self._policy, database, secrets))
+        database, secrets = (STANDING_FOR_DATABASE, STANDING_FOR_SECRETS) if self.database else ({}, {})
+        filled = {APPLICATION: self.base_url, **(self.database.stood_for() if self.database else {})}
+        synthesise(out, ENVIRONMENT, overrides(APPLICATION, self._policy, database, secrets), filled)
         self._timeline.say("stacks synthesised, functions bundled for this machine")
         outputs = deploy_assembly(self.cloud, out)
         name = stack_name(ENVIRONMENT)
         self.deployed = from_outputs(outputs[name], name)
+        self.world = self.deployed.world()  # one for all looks: its clients take a while to make
         self._pager = Pager(self.cloud.client("sns"), self.cloud.client("sqs"), self.deployed.critical_topic_arn)
         self._timeline.say(f"deployed by CloudFormation: {', '.join(outputs)}")
         return self
@@ -143,7 +147,7 @@ class Stage(Pipeline):
 
     def scaling(self) -> ScalableTarget | None:
         """As it stands, seen as the product sees it."""
-        return self.deployed.world().scaling.look(self.service)
+        return self.world.scaling.look(self.service)
 
     def _scaled(self) -> dict[str, str]:
         return {

@@ -3,31 +3,57 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[3]
+from rollback_constructs.build_cache import PROJECT, app, contents, kept
+
+# Stands for the application's address, which is another one each time, in an assembly that is kept.
+APPLICATION = "http://application.invalid"
 
 
 class SynthesisFailed(Exception):
     """`app.py` did not synthesise; the message is what it said."""
 
 
-def synthesise(out: Path, environment: str, overrides: dict[str, Any]) -> None:
-    """Write the cloud assembly of one environment.
+def synthesise(out: Path, environment: str, overrides: dict[str, Any], filled: Mapping[str, str]) -> None:
+    """Write the cloud assembly of one environment, the last one if nothing has changed.
+
+    Args:
+        filled: what is another one each time, by what stands for it in the overrides.
 
     Raises:
         SynthesisFailed: with the end of the app's own words.
     """
-    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    context = json.loads((PROJECT / "cdk.json").read_text())["context"]
     context |= {
         "rollback:environments": environment,
         "rollback:overrides": json.dumps(overrides),
         "rollback:bundle_platform": f"{platform.machine()}-manylinux2014",
         "rollback:bundle_python": f"{sys.version_info.major}.{sys.version_info.minor}",
     }
+    inputs = [json.dumps(context), *app(), *contents(Path(__file__))]
+    for made in kept("assemblies", inputs, partial(_make, context)).iterdir():
+        if made.is_dir():
+            (out / made.name).symlink_to(made)  # an asset
+        elif made.name.endswith(".template.json"):
+            (out / made.name).write_text(_filled(made.read_text(), filled))
+        else:
+            shutil.copy(made, out)
+
+
+def _filled(template: str, filled: Mapping[str, str]) -> str:
+    for standing, meant in filled.items():
+        template = template.replace(standing, meant)
+    return template
+
+
+def _make(context: dict[str, Any], out: Path) -> None:
     variables = {
         **os.environ,
         "CDK_OUTDIR": str(out),
@@ -36,7 +62,12 @@ def synthesise(out: Path, environment: str, overrides: dict[str, Any]) -> None:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     result = subprocess.run(
-        [sys.executable, str(ROOT / "app.py")], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+        [sys.executable, str(PROJECT / "app.py")],
+        cwd=PROJECT,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if result.returncode:
         raise SynthesisFailed(f"app.py ended with {result.returncode}:\n{(result.stdout + result.stderr)[-3000:]}")

@@ -18,4 +18,4 @@ def until(what: str, is_so: Callable[[], bool], limit_seconds: float) -> None:
     while not is_so():
         if time.monotonic() > deadline:
             raise DidNotHappen(f"after {limit_seconds:g} s it was still not so that {what}")
-        time.sleep(0.2)
+        time.sleep(0.5)

@@ -1,31 +1,39 @@
 """Watches the stage and tells the timeline what changed: alarms, deployments, the rollback's own record."""
 
 import threading
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
+from rollback.model.release import Release, ReleaseState
 from rollback.model.request import RollbackType
 from rollback.model.rollback import Outcome, Rollback
-from rollback.model.route import next_step
-from rollback_cli.stage.stage import Stage
+from rollback_cli.stage.alarm_changes import AlarmChanges
+from rollback_cli.stage.pager import Page
+from rollback_cli.stage.story import Fact, ending, lines, progress
 from rollback_cli.stage.timeline import Timeline
 
-_EVERY_SECONDS = 0.25
+if TYPE_CHECKING:  # the whole embedded cloud comes with it, and is not needed to watch
+    from rollback_cli.stage.stage import Stage
+
+_EVERY_SECONDS = 0.5
+_JUDGED_BY_A_ROLLBACK = (ReleaseState.SUSPECT, ReleaseState.QUARANTINED)
 
 
 class Watch:
     """A thread that looks and tells; it changes nothing."""
 
-    def __init__(self, stage: Stage, timeline: Timeline) -> None:
+    def __init__(self, stage: "Stage", timeline: Timeline) -> None:
         self._stage, self._timeline = stage, timeline
         self._seen: dict[str, Any] = {}
-        self._red_from_the_start: set[str] = set()
+        self._told: set[tuple[str, Fact]] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self._ledger = stage.deployed.world().ledger
+        self._ledger = stage.world.ledger
+        self._changes = AlarmChanges(stage.client("cloudwatch"))
+        self._red_from_the_start = set(self._changes.red_from_the_start)  # with nothing shipped yet, that is no news
 
     def start(self) -> "Watch":
-        """Begin to look. What is red already, with nothing shipped yet, is no news."""
-        self._red_from_the_start = {name for name, state, _ in self._alarm_states() if state == "ALARM"}
+        """Begin to look."""
         self._thread.start()
         return self
 
@@ -33,40 +41,44 @@ class Watch:
         """Look a last time, and no more."""
         self._over.set()
         self._thread.join()
-        self._look()
+        self.look()
 
     def _run(self) -> None:
         while not self._over.wait(_EVERY_SECONDS):
-            self._look()
+            self.look()
 
-    def _look(self) -> None:
-        """Rollbacks are looked up before what may have caused them, and told after it: a look takes a while."""
-        rollbacks = list(self._ledger.history(self._stage.service.name))
+    def look(self) -> None:
+        """Tell what is new, causes before their effects, though a look takes a while.
+
+        What follows from something is asked for before it: a page comes of an outcome, a rollback of an alarm. Only a
+        document's outcome is told after what Conclude did, the judgement of the releases, and so it is asked for first.
+        """
+        pages = self._stage.pages()
+        rollbacks = list(self._ledger.history(self._stage.service.name))[::-1]
+        releases = self._ledger.releases(self._stage.service.name)
+        self._releases(release for release in releases if release.state not in _JUDGED_BY_A_ROLLBACK)
         self._alarms()
-        self._deployments()
-        self._releases()
         for rollback in rollbacks:
-            self._rollback(rollback)
-        self._pages()
+            self._story(rollback, progress(rollback), "act")
+            self._first_change(rollback)
+        self._deployments()
+        self._releases(releases)
+        for rollback in rollbacks:
+            self._story(rollback, ending(rollback), "good" if rollback.outcome is Outcome.SUCCEEDED else "act")
+        self._pages(pages)
 
     def _tell(self, key: str, value: object, text: str, style: str) -> None:
         before, self._seen[key] = self._seen.get(key), value
         if before != value:
             self._timeline.say(text, style)
 
-    def _alarm_states(self) -> list[tuple[str, str, bool]]:
-        """Name, state, and whether it is evidence only, which is told once."""
-        client = self._stage.cloud.client("cloudwatch")
-        found = client.describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-        leaves = [(a["AlarmName"], a["StateValue"], not a["AlarmActions"]) for a in found["MetricAlarms"]]
-        return leaves + [(a["AlarmName"], a["StateValue"], False) for a in found["CompositeAlarms"]]
-
     def _alarms(self) -> None:
-        for name, state, is_evidence in self._alarm_states():
+        """Each change of a state, from the history: one that turned red and green again between two looks is told."""
+        for name, state in self._changes.since_the_last_look():
             is_red, told = state == "ALARM", f"alarm {name}" in self._seen
             if not is_red:
                 self._red_from_the_start.discard(name)
-            is_news = is_red and not told if is_evidence else is_red or told
+            is_news = is_red and not told if name in self._changes.evidence_only else is_red or told
             if is_news and name not in self._red_from_the_start:
                 self._tell(f"alarm {name}", state, f"alarm {name}: {state}", "bad" if is_red else "good")
 
@@ -79,27 +91,17 @@ class Watch:
                 text = f"ECS: {name} is PRIMARY, rollout {state}, {deployment['runningCount']} tasks run"
                 self._tell("primary", (name, state), text, "bad" if state == "FAILED" else "act")
 
-    def _releases(self) -> None:
-        for release in self._ledger.releases(self._stage.service.name):
+    def _releases(self, releases: Iterable[Release]) -> None:
+        for release in releases:
             good = release.state == "promoted"
             text = f"ledger: release {release.version} is {release.state} {release.state_reason}".rstrip()
             self._tell(f"release {release.fingerprint}", release.state, text, "good" if good else "note")
 
-    def _rollback(self, rollback: Rollback) -> None:
-        self._first_change(rollback)
-        step = next_step(rollback)
-        moves = rollback.service.moves if rollback.service else ()
-        good = rollback.verification.good_rounds if rollback.verification else 0
-        parts = [f"{_short(rollback)}: {step}", rollback.reason]
-        if moves and step == "service":
-            parts.append(f"({', '.join(moves)})")
-        if good and step == "verify":
-            parts.append(f"({good} good rounds)")
-        if rollback.outcome is not None:
-            closed = " and concluded" if rollback.has_acted and rollback.concluded_at is not None else ""
-            parts = [f"{_short(rollback)}: {rollback.outcome}{closed}: {rollback.reason}"]
-        style = "good" if rollback.outcome is Outcome.SUCCEEDED else "act"
-        self._tell(f"rollback {rollback.id}", parts, " ".join(filter(None, parts)), style)
+    def _story(self, rollback: Rollback, facts: Iterable[Fact], style: str) -> None:
+        fresh = [fact for fact in facts if (rollback.id, fact) not in self._told]
+        self._told.update((rollback.id, fact) for fact in fresh)
+        for line in lines(fresh):
+            self._timeline.say(f"{_short(rollback)}: {line}", style)
 
     def _first_change(self, rollback: Rollback) -> None:
         """Of an emergency: which state of the state machine ECS was first changed from."""
@@ -109,7 +111,7 @@ class Watch:
         key = f"first change {rollback.id}"
         if key in self._seen:
             return
-        client = self._stage.cloud.client("stepfunctions")
+        client = self._stage.client("stepfunctions")
         events = client.get_execution_history(executionArn=rollback.execution, maxResults=1000)["events"]
         entered = [
             e["stateEnteredEventDetails"]["name"]
@@ -117,11 +119,10 @@ class Watch:
             if e["type"] == "TaskStateEntered" and e["timestamp"] <= service.acted_at
         ]
         where = f"invocation {len(entered)} of the execution, state {entered[-1]}"
-        text = f"{_short(rollback)}: {service.moves[0]}, called from within {where}"
+        text = f"{_short(rollback)}: ECS was first changed from within {where}"
         self._tell(key, True, text, "act")
 
-    def _pages(self) -> None:
-        pages = self._stage.pages()
+    def _pages(self, pages: list[Page]) -> None:
         for page in pages[self._seen.get("pages", 0) :]:
             text = "\n".join(f"  | {line}" for line in page.text.splitlines())
             self._timeline.say(f"PAGE: {page.subject}\n{text}", "bad")

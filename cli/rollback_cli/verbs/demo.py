@@ -9,20 +9,18 @@ from rich.table import Table
 from rollback.model.errors import InvalidRequest
 from rollback.model.phases import phases
 from rollback.model.rollback import Rollback
+from rollback_cli.stage.endings import answer
+from rollback_cli.stage.scenarios import SCENARIOS, play
+from rollback_cli.stage.timeline import Timeline
+from rollback_cli.stage.waiting import DidNotHappen
 
 
 def demo(
-    scenario: Annotated[
-        str, typer.Option(help="bad-release, failed-deployment, outage, stuck-lock, nothing-good or bad-migration")
-    ] = "bad-release",
+    scenario: Annotated[str, typer.Option(help=", ".join(SCENARIOS))] = "bad-release",
 ) -> None:
     """Ship a bad release, and watch what becomes of it. Exit code 0 only if it verifiably ended as it should."""
     # The embedded cloud is for development: the command must work where it is not installed.
-    from rollback_cli.stage.endings import answer  # noqa: PLC0415
-    from rollback_cli.stage.scenarios import SCENARIOS, play  # noqa: PLC0415
     from rollback_cli.stage.stage import Stage  # noqa: PLC0415
-    from rollback_cli.stage.timeline import Timeline  # noqa: PLC0415
-    from rollback_cli.stage.waiting import DidNotHappen  # noqa: PLC0415
     from rollback_cli.stage.watch import Watch  # noqa: PLC0415
 
     if scenario not in SCENARIOS:

@@ -49,7 +49,7 @@ class Footing(BaseModel):
 
 
 class Tried(BaseModel):
-    """A rung that was left, for the report."""
+    """A rung that was left, for the report and the demo's timeline."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
@@ -57,6 +57,7 @@ class Tried(BaseModel):
     since: AwareDatetime
     until: AwareDatetime
     why_left: str
+    moves_made: int = Field(default=0, ge=0, description="of the rollback's moves, those made before it was left")
     last_events: tuple[str, ...] = ()
 
 

@@ -25,7 +25,12 @@ def escalate(rollback: Rollback, why: str, view: ServiceView, world: World) -> R
     assert rollback.plan.target is not None  # noqa: S101
     progress, now, policy = rollback.service, world.clock.now(), world.settings.policy
     left = Tried(
-        rung=progress.rung, since=progress.rung_since, until=now, why_left=why, last_events=view.last_events[:_EVENTS]
+        rung=progress.rung,
+        since=progress.rung_since,
+        until=now,
+        why_left=why,
+        moves_made=len(progress.moves),
+        last_events=view.last_events[:_EVENTS],
     )
     footing = footing_of(rollback, view, world)
     step = next_rung(progress.rung, footing, policy.restart_from_zero)

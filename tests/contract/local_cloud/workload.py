@@ -16,13 +16,13 @@ UNHEALTHY: dict[str, Any] = {"kind": "unhealthy"}
 CRASHING: dict[str, Any] = {"kind": "crash", "after_seconds": 0.2}
 
 
-def eventually(look: Callable[[], T | None], seconds: float = 15.0) -> T:
+def eventually(look: Callable[[], T | None], seconds: float = 15.0, *, every: float = 0.05) -> T:
     """The first truthy value of ``look`` within so many real seconds. Raises AssertionError with the last one."""
     deadline = time.monotonic() + seconds
     while not (value := look()):
         if time.monotonic() > deadline:
             raise AssertionError(f"still {value!r} after {seconds} s")
-        time.sleep(0.05)
+        time.sleep(every)
     return value
 
 

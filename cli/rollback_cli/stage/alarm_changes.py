@@ -1,0 +1,37 @@
+"""Changes of alarm states, from CloudWatch's history: also of an alarm that is red for less than the time of a look."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+_AGAIN = timedelta(seconds=10)  # asked for twice, as a change may be written a little after its time
+_TYPES = ["MetricAlarm", "CompositeAlarm"]
+
+
+class AlarmChanges:
+    """What has changed since the last look, and what stood at the first."""
+
+    def __init__(self, cloudwatch: Any) -> None:
+        self._cloudwatch = cloudwatch
+        self._known: set[tuple[str, str]] = set()
+        self._from = datetime.now(UTC) - _AGAIN
+        for _ in self.since_the_last_look():
+            pass
+        found = cloudwatch.describe_alarms(AlarmTypes=_TYPES)
+        alarms = [*found["MetricAlarms"], *found["CompositeAlarms"]]
+        self.red_from_the_start = {alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"}
+        self.evidence_only = {alarm["AlarmName"] for alarm in found["MetricAlarms"] if not alarm["AlarmActions"]}
+
+    def since_the_last_look(self) -> Iterator[tuple[str, str]]:
+        """Name and new state, the oldest change first."""
+        answer = self._cloudwatch.get_paginator("describe_alarm_history").paginate(
+            AlarmTypes=_TYPES, HistoryItemType="StateUpdate", StartDate=self._from
+        )
+        items = [item for page in answer for item in page["AlarmHistoryItems"]]
+        for item in reversed(items):
+            self._from = max(self._from, item["Timestamp"] - _AGAIN)
+            key = (item["AlarmName"], f"{item['Timestamp']} {item['HistoryData']}")
+            if key not in self._known:
+                self._known.add(key)
+                yield item["AlarmName"], json.loads(item["HistoryData"])["newState"]["stateValue"]

@@ -1,0 +1,107 @@
+"""What a rollback's document tells, in the order in which it came about, however late one looks.
+
+The story is made of facts that stay in the document. What is news is what was not told yet, so nothing is lost between
+two looks at it.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from rollback.model.check import Verdict
+from rollback.model.database_progress import DatabaseProgress
+from rollback.model.plan import Plan
+from rollback.model.rollback import Rollback, ServiceProgress, Verification
+from rollback.model.schema_refusal import CHECK_NAME as SCHEMA_CHECK
+
+_LONGEST = 160  # of a line about a table
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that came about; `when` tells it from others of the same text."""
+
+    text: str
+    when: object = None
+    is_move: bool = False
+
+
+def progress(rollback: Rollback) -> Iterator[Fact]:
+    """From the beginning up to how it ended; nothing of one that was turned away at the door."""
+    if rollback.admitted_at is None and rollback.outcome is not None:
+        return
+    so_far = list(_so_far(rollback))
+    yield from so_far
+    told = {"", *(fact.text for fact in so_far)}
+    if rollback.outcome is None and rollback.reason not in told:  # what it waits for
+        yield Fact(rollback.reason)
+
+
+def _so_far(rollback: Rollback) -> Iterator[Fact]:
+    yield Fact(f"begun, trigger {rollback.trigger}")
+    if rollback.plan is not None and rollback.plan.target is not None:
+        yield from _schema(rollback.plan)
+        yield Fact(rollback.plan.way)
+    if rollback.database is not None:
+        yield from _database(rollback.database)
+    if rollback.service is not None:
+        yield from _service(rollback.service)
+    if rollback.verification is not None:
+        yield from _rounds(rollback.verification)
+
+
+def ending(rollback: Rollback) -> Iterator[Fact]:
+    """The outcome; and of one that acted, that what it owed is put back."""
+    if rollback.outcome is not None:
+        closed = " and concluded" if rollback.has_acted and rollback.concluded_at is not None else ""
+        yield Fact(f"{rollback.outcome}{closed}: {rollback.reason}")
+
+
+def lines(facts: Iterable[Fact]) -> Iterator[str]:
+    """One for each fact; moves that follow each other share one."""
+    for are_moves, together in groupby(facts, key=lambda fact: fact.is_move):
+        texts = [fact.text for fact in together]
+        yield from [", ".join(texts)] if are_moves else texts
+
+
+def _schema(plan: Plan) -> Iterator[Fact]:
+    """Why the service could not go back alone."""
+    for check in plan.checks:
+        if check.name == SCHEMA_CHECK and check.verdict is Verdict.WARN:
+            yield Fact(check.reason)
+
+
+def _database(database: DatabaseProgress) -> Iterator[Fact]:
+    """The fence, each move, what was seen by SQL, and what it took out."""
+    if database.head is not None:
+        yield Fact(f"fenced: every task is STOPPED, nobody is connected; the log ends at {database.head.lsn}")
+    yield from (Fact(f"database {move}", when=number) for number, move in enumerate(database.moves))
+    if database.verified_at is not None:
+        yield Fact("the database answers", when=database.verified_at)
+    if database.lost is not None:
+        yield from (Fact(f"lost writes: {_short(line)}") for line in database.lost.in_words())
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+
+
+def _service(service: ServiceProgress) -> Iterator[Fact]:
+    """The moves of each rung, and why it was left; why nothing more was tried, the outcome says."""
+    moves = [Fact(move, when=number, is_move=True) for number, move in enumerate(service.moves)]
+    told = 0
+    for number, left in enumerate(service.tried):
+        yield from moves[told : left.moves_made]
+        told = left.moves_made
+        following = [*(later.rung for later in service.tried[number + 1 :]), service.rung][0]
+        if following is not left.rung:
+            yield Fact(f"{left.why_left}: on to {following}", when=number)
+    yield from moves[told:]
+    if service.done_at is not None:
+        yield Fact("settled", when=service.done_at)
+
+
+def _rounds(verification: Verification) -> Iterator[Fact]:
+    good = verification.good_rounds
+    if good:
+        yield Fact(f"{good} good round{'s' * (good > 1)}", when=(verification.started_at, verification.rounds))
