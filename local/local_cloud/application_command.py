@@ -54,7 +54,7 @@ def _run_sql(statements: str) -> str:
     import psycopg  # noqa: PLC0415 - at hand only where the image has SQL to run
 
     try:
-        with psycopg.connect(uri, connect_timeout=5) as session:
+        with psycopg.connect(uri, connect_timeout=30) as session:
             session.execute(statements.encode())
     except psycopg.Error as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())}"

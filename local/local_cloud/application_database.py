@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-_CONNECT_SECONDS = 5
+_CONNECT_SECONDS = 30  # a busy machine is slow, and node-postgres would wait for ever
 
 
 class Database:
