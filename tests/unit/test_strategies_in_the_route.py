@@ -1,4 +1,4 @@
-"""Down-migrations and recreate through the whole route: from the request to the report."""
+"""Down-migrations, recreate and delete through the whole route: from the request to the report."""
 
 from typing import Any
 
@@ -142,3 +142,15 @@ def test_a_recreated_preview_can_be_undone() -> None:
     old = stage.neon.branch(stage.old)
     assert old is not None
     assert old.expires_at is None, "the branch comes from it now"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_closed_pull_request_s_branch_is_deleted_and_the_service_stays(is_there: bool) -> None:
+    stage = PreviewStage()
+    if not is_there:
+        stage.neon.delete_branch(stage.old)
+        stage.neon.settle()
+    rollback = ended(stage, {"type": "database", "pr": 42, "strategy": "delete"})
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    assert stage.neon.branch_named(NAME) is None
+    assert "update" not in stage.changes()
