@@ -102,7 +102,7 @@ class DatabaseStage(Stage):
         return next(r for r in self.ledger.releases(SERVICE) if r.version == version)
 
     def seen(self) -> Observation:
-        seen = self.ledger.observation(BRANCH)
+        seen = self.ledger.observation(self.settings.lease_of(None))
         assert seen is not None
         return seen
 

@@ -185,3 +185,4 @@ def test_a_schema_steps_down_in_place_and_an_undo_brings_it_back_with_its_data(p
     assert progress.ending is Ending.RESTORED, progress.why_not
     assert project.run(root.id, "SELECT nick FROM written") == [("x",)]
     assert project.uri(root.id) == address
+    assert stage.named(backup_name(undone)).expires_at is None, "the branch comes from it now"

@@ -177,3 +177,18 @@ class Reset(Restore):
 
     def _step(self, rollback: Rollback) -> Rollback:
         return reset(rollback, self.source_id, self.restoring, self.world)
+
+
+class Undo(Reset):
+    """The source is staging's own backup, its child, which Neon is to delete in a week."""
+
+    def _arranged(self, main_id: str) -> str:
+        staging_id = super()._arranged(main_id)
+        self.source_id = self.neon.create_branch(backup_name("earlier"), staging_id).branch.id
+        self.neon.settle()
+        self.neon.write(staging_id, STAGED + 1)
+        self.neon.expire_branch(self.source_id, self.clock.now() + timedelta(days=7))
+        return staging_id
+
+    def _step(self, rollback: Rollback) -> Rollback:
+        return reset(rollback, self.source_id, self.restoring, self.world, undoes="earlier")

@@ -88,6 +88,19 @@ def test_though_ecs_lists_a_task_late_the_same_token_starts_no_second_one() -> N
     assert_stepped_down_once(down)
 
 
+def test_though_ecs_has_forgotten_the_token_a_task_that_is_listed_is_not_started_again() -> None:
+    down = Down()
+    down.tasks.lose_next()
+    run = down.tasks.run
+
+    def without_token(service: ServiceSettings, arn: str, command: tuple[str, ...], by: str, token: str) -> str:
+        return run(service, arn, command, by, f"{token}{len(down.tasks.tasks)}")
+
+    down.tasks.run = without_token  # type: ignore[method-assign,assignment]
+    down.until_ended()
+    assert_stepped_down_once(down)
+
+
 def test_though_the_answer_to_the_backup_is_lost_there_is_one() -> None:
     down = Down()
     down.neon.lose_next("create_branch")

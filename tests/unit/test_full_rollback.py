@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW, SERVICE, image
-from stage_with_database import ADDS, AFTER, BAD, BRANCH, GOOD, StageWithDatabase
+from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, GOOD, StageWithDatabase
 
 from rollback.model.check import Verdict
 from rollback.model.policy import Policy
@@ -217,3 +217,12 @@ def test_what_was_written_until_the_last_release_that_the_target_can_not_work_wi
     assert ended.plan is not None
     assert ended.plan.database is not None
     assert "before v3" in stage.check(ended, "restore-point-known").reason
+
+
+def test_after_a_restore_the_next_plan_knows_the_schema_that_is_there_now() -> None:
+    stage = StageWithDatabase()
+    stage.run()
+
+    seen = stage.ledger.observation(stage.branch_key)
+    assert seen is not None
+    assert stage.ledger.schema(seen.schema_sha256).ran_on == BEFORE

@@ -28,9 +28,7 @@ def judge_database_way_back(
         verdict: of the way back's target on the live schema; None: there is no target.
     """
     if seen is None:
-        return _check(
-            Verdict.WARN, "the database has not been looked at yet: it is at the next deployment, or within 5 minutes"
-        )
+        return _check(Verdict.WARN, "the database has not been looked at yet: it is in the schedule's next round")
     age = now - seen.observed_at
     if age > _MISSED_LOOKS * timedelta(minutes=observe_minutes):
         reason = (

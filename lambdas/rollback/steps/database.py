@@ -16,10 +16,12 @@ from rollback.model.errors import InvalidRequest, LeaseLost
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.schema_compatibility import judge_schema
 from rollback.model.schema_finding import Compatibility
+from rollback.steps.database_delete import delete
 from rollback.steps.database_recreate import recreate
 from rollback.steps.database_reset import reset
 from rollback.steps.database_restore import restore
 from rollback.steps.down_migrations import step_down
+from rollback.steps.observe import look_after_change
 from rollback.steps.ports import World
 from rollback.steps.restoring import PreviewJudge, Restoring
 from rollback.steps.tell_lost_writes import tell_lost_writes
@@ -41,17 +43,22 @@ def database(rollback: Rollback, world: World) -> Rollback:
             rollback, plan.branch, f"{held_by} is changing branch {plan.branch}: wait for it, and start again", world
         )
     branch_id = _branch_id(rollback, plan, settings, world)
-    if branch_id is None:
+    if branch_id is None and plan.strategy is not Strategy.DELETE:  # gone already is what a deletion wants
         return _refused(rollback, plan.branch, f"project {settings.project_id} has no branch {plan.branch}", world)
     restoring = Restoring(
-        target=RestoreTarget.of(world.settings, branch_id),
+        target=RestoreTarget.of(world.settings, branch_id or plan.branch),
         databases=world.databases,
         sql=world.sql,
         judge_preview=_judge(rollback, plan, world),
     )
     if rollback.database is None or rollback.database.ended_at is None:
-        return _ended(_moved(rollback, plan, restoring, world))
-    return tell_lost_writes(rollback, restoring, world)
+        after = _ended(_moved(rollback, plan, restoring, world))
+    else:
+        after = tell_lost_writes(rollback, restoring, world)
+    done = after.database
+    if done is not None and done.is_over and done.ending is Ending.RESTORED:
+        look_after_change(restoring, done.branch_id or restoring.target.branch_id, world)
+    return after
 
 
 def _moved(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: World) -> Rollback:
@@ -62,6 +69,8 @@ def _moved(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: 
             return reset(rollback, plan.source_branch_id, restoring, world, undoes=plan.undoes)
         case Strategy.RECREATE:
             return recreate(rollback, plan, restoring, world)
+        case Strategy.DELETE:
+            return delete(rollback, plan, restoring, world)
         case Strategy.DOWN_MIGRATIONS:
             return step_down(rollback, plan, restoring, world)
         case _:
@@ -69,10 +78,15 @@ def _moved(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: 
 
 
 def _ended(rollback: Rollback) -> Rollback:
-    """An ending other than the wanted one is the rollback's."""
+    """An ending other than the wanted one is the rollback's; and a deletion's, after which there is nothing to run."""
     progress = rollback.database
-    if progress is None or progress.ending is None or progress.ending is Ending.RESTORED:
+    if progress is None or progress.ending is None:
         return rollback
+    if progress.ending is Ending.RESTORED:
+        plan = rollback.plan
+        if plan is None or plan.database is None or plan.database.strategy is not Strategy.DELETE:
+            return rollback
+        return rollback.but(outcome=Outcome.SUCCEEDED, reason=plan.way, wait_seconds=0)
     outcome = Outcome.REFUSED if progress.ending is Ending.REFUSED else Outcome.FAILED
     return rollback.but(outcome=outcome, reason=f"database: {progress.why_not}", wait_seconds=0)
 

@@ -16,7 +16,7 @@ from rollback.model.database_errors import (
     RequestRefused,
 )
 from rollback.model.database_move import CHANGES, DatabaseSnapshot, Move, next_move, objection
-from rollback.model.database_progress import DatabaseProgress, Ending, RestorePoint
+from rollback.model.database_progress import BACKUP_PREFIX, DatabaseProgress, Ending, RestorePoint
 from rollback.model.release import sha256_of
 from rollback.model.rollback import Rollback
 from rollback.steps.database_changes import act, intend
@@ -26,6 +26,7 @@ from rollback.steps.database_round import begun, ending_of, patiently, take_turn
 from rollback.steps.fence import stands
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
+from rollback.steps.service_changes import assert_lease
 
 
 def restore(rollback: Rollback, point: RestorePoint, restoring: Restoring, world: World) -> Rollback:
@@ -78,6 +79,8 @@ def _change(rollback: Rollback, progress: DatabaseProgress, move: Move, restorin
     if move is Move.RESTORE and not stands(restoring.target.writers, world):
         again = progress.but(head=None, stopped_at=None, intent=None)  # somebody started tasks: they write
         return rollback.but(database=again, wait_seconds=0)
+    if move is Move.RESTORE and _source_expires(progress, restoring):
+        return _keep_backup(rollback, progress, restoring, world)
     if progress.intent is None or progress.intent.action != move:
         return intend(rollback, progress, move, restoring, world)
     poll = world.settings.policy.poll_seconds
@@ -90,6 +93,30 @@ def _change(rollback: Rollback, progress: DatabaseProgress, move: Move, restorin
         return rollback.but(database=not_sent, wait_seconds=wait_for(later, world))
     except (RequestRefused, AccessRefused, NotThere) as refused:
         return rollback.but(database=not_sent.given_up(str(refused), world.clock.now()), wait_seconds=poll)
+
+
+def _source_expires(progress: DatabaseProgress, restoring: Restoring) -> bool:
+    """Whether the source is a backup of ours that Neon is to delete: it becomes the branch's parent, and must stay."""
+    if progress.source_branch_id is None or progress.expiry_settled:
+        return False
+    source = restoring.databases.branch(progress.source_branch_id)
+    return source is not None and source.name.startswith(BACKUP_PREFIX) and source.expires_at is not None
+
+
+def _keep_backup(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
+    """Asked for without an announcement: twice is as good as once, and the next look tells."""
+    assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
+    assert progress.source_branch_id is not None  # noqa: S101 - it was looked at
+    poll = world.settings.policy.poll_seconds
+    try:
+        change = restoring.databases.expire_branch(progress.source_branch_id, None)
+    except (OutcomeUnknown, AlreadyExists):
+        return rollback.but(database=progress, wait_seconds=poll)
+    except (RequestRefused, AccessRefused, NotThere) as refused:
+        note = f"backup {progress.source_branch_id} may expire, though the branch comes from it now: {refused}"
+        return rollback.but(database=progress.noted(note).but(expiry_settled=True), wait_seconds=0)
+    ids = (*progress.operation_ids, *(operation.id for operation in change.operations))
+    return rollback.but(database=progress.but(operation_ids=ids), wait_seconds=poll)
 
 
 def _checked(

@@ -33,7 +33,8 @@ _CHANGES = frozenset(
         DownMove.DELETE_BACKUP,
     }
 )
-_LOG_LINES, _LONGEST_LINE = 20, 300  # kept in the document
+# Kept in the document, of which DynamoDB takes 400 KB: many lines of the command that failed, few of the others.
+_LOG_LINES, _FEW_LINES, _LONGEST_LINE = 20, 3, 300
 
 
 def step_down(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: World) -> Rollback:
@@ -174,7 +175,7 @@ def _noticed(
         return progress
     ended = running.but(ended_at=world.clock.now(), reason="ECS does not know the task any more", started=True)
     if task_now is not None:
-        lines = _last_lines(rollback, running, world)
+        lines = _last_lines(rollback, running, _LOG_LINES if task_now.exit_code else _FEW_LINES, world)
         told = {"started": task_now.started, "exit_code": task_now.exit_code, "reason": task_now.reason, "logs": lines}
         ended = ended.but(**told)
     return progress.but(ran=(*progress.ran[:-1], ended), intent=None)
@@ -184,13 +185,13 @@ def _is_announced(progress: DatabaseProgress, command: Command) -> bool:
     return progress.intent is not None and progress.intent.action == running_action(command)
 
 
-def _last_lines(rollback: Rollback, run: CommandRun, world: World) -> tuple[str, ...]:
+def _last_lines(rollback: Rollback, run: CommandRun, count: int, world: World) -> tuple[str, ...]:
     """For the report; that they can't be read changes nothing about how it ended."""
     try:
-        lines = world.tasks.logs(world.settings.service(rollback.service_name), run.arn, _LOG_LINES)
+        lines = world.tasks.logs(world.settings.service(rollback.service_name), run.arn, count)
     except OutsideFailure as failure:
         lines = (f"its log can't be read: {failure}",)
-    return tuple(without_passwords(line)[:_LONGEST_LINE] for line in lines[-_LOG_LINES:])
+    return tuple(without_passwords(line)[:_LONGEST_LINE] for line in lines[-count:])
 
 
 def _may_still_begin(progress: DatabaseProgress, restoring: Restoring, world: World) -> bool:

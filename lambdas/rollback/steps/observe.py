@@ -3,13 +3,15 @@
 Kept in the ledger, so that a plan needs neither Neon nor SQL. Never made while a rollback may be changing the branch.
 """
 
+import contextlib
+
 from pydantic import SecretStr
 
 from rollback.model.check import Check, Verdict
 from rollback.model.database_readiness import CHECK_NAME
 from rollback.model.database_settings import DatabaseSettings, Strategy
 from rollback.model.database_target import RestoreTarget
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import Conflict, OutsideFailure
 from rollback.model.observation import Observation
 from rollback.model.release import Release, ReleaseState, last_known_good
 from rollback.model.release_schema import ReleaseSchema
@@ -62,6 +64,25 @@ def observe(world: World) -> Observation | None:
             learn_schema(release, world)  # it ran before we came, or its promotion came before the first look
         judge_standing_plan(service.name, world)
     return seen
+
+
+def look_after_change(restoring: Restoring, branch_id: str, world: World) -> None:
+    """The same after a rollback brought the branch elsewhere: what was seen before would mislead the next plan.
+
+    What can't be seen now is not known until the next look, and blocks what would need it (rule 12).
+    """
+    settings = world.settings.database
+    if settings is None or settings.branch_id is None:
+        return
+    schema, now = ReleaseSchema(), world.clock.now()
+    with contextlib.suppress(OutsideFailure):
+        schema = live_schema(restoring.address(branch_id), restoring.sql)
+    world.ledger.put_schema(schema)
+    seen = Observation(branch=settings.lease_of(None), schema_sha256=schema.sha256, observed_at=now)
+    world.ledger.put_observation(seen)
+    for service in restoring.target.writers:
+        with contextlib.suppress(OutsideFailure, Conflict):  # computed anew soon, and the plan is judged by the look
+            judge_standing_plan(service.name, world)
 
 
 def live_schema(address: SecretStr, sql: Sql) -> ReleaseSchema:

@@ -3,116 +3,26 @@
 Every method may raise `OutsideFailure` (outcome unknown: look before sending again) or `Throttled` (nothing was done).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from pydantic import SecretStr
 
-from rollback.model.lease import Lease
-from rollback.model.observation import Observation
-from rollback.model.operators import OperatorAction, Pause
-from rollback.model.release import Release, ReleaseState
-from rollback.model.release_schema import ReleaseSchema
-from rollback.model.restore_points import RecordedPoint
 from rollback.model.rollback import Rollback
 from rollback.model.service_view import ProbeResult, ScalableTarget, ServiceView, TargetHealth
 from rollback.model.settings import ServiceSettings, Settings
 from rollback.model.stack_view import StackView
-from rollback.model.standing_plan import Bake, StandingPlan
 from rollback.model.task_view import TaskView
 from rollback.steps.ports_database import Databases, Sql
+from rollback.steps.ports_ledger import Ledger
 
 
 class Clock(Protocol):
     """Aware UTC."""
 
     def now(self) -> datetime: ...
-
-
-class Documents(Protocol):
-    """Rollback documents; see `world.ledger` for the promises."""
-
-    def create(self, rollback: Rollback) -> Rollback: ...
-    def read(self, service: str, rollback_id: str) -> Rollback: ...
-    def save(self, rollback: Rollback, *, under_lease_until: datetime | None = None) -> Rollback: ...
-    def history(self, service: str) -> Iterator[Rollback]: ...
-
-
-class Leases(Protocol):
-    """The right to roll back a service; or to change a database branch, by its key (`branch_key`)."""
-
-    def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None: ...
-    def renew(self, lease: Lease, now: datetime, until: datetime) -> Lease: ...
-    def take_over(self, held: Lease, rollback_id: str, until: datetime) -> Lease | None:
-        """Take a lease that somebody holds, as it was read; None if it has changed since."""
-        ...
-
-    def release_lease(self, service: str, rollback_id: str) -> None: ...
-    def lease(self, service: str) -> Lease | None: ...
-
-
-class Releases(Protocol):
-    """What ran, and what the evidence says of it."""
-
-    def record(self, release: Release, definition: dict[str, Any]) -> None: ...
-    def definition(self, sha256: str) -> dict[str, Any]: ...
-    def releases(self, service: str) -> tuple[Release, ...]: ...
-    def judge(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release: ...
-    def bake(self, service: str) -> Bake | None: ...
-    def put_bake(self, bake: Bake) -> None: ...
-    def standing_plan(self, service: str) -> StandingPlan | None: ...
-    def put_standing_plan(self, plan: StandingPlan) -> None:
-        """Unless a newer one was put already."""
-        ...
-
-    def amend_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
-        """Replace the one that was read, computed anew or not. Conflict: another was put meanwhile."""
-        ...
-
-
-class Branches(Protocol):
-    """What is kept of a database branch; `branch` is its key (`database_settings.branch_key`)."""
-
-    def put_schema(self, schema: ReleaseSchema) -> None:
-        """Store it under its SHA-256, once."""
-        ...
-
-    def schema(self, sha256: str) -> ReleaseSchema:
-        """KeyError: none is stored under this digest."""
-        ...
-
-    def know_schema(self, release: Release, schema_sha256: str) -> Release:
-        """The release with the key of its schema. Conflict: it was changed since it was read."""
-        ...
-
-    def put_restore_point(self, point: RecordedPoint) -> None:
-        """Of the same moment, service and version the first stays."""
-        ...
-
-    def restore_points(self, branch: str) -> tuple[RecordedPoint, ...]:
-        """Newest first."""
-        ...
-
-    def observation(self, branch: str) -> Observation | None: ...
-    def put_observation(self, observation: Observation) -> None:
-        """Unless a newer one was put already."""
-        ...
-
-
-class Operators(Protocol):
-    """What people decided and did by hand."""
-
-    def pause(self, service: str) -> Pause | None: ...
-    def put_pause(self, pause: Pause) -> None: ...
-    def end_pause(self, service: str) -> None: ...
-    def record_action(self, action: OperatorAction) -> None: ...
-    def actions(self, service: str) -> Iterator[OperatorAction]: ...
-
-
-class Ledger(Documents, Leases, Releases, Branches, Operators, Protocol):
-    """The whole table."""
 
 
 class Services(Protocol):

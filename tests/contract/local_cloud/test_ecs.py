@@ -339,7 +339,7 @@ def test_a_release_that_decays_completes_and_then_no_target_of_it_is_healthy_any
 
 
 def test_a_lock_that_a_release_leaves_fails_the_next_one_too_until_no_task_runs(web: Workload) -> None:
-    web.running(web.release("v1", {"kind": "locks", "after_seconds": 60}), desired=2)
+    web.running(web.release("v1", {"kind": "locks", "after_seconds": 300}), desired=2)  # once it has completed
     assert eventually(lambda: "healthy" not in (states := web.target_states()) and states)
     web.update(taskDefinition=(second := web.release("v2")))
     eventually(lambda: [task for task in web.tasks() if task["taskDefinitionArn"] == second and task.get("startedAt")])

@@ -203,10 +203,10 @@ def test_a_token_works_once_and_only_if_it_was_given_out(machines: Machines, que
 
 
 def test_a_heartbeat_keeps_a_token_wait_alive(machines: Machines, queue: str) -> None:
-    execution = machines.start({"Ask": ask(queue, HeartbeatSeconds=60, TimeoutSeconds=3600)})
+    execution = machines.start({"Ask": ask(queue, HeartbeatSeconds=300, TimeoutSeconds=3600)})  # 3 s of real time
     token = machines.token(execution)
     for _ in range(4):
-        time.sleep(clock.real_seconds(25))
+        time.sleep(clock.real_seconds(125))
         machines.api.send_task_heartbeat(taskToken=token)
     assert machines.api.describe_execution(executionArn=execution)["status"] == "RUNNING"
     machines.api.send_task_success(taskToken=token, output="{}")

@@ -1,0 +1,81 @@
+"""Looks at a database on the local Neon, with real Postgres: what they tell of a release that is left behind."""
+
+from collections.abc import Iterator
+
+import pytest
+from builders import SERVICE
+from contract.neon_projects import LocalProject
+from database_stage import BEGAN, DATABASE, DROPS, FIRST, DatabaseStage
+from fakes import FakeClock
+
+from local_cloud.neon_cluster import DATABASE as NAME
+from local_cloud.neon_project import Limits
+from local_cloud.neon_server import ROLE, LocalNeon
+from rollback.model.check import Verdict
+from rollback.model.database_content import Migration
+from rollback.model.release_schema import ShippedMigration
+from rollback.model.schema_finding import Compatibility
+from rollback.steps.checkpoint import checkpoint
+from rollback.steps.observe import observe
+from rollback.steps.readiness import prepare
+
+_RECORD = "INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES (%s, %s)"
+
+
+@pytest.fixture
+def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
+    local = LocalProject(local_neon, Limits())
+    yield local
+    local.close()
+
+
+def staged(project: LocalProject) -> tuple[DatabaseStage, str]:
+    """v1 runs on a table of users, with the first migration in Drizzle's journal; and the branch's id."""
+    root = project.databases.branch_named("main")
+    assert root is not None
+    here = {"project_id": project.id, "branch_id": root.id, "database": NAME, "role": ROLE}
+    stage = DatabaseStage(settings=DATABASE.model_copy(update=here), clock=FakeClock(project.now()))
+    stage.replace(databases=project.databases, sql=project.sql)
+    project.run(root.id, "CREATE SCHEMA drizzle")
+    project.run(
+        root.id,
+        "CREATE TABLE drizzle.__drizzle_migrations (id serial PRIMARY KEY, hash text NOT NULL, created_at bigint)",
+    )
+    migrated(project, root.id, "CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL)", FIRST)
+    return stage, root.id
+
+
+def migrated(project: LocalProject, branch_id: str, statement: str, migration: ShippedMigration) -> None:
+    project.run(branch_id, statement)
+    project.run(branch_id, _RECORD, migration.hash, migration.created_at)
+
+
+def test_a_column_that_a_deployment_s_migration_dropped_is_seen_and_the_data_could_go_back(
+    project: LocalProject,
+) -> None:
+    stage, main = staged(project)
+    prepare(SERVICE, stage.world)
+    looked = observe(stage.world)
+    assert looked is not None
+    known = stage.ledger.schema(looked.schema_sha256)
+    assert known.journal == (Migration(hash=FIRST.hash, created_at=FIRST.created_at),)
+    assert known.ran_on is not None
+    assert set(known.ran_on.tables["public.users"]) == {"id", "name"}
+    assert stage.release("v1").schema_sha256 is not None
+
+    made = checkpoint(SERVICE, "v2", (FIRST, DROPS), stage.world)
+    assert made.new == (DROPS,)
+    migrated(project, main, "ALTER TABLE users DROP COLUMN name", DROPS)
+    stage.clock.pass_time(seconds=(project.now() - stage.clock.now()).total_seconds())
+    stage.begun("v2")
+    done = stage.told(BEGAN)
+    assert done[0].startswith("restore point before v2: ")
+    verdict = stage.target("v1").schema_verdict
+    assert verdict is not None
+    assert (verdict.compatibility, verdict.since) == (Compatibility.BREAKING, (DROPS.tag,))
+    assert "column public.users.name is gone" in verdict.reason
+    assert {check.verdict for check in stage.seen().readiness} == {Verdict.PASS}
+    began, before = stage.ledger.restore_points(stage.settings.lease_of(None))
+    assert (began.by, before.by) == ("deployment", "checkpoint")
+    assert began.lsn > before.lsn
+    assert began.at > before.at

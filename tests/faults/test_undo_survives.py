@@ -1,0 +1,60 @@
+"""An undo goes back to a backup that was to expire, and hangs below the very branch: killed at every call."""
+
+import pytest
+
+from faults.crash import Outside
+from faults.database_scenario import BAD, GOOD, STAGED, Undo
+from rollback.model.database_errors import AccessRefused
+from rollback.model.database_progress import Ending
+
+
+def calls_of_an_undisturbed_run() -> int:
+    undo = Undo()
+    undo.until_ended()
+    return undo.outside.calls
+
+
+CALLS = calls_of_an_undisturbed_run()
+
+
+def assert_undone_once(undo: Undo) -> None:
+    assert undo.progress.ending is Ending.RESTORED, undo.progress.why_not
+    assert undo.neon.rows(undo.branch_id) == [*GOOD, *BAD, STAGED]
+    source, backup = undo.neon.branch(undo.source_id), undo.backup
+    assert source is not None
+    assert backup is not None
+    assert source.expires_at is None, "the branch comes from it now"
+    assert undo.neon.rows(source.id) == [*GOOD, *BAD, STAGED]
+    assert undo.neon.rows(backup.id) == [*GOOD, *BAD, STAGED, STAGED + 1]
+    assert undo.neon.calls.count("restore") == 1
+
+
+def test_undisturbed_the_backup_is_kept_before_the_branch_comes_from_it() -> None:
+    undo = Undo()
+    undo.until_ended()
+    assert_undone_once(undo)
+    assert undo.neon.calls.index("expire_branch") < undo.neon.calls.index("restore")
+
+
+@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_any_call_and_resumed_it_is_undone_exactly_once(kill_at: int, after: bool) -> None:
+    undo = Undo(Outside(kill_at, after=after))
+    undo.until_ended()
+    assert_undone_once(undo)
+
+
+def test_though_the_answer_is_lost_it_is_undone_once() -> None:
+    undo = Undo()
+    for call in ("expire_branch", "restore"):
+        undo.neon.lose_next(call)
+    undo.until_ended()
+    assert_undone_once(undo)
+
+
+def test_a_backup_that_can_not_be_kept_is_gone_back_to_and_that_is_said() -> None:
+    undo = Undo()
+    undo.neon.refuse_next("expire_branch", AccessRefused("403: early access"))
+    undo.until_ended()
+    assert undo.progress.ending is Ending.RESTORED
+    assert any("may expire" in note and "early access" in note for note in undo.progress.notes)

@@ -1,0 +1,122 @@
+"""Stepping down: newest first, each once, stopped before it is given up; and what is told of it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, release, rollback
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollback.model.database_plan import DatabasePlan
+from rollback.model.database_progress import BranchBefore, CommandRun, DatabaseProgress, Ending
+from rollback.model.database_settings import DatabaseSettings, Strategy
+from rollback.model.database_view import Branch
+from rollback.model.down_move import Command, DownMove, DownSnapshot, commands_of, next_move, objection
+from rollback.model.plan import Plan
+from rollback.model.report_database import about_database
+from rollback.model.task_view import without_passwords
+
+TAGS = ("0003_nick", "0002_teams")
+COMMANDS = tuple(Command(tag, ("down", tag)) for tag in TAGS)
+LIMIT = timedelta(minutes=10)
+
+
+def branch(identity: str, name: str, state: str = "ready") -> Branch:
+    given: dict[str, Any] = {"id": identity, "name": name, "current_state": state, "default": False, "protected": False}
+    return Branch(created_at=NOW, updated_at=NOW, **given)
+
+
+MAIN, BACKUP = branch("br-main", "main"), branch("br-backup", "rollback-backup-1")
+
+
+def run(tag: str, **changes: Any) -> CommandRun:
+    """One that ended well, unless told."""
+    fields = {"name": tag, "arn": f"task/{tag}", "asked_at": NOW, "started": True, "ended_at": NOW, "exit_code": 0}
+    return CommandRun.model_validate({**fields, **changes})
+
+
+def progress(*ran: CommandRun, **changes: Any) -> DatabaseProgress:
+    before = BranchBefore(id="br-main", name="main", protected=True)
+    return DatabaseProgress(started_at=NOW, before=before, ran=ran, **changes)
+
+
+def settings(**changes: Any) -> DatabaseSettings:
+    given = {
+        "project_id": "p", "branch_id": "br-main",
+        "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon",
+    }  # fmt: skip
+    return DatabaseSettings.model_validate({**given, **changes})
+
+
+def test_the_tag_is_put_where_the_command_wants_it_and_the_verification_comes_last() -> None:
+    set_ = settings(down_command=("sh", "-c", "migrate down {tag} && echo {tag}"), verify_command=("verify",))
+    assert commands_of(set_, TAGS[:1]) == (
+        Command("0003_nick", ("sh", "-c", "migrate down 0003_nick && echo 0003_nick")),
+        Command("verify", ("verify",)),
+    )
+    assert [one.name for one in commands_of(settings(down_command=("down", "{tag}")), TAGS)] == list(TAGS)
+
+
+def test_what_has_run_and_what_is_still_applied_is_told() -> None:
+    failed = run(TAGS[1], exit_code=1, logs=("relation is locked",))
+    told = objection(DownSnapshot(branch=MAIN, backup=BACKUP), progress(run(TAGS[0]), failed), COMMANDS, NOW, LIMIT)
+    assert told == (
+        "0002_teams ended with exit code 1: relation is locked; stepped down: 0003_nick; perhaps: 0002_teams"
+    )
+    gone = run(TAGS[0], exit_code=None, reason="ECS does not know the task any more")
+    told = objection(DownSnapshot(branch=MAIN, backup=BACKUP), progress(gone), COMMANDS, NOW, LIMIT)
+    assert told is not None
+    assert "without an exit code: ECS does not know the task" in told
+    assert "still applied: 0002_teams" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("no session with postgresql://owner:s3cret@ep-1.neon.tech/app", "no session with postgresql://…@ep-1.neon.tech/app"),
+        ("see https://neon.com/docs, or ask a@b.c", "see https://neon.com/docs, or ask a@b.c"),
+    ],
+)  # fmt: skip
+def test_passwords_in_a_log_are_not_kept(line: str, told: str) -> None:
+    assert without_passwords(line) == told
+
+
+def test_the_report_has_the_exit_codes_the_last_lines_and_what_is_to_be_done() -> None:
+    failed = run(TAGS[1], exit_code=3, logs=("ERROR it is locked",))
+    so_far = progress(run(TAGS[0]), failed, notes=("delete it",), redeploy=True).given_up("0002_teams failed", NOW)
+    plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch="br-main", migrations=TAGS)
+    document = rollback(
+        plan=Plan(running=release("v2"), target=release("v1"), database=plan, checks=()),
+        database=so_far.ended(Ending.FAILED, NOW),
+    )
+    lines = about_database(document)
+    assert "  0003_nick: exit code 0" in lines
+    assert lines[lines.index("  0002_teams: exit code 3") + 1] == "    ERROR it is locked"
+    assert "  delete it" in lines
+    assert any("tasks that ran before must be started anew" in line for line in lines)
+
+
+runs = st.lists(st.booleans(), max_size=2).map(
+    lambda ended: tuple(
+        run(TAGS[at], ended_at=NOW if over else None, exit_code=0 if over else None) for at, over in enumerate(ended)
+    )
+)
+
+
+@given(
+    runs, st.sampled_from([None, BACKUP]), st.none() | st.just("too late"), st.sampled_from(["running", "succeeded"])
+)
+def test_nothing_is_run_while_something_runs_without_a_backup_or_after_it_was_given_up(
+    ran: tuple[CommandRun, ...], backup: Branch | None, why_not: str | None, operations: Any
+) -> None:
+    so_far = progress(*ran, why_not=why_not)
+    seen = DownSnapshot(branch=MAIN, backup=backup, operations=operations)
+    move = next_move(seen, so_far, COMMANDS, None)
+    if move is DownMove.RUN_COMMAND:
+        assert backup is not None
+        assert why_not is None
+        assert all(one.ended_at is not None for one in ran)
+        assert len(ran) < len(COMMANDS)
+    if move in (DownMove.END, DownMove.DONE, DownMove.DELETE_BACKUP):
+        assert not ran or ran[-1].ended_at is not None, "a task that runs is stopped first"

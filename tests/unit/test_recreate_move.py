@@ -1,0 +1,92 @@
+"""A new branch in the place of an old one: nothing is lost whatever is seen, and nothing of others is deleted."""
+
+from datetime import timedelta
+from typing import Any, Literal
+
+from builders import NOW
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollback.model.database_progress import BranchBefore, DatabaseProgress
+from rollback.model.database_view import Branch
+from rollback.model.recreate_move import RecreateMove, RecreateSnapshot, next_move, objection
+
+NAME, BACKUP = "preview/pr-42", "rollback-backup-1"
+UNTIL = NOW + timedelta(days=7)
+
+
+def branch(identity: str, name: str, state: str = "ready", **more: Any) -> Branch:
+    given = {"id": identity, "name": name, "current_state": state, "default": False, "protected": False, **more}
+    return Branch(created_at=NOW, updated_at=NOW, **given)
+
+
+def progress(**changes: Any) -> DatabaseProgress:
+    before = BranchBefore(id="br-old", name=NAME, protected=False)
+    return DatabaseProgress(started_at=NOW, before=before, **changes)
+
+
+def test_the_way_there_is_rename_create_check_secret_expiry() -> None:
+    old, new = branch("br-old", BACKUP), branch("br-new", NAME)
+    seen, done = RecreateSnapshot, progress(branch_id="br-new", verified_at=NOW)
+    way = [
+        next_move(seen(old=branch("br-old", NAME), known_address="old"), progress(), BACKUP, UNTIL),
+        next_move(seen(old=old, known_address="old"), progress(), BACKUP, UNTIL),
+        next_move(seen(old=old, named=new, known_address="old"), progress(branch_id="br-new"), BACKUP, UNTIL),
+        next_move(seen(old=old, named=new, known_address="old"), done, BACKUP, UNTIL),
+        next_move(seen(old=old, named=new, known_address="new"), done, BACKUP, UNTIL),
+        next_move(
+            seen(old=branch("br-old", BACKUP, expires_at=UNTIL), named=new, known_address="new"), done, BACKUP, UNTIL
+        ),
+    ]
+    assert way == [
+        RecreateMove.RENAME_OLD, RecreateMove.CREATE_NEW, RecreateMove.CHECK_NEW, RecreateMove.WRITE_SECRET,
+        RecreateMove.EXPIRE_OLD, RecreateMove.DONE,
+    ]  # fmt: skip
+
+
+def test_what_others_did_meanwhile_is_named() -> None:
+    old = branch("br-old", BACKUP)
+    told = {
+        "is gone": (RecreateSnapshot(old=None), progress()),
+        "somebody renamed branch": (RecreateSnapshot(old=branch("br-old", "mine")), progress()),
+        "somebody made another branch": (RecreateSnapshot(old=old, named=branch("br-x", NAME)), progress()),
+        "somebody deleted the new branch": (RecreateSnapshot(old=old), progress(branch_id="br-new")),
+    }
+    for said, (seen, so_far) in told.items():
+        assert said in (objection(seen, so_far, BACKUP) or "")
+    assert objection(RecreateSnapshot(old=old), progress(), BACKUP) is None
+
+
+ADDRESSES: tuple[Literal["none", "old", "new", "unknown"], ...] = ("none", "old", "new", "unknown")
+branches = st.none() | st.builds(
+    branch, st.sampled_from(["br-old", "br-new", "br-others"]), st.sampled_from([NAME, BACKUP, "mine"]),
+    st.sampled_from(["ready", "init"]),
+)  # fmt: skip
+snapshots = st.builds(
+    RecreateSnapshot, old=branches, named=branches, known_address=st.sampled_from(ADDRESSES),
+    operations=st.sampled_from(["running", "succeeded", "failed"]),
+)  # fmt: skip
+progresses = st.builds(
+    progress, branch_id=st.none() | st.just("br-new"), verified_at=st.none() | st.just(NOW), redeploy=st.booleans(),
+    why_not=st.none() | st.just("too late"), expiry_settled=st.booleans(),
+)  # fmt: skip
+
+
+@given(snapshots, progresses)
+def test_whatever_is_seen_only_our_own_new_branch_is_deleted_and_never_one_that_services_know(
+    seen: RecreateSnapshot, so_far: DatabaseProgress
+) -> None:
+    move = next_move(seen, so_far, BACKUP, UNTIL)
+    if move is RecreateMove.DELETE_NEW:
+        assert seen.named is not None
+        assert seen.named.id == so_far.branch_id
+        assert so_far.why_not is not None or seen.old is None
+        assert seen.known_address != "new"
+    if move is RecreateMove.RENAME_BACK:
+        assert seen.named is None
+        assert seen.known_address != "new"
+    if move is RecreateMove.CREATE_NEW:
+        assert seen.old is not None
+        assert (seen.old.name, seen.named) == (BACKUP, None), "the data is under the backup's name before"
+    if move is RecreateMove.EXPIRE_OLD:
+        assert seen.known_address in ("none", "new"), "nobody is left on what is to be deleted"
