@@ -23,8 +23,8 @@ _EXCLUDED = ("**/__pycache__", "**/*.pyc", "**/.*")
 class BundleSettings(BaseModel):
     """Where the bundle runs: a platform as `uv --python-platform` names it, and a Python minor version.
 
-    manylinux2014 is too old for psycopg on aarch64, whose wheels begin with glibc 2.27. Lambda has 2.34 from Python 3.12
-    on, and 2.26 before (Amazon Linux 2023 and 2): what is for a newer one installs, and fails when it is imported.
+    manylinux2014 is too old for psycopg on aarch64, whose wheels begin with glibc 2.27. Lambda has 2.34 from Python
+    3.12 on, and 2.26 before (Amazon Linux 2023 and 2): what is for a newer one installs, and fails when imported.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -2,17 +2,18 @@
 
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.model.database_settings import DatabaseSettings
+from rollback.model.database_settings import DatabaseSettings, Strategy
 from rollback.model.policy import Policy
 from rollback.model.settings import Settings
 from rollback_constructs.function_settings import compact
-from stacks.assembly import project_context
+from stacks.assembly import PROJECT, project_context
 from stacks.environment import Application, Configuration, InvalidSettings, merged
 
 CONTEXT = project_context()
@@ -247,3 +248,31 @@ def test_five_services_and_all_that_a_database_can_be_told_reach_the_functions()
     text = compact(run_time)  # it raises beyond what reaches the functions
     assert len(text) > 2000
     assert Settings.model_validate_json(text) == run_time
+
+
+GUIDE = PROJECT / "docs" / "database.md"
+
+
+def test_the_sections_in_the_guide_can_be_pasted() -> None:
+    """One for each environment, in the order of `cdk.json`; and the secrets that they name are those of the guide."""
+    blocks = re.findall(r'^    "database": \{\n(?:      .*\n)+    \}$', GUIDE.read_text(), re.MULTILINE)
+    sections = [json.loads(f"{{{block}}}")["database"] for block in blocks]
+    context = copy.deepcopy(CONTEXT)
+    for (name, environment), section in zip(context["environments"].items(), sections, strict=True):
+        environment["database"] = section
+        assert f":secret:macro-ai/{name}/neon-key-" in section["api_key_secret_arn"]
+    read = Configuration.read(context)
+    kinds = {name: (e.database.strategy, e.database.branch_id) for name, e in read.environments.items() if e.database}
+    assert kinds == {
+        "production": (Strategy.RESTORE, "br-main-abcdef"),
+        "staging": (Strategy.RESET, "br-staging-abcdef"),
+        "feature": (Strategy.RESET, None),
+    }
+
+
+def test_the_guide_names_only_settings_that_there_are() -> None:
+    table = GUIDE.read_text().partition("| Setting | Means |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines() for name in re.findall(r"`([a-z_.]+)`", row.partition(" | ")[0])}
+    known = {*DatabaseSettings.model_fields, *(f"policy.{name}" for name in Policy.model_fields)}
+    assert len(named) > 5
+    assert not named - known
