@@ -18,6 +18,7 @@ from rollback_constructs.function_settings import FunctionSettings
 from rollback_constructs.ledger import LedgerSettings
 from rollback_constructs.triggers import TriggerSettings
 from rollback_constructs.watch import WatchSettings
+from stacks.database_needs import database_minutes, database_needs
 from stacks.service_settings import Service
 
 Context = Mapping[str, Any]
@@ -25,9 +26,6 @@ Context = Mapping[str, Any]
 _APPLICATION, _ENVIRONMENTS = "application", "environments"
 _OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
 _PLATFORM, _PYTHON = "rollback:bundle_platform", "rollback:bundle_python"
-
-
-_MOST_COMMANDS = 6  # steps down and their verification; more of them than a release brings take the time limit up
 
 
 class InvalidSettings(ValueError):
@@ -67,8 +65,7 @@ class Environment(_Strict):
         rungs = policy.service_timeout_minutes + policy.emergency_timeout_minutes + policy.restart_timeout_minutes
         waits = policy.service_timeout_minutes  # for CloudFormation, before there is a plan
         walks = waits + rungs + 3 * policy.verify_timeout_minutes + policy.conclude_timeout_minutes
-        walks += self._database_minutes
-        unknown = set((self.database.writers if self.database else None) or ()) - {s.name for s in self.services}
+        walks += database_minutes(self.database)
         needs = {
             f"policy.act_timeout_seconds is {seconds:g}; allowed is at most 900, and less than lease_minutes": seconds
             <= min(900, policy.lease_minutes * 60 - 1e-9),
@@ -78,12 +75,7 @@ class Environment(_Strict):
             f"alarm_settle_minutes, {policy.alarm_settle_minutes:g}: alarms are judged in between": (
                 policy.verify_timeout_minutes > policy.alarm_settle_minutes
             ),
-            f"policy.database_timeout_seconds is {policy.database_timeout_seconds:g}; allowed is at most 900, and less "
-            "than lease_minutes": policy.database_timeout_seconds <= min(900, policy.lease_minutes * 60 - 1e-9),
-            f"database.writers names {', '.join(sorted(unknown))}; allowed are the names of services": not unknown,
-            "policy.on_incompatible_schema is 'full'; without a database only 'refuse' is allowed": (
-                self.database is not None or policy.on_incompatible_schema == "refuse"
-            ),
+            **database_needs(self.database, policy, {service.name for service in self.services}),
             "alarms.datapoints_to_alarm is more than evaluation_periods": self.alarms.datapoints_to_alarm
             <= self.alarms.evaluation_periods,
             f"triggers.janitor_minutes times the rounds that watch waits for, {self.watch.longest_rounds}, is more "
@@ -100,15 +92,6 @@ class Environment(_Strict):
             if not holds:
                 raise ValueError(what)
         return self
-
-    @property
-    def _database_minutes(self) -> float:
-        """The longest that the database step may take: the restore, putting right what failed, the lost writes."""
-        database = self.database
-        if database is None:
-            return 0
-        tasks = database.task_timeout_minutes * _MOST_COMMANDS if database.down_command else 0
-        return database.restore_timeout_minutes + 2 * database.tidy_timeout_minutes + tasks
 
     @property
     def made_here(self) -> tuple[Service, ...]:

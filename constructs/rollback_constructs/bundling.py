@@ -21,11 +21,15 @@ _EXCLUDED = ("**/__pycache__", "**/*.pyc", "**/.*")
 
 
 class BundleSettings(BaseModel):
-    """Where the bundle runs: a platform as `uv --python-platform` names it, and a Python minor version."""
+    """Where the bundle runs: a platform as `uv --python-platform` names it, and a Python minor version.
+
+    manylinux2014 is too old for psycopg on aarch64, whose wheels begin with glibc 2.27. Lambda has 2.34 from Python
+    3.12 on, and 2.26 before (Amazon Linux 2023 and 2): what is for a newer one installs, and fails when imported.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    platform: str = Field(default="aarch64-manylinux2014", pattern=r"^(aarch64|x86_64)-manylinux\w+$")
+    platform: str = Field(default="aarch64-manylinux_2_28", pattern=r"^(aarch64|x86_64)-manylinux(2014|_2_\d+)$")
     python: str = Field(default="3.13", pattern=r"^3\.1[0-9]$")
 
     @property

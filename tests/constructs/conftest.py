@@ -1,36 +1,88 @@
 """One synth for all processes of a test run, without bundling; the venv's own Node goes first."""
 
+import copy
 import json
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rollback_constructs.build_cache import app, contents, kept
+from rollback_constructs.build_cache import PROJECT, app, contents, kept
 
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # before jsii starts Node
 
 Template = dict[str, Any]
+Context = dict[str, Any]
 ENVIRONMENTS = ("production", "staging", "feature")
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
+# Production's has all that gives its function a permission more; staging's has what it needs, and nothing else.
+DATABASES = {
+    "production": {
+        "project_id": "quiet-sun-1",
+        "branch_id": "br-main-1",
+        "api_key_secret_arn": f"{ARN}neon-key-AbCdEf",
+        "connection_secret_arn": f"{ARN}database-url-AbCdEf",
+        "down_command": ["pnpm", "db:migrate:down", "{tag}"],
+    },
+    "staging": {
+        "project_id": "quiet-sun-1",
+        "branch_id": "br-staging-1",
+        "strategy": "reset",
+        "source_branch_id": "br-main-1",
+        "api_key_secret_arn": f"{ARN}neon-key-AbCdEf",
+    },
+}
 
 
 @pytest.fixture(scope="session")
 def assembly() -> Path:
-    return kept("test-assemblies", [*app(), *contents(Path(__file__))], _synthesised)
+    return _assembly({})
 
 
-def _synthesised(out: Path) -> None:
+@pytest.fixture(scope="session")
+def database_context() -> Context:
+    """Context that gives production and staging a database."""
+    environments = copy.deepcopy(json.loads((PROJECT / "cdk.json").read_text())["context"]["environments"])
+    return {
+        "rollback:environments": ",".join(DATABASES),
+        "environments": {name: {**environments[name], "database": given} for name, given in DATABASES.items()},
+    }
+
+
+@pytest.fixture(scope="session")
+def database_assembly(database_context: Context) -> Path:
+    """Production and staging with a database."""
+    return _assembly(database_context)
+
+
+def _assembly(context: Context) -> Path:
+    inputs = [json.dumps(context), *app(), *contents(Path(__file__))]
+    return kept("test-assemblies", inputs, partial(_synthesised, context))
+
+
+def _synthesised(context: Context, out: Path) -> None:
     from stacks.assembly import synthesise  # noqa: PLC0415 - it starts Node, which needs the path above
 
-    synthesise(out, {"aws:cdk:bundling-stacks": []}, validate=True)
+    synthesise(out, {"aws:cdk:bundling-stacks": [], **context}, validate=True)
 
 
 @pytest.fixture(scope="session")
 def templates(assembly: Path) -> dict[str, Template]:
     """Template by stack name."""
+    return _templates(assembly)
+
+
+@pytest.fixture(scope="session")
+def database_templates(database_assembly: Path) -> dict[str, Template]:
+    """Template by stack name, of environments that have a database."""
+    return _templates(database_assembly)
+
+
+def _templates(assembly: Path) -> dict[str, Template]:
     return {
         path.name.removesuffix(".template.json"): json.loads(path.read_text())
         for path in sorted(assembly.glob("*.template.json"))
@@ -38,9 +90,10 @@ def templates(assembly: Path) -> dict[str, Template]:
 
 
 @pytest.fixture(scope="session")
-def definitions(templates: dict[str, Template]) -> dict[str, dict[str, Any]]:
+def definitions(templates: dict[str, Template], database_templates: dict[str, Template]) -> dict[str, dict[str, Any]]:
     """State machine definitions by name, placeholders filled in with an ARN that looks real."""
-    return dict(_definitions(templates))
+    with_database = {f"{name} with a database": found for name, found in _definitions(database_templates)}
+    return {**dict(_definitions(templates)), **with_database}
 
 
 def _definitions(templates: dict[str, Template]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -2,16 +2,19 @@
 
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollback.model.database_settings import DatabaseSettings, Strategy
 from rollback.model.policy import Policy
 from rollback.model.settings import Settings
-from stacks.assembly import project_context
-from stacks.environment import Configuration, InvalidSettings, merged
+from rollback_constructs.function_settings import compact
+from stacks.assembly import PROJECT, project_context
+from stacks.environment import Application, Configuration, InvalidSettings, merged
 
 CONTEXT = project_context()
 NUMBERS = sorted(
@@ -120,11 +123,10 @@ def test_the_functions_read_back_what_the_settings_say(templates: dict[str, Any]
         assert Settings.model_validate_json(function["Environment"]["Variables"]["ROLLBACK_SETTINGS"]) == expected
 
 
-DATABASE = {
-    "project_id": "quiet-sun-1",
-    "branch_id": "br-main-1",
-    "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-key-AbCdEf",
-}
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
+DATABASE = {"project_id": "quiet-sun-1", "branch_id": "br-main-1", "api_key_secret_arn": f"{ARN}neon-key-AbCdEf"}
+RESET = {**DATABASE, "strategy": "reset", "source_branch_id": "br-other-1"}
+PULL_REQUESTS = {**RESET, "branch_id": None, "branch_pattern": "preview/pr-{pr}"}
 
 
 @pytest.mark.parametrize(
@@ -137,15 +139,63 @@ DATABASE = {
         ({"database": {**DATABASE, "strategy": "reset"}}, "needs source_branch_id"),
         ({"database": {**DATABASE, "strategy": "delete"}}, "can't be a default"),
         ({"database": {**DATABASE, "strategy": "auto"}}, "needs down_command"),
-        ({"database": {**DATABASE, "writers": ["worker"]}}, "database.writers names worker"),
+        (
+            {"database": {**DATABASE, "writers": ["worker"]}},
+            "database.writers names worker; allowed are express-api",
+        ),
         ({"database": {**DATABASE, "api_key_secret_arn": "napi_abc"}}, "api_key_secret_arn"),
-        ({"database": DATABASE, "policy": {"database_timeout_seconds": 600}}, "less than lease_minutes"),
-        ({"database": DATABASE, "workflow_timeout_minutes": 110}, "workflow_timeout_minutes"),
+        (
+            {"database": {**DATABASE, "api_key_secret_arn": f"{ARN}neonkey"}},
+            f"database.api_key_secret_arn is '{ARN}neonkey'; allowed is a complete ARN",
+        ),
+        (
+            {"database": {**DATABASE, "connection_secret_arn": f"{ARN}url-AbCdEf:URL::"}},
+            f"database.connection_secret_arn is '{ARN}url-AbCdEf:URL::'; allowed is a complete ARN",
+        ),
+        ({"database": {**DATABASE, "verify_command": ["verify"]}}, "run after down_command, which is not"),
+        ({"database": {**RESET, "strategy": "recreate"}}, "it needs connection_secret_arn"),
+        (
+            {"database": {**PULL_REQUESTS, "strategy": "restore"}},
+            "database.strategy is 'restore'; for branches by branch_pattern allowed are reset, recreate",
+        ),
+        ({"database": PULL_REQUESTS, "policy": {"on_incompatible_schema": "full"}}, "with database.branch_pattern"),
         ({"policy": {"on_incompatible_schema": "full"}}, "without a database"),
+        (
+            {"database": DATABASE, "policy": {"database_timeout_seconds": 600}},
+            "policy.database_timeout_seconds is 600; allowed is at most 900, and less than lease_minutes, 10",
+        ),
+        (
+            {"database": DATABASE, "policy": {"database_timeout_seconds": 901, "lease_minutes": 60}},
+            "policy.database_timeout_seconds is 901; allowed is at most 900",
+        ),
+        ({"database": DATABASE, "workflow_timeout_minutes": 130}, "more than the steps' limits together, 130"),
+        (
+            {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 190},
+            "more than the steps' limits together, 190",
+        ),
     ],
 )
 def test_a_database_that_can_not_be_brought_back_is_refused_at_synth(change: dict[str, Any], said: str) -> None:
-    assert said in refusal(with_production(change))
+    text = refusal(with_production(change))
+    assert "environments.production" in text
+    assert said in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"database": RESET},
+        {"database": PULL_REQUESTS},
+        {"database": {**RESET, "strategy": "recreate", "writers": []}},
+        {"database": {**RESET, "strategy": "recreate", "connection_secret_arn": f"{ARN}url-AbCdEf"}},
+        {"database": DATABASE, "policy": {"on_incompatible_schema": "full"}},
+        {"database": DATABASE, "policy": {"database_timeout_seconds": 900, "lease_minutes": 16}},
+        {"database": DATABASE, "workflow_timeout_minutes": 130.1},
+        {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 190.1},
+    ],
+)
+def test_a_database_that_can_be_brought_back_is_not(change: dict[str, Any]) -> None:
+    Configuration.read(with_production(change))
 
 
 def test_a_database_reaches_the_functions_with_its_settings() -> None:
@@ -155,3 +205,74 @@ def test_a_database_reaches_the_functions_with_its_settings() -> None:
     assert run_time.database is not None
     assert run_time.database.branch_id == "br-main-1"
     assert [service.name for service in run_time.writers()] == ["express-api"]
+
+
+SERVICE = CONTEXT["environments"]["production"]["services"][0]
+EXISTING = {
+    "load_balancer": "app/shop/50dc6c495c0c9188",
+    "target_groups": ["targetgroup/shop/6d0ecf831eec9f09"],
+    "execution_role_arns": ["arn:aws:iam::123456789012:role/execution"],
+    "log_group": "/shop",
+    "repository": "shop/api",
+}
+EVERYTHING: dict[str, Any] = {
+    **DATABASE,
+    "project_id": "a-long-and-winding-name-12345678",
+    "branch_id": "br-a-long-and-winding-name-a1b2c3d4",
+    "database": "macro_ai_production",
+    "role": "macro_ai_production_owner",
+    "strategy": "auto",
+    "source_branch_id": "br-another-long-and-winding-name-a1b2c3d4",
+    "writers": [f"service-number-{number}" for number in range(5)],
+    "connection_secret_arn": f"{ARN}macro-ai/production/database/connection-uri-AbCdEf",
+    "connection_secret_key": "RELATIONAL_DATABASE_URL",
+    "down_command": ["pnpm", "--filter", "express-api", "db:migrate:down", "--to", "{tag}"],
+    "verify_command": ["pnpm", "--filter", "express-api", "db:verify"],
+    "children": "move",
+    "backup_days": 14,
+    **{
+        name: field.default + 1
+        for name, field in DatabaseSettings.model_fields.items()
+        if field.annotation in {int, float}
+    },
+}
+
+
+def test_five_services_and_all_that_a_database_can_be_told_reach_the_functions() -> None:
+    made = {key: value for key, value in SERVICE.items() if key != "workload"}
+    services = [{**made, "name": name, "existing": EXISTING} for name in EVERYTHING["writers"]]
+    context = copy.deepcopy(CONTEXT)
+    context["environments"]["production"] |= {"services": services, "database": EVERYTHING}
+    assert not set(DatabaseSettings.model_fields) - {"branch_pattern", "api_url"} - set(EVERYTHING)
+    run_time = Configuration.read(context).environments["production"].run_time(Application(), "production", {}, "stack")
+    text = compact(run_time)  # it raises beyond what reaches the functions
+    assert len(text) > 2000
+    assert Settings.model_validate_json(text) == run_time
+
+
+GUIDE = PROJECT / "docs" / "database.md"
+
+
+def test_the_sections_in_the_guide_can_be_pasted() -> None:
+    """One for each environment, in the order of `cdk.json`; and the secrets that they name are those of the guide."""
+    blocks = re.findall(r'^    "database": \{\n(?:      .*\n)+    \}$', GUIDE.read_text(), re.MULTILINE)
+    sections = [json.loads(f"{{{block}}}")["database"] for block in blocks]
+    context = copy.deepcopy(CONTEXT)
+    for (name, environment), section in zip(context["environments"].items(), sections, strict=True):
+        environment["database"] = section
+        assert f":secret:macro-ai/{name}/neon-key-" in section["api_key_secret_arn"]
+    read = Configuration.read(context)
+    kinds = {name: (e.database.strategy, e.database.branch_id) for name, e in read.environments.items() if e.database}
+    assert kinds == {
+        "production": (Strategy.RESTORE, "br-main-abcdef"),
+        "staging": (Strategy.RESET, "br-staging-abcdef"),
+        "feature": (Strategy.RESET, None),
+    }
+
+
+def test_the_guide_names_only_settings_that_there_are() -> None:
+    table = GUIDE.read_text().partition("| Setting | Means |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines() for name in re.findall(r"`([a-z_.]+)`", row.partition(" | ")[0])}
+    known = {*DatabaseSettings.model_fields, *(f"policy.{name}" for name in Policy.model_fields)}
+    assert len(named) > 5
+    assert not named - known

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
-from rollback.model.route import ENTRANCES, Step, entrance
+from rollback.model.route import EDGES, ENTRANCES, Step, entrance
 from rollback_constructs.workflow import CHOOSE_ENTRANCE
-from rollback_constructs.workflow import edges as drawn_edges
 
 PROJECT = Path(__file__).parents[2]
-WORKFLOWS = [f"macro-ai-{name}-rollback" for name in ("production", "staging", "feature")]
-PROMOTIONS = [f"macro-ai-{name}-promotion" for name in ("production", "staging", "feature")]
+WITHOUT_DATABASE = [f"macro-ai-{name}-rollback" for name in ("production", "staging", "feature")]
+WITH_DATABASE = [f"macro-ai-{name}-rollback with a database" for name in ("production", "staging")]
+WORKFLOWS = [*WITHOUT_DATABASE, *WITH_DATABASE]
+PROMOTIONS = [
+    *(f"macro-ai-{name}-promotion" for name in ("production", "staging", "feature")),
+    *(f"macro-ai-{name}-promotion with a database" for name in ("production", "staging")),
+]
 Definitions = dict[str, dict[str, Any]]
 
 
@@ -57,10 +61,20 @@ def edges(definition: dict[str, Any]) -> dict[Step, set[Step]]:
     return found
 
 
-@pytest.mark.parametrize("name", WORKFLOWS)
+@pytest.mark.parametrize("name", WITH_DATABASE)
 def test_the_state_machine_has_exactly_the_edges_of_the_route(name: str, definitions: Definitions) -> None:
-    expected = drawn_edges(has_database=False)
-    assert edges(definitions[name]) == {step: set(targets) for step, targets in expected.items()}
+    assert edges(definitions[name]) == {step: set(targets) for step, targets in EDGES.items()}
+
+
+@pytest.mark.parametrize("name", WITHOUT_DATABASE)
+def test_without_a_database_nothing_of_the_route_is_missing_but_that_step(name: str, definitions: Definitions) -> None:
+    others = {step: set(targets) - {Step.DATABASE} for step, targets in EDGES.items() if step is not Step.DATABASE}
+    assert edges(definitions[name]) == others
+    assert "atabase" not in json.dumps(definitions[name])
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_the_state_machine_has_the_entrances_of_the_route(name: str, definitions: Definitions) -> None:
     start = definitions[name]["States"][definitions[name]["StartAt"]]
     reached = {start["Default"], *(rule["Next"] for rule in start["Choices"])}
     assert {step_of(definitions[name]["States"][state]) for state in reached} == set(ENTRANCES)
@@ -96,7 +110,10 @@ def test_a_failure_of_every_step_after_admit_is_concluded(name: str, definitions
     states = definitions[name]["States"]
     tasks = {step_of(state): state for state in states.values() if state["Type"] == "Task"}
     concluded = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Conclude"}]
-    for step in (Step.PLAN, Step.SERVICE, Step.VERIFY):
+    between = set(tasks) - {*ENTRANCES, Step.CONCLUDE}
+    assert between >= {Step.PLAN, Step.SERVICE, Step.VERIFY}
+    assert (Step.DATABASE in between) is (name in WITH_DATABASE)
+    for step in between:
         assert tasks[step]["Catch"] == concluded
     for step in ENTRANCES:
         assert "Catch" not in tasks[step]

@@ -35,8 +35,8 @@ def test_there_are_two_stacks_an_environment(templates: dict[str, Template]) -> 
     assert sorted(templates) == sorted(STACKS)
 
 
-def test_cfn_lint_finds_nothing(assembly: Path) -> None:
-    files = sorted(map(str, assembly.glob("*.template.json")))
+def test_cfn_lint_finds_nothing(assembly: Path, database_assembly: Path) -> None:
+    files = sorted(str(path) for folder in (assembly, database_assembly) for path in folder.glob("*.template.json"))
     linter = Path(sys.executable).with_name("cfn-lint")
     # W3005: DependsOn that CDK writes though a reference implies it. W6001: the output Settings repeats what the
     # functions know, and the address of a load balancer in it is imported.

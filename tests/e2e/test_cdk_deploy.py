@@ -17,7 +17,7 @@ CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
 CONTEXT = {
     "rollback:environments": "production",
     "rollback:overrides": json.dumps({"services": [{"workload": {"initial_desired_count": 0}}]}),
-    "rollback:bundle_platform": f"{platform.machine()}-manylinux2014",
+    "rollback:bundle_platform": f"{platform.machine()}-manylinux_2_28",
     "rollback:bundle_python": f"{sys.version_info.major}.{sys.version_info.minor}",
 }
 

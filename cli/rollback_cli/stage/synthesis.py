@@ -34,7 +34,7 @@ def synthesise(out: Path, environment: str, overrides: dict[str, Any], filled: M
     context |= {
         "rollback:environments": environment,
         "rollback:overrides": json.dumps(overrides),
-        "rollback:bundle_platform": f"{platform.machine()}-manylinux2014",
+        "rollback:bundle_platform": f"{platform.machine()}-manylinux_2_28",
         "rollback:bundle_python": f"{sys.version_info.major}.{sys.version_info.minor}",
     }
     inputs = [json.dumps(context), *app(), *contents(Path(__file__))]

@@ -1,0 +1,72 @@
+"""What a database's settings need of the environment around them, and of each other, to be of any use."""
+
+import re
+
+from rollback.model.database_settings import DatabaseSettings, Strategy
+from rollback.model.policy import Policy
+
+_LONGEST_FUNCTION_SECONDS = 900  # Lambda's own limit
+_MOST_COMMANDS = 6  # steps down and their verification; more of them than a release brings take the time limit up
+# Secrets Manager adds a hyphen and six characters to the name (user guide, "What's in a secret"). IAM takes them by the
+# letter: without them, or with ECS's `:key::` behind, the function would be refused when it is needed.
+_COMPLETE_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[^:]+-[A-Za-z0-9]{6}")
+_OF_PULL_REQUESTS = (Strategy.RESET, Strategy.RECREATE, Strategy.DOWN_MIGRATIONS)
+
+
+def database_minutes(database: DatabaseSettings | None) -> float:
+    """The longest that the database step may take: the restore, putting right what failed, the lost writes, tasks."""
+    if database is None:
+        return 0
+    tasks = database.task_timeout_minutes * _MOST_COMMANDS if database.down_command else 0
+    return database.restore_timeout_minutes + 2 * database.tidy_timeout_minutes + tasks
+
+
+def database_needs(database: DatabaseSettings | None, policy: Policy, services: set[str]) -> dict[str, bool]:
+    """What is wrong, in words, and whether it is as it should be.
+
+    Args:
+        services: our names of those that the environment has.
+    """
+    seconds, lease_seconds = policy.database_timeout_seconds, policy.lease_minutes * 60
+    needs = {
+        f"policy.database_timeout_seconds is {seconds:g}; allowed is at most {_LONGEST_FUNCTION_SECONDS}, and less "
+        f"than lease_minutes, {policy.lease_minutes:g}": seconds <= _LONGEST_FUNCTION_SECONDS
+        and seconds < lease_seconds,  # rule 9
+        "policy.on_incompatible_schema is 'full'; without a database only 'refuse' is allowed": (
+            database is not None or policy.on_incompatible_schema == "refuse"
+        ),
+    }
+    return needs if database is None else {**needs, **_of(database, policy, services)}
+
+
+def _of(database: DatabaseSettings, policy: Policy, services: set[str]) -> dict[str, bool]:
+    unknown = sorted(set(database.writers or ()) - services)
+    by_pull_request = database.branch_pattern is not None
+    secrets = {
+        "api_key_secret_arn": database.api_key_secret_arn,
+        "connection_secret_arn": database.connection_secret_arn,
+    }
+    return {
+        f"database.writers names {', '.join(unknown)}; allowed are {', '.join(sorted(services))}": not unknown,
+        **{
+            f"database.{name} is {arn!r}; allowed is a complete ARN: with the six characters at its end, and nothing "
+            "behind them": _COMPLETE_ARN.fullmatch(arn) is not None
+            for name, arn in secrets.items()
+            if arn is not None
+        },
+        f"database.strategy is {database.strategy.value!r}; for branches by branch_pattern allowed are "
+        f"{', '.join(_OF_PULL_REQUESTS)}: only a root branch has a past to restore": (
+            not by_pull_request or database.strategy in _OF_PULL_REQUESTS
+        ),
+        "policy.on_incompatible_schema is 'full'; with database.branch_pattern only 'refuse' is allowed: an alarm does "
+        "not tell whose branch": not by_pull_request or policy.on_incompatible_schema == "refuse",
+        "database.strategy is 'recreate'; it needs connection_secret_arn, or writers that is empty: the services would "
+        "be left with the old branch's address": (
+            database.strategy is not Strategy.RECREATE
+            or database.connection_secret_arn is not None
+            or database.writers == ()
+        ),
+        "database.verify_command is set; it is run after down_command, which is not": (
+            bool(database.down_command) or not database.verify_command
+        ),
+    }

@@ -1,0 +1,86 @@
+"""Who pays for a driver: httpx takes 150 ms to import, psycopg 330 (cold start), and an emergency needs neither."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rollback.model.settings import (
+    CRITICAL_TOPIC_VARIABLE,
+    LEDGER_TABLE_VARIABLE,
+    NOTIFICATION_TOPIC_VARIABLE,
+    SETTINGS_VARIABLE,
+)
+
+LAMBDAS = Path(__file__).parents[2] / "lambdas"
+SERVICE = {"name": "web", "cluster": "c", "ecs_service": "web", "container": "web"}
+KEY = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-key-AbCdEf"
+DATABASE = {"project_id": "p", "branch_id": "br-1", "api_key_secret_arn": KEY}
+VARIABLES = {
+    SETTINGS_VARIABLE: json.dumps(
+        {"application": "a", "environment": "e", "services": [SERVICE], "database": DATABASE}
+    ),
+    LEDGER_TABLE_VARIABLE: "ledger",
+    NOTIFICATION_TOPIC_VARIABLE: "topic",
+    CRITICAL_TOPIC_VARIABLE: "critical",
+    "PYTHONPATH": str(LAMBDAS),
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    # Whoever runs the tests may have credentials: nothing is asked with them.
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+WITHOUT_DRIVERS = "assert not {'httpx', 'psycopg'} & set(sys.modules), sorted(sys.modules)\n"
+# What each handler imports when it is called, besides what its module does.
+LATE = {
+    "decide": ("steps.plan", "steps.plan_database"),
+    "service": ("steps.emergency", "steps.service"),
+    "report": ("steps.janitor", "steps.verify", "steps.conclude"),
+    "promote": ("steps.promote",),
+    "database": ("steps.watch_database", "steps.database"),
+}
+
+
+def run(program: str) -> None:
+    subprocess.run([sys.executable, "-c", f"import sys\n{program}"], check=True, env=VARIABLES, timeout=60)
+
+
+@pytest.mark.parametrize("function", LATE)
+def test_a_function_starts_without_a_driver_in_an_environment_that_has_a_database(function: str) -> None:
+    late = "".join(f"import rollback.{module}\n" for module in LATE[function])
+    make = f"from rollback.handlers import {function}, _world\nworld = _world()\n"
+    run(f"{late}{make}assert world.settings.database is not None\n{WITHOUT_DRIVERS}")
+
+
+def test_what_speaks_to_neon_alone_does_not_load_the_driver_for_sql() -> None:
+    speak = "try:\n    world.databases.project()\nexcept OutsideFailure:\n    pass\n"  # nobody gave it credentials
+    run(
+        "from rollback.handlers import _world\nfrom rollback.model.errors import OutsideFailure\nworld = _world()\n"
+        f"{speak}assert 'httpx' in sys.modules\nassert 'psycopg' not in sys.modules\n"
+    )
+
+
+def test_whoever_asks_by_sql_loads_it() -> None:
+    run("from rollback.handlers import _world\n_world().sql.head\nassert 'psycopg' in sys.modules\n")
+
+
+@pytest.mark.parametrize(
+    ("module", "importers"),
+    [
+        ("psycopg", {"world/postgres.py", "world/postgres_schema.py"}),
+        ("httpx", {"world/http.py", "world/neon_http.py"}),
+        ("rollback.world.postgres", {"bootstrap.py"}),
+    ],
+)
+def test_a_driver_is_behind_one_port(module: str, importers: set[str]) -> None:
+    found = set()
+    for file in (LAMBDAS / "rollback").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            plain = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names = [*plain, *([node.module or ""] if isinstance(node, ast.ImportFrom) else [])]
+            if any(name == module or (name.startswith(f"{module}.")) for name in names):
+                found.add(file.relative_to(LAMBDAS / "rollback").as_posix())
+    assert found == importers
