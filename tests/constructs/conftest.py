@@ -20,7 +20,7 @@ Context = dict[str, Any]
 ENVIRONMENTS = ("production", "staging", "feature")
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
 # Production's has all that gives its function a permission more; staging's has what it needs, and nothing else.
-DATABASES = {
+DATABASES: dict[str, dict[str, Any]] = {
     "production": {
         "project_id": "quiet-sun-1",
         "branch_id": "br-main-1",
