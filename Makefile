@@ -35,7 +35,7 @@ synth: $(TOOLS) ## Synthesise the stacks of all environments into cdk.out, funct
 # The end-to-end tests last and in processes of their own: the others' embedded cloud goes on simulating in theirs.
 test: $(TOOLS) ## Run the whole test suite
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 --ignore tests/e2e
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 tests/e2e
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 --dist loadgroup tests/e2e
 
 SCENARIO ?= bad-release
 demo: $(STAMP) ## Play a bad release on the embedded cloud (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration)

@@ -24,6 +24,14 @@ POLICY = {
 _CLOUD = [sys.executable, str(Path(__file__).with_name("cloud_process.py"))]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests share its stage, and stay in one process; each demo puts up its own, and goes wherever is room."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            alone = item.path.name == "test_demo.py"
+            item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else item.path.name))
+
+
 @contextmanager
 def cloud_process(policy: Mapping[str, Any] | None = None, *, with_database: bool = False) -> Iterator[dict[str, str]]:
     """An embedded cloud, with our stacks deployed under a policy if one is given; what a client of it needs."""
