@@ -33,8 +33,10 @@ _POLICY: dict[str, float | int] = {
     "conclude_timeout_minutes": 2,
     "readiness_minutes": 0.5,
 }
-# A sudden outage is seen as one at once, not first as the degradation that it also is.
-_ALARMS = {"outage_evaluation_periods": 1}
+_ALARMS = {
+    "outage_evaluation_periods": 1,  # a sudden outage is seen as one at once, not first as the degradation it also is
+    "max_p95_latency_seconds": 15,  # a busy machine is slow, and no story is about that
+}
 # How a story has its service scaled, if it is scaled at all.
 AS_SCALED = ScalableTarget(
     min_capacity=2,
