@@ -5,7 +5,9 @@ Before a call the world is as after the one before it: to kill it there too woul
 
 import pytest
 from builders import SERVICE
+from stage import alarm_event
 from stage_with_database import BAD, BRANCH, GOOD
+from worlds import DEGRADED, OUTAGE
 
 from faults.crash import Killed, Outside
 from faults.full_scenario import SCALED, V1, V2, FullIncident
@@ -91,3 +93,22 @@ def test_a_person_who_stops_it_behind_the_fence_finds_it_fenced_and_told() -> No
     assert incident.services.desired_count == 0
     assert {owed.kind for owed in stopped.left_to_operator()} == {ObligationKind.FENCE, ObligationKind.SCALING}
     incident.assert_nothing_is_lost()
+
+
+@pytest.mark.parametrize("alarm", [DEGRADED, OUTAGE])
+@pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
+def test_killed_at_any_call_and_followed_by_another_alarm_no_release_meets_data_that_is_not_for_it(
+    kill_at: int, alarm: str
+) -> None:
+    """The dead one's lease has run out, and nobody has concluded it: whoever comes must not lift its fence."""
+    incident = FullIncident(Outside(kill_at, after=True))
+    with pytest.raises(Killed):
+        incident.deliver("execution-1", retries=False)
+    incident.pass_time(minutes=11)
+    incident.alarms.fire(alarm, incident.clock.now())
+    incident.deliver("execution-2", alarm_event("e2", alarm, incident.clock.now()))
+    incident.sweep_until_quiet()
+    incident.pass_time(minutes=15)
+
+    incident.assert_nothing_is_lost()
+    assert all(one.concluded_at is not None and one.open_obligations() == () for one in incident.documents())

@@ -96,6 +96,9 @@ def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World)
             )
             return _suppressed(rollback, (*checks, check), check, world)
     open_ones = _open_ones(rollback, world)
+    unsettled = next((r for r in open_ones if r.has_changed_data), None)
+    if unsettled is not None and not (rollback.trigger is Trigger.MANUAL and rollback.request.force):
+        return _leave_the_data_alone(rollback, checks, unsettled, world)
     admitted = rollback.but(
         admission=checks,
         admitted_at=now,
@@ -108,6 +111,21 @@ def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World)
         with suppress(RollbackError):  # without its lease it ends by itself at its next step
             world.workflow.stop(stopped.execution, f"{rollback.id} took its lease over")
     return saved
+
+
+def _leave_the_data_alone(rollback: Rollback, checks: tuple[Check, ...], unsettled: Rollback, world: World) -> Rollback:
+    """Its lease ran out after it had changed the database, and what it fenced stands at zero for that.
+
+    Whoever inherited the fence would lift it. The janitor concludes it first, which leaves it to a person.
+    """
+    world.ledger.release_lease(rollback.service_name, rollback.id)
+    recheck = world.clock.now() + timedelta(minutes=world.settings.policy.recheck_minutes)
+    reason = (
+        f"{unsettled.id} has changed the database, and is not concluded: nobody goes on before it is known what is on "
+        f"the branch; the janitor concludes it within minutes, or `rollback abort {rollback.environment} {unsettled.id}`"
+    )
+    check = Check(name="data-is-settled", verdict=Verdict.FAIL, reason=reason, suppresses=True, look_again_at=recheck)
+    return _suppressed(rollback, (*checks, check), check, world)
 
 
 def _take_over(
