@@ -122,7 +122,8 @@ def _leave_the_data_alone(rollback: Rollback, checks: tuple[Check, ...], unsettl
     recheck = world.clock.now() + timedelta(minutes=world.settings.policy.recheck_minutes)
     reason = (
         f"{unsettled.id} has changed the database, and is not concluded: nobody goes on before it is known what is on "
-        f"the branch; the janitor concludes it within minutes, or `rollback abort {rollback.environment} {unsettled.id}`"
+        "the branch; the janitor concludes it within minutes, or "
+        f"`rollback abort {rollback.environment} {unsettled.id} --reason '…'`"
     )
     check = Check(name="data-is-settled", verdict=Verdict.FAIL, reason=reason, suppresses=True, look_again_at=recheck)
     return _suppressed(rollback, (*checks, check), check, world)
