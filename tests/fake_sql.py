@@ -45,7 +45,9 @@ class FakeSql:
         branch = self._branch(address)
         return self.journals.get(branch, self._neon.migrated(branch).journal)
 
-    def content(self, address: SecretStr, digests_up_to_rows: int) -> Mapping[str, TableContent]:
+    def content(
+        self, address: SecretStr, digests_up_to_rows: int, columns: Mapping[str, tuple[str, ...]] | None = None
+    ) -> Mapping[str, TableContent]:
         rows = self._neon.rows(self._branch(address))
         digests = {str(row): f"digest of {row}" for row in rows} if len(rows) <= digests_up_to_rows else None
         return {TABLE: TableContent(rows=len(rows), digests=digests)}

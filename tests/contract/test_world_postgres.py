@@ -119,6 +119,19 @@ def test_what_a_restore_took_is_told_by_key(local_neon: LocalNeon) -> None:
     database.project.close()
 
 
+def test_a_column_that_a_migration_took_makes_no_row_another_one(local_neon: LocalNeon) -> None:
+    database = Database(LocalProject(local_neon, Limits()))
+    database.run("CREATE TABLE users (id int PRIMARY KEY, email text, name text)")
+    database.run("INSERT INTO users VALUES (1, 'a@x', 'a'), (2, 'b@x', 'b')")
+    before = SQL.content(database.address, 10, {"public.users": ("id", "name")})
+    database.run("ALTER TABLE users DROP COLUMN email")
+    database.run("UPDATE users SET name = 'c' WHERE id = 2")
+    after = SQL.content(database.address, 10, {"public.users": ("id", "name")})
+    (users,) = lost_writes(after, before)
+    assert (users.removed_keys, users.changed_keys) == ((), ("2",))
+    database.project.close()
+
+
 def test_nothing_can_be_written(shared: Database) -> None:
     with pytest.raises(QueryFailed, match="ReadOnly"):
         write_through(shared.address)

@@ -100,6 +100,12 @@ class Sql(Protocol):
         """What Drizzle applied, oldest first; None: it keeps no journal in the database."""
         ...
 
-    def content(self, address: SecretStr, digests_up_to_rows: int) -> Mapping[str, TableContent]:
-        """`schema.table` → its rows; digests of each row only of tables that are small enough."""
+    def content(
+        self, address: SecretStr, digests_up_to_rows: int, columns: Mapping[str, tuple[str, ...]] | None = None
+    ) -> Mapping[str, TableContent]:
+        """`schema.table` → its rows; digests of each row only of tables that are small enough.
+
+        Args:
+            columns: of which a row's digest is made, by table; of all, where a table is not named.
+        """
         ...

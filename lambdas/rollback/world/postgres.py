@@ -4,6 +4,7 @@ Each call is a session of its own on the direct host (a pooler keeps sessions of
 read-only and of one snapshot. A compute that sleeps is woken by it: a first call may fail, and is made again.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from rollback.world.postgres_schema import OURS, read_schema
 
 _CONNECT_SECONDS = 10
 _STATEMENT_MILLISECONDS = 30_000
+_CONTENT_SECONDS = 60
 _APPLICATION = "rollback"
 _NEON_S_OWN = ("cloud_admin",)  # its monitoring and its management of the compute
 
@@ -74,24 +76,44 @@ class PostgresSql:
             rows = session.execute("SELECT hash, created_at FROM drizzle.__drizzle_migrations ORDER BY created_at, id")
             return tuple(Migration(hash=digest, created_at=created) for digest, created in rows)
 
-    def content(self, address: SecretStr, digests_up_to_rows: int) -> Mapping[str, TableContent]:
+    def content(
+        self, address: SecretStr, digests_up_to_rows: int, columns: Mapping[str, tuple[str, ...]] | None = None
+    ) -> Mapping[str, TableContent]:
         """`schema.table` → its rows, all as of one moment; digests of each row only of tables that are small enough.
 
-        Raises as `head`.
+        Args:
+            columns: of which a row's digest is made, by table; of all, where a table is not named.
+
+        Raises as `head`; services stand still meanwhile, so what takes longer than a minute in all is given up.
         """
+        found: dict[str, TableContent] = {}
+        until = time.monotonic() + _CONTENT_SECONDS
         with _session(address) as session:
-            tables = session.execute(_TABLES.encode()).fetchall()
-            return {f"{schema}.{name}": _content(session, schema, name, key, digests_up_to_rows)
-                    for schema, name, key in tables}  # fmt: skip
+            for schema, name, key in session.execute(_TABLES.encode()).fetchall():
+                if time.monotonic() > until:
+                    raise QueryFailed(f"the rows of all tables could not be read within {_CONTENT_SECONDS} s")
+                table = f"{schema}.{name}"
+                compared = (columns or {}).get(table)
+                found[table] = _content(session, (schema, name), key, compared, digests_up_to_rows)
+        return found
 
 
-def _content(session: "psycopg.Connection[Any]", schema: str, name: str, key: list[str], limit: int) -> TableContent:
-    table = sql.Identifier(schema, name)
+def _content(
+    session: "psycopg.Connection[Any]",
+    named: tuple[str, str],
+    key: list[str],
+    compared: tuple[str, ...] | None,
+    limit: int,
+) -> TableContent:
+    table = sql.Identifier(*named)
     (rows,) = _one(session.execute(sql.SQL("SELECT count(*) FROM {}").format(table)))
     if not key or rows > limit:
         return TableContent(rows=rows)
-    columns = sql.SQL(", ").join(sql.Identifier("t", column) for column in key)
-    digest = sql.SQL("SELECT concat_ws(',', {}), md5(t::text) FROM {} t").format(columns, table)
+    identity = sql.SQL(", ").join(sql.Identifier("t", column) for column in key)
+    row: sql.Composable = sql.Identifier("t")
+    if compared is not None:
+        row = sql.SQL("ROW({})").format(sql.SQL(", ").join(sql.Identifier("t", column) for column in compared))
+    digest = sql.SQL("SELECT concat_ws(',', {}), md5({}::text) FROM {} t").format(identity, row, table)
     return TableContent(rows=rows, digests=dict(session.execute(digest).fetchall()))
 
 
