@@ -3,14 +3,18 @@
 from datetime import timedelta
 
 import pytest
-from builders import NOW, SERVICE, image
-from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, GOOD, StageWithDatabase
+from builders import NOW, SERVICE, definition, image, release
+from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, FIRST, GOOD, StageWithDatabase, applied
 
 from rollback.model.check import Verdict
+from rollback.model.database_content import Column, LiveSchema
+from rollback.model.database_settings import DatabaseSettings
 from rollback.model.policy import Policy
-from rollback.model.release import ReleaseState
+from rollback.model.release import ReleaseState, normalised_definition
+from rollback.model.release_schema import ReleaseSchema
 from rollback.model.request import RollbackType
 from rollback.model.rollback import ObligationKind, Outcome
+from rollback.model.route import Step
 
 REFUSING = Policy()
 APPROVED = Policy(database_approval="none")
@@ -226,3 +230,56 @@ def test_after_a_restore_the_next_plan_knows_the_schema_that_is_there_now() -> N
     seen = stage.ledger.observation(stage.branch_key)
     assert seen is not None
     assert stage.ledger.schema(seen.schema_sha256).ran_on == BEFORE
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "given"),
+    [
+        ("staging", {}, {"type": "database"}),
+        ("preview/pr-42", {"branch_id": None, "branch_pattern": "preview/pr-{pr}"}, {"type": "database", "pr": 42}),
+    ],
+    ids=["staging", "a pull request's"],
+)
+def test_a_branch_is_reset_to_production_and_its_own_rows_are_kept(
+    name: str, settings: dict[str, object], given: dict[str, object]
+) -> None:
+    stage = StageWithDatabase(APPROVED, second=ADDS)
+    stage.alarms.recover(next(iter(stage.alarms.in_alarm)))
+    branch = stage.neon.create_branch(name, BRANCH, with_endpoint=True, protected=True).branch
+    stage.neon.settle()
+    stage.neon.write(branch.id, 9)
+    stage.neon.write(BRANCH, 10)
+    database = {**dict(stage.database), "branch_id": branch.id, "strategy": "reset", "source_branch_id": BRANCH}
+    other = DatabaseSettings.model_validate({**database, **settings})
+    stage.replace(settings=stage.world.settings.model_copy(update={"database": other}))
+    ended = stage.read(stage.run(given))
+
+    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert stage.neon.rows(branch.id) == [*GOOD, *BAD, 10]
+    after = stage.neon.branch(branch.id)
+    assert after is not None
+    assert after.protected
+    backup = stage.backup(ended)
+    assert backup is not None
+    assert stage.neon.rows(backup.id) == [*GOOD, *BAD, 9]
+    assert (stage.running(), stage.services.desired_count) == (image("v2"), 2)
+    assert stage.ledger.lease(other.lease_of(given.get("pr"))) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("needs", [AFTER, BEFORE], ids=["needs what is not there then", "works there"])
+def test_another_writer_that_can_not_work_with_the_restored_tables_forbids_the_restore(needs: LiveSchema) -> None:
+    stage = StageWithDatabase()
+    extra = Column(type="text", nullable=False, has_default=False)
+    tables = needs if needs is BEFORE else LiveSchema(tables={"public.jobs": {"id": extra}, **needs.tables})
+    known = ReleaseSchema(journal=applied(FIRST), ran_on=tables)
+    stage.ledger.put_schema(known)
+    worker = stage.world.settings.services[0].model_copy(update={"name": "worker"})
+    services = (*stage.world.settings.services, worker)
+    stage.replace(settings=stage.world.settings.model_copy(update={"services": services}))
+    running = release("v2", service="worker", schema_sha256=known.sha256)
+    stage.ledger.record(running, normalised_definition(definition("v2"), {}))
+    planned = stage.read(stage.go(stage.admit({**FULL, "service": SERVICE, "dry_run": True}), Step.CONCLUDE))
+
+    check = stage.check(planned, "writer-fits worker")
+    assert check.verdict is (Verdict.PASS if needs is BEFORE else Verdict.FAIL), check.reason
+    assert planned.outcome is (Outcome.PLANNED if needs is BEFORE else Outcome.REFUSED)

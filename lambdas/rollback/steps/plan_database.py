@@ -7,10 +7,12 @@ from rollback.model.release import Release
 from rollback.model.request import RollbackType
 from rollback.model.restore_points import RecordedPoint
 from rollback.model.rollback import Rollback, service_of
-from rollback.model.schema_compatibility import SchemaVerdict
+from rollback.model.schema_compatibility import SchemaVerdict, not_known
+from rollback.model.schema_finding import Compatibility
 from rollback.model.schema_refusal import CHECK_NAME, schema_check, widened
 from rollback.steps.ports import World
-from rollback.steps.schema import fits_at, schema_verdict, shipped_by
+from rollback.steps.running import fingerprint_of
+from rollback.steps.schema import fits_at, schema_verdict, shipped_by, verdict_at
 
 _ALONE = (RollbackType.SERVICE, RollbackType.EMERGENCY)
 _WITH_DATABASE = (RollbackType.DATABASE, RollbackType.FULL)
@@ -75,4 +77,28 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
     shipped = shipped_by(made.running, world)
     known = Known(settings, world.settings.policy, releases, points, undone, fits, verdict, shipped)
     planned, checks = plan_database(request, made.running, target, known)
-    return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})
+    gone_to = planned.point if planned is not None else None
+    point = next((one for one in points if gone_to is not None and one.point == gone_to), None)
+    others = _others_fit(rollback.service_name, point, world) if point is not None else ()
+    return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks, *others)})
+
+
+def _others_fit(service_name: str, point: RecordedPoint, world: World) -> tuple[Check, ...]:
+    """The other services that write to the branch stay on their releases: those too must work with what is there then.
+
+    What is not known of them warns: they are not the ones in trouble, and the page of one that fails names them.
+    """
+    checks = []
+    for service in world.settings.writers():
+        if service.name == service_name:
+            continue
+        view = world.services.look(service)
+        running = fingerprint_of(view.primary.definition_arn, view, world)
+        release = next((r for r in world.ledger.releases(service.name) if r.fingerprint == running), None)
+        verdict = verdict_at(release, point, world) if release is not None else not_known("what it runs is not known")
+        graded = {Compatibility.COMPATIBLE: Verdict.PASS, Compatibility.BREAKING: Verdict.FAIL}
+        version = release.version if release is not None else "what runs"
+        reason = f"{version} of {service.name} on the restored tables: {verdict.reason}"
+        grade = graded.get(verdict.compatibility, Verdict.WARN)
+        checks.append(Check(name=f"writer-fits {service.name}", verdict=grade, reason=reason, forceable=True))
+    return tuple(checks)

@@ -37,14 +37,16 @@ def schema_verdict(target: Release, world: World, since: datetime | None = None)
 
 def fits_at(release: Release, point: RecordedPoint, world: World) -> bool:
     """Whether a release is known to work with the tables that were there at a restore point."""
-    if point.schema_sha256 is None:
-        return False
-    there = world.ledger.schema(point.schema_sha256)
+    return verdict_at(release, point, world).compatibility is Compatibility.COMPATIBLE
+
+
+def verdict_at(release: Release, point: RecordedPoint, world: World) -> SchemaVerdict:
+    """The verdict on a release that runs on the tables that were there at a restore point."""
+    there = world.ledger.schema(point.schema_sha256) if point.schema_sha256 is not None else ReleaseSchema()
     if there.ran_on is None:
-        return False
+        return not_known("the tables at the restore point were not recorded")
     known = tuple(one for recorded in world.ledger.restore_points(point.branch) for one in recorded.shipped or ())
-    verdict = judge_schema(schema_of(release, world), there.ran_on, there.journal, known)
-    return verdict.compatibility is Compatibility.COMPATIBLE
+    return judge_schema(schema_of(release, world), there.ran_on, there.journal, known)
 
 
 def schema_of(release: Release, world: World) -> ReleaseSchema | None:
