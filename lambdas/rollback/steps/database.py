@@ -10,7 +10,7 @@ from rollback.model.check import Check, Verdict
 from rollback.model.database_content import LiveSchema, Migration
 from rollback.model.database_plan import DatabasePlan
 from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
-from rollback.model.database_settings import DatabaseSettings, Strategy
+from rollback.model.database_settings import DatabaseSettings, Strategy, branch_key
 from rollback.model.database_target import RestoreTarget
 from rollback.model.errors import InvalidRequest, LeaseLost
 from rollback.model.rollback import Outcome, Rollback
@@ -37,7 +37,7 @@ def database(rollback: Rollback, world: World) -> Rollback:
     assert rollback.plan is not None  # noqa: S101 - the route comes here only with a plan that has a database
     assert rollback.plan.database is not None  # noqa: S101
     plan, settings = rollback.plan.database, _settings(world)
-    held_by = _hold_branch(rollback, settings, world)
+    held_by = _hold_branch(rollback, plan, settings, world)
     if held_by is not None:
         return _refused(
             rollback, plan.branch, f"{held_by} is changing branch {plan.branch}: wait for it, and start again", world
@@ -98,7 +98,7 @@ def _refused(rollback: Rollback, branch: str, why: str, world: World) -> Rollbac
     return _ended(rollback.but(database=progress))
 
 
-def _hold_branch(rollback: Rollback, settings: DatabaseSettings, world: World) -> str | None:
+def _hold_branch(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: World) -> str | None:
     """Who holds the lease on the branch, if it is not to be had before anything was changed.
 
     Raises:
@@ -106,7 +106,7 @@ def _hold_branch(rollback: Rollback, settings: DatabaseSettings, world: World) -
     """
     now = world.clock.now()
     until = now + timedelta(minutes=world.settings.policy.lease_minutes)
-    key = settings.lease_of(rollback.request.pr)
+    key = branch_key(settings.project_id, plan.branch)
     lease = world.ledger.acquire(key, rollback.id, now, until)
     if lease is not None:
         world.ledger.renew(lease, now, until)

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from pydantic import BaseModel, ConfigDict
 
+from rollback.model.database_settings import branch_key
 from rollback.model.errors import Conflict, LeaseLost
 from rollback.model.rollback import Outcome, Rollback, service_of
 from rollback.model.route import Step, next_step
@@ -110,9 +111,10 @@ def _give_leases_back(rollback: Rollback, world: World) -> None:
     """The service's; and the branch's and the other writers', where the database was part of it."""
     world.ledger.release_lease(rollback.service_name, rollback.id)
     settings = world.settings.database
-    if rollback.database is None or settings is None:
+    planned = rollback.plan.database if rollback.plan is not None else None
+    if planned is None or settings is None:
         return
-    world.ledger.release_lease(settings.lease_of(rollback.request.pr), rollback.id)
+    world.ledger.release_lease(branch_key(settings.project_id, planned.branch), rollback.id)
     for writer in world.settings.writers():
         world.ledger.release_lease(writer.name, rollback.id)
 
