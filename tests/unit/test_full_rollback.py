@@ -283,3 +283,17 @@ def test_another_writer_that_can_not_work_with_the_restored_tables_forbids_the_r
     check = stage.check(planned, "writer-fits worker")
     assert check.verdict is (Verdict.PASS if needs is BEFORE else Verdict.FAIL), check.reason
     assert planned.outcome is (Outcome.PLANNED if needs is BEFORE else Outcome.REFUSED)
+
+
+def test_a_migration_that_a_container_may_have_run_since_the_last_look_is_not_taken_for_absent() -> None:
+    """ECS told of the deployment's start only, since it failed; the look was before the container migrated."""
+    stage = StageWithDatabase(REFUSING)
+    seen = ReleaseSchema(journal=applied(FIRST), ran_on=BEFORE)
+    last = stage.ledger.observation(stage.branch_key)
+    assert last is not None
+    stage.ledger.put_schema(seen)
+    stage.ledger.put_observation(last.model_copy(update={"schema_sha256": seen.sha256}))
+    ended = stage.read(stage.run())
+
+    assert ended.outcome is Outcome.REFUSED
+    assert "v2 may have applied 0001_drop_email since the last look" in ended.reason

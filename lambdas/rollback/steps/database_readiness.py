@@ -71,5 +71,5 @@ def _judged(target: StandingTarget, known: dict[str, Release], running: Release,
     """Its schema may have been learnt after the plan was computed."""
     learnt = known.get(target.release.fingerprint, target.release).schema_sha256 or target.release.schema_sha256
     release = target.release.model_copy(update={"schema_sha256": learnt})
-    verdict = schema_verdict(release, world, since=running.first_deployed_at)
+    verdict = schema_verdict(release, world, running)
     return target.model_copy(update={"release": release, "schema_verdict": verdict.in_brief if verdict else None})

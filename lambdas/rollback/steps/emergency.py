@@ -92,7 +92,7 @@ def _verdict(target: Release, running: Release, standing: StandingPlan | None, w
     planned = standing.target_of(target.fingerprint) if standing is not None else None
     seen_at = standing.database_seen_at if standing is not None else None
     if planned is None or planned.schema_verdict is None:
-        return schema_verdict(target, world, since=running.first_deployed_at)
+        return schema_verdict(target, world, running)
     if seen_at is None or seen_at >= running.first_deployed_at:
         return planned.schema_verdict
     return not_known(f"the database was last looked at on {seen_at:%Y-%m-%d %H:%M} UTC, before {running.version} came")

@@ -34,7 +34,7 @@ def guard_schema(rollback: Rollback, made: Plan, world: World) -> tuple[Rollback
     target = made.target
     if rollback.request.type not in _ALONE or target is None:
         return rollback, ()
-    verdict = schema_verdict(target, world, since=made.running.first_deployed_at)
+    verdict = schema_verdict(target, world, made.running)
     return guarded(rollback, target, verdict, world)
 
 
@@ -73,7 +73,7 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
     undone = undone_by(rollback, world)
     full = request.type is RollbackType.FULL
     target = made.target if full else whose_data(request, releases, made.running)
-    verdict = schema_verdict(target, world, since=made.running.first_deployed_at) if target is not None else None
+    verdict = schema_verdict(target, world, made.running) if target is not None else None
     shipped = shipped_by(made.running, world)
     known = Known(settings, world.settings.policy, releases, points, undone, fits, verdict, shipped)
     planned, checks = plan_database(request, made.running, target, known)

@@ -1,21 +1,21 @@
 """Whether a release can work with the schema that is live, told from the ledger: neither Neon nor SQL is asked."""
 
-from datetime import datetime
-
+from rollback.model.database_content import Migration
 from rollback.model.release import Release
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
 from rollback.model.restore_points import RecordedPoint
 from rollback.model.schema_compatibility import SchemaVerdict, judge_schema, not_known
 from rollback.model.schema_finding import Compatibility
+from rollback.model.statement_impact import Impact
 from rollback.steps.ports import World
 
 
-def schema_verdict(target: Release, world: World, since: datetime | None = None) -> SchemaVerdict | None:
+def schema_verdict(target: Release, world: World, running: Release) -> SchemaVerdict | None:
     """The verdict on a rollback of the service alone; None: it does not write to a database that we know.
 
     Args:
-        since: when the schema may have been changed last: an older look tells nothing. The running release's first
-            deployment: its migrations ran before.
+        running: a look from before its first deployment tells nothing; and what it ships, and had not applied at the
+            last look, it may have applied since, as containers do that migrate when they start.
     """
     database = world.settings.database
     if database is None or database.branch_id is None:
@@ -26,13 +26,28 @@ def schema_verdict(target: Release, world: World, since: datetime | None = None)
     seen = world.ledger.observation(branch)
     if seen is None:
         return not_known("the database has not been looked at yet")
-    if since is not None and seen.observed_at < since:
-        return not_known(f"the database was last looked at on {seen.observed_at:%Y-%m-%d %H:%M} UTC, before {since}")
+    if seen.observed_at < running.first_deployed_at:
+        looked = f"{seen.observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} came"
+        return not_known(f"the database was last looked at on {looked}")
     live = world.ledger.schema(seen.schema_sha256)
     if live.ran_on is None:
         return not_known("the last look at the database did not see its tables")
     known = tuple(one for point in world.ledger.restore_points(branch) for one in point.shipped or ())
-    return judge_schema(schema_of(target, world), live.ran_on, live.journal, known)
+    verdict = judge_schema(schema_of(target, world), live.ran_on, live.journal, known)
+    pending = _pending(running, live.journal, world)
+    if verdict.compatibility is Compatibility.COMPATIBLE and pending:
+        return not_known(f"{running.version} may have applied {', '.join(pending)} since the last look")
+    return verdict
+
+
+def _pending(running: Release, journal: tuple[Migration, ...] | None, world: World) -> tuple[str, ...]:
+    """Tags of migrations that a release ships, that were not applied, and that do more than add."""
+    applied = {(one.created_at, one.hash) for one in journal or ()}
+    return tuple(
+        one.tag
+        for one in shipped_by(running, world)
+        if (one.created_at, one.hash) not in applied and one.impact.impact not in (Impact.NONE, Impact.ADDITIVE)
+    )
 
 
 def fits_at(release: Release, point: RecordedPoint, world: World) -> bool:
