@@ -53,7 +53,11 @@ def safe_condition(rollback: Rollback) -> list[str]:
     backup = f"backup branch {progress.backup_id}" if progress.backup_id is not None else "no backup branch was seen"
     stays = [owed.service or rollback.service_name for owed in rollback.left_to_operator() if owed.kind == "fence"]
     fenced = f"; left at zero tasks, so that nothing writes to it: {', '.join(stays)}" if stays else ""
-    return [f"Condition: {release}; {data}; {backup}{fenced}"]
+    open_branches = [
+        str(o.before.get("branch_id")) for o in rollback.left_to_operator() if o.kind == "branch_protection"
+    ]
+    unprotected = [f"Protect branch {branch} again, in Neon's console: we could not" for branch in open_branches]
+    return [f"Condition: {release}; {data}; {backup}{fenced}", *unprotected]
 
 
 def _state(progress: DatabaseProgress) -> str:

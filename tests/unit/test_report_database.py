@@ -1,0 +1,27 @@
+"""What people are told about a database that did not go back as planned."""
+
+from builders import NOW, release, rollback
+
+from rollback.model.database_plan import DatabasePlan
+from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
+from rollback.model.database_settings import Strategy
+from rollback.model.plan import Plan
+from rollback.model.report_database import safe_condition
+from rollback.model.rollback import OPERATOR, Obligation, ObligationKind, Outcome
+
+
+def test_a_branch_that_could_not_be_protected_again_is_left_to_a_person_by_name() -> None:
+    v2 = release("v2")
+    planned = DatabasePlan(strategy=Strategy.RESTORE, branch="br-1")
+    progress = DatabaseProgress(
+        started_at=NOW, before=BranchBefore(name="main", protected=True), backup_id="br-9", ending=Ending.FAILED
+    )
+    owed = Obligation(kind=ObligationKind.BRANCH_PROTECTION, before={"branch_id": "br-1"}, handed_to=OPERATOR)
+    plan = Plan(running=v2, target=release("v1"), database=planned, checks=())
+    ended = rollback(plan=plan, database=progress, obligations=(owed,), outcome=Outcome.FAILED)
+
+    condition, protect = safe_condition(ended)
+    assert condition == (
+        "Condition: v2 is what the service would run; the data may be overwritten, or half changed; backup branch br-9"
+    )
+    assert protect == "Protect branch br-1 again, in Neon's console"
