@@ -1,7 +1,7 @@
 """What people are told about the database: where it went, where its old state is, what that took out of it."""
 
 from rollback.model.database_progress import CommandRun, DatabaseProgress, Ending
-from rollback.model.rollback import Rollback
+from rollback.model.rollback import ObligationKind, Rollback
 
 
 def about_database(rollback: Rollback) -> list[str]:
@@ -51,12 +51,14 @@ def safe_condition(rollback: Rollback) -> list[str]:
     else:
         data = "the data may be overwritten, or half changed"
     backup = f"backup branch {progress.backup_id}" if progress.backup_id is not None else "no backup branch was seen"
-    stays = [owed.service or rollback.service_name for owed in rollback.left_to_operator() if owed.kind == "fence"]
-    fenced = f"; left at zero tasks, so that nothing writes to it: {', '.join(stays)}" if stays else ""
-    open_branches = [
-        str(o.before.get("branch_id")) for o in rollback.left_to_operator() if o.kind == "branch_protection"
+    stays = [
+        owed.service or rollback.service_name
+        for owed in rollback.left_to_operator()
+        if owed.kind is ObligationKind.FENCE
     ]
-    unprotected = [f"Protect branch {branch} again, in Neon's console: we could not" for branch in open_branches]
+    fenced = f"; left at zero tasks, so that nothing writes to it: {', '.join(stays)}" if stays else ""
+    protection = [o for o in rollback.left_to_operator() if o.kind is ObligationKind.BRANCH_PROTECTION]
+    unprotected = [f"Protect branch {owed.before['branch_id']} again, in Neon's console" for owed in protection]
     return [f"Condition: {release}; {data}; {backup}{fenced}", *unprotected]
 
 
