@@ -96,6 +96,22 @@ def test_a_migration_has_its_class(sql: str, impact: Impact) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ('ALTER TABLE "users" DROP COLUMN "email";', "users: drop column email"),
+        ('ALTER TABLE "users" RENAME COLUMN "email" TO "Mail"', "users: rename column email to Mail"),
+        ('TRUNCATE "the users"', "truncate the users"),
+        ('DELETE FROM "users"', "rows are changed: delete from users"),
+        ('ALTER TABLE "users" OWNER TO "us"', "not known to be harmless: alter table users owner to us"),
+        ('CALL "wipe"()', "not known to be harmless: call wipe ( )"),
+        ('ALTER TABLE "users" ALTER "age" SET DATA TYPE "years"', "users.age: set data type years"),
+    ],
+)
+def test_a_reason_has_the_names_as_people_know_them(sql: str, reason: str) -> None:
+    assert classify(sql).reasons == (reason,)
+
+
+@pytest.mark.parametrize(
     "sql", ["UPDATE users SET a = 1", "TRUNCATE users", "REVOKE ALL ON users FROM app", "SELECT f()"]
 )
 def test_what_changes_rows_or_rights_does_not_show_in_the_structure(sql: str) -> None:

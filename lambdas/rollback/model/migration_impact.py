@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rollback.model.migration_tables import RELATION, Made, judge_alter_table, judge_unique_index, relation
-from rollback.model.sql_statements import NAME, Statement, Unreadable, plain_name, statements
+from rollback.model.sql_statements import NAME, Statement, Unreadable, plain_name, readable, statements
 from rollback.model.statement_impact import ADDITIVE, NOTHING, MigrationImpact, breaking, together, unknown
 
 
@@ -28,7 +28,7 @@ class _At:
 
     @property
     def said(self) -> str:
-        return self.statement.words[:80]
+        return readable(self.statement.words)[:80]
 
 
 _Judge = Callable[[_At], MigrationImpact]
@@ -61,7 +61,7 @@ def _judged(found: tuple[Statement, ...], made: Made) -> Iterator[MigrationImpac
                 yield judge(_At(match, statement, made)) if callable(judge) else judge
                 break
         else:
-            yield unknown(f"not known to be harmless: {statement.words[:80]}")
+            yield unknown(f"not known to be harmless: {readable(statement.words)[:80]}")
 
 
 def _create_table(at: _At) -> MigrationImpact:

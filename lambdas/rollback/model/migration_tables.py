@@ -2,7 +2,7 @@
 
 import re
 
-from rollback.model.sql_statements import NAME, plain_name
+from rollback.model.sql_statements import NAME, plain_name, readable
 from rollback.model.statement_impact import ADDITIVE, NOTHING, MigrationImpact, breaking, together, unknown
 
 RELATION = rf"(?P<table>{NAME}(?: \. {NAME})?)"
@@ -48,7 +48,7 @@ def judge_alter_table(words: str, made: Made) -> MigrationImpact:
     """All actions of one ALTER TABLE."""
     parsed = _ALTER_TABLE.match(words)
     if parsed is None:
-        return unknown(f"not understood: {words[:80]}")
+        return unknown(f"not understood: {readable(words)[:80]}")
     table = relation(parsed["table"])
     if table in made.tables:
         return ADDITIVE
@@ -67,13 +67,13 @@ def _action(table: str, action: str, made: Made) -> MigrationImpact:
     if constraint is not None:
         return _constraint(table, constraint["kind"], constraint["rest"], made)
     if action.startswith("add constraint"):
-        return unknown(f"not understood: {action[:80]}")
+        return unknown(f"not understood: {readable(action)[:80]}")
     added = _ADD_COLUMN.match(action)
     if added is not None:
         known = Made() if added["perhaps"] else made  # it may be an old one
         return _added(table, plain_name(added["column"]), added["rest"], known)
     if action.startswith(("drop ", "rename ")):
-        return breaking(f"{table}: {action[:60]}")
+        return breaking(f"{table}: {readable(action)[:60]}")
     if action.startswith(_HARMLESS):
         return NOTHING
     altered = _ALTER_COLUMN.match(action)
@@ -82,7 +82,7 @@ def _action(table: str, action: str, made: Made) -> MigrationImpact:
     if action.startswith("attach partition"):
         return ADDITIVE
     shows = "row level security" in action or "trigger" in action
-    return unknown(f"not known to be harmless: alter table {table} {action[:60]}", shows=shows)
+    return unknown(f"not known to be harmless: alter table {table} {readable(action)[:60]}", shows=shows)
 
 
 def _added(table: str, column: str, rest: str, made: Made) -> MigrationImpact:
@@ -119,8 +119,8 @@ def _altered(table: str, column: str, change: str, made: Made) -> MigrationImpac
     if change.startswith(("set statistics", "set storage", "set compression", "set (", "reset (")):
         return NOTHING
     if re.match(r"(?:set data )?type\b|set not null|drop not null|drop default|drop expression|drop identity", change):
-        return breaking(f"{table}.{column}: {change[:60]}")
-    return unknown(f"{table}.{column}: {change[:60]}", shows=True)
+        return breaking(f"{table}.{column}: {readable(change)[:60]}")
+    return unknown(f"{table}.{column}: {readable(change)[:60]}", shows=True)
 
 
 def _constraint(table: str, kind: str, rest: str, made: Made) -> MigrationImpact:

@@ -24,6 +24,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_QUOTED = re.compile(r'"[0-9a-f]*"')
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
@@ -66,6 +67,11 @@ def statements(sql: str) -> tuple[Statement, ...]:
 def plain_name(word: str) -> str:
     """A name in a statement's words as the catalogue has it."""
     return bytes.fromhex(word[1:-1]).decode() if word.startswith('"') else word
+
+
+def readable(words: str) -> str:
+    """A statement's words, or some of them, as people read them: quoted names as they are."""
+    return _QUOTED.sub(lambda name: plain_name(name[0]), words)
 
 
 def _word(kind: str, text: str) -> str:
