@@ -1,11 +1,12 @@
 """Lambda entry points: events in, cursors out. Clients are made at the first call and kept for the next ones."""
 
+from collections.abc import Callable
 from datetime import datetime
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 from rollback.bootstrap import world_from_environment
-from rollback.model.errors import InvalidRequest
+from rollback.model.errors import InvalidRequest, OutsideFailure, Throttled
 from rollback.model.route import Step
 from rollback.steps.admit import admit
 from rollback.steps.ports import World
@@ -19,6 +20,23 @@ def _world() -> World:
     return world_from_environment()
 
 
+def _retryable(handler: Callable[[Payload, object], Payload]) -> Callable[[Payload, object], Payload]:
+    """Step Functions knows an error by the name of its class alone: ours leave under the names that it retries."""
+
+    @wraps(handler)
+    def handled(event: Payload, context: object) -> Payload:
+        try:
+            return handler(event, context)
+        except OutsideFailure as failure:
+            known = Throttled if isinstance(failure, Throttled) else OutsideFailure
+            if type(failure) is known:
+                raise
+            raise known(f"{type(failure).__name__}: {failure}") from failure
+
+    return handled
+
+
+@_retryable
 def decide(event: Payload, context: object) -> Payload:  # noqa: ARG001 - Lambda's signature
     """Admit and Plan.
 
@@ -31,6 +49,7 @@ def decide(event: Payload, context: object) -> Payload:  # noqa: ARG001 - Lambda
     return _walked(event)
 
 
+@_retryable
 def service(event: Payload, context: object) -> Payload:  # noqa: ARG001
     """Service; and Emergency, which is admitted, planned and acted upon in one invocation.
 
@@ -43,6 +62,7 @@ def service(event: Payload, context: object) -> Payload:  # noqa: ARG001
     return _walked(event)
 
 
+@_retryable
 def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
     """Verify and Conclude; the janitor's schedule and the end of an execution come as EventBridge sends them."""
     from rollback.steps import janitor  # noqa: PLC0415 - the other steps need not wait for it
@@ -62,6 +82,7 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
             raise InvalidRequest(f"an event of type {other!r} is not for this function; nothing was changed")
 
 
+@_retryable
 def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
     """Database, and the looks at it ahead of need; deployments and the schedule come as EventBridge sends them."""
     from rollback.steps import watch_database  # noqa: PLC0415
@@ -77,6 +98,7 @@ def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
             raise InvalidRequest(f"neither step {step!r} nor event {kind!r} is for this function; nothing was changed")
 
 
+@_retryable
 def promote(event: Payload, context: object) -> Payload:  # noqa: ARG001
     """Record and judge, for the promotion's state machine; a deployment's start and the schedule come as events."""
     from rollback.steps import promote as promotion  # noqa: PLC0415

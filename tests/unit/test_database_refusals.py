@@ -18,7 +18,10 @@ def test_a_branch_that_neon_does_not_know_is_refused_naming_those_it_knows() -> 
     unknown = restore.restoring.__class__(target, restore.neon, restore.sql)
     (access, check) = preflight(restore.point, unknown, restore.clock.now())
     assert (access.verdict, check.name, check.verdict) == (Verdict.PASS, "branch-exists", Verdict.FAIL)
-    assert f"no branch br-typo for this; its branches: main ({restore.branch_id})" in check.reason
+    assert (
+        f"no branch br-typo for this: put the right id into the settings; its branches: main ({restore.branch_id})"
+        in check.reason
+    )
 
 
 @pytest.mark.parametrize("error", [AccessRefused("401: check the key"), NotThere("404: check the project id")])

@@ -1,111 +1,375 @@
-"""Why a database can't go back, told at the end of the route: what to do is in the report, and nothing was changed."""
+"""What must not go on is refused by the whole route, in words that help, and everything is as it was."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from builders import SERVICE, image
-from fakes import FakeScaling
-from stage import AUTOSCALED
-from stage_with_database import BAD, BRANCH, GOOD, StageWithDatabase
+from fakes import FakeScaling, FakeSecrets
+from stage_with_database import ADDS, BAD, BRANCH, GOOD, StageWithDatabase
+from worlds import DEGRADED
 
-from rollback.model.database_errors import AccessRefused, ProjectLocked
-from rollback.model.rollback import Outcome
+from rollback.model.database_content import ClientSession
+from rollback.model.database_errors import AccessRefused, NotThere, OutcomeUnknown, ProjectLocked, RequestRefused
+from rollback.model.database_settings import Strategy
+from rollback.model.errors import OutsideFailure
+from rollback.model.policy import Policy
+from rollback.model.rollback import Outcome, Rollback
+from rollback.model.route import Step, next_step
 from rollback.model.service_view import ScalableTarget
+from rollback.steps.walk import walk
 
-Obstacle = Callable[[StageWithDatabase, ExitStack], None]
-
-
-def outside_the_window(stage: StageWithDatabase, _: ExitStack) -> None:
-    stage.neon.retention_seconds = 20 * 60  # v2's checkpoint was half an hour ago
-
-
-def no_root_left(stage: StageWithDatabase, _: ExitStack) -> None:
-    stage.neon.root_branch_limit = 3
-    for name in ("an-old-backup", "another"):
-        kept = stage.neon.create_branch(name, BRANCH).branch
-        stage.neon.settle()
-        stage.neon._update(kept.id, parent_id=None)
+APPROVED = Policy(database_approval="none")
+STAGING_ROW, PREVIEW_ROW = 7, 42
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:pr-42-AbCdEf"
+PREVIEW = "preview/pr-42"
+SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended={})
+WRONG_KEY = "failed: 401: unauthorized; check that the API key in the secret is this project's and not revoked"
 
 
-def has_children(stage: StageWithDatabase, _: ExitStack) -> None:
-    stage.neon.create_branch("staging", BRANCH)
-    stage.neon.settle()
+class Unwilling:
+    """Neon, to which `refuse` may say something about each call first."""
 
+    def __init__(self, real: Any, refuse: Callable[[str], None]) -> None:
+        self._real, self._refuse = real, refuse
 
-def unknown_writer(stage: StageWithDatabase, end: ExitStack) -> None:
-    end.enter_context(stage.sql.connected(BRANCH, "owner", "nightly-batch"))
-
-
-def no_such_branch(stage: StageWithDatabase, _: ExitStack) -> None:
-    other = stage.database.model_copy(update={"branch_id": "br-999"})
-    stage.replace(settings=stage.world.settings.model_copy(update={"database": other}))
-    for point in stage.ledger.restore_points(stage.branch_key):
-        stage.ledger.put_restore_point(point.model_copy(update={"branch": other.lease_of(None)}))
-    seen = stage.ledger.observation(stage.branch_key)
-    assert seen is not None
-    stage.ledger.put_observation(seen.model_copy(update={"branch": other.lease_of(None)}))
-
-
-class _WrongKey:
     def __getattr__(self, name: str) -> Any:
-        def refuse(*_: object, **__: object) -> Any:
-            raise AccessRefused("GET /projects/local: 401 authentication required: is the API key still valid?")
+        found = getattr(self._real, name)
 
-        return refuse
+        def call(*args: Any, **named: Any) -> Any:
+            self._refuse(name)
+            return found(*args, **named)
 
-
-def wrong_key(stage: StageWithDatabase, _: ExitStack) -> None:
-    stage.replace(databases=_WrongKey())
-
-
-OBSTACLES: dict[Obstacle, tuple[str, ...]] = {
-    outside_the_window: ("not within what Neon keeps", "keep history for longer"),
-    no_root_left: ("3 of 3 root branches", "delete a backup"),
-    has_children: ("staging would move", "delete or reset them first"),
-    unknown_writer: ("nightly-batch", "add the service to the writers"),
-    no_such_branch: ("has no branch br-999", "main (br-1)"),
-    wrong_key: ("401", "API key"),
-}
+        return call
 
 
-@pytest.mark.parametrize(("obstacle", "said"), OBSTACLES.items(), ids=[one.__name__ for one in OBSTACLES])
-def test_it_is_refused_with_what_to_do_and_everything_is_as_it_was(obstacle: Obstacle, said: tuple[str, ...]) -> None:
-    stage = StageWithDatabase()
-    scaling = FakeScaling(stage.services, AUTOSCALED)
-    stage.replace(scaling=scaling)
-    desired = stage.services.desired_count
-    with ExitStack() as end:
-        obstacle(stage, end)
-        stage.neon.calls.clear()
-        ended = stage.read(stage.run())
+class Environment(StageWithDatabase):
+    """With its service scaled automatically; `given` is what a person asks for, `own` the branch that it is about."""
 
-    assert ended.outcome is Outcome.REFUSED, ended.reason
-    for words in said:
-        assert words in stage.pages()[-1]
+    given: dict[str, Any]
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(APPROVED, **how)
+        self.own = BRANCH
+        self.replace(scaling=FakeScaling(self.services, SCALED))
+        self.alarms.recover(DEGRADED)
+
+    def settled(self, **changes: Any) -> None:
+        self.neon.settle()
+        self.database = self.database.model_copy(update=changes)
+        self.replace(settings=self.world.settings.model_copy(update={"database": self.database}))
+        self.neon.calls.clear()
+
+    def child_of_main(self, name: str, row: int, *, protected: bool) -> str:
+        made = self.neon.create_branch(name, BRANCH, with_endpoint=True, protected=protected).branch.id
+        self.neon.settle()
+        self.neon.write(made, row)
+        return made
+
+    def neon_says(self, refuse: Callable[[str], None]) -> None:
+        self.replace(databases=Unwilling(self.neon, refuse))
+
+    def state(self) -> dict[str, object]:
+        """All that a refusal must leave as it was."""
+        leases = (SERVICE, self.database.lease_of(self.given.get("pr")))
+        return {
+            "branches": sorted((b.id, b.name, b.parent_id, b.protected, b.last_reset_at) for b in self.neon.branches()),
+            "rows": [self.neon.rows(b.id) for b in self.neon.branches()],
+            "running": self.running(),
+            "desired": self.services.desired_count,
+            "scaling": self.world.scaling.look(self.world.settings.services[0]),
+            "leases": [self.ledger.lease(key) for key in leases],
+        }
+
+
+class Full(Environment):
+    """Production, service and database."""
+
+    given = {"type": "full", "target_version": "v1"}  # noqa: RUF012
+
+
+class Data(Environment):
+    """Production, the data alone."""
+
+    given = {"type": "database", "reason": "wrong rows"}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__(second=ADDS)
+
+
+class Staging(Environment):
+    """Its branch is a protected child of production's; a reset has production's id from the settings."""
+
+    given = {"type": "database"}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__(second=ADDS)
+        self.own = self.child_of_main("staging", STAGING_ROW, protected=True)
+        self.settled(branch_id=self.own, strategy=Strategy.RESET, source_branch_id=BRANCH)
+
+
+class Feature(Environment):
+    """Pull request 42 has a branch of production's."""
+
+    given = {"type": "database", "pr": 42}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__(second=ADDS)
+        self.own = self.child_of_main(PREVIEW, PREVIEW_ROW, protected=False)
+        pattern = "preview/pr-{pr}"
+        self.settled(branch_id=None, branch_pattern=pattern, strategy=Strategy.RESET, source_branch_id=BRANCH)
+
+
+class Recreated(Feature):
+    """Its address is in a secret."""
+
+    given = {"type": "database", "pr": 42, "strategy": "recreate"}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()
+        secrets = FakeSecrets()
+        secrets.values[SECRET] = self.neon.connection_uri(self.own, "app", "owner")
+        self.replace(secrets=secrets)
+        self.settled(connection_secret_arn=SECRET, database="app", role="owner")
+
+
+class Deleted(Feature):
+    given = {"type": "database", "pr": 42, "strategy": "delete"}  # noqa: RUF012
+
+
+PRODUCTION: tuple[type[Environment], ...] = (Full, Data)
+FENCED: tuple[type[Environment], ...] = (*PRODUCTION, Staging, Feature)
+ALL: tuple[type[Environment], ...] = (*FENCED, Recreated, Deleted)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Something that makes it impossible, and what is said of it: what is wrong, and what to do."""
+
+    name: str
+    arrange: Callable[[Environment], None]
+    said: tuple[str, ...]
+    where: tuple[type[Environment], ...]
+
+
+def history_is_too_short(stage: Environment) -> None:
+    stage.neon.retention_seconds = 10 * 60
+
+
+def no_root_branch_is_left(stage: Environment) -> None:
+    stage.neon.root_branch_limit = 3
+    for name in ("rollback-backup-1", "rollback-backup-2"):
+        stage.neon._branches[name] = stage.branch.model_copy(update={"id": name, "name": name, "protected": False})
+        stage.neon._logs[name] = stage.neon._logs[BRANCH]
+
+
+def it_has_a_child(stage: Environment) -> None:
+    stage.neon.create_branch("preview/child", stage.own)
+    stage.settled()
+
+
+def somebody_is_connected(stage: Environment) -> None:
+    somebody = ClientSession(pid=1, role="reporting", application="metabase", address="10.0.0.9")
+    stage.sql.sessions[stage.own] = [somebody]
+
+
+def the_key_is_wrong(stage: Environment) -> None:
+    def refuse(name: str) -> None:
+        raise AccessRefused(f"{name} {WRONG_KEY}")
+
+    stage.neon_says(refuse)
+
+
+def the_project_is_unknown(stage: Environment) -> None:
+    def refuse(name: str) -> None:
+        raise NotThere(f"{name} failed: 404: project not found; check the project and branch ids in the settings")
+
+    stage.neon_says(refuse)
+
+
+def the_branch_is_gone(stage: Environment) -> None:
+    stage.neon._branches["br-other"] = stage.branch.model_copy(update={"id": "br-other", "name": "other"})
+    stage.neon._logs["br-other"] = stage.neon._logs[BRANCH]
+    del stage.neon._branches[stage.own]
+
+
+CAUSES = (
+    Cause("history", history_is_too_short, ("not within what Neon keeps of main", "name a later time"), PRODUCTION),
+    Cause(
+        "room", no_root_branch_is_left,
+        ("3 of 3 root branches", "delete a backup that nobody needs any more (rollback-backup-1, "), PRODUCTION,
+    ),
+    Cause("children", it_has_a_child, ("preview/child", "delete or reset them first"), ALL),
+    Cause("writer", somebody_is_connected, ("metabase as reporting from 10.0.0.9", "add the service to the writers"),
+          (*FENCED, Recreated)),
+    Cause("key", the_key_is_wrong, ("check that the API key in the secret is this project's",), ALL),
+    Cause("project", the_project_is_unknown, ("check the project and branch ids in the settings",), ALL),
+    Cause("branch", the_branch_is_gone, ("has no branch", "its branches: ", "other (br-other)"), (*FENCED, Recreated)),
+)  # fmt: skip
+
+
+def ended(stage: Environment) -> Rollback:
+    return stage.read(stage.run(stage.given))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [pytest.param(kind, cause, id=f"{kind.__name__}-{cause.name}") for cause in CAUSES for kind in cause.where],
+)
+def test_what_can_not_be_done_is_refused_says_what_to_do_and_leaves_everything_as_it_was(
+    kind: type[Environment], cause: Cause
+) -> None:
+    stage = kind()
+    cause.arrange(stage)
+    before = stage.state()
+    rollback = ended(stage)
+
+    assert rollback.outcome is Outcome.REFUSED, rollback.reason
+    assert stage.state() == before
+    assert rollback.open_obligations() == ()
+    assert rollback.left_to_operator() == ()
     assert stage.neon.calls == []
-    assert stage.rows() == GOOD + BAD
-    assert stage.branch.protected
-    assert (stage.running(), stage.services.desired_count) == (image("v2"), desired)
-    assert scaling.target == ScalableTarget.model_validate(dict(AUTOSCALED))
-    assert ended.open_obligations() == ended.left_to_operator() == ()
+    report = stage.pages()[-1]
+    for words in cause.said:
+        assert words in report
+    assert any(words in report for words in ("nothing was changed", "the database was not touched"))
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_project_that_is_locked_for_two_minutes_is_waited_for(kind: type[Environment]) -> None:
+    """Every change that Neon is asked for meets it: 423, for two minutes from the first one on."""
+    stage = kind()
+    desired, since = stage.services.desired_count, dict[str, Any]()
+    looks = {"project", "branches", "branch", "branch_named", "endpoints", "operation", "operations_since"}
+
+    def refuse(name: str) -> None:
+        first = since.setdefault(name, stage.clock.now())
+        if name not in {*looks, "connection_uri"} and stage.clock.now() - first < timedelta(minutes=2):
+            raise ProjectLocked(f"{name} failed: 423; wait for the project's operations to end", 10)
+
+    stage.neon_says(refuse)
+    rollback = ended(stage)
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    assert rollback.open_obligations() == rollback.left_to_operator() == ()
+    assert stage.services.desired_count == desired
     assert stage.ledger.lease(SERVICE) is None
-    assert stage.ledger.lease(stage.branch_key) is None
 
 
-@pytest.mark.parametrize("call", ["create_branch", "restore", "update_branch"])
-def test_a_project_that_is_locked_for_two_minutes_is_waited_for(call: str) -> None:
-    stage = StageWithDatabase()
-    for _ in range(12):
-        stage.neon.refuse_next(call, ProjectLocked("423: project already has running conflicting operations", 10))
-    began = stage.clock.now()
-    ended = stage.read(stage.run())
+@pytest.mark.parametrize("kind", FENCED)
+def test_a_project_whose_lock_answers_looks_too_is_waited_for(kind: type[Environment]) -> None:
+    stage = kind()
+    until = stage.clock.now() + timedelta(minutes=2)
 
-    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
-    assert (stage.clock.now() - began).total_seconds() >= 120
-    assert stage.rows() == GOOD
-    assert stage.branch.protected
-    backup = stage.backup(ended)
+    def refuse(name: str) -> None:
+        if stage.clock.now() < until:
+            raise ProjectLocked(f"{name} failed: 423; wait for the project's operations to end", 10)
+
+    stage.neon_says(refuse)
+    rollback = ended(stage)
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+
+
+def test_staging_is_reset_to_production_and_protected_again() -> None:
+    stage = Staging()
+    desired = stage.services.desired_count
+    rollback = ended(stage)
+
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    branch, backup = stage.neon.branch(stage.own), stage.backup(rollback)
+    assert branch is not None
     assert backup is not None
-    assert stage.neon.rows(backup.id) == GOOD + BAD
+    assert (branch.protected, branch.parent_id, stage.neon.rows(stage.own)) == (True, BRANCH, GOOD + BAD)
+    assert stage.neon.rows(backup.id) == [*GOOD, *BAD, STAGING_ROW]
+    assert (stage.services.desired_count, stage.running()) == (desired, image("v2"))
+    assert stage.branch.protected, "production's own"
+    assert stage.rows() == GOOD + BAD
+    assert stage.world.scaling.look(stage.world.settings.services[0]) == SCALED
+    assert "gone: 7" in stage.notifications.sent[-1].message
+    assert f"rollback undo production {rollback.id}" in stage.notifications.sent[-1].message
+
+
+def test_a_preview_is_reset_by_default_and_keeps_its_address() -> None:
+    stage = Feature()
+    address = stage.neon.connection_uri(stage.own, "app", "owner").get_secret_value().split("@")[1]
+    rollback = ended(stage)
+
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    branch, backup = stage.neon.branch_named(PREVIEW), stage.backup(rollback)
+    assert branch is not None
+    assert backup is not None
+    assert (branch.id, stage.neon.rows(branch.id)) == (stage.own, GOOD + BAD)
+    assert stage.neon.rows(backup.id) == [*GOOD, *BAD, PREVIEW_ROW]
+    assert stage.neon.connection_uri(branch.id, "app", "owner").get_secret_value().endswith(address)
+
+
+class Failing:
+    """From the moment that the branch is un-protected Neon's answers count; `at` that one fails, or all of its kind."""
+
+    def __init__(
+        self, stage: Environment, at: int = 0, error: Exception | None = None, *, for_ever: bool = False
+    ) -> None:
+        self.calls: list[str] = []
+        self._stage, self._at, self._error, self._for_ever = stage, at, error, for_ever
+        stage.neon_says(self._refuse)
+
+    def _refuse(self, name: str) -> None:
+        if "update_branch" not in self._stage.neon.calls:
+            return
+        self.calls.append(name)
+        is_it = len(self.calls) == self._at
+        alike = self._for_ever and 0 < self._at < len(self.calls) and self.calls[self._at - 1] == name
+        if self._error is not None and (is_it or (alike and name != "update_branch")):
+            raise self._error
+
+
+def walked_as_step_functions_does(stage: Environment) -> Rollback:
+    """A step that fails is tried again, and after five times caught: then it is concluded."""
+    rollback, tries = stage.admit(stage.given), 0
+    for _ in range(600):
+        rollback = stage.read(rollback)
+        due = next_step(rollback)
+        if due is Step.DONE:
+            return rollback
+        try:
+            stage.take(rollback)
+            tries = 0
+            stage.neon.settle()
+        except OutsideFailure as failure:
+            tries += 1
+            stage.pass_time(seconds=5)
+            stage.neon.settle()
+            if tries == 5 and due is not Step.CONCLUDE:
+                walk(rollback.id, Step.CONCLUDE, stage.world, f"{type(failure).__name__}: {failure}")
+    raise AssertionError(f"never concluded: {rollback}")
+
+
+def calls_while_unprotected(kind: type[Environment]) -> int:
+    stage = kind()
+    failing = Failing(stage)
+    rollback = ended(stage)
+    assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
+    return len(failing.calls) - failing.calls[::-1].index("update_branch")
+
+
+@pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for-ever"])
+@pytest.mark.parametrize(
+    "error", [OutsideFailure("500"), OutcomeUnknown("524"), RequestRefused("422"), AccessRefused("403")], ids=str
+)
+@pytest.mark.parametrize("kind", [Full, Staging])
+def test_a_protected_branch_is_protected_again_whatever_call_in_between_fails(
+    kind: type[Environment], error: Exception, for_ever: bool
+) -> None:
+    for at in range(1, calls_while_unprotected(kind) + 1):
+        stage = kind()
+        failing = Failing(stage, at, error, for_ever=for_ever)
+        rollback = walked_as_step_functions_does(stage)
+        branch, what = stage.neon.branch(stage.own), f"{failing.calls[at - 1]}, call {at}: {rollback.reason}"
+        assert branch is not None
+        told = f"NOT PUT BACK: branch_protection (handed to operator): was {{'branch_id': '{stage.own}'"
+        assert branch.protected or (for_ever and failing.calls[at - 1] == "branch" and told in stage.pages()[-1]), what
+        assert rollback.concluded_at is not None, what
+        assert rollback.open_obligations() == (), what
+        if rollback.outcome is Outcome.REFUSED:
+            assert stage.services.desired_count == 2, what

@@ -5,15 +5,20 @@ from typing import Any
 import pytest
 from builders import SERVICE
 from faults.crash import Fragile, Killed, Outside
+from faults.database_endings import raising
 from stage import AUTOSCALED, SUSPECT, Stage, at_zero, worn_in
+from stage_with_database import StageWithDatabase
 
+from rollback.model.database_errors import AccessRefused
 from rollback.model.errors import Conflict, InvalidRequest
 from rollback.model.operators import Operator
 from rollback.model.report import is_page, message
-from rollback.model.rollback import Rollback
+from rollback.model.rollback import OPERATOR, Obligation, ObligationKind, Rollback
+from rollback.model.route import Step
 from rollback.steps.janitor import sweep
 from rollback.steps.levers import abort
 from rollback.steps.unfence import Unfenced, owed_by_operator, unfence
+from rollback.steps.walk import walk
 from rollback_cli.direct import see_concluded
 
 ANN = Operator(name="ann@desk", reason="the fix is out")
@@ -154,6 +159,40 @@ def test_where_nothing_was_left_there_is_nothing_to_put_back() -> None:
     with pytest.raises(InvalidRequest, match="nothing was changed"):
         unfence(SERVICE, ANN, stage.world)
     assert list(stage.ledger.actions(SERVICE)) == []
+
+
+def left_unprotected() -> tuple[StageWithDatabase, Rollback]:
+    """Neon did not let itself be asked any more once the branch was un-protected."""
+    stage = StageWithDatabase()
+    rollback = stage.admit()
+    while "update_branch" not in stage.neon.calls:
+        rollback = stage.take(rollback)
+    real = stage.neon.branch
+    stage.neon.branch = raising(AccessRefused("403"))  # type: ignore[method-assign]
+    walk(rollback.id, Step.CONCLUDE, stage.world, "AccessRefused: 403")
+    rollback = stage.go(rollback)
+    stage.neon.branch = real  # type: ignore[method-assign]
+    return stage, rollback
+
+
+def test_a_branch_that_was_left_unprotected_is_protected_and_the_page_says_how() -> None:
+    stage, rollback = left_unprotected()
+    assert not stage.branch.protected
+    assert stage.services.desired_count == 2, "the data is untouched, and no service waits for Neon"
+    assert [owed.kind for owed in rollback.left_to_operator()] == [ObligationKind.BRANCH_PROTECTION]
+    assert "rollback unfence production --service express-api" in stage.pages()[-1]
+    assert kinds(unfence(SERVICE, ANN, stage.world)) == (["branch_protection"], [])
+    assert stage.branch.protected
+    assert stage.read(rollback).left_to_operator() == ()
+
+
+def test_a_branch_that_can_not_be_asked_about_from_here_keeps_nothing_else_waiting() -> None:
+    stage, rollback = left_unprotected()
+    fence = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 2}, handed_to=OPERATOR)
+    assert stage.services.desired_count == 2
+    stage.ledger.save(rollback.but(obligations=(fence, *rollback.obligations)))
+    stage.neon.branch = raising(AccessRefused("403"))  # type: ignore[method-assign]
+    assert kinds(unfence(SERVICE, ANN, stage.world)) == (["fence"], ["branch_protection"])
 
 
 def calls_of_an_unfence() -> int:

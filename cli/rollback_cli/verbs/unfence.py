@@ -17,7 +17,10 @@ def unfence(
         bool, typer.Option(help="beside a rollback that goes on, and over what speaks against it")
     ] = False,
 ) -> None:
-    """Start the tasks again and put scaling back exactly. Exit code 1: not all could be put back yet, call it again."""
+    """Start the tasks again, put scaling back exactly, protect the branch again.
+
+    Exit code 1: not all could be put back yet, call it again.
+    """
     here, operator = deployed.find(environment), lever.operator(reason)
     world, name = here.world(), here.settings.service_or_only(service).name
     lease = living_lease(name, world)
@@ -31,6 +34,7 @@ def unfence(
     lever.say(unfenced.stands)
     if unfenced.left:
         lever.say(
-            "Scaling waits for the tasks to run, the deployment configuration for the rollout: call it again then"
+            "Scaling waits for the tasks to run, the deployment configuration for the rollout: call it again then. "
+            "A branch that could not be protected from here: protect it in Neon's console, and call it again"
         )
         raise typer.Exit(1)

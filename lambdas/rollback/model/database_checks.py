@@ -8,6 +8,8 @@ from rollback.model.database_progress import BACKUP_PREFIX, RestorePoint
 from rollback.model.database_target import RestoreTarget
 from rollback.model.database_view import Branch, Endpoint, Operation, Project, restore_window
 
+_MOST_NAMES = 20
+
 
 def judge_restore(
     project: Project,
@@ -20,7 +22,7 @@ def judge_restore(
     """The checks of a point-in-time restore. `endpoints` are the branch's own."""
     branch = _found(branches, target.branch_id)
     if branch is None:
-        return (_unknown("branch-exists", target.branch_id, project, branches),)
+        return (unknown_branch("branch-exists", target.branch_id, project, branches),)
     return (
         Check(name="branch-exists", verdict=Verdict.PASS, reason=f"{branch.name} is {branch.id}"),
         _is_root(branch),
@@ -47,9 +49,9 @@ def judge_reset(
     """
     branch, source = _found(branches, target.branch_id), _found(branches, source_branch_id)
     if branch is None:
-        return (_unknown("branch-exists", target.branch_id, project, branches),)
+        return (unknown_branch("branch-exists", target.branch_id, project, branches),)
     if source is None or source is branch:
-        return (_unknown("source-exists", source_branch_id, project, branches),)
+        return (unknown_branch("source-exists", source_branch_id, project, branches),)
     running = ", ".join(sorted({operation.action for operation in busy}))
     why_busy = f"{source.name} is being changed ({running or source.current_state}): wait for that, and start again"
     quiet = source.is_ready and not busy
@@ -67,9 +69,19 @@ def _found(branches: Sequence[Branch], branch_id: str) -> Branch | None:
     return next((branch for branch in branches if branch.id == branch_id), None)
 
 
-def _unknown(name: str, branch_id: str, project: Project, branches: Sequence[Branch]) -> Check:
-    known = ", ".join(sorted(f"{b.name} ({b.id})" for b in branches)) or "none"
-    reason = f"project {project.name} has no branch {branch_id} for this; its branches: {known}"
+def named_branches(branches: Sequence[Branch]) -> str:
+    """For whoever has to find the right one."""
+    known = sorted(f"{branch.name} ({branch.id})" for branch in branches)
+    more = f", and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
+    return f"{', '.join(known[:_MOST_NAMES]) or 'none'}{more}"
+
+
+def unknown_branch(name: str, branch_id: str, project: Project, branches: Sequence[Branch]) -> Check:
+    """Named in the settings, and not there."""
+    reason = (
+        f"project {project.name} has no branch {branch_id} for this: put the right id into the settings; its "
+        f"branches: {named_branches(branches)}"
+    )
     return Check(name=name, verdict=Verdict.FAIL, reason=reason)
 
 
@@ -118,7 +130,8 @@ def _is_in_window(
     else:
         why_not = (
             f"{point.at} is not within what Neon keeps of {branch.name}, from {window.earliest} with a margin of "
-            f"{target.window_margin_minutes:g} minutes; keep history for longer, or bring the data back another way"
+            f"{target.window_margin_minutes:g} minutes: name a later time (--to), or bring the data back "
+            "from a dump of your own; for the next time, have Neon keep history for longer (in the project's settings)"
         )
     kept = window.contains(point.at, margin)
     return _check("restore-point-in-window", None if kept else why_not, f"history goes back to {window.earliest}")
@@ -129,8 +142,8 @@ def _has_room(project: Project, branches: Sequence[Branch]) -> Check:
     roots, limit = [branch for branch in branches if branch.is_root], project.root_branch_limit
     backups = ", ".join(sorted(b.name for b in roots if b.name.startswith(BACKUP_PREFIX))) or "none of ours"
     why_not = (
-        f"the project has {len(roots)} of {limit} root branches, and the backup needs one more; delete a backup that "
-        f"nobody needs any more ({backups})"
+        f"the project has {len(roots)} of {limit} root branches, and the backup needs one more; in Neon's console, "
+        f"delete a backup that nobody needs any more ({backups}), and start again"
     )
     room = len(roots) < limit
     return _check("room-for-backup", None if room else why_not, f"{len(roots)} of {limit} root branches are there")
@@ -145,5 +158,5 @@ def _keeps_children(branch: Branch, branches: Sequence[Branch], target: RestoreT
     would = f"{children} would move from {branch.name} to its backup, and stay on the data that is being left"
     if target.children == "move":
         return Check(name="children-stay", verdict=Verdict.WARN, reason=would)
-    why_not = f"{would}; delete or reset them first, or allow it in the settings, or by force"
+    why_not = f"{would}; delete or reset them first; or allow it, by children: move in the settings or by --force"
     return _check("children-stay", why_not, "", forceable=True)

@@ -6,12 +6,11 @@ from rollback.model.check import Check, Verdict
 from rollback.model.names import family_of, last_known_good_family, original_family
 from rollback.model.report_database import about_database, safe_condition
 from rollback.model.request import Trigger
-from rollback.model.rollback import ObligationKind, Outcome, Rollback
+from rollback.model.rollback import Outcome, Rollback
 from rollback.model.settings import ServiceSettings
 
 # The outcomes after which somebody has to look: nobody's service was put right.
 _PAGES = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.ABORTED})
-_FENCING = frozenset({ObligationKind.FENCE, ObligationKind.SCALING})
 
 
 def report_id(rollback: Rollback) -> str:
@@ -93,7 +92,7 @@ def _commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
         f"rollback show {environment} {rollback.id}",
         f"aws ecs describe-services --cluster {cluster} --services {name} --query 'services[0].events[:5]'",
     ]
-    if rollback.is_fenced or any(o.kind in _FENCING for o in rollback.left_to_operator()):
+    if rollback.is_fenced or rollback.left_to_operator():
         commands.append(f"rollback unfence {environment} --service {service.name} --reason '…'")
     target = rollback.plan.target if rollback.plan is not None else None
     if target is None:

@@ -135,6 +135,9 @@ class Rollback(BaseModel):
     superseded_by: str | None = Field(default=None, description="who took the lease over, and reports")
     plan: Plan | None = None
     database: DatabaseProgress | None = None
+    database_waits_since: AwareDatetime | None = Field(
+        default=None, description="Neon could not be asked; the database's part has not begun"
+    )
     service: ServiceProgress | None = None
     verification: Verification | None = None
     obligations: tuple[Obligation, ...] = ()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from rollback.model.errors import OutsideFailure, UnsupportedService
 from rollback.model.report import is_page, message, report_id, subject
-from rollback.model.rollback import Outcome, Rollback
+from rollback.model.rollback import ObligationKind, Outcome, Rollback
 from rollback.steps.judgement import judge_what_was_left
 from rollback.steps.ports import World
 from rollback.steps.put_back import gave_up, put_back
@@ -28,9 +28,8 @@ def conclude(rollback: Rollback, world: World) -> Rollback:
             return sent
     if rollback.service is not None and rollback.service.intent is not None:
         return _see_what_became_of_the_intent(rollback, now, world)
-    owed = next(iter(rollback.open_obligations()), None)
-    if owed is not None:
-        return put_back(rollback, owed, now, world)
+    if rollback.open_obligations():
+        return _put_back(rollback, now, world)
     judge_what_was_left(rollback, now, world)
     if not rollback.reported:
         sent = _report(rollback, world)
@@ -38,6 +37,16 @@ def conclude(rollback: Rollback, world: World) -> Rollback:
             return sent
     world.metrics.concluded(rollback)
     return rollback.but(concluded_at=now, wait_seconds=0)
+
+
+def _put_back(rollback: Rollback, now: datetime, world: World) -> Rollback:
+    """The last change first. A branch's protection keeps no service waiting at zero: Neon may not answer."""
+    owed = rollback.open_obligations()
+    after = put_back(rollback, owed[0], now, world)
+    of_services = [other for other in owed if other.kind is not ObligationKind.BRANCH_PROTECTION]
+    if owed[0] in of_services or not of_services or after.obligations != rollback.obligations:
+        return after
+    return put_back(after, of_services[0], now, world)
 
 
 def send_report(rollback: Rollback, world: World) -> None:

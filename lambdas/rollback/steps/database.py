@@ -7,7 +7,9 @@ fails is part of the outcome: untouched (refused), or overwritten with its old s
 from datetime import timedelta
 
 from rollback.model.check import Check, Verdict
+from rollback.model.database_checks import named_branches
 from rollback.model.database_content import LiveSchema, Migration
+from rollback.model.database_errors import AccessRefused, ComeBackLater, NotThere
 from rollback.model.database_plan import DatabasePlan
 from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
 from rollback.model.database_settings import DatabaseSettings, Strategy, branch_key
@@ -20,6 +22,7 @@ from rollback.steps.database_delete import delete
 from rollback.steps.database_recreate import recreate
 from rollback.steps.database_reset import reset
 from rollback.steps.database_restore import restore
+from rollback.steps.database_round import wait_for
 from rollback.steps.down_migrations import step_down
 from rollback.steps.observe import look_after_change
 from rollback.steps.ports import World
@@ -42,9 +45,26 @@ def database(rollback: Rollback, world: World) -> Rollback:
         return _refused(
             rollback, plan.branch, f"{held_by} is changing branch {plan.branch}: wait for it, and start again", world
         )
-    branch_id = _branch_id(rollback, plan, settings, world)
+    try:
+        return _one_round(rollback, plan, settings, world)
+    except ComeBackLater as later:
+        if rollback.database is not None:
+            raise
+        return _ask_again(rollback, plan, later, settings, world)
+
+
+def _one_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: World) -> Rollback:
+    try:
+        branch_id = _branch_id(rollback, plan, settings, world)
+    except (AccessRefused, NotThere) as refused:
+        return _refused(rollback, plan.branch, f"database-access: {refused}", world)
     if branch_id is None and plan.strategy is not Strategy.DELETE:  # gone already is what a deletion wants
-        return _refused(rollback, plan.branch, f"project {settings.project_id} has no branch {plan.branch}", world)
+        known = named_branches(tuple(world.databases.branches()))
+        why = (
+            f"project {settings.project_id} has no branch {plan.branch}: look at the pull request's number, and at "
+            f"branch_pattern in the settings; its branches: {known}"
+        )
+        return _refused(rollback, plan.branch, why, world)
     restoring = Restoring(
         target=RestoreTarget.of(world.settings, branch_id or plan.branch),
         databases=world.databases,
@@ -59,6 +79,17 @@ def database(rollback: Rollback, world: World) -> Rollback:
     if done is not None and done.is_over and done.ending is Ending.RESTORED:
         look_after_change(restoring, done.branch_id or restoring.target.branch_id, world)
     return after
+
+
+def _ask_again(
+    rollback: Rollback, plan: DatabasePlan, later: ComeBackLater, settings: DatabaseSettings, world: World
+) -> Rollback:
+    """Nothing has begun: Neon is asked again for as long as a restore may take."""
+    now, limit = world.clock.now(), settings.restore_timeout_minutes
+    since = rollback.database_waits_since or now
+    if now - since > timedelta(minutes=limit):
+        return _refused(rollback, plan.branch, f"Neon could not be asked in {limit:g} minutes: {later}", world)
+    return rollback.but(database_waits_since=since, wait_seconds=wait_for(later, world))
 
 
 def _moved(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: World) -> Rollback:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from rollback.model.branch_removal import judge_recreate
 from rollback.model.check import Check, Verdict
-from rollback.model.database_checks import judge_reset, judge_restore
+from rollback.model.database_checks import judge_reset, judge_restore, unknown_branch
 from rollback.model.database_errors import AccessRefused, NotThere
 from rollback.model.database_progress import RestorePoint
 from rollback.model.database_settings import DatabaseSettings
@@ -51,8 +51,7 @@ def preflight_of_recreate(
     def judge(project: Project, branches: tuple[Branch, ...], endpoints: tuple[Endpoint, ...]) -> tuple[Check, ...]:
         branch = next((one for one in branches if one.id == restoring.target.branch_id), None)
         if branch is None:
-            why = f"project {project.name} has no branch {restoring.target.branch_id}"
-            return (Check(name="branch-exists", verdict=Verdict.FAIL, reason=why),)
+            return (unknown_branch("branch-exists", restoring.target.branch_id, project, branches),)
         recent = restoring.databases.operations_since(now - _STILL_RUNNING)
         busy = tuple(o for o in recent if o.branch_id == source_branch_id and not o.is_over(now))
         return judge_recreate(branches, branch, endpoints, source_branch_id, busy, settings)

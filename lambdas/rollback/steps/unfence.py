@@ -1,4 +1,4 @@
-"""Unfence: put back what a rollback changed around the service and handed to an operator.
+"""Unfence: put back what a rollback changed around the service and its branch, and handed to an operator.
 
 The same looks and changes as Conclude makes (`put_back.discharge`), on a person's word. One call does what is safe now:
 scaling has to wait until the tasks run (rule 2).
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 
-from rollback.model.errors import Conflict, InvalidRequest
+from rollback.model.errors import Conflict, InvalidRequest, OutsideFailure
 from rollback.model.escalation import Rung
 from rollback.model.lease import Lease
 from rollback.model.operators import Operator
@@ -19,13 +19,12 @@ from rollback.model.settings import ServiceSettings
 from rollback.steps.holder import living_lease, told_of
 from rollback.steps.levers import TRIES, write_down
 from rollback.steps.ports import World
-from rollback.steps.put_back import discharge, settle
+from rollback.steps.put_back import discharge, protected_again, settle
 from rollback.steps.quarantine import LEFT
 from rollback.steps.running import fingerprint_of
 from rollback.steps.service_changes import quiet_configuration
 
 _LOOK_BACK = 200  # records of one service
-_OURS = frozenset({ObligationKind.FENCE, ObligationKind.SCALING, ObligationKind.DEPLOYMENT_CONFIGURATION})
 
 
 @dataclass(frozen=True)
@@ -70,24 +69,19 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
         InvalidRequest: nothing was handed over, a rollback is going on, or something speaks against it.
     """
     service, owed = world.settings.service(service_name), owed_by_operator(service_name, world)
-    ours = [one for one in owed if one.obligation.kind in _OURS]
     lease = living_lease(service_name, world)
-    if not ours:
-        by_hand = "; ".join(f"by hand: {one}" for one in owed)
+    if not owed:
         going_on = f"; {told_of(lease, world)}" if lease is not None else ""
-        raise InvalidRequest(
-            f"nothing of {service_name} was handed to an operator that can be put back here{going_on}; "
-            f"{by_hand or 'nothing was changed'}"
-        )
+        raise InvalidRequest(f"nothing of {service_name} was handed to an operator{going_on}; nothing was changed")
     if not force:
         _refuse_beside(lease, world)
-        against = [why for one in ours for why in _objections(one.obligation, one.service(world), world)]
+        against = [why for one in owed for why in _objections(one.obligation, one.service(world), world)]
         if against:
             raise InvalidRequest(f"{'; '.join(against)}; --force puts it back all the same; nothing was changed")
-    write_down("unfence", service_name, operator, world, ours[0].rollback.id)
-    held_by = _lease(ours[0].rollback, world) if lease is None else None
+    write_down("unfence", service_name, operator, world, owed[0].rollback.id)
+    held_by = _lease(owed[0].rollback, world) if lease is None else None
     try:
-        done = list(_in_order(ours, world))
+        done = list(_in_order(owed, world))
     finally:
         if held_by is not None:
             world.ledger.release_lease(service_name, held_by.holder)
@@ -96,13 +90,29 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
 
 
 def _in_order(owed: list[Owed], world: World) -> Iterator[Owed]:
-    """One after the other, each seen to be put back before the next: scaling after the fence."""
+    """One after the other, each seen to be put back before the next: scaling after the fence.
+
+    A branch's protection waits for nothing, and nothing for it: Neon may not let itself be asked from here.
+    """
     for one in owed:
+        if one.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(one.obligation, world):
+            _mark(one, world)
+            yield one
+    for one in owed:
+        if one.obligation.kind is ObligationKind.BRANCH_PROTECTION:
+            continue
         service = one.service(world)
         if not any(discharge(one.obligation, service, world.services.look(service), world) for _ in range(2)):
             return
         _mark(one, world)
         yield one
+
+
+def _is_protected(owed: Obligation, world: World) -> bool:
+    try:
+        return any(protected_again(owed, world.databases) for _ in range(2))
+    except (OutsideFailure, InvalidRequest):  # no database is set any more
+        return False
 
 
 def _mark(one: Owed, world: World) -> None:
