@@ -161,7 +161,11 @@ class Stage:
 
     def run(self, given: object = None, execution: str = "execution-1") -> Rollback:
         """From the trigger to the end."""
-        rollback = self.go(self.admit(given, execution))
+        return self.run_on(self.admit(given, execution))
+
+    def run_on(self, rollback: Rollback) -> Rollback:
+        """From where it is to the end, and its leases given back."""
+        rollback = self.go(rollback)
         walk(rollback.id, Step.DONE, self.world)
         return rollback
 

@@ -10,7 +10,7 @@ from rollback.model.check import Check, Verdict
 from rollback.model.operators import Pause
 from rollback.model.policy import Policy
 from rollback.model.request import Trigger
-from rollback.model.rollback import ObligationKind, Rollback
+from rollback.model.rollback import OPERATOR, ObligationKind, Rollback
 
 BY_HAND = frozenset({Trigger.MANUAL, Trigger.DRILL})
 _HISTORY = ("cooldown", "one-step-per-window", "attempt-budget")
@@ -62,16 +62,29 @@ def not_left_at_zero(
     """Rule 3: what a rollback left to a person at zero tasks stays there, until a person puts it back.
 
     Args:
-        earlier: its records, newest first; read only of a service without tasks.
+        earlier: records of it, and of the services that write to the same database; read only without tasks.
     """
     name = "not-left-at-zero"
     if desired_count > 0 or rollback.trigger in BY_HAND:
         return Check(name=name, verdict=Verdict.PASS, reason="tasks are wanted, or a person wants them")
     for one in earlier:
-        if one.concluded_at is not None and any(o.kind is ObligationKind.FENCE for o in one.left_to_operator()):
-            reason = f"{one.id} ended ({one.outcome}) at zero tasks, and left that to a person: {one.reason}"
+        if _stands_at_zero_for(one, rollback.service_name):
+            how = f"ended ({one.outcome}), and left that to a person" if one.concluded_at else "is not concluded"
+            reason = f"{one.id} stopped all tasks of {rollback.service_name}, and {how}: {one.reason}"
             return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes))
     return Check(name=name, verdict=Verdict.PASS, reason="no rollback was left at zero tasks")
+
+
+def _stands_at_zero_for(one: Rollback, service_name: str) -> bool:
+    """Whether a fence of that rollback keeps the service at zero; an open one of its own service is gone on with."""
+    owed = [
+        o
+        for o in one.obligations
+        if o.kind is ObligationKind.FENCE and o.discharged_at is None and one.service_owing(o) == service_name
+    ]
+    if one.concluded_at is not None:
+        return any(o.handed_to == OPERATOR for o in owed)
+    return bool(owed) and one.service_name != service_name
 
 
 def no_fix_on_its_way(

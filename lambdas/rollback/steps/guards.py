@@ -35,13 +35,23 @@ def automatic_guards(
     return [
         not_paused,
         *guards.from_history(rollback, runs, _history(rollback, world), policy, now),
-        guards.not_left_at_zero(rollback, view.desired_count, _history(rollback, world), policy, now),
+        guards.not_left_at_zero(rollback, view.desired_count, _with_other_writers(rollback, world), policy, now),
         guards.no_fix_on_its_way(rollback, began, _red_since(rollback, world) if began else None, policy, now),
     ]
 
 
 def _history(rollback: Rollback, world: World) -> Iterator[Rollback]:
     return islice(world.ledger.history(rollback.service_name), _LOOK_BACK)
+
+
+def _with_other_writers(rollback: Rollback, world: World) -> Iterator[Rollback]:
+    """Its own records; and those of the services beside which it may have been fenced around a database."""
+    yield from _history(rollback, world)
+    writers = [service.name for service in world.settings.writers()]
+    if rollback.service_name in writers:
+        for name in writers:
+            if name != rollback.service_name:
+                yield from islice(world.ledger.history(name), _LOOK_BACK)
 
 
 def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:

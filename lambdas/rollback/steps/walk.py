@@ -161,6 +161,10 @@ def _renew(rollback: Rollback, world: World) -> int:
         raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}")
     now = world.clock.now()
     until = now + timedelta(minutes=world.settings.policy.lease_minutes)
+    for name in {owed.service for owed in rollback.open_obligations() if owed.service is not None}:
+        of_it = world.ledger.acquire(name, rollback.id, now, until)  # it stands still for us: nobody else's turn
+        if of_it is not None:
+            world.ledger.renew(of_it, now, until)
     ours = held if held.expires_at > now else world.ledger.acquire(rollback.service_name, rollback.id, now, until)
     if ours is None:
         raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}: it ran out")

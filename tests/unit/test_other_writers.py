@@ -1,0 +1,85 @@
+"""What becomes of the other services that write to a branch which a rollback of one of them brings back."""
+
+from datetime import timedelta
+
+from builders import SERVICE
+from stage import alarm_event
+from stage_of_writers import WORKER, WORKER_OUTAGE, StageOfWriters
+from stage_with_database import AFTER, BRANCH, GOOD
+
+from rollback.model.rollback import ObligationKind, Outcome, Rollback
+from rollback.model.route import Step
+from rollback.steps.admit import admit
+from rollback.steps.holder import told_of
+from rollback.steps.walk import walk
+
+FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
+
+
+def outage_of_the_worker(stage: StageOfWriters) -> Rollback:
+    """Its alarm is red, as it is while it has no tasks; its execution runs to the end."""
+    now = stage.clock.now()
+    stage.alarms.fire(WORKER_OUTAGE, now)
+    event = alarm_event(f"worker-{now:%H%M%S}", WORKER_OUTAGE, now)
+    rollback = admit(event, f"worker-{now:%H%M%S}", now, stage.world)
+    for _ in range(100):
+        rollback = stage.ledger.read(WORKER, rollback.id)
+        if rollback.concluded_at is not None:
+            return rollback
+        step = Step.CONCLUDE if rollback.outcome is not None else Step.PLAN if rollback.plan is None else Step.SERVICE
+        cursor = walk(rollback.id, step, stage.world)
+        cursor = walk(rollback.id, cursor.next, stage.world)
+        if cursor.wait_seconds:
+            stage.pass_time(seconds=cursor.wait_seconds)
+    raise AssertionError(f"no end: {rollback}")
+
+
+def failed_half_way(stage: StageOfWriters) -> Rollback:
+    rollback = stage.admit(FULL)
+    while rollback.database is None or rollback.database.backup_id is None:
+        rollback = stage.take(rollback)
+    stage.sql.schemas[BRANCH] = AFTER
+    return stage.run_on(rollback)
+
+
+def test_all_writers_are_started_again() -> None:
+    stage = StageOfWriters()
+    ended = stage.read(stage.run(FULL))
+
+    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert stage.rows() == GOOD
+    assert stage.worker.desired_count == 2
+    assert stage.ledger.lease(WORKER) is None
+
+
+def test_another_writer_that_was_left_at_zero_is_not_started_by_its_own_alarm() -> None:
+    stage = StageOfWriters()
+    ended = failed_half_way(stage)
+    assert ended.outcome is Outcome.FAILED
+    assert {o.service for o in ended.left_to_operator() if o.kind is ObligationKind.FENCE} == {None, WORKER}
+    stage.pass_time(minutes=20)
+
+    of_worker = outage_of_the_worker(stage)
+    assert of_worker.outcome is Outcome.SUPPRESSED, of_worker.reason
+    assert ended.id in of_worker.reason
+    assert stage.worker.desired_count == 0
+
+
+def test_another_writer_is_held_for_as_long_as_it_stands_at_zero_for_us() -> None:
+    stage = StageOfWriters()
+    rollback = stage.go(stage.admit(FULL), Step.SERVICE)
+    for _ in range(20):  # the target is slow to start
+        rollback = stage.read(rollback)
+        if rollback.service is not None and rollback.service.acted_at is not None:
+            break
+        stage.take(rollback)
+    arn = stage.services.look(stage.world.settings.services[0]).primary.definition_arn
+    stage.services.behaviours[arn] = "unhealthy"
+    began = stage.clock.now()
+    while stage.clock.now() - began < timedelta(minutes=12):
+        stage.take(rollback)
+    assert stage.worker.desired_count == 0
+    held = stage.ledger.lease(WORKER)
+    assert held is not None
+    assert held.is_held_by(rollback.id, stage.clock.now())
+    assert "changing the database" in told_of(held, stage.world)
