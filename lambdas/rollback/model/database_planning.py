@@ -121,6 +121,9 @@ def _planned(
     branch = settings.branch_of(request.pr)
     works_with = running if request.type in _KEEPS_SERVICE else target
     schema = works_with.schema_sha256 if works_with is not None else None
+    if request.to is not None and strategy not in (Strategy.RESTORE, Strategy.AUTO):
+        no_time = f"the strategy here is {strategy}, which goes to no time: leave `to` out, or add --strategy restore"
+        return None, (_check("time-fits-strategy", no_time, ""),)
     match strategy:
         case Strategy.DOWN_MIGRATIONS:
             return _stepped_down(branch, schema, known, settings)

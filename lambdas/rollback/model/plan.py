@@ -66,7 +66,10 @@ def judge(
         return Plan(running=running, target=running, checks=())
     checks = [_target_exists(request, releases, target)]
     if target is not None:
-        checks += [_target_is_another(target, running), _target_is_good(target, is_undo=request.undo is not None)]
+        checks += [
+            _target_is_another(target, running, is_undo=request.undo is not None),
+            _target_is_good(target, is_undo=request.undo is not None),
+        ]
     if trigger is not Trigger.MANUAL and not goes_on:
         checks.append(_release_is_suspicious(running, policy, now))
     return Plan(running=running, target=target, checks=tuple(checks))
@@ -85,12 +88,14 @@ def _target_exists(request: Request, releases: tuple[Release, ...], target: Rele
     return Check(name="target-exists", verdict=Verdict.FAIL, reason=reason, evidence={"known": known})
 
 
-def _target_is_another(target: Release, running: Release) -> Check:
+def _target_is_another(target: Release, running: Release, *, is_undo: bool) -> Check:
+    """A rollback that failed half way may never have come to leave what an undo of it brings back: the data counts."""
     same = target.fingerprint == running.fingerprint
     reason = (
         f"{running.version} runs already" if same else f"{running.version} runs, {target.version} is another release"
     )
-    return Check(name="target-differs", verdict=Verdict.FAIL if same else Verdict.PASS, reason=reason)
+    against = Verdict.WARN if is_undo else Verdict.FAIL
+    return Check(name="target-differs", verdict=against if same else Verdict.PASS, reason=reason)
 
 
 def _target_is_good(target: Release, *, is_undo: bool) -> Check:

@@ -76,8 +76,9 @@ def _one_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
     else:
         after = tell_lost_writes(rollback, restoring, world)
     done = after.database
-    if done is not None and done.is_over and done.ending is Ending.RESTORED:
-        look_after_change(restoring, done.branch_id or restoring.target.branch_id, world)
+    if done is not None and done.is_over and done.ending is not Ending.REFUSED:
+        settled = done.ending is Ending.RESTORED
+        look_after_change(restoring, done.branch_id or restoring.target.branch_id, world, settled=settled)
     return after
 
 

@@ -26,7 +26,9 @@ def judge_what_was_left(rollback: Rollback, now: datetime, world: World) -> None
     left = _in_ledger(rollback.plan.running, world) or _record(rollback.plan.running, world)
     if succeeded and target is not None and target.state in (ReleaseState.SUSPECT, ReleaseState.QUARANTINED):
         judge(target, ReleaseState.CANDIDATE, f"went back to by {rollback.id}, and verified", now, world)
-    if left is None or rollback.plan.target.first_deployed_at > left.first_deployed_at:
+    if left is None or left.fingerprint == rollback.plan.target.fingerprint:
+        return
+    if rollback.plan.target.first_deployed_at > left.first_deployed_at:
         return
     if left.state is ReleaseState.PROMOTED and (rollback.trigger is Trigger.MANUAL or not succeeded):
         return

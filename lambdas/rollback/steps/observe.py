@@ -66,17 +66,19 @@ def observe(world: World) -> Observation | None:
     return seen
 
 
-def look_after_change(restoring: Restoring, branch_id: str, world: World) -> None:
+def look_after_change(restoring: Restoring, branch_id: str, world: World, *, settled: bool) -> None:
     """The same after a rollback brought the branch elsewhere: what was seen before would mislead the next plan.
 
-    What can't be seen now is not known until the next look, and blocks what would need it (rule 12).
+    What can't be seen now is not known until the next look, and blocks what would need it (rule 12); so does what a
+    failure left, which is not `settled`.
     """
     settings = world.settings.database
     if settings is None or settings.branch_id is None:
         return
     schema, now = ReleaseSchema(), world.clock.now()
-    with contextlib.suppress(OutsideFailure):
-        schema = live_schema(restoring.address(branch_id), restoring.sql)
+    if settled:
+        with contextlib.suppress(OutsideFailure):
+            schema = live_schema(restoring.address(branch_id), restoring.sql)
     world.ledger.put_schema(schema)
     seen = Observation(branch=settings.lease_of(None), schema_sha256=schema.sha256, observed_at=now)
     world.ledger.put_observation(seen)

@@ -76,9 +76,18 @@ def stays_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world:
         return False
     if rollback.outcome is Outcome.ABORTED:
         return True
-    if rollback.outcome is Outcome.SUCCEEDED or not rollback.has_changed_data:
+    if rollback.outcome is Outcome.SUCCEEDED:
         return False
+    if not rollback.has_changed_data:
+        return _took_over_changed_data(rollback, world)
     return not (_is_data_as_planned(rollback) and _is_target(rollback, owed, view, world))
+
+
+def _took_over_changed_data(rollback: Rollback, world: World) -> bool:
+    """By force, from one that had changed the database: without success nobody knows what fits what is there."""
+    if rollback.supersedes is None:
+        return False
+    return world.ledger.read(rollback.service_name, rollback.supersedes).has_changed_data
 
 
 def _is_data_as_planned(rollback: Rollback) -> bool:

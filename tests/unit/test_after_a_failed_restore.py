@@ -1,0 +1,82 @@
+"""What people can do, and what nobody must do, after a restore that failed or was taken over half way."""
+
+from datetime import timedelta
+
+import pytest
+from builders import NOW, SERVICE, image
+from stage_of_writers import WORKER, StageOfWriters
+from stage_with_database import ADDS, AFTER, BAD, BRANCH, GOOD, StageWithDatabase
+
+from rollback.model.policy import Policy
+from rollback.model.release import ReleaseState
+from rollback.model.rollback import ObligationKind, Outcome, Rollback
+from rollback.model.schema_finding import Compatibility
+from rollback.steps.schema import schema_verdict
+
+APPROVED = Policy(database_approval="none")
+FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
+FORCED = {"force": True, "reason": "Ada knows"}
+
+
+def half_way(stage: StageWithDatabase) -> Rollback:
+    """The branch was overwritten, and nobody has looked yet at what is on it."""
+    rollback = stage.admit(FULL)
+    while rollback.database is None or rollback.database.backup_id is None:
+        rollback = stage.take(rollback)
+    return rollback
+
+
+def failed_half_way(stage: StageWithDatabase) -> Rollback:
+    rollback = half_way(stage)
+    stage.sql.schemas[BRANCH] = AFTER
+    ended = stage.run_on(rollback)
+    stage.neon.settle()
+    del stage.sql.schemas[BRANCH]
+    return ended
+
+
+def test_an_undo_of_a_failed_full_rollback_brings_the_data_back_to_the_release_that_never_left() -> None:
+    stage = StageWithDatabase(APPROVED)
+    stage.cures.add("v2")  # its alarm was about something else
+    failed = failed_half_way(stage)
+    assert (failed.outcome, stage.services.desired_count) == (Outcome.FAILED, 0)
+    undone = stage.run({"type": "full", "undo": failed.id}, "execution-2")
+
+    assert undone.outcome is Outcome.SUCCEEDED, undone.reason
+    assert stage.rows() == GOOD + BAD
+    assert (stage.running(), stage.services.desired_count) == (image("v2"), 2)
+    assert stage.state_of("v2") is not ReleaseState.QUARANTINED
+
+
+@pytest.mark.parametrize(
+    "given", [{"type": "full", "target_version": "v1"}, {"type": "service", "target_version": "v9"}]
+)
+def test_whoever_takes_a_restore_over_by_force_and_is_refused_does_not_lift_its_fence(given: dict[str, str]) -> None:
+    stage = StageOfWriters()
+    half_way(stage)
+    heir = stage.run({**given, **FORCED, "service": SERVICE}, "execution-2")
+
+    assert heir.outcome is Outcome.REFUSED, heir.reason
+    assert stage.running() == image("v2")
+    assert stage.services.desired_count == 0
+    assert stage.worker.desired_count == 0
+    assert {o.service for o in heir.left_to_operator() if o.kind is ObligationKind.FENCE} == {None, WORKER}
+
+
+def test_what_was_seen_of_the_database_before_a_failed_restore_is_forgotten() -> None:
+    stage = StageWithDatabase(APPROVED, second=ADDS)
+    failed_half_way(stage)
+    v1, v2 = (next(r for r in stage.ledger.releases(SERVICE) if r.version == v) for v in ("v1", "v2"))
+    verdict = schema_verdict(v1, stage.world, v2)
+    assert verdict is not None
+    assert verdict.compatibility is Compatibility.UNKNOWN
+
+
+def test_a_time_to_go_back_to_is_not_passed_over_where_the_branch_is_reset() -> None:
+    stage = StageWithDatabase(APPROVED, second=ADDS, strategy="reset", source_branch_id="br-9")
+    ended = stage.read(stage.run({"type": "database", "to": (NOW - timedelta(minutes=25)).isoformat()}))
+
+    assert ended.outcome is Outcome.REFUSED
+    assert "reset" in ended.reason
+    assert "--strategy restore" in ended.reason
+    assert stage.neon.calls == []
