@@ -1,7 +1,7 @@
 """Who holds the lease on a service, for those who must not get in its way."""
 
 from rollback.model.lease import Lease
-from rollback.model.rollback import Rollback
+from rollback.model.rollback import Rollback, service_of
 from rollback.model.takeover import state_of_the_data
 from rollback.steps.ports import World
 
@@ -25,7 +25,7 @@ def living_lease_about_database(world: World) -> Lease | None:
 def holder_of(lease: Lease, world: World) -> Rollback | None:
     """The rollback behind a lease; None: there is no record of it."""
     try:
-        return world.ledger.read(lease.service, lease.holder)
+        return world.ledger.read(service_of(lease.holder), lease.holder)  # it may hold another writer's, or a branch's
     except KeyError:
         return None
 
