@@ -82,7 +82,8 @@ def test_rows_written_after_the_point_are_in_the_backup_and_the_report_and_the_a
     assert document.database is not None
     assert document.database.lost is not None
     assert document.database.lost.in_words() == [
-        "public.written: 2 rows before, 1 after; gone: 2; as they were before: none"
+        "public.written: 2 rows before the restore, 1 after; gone: 2; changed back: none",
+        "public.written_in_haste: the whole table is gone, with 0 rows",
     ]
 
 

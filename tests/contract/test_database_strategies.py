@@ -125,7 +125,7 @@ def test_a_recreated_branch_has_the_source_s_rows_and_the_secret_and_the_old_one
     assert stage.document.database is not None
     assert stage.document.database.lost is not None
     assert stage.document.database.lost.in_words() == [
-        "public.written: 2 rows before, 1 after; gone: 2; as they were before: none"
+        "public.written: 2 rows before the restore, 1 after; gone: 2; changed back: none"
     ]
 
 

@@ -22,11 +22,32 @@ def test_the_tables_that_lost_most_come_first_and_what_is_left_out_is_counted() 
     assert [(t.table, t.rows_before, t.rows_after) for t in report.tables] == [("c", 9, 2), ("a", 4, 1), ("d", 1, 0)]
     assert (report.more_tables, report.more_keys) == (1, {"a": 1})
     assert report.in_words() == [
-        "c: 9 rows before, 2 after (only counted)",
-        "a: 4 rows before, 1 after; gone: 2, 3; as they were before: none; 1 more keys",
-        "d: 1 rows before, 0 after; gone: 1; as they were before: none",
+        "c: 9 rows before the restore, 2 after (only counted)",
+        "a: 4 rows before the restore, 1 after; gone: 2, 3; changed back: none; 1 more keys",
+        "d: the whole table is gone, with 1 rows: 1",
         "1 more tables differ",
     ]
+
+
+def test_a_column_that_one_side_only_has_is_said_to_be_so() -> None:
+    backup, restored = {"a": ("id", "nick", "name")}, {"a": ("id", "email", "name")}
+    same = {"a": table(1)}
+    assert report_of(same, same, (backup, restored)).in_words() == [
+        "a: 1 rows before the restore, 1 after; gone with all values: column nick; back: column email; "
+        "gone: none; changed back: none"
+    ]
+    assert report_of(same, same, ({"a": ("id",)}, restored)).tables == (), "what is back is not lost"
+    wide = report_of(same, same, ({"a": tuple(f"c{number}" for number in range(900))}, {"a": ()}))
+    assert len(wide.model_dump_json()) < 1000
+
+
+def test_a_table_that_one_side_only_has_is_said_to_be_so() -> None:
+    assert report_of({"empty": table()}, {"old": table(1), "older": table()}).in_words() == [
+        "empty: the whole table is gone, with 0 rows",
+        "back, since only the restored branch has them: old, older",
+    ]
+    many = report_of({}, {f"t{number:02}": table() for number in range(60)})
+    assert (len(many.returned_tables), many.more_returned_tables) == (50, 10)
 
 
 def test_a_database_in_which_everything_is_lost_still_fits_into_a_document() -> None:

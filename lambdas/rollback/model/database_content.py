@@ -1,6 +1,6 @@
 """What SQL tells of a database: who is connected, what its tables look like, and what a restore took out of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -97,29 +97,68 @@ class TableContent(_Frozen):
     digests: dict[str, str] | None = None
 
 
-class LostWrites(_Frozen):
-    """What a backup's table has and the restored one has not; keys are None if only rows could be counted."""
+class LostWrites(BaseModel):
+    """What a backup's table has and the restored one has not; keys are None if only rows could be counted.
+
+    Attributes:
+        is_gone: the whole table is.
+        removed_columns: with all their values; rows are compared without them.
+        returned_columns: only the restored table has them; rows are compared without them too.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     table: str
     rows_before: int
     rows_after: int
     removed_keys: tuple[str, ...] | None = None
     changed_keys: tuple[str, ...] | None = None
+    is_gone: bool = False
+    removed_columns: tuple[str, ...] = ()
+    returned_columns: tuple[str, ...] = ()
 
     @property
     def anything(self) -> bool:
-        """Whether the table differs, as far as it can be told."""
-        return bool(self.removed_keys or self.changed_keys) or self.rows_before != self.rows_after
+        """Whether the backup has something that the table has not, or other rows, as far as it can be told."""
+        differs = bool(self.removed_keys or self.changed_keys) or self.rows_before != self.rows_after
+        return differs or self.is_gone or bool(self.removed_columns)
 
 
-def lost_writes(backup: Mapping[str, TableContent], restored: Mapping[str, TableContent]) -> tuple[LostWrites, ...]:
-    """Per table of the backup that differs, sorted by name: rows that are gone, and rows that are back as they were."""
-    compared = (_compared(name, backup[name], restored.get(name, TableContent(rows=0))) for name in sorted(backup))
+Columns = Mapping[str, Collection[str]]  # of each `schema.table`
+
+
+def lost_writes(
+    backup: Mapping[str, TableContent],
+    restored: Mapping[str, TableContent],
+    columns: tuple[Columns, Columns] = ({}, {}),
+) -> tuple[LostWrites, ...]:
+    """Per table of the backup that differs, sorted by name: rows that are gone, and rows that are back as they were.
+
+    Args:
+        columns: the backup's and the restored branch's: those of one side only are told.
+    """
+    compared = (
+        _compared(name, backup[name], restored.get(name), (columns[0].get(name, ()), columns[1].get(name, ())))
+        for name in sorted(backup)
+    )
     return tuple(lost for lost in compared if lost.anything)
 
 
-def _compared(table: str, backup: TableContent, restored: TableContent) -> LostWrites:
-    counted = LostWrites(table=table, rows_before=backup.rows, rows_after=restored.rows)
+def _compared(
+    table: str, backup: TableContent, restored: TableContent | None, columns: tuple[Collection[str], Collection[str]]
+) -> LostWrites:
+    if restored is None:
+        counted = LostWrites(table=table, rows_before=backup.rows, rows_after=0, is_gone=True)
+        restored = TableContent(rows=0)
+    else:
+        before, after = columns
+        counted = LostWrites(
+            table=table,
+            rows_before=backup.rows,
+            rows_after=restored.rows,
+            removed_columns=tuple(column for column in before if column not in after),
+            returned_columns=tuple(column for column in after if column not in before),
+        )
     if backup.digests is None or (restored.digests is None and restored.rows):
         return counted
     there = restored.digests or {}

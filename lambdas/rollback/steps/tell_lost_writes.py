@@ -7,7 +7,7 @@ the services write again it tells exactly what is lost; later, rows that they ch
 from datetime import timedelta
 from math import ceil
 
-from rollback.model.database_content import LiveSchema
+from rollback.model.database_content import Columns
 from rollback.model.database_errors import AlreadyExists, ComeBackLater, OutcomeUnknown
 from rollback.model.database_progress import DatabaseProgress
 from rollback.model.errors import OutsideFailure
@@ -33,7 +33,8 @@ def tell_lost_writes(rollback: Rollback, restoring: Restoring, world: World) -> 
             restoring.address(branch)
             for branch in (progress.backup_id, progress.branch_id or restoring.target.branch_id)
         ]
-        columns = _in_both(*(restoring.sql.live_schema(address) for address in addresses))
+        before, after = (restoring.sql.live_schema(address).tables for address in addresses)
+        columns = _in_both(before, after)
         backup, restored = (
             restoring.sql.content(address, restoring.target.digests_up_to_rows, columns) for address in addresses
         )
@@ -43,13 +44,12 @@ def tell_lost_writes(rollback: Rollback, restoring: Restoring, world: World) -> 
         return rollback.but(wait_seconds=poll)
     except OutsideFailure as failure:
         return _told(rollback, progress, LostWritesReport(unavailable=str(failure)))
-    return _told(rollback, progress, report_of(backup, restored))
+    return _told(rollback, progress, report_of(backup, restored, (before, after)))
 
 
-def _in_both(one: LiveSchema, other: LiveSchema) -> dict[str, tuple[str, ...]]:
+def _in_both(one: Columns, other: Columns) -> dict[str, tuple[str, ...]]:
     """Columns by table: a row differs by what both sides can tell of it, not by a column that a migration took."""
-    shared = one.tables.keys() & other.tables.keys()
-    return {table: tuple(sorted(one.tables[table].keys() & other.tables[table].keys())) for table in shared}
+    return {table: tuple(sorted({*one[table]} & {*other[table]})) for table in one.keys() & other.keys()}
 
 
 def _told(rollback: Rollback, progress: DatabaseProgress, report: LostWritesReport) -> Rollback:
