@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from rollback.model.check import Check, Verdict
-from rollback.model.names import family_of, last_known_good_family, original_family
+from rollback.model.plan import Plan
+from rollback.model.report_commands import next_commands
 from rollback.model.report_database import about_database, safe_condition
-from rollback.model.request import Trigger
-from rollback.model.rollback import Outcome, Rollback
+from rollback.model.request import RollbackType, Trigger
+from rollback.model.rollback import Obligation, Outcome, Rollback
 from rollback.model.settings import ServiceSettings
 
 # The outcomes after which somebody has to look: nobody's service was put right.
@@ -47,12 +48,11 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
         f"Rollback {rollback.id}: {rollback.outcome}",
         f"Why: {rollback.reason or 'no reason was recorded'}",
         f"Trigger: {rollback.trigger}{_alarm(rollback)}",
-        *_checks(rollback.admission),
+        *_checks(rollback.admission, rollback.reason),
     ]
     if rollback.plan is not None:
-        target = rollback.plan.target.version if rollback.plan.target else "none"
-        lines.append(f"From {rollback.plan.running.version} to {target}")
-        lines += _checks(rollback.plan.checks)
+        lines.append(_from_what_to_what(rollback.plan, rollback.request.type))
+        lines += _checks(rollback.plan.checks, rollback.reason)
     lines += about_database(rollback)
     for tried in rollback.service.tried if rollback.service is not None else ():
         lines.append(f"Tried {tried.rung} ({tried.since:%H:%M:%S} to {tried.until:%H:%M:%S} UTC): {tried.why_left}")
@@ -62,10 +62,7 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
         lines += [f"  {c.verdict:7} {c.name}: {c.reason}" for c in rollback.verification.checks]
     for owed in rollback.obligations:
         if owed.discharged_at is None:
-            of = f" of {owed.service}" if owed.service is not None else ""
-            lines.append(
-                f"NOT PUT BACK: {owed.kind}{of} (handed to {owed.handed_to or 'nobody yet'}): was {owed.before}"
-            )
+            lines.append(_owed(owed))
     if is_page(rollback):
         lines += safe_condition(rollback)
     if rollback.drift:
@@ -73,36 +70,29 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
     if rollback.recheck_at is not None:
         lines.append(f"Looked at again at {rollback.recheck_at:%H:%M:%S} UTC")
     if is_page(rollback):
-        lines += ["Escalation level 3: a person has to look. Next:", *(f"  {c}" for c in _commands(rollback, service))]
+        lines.append("Escalation level 3: a person has to look. Next:")
+        lines += [f"  {command}" for command in next_commands(rollback, service)]
     lines.append(f"Report {report_id(rollback)}")
     return "\n".join(lines)
 
 
-def _checks(checks: Iterable[Check]) -> list[str]:
-    """Those that say something against it."""
-    return [f"  {c.verdict:7} {c.name}: {c.reason}" for c in checks if c.verdict in (Verdict.FAIL, Verdict.WARN)]
+def _checks(checks: Iterable[Check], why: str) -> list[str]:
+    """Those that say something against it; not twice what is the reason."""
+    against = (check for check in checks if check.verdict in (Verdict.FAIL, Verdict.WARN))
+    return [f"  {c.verdict:7} {c.name}: {'see why' if c.reason and c.reason in why else c.reason}" for c in against]
 
 
-def _commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
-    """Ready to paste, the least harmful first."""
-    environment, cluster, name = rollback.environment, service.cluster, service.ecs_service
-    on = f"--cluster {cluster} --service {name}"
-    commands = [
-        f"rollback status {environment}",
-        f"rollback show {environment} {rollback.id}",
-        f"aws ecs describe-services --cluster {cluster} --services {name} --query 'services[0].events[:5]'",
-    ]
-    if rollback.is_fenced or rollback.left_to_operator():
-        commands.append(f"rollback unfence {environment} --service {service.name} --reason '…'")
-    target = rollback.plan.target if rollback.plan is not None else None
-    if target is None:
-        commands.append(f"rollback versions {environment}")
-        commands.append(f"rollback start {environment} --service {service.name} --target-version VERSION --force")
-        return commands
-    commands.append(f"rollback start {environment} --type emergency --service {service.name} --force")
-    family = last_known_good_family(original_family(family_of(target.definition_arn)))
-    commands.append(f"aws ecs update-service {on} --task-definition {family} --force-new-deployment")
-    return commands
+def _from_what_to_what(plan: Plan, kind: RollbackType) -> str:
+    if kind is RollbackType.DATABASE:
+        return f"Of the database alone: {plan.running.version} stays"
+    return f"From {plan.running.version} to {plan.target.version if plan.target else 'none'}"
+
+
+def _owed(owed: Obligation) -> str:
+    of = f" of {owed.service}" if owed.service is not None else ""
+    if owed.handed_to is None:  # a page goes out before it is tried
+        return f"Being put back: {owed.kind}{of}: was {owed.before}; another report follows if that can't be done"
+    return f"NOT PUT BACK: {owed.kind}{of} (handed to {owed.handed_to}): was {owed.before}"
 
 
 def _alarm(rollback: Rollback) -> str:

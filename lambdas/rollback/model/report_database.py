@@ -9,10 +9,10 @@ def about_database(rollback: Rollback) -> list[str]:
     planned = rollback.plan.database if rollback.plan is not None else None
     if planned is None:
         return []
-    progress = rollback.database
+    progress, what = rollback.database, planned.in_words.removeprefix("database ")
     if progress is None:
-        return [f"Database: {planned.in_words} was planned; nothing was done about it"]
-    lines = [f"Database: {planned.in_words} (branch {progress.before.name}): {_state(progress)}"]
+        return [f"Database, planned: {what}; nothing was done about it"]
+    lines = [f"Database, branch {progress.before.name}: {what}: {_state(progress, rollback.reason)}"]
     lines += [f"  {c.verdict:7} {c.name}: {c.reason}" for c in progress.preview_checks]
     for run in progress.ran:
         lines.append(f"  {run.name}: {_exit(run)}")
@@ -43,7 +43,6 @@ def safe_condition(rollback: Rollback) -> list[str]:
         return []
     target = rollback.plan.target.version if rollback.plan.target is not None else "nothing"
     moved = rollback.service is not None and rollback.service.acted_at is not None
-    release = f"{target} was deployed" if moved else f"{rollback.plan.running.version} is what the service would run"
     if not progress.may_have_changed_data:
         data = "the data is untouched"
     elif progress.ending is Ending.RESTORED:
@@ -56,14 +55,19 @@ def safe_condition(rollback: Rollback) -> list[str]:
         for owed in rollback.left_to_operator()
         if owed.kind is ObligationKind.FENCE
     ]
+    runs = "is what the service would run" if stays or rollback.is_fenced else "runs"
+    release = f"{target} was deployed" if moved else f"{rollback.plan.running.version} {runs}"
     fenced = f"; left at zero tasks, so that nothing writes to it: {', '.join(stays)}" if stays else ""
     protection = [o for o in rollback.left_to_operator() if o.kind is ObligationKind.BRANCH_PROTECTION]
-    unprotected = [f"Protect branch {owed.before['branch_id']} again, in Neon's console" for owed in protection]
+    unprotected = [
+        f"Protect branch {owed.before['branch_id']} again, in Neon's console or by `rollback unfence`"
+        for owed in protection
+    ]
     return [f"Condition: {release}; {data}; {backup}{fenced}", *unprotected]
 
 
-def _state(progress: DatabaseProgress) -> str:
+def _state(progress: DatabaseProgress, said: str) -> str:
     if progress.ending is Ending.RESTORED:
         return "done"
     why = progress.why_not or "it did not come to its end"
-    return f"{progress.ending or 'not ended'}: {why}"
+    return f"{progress.ending or 'not ended'}: {'see why' if why in said else why}"

@@ -1,0 +1,123 @@
+"""What a page says to do next: real commands, and none that starts a release on data that it can't work with."""
+
+import shlex
+from typing import Any
+
+import pytest
+import typer
+from builders import SERVICE
+from stage import worn_in
+from stage_with_database import AFTER, BRANCH, StageWithDatabase
+
+from rollback.model.policy import Policy
+from rollback.model.rollback import Outcome, Rollback
+from rollback_cli.main import app
+
+APPROVED = Policy(database_approval="none")
+FULL = {"type": "full", "target_version": "v1"}
+STARTS = ("--type emergency", "update-service")
+
+
+def next_in(page: str) -> list[str]:
+    """The commands under "Next", and those in the text."""
+    return [line.strip() for line in page.splitlines() if line.lstrip().startswith("rollback ") and line[0] == " "]
+
+
+def assert_all_are_real(page: str) -> None:
+    group: Any = typer.main.get_command(app)
+    assert next_in(page)
+    for command in next_in(page):
+        verb, *words = shlex.split(command)[1:]
+        group.commands[verb].make_context(verb, words)  # parsed, not carried out
+
+
+def refused(given: dict[str, object]) -> StageWithDatabase:
+    stage = StageWithDatabase(APPROVED)
+    stage.neon.restrict(BRANCH, "restore", "an import runs")
+    assert stage.read(stage.run(given)).outcome is Outcome.REFUSED
+    return stage
+
+
+def failed_half_way() -> tuple[StageWithDatabase, Rollback]:
+    """The branch was overwritten, and what is on it is not what was looked at before."""
+    stage = StageWithDatabase(APPROVED)
+    rollback = stage.admit(FULL)
+    while rollback.database is None or rollback.database.backup_id is None:
+        rollback = stage.take(rollback)
+    stage.sql.schemas[BRANCH] = AFTER
+    rollback = stage.go(rollback)
+    assert rollback.outcome is Outcome.FAILED
+    return stage, rollback
+
+
+def test_a_release_that_can_not_work_with_the_schema_is_not_offered_to_be_started() -> None:
+    stage = StageWithDatabase(Policy())
+    stage.run()
+    (page,) = stage.pages()
+    assert not any(start in page for start in STARTS)
+    assert f"rollback start production --type full --service {SERVICE} --target-version v1 --force" in page
+    assert page.count("can't go back alone") == 1, "a page is read at night: nothing is said twice"
+    assert_all_are_real(page)
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        (FULL, f"--type full --service {SERVICE} --target-version v1"),
+        (
+            {"type": "database", "to": "2026-03-01T02:40:00+00:00", "strategy": "restore"},
+            f"--type database --service {SERVICE} --strategy restore --to 2026-03-01T02:40:00+00:00",
+        ),
+        (
+            {"type": "database", "force": True, "reason": "rows are wrong"},
+            f"--type database --service {SERVICE} --force --reason 'rows are wrong'",
+        ),
+    ],
+)
+def test_what_was_refused_is_offered_again_as_it_was_asked_for(given: dict[str, object], again: str) -> None:
+    page = refused(given).pages()[-1]
+    assert next_in(page)[-1] == f"rollback start production {again}"
+    assert not any(start in page for start in STARTS)
+    assert "Condition: v2 runs; the data is untouched" in page
+    assert_all_are_real(page)
+
+
+def test_what_wants_an_approval_is_offered_with_one() -> None:
+    stage = StageWithDatabase(Policy(on_incompatible_schema="full"))
+    stage.run()
+    page = stage.pages()[-1]
+    assert next_in(page)[-1].endswith("--type full --service express-api --force --reason 'approved by …'")
+    assert_all_are_real(page)
+
+
+def test_overwritten_data_is_offered_back_before_anything_is_started() -> None:
+    stage, rollback = failed_half_way()
+    page = stage.pages()[-1]
+    *_, undo, last = next_in(page)
+    assert undo == f"rollback undo production {rollback.id}"
+    assert last.startswith("rollback unfence production --service express-api")
+    assert not any(start in page for start in STARTS)
+    assert_all_are_real(page)
+
+
+def test_what_is_about_to_be_put_back_is_not_called_left() -> None:
+    """The page goes out first."""
+    stage = StageWithDatabase(APPROVED)
+    rollback = stage.admit(FULL)
+    while not rollback.is_fenced:
+        rollback = stage.take(rollback)
+    stage.neon.retention_seconds = 60
+    stage.sql.schemas[BRANCH] = AFTER
+    stage.go(rollback)
+    page = stage.pages()[0]
+    assert "Being put back: fence: was {'desired_count': 2}; another report follows if that can't be done" in page
+    assert "NOT PUT BACK" not in page
+    assert stage.services.desired_count == 2
+
+
+def test_a_service_alone_may_still_be_started_in_an_emergency() -> None:
+    stage = worn_in()
+    stage.cures.clear()
+    assert stage.read(stage.run()).outcome is not Outcome.SUCCEEDED
+    assert all(start in stage.pages()[-1] for start in STARTS)
+    assert_all_are_real(stage.pages()[-1])
