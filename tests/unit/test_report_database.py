@@ -24,4 +24,4 @@ def test_a_branch_that_could_not_be_protected_again_is_left_to_a_person_by_name(
     assert condition == (
         "Condition: v2 is what the service would run; the data may be overwritten, or half changed; backup branch br-9"
     )
-    assert protect == "Protect branch br-1 again, in Neon's console"
+    assert protect == "Protect branch br-1 again, in Neon's console or by `rollback unfence`"

@@ -55,7 +55,8 @@ def safe_condition(rollback: Rollback) -> list[str]:
         for owed in rollback.left_to_operator()
         if owed.kind is ObligationKind.FENCE
     ]
-    runs = "is what the service would run" if stays or rollback.is_fenced else "runs"
+    is_stopped = stays or rollback.is_fenced or progress.may_have_changed_data
+    runs = "is what the service would run" if is_stopped else "runs"
     release = f"{target} was deployed" if moved else f"{rollback.plan.running.version} {runs}"
     fenced = f"; left at zero tasks, so that nothing writes to it: {', '.join(stays)}" if stays else ""
     protection = [o for o in rollback.left_to_operator() if o.kind is ObligationKind.BRANCH_PROTECTION]
