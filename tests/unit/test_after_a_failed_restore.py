@@ -10,6 +10,7 @@ from stage_with_database import ADDS, AFTER, BAD, BRANCH, GOOD, StageWithDatabas
 from rollback.model.policy import Policy
 from rollback.model.release import ReleaseState
 from rollback.model.rollback import ObligationKind, Outcome, Rollback
+from rollback.model.route import Step
 from rollback.model.schema_finding import Compatibility
 from rollback.steps.schema import schema_verdict
 
@@ -80,3 +81,19 @@ def test_a_time_to_go_back_to_is_not_passed_over_where_the_branch_is_reset() -> 
     assert "reset" in ended.reason
     assert "--strategy restore" in ended.reason
     assert stage.neon.calls == []
+
+
+def test_whoever_takes_a_restore_over_starts_nothing_while_its_last_call_may_still_land() -> None:
+    """Rule 9: Neon does not know our lease."""
+    stage = StageWithDatabase(APPROVED)
+    rollback = stage.admit(FULL)
+    while rollback.database is None or rollback.database.intent is None or rollback.database.intent.action != "restore":
+        rollback = stage.take(rollback)
+    intent = rollback.database.intent
+    heir = stage.go(
+        stage.admit({"type": "service", "target_version": "v1", "service": SERVICE, **FORCED}, "e-2"), Step.SERVICE
+    )
+    limit = timedelta(seconds=stage.world.settings.policy.database_timeout_seconds)
+    while stage.services.desired_count == 0:
+        heir = stage.take(heir)
+    assert stage.clock.now() >= intent.at + limit

@@ -96,9 +96,9 @@ def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World)
             )
             return _suppressed(rollback, (*checks, check), check, world)
     open_ones = _open_ones(rollback, world)
-    unsettled = next((r for r in open_ones if r.has_changed_data), None)
+    unsettled = next((r for r in open_ones if _is_nobodys_to_go_on_with(r)), None)
     if unsettled is not None and not (rollback.trigger is Trigger.MANUAL and rollback.request.force):
-        return _leave_the_data_alone(rollback, checks, unsettled, world)
+        return _leave_alone(rollback, checks, unsettled, world)
     admitted = rollback.but(
         admission=checks,
         admitted_at=now,
@@ -113,19 +113,25 @@ def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World)
     return saved
 
 
-def _leave_the_data_alone(rollback: Rollback, checks: tuple[Check, ...], unsettled: Rollback, world: World) -> Rollback:
-    """Its lease ran out after it had changed the database, and what it fenced stands at zero for that.
+def _is_nobodys_to_go_on_with(earlier: Rollback) -> bool:
+    """Its fence stands around data that it changed; or a person ended it behind its fence (rule 3)."""
+    by_a_person = earlier.outcome is Outcome.ABORTED and earlier.superseded_by is None
+    return earlier.has_changed_data or (by_a_person and earlier.is_fenced)
 
-    Whoever inherited the fence would lift it. The janitor concludes it first, which leaves it to a person.
+
+def _leave_alone(rollback: Rollback, checks: tuple[Check, ...], unsettled: Rollback, world: World) -> Rollback:
+    """Its lease ran out, and what it fenced stands at zero: whoever inherited the fence would lift it.
+
+    The janitor concludes it first, which leaves the fence to a person.
     """
     world.ledger.release_lease(rollback.service_name, rollback.id)
     recheck = world.clock.now() + timedelta(minutes=world.settings.policy.recheck_minutes)
+    why = "has changed the database" if unsettled.has_changed_data else "was ended by a person behind its fence"
     reason = (
-        f"{unsettled.id} has changed the database, and is not concluded: nobody goes on before it is known what is on "
-        "the branch; the janitor concludes it within minutes, or "
-        f"`rollback abort {rollback.environment} {unsettled.id} --reason '…'`"
+        f"{unsettled.id} {why}, and is not concluded: nobody goes on before that; the janitor concludes it within "
+        f"minutes, or `rollback abort {rollback.environment} {unsettled.id} --reason '…'`"
     )
-    check = Check(name="data-is-settled", verdict=Verdict.FAIL, reason=reason, suppresses=True, look_again_at=recheck)
+    check = Check(name="fence-is-settled", verdict=Verdict.FAIL, reason=reason, suppresses=True, look_again_at=recheck)
     return _suppressed(rollback, (*checks, check), check, world)
 
 

@@ -61,7 +61,7 @@ def stands(writers: tuple[ServiceSettings, ...], world: World) -> bool:
 def hold_writers(rollback: Rollback, writers: tuple[ServiceSettings, ...], world: World) -> None:
     """The leases of the other writers' services too: their outage is our doing, and nobody may roll them back now.
 
-    `put_back` gives each back with its service's last obligation; else it runs out.
+    Held on until the service starts again (`keep_stopped_held`); `put_back` gives each back with its last obligation.
 
     Raises:
         LeaseLost: somebody else has one.
@@ -75,6 +75,26 @@ def hold_writers(rollback: Rollback, writers: tuple[ServiceSettings, ...], world
         if lease is None:
             raise LeaseLost(f"{service.name} writes to the branch, and another rollback holds the lease on it")
         world.ledger.renew(lease, now, until)
+
+
+def keep_stopped_held(rollback: Rollback, world: World) -> frozenset[str]:
+    """Hold on to the other services that stand at zero for us: their alarms are red by our doing until they start.
+
+    Those whose lease somebody else has by now are returned: it ran out, and they are in that one's hands.
+
+    Raises:
+        LeaseLost: one ran out at this moment; call again.
+    """
+    now = world.clock.now()
+    until = now + timedelta(minutes=world.settings.policy.lease_minutes)
+    lost = set()
+    for name in sorted({owed.service for owed in rollback.open_obligations() if owed.service is not None}):
+        lease = world.ledger.acquire(name, rollback.id, now, until)
+        if lease is None:
+            lost.add(name)
+        else:
+            world.ledger.renew(lease, now, until)
+    return frozenset(lost)
 
 
 def _move(service: ServiceSettings, world: World) -> Move:

@@ -11,6 +11,7 @@ from rollback.model.errors import InvalidRequest, LeaseLost, OutsideFailure, Uns
 from rollback.model.rollback import OPERATOR, Obligation, ObligationKind, Outcome, Rollback
 from rollback.model.service_view import ScalableTarget, ServiceView
 from rollback.model.settings import ServiceSettings
+from rollback.steps.fence import keep_stopped_held
 from rollback.steps.ports import World
 from rollback.steps.ports_database import Databases
 from rollback.steps.running import fingerprint_of
@@ -27,10 +28,15 @@ def put_back(rollback: Rollback, owed: Obligation, now: datetime, world: World) 
         return rollback.but(lease_counter=lease.counter, wait_seconds=0)
     try:
         world.ledger.renew(lease, now, until)  # rule 9: one that was held already may end any moment
+        in_other_hands = keep_stopped_held(rollback, world)
     except LeaseLost:
         return rollback.but(wait_seconds=policy.poll_seconds)
     if owed.kind is ObligationKind.BRANCH_PROTECTION:
         return _protect_again(rollback, owed, now, world)
+    if owed.service in in_other_hands:
+        if gave_up(rollback, now, world):
+            return _hand_to_operator(rollback, owed)
+        return rollback.but(wait_seconds=policy.poll_seconds)
     service = world.settings.service(rollback.service_owing(owed))
     try:
         view = world.services.look(service)

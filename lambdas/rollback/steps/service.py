@@ -35,6 +35,8 @@ def service(rollback: Rollback, world: World) -> Rollback:
     assert rollback.plan.target is not None  # noqa: S101
     now, target = world.clock.now(), rollback.plan.target
     progress = rollback.service or _begun(rollback, now, world)
+    if now < _data_may_change_until(rollback, world):
+        return rollback.but(service=progress, wait_seconds=world.settings.policy.poll_seconds)
     view = world.services.look(world.settings.service(rollback.service_name))
     progress = _restarted_unseen(progress, view)
     wanted = _wanted(rollback, target, progress, view, world)
@@ -65,6 +67,15 @@ def _begun(rollback: Rollback, now: datetime, world: World) -> ServiceProgress:
         rung_since=now,
         reassert_until=(rollback.admitted_at or now) + limit if rollback.supersedes is not None else None,
     )
+
+
+def _data_may_change_until(rollback: Rollback, world: World) -> datetime:
+    """Rule 9: a change of the database that was announced by the rollback that was taken over may land until then."""
+    before = world.ledger.read(rollback.service_name, rollback.supersedes) if rollback.supersedes is not None else None
+    intent = before.database.intent if before is not None and before.database is not None else None
+    if intent is None:
+        return rollback.created_at
+    return intent.at + timedelta(seconds=world.settings.policy.database_timeout_seconds)
 
 
 def _move(

@@ -17,6 +17,7 @@ from rollback.steps import emergency
 from rollback.steps.conclude import conclude
 from rollback.steps.database import database
 from rollback.steps.database_changes import announces
+from rollback.steps.fence import keep_stopped_held
 from rollback.steps.plan import plan
 from rollback.steps.ports import World
 from rollback.steps.service import service
@@ -86,6 +87,8 @@ def _advance(rollback: Rollback, step: Step, world: World) -> Rollback:
             counter = _renew(rollback, world)
             if counter != rollback.lease_counter:
                 return world.ledger.save(rollback.but(lease_counter=counter))
+            if step is not Step.DATABASE:  # which holds them itself, and ends without them
+                keep_stopped_held(rollback, world)
         after = _action(step)(rollback, world)
         return world.ledger.save(after, under_lease_until=_announced_until(rollback, after, step, world))
     except LeaseLost as lost:
@@ -161,10 +164,6 @@ def _renew(rollback: Rollback, world: World) -> int:
         raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}")
     now = world.clock.now()
     until = now + timedelta(minutes=world.settings.policy.lease_minutes)
-    for name in {owed.service for owed in rollback.open_obligations() if owed.service is not None}:
-        of_it = world.ledger.acquire(name, rollback.id, now, until)  # it stands still for us: nobody else's turn
-        if of_it is not None:
-            world.ledger.renew(of_it, now, until)
     ours = held if held.expires_at > now else world.ledger.acquire(rollback.service_name, rollback.id, now, until)
     if ours is None:
         raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}: it ran out")
