@@ -7,11 +7,20 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import SecretStr
 
-from rollback.model.errors import Conflict, InvalidRequest, LeaseLost, OutsideFailure, UnsupportedService
+from rollback.model.errors import (
+    Conflict,
+    InvalidRequest,
+    LeaseLost,
+    OutsideFailure,
+    UnreadableItem,
+    UnsupportedService,
+)
 from rollback.model.lease import Lease
+from rollback.model.ledger_index import Answer, Change, Owed, Pending, entries_of
 from rollback.model.names import RELEASE_TAG
 from rollback.model.observation import Observation
 from rollback.model.operators import OperatorAction, Pause
+from rollback.model.page_count import PageCount
 from rollback.model.release import Release, ReleaseState, sha256_of
 from rollback.model.release_schema import ReleaseSchema
 from rollback.model.restore_points import RecordedPoint
@@ -28,6 +37,7 @@ from rollback.model.service_view import (
 from rollback.model.settings import ServiceSettings
 from rollback.model.stack_view import StackView
 from rollback.model.standing_plan import Bake, StandingPlan
+from rollback.model.stored import Found, SetAside
 
 T = TypeVar("T")
 
@@ -99,11 +109,15 @@ class FakeAlarms:
 
 
 class FakeLedger:
-    """The ledger in dictionaries, with the same conditions as the table."""
+    """The ledger in dictionaries, with the same conditions as the table.
+
+    The index is derived from the documents at each call: what the real table keeps has to say the same.
+    """
 
     def __init__(self) -> None:
-        self._documents: dict[str, Rollback] = {}
+        self._documents: dict[tuple[str, str], Rollback] = {}
         self._events: dict[str, str] = {}
+        self._executions: dict[str, tuple[str, str]] = {}
         self._leases: dict[str, Lease] = {}
         self._counters: dict[str, int] = {}
         self._releases: dict[tuple[str, str], Release] = {}
@@ -115,19 +129,27 @@ class FakeLedger:
         self._observations: dict[str, Observation] = {}
         self._pauses: dict[str, Pause] = {}
         self._actions: list[OperatorAction] = []
+        self._aside: dict[str, SetAside] = {}
+        self._settled: set[tuple[str, str]] = set()
+        self._pages: dict[tuple[str, str], PageCount] = {}
 
     def create(self, rollback: Rollback) -> Rollback:
-        if rollback.id in self._documents:
-            return self._documents[rollback.id]
+        at = (rollback.service_name, rollback.id)
+        if at in self._documents:
+            return self._documents[at]
         if rollback.event is not None:
             if rollback.event.id in self._events:
                 raise Conflict(f"event {rollback.event.id} was taken by another rollback already")
             self._events[rollback.event.id] = rollback.id
-        self._documents[rollback.id] = rollback
+        self._documents[at] = rollback
+        self._executions[rollback.execution or rollback.id] = at
         return rollback
 
     def read(self, service: str, rollback_id: str) -> Rollback:
-        return self._documents[rollback_id]
+        return self._documents[service, rollback_id]
+
+    def started_by(self, execution: str) -> tuple[str, str] | None:
+        return self._executions.get(execution)
 
     def save(self, rollback: Rollback, *, under_lease_until: datetime | None = None) -> Rollback:
         if under_lease_until is not None:
@@ -135,15 +157,79 @@ class FakeLedger:
             ours = lease is not None and (lease.holder, lease.counter) == (rollback.id, rollback.lease_counter)
             if lease is None or not ours or lease.expires_at <= under_lease_until:
                 raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}")
-        if self._documents[rollback.id].version != rollback.version:
+        at = (rollback.service_name, rollback.id)
+        if at not in self._documents or self._documents[at].version != rollback.version:
             raise Conflict(f"{rollback.id} is no longer at version {rollback.version}: read it again")
-        saved = rollback.but(version=rollback.version + 1)
-        self._documents[rollback.id] = saved
+        self._documents[at] = rollback.but(version=rollback.version + 1)
+        return self._documents[at]
+
+    def reopen(self, rollback: Rollback) -> Rollback:
+        saved = self.save(rollback)
+        self._executions[rollback.execution or rollback.id] = (saved.service_name, saved.id)
         return saved
 
-    def history(self, service: str) -> Iterator[Rollback]:
-        mine = [r for r in self._documents.values() if r.service_name == service]
+    def records(self, service: str, before: str | None = None) -> Iterator[Rollback | UnreadableItem]:
+        yield from self.history(service, before)
+
+    def history(self, service: str, before: str | None = None) -> Iterator[Rollback]:
+        mine = [r for (of, _), r in self._documents.items() if of == service and (before is None or r.id < before)]
         yield from sorted(mine, key=lambda r: r.id, reverse=True)
+
+    def _entries(self, kind: type[T]) -> Iterator[T]:
+        for (service, rollback_id), rollback in self._documents.items():
+            if (service, rollback_id) not in self._settled or kind not in (Pending, Owed):
+                yield from (entry for entry in entries_of(rollback).values() if isinstance(entry, kind))
+
+    def pending(self, service: str | None = None) -> Found[Pending]:
+        found = [one for one in self._entries(Pending) if service in (None, one.service)]
+        return Found(tuple(sorted(found, key=lambda one: (one.service, one.rollback_id))))
+
+    def owed(self, service: str) -> Found[Owed]:
+        found = [one for one in self._entries(Owed) if one.service == service]
+        return Found(tuple(sorted(found, key=lambda one: one.rollback_id, reverse=True)))
+
+    def changes(self, service: str, since: datetime) -> Found[Change]:
+        ours = {r.id for (of, _), r in self._documents.items() if of == service}
+        found = [one for one in self._entries(Change) if one.rollback_id in ours and one.admitted_at >= since]
+        return Found(tuple(sorted(found, key=lambda one: one.admitted_at, reverse=True)))
+
+    def answers(self, service: str, alarm: str, since: datetime) -> Found[Answer]:
+        ours = {r.id for (of, _), r in self._documents.items() if of == service}
+        found = [
+            one
+            for one in self._entries(Answer)
+            if one.rollback_id in ours and one.alarm == alarm and one.created_at >= since
+        ]
+        return Found(tuple(sorted(found, key=lambda one: one.created_at, reverse=True)))
+
+    def settle_unreadable(self, service: str, rollback_id: str) -> None:
+        self._settled.add((service, rollback_id))
+
+    def set_aside(self, unreadable: UnreadableItem, at: datetime) -> None:
+        assert at.tzinfo is not None
+        self._aside.setdefault(unreadable.key, SetAside(key=unreadable.key, why=unreadable.why))
+
+    def unreadable(self) -> tuple[SetAside, ...]:
+        return tuple(sorted(self._aside.values(), key=lambda one: one.key, reverse=True))
+
+    def mark_told(self, unreadable: SetAside) -> None:
+        self._aside[unreadable.key] = SetAside(key=unreadable.key, why=unreadable.why, is_told=True)
+
+    def build_index(self, services: tuple[str, ...], now: datetime) -> bool:
+        assert services
+        assert now.tzinfo is not None
+        return True
+
+    def page_count(self, service: str, about: str) -> PageCount | None:
+        return self._pages.get((service, about))
+
+    def put_page_count(self, count: PageCount, read: PageCount | None) -> None:
+        if self._pages.get((count.service, count.about)) != read:
+            raise Conflict(f"the count of pages of {count.service} was changed meanwhile: read it again")
+        self._pages[count.service, count.about] = count
+
+    def page_counts(self) -> tuple[PageCount, ...]:
+        return tuple(count for count in self._pages.values() if count.untold)
 
     def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None:
         held = self._leases.get(service)
@@ -191,9 +277,24 @@ class FakeLedger:
     def definition(self, sha256: str) -> dict[str, Any]:
         return self._definitions[sha256]
 
-    def releases(self, service: str) -> tuple[Release, ...]:
+    def release(self, service: str, fingerprint: str) -> Release | None:
+        return self._releases.get((service, fingerprint))
+
+    def find(self, service: str, name: str) -> tuple[Release, ...]:
+        def has(release: Release) -> bool:
+            digests = [f"sha256:{image.rpartition('@sha256:')[2]}" for image in release.images.values()]
+            begins = any(of.startswith(name) for of in (release.fingerprint, release.commit or "", *digests))
+            return release.version == name or (len(name) >= 7 and begins)
+
+        return tuple(release for release in self.releases(service) if has(release))
+
+    def promoted(self, service: str) -> Iterator[Release]:
+        return (release for release in self.releases(service) if release.state is ReleaseState.PROMOTED)
+
+    def releases(self, service: str, *, since: datetime | None = None) -> Iterator[Release]:
         mine = [r for (of, _), r in self._releases.items() if of == service]
-        return tuple(sorted(mine, key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True))
+        young = [r for r in mine if since is None or r.first_deployed_at >= since]
+        return iter(sorted(young, key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True))
 
     def bake(self, service: str) -> Bake | None:
         return self._bakes.get(service)
@@ -250,9 +351,10 @@ class FakeLedger:
         if all(key(point) != key(known) for known in self._points):
             self._points.append(point)
 
-    def restore_points(self, branch: str) -> tuple[RecordedPoint, ...]:
+    def restore_points(self, branch: str, *, since: datetime | None = None) -> Iterator[RecordedPoint]:
         of_it = [point for point in self._points if point.branch == branch]
-        return tuple(sorted(of_it, key=lambda point: point.recorded_at, reverse=True))
+        young = [point for point in of_it if since is None or point.recorded_at >= since]
+        return iter(sorted(young, key=lambda point: point.recorded_at, reverse=True))
 
     def observation(self, branch: str) -> Observation | None:
         return self._observations.get(branch)

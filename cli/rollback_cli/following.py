@@ -75,9 +75,9 @@ def _through_step_functions(console: Console, here: deployed.Deployed, given: di
     console.print(f"started {arn}", highlight=False, soft_wrap=True)
     ledger, last = here.world().ledger, ""
     while True:
-        mine = [r for s in here.settings.service_names for r in ledger.history(s) if r.execution == arn]
-        if mine:
-            rollback = mine[0]
+        started = ledger.started_by(arn)
+        if started is not None:
+            rollback = ledger.read(*started)
             line = f"{rollback.outcome or 'open':9} {rollback.reason}"
             if line != last:
                 console.print(line, highlight=False, soft_wrap=True)
@@ -85,6 +85,6 @@ def _through_step_functions(console: Console, here: deployed.Deployed, given: di
             if rollback.concluded_at is not None:
                 return rollback
         status = client.describe_execution(executionArn=arn)
-        if status["status"] not in ("RUNNING", "SUCCEEDED") and not mine:
+        if status["status"] not in ("RUNNING", "SUCCEEDED") and started is None:
             raise OutsideFailure(f"the execution ended as {status['status']}: {status.get('cause', 'no cause given')}")
         time.sleep(1)

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
+from rollback.model.errors import UnreadableItem
 from rollback.model.release import Release, ReleaseState
 from rollback.model.report import message
 from rollback.model.rollback import Rollback
@@ -36,10 +38,13 @@ def releases(console: Console, known: Iterable[Release], running_fingerprint: st
     console.print(table)
 
 
-def rollbacks(console: Console, history: Iterable[Rollback]) -> None:
+def rollbacks(console: Console, history: Iterable[Rollback | UnreadableItem]) -> None:
     """Newest first."""
     table = Table(Column("id", no_wrap=True), "trigger", "outcome", "from → to", Column("why", max_width=60))
     for rollback in history:
+        if isinstance(rollback, UnreadableItem):
+            table.add_row(escape(rollback.key.rpartition("#")[2]), "", "unreadable", "", escape(rollback.why))
+            continue
         plan = rollback.plan
         way = f"{plan.running.version} → {plan.target.version if plan.target else '—'}" if plan else ""
         state = str(rollback.outcome) if rollback.outcome else f"open: {next_step(rollback)}"

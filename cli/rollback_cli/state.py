@@ -33,6 +33,7 @@ def lines(service: ServiceSettings, world: World) -> Iterator[str]:
         ("rollback", _rollback),
         ("paused", _paused),
         ("owed", _owed),
+        ("unreadable", _unreadable),
         ("actions", _actions),
     )
     for label, told in parts:
@@ -49,9 +50,8 @@ def _line(label: str, text: str) -> str:
 def _runs(service: ServiceSettings, world: World) -> Iterator[str]:
     view = world.services.look(service)
     running = fingerprint_of(view.primary.definition_arn, view, world)
-    known = world.ledger.releases(service.name)
-    now = next((r for r in known if r.fingerprint == running), None)
-    target = last_known_good(known, running)
+    now = world.ledger.release(service.name, running)
+    target = last_known_good(world.ledger.promoted(service.name), running)
     yield _line("runs", f"{escape(now.version)} ({now.state})" if now else "unknown to the ledger (—)")
     yield _line("tasks", f"{view.running_count} of {view.desired_count}, rollout {view.primary.rollout_state}")
     nothing = "[red]nothing: there is no way back[/]"
@@ -118,12 +118,23 @@ def _paused(service: ServiceSettings, world: World) -> Iterator[str]:
 
 
 def _owed(service: ServiceSettings, world: World) -> Iterator[str]:
-    owed = owed_by_operator(service.name, world)
-    for one in owed:
-        yield _line("left to you", f"[red]{escape(str(one))}[/]")
-    if owed:
+    debts = owed_by_operator(service.name, world)
+    for debt in debts:
+        yield _line("left to you", f"[red]{escape(str(debt))}[/]")
+    for owed in world.ledger.owed(service.name).items:
+        if owed.is_open and owed.rollback_service != service.name:
+            kinds = ", ".join(one.kind for one in owed.obligations if one.handed_to is None)
+            yield _line("owed", f"[yellow]{escape(owed.rollback_id)} changed it and puts it back: {escape(kinds)}[/]")
+    if debts:
         unfence = f"rollback unfence {world.settings.environment} --service {service.name} --reason '…'"
         yield _line("", f"put it back: {unfence}")
+
+
+def _unreadable(service: ServiceSettings, world: World) -> Iterator[str]:
+    """Items of the ledger that could not be read: of this service, or of all."""
+    for item in world.ledger.unreadable():
+        if service.name in item.key or "SERVICE#" not in item.key:
+            yield _line("unreadable", f"[yellow]{escape(item.key)}: {escape(item.why)}[/]")
 
 
 def _actions(service: ServiceSettings, world: World) -> Iterator[str]:

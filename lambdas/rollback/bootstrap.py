@@ -89,10 +89,14 @@ def make_world(
     clients = _Clients(session)
     balancers = clients.of("elbv2")
     secrets = ReferencedSecrets(clients.of("secretsmanager"), clients.of("ssm"))
+
+    def databases_of(given: Settings) -> Databases:
+        return cast(Databases, _Later(lambda: _databases(given, secrets)))
+
     return World(
         settings=settings,
         clock=SystemClock(),
-        ledger=DynamoLedger(clients.of("dynamodb"), ledger_table),
+        ledger=DynamoLedger(clients.of("dynamodb"), ledger_table, settings.policy.suspect_release_days),
         services=EcsServices(clients.of("ecs"), clients.of("ecs", _CHANGING)),
         targets=ElbTargets(balancers),
         scaling=EcsScaling(clients.of("application-autoscaling"), clients.of("application-autoscaling", _CHANGING)),
@@ -104,9 +108,10 @@ def make_world(
         notifications=SnsNotifications(clients.of("sns"), topic_arn, critical_topic_arn),
         metrics=LoggedMetrics(settings.environment),
         workflow=StepFunctionsWorkflow(clients.of("stepfunctions"), workflow_arn),
-        databases=cast(Databases, _Later(lambda: _databases(settings, secrets))),
+        databases=databases_of(settings),
         sql=cast(Sql, _Later(_sql)),
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _CHANGING), clients.of("logs")),
+        databases_of=databases_of,
     )
 
 

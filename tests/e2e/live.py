@@ -70,7 +70,7 @@ class LiveStage(Pipeline):
         return next((r for r in self.releases() if r.version == version), None)
 
     def releases(self) -> tuple[Release, ...]:
-        return self.world.ledger.releases(self.service.name)
+        return tuple(self.world.ledger.releases(self.service.name))
 
     def promoted(self) -> tuple[Release, ...]:
         return tuple(r for r in self.releases() if r.state is ReleaseState.PROMOTED)

@@ -6,7 +6,8 @@ from typing import Any
 # After a call that only looks the world is as after the one before it: to kill a process there is the same again.
 EFFECTS = frozenset(
     {
-        "create", "save", "acquire", "take_over", "release_lease", "record", "judge", "put_bake", "put_standing_plan",
+        "create", "save", "reopen", "settle_unreadable", "set_aside", "mark_told", "put_page_count", "build_index",
+        "acquire", "take_over", "release_lease", "record", "judge", "put_bake", "put_standing_plan",
         "amend_standing_plan", "put_schema", "know_schema", "put_restore_point", "put_observation", "put_pause",
         "end_pause", "record_action",
         "register", "update", "stop_deployment", "put", "keep", "write", "publish", "start", "stop", "run",

@@ -65,7 +65,7 @@ class Incident:
             stored = release(version, state=state, hours_ago=hours, definition_arn=arn)
             self.ledger.record(stored, normalised_definition(definition(version), {}))
             self.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=hours))
-        self.services.deregister(self.ledger.releases(SERVICE)[-1].definition_arn)
+        self.services.deregister(list(self.ledger.releases(SERVICE))[-1].definition_arn)
         self.before = self.services.deployment_configuration
         self.real = make_world(
             self.policy,

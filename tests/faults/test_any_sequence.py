@@ -132,7 +132,7 @@ class Incidents(RuleBasedStateMachine):
 
     @rule()
     def promote_the_newest(self) -> None:
-        newest = self.incident.ledger.releases(SERVICE)[0]
+        newest = next(self.incident.ledger.releases(SERVICE))
         if newest.state is ReleaseState.CANDIDATE:
             self.incident.ledger.judge(newest, ReleaseState.PROMOTED, self.incident.clock.now(), "baked")
             prepare(SERVICE, self.incident.real)

@@ -20,7 +20,7 @@ V1 = release("v1").fingerprint
 def running_v1(outside: Outside, *, crashing: bool) -> Incident:
     """v1 was put back by its team; v3 is being deployed again, or ECS has begun to roll it back."""
     incident = Incident(outside)
-    v3 = incident.ledger.releases(SERVICE)[0].definition_arn
+    v3 = next(incident.ledger.releases(SERVICE)).definition_arn
     incident.services.run(
         incident.services.register_release(definition("v1"), "macro-ai-production-task"), created_at=NOW
     )

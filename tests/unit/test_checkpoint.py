@@ -65,7 +65,7 @@ def test_where_all_are_applied_it_says_so(terminal: At, tmp_path: Path) -> None:
     type_ = terminal(stage)
     shipped = str(folder(tmp_path, MADE))
     type_("checkpoint", "production", "--version", "v1", "--migrations", shipped)
-    stage.migrated(users("id", "name"), *(stage.ledger.restore_points(BRANCH)[0].shipped or ()))
+    stage.migrated(users("id", "name"), *(next(stage.ledger.restore_points(BRANCH)).shipped or ()))
     stage.pass_time(minutes=1)
     assert type_("checkpoint", "production", "--version", "v2", "--migrations", shipped) == 0
     assert "migrations: none is new, the database has all 1" in type_.said
@@ -76,7 +76,7 @@ def test_without_the_folder_the_point_is_kept_and_what_it_lacks_is_said(terminal
     type_ = terminal(stage)
     assert type_("checkpoint", "production", "--version", "v2") == 0
     assert "migrations: not told (--migrations DIR)" in type_.said
-    assert stage.ledger.restore_points(BRANCH)[0].shipped is None
+    assert next(stage.ledger.restore_points(BRANCH)).shipped is None
 
 
 def test_a_database_without_a_journal_has_applied_nothing_that_is_known() -> None:

@@ -140,7 +140,7 @@ def test_what_an_emergency_left_is_recorded_and_quarantined_though_nobody_had_re
     stage.pass_time(seconds=20)
     stage.pass_time(seconds=20)
     stage.alarm(OUTAGE)
-    assert stage.ledger.releases(SERVICE)[0].state is ReleaseState.QUARANTINED
+    assert next(stage.ledger.releases(SERVICE)).state is ReleaseState.QUARANTINED
 
 
 def test_a_person_s_emergency_to_a_quarantined_version_needs_force() -> None:

@@ -10,6 +10,7 @@ from worlds import DEGRADED, OUTAGE, SETTINGS
 
 from rollback.model import guards
 from rollback.model.check import Verdict
+from rollback.model.ledger_index import Change, change_of
 from rollback.model.names import leaf_alarm
 from rollback.model.operators import Pause
 from rollback.model.plan import Plan
@@ -17,6 +18,7 @@ from rollback.model.policy import Policy
 from rollback.model.request import Trigger
 from rollback.model.rollback import Outcome, Rollback, ServiceProgress
 from rollback.model.stack_view import StackView
+from rollback.model.stored import Found
 from rollback.steps.janitor import sweep
 
 POLICY = Policy()
@@ -39,9 +41,17 @@ def ended(minutes_ago: float, number: int = 0, **changes: Any) -> Rollback:
     return rollback(**{**fields, **changes})
 
 
+def changes_of(*earlier: Rollback) -> Found[Change]:
+    """As the ledger keeps them: what was admitted in the longest window, newest first."""
+    found = [change for one in earlier if (change := change_of(one)) is not None]
+    since = NOW - guards.longest_window(POLICY)
+    return Found(tuple(sorted((c for c in found if c.admitted_at >= since), key=lambda c: c.admitted_at, reverse=True)))
+
+
 def verdicts(*earlier: Rollback, runs: str = V2.fingerprint, policy: Policy = POLICY, **changes: Any) -> dict[str, str]:
     new = rollback(**changes)
-    return {c.name: c.verdict for c in guards.from_history(new, frozenset({runs}), earlier, policy, NOW)}
+    found = changes_of(*earlier)
+    return {c.name: c.verdict for c in guards.from_history(new, frozenset({runs}), found, policy, NOW)}
 
 
 def test_without_a_history_nothing_speaks_against_it() -> None:
@@ -54,7 +64,7 @@ def test_the_service_is_given_time_to_recover_after_a_rollback(minutes: float, v
 
 
 def test_a_cooldown_is_looked_at_again_when_it_is_over() -> None:
-    (check, *_) = guards.from_history(rollback(), frozenset({V2.fingerprint}), [ended(4)], POLICY, NOW)
+    (check, *_) = guards.from_history(rollback(), frozenset({V2.fingerprint}), changes_of(ended(4)), POLICY, NOW)
     assert check.suppresses
     assert check.look_again_at == NOW + timedelta(minutes=6)
 

@@ -23,7 +23,7 @@ from rollback.steps.watch_database import observe_if_due, on_deployment
 
 
 def points(stage: Stage) -> tuple[RecordedPoint, ...]:
-    return stage.ledger.restore_points(BRANCH)
+    return tuple(stage.ledger.restore_points(BRANCH))
 
 
 def deploying() -> DatabaseStage:
@@ -62,10 +62,10 @@ def test_the_same_event_again_however_late_makes_no_second_point() -> None:
 def test_two_that_record_at_once_keep_one_point() -> None:
     stage = deploying()
     known = stage.ledger.restore_points
-    stage.ledger.restore_points = lambda branch: ()  # type: ignore[method-assign]
+    stage.ledger.restore_points = lambda branch, *, since=None: iter(())  # type: ignore[method-assign]
     on_deployment(BEGAN, stage.world)
     on_deployment(BEGAN, stage.world)
-    assert len(known(BRANCH)) == 1
+    assert len(list(known(BRANCH))) == 1
 
 
 def test_out_of_reach_it_raises_so_that_the_event_comes_again_and_a_late_point_is_kept() -> None:
@@ -121,7 +121,7 @@ def test_of_two_releases_with_one_version_each_has_its_own_beginning() -> None:
         stage.services.deploy(stage.services.register_release(made, "macro-ai-production-task"))
         stage.told(BEGAN)
         began.append(stage.clock.now())
-    newer, older = stage.ledger.releases(SERVICE)[:2]
+    newer, older = list(stage.ledger.releases(SERVICE))[:2]
     for release, at in ((older, began[0]), (newer, began[1])):
         point = where_it_began(release, points(stage))
         assert point is not None

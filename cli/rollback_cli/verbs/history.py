@@ -6,13 +6,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from rollback_cli import deployed
+from rollback.model.rollback import Rollback, service_of
+from rollback_cli import deployed, lever
 from rollback_cli import show as look
 
 
-def history(environment: str, limit: Annotated[int, typer.Option(min=1, help="how many of each service")] = 20) -> None:
+def history(
+    environment: str,
+    limit: Annotated[int, typer.Option(min=1, help="how many of each service")] = 20,
+    before: Annotated[str | None, typer.Option(help="only those older than the rollback with this id")] = None,
+) -> None:
     """List the newest rollbacks, whatever their outcome."""
     here = deployed.find(environment)
     ledger = here.world().ledger
-    for service in here.settings.service_names:
-        look.rollbacks(Console(), islice(ledger.history(service), limit))
+    services = here.settings.service_names if before is None else (service_of(before),)
+    for service in services:
+        page = list(islice(ledger.records(service, before), limit + 1))
+        look.rollbacks(Console(), page[:limit])
+        shown = [one.id for one in page[:limit] if isinstance(one, Rollback)]
+        if len(page) > limit and shown:
+            lever.say(f"older ones: rollback history {environment} --before {shown[-1]}")

@@ -22,7 +22,8 @@ def unfence(
     Exit code 1: not all could be put back yet, call it again.
     """
     here, operator = deployed.find(environment), lever.operator(reason)
-    world, name = here.world(), here.settings.service_or_only(service).name
+    world = here.world()
+    name = service or here.settings.service_or_only(None).name  # one that the settings have no more may be owed too
     lease = living_lease(name, world)
     if lease is not None and force:
         lever.say(told_of(lease, world))

@@ -1,5 +1,9 @@
 """`rollback versions ENV`: the releases that the ledger knows, and what the evidence says of them."""
 
+from itertools import islice
+from typing import Annotated
+
+import typer
 from rich.console import Console
 
 from rollback.steps.running import fingerprint_of
@@ -7,12 +11,17 @@ from rollback_cli import deployed
 from rollback_cli import show as look
 
 
-def versions(environment: str) -> None:
-    """List the releases one can go back to."""
+def versions(
+    environment: str, limit: Annotated[int, typer.Option(min=1, help="how many of each service")] = 50
+) -> None:
+    """List the releases one can go back to, newest first; more of them with --limit."""
     console = Console()
     here = deployed.find(environment)
     world = here.world()
     for service in here.settings.services:
         view = world.services.look(service)
         running = fingerprint_of(view.primary.definition_arn, view, world)
-        look.releases(console, world.ledger.releases(service.name), running)
+        page = list(islice(world.ledger.releases(service.name), limit + 1))
+        look.releases(console, page[:limit], running)
+        if len(page) > limit:
+            console.print(f"there are older ones: rollback versions {environment} --limit {limit * 2}", highlight=False)

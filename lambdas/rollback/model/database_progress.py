@@ -26,7 +26,7 @@ def preview_name(rollback_id: str) -> str:
 
 
 class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+    model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
 
 class RestorePoint(_Stored):

@@ -6,6 +6,7 @@ RollbackError
 ├── LeaseLost           another rollback holds the lease, or it ran out; stop acting
 ├── NotAvailable        asked for something this version does not do yet
 ├── UnsupportedService  the ECS service is gone, inactive, or not deployed by ECS's rolling update
+├── UnreadableItem      the ledger has an item that this version of the code can't read
 └── OutsideFailure      AWS, Neon or the service answered with an error, or not at all
     └── Throttled       the same, and the same call may be sent again later
 """
@@ -33,6 +34,19 @@ class NotAvailable(RollbackError):
 
 class UnsupportedService(RollbackError):
     """The ECS service can't be rolled back by us: gone, not ACTIVE, or deployed another way. Nothing was changed."""
+
+
+class UnreadableItem(RollbackError):
+    """An item of the ledger can't be read: damaged, or written by a version that is too new. It is left as it is.
+
+    Attributes:
+        key: `<partition key> / <sort key>` of the item.
+        why: what is wrong with it, in one line, without its values.
+    """
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(f"ledger item {key} can't be read: {why}; it was left as it is")
+        self.key, self.why = key, why
 
 
 class OutsideFailure(RollbackError):

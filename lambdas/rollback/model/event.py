@@ -41,7 +41,9 @@ def read_event(given: Mapping[str, Any], settings: Settings) -> tuple[Request, T
                 return Request(service=service, type=kind), Trigger.ALARM, event
             case "ECS Deployment State Change":
                 service = service_of_arn(str(given["resources"][0]), settings)
-                event = TriggerEvent(id=event_id, at=at, reason=str(detail.get("reason", "")))
+                named = detail.get("deploymentId")
+                failed = named if isinstance(named, str) else None
+                event = TriggerEvent(id=event_id, at=at, deployment_id=failed, reason=str(detail.get("reason", "")))
                 return Request(service=service), Trigger.DEPLOYMENT_FAILED, event
             case other:
                 raise InvalidRequest(f"an event of type {other!r} starts no rollback; nothing was changed")

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from rollback.model.check import Check, Verdict
+from rollback.model.ledger_index import Change, Owed
 from rollback.model.operators import Pause
 from rollback.model.policy import Policy
 from rollback.model.request import Trigger
-from rollback.model.rollback import OPERATOR, ObligationKind, Rollback
+from rollback.model.rollback import OPERATOR, ObligationKind, Outcome, Rollback
+from rollback.model.stored import Found
 
 BY_HAND = frozenset({Trigger.MANUAL, Trigger.DRILL})
 _HISTORY = ("cooldown", "one-step-per-window", "attempt-budget")
@@ -24,26 +26,32 @@ def goes_on_with(earlier: Rollback) -> list[Check]:
 
 
 def from_history(
-    rollback: Rollback, runs: frozenset[str], earlier: Iterable[Rollback], policy: Policy, now: datetime
+    rollback: Rollback, runs: frozenset[str], earlier: Found[Change], policy: Policy, now: datetime
 ) -> list[Check]:
     """What the service's last rollbacks say about another one.
 
     Args:
         runs: fingerprints of what PRIMARY runs and of what would be left (another, if ECS has gone back already).
-        earlier: its records, newest first; those that this one goes on with are not counted.
+        earlier: what its rollbacks of the windows changed, newest first; those that this one goes on with are not
+            counted. One that can't be read counts as an attempt.
     """
     if rollback.trigger in BY_HAND:
         return [Check(name=name, verdict=Verdict.SKIPPED, reason="asked for by a person") for name in _HISTORY]
-    longest = timedelta(minutes=max(policy.correlation_window_minutes, policy.attempt_window_minutes))
-    acted = [r for r in _recent(rollback, earlier, now - longest) if r.has_acted or _acted_unseen(r, runs)]
+    acted = [r for r in _without_own(rollback, earlier.items) if r.has_acted or _acted_unseen(r, runs)]
     automatic = [r for r in acted if r.trigger not in BY_HAND]
-    heirs = {one.id for one in automatic}
+    heirs = {one.rollback_id for one in automatic}
     automatic = [one for one in automatic if one.superseded_by not in heirs]  # one attempt, however many walked it
+    unreadable = [one.key for one in earlier.unreadable]
     return [
         _cooldown(acted, policy, now),
         _one_step_per_window(automatic, runs, policy, now),
-        _attempt_budget(automatic, policy, now),
+        _attempt_budget(automatic, unreadable, policy, now),
     ]
+
+
+def longest_window(policy: Policy) -> timedelta:
+    """How far back `from_history` looks."""
+    return timedelta(minutes=max(policy.correlation_window_minutes, policy.attempt_window_minutes))
 
 
 def not_paused(rollback: Rollback, pause: Pause | None, policy: Policy, now: datetime) -> Check:
@@ -56,35 +64,33 @@ def not_paused(rollback: Rollback, pause: Pause | None, policy: Policy, now: dat
     return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes))
 
 
-def not_left_at_zero(
-    rollback: Rollback, desired_count: int, earlier: Iterable[Rollback], policy: Policy, now: datetime
-) -> Check:
+def not_left_at_zero(rollback: Rollback, desired_count: int, owed: Found[Owed], policy: Policy, now: datetime) -> Check:
     """Rule 3: what a rollback left to a person at zero tasks stays there, until a person puts it back.
 
     Args:
-        earlier: records of it, and of the services that write to the same database; read only without tasks.
+        owed: what rollbacks of it, and of services that write to the same database, have not put back on it.
     """
-    name = "not-left-at-zero"
+    name, again = "not-left-at-zero", now + timedelta(minutes=policy.recheck_minutes)
     if desired_count > 0 or rollback.trigger in BY_HAND:
         return Check(name=name, verdict=Verdict.PASS, reason="tasks are wanted, or a person wants them")
-    for one in earlier:
-        if _stands_at_zero_for(one, rollback.service_name):
-            how = f"ended ({one.outcome}), and left that to a person" if one.concluded_at else "is not concluded"
-            reason = f"{one.id} stopped all tasks of {rollback.service_name}, and {how}: {one.reason}"
-            return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes))
+    for one in owed.items:
+        if _stands_at_zero_for(one):
+            how = "is not concluded" if one.is_open else f"ended ({one.outcome}), and left that to a person"
+            reason = f"{one.rollback_id} stopped all tasks of {rollback.service_name}, and {how}: {one.reason}"
+            return _look_again(name, reason, again)
+    if owed.unreadable:
+        keys = ", ".join(one.key for one in owed.unreadable)
+        reason = f"no task is wanted, and whether a rollback left that to a person can't be read: {keys}"
+        return _look_again(name, reason, again)
     return Check(name=name, verdict=Verdict.PASS, reason="no rollback was left at zero tasks")
 
 
-def _stands_at_zero_for(one: Rollback, service_name: str) -> bool:
+def _stands_at_zero_for(one: Owed) -> bool:
     """Whether a fence of that rollback keeps the service at zero; an open one of its own service is gone on with."""
-    owed = [
-        o
-        for o in one.obligations
-        if o.kind is ObligationKind.FENCE and o.discharged_at is None and one.service_owing(o) == service_name
-    ]
-    if one.concluded_at is not None:
-        return any(o.handed_to == OPERATOR for o in owed)
-    return bool(owed) and one.service_name != service_name
+    fences = [o for o in one.obligations if o.kind is ObligationKind.FENCE]
+    if one.is_open:
+        return bool(fences) and one.rollback_service != one.service
+    return any(o.handed_to == OPERATOR for o in fences)
 
 
 def no_fix_on_its_way(
@@ -135,54 +141,54 @@ def enough_traffic(
     return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes), evidence)
 
 
-def _recent(rollback: Rollback, earlier: Iterable[Rollback], since: datetime) -> list[Rollback]:
-    """The service's records of the window, without this one and those that it goes on with."""
+def _without_own(rollback: Rollback, earlier: Iterable[Change]) -> list[Change]:
+    """Without this one and those that it goes on with."""
     found, mine = [], {rollback.id, rollback.supersedes}
     for one in earlier:
-        if one.created_at < since:
-            break
-        if one.id in mine:
+        if one.rollback_id in mine:
             mine.add(one.supersedes)
             continue
         found.append(one)
     return found
 
 
-def _acted_unseen(earlier: Rollback, runs: frozenset[str]) -> bool:
+def _acted_unseen(earlier: Change, runs: frozenset[str]) -> bool:
     """It died between its call and the save, and what it wanted runs: its intent was carried out."""
-    intended = earlier.service is not None and earlier.service.intent is not None
-    target = earlier.plan.target if earlier.plan is not None else None
-    return intended and target is not None and target.fingerprint in runs
+    return earlier.is_intended and earlier.target_fingerprint is not None and earlier.target_fingerprint in runs
 
 
-def _cooldown(acted: list[Rollback], policy: Policy, now: datetime) -> Check:
+def _cooldown(acted: list[Change], policy: Policy, now: datetime) -> Check:
+    """A rollback that was aborted gives the service nothing to recover from: the next trigger acts."""
     for one in acted:
+        if one.outcome is Outcome.ABORTED:
+            continue
         ready_at = (one.concluded_at or now) + timedelta(minutes=policy.cooldown_minutes)
         if now < ready_at:
             reason = (
-                f"{one.id} has only just ended: the service is given {policy.cooldown_minutes:g} minutes to recover"
+                f"{one.rollback_id} has only just ended: the service is given {policy.cooldown_minutes:g} minutes to "
+                "recover"
             )
-            return _look_again("cooldown", reason, ready_at, {"earlier": one.id})
+            return _look_again("cooldown", reason, ready_at, {"earlier": one.rollback_id})
     return Check(name="cooldown", verdict=Verdict.PASS, reason="no rollback has only just ended")
 
 
-def _one_step_per_window(automatic: list[Rollback], runs: frozenset[str], policy: Policy, now: datetime) -> Check:
+def _one_step_per_window(automatic: list[Change], runs: frozenset[str], policy: Policy, now: datetime) -> Check:
     """Rule 7: one automatic step back; from where a rollback has put the service, only a person goes further."""
     name, window = "one-step-per-window", timedelta(minutes=policy.correlation_window_minutes)
     for one in automatic:
-        target = one.plan.target if one.plan is not None else None
-        if target is not None and target.fingerprint in runs and one.created_at >= now - window:
+        is_put_there = one.target_fingerprint is not None and one.target_fingerprint in runs
+        if is_put_there and one.admitted_at >= now - window:
             reason = (
-                f"{one.id} stepped back to {target.version} within the last {window.total_seconds() / 60:g} minutes, "
-                "and that does not help either: a person has to look"
+                f"{one.rollback_id} stepped back to {one.target_version} within the last "
+                f"{window.total_seconds() / 60:g} minutes, and that does not help either: a person has to look"
             )
-            return Check(name=name, verdict=Verdict.FAIL, reason=reason, evidence={"earlier": one.id})
+            return Check(name=name, verdict=Verdict.FAIL, reason=reason, evidence={"earlier": one.rollback_id})
     return Check(name=name, verdict=Verdict.PASS, reason="what runs was not put there by a rollback in the window")
 
 
-def _attempt_budget(automatic: list[Rollback], policy: Policy, now: datetime) -> Check:
+def _attempt_budget(automatic: list[Change], unreadable: list[str], policy: Policy, now: datetime) -> Check:
     since = now - timedelta(minutes=policy.attempt_window_minutes)
-    spent = [one.id for one in automatic if one.created_at >= since]
+    spent = [*(one.rollback_id for one in automatic if one.admitted_at >= since), *unreadable]
     evidence = {"attempts": spent}
     said = f"{len(spent)} of {policy.attempts_per_window} attempts in {policy.attempt_window_minutes:g} minutes"
     if len(spent) < policy.attempts_per_window:

@@ -61,4 +61,13 @@ class Policy(BaseModel):
     database_timeout_seconds: float = Field(
         default=240, gt=0, description="time limit of the function that changes the database"
     )  # rule 9
+    record_days: float = Field(
+        default=400, ge=30, description="how long the record of a rollback is kept after nothing is to be done about it"
+    )
+    suspect_release_days: float | None = Field(
+        default=None, ge=30, description="how long a suspect or quarantined release is kept; null keeps it for good"
+    )
+    page_aggregation_minutes: float = Field(
+        default=60, ge=0, description="pages of one alarm with the same answer become one page with a count"
+    )
     readiness_minutes: float = Field(default=60, gt=0, description="how often the way back is looked at")

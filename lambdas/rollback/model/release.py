@@ -22,7 +22,7 @@ class ReleaseState(StrEnum):
 class Release(BaseModel):
     """What a service ran at one time. `definition_sha256` is the key of the stored task definition in the ledger."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+    model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
     service: str
     version: str

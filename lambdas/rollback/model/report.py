@@ -17,7 +17,8 @@ _PAGES = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.ABORTED})
 def report_id(rollback: Rollback) -> str:
     """The same for every copy of one report: outcome, and what was left to a person, are part of it."""
     left = ":not-put-back" if _is_left_to_a_person(rollback) else ""
-    return f"{rollback.id}:{rollback.outcome}{left}"
+    look = f":look-{rollback.looks}" if rollback.looks > 1 else ""
+    return f"{rollback.id}:{rollback.outcome}{left}{look}"
 
 
 def is_page(rollback: Rollback) -> bool:
@@ -48,6 +49,7 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
         f"Rollback {rollback.id}: {rollback.outcome}",
         f"Why: {rollback.reason or 'no reason was recorded'}",
         f"Trigger: {rollback.trigger}{_alarm(rollback)}",
+        *([f"Looked at {rollback.looks} times; this answer is another one"] if rollback.looks > 1 else []),
         *_checks(rollback.admission, rollback.reason),
     ]
     if rollback.plan is not None:

@@ -23,8 +23,8 @@ def next_commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
         f"aws ecs describe-services --cluster {cluster} --services {name} --query 'services[0].events[:5]'",
         *_about_data(rollback),
     ]
-    if rollback.left_to_operator():
-        commands.append(f"rollback unfence {environment} --service {service.name} --reason '…'")
+    for owing in dict.fromkeys(rollback.service_owing(owed) for owed in rollback.left_to_operator()):
+        commands.append(f"rollback unfence {environment} --service {owing} --reason '…'")
     target = rollback.plan.target if rollback.plan is not None else None
     if rollback.request.type is RollbackType.DATABASE:
         return commands

@@ -7,11 +7,13 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from rollback.model.check import Check
+from rollback.model.check import Check, Verdict
 from rollback.model.database_progress import DatabaseProgress
 from rollback.model.escalation import Rung, Tried
 from rollback.model.plan import Plan
 from rollback.model.request import Request, RollbackType, Trigger
+from rollback.model.stored import SCHEMA_VERSION
+from rollback.model.stored_settings import StoredSettings
 
 DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode
 
@@ -43,7 +45,7 @@ OPERATOR = "operator"  # whom an obligation is handed to when nothing of ours co
 class Obligation(BaseModel):
     """Appended before the change is made; discharged in reverse order by Conclude."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+    model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
     kind: ObligationKind
     before: dict[str, Any]
@@ -69,7 +71,7 @@ class Intent(BaseModel):
 class ServiceProgress(BaseModel):
     """How far the service is on its way to the target."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+    model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
     started_at: AwareDatetime
     rung: Rung = Rung.SERVICE
@@ -111,23 +113,37 @@ class TriggerEvent(BaseModel):
     id: str
     at: AwareDatetime
     alarm: str | None = None
+    deployment_id: str | None = Field(default=None, description="`ecs-svc/…`, of a failed deployment")
     reason: str = ""
+
+    @property
+    def source(self) -> str:
+        """What is asked again before anything is changed: an alarm, or a deployment."""
+        return f"alarm {self.alarm}" if self.alarm is not None else f"deployment {self.deployment_id or 'unknown'}"
 
 
 class Rollback(BaseModel):
     """One rollback. `version` counts the saves: each save is a compare-and-set on it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+    model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
     version: int = 0
     id: str
     environment: str
+    settings: StoredSettings = Field(
+        default=None,
+        description="the environment's when it was admitted: a deployment of the stack changes no open one",
+    )
     request: Request
     trigger: Trigger
     event: TriggerEvent | None = None
     execution: str = ""
     created_at: AwareDatetime
+    looks: int = Field(default=1, ge=1, description="how often its trigger was looked at, each time by an execution")
+    looked_at: AwareDatetime | None = Field(default=None, description="when the last of several looks began")
+    deaths: int = Field(default=0, ge=0, description="looks that ended before they came to an answer")
+    told: str = Field(default="", description="the answer that the last report gave: the same one is not sent again")
     admission: tuple[Check, ...] = ()
     admitted_at: AwareDatetime | None = None
     lease_counter: int | None = None
@@ -144,7 +160,8 @@ class Rollback(BaseModel):
     outcome: Outcome | None = None
     reason: str = ""
     recheck_at: AwareDatetime | None = Field(default=None, description="a suppression without it is final")
-    rechecked_at: AwareDatetime | None = Field(default=None, description="when the janitor looked again, once")
+    rechecked_at: AwareDatetime | None = Field(default=None, description="when the janitor last started another look")
+    rechecks: int = Field(default=0, ge=0, description="looks that the janitor started")
     drift: str = Field(default="", description="how CloudFormation's idea of the service differs from what runs")
     concluding_since: AwareDatetime | None = None
     reported: bool = Field(default=False, description="the report was sent; a concluded document without is sent again")
@@ -166,6 +183,24 @@ class Rollback(BaseModel):
     def has_changed_data(self) -> bool:
         """Whether the database branch is not, or perhaps not, as it was before."""
         return self.database is not None and self.database.may_have_changed_data
+
+    @property
+    def never_acts(self) -> bool:
+        """A dry run, or any rollback of an environment that only observes: it plans, and holds nothing."""
+        return self.request.dry_run or (self.settings is not None and self.settings.policy.mode == "observe")
+
+    @property
+    def began_at(self) -> datetime:
+        """When its last look began: of the first one, when it was created."""
+        return self.looked_at or self.created_at
+
+    @property
+    def answer(self) -> str:
+        """What it came to, without its times and numbers: two looks with the same answer say nothing new."""
+        checks = (*self.admission, *(self.plan.checks if self.plan is not None else ()))
+        against = sorted({check.name for check in checks if check.verdict is Verdict.FAIL})
+        left = len(self.left_to_operator())
+        return f"{self.outcome} {' '.join(against)}{f' {left} left to an operator' if left else ''}"
 
     @property
     def is_emergency(self) -> bool:
@@ -201,8 +236,15 @@ class Rollback(BaseModel):
         return tuple(o for o in reversed(self.obligations) if o.discharged_at is None and o.handed_to == OPERATOR)
 
     def but(self, **changes: Any) -> "Rollback":
-        """A validated copy with some fields changed."""
-        return Rollback.model_validate({**{name: getattr(self, name) for name in Rollback.model_fields}, **changes})
+        """A validated copy with some fields changed.
+
+        Raises:
+            TypeError: there is no such field.
+        """
+        unknown = changes.keys() - Rollback.model_fields.keys()
+        if unknown:
+            raise TypeError(f"a rollback has no field {', '.join(sorted(unknown))}")
+        return Rollback.model_validate({**dict(self), **changes})
 
 
 def service_of(rollback_id: str) -> str:
@@ -211,9 +253,11 @@ def service_of(rollback_id: str) -> str:
 
 
 def rollback_id(service: str, started_at: datetime, cause: str) -> str:
-    """`<service>-<utc time>-<hash of the cause>`: sortable, and the same again when Admit is retried.
+    """`<service>-<utc time in milliseconds>-<hash of the cause>`: sortable, and the same when Admit is retried.
 
     Args:
+        started_at: Step Functions gives milliseconds (`$$.Execution.StartTime`).
         cause: what is unique to this start, e.g. the execution's ARN.
     """
-    return f"{service}-{started_at:%Y%m%dT%H%M%SZ}-{hashlib.sha256(cause.encode()).hexdigest()[:8]}"
+    at = f"{started_at:%Y%m%dT%H%M%S}{started_at.microsecond // 1000:03}Z"
+    return f"{service}-{at}-{hashlib.sha256(cause.encode()).hexdigest()[:8]}"

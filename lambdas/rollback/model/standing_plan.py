@@ -13,7 +13,7 @@ class StandingTarget(BaseModel):
     `schema_verdict`: whether it can work with the live schema, in brief; None: it writes to no database that we know.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+    model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
     release: Release
     definition_arn: str
@@ -28,7 +28,7 @@ class StandingPlan(BaseModel):
     verdicts are about; None: never.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+    model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
     service: str
     targets: tuple[StandingTarget, ...] = ()
@@ -62,7 +62,7 @@ class StandingPlan(BaseModel):
 class Bake(BaseModel):
     """Since when a deployment has been running settled and without an alarm."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+    model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
     service: str
     deployment_id: str

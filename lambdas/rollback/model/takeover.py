@@ -8,21 +8,20 @@ from rollback.model.rollback import Rollback
 def why_not_taken_over(newcomer: Rollback, holder: Rollback) -> str | None:
     """None: it may. Only emergencies take over by themselves, and only from a plain rollback; a person may with force.
 
-    An outage alarm during our own fence, or during a restart from zero, is our own doing.
+    An outage alarm during our own fence, or during a restart from zero, is our own doing. A rollback that has its
+    outcome only has to put back what it owes: the newcomer does that with its own.
     """
-    if newcomer.request.dry_run:
-        return f"{holder.id} is going on, and a dry run takes nothing over"
     forced = newcomer.trigger is Trigger.MANUAL and newcomer.request.force
-    if forced:
+    if forced or holder.never_acts:
         return None
     if holder.is_fenced:
         return f"{holder.id} has fenced the service: the outage is its doing"
-    if holder.holds_database_lease:
+    if holder.holds_database_lease and (holder.outcome is None or holder.has_changed_data):
         return f"{holder.id} is changing the database"
+    if holder.outcome is not None:
+        return None
     if holder.is_emergency:
         return f"{holder.id} is an emergency rollback already"
-    if holder.outcome is not None:
-        return f"{holder.id} is ending ({holder.outcome}): what it came to is waited for"
     if newcomer.trigger not in BY_HAND and holder.trigger in BY_HAND and holder.plan is None:
         return f"{holder.id} was only just started by a person, and has no plan to go on with yet"
     if newcomer.request.type is not RollbackType.EMERGENCY:

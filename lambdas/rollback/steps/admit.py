@@ -1,27 +1,28 @@
 """Admit: understand what is asked, once; see that it still is so; take the lease.
 
-Order: read the input → document and event mark in one write → stale, or not a change for the worse → the alarm as it
-stands now → lease. Whatever ends here leaves a record with its checks and reason; a suppression while the alarm goes on
-has `recheck_at`, since an alarm is an edge and a suppressed edge never comes again.
+Order: read the input → document and event mark in one write → stale, or not a change for the worse → the alarm or the
+deployment as it stands now → lease. Whatever ends here leaves a record with its checks and reason. CloudWatch and ECS
+tell of a change once: a suppression that may pass has `recheck_at`, and the janitor then starts another look, in the
+same record (`model.look_again`).
 """
 
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from rollback.model.check import Check, Verdict
-from rollback.model.errors import Conflict, OutsideFailure, RollbackError
+from rollback.model.errors import Conflict, InvalidRequest, OutsideFailure, RollbackError
 from rollback.model.event import is_event, judge_event, read_event
+from rollback.model.failed_deployment import judge_failed_deployment
 from rollback.model.guards import BY_HAND
 from rollback.model.lease import Lease
+from rollback.model.look_again import look_again_of
 from rollback.model.request import Request, RollbackType, Trigger, parse_request
-from rollback.model.rollback import Obligation, Outcome, Rollback, TriggerEvent, rollback_id
+from rollback.model.rollback import Obligation, ObligationKind, Outcome, Rollback, TriggerEvent, rollback_id
 from rollback.model.takeover import why_not_taken_over
+from rollback.steps.holder import document
 from rollback.steps.ports import World
-
-_LOOK_BACK = 200  # records of one service, suppressed ones too, among which there may be dead ones
 
 
 def admit(given: object, execution: str, started_at: datetime, world: World) -> Rollback:
@@ -35,10 +36,14 @@ def admit(given: object, execution: str, started_at: datetime, world: World) -> 
     Raises:
         InvalidRequest: the input can't be understood; nothing was changed.
     """
+    looked_at_before = look_again_of(given)
+    if looked_at_before is not None:
+        return _admitted(_reopened(looked_at_before, given, execution, world), given, world)
     request, trigger, event = _understand(given, world)
     new = Rollback(
         id=rollback_id(request.service, started_at, execution),
         environment=world.settings.environment,
+        settings=world.settings,
         request=request,
         trigger=trigger,
         event=event,
@@ -52,12 +57,64 @@ def admit(given: object, execution: str, started_at: datetime, world: World) -> 
         check = Check(name="event-is-new", verdict=Verdict.FAIL, reason=f"duplicate: {duplicate}", suppresses=True)
         ended = {"event": None, "outcome": Outcome.SUPPRESSED, "reason": check.reason, "admission": (check,)}
         return world.ledger.create(new.but(**ended))
+    return _admitted(rollback, given, world)
+
+
+def _reopened(looked_at_before: str, given: object, execution: str, world: World) -> Rollback:
+    """The record of a trigger that was not acted upon, for another look; called again, the same.
+
+    Raises:
+        InvalidRequest: there is no such record, or it is not to be looked at again.
+    """
+    before = document(looked_at_before, world)
+    if before is None:
+        raise InvalidRequest(f"the ledger has no readable rollback {looked_at_before}; nothing was changed")
+    if before.execution == execution:
+        return before
+    if before.concluded_at is None or before.recheck_at is None:
+        raise InvalidRequest(f"{before.id} is not to be looked at again: it {_stands(before)}; nothing was changed")
+    request, _, _ = _understand(given, world)
+    now = world.clock.now()
+    return world.ledger.reopen(
+        before.but(
+            settings=world.settings,
+            request=request,
+            execution=execution,
+            looks=before.looks + 1,
+            looked_at=now,
+            recheck_at=None,
+            admission=(),
+            admitted_at=None,
+            lease_counter=None,
+            supersedes=None,
+            superseded_by=None,
+            plan=None,
+            service=None,
+            database=None,
+            verification=None,
+            outcome=None,
+            reason="",
+            concluding_since=None,
+            concluded_at=None,
+            reported=False,
+            wait_seconds=0,
+        )
+    )
+
+
+def _stands(rollback: Rollback) -> str:
+    return "is open" if rollback.concluded_at is None else f"ended for good ({rollback.outcome})"
+
+
+def _admitted(rollback: Rollback, given: object, world: World) -> Rollback:
     if rollback.admitted_at is not None or rollback.outcome is not None:
         return rollback
     checks = _look(rollback, given, world)
     failed = next((check for check in checks if check.verdict is Verdict.FAIL), None)
     if failed is not None:
         return _suppressed(rollback, checks, failed, world)
+    if rollback.never_acts:  # it stands in nobody's way: no lease, no debts, nobody is taken over
+        return world.ledger.save(rollback.but(admission=checks, admitted_at=world.clock.now()))
     return _take_the_lease(rollback, checks, world)
 
 
@@ -65,10 +122,13 @@ def _look(rollback: Rollback, given: object, world: World) -> tuple[Check, ...]:
     """What speaks for and against the event, the alarm as it stands now included."""
     if not isinstance(given, Mapping) or not is_event(given) or rollback.event is None:
         return ()
-    checks = judge_event(given, world.settings.policy, rollback.created_at)
+    checks = judge_event(given, world.settings.policy, rollback.began_at)
     alarm = rollback.event.alarm
-    if alarm is None or any(check.verdict is Verdict.FAIL for check in checks):
+    if any(check.verdict is Verdict.FAIL for check in checks):
         return checks
+    if alarm is None:
+        view = world.services.look(world.settings.service(rollback.service_name))
+        return (*checks, judge_failed_deployment(view, rollback.event.deployment_id))
     try:
         state = world.alarms.states((alarm,)).get(alarm, "gone")
     except OutsideFailure as failure:
@@ -95,7 +155,8 @@ def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World)
                 name="service-is-free", verdict=Verdict.FAIL, reason=why_not, suppresses=True, look_again_at=recheck
             )
             return _suppressed(rollback, (*checks, check), check, world)
-    open_ones = _open_ones(rollback, world)
+    open_ones, unreadable = _open_ones(rollback, world)
+    checks = (*checks, *unreadable)
     unsettled = next((r for r in open_ones if _is_nobodys_to_go_on_with(r)), None)
     if unsettled is not None and not (rollback.trigger is Trigger.MANUAL and rollback.request.force):
         return _leave_alone(rollback, checks, unsettled, world)
@@ -107,7 +168,7 @@ def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World)
         obligations=_inherited(open_ones),
     )
     saved = world.ledger.save(admitted)
-    if stopped is not None:
+    if stopped is not None and stopped.outcome is None:  # one that is ending hands over what it owes, and ends
         with suppress(RollbackError):  # without its lease it ends by itself at its next step
             world.workflow.stop(stopped.execution, f"{rollback.id} took its lease over")
     return saved
@@ -142,23 +203,59 @@ def _take_over(
     held = world.ledger.lease(rollback.service_name)
     if held is None:  # given back this moment
         return world.ledger.acquire(rollback.service_name, rollback.id, now, until), None, "the lease has just changed"
-    try:
-        holder = world.ledger.read(rollback.service_name, held.holder)
-    except KeyError:
-        return None, None, f"{held.holder} holds the lease on {rollback.service_name}"
-    why_not = why_not_taken_over(rollback, holder)
-    if why_not is None and rollback.trigger not in BY_HAND and world.ledger.pause(rollback.service_name) is not None:
-        why_not = f"automatic rollbacks are paused, and {holder.id} goes on"  # it would be ended for nothing
+    holder = document(held.holder, world)
+    why_not = (
+        why_not_taken_over(rollback, holder) if holder is not None else _why_not_from_unknown(rollback, held, world)
+    )
+    paused = rollback.trigger not in BY_HAND and world.ledger.pause(rollback.service_name) is not None
+    if why_not is None and paused:
+        why_not = f"automatic rollbacks are paused, and {held.holder} goes on"  # it would be ended for nothing
     if why_not is not None:
         return None, None, why_not
     lease = world.ledger.take_over(held, rollback.id, until)
     return lease, holder, f"the lease on {rollback.service_name} has just changed hands"
 
 
-def _open_ones(rollback: Rollback, world: World) -> list[Rollback]:
-    """Rollbacks before this one that have not concluded, newest first: whoever holds the lease goes on with them."""
-    recent = islice(world.ledger.history(rollback.service_name), _LOOK_BACK)
-    return [r for r in recent if r.id != rollback.id and r.concluded_at is None]
+def _why_not_from_unknown(rollback: Rollback, held: Lease, world: World) -> str | None:
+    """Whether to wait for a holder whose record is gone or can't be read. An emergency does not wait.
+
+    Unless a fence of that holder stands (rule 1): what a rollback owes is kept beside its record.
+    """
+    if rollback.trigger is Trigger.MANUAL and rollback.request.force:
+        return None
+    owed = world.ledger.owed(rollback.service_name)
+    fenced = any(
+        one.rollback_id == held.holder and any(o.kind is ObligationKind.FENCE for o in one.obligations)
+        for one in owed.items
+    )
+    if rollback.request.type is RollbackType.EMERGENCY and not fenced:
+        return None
+    return f"{held.holder} holds the lease on {rollback.service_name}, and its record can't be read"
+
+
+def _open_ones(rollback: Rollback, world: World) -> tuple[list[Rollback], tuple[Check, ...]]:
+    """Rollbacks before this one that have not concluded, newest first: whoever holds the lease goes on with them.
+
+    And a warning about those that can't be read: what they owe is left to an operator.
+    """
+    pending = world.ledger.pending(rollback.service_name)
+    for item in pending.unreadable:
+        world.ledger.set_aside(item, world.clock.now())
+    unreadable = [item.key for item in pending.unreadable]
+    found: list[Rollback] = []
+    for one in pending.items:
+        if not one.is_open or not one.acts or one.rollback_id == rollback.id:
+            continue
+        read = document(one.rollback_id, world)
+        if read is None:
+            unreadable.append(one.rollback_id)
+        elif read.concluded_at is None:
+            found.append(read)
+    found.sort(key=lambda r: r.began_at, reverse=True)
+    if not unreadable:
+        return found, ()
+    reason = f"can't be read, and are left to an operator: {', '.join(sorted(unreadable))}"
+    return found, (Check(name="ledger-is-readable", verdict=Verdict.WARN, reason=reason),)
 
 
 def _is_to_be_gone_on_with(earlier: Rollback, rollback: Rollback) -> bool:
@@ -178,12 +275,11 @@ def _understand(given: Any, world: World) -> tuple[Request, Trigger, TriggerEven
 
 
 def _suppressed(rollback: Rollback, checks: tuple[Check, ...], failed: Check, world: World) -> Rollback:
-    from_alarm = rollback.event is not None and rollback.event.alarm is not None
     return world.ledger.save(
         rollback.but(
             admission=checks,
             outcome=Outcome.SUPPRESSED,
             reason=failed.reason,
-            recheck_at=failed.look_again_at if from_alarm else None,
+            recheck_at=failed.look_again_at if rollback.event is not None else None,
         )
     )

@@ -6,6 +6,7 @@ A page goes out before anything else: nobody should wait for our tidying up.
 
 from datetime import datetime, timedelta
 
+from rollback.model import page_count
 from rollback.model.errors import OutsideFailure, UnsupportedService
 from rollback.model.report import is_page, message, report_id, subject
 from rollback.model.rollback import ObligationKind, Outcome, Rollback
@@ -94,9 +95,28 @@ def _drift(rollback: Rollback, world: World) -> str:
     return drift_of(service, view.primary.definition_arn, world)
 
 
+def report_once(rollback: Rollback, world: World) -> Rollback:
+    """Send the report, unless it would say again what the last one said; a page may only be counted (`page_count`).
+
+    Raises:
+        OutsideFailure: it could not be sent.
+    """
+    told = rollback.but(reported=True, told=rollback.answer, wait_seconds=0)
+    if rollback.told == rollback.answer:
+        return told
+    now, name = world.clock.now(), page_count.about(rollback)
+    before = world.ledger.page_count(rollback.service_name, name) if name is not None else None
+    counted_only = page_count.is_counted_only(before, now, world.settings.policy.page_aggregation_minutes)
+    if not counted_only:
+        send_report(rollback, world)
+    if name is not None:
+        count = before.counted(rollback, now) if before is not None and counted_only else None
+        world.ledger.put_page_count(count or page_count.first_page(rollback, now, before), before)
+    return told
+
+
 def _report(rollback: Rollback, world: World) -> Rollback:
     try:
-        send_report(rollback, world)
+        return report_once(rollback, world)
     except OutsideFailure:
         return rollback.but(wait_seconds=world.settings.policy.poll_seconds)
-    return rollback.but(reported=True, wait_seconds=0)

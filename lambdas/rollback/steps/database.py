@@ -27,6 +27,7 @@ from rollback.steps.down_migrations import step_down
 from rollback.steps.observe import look_after_change
 from rollback.steps.ports import World
 from rollback.steps.restoring import PreviewJudge, Restoring
+from rollback.steps.schema import stored_schema
 from rollback.steps.tell_lost_writes import tell_lost_writes
 
 
@@ -164,7 +165,7 @@ def _judge(rollback: Rollback, plan: DatabasePlan, world: World) -> PreviewJudge
     """Whether what is to run afterwards can work with the tables that are there then. Nothing is changed before."""
 
     def judged(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:
-        expected = world.ledger.schema(plan.schema_sha256) if plan.schema_sha256 is not None else None
+        expected = stored_schema(plan.schema_sha256, world) if plan.schema_sha256 is not None else None
         verdict = judge_schema(expected, schema, migrations)
         breaks = verdict.compatibility is Compatibility.BREAKING and not rollback.request.force
         fits = verdict.compatibility is Compatibility.COMPATIBLE

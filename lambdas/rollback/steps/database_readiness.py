@@ -11,6 +11,7 @@ from rollback.model.release import Release
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import Settings
 from rollback.model.standing_plan import StandingPlan, StandingTarget
+from rollback.steps.definition import standing_plan
 from rollback.steps.ports import World
 from rollback.steps.running import identify
 from rollback.steps.schema import schema_verdict
@@ -33,7 +34,7 @@ def judge_standing_plan(service_name: str, world: World) -> None:
     """
     view = world.services.look(world.settings.service(service_name))
     for _ in range(_TRIES):
-        standing = world.ledger.standing_plan(service_name)
+        standing = standing_plan(service_name, world)
         if standing is None:
             return
         # Of that one only: in one that was put meanwhile a target may be missing, since it was judged bad.
@@ -58,7 +59,8 @@ def with_database(plan: StandingPlan, view: ServiceView, world: World) -> Standi
     primary = view.primary
     running = identify(primary.definition_arn, primary.created_at, view, world.settings.service(plan.service), world)
     seen = world.ledger.observation(database.lease_of(None))  # before the verdicts: they are about no older one
-    known = {release.fingerprint: release for release in world.ledger.releases(plan.service)}
+    found = (world.ledger.release(plan.service, target.release.fingerprint) for target in plan.targets)
+    known = {release.fingerprint: release for release in found if release is not None}
     targets = tuple(_judged(target, known, running.release, world) for target in plan.targets)
     back = next((t for t in targets if t.release.fingerprint != running.release.fingerprint), None)
     verdict = back.schema_verdict if back is not None else None

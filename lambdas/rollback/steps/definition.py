@@ -1,9 +1,20 @@
 """A registered, ACTIVE definition of a release, by digest: the one at hand, else registered from the ledger's copy."""
 
+from rollback.model.errors import UnreadableItem
 from rollback.model.names import family_of, last_known_good_family, original_family, rollback_family
 from rollback.model.release import Release, fingerprint
+from rollback.model.standing_plan import StandingPlan
 from rollback.steps.ports import World
 from rollback.steps.running import registered_for
+
+
+def standing_plan(service_name: str, world: World) -> StandingPlan | None:
+    """The standing plan; None: there is none, or it can't be read. That one is set aside and computed anew."""
+    try:
+        return world.ledger.standing_plan(service_name)
+    except UnreadableItem as unreadable:
+        world.ledger.set_aside(unreadable, world.clock.now())
+        return None
 
 
 def registered_definition(
@@ -17,7 +28,7 @@ def registered_definition(
     Raises:
         KeyError: the ledger has no copy of the definition.
     """
-    plan = world.ledger.standing_plan(release.service)
+    plan = standing_plan(release.service, world)
     at_hand = plan.definition_of(release.fingerprint) if plan is not None and not newest_of_family else None
     if at_hand is not None and _is_usable(at_hand, release, world):
         return at_hand

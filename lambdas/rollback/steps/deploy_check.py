@@ -33,7 +33,7 @@ def check_deploy(service_name: str, image: str, world: World) -> Answer:
     if lease is not None:
         return Answer(False, f"a rollback of {service_name} is going on ({lease.holder}): deploy when it has ended")
     service = world.settings.service(service_name)
-    releases = world.ledger.releases(service_name)
+    releases = world.ledger.find(service_name, digest)
     bad = next(
         (r for r in releases if r.state in LEFT and _speaks_against(r, digest, service.container, releases)), None
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from rollback.model.check import Check, Verdict
+from rollback.model.errors import RollbackError
 from rollback.model.plan import Plan, judge
 from rollback.model.release import Release, last_known_good
 from rollback.model.request import RollbackType
@@ -17,7 +18,9 @@ from rollback.model.schema_compatibility import SchemaVerdict, not_known
 from rollback.model.schema_refusal import CHECK_NAME
 from rollback.model.standing_plan import StandingPlan
 from rollback.steps.admit import admit
+from rollback.steps.candidates import candidates
 from rollback.steps.database_readiness import writes_to_standing_branch
+from rollback.steps.definition import standing_plan
 from rollback.steps.guards import automatic_guards
 from rollback.steps.plan import decided, goes_on_with, to_leave, what_it_leaves
 from rollback.steps.plan_database import guarded
@@ -50,17 +53,17 @@ def start(given: object, execution: str, started_at: datetime, world: World, adv
 def plan_emergency(rollback: Rollback, world: World) -> Rollback:
     """The standing plan, made this rollback's own."""
     service, now, policy = world.settings.service(rollback.service_name), world.clock.now(), world.settings.policy
-    standing = world.ledger.standing_plan(service.name)
+    standing = standing_plan(service.name, world)
     view = world.services.look(service)
     before = goes_on_with(rollback, world)
     running, target = what_it_leaves(before)
     if running is None:
         found = describe(*to_leave(rollback, view, world), view, service, world).release
-        running = _as_known(found, standing)
+        running = _as_known(found, standing, world)
         if rollback.request.target_version is None:
             target = _standing_target(standing, running)
     # Without a standing plan (or for a version that a person names) the releases are read after all.
-    releases = world.ledger.releases(service.name) if target is None else ()
+    releases = candidates(rollback.request, service.name, running, world) if target is None else ()
     if target is None and rollback.request.target_version is None:
         target = last_known_good(releases, running.fingerprint)
     made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target, goes_on=before is not None)
@@ -98,10 +101,19 @@ def _verdict(target: Release, running: Release, standing: StandingPlan | None, w
     return not_known(f"the database was last looked at on {seen_at:%Y-%m-%d %H:%M} UTC, before {running.version} came")
 
 
-def _as_known(found: Release, standing: StandingPlan | None) -> Release:
-    """A release of the standing plan is promoted; of any other the ledger is not asked here: it has no evidence."""
-    known = (t.release for t in standing.targets) if standing is not None else ()
-    return next((release for release in known if release.fingerprint == found.fingerprint), found)
+def _as_known(found: Release, standing: StandingPlan | None, world: World) -> Release:
+    """What runs, with its evidence: from the standing plan, else by one request of the ledger.
+
+    A ledger that does not answer, or has a record that can't be read, keeps no emergency waiting: the release then
+    counts as one without evidence.
+    """
+    planned = standing.target_of(found.fingerprint) if standing is not None else None
+    if planned is not None:
+        return planned.release
+    try:
+        return world.ledger.release(found.service, found.fingerprint) or found
+    except RollbackError:
+        return found
 
 
 def _standing_target(standing: StandingPlan | None, running: Release) -> Release | None:

@@ -1,8 +1,6 @@
 """Reasons to leave an automatic trigger alone, looked up: history, pause, a fix under way, traffic."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import islice
 
 from rollback.model import guards
 from rollback.model.check import Check, Verdict
@@ -14,8 +12,6 @@ from rollback.model.rollback import Rollback
 from rollback.model.service_view import IN_FLIGHT, ServiceView
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
-
-_LOOK_BACK = 200  # records of one service
 
 
 def automatic_guards(
@@ -32,26 +28,14 @@ def automatic_guards(
         return [not_paused, *guards.goes_on_with(before)]
     began = _others_deployment_began(view)
     runs = frozenset({running.fingerprint, fingerprint_of(view.primary.definition_arn, view, world)})
+    changes = world.ledger.changes(rollback.service_name, now - guards.longest_window(policy))
+    owed = world.ledger.owed(rollback.service_name)
     return [
         not_paused,
-        *guards.from_history(rollback, runs, _history(rollback, world), policy, now),
-        guards.not_left_at_zero(rollback, view.desired_count, _with_other_writers(rollback, world), policy, now),
+        *guards.from_history(rollback, runs, changes, policy, now),
+        guards.not_left_at_zero(rollback, view.desired_count, owed, policy, now),
         guards.no_fix_on_its_way(rollback, began, _red_since(rollback, world) if began else None, policy, now),
     ]
-
-
-def _history(rollback: Rollback, world: World) -> Iterator[Rollback]:
-    return islice(world.ledger.history(rollback.service_name), _LOOK_BACK)
-
-
-def _with_other_writers(rollback: Rollback, world: World) -> Iterator[Rollback]:
-    """Its own records; and those of the services beside which it may have been fenced around a database."""
-    yield from _history(rollback, world)
-    writers = [service.name for service in world.settings.writers()]
-    if rollback.service_name in writers:
-        for name in writers:
-            if name != rollback.service_name:
-                yield from islice(world.ledger.history(name), _LOOK_BACK)
 
 
 def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:

@@ -1,5 +1,6 @@
 """Who holds the lease on a service, for those who must not get in its way."""
 
+from rollback.model.errors import UnreadableItem
 from rollback.model.lease import Lease
 from rollback.model.rollback import Rollback, service_of
 from rollback.model.takeover import state_of_the_data
@@ -23,10 +24,22 @@ def living_lease_about_database(world: World) -> Lease | None:
 
 
 def holder_of(lease: Lease, world: World) -> Rollback | None:
-    """The rollback behind a lease; None: there is no record of it."""
+    """The rollback behind a lease; None: there is no record of it, or it can't be read."""
+    return document(lease.holder, world)
+
+
+def document(rollback_id: str, world: World) -> Rollback | None:
+    """A rollback by its id, whichever service it is about: it may hold another writer's lease, or a branch's.
+
+    None: there is no such record, or it can't be read. One that can't be read is set aside.
+    """
+    service_name = service_of(rollback_id)
     try:
-        return world.ledger.read(service_of(lease.holder), lease.holder)  # it may hold another writer's, or a branch's
+        return world.ledger.read(service_name, rollback_id)
     except KeyError:
+        return None
+    except UnreadableItem as unreadable:
+        world.ledger.set_aside(unreadable, world.clock.now())
         return None
 
 

@@ -1,40 +1,59 @@
-"""Janitor: what nobody else does any more. Concludes dead rollbacks, sends lost reports, looks at red alarms again."""
+"""Janitor: what nobody else does any more. Concludes dead rollbacks, sends lost reports, looks at red alarms again.
+
+All that it has to look at is in the ledger's index, also of a service that is in the settings no more. A failure, or an
+item that can't be read, keeps it from nothing else.
+"""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import Any
 
-from rollback.model.errors import Conflict, OutsideFailure, RollbackError
+from rollback.model import page_count
+from rollback.model.errors import Conflict, OutsideFailure, RollbackError, UnreadableItem
+from rollback.model.ledger_index import Pending
+from rollback.model.look_again import alarm_event, event_of, execution_name
 from rollback.model.names import degraded_alarm, outage_alarm
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.route import Step
-from rollback.steps.conclude import send_report
+from rollback.steps.conclude import report_once
+from rollback.steps.definition import standing_plan
+from rollback.steps.holder import document
 from rollback.steps.ports import World
 from rollback.steps.walk import heir_of, walk
 
-_LOOK_BACK = 200  # rollbacks of one service, newest first
 _IN_USE = timedelta(minutes=1)  # a lease renewed so lately: a person may be putting things back under it
 _CLOCKS_DIFFER = timedelta(minutes=1)  # CloudWatch's and ours
-# What a plan said to an alarm: people have been told.
-_ANSWERS = frozenset({Outcome.SUPPRESSED, Outcome.REFUSED, Outcome.PLANNED})
+_LONGEST_ROLLBACK = timedelta(days=1)
 
 
 def sweep(world: World) -> list[str]:
     """One round over all services; says what was done.
 
     Raises:
-        RollbackError: a service could not be swept; the others were.
+        RollbackError: something could not be done, the first of it; everything else was.
     """
     done: list[str] = []
     failures: list[RollbackError] = []
-    for service in world.settings.service_names:
+
+    def attempt(action: Callable[[], Iterator[str]]) -> None:
         try:
-            done.extend(_sweep_service(service, world))
-            _tell_the_alarms(service, world)
+            done.extend(action())
         except RollbackError as failure:
             failures.append(failure)
+
+    pending: list[Pending] = []
+    attempt(lambda: _index(world, pending))
+    known = world.settings.service_names
+    for service in (*known, *sorted({one.service for one in pending} - set(known))):
+        mine = [one for one in pending if one.service == service]
+        for one in mine:
+            attempt(lambda one=one: _settle(one, world))  # type: ignore[misc]
+        if service in known:
+            attempt(lambda service=service: _return_lease(service, world))  # type: ignore[misc]
+            attempt(lambda service=service, mine=mine: _look_again(service, mine, world))  # type: ignore[misc]
+            attempt(lambda service=service: _tell_the_alarms(service, world))  # type: ignore[misc]
+    attempt(lambda: _page_unreadable(world))
+    attempt(lambda: _page_counted(world))
     world.metrics.swept()
     if failures:
         raise failures[0]
@@ -46,67 +65,119 @@ def conclude_execution(execution: str, why: str, world: World, *, by_hand: bool 
 
     One that left no record failed in Admit: a person's typo is their own to see, anything else is paged.
     """
-    done, known = [], False
+    found = _record_of(execution, world)
+    if isinstance(found, Rollback):
+        if found.execution != execution or found.concluded_at is not None:
+            return []
+        return [_conclude_dead(found, why, world, look_again=not by_hand, by_hand=by_hand)]
+    if "InvalidRequest" in why:
+        return []
+    subject = f"[{world.settings.environment}] a rollback could not be admitted"
+    page = {"severity": "page", "environment": world.settings.environment, "report_id": execution}
+    about = f"; {found}" if isinstance(found, UnreadableItem) else ""
+    world.notifications.publish(subject, f"{execution}: {why}{about}", page)
+    return [f"{execution} left no record: paged"]
+
+
+def _record_of(execution: str, world: World) -> Rollback | UnreadableItem | None:
+    """None: it left no record."""
+    try:
+        started = world.ledger.started_by(execution)
+        if started is not None:
+            return world.ledger.read(*started)
+    except KeyError:
+        return None
+    except UnreadableItem as unreadable:
+        world.ledger.set_aside(unreadable, world.clock.now())
+        return unreadable
+    for one in world.ledger.pending().items:  # of a version that did not remember executions
+        if one.execution == execution:
+            return document(one.rollback_id, world)
+    return None
+
+
+def _index(world: World, pending: list[Pending]) -> Iterator[str]:
+    """Fill `pending` with what is to be done; a ledger from before the index gets one."""
+    now = world.clock.now()
+    if not world.ledger.build_index(world.settings.service_names, now):
+        yield "the ledger's index is being built"
+    found = world.ledger.pending()
+    pending.extend(found.items)
     for service in world.settings.service_names:
-        for rollback in _recent(service, world):
-            if rollback.execution != execution:
-                continue
-            known = True
-            if rollback.concluded_at is None:
-                done.append(_conclude_dead(rollback, why, world, look_again=not by_hand, by_hand=by_hand))
-    if not known and "InvalidRequest" not in why:
-        subject = f"[{world.settings.environment}] a rollback could not be admitted"
-        page = {"severity": "page", "environment": world.settings.environment, "report_id": execution}
-        world.notifications.publish(subject, f"{execution}: {why}", page)
-        done.append(f"{execution} left no record: paged")
-    return done
+        found_owed = world.ledger.owed(service)
+        for item in found_owed.unreadable:
+            world.ledger.set_aside(item, now)
+    for item in found.unreadable:
+        world.ledger.set_aside(item, now)
 
 
-def _sweep_service(service: str, world: World) -> Iterator[str]:
-    for rollback in _recent(service, world):
-        if rollback.concluded_at is None and _is_dead(rollback, world):
-            yield _conclude_dead(rollback, "its execution ended without a conclusion", world, look_again=True)
-        elif rollback.concluded_at is not None and not rollback.reported:
-            yield from _report_late(rollback, world)
-    yield from _return_lease(service, world)
-    yield from _look_again(service, world)
+def _settle(one: Pending, world: World) -> Iterator[str]:
+    """Conclude it if nobody walks it any more, or send its report; one that can't be read is set aside."""
+    rollback = document(one.rollback_id, world)
+    if rollback is None:
+        return
+    under = world.under(rollback.settings)
+    if rollback.concluded_at is None:
+        if _is_dead(rollback, under):
+            yield _conclude_dead(rollback, "its execution ended without a conclusion", under, look_again=True)
+    elif not rollback.reported:
+        yield from _report_late(rollback, under)
+    elif one.recheck_at is not None and rollback.service_name not in world.settings.service_names:
+        world.ledger.save(rollback.but(recheck_at=None))
+        yield f"{rollback.id}: its service is gone, it is not looked at again"
 
 
 def _return_lease(service: str, world: World) -> Iterator[str]:
-    """Of a rollback that was concluded, and died before it could give its lease back."""
-    held = world.ledger.lease(service)
-    if held is None:
-        return
-    try:
-        holder = world.ledger.read(service, held.holder)
-    except KeyError:
-        return  # not a rollback's: it runs out, and `stale` tells
-    fresh = held.expires_at - world.clock.now() > timedelta(minutes=world.settings.policy.lease_minutes) - _IN_USE
-    if holder.concluded_at is not None and not fresh:
-        world.ledger.release_lease(service, holder.id)
-        yield f"{holder.id}: lease given back"
+    """Of a rollback that was concluded, and died before it could give its lease back; whichever service it is about."""
+    for name in (service, *_branches(service, world)):
+        try:
+            held = world.ledger.lease(name)
+        except UnreadableItem as unreadable:
+            world.ledger.set_aside(unreadable, world.clock.now())
+            continue
+        holder = document(held.holder, world) if held is not None else None
+        if held is None or holder is None:
+            continue  # not a rollback's: it runs out, and `stale` tells
+        lease_minutes = timedelta(minutes=world.settings.policy.lease_minutes)
+        fresh = held.expires_at - world.clock.now() > lease_minutes - _IN_USE
+        if holder.concluded_at is not None and not fresh:
+            world.ledger.release_lease(name, holder.id)
+            yield f"{holder.id}: lease on {name} given back"
 
 
-def _tell_the_alarms(service: str, world: World) -> None:
+def _branches(service: str, world: World) -> tuple[str, ...]:
+    """The branch whose lease is looked at with this service: that of the first of its writers."""
+    database, writers = world.settings.database, world.settings.writers()
+    if database is None or database.branch_id is None or not writers or writers[0].name != service:
+        return ()
+    return (database.lease_of(None),)
+
+
+def _tell_the_alarms(service: str, world: World) -> Iterator[str]:
     """Numbers for the alarms on ourselves. A lease is stale when it ran out and nobody gave it back or took it over."""
-    standing, held = world.ledger.standing_plan(service), world.ledger.lease(service)
-    stale = held is not None and held.expires_at <= world.clock.now()
+    standing = standing_plan(service, world)
+    try:
+        held = world.ledger.lease(service)
+        stale = held is not None and held.expires_at <= world.clock.now()
+    except UnreadableItem:
+        stale = True
     world.metrics.watched(service, has_way_back=standing is not None and standing.is_ready, stale_leases=int(stale))
-
-
-def _recent(service: str, world: World) -> list[Rollback]:
-    return list(islice(world.ledger.history(service), _LOOK_BACK))
+    yield from ()
 
 
 def _is_dead(rollback: Rollback, world: World) -> bool:
-    """No execution goes on with it. In direct mode there is none: it lives as long as it renews its lease."""
+    """No execution goes on with it. In direct mode there is none: it lives as long as it renews its lease.
+
+    One that has its outcome only needs its end: it is not given the time that a young one is given to begin.
+    """
     now = world.clock.now()
     if rollback.is_direct:
         held = world.ledger.lease(rollback.service_name)
         if held is not None and held.is_held_by(rollback.id, now):
             return False
-    young = now - rollback.created_at < timedelta(minutes=world.settings.policy.lease_minutes)
-    return not young and not world.workflow.is_running(rollback.execution)
+    young = now - rollback.began_at < timedelta(minutes=world.settings.policy.lease_minutes)
+    is_given_time = young and (rollback.outcome is None or rollback.is_direct)
+    return not is_given_time and not world.workflow.is_running(rollback.execution)
 
 
 def _conclude_dead(
@@ -116,22 +187,22 @@ def _conclude_dead(
 
     Args:
         by_hand: a person stopped it, which is an abort however far it had come: what it has fenced stays so (rule 3).
-        look_again: it died before it did anything, and nobody wanted that: its alarm is to be looked at again.
+        look_again: it died before it did anything, and nobody wanted that: its trigger is to be looked at again.
     """
+    world = world.under(rollback.settings)
     try:
         if rollback.outcome is None:
             outcome = Outcome.FAILED if rollback.has_acted and not by_hand else Outcome.ABORTED
-            recheck, again = None, ""
+            recheck, again, deaths = None, "", rollback.deaths
             if look_again and outcome is Outcome.ABORTED and rollback.event:
-                tries = _died_before(rollback, world) + 1
+                deaths += 1
+                tries = _died_before(rollback, world) + deaths
                 spent = tries >= world.settings.policy.attempts_per_window
                 recheck = None if spent else world.clock.now()
-                again = f"its alarm was tried {tries} times, and is left to a person" if spent else ""
+                again = f"its trigger was tried {tries} times, and is left to a person" if spent else ""
             reason = "; ".join(said for said in (why, rollback.reason, again) if said)
-            heir = heir_of(rollback, world)
-            rollback = world.ledger.save(
-                rollback.but(outcome=outcome, reason=reason, recheck_at=recheck, superseded_by=heir)
-            )
+            ended = {"outcome": outcome, "reason": reason, "recheck_at": recheck, "deaths": deaths}
+            rollback = world.ledger.save(rollback.but(**ended, superseded_by=heir_of(rollback, world)))
         cursor = walk(rollback.id, Step.CONCLUDE, world)
     except Conflict:
         return f"{rollback.id} is being concluded by somebody else"
@@ -139,61 +210,87 @@ def _conclude_dead(
 
 
 def _died_before(rollback: Rollback, world: World) -> int:
-    """How often a rollback for the same alarm has lately died before it did anything: what kills it may stay."""
+    """How often others for the same alarm have lately died before they did anything: what kills them may stay."""
     since = world.clock.now() - timedelta(minutes=world.settings.policy.attempt_window_minutes)
     alarm = rollback.event.alarm if rollback.event is not None else None
-    return sum(
-        1
-        for one in _recent(rollback.service_name, world)
-        if one.created_at >= since
-        and one.outcome is Outcome.ABORTED
-        and one.recheck_at is not None
-        and one.event is not None
-        and one.event.alarm == alarm
-    )
+    if alarm is None:
+        return 0
+    answers = world.ledger.answers(rollback.service_name, alarm, since)
+    return sum(one.deaths for one in answers.items if one.rollback_id != rollback.id)
 
 
 def _report_late(rollback: Rollback, world: World) -> Iterator[str]:
-    try:
-        send_report(rollback, world)
-    except OutsideFailure:
-        return  # the next round tries again
-    with contextlib.suppress(Conflict):  # somebody else wrote it down
-        world.ledger.save(rollback.but(reported=True))
-    yield f"{rollback.id}: report sent late"
+    with contextlib.suppress(Conflict, OutsideFailure):  # somebody else wrote it down; or the next round tries again
+        world.ledger.save(report_once(rollback, world))
+        yield f"{rollback.id}: report sent late"
 
 
-def _look_again(service: str, world: World) -> Iterator[str]:
-    """Alarms are edges: a suppressed or missed one never comes again. Names are unique: each look is started once."""
-    history = _recent(service, world)
-    if any(r.concluded_at is None for r in history) or world.ledger.pause(service) is not None:
+def _look_again(service: str, pending: list[Pending], world: World) -> Iterator[str]:
+    """Alarms and failed deployments are told once: what was suppressed or missed is looked at again, one a round."""
+    if any(_is_in_the_way(one, world) for one in pending) or world.ledger.pause(service) is not None:
         return  # whatever is open, or paused, is looked at when it is over
-    now = world.clock.now()
     triggers = (outage_alarm(world.settings.prefix, service), degraded_alarm(world.settings.prefix, service))
     red = {name for name, state in world.alarms.states(triggers).items() if state == "ALARM"}
-    due = [r for r in history if r.rechecked_at is None and r.recheck_at is not None and r.recheck_at <= now]
-    of_red = {alarm: [r for r in due if r.event is not None and r.event.alarm == alarm] for alarm in red}
-    for rollback in due:
-        if not any(rollback in some for some in of_red.values()):
-            world.ledger.save(rollback.but(rechecked_at=now))  # turning red again is an edge of its own
-    for alarm in triggers:  # an outage first
-        if of_red.get(alarm):
-            newest, *others = of_red[alarm]
-            yield from _start(f"recheck-{newest.id}", alarm, f"suppressed as {newest.id}: {newest.reason}", world)
-            for rollback in (*others, newest):  # one look answers them all; the newest last, which names it
-                world.ledger.save(rollback.but(rechecked_at=now))
+    due = _due(pending, world)
+    over = [one for one in due if one.event is not None and one.event.alarm is not None and one.event.alarm not in red]
+    for rollback in over:
+        world.ledger.save(rollback.but(recheck_at=None))  # turning red again is an edge of its own
+    for source in (*(f"alarm {name}" for name in triggers), *_deployments(due)):  # an outage first
+        of_source = [one for one in due if one not in over and one.event is not None and one.event.source == source]
+        if of_source:
+            newest, *others = of_source
+            for rollback in others:  # one look answers them all
+                world.ledger.save(rollback.but(recheck_at=None))
+            yield from _start_look(newest, world)
             return
     since_when = world.alarms.red_since(triggers)
     for alarm in (alarm for alarm in triggers if alarm in since_when):  # an outage first
         since = since_when[alarm]
-        if _is_unanswered(alarm, since, history, world):
-            yield from _start(
-                f"still-red-{since:%Y%m%dT%H%M%S}-{alarm}", alarm, f"in ALARM since {since:%H:%M:%S}", world
-            )
+        if _is_unanswered(alarm, since, service, pending, world):
+            name = f"still-red-{since:%Y%m%dT%H%M%S}-{alarm}"[:80]
+            why = f"looked at again; in ALARM since {since:%H:%M:%S}"
+            world.workflow.start(name, alarm_event(name, alarm, why, world.clock.now()))
+            yield f"{alarm} is looked at again: {name}"
             return
 
 
-def _is_unanswered(alarm: str, since: datetime, history: list[Rollback], world: World) -> bool:
+def _is_in_the_way(one: Pending, world: World) -> bool:
+    """Whether an open rollback is to be waited for; one that can't be read never ends."""
+    return one.is_open and one.acts and document(one.rollback_id, world) is not None
+
+
+def _due(pending: list[Pending], world: World) -> list[Rollback]:
+    """Concluded ones whose time has come to be looked at again, newest first."""
+    now = world.clock.now()
+    times = [one for one in pending if not one.is_open and one.recheck_at is not None and one.recheck_at <= now]
+    found = [rollback for one in times if (rollback := document(one.rollback_id, world)) is not None]
+    current = [one for one in found if one.concluded_at is not None and one.recheck_at is not None]
+    return sorted(current, key=lambda one: one.began_at, reverse=True)
+
+
+def _deployments(due: list[Rollback]) -> Iterator[str]:
+    for rollback in due:
+        if rollback.event is not None and rollback.event.alarm is None:
+            yield rollback.event.source
+
+
+def _start_look(rollback: Rollback, world: World) -> Iterator[str]:
+    """Start an execution and write that down. It takes the record over; if it fails before, the record is due again."""
+    now, name = world.clock.now(), execution_name(rollback)
+    arn = world.services.look(world.settings.service(rollback.service_name)).arn if _needs_arn(rollback) else ""
+    world.workflow.start(name, event_of(rollback, name, now, arn))
+    again = now + timedelta(minutes=world.settings.policy.recheck_minutes)
+    with contextlib.suppress(Conflict):  # the execution has the record already
+        world.ledger.save(rollback.but(rechecked_at=now, rechecks=rollback.rechecks + 1, recheck_at=again))
+    source = rollback.event.source if rollback.event is not None else rollback.id
+    yield f"{source} is looked at again: {name}"
+
+
+def _needs_arn(rollback: Rollback) -> bool:
+    return rollback.event is not None and rollback.event.alarm is None
+
+
+def _is_unanswered(alarm: str, since: datetime, service: str, pending: list[Pending], world: World) -> bool:
     """Red for long enough, and nobody was told what is done about it, or what was done did not help.
 
     A record that a plan refused or suppressed has told people already; one that a person stopped is theirs.
@@ -202,40 +299,45 @@ def _is_unanswered(alarm: str, since: datetime, history: list[Rollback], world: 
     patience = timedelta(minutes=policy.alarm_without_rollback_minutes)
     if now - since < patience:
         return False
-    for rollback in history:
-        if rollback.created_at < since - _CLOCKS_DIFFER:
-            break
-        over = rollback.concluded_at or now
-        if rollback.has_acted and now - over < timedelta(minutes=policy.alarm_settle_minutes):
-            return False  # alarms look back in time: it may still turn green
-        if rollback.event is None or rollback.event.alarm != alarm:
+    if any(one.source == f"alarm {alarm}" and one.recheck_at is not None for one in pending):
+        return False  # it is looked at when its time comes
+    settle = timedelta(minutes=policy.alarm_settle_minutes)
+    changes = world.ledger.changes(service, now - _LONGEST_ROLLBACK).items
+    if any(one.has_acted and now - (one.concluded_at or now) < settle for one in changes):
+        return False  # alarms look back in time: it may still turn green
+    answers = world.ledger.answers(service, alarm, since - _CLOCKS_DIFFER).items
+    lately = any(one.rechecked_at is not None and now - one.rechecked_at < patience for one in answers)
+    return not lately and not any(one.is_judged or one.is_stopped for one in answers)
+
+
+def _page_unreadable(world: World) -> Iterator[str]:
+    """Tell an operator once of each item that can't be read, and what is still owed of it."""
+    environment = world.settings.environment
+    for item in world.ledger.unreadable():
+        if item.is_told:
             continue
-        if rollback.rechecked_at is not None and now - rollback.rechecked_at < patience:
-            return False
-        judged = rollback.plan is not None and rollback.outcome in _ANSWERS
-        stopped = rollback.outcome is Outcome.ABORTED and rollback.recheck_at is None
-        if judged or stopped:
-            return False
-    return True
+        subject = f"[{environment}] an item of the rollback ledger can't be read"
+        text = (
+            f"Item {item.key} of the ledger can't be read: {item.why}. It was left as it is, and everything else goes "
+            "on. What this rollback has changed and not put back is shown by:\n"
+            f"  rollback status {environment}\nand put back by:\n  rollback unfence {environment} --reason '…'"
+        )
+        page = {"severity": "page", "environment": environment, "report_id": f"unreadable:{item.key}"[:250]}
+        world.notifications.publish(subject, text, page)
+        world.ledger.mark_told(item)
+        yield f"{item.key} can't be read: paged"
 
 
-def _start(name: str, alarm: str, why: str, world: World) -> Iterator[str]:
-    name = name[:80]
-    world.workflow.start(name, _alarm_event(name, alarm, why, world))
-    yield f"{alarm} is looked at again: {name}"
-
-
-def _alarm_event(name: str, alarm: str, why: str, world: World) -> dict[str, Any]:
-    """What CloudWatch would send, under our own source."""
-    return {
-        "id": name,
-        "source": "rollback.janitor",
-        "detail-type": "CloudWatch Alarm State Change",
-        "time": world.clock.now().isoformat(),
-        "resources": [],
-        "detail": {
-            "alarmName": alarm,
-            "state": {"value": "ALARM", "reason": f"looked at again; {why}"[:500]},
-            "previousState": {"value": "OK"},
-        },
-    }
+def _page_counted(world: World) -> Iterator[str]:
+    """Send what was only counted, once the window of the last page is over."""
+    now, minutes = world.clock.now(), world.settings.policy.page_aggregation_minutes
+    for count in world.ledger.page_counts():
+        if not count.is_due(now, minutes):
+            continue
+        subject, text = page_count.in_words(count, world.settings.environment)
+        report_id = f"{count.last_rollback_id}:counted-{count.total}"
+        page = {"severity": "page", "environment": world.settings.environment, "report_id": report_id}
+        world.notifications.publish(subject, text, page)
+        with contextlib.suppress(Conflict):  # one more was counted: the next round tells of it
+            world.ledger.put_page_count(count.told(now), count)
+        yield f"{count.service}: {count.untold} more pages told as one"

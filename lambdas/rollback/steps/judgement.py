@@ -6,6 +6,7 @@ from rollback.model.errors import Conflict
 from rollback.model.release import Release, ReleaseState, normalised_definition, sha256_of
 from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import Outcome, Rollback
+from rollback.steps.definition import standing_plan
 from rollback.steps.ports import World
 
 
@@ -51,15 +52,14 @@ def judge(release: Release, state: ReleaseState, reason: str, now: datetime, wor
 
 
 def _out_of_the_standing_plan(release: Release, now: datetime, world: World) -> None:
-    standing = world.ledger.standing_plan(release.service)
+    standing = standing_plan(release.service, world)
     if standing is not None and standing.definition_of(release.fingerprint) is not None:
         at = max(now, standing.computed_at)  # another machine's clock: an older plan would not be put
         world.ledger.put_standing_plan(standing.without(release.fingerprint).model_copy(update={"computed_at": at}))
 
 
 def _in_ledger(release: Release, world: World) -> Release | None:
-    known = world.ledger.releases(release.service)
-    return next((r for r in known if r.fingerprint == release.fingerprint), None)
+    return world.ledger.release(release.service, release.fingerprint)
 
 
 def _record(release: Release, world: World) -> Release | None:

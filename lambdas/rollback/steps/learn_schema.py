@@ -6,6 +6,7 @@ from rollback.model.release_schema import ReleaseSchema
 from rollback.model.restore_points import where_it_began
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
+from rollback.steps.schema import points_about, stored_schema
 
 _TRIES = 3
 
@@ -28,8 +29,7 @@ def learn_schema(release: Release, world: World) -> Release:
         try:
             return world.ledger.know_schema(release, schema.sha256)
         except Conflict:  # judged meanwhile, or somebody else has learnt it
-            known = (r for r in world.ledger.releases(release.service) if r.fingerprint == release.fingerprint)
-            release = next(known, release)
+            release = world.ledger.release(release.service, release.fingerprint) or release
             if release.schema_sha256 is not None:
                 return release
     return release
@@ -51,7 +51,7 @@ def _seen_with(release: Release, world: World) -> ReleaseSchema | None:
     runs = fingerprint_of(primary.definition_arn, view, world) == release.fingerprint
     if not runs or seen.observed_at < primary.created_at:
         return None
-    live = world.ledger.schema(seen.schema_sha256)
-    began = where_it_began(release, world.ledger.restore_points(branch))
+    live = stored_schema(seen.schema_sha256, world)
+    began = where_it_began(release, points_about(release, branch, world))
     shipped = began.shipped if began is not None else None
     return ReleaseSchema(shipped=shipped, journal=live.journal, ran_on=live.ran_on)

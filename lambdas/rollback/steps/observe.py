@@ -25,7 +25,7 @@ from rollback.steps.ports import World
 from rollback.steps.ports_database import Sql
 from rollback.steps.restoring import Restoring
 from rollback.steps.running import fingerprint_of
-from rollback.steps.schema import fits_at
+from rollback.steps.schema import fits_at, points_about
 
 _LOOKS = 3
 
@@ -108,7 +108,7 @@ def _running(service: ServiceSettings, world: World) -> str:
 
 
 def _release(service_name: str, fingerprint: str, world: World) -> Release | None:
-    return next((r for r in world.ledger.releases(service_name) if r.fingerprint == fingerprint), None)
+    return world.ledger.release(service_name, fingerprint)
 
 
 def _way_back(
@@ -118,12 +118,12 @@ def _way_back(
     now = world.clock.now()
     if settings.strategy in (Strategy.RESET, Strategy.RECREATE) and settings.source_branch_id is not None:
         return preflight_of_reset(settings.source_branch_id, restoring, now)
-    releases = world.ledger.releases(service_name)
-    target = last_known_good(releases, running)
+    target = last_known_good(world.ledger.promoted(service_name), running)
     if target is None:
         return (_unknown("there is no other good release to whose data one would go back yet"),)
-    points = world.ledger.restore_points(settings.lease_of(None))
-    point, after = where_to_go(target, releases, points, lambda point: fits_at(target, point, world))
+    later = world.ledger.releases(service_name, since=target.first_deployed_at)
+    points = points_about(target, settings.lease_of(None), world)
+    point, after = where_to_go(target, later, points, lambda point: fits_at(target, point, world))
     if point is None:
         before = after.version if after is not None else "what came after it"
         checkpoint = f"rollback checkpoint {world.settings.environment} --service {service_name} --version VERSION"

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from rollback.model.check import Check, Verdict
+from rollback.model.errors import UnreadableItem
 from rollback.model.guards import BY_HAND
 from rollback.model.names import family_of, is_ours
 from rollback.model.plan import judge
@@ -11,7 +12,9 @@ from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.service_view import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
 from rollback.model.stack_view import StackState
+from rollback.steps.candidates import candidates
 from rollback.steps.guards import automatic_guards, traffic_guard
+from rollback.steps.holder import document
 from rollback.steps.plan_database import guard_schema, undone_by, with_database
 from rollback.steps.ports import World
 from rollback.steps.running import identify
@@ -37,7 +40,7 @@ def plan(rollback: Rollback, world: World) -> Rollback:
     undone = undone_by(rollback, world)
     if undone is not None and undone.plan is not None and rollback.request.type is RollbackType.FULL:
         target = undone.plan.running
-    releases = world.ledger.releases(service.name)
+    releases = candidates(rollback.request, service.name, running, world)
     made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target, goes_on=before is not None)
     checks = [
         *made.checks,
@@ -62,7 +65,9 @@ def goes_on_with(rollback: Rollback, world: World) -> Rollback | None:
     """
     if rollback.supersedes is None or rollback.request.target_version is not None:
         return None
-    before = world.ledger.read(rollback.service_name, rollback.supersedes)
+    before = document(rollback.supersedes, world)
+    if before is None:
+        return None
     ended = before.outcome is not None and before.superseded_by != rollback.id
     if before.plan is None or before.plan.target is None or ended:
         return None
@@ -114,9 +119,8 @@ def decided(rollback: Rollback, world: World, before: Rollback | None = None) ->
 def _look_again_at(rollback: Rollback, suppressed_by: list[Check]) -> datetime | None:
     """When the last of the reasons may be over; a suppression for good needs no other look."""
     times = [check.look_again_at for check in suppressed_by]
-    from_alarm = rollback.event is not None and rollback.event.alarm is not None
     known = [at for at in times if at is not None]
-    return max(known) if from_alarm and known and len(known) == len(times) else None
+    return max(known) if rollback.event is not None and known and len(known) == len(times) else None
 
 
 def _is_a_release(rollback: Rollback, running: Release) -> Check:
@@ -142,8 +146,8 @@ def _is_the_latest(rollback: Rollback, view: ServiceView) -> Check:
 def _definition_is_stored(target: Release, world: World) -> Check:
     try:
         world.ledger.definition(target.definition_sha256)
-    except KeyError:
-        reason = f"the ledger has no copy of {target.version}'s task definition"
+    except (KeyError, UnreadableItem):
+        reason = f"the ledger has no readable copy of {target.version}'s task definition"
         return Check(name="definition-is-usable", verdict=Verdict.FAIL, reason=reason)
     return Check(name="definition-is-usable", verdict=Verdict.PASS, reason="its copy can be registered if need be")
 

@@ -10,9 +10,10 @@ from rollback.model.rollback import Rollback, service_of
 from rollback.model.schema_compatibility import SchemaVerdict, not_known
 from rollback.model.schema_finding import Compatibility
 from rollback.model.schema_refusal import CHECK_NAME, schema_check, widened
+from rollback.steps.holder import document
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
-from rollback.steps.schema import fits_at, schema_verdict, shipped_by, verdict_at
+from rollback.steps.schema import fits_at, points_about, schema_verdict, shipped_by, verdict_at
 
 _ALONE = (RollbackType.SERVICE, RollbackType.EMERGENCY)
 _WITH_DATABASE = (RollbackType.DATABASE, RollbackType.FULL)
@@ -23,10 +24,7 @@ def undone_by(rollback: Rollback, world: World) -> Rollback | None:
     undo = rollback.request.undo
     if undo is None or service_of(undo) != rollback.service_name:
         return None
-    try:
-        return world.ledger.read(rollback.service_name, undo)
-    except KeyError:
-        return None
+    return document(undo, world)
 
 
 def guard_schema(rollback: Rollback, made: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
@@ -59,12 +57,15 @@ def guarded(
 
 
 def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...], world: World) -> Plan:
-    """The plan with where the database goes, if it goes anywhere."""
+    """The plan with where the database goes, if it goes anywhere.
+
+    Args:
+        releases: those that the request may mean (`candidates`).
+    """
     request = rollback.request
     if request.type not in _WITH_DATABASE:
         return made
     settings = world.settings.database
-    points = world.ledger.restore_points(settings.lease_of(request.pr)) if settings is not None else ()
     works_with = made.target  # what is to run afterwards: of a database alone, what runs now
 
     def fits(point: RecordedPoint) -> bool:
@@ -74,8 +75,13 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
     full = request.type is RollbackType.FULL
     target = made.target if full else whose_data(request, releases, made.running)
     verdict = schema_verdict(target, world, made.running) if target is not None else None
+    later: tuple[Release, ...] = ()
+    points: tuple[RecordedPoint, ...] = ()
+    if target is not None:
+        later = tuple(world.ledger.releases(rollback.service_name, since=target.first_deployed_at))
+        points = points_about(target, settings.lease_of(request.pr), world) if settings is not None else ()
     shipped = shipped_by(made.running, world)
-    known = Known(settings, world.settings.policy, releases, points, undone, fits, verdict, shipped)
+    known = Known(settings, world.settings.policy, later or releases, points, undone, fits, verdict, shipped)
     planned, checks = plan_database(request, made.running, target, known)
     gone_to = planned.point if planned is not None else None
     point = next((one for one in points if gone_to is not None and one.point == gone_to), None)
@@ -94,7 +100,7 @@ def _others_fit(service_name: str, point: RecordedPoint, world: World) -> tuple[
             continue
         view = world.services.look(service)
         running = fingerprint_of(view.primary.definition_arn, view, world)
-        release = next((r for r in world.ledger.releases(service.name) if r.fingerprint == running), None)
+        release = world.ledger.release(service.name, running)
         verdict = verdict_at(release, point, world) if release is not None else not_known("what it runs is not known")
         graded = {Compatibility.COMPATIBLE: Verdict.PASS, Compatibility.BREAKING: Verdict.FAIL}
         version = release.version if release is not None else "what runs"

@@ -3,8 +3,8 @@
 Every method may raise `OutsideFailure` (outcome unknown: look before sending again) or `Throttled` (nothing was done).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -230,3 +230,11 @@ class World:
     databases: Databases  # both raise InvalidRequest where the environment has no database
     sql: Sql
     tasks: Tasks
+    databases_of: Callable[[Settings], Databases] | None = None  # for other settings; None: always `databases`
+
+    def under(self, settings: Settings | None) -> "World":
+        """The same world under the settings that an open rollback carries; None: it carries none."""
+        if settings is None or settings == self.settings:
+            return self
+        databases = self.databases_of(settings) if self.databases_of is not None else self.databases
+        return replace(self, settings=settings, databases=databases)

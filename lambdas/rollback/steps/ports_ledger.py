@@ -4,14 +4,18 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Protocol
 
+from rollback.model.errors import UnreadableItem
 from rollback.model.lease import Lease
+from rollback.model.ledger_index import Answer, Change, Owed, Pending
 from rollback.model.observation import Observation
 from rollback.model.operators import OperatorAction, Pause
+from rollback.model.page_count import PageCount
 from rollback.model.release import Release, ReleaseState
 from rollback.model.release_schema import ReleaseSchema
 from rollback.model.restore_points import RecordedPoint
 from rollback.model.rollback import Rollback
 from rollback.model.standing_plan import Bake, StandingPlan
+from rollback.model.stored import Found, SetAside
 
 
 class Documents(Protocol):
@@ -20,7 +24,74 @@ class Documents(Protocol):
     def create(self, rollback: Rollback) -> Rollback: ...
     def read(self, service: str, rollback_id: str) -> Rollback: ...
     def save(self, rollback: Rollback, *, under_lease_until: datetime | None = None) -> Rollback: ...
-    def history(self, service: str) -> Iterator[Rollback]: ...
+    def reopen(self, rollback: Rollback) -> Rollback:
+        """Save a document that another execution looks at again. Conflict: it was changed since it was read."""
+        ...
+
+    def started_by(self, execution: str) -> tuple[str, str] | None:
+        """Service and id of the rollback that an execution began or looks at again; None: it made no record."""
+        ...
+
+    def history(self, service: str, before: str | None = None) -> Iterator[Rollback]:
+        """The `records` that can be read."""
+        ...
+
+    def records(self, service: str, before: str | None = None) -> Iterator[Rollback | UnreadableItem]:
+        """Newest first, older than the rollback with the id `before`. For people: no decision is made by them."""
+        ...
+
+
+class Index(Protocol):
+    """What must hold about rollbacks (`model.ledger_index`), each in one request whatever the ledger's age."""
+
+    def pending(self, service: str | None = None) -> Found[Pending]:
+        """Rollbacks about which something is still to be done, oldest first; None: of all services."""
+        ...
+
+    def owed(self, service: str) -> Found[Owed]:
+        """What rollbacks have changed on this service and not put back, the last rollback first."""
+        ...
+
+    def changes(self, service: str, since: datetime) -> Found[Change]:
+        """Rollbacks that were admitted since then and changed something, or may have; newest first."""
+        ...
+
+    def answers(self, service: str, alarm: str, since: datetime) -> Found[Answer]:
+        """Rollbacks that this alarm has asked for since then, newest first."""
+        ...
+
+    def settle_unreadable(self, service: str, rollback_id: str) -> None:
+        """Forget what is pending and owed of a rollback whose document can't be read; an operator settled it."""
+        ...
+
+    def set_aside(self, unreadable: UnreadableItem, at: datetime) -> None:
+        """Remember that an item can't be read, so that an operator is told of it, once."""
+        ...
+
+    def unreadable(self) -> tuple[SetAside, ...]:
+        """Items that could not be read when they were needed."""
+        ...
+
+    def mark_told(self, unreadable: SetAside) -> None:
+        """An operator was told of this item."""
+        ...
+
+    def build_index(self, services: tuple[str, ...], now: datetime) -> bool:
+        """Make the index of a ledger from before it. True: it is complete."""
+        ...
+
+
+class Pages(Protocol):
+    """Pages that were sent, so that a flapping alarm makes one page with a count (`model.page_count`)."""
+
+    def page_count(self, service: str, about: str) -> PageCount | None: ...
+    def put_page_count(self, count: PageCount, read: PageCount | None) -> None:
+        """Replace the one that was read; None: there was none. Conflict: it was changed meanwhile."""
+        ...
+
+    def page_counts(self) -> tuple[PageCount, ...]:
+        """Those that count pages which nobody was told of yet, of all services."""
+        ...
 
 
 class Leases(Protocol):
@@ -41,7 +112,19 @@ class Releases(Protocol):
 
     def record(self, release: Release, definition: dict[str, Any]) -> None: ...
     def definition(self, sha256: str) -> dict[str, Any]: ...
-    def releases(self, service: str) -> tuple[Release, ...]: ...
+    def release(self, service: str, fingerprint: str) -> Release | None: ...
+    def find(self, service: str, name: str) -> tuple[Release, ...]:
+        """Releases that a name may mean, newest first; see `release_names`."""
+        ...
+
+    def promoted(self, service: str) -> Iterator[Release]:
+        """Newest first."""
+        ...
+
+    def releases(self, service: str, *, since: datetime | None = None) -> Iterator[Release]:
+        """Those that were first deployed since then, newest first; None: all, for people."""
+        ...
+
     def judge(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release: ...
     def bake(self, service: str) -> Bake | None: ...
     def put_bake(self, bake: Bake) -> None: ...
@@ -74,8 +157,8 @@ class Branches(Protocol):
         """Of the same moment, service and version the first stays."""
         ...
 
-    def restore_points(self, branch: str) -> tuple[RecordedPoint, ...]:
-        """Newest first."""
+    def restore_points(self, branch: str, *, since: datetime | None = None) -> Iterator[RecordedPoint]:
+        """Those that were recorded since then, newest first; None: all."""
         ...
 
     def observation(self, branch: str) -> Observation | None: ...
@@ -94,5 +177,5 @@ class Operators(Protocol):
     def actions(self, service: str) -> Iterator[OperatorAction]: ...
 
 
-class Ledger(Documents, Leases, Releases, Branches, Operators, Protocol):
+class Ledger(Documents, Index, Pages, Leases, Releases, Branches, Operators, Protocol):
     """The whole table."""

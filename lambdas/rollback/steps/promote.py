@@ -17,6 +17,7 @@ from rollback.model.event import service_of_event
 from rollback.model.names import degraded_alarm, family_of, is_ours, last_known_good_tag, outage_alarm
 from rollback.model.release import Release, ReleaseState
 from rollback.model.standing_plan import Bake
+from rollback.steps.candidates import newest
 from rollback.steps.holder import living_lease
 from rollback.steps.learn_schema import learn_schema
 from rollback.steps.ports import World
@@ -102,7 +103,7 @@ def judge(cursor: PromotionCursor, world: World) -> PromotionCursor:
         return _done(cursor.service, now, "another deployment has begun to bake since")
     if now < bake.since + wanted:
         return _bake_on(cursor, bake.since + wanted - now, "the bake is not over")
-    release = next((r for r in world.ledger.releases(cursor.service) if r.fingerprint == cursor.fingerprint), None)
+    release = world.ledger.release(cursor.service, cursor.fingerprint)
     if release is None or release.state is not ReleaseState.CANDIDATE:
         return _done(
             cursor.service, now, f"{release.version} is {release.state}" if release else "it is not in the ledger"
@@ -171,20 +172,19 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
     record_running(service_name, world)
     service = world.settings.service(service_name)
     view = world.services.look(service)
-    releases = world.ledger.releases(service_name)
     if version is None:
         running = identify(view.primary.definition_arn, view.primary.created_at, view, service, world).release
-        chosen = next((r for r in releases if r.fingerprint == running.fingerprint), None)
+        chosen = world.ledger.release(service_name, running.fingerprint)
     else:
-        chosen = next((r for r in releases if r.version == version), None)
+        chosen = next((r for r in world.ledger.find(service_name, version) if r.version == version), None)
     if chosen is None:
-        known = ", ".join(sorted({r.version for r in releases})) or "none"
+        known = ", ".join(sorted({r.version for r in newest(service_name, world)})) or "none"
         raise InvalidRequest(f"release {version or 'that runs now'} is not in the ledger; known: {known}")
     if chosen.state is ReleaseState.QUARANTINED:
         raise InvalidRequest(f"{chosen.version} is quarantined ({chosen.state_reason}); nothing was changed")
     if chosen.state is not ReleaseState.PROMOTED:
         promote(chosen, f"by hand: {who}", world)
-    return next(r for r in world.ledger.releases(service_name) if r.fingerprint == chosen.fingerprint)
+    return world.ledger.release(service_name, chosen.fingerprint) or chosen
 
 
 def _alarms_against(service_name: str, since: datetime, world: World) -> str | None:

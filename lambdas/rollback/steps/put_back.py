@@ -12,6 +12,7 @@ from rollback.model.rollback import OPERATOR, Obligation, ObligationKind, Outcom
 from rollback.model.service_view import ScalableTarget, ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.steps.fence import keep_stopped_held
+from rollback.steps.holder import document
 from rollback.steps.ports import World
 from rollback.steps.ports_database import Databases
 from rollback.steps.running import fingerprint_of
@@ -90,10 +91,14 @@ def stays_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world:
 
 
 def _took_over_changed_data(rollback: Rollback, world: World) -> bool:
-    """By force, from one that had changed the database: without success nobody knows what fits what is there."""
+    """True if this rollback took over one that had modified the database, or may have: its record can't be read.
+
+    Until this rollback succeeds, nobody knows whether what runs fits the data.
+    """
     if rollback.supersedes is None:
         return False
-    return world.ledger.read(rollback.service_name, rollback.supersedes).has_changed_data
+    before = document(rollback.supersedes, world)
+    return before is None or before.has_changed_data
 
 
 def _is_data_as_planned(rollback: Rollback) -> bool:
@@ -158,10 +163,7 @@ def _leave_to_the_holder(rollback: Rollback, owed: Obligation, now: datetime, wo
     """Whoever took an expired lease over has inherited the obligation, once its document says so."""
     held = world.ledger.lease(rollback.service_name)
     if held is not None:
-        try:
-            heir = world.ledger.read(rollback.service_name, held.holder)
-        except KeyError:
-            heir = None
+        heir = document(held.holder, world)
         if heir is not None and any(_is_same(o, heir, owed, rollback) for o in heir.obligations):
             return settle(rollback, owed, handed_to=heir.id)
     if gave_up(rollback, now, world):

@@ -5,6 +5,8 @@ import difflib
 from rollback.model.errors import Conflict, InvalidRequest, RollbackError
 from rollback.model.operators import Operator
 from rollback.model.release import Release, ReleaseState
+from rollback.steps.candidates import newest
+from rollback.steps.definition import standing_plan
 from rollback.steps.judgement import judge
 from rollback.steps.levers import TRIES, write_down
 from rollback.steps.ports import World
@@ -55,7 +57,7 @@ def named(service_name: str, name: str, world: World) -> tuple[Release, ...]:
     Raises:
         InvalidRequest: none, or several fingerprints begin so; names the known versions.
     """
-    releases = world.ledger.releases(service_name)
+    releases = world.ledger.find(service_name, name)
     of_version = tuple(release for release in releases if release.version == name)
     if of_version:
         return of_version
@@ -63,7 +65,7 @@ def named(service_name: str, name: str, world: World) -> tuple[Release, ...]:
         by_fingerprint = tuple(release for release in releases if release.fingerprint.startswith(name))
         if len(by_fingerprint) == 1:
             return by_fingerprint
-    known = sorted({release.version for release in releases})
+    known = sorted({release.version for release in newest(service_name, world)})
     close = difflib.get_close_matches(name, known, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     listed = ", ".join(known) or "none"
@@ -76,7 +78,7 @@ def _quarantine(release: Release, reason: str, world: World) -> None:
     """Until it is seen to be so: a promotion or a look at the readiness may come in between."""
     for _ in range(TRIES):
         now = _as_it_stands(release, world)
-        standing = world.ledger.standing_plan(release.service)
+        standing = standing_plan(release.service, world)
         is_planned = standing is not None and standing.definition_of(release.fingerprint) is not None
         if now.state is ReleaseState.QUARANTINED and not is_planned:
             return
@@ -85,7 +87,7 @@ def _quarantine(release: Release, reason: str, world: World) -> None:
 
 
 def _as_it_stands(release: Release, world: World) -> Release:
-    return next(r for r in world.ledger.releases(release.service) if r.fingerprint == release.fingerprint)
+    return world.ledger.release(release.service, release.fingerprint) or release
 
 
 def _in_words(releases: tuple[Release, ...] | list[Release]) -> str:

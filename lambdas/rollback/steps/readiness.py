@@ -4,21 +4,23 @@ Looked at after each deployment and once an hour. What fails here fails a rollba
 """
 
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from rollback.model.check import Check, Verdict
-from rollback.model.errors import OutsideFailure
-from rollback.model.release import Release, ReleaseState
+from rollback.model.errors import OutsideFailure, UnreadableItem
+from rollback.model.release import Release
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.model.standing_plan import StandingPlan, StandingTarget
 from rollback.steps.database_readiness import with_database
-from rollback.steps.definition import registered_definition
+from rollback.steps.definition import registered_definition, standing_plan
 from rollback.steps.plan import images_check
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
 
 _TARGETS = 2  # the newest may be what runs
+_LOOKED_AT = 5  # promoted releases, of which some may have lost the copy of their definition
 
 
 def prepare(service_name: str, world: World, about_to_be_promoted: Release | None = None) -> StandingPlan:
@@ -47,7 +49,7 @@ def prepare(service_name: str, world: World, about_to_be_promoted: Release | Non
 
 def prepare_if_due(service_name: str, world: World) -> StandingPlan | None:
     """Once in `readiness_minutes`; None: not due."""
-    standing = world.ledger.standing_plan(service_name)
+    standing = standing_plan(service_name, world)
     every = timedelta(minutes=world.settings.policy.readiness_minutes)
     if standing is not None and world.clock.now() - standing.computed_at < every and standing.readiness:
         return None
@@ -59,18 +61,19 @@ def _standing_targets(service_name: str, also: Release | None, world: World) -> 
 
     The newest is registered in the last known good's own family, whose newest revision it must stay (decision 2).
     """
-    releases = world.ledger.releases(service_name)
-    good = [r for r in releases if r.state is ReleaseState.PROMOTED and r.is_resolved]
+    good = list(islice((r for r in world.ledger.promoted(service_name) if r.is_resolved), _LOOKED_AT))
     if also is not None and all(r.fingerprint != also.fingerprint for r in good):
         good.append(also)
     good.sort(key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True)
-    return tuple(
-        StandingTarget(
-            release=release,
-            definition_arn=registered_definition(release, world, is_last_known_good=newest, newest_of_family=newest),
-        )
-        for release, newest in zip(good[:_TARGETS], (True, False), strict=False)
-    )
+    targets: list[StandingTarget] = []
+    for release in good:
+        newest = not targets
+        try:
+            arn = registered_definition(release, world, is_last_known_good=newest, newest_of_family=newest)
+        except (KeyError, UnreadableItem):  # without a copy of its definition it can be no target
+            continue
+        targets.append(StandingTarget(release=release, definition_arn=arn))
+    return tuple(targets[:_TARGETS])
 
 
 def _way_back(targets: tuple[StandingTarget, ...], view: ServiceView, world: World) -> StandingTarget:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import OutsideFailure, UnreadableItem
 from rollback.model.names import RELEASE_TAG, is_ours
 from rollback.model.release import UNRESOLVED, Release, fingerprint, normalised_definition, sha256_of
 from rollback.model.service_view import ServiceView
@@ -43,10 +43,13 @@ def identify(
         OutsideFailure: the definition is gone.
     """
     found = describe(definition_arn, deployed_at, view, service, world)
-    for known in world.ledger.releases(service.name):
-        if known.fingerprint == found.release.fingerprint:
-            return Identified(known, world.ledger.definition(known.definition_sha256))
-    return found
+    known = world.ledger.release(service.name, found.release.fingerprint)
+    if known is None:
+        return found
+    try:
+        return Identified(known, world.ledger.definition(known.definition_sha256))
+    except (KeyError, UnreadableItem):
+        return Identified(known, found.definition)
 
 
 def describe(

@@ -1,5 +1,7 @@
 """Whether a release can work with the schema that is live, told from the ledger: neither Neon nor SQL is asked."""
 
+from datetime import timedelta
+
 from rollback.model.database_content import Migration
 from rollback.model.release import Release
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
@@ -8,6 +10,8 @@ from rollback.model.schema_compatibility import SchemaVerdict, judge_schema, not
 from rollback.model.schema_finding import Compatibility
 from rollback.model.statement_impact import Impact
 from rollback.steps.ports import World
+
+_CHECKPOINT_BEFORE = timedelta(days=7)  # from a pipeline's checkpoint to the deployment of its release, at most
 
 
 def schema_verdict(target: Release, world: World, running: Release) -> SchemaVerdict | None:
@@ -29,10 +33,10 @@ def schema_verdict(target: Release, world: World, running: Release) -> SchemaVer
     if seen.observed_at < running.first_deployed_at:
         looked = f"{seen.observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} came"
         return not_known(f"the database was last looked at on {looked}")
-    live = world.ledger.schema(seen.schema_sha256)
+    live = stored_schema(seen.schema_sha256, world)
     if live.ran_on is None:
         return not_known("the last look at the database did not see its tables")
-    known = tuple(one for point in world.ledger.restore_points(branch) for one in point.shipped or ())
+    known = tuple(one for point in points_about(target, branch, world) for one in point.shipped or ())
     verdict = judge_schema(schema_of(target, world), live.ran_on, live.journal, known)
     pending = _pending(running, live.journal, world)
     if verdict.compatibility is Compatibility.COMPATIBLE and pending:
@@ -57,16 +61,34 @@ def fits_at(release: Release, point: RecordedPoint, world: World) -> bool:
 
 def verdict_at(release: Release, point: RecordedPoint, world: World) -> SchemaVerdict:
     """The verdict on a release that runs on the tables that were there at a restore point."""
-    there = world.ledger.schema(point.schema_sha256) if point.schema_sha256 is not None else ReleaseSchema()
+    there = stored_schema(point.schema_sha256, world)
     if there.ran_on is None:
         return not_known("the tables at the restore point were not recorded")
-    known = tuple(one for recorded in world.ledger.restore_points(point.branch) for one in recorded.shipped or ())
+    known = tuple(one for recorded in points_about(release, point.branch, world) for one in recorded.shipped or ())
     return judge_schema(schema_of(release, world), there.ran_on, there.journal, known)
 
 
 def schema_of(release: Release, world: World) -> ReleaseSchema | None:
-    """What a release worked with; None: it was never recorded."""
-    return world.ledger.schema(release.schema_sha256) if release.schema_sha256 is not None else None
+    """What a release worked with; None: it was never recorded, or can't be read."""
+    if release.schema_sha256 is None:
+        return None
+    try:
+        return world.ledger.schema(release.schema_sha256)
+    except KeyError:
+        return None
+
+
+def stored_schema(sha256: str | None, world: World) -> ReleaseSchema:
+    """A stored schema; an empty one, which proves nothing, where none was stored or it can't be read."""
+    try:
+        return world.ledger.schema(sha256) if sha256 is not None else ReleaseSchema()
+    except KeyError:
+        return ReleaseSchema()
+
+
+def points_about(release: Release, branch: str, world: World) -> tuple[RecordedPoint, ...]:
+    """Restore points that may be about a release or those after it, newest first: a pipeline records ahead of them."""
+    return tuple(world.ledger.restore_points(branch, since=release.first_deployed_at - _CHECKPOINT_BEFORE))
 
 
 def shipped_by(release: Release, world: World) -> tuple[ShippedMigration, ...]:
@@ -74,6 +96,6 @@ def shipped_by(release: Release, world: World) -> tuple[ShippedMigration, ...]:
     database = world.settings.database
     if database is None or database.branch_id is None:
         return ()
-    points = world.ledger.restore_points(database.lease_of(None))
-    told = [p.shipped for p in points if (p.service, p.version) == (release.service, release.version) and p.shipped]
-    return told[0] if told else ()
+    points = points_about(release, database.lease_of(None), world)
+    told = (p.shipped for p in points if (p.service, p.version) == (release.service, release.version) and p.shipped)
+    return next(told, ())

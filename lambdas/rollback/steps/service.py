@@ -23,6 +23,7 @@ from rollback.model.service_move import (
 from rollback.model.service_view import IN_FLIGHT, ROLLING_BACK, ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.steps.escalation import escalate, footing_of, healthy_targets
+from rollback.steps.holder import document
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
 from rollback.steps.service_changes import act, intend, is_meant
@@ -71,7 +72,7 @@ def _begun(rollback: Rollback, now: datetime, world: World) -> ServiceProgress:
 
 def _data_may_change_until(rollback: Rollback, world: World) -> datetime:
     """Rule 9: a change of the database that was announced by the rollback that was taken over may land until then."""
-    before = world.ledger.read(rollback.service_name, rollback.supersedes) if rollback.supersedes is not None else None
+    before = document(rollback.supersedes, world) if rollback.supersedes is not None else None
     intent = before.database.intent if before is not None and before.database is not None else None
     if intent is None:
         return rollback.created_at

@@ -1,4 +1,4 @@
-"""Unfence: put back what a rollback changed around the service and its branch, and handed to an operator.
+"""Unfence: put back what a rollback changed around one service and its branch, and handed to an operator.
 
 The same looks and changes as Conclude makes (`put_back.discharge`), on a person's word. One call does what is safe now:
 scaling has to wait until the tasks run (rule 2).
@@ -7,7 +7,6 @@ scaling has to wait until the tasks run (rule 2).
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice
 
 from rollback.model.errors import Conflict, InvalidRequest, OutsideFailure
 from rollback.model.escalation import Rung
@@ -16,7 +15,7 @@ from rollback.model.operators import Operator
 from rollback.model.rollback import Obligation, ObligationKind, Rollback
 from rollback.model.service_view import ScalableTarget, ServiceView
 from rollback.model.settings import ServiceSettings
-from rollback.steps.holder import living_lease, told_of
+from rollback.steps.holder import document, living_lease, told_of
 from rollback.steps.levers import TRIES, write_down
 from rollback.steps.ports import World
 from rollback.steps.put_back import discharge, protected_again, settle
@@ -24,43 +23,66 @@ from rollback.steps.quarantine import LEFT
 from rollback.steps.running import fingerprint_of
 from rollback.steps.service_changes import quiet_configuration
 
-_LOOK_BACK = 200  # records of one service
-
 
 @dataclass(frozen=True)
-class Owed:
-    """One obligation, and the rollback that left it."""
+class Debt:
+    """One obligation of one service that an operator has to put back, and the rollback that left it.
 
-    rollback: Rollback
+    Attributes:
+        service: the service that was changed; another one may have the rollback.
+        rollback: None: its record can't be read, and only what it owes is known.
+    """
+
+    service: ServiceSettings
+    rollback_id: str
+    rollback_service: str
+    rollback: Rollback | None
     obligation: Obligation
 
-    def service(self, world: World) -> ServiceSettings:
-        """Whose it is: a fence around a database stops other services too."""
-        return world.settings.service(self.rollback.service_owing(self.obligation))
-
     def __str__(self) -> str:
-        """For a person."""
-        of = f" of {self.obligation.service}" if self.obligation.service is not None else ""
-        return f"{self.obligation.kind}{of} (was {self.obligation.before}, {self.rollback.id})"
+        """For an operator."""
+        of = f" of {self.service.name}" if self.rollback_service != self.service.name else ""
+        return f"{self.obligation.kind}{of} (was {self.obligation.before}, {self.rollback_id})"
 
 
 @dataclass(frozen=True)
 class Unfenced:
     """What was put back, what still has to be, and how the service stands."""
 
-    done: tuple[Owed, ...]
-    left: tuple[Owed, ...]
+    done: tuple[Debt, ...]
+    left: tuple[Debt, ...]
     stands: str
 
 
-def owed_by_operator(service_name: str, world: World) -> list[Owed]:
-    """What people have to put back, in the order to do it: the last change first."""
-    recent = islice(world.ledger.history(service_name), _LOOK_BACK)
-    return [Owed(rollback, obligation) for rollback in recent for obligation in rollback.left_to_operator()]
+def owed_by_operator(service_name: str, world: World) -> list[Debt]:
+    """What an operator has to put back on a service, whichever service's rollback left it, in the order to do it.
+
+    Also what a rollback owes whose record can't be read: nothing of ours goes on with it.
+    """
+    debts = []
+    for owed in world.ledger.owed(service_name).items:
+        rollback = document(owed.rollback_id, world)
+        service = service_settings(service_name, rollback, world)
+        left = owed.obligations if rollback is None else owed.left_to_operator()
+        debts += [Debt(service, owed.rollback_id, owed.rollback_service, rollback, one) for one in left]
+    return debts
+
+
+def service_settings(service_name: str, rollback: Rollback | None, world: World) -> ServiceSettings:
+    """Settings of a service; those that the rollback carries, where the environment has it no more.
+
+    Raises:
+        InvalidRequest: neither has it.
+    """
+    if service_name not in world.settings.service_names and rollback is not None and rollback.settings is not None:
+        return rollback.settings.service(service_name)
+    return world.settings.service(service_name)
 
 
 def unfence(service_name: str, operator: Operator, world: World, *, force: bool = False) -> Unfenced:
-    """Put back what is safe to put back now, under the lease; called again it goes on.
+    """Put back what is safe to put back now on one service, under its lease; called again it goes on.
+
+    Each service is put back by itself: one that can't be started keeps no other one waiting.
 
     Args:
         force: also beside a rollback that is going on, and over what speaks against it.
@@ -68,40 +90,49 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
     Raises:
         InvalidRequest: nothing was handed over, a rollback is going on, or something speaks against it.
     """
-    service, owed = world.settings.service(service_name), owed_by_operator(service_name, world)
+    debts = owed_by_operator(service_name, world)
     lease = living_lease(service_name, world)
-    if not owed:
+    if not debts:
         going_on = f"; {told_of(lease, world)}" if lease is not None else ""
         raise InvalidRequest(f"nothing of {service_name} was handed to an operator{going_on}; nothing was changed")
     if not force:
         _refuse_beside(lease, world)
-        against = [why for one in owed for why in _objections(one.obligation, one.service(world), world)]
+        against = [why for one in debts for why in _objections(one.obligation, one.service, world)]
         if against:
             raise InvalidRequest(f"{'; '.join(against)}; --force puts it back all the same; nothing was changed")
-    write_down("unfence", service_name, operator, world, owed[0].rollback.id)
-    held_by = _lease(owed[0].rollback, world) if lease is None else None
+    write_down("unfence", service_name, operator, world, debts[0].rollback_id)
+    held_by = _lease(service_name, debts[0].rollback_id, world) if lease is None else None
     try:
-        done = list(_in_order(owed, world))
+        done = list(_in_order(debts, world))
     finally:
         if held_by is not None:
             world.ledger.release_lease(service_name, held_by.holder)
-    left = tuple(one for one in owed if one not in done)
-    return Unfenced(tuple(done), left, _in_words(service, world.services.look(service)))
+    left = tuple(one for one in debts if one not in done)
+    _settle_unreadable(done, left, world)
+    return Unfenced(tuple(done), left, _in_words(debts[0].service, world.services.look(debts[0].service)))
 
 
-def _in_order(owed: list[Owed], world: World) -> Iterator[Owed]:
+def _settle_unreadable(done: list[Debt], left: tuple[Debt, ...], world: World) -> None:
+    """A record that can't be read can't be marked: with its last debt it is forgotten."""
+    for one in done:
+        if one.rollback is None and all(other.rollback_id != one.rollback_id for other in left):
+            world.ledger.settle_unreadable(one.service.name, one.rollback_id)
+
+
+def _in_order(owed: list[Debt], world: World) -> Iterator[Debt]:
     """One after the other, each seen to be put back before the next: scaling after the fence.
 
     A branch's protection waits for nothing, and nothing for it: Neon may not let itself be asked from here.
     """
     for one in owed:
-        if one.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(one.obligation, world):
+        under = world.under(one.rollback.settings if one.rollback is not None else None)
+        if one.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(one.obligation, under):
             _mark(one, world)
             yield one
     for one in owed:
         if one.obligation.kind is ObligationKind.BRANCH_PROTECTION:
             continue
-        service = one.service(world)
+        service = one.service
         if not any(discharge(one.obligation, service, world.services.look(service), world) for _ in range(2)):
             return
         _mark(one, world)
@@ -115,10 +146,12 @@ def _is_protected(owed: Obligation, world: World) -> bool:
         return False
 
 
-def _mark(one: Owed, world: World) -> None:
+def _mark(one: Debt, world: World) -> None:
     """Discharged, in the document that owes it."""
+    if one.rollback is None:
+        return
     for _ in range(TRIES):
-        rollback = world.ledger.read(one.rollback.service_name, one.rollback.id)
+        rollback = world.ledger.read(one.rollback_service, one.rollback_id)
         if one.obligation not in rollback.obligations:
             return  # somebody else did
         try:
@@ -145,15 +178,13 @@ def _refuse_beside(lease: Lease | None, world: World) -> None:
         )
 
 
-def _lease(rollback: Rollback, world: World) -> Lease:
+def _lease(service_name: str, rollback_id: str, world: World) -> Lease:
     """In the name of the rollback that left it: no other begins meanwhile."""
     now = world.clock.now()
     until = now + timedelta(minutes=world.settings.policy.lease_minutes)
-    lease = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
+    lease = world.ledger.acquire(service_name, rollback_id, now, until)
     if lease is None:
-        raise Conflict(
-            f"a rollback of {rollback.service_name} has just begun; nothing was changed, look and call again"
-        )
+        raise Conflict(f"a rollback of {service_name} has just begun; nothing was changed, look and call again")
     return world.ledger.renew(lease, now, until)
 
 
@@ -177,10 +208,10 @@ def _objections(owed: Obligation, service: ServiceSettings, world: World) -> Ite
 
 def _bad_release(service: ServiceSettings, view: ServiceView, world: World) -> Iterator[str]:
     running = fingerprint_of(view.primary.definition_arn, view, world)
-    for release in world.ledger.releases(service.name):
-        if release.fingerprint == running and release.state in LEFT:
-            emergency = f"rollback start {world.settings.environment} --type emergency --service {service.name}"
-            yield (
-                f"{release.version} would be started, which is {release.state} ({release.state_reason}): "
-                f"`{emergency}` starts the last known good instead"
-            )
+    release = world.ledger.release(service.name, running)
+    if release is not None and release.state in LEFT:
+        emergency = f"rollback start {world.settings.environment} --type emergency --service {service.name}"
+        yield (
+            f"{release.version} would be started, which is {release.state} ({release.state_reason}): "
+            f"`{emergency}` starts the last known good instead"
+        )

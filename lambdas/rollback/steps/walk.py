@@ -10,7 +10,7 @@ from typing import assert_never
 from pydantic import BaseModel, ConfigDict
 
 from rollback.model.database_settings import branch_key
-from rollback.model.errors import Conflict, LeaseLost
+from rollback.model.errors import Conflict, LeaseLost, UnreadableItem
 from rollback.model.rollback import Outcome, Rollback, service_of
 from rollback.model.route import Step, next_step
 from rollback.steps import emergency
@@ -18,6 +18,7 @@ from rollback.steps.conclude import conclude
 from rollback.steps.database import database
 from rollback.steps.database_changes import announces
 from rollback.steps.fence import keep_stopped_held
+from rollback.steps.holder import document
 from rollback.steps.plan import plan
 from rollback.steps.ports import World
 from rollback.steps.service import service
@@ -63,9 +64,11 @@ def walk(rollback_id: str, due: Step, world: World, failure: str | None = None) 
 
     Raises:
         KeyError: the ledger has no such rollback.
+        UnreadableItem: it can't be read.
         OutsideFailure, Conflict: nothing is lost; call again.
     """
     rollback = world.ledger.read(service_of(rollback_id), rollback_id)
+    world = world.under(rollback.settings)
     if failure is not None and rollback.outcome is None:
         rollback = world.ledger.save(rollback.but(outcome=Outcome.FAILED, reason=failure[:2000], wait_seconds=0))
     for _ in range(_MOST_SAVES):
@@ -83,7 +86,8 @@ def walk(rollback_id: str, due: Step, world: World, failure: str | None = None) 
 def _advance(rollback: Rollback, step: Step, world: World) -> Rollback:
     """One round of one step, saved. A lost lease ends the rollback: whoever holds it acts now, and reports."""
     try:
-        if step is not Step.CONCLUDE:  # Conclude is reached without the lease too, and takes it where it needs it
+        # Conclude is reached without the lease too, and takes it where it needs it.
+        if step is not Step.CONCLUDE and not rollback.never_acts:
             counter = _renew(rollback, world)
             if counter != rollback.lease_counter:
                 return world.ledger.save(rollback.but(lease_counter=counter))
@@ -124,12 +128,14 @@ def _give_leases_back(rollback: Rollback, world: World) -> None:
 
 def heir_of(rollback: Rollback, world: World) -> str | None:
     """The rollback that took the lease over and goes on with this one; None: nobody does."""
-    held = world.ledger.lease(rollback.service_name)
+    try:
+        held = world.ledger.lease(rollback.service_name)
+    except UnreadableItem:
+        return None
     if held is None or held.holder == rollback.id:
         return None
-    try:
-        heir = world.ledger.read(rollback.service_name, held.holder)
-    except KeyError:
+    heir = document(held.holder, world)
+    if heir is None:
         return None
     return heir.id if heir.admitted_at is None or heir.supersedes == rollback.id else None
 
@@ -159,11 +165,16 @@ def _renew(rollback: Rollback, world: World) -> int:
 
     Step Functions or Lambda may stand still for longer than a lease; to end for that could leave a service at zero.
     """
-    held = world.ledger.lease(rollback.service_name)
-    if held is None or held.holder != rollback.id or held.counter != rollback.lease_counter:
-        raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}")
     now = world.clock.now()
     until = now + timedelta(minutes=world.settings.policy.lease_minutes)
+    try:
+        held = world.ledger.lease(rollback.service_name)
+    except UnreadableItem:  # nobody can show that they hold it: the first who asks has it
+        held = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
+        if held is not None:
+            return held.counter
+    if held is None or held.holder != rollback.id or held.counter != rollback.lease_counter:
+        raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}")
     ours = held if held.expires_at > now else world.ledger.acquire(rollback.service_name, rollback.id, now, until)
     if ours is None:
         raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}: it ran out")

@@ -6,7 +6,6 @@ A sleeping compute is woken by each look, which costs money: without a deploymen
 
 from collections.abc import Mapping
 from datetime import timedelta
-from itertools import islice
 from typing import Any
 
 from rollback.model.errors import InvalidRequest
@@ -22,7 +21,7 @@ from rollback.steps.ports import World
 from rollback.steps.running import identify
 
 _BEGAN, _COMPLETED = "SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED"
-_LOOK_BACK = 20  # records of one service
+_LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end; its state machine ends sooner
 
 
 def on_deployment(event: Mapping[str, Any], world: World) -> list[str]:
@@ -116,9 +115,9 @@ def _changed_since(seen: Observation, world: World) -> bool:
         primary = world.services.look(service).primary
         if primary.created_at > seen.observed_at or primary.rollout_state == "IN_PROGRESS":
             return True
-        for rollback in islice(world.ledger.history(service.name), _LOOK_BACK):
-            ended = rollback.concluded_at
-            if rollback.has_changed_data and ended is not None and ended > seen.observed_at:
+        for change in world.ledger.changes(service.name, seen.observed_at - _LONGEST_ROLLBACK).items:
+            ended = change.concluded_at
+            if change.has_changed_data and ended is not None and ended > seen.observed_at:
                 return True
     return False
 

@@ -1,14 +1,16 @@
 """The ledger: one DynamoDB table for documents, leases and releases; every write is conditional.
 
-A document is stored as JSON in `body`, beside the attributes that conditions need.
+A document is stored as JSON in `body`, beside the attributes that conditions need. What decisions need of a document is
+kept in items of its own (`ledger_index`). An item that can't be read stops nothing but what is about it.
 """
 
 from typing import TYPE_CHECKING
 
 from rollback.world.ledger_branches import LedgerBranches
-from rollback.world.ledger_documents import LedgerDocuments
+from rollback.world.ledger_index import LedgerIndex
 from rollback.world.ledger_leases import LedgerLeases
 from rollback.world.ledger_operators import LedgerOperators
+from rollback.world.ledger_pages import LedgerPages
 from rollback.world.ledger_releases import LedgerReleases
 from rollback.world.ledger_table import LedgerTable
 
@@ -16,8 +18,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-class DynamoLedger(LedgerDocuments, LedgerLeases, LedgerReleases, LedgerBranches, LedgerOperators):
-    """Adapter of one environment's table."""
+class DynamoLedger(LedgerIndex, LedgerPages, LedgerLeases, LedgerReleases, LedgerBranches, LedgerOperators):
+    """Adapter of one environment's table.
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        super().__init__(LedgerTable(client, table))
+    Args:
+        suspect_release_days: how long a suspect or quarantined release is kept; None: for good.
+    """
+
+    def __init__(self, client: "DynamoDBClient", table: str, suspect_release_days: float | None = None) -> None:
+        super().__init__(LedgerTable(client, table, suspect_release_days))

@@ -2,15 +2,21 @@
 
 import contextlib
 import gzip
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import OutsideFailure, UnreadableItem
 from rollback.model.observation import Observation
 from rollback.model.release import Release
 from rollback.model.release_schema import ReleaseSchema
 from rollback.model.restore_points import RecordedPoint
+from rollback.model.stored import StoredT, read_stored
 from rollback.world.ledger_releases import replace_release
-from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, seconds
+from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, name_of, seconds
 
+_PAGE = 10
 _MOST_BYTES = 390_000  # DynamoDB allows 400 KB an item, names and keys included
 
 
@@ -33,12 +39,15 @@ class LedgerBranches:
         """A stored schema.
 
         Raises:
-            KeyError: none is stored under this digest.
+            KeyError: none is stored under this digest, or it can't be read: nothing is known of that schema then.
         """
         item = self._table.get(f"SCHEMA#{sha256}", "SCHEMA")
         if item is None:
             raise KeyError(sha256)
-        return ReleaseSchema.model_validate_json(gzip.decompress(item["body"]["B"]))
+        try:
+            return _decompressed(ReleaseSchema, item)
+        except UnreadableItem as unreadable:
+            raise KeyError(sha256) from unreadable
 
     def know_schema(self, release: Release, schema_sha256: str) -> Release:
         """The release with the key of its schema.
@@ -54,19 +63,26 @@ class LedgerBranches:
         Raises:
             OutsideFailure: the migrations with it are too many for an item, even compressed.
         """
-        at = f"{point.recorded_at:%Y-%m-%dT%H:%M:%S.%fZ}"
+        at = _time(point.recorded_at)
         item = key(point.branch, f"RESTORE_POINT#{at}#{point.service}#{point.version}")
         self._table.put_once({**item, "body": {"B": _compressed("the restore point", point.model_dump_json())}})
 
-    def restore_points(self, branch: str) -> tuple[RecordedPoint, ...]:
-        """All that are kept, newest first."""
-        items = self._table.query(branch, "RESTORE_POINT#")
-        return tuple(RecordedPoint.model_validate_json(gzip.decompress(item["body"]["B"])) for item in items)
+    def restore_points(self, branch: str, *, since: datetime | None = None) -> Iterator[RecordedPoint]:
+        """Those that were recorded since then (None: all), newest first, page by page as they are asked for.
+
+        One that can't be read is passed over: nobody goes back to it.
+        """
+        first = f"RESTORE_POINT#{_time(since)}" if since is not None else None
+        for item in self._table.query(branch, "RESTORE_POINT#", first=first, page_size=_PAGE):
+            with contextlib.suppress(UnreadableItem):
+                yield _decompressed(RecordedPoint, item)
 
     def observation(self, branch: str) -> Observation | None:
-        """The last look at the branch; None: nobody has looked yet."""
+        """The last look at the branch; None: there was none, or it can't be read."""
         item = self._table.get(branch, "OBSERVATION")
-        return Observation.model_validate_json(item["body"]["S"]) if item is not None else None
+        with contextlib.suppress(UnreadableItem):
+            return read_stored(Observation, name_of(item), item.get("body", {}).get("S")) if item is not None else None
+        return None
 
     def put_observation(self, observation: Observation) -> None:
         """Replace the last look, unless a newer one was put already."""
@@ -79,8 +95,13 @@ class LedgerBranches:
                     "observed_at": {"N": seconds(observation.observed_at)},
                     "body": {"S": observation.model_dump_json()},
                 },
-                ConditionExpression="attribute_not_exists(pk) OR observed_at <= :mine",
-                ExpressionAttributeValues={":mine": {"N": seconds(observation.observed_at)}},
+                ConditionExpression=(
+                    "attribute_not_exists(pk) OR observed_at <= :mine OR NOT attribute_type(observed_at, :number)"
+                ),
+                ExpressionAttributeValues={
+                    ":mine": {"N": seconds(observation.observed_at)},
+                    ":number": {"S": "N"},
+                },
             )
 
 
@@ -89,3 +110,15 @@ def _compressed(what: str, text: str) -> bytes:
     if len(body) > _MOST_BYTES:
         raise OutsideFailure(f"{what} takes {len(body)} bytes compressed, at most {_MOST_BYTES} can be kept")
     return body
+
+
+def _decompressed(kind: type[StoredT], item: dict[str, Any]) -> StoredT:
+    try:
+        text = gzip.decompress(item["body"]["B"])
+    except (KeyError, TypeError, OSError, EOFError, zlib.error) as error:
+        raise UnreadableItem(name_of(item), f"its body can't be decompressed ({type(error).__name__})") from error
+    return read_stored(kind, name_of(item), text)
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from rollback.model.database_settings import BRANCH
-from rollback.model.errors import LeaseLost
+from rollback.model.errors import LeaseLost, OutsideFailure, UnreadableItem
 from rollback.model.lease import Lease
 from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, seconds
 
@@ -17,13 +17,24 @@ class LedgerLeases:
         self._table = table
 
     def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None:
-        """Take the lease if it is free, expired or ours already; None if another holds it."""
+        """Take the lease if it is free, expired, ours already or can't be read; None if another holds it.
+
+        Nobody can show that they hold a lease that can't be read: it is set aside, and its place taken. A holder that
+        still lives finds its lease lost.
+        """
         free = "attribute_not_exists(pk) OR attribute_not_exists(holder) OR expires_at <= :now"
         try:
             return self._take(service, rollback_id, until, free, {":now": {"N": seconds(now)}})
         except ConditionFailed:
-            held = self.lease(service)
-            return held if held is not None and held.is_held_by(rollback_id, now) else None
+            pass
+        except OutsideFailure:  # a damaged counter can't be added to; any other failure is one
+            if self._damage(service) is None:
+                raise
+        damage = self._damage(service)
+        if damage is not None:
+            return self._replace_damaged(service, rollback_id, now, until, damage)
+        held = self.lease(service)
+        return held if held is not None and held.is_held_by(rollback_id, now) else None
 
     def renew(self, lease: Lease, now: datetime, until: datetime) -> Lease:
         """Hold our lease for longer.
@@ -77,9 +88,48 @@ class LedgerLeases:
             )
 
     def lease(self, service: str) -> Lease | None:
-        """Who holds the lease (it may have run out); None if nobody."""
+        """Who holds the lease (it may have run out); None if nobody.
+
+        Raises:
+            UnreadableItem: there is a lease, and it can't be read.
+        """
         item = self._table.get(_partition(service), "LEASE")
         return _lease(service, item) if item is not None and "holder" in item else None
+
+    def _damage(self, service: str) -> UnreadableItem | None:
+        try:
+            self.lease(service)
+        except UnreadableItem as damage:
+            return damage
+        return None
+
+    def _replace_damaged(
+        self, service: str, rollback_id: str, now: datetime, until: datetime, damage: UnreadableItem
+    ) -> Lease | None:
+        """Its counter was perhaps any number: seconds since 1970 are more than any number of holders."""
+        raw = self._table.get(_partition(service), "LEASE")
+        if raw is None:
+            return None
+        self._table.set_aside(damage, now, raw)
+        names = [name for name in raw if name not in ("pk", "sk")]
+        item = {
+            **_key(service),
+            "holder": {"S": rollback_id},
+            "counter": {"N": str(int(now.timestamp()))},
+            "expires_at": {"N": seconds(until)},
+        }
+        try:
+            self._table.call(
+                self._table.client.put_item,
+                TableName=self._table.name,
+                Item=item,
+                ConditionExpression=" AND ".join(f"#{n} = :{n}" for n in range(len(names))),
+                ExpressionAttributeNames={f"#{n}": name for n, name in enumerate(names)},
+                ExpressionAttributeValues={f":{n}": raw[name] for n, name in enumerate(names)},
+            )
+        except ConditionFailed:
+            return None
+        return _lease(service, item)
 
     def _take(self, service: str, rollback_id: str, until: datetime, condition: str, values: dict[str, Any]) -> Lease:
         """Become the holder, with the next counter. Raises ConditionFailed."""
@@ -110,11 +160,14 @@ def _key(service: str) -> dict[str, Any]:
 
 
 def _lease(service: str, item: dict[str, Any]) -> Lease:
-    return Lease.model_validate(
-        {
-            "service": service,
-            "holder": item["holder"]["S"],
-            "counter": int(item["counter"]["N"]),
-            "expires_at": float(item["expires_at"]["N"]),
-        }
-    )
+    try:
+        return Lease.model_validate(
+            {
+                "service": service,
+                "holder": item["holder"]["S"],
+                "counter": int(item["counter"]["N"]),
+                "expires_at": float(item["expires_at"]["N"]),
+            }
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadableItem(f"{_partition(service)} / LEASE", f"{type(error).__name__} in its attributes") from error

@@ -1,9 +1,15 @@
 """What people decided and did by hand, in the ledger: pauses, and levers with their reasons."""
 
+import contextlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
+from rollback.model.errors import UnreadableItem
 from rollback.model.operators import OperatorAction, Pause
-from rollback.world.ledger_table import LedgerTable, key
+from rollback.model.stored import read_stored
+from rollback.world.ledger_table import LedgerTable, key, name_of
+
+_PAGE = 10
 
 
 class LedgerOperators:
@@ -13,9 +19,17 @@ class LedgerOperators:
         self._table = table
 
     def pause(self, service: str) -> Pause | None:
-        """The pause of a service's automatic rollbacks, if there is one."""
+        """The pause of a service's automatic rollbacks, if there is one.
+
+        A pause that can't be read is still a pause: an operator made it.
+        """
         item = self._table.get(f"SERVICE#{service}", "PAUSE")
-        return Pause.model_validate_json(item["body"]["S"]) if item is not None else None
+        if item is None:
+            return None
+        try:
+            return read_stored(Pause, name_of(item), item.get("body", {}).get("S"))
+        except UnreadableItem as unreadable:
+            return Pause(service=service, since=datetime.fromtimestamp(0, UTC), by="unknown", reason=str(unreadable))
 
     def put_pause(self, pause: Pause) -> None:
         """Begin a pause; one that has begun already keeps its beginning and its reason."""
@@ -32,6 +46,7 @@ class LedgerOperators:
         self._table.put_once({**key(f"SERVICE#{action.service}", sk), "body": {"S": action.model_dump_json()}})
 
     def actions(self, service: str) -> Iterator[OperatorAction]:
-        """All of them, newest first."""
-        for item in self._table.query(f"SERVICE#{service}", "OPERATOR#"):
-            yield OperatorAction.model_validate_json(item["body"]["S"])
+        """All that can be read, newest first, page by page as they are asked for."""
+        for item in self._table.query(f"SERVICE#{service}", "OPERATOR#", page_size=_PAGE):
+            with contextlib.suppress(UnreadableItem):
+                yield read_stored(OperatorAction, name_of(item), item.get("body", {}).get("S"))

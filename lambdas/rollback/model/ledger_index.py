@@ -1,0 +1,212 @@
+"""What must hold about a rollback, beside its document: small items that decisions read in one request.
+
+A document may be one of thousands. Whether a rollback is open, what it owes, what it changed and how it answered an
+alarm are therefore kept as items of their own, written in the same transaction as the document. All of them follow from
+the document alone: `entries_of` is the one place that says how.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from rollback.model.request import RollbackType, Trigger
+from rollback.model.rollback import OPERATOR, Obligation, Outcome, Rollback
+
+# What a plan said to an alarm: an operator has been told.
+_ANSWERS = frozenset({Outcome.SUPPRESSED, Outcome.REFUSED, Outcome.PLANNED, Outcome.REJECTED})
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")  # derived from the document: nothing of it can be lost
+
+
+class Pending(_Entry):
+    """A rollback about which something is still to be done: to conclude, to report, or to look again."""
+
+    service: str
+    rollback_id: str
+    execution: str
+    is_open: bool
+    acts: bool = Field(description="False: a dry run, or an environment that only observes; it stands in nobody's way")
+    recheck_at: AwareDatetime | None = None
+    source: str = Field(default="", description="`TriggerEvent.source` of what asked for it")
+
+
+class Owed(_Entry):
+    """What a rollback changed on one service (or on a branch, for it) and has not put back yet."""
+
+    service: str = Field(description="the service that is changed; a fence changes several")
+    rollback_id: str
+    rollback_service: str = Field(description="the service that the rollback is about: its document is kept there")
+    is_open: bool = Field(description="the rollback is not concluded, and still puts it back")
+    outcome: Outcome | None = None
+    reason: str = ""
+    obligations: tuple[Obligation, ...] = Field(description="undischarged ones of this service, last change first")
+
+    def left_to_operator(self) -> tuple[Obligation, ...]:
+        """Those that an operator has to put back, last change first."""
+        return tuple(one for one in self.obligations if one.handed_to == OPERATOR)
+
+
+class Change(_Entry):
+    """A rollback that changed the service or its database, or was about to."""
+
+    rollback_id: str
+    trigger: Trigger
+    type: RollbackType
+    created_at: AwareDatetime
+    admitted_at: AwareDatetime
+    concluded_at: AwareDatetime | None = None
+    outcome: Outcome | None = None
+    has_acted: bool
+    has_changed_data: bool = False
+    is_intended: bool = Field(default=False, description="a call was announced; whether it was made is not known")
+    target_fingerprint: str | None = None
+    target_version: str | None = None
+    supersedes: str | None = None
+    superseded_by: str | None = None
+
+
+class Answer(_Entry):
+    """How one rollback answered its alarm."""
+
+    rollback_id: str
+    alarm: str
+    created_at: AwareDatetime
+    outcome: Outcome | None = None
+    is_judged: bool = Field(default=False, description="a plan was made, and an operator was told what it said")
+    is_stopped: bool = Field(default=False, description="an operator stopped it: the alarm is theirs")
+    rechecked_at: AwareDatetime | None = None
+    deaths: int = 0
+
+
+Entry = Pending | Owed | Change | Answer
+Key = tuple[str, str]
+
+PENDING = "PENDING"
+OWED = "OWED"
+
+
+def pending_key(service: str, rollback_id: str) -> Key:
+    """One partition for all services: also one that is in the settings no more is found."""
+    return PENDING, f"{service}#{rollback_id}"
+
+
+def owed_key(service: str, rollback_id: str) -> Key:
+    """One partition for all services, as above."""
+    return OWED, f"{service}#{rollback_id}"
+
+
+def change_key(service: str, admitted_at: datetime, rollback_id: str) -> Key:
+    """In the order of time: changes are read since a time."""
+    return f"SERVICE#{service}", f"CHANGE#{sortable(admitted_at)}#{rollback_id}"
+
+
+def answer_key(service: str, alarm: str, created_at: datetime, rollback_id: str) -> Key:
+    """In the order of time: answers are read since the alarm went red."""
+    return f"SERVICE#{service}", f"ANSWER#{alarm}#{sortable(created_at)}#{rollback_id}"
+
+
+def sortable(at: datetime) -> str:
+    """A time as text that sorts as the times do."""
+    return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def entries_of(rollback: Rollback) -> dict[Key, Entry | None]:
+    """All entries that this document has had or has; None: it has that one no more.
+
+    A document never loses an obligation, its trigger or its time, so that every key it ever had is found again.
+    """
+    entries: dict[Key, Entry | None] = {pending_key(rollback.service_name, rollback.id): pending_of(rollback)}
+    for service in sorted({rollback.service_owing(owed) for owed in rollback.obligations}):
+        entries[owed_key(service, rollback.id)] = owed_of(rollback, service)
+    if rollback.admitted_at is not None and (rollback.service is not None or rollback.database is not None):
+        entries[change_key(rollback.service_name, rollback.admitted_at, rollback.id)] = change_of(rollback)
+    answer = answer_of(rollback)
+    if answer is not None:
+        entries[answer_key(rollback.service_name, answer.alarm, answer.created_at, rollback.id)] = answer
+    return entries
+
+
+def pending_of(rollback: Rollback) -> Pending | None:
+    """None: concluded, reported, and its trigger is not to be looked at again."""
+    is_open = rollback.concluded_at is None
+    if not is_open and rollback.reported and rollback.recheck_at is None:
+        return None
+    return Pending(
+        service=rollback.service_name,
+        rollback_id=rollback.id,
+        execution=rollback.execution,
+        is_open=is_open,
+        acts=not rollback.never_acts,
+        recheck_at=rollback.recheck_at,
+        source=rollback.event.source if rollback.event is not None else "",
+    )
+
+
+def owed_of(rollback: Rollback, service: str) -> Owed | None:
+    """None: everything of this service was put back, or another rollback does it."""
+    owed = tuple(_undischarged(rollback, service))
+    if not owed:
+        return None
+    return Owed(
+        service=service,
+        rollback_id=rollback.id,
+        rollback_service=rollback.service_name,
+        is_open=rollback.concluded_at is None,
+        outcome=rollback.outcome,
+        reason=rollback.reason,
+        obligations=owed,
+    )
+
+
+def _undischarged(rollback: Rollback, service: str) -> Iterator[Obligation]:
+    for owed in reversed(rollback.obligations):
+        open_or_left = owed.handed_to is None or owed.handed_to == OPERATOR
+        if owed.discharged_at is None and open_or_left and rollback.service_owing(owed) == service:
+            yield owed
+
+
+def change_of(rollback: Rollback) -> Change | None:
+    """None: it changed nothing, and announced nothing that may still be made."""
+    service, database = rollback.service, rollback.database
+    is_intended = (service is not None and service.intent is not None) or (
+        database is not None and database.intent is not None
+    )
+    if rollback.admitted_at is None or not (rollback.has_acted or is_intended):
+        return None
+    target = rollback.plan.target if rollback.plan is not None else None
+    return Change(
+        rollback_id=rollback.id,
+        trigger=rollback.trigger,
+        type=rollback.request.type,
+        created_at=rollback.created_at,
+        admitted_at=rollback.admitted_at,
+        concluded_at=rollback.concluded_at,
+        outcome=rollback.outcome,
+        has_acted=rollback.has_acted,
+        has_changed_data=rollback.has_changed_data,
+        is_intended=is_intended,
+        target_fingerprint=target.fingerprint if target is not None else None,
+        target_version=target.version if target is not None else None,
+        supersedes=rollback.supersedes,
+        superseded_by=rollback.superseded_by,
+    )
+
+
+def answer_of(rollback: Rollback) -> Answer | None:
+    """None: no alarm asked for it."""
+    alarm = rollback.event.alarm if rollback.event is not None else None
+    if alarm is None:
+        return None
+    return Answer(
+        rollback_id=rollback.id,
+        alarm=alarm,
+        created_at=rollback.created_at,
+        outcome=rollback.outcome,
+        is_judged=rollback.plan is not None and rollback.outcome in _ANSWERS,
+        is_stopped=rollback.outcome is Outcome.ABORTED and rollback.recheck_at is None,
+        rechecked_at=rollback.rechecked_at,
+        deaths=rollback.deaths,
+    )
