@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 
 from rollback.model.errors import InvalidRequest
+from rollback.model.home import Home
 from rollback.model.settings import (
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
@@ -107,6 +108,7 @@ def make_world(
         databases=cast(Databases, _Later(lambda: _databases(settings, secrets))),
         sql=cast(Sql, _Later(_sql)),
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _CHANGING), clients.of("logs")),
+        home=Home.of_arn(topic_arn),
     )
 
 

@@ -12,6 +12,7 @@ from rollback.model.database_progress import DatabaseProgress
 from rollback.model.escalation import Rung, Tried
 from rollback.model.plan import Plan
 from rollback.model.request import Request, RollbackType, Trigger
+from rollback.model.text import StoredText
 
 DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode
 
@@ -111,7 +112,7 @@ class TriggerEvent(BaseModel):
     id: str
     at: AwareDatetime
     alarm: str | None = None
-    reason: str = ""
+    reason: StoredText = ""
 
 
 class Rollback(BaseModel):
@@ -142,10 +143,10 @@ class Rollback(BaseModel):
     verification: Verification | None = None
     obligations: tuple[Obligation, ...] = ()
     outcome: Outcome | None = None
-    reason: str = ""
+    reason: StoredText = ""
     recheck_at: AwareDatetime | None = Field(default=None, description="a suppression without it is final")
     rechecked_at: AwareDatetime | None = Field(default=None, description="when the janitor looked again, once")
-    drift: str = Field(default="", description="how CloudFormation's idea of the service differs from what runs")
+    drift: StoredText = Field(default="", description="how CloudFormation's idea of the service differs from what runs")
     concluding_since: AwareDatetime | None = None
     reported: bool = Field(default=False, description="the report was sent; a concluded document without is sent again")
     concluded_at: AwareDatetime | None = None

@@ -65,7 +65,7 @@ def _look(rollback: Rollback, given: object, world: World) -> tuple[Check, ...]:
     """What speaks for and against the event, the alarm as it stands now included."""
     if not isinstance(given, Mapping) or not is_event(given) or rollback.event is None:
         return ()
-    checks = judge_event(given, world.settings.policy, rollback.created_at)
+    checks = judge_event(given, world.settings.policy, rollback.created_at, world.home)
     alarm = rollback.event.alarm
     if alarm is None or any(check.verdict is Verdict.FAIL for check in checks):
         return checks

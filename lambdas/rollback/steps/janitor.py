@@ -10,6 +10,7 @@ from rollback.model.errors import Conflict, OutsideFailure, RollbackError
 from rollback.model.names import degraded_alarm, outage_alarm
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.route import Step
+from rollback.model.text import paragraph
 from rollback.steps.conclude import send_report
 from rollback.steps.ports import World
 from rollback.steps.walk import heir_of, walk
@@ -57,7 +58,7 @@ def conclude_execution(execution: str, why: str, world: World, *, by_hand: bool 
     if not known and "InvalidRequest" not in why:
         subject = f"[{world.settings.environment}] a rollback could not be admitted"
         page = {"severity": "page", "environment": world.settings.environment, "report_id": execution}
-        world.notifications.publish(subject, f"{execution}: {why}", page)
+        world.notifications.publish(subject, "\n".join(paragraph(f"{execution}: {why}")), page)
         done.append(f"{execution} left no record: paged")
     return done
 
@@ -227,7 +228,9 @@ def _start(name: str, alarm: str, why: str, world: World) -> Iterator[str]:
 
 def _alarm_event(name: str, alarm: str, why: str, world: World) -> dict[str, Any]:
     """What CloudWatch would send, under our own source."""
+    place = {"account": world.home.account, "region": world.home.region} if world.home is not None else {}
     return {
+        **place,
         "id": name,
         "source": "rollback.janitor",
         "detail-type": "CloudWatch Alarm State Change",

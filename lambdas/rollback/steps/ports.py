@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
+from rollback.model.home import Home
 from rollback.model.rollback import Rollback
 from rollback.model.service_view import ProbeResult, ScalableTarget, ServiceView, TargetHealth
 from rollback.model.settings import ServiceSettings, Settings
@@ -230,3 +231,4 @@ class World:
     databases: Databases  # both raise InvalidRequest where the environment has no database
     sql: Sql
     tasks: Tasks
+    home: Home | None = None  # the account and region of this deployment; None: not known

@@ -20,6 +20,7 @@ from rollback.model.standing_plan import Bake
 from rollback.steps.holder import living_lease
 from rollback.steps.learn_schema import learn_schema
 from rollback.steps.ports import World
+from rollback.steps.quarantine import named
 from rollback.steps.readiness import prepare, prepare_if_due
 from rollback.steps.running import identify
 from rollback.steps.verify import Alarms, run_checks
@@ -52,7 +53,7 @@ def record(event: Mapping[str, Any], world: World) -> PromotionCursor:
     Raises:
         InvalidRequest: an event about a service that is not ours.
     """
-    service_name = service_of_event(event, world.settings)
+    service_name = service_of_event(event, world.settings, world.home)
     cursor = record_running(service_name, world)
     prepare(service_name, world)  # another release runs: is there still a way back?
     return cursor
@@ -172,14 +173,14 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
     service = world.settings.service(service_name)
     view = world.services.look(service)
     releases = world.ledger.releases(service_name)
-    if version is None:
-        running = identify(view.primary.definition_arn, view.primary.created_at, view, service, world).release
-        chosen = next((r for r in releases if r.fingerprint == running.fingerprint), None)
+    if version is not None:
+        chosen = named(service_name, version, world, prefer=())  # of several, which is good is the person's word
     else:
-        chosen = next((r for r in releases if r.version == version), None)
-    if chosen is None:
-        known = ", ".join(sorted({r.version for r in releases})) or "none"
-        raise InvalidRequest(f"release {version or 'that runs now'} is not in the ledger; known: {known}")
+        running = identify(view.primary.definition_arn, view.primary.created_at, view, service, world).release
+        known = next((r for r in releases if r.fingerprint == running.fingerprint), None)
+        if known is None:
+            raise InvalidRequest(f"what runs now, {running.version}, is not in the ledger; nothing was changed")
+        chosen = known
     if chosen.state is ReleaseState.QUARANTINED:
         raise InvalidRequest(f"{chosen.version} is quarantined ({chosen.state_reason}); nothing was changed")
     if chosen.state is not ReleaseState.PROMOTED:

@@ -10,6 +10,7 @@ from rollback.model.names import RELEASE_TAG, is_ours
 from rollback.model.release import UNRESOLVED, Release, fingerprint, normalised_definition, sha256_of
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
+from rollback.model.text import recorded_name
 from rollback.steps.ports import World
 
 
@@ -107,4 +108,8 @@ def _version(raw: dict[str, Any], images: dict[str, str], container: str) -> tup
     tag = image.rsplit("/", 1)[-1].partition(":")[2]
     environment = {e["name"]: e["value"] for e in named.get("environment", ())}
     digest = images.get(named["name"], named["image"]).rpartition("sha256:")[2][:12]
-    return environment.get("APP_VERSION") or tag or digest, environment.get("GIT_COMMIT")
+    version, commit = (
+        environment.get("APP_VERSION", "").strip() or tag or digest,
+        environment.get("GIT_COMMIT", "").strip(),
+    )
+    return recorded_name(version), recorded_name(commit) if commit else None
