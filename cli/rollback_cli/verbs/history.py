@@ -4,9 +4,8 @@ from itertools import islice
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from rollback_cli import deployed
+from rollback_cli import deployed, plain
 from rollback_cli import show as look
 
 
@@ -15,4 +14,4 @@ def history(environment: str, limit: Annotated[int, typer.Option(min=1, help="ho
     here = deployed.find(environment)
     ledger = here.world().ledger
     for service in here.settings.service_names:
-        look.rollbacks(Console(), islice(ledger.history(service), limit))
+        look.rollbacks(plain.console(), islice(ledger.history(service), limit))

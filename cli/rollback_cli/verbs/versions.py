@@ -1,15 +1,13 @@
 """`rollback versions ENV`: the releases that the ledger knows, and what the evidence says of them."""
 
-from rich.console import Console
-
 from rollback.steps.running import fingerprint_of
-from rollback_cli import deployed
+from rollback_cli import deployed, plain
 from rollback_cli import show as look
 
 
 def versions(environment: str) -> None:
     """List the releases one can go back to."""
-    console = Console()
+    console = plain.console()
     here = deployed.find(environment)
     world = here.world()
     for service in here.settings.services:
