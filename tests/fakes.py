@@ -354,6 +354,7 @@ class FakeImages:
     def __init__(self) -> None:
         self.tags: dict[str, str] = {}
         self.missing: set[str] = set()
+        self.labels: dict[str, dict[str, str]] = {}
         self.immutable = False
 
     def push(self, image: str, digest: str) -> str:
@@ -371,6 +372,10 @@ class FakeImages:
         if ".dkr.ecr." not in image or not self.exists(image):
             return None
         return image if "@" in image else self.tags[image]
+
+    def label(self, image: str, name: str) -> str | None:
+        by_digest = self.digest_of(image)
+        return self.labels.get(by_digest, {}).get(name) if by_digest is not None else None
 
     def keep(self, image: str, tag: str) -> None:
         if ".dkr.ecr." not in image or "@" not in image:

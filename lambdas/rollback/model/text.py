@@ -21,6 +21,7 @@ ERROR_LIMIT = 1_000
 LINE_LIMIT = 4_000  # a line of a report
 QUOTED_LIMIT = 80  # what an error repeats of what was given
 
+_MOST_NUMBER = 10**18  # beyond it JSON's readers round, and Python refuses to write thousands of digits
 _REPLACED = "\ufffd"
 _CUT = "…"
 # Letters and marks by their category, and yet nothing is seen of them (Unicode: Default_Ignorable_Code_Point).
@@ -80,7 +81,7 @@ def quoted(given: object, limit: int = QUOTED_LIMIT) -> str:
         case float():
             return repr(given)
         case int():
-            return repr(given) if abs(given) < 10**18 else "a number of many digits"
+            return repr(given) if abs(given) < _MOST_NUMBER else "a number of many digits"
         case Mapping():
             return f"an object with {len(given)} members"
         case list() | tuple():
@@ -125,6 +126,8 @@ def _bounded(value: Any, left: list[int], depth: int) -> Any:
         kept = several_lines(value, max(1, min(_EVIDENCE_TEXT, left[0])))
         left[0] -= len(kept)
         return kept
+    if isinstance(value, int) and abs(value) >= _MOST_NUMBER:
+        return quoted(value)
     if not isinstance(value, Mapping | list | tuple):
         return value
     left[0] -= len(value)

@@ -147,6 +147,10 @@ class Images(Protocol):
         """`repository@sha256:…` of an image by tag; None if it can't be told."""
         ...
 
+    def label(self, image: str, name: str) -> str | None:
+        """A label or annotation of an image; None: it has none of that name, or is not for us to see."""
+        ...
+
     def keep(self, image: str, tag: str) -> None:
         """Tag an image by digest; one that has the tag already is success."""
         ...

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rollback.model.commit_source import Source, cleaned
 from rollback.model.errors import OutsideFailure
 from rollback.model.names import RELEASE_TAG, is_ours
 from rollback.model.release import UNRESOLVED, Release, fingerprint, normalised_definition, sha256_of
@@ -47,7 +48,23 @@ def identify(
     for known in world.ledger.releases(service.name):
         if known.fingerprint == found.release.fingerprint:
             return Identified(known, world.ledger.definition(known.definition_sha256))
-    return found
+    return _with_label(found, service, world)
+
+
+def _with_label(found: Identified, service: ServiceSettings, world: World) -> Identified:
+    """With the commit that a label of the image tells. The registry is asked only here, where no emergency waits."""
+    source, image = service.commit_source, _own_image(found.release.images, service)
+    if source.kind is not Source.LABEL or image is None:
+        return found
+    try:
+        commit = cleaned(world.images.label(image, source.name))
+    except OutsideFailure:
+        return found  # not known: no reason not to record the release
+    return Identified(found.release.model_copy(update={"commit": commit}), found.definition)
+
+
+def _own_image(images: Mapping[str, str], service: ServiceSettings) -> str | None:
+    return images.get(service.container) or next(iter(images.values()), None)
 
 
 def describe(
@@ -64,7 +81,7 @@ def describe(
     raw, images = _resolved(definition_arn, view, world)
     definition = normalised_definition(raw, images)
     mark = registered_for(raw) or sha256_of(definition)
-    version, commit = _version(raw, images, service.container)
+    version, commit = _version(raw, images, service)
     release = Release(
         service=service.name,
         version=version,
@@ -100,16 +117,13 @@ def _digest_of(image: str, world: World) -> str | None:
         return None  # the registry is down: no reason not to leave what runs
 
 
-def _version(raw: dict[str, Any], images: dict[str, str], container: str) -> tuple[str, str | None]:
-    """Version and commit: the image's tag, else 12 digits of its digest; the commit from the container's GIT_COMMIT."""
+def _version(raw: dict[str, Any], images: dict[str, str], service: ServiceSettings) -> tuple[str, str | None]:
+    """Version and commit: APP_VERSION, else the image's tag, else 12 digits of its digest; the commit as it is set."""
     containers = {c["name"]: c for c in raw["containerDefinitions"]}
-    named = containers.get(container) or raw["containerDefinitions"][0]
+    named = containers.get(service.container) or raw["containerDefinitions"][0]
     image = named["image"].split("@")[0]
     tag = image.rsplit("/", 1)[-1].partition(":")[2]
     environment = {e["name"]: e["value"] for e in named.get("environment", ())}
     digest = images.get(named["name"], named["image"]).rpartition("sha256:")[2][:12]
-    version, commit = (
-        environment.get("APP_VERSION", "").strip() or tag or digest,
-        environment.get("GIT_COMMIT", "").strip(),
-    )
-    return recorded_name(version), recorded_name(commit) if commit else None
+    version = environment.get("APP_VERSION", "").strip() or tag or digest
+    return recorded_name(version), service.commit_source.told_by(environment, tag)
