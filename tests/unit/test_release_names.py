@@ -67,6 +67,8 @@ def test_each_kind_of_name_means_the_release(name: str) -> None:
         "",
         "@",
         "sha256:",
+        f"xsha256:{DIGEST}",
+        f"{'x' * 100_000}@sha256:{DIGEST}",
     ],
 )
 def test_a_name_that_is_too_short_or_of_nothing_is_explained(name: str) -> None:

@@ -232,6 +232,8 @@ def service_of_event(event: Mapping[str, Any], settings: Settings, home: Home | 
     Raises:
         InvalidRequest: it names none, none of this environment's, or one of another account or region.
     """
+    if not isinstance(event, Mapping):
+        raise InvalidRequest(f"the event is {quoted(event)}, not an object; nothing was changed")
     resources = _resources(event)
     if home is not None and home.strangers(resources):
         raise InvalidRequest(f"{quoted(resources[0], _QUOTED_ARN)} is not of {home}; nothing was changed")

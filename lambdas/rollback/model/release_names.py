@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from rollback.model.names import SYNONYMS_OF_LAST_KNOWN_GOOD
 from rollback.model.release import Release, ReleaseState, last_known_good
-from rollback.model.text import QUOTED_LIMIT, one_line, quoted
+from rollback.model.text import QUOTED_LIMIT, TARGET_LIMIT, one_line, quoted
 
 _HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE | re.ASCII)
 _DIGEST = "sha256:"
@@ -105,9 +105,9 @@ def _meant(name: str, known: Sequence[Release]) -> list[Release]:
     version, at, mark = name.rpartition("@")
     if at and _is_hex(mark, _OF_FINGERPRINT):
         return [r for r in known if r.version == version and r.fingerprint.startswith(mark.lower())]
-    _, prefix, digits = name.rpartition(_DIGEST)
+    image, prefix, digits = name.rpartition(_DIGEST)
     mark = digits.lower()
-    if not _is_hex(mark, 1):
+    if not _is_hex(mark, 1) or len(name) > TARGET_LIMIT or (image and not image.endswith("@")):
         return []
     return [release for release in known if _is_called(release, mark, is_digest=bool(prefix))]
 
@@ -136,7 +136,7 @@ def _listed(found: Sequence[Release], known: Sequence[Release]) -> Iterator[str]
 
 def _unknown(name: str, known: Sequence[Release]) -> str:
     versions = list(dict.fromkeys(release.version for release in known))
-    close = difflib.get_close_matches(name, versions, n=1)
+    close = difflib.get_close_matches(name[:TARGET_LIMIT], versions, n=1)
     hint = f" (did you mean {quoted(close[0])}?)" if close else ""
     shown = ", ".join(sorted(versions[: _MOST_LISTED * 2])) or "none"
     more = f" and {len(versions) - _MOST_LISTED * 2} older ones" if len(versions) > _MOST_LISTED * 2 else ""

@@ -12,6 +12,7 @@ from rollback.model.commit_source import PATTERN, CommitSource, Source
 from rollback.model.database_settings import DatabaseSettings
 from rollback.model.errors import InvalidRequest
 from rollback.model.policy import Policy
+from rollback.model.text import quoted
 
 SETTINGS_VARIABLE = "ROLLBACK_SETTINGS"
 LEDGER_TABLE_VARIABLE = "LEDGER_TABLE"
@@ -108,7 +109,7 @@ class Settings(BaseModel):
             if service.name == name:
                 return service
         known = ", ".join(self.service_names)
-        raise InvalidRequest(f"service {name!r} is not one of {known}; nothing was changed")
+        raise InvalidRequest(f"service {quoted(name)} is not one of {known}; nothing was changed")
 
     def service_or_only(self, name: str | None) -> ServiceSettings:
         """The named service; without a name the only one.

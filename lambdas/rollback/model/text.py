@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 # Limits in characters. A rollback document holds tens of such texts, and DynamoDB takes 400 KB an item.
-NAME_LIMIT = 128  # a version, a commit, an id: as long as a tag of ECR may be, https://docs.aws.amazon.com/AmazonECR
-TARGET_LIMIT = 256  # a release as a person names it: a version and a fingerprint, or an image's digest
+NAME_LIMIT = 128  # a version, a commit, an id: as long as an image's tag may be (OCI distribution specification)
+TARGET_LIMIT = 400  # a release as a person names it: an image by digest is the longest
 WHO_LIMIT = 200
 REASON_LIMIT = 1_000  # a person's reason, or an event's
 STORED_LIMIT = 2_000  # the reason of a check or of an outcome, which may quote several of the others
