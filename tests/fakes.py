@@ -283,7 +283,9 @@ class FakeLedger:
     def find(self, service: str, name: str) -> tuple[Release, ...]:
         def has(release: Release) -> bool:
             digests = [f"sha256:{image.rpartition('@sha256:')[2]}" for image in release.images.values()]
-            begins = any(of.startswith(name) for of in (release.fingerprint, release.commit or "", *digests))
+            hashes = any(of.startswith(name.lower()) for of in (release.fingerprint, *digests))
+            bare = any(of.startswith(f"sha256:{name.lower()}") for of in digests)
+            begins = hashes or bare or (release.commit or "").startswith(name)
             return release.version == name or (len(name) >= 7 and begins)
 
         return tuple(release for release in self.releases(service) if has(release))
@@ -456,6 +458,7 @@ class FakeImages:
     def __init__(self) -> None:
         self.tags: dict[str, str] = {}
         self.missing: set[str] = set()
+        self.labels: dict[str, dict[str, str]] = {}
         self.immutable = False
 
     def push(self, image: str, digest: str) -> str:
@@ -473,6 +476,10 @@ class FakeImages:
         if ".dkr.ecr." not in image or not self.exists(image):
             return None
         return image if "@" in image else self.tags[image]
+
+    def label(self, image: str, name: str) -> str | None:
+        by_digest = self.digest_of(image)
+        return self.labels.get(by_digest, {}).get(name) if by_digest is not None else None
 
     def keep(self, image: str, tag: str) -> None:
         if ".dkr.ecr." not in image or "@" not in image:

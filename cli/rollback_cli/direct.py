@@ -10,6 +10,7 @@ from typing import Any
 from rollback.model.errors import Conflict, OutsideFailure, RollbackError
 from rollback.model.rollback import DIRECT, Rollback, service_of
 from rollback.model.route import Step, entrance
+from rollback.model.text import WHO_LIMIT, one_line
 from rollback.steps.admit import admit
 from rollback.steps.holder import living_lease
 from rollback.steps.ports import World
@@ -21,7 +22,7 @@ _GRACE_SECONDS = 5  # until an execution's end has come to the function that con
 
 def whoami() -> str:
     """Who asks, for the record."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    return one_line(f"{getpass.getuser()}@{socket.gethostname()}", WHO_LIMIT)
 
 
 def run_directly(

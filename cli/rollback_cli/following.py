@@ -15,7 +15,7 @@ from rollback.model.rollback import Outcome, Rollback, service_of
 from rollback.steps.holder import living_lease, told_of
 from rollback.steps.ports import World
 from rollback.steps.walk import Cursor
-from rollback_cli import deployed, direct, lever
+from rollback_cli import deployed, direct, lever, plain
 from rollback_cli import show as look
 
 _FINE = frozenset({Outcome.SUCCEEDED, Outcome.PLANNED})
@@ -38,7 +38,7 @@ def run(environment: str, given: dict[str, Any], *, in_process: bool, yes: bool)
     request = parse_request(fields, here.settings.service_names)
     if not request.dry_run:
         _confirm(request, here.world(), yes=yes)
-    console = Console()
+    console = plain.console()
     if in_process:
         cursor = direct.run_directly(fields, here.world(), lambda c: _tell(console, c))
         ended = here.world().ledger.read(service_of(cursor.rollback_id), cursor.rollback_id)
@@ -64,7 +64,7 @@ def _confirm(request: Request, world: World, *, yes: bool) -> None:
 
 
 def _tell(console: Console, cursor: Cursor) -> None:
-    console.print(f"{cursor.next:9} {cursor.summary}", highlight=False, soft_wrap=True)
+    plain.put(console, f"{cursor.next:9} {cursor.summary}")
 
 
 def _through_step_functions(console: Console, here: deployed.Deployed, given: dict[str, Any]) -> Rollback:
@@ -72,7 +72,7 @@ def _through_step_functions(console: Console, here: deployed.Deployed, given: di
     client = boto3.client("stepfunctions")
     name = f"cli-{uuid.uuid4()}"
     arn = client.start_execution(stateMachineArn=here.workflow_arn, name=name, input=json.dumps(given))["executionArn"]
-    console.print(f"started {arn}", highlight=False, soft_wrap=True)
+    plain.put(console, f"started {arn}")
     ledger, last = here.world().ledger, ""
     while True:
         started = ledger.started_by(arn)
@@ -80,7 +80,7 @@ def _through_step_functions(console: Console, here: deployed.Deployed, given: di
             rollback = ledger.read(*started)
             line = f"{rollback.outcome or 'open':9} {rollback.reason}"
             if line != last:
-                console.print(line, highlight=False, soft_wrap=True)
+                plain.put(console, line)
                 last = line
             if rollback.concluded_at is not None:
                 return rollback

@@ -3,10 +3,9 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from rollback.model.operators import Operator
-from rollback_cli import direct
+from rollback_cli import direct, plain
 
 Reason = Annotated[str, typer.Option("--reason", help="why, for the record")]
 Service = Annotated[str | None, typer.Option("--service", help="which service; the only one by default")]
@@ -23,4 +22,4 @@ def operator(reason: str) -> Operator:
 
 def say(text: str) -> None:
     """One paragraph, as it is: a pipeline's log must not break it."""
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+    plain.put(plain.console(), text)

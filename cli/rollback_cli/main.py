@@ -3,9 +3,9 @@
 import sys
 
 import typer
-from rich.console import Console
 
 from rollback.model.errors import InvalidRequest, RollbackError
+from rollback_cli import plain
 from rollback_cli.verbs import (
     abort,
     check_deploy,
@@ -53,7 +53,7 @@ def main() -> None:
     try:
         app()
     except RollbackError as error:
-        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        plain.console(stderr=True).print(f"[red]error:[/] {plain.safe(error)}", soft_wrap=True)
         sys.exit(2 if isinstance(error, InvalidRequest) else 1)
 
 

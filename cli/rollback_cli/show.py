@@ -8,10 +8,12 @@ from rich.table import Column, Table
 
 from rollback.model.errors import UnreadableItem
 from rollback.model.release import Release, ReleaseState
+from rollback.model.release_names import name_of
 from rollback.model.report import message
 from rollback.model.rollback import Rollback
 from rollback.model.route import next_step
 from rollback.model.settings import Settings
+from rollback_cli import plain
 
 _COLOURS = {
     ReleaseState.PROMOTED: "green",
@@ -22,16 +24,17 @@ _COLOURS = {
 
 
 def releases(console: Console, known: Iterable[Release], running_fingerprint: str | None) -> None:
-    """Newest first; the one that runs is marked."""
+    """Newest first, by names that mean one release each; the one that runs is marked."""
     first, fingerprint = Column("first deployed (UTC)", no_wrap=True), Column("fingerprint", no_wrap=True)
-    table = Table("", Column("version", no_wrap=True), "state", first, "why", "schema", fingerprint)
-    for release in known:
+    table = Table("", Column("name", no_wrap=True), "state", first, "why", "schema", fingerprint)
+    listed = tuple(known)
+    for release in listed:
         table.add_row(
             "▶" if release.fingerprint == running_fingerprint else "",
-            release.version,
-            f"[{_COLOURS[release.state]}]{release.state}[/]",
+            plain.cell(name_of(release, listed)),
+            plain.cell(release.state, _COLOURS[release.state]),
             f"{release.first_deployed_at:%Y-%m-%d %H:%M:%S}",
-            release.state_reason,
+            plain.cell(release.state_reason),
             "known" if release.schema_sha256 is not None else "—",
             release.fingerprint[:12],
         )
@@ -48,10 +51,11 @@ def rollbacks(console: Console, history: Iterable[Rollback | UnreadableItem]) ->
         plan = rollback.plan
         way = f"{plan.running.version} → {plan.target.version if plan.target else '—'}" if plan else ""
         state = str(rollback.outcome) if rollback.outcome else f"open: {next_step(rollback)}"
-        table.add_row(rollback.id, str(rollback.trigger), state, way, rollback.reason)
+        table.add_row(rollback.id, str(rollback.trigger), state, plain.cell(way), plain.cell(rollback.reason))
     console.print(table)
 
 
 def rollback(console: Console, one: Rollback, settings: Settings) -> None:
     """The whole report."""
-    console.print(message(one, settings.service(one.service_name)), markup=False, highlight=False, soft_wrap=True)
+    for line in message(one, settings.service(one.service_name)).split("\n"):
+        plain.put(console, line)

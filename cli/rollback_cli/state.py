@@ -3,20 +3,21 @@
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from rich.markup import escape
-
 from rollback.model.check import Verdict
 from rollback.model.errors import RollbackError
 from rollback.model.names import degraded_alarm, outage_alarm
 from rollback.model.release import ReleaseState, last_known_good
+from rollback.model.release_names import name_of
 from rollback.model.schema_finding import Compatibility
 from rollback.model.settings import ServiceSettings
+from rollback.steps.candidates import in_ledger
 from rollback.steps.database_readiness import writes_to_standing_branch
 from rollback.steps.holder import living_lease
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
 from rollback.steps.stack import drift_of
 from rollback.steps.unfence import owed_by_operator
+from rollback_cli.plain import safe
 
 _ACTIONS = 3
 _FITS = {Compatibility.COMPATIBLE: "green", Compatibility.UNKNOWN: "yellow"}
@@ -40,7 +41,7 @@ def lines(service: ServiceSettings, world: World) -> Iterator[str]:
         try:
             yield from told(service, world)
         except RollbackError as failure:
-            yield _line(label, f"[yellow]{escape(str(failure))}[/]")
+            yield _line(label, f"[yellow]{safe(str(failure))}[/]")
 
 
 def _line(label: str, text: str) -> str:
@@ -52,15 +53,15 @@ def _runs(service: ServiceSettings, world: World) -> Iterator[str]:
     running = fingerprint_of(view.primary.definition_arn, view, world)
     now = world.ledger.release(service.name, running)
     target = last_known_good(world.ledger.promoted(service.name), running)
-    yield _line("runs", f"{escape(now.version)} ({now.state})" if now else "unknown to the ledger (—)")
-    yield _line("tasks", f"{view.running_count} of {view.desired_count}, rollout {view.primary.rollout_state}")
+    yield _line("runs", f"{safe(now.version)} ({now.state})" if now else "unknown to the ledger (—)")
+    yield _line("tasks", f"{view.running_count} of {view.desired_count}, rollout {safe(view.primary.rollout_state)}")
     nothing = "[red]nothing: there is no way back[/]"
     if now is not None and now.state is ReleaseState.PROMOTED:
         nothing = "[yellow]nothing: what runs is the only good release, there is a way back from the next one[/]"
-    yield _line("back to", escape(target.version) if target else nothing)
+    yield _line("back to", safe(name_of(target, in_ledger(service.name, target.version, world))) if target else nothing)
     drift = drift_of(service, view.primary.definition_arn, world)
     if drift:
-        yield _line("drift", f"[yellow]{escape(drift)}[/]")
+        yield _line("drift", f"[yellow]{safe(drift)}[/]")
 
 
 def _readiness(service: ServiceSettings, world: World) -> Iterator[str]:
@@ -74,7 +75,7 @@ def _readiness(service: ServiceSettings, world: World) -> Iterator[str]:
     yield _line("ready", f"{'yes' if standing.is_ready else '[red]no way back[/]'}, {when}")
     for check in standing.readiness:
         if check.verdict in _SPEAKS:
-            yield _line("", f"[{_SPEAKS[check.verdict]}]{check.verdict}[/] {check.name}: {escape(check.reason)}")
+            yield _line("", f"[{_SPEAKS[check.verdict]}]{check.verdict}[/] {check.name}: {safe(check.reason)}")
 
 
 def _database(service: ServiceSettings, world: World) -> Iterator[str]:
@@ -87,7 +88,7 @@ def _database(service: ServiceSettings, world: World) -> Iterator[str]:
     yield _line("database", f"looked at {seen.observed_at:%Y-%m-%d %H:%M} UTC" if seen else f"looked at {nothing}")
     point = next((one for one in world.ledger.restore_points(branch) if one.service == service.name), None)
     said = f"before {point.version}, by {point.by}: {point.lsn}, {point.at:%Y-%m-%d %H:%M:%S} UTC" if point else nothing
-    yield _line("point", escape(said) if point else said)
+    yield _line("point", safe(said) if point else said)
     standing = world.ledger.standing_plan(service.name)
     view = world.services.look(service)
     running = fingerprint_of(view.primary.definition_arn, view, world)
@@ -95,36 +96,36 @@ def _database(service: ServiceSettings, world: World) -> Iterator[str]:
     if target is not None and target.schema_verdict is not None:
         verdict = target.schema_verdict
         colour = _FITS.get(verdict.compatibility, "red")
-        how = f"[{colour}]{verdict.compatibility}[/] with {escape(target.release.version)}: {escape(verdict.reason)}"
+        how = f"[{colour}]{verdict.compatibility}[/] with {safe(target.release.version)}: {safe(verdict.reason)}"
         yield _line("schema", how)
 
 
 def _alarms(service: ServiceSettings, world: World) -> Iterator[str]:
     prefix = world.settings.prefix
     states = world.alarms.states((degraded_alarm(prefix, service.name), outage_alarm(prefix, service.name)))
-    yield _line("alarms", ", ".join(f"{name} {state}" for name, state in sorted(states.items())) or "none")
+    yield _line("alarms", ", ".join(safe(f"{name} {state}") for name, state in sorted(states.items())) or "none")
 
 
 def _rollback(service: ServiceSettings, world: World) -> Iterator[str]:
     lease = living_lease(service.name, world)
-    yield _line("rollback", f"[yellow]{lease.holder}[/]" if lease else "none going on")
+    yield _line("rollback", f"[yellow]{safe(lease.holder)}[/]" if lease else "none going on")
 
 
 def _paused(service: ServiceSettings, world: World) -> Iterator[str]:
     stands = world.ledger.pause(service.name)
     if stands is not None:
         why = f"since {stands.since:%Y-%m-%d %H:%M} UTC by {stands.by}: {stands.reason}"
-        yield _line("paused", f"[yellow]no automatic rollbacks[/] {escape(why)}")
+        yield _line("paused", f"[yellow]no automatic rollbacks[/] {safe(why)}")
 
 
 def _owed(service: ServiceSettings, world: World) -> Iterator[str]:
     debts = owed_by_operator(service.name, world)
     for debt in debts:
-        yield _line("left to you", f"[red]{escape(str(debt))}[/]")
+        yield _line("left to you", f"[red]{safe(str(debt))}[/]")
     for owed in world.ledger.owed(service.name).items:
         if owed.is_open and owed.rollback_service != service.name:
             kinds = ", ".join(one.kind for one in owed.obligations if one.handed_to is None)
-            yield _line("owed", f"[yellow]{escape(owed.rollback_id)} changed it and puts it back: {escape(kinds)}[/]")
+            yield _line("owed", f"[yellow]{safe(owed.rollback_id)} changed it and puts it back: {safe(kinds)}[/]")
     if debts:
         unfence = f"rollback unfence {world.settings.environment} --service {service.name} --reason '…'"
         yield _line("", f"put it back: {unfence}")
@@ -134,10 +135,10 @@ def _unreadable(service: ServiceSettings, world: World) -> Iterator[str]:
     """Items of the ledger that could not be read: of this service, or of all."""
     for item in world.ledger.unreadable():
         if service.name in item.key or "SERVICE#" not in item.key:
-            yield _line("unreadable", f"[yellow]{escape(item.key)}: {escape(item.why)}[/]")
+            yield _line("unreadable", f"[yellow]{safe(item.key)}: {safe(item.why)}[/]")
 
 
 def _actions(service: ServiceSettings, world: World) -> Iterator[str]:
     for action in islice(world.ledger.actions(service.name), _ACTIONS):
         what = f"{action.verb} {action.subject}".strip()
-        yield _line("by hand", escape(f"{action.at:%Y-%m-%d %H:%M} {what}, {action.by}: {action.reason}"))
+        yield _line("by hand", safe(f"{action.at:%Y-%m-%d %H:%M} {what}, {action.by}: {action.reason}"))

@@ -79,6 +79,10 @@ class Access:
         """Look images up."""
         return _allow(["ecr:DescribeImages", "ecr:BatchGetImage"], self._repositories())
 
+    def images_labels(self) -> iam.PolicyStatement:
+        """The address of an image's configuration, in which its labels stand."""
+        return _allow(["ecr:GetDownloadUrlForLayer"], self._repositories())
+
     def images_tag(self) -> iam.PolicyStatement:
         """Put and take away the tags that keep an image. BatchDeleteImage by tag removes the tag, not a used image."""
         return _allow(["ecr:PutImage", "ecr:BatchDeleteImage"], self._repositories())

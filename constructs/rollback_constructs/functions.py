@@ -59,6 +59,7 @@ class Functions(Construct):
         reading = [access.ledger(outside.table_arn), *access.ecs_reading()]
         telling = access.publish([outside.topic_arn, outside.critical_topic_arn])
         stopping = access.execution_stop(outside.workflow_name)
+        labels = [access.images_labels()] if settings.reads_labels else []
         self.decide = self._function(
             "decide",
             [
@@ -66,6 +67,7 @@ class Functions(Construct):
                 access.alarm_states(),
                 access.alarm_evidence(),
                 access.images_read(),
+                *labels,
                 access.target_health(),
                 access.stack_states(),
                 stopping,
@@ -110,6 +112,7 @@ class Functions(Construct):
                 *reading,
                 *access.definition_register(),
                 access.images_read(),
+                *labels,
                 access.images_tag(),
                 access.alarm_states(),
                 access.alarm_evidence(),

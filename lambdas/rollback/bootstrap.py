@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 
 from rollback.model.errors import InvalidRequest
+from rollback.model.home import Home
 from rollback.model.settings import (
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
@@ -112,6 +113,7 @@ def make_world(
         sql=cast(Sql, _Later(_sql)),
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _CHANGING), clients.of("logs")),
         databases_of=databases_of,
+        home=Home.of_arn(topic_arn),
     )
 
 

@@ -49,8 +49,17 @@ def database_context() -> Context:
     environments = copy.deepcopy(json.loads((PROJECT / "cdk.json").read_text())["context"]["environments"])
     return {
         "rollback:environments": ",".join(DATABASES),
-        "environments": {name: {**environments[name], "database": given} for name, given in DATABASES.items()},
+        "environments": {
+            name: {**environments[name], "database": given, "services": _services(name, environments[name])}
+            for name, given in DATABASES.items()
+        },
     }
+
+
+def _services(environment: str, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Staging's releases tell their commit by a label of the image."""
+    label = {"commit_from": "label:org.opencontainers.image.revision"} if environment == "staging" else {}
+    return [{**service, **label} for service in given["services"]]
 
 
 @pytest.fixture(scope="session")

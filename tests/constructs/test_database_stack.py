@@ -166,3 +166,18 @@ def test_the_command_line_finds_the_database_among_the_settings(template: Templa
 
 def test_the_review_finds_nothing_that_is_not_explained(tmp_path: Path, database_context: dict[str, Any]) -> None:
     build(tmp_path, {"aws:cdk:bundling-stacks": [], **database_context}, validate=False, review=True).synth()
+
+
+LABELS = "ecr:GetDownloadUrlForLayer"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_only_who_records_releases_reads_labels_and_only_where_a_label_tells_the_commit(
+    template: Template, minimal: Template, function: str
+) -> None:
+    assert LABELS not in allowed(template, function)
+    assert (LABELS in allowed(minimal, function)) == (function in ("decide", "promote"))
+    for statement in statements(minimal, function):
+        if LABELS in actions(statement):
+            assert ":repository/" in json.dumps(statement["Resource"])
+            assert statement["Resource"] != "*"

@@ -7,7 +7,7 @@ import pytest
 from contract.real_world import real_world
 from fakes import FakeImages
 
-from local_cloud.images import push_image
+from local_cloud.images import VERSION_ANNOTATION, push_image
 from local_cloud.server import LocalCloud
 from rollback.model.errors import InvalidRequest, OutsideFailure
 from rollback.steps.ports import Images
@@ -38,7 +38,9 @@ class Registry:
         """The image by digest."""
         self._count += 1
         if self._fake is not None:
-            return self._fake.push(f"{self.uri}:{tag}", f"sha256:{self._count:064x}")
+            pushed = self._fake.push(f"{self.uri}:{tag}", f"sha256:{self._count:064x}")
+            self._fake.labels[pushed] = {VERSION_ANNOTATION: tag}
+            return pushed
         return f"{self.uri}@{push_image(self._ecr, self.name, tag, {'kind': 'healthy', 'number': self._count})}"
 
     def make_immutable(self) -> None:
@@ -73,6 +75,19 @@ def test_images_of_other_registries_are_out_of_sight(registry: Registry) -> None
     assert registry.images.digest_of("docker.io/library/nginx") is None
     with pytest.raises(InvalidRequest, match=r"public\.ecr"):
         registry.images.keep(f"public.ecr.aws/nginx/nginx@{GONE}", "kept")
+
+
+def test_an_annotation_is_told_by_tag_and_by_digest(registry: Registry) -> None:
+    by_digest = registry.push("v1")
+    assert registry.images.label(by_digest, VERSION_ANNOTATION) == "v1"
+    assert registry.images.label(f"{registry.uri}:v1", VERSION_ANNOTATION) == "v1"
+
+
+def test_a_label_that_is_not_there_is_not_told(registry: Registry) -> None:
+    by_digest = registry.push("v1")
+    assert registry.images.label(by_digest, "org.opencontainers.image.revision") is None
+    assert registry.images.label(f"{registry.uri}@{GONE}", VERSION_ANNOTATION) is None
+    assert registry.images.label("docker.io/library/nginx", VERSION_ANNOTATION) is None
 
 
 def test_keeping_an_image_twice_gives_it_one_more_tag(registry: Registry) -> None:

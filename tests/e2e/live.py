@@ -127,13 +127,15 @@ class LiveStage(Pipeline):
 
     def alarm_event(self, event_id: str) -> dict[str, Any]:
         """What CloudWatch puts on the bus when the alarm turns red, now."""
-        arn = f"arn:aws:cloudwatch:{self._session.region_name}:123456789012:alarm:{self.alarm}"
+        account, region = "123456789012", self._session.region_name
         return {
             "id": event_id,
             "source": "aws.cloudwatch",
             "detail-type": "CloudWatch Alarm State Change",
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "resources": [arn],
+            "account": account,
+            "region": region,
+            "resources": [f"arn:aws:cloudwatch:{region}:{account}:alarm:{self.alarm}"],
             "detail": {"alarmName": self.alarm, "state": {"value": "ALARM"}, "previousState": {"value": "OK"}},
         }
 

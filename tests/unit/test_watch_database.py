@@ -14,6 +14,7 @@ from rollback import handlers
 from rollback.model.database_errors import Unreachable
 from rollback.model.database_progress import BranchBefore, DatabaseProgress
 from rollback.model.errors import InvalidRequest, OutsideFailure
+from rollback.model.home import Home
 from rollback.model.names import last_known_good_family
 from rollback.model.restore_points import RecordedPoint, where_it_began
 from rollback.model.rollback import Outcome
@@ -35,6 +36,20 @@ def deploying() -> DatabaseStage:
 
 
 # A deployment
+
+
+@pytest.mark.parametrize("detail", [None, "x", [], {}, {"eventName": None}, {"eventName": {"a": 1}}])
+def test_an_event_of_another_shape_is_refused_and_nothing_is_looked_at(detail: object) -> None:
+    stage = deploying()
+    with pytest.raises(InvalidRequest, match="not complete"):
+        on_deployment({**deployment_event(), "detail": detail}, stage.world)
+
+
+def test_a_deployment_of_another_account_is_refused() -> None:
+    stage = deploying()
+    stage.replace(home=Home("999999999999", "eu-west-1"))
+    with pytest.raises(InvalidRequest, match="not of account 999999999999"):
+        on_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), stage.world)
 
 
 def test_when_a_deployment_begins_the_database_s_head_and_clock_are_kept_for_its_release() -> None:

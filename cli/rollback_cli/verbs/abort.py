@@ -1,10 +1,9 @@
 """`rollback abort ENV ID`: end a rollback that is going on, and see it concluded."""
 
 import typer
-from rich.console import Console
 
 from rollback.steps import levers
-from rollback_cli import deployed, direct, lever
+from rollback_cli import deployed, direct, lever, plain
 from rollback_cli import show as look
 
 
@@ -15,7 +14,7 @@ def abort(environment: str, rollback_id: str, reason: lever.Reason) -> None:
     ended = levers.abort(rollback_id, operator, world)
     lever.say(f"{rollback_id} is {ended.outcome}; it is being concluded (left alone, the janitor concludes it)")
     concluded = direct.see_concluded(rollback_id, world)
-    look.rollback(Console(), concluded, here.settings)
+    look.rollback(plain.console(), concluded, here.settings)
     if concluded.superseded_by is not None:
         lever.say(f"{concluded.superseded_by} has taken it over and goes on")
     pause = f"rollback pause {environment} --service {concluded.service_name}"

@@ -9,6 +9,7 @@ from rich.table import Table
 from rollback.model.errors import InvalidRequest
 from rollback.model.phases import phases
 from rollback.model.rollback import Rollback
+from rollback_cli import plain
 from rollback_cli.stage.endings import answer
 from rollback_cli.stage.scenarios import SCENARIOS, play
 from rollback_cli.stage.timeline import Timeline
@@ -39,7 +40,7 @@ def demo(
         watch.stop()
         console.print(_summary(answer(stage), stage.load.served, stage.load.failed) if stage.load else "no traffic")
     if problem:
-        console.print(f"{chosen.ending.otherwise}: {problem}", style="bold red", highlight=False)
+        console.print(plain.cell(f"{chosen.ending.otherwise}: {problem}", "bold red"))
         raise typer.Exit(1)
     timeline.say(chosen.ending.words, "good")
 
@@ -50,7 +51,7 @@ def _summary(ended: Rollback | None, served: int, failed: int) -> Table:
         target = ended.plan.target.version if ended.plan.target else "nothing"
         table.add_row("rollback", ended.id)
         table.add_row("trigger", str(ended.trigger))
-        table.add_row("from → to", f"{ended.plan.running.version} → {target}")
+        table.add_row("from → to", plain.cell(f"{ended.plan.running.version} → {target}"))
         table.add_row("type", str(ended.request.type))
         table.add_row("outcome", str(ended.outcome))
         for name, seconds in phases(ended).items():

@@ -4,10 +4,9 @@ from itertools import islice
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from rollback.model.rollback import Rollback, service_of
-from rollback_cli import deployed, lever
+from rollback_cli import deployed, lever, plain
 from rollback_cli import show as look
 
 
@@ -22,7 +21,7 @@ def history(
     services = here.settings.service_names if before is None else (service_of(before),)
     for service in services:
         page = list(islice(ledger.records(service, before), limit + 1))
-        look.rollbacks(Console(), page[:limit])
+        look.rollbacks(plain.console(), page[:limit])
         shown = [one.id for one in page[:limit] if isinstance(one, Rollback)]
         if len(page) > limit and shown:
             lever.say(f"older ones: rollback history {environment} --before {shown[-1]}")

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from rollback.steps.promote import promote_by_hand
 from rollback_cli import deployed, direct, lever
@@ -18,4 +17,4 @@ def promote(
     here = deployed.find(environment)
     name = here.settings.service_or_only(service).name
     release = promote_by_hand(name, version, direct.whoami(), here.world())
-    Console().print(f"{release.version} is {release.state} ({release.state_reason})", highlight=False)
+    lever.say(f"{release.version} is {release.state} ({release.state_reason})")

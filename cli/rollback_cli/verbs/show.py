@@ -1,10 +1,8 @@
 """`rollback show ENV ID`: the whole report of one rollback."""
 
-from rich.console import Console
-
 from rollback.model.errors import InvalidRequest
 from rollback.model.rollback import service_of
-from rollback_cli import deployed
+from rollback_cli import deployed, plain
 from rollback_cli import show as look
 
 
@@ -12,7 +10,7 @@ def show(environment: str, rollback_id: str) -> None:
     """Show one rollback."""
     here = deployed.find(environment)
     try:
-        look.rollback(Console(), here.world().ledger.read(service_of(rollback_id), rollback_id), here.settings)
+        look.rollback(plain.console(), here.world().ledger.read(service_of(rollback_id), rollback_id), here.settings)
     except KeyError as error:
         raise InvalidRequest(
             f"there is no rollback {rollback_id}; `rollback history {environment}` lists them"

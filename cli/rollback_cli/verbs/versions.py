@@ -4,10 +4,9 @@ from itertools import islice
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from rollback.steps.running import fingerprint_of
-from rollback_cli import deployed
+from rollback_cli import deployed, plain
 from rollback_cli import show as look
 
 
@@ -15,7 +14,7 @@ def versions(
     environment: str, limit: Annotated[int, typer.Option(min=1, help="how many of each service")] = 50
 ) -> None:
     """List the releases one can go back to, newest first; more of them with --limit."""
-    console = Console()
+    console = plain.console()
     here = deployed.find(environment)
     world = here.world()
     for service in here.settings.services:

@@ -1,9 +1,10 @@
 """A check: one question about a rollback, its answer, and why."""
 
 from enum import StrEnum
-from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from rollback.model.text import StoredEvidence, StoredText
 
 
 class Verdict(StrEnum):
@@ -26,8 +27,8 @@ class Check(BaseModel):
 
     name: str
     verdict: Verdict
-    reason: str
-    evidence: dict[str, Any] = Field(default_factory=dict)
+    reason: StoredText
+    evidence: StoredEvidence = Field(default_factory=dict)
     seconds: float = 0.0
     forceable: bool = False
     suppresses: bool = False

@@ -8,9 +8,10 @@ from rollback.model.check import Check, Verdict
 from rollback.model.database_plan import DatabasePlan
 from rollback.model.database_progress import RestorePoint
 from rollback.model.database_settings import DatabaseSettings, Strategy
-from rollback.model.plan import choose_target
+from rollback.model.plan import choose_target, target_exists
 from rollback.model.policy import Policy
-from rollback.model.release import Release, ReleaseState, last_known_good
+from rollback.model.release import Release, ReleaseState
+from rollback.model.release_names import Named, last_good
 from rollback.model.release_schema import ShippedMigration
 from rollback.model.request import Request, RollbackType
 from rollback.model.restore_points import RecordedPoint, where_to_go
@@ -42,7 +43,7 @@ class Known:
     shipped: tuple[ShippedMigration, ...] = ()
 
 
-def whose_data(request: Request, releases: tuple[Release, ...], running: Release) -> Release | None:
+def whose_data(request: Request, releases: tuple[Release, ...], running: Release) -> Named:
     """The release to whose data one goes back: the named one, the target of a full rollback, else the last good state.
 
     Of a database alone: if what runs is promoted, the state that was left by it; else that of the last known good.
@@ -50,8 +51,15 @@ def whose_data(request: Request, releases: tuple[Release, ...], running: Release
     if request.target_version is not None or request.type is RollbackType.FULL:
         return choose_target(request, releases, running)
     if running.state is ReleaseState.PROMOTED:
-        return running
-    return last_known_good(releases, running.fingerprint)
+        return Named(running)
+    return last_good(releases, running.fingerprint)
+
+
+def named_data(request: Request, named: Named, releases: tuple[Release, ...]) -> tuple[Check, ...]:
+    """That a name means no release, or several, for a rollback of the database alone: a full one asks that anyway."""
+    if request.target_version is None or request.type is not RollbackType.DATABASE or named.release is not None:
+        return ()
+    return (target_exists(named, releases),)
 
 
 def plan_database(

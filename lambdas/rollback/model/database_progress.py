@@ -11,6 +11,7 @@ from rollback.model.database_content import Head
 from rollback.model.database_position import LsnText
 from rollback.model.database_view import Branch, Endpoint
 from rollback.model.lost_writes import LostWritesReport
+from rollback.model.text import StoredLine, StoredText
 
 BACKUP_PREFIX = "rollback-backup-"
 
@@ -81,8 +82,8 @@ class CommandRun(_Stored):
     ended_at: AwareDatetime | None = None
     started: bool = False
     exit_code: int | None = None
-    reason: str = ""
-    logs: tuple[str, ...] = Field(default=(), description="its last lines")
+    reason: StoredText = ""
+    logs: tuple[StoredLine, ...] = Field(default=(), description="its last lines")
 
     @property
     def succeeded(self) -> bool:
@@ -128,15 +129,19 @@ class DatabaseProgress(_Stored):
     backup_id: str | None = Field(default=None, description="set: the restore was accepted")
     accepted_at: AwareDatetime | None = None
     verified_at: AwareDatetime | None = Field(default=None, description="SQL answered on the restored branch")
-    why_not: str | None = Field(default=None, description="why it can't succeed any more; what is left is tidied up")
+    why_not: StoredText | None = Field(
+        default=None, description="why it can't succeed any more; what is left is tidied up"
+    )
     tidying_since: AwareDatetime | None = None
     moves: tuple[str, ...] = ()
     branch_id: str | None = Field(default=None, description="of a recreate: the new branch; what was before is backup")
-    secret_failure: str | None = Field(default=None, description="why the connection secret could not be written once")
+    secret_failure: StoredText | None = Field(
+        default=None, description="why the connection secret could not be written once"
+    )
     redeploy: bool = Field(default=False, description="tasks that ran before know a secret that was replaced since")
     expiry_settled: bool = Field(default=False, description="the backup expires, or can't be made to")
     ran: tuple[CommandRun, ...] = Field(default=(), description="down-migrations and their verification, in order")
-    notes: tuple[str, ...] = Field(default=(), description="what whoever reads the report should know or do")
+    notes: tuple[StoredText, ...] = Field(default=(), description="what whoever reads the report should know or do")
     ending: Ending | None = None
     ended_at: AwareDatetime | None = None
     lost: LostWritesReport | None = None

@@ -11,13 +11,24 @@ RollbackError
     └── Throttled       the same, and the same call may be sent again later
 """
 
+from rollback.model.text import ERROR_LIMIT, STORED_LIMIT, one_line, several_lines
+
 
 class RollbackError(Exception):
-    """Base of all errors; its text says what was tried, on what, and what to do next."""
+    """Base of all errors; its text says what was tried, on what, and what to do next.
+
+    Such a text quotes what AWS, Neon or Postgres said: it is cut and cleaned here, for the ledger and for every page.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(several_lines(str(text), STORED_LIMIT))
 
 
 class InvalidRequest(RollbackError):
-    """The input can't be understood. Names the valid values; nothing was changed."""
+    """The input can't be understood. Names the valid values, on one line; nothing was changed."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(one_line(str(text), ERROR_LIMIT))
 
 
 class Conflict(RollbackError):

@@ -11,6 +11,8 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from rollback.model.text import StoredLine, StoredText
+
 
 class Rung(StrEnum):
     """How hard the service is being brought to its target."""
@@ -56,9 +58,9 @@ class Tried(BaseModel):
     rung: Rung
     since: AwareDatetime
     until: AwareDatetime
-    why_left: str
+    why_left: StoredText
     moves_made: int = Field(default=0, ge=0, description="of the rollback's moves, those made before it was left")
-    last_events: tuple[str, ...] = ()
+    last_events: tuple[StoredLine, ...] = ()
 
 
 def next_rung(current: Rung, footing: Footing, restart_from_zero: Literal["allow", "refuse"]) -> Rung | End:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from rollback.model.home import Home
 from rollback.model.rollback import Rollback
 
 SOURCE = "rollback.janitor"
@@ -30,7 +31,7 @@ def execution_name(rollback: Rollback) -> str:
     return f"recheck-{service}-{rollback.id[-_TAIL:]}-{rollback.looks}-{rollback.rechecks}"
 
 
-def event_of(rollback: Rollback, name: str, now: datetime, service_arn: str) -> dict[str, Any]:
+def event_of(rollback: Rollback, name: str, now: datetime, service_arn: str, home: Home | None) -> dict[str, Any]:
     """The event that asks for another look at what asked for this rollback.
 
     Args:
@@ -40,9 +41,10 @@ def event_of(rollback: Rollback, name: str, now: datetime, service_arn: str) -> 
     assert rollback.event is not None  # noqa: S101 - only events are looked at again
     why = f"looked at again; {rollback.id} was {rollback.outcome}: {rollback.reason}"[:500]
     if rollback.event.alarm is not None:
-        event = alarm_event(name, rollback.event.alarm, why, now)
+        event = alarm_event(name, rollback.event.alarm, why, now, home)
     else:
         event = {
+            **_place(home),
             "id": name,
             "source": SOURCE,
             "detail-type": "ECS Deployment State Change",
@@ -58,9 +60,14 @@ def event_of(rollback: Rollback, name: str, now: datetime, service_arn: str) -> 
     return event
 
 
-def alarm_event(name: str, alarm: str, why: str, now: datetime) -> dict[str, Any]:
+def _place(home: Home | None) -> dict[str, str]:
+    return {"account": home.account, "region": home.region} if home is not None else {}
+
+
+def alarm_event(name: str, alarm: str, why: str, now: datetime, home: Home | None) -> dict[str, Any]:
     """What CloudWatch would send about an alarm that is in ALARM, under our own source."""
     return {
+        **_place(home),
         "id": name,
         "source": SOURCE,
         "detail-type": "CloudWatch Alarm State Change",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict
 
 from rollback.model.database_content import Columns, LostWrites, TableContent, lost_writes
+from rollback.model.text import StoredText
 
 # Together far below the 400 KB that DynamoDB allows an item.
 _MOST_TABLES = 50
@@ -23,7 +24,7 @@ class LostWritesReport(BaseModel):
     more_keys: dict[str, int] = {}
     returned_tables: tuple[str, ...] = ()  # only the restored branch has them: they were dropped after the point
     more_returned_tables: int = 0
-    unavailable: str = ""  # why it could not be made; the backup is still there to be looked at
+    unavailable: StoredText = ""  # why it could not be made; the backup is still there to be looked at
 
     def in_words(self) -> list[str]:
         """A line a table, for the report."""

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.model.errors import InvalidRequest
-
-_REASON_CHARACTERS = 1000  # as in a request
+from rollback.model.text import REASON_LIMIT, WHO_LIMIT, one_line
 
 
 @dataclass(frozen=True)
@@ -24,10 +23,12 @@ class Operator:
         """A lever without a reason is not pulled."""
         if not self.reason.strip():
             raise InvalidRequest('the reason is empty; say why with --reason "…", for the record; nothing was changed')
-        if len(self.reason) > _REASON_CHARACTERS:
+        if len(self.reason) > REASON_LIMIT:
             raise InvalidRequest(
-                f"the reason has {len(self.reason)} characters, more than {_REASON_CHARACTERS}; nothing was changed"
+                f"the reason has {len(self.reason)} characters, more than {REASON_LIMIT}; nothing was changed"
             )
+        object.__setattr__(self, "name", one_line(self.name, WHO_LIMIT))
+        object.__setattr__(self, "reason", one_line(self.reason, REASON_LIMIT))
 
     def __str__(self) -> str:
         """For reasons of states and outcomes."""

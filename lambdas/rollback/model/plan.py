@@ -6,10 +6,12 @@ from pydantic import BaseModel, ConfigDict
 
 from rollback.model.check import Check, Verdict
 from rollback.model.database_plan import DatabasePlan
-from rollback.model.names import SYNONYMS_OF_LAST_KNOWN_GOOD
 from rollback.model.policy import Policy
-from rollback.model.release import Release, ReleaseState, last_known_good
+from rollback.model.release import Release, ReleaseState
+from rollback.model.release_names import Named, described, find, last_good
 from rollback.model.request import Request, RollbackType, Trigger
+
+_MOST_TWINS = 8
 
 
 class Plan(BaseModel):
@@ -36,12 +38,11 @@ class Plan(BaseModel):
         return tuple(c for c in self.checks if c.verdict is Verdict.FAIL and not (forced and c.forceable))
 
 
-def choose_target(request: Request, releases: tuple[Release, ...], running: Release) -> Release | None:
-    """The release to go back to: the last known good, or the newest one with the version that was asked for."""
-    if request.target_version is None or request.target_version in SYNONYMS_OF_LAST_KNOWN_GOOD:
-        return last_known_good(releases, running.fingerprint)
-    named = [r for r in releases if r.version == request.target_version]
-    return max(named, key=lambda r: r.first_deployed_at, default=None)
+def choose_target(request: Request, releases: tuple[Release, ...], running: Release) -> Named:
+    """The release to go back to: the last known good, or the one that was asked for (`release_names`)."""
+    if request.target_version is None:
+        return last_good(releases, running.fingerprint)
+    return find(request.target_version, releases, running.fingerprint)
 
 
 def judge(
@@ -61,13 +62,14 @@ def judge(
         target: chosen already (by the rollback that this one goes on with, or from the standing plan).
         goes_on: that release is being left already, for reasons that were judged then.
     """
-    target = target or choose_target(request, releases, running)
+    named = Named(target) if target is not None else choose_target(request, releases, running)
+    target = named.release
     if request.type is RollbackType.DATABASE:  # what runs stays; to whose data one goes back is the database's part
         return Plan(running=running, target=running, checks=())
-    checks = [_target_exists(request, releases, target)]
+    checks = [target_exists(named, releases)]
     if target is not None:
         checks += [
-            _target_is_another(target, running, is_undo=request.undo is not None),
+            _target_is_another(target, running, releases, is_undo=request.undo is not None),
             _target_is_good(target, is_undo=request.undo is not None),
         ]
     if trigger is not Trigger.MANUAL and not goes_on:
@@ -75,25 +77,33 @@ def judge(
     return Plan(running=running, target=target, checks=tuple(checks))
 
 
-def _target_exists(request: Request, releases: tuple[Release, ...], target: Release | None) -> Check:
+def target_exists(named: Named, releases: tuple[Release, ...]) -> Check:
+    """Whether the name that was asked for means a release; else which releases it may mean."""
+    target = named.release
     if target is not None:
         reason = f"release {target.version} is in the ledger ({target.state})"
         return Check(
             name="target-exists", verdict=Verdict.PASS, reason=reason, evidence={"fingerprint": target.fingerprint}
         )
+    if named.candidates:
+        evidence = {"candidates": [described(release, releases) for release in named.candidates]}
+        return Check(name="target-exists", verdict=Verdict.FAIL, reason=named.why_not, evidence=evidence)
+    reason = f"there is no release to go back to: {named.why_not}"
     known = sorted({r.version for r in releases})
-    wanted = request.target_version or "the last known good"
-    listed = ", ".join(known) or "none"
-    reason = f"there is no release to go back to: {wanted} is not in the ledger; known versions: {listed}"
     return Check(name="target-exists", verdict=Verdict.FAIL, reason=reason, evidence={"known": known})
 
 
-def _target_is_another(target: Release, running: Release, *, is_undo: bool) -> Check:
+def _target_is_another(target: Release, running: Release, releases: tuple[Release, ...], *, is_undo: bool) -> Check:
     """A rollback that failed half way may never have come to leave what an undo of it brings back: the data counts."""
     same = target.fingerprint == running.fingerprint
-    reason = (
-        f"{running.version} runs already" if same else f"{running.version} runs, {target.version} is another release"
-    )
+    twins = [r for r in releases if r.version == target.version and r.fingerprint != target.fingerprint]
+    if same and twins:  # "v1 runs already" is not the whole truth where there is another v1
+        others = "; ".join(described(twin, releases) for twin in twins[:_MOST_TWINS])
+        reason = f"{described(running, releases)} runs already; to go back to another one, name it: {others}"
+    elif same:
+        reason = f"{running.version} runs already"
+    else:
+        reason = f"{running.version} runs, {target.version} is another release"
     against = Verdict.WARN if is_undo else Verdict.FAIL
     return Check(name="target-differs", verdict=against if same else Verdict.PASS, reason=reason)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from rollback.model.text import StoredText
+
 
 class ReleaseState(StrEnum):
     """Where the evidence stands."""
@@ -42,7 +44,7 @@ class Release(BaseModel):
     first_deployed_at: AwareDatetime
     state: ReleaseState = ReleaseState.CANDIDATE
     state_since: AwareDatetime
-    state_reason: str = ""
+    state_reason: StoredText = ""
 
     @property
     def is_resolved(self) -> bool:

@@ -9,6 +9,7 @@ from rollback.model.report_database import about_database, safe_condition
 from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import Obligation, Outcome, Rollback
 from rollback.model.settings import ServiceSettings
+from rollback.model.text import one_line, paragraph
 
 # The outcomes after which somebody has to look: nobody's service was put right.
 _PAGES = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.ABORTED})
@@ -23,6 +24,8 @@ def report_id(rollback: Rollback) -> str:
 
 def is_page(rollback: Rollback) -> bool:
     """Whether a person has to do something; also when an alarm is real and the release is not the cause."""
+    if rollback.request.dry_run:  # nothing was to be changed: the answer is for whoever asked
+        return False
     ended_badly = rollback.outcome in _PAGES and rollback.superseded_by is None  # else its heir tells how it ends
     return ended_badly or _is_left_to_a_person(rollback) or _is_not_the_release(rollback)
 
@@ -39,7 +42,7 @@ def _is_not_the_release(rollback: Rollback) -> bool:
 
 def subject(rollback: Rollback) -> str:
     """At most 100 characters of ASCII, as SNS demands of an e-mail's subject."""
-    text = f"[{rollback.environment}] rollback of {rollback.service_name} {rollback.outcome}"
+    text = one_line(f"[{rollback.environment}] rollback of {rollback.service_name} {rollback.outcome}")
     return text.encode("ascii", "replace").decode()[:100]
 
 
@@ -75,7 +78,7 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
         lines.append("Escalation level 3: a person has to look. Next:")
         lines += [f"  {command}" for command in next_commands(rollback, service)]
     lines.append(f"Report {report_id(rollback)}")
-    return "\n".join(lines)
+    return "\n".join(line for text in lines for line in paragraph(text))
 
 
 def _checks(checks: Iterable[Check], why: str) -> list[str]:

@@ -14,6 +14,7 @@ from rollback.model.plan import Plan
 from rollback.model.request import Request, RollbackType, Trigger
 from rollback.model.stored import SCHEMA_VERSION
 from rollback.model.stored_settings import StoredSettings
+from rollback.model.text import StoredText
 
 DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode
 
@@ -114,7 +115,7 @@ class TriggerEvent(BaseModel):
     at: AwareDatetime
     alarm: str | None = None
     deployment_id: str | None = Field(default=None, description="`ecs-svc/…`, of a failed deployment")
-    reason: str = ""
+    reason: StoredText = ""
 
     @property
     def source(self) -> str:
@@ -158,11 +159,11 @@ class Rollback(BaseModel):
     verification: Verification | None = None
     obligations: tuple[Obligation, ...] = ()
     outcome: Outcome | None = None
-    reason: str = ""
+    reason: StoredText = ""
     recheck_at: AwareDatetime | None = Field(default=None, description="a suppression without it is final")
     rechecked_at: AwareDatetime | None = Field(default=None, description="when the janitor last started another look")
     rechecks: int = Field(default=0, ge=0, description="looks that the janitor started")
-    drift: str = Field(default="", description="how CloudFormation's idea of the service differs from what runs")
+    drift: StoredText = Field(default="", description="how CloudFormation's idea of the service differs from what runs")
     concluding_since: AwareDatetime | None = None
     reported: bool = Field(default=False, description="the report was sent; a concluded document without is sent again")
     concluded_at: AwareDatetime | None = None

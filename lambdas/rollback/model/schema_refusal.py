@@ -8,8 +8,10 @@ from rollback.model.check import Check, Verdict
 from rollback.model.request import Request, RollbackType
 from rollback.model.schema_compatibility import SchemaVerdict
 from rollback.model.schema_finding import Compatibility
+from rollback.model.text import one_line
 
 CHECK_NAME = "schema-is-compatible"
+_LONGEST_REASON = 800
 
 
 def full_rollback_command(environment: str, service: str, version: str, *, needs_force: bool = False) -> str:
@@ -28,8 +30,9 @@ def full_rollback_input(service: str, version: str, *, needs_force: bool = False
 
 def refusal(verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False) -> str:
     """Why going back to a version of the service alone is refused, and the full rollback, ready to paste."""
+    reason = one_line(verdict.reason, _LONGEST_REASON)  # the commands behind it must not be cut off
     return (
-        f"{version} of {service} can't go back alone, the schema is {verdict.compatibility}: {verdict.reason}. "
+        f"{version} of {service} can't go back alone, the schema is {verdict.compatibility}: {reason}. "
         "Nothing was changed. To take the database back with it (what was written since leaves it, and is kept in a "
         f"backup branch):\n  {full_rollback_command(environment, service, version, needs_force=needs_force)}\n"
         f"or start the execution with the input\n  {full_rollback_input(service, version, needs_force=needs_force)}"

@@ -8,9 +8,11 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rollback.model.commit_source import PATTERN, CommitSource, Source
 from rollback.model.database_settings import DatabaseSettings
 from rollback.model.errors import InvalidRequest
 from rollback.model.policy import Policy
+from rollback.model.text import quoted
 
 SETTINGS_VARIABLE = "ROLLBACK_SETTINGS"
 LEDGER_TABLE_VARIABLE = "LEDGER_TABLE"
@@ -40,10 +42,21 @@ class ServiceSettings(BaseModel):
     container: str = Field(description="container whose image names the release's version")
     base_url: str | None = Field(default=None, description="without it HTTP checks are skipped")
     endpoints: tuple[Endpoint, ...] = ()
+    commit_from: str = Field(
+        default="variable:GIT_COMMIT",
+        pattern=PATTERN,
+        description="where a release's git commit is told: `variable:NAME` of the container, `tag` of its image, or "
+        "`label:NAME` of the image, such as `label:org.opencontainers.image.revision`",
+    )
     stack: str | None = Field(
         default=None,
         description="CloudFormation stack that deploys the ECS service; without it drift and updates are not seen",
     )
+
+    @property
+    def commit_source(self) -> CommitSource:
+        """`commit_from`, read."""
+        return CommitSource.of(self.commit_from)
 
 
 class Settings(BaseModel):
@@ -72,6 +85,11 @@ class Settings(BaseModel):
         return self.services if named is None else tuple(self.service(name) for name in named)
 
     @property
+    def reads_labels(self) -> bool:
+        """Whether a label of an image tells the commit of some service's releases."""
+        return any(service.commit_source.kind is Source.LABEL for service in self.services)
+
+    @property
     def prefix(self) -> str:
         """How the environment's AWS resources begin: `<application>-<environment>`."""
         return f"{self.application}-{self.environment}"
@@ -91,7 +109,7 @@ class Settings(BaseModel):
             if service.name == name:
                 return service
         known = ", ".join(self.service_names)
-        raise InvalidRequest(f"service {name!r} is not one of {known}; nothing was changed")
+        raise InvalidRequest(f"service {quoted(name)} is not one of {known}; nothing was changed")
 
     def service_or_only(self, name: str | None) -> ServiceSettings:
         """The named service; without a name the only one.

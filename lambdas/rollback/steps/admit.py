@@ -122,7 +122,7 @@ def _look(rollback: Rollback, given: object, world: World) -> tuple[Check, ...]:
     """What speaks for and against the event, the alarm as it stands now included."""
     if not isinstance(given, Mapping) or not is_event(given) or rollback.event is None:
         return ()
-    checks = judge_event(given, world.settings.policy, rollback.began_at)
+    checks = judge_event(given, world.settings.policy, rollback.began_at, world.home)
     alarm = rollback.event.alarm
     if any(check.verdict is Verdict.FAIL for check in checks):
         return checks

@@ -15,12 +15,18 @@ def candidates(request: Request, service_name: str, running: Release, world: Wor
     """The promoted releases, or those of the name that was asked for; without any, the newest ones to be named."""
     asked = request.target_version
     if asked is not None and asked not in SYNONYMS_OF_LAST_KNOWN_GOOD:
-        found = world.ledger.find(service_name, asked.partition("@")[0])
-        return found or newest(service_name, world)
+        return in_ledger(service_name, asked, world)
     good = tuple(islice(world.ledger.promoted(service_name), _NEWEST_GOOD))
     if last_known_good(good, running.fingerprint) is not None:
         return good
     return newest(service_name, world)
+
+
+def in_ledger(service_name: str, name: str, world: World) -> tuple[Release, ...]:
+    """Releases that a name may mean (`release_names`); without any, the newest ones to be named."""
+    parts = (name, name.partition("@")[0], name.rpartition("@")[2])
+    found = {one.fingerprint: one for part in dict.fromkeys(parts) for one in world.ledger.find(service_name, part)}
+    return tuple(found.values()) or newest(service_name, world)
 
 
 def newest(service_name: str, world: World) -> tuple[Release, ...]:

@@ -6,6 +6,7 @@ from rollback.model.errors import Conflict, InvalidRequest
 from rollback.model.release_schema import ShippedMigration
 from rollback.model.restore_points import RecordedPoint
 from rollback.model.statement_impact import MigrationImpact, together
+from rollback.model.text import recorded_name
 from rollback.steps.database_readiness import writes_to_standing_branch
 from rollback.steps.holder import living_lease_about_database
 from rollback.steps.observe import live_schema
@@ -38,6 +39,8 @@ def checkpoint(
         Conflict: a rollback may be changing the branch.
         OutsideFailure: Neon, Postgres or the ledger do not answer, or refuse; nothing was recorded.
     """
+    if not version.strip():
+        raise InvalidRequest("the version is empty: it is the image's tag, or its APP_VERSION; nothing was recorded")
     database, environment = world.settings.database, world.settings.environment
     if database is None:
         raise InvalidRequest(
@@ -64,7 +67,7 @@ def checkpoint(
     point = RecordedPoint(
         branch=database.lease_of(None),
         service=service_name,
-        version=version,
+        version=recorded_name(version.strip()),
         at=head.at,
         lsn=head.lsn,
         recorded_at=now,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rollback.model.errors import InvalidRequest
 from rollback.model.release import Release, ReleaseState
+from rollback.model.release_names import name_of
 from rollback.steps.holder import living_lease
 from rollback.steps.ports import World
 from rollback.steps.quarantine import LEFT
@@ -38,7 +39,8 @@ def check_deploy(service_name: str, image: str, world: World) -> Answer:
         (r for r in releases if r.state in LEFT and _speaks_against(r, digest, service.container, releases)), None
     )
     if bad is not None:
-        unquarantine = f"rollback unquarantine {world.settings.environment} {bad.version} --service {service_name}"
+        name, environment = name_of(bad, releases), world.settings.environment
+        unquarantine = f"rollback unquarantine {environment} {name} --service {service_name}"
         why = f"{image} is of {bad.version}, which is {bad.state} ({bad.state_reason}); `{unquarantine}` clears it"
         return Answer(False, why)
     known = next((r for r in releases if _runs(r, digest)), None)

@@ -15,6 +15,7 @@ from rollback.model.look_again import alarm_event, event_of, execution_name
 from rollback.model.names import degraded_alarm, outage_alarm
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.route import Step
+from rollback.model.text import paragraph
 from rollback.steps.conclude import report_once
 from rollback.steps.definition import standing_plan
 from rollback.steps.holder import document
@@ -75,7 +76,7 @@ def conclude_execution(execution: str, why: str, world: World, *, by_hand: bool 
     subject = f"[{world.settings.environment}] a rollback could not be admitted"
     page = {"severity": "page", "environment": world.settings.environment, "report_id": execution}
     about = f"; {found}" if isinstance(found, UnreadableItem) else ""
-    world.notifications.publish(subject, f"{execution}: {why}{about}", page)
+    world.notifications.publish(subject, "\n".join(paragraph(f"{execution}: {why}{about}")), page)
     return [f"{execution} left no record: paged"]
 
 
@@ -249,7 +250,7 @@ def _look_again(service: str, pending: list[Pending], world: World) -> Iterator[
         if _is_unanswered(alarm, since, service, pending, world):
             name = f"still-red-{since:%Y%m%dT%H%M%S}-{alarm}"[:80]
             why = f"looked at again; in ALARM since {since:%H:%M:%S}"
-            world.workflow.start(name, alarm_event(name, alarm, why, world.clock.now()))
+            world.workflow.start(name, alarm_event(name, alarm, why, world.clock.now(), world.home))
             yield f"{alarm} is looked at again: {name}"
             return
 
@@ -278,7 +279,7 @@ def _start_look(rollback: Rollback, world: World) -> Iterator[str]:
     """Start an execution and write that down. It takes the record over; if it fails before, the record is due again."""
     now, name = world.clock.now(), execution_name(rollback)
     arn = world.services.look(world.settings.service(rollback.service_name)).arn if _needs_arn(rollback) else ""
-    world.workflow.start(name, event_of(rollback, name, now, arn))
+    world.workflow.start(name, event_of(rollback, name, now, arn, world.home))
     again = now + timedelta(minutes=world.settings.policy.recheck_minutes)
     with contextlib.suppress(Conflict):  # the execution has the record already
         world.ledger.save(rollback.but(rechecked_at=now, rechecks=rollback.rechecks + 1, recheck_at=again))

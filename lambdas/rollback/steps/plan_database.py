@@ -1,9 +1,10 @@
 """The database in a plan: does the target fit the schema, and if not, where does the database go?"""
 
 from rollback.model.check import Check, Verdict
-from rollback.model.database_planning import Known, plan_database, whose_data
+from rollback.model.database_planning import Known, named_data, plan_database, whose_data
 from rollback.model.plan import Plan
 from rollback.model.release import Release
+from rollback.model.release_names import Named
 from rollback.model.request import RollbackType
 from rollback.model.restore_points import RecordedPoint
 from rollback.model.rollback import Rollback, service_of
@@ -73,7 +74,8 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
 
     undone = undone_by(rollback, world)
     full = request.type is RollbackType.FULL
-    target = made.target if full else whose_data(request, releases, made.running)
+    named = Named(made.target) if full else whose_data(request, releases, made.running)
+    target = named.release
     verdict = schema_verdict(target, world, made.running) if target is not None else None
     later: tuple[Release, ...] = ()
     points: tuple[RecordedPoint, ...] = ()
@@ -86,7 +88,8 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
     gone_to = planned.point if planned is not None else None
     point = next((one for one in points if gone_to is not None and one.point == gone_to), None)
     others = _others_fit(rollback.service_name, point, world) if point is not None else ()
-    return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks, *others)})
+    checks = (*named_data(request, named, releases), *checks, *others)
+    return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})
 
 
 def _others_fit(service_name: str, point: RecordedPoint, world: World) -> tuple[Check, ...]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
+from rollback.model.home import Home
 from rollback.model.rollback import Rollback
 from rollback.model.service_view import ProbeResult, ScalableTarget, ServiceView, TargetHealth
 from rollback.model.settings import ServiceSettings, Settings
@@ -146,6 +147,10 @@ class Images(Protocol):
         """`repository@sha256:…` of an image by tag; None if it can't be told."""
         ...
 
+    def label(self, image: str, name: str) -> str | None:
+        """A label or annotation of an image; None: it has none of that name, or is not for us to see."""
+        ...
+
     def keep(self, image: str, tag: str) -> None:
         """Tag an image by digest; one that has the tag already is success."""
         ...
@@ -231,6 +236,7 @@ class World:
     sql: Sql
     tasks: Tasks
     databases_of: Callable[[Settings], Databases] | None = None  # for other settings; None: always `databases`
+    home: Home | None = None  # the account and region of this deployment; None: not known
 
     def under(self, settings: Settings | None) -> "World":
         """The same world under the settings that an open rollback carries; None: it carries none."""

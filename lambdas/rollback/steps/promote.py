@@ -17,10 +17,10 @@ from rollback.model.event import service_of_event
 from rollback.model.names import degraded_alarm, family_of, is_ours, last_known_good_tag, outage_alarm
 from rollback.model.release import Release, ReleaseState
 from rollback.model.standing_plan import Bake
-from rollback.steps.candidates import newest
 from rollback.steps.holder import living_lease
 from rollback.steps.learn_schema import learn_schema
 from rollback.steps.ports import World
+from rollback.steps.quarantine import named
 from rollback.steps.readiness import prepare, prepare_if_due
 from rollback.steps.running import identify
 from rollback.steps.verify import Alarms, run_checks
@@ -53,7 +53,7 @@ def record(event: Mapping[str, Any], world: World) -> PromotionCursor:
     Raises:
         InvalidRequest: an event about a service that is not ours.
     """
-    service_name = service_of_event(event, world.settings)
+    service_name = service_of_event(event, world.settings, world.home)
     cursor = record_running(service_name, world)
     prepare(service_name, world)  # another release runs: is there still a way back?
     return cursor
@@ -172,14 +172,14 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
     record_running(service_name, world)
     service = world.settings.service(service_name)
     view = world.services.look(service)
-    if version is None:
-        running = identify(view.primary.definition_arn, view.primary.created_at, view, service, world).release
-        chosen = world.ledger.release(service_name, running.fingerprint)
+    if version is not None:
+        chosen = named(service_name, version, world, prefer=())  # of several, which is good is the person's word
     else:
-        chosen = next((r for r in world.ledger.find(service_name, version) if r.version == version), None)
-    if chosen is None:
-        known = ", ".join(sorted({r.version for r in newest(service_name, world)})) or "none"
-        raise InvalidRequest(f"release {version or 'that runs now'} is not in the ledger; known: {known}")
+        running = identify(view.primary.definition_arn, view.primary.created_at, view, service, world).release
+        known = world.ledger.release(service_name, running.fingerprint)
+        if known is None:
+            raise InvalidRequest(f"what runs now, {running.version}, is not in the ledger; nothing was changed")
+        chosen = known
     if chosen.state is ReleaseState.QUARANTINED:
         raise InvalidRequest(f"{chosen.version} is quarantined ({chosen.state_reason}); nothing was changed")
     if chosen.state is not ReleaseState.PROMOTED:

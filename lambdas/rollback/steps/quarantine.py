@@ -1,11 +1,14 @@
 """A person's word about a release: never again without force, or a candidate like any other."""
 
-import difflib
+import shlex
+from collections.abc import Collection
 
 from rollback.model.errors import Conflict, InvalidRequest, RollbackError
 from rollback.model.operators import Operator
 from rollback.model.release import Release, ReleaseState
-from rollback.steps.candidates import newest
+from rollback.model.release_names import find, name_of
+from rollback.model.text import quoted
+from rollback.steps.candidates import in_ledger
 from rollback.steps.definition import standing_plan
 from rollback.steps.judgement import judge
 from rollback.steps.levers import TRIES, write_down
@@ -13,7 +16,7 @@ from rollback.steps.ports import World
 from rollback.steps.readiness import prepare
 
 LEFT = frozenset({ReleaseState.SUSPECT, ReleaseState.QUARANTINED})
-_LEAST_DIGITS = 8  # of a fingerprint, to be no version by accident
+_NOT_QUARANTINED = frozenset(ReleaseState) - {ReleaseState.QUARANTINED}
 
 
 def quarantine(service_name: str, name: str, operator: Operator, world: World) -> str:
@@ -22,11 +25,10 @@ def quarantine(service_name: str, name: str, operator: Operator, world: World) -
     Raises:
         InvalidRequest: the ledger has no such release.
     """
-    releases = named(service_name, name, world)
+    release = named(service_name, name, world, _NOT_QUARANTINED)
     write_down("quarantine", service_name, operator, world, name)
-    for release in releases:
-        _quarantine(release, f"by {operator}", world)
-    return f"{_in_words(releases)} quarantined; {_new_standing_plan(service_name, world)}"
+    _quarantine(release, f"by {operator}", world)
+    return f"{_in_words(release)} quarantined; {_new_standing_plan(service_name, world)}"
 
 
 def unquarantine(service_name: str, name: str, operator: Operator, world: World) -> str:
@@ -36,42 +38,33 @@ def unquarantine(service_name: str, name: str, operator: Operator, world: World)
         InvalidRequest: the ledger has no such release, or nothing was said against it.
         Conflict: it was judged again meanwhile.
     """
-    releases = named(service_name, name, world)
-    cleared = [release for release in releases if release.state in LEFT]
-    if not cleared:
-        state = releases[0].state
-        raise InvalidRequest(f"{releases[0].version} is {state}, neither quarantined nor suspect; nothing was changed")
+    release = named(service_name, name, world, LEFT)
+    if release.state not in LEFT:
+        raise InvalidRequest(
+            f"{release.version} is {release.state}, neither quarantined nor suspect; nothing was changed"
+        )
     write_down("unquarantine", service_name, operator, world, name)
-    for release in cleared:
-        judge(release, ReleaseState.CANDIDATE, f"cleared by {operator}", world.clock.now(), world)
-        now = _as_it_stands(release, world)
-        if now.state is not ReleaseState.CANDIDATE:
-            raise Conflict(f"{now.version} was judged meanwhile: {now.state}, {now.state_reason}; look, and call again")
-    promote = f"rollback promote {world.settings.environment} --version {cleared[0].version}"
-    return f"{_in_words(cleared)} candidate again; `{promote}` makes it the last known good"
+    judge(release, ReleaseState.CANDIDATE, f"cleared by {operator}", world.clock.now(), world)
+    now = _as_it_stands(release, world)
+    if now.state is not ReleaseState.CANDIDATE:
+        raise Conflict(f"{now.version} was judged meanwhile: {now.state}, {now.state_reason}; look, and call again")
+    version = name_of(release, world.ledger.releases(service_name))
+    promote = f"{shlex.join(('rollback', 'promote', world.settings.environment))} --version {version}"
+    return f"{_in_words(release)} candidate again; `{promote}` makes it the last known good"
 
 
-def named(service_name: str, name: str, world: World) -> tuple[Release, ...]:
-    """Every release of a version, newest first; or the one whose fingerprint begins so.
+def named(service_name: str, name: str, world: World, prefer: Collection[ReleaseState]) -> Release:
+    """The release that a person names (`release_names.find`); of several of one version the one in such a state.
 
     Raises:
-        InvalidRequest: none, or several fingerprints begin so; names the known versions.
+        InvalidRequest: the name means no release, or several; names those.
     """
-    releases = world.ledger.find(service_name, name)
-    of_version = tuple(release for release in releases if release.version == name)
-    if of_version:
-        return of_version
-    if len(name) >= _LEAST_DIGITS:
-        by_fingerprint = tuple(release for release in releases if release.fingerprint.startswith(name))
-        if len(by_fingerprint) == 1:
-            return by_fingerprint
-    known = sorted({release.version for release in newest(service_name, world)})
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    listed = ", ".join(known) or "none"
-    raise InvalidRequest(
-        f"release {name!r} of {service_name} is not in the ledger{hint}; known versions: {listed}; nothing was changed"
-    )
+    found = find(name, in_ledger(service_name, name, world), prefer=prefer)
+    if found.release is None:
+        raise InvalidRequest(
+            f"release {quoted(name)} of {service_name} can't be told: {found.why_not}; nothing was changed"
+        )
+    return found.release
 
 
 def _quarantine(release: Release, reason: str, world: World) -> None:
@@ -90,9 +83,8 @@ def _as_it_stands(release: Release, world: World) -> Release:
     return world.ledger.release(release.service, release.fingerprint) or release
 
 
-def _in_words(releases: tuple[Release, ...] | list[Release]) -> str:
-    mark = ", ".join(release.fingerprint[:12] for release in releases)
-    return f"{releases[0].version} ({mark}) is" if len(releases) == 1 else f"{releases[0].version} ({mark}) are"
+def _in_words(release: Release) -> str:
+    return f"{release.version} ({release.fingerprint[:12]}) is"
 
 
 def _new_standing_plan(service_name: str, world: World) -> str:

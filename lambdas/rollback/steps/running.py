@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rollback.model.commit_source import Source, cleaned
 from rollback.model.errors import OutsideFailure, UnreadableItem
 from rollback.model.names import RELEASE_TAG, is_ours
 from rollback.model.release import UNRESOLVED, Release, fingerprint, normalised_definition, sha256_of
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
+from rollback.model.text import recorded_name
 from rollback.steps.ports import World
 
 
@@ -45,11 +47,27 @@ def identify(
     found = describe(definition_arn, deployed_at, view, service, world)
     known = world.ledger.release(service.name, found.release.fingerprint)
     if known is None:
-        return found
+        return _with_label(found, service, world)
     try:
         return Identified(known, world.ledger.definition(known.definition_sha256))
     except (KeyError, UnreadableItem):
         return Identified(known, found.definition)
+
+
+def _with_label(found: Identified, service: ServiceSettings, world: World) -> Identified:
+    """With the commit that a label of the image tells. The registry is asked only here, where no emergency waits."""
+    source, image = service.commit_source, _own_image(found.release.images, service)
+    if source.kind is not Source.LABEL or image is None:
+        return found
+    try:
+        commit = cleaned(world.images.label(image, source.name))
+    except OutsideFailure:
+        return found  # not known: no reason not to record the release
+    return Identified(found.release.model_copy(update={"commit": commit}), found.definition)
+
+
+def _own_image(images: Mapping[str, str], service: ServiceSettings) -> str | None:
+    return images.get(service.container) or next(iter(images.values()), None)
 
 
 def describe(
@@ -66,7 +84,7 @@ def describe(
     raw, images = _resolved(definition_arn, view, world)
     definition = normalised_definition(raw, images)
     mark = registered_for(raw) or sha256_of(definition)
-    version, commit = _version(raw, images, service.container)
+    version, commit = _version(raw, images, service)
     release = Release(
         service=service.name,
         version=version,
@@ -102,12 +120,13 @@ def _digest_of(image: str, world: World) -> str | None:
         return None  # the registry is down: no reason not to leave what runs
 
 
-def _version(raw: dict[str, Any], images: dict[str, str], container: str) -> tuple[str, str | None]:
-    """Version and commit: the image's tag, else 12 digits of its digest; the commit from the container's GIT_COMMIT."""
+def _version(raw: dict[str, Any], images: dict[str, str], service: ServiceSettings) -> tuple[str, str | None]:
+    """Version and commit: APP_VERSION, else the image's tag, else 12 digits of its digest; the commit as it is set."""
     containers = {c["name"]: c for c in raw["containerDefinitions"]}
-    named = containers.get(container) or raw["containerDefinitions"][0]
+    named = containers.get(service.container) or raw["containerDefinitions"][0]
     image = named["image"].split("@")[0]
     tag = image.rsplit("/", 1)[-1].partition(":")[2]
     environment = {e["name"]: e["value"] for e in named.get("environment", ())}
     digest = images.get(named["name"], named["image"]).rpartition("sha256:")[2][:12]
-    return environment.get("APP_VERSION") or tag or digest, environment.get("GIT_COMMIT")
+    version = environment.get("APP_VERSION", "").strip() or tag or digest
+    return recorded_name(version), service.commit_source.told_by(environment, tag)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from rollback.model.errors import InvalidRequest
-from rollback.model.event import service_of_event
+from rollback.model.event import deployment_said, service_of_event
 from rollback.model.names import family_of, is_ours
 from rollback.model.observation import Observation
 from rollback.model.restore_points import SAME_DEPLOYMENT, RecordedPoint
@@ -31,14 +31,14 @@ def on_deployment(event: Mapping[str, Any], world: World) -> list[str]:
         InvalidRequest: another event, or about a service that is not ours.
         OutsideFailure: Neon or Postgres do not answer: come again. A point that is late is better than none.
     """
-    service_name, said = service_of_event(event, world.settings), str(event["detail"].get("eventName"))
+    service_name, (said, deployment_id) = service_of_event(event, world.settings, world.home), deployment_said(event)
     if said not in (_BEGAN, _COMPLETED):
         raise InvalidRequest(f"{said} is not for this function; nothing was changed")
     if not writes_to_standing_branch(service_name, world.settings):
         return [f"{service_name} writes to no branch that is looked at ahead of need"]
     done: list[str] = []
     if said == _BEGAN:
-        done.append(_record_point(service_name, event["detail"].get("deploymentId"), world))
+        done.append(_record_point(service_name, deployment_id, world))
     return [*done, _in_words(observe(world))]
 
 

@@ -1,8 +1,18 @@
-"""ECR: is an image there, which digest is it, and keep it from expiring."""
+"""ECR: is an image there, which digest is it, what is it labelled, and keep it from expiring.
 
+ECR tells no labels (aws/containers-roadmap, issue 178). They stand in the image's configuration, a blob that the
+manifest names and that GetDownloadUrlForLayer gives the address of, as for any blob of an image; annotations stand in
+the manifest itself (OCI image specification, "Image Configuration" and "Image Manifest").
+"""
+
+import hashlib
+import json
 import re
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -49,6 +59,10 @@ def parse(image: str) -> EcrImage | None:
     return EcrImage(**found.groupdict()) if found else None
 
 
+_CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
+_DOWNLOAD_SECONDS, _MOST_BYTES = 3, 4_000_000  # as long as ECR lets a manifest be; configurations are far smaller
+
+
 class _OutOfSight(Exception):
     """Another team's repository: what is in it can't be told, which is not to say that it is not there."""
 
@@ -56,8 +70,9 @@ class _OutOfSight(Exception):
 class EcrImages:
     """Adapter. An image's name tells its region, so `client_in` makes a client for one."""
 
-    def __init__(self, client_in: "Callable[[str], ECRClient]") -> None:
+    def __init__(self, client_in: "Callable[[str], ECRClient]", download: Callable[[str], bytes] | None = None) -> None:
         self._client_in = client_in
+        self._download = download or _downloaded
 
     def exists(self, image: str) -> bool | None:
         """Whether it can be pulled. ARCHIVED images can't be, until they are restored.
@@ -83,6 +98,45 @@ class EcrImages:
         if parsed is None or found is None:
             return None
         return f"{parsed.registry}/{parsed.repository}@{found['imageDigest']}"
+
+    def label(self, image: str, name: str) -> str | None:
+        """An annotation of the manifest or its index, which costs no other call; else a label of the configuration."""
+        parsed = parse(image)
+        if parsed is None:
+            return None
+        try:
+            manifest = self._manifest(parsed, parsed.id, image)
+            annotated = _member(manifest, "annotations").get(name)
+            child = _child(manifest)
+            if annotated is None and child is not None:  # an image for several architectures is one commit's
+                manifest = self._manifest(parsed, {"imageDigest": child}, image)
+                annotated = _member(manifest, "annotations").get(name)
+            found = annotated if annotated is not None else self._labels(parsed, manifest, image).get(name)
+        except _OutOfSight:
+            return None
+        return found if isinstance(found, str) else None
+
+    def _manifest(self, parsed: EcrImage, wanted: "ImageIdentifierTypeDef", image: str) -> Mapping[str, Any]:
+        """Empty: ECR has no such image."""
+        of = {"registryId": parsed.account, "repositoryName": parsed.repository}
+        with calling("BatchGetImage", image), _seen():
+            answer = self._client_in(parsed.region).batch_get_image(
+                **of, imageIds=[wanted], acceptedMediaTypes=list(_MANIFESTS)
+            )
+        return _read(answer["images"][0].get("imageManifest", "")) if answer.get("images") else {}
+
+    def _labels(self, parsed: EcrImage, manifest: Mapping[str, Any], image: str) -> Mapping[str, Any]:
+        configuration = _member(manifest, "config")
+        digest = configuration.get("digest")
+        if not isinstance(digest, str) or configuration.get("mediaType") not in _CONFIGURATIONS:
+            return {}
+        of = {"registryId": parsed.account, "repositoryName": parsed.repository}
+        with calling("GetDownloadUrlForLayer", image), _seen():
+            url = self._client_in(parsed.region).get_download_url_for_layer(**of, layerDigest=digest)["downloadUrl"]
+        blob = self._download(url)
+        if f"sha256:{hashlib.sha256(blob).hexdigest()}" != digest:  # cut off, or another's: nothing is believed
+            return {}
+        return _member(_member(_read(blob), "config"), "Labels")
 
     def keep(self, image: str, tag: str) -> None:
         """Put another tag on the image; its index, if it has several architectures.
@@ -127,3 +181,54 @@ class EcrImages:
                     raise _OutOfSight from error
                 raise
         return dict(next(iter(answer["imageDetails"]), {})) or None
+
+
+@contextmanager
+def _seen() -> Iterator[None]:
+    """Raises _OutOfSight: the repository or the image is another team's, or was never there."""
+    try:
+        yield
+    except ClientError as error:
+        if code_of(error) in {"AccessDeniedException", "RepositoryNotFoundException", "LayersNotFoundException"}:
+            raise _OutOfSight from error
+        raise
+
+
+def _downloaded(url: str) -> bytes:
+    """The blob behind a pre-signed address of S3, as much of it as a configuration may have.
+
+    Raises:
+        OutsideFailure: no answer, or an error.
+    """
+    if not url.startswith("https://"):
+        raise OutsideFailure("ECR gave no https address for an image's configuration")
+    try:
+        with urllib.request.urlopen(url, timeout=_DOWNLOAD_SECONDS) as answer:  # noqa: S310 - https, looked at above
+            return bytes(answer.read(_MOST_BYTES))
+    except (OSError, HTTPException) as error:
+        # Never the address: whoever has it may read the blob.
+        raise OutsideFailure(f"an image's configuration can't be downloaded: {type(error).__name__}") from error
+
+
+def _child(manifest: Mapping[str, Any]) -> str | None:
+    """The first image of an index; attestations are in it too, for the platform unknown/unknown."""
+    children = manifest.get("manifests")
+    for child in children if isinstance(children, list) else ():
+        platform = _member(child, "platform") if isinstance(child, Mapping) else {}
+        if platform.get("os") not in (None, "unknown") and isinstance(child.get("digest"), str):
+            return str(child["digest"])
+    return None
+
+
+def _member(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """An object in an object; empty: there is none."""
+    found = value.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _read(text: str | bytes) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, Mapping) else {}

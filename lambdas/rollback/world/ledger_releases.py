@@ -54,7 +54,7 @@ class LedgerReleases:
             return tuple(one for one in self.releases(service) if _has_name(one, name))
         found: dict[str, Release] = {}
         by_prefix = _BY_PREFIX if len(name) >= _LEAST_CHARACTERS else ()
-        for kind, wanted in (("version", f"{_escaped(name)}#"), *((kind, name) for kind in by_prefix)):
+        for kind, wanted in (("version", f"{_escaped(name)}#"), *((kind, _begins(kind, name)) for kind in by_prefix)):
             for item in self._table.query(f"SERVICE#{service}", f"NAME#{kind}#{wanted}", page_size=_MOST_FOUND):
                 at = item["sk"]["S"].rpartition("#")[2]
                 if at in found or len(found) >= _MOST_FOUND or "release" not in item:
@@ -263,10 +263,16 @@ def _names(release: Release) -> Iterator[tuple[str, str]]:
             yield "digest", f"sha256:{digest}"
 
 
+def _begins(kind: str, name: str) -> str:
+    """How the stored name begins: digests and fingerprints are stored in small letters, digests with their prefix."""
+    small = name if kind == "commit" else name.lower()
+    return f"sha256:{small}" if kind == "digest" and not small.startswith("sha256:") else small
+
+
 def _has_name(release: Release, name: str) -> bool:
     is_prefix = len(name) >= _LEAST_CHARACTERS
     return any(
-        found == _escaped(name) if kind == "version" else is_prefix and found.startswith(name)
+        found == _escaped(name) if kind == "version" else is_prefix and found.startswith(_begins(kind, name))
         for kind, found in _names(release)
     )
 

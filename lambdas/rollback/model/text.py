@@ -1,0 +1,147 @@
+"""Text that comes from outside: how much of it is kept, and how it is shown.
+
+Requests, events, versions and the answers of AWS, Neon and Postgres may hold control characters, lone surrogates and
+invisible characters. Shown as they are, they forge lines, colours and names in a page or a terminal.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+# Limits in characters. A rollback document holds tens of such texts, and DynamoDB takes 400 KB an item.
+NAME_LIMIT = 128  # a version, a commit, an id: as long as an image's tag may be (OCI distribution specification)
+TARGET_LIMIT = 400  # a release as a person names it: an image by digest is the longest
+WHO_LIMIT = 200
+REASON_LIMIT = 1_000  # a person's reason, or an event's
+STORED_LIMIT = 2_000  # the reason of a check or of an outcome, which may quote several of the others
+STORED_LINE_LIMIT = 500  # of a log, or an event of ECS
+ERROR_LIMIT = 1_000
+LINE_LIMIT = 4_000  # a line of a report
+QUOTED_LIMIT = 80  # what an error repeats of what was given
+
+_MOST_NUMBER = 10**18  # beyond it JSON's readers round, and Python refuses to write thousands of digits
+_REPLACED = "\ufffd"
+_CUT = "…"
+# Letters and marks by their category, and yet nothing is seen of them (Unicode: Default_Ignorable_Code_Point).
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+
+
+def one_line(text: str, limit: int = LINE_LIMIT) -> str:
+    """The text as one line: line breaks and tabs become spaces, what can't be seen a replacement character."""
+    kept = cut(text, limit)
+    if kept.isascii() and kept.isprintable():
+        return kept
+    return "".join(map(_shown, kept))
+
+
+def several_lines(text: str, limit: int = LINE_LIMIT) -> str:
+    """The same for a text whose line breaks are meant."""
+    return "\n".join(one_line(line, limit) for line in cut(text, limit).split("\n"))
+
+
+def paragraph(text: str, limit: int = LINE_LIMIT) -> list[str]:
+    """The text as lines of a report. All but the first are indented: no line from outside looks like one of ours."""
+    first, *others = several_lines(text, limit).split("\n")
+    return [first, *(f"  {line}" for line in others)]
+
+
+def cut(text: str, limit: int) -> str:
+    """At most so many characters; an ellipsis tells that there were more."""
+    return text if len(text) <= limit else text[: limit - 1] + _CUT
+
+
+def is_showable(text: str) -> bool:
+    """Whether the text is shown as it is."""
+    return all(_shown(character) == character for character in text)
+
+
+def recorded_name(text: str, limit: int = NAME_LIMIT) -> str:
+    """A name that a team chose, fit for the ledger.
+
+    A name that had to be changed ends with a digest of the original: two names stay two.
+    """
+    shown = one_line(text.strip(), limit)
+    if shown == text:
+        return text
+    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{shown[: limit - len(mark) - 1].rstrip()}~{mark}"
+
+
+def quoted(given: object, limit: int = QUOTED_LIMIT) -> str:
+    """What was given, for an error: short, on one line, and safe for any JSON value however deep or long."""
+    match given:
+        case str():
+            return repr(one_line(given, limit))
+        case None:
+            return "null"
+        case bool():
+            return "true" if given else "false"
+        case float():
+            return repr(given)
+        case int():
+            return repr(given) if abs(given) < _MOST_NUMBER else "a number of many digits"
+        case Mapping():
+            return f"an object with {len(given)} members"
+        case list() | tuple():
+            return f"a list of {len(given)}"
+        case _:
+            return f"a {type(given).__name__}"
+
+
+def _shown(character: str) -> str:
+    if character.isprintable() and character not in _BLANK:
+        return character
+    return " " if character.isspace() else _REPLACED
+
+
+def _stored(value: object) -> object:
+    return several_lines(value, STORED_LIMIT) if isinstance(value, str) else value
+
+
+def _stored_line(value: object) -> object:
+    return one_line(value, STORED_LINE_LIMIT) if isinstance(value, str) else value
+
+
+StoredText = Annotated[str, BeforeValidator(_stored)]
+"""A text in a document of the ledger: what is too long is cut, whoever wrote it."""
+
+StoredLine = Annotated[str, BeforeValidator(_stored_line)]
+"""One of several lines that another program wrote, in a document of the ledger."""
+
+_EVIDENCE_TEXT, _EVIDENCE_MEMBERS, _EVIDENCE_DEPTH, _EVIDENCE_BUDGET = 500, 50, 6, 8_000
+
+
+def _evidence(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    left = [_EVIDENCE_BUDGET]
+    return {one_line(str(name), NAME_LIMIT): _bounded(member, left, _EVIDENCE_DEPTH) for name, member in value.items()}
+
+
+def _bounded(value: Any, left: list[int], depth: int) -> Any:
+    """The value within what is left of the budget, in characters; a text stands for what was left out."""
+    if isinstance(value, str):
+        kept = several_lines(value, max(1, min(_EVIDENCE_TEXT, left[0])))
+        left[0] -= len(kept)
+        return kept
+    if isinstance(value, int) and abs(value) >= _MOST_NUMBER:
+        return quoted(value)
+    if not isinstance(value, Mapping | list | tuple):
+        return value
+    left[0] -= len(value)
+    if depth == 0 or left[0] <= 0:
+        return f"left out: {quoted(value)}"
+    if isinstance(value, Mapping):
+        members = list(value.items())
+        kept_members = {str(k)[:NAME_LIMIT]: _bounded(v, left, depth - 1) for k, v in members[:_EVIDENCE_MEMBERS]}
+        if len(members) > _EVIDENCE_MEMBERS:
+            kept_members["left out"] = len(members) - _EVIDENCE_MEMBERS
+        return kept_members
+    kept_items = [_bounded(item, left, depth - 1) for item in value[:_EVIDENCE_MEMBERS]]
+    return kept_items if len(value) <= _EVIDENCE_MEMBERS else [*kept_items, f"{len(value) - _EVIDENCE_MEMBERS} more"]
+
+
+StoredEvidence = Annotated[dict[str, Any], BeforeValidator(_evidence)]
+"""Evidence of a check: values as they are, as far as they fit into a document."""

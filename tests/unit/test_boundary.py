@@ -1,0 +1,422 @@
+"""Whatever comes in ends as a document with an outcome, or is refused in one line; nothing of it forges a report."""
+
+import copy
+import string
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE, definition
+from hypothesis import given as fuzz
+from hypothesis import settings, strategies
+from nasty import ESCAPES, FORGED, LONG, MARKUP, NOT_PRINTABLE, TEXTS, VALUES
+from stage import FAMILY, PROMOTED, Stage, alarm_event, deployment_event, worn_in
+from terminal import At
+from worlds import OUTAGE
+
+from rollback.model.check import Check, Verdict
+from rollback.model.errors import InvalidRequest, OutsideFailure
+from rollback.model.home import Home
+from rollback.model.operators import Operator
+from rollback.model.request import Request
+from rollback.model.rollback import Outcome, Rollback
+from rollback.model.text import ERROR_LIMIT
+from rollback.steps import janitor
+from rollback.steps.admit import admit
+from rollback.steps.levers import pause
+
+ITEM_LIMIT = 400 * 1024  # bytes, DynamoDB
+ROOM = 50 * 1024  # for keys, and for what later steps add
+
+
+class Watched:
+    """A ledger that keeps the size of the largest document that it was given."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+        self.largest = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def create(self, rollback: Rollback) -> Rollback:
+        self._look(rollback)
+        created: Rollback = self._ledger.create(rollback)
+        return created
+
+    def save(self, rollback: Rollback, **how: Any) -> Rollback:
+        self._look(rollback)
+        saved: Rollback = self._ledger.save(rollback, **how)
+        return saved
+
+    def _look(self, rollback: Rollback) -> None:
+        self.largest = max(self.largest, len(rollback.model_dump_json().encode()))
+
+
+def ended(stage: Stage, given: object) -> Rollback | None:
+    """How it ended; None: it was refused. Whatever it was, what people are told is plain and what is kept is small."""
+    ledger = Watched(stage.ledger)
+    stage.replace(ledger=ledger)
+    try:
+        rollback = stage.read(stage.run(given))
+    except InvalidRequest as refused:
+        said = str(refused)
+        assert len(said) <= ERROR_LIMIT
+        assert said.isprintable()
+        assert list(stage.ledger.history(SERVICE)) == [], "refused after a record was made"
+        return None
+    assert rollback.outcome is not None
+    assert rollback.concluded_at is not None
+    assert ledger.largest < ITEM_LIMIT - ROOM
+    told_plainly(stage)
+    return rollback
+
+
+def told_plainly(stage: Stage) -> None:
+    for sent in stage.notifications.sent:
+        assert sent.subject.isascii()
+        assert sent.subject.isprintable()
+        assert len(sent.message.encode()) < 250_000
+        for line in sent.message.split("\n"):
+            assert line.isprintable(), repr(line)
+
+
+def quiet() -> Stage:
+    """Nothing is red, the release runs."""
+    stage = worn_in()
+    stage.alarms.recover(*stage.alarms.in_alarm)
+    return stage
+
+
+REQUEST_FIELDS = tuple(Request.model_fields)
+
+
+@pytest.mark.parametrize("field", [*REQUEST_FIELDS, "traget_version", LONG, ESCAPES], ids=lambda name: name[:20])
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_any_field_of_a_request_may_hold_anything(field: str, value: Any) -> None:
+    ended(quiet(), {"type": "full", field: value} if field in ("pr", "strategy", "to", "undo") else {field: value})
+
+
+@pytest.mark.parametrize("name", [name for name, value in VALUES.items() if not isinstance(value, Mapping)])
+def test_an_input_that_is_no_object_is_refused(name: str) -> None:
+    stage = quiet()
+    with pytest.raises(InvalidRequest, match="JSON object"):
+        admit(VALUES[name], "execution-1", NOW, stage.world)
+    assert list(stage.ledger.history(SERVICE)) == []
+
+
+EVENTS = {"alarm": alarm_event(), "outage": alarm_event(alarm=OUTAGE), "deployment": deployment_event()}
+PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "alarm": (
+        *((part,) for part in ("id", "time", "account", "region", "source", "resources", "detail", "detail-type")),
+        *(("detail", part) for part in ("alarmName", "state", "previousState", "configuration")),
+        *(("detail", state, part) for state in ("state", "previousState") for part in ("value", "reason")),
+    ),
+    "outage": (("detail", "state", "reason"), ("detail", "previousState"), ("id",), ("time",)),
+    "deployment": (("resources",), ("detail",), ("detail", "eventName"), ("detail", "reason"), ("id",), ("time",)),
+}
+MISSING = object()
+
+
+def changed(event: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    made = copy.deepcopy(event)
+    part = made
+    for name in path[:-1]:
+        part = part[name]
+    if value is MISSING:
+        part.pop(path[-1], None)
+    else:
+        part[path[-1]] = value
+    return made
+
+
+@pytest.mark.parametrize(("kind", "path"), [(kind, path) for kind, paths in PARTS.items() for path in paths])
+@pytest.mark.parametrize("value", [MISSING, *VALUES.values()], ids=["missing", *VALUES])
+def test_any_part_of_an_event_may_hold_anything(kind: str, path: tuple[str, ...], value: Any) -> None:
+    stage = worn_in()
+    stage.alarms.fire(OUTAGE, NOW)
+    ended(stage, changed(EVENTS[kind], path, value))
+
+
+JSON = strategies.recursive(
+    strategies.none()
+    | strategies.booleans()
+    | strategies.integers()
+    | strategies.floats()
+    | strategies.text(strategies.characters(codec=None), max_size=40)
+    | strategies.sampled_from([VALUES[name] for name in VALUES if name not in NOT_PRINTABLE]),
+    lambda inner: (
+        strategies.lists(inner, max_size=3)
+        | strategies.dictionaries(strategies.text(string.printable, max_size=10), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150)
+@fuzz(
+    given=JSON
+    | strategies.dictionaries(strategies.sampled_from(REQUEST_FIELDS), JSON, max_size=4)
+    | strategies.fixed_dictionaries({}, optional=dict.fromkeys(("detail", "detail-type", "id", "time"), JSON))
+)
+def test_any_json_is_a_rollback_or_is_refused(given: object) -> None:
+    ended(quiet(), given)
+
+
+@settings(max_examples=150)
+@fuzz(
+    kind=strategies.sampled_from(list(EVENTS)),
+    changes=strategies.lists(strategies.tuples(strategies.integers(0, 15), JSON), min_size=1, max_size=3),
+)
+def test_any_event_is_a_rollback_or_is_refused(kind: str, changes: list[tuple[int, Any]]) -> None:
+    event, stage = EVENTS[kind], worn_in()
+    stage.alarms.fire(OUTAGE, NOW)
+    for number, value in changes:
+        path = PARTS[kind][number % len(PARTS[kind])]
+        try:
+            event = changed(event, path, value)
+        except (TypeError, KeyError, AttributeError, IndexError):
+            continue  # an earlier change took that part away
+    ended(stage, event)
+
+
+# What a team ships
+
+
+def shipped(version: str) -> Stage:
+    """v1 is promoted, and a release that calls itself so runs."""
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    made = definition("v2")
+    made["containerDefinitions"][0]["environment"] = [
+        {"name": "APP_VERSION", "value": version},
+        {"name": "GIT_COMMIT", "value": version},
+    ]
+    arn = stage.services.register_release(made, FAMILY)
+    stage.services.run(arn, desired_count=2, created_at=NOW - timedelta(minutes=12))
+    stage.services.calls.clear()
+    return stage
+
+
+@pytest.mark.parametrize("alarm", [alarm_event(), alarm_event(alarm=OUTAGE)], ids=["degraded", "outage"])
+@pytest.mark.parametrize("version", TEXTS.values(), ids=TEXTS)
+def test_a_release_is_left_whatever_it_calls_itself(version: str, alarm: dict[str, Any]) -> None:
+    stage = shipped(version)
+    stage.alarms.fire(OUTAGE, NOW)
+    rollback = ended(stage, alarm)
+    assert rollback is not None
+    assert rollback.outcome is Outcome.SUCCEEDED
+    assert rollback.plan is not None
+    assert len(rollback.plan.running.version) <= 128
+    report = stage.notifications.sent[-1].message
+    assert not any(line.startswith(("Rollback done", "Next:")) for line in report.split("\n"))
+
+
+def test_long_versions_that_begin_alike_stay_two() -> None:
+    names = set()
+    for end in ("a", "b"):
+        rollback = ended(shipped(LONG + end), alarm_event())
+        assert rollback is not None
+        assert rollback.plan is not None
+        names.add(rollback.plan.running.version)
+    assert len(names) == 2
+
+
+# What is told
+
+
+def test_a_refused_reason_pages_nobody() -> None:
+    """Step Functions knows an error by its class, and the janitor pages for every class but this one."""
+    stage = quiet()
+    with pytest.raises(InvalidRequest) as refused:
+        stage.admit({"reason": "x" * 1_001})
+    why = f"its execution ended as FAILED: {type(refused.value).__name__} {refused.value}"
+    assert janitor.conclude_execution("arn:aws:states:::execution:x", why, stage.world) == []
+    assert stage.pages() == []
+
+
+def test_a_page_about_an_execution_is_plain() -> None:
+    stage = quiet()
+    janitor.conclude_execution("arn:aws:states:::execution:x", f"ended as FAILED: {ESCAPES}\n{FORGED}", stage.world)
+    (page,) = stage.pages()
+    assert "\x1b" not in page
+    assert not any(line.startswith(("Rollback done", "Next:")) for line in page.split("\n"))
+
+
+def test_a_refused_dry_run_pages_nobody() -> None:
+    stage = quiet()
+    refused = ended(stage, {"target_version": "v9", "dry_run": True})
+    assert refused is not None
+    assert refused.outcome is Outcome.REFUSED
+    assert stage.severities() == ["info"]
+    acting = quiet()
+    ended(acting, {"target_version": "v9"})
+    assert acting.severities() == ["page"]
+
+
+def test_an_answer_of_aws_is_cut_and_cleaned_where_it_becomes_an_error() -> None:
+    said = str(OutsideFailure(f"UpdateService failed: {ESCAPES}\n{LONG}"))
+    assert len(said) <= 2_000
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+def test_evidence_of_a_check_fits_into_a_document(value: Any) -> None:
+    many = {f"{name}{number}": value for number in range(200) for name in ("a", "b")}
+    check = Check(name="images", verdict=Verdict.FAIL, reason=LONG, evidence={"one": value, "many": many})
+    assert len(check.model_dump_json().encode()) < 60_000
+
+
+def test_small_evidence_is_kept_as_it_is() -> None:
+    evidence = {"lsn": "0/1", "count": 3, "red": ["a", "b"], "nested": {"x": [1, {"y": None}]}}
+    assert Check(name="c", verdict=Verdict.PASS, reason="", evidence=evidence).evidence == evidence
+
+
+# Other accounts, and the future
+
+
+HOME = Home("123456789012", "eu-west-1")
+OURS = {"account": HOME.account, "region": HOME.region}
+
+
+def at_home() -> Stage:
+    stage = worn_in()
+    stage.replace(home=HOME)
+    return stage
+
+
+STRANGERS = {
+    "an alarm of another account": {**alarm_event(), **OURS, "account": "999999999999"},
+    "an alarm of another region": {**alarm_event(), **OURS, "region": "us-east-1"},
+    "an alarm of no account": alarm_event(),
+    "another account's alarm under our name": {
+        **alarm_event(),
+        **OURS,
+        "resources": ["arn:aws:cloudwatch:eu-west-1:999999999999:alarm:x"],
+    },
+    "another region's service under our name": {
+        **deployment_event(),
+        **OURS,
+        "resources": [deployment_event()["resources"][0].replace("eu-west-1", "us-east-1")],
+    },
+}
+
+
+@pytest.mark.parametrize("event", STRANGERS.values(), ids=STRANGERS)
+def test_an_event_of_another_account_or_region_is_recorded_and_not_acted_upon(event: dict[str, Any]) -> None:
+    stage = at_home()
+    rollback = ended(stage, event)
+    assert rollback is not None
+    assert rollback.outcome is Outcome.SUPPRESSED
+    assert stage.check(rollback, "event-is-ours").verdict is Verdict.FAIL
+    assert "123456789012" in rollback.reason
+    assert stage.changes() == []
+
+
+@pytest.mark.parametrize("event", [alarm_event(), deployment_event()], ids=["alarm", "deployment"])
+def test_an_event_of_our_own_account_is_acted_upon(event: dict[str, Any]) -> None:
+    rollback = ended(at_home(), {**event, **OURS})
+    assert rollback is not None
+    assert rollback.outcome is Outcome.SUCCEEDED
+
+
+def test_where_our_own_account_is_not_known_the_check_says_so() -> None:
+    stage = worn_in()
+    rollback = ended(stage, {**alarm_event(), "account": "999999999999"})
+    assert rollback is not None
+    assert stage.check(rollback, "event-is-ours").verdict is Verdict.SKIPPED
+
+
+@pytest.mark.parametrize(("ahead", "outcome"), [(30, Outcome.SUCCEEDED), (61, Outcome.SUPPRESSED)])
+def test_an_event_from_the_future_is_recorded_and_not_acted_upon(ahead: int, outcome: Outcome) -> None:
+    stage = worn_in()
+    rollback = ended(stage, alarm_event(at=NOW + timedelta(seconds=ahead)))
+    assert rollback is not None
+    assert rollback.outcome is outcome
+    fresh = stage.check(rollback, "event-is-fresh")
+    assert (fresh.verdict is Verdict.FAIL) == (outcome is Outcome.SUPPRESSED)
+    assert ("in the future" in fresh.reason) == (outcome is Outcome.SUPPRESSED)
+
+
+def test_what_the_janitor_starts_is_ours() -> None:
+    stage = at_home()
+    stage.alarms.fire(OUTAGE, NOW)
+    stage.pass_time(minutes=30)
+    for alarm in (OUTAGE,):
+        stage.alarms.fire(alarm, stage.clock.now() - timedelta(minutes=29))
+    janitor.sweep(stage.world)
+    assert stage.workflow.started
+    _, event = stage.workflow.started[0]
+    rollback = ended(stage, event)
+    assert rollback is not None
+    assert stage.check(rollback, "event-is-ours").verdict is Verdict.PASS
+
+
+# The terminal
+
+
+@contextmanager
+def printed(stage: Stage, terminal: At, *words: str) -> Iterator[tuple[int, str]]:
+    type_ = terminal(stage)
+    code = type_(*words)
+    for line in type_.said.split("\n"):
+        assert line.isprintable(), repr(line)
+    yield code, type_.said
+
+
+WORDS = {
+    "a long reason": ("--reason", "x" * 1_001),
+    "escape sequences": ("--target-version", ESCAPES),
+    "markup": ("--target-version", MARKUP),
+    "a closing tag": ("--target-version", "x[/login]"),
+    "a week date": ("--to", "2026-W10-1T00:00:00Z", "--type", "full"),
+    "an unknown type": ("--type", "[/x]"),
+    "a backslash": ("--target-version", "v9\\"),
+}
+
+
+@pytest.mark.parametrize("mode", [(), ("--direct",)], ids=["step-functions", "direct"])
+@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
+def test_a_mistyped_start_is_one_plain_line(terminal: At, words: tuple[str, ...], mode: tuple[str, ...]) -> None:
+    if words[0] == "--target-version" and not mode and "\x1b" not in words[1]:
+        mode = ("--direct",)  # a version may be called anything: it is looked up, without Step Functions here
+    with printed(worn_in(), terminal, "start", "production", "--yes", *words, *mode) as (code, said):
+        assert code in (1, 2)
+        assert said.strip()
+
+
+@pytest.mark.parametrize("version", TEXTS.values(), ids=TEXTS)
+def test_a_rollback_in_the_terminal_survives_any_version(terminal: At, version: str) -> None:
+    stage = shipped(version)
+    with printed(stage, terminal, "start", "production", "--direct", "--reason", f"see {MARKUP}") as (code, _):
+        assert code == 0
+    for verb in (("status",), ("versions",), ("history",)):
+        with printed(stage, terminal, verb[0], "production", *verb[1:]) as (code, _):
+            assert code == 0
+
+
+def test_a_reason_in_brackets_is_shown_as_it_is(terminal: At) -> None:
+    stage = quiet()
+    pause(SERVICE, Operator(name="ann", reason="see [/wiki/incident-7] :boom:"), stage.world)
+    with printed(stage, terminal, "status", "production") as (_, said):
+        assert "see [/wiki/incident-7] :boom:" in said
+    stage.run({"target_version": "v9", "reason": "x"})
+    with printed(stage, terminal, "history", "production") as (code, _):
+        assert code == 0
+
+
+@pytest.mark.parametrize("words", [("quarantine", "[/x]", "--reason", "y"), ("show", "[/x]-1-2"), ("show", "\x1b[31m")])
+def test_an_error_names_what_was_typed_and_is_one_line(terminal: At, words: tuple[str, ...]) -> None:
+    with printed(worn_in(), terminal, words[0], "production", *words[1:]) as (code, said):
+        assert code == 2
+        assert len(said.strip().split("\n")) == 1
+        assert "\ufffd" in said or "[/x]" in said
+
+
+def test_a_world_knows_its_home_from_its_topic() -> None:
+    assert Home.of_arn("arn:aws:sns:eu-west-1:123456789012:alerts") == HOME
+    assert Home.of_arn("topic") is None
+    assert replace(HOME, region="x").strangers(["arn:aws:s3:::bucket"]) == []

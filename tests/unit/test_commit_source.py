@@ -1,0 +1,174 @@
+"""Where the git commit of a release is told: a variable, the tag, or a label of the image."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from builders import NOW, SERVICE, definition, image
+from pydantic import ValidationError
+from stage import FAMILY, Stage
+
+from rollback.model.commit_source import CommitSource, commit_in
+from rollback.model.errors import OutsideFailure
+from rollback.model.settings import ServiceSettings
+from rollback.steps.promote import record_running
+from rollback.world.ecr import EcrImages
+
+SHA = "4f5e6d7c8b9a0f1e2d3c4b5a69788796a5b4c3d2"
+REVISION = "org.opencontainers.image.revision"
+
+
+@pytest.mark.parametrize(
+    ("tag", "commit"),
+    [
+        (SHA, SHA),
+        ("4f5e6d7", "4f5e6d7"),
+        ("sha-4f5e6d7", "4f5e6d7"),
+        ("v1.2.3-4f5e6d7", "4f5e6d7"),
+        ("main_4f5e6d7c", "4f5e6d7c"),
+        ("1" * 40, "1" * 40),
+        ("20260301", None),  # a date
+        ("v1.2.3", None),
+        ("4f5e6d", None),
+        ("latest", None),
+        ("deadbeefs", None),
+        ("", None),
+        (f"{SHA}0", None),
+    ],
+)
+def test_a_tag_tells_a_commit_only_if_it_looks_like_a_git_sha(tag: str, commit: str | None) -> None:
+    assert commit_in(tag) == commit
+
+
+@pytest.mark.parametrize("setting", ["", "variable:", "variable:A B", "label:", "label:a b", "tags", "commit"])
+def test_a_source_that_there_is_not_is_refused(setting: str) -> None:
+    with pytest.raises(ValidationError, match="commit_from"):
+        ServiceSettings(name="a", cluster="c", ecs_service="s", container="api", commit_from=setting)
+
+
+def test_a_variable_of_another_name_tells_it() -> None:
+    source = CommitSource.of("variable:REVISION")
+    assert source.told_by({"REVISION": f" {SHA} ", "GIT_COMMIT": "x"}, "tag") == SHA
+    assert source.told_by({"GIT_COMMIT": "x"}, SHA) is None
+    assert source.told_by({"REVISION": " "}, SHA) is None
+
+
+def recorded(commit_from: str, tag: str, **label: str) -> str | None:
+    """The commit of a release that was shipped so, as the ledger has it."""
+    stage = Stage()
+    only = stage.world.settings.services[0].model_copy(update={"commit_from": commit_from})
+    stage.replace(settings=stage.world.settings.model_copy(update={"services": (only,)}))
+    made = definition("v1")
+    made["containerDefinitions"][0]["image"] = f"{image('v1').partition('@')[0]}:{tag}"
+    made["containerDefinitions"][0]["environment"] = [{"name": "GIT_COMMIT", "value": "from-a-variable"}]
+    stage.images.push(made["containerDefinitions"][0]["image"], image("v1").partition("@")[2])
+    stage.images.labels[image("v1")] = {REVISION: label["revision"]} if label else {}
+    arn = stage.services.register_release(made, FAMILY)
+    stage.services.run(arn, desired_count=2, created_at=NOW - timedelta(minutes=12))
+    record_running(SERVICE, stage.world)
+    (release,) = stage.ledger.releases(SERVICE)
+    return release.commit
+
+
+def test_a_release_is_recorded_with_the_commit_that_the_setting_points_at() -> None:
+    assert recorded("variable:GIT_COMMIT", "sha-4f5e6d7", revision=SHA) == "from-a-variable"
+    assert recorded("tag", "sha-4f5e6d7", revision=SHA) == "4f5e6d7"
+    assert recorded(f"label:{REVISION}", "v1", revision=SHA) == SHA
+    assert recorded(f"label:{REVISION}", "v1") is None
+    assert recorded(f"label:{REVISION}", "v1", revision="x" * 100_000) != "x" * 100_000
+
+
+def test_a_release_is_recorded_without_a_commit_while_the_registry_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(self: Any, image: str, name: str) -> str:
+        raise OutsideFailure("ECR does not answer")
+
+    monkeypatch.setattr("fakes.FakeImages.label", down)
+    assert recorded(f"label:{REVISION}", "v1", revision=SHA) is None
+
+
+# ECR's answers
+
+
+BLOB = json.dumps({"config": {"Labels": {REVISION: SHA}}}).encode()
+DIGEST = f"sha256:{hashlib.sha256(BLOB).hexdigest()}"
+CHILD = f"sha256:{'c' * 64}"
+MANIFEST = {"config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": DIGEST}}
+INDEX = {
+    "manifests": [
+        {"digest": f"sha256:{'a' * 64}", "platform": {"os": "unknown", "architecture": "unknown"}},
+        {"digest": CHILD, "platform": {"os": "linux", "architecture": "arm64"}},
+    ]
+}
+
+
+@contextmanager
+def registry(*answers: tuple[str, Any], blob: bytes = BLOB) -> Iterator[EcrImages]:
+    """ECR that gives these answers, and no other; S3 that has the blob."""
+    client = boto3.client("ecr", region_name="eu-west-1", aws_access_key_id="testing", aws_secret_access_key="testing")
+    with Stubber(client) as stub:
+        for operation, answer in answers:
+            if isinstance(answer, str):
+                stub.add_client_error(operation, answer)
+            else:
+                stub.add_response(operation, answer)
+        yield EcrImages(lambda _: client, lambda _: blob)
+        stub.assert_no_pending_responses()
+
+
+def manifest(value: Any) -> tuple[str, Any]:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return "batch_get_image", {"images": [{"imageManifest": text}]}
+
+
+ADDRESS = ("get_download_url_for_layer", {"downloadUrl": "https://s3.test/blob", "layerDigest": DIGEST})
+
+
+def test_a_label_stands_in_the_configuration_that_the_manifest_names() -> None:
+    with registry(manifest(MANIFEST), ADDRESS) as images:
+        assert images.label(image("v1"), REVISION) == SHA
+
+
+def test_of_an_image_for_several_architectures_one_is_asked_and_no_attestation() -> None:
+    with registry(manifest(INDEX), manifest(MANIFEST), ADDRESS) as images:
+        assert images.label(image("v1"), REVISION) == SHA
+
+
+def test_an_annotation_of_an_index_costs_no_other_call() -> None:
+    with registry(manifest({**INDEX, "annotations": {REVISION: SHA}})) as images:
+        assert images.label(image("v1"), REVISION) == SHA
+
+
+def test_a_configuration_that_is_not_the_one_that_was_named_is_not_believed() -> None:
+    with registry(manifest(MANIFEST), ADDRESS, blob=BLOB[:-1]) as images:
+        assert images.label(image("v1"), REVISION) is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["no JSON", "[]", {"config": 5}, {"config": {"digest": 5}}, {"manifests": [5]}, {"annotations": []}],
+    ids=str,
+)
+def test_a_manifest_of_another_shape_tells_nothing(odd: Any) -> None:
+    with registry(manifest(odd)) as images:
+        assert images.label(image("v1"), REVISION) is None
+
+
+def test_what_may_not_be_read_is_not_known() -> None:
+    with registry(manifest(MANIFEST), ("get_download_url_for_layer", "AccessDeniedException")) as images:
+        assert images.label(image("v1"), REVISION) is None
+    with registry(("batch_get_image", "RepositoryNotFoundException")) as images:
+        assert images.label(image("v1"), REVISION) is None
+
+
+def test_a_registry_that_fails_is_a_failure() -> None:
+    with (
+        registry(("batch_get_image", "ServerException")) as images,
+        pytest.raises(OutsideFailure, match="BatchGetImage"),
+    ):
+        images.label(image("v1"), REVISION)

@@ -1,0 +1,252 @@
+"""Names of releases: one is meant, or it is said which ones may be."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE, definition, image, release
+from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Stage
+from stage_with_database import StageWithDatabase
+from terminal import At
+
+from rollback.model.check import Verdict
+from rollback.model.errors import InvalidRequest
+from rollback.model.operators import Operator
+from rollback.model.release import Release, fingerprint, normalised_definition, sha256_of
+from rollback.model.release_names import described, find, name_of
+from rollback.model.rollback import Outcome
+from rollback.steps.promote import promote_by_hand
+from rollback.steps.quarantine import quarantine, unquarantine
+
+ANN = Operator(name="ann@desk", reason="it loses orders")
+COMMIT = "4f5e6d7c8b9a0f1e2d3c4b5a69788796a5b4c3d2"
+
+
+def marked(version: str, mark: str, **changes: Any) -> Release:
+    """A release whose fingerprint begins so."""
+    return release(version, fingerprint=mark.ljust(64, "0"), **changes)
+
+
+V1 = marked("v1", "1a2b3c4d", hours_ago=48, commit=COMMIT)
+V2 = marked("v2", "ffff0000", hours_ago=1, state=CANDIDATE)
+DIGEST = image("v1").rpartition("sha256:")[2]
+
+NAMES = {
+    "version": "v1",
+    "version and fingerprint": "v1@1a2b3c4d",
+    "version and whole fingerprint": f"v1@{V1.fingerprint}",
+    "version and fingerprint in capitals": "v1@1A2B3C4D",
+    "fingerprint": "1a2b3c4d",
+    "whole fingerprint": V1.fingerprint,
+    "digest": f"sha256:{DIGEST}",
+    "beginning of a digest": f"sha256:{DIGEST[:12]}",
+    "beginning of a digest, without its kind": DIGEST[:12],
+    "image": image("v1"),
+    "commit": COMMIT,
+    "beginning of a commit": COMMIT[:7],
+    "last known good": "last-known-good",
+    "last stable": "last-stable",
+}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_each_kind_of_name_means_the_release(name: str) -> None:
+    assert find(name, (V2, V1), running=V2.fingerprint).release == V1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "v3",
+        "v1@1a2b3c4",
+        "v2@1a2b3c4d",
+        "1a2b3c4",
+        f"sha256:{DIGEST[:11]}",
+        "sha256:1a2b3c4d0000",
+        COMMIT[:6],
+        "",
+        "@",
+        "sha256:",
+        f"xsha256:{DIGEST}",
+        f"{'x' * 100_000}@sha256:{DIGEST}",
+    ],
+)
+def test_a_name_that_is_too_short_or_of_nothing_is_explained(name: str) -> None:
+    found = find(name, (V2, V1))
+    assert found.release is None
+    assert "is not in the ledger" in found.why_not
+    assert "known versions: v1, v2" in found.why_not
+
+
+def test_the_closest_version_is_offered_and_old_ones_are_counted() -> None:
+    many = tuple(release(f"v{number}", hours_ago=number) for number in range(1, 41))
+    assert "did you mean 'v12'" in find("v12x", many).why_not
+    assert "and 24 older ones" in find("v12x", many).why_not
+    assert len(find("x" * 5_000, many).why_not) < 500
+
+
+def test_of_several_releases_of_a_version_the_only_promoted_one_is_meant() -> None:
+    bad = marked("v1", "ffff0000", state=QUARANTINED)
+    assert find("v1", (bad, V1)).release == V1
+
+
+def test_several_that_are_promoted_are_listed_ready_to_paste() -> None:
+    twin = marked("v1", "ffff0000", hours_ago=2)
+    found = find("v1", (V1, twin))
+    assert found.release is None
+    assert found.candidates == (twin, V1)
+    assert "v1@ffff0000 (promoted, first deployed 2026-03-01 01:00 UTC)" in found.why_not
+    assert "v1@1a2b3c4d (promoted, first deployed 2026-02-27 03:00 UTC)" in found.why_not
+    for one in (V1, twin):
+        assert find(name_of(one, (V1, twin)), (V1, twin)).release == one
+
+
+def test_none_that_is_promoted_is_listed_too() -> None:
+    twins = (marked("v1", "ffff0000", state=CANDIDATE), marked("v1", "eeee0000", state=SUSPECT))
+    assert find("v1", twins).candidates == twins
+
+
+def test_releases_of_several_versions_are_listed_even_if_one_is_promoted() -> None:
+    """A beginning that fits several is a slip of the hand, not a version that was deployed twice."""
+    other = marked("v2", "1a2b3c4dff", state=CANDIDATE)
+    assert find("1a2b3c4d", (V1, other)).candidates == (other, V1)
+
+
+def test_a_longer_beginning_names_two_that_begin_alike() -> None:
+    twin = marked("v1", "1a2b3c4d11")
+    assert name_of(V1, (V1, twin)) == "v1@1a2b3c4d0"
+    assert find("v1@1a2b3c4d0", (V1, twin)).release == V1
+
+
+def test_a_version_goes_before_what_else_it_may_mean() -> None:
+    by_sha = marked(COMMIT[:7], "ffff0000")
+    assert find(COMMIT[:7], (V1, by_sha)).release == by_sha
+
+
+@pytest.mark.parametrize("version", ["$(reboot)", "a b", "it's", "--force", "last-known-good"])
+def test_a_name_to_paste_is_safe_for_a_shell(version: str) -> None:
+    import shlex  # noqa: PLC0415 - the shell's reading, not ours
+
+    odd = marked(version, "ffff0000")
+    (word,) = shlex.split(name_of(odd, (V1, odd)))
+    assert not word.startswith("-")
+    assert find(word, (V1, odd)).release == odd
+
+
+def test_what_runs_decides_what_the_last_known_good_is() -> None:
+    assert find("last-known-good", (V1,), running=V1.fingerprint).release is None
+    assert "means no release here" in find("last-stable", (V1,)).why_not
+
+
+# Where names are used
+
+
+def twice(kind_of_the_older: Any = PROMOTED) -> Stage:
+    """v1 was shipped, and shipped again with a bad setting: one version, two releases; the bad one runs."""
+    stage = Stage()
+    stage.ship("v0", PROMOTED, hours_ago=72)
+    stage.ship("v1", kind_of_the_older, hours_ago=48)
+    bad = definition("v1")
+    bad["containerDefinitions"][0]["environment"] = [{"name": "DB", "value": "wrong"}]
+    arn, normalised = stage.services.register_release(bad, FAMILY), normalised_definition(bad, {})
+    again = release(
+        "v1",
+        state=CANDIDATE,
+        hours_ago=0.2,
+        definition_arn=arn,
+        fingerprint=fingerprint(bad, {}),
+        definition_sha256=sha256_of(normalised),
+    )
+    stage.ledger.record(again, normalised)
+    stage.services.run(arn, created_at=NOW - timedelta(minutes=12))
+    stage.services.calls.clear()
+    return stage
+
+
+def of(stage: Stage, state: Any) -> Release:
+    return next(r for r in stage.ledger.releases(SERVICE) if r.version == "v1" and r.state is state)
+
+
+@pytest.mark.parametrize("kind", ["service", "emergency"])
+def test_asked_for_a_version_that_was_deployed_again_with_a_bad_setting_the_promoted_one_comes_back(kind: str) -> None:
+    stage = twice()
+    good = of(stage, PROMOTED)
+    rollback = stage.read(stage.run({"type": kind, "target_version": "v1"}))
+    assert rollback.outcome is Outcome.SUCCEEDED
+    assert rollback.plan is not None
+    assert rollback.plan.target is not None
+    assert rollback.plan.target.fingerprint == good.fingerprint
+
+
+@pytest.mark.parametrize("kind", ["service", "emergency"])
+def test_an_ambiguous_version_is_refused_with_the_names_to_paste_and_those_work(kind: str) -> None:
+    stage = twice(CANDIDATE)
+    refused = stage.read(stage.run({"type": kind, "target_version": "v1"}))
+    assert refused.outcome is Outcome.REFUSED
+    assert stage.check(refused, "target-exists").verdict is Verdict.FAIL
+    assert "runs already" not in refused.reason
+    older = min(list(stage.ledger.releases(SERVICE))[:3], key=lambda r: (r.version != "v1", r.first_deployed_at))
+    name = name_of(older, stage.ledger.releases(SERVICE))
+    assert name in refused.reason
+    again = stage.read(stage.run({"type": kind, "target_version": name}, "execution-2"))
+    assert again.outcome is Outcome.SUCCEEDED
+
+
+def test_that_a_version_runs_already_is_not_said_where_there_is_another_one() -> None:
+    stage = twice()
+    running, good = of(stage, CANDIDATE), of(stage, PROMOTED)
+    known = stage.ledger.releases(SERVICE)
+    refused = stage.read(stage.run({"target_version": name_of(running, known)}))
+    assert refused.outcome is Outcome.REFUSED
+    assert f"{described(running, known)} runs already" in refused.reason
+    assert name_of(good, known) in refused.reason
+
+
+def test_a_database_alone_goes_to_the_data_of_no_ambiguous_name() -> None:
+    stage = StageWithDatabase()
+    for mark in ("a", "b"):
+        twin = release("v7", fingerprint=mark * 64, state=CANDIDATE)
+        stage.ledger.record(twin, normalised_definition(definition("v7"), {}))
+    refused = stage.read(stage.run({"type": "database", "service": SERVICE, "target_version": "v7"}))
+    assert refused.outcome is Outcome.REFUSED
+    assert "v7@aaaaaaaa" in refused.reason
+    assert "v7@bbbbbbbb" in refused.reason
+
+
+def test_a_release_is_quarantined_only_if_one_is_meant() -> None:
+    stage = twice()
+    with pytest.raises(InvalidRequest, match=r"v1@\w{8} \(candidate.*v1@\w{8} \(promoted.*nothing was changed"):
+        quarantine(SERVICE, "v1", ANN, stage.world)
+    assert list(stage.ledger.actions(SERVICE)) == []
+    bad = of(stage, CANDIDATE)
+    quarantine(SERVICE, name_of(bad, stage.ledger.releases(SERVICE)), ANN, stage.world)
+    assert of(stage, QUARANTINED).fingerprint == bad.fingerprint
+    assert of(stage, PROMOTED)
+
+
+def test_of_several_the_one_that_is_quarantined_is_cleared() -> None:
+    stage = twice()
+    bad = of(stage, CANDIDATE)
+    quarantine(SERVICE, bad.fingerprint, ANN, stage.world)
+    said = unquarantine(SERVICE, "v1", ANN, stage.world)
+    assert of(stage, CANDIDATE).fingerprint == bad.fingerprint
+    assert f"--version v1@{bad.fingerprint[:8]}" in said
+
+
+def test_a_release_is_promoted_by_hand_only_if_one_is_meant() -> None:
+    stage = twice()
+    bad = of(stage, CANDIDATE)
+    with pytest.raises(InvalidRequest, match=r"v1@\w{8} \(candidate.*v1@\w{8} \(promoted"):
+        promote_by_hand(SERVICE, "v1", "ann", stage.world)
+    assert of(stage, CANDIDATE).fingerprint == bad.fingerprint
+    assert promote_by_hand(SERVICE, f"v1@{bad.fingerprint[:8]}", "ann", stage.world).fingerprint == bad.fingerprint
+
+
+def test_versions_are_listed_by_names_that_can_be_pasted(terminal: At) -> None:
+    stage = twice()
+    type_ = terminal(stage)
+    assert type_("versions", "production") == 0
+    for one in stage.ledger.releases(SERVICE):
+        name = name_of(one, stage.ledger.releases(SERVICE))
+        assert name in type_.said
+        assert find(name, stage.ledger.releases(SERVICE)).release == one
