@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE
 from fakes import FakeAlarms, FakeClock, FakeLedger
+from stage import PROMOTED, Stage, worn_in
 from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_world
 
+from rollback.model.check import Verdict
 from rollback.model.errors import InvalidRequest
 from rollback.model.policy import Policy
 from rollback.model.rollback import Outcome, Rollback
@@ -103,8 +105,29 @@ def test_an_alarm_that_had_no_data_before_counts_only_where_the_policy_says_so()
 
 
 def test_a_failed_deployment_is_admitted_and_a_completed_one_is_not() -> None:
-    assert Desk().admit(deployment_event("SERVICE_DEPLOYMENT_FAILED")).outcome is None
+    stage = worn_in()
+    stage.begin("v3", "crashing")
+    for _ in range(3):
+        stage.services.tick()
+    assert stage.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED")).outcome is None
     assert Desk().admit(deployment_event("SERVICE_DEPLOYMENT_COMPLETED")).outcome is Outcome.SUPPRESSED
+
+
+def test_a_failed_deployment_that_ecs_does_not_know_of_changes_nothing() -> None:
+    stage = worn_in()
+    rollback = stage.run(deployment_event("SERVICE_DEPLOYMENT_FAILED"))
+    assert rollback.outcome is Outcome.SUPPRESSED
+    assert "ECS knows of no failed deployment" in rollback.reason
+    assert stage.changes() == []
+
+
+def test_an_event_of_a_failed_deployment_is_believed_while_ecs_still_says_that_it_is_in_flight() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.begin("v2", "crashing")
+    rollback = stage.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED"))
+    assert rollback.outcome is None
+    assert stage.check(rollback, "deployment-failed").verdict is Verdict.WARN
 
 
 @pytest.mark.parametrize(

@@ -318,7 +318,12 @@ def test_an_event_of_another_account_or_region_is_recorded_and_not_acted_upon(ev
 
 @pytest.mark.parametrize("event", [alarm_event(), deployment_event()], ids=["alarm", "deployment"])
 def test_an_event_of_our_own_account_is_acted_upon(event: dict[str, Any]) -> None:
-    rollback = ended(at_home(), {**event, **OURS})
+    stage = at_home()
+    if event["detail-type"] == "ECS Deployment State Change":
+        stage.begin("v3", "crashing")
+        for _ in range(3):
+            stage.services.tick()
+    rollback = ended(stage, {**event, **OURS})
     assert rollback is not None
     assert rollback.outcome is Outcome.SUCCEEDED
 

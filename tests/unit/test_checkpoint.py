@@ -134,7 +134,7 @@ def test_what_stands_in_the_way_is_said_and_nothing_is_recorded(
     type_ = terminal(stage)
     assert type_("checkpoint", "production", "--version", "v2") == code
     assert said in type_.said
-    assert stage.ledger.restore_points(BRANCH) == ()
+    assert list(stage.ledger.restore_points(BRANCH)) == []
 
 
 def test_a_folder_that_is_none_of_drizzle_kit_s_is_said_before_anything_is_asked(terminal: At, tmp_path: Path) -> None:

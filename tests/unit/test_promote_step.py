@@ -74,9 +74,9 @@ def test_an_alarm_during_the_bake_though_green_again_stands_against_it() -> None
 def test_rule_5_deployments_that_we_cause_are_not_recorded() -> None:
     stage = worn_in()
     stage.run()
-    known = stage.ledger.releases(SERVICE)
+    known = list(stage.ledger.releases(SERVICE))
     assert record(COMPLETED, stage.world).next is Next.DONE
-    assert stage.ledger.releases(SERVICE) == known
+    assert list(stage.ledger.releases(SERVICE)) == known
     stage.ledger.acquire(SERVICE, "r", stage.clock.now(), stage.clock.now().replace(hour=23))
     assert "a rollback is going on" in record(COMPLETED, stage.world).summary
 

@@ -195,7 +195,7 @@ def test_an_ambiguous_version_is_refused_with_the_names_to_paste_and_those_work(
 def test_that_a_version_runs_already_is_not_said_where_there_is_another_one() -> None:
     stage = twice()
     running, good = of(stage, CANDIDATE), of(stage, PROMOTED)
-    known = stage.ledger.releases(SERVICE)
+    known = list(stage.ledger.releases(SERVICE))
     refused = stage.read(stage.run({"target_version": name_of(running, known)}))
     assert refused.outcome is Outcome.REFUSED
     assert f"{described(running, known)} runs already" in refused.reason

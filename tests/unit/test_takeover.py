@@ -147,11 +147,15 @@ def test_an_emergency_is_not_taken_over_by_any_alarm_but_looked_at_again(red: st
     assert second.recheck_at is not None
 
 
-def test_an_outage_takes_nothing_over_from_a_rollback_that_is_ending() -> None:
-    ending = holder(outcome=Outcome.SUCCEEDED)
-    why_not = why_not_taken_over(rollback(request=EMERGENCY), ending)
-    assert why_not is not None
-    assert "is ending" in why_not
+@pytest.mark.parametrize("request_", [EMERGENCY, Request(service=SERVICE)], ids=["outage", "degraded"])
+def test_a_rollback_that_only_has_to_end_is_helped_to_its_end_by_the_next_trigger(request_: Request) -> None:
+    for outcome in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.ABORTED):
+        assert why_not_taken_over(rollback(request=request_), holder(outcome=outcome)) is None
+
+
+def test_a_rollback_that_ends_behind_its_fence_is_left_alone() -> None:
+    ending = holder(outcome=Outcome.ABORTED, obligations=(FENCE,))
+    assert "has fenced the service" in (why_not_taken_over(rollback(request=EMERGENCY), ending) or "")
 
 
 def test_an_outage_while_a_person_works_on_a_paused_service_leaves_their_rollback_alone() -> None:

@@ -252,8 +252,8 @@ def test_a_dry_run_by_force_asks_nothing_and_takes_nothing_over(terminal: At) ->
     stage = worn_in()
     first = stage.admit()
     type_ = terminal(stage)
-    assert type_("start", "production", "--direct", "--force", "--dry-run") == 1
-    assert "a dry run takes nothing over" in type_.said
+    assert type_("start", "production", "--direct", "--force", "--dry-run") == 0
+    assert "dry run: v2 → v1" in type_.said
     held = stage.ledger.lease(SERVICE)
     assert held is not None
     assert held.holder == first.id

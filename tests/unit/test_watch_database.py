@@ -248,7 +248,7 @@ def test_a_database_that_a_rollback_has_changed_since_is_looked_at_at_once() -> 
     now = stage.clock.now()
     changed = DatabaseProgress(started_at=now, before=BranchBefore(name="main", protected=False), restore_asked_at=now)
     made = stage.ledger.create(rollback())
-    stage.ledger.save(made.but(database=changed, outcome=Outcome.SUCCEEDED, concluded_at=now))
+    stage.ledger.save(made.but(database=changed, admitted_at=now, outcome=Outcome.SUCCEEDED, concluded_at=now))
     stage.pass_time(minutes=1)
     assert due(stage)
     stage.pass_time(minutes=1)

@@ -55,7 +55,7 @@ class Watch:
         """
         pages = self._stage.pages()
         rollbacks = list(self._ledger.history(self._stage.service.name))[::-1]
-        releases = self._ledger.releases(self._stage.service.name)
+        releases = list(self._ledger.releases(self._stage.service.name))
         self._releases(release for release in releases if release.state not in _JUDGED_BY_A_ROLLBACK)
         self._alarms()
         for rollback in rollbacks:

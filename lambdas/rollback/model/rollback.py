@@ -201,7 +201,8 @@ class Rollback(BaseModel):
         checks = (*self.admission, *(self.plan.checks if self.plan is not None else ()))
         against = sorted({check.name for check in checks if check.verdict is Verdict.FAIL})
         left = len(self.left_to_operator())
-        return f"{self.outcome} {' '.join(against)}{f' {left} left to an operator' if left else ''}"
+        again = " for now" if self.recheck_at is not None else ""
+        return f"{self.outcome}{again} {' '.join(against)}{f' {left} left to an operator' if left else ''}"
 
     @property
     def is_emergency(self) -> bool:

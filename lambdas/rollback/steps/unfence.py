@@ -93,6 +93,7 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
     debts = owed_by_operator(service_name, world)
     lease = living_lease(service_name, world)
     if not debts:
+        world.settings.service(service_name)  # a name that is not known is the likelier cause
         going_on = f"; {told_of(lease, world)}" if lease is not None else ""
         raise InvalidRequest(f"nothing of {service_name} was handed to an operator{going_on}; nothing was changed")
     if not force:
