@@ -205,6 +205,11 @@ class Rollback(BaseModel):
         return f"{self.outcome}{again} {' '.join(against)}{f' {left} left to an operator' if left else ''}"
 
     @property
+    def was_stopped_half_way(self) -> bool:
+        """Aborted after it had begun to change ECS, and not behind a fence: the next trigger goes on with it."""
+        return self.outcome is Outcome.ABORTED and self.has_acted and not self.is_fenced and not self.has_changed_data
+
+    @property
     def is_emergency(self) -> bool:
         """Asked for as one, or become one."""
         escalated = self.service is not None and self.service.rung is not Rung.SERVICE

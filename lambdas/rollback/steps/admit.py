@@ -259,8 +259,9 @@ def _open_ones(rollback: Rollback, world: World) -> tuple[list[Rollback], tuple[
 
 
 def _is_to_be_gone_on_with(earlier: Rollback, rollback: Rollback) -> bool:
-    """One that only has its conclusion left is past that; unless it ended because its lease was taken by us."""
-    return earlier.admitted_at is not None and (earlier.outcome is None or earlier.superseded_by == rollback.id)
+    """One that only has its conclusion left is past that; unless it was stopped half-way, or we took its lease."""
+    half_way = earlier.outcome is None or earlier.superseded_by == rollback.id or earlier.was_stopped_half_way
+    return earlier.admitted_at is not None and half_way
 
 
 def _inherited(open_ones: list[Rollback]) -> tuple[Obligation, ...]:

@@ -68,7 +68,8 @@ def goes_on_with(rollback: Rollback, world: World) -> Rollback | None:
     before = document(rollback.supersedes, world)
     if before is None:
         return None
-    ended = before.outcome is not None and before.superseded_by != rollback.id
+    stopped = before.superseded_by == rollback.id or before.was_stopped_half_way
+    ended = before.outcome is not None and not stopped
     if before.plan is None or before.plan.target is None or ended:
         return None
     begun = before.has_acted or (before.service is not None and before.service.intent is not None)

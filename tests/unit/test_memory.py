@@ -1,0 +1,191 @@
+"""What must hold is remembered for as long as it holds, whatever else the ledger has been filled with since."""
+
+from datetime import timedelta
+
+import pytest
+from builders import NOW, SERVICE
+from fakes import FakeLedger
+from stage import PROMOTED, Stage, alarm_event, deployment_event, worn_in
+from stage_of_writers import WORKER, StageOfWriters
+from stage_with_database import StageWithDatabase
+from worlds import DEGRADED, OUTAGE
+
+from rollback.model.operators import Operator, Pause
+from rollback.model.rollback import ObligationKind, Outcome, Rollback, rollback_id
+from rollback.model.route import Step
+from rollback.steps.admit import admit
+from rollback.steps.janitor import conclude_execution, sweep
+from rollback.steps.levers import abort
+from rollback.steps.unfence import owed_by_operator, unfence
+from rollback.steps.walk import walk
+
+ANN = Operator(name="ann", reason="I look at the data first")
+
+
+def aborted_at_the_fence(stage: StageWithDatabase) -> Rollback:
+    """An operator ended a full rollback behind its fence: the service stands at zero for them."""
+    rollback = stage.admit({"type": "full", "service": SERVICE, "target_version": "v1"})
+    while stage.services.desired_count:
+        rollback = stage.take(rollback)
+    abort(rollback.id, ANN, stage.world)
+    conclude_execution(rollback.execution, "ABORTED", stage.world, by_hand=True)
+    rollback = stage.read(rollback)
+    assert rollback.concluded_at is not None
+    assert not rollback.has_changed_data
+    return rollback
+
+
+def rounds(stage: Stage, days: float) -> None:
+    """The janitor every five minutes, each execution that it starts run to its end."""
+    for _ in range(round(days * 24 * 12)):
+        stage.clock.pass_time(minutes=5)
+        stage.services.tick()
+        sweep(stage.world)
+        while stage.workflow.started:
+            name, given = stage.workflow.started.pop(0)
+            stage.run(given, name)
+
+
+def test_an_abort_at_the_fence_is_remembered_through_forty_days_of_a_red_alarm() -> None:
+    stage = StageWithDatabase()
+    stage.cures = set()
+    aborted_at_the_fence(stage)
+    rows = stage.rows()
+    stage.alarms.fire(DEGRADED, stage.clock.now())
+    stage.alarms.fire(OUTAGE, stage.clock.now())
+    stage.services.calls.clear()
+    stage.neon.calls.clear()
+    before = len(stage.pages())
+    rounds(stage, days=40)
+    assert stage.changes() == []
+    assert [call for call in stage.neon.calls if call == "restore"] == []
+    assert stage.rows() == rows
+    assert len(stage.pages()) == before  # the page of the abort is open; nothing new is to be said
+    assert len(list(stage.ledger.history(SERVICE))) <= 4  # looks are in the record that they repeat
+    done = unfence(SERVICE, ANN, stage.world)
+    assert [one.obligation.kind for one in done.done][0] is ObligationKind.FENCE
+    assert stage.services.desired_count == 2
+
+
+def test_an_open_rollback_is_concluded_however_many_records_came_after_it() -> None:
+    stage = worn_in()
+    before = dict(stage.services.deployment_configuration)
+    rollback = stage.take(stage.take(stage.go(stage.admit(), Step.SERVICE)))
+    assert rollback.open_obligations()
+    for number in range(250):
+        stage.clock.pass_time(seconds=20)
+        stale = alarm_event(f"n{number}", at=stage.clock.now() - timedelta(minutes=7))
+        ended = admit(stale, f"n{number}", stage.clock.now(), stage.world)
+        assert ended.outcome is Outcome.SUPPRESSED
+        walk(ended.id, Step.CONCLUDE, stage.world)
+    for _ in range(24):
+        stage.pass_time(minutes=5)
+        sweep(stage.world)
+    rollback = stage.read(rollback)
+    assert rollback.concluded_at is not None
+    assert rollback.open_obligations() == ()
+    assert stage.services.deployment_configuration == before
+    assert stage.ledger.lease(SERVICE) is None
+
+
+def test_what_a_fence_left_is_known_per_service_whoever_began_it() -> None:
+    stage = StageOfWriters()
+    aborted_at_the_fence(stage)
+    assert {debt.service.name for debt in owed_by_operator(WORKER, stage.world)} == {WORKER}
+    assert {debt.service.name for debt in owed_by_operator(SERVICE, stage.world)} == {SERVICE}
+    unfence(WORKER, ANN, stage.world)
+    assert (stage.services.desired_count, stage.worker.desired_count) == (0, 2)
+    assert owed_by_operator(WORKER, stage.world) == []
+    assert owed_by_operator(SERVICE, stage.world) != []
+
+
+def test_a_service_that_can_not_be_started_keeps_the_other_writer_from_nothing() -> None:
+    stage = StageOfWriters()
+    aborted_at_the_fence(stage)
+    for arn in stage.arns.values():
+        stage.services.behaviours[arn] = "crashing"
+    unfence(SERVICE, ANN, stage.world, force=True)
+    assert unfence(WORKER, ANN, stage.world).left == ()
+    assert stage.worker.desired_count == 2
+
+
+@pytest.mark.parametrize("flaps", [3, 300])
+def test_a_flapping_alarm_over_a_proven_release_makes_one_page_and_one_with_the_count(flaps: int) -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    for number in range(flaps):
+        stage.alarms.fire(DEGRADED, stage.clock.now())
+        stage.run(alarm_event(f"flap-{number}", at=stage.clock.now()), f"flap-{number}")
+        stage.alarms.recover(DEGRADED)
+        stage.clock.pass_time(seconds=5)
+    assert len(stage.pages()) == 1
+    stage.clock.pass_time(minutes=stage.policy.page_aggregation_minutes)
+    sweep(stage.world)
+    sweep(stage.world)
+    assert len(stage.pages()) == 2
+    assert f"{flaps - 1} more rollbacks of {SERVICE}" in stage.pages()[-1]
+    assert f"{flaps} in all" in stage.pages()[-1]
+
+
+def test_a_dry_run_keeps_no_outage_waiting() -> None:
+    stage = worn_in()
+    stage.alarms.recover(DEGRADED)
+    dry = stage.admit({"dry_run": True}, "dry")
+    stage.workflow.running.add("dry")
+    assert stage.ledger.lease(SERVICE) is None
+    outage = stage.run(stage.red(OUTAGE), "outage")
+    assert outage.outcome is Outcome.SUCCEEDED
+    assert stage.run_on(dry).concluded_at is not None
+
+
+def test_a_stopped_rollback_does_not_keep_its_service_from_the_next_trigger() -> None:
+    """An operator stops the execution half a minute into a rollback; an outage comes a minute later."""
+    stage = worn_in()
+    stage.cures = set()
+    rollback = stage.admit(alarm_event(), "first")
+    while not rollback.has_acted:
+        rollback = stage.take(rollback)
+    conclude_execution("first", "its execution ended as ABORTED: by ann", stage.world, by_hand=True)
+    stage.pass_time(minutes=1)
+    second = stage.run(stage.red(OUTAGE), "second")
+    assert second.outcome is not Outcome.SUPPRESSED, second.reason
+    for _ in range(4):
+        stage.pass_time(minutes=5)
+        sweep(stage.world)
+    assert stage.read(rollback).concluded_at is not None
+    assert stage.services.deployment_configuration["deploymentCircuitBreaker"]["rollback"] is True
+
+
+def test_a_failed_deployment_that_came_during_a_pause_is_looked_at_when_the_pause_is_over() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.alarms.recover(DEGRADED)
+    stage.begin("v2", "crashing")
+    stage.services.deployment_configuration["deploymentCircuitBreaker"]["rollback"] = False
+    for _ in range(3):
+        stage.services.tick()
+    stage.ledger.put_pause(Pause(service=SERVICE, since=NOW, by="ann", reason="maintenance"))
+    told = stage.run(deployment_event(), "told")
+    assert told.outcome is Outcome.SUPPRESSED
+    stage.clock.pass_time(minutes=10)
+    sweep(stage.world)
+    assert stage.workflow.started == []
+    stage.ledger.end_pause(SERVICE)
+    sweep(stage.world)
+    (name, given) = stage.workflow.started.pop()
+    again = stage.run(given, name)
+    assert (again.id, again.looks, again.outcome) == (told.id, 2, Outcome.SUCCEEDED)
+
+
+def test_ids_of_one_second_are_in_the_order_of_time() -> None:
+    ids = [rollback_id(SERVICE, NOW + timedelta(milliseconds=ms), f"cause {ms}") for ms in range(0, 1000, 7)]
+    assert ids == sorted(ids)
+
+
+def test_the_fake_and_the_documents_agree_on_what_is_pending() -> None:
+    stage = worn_in()
+    rollback = stage.admit()
+    assert isinstance(stage.ledger, FakeLedger)
+    assert [one.rollback_id for one in stage.ledger.pending(SERVICE).items] == [rollback.id]
+    stage.run_on(rollback)
+    assert stage.ledger.pending().items == ()
