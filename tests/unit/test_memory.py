@@ -63,7 +63,7 @@ def test_an_abort_at_the_fence_is_remembered_through_forty_days_of_a_red_alarm()
     assert len(stage.pages()) == before  # the page of the abort is open; nothing new is to be said
     assert len(list(stage.ledger.history(SERVICE))) <= 4  # looks are in the record that they repeat
     done = unfence(SERVICE, ANN, stage.world)
-    assert [one.obligation.kind for one in done.done][0] is ObligationKind.FENCE
+    assert done.done[0].obligation.kind is ObligationKind.FENCE
     assert stage.services.desired_count == 2
 
 

@@ -40,7 +40,9 @@ class LedgerIndex(LedgerDocuments):
     def pending(self, service: str | None = None) -> Found[Pending]:
         """Rollbacks about which something is still to be done, oldest first; None: of all services."""
         prefix = f"{service}#" if service is not None else ""
-        return self._listed(Pending, self._table.query(PENDING, prefix, newest_first=False), service)
+        found = self._listed(Pending, self._table.query(PENDING, prefix), service)
+        ordered = sorted(found.items, key=lambda one: (one.service, one.rollback_id))
+        return Found(tuple(ordered), found.unreadable)
 
     def owed(self, service: str) -> Found[Owed]:
         """What rollbacks have changed on this service and not put back, the last rollback first."""

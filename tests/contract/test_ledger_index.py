@@ -1,0 +1,286 @@
+"""What must hold is in the table's own items: the same as the documents say, also of ledgers from before."""
+
+import json
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE, definition, release, rollback
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from stage import alarm_event
+from stage_of_writers import WORKER, StageOfWriters
+from worlds import DEGRADED
+
+from rollback.model.ledger_index import Answer, Change, Owed, Pending, entries_of
+from rollback.model.operators import Operator
+from rollback.model.release import ReleaseState, normalised_definition
+from rollback.model.rollback import Outcome
+from rollback.model.route import Step, next_step
+from rollback.steps import janitor
+from rollback.steps.admit import admit
+from rollback.steps.levers import abort
+from rollback.steps.readiness import prepare
+from rollback.steps.walk import cursor_of, start_emergency, walk
+from rollback.world.ledger import DynamoLedger
+
+LATER = NOW + timedelta(hours=1)
+WORKER_DEGRADED = f"macro-ai-production-{WORKER}-degraded"
+
+
+@pytest.fixture
+def table(cloud: Any) -> tuple[Any, str]:
+    client, name = cloud.client("dynamodb"), f"ledger-{uuid.uuid4()}"
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return client, name
+
+
+def on_table(stage: StageOfWriters, table: tuple[Any, str]) -> DynamoLedger:
+    """The stage goes on with a real table that has what its fake has."""
+    real, fake = DynamoLedger(*table), stage.ledger
+    for kept in fake._releases.values():
+        real.record(kept, fake._definitions[kept.definition_sha256])
+    for schema in fake._schemas.values():
+        real.put_schema(schema)
+    for point in fake._points:
+        real.put_restore_point(point)
+    for seen in fake._observations.values():
+        real.put_observation(seen)
+    stage.ledger = real  # type: ignore[assignment]
+    stage.replace(ledger=real)
+    return real
+
+
+def derived(ledger: DynamoLedger, kind: type[Any], service: str) -> set[str]:
+    """What the documents say."""
+    found = [r for name in (SERVICE, WORKER) for r in ledger.history(name)]
+    entries = [entry for r in found for entry in entries_of(r).values() if isinstance(entry, kind)]
+    return {e.model_dump_json() for e in entries if service in (getattr(e, "service", None), e.rollback_id[:-29])}
+
+
+def agrees(ledger: DynamoLedger) -> None:
+    long_ago = NOW - timedelta(days=1)
+    for service in (SERVICE, WORKER):
+        assert {e.model_dump_json() for e in ledger.pending(service).items} == derived(ledger, Pending, service)
+        owed = {e.model_dump_json() for e in ledger.owed(service).items}
+        assert owed == {text for text in derived(ledger, Owed, service) if json.loads(text)["service"] == service}
+        assert {e.model_dump_json() for e in ledger.changes(service, long_ago).items} == derived(
+            ledger, Change, service
+        )
+    answers = {e.model_dump_json() for e in ledger.answers(SERVICE, DEGRADED, long_ago).items}
+    assert answers == derived(ledger, Answer, SERVICE)
+
+
+def test_after_each_step_the_index_says_what_the_documents_say(table: tuple[Any, str]) -> None:
+    stage = StageOfWriters()
+    ledger = on_table(stage, table)
+    assert ledger.build_index((SERVICE, WORKER), NOW) is False  # it has releases: built again later
+    assert ledger.build_index((SERVICE, WORKER), LATER) is True
+    first = stage.admit(alarm_event(), "first")
+    agrees(ledger)
+    for _ in range(100):
+        if next_step(stage.read(first)) is Step.DONE:
+            break
+        stage.take(first)
+        agrees(ledger)
+    second = stage.admit({"type": "full", "service": SERVICE, "target_version": "v1", "force": True}, "second")
+    abort(second.id, Operator(name="ann", reason="no"), stage.world)
+    stage.run_on(second)
+    agrees(ledger)
+    assert ledger.started_by("second") == (SERVICE, second.id)
+
+
+def test_a_ledger_from_before_the_index_says_the_same_before_and_after_it_is_built(table: tuple[Any, str]) -> None:
+    client, name = table
+    ledger, owing = DynamoLedger(client, name), rollback(execution="gone", admitted_at=NOW)
+    for one in (owing, rollback(id=f"{SERVICE}-20260301T020000Z-00000001", outcome=Outcome.FAILED, concluded_at=NOW)):
+        item = {"version": {"N": "0"}, "body": {"S": one.model_dump_json()}}
+        key = {"pk": {"S": f"SERVICE#{SERVICE}"}, "sk": {"S": f"ROLLBACK#{one.id}"}}
+        client.put_item(TableName=name, Item={**key, **item})
+    before = ledger.pending(SERVICE)
+    assert len(before.items) == 2
+    assert ledger.pending().items == ()
+    assert ledger.build_index((SERVICE,), NOW) is False  # a function of the version before may still run
+    assert ledger.pending(SERVICE) == before
+    assert DynamoLedger(client, name).build_index((SERVICE,), NOW + timedelta(minutes=15)) is True
+    assert DynamoLedger(client, name).pending(SERVICE) == before
+    assert DynamoLedger(client, name).pending() == before
+
+
+def test_a_new_ledger_is_indexed_from_the_first_round_of_the_janitor(table: tuple[Any, str]) -> None:
+    assert DynamoLedger(*table).build_index((SERVICE,), NOW) is True
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_release_is_found_by_each_of_its_names(table: tuple[Any, str], indexed: bool) -> None:
+    ledger = DynamoLedger(*table)
+    if indexed:
+        ledger.build_index((SERVICE,), NOW)
+    odd = release("v1#odd %", commit="4f5e6d7c8b9a", hours_ago=2)
+    for one in (odd, release("v2", hours_ago=1)):
+        ledger.record(one, normalised_definition(definition(one.version), {}))
+    digest = odd.images["api"].rpartition("sha256:")[2]
+    for name in ("v1#odd %", odd.fingerprint[:8], "4f5e6d7", f"sha256:{digest[:12]}", digest[:12], digest.upper()[:12]):
+        assert ledger.find(SERVICE, name) == (odd,), name
+    assert ledger.find(SERVICE, "v1") == ()
+    assert ledger.release(SERVICE, odd.fingerprint) == odd
+    assert ledger.release(SERVICE, "0" * 64) is None
+
+
+def test_promoted_releases_follow_the_judgement_newest_first(table: tuple[Any, str]) -> None:
+    ledger = DynamoLedger(*table)
+    ledger.build_index((SERVICE,), NOW)
+    for version, hours in (("v1", 30), ("v3", 1), ("v2", 20)):
+        ledger.record(release(version, hours_ago=hours), normalised_definition(definition(version), {}))
+    assert [one.version for one in ledger.promoted(SERVICE)] == ["v3", "v2", "v1"]
+    ledger.judge(next(ledger.promoted(SERVICE)), ReleaseState.QUARANTINED, NOW, "a rollback left it")
+    assert [one.version for one in ledger.promoted(SERVICE)] == ["v2", "v1"]
+
+
+def test_a_record_expires_only_when_nothing_is_to_be_done_about_it(table: tuple[Any, str]) -> None:
+    client, name = table
+    ledger, made = DynamoLedger(client, name), rollback(execution="x")
+
+    def expires() -> bool:
+        key = {"pk": {"S": f"SERVICE#{SERVICE}"}, "sk": {"S": f"ROLLBACK#{made.id}"}}
+        return "expires" in client.get_item(TableName=name, Key=key)["Item"]
+
+    saved = ledger.create(made)
+    assert not expires()
+    saved = ledger.save(saved.but(outcome=Outcome.SUPPRESSED, concluded_at=NOW))
+    assert not expires()  # not reported
+    ledger.save(saved.but(reported=True))
+    assert expires()
+
+
+# One damaged item
+
+
+def items_of_two_services(table: tuple[Any, str]) -> StageOfWriters:
+    """Both services have a promoted release before the one that runs, a standing plan, and a rollback that is over."""
+    stage = StageOfWriters()
+    stage.replace(settings=stage.world.settings.model_copy(update={"database": None}))
+    for arn in (stage.services, stage.worker):
+        arn.calls.clear()
+    ledger = on_table(stage, table)
+    ledger.build_index((SERVICE, WORKER), NOW - timedelta(hours=1))
+    ledger.build_index((SERVICE, WORKER), NOW)
+    for service in (SERVICE, WORKER):
+        prepare(service, stage.world)
+    dead = {"execution": "gone", "admitted_at": NOW - timedelta(hours=1), "created_at": NOW - timedelta(hours=1)}
+    ledger.create(rollback(id=f"{WORKER}-20260301T020000000Z-00000001", request={"service": WORKER}, **dead))
+    ledger.create(rollback(id=f"{SERVICE}-20260301T020000000Z-00000002", **dead))
+    stage.alarms.fire(DEGRADED, stage.clock.now())
+    stage.alarms.fire(WORKER_DEGRADED, stage.clock.now())
+    return stage
+
+
+def run(stage: StageOfWriters, service: str, given: dict[str, Any], name: str) -> Outcome | None:
+    now = stage.clock.now()
+    if given.get("type") == "emergency":
+        cursor = start_emergency(given, name, now, stage.world)
+    else:
+        cursor = cursor_of(admit(given, name, now, stage.world))
+    for _ in range(300):
+        if cursor.next is Step.DONE:
+            break
+        cursor = walk(cursor.rollback_id, cursor.next, stage.world)
+        stage.clock.pass_time(seconds=max(cursor.wait_seconds, 1))
+        stage.services.tick()
+        stage.worker.tick()
+        for alarm in list(stage.alarms.in_alarm):
+            stage.alarms.recover(alarm)
+    walk(cursor.rollback_id, Step.DONE, stage.world)
+    return stage.ledger.read(service, cursor.rollback_id).outcome
+
+
+DAMAGE = st.sampled_from(["no JSON", "wrong types", "unknown values", "attributes gone", "from the future"])
+
+
+def damaged(item: dict[str, Any], how: str) -> dict[str, Any]:
+    kept = {name: item[name] for name in ("pk", "sk")}
+    rest = [name for name in item if name not in kept]
+    if how == "attributes gone":
+        return kept
+    if how == "wrong types":
+        return {**kept, **{name: {"BOOL": True} for name in rest}}
+    body = item.get("body", {}).get("S")
+    if body is None or how == "no JSON":
+        return {**kept, **{name: {"S": "{damaged"} for name in rest}}
+    raw = json.loads(body)
+    if isinstance(raw, dict):
+        raw |= {"schema_version": 99} if how == "from the future" else dict.fromkeys(raw, "unknown to this version")
+    return {**item, "body": {"S": json.dumps(raw)}}
+
+
+@settings(max_examples=60, phases=[Phase.generate], deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_one_damaged_item_stops_no_other_service_and_no_emergency(data: Any, cloud: Any) -> None:
+    client = cloud.client("dynamodb")
+    made = (client, f"ledger-{uuid.uuid4()}")
+    client.create_table(
+        TableName=made[1],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    stage = items_of_two_services(made)
+    items = sorted(client.scan(TableName=made[1])["Items"], key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
+    item = data.draw(st.sampled_from(items))
+    client.put_item(TableName=made[1], Item=damaged(item, data.draw(DAMAGE)))
+    key = f"{item['pk']['S']} / {item['sk']['S']}"
+    of_worker = WORKER in key
+    mine, other = (WORKER, SERVICE) if of_worker else (SERVICE, WORKER)
+    stage.clock.pass_time(minutes=5)
+    janitor.sweep(stage.world)
+    alarm = DEGRADED if other == SERVICE else WORKER_DEGRADED
+    stage.alarms.fire(alarm, stage.clock.now())
+    ended = run(stage, other, alarm_event("e-other", alarm, stage.clock.now()), "other")
+    assert ended is Outcome.SUCCEEDED, f"{key}: the other service {ended}"
+    ended = run(stage, mine, {"type": "emergency", "service": mine}, "mine")
+    assert ended is Outcome.SUCCEEDED, f"{key}: its own service by emergency {ended}"
+
+
+def test_a_damaged_open_record_is_paged_once_and_what_it_owes_can_be_put_back(table: tuple[Any, str]) -> None:
+    client, name = table
+    stage = items_of_two_services(table)
+    key = {"pk": {"S": f"SERVICE#{SERVICE}"}, "sk": {"S": f"ROLLBACK#{SERVICE}-20260301T020000000Z-00000002"}}
+    client.put_item(TableName=name, Item={**key, "version": {"N": "0"}, "body": {"S": "{damaged"}})
+    for _ in range(3):
+        stage.clock.pass_time(minutes=5)
+        janitor.sweep(stage.world)
+    about = [page for page in stage.pages() if "can't be read" in page]
+    assert len(about) == 1
+    assert "00000002" in about[0]
+    (aside,) = stage.ledger.unreadable()
+    assert aside.is_told
+    dead = stage.ledger.read(WORKER, f"{WORKER}-20260301T020000000Z-00000001")
+    assert dead.concluded_at is not None  # the other service's was concluded all the same
+
+
+def test_a_damaged_lease_is_set_aside_and_the_next_who_asks_has_it(table: tuple[Any, str]) -> None:
+    client, name = table
+    ledger = DynamoLedger(client, name)
+    former = ledger.acquire(SERVICE, "r1", NOW, LATER)
+    assert former is not None
+    key = {"pk": {"S": f"SERVICE#{SERVICE}"}, "sk": {"S": "LEASE"}}
+    client.put_item(
+        TableName=name, Item={**key, "holder": {"S": "r1"}, "counter": {"S": "many"}, "expires_at": {"S": "soon"}}
+    )
+    taken = ledger.acquire(SERVICE, "r2", NOW, LATER)
+    assert taken is not None
+    assert taken.counter > former.counter
+    assert ledger.acquire(SERVICE, "r3", NOW, LATER) is None
+    assert [one.key for one in ledger.unreadable()] == [f"SERVICE#{SERVICE} / LEASE"]

@@ -1,0 +1,94 @@
+"""Items of every version: read one back and one forward, kept whole, set aside when they can't be read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollback.model.errors import UnreadableItem
+from rollback.model.lease import Lease
+from rollback.model.ledger_index import entries_of
+from rollback.model.observation import Observation
+from rollback.model.operators import OperatorAction, Pause
+from rollback.model.release import Release
+from rollback.model.release_schema import ReleaseSchema
+from rollback.model.restore_points import RecordedPoint
+from rollback.model.rollback import Rollback
+from rollback.model.standing_plan import Bake, StandingPlan
+from rollback.model.stored import READABLE, SCHEMA_VERSION, read_stored
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+KINDS = {
+    "action": OperatorAction,
+    "bake": Bake,
+    "lease": Lease,
+    "observation": Observation,
+    "pause": Pause,
+    "release": Release,
+    "restore_point": RecordedPoint,
+    "schema": ReleaseSchema,
+    "standing_plan": StandingPlan,
+}
+ITEMS = [path for version in READABLE for path in sorted((GOLDEN / f"v{version}").glob("*.json"))]
+
+
+def kind_of(path: Path) -> Any:
+    return Rollback if path.stem.startswith("rollback") else KINDS[path.stem]
+
+
+@pytest.mark.parametrize("path", ITEMS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_golden_item_of_a_version_that_is_read_is_read_whole(path: Path) -> None:
+    read = read_stored(kind_of(path), path.stem, path.read_text())
+    kept = json.loads(read.model_dump_json())
+    missing = [name for name in json.loads(path.read_text()) if name not in kept]
+    assert missing == []
+
+
+def test_there_are_golden_items_of_this_version_and_the_one_before() -> None:
+    for version in (SCHEMA_VERSION - 1, SCHEMA_VERSION):
+        assert {path.stem for path in (GOLDEN / f"v{version}").glob("*.json")} >= set(KINDS)
+
+
+@pytest.mark.parametrize("name", ["rollback_open_fenced", "rollback_left_to_operator", "rollback_succeeded"])
+def test_a_document_of_the_next_version_keeps_what_this_one_does_not_know(name: str) -> None:
+    raw = json.loads((GOLDEN / f"v{SCHEMA_VERSION}" / f"{name}.json").read_text())
+    raw |= {"schema_version": SCHEMA_VERSION + 1, "added_in_the_next_version": {"x": [1]}}
+    raw["settings"]["policy"]["new_minutes"] = 5
+    read = read_stored(Rollback, name, json.dumps(raw))
+    assert read.settings is not None
+    saved = json.loads(read.but(reason="saved by this version").model_dump_json())
+    assert saved["added_in_the_next_version"] == {"x": [1]}
+    assert saved["schema_version"] == SCHEMA_VERSION + 1
+
+
+def test_what_a_document_of_the_version_before_owes_is_found() -> None:
+    raw = (GOLDEN / f"v{SCHEMA_VERSION - 1}" / "rollback_left_to_operator.json").read_text()
+    owed = [key for key, entry in entries_of(read_stored(Rollback, "x", raw)).items() if entry and key[0] == "OWED"]
+    assert {sort_key.split("#")[0] for _, sort_key in owed} == {"express-api", "worker"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema_version": SCHEMA_VERSION + 2},
+        {"outcome": "rejected_by_bot"},
+        {"id": None},
+        {"created_at": "2026-03-01T02:00:00"},
+        {"obligations": [{"kind": "dns_record", "before": {}}]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_can_not_be_read_is_named_with_what_is_wrong_and_without_its_values(change: dict[str, Any]) -> None:
+    raw = json.loads((GOLDEN / f"v{SCHEMA_VERSION}" / "rollback_succeeded.json").read_text()) | change
+    with pytest.raises(UnreadableItem) as caught:
+        read_stored(Rollback, "SERVICE#x / ROLLBACK#y", json.dumps(raw))
+    assert caught.value.key == "SERVICE#x / ROLLBACK#y"
+    assert next(iter(change)) in caught.value.why.replace("schema version", "schema_version")
+    assert "rejected_by_bot" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [None, "", "{not json", "[" * 100_000, "5", "[]", '"x"'])
+def test_what_is_no_item_at_all_is_named_too(text: str | None) -> None:
+    with pytest.raises(UnreadableItem):
+        read_stored(Rollback, "a / b", text)
