@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, cast
 from pydantic import SecretStr
 
 from rollback.model.errors import (
+    CallRefused,
     Conflict,
     InvalidRequest,
     LeaseLost,
@@ -387,7 +388,7 @@ class FakeTargets:
         if target_group_arn in self.answers:
             return self.answers[target_group_arn]
         if target_group_arn not in self._services.target_groups:
-            raise OutsideFailure(f"DescribeTargetHealth on {target_group_arn} failed: TargetGroupNotFound")
+            raise CallRefused(f"DescribeTargetHealth on {target_group_arn} failed: TargetGroupNotFound")
         states = self._services.target_states()
         reasons = {"unhealthy": "Target.ResponseCodeMismatch"}
         return tuple(
@@ -440,12 +441,12 @@ class FakeSecrets:
 
     def read(self, arn: str) -> SecretStr:
         if arn not in self.values or arn in self.missing:
-            raise OutsideFailure(f"GetSecretValue: {arn} is not there")
+            raise CallRefused(f"GetSecretValue: {arn} is not there")
         return self.values[arn]
 
     def write(self, arn: str, value: SecretStr, token: str) -> None:
         if self.writes.setdefault(token, value) != value:
-            raise OutsideFailure(f"PutSecretValue: {arn} has another value under this token")
+            raise CallRefused(f"PutSecretValue: {arn} has another value under this token")
         self.values[arn] = value
 
     def exists(self, value_from: str) -> bool | None:
@@ -485,10 +486,10 @@ class FakeImages:
         if ".dkr.ecr." not in image or "@" not in image:
             raise InvalidRequest(f"{image} can't be kept: only images in ECR, by digest, can")
         if not self.exists(image):
-            raise OutsideFailure(f"{image} can't be tagged {tag}: ECR does not have it")
+            raise CallRefused(f"{image} can't be tagged {tag}: ECR does not have it")
         tagged = f"{_repository(image)}:{tag}"
         if self.immutable and self.tags.get(tagged, image) != image:
-            raise OutsideFailure(f"tag {tag} can't be put on {image}: it is immutable, and {self.tags[tagged]}'s")
+            raise CallRefused(f"tag {tag} can't be put on {image}: it is immutable, and {self.tags[tagged]}'s")
         self.tags[tagged] = image
 
 
@@ -775,9 +776,9 @@ class FakeServices:
         self.calls.append(("update", {name: value for name, value in given.items() if value is not None}))
         name = f"UpdateService on {service.cluster}/{service.ecs_service} failed"
         if self.status != "ACTIVE":
-            raise OutsideFailure(f"{name}: ServiceNotActiveException")
+            raise CallRefused(f"{name}: ServiceNotActiveException")
         if definition_arn is not None and self._definitions.get(definition_arn, {}).get("status") != "ACTIVE":
-            raise OutsideFailure(f"{name}: ClientException: TaskDefinition is inactive")
+            raise CallRefused(f"{name}: ClientException: TaskDefinition is inactive")
         if desired_count is not None:
             self.desired_count = desired_count
         self.deployment_configuration.update(_copied(dict(deployment_configuration or {})))

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from rollback.model.errors import OutsideFailure
+from rollback.model import aws_refusal
+from rollback.model.errors import CallRefused, OutsideFailure, RefusalKind
 
 
 class Down:
@@ -31,3 +32,34 @@ class Counting:
             return getattr(self._real, method)(*given, **named)
 
         return counted
+
+
+class Refusing:
+    """A part of the world that refuses some methods for good, as a missing permission does; counts how often."""
+
+    def __init__(self, real: object, *methods: str, refused: CallRefused | None = None) -> None:
+        self._real = real
+        self.methods = set(methods)
+        self.times: dict[str, int] = dict.fromkeys(methods, 0)
+        self.refused = refused
+
+    def __getattr__(self, method: str) -> Any:
+        found = getattr(self._real, method)
+        if method not in self.methods:
+            return found
+
+        def refuses(*given: object, **named: object) -> None:
+            self.times[method] += 1
+            raise self.refused or denied(method)
+
+        return refuses
+
+
+def denied(method: str) -> CallRefused:
+    """As AWS says it to a role that lacks a permission."""
+    action, resource = f"some:{method}", f"arn:aws:some:eu-west-1:123456789012:{method}"
+    message = (
+        f"User: arn:aws:sts::123456789012:assumed-role/rollback/x is not authorized to perform: {action} on resource: "
+        f"{resource} because no identity-based policy allows the {action} action"
+    )
+    return aws_refusal.refused(action, method, "AccessDeniedException", message, RefusalKind.ACCESS)

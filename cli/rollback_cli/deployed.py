@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from rollback.bootstrap import make_world
-from rollback.model.errors import InvalidRequest, OutsideFailure
+from rollback.model.errors import InvalidRequest
 from rollback.model.rollback import Rollback
 from rollback.model.settings import Settings
 from rollback.steps.ports import World
+from rollback.world.failures import calling
 
 
 @dataclass(frozen=True)
@@ -65,17 +66,16 @@ def find(environment: str) -> Deployed:
         OutsideFailure: AWS can't be asked (credentials, region, network).
     """
     name = stack_name(environment)
-    try:
-        stacks = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    except ClientError as error:
-        if "does not exist" in str(error):
-            raise InvalidRequest(
-                f"there is no stack {name} in this account and region; deploy it with `cdk deploy {name}`, or set "
-                "AWS_REGION and AWS_PROFILE to where it is"
-            ) from error
-        raise OutsideFailure(f"stack {name} can't be read: {error}") from error
-    except BotoCoreError as error:
-        raise OutsideFailure(f"AWS can't be asked for stack {name}: {error}") from error
+    with calling("DescribeStacks", name):
+        try:
+            stacks = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                raise InvalidRequest(
+                    f"there is no stack {name} in this account and region; deploy it with `cdk deploy {name}`, or set "
+                    "AWS_REGION and AWS_PROFILE to where it is"
+                ) from error
+            raise
     return from_outputs({o["OutputKey"]: o["OutputValue"] for o in stacks[0].get("Outputs", ())}, name)
 
 

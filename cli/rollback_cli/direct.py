@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rollback.model.errors import Conflict, OutsideFailure, RollbackError
+from rollback.model.errors import CallRefused, Conflict, OutsideFailure, RollbackError
 from rollback.model.rollback import DIRECT, Rollback, service_of
 from rollback.model.route import Step, entrance
 from rollback.model.text import WHO_LIMIT, one_line
@@ -67,6 +67,8 @@ def _tried(step: Callable[[], Cursor], sleep: Callable[[float], None]) -> Cursor
     for attempt in range(_TRIES - 1):
         try:
             return step()
+        except CallRefused:
+            raise  # sent again it is refused again
         except (OutsideFailure, Conflict):
             sleep(min(2**attempt, _LONGEST_SECONDS))
     return step()

@@ -10,11 +10,13 @@ import typer
 from rich.console import Console
 
 from rollback.model.errors import OutsideFailure
+from rollback.model.execution_failure import ExecutionFailure
 from rollback.model.request import Request, RollbackType, parse_request
 from rollback.model.rollback import Outcome, Rollback, service_of
 from rollback.steps.holder import living_lease, told_of
 from rollback.steps.ports import World
 from rollback.steps.walk import Cursor
+from rollback.world.failures import calling
 from rollback_cli import deployed, direct, lever, plain
 from rollback_cli import show as look
 
@@ -71,7 +73,9 @@ def _through_step_functions(console: Console, here: deployed.Deployed, given: di
     """Start the state machine and follow the document; what it says is the truth, not the execution's status."""
     client = boto3.client("stepfunctions")
     name = f"cli-{uuid.uuid4()}"
-    arn = client.start_execution(stateMachineArn=here.workflow_arn, name=name, input=json.dumps(given))["executionArn"]
+    with calling("StartExecution", here.workflow_arn):
+        begun = client.start_execution(stateMachineArn=here.workflow_arn, name=name, input=json.dumps(given))
+    arn = begun["executionArn"]
     plain.put(console, f"started {arn}")
     ledger, last = here.world().ledger, ""
     while True:
@@ -84,7 +88,9 @@ def _through_step_functions(console: Console, here: deployed.Deployed, given: di
                 last = line
             if rollback.concluded_at is not None:
                 return rollback
-        status = client.describe_execution(executionArn=arn)
+        with calling("DescribeExecution", arn):
+            status = client.describe_execution(executionArn=arn)
         if status["status"] not in ("RUNNING", "SUCCEEDED") and started is None:
-            raise OutsideFailure(f"the execution ended as {status['status']}: {status.get('cause', 'no cause given')}")
+            failure = ExecutionFailure.read(status.get("error"), status.get("cause"))
+            raise OutsideFailure(f"the execution ended as {status['status']}: {failure.text}")
         time.sleep(1)

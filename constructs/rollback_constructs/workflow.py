@@ -37,7 +37,8 @@ _STARTED = {
     "started_at.$": "$$.Execution.StartTime",
     "input.$": "$$.Execution.Input",
 }
-_NEVER_AGAIN = {"ErrorEquals": ["InvalidRequest"], "MaxAttempts": 0}
+# By the name of their class (`handlers._retryable`). Conclude retries all others, States.ALL: these are named for it.
+_NEVER_AGAIN = {"ErrorEquals": ["InvalidRequest", "CallRefused"], "MaxAttempts": 0}
 _TRANSIENT = (
     "Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
     "Lambda.ClientExecutionTimeoutException", "Lambda.TooManyRequestsException", "Lambda.Unknown",
@@ -46,7 +47,7 @@ _TRANSIENT = (
 
 
 def retries(*errors: str, attempts: int, longest_seconds: int) -> list[Definition]:
-    """Backoff with jitter for these errors; input that can't be understood is never tried again."""
+    """Backoff with jitter for these errors; wrong input, and what AWS refused for good, is never tried again."""
     again = {
         "ErrorEquals": list(errors),
         "IntervalSeconds": 1,

@@ -6,7 +6,8 @@ from functools import cache, wraps
 from typing import Any
 
 from rollback.bootstrap import world_from_environment
-from rollback.model.errors import InvalidRequest, OutsideFailure, Throttled
+from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure, Throttled
+from rollback.model.execution_failure import ExecutionFailure
 from rollback.model.route import Step
 from rollback.steps.admit import admit
 from rollback.steps.ports import World
@@ -21,14 +22,18 @@ def _world() -> World:
 
 
 def _retryable(handler: Callable[[Payload, object], Payload]) -> Callable[[Payload, object], Payload]:
-    """Step Functions knows an error by the name of its class alone: ours leave under the names that it retries."""
+    """Step Functions knows an error by the name of its class alone: ours leave under three names.
+
+    It retries `OutsideFailure` and `Throttled`, and never `CallRefused`.
+    """
 
     @wraps(handler)
     def handled(event: Payload, context: object) -> Payload:
         try:
             return handler(event, context)
         except OutsideFailure as failure:
-            known = Throttled if isinstance(failure, Throttled) else OutsideFailure
+            names: tuple[type[OutsideFailure], ...] = (Throttled, CallRefused, OutsideFailure)
+            known = next(name for name in names if isinstance(failure, name))
             if type(failure) is known:
                 raise
             raise known(f"{type(failure).__name__}: {failure}") from failure
@@ -75,9 +80,12 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
         case "Step Functions Execution Status Change":
             detail = event["detail"]
             by_hand = detail["status"] == "ABORTED"
-            error = f"{detail.get('error') or ''} {detail.get('cause') or 'no cause given'}".strip()
-            why = f"its execution ended as {detail['status']}: {error}"
-            return {"done": janitor.conclude_execution(detail["executionArn"], why, _world(), by_hand=by_hand)}
+            failure = ExecutionFailure.read(detail.get("error"), detail.get("cause"))
+            why = f"its execution ended as {detail['status']}: {failure.text}"
+            ended = janitor.conclude_execution(
+                detail["executionArn"], why, _world(), error=failure.error, by_hand=by_hand
+            )
+            return {"done": ended}
         case other:
             raise InvalidRequest(f"an event of type {other!r} is not for this function; nothing was changed")
 
@@ -121,7 +129,7 @@ def _walked(event: Payload) -> Payload:
     """Take the due step; what a Catch put under `error` becomes the reason of the failure."""
     given = event["cursor"]
     error = given.get("error")
-    failure = f"{error.get('Error')}: {error.get('Cause', '')}" if isinstance(error, dict) else None
+    failure = ExecutionFailure.read(error.get("Error"), error.get("Cause")).text if isinstance(error, dict) else None
     return _as_payload(walk(given["rollback_id"], Step(event["step"]), _world(), failure))
 
 

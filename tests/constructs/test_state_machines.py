@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rollback.model import errors
 from rollback.model.route import EDGES, ENTRANCES, Step, entrance
 from rollback_constructs.workflow import CHOOSE_ENTRANCE
 
@@ -121,10 +122,20 @@ def test_a_failure_of_every_step_after_admit_is_concluded(name: str, definitions
 
 
 @pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
-def test_input_that_cannot_be_understood_is_never_tried_again(name: str, definitions: Definitions) -> None:
+def test_wrong_input_and_what_was_refused_for_good_are_never_tried_again(name: str, definitions: Definitions) -> None:
+    """First, since Step Functions takes the first retrier that matches, and Conclude's other one takes all errors."""
     for state in definitions[name]["States"].values():
         if state["Type"] == "Task":
-            assert state["Retry"][0] == {"ErrorEquals": ["InvalidRequest"], "MaxAttempts": 0}
+            assert state["Retry"][0] == {"ErrorEquals": ["InvalidRequest", "CallRefused"], "MaxAttempts": 0}
+
+
+@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
+def test_a_retry_names_errors_that_there_are(name: str, definitions: Definitions) -> None:
+    """Step Functions compares names: one that no class has would never be retried, or always."""
+    ours = {name for name, found in vars(errors).items() if isinstance(found, type) and issubclass(found, Exception)}
+    for state in definitions[name]["States"].values():
+        named = {error for retry in state.get("Retry", ()) for error in retry["ErrorEquals"]}
+        assert {error for error in named if "." not in error} <= ours
 
 
 @pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])

@@ -222,7 +222,9 @@ def damaged(item: dict[str, Any], how: str) -> dict[str, Any]:
     return {**item, "body": {"S": json.dumps(raw)}}
 
 
-@settings(max_examples=60, phases=[Phase.generate], deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=60, phases=[Phase.generate], deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 @given(data=st.data())
 def test_one_damaged_item_stops_no_other_service_and_no_emergency(data: Any, cloud: Any) -> None:
     client = cloud.client("dynamodb")

@@ -12,6 +12,7 @@ from local_cloud.neon_project import Limits
 from local_cloud.neon_server import LocalNeon
 from rollback.model.database_content import Column, lost_writes
 from rollback.model.database_errors import QueryFailed, Unreachable
+from rollback.model.errors import RefusalKind
 from rollback.steps.ports_database import Sql
 from rollback.world.postgres import PostgresSql
 
@@ -137,11 +138,31 @@ def test_nothing_can_be_written(shared: Database) -> None:
         write_through(shared.address)
 
 
+def test_what_the_role_may_not_read_is_refused_for_good_with_what_to_grant(shared: Database) -> None:
+    with shared.project._project.root.storage().cluster.connect() as admin:
+        admin.execute("CREATE ROLE nosy LOGIN PASSWORD 'x'")
+    shared.run("CREATE TABLE private (i int)")
+    address = psycopg.conninfo.make_conninfo(shared.address.get_secret_value(), user="nosy", password="x")
+    with pytest.raises(QueryFailed, match="permission denied for table private; grant what it names") as refused:
+        run_through(SecretStr(address), "SELECT * FROM private")
+    assert refused.value.kind is RefusalKind.ACCESS
+
+
+def test_a_session_that_the_server_ends_is_asked_for_again(shared: Database) -> None:
+    """A compute that goes to sleep ends its sessions; ours only read."""
+    with pytest.raises(Unreachable, match="the session with the database ended"):
+        run_through(shared.address, "SELECT pg_terminate_backend(pg_backend_pid())")
+
+
 def write_through(address: SecretStr) -> None:
+    run_through(address, "CREATE TABLE forbidden (i int)")
+
+
+def run_through(address: SecretStr, statement: str) -> None:
     from rollback.world.postgres import _session  # noqa: PLC0415 - the guard itself is what is tried
 
     with _session(address) as session:
-        session.execute("CREATE TABLE forbidden (i int)")
+        session.execute(statement.encode())
 
 
 def test_a_database_that_can_not_be_reached_is_told_without_the_password(shared: Database) -> None:

@@ -14,7 +14,7 @@ from faults.database_scenario import BAD, GOOD, STAGED, WORKER
 from rollback.model.check import Check, Verdict
 from rollback.model.database_errors import AccessRefused, ProjectLocked, RequestRefused
 from rollback.model.database_progress import Ending
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.model.rollback import Outcome
 
 
@@ -160,6 +160,21 @@ def test_a_secret_that_can_not_be_written_leaves_the_old_branch_in_its_place() -
     recreate.secrets.write = raising(OutsideFailure("PutSecretValue: AccessDenied"))  # type: ignore[method-assign]
     recreate.until_ended()
     assert "AccessDenied" in (recreate.progress.why_not or "")
+    assert_as_it_was(recreate)
+
+
+def test_a_secret_that_may_not_be_written_is_not_tried_twice() -> None:
+    recreate = Recreate()
+    asked: list[str] = []
+
+    def denied(arn: str, value: SecretStr, token: str) -> None:
+        asked.append(token)
+        raise CallRefused("AWS refused secretsmanager:PutSecretValue")
+
+    recreate.secrets.write = denied  # type: ignore[method-assign]
+    recreate.until_ended()
+    assert len(asked) == 1
+    assert "secretsmanager:PutSecretValue" in (recreate.progress.why_not or "")
     assert_as_it_was(recreate)
 
 

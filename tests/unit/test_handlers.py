@@ -6,13 +6,14 @@ from typing import Any, cast
 import pytest
 
 from rollback import handlers
-from rollback.model.errors import InvalidRequest, OutsideFailure, RollbackError, Throttled
+from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure, RollbackError, Throttled
 from rollback.steps.ports import World
 from rollback_constructs.workflow import transient_retries
 
 for _where in ("model.database_errors", "world.neon_http"):  # so that its errors are below ours
     import_module(f"rollback.{_where}")
 RETRIED = {name for retry in transient_retries() for name in retry["ErrorEquals"] if retry["MaxAttempts"]}
+NEVER_RETRIED = {name for retry in transient_retries() for name in retry["ErrorEquals"] if not retry["MaxAttempts"]}
 
 
 def below(error: type[Exception]) -> list[type[Exception]]:
@@ -32,11 +33,12 @@ def raised(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Exception:
 
 
 @pytest.mark.parametrize("kind", below(OutsideFailure), ids=lambda kind: kind.__name__)
-def test_whatever_fails_outside_is_retried_by_step_functions_and_says_what_it_was(
+def test_whatever_fails_outside_is_retried_by_step_functions_unless_refused_for_good_and_says_what_it_was(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = raised(kind("Neon is away"), monkeypatch)
-    assert type(seen).__name__ in RETRIED
+    assert (type(seen).__name__ in RETRIED) is not issubclass(kind, CallRefused)
+    assert type(seen).__name__ in (RETRIED | NEVER_RETRIED)
     assert isinstance(seen, Throttled) == issubclass(kind, Throttled)
     assert "Neon is away" in str(seen)
     assert kind.__name__ in f"{type(seen).__name__}: {seen}"

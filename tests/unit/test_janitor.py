@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE
 from builders import rollback as a_rollback
+from faults.database_endings import raising
 from stage import PROMOTED, Stage, alarm_event, worn_in
 from worlds import DEGRADED, OUTAGE
 
@@ -176,15 +177,17 @@ def test_ten_suppressed_alarms_that_stay_red_are_looked_at_once_and_not_one_ever
 
 
 def test_an_emergency_that_dies_each_time_is_tried_as_often_as_the_budget_and_pages_as_often() -> None:
-    """The service is gone, and the outage alarm stays red: no page every five minutes for ever."""
+    """ECS does not answer, and the outage alarm stays red: no page every five minutes for ever."""
     stage = worn_in()
     stage.alarms.in_alarm.clear()
-    stage.services.status = "INACTIVE"
+    look = stage.services.look
 
     def dies(given: object, name: str) -> None:
+        stage.services.look = raising(OutsideFailure("DescribeServices got no answer"))  # type: ignore[method-assign]
         with suppress(RollbackError):
             stage.admit(given, name)
-        conclude_execution(name, "its execution ended as FAILED: UnsupportedService", stage.world)
+        stage.services.look = look  # type: ignore[method-assign]
+        conclude_execution(name, "its execution ended as FAILED", stage.world, error="OutsideFailure")
 
     dies(stage.red(OUTAGE), "execution-1")
     for _ in range(24):
@@ -194,3 +197,35 @@ def test_an_emergency_that_dies_each_time_is_tried_as_often_as_the_budget_and_pa
             name, given = stage.workflow.started.pop(0)
             dies(given, name)
     assert len(stage.pages()) == stage.policy.attempts_per_window
+
+
+def test_a_service_that_is_gone_is_paged_once_and_no_emergency_is_tried_again() -> None:
+    stage = worn_in()
+    stage.alarms.in_alarm.clear()
+    stage.services.status = "INACTIVE"
+    ended = stage.run(stage.red(OUTAGE), "execution-1")
+    sweep_every_five_minutes(stage, 24)
+    assert ended.outcome is Outcome.FAILED
+    assert stage.workflow.started == []
+    assert len(stage.pages()) == 1
+    assert stage.ledger.lease(SERVICE) is None
+
+
+def test_an_execution_that_ended_by_a_refusal_for_good_is_failed_paged_once_and_not_tried_again() -> None:
+    """Its record is open, and did not act: a function could not write down what refused it."""
+    stage = worn_in()
+    rollback = stage.admit(stage.red(DEGRADED), "execution-1")
+    conclude_execution("execution-1", "AWS refused dynamodb:PutItem", stage.world, error="CallRefused")
+    sweep_every_five_minutes(stage, 24)
+    ended = stage.read(rollback)
+    assert (ended.outcome, ended.recheck_at) == (Outcome.FAILED, None)
+    assert stage.workflow.started == []
+    assert len(stage.pages()) == 1
+
+
+def test_only_a_persons_typo_is_not_paged_whatever_the_text_of_another_error_says() -> None:
+    stage = worn_in()
+    assert conclude_execution("a", "its execution ended as FAILED", stage.world, error="InvalidRequest") == []
+    told = conclude_execution("b", "AWS refused it: InvalidRequestException", stage.world, error="CallRefused")
+    assert told == ["b left no record: paged"]
+    assert len(stage.pages()) == 1

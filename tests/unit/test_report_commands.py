@@ -8,6 +8,7 @@ import typer
 from builders import SERVICE
 from stage import worn_in
 from stage_with_database import AFTER, BRANCH, StageWithDatabase
+from stand_ins import Refusing
 
 from rollback.model.policy import Policy
 from rollback.model.rollback import Outcome, Rollback
@@ -48,6 +49,15 @@ def failed_half_way() -> tuple[StageWithDatabase, Rollback]:
     rollback = stage.go(rollback)
     assert rollback.outcome is Outcome.FAILED
     return stage, rollback
+
+
+def test_what_the_functions_may_not_do_is_offered_with_the_operators_own_credentials() -> None:
+    stage = worn_in()
+    stage.replace(services=Refusing(stage.services, "update"))
+    stage.run()
+    (page,) = stage.pages()
+    assert f"rollback start production --type emergency --service {SERVICE} --force --direct" in next_in(page)
+    assert_all_are_real(page)
 
 
 def test_a_release_that_can_not_work_with_the_schema_is_not_offered_to_be_started() -> None:

@@ -1,46 +1,47 @@
 """What can go wrong with a database branch, one error per cause.
 
 OutsideFailure
-├── OutcomeUnknown          a change was sent and its answer lost: look for its effect before sending it again
-├── AccessRefused           the API key is not known, or may not do this
-├── NotThere                no such project, branch, endpoint or operation
-├── AlreadyExists           a branch of that name, or the branch's compute; perhaps a lost request of ours made it
-├── QueryFailed             a session came about, but Postgres refused the query, or the address can't be read
-├── RequestRefused          nothing was changed, and the same request will be refused again
-│   ├── BackupNameRequired  a branch with children, or a restore from itself, must keep its state under a name
-│   ├── BranchHasChildren   can't be deleted before its children
-│   └── BranchProtected     can't be restored or deleted until it is un-protected
+├── OutcomeUnknown              a change was sent and its answer lost: look for its effect before sending it again
+├── AlreadyExists               a branch of that name, or its compute; perhaps a lost request of ours made it
+├── CallRefused                 refused for good: AWS's too, which has the secret with the API key and runs the tasks
+│   ├── AccessRefused           the API key is not known, or may not do this
+│   ├── NotThere                no such project, branch, endpoint or operation
+│   ├── QueryFailed             a session came about, but Postgres refused the query, or the address can't be read
+│   └── RequestRefused          nothing was changed, and the same request will be refused again
+│       ├── BackupNameRequired  a branch with children, or a restore from itself, must keep its state under a name
+│       ├── BranchHasChildren   can't be deleted before its children
+│       └── BranchProtected     can't be restored or deleted until it is un-protected
 └── Throttled
-    └── ComeBackLater       nothing was done; says how many seconds to wait, if Neon said so
-        ├── ProjectLocked   an operation runs somewhere in the same project, perhaps in another environment
-        ├── BranchNotReady  the branch is still being made or restored
-        └── Unreachable     no connection came about, so nothing was sent
+    └── ComeBackLater           nothing was done; says how many seconds to wait, if Neon said so
+        ├── ProjectLocked       an operation runs somewhere in the same project, perhaps in another environment
+        ├── BranchNotReady      the branch is still being made or restored
+        └── Unreachable         no connection came about, or it was lost with nothing changed
 """
 
-from rollback.model.errors import OutsideFailure, Throttled
+from rollback.model.errors import CallRefused, OutsideFailure, Throttled
 
 
 class OutcomeUnknown(OutsideFailure):
     """The change may have been made, or be under way. Never send it again without looking first."""
 
 
-class AccessRefused(OutsideFailure):
+class AccessRefused(CallRefused):
     """The API key is missing, revoked, or for another project."""
 
 
-class NotThere(OutsideFailure):
-    """What was asked for does not exist (any more)."""
+class NotThere(CallRefused):
+    """What was asked for does not exist (any more). Between two looks it may just have been deleted: look again."""
 
 
 class AlreadyExists(OutsideFailure):
     """There is a branch of that name, or the branch has its compute."""
 
 
-class QueryFailed(OutsideFailure):
+class QueryFailed(CallRefused):
     """SQL did not tell what was asked; nothing was changed, since it only reads."""
 
 
-class RequestRefused(OutsideFailure):
+class RequestRefused(CallRefused):
     """The request breaks one of Neon's rules; nothing was changed."""
 
 
@@ -77,4 +78,4 @@ class BranchNotReady(ComeBackLater):
 
 
 class Unreachable(ComeBackLater):
-    """No connection to Neon, or to Postgres, came about."""
+    """No connection to Neon, or to Postgres, came about; or Postgres ended it, and it only read."""

@@ -8,8 +8,11 @@ RollbackError
 ├── UnsupportedService  the ECS service is gone, inactive, or not deployed by ECS's rolling update
 ├── UnreadableItem      the ledger has an item that this version of the code can't read
 └── OutsideFailure      AWS, Neon or the service answered with an error, or not at all
-    └── Throttled       the same, and the same call may be sent again later
+    ├── CallRefused     the answer is no, and stays no: the same call is not sent again
+    └── Throttled       nothing was done, and the same call may be sent again later
 """
+
+from enum import StrEnum
 
 from rollback.model.text import ERROR_LIMIT, STORED_LIMIT, one_line, several_lines
 
@@ -62,6 +65,36 @@ class UnreadableItem(RollbackError):
 
 class OutsideFailure(RollbackError):
     """A call to AWS or another service failed or its outcome is unknown: look before sending it again."""
+
+
+class RefusalKind(StrEnum):
+    """Why a call was refused for good; each kind is mended in another way."""
+
+    ACCESS = "access"  # a permission is missing, or a policy denies the call
+    CREDENTIALS = "credentials"  # the caller is not known, or no longer
+    NOT_FOUND = "not_found"  # a name is wrong, or what it names is gone
+    QUOTA = "quota"  # a limit of the account is reached
+    REQUEST = "request"  # the request breaks a rule of the service
+
+
+class CallRefused(OutsideFailure):
+    """AWS, Neon or Postgres refused a call for good: this call changed nothing, and sent again it is refused again.
+
+    An earlier call of the same kind whose answer was lost may still have changed something.
+
+    Attributes:
+        action: as a policy names it, `ecs:UpdateService`; empty where no policy decides.
+        resource: ARN or name of what the call was about.
+        kind: decides what is to be mended.
+    """
+
+    def __init__(
+        self, text: str, *, action: str = "", resource: str = "", kind: RefusalKind = RefusalKind.REQUEST
+    ) -> None:
+        super().__init__(text)
+        self.action = action
+        self.resource = resource
+        self.kind = kind
 
 
 class Throttled(OutsideFailure):

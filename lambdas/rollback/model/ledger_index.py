@@ -77,6 +77,8 @@ class Answer(_Entry):
     outcome: Outcome | None = None
     is_judged: bool = Field(default=False, description="a plan was made, and an operator was told what it said")
     is_stopped: bool = Field(default=False, description="an operator stopped it: the alarm is theirs")
+    is_refused: bool = Field(default=False, description="a call was refused for good: it is refused again")
+    is_emergency: bool = False
     rechecked_at: AwareDatetime | None = None
     deaths: int = 0
 
@@ -207,6 +209,8 @@ def answer_of(rollback: Rollback) -> Answer | None:
         outcome=rollback.outcome,
         is_judged=rollback.plan is not None and rollback.outcome in _ANSWERS,
         is_stopped=rollback.outcome is Outcome.ABORTED and rollback.recheck_at is None,
+        is_refused=rollback.refusal is not None,
+        is_emergency=rollback.is_emergency,
         rechecked_at=rollback.rechecked_at,
         deaths=rollback.deaths,
     )

@@ -59,6 +59,8 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
         lines.append(_from_what_to_what(rollback.plan, rollback.request.type))
         lines += _checks(rollback.plan.checks, rollback.reason)
     lines += about_database(rollback)
+    if rollback.service is not None and rollback.service.stop_refused:
+        lines.append(f"The deployment in flight could not be stopped: {rollback.service.stop_refused}")
     for tried in rollback.service.tried if rollback.service is not None else ():
         lines.append(f"Tried {tried.rung} ({tried.since:%H:%M:%S} to {tried.until:%H:%M:%S} UTC): {tried.why_left}")
         lines += [f"  ECS: {event}" for event in tried.last_events]

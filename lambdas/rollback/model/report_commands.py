@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rollback.model.check import Verdict
 from rollback.model.database_progress import Ending
+from rollback.model.errors import RefusalKind
 from rollback.model.names import family_of, last_known_good_family, original_family
 from rollback.model.request import RollbackType
 from rollback.model.rollback import Outcome, Rollback
@@ -31,13 +32,21 @@ def next_commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
     if target is None:
         commands.append(f"rollback versions {environment}")
         if rollback.request.type is not RollbackType.FULL:
-            commands.append(f"rollback start {environment} --service {service.name} --target-version VERSION --force")
+            start = f"rollback start {environment} --service {service.name} --target-version VERSION --force"
+            commands.append(f"{start}{_by_whom(rollback)}")
     elif _target_fits_the_data(rollback):
-        commands.append(f"rollback start {environment} --type emergency --service {service.name} --force")
+        start = f"rollback start {environment} --type emergency --service {service.name} --force"
+        commands.append(f"{start}{_by_whom(rollback)}")
         family = last_known_good_family(original_family(family_of(target.definition_arn)))
         on = f"--cluster {cluster} --service {name}"
         commands.append(f"aws ecs update-service {on} --task-definition {family} --force-new-deployment")
     return commands
+
+
+def _by_whom(rollback: Rollback) -> str:
+    """What the functions' roles may not do, the operator's own credentials may."""
+    denied = rollback.refusal is not None and rollback.refusal.kind == RefusalKind.ACCESS
+    return " --direct" if denied else ""
 
 
 def _about_data(rollback: Rollback) -> Iterator[str]:

@@ -9,13 +9,16 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.model.check import Check, Verdict
 from rollback.model.database_progress import DatabaseProgress
+from rollback.model.errors import RollbackError
 from rollback.model.escalation import Rung, Tried
 from rollback.model.plan import Plan
+from rollback.model.refusal import Refusal
 from rollback.model.request import Request, RollbackType, Trigger
 from rollback.model.stored import SCHEMA_VERSION
 from rollback.model.stored_settings import StoredSettings
 from rollback.model.text import StoredText
 
+_LONGEST_REASON = 2000
 DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode
 
 
@@ -87,6 +90,9 @@ class ServiceProgress(BaseModel):
         default=None, description="rule 9: a call of the rollback that was taken over may land until then"
     )
     moves: tuple[str, ...] = ()
+    stop_refused: str = Field(
+        default="", description="why no deployment in flight can be stopped: the service is updated instead"
+    )
     done_at: AwareDatetime | None = None
 
     def but(self, **changes: Any) -> "ServiceProgress":
@@ -100,7 +106,7 @@ class Verification(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     started_at: AwareDatetime
-    good_rounds: int = 0
+    good_rounds: int = Field(default=0, description="in a row, in which all that could be asked was well")
     rounds: int = 0
     checks: tuple[Check, ...] = ()
     passed_at: AwareDatetime | None = None
@@ -160,6 +166,7 @@ class Rollback(BaseModel):
     obligations: tuple[Obligation, ...] = ()
     outcome: Outcome | None = None
     reason: StoredText = ""
+    refusal: Refusal | None = Field(default=None, description="the call that AWS or Neon refused for good")
     recheck_at: AwareDatetime | None = Field(default=None, description="a suppression without it is final")
     rechecked_at: AwareDatetime | None = Field(default=None, description="when the janitor last started another look")
     rechecks: int = Field(default=0, ge=0, description="looks that the janitor started")
@@ -241,6 +248,15 @@ class Rollback(BaseModel):
     def left_to_operator(self) -> tuple[Obligation, ...]:
         """What a person still has to put back, in the order to do it."""
         return tuple(o for o in reversed(self.obligations) if o.discharged_at is None and o.handed_to == OPERATOR)
+
+    def ended_by(self, refused: RollbackError) -> "Rollback":
+        """Failed at once: what was refused for good is refused again, on every rung of the ladder."""
+        return self.but(
+            outcome=Outcome.FAILED,
+            reason=str(refused)[:_LONGEST_REASON],
+            refusal=Refusal.of(refused),
+            wait_seconds=0,
+        )
 
     def but(self, **changes: Any) -> "Rollback":
         """A validated copy with some fields changed.

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rollback.model.check import Check, Verdict
-from rollback.model.errors import Conflict, InvalidRequest, OutsideFailure, RollbackError
+from rollback.model.errors import CallRefused, Conflict, InvalidRequest, OutsideFailure, RollbackError
 from rollback.model.event import is_event, judge_event, read_event
 from rollback.model.failed_deployment import judge_failed_deployment
 from rollback.model.guards import BY_HAND
@@ -109,7 +109,10 @@ def _stands(rollback: Rollback) -> str:
 def _admitted(rollback: Rollback, given: object, world: World) -> Rollback:
     if rollback.admitted_at is not None or rollback.outcome is not None:
         return rollback
-    checks = _look(rollback, given, world)
+    try:
+        checks = _look(rollback, given, world)
+    except CallRefused as refused:
+        return world.ledger.save(rollback.ended_by(refused))
     failed = next((check for check in checks if check.verdict is Verdict.FAIL), None)
     if failed is not None:
         return _suppressed(rollback, checks, failed, world)

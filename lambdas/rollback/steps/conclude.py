@@ -7,7 +7,7 @@ A page goes out before anything else: nobody should wait for our tidying up.
 from datetime import datetime, timedelta
 
 from rollback.model import page_count
-from rollback.model.errors import OutsideFailure, UnsupportedService
+from rollback.model.errors import CallRefused, OutsideFailure, UnsupportedService
 from rollback.model.report import is_page, message, report_id, subject
 from rollback.model.rollback import ObligationKind, Outcome, Rollback
 from rollback.steps.judgement import judge_what_was_left
@@ -34,7 +34,7 @@ def conclude(rollback: Rollback, world: World) -> Rollback:
     judge_what_was_left(rollback, now, world)
     if not rollback.reported:
         sent = _report(rollback, world)
-        if sent.reported or not gave_up(rollback, now, world):
+        if sent.reported or (sent.wait_seconds and not gave_up(rollback, now, world)):
             return sent
     world.metrics.concluded(rollback)
     return rollback.but(concluded_at=now, wait_seconds=0)
@@ -75,8 +75,8 @@ def _see_what_became_of_the_intent(rollback: Rollback, now: datetime, world: Wor
             view = world.services.look(world.settings.service(rollback.service_name))
             if view.primary.definition_arn == intent.arguments.get("definition_arn"):
                 acted_at = acted_at or intent.at
-        except UnsupportedService:
-            pass  # the service is gone: there is nothing to see
+        except (UnsupportedService, CallRefused):
+            pass  # nothing is to be seen, however long one waits
         except OutsideFailure:
             if not gave_up(rollback, now, world):
                 return rollback.but(wait_seconds=world.settings.policy.poll_seconds)
@@ -118,5 +118,7 @@ def report_once(rollback: Rollback, world: World) -> Rollback:
 def _report(rollback: Rollback, world: World) -> Rollback:
     try:
         return report_once(rollback, world)
+    except CallRefused:
+        return rollback.but(wait_seconds=0)  # left to the janitor: it sends what was not reported
     except OutsideFailure:
         return rollback.but(wait_seconds=world.settings.policy.poll_seconds)

@@ -9,12 +9,12 @@ from datetime import timedelta
 from rollback.model.check import Check, Verdict
 from rollback.model.database_checks import named_branches
 from rollback.model.database_content import LiveSchema, Migration
-from rollback.model.database_errors import AccessRefused, ComeBackLater, NotThere
+from rollback.model.database_errors import ComeBackLater
 from rollback.model.database_plan import DatabasePlan
 from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
 from rollback.model.database_settings import DatabaseSettings, Strategy, branch_key
 from rollback.model.database_target import RestoreTarget
-from rollback.model.errors import InvalidRequest, LeaseLost
+from rollback.model.errors import CallRefused, InvalidRequest, LeaseLost
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.schema_compatibility import judge_schema
 from rollback.model.schema_finding import Compatibility
@@ -52,12 +52,16 @@ def database(rollback: Rollback, world: World) -> Rollback:
         if rollback.database is not None:
             raise
         return _ask_again(rollback, plan, later, settings, world)
+    except CallRefused as refused:
+        if rollback.database is not None:
+            raise
+        return _refused(rollback, plan.branch, f"database-access: {refused}", world)
 
 
 def _one_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: World) -> Rollback:
     try:
         branch_id = _branch_id(rollback, plan, settings, world)
-    except (AccessRefused, NotThere) as refused:
+    except CallRefused as refused:
         return _refused(rollback, plan.branch, f"database-access: {refused}", world)
     if branch_id is None and plan.strategy is not Strategy.DELETE:  # gone already is what a deletion wants
         known = named_branches(tuple(world.databases.branches()))

@@ -7,10 +7,9 @@ from datetime import datetime
 
 from rollback.model.branch_removal import judge_delete
 from rollback.model.check import Check, Verdict
-from rollback.model.database_errors import AccessRefused, NotThere
 from rollback.model.database_plan import DatabasePlan
 from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
-from rollback.model.errors import InvalidRequest
+from rollback.model.errors import CallRefused, InvalidRequest
 from rollback.model.rollback import Rollback
 from rollback.steps.database_look import work_on
 from rollback.steps.database_round import take_turn, why_refused
@@ -41,7 +40,7 @@ def delete(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: 
     try:
         branch = restoring.databases.branch_named(plan.branch)
         branches = tuple(restoring.databases.branches())
-    except (AccessRefused, NotThere) as refused:
+    except CallRefused as refused:
         check = Check(name="database-access", verdict=Verdict.FAIL, reason=str(refused))
         return _begun(rollback, DatabaseProgress(started_at=now, before=before), (check,), now)
     if branch is None:

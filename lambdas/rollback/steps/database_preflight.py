@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from rollback.model.branch_removal import judge_recreate
 from rollback.model.check import Check, Verdict
 from rollback.model.database_checks import judge_reset, judge_restore, unknown_branch
-from rollback.model.database_errors import AccessRefused, NotThere
 from rollback.model.database_progress import RestorePoint
 from rollback.model.database_settings import DatabaseSettings
 from rollback.model.database_view import Branch, Endpoint, Project
+from rollback.model.errors import CallRefused
 from rollback.steps.restoring import Restoring
 
 _STILL_RUNNING = timedelta(minutes=30)  # an operation that began longer ago is not what we would wait for
@@ -67,7 +67,7 @@ def _asked(restoring: Restoring, judge: Judge) -> tuple[Check, ...]:
         endpoints = databases.endpoints(target.branch_id) if there else ()
         if endpoints:
             restoring.address(target.branch_id)
-    except (AccessRefused, NotThere) as refused:
+    except CallRefused as refused:
         return (Check(name="database-access", verdict=Verdict.FAIL, reason=str(refused)),)
     access = Check(name="database-access", verdict=Verdict.PASS, reason=f"the key opens project {project.name}")
     return (access, *judge(project, branches, endpoints))

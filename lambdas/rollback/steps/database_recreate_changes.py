@@ -5,10 +5,10 @@ from datetime import datetime
 from pydantic import SecretStr
 
 from rollback.model.connection_secret import is_pooled, token_of, with_uri
-from rollback.model.database_errors import AccessRefused, NotThere, OutcomeUnknown, RequestRefused
+from rollback.model.database_errors import OutcomeUnknown
 from rollback.model.database_progress import DatabaseProgress, backup_name
 from rollback.model.database_settings import DatabaseSettings
-from rollback.model.errors import InvalidRequest, OutsideFailure, Throttled
+from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure, Throttled
 from rollback.model.recreate_move import RecreateMove, RecreateSnapshot
 from rollback.model.rollback import Rollback
 from rollback.steps.database_sending import Sent, announced, is_announced, send
@@ -61,7 +61,7 @@ def change(
         """Not every plan of Neon's knows it; then the backup stays until somebody deletes it."""
         try:
             return databases.expire_branch(branch_id, expires_at).operations, {}
-        except (RequestRefused, AccessRefused, NotThere) as refused:
+        except CallRefused as refused:
             note = f"delete {backup_name(rollback.id)} when nobody needs it any more: {refused}"
             return (), {"expiry_settled": True, "notes": progress.noted(note).notes}
 
@@ -90,7 +90,10 @@ def _write_secret(
     restoring: Restoring,
     world: World,
 ) -> Rollback:
-    """It was looked at, and names the old branch. What fails twice is given up: services still reach the old one."""
+    """It was looked at, and names the old branch. What fails twice is given up: services still reach the old one.
+
+    What is refused for good is given up at once.
+    """
     arn, key = settings.connection_secret_arn, settings.connection_secret_key
     assert arn is not None  # noqa: S101 - the move says so
     assert seen.named is not None  # noqa: S101
@@ -99,7 +102,7 @@ def _write_secret(
         wanted = with_uri(secret, key, _address(seen.named.id, secret, key, restoring))
     except InvalidRequest as error:
         return rollback.but(database=progress.given_up(str(error), world.clock.now()), wait_seconds=0)
-    failure: list[str] = []
+    failure: list[OutsideFailure] = []
 
     def call() -> Sent:
         try:
@@ -107,16 +110,16 @@ def _write_secret(
         except Throttled:
             raise
         except OutsideFailure as error:
-            failure.append(str(error))
+            failure.append(error)
             raise OutcomeUnknown(str(error)) from error
         return (), {}
 
     after = send(rollback, progress, call, restoring, world)
     if not failure or after.database is None:
         return after
-    failed = after.database.but(secret_failure=failure[0])
-    if progress.secret_failure is not None:
-        failed = failed.given_up(failure[0], world.clock.now())
+    failed = after.database.but(secret_failure=str(failure[0]))
+    if progress.secret_failure is not None or isinstance(failure[0], CallRefused):
+        failed = failed.given_up(str(failure[0]), world.clock.now())
     return after.but(database=failed)
 
 

@@ -8,15 +8,13 @@ rollback's id: Neon refuses a name that is taken.
 from datetime import datetime
 
 from rollback.model.database_errors import (
-    AccessRefused,
     AlreadyExists,
     ComeBackLater,
-    NotThere,
     OutcomeUnknown,
-    RequestRefused,
 )
 from rollback.model.database_move import CHANGES, DatabaseSnapshot, Move, next_move, objection
 from rollback.model.database_progress import BACKUP_PREFIX, DatabaseProgress, Ending, RestorePoint
+from rollback.model.errors import CallRefused
 from rollback.model.release import sha256_of
 from rollback.model.rollback import Rollback
 from rollback.steps.database_changes import act, intend
@@ -91,7 +89,7 @@ def _change(rollback: Rollback, progress: DatabaseProgress, move: Move, restorin
         return rollback.but(database=progress, wait_seconds=max(poll, restoring.target.lost_answer_seconds))
     except ComeBackLater as later:
         return rollback.but(database=not_sent, wait_seconds=wait_for(later, world))
-    except (RequestRefused, AccessRefused, NotThere) as refused:
+    except CallRefused as refused:
         return rollback.but(database=not_sent.given_up(str(refused), world.clock.now()), wait_seconds=poll)
 
 
@@ -112,7 +110,7 @@ def _keep_backup(rollback: Rollback, progress: DatabaseProgress, restoring: Rest
         change = restoring.databases.expire_branch(progress.source_branch_id, None)
     except (OutcomeUnknown, AlreadyExists):
         return rollback.but(database=progress, wait_seconds=poll)
-    except (RequestRefused, AccessRefused, NotThere) as refused:
+    except CallRefused as refused:
         note = f"backup {progress.source_branch_id} may expire, though the branch comes from it now: {refused}"
         return rollback.but(database=progress.noted(note).but(expiry_settled=True), wait_seconds=0)
     ids = (*progress.operation_ids, *(operation.id for operation in change.operations))

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from rollback.model.check import Check, Verdict
-from rollback.model.database_errors import ComeBackLater, NotThere, QueryFailed
+from rollback.model.database_errors import ComeBackLater, NotThere
 from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
-from rollback.model.errors import LeaseLost
+from rollback.model.errors import CallRefused, LeaseLost
+from rollback.model.refusal import Refusal
 from rollback.model.rollback import Rollback
 from rollback.steps.fence import fence, hold_writers
 from rollback.steps.ports import World
@@ -90,13 +91,19 @@ def take_turn(
 
 
 def patiently(rollback: Rollback, progress: DatabaseProgress, ask: Callable[[], Rollback], world: World) -> Rollback:
-    """Who can't be asked now is asked again; what Postgres refuses to tell can't be waited for."""
+    """Ask again while Neon or Postgres can't be asked; give up what they, or AWS, refuse for good."""
     try:
         return ask()
     except ComeBackLater as later:
         return rollback.but(database=progress, wait_seconds=wait_for(later, world))
-    except QueryFailed as failed:
-        return rollback.but(database=progress.given_up(str(failed), world.clock.now()), wait_seconds=0)
+    except NotThere:  # deleted between two looks of this round
+        return rollback.but(database=progress, wait_seconds=world.settings.policy.poll_seconds)
+    except CallRefused as refused:
+        given_up = progress.given_up(str(refused), world.clock.now())
+        if progress.why_not is not None:  # to tidy up is refused too
+            left = f"a branch that was made on the way may be left: {refused}"
+            given_up = given_up.noted(left).ended(ending_of(progress), world.clock.now())
+        return rollback.but(database=given_up, refusal=Refusal.of(refused), wait_seconds=0)
 
 
 def wait_for(later: ComeBackLater, world: World) -> int:

@@ -8,16 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 from rollback.model.database_errors import (
-    AccessRefused,
     AlreadyExists,
     ComeBackLater,
-    NotThere,
     OutcomeUnknown,
-    RequestRefused,
 )
 from rollback.model.database_progress import DatabaseIntent, DatabaseProgress
 from rollback.model.database_view import Operation
-from rollback.model.errors import Throttled
+from rollback.model.errors import CallRefused, Throttled
 from rollback.model.rollback import Rollback
 from rollback.steps.database_round import wait_for
 from rollback.steps.ports import World
@@ -68,7 +65,7 @@ def send(
         return rollback.but(database=not_sent, wait_seconds=wait_for(later, world))
     except Throttled:
         return rollback.but(database=not_sent, wait_seconds=poll)
-    except (RequestRefused, AccessRefused, NotThere) as refused:
+    except CallRefused as refused:
         return rollback.but(database=not_sent.given_up(str(refused), world.clock.now()), wait_seconds=poll)
     ids = (*progress.operation_ids, *(operation.id for operation in operations))
     return rollback.but(database=progress.but(intent=None, operation_ids=ids, **found), wait_seconds=poll)

@@ -8,12 +8,11 @@ the task, and the client token of each command is the same for a retry.
 from datetime import datetime, timedelta
 
 from rollback.model.check import Check, Verdict
-from rollback.model.database_errors import AccessRefused, NotThere
 from rollback.model.database_plan import DatabasePlan
 from rollback.model.database_progress import CommandRun, DatabaseProgress, Ending, backup_name
 from rollback.model.database_settings import DatabaseSettings
 from rollback.model.down_move import Command, DownMove, DownSnapshot, commands_of, current, next_move, objection
-from rollback.model.errors import InvalidRequest, OutsideFailure
+from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure
 from rollback.model.lost_writes import LostWritesReport
 from rollback.model.rollback import Rollback
 from rollback.model.task_view import without_passwords
@@ -71,7 +70,7 @@ def _preflight(
     try:
         branch = restoring.databases.branch(restoring.target.branch_id)
         restoring.address(restoring.target.branch_id)
-    except (AccessRefused, NotThere) as refused:
+    except CallRefused as refused:
         return (_check("database-access", str(refused), ""),)
     gone = f"project {settings.project_id} has no branch {restoring.target.branch_id}"
     no_command = "down_command is not set: how does a container of the release step a migration down?"

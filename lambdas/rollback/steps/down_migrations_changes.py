@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from rollback.model.database_errors import AccessRefused, NotThere, RequestRefused
+from rollback.model.database_errors import RequestRefused
 from rollback.model.database_progress import CommandRun, DatabaseProgress, backup_name
 from rollback.model.down_move import Command, DownMove, DownSnapshot, current, following, what_is_where
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.model.release import sha256_of
 from rollback.model.rollback import Rollback
 from rollback.steps.database_sending import Sent, announced, is_announced, send
@@ -54,7 +54,7 @@ def change(
         """Not every plan of Neon's knows it; then the backup stays until somebody deletes it."""
         try:
             return restoring.databases.expire_branch(branch_id, expires_at).operations, {}
-        except (RequestRefused, AccessRefused, NotThere) as refused:
+        except CallRefused as refused:
             note = f"delete {backup_name(rollback.id)} when nobody needs it any more: {refused}"
             return (), {"expiry_settled": True, "notes": progress.noted(note).notes}
 
@@ -91,8 +91,9 @@ def _run(
         token = sha256_of({"rollback": rollback.id, "runs": command.name})
         try:
             arn = world.tasks.run(service, definition_arn, command.words, rollback.id, token)
-        except RequestRefused as refused:
-            raise RequestRefused(f"{command.name}: {refused}; {what_is_where(progress, commands)}") from refused
+        except CallRefused as refused:
+            told = f"{command.name}: {refused}; {what_is_where(progress, commands)}"
+            raise RequestRefused(told, action=refused.action, resource=refused.resource, kind=refused.kind) from refused
         return (), {"ran": (*progress.ran, CommandRun(name=command.name, arn=arn, asked_at=now))}
 
     return send(rollback, progress, call, restoring, world)

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from rollback.model import page_count
-from rollback.model.errors import Conflict, OutsideFailure, RollbackError, UnreadableItem
+from rollback.model.errors import CallRefused, Conflict, InvalidRequest, OutsideFailure, RollbackError, UnreadableItem
 from rollback.model.ledger_index import Pending
 from rollback.model.look_again import alarm_event, event_of, execution_name
-from rollback.model.names import degraded_alarm, outage_alarm
+from rollback.model.names import OUTAGE_SUFFIX, degraded_alarm, outage_alarm
+from rollback.model.refusal import Refusal
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.route import Step
 from rollback.model.text import paragraph
@@ -61,17 +62,23 @@ def sweep(world: World) -> list[str]:
     return done
 
 
-def conclude_execution(execution: str, why: str, world: World, *, by_hand: bool = False) -> list[str]:
+def conclude_execution(execution: str, why: str, world: World, *, error: str = "", by_hand: bool = False) -> list[str]:
     """An execution ended by itself or by hand (FAILED, TIMED_OUT, ABORTED): conclude its rollback, if still open.
 
     One that left no record failed in Admit: a person's typo is their own to see, anything else is paged.
+
+    Args:
+        error: the name of what ended it.
     """
     found = _record_of(execution, world)
     if isinstance(found, Rollback):
         if found.execution != execution or found.concluded_at is not None:
             return []
-        return [_conclude_dead(found, why, world, look_again=not by_hand, by_hand=by_hand)]
-    if "InvalidRequest" in why:
+        refused = Refusal() if error == CallRefused.__name__ else None
+        again = not by_hand and refused is None
+        one = found.but(refusal=found.refusal or refused)
+        return [_conclude_dead(one, why, world, look_again=again, by_hand=by_hand)]
+    if error == InvalidRequest.__name__:
         return []
     subject = f"[{world.settings.environment}] a rollback could not be admitted"
     page = {"severity": "page", "environment": world.settings.environment, "report_id": execution}
@@ -193,7 +200,8 @@ def _conclude_dead(
     world = world.under(rollback.settings)
     try:
         if rollback.outcome is None:
-            outcome = Outcome.FAILED if rollback.has_acted and not by_hand else Outcome.ABORTED
+            failed = rollback.has_acted or rollback.refusal is not None
+            outcome = Outcome.FAILED if failed and not by_hand else Outcome.ABORTED
             recheck, again, deaths = None, "", rollback.deaths
             if look_again and outcome is Outcome.ABORTED and rollback.event:
                 deaths += 1
@@ -307,6 +315,9 @@ def _is_unanswered(alarm: str, since: datetime, service: str, pending: list[Pend
     if any(one.has_acted and now - (one.concluded_at or now) < settle for one in changes):
         return False  # alarms look back in time: it may still turn green
     answers = world.ledger.answers(service, alarm, since - _CLOCKS_DIFFER).items
+    # Refused again, whoever asks; but an emergency needs fewer permissions than a plain rollback has used.
+    if any(one.is_refused and (one.is_emergency or not alarm.endswith(OUTAGE_SUFFIX)) for one in answers):
+        return False
     lately = any(one.rechecked_at is not None and now - one.rechecked_at < patience for one in answers)
     return not lately and not any(one.is_judged or one.is_stopped for one in answers)
 

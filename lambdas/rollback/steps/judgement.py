@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from rollback.model.errors import Conflict
+from rollback.model.errors import Conflict, UnreadableItem
 from rollback.model.release import Release, ReleaseState, normalised_definition, sha256_of
 from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import Outcome, Rollback
@@ -49,6 +49,8 @@ def judge(release: Release, state: ReleaseState, reason: str, now: datetime, wor
         world.ledger.judge(release, state, now, reason)
     except Conflict:
         return  # judged by somebody else meanwhile: a later verdict than ours
+    except UnreadableItem as unreadable:  # an item that can't be read is no target: nothing of it is lost
+        world.ledger.set_aside(unreadable, now)
 
 
 def _out_of_the_standing_plan(release: Release, now: datetime, world: World) -> None:

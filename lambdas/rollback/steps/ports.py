@@ -1,6 +1,7 @@
 """What the steps need of the world; adapters (`rollback.world`) and the tests' fakes have these shapes.
 
-Every method may raise `OutsideFailure` (outcome unknown: look before sending again) or `Throttled` (nothing was done).
+Every method may raise `OutsideFailure` (outcome unknown: look before sending again), `Throttled` (nothing was done) or
+`CallRefused` (refused for good: not sent again).
 """
 
 from collections.abc import Callable, Mapping

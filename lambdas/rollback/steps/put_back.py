@@ -7,7 +7,7 @@ scaling suspended (rule 3): whoever stopped us knows more than we do.
 from datetime import datetime, timedelta
 
 from rollback.model.database_progress import Ending
-from rollback.model.errors import InvalidRequest, LeaseLost, OutsideFailure, UnsupportedService
+from rollback.model.errors import CallRefused, InvalidRequest, LeaseLost, OutsideFailure, UnsupportedService
 from rollback.model.rollback import OPERATOR, Obligation, ObligationKind, Outcome, Rollback
 from rollback.model.service_view import ScalableTarget, ServiceView
 from rollback.model.settings import ServiceSettings
@@ -45,7 +45,9 @@ def put_back(rollback: Rollback, owed: Obligation, now: datetime, world: World) 
             return _hand_to_operator(rollback, owed)
         if discharge(owed, service, view, world):
             return _given_back(settle(rollback, owed, discharged_at=now), owed, world)
-    except (OutsideFailure, UnsupportedService):
+    except (CallRefused, UnsupportedService):
+        return _hand_to_operator(rollback, owed)
+    except OutsideFailure:
         pass  # looked at again below, until the time is over
     if gave_up(rollback, now, world):
         return _hand_to_operator(rollback, owed)
@@ -57,6 +59,8 @@ def _protect_again(rollback: Rollback, owed: Obligation, now: datetime, world: W
     try:
         if protected_again(owed, world.databases):
             return settle(rollback, owed, discharged_at=now)
+    except CallRefused:
+        return _hand_to_operator(rollback, owed)
     except (OutsideFailure, InvalidRequest):  # no database is set any more
         pass
     if gave_up(rollback, now, world):

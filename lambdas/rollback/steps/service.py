@@ -6,6 +6,7 @@ the second looks again, reads the lease, and acts. A crash in between finds the 
 
 from datetime import datetime, timedelta
 
+from rollback.model.errors import CallRefused
 from rollback.model.escalation import Rung
 from rollback.model.release import Release
 from rollback.model.request import RollbackType
@@ -111,7 +112,8 @@ def _snapshot(view: ServiceView, progress: ServiceProgress, target: Release, wor
     """What we deployed counts as the target whatever ECS made of it: the same update is never sent again."""
     primary, newest = view.primary, view.newest
     deployed = primary.definition_arn == progress.target_definition_arn
-    source = newest.source_definition_arn if newest is not None and newest.status in IN_FLIGHT else None
+    stoppable = newest is not None and newest.status in IN_FLIGHT and not progress.stop_refused
+    source = newest.source_definition_arn if newest is not None and stoppable else None
     return ServiceSnapshot(
         primary_fingerprint=target.fingerprint if deployed else fingerprint_of(primary.definition_arn, view, world),
         primary_completed=primary.rollout_state == "COMPLETED",
@@ -185,7 +187,12 @@ def _limit(rung: Rung, world: World) -> timedelta:
 def _acted(
     rollback: Rollback, progress: ServiceProgress, intent: Intent, move: Move, view: ServiceView, world: World
 ) -> Rollback:
-    act(rollback, move, intent, view, world)
+    try:
+        act(rollback, move, intent, view, world)
+    except CallRefused as refused:
+        if move is not Move.STOP_DEPLOYMENT:
+            raise
+        return rollback.but(service=progress.but(intent=None, stop_refused=str(refused)), wait_seconds=0)
     now = world.clock.now()
     done = progress.but(
         intent=None,

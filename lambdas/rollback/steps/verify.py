@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import partial
 
 from rollback.model.check import Check, Verdict
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.model.names import degraded_alarm, outage_alarm
 from rollback.model.release import Release
 from rollback.model.rollback import Outcome, Rollback, Verification
@@ -21,6 +21,8 @@ from rollback.model.settings import Endpoint, ServiceSettings
 from rollback.steps.escalation import escalate
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
+
+_REFUSED = "refused"  # in a check's evidence: AWS does not answer that question for good
 
 
 class Alarms(StrEnum):
@@ -43,8 +45,10 @@ def verify(rollback: Rollback, world: World) -> Rollback:
     checks = run_checks(rollback.service_name, rollback.plan.target, view, world, alarms=looks)
     checks = (*_database(rollback), *checks)
     failing = [c for c in checks if c.verdict is Verdict.FAIL]
-    good = 0 if failing else done.good_rounds + 1
-    passed = good >= policy.verify_rounds and not any(c.verdict is Verdict.WARN for c in checks)
+    unasked = [c for c in failing if _REFUSED in c.evidence]  # for good: no other rung, and no time, changes that
+    good = 0 if len(failing) > len(unasked) else done.good_rounds + 1
+    enough = good >= policy.verify_rounds and not any(c.verdict is Verdict.WARN for c in checks)
+    passed = enough and not unasked
     round_ = Verification(
         started_at=done.started_at,
         rounds=done.rounds + 1,
@@ -54,8 +58,11 @@ def verify(rollback: Rollback, world: World) -> Rollback:
     )
     if passed:
         return rollback.but(verification=round_, outcome=Outcome.SUCCEEDED, reason=_in_words(rollback), wait_seconds=0)
+    why = "; ".join(f"{c.name}: {c.reason}" for c in failing) or "too few good rounds in a row"
+    if enough:
+        reason = f"not verified, though what could be asked is well: {why}"
+        return rollback.but(verification=round_, outcome=Outcome.FAILED, reason=reason[:2000], wait_seconds=0)
     if now - done.started_at > timedelta(minutes=policy.verify_timeout_minutes):
-        why = "; ".join(f"{c.name}: {c.reason}" for c in failing) or "too few good rounds in a row"
         return escalate(rollback.but(verification=round_), f"not verified: {why}", view, world)
     return rollback.but(verification=round_, wait_seconds=policy.verify_interval_seconds)
 
@@ -104,7 +111,9 @@ def _timed(name: str, question: Callable[[], Check]) -> Check:
     try:
         answer = question()
     except OutsideFailure as failure:
-        answer = Check(name=name, verdict=Verdict.FAIL, reason=f"could not be asked: {failure}")
+        for_good = {_REFUSED: failure.action} if isinstance(failure, CallRefused) else {}
+        reason = f"could not be asked: {failure}"
+        answer = Check(name=name, verdict=Verdict.FAIL, reason=reason, evidence=for_good)
     return answer.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
 
 

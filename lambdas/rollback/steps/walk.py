@@ -10,7 +10,7 @@ from typing import assert_never
 from pydantic import BaseModel, ConfigDict
 
 from rollback.model.database_settings import branch_key
-from rollback.model.errors import Conflict, LeaseLost, UnreadableItem
+from rollback.model.errors import CallRefused, Conflict, LeaseLost, UnreadableItem, UnsupportedService
 from rollback.model.rollback import Outcome, Rollback, service_of
 from rollback.model.route import Step, next_step
 from rollback.steps import emergency
@@ -65,7 +65,7 @@ def walk(rollback_id: str, due: Step, world: World, failure: str | None = None) 
     Raises:
         KeyError: the ledger has no such rollback.
         UnreadableItem: it can't be read.
-        OutsideFailure, Conflict: nothing is lost; call again.
+        OutsideFailure, Conflict: nothing is lost; call again (not after `CallRefused`).
     """
     rollback = world.ledger.read(service_of(rollback_id), rollback_id)
     world = world.under(rollback.settings)
@@ -95,6 +95,10 @@ def _advance(rollback: Rollback, step: Step, world: World) -> Rollback:
                 keep_stopped_held(rollback, world)
         after = _action(step)(rollback, world)
         return world.ledger.save(after, under_lease_until=_announced_until(rollback, after, step, world))
+    except (CallRefused, UnsupportedService) as refused:
+        if step is Step.CONCLUDE:  # it has its outcome: the janitor goes on with what is left
+            raise
+        return world.ledger.save(rollback.ended_by(refused))
     except LeaseLost as lost:
         return world.ledger.save(
             rollback.but(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from rollback.model.errors import InvalidRequest, OutsideFailure
+from rollback.model.errors import CallRefused, InvalidRequest, RefusalKind
 from rollback.world.failures import calling, code_of
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class EcrImages:
 
         Raises:
             InvalidRequest: not in ECR, or not by digest.
-            OutsideFailure: the image is gone, or an immutable tag belongs to another one.
+            CallRefused: the image is gone, or an immutable tag belongs to another one.
         """
         parsed = parse(image)
         if parsed is None or parsed.digest is None:
@@ -154,7 +154,12 @@ class EcrImages:
             answer = client.batch_get_image(**of, imageIds=[parsed.id], acceptedMediaTypes=list(_MANIFESTS))
         if not answer.get("images"):
             why = ", ".join(f.get("failureReason", "") for f in answer.get("failures", ()))
-            raise OutsideFailure(f"{image} can't be tagged {tag}: ECR does not have it ({why})")
+            raise CallRefused(
+                f"{image} can't be tagged {tag}: ECR does not have it ({why}); build and push it again",
+                action="ecr:BatchGetImage",
+                resource=image,
+                kind=RefusalKind.NOT_FOUND,
+            )
         found = answer["images"][0]
         media_type = found.get("imageManifestMediaType")
         typed = {"imageManifestMediaType": media_type} if media_type else {}
@@ -166,7 +171,8 @@ class EcrImages:
             except client.exceptions.ImageTagAlreadyExistsException as error:
                 held = self.digest_of(f"{parsed.registry}/{parsed.repository}:{tag}")
                 if held is None or not held.endswith(parsed.digest):
-                    raise OutsideFailure(f"tag {tag} can't be put on {image}: it is immutable, and {held}'s") from error
+                    why = f"tag {tag} can't be put on {image}: it is immutable, and {held}'s"
+                    raise CallRefused(why, action="ecr:PutImage", resource=image) from error
 
     def _describe(self, parsed: EcrImage, image: str) -> dict[str, Any] | None:
         with calling("DescribeImages", image):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _DESIRED: tuple[Literal["RUNNING", "STOPPED"], ...] = ("RUNNING", "STOPPED")
 _TASKS_A_CALL = 100
 _REVISIONS_A_CALL = 20  # DescribeServiceRevisions takes no more
+# It has ended, or can't be stopped at this moment: the next look tells. A missing permission or feature is for good.
+_NOT_STOPPABLE_NOW = frozenset({"ClientException", "InvalidParameterException", "ServiceDeploymentNotFoundException"})
 
 
 class EcsServices:
@@ -119,8 +121,12 @@ class EcsServices:
         return any(s.get("name") == "containerInsights" and s.get("value") != "disabled" for s in settings)
 
     def stop_deployment(self, service_deployment_arn: str) -> None:
-        """Send a deployment in flight back to its source; one that has ended is refused (`OutsideFailure`)."""
-        with calling("StopServiceDeployment", service_deployment_arn):
+        """Send a deployment in flight back to its source.
+
+        Raises:
+            OutsideFailure: it has ended meanwhile, or something else; look again.
+        """
+        with calling("StopServiceDeployment", service_deployment_arn, _NOT_STOPPABLE_NOW):
             self._changer.stop_service_deployment(serviceDeploymentArn=service_deployment_arn, stopType="ROLLBACK")
 
     def _newest_deployment(self, service: ServiceSettings, name: str) -> Answer | None:

@@ -7,6 +7,7 @@ specification, response GeneralError).
 
 from collections.abc import Mapping
 
+from rollback.model.aws_refusal import one_line
 from rollback.model.database_errors import (
     AccessRefused,
     AlreadyExists,
@@ -20,9 +21,10 @@ from rollback.model.database_errors import (
     ProjectLocked,
     RequestRefused,
 )
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import OutsideFailure, RefusalKind
 
 _NOTHING_DONE = frozenset({429, 503})
+_TIMED_OUT = frozenset({408, 425})  # Neon's specification lists neither; a proxy before it may answer so
 
 
 def refusal(
@@ -36,7 +38,7 @@ def refusal(
         retry_after: seconds, if the answer named them.
         changes: whether the request was to change something.
     """
-    message = str(said.get("message") or "no reason given")
+    message = one_line(str(said.get("message") or "no reason given"))
     request = f" (request {said['request_id']})" if said.get("request_id") else ""
     text = f"{what} failed: {status}: {message}{request}"
     if status == 423:
@@ -44,25 +46,27 @@ def refusal(
     if status in _NOTHING_DONE:
         return ComeBackLater(f"{text}; send it again later", retry_after)
     if status in {401, 403}:
-        return AccessRefused(f"{text}; check that the API key in the secret is this project's and not revoked")
+        why = f"{text}; check that the API key in the secret is this project's and not revoked"
+        return AccessRefused(why, action=what, kind=RefusalKind.ACCESS)
     if status == 404:
-        return NotThere(f"{text}; check the project and branch ids in the settings")
+        why = f"{text}; check the project and branch ids in the settings"
+        return NotThere(why, action=what, kind=RefusalKind.NOT_FOUND)
     if status == 409:
         return AlreadyExists(f"{text}; look whether an earlier request made it")
-    if 400 <= status < 500:
-        return _broken_rule(text, message.lower(), retry_after)
+    if 400 <= status < 500 and status not in _TIMED_OUT:
+        return _broken_rule(what, text, message.lower(), retry_after)
     if changes:
         return OutcomeUnknown(f"{text}; it may have been done: look before sending it again")
     return OutsideFailure(text)
 
 
-def _broken_rule(text: str, message: str, retry_after: float | None) -> OutsideFailure:
+def _broken_rule(what: str, text: str, message: str, retry_after: float | None) -> OutsideFailure:
     if "not ready yet" in message:
         return BranchNotReady(f"{text}; wait for its operations to end", retry_after)
     if "preserve_under_name is required" in message:
-        return BackupNameRequired(f"{text}; send it with a name for the backup")
+        return BackupNameRequired(f"{text}; send it with a name for the backup", action=what)
     if "delete branch that has children" in message:
-        return BranchHasChildren(f"{text}; delete the children first")
+        return BranchHasChildren(f"{text}; delete the children first", action=what)
     if "protected branch" in message:
-        return BranchProtected(f"{text}; un-protect it first, and protect it again afterwards")
-    return RequestRefused(text)
+        return BranchProtected(f"{text}; un-protect it first, and protect it again afterwards", action=what)
+    return RequestRefused(f"{text}; the same request is refused again: mend what Neon names", action=what)

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from rollback.model.database_errors import ComeBackLater, OutcomeUnknown, Unreachable
+from rollback.model.database_errors import AccessRefused, ComeBackLater, OutcomeUnknown, Unreachable
 from rollback.model.database_settings import NEON_API
 from rollback.model.errors import OutsideFailure
 from rollback.world.neon_failures import refusal
@@ -95,7 +95,7 @@ class _Key(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         key = self._api_key().strip()
         if not key.isascii() or not key.isprintable() or " " in key:  # httpx would quote it in its error
-            raise OutsideFailure("the secret with Neon's API key does not hold a key: it must be one line of text")
+            raise AccessRefused("the secret with Neon's API key does not hold a key: it must be one line of text")
         request.headers["Authorization"] = f"Bearer {key}"
         yield request
 

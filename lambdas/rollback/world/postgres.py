@@ -13,15 +13,19 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
+from rollback.model.aws_refusal import one_line
 from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration, TableContent
 from rollback.model.database_errors import QueryFailed, Unreachable
 from rollback.model.database_position import Lsn
+from rollback.model.errors import RefusalKind
 from rollback.world.postgres_schema import OURS, read_schema
 
 _CONNECT_SECONDS = 10
 _STATEMENT_MILLISECONDS = 30_000
 _CONTENT_SECONDS = 60
 _APPLICATION = "rollback"
+# PostgreSQL error codes (appendix A): connection exceptions, and shutdowns, as of a compute that goes to sleep.
+_SESSION_ENDED, _MAY_NOT = ("08", "57P"), "42501"
 _NEON_S_OWN = ("cloud_admin",)  # its monitoring and its management of the compute
 
 # Of other roles' sessions Postgres tells no `backend_type`, only that they are there: they count as clients.
@@ -136,7 +140,12 @@ def _session(address: SecretStr) -> Iterator["psycopg.Connection[Any]"]:
         try:
             yield session
         except psycopg.Error as error:
-            raise QueryFailed(f"the database refused to tell: {type(error).__name__}: {error}") from error
+            told = f"{type(error).__name__}: {one_line(str(error))}"
+            if session.broken or (error.sqlstate or "").startswith(_SESSION_ENDED):
+                raise Unreachable(f"the session with the database ended: {told}; it only read, ask again") from error
+            mend = "; grant what it names to the role of the connection" if error.sqlstate == _MAY_NOT else ""
+            kind = RefusalKind.ACCESS if mend else RefusalKind.REQUEST
+            raise QueryFailed(f"the database refused to tell: {told}{mend}", kind=kind) from error
 
 
 def _one(cursor: "psycopg.Cursor[Any]") -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from botocore.exceptions import ClientError
 
 from rollback.model.database_errors import OutcomeUnknown, RequestRefused
-from rollback.model.errors import OutsideFailure, Throttled
+from rollback.model.errors import CallRefused, OutsideFailure, Throttled
 from rollback.model.settings import ServiceSettings
 from rollback.model.task_view import TaskView
 from rollback.world.failures import calling, code_of
@@ -51,9 +51,10 @@ class EcsTasks:
                 answer = self._changer.run_task(**cast("RunTaskRequestTypeDef", request))
         except Throttled:
             raise
-        except OutsideFailure as error:
-            if _is_refusal(error):
-                raise RequestRefused(f"{error}; no task was started") from error
+        except CallRefused as error:
+            told = f"{error}; no task was started"
+            raise RequestRefused(told, action=error.action, resource=error.resource, kind=error.kind) from error
+        except OutsideFailure as error:  # a conflict too: the token is in use, and its task is looked up
             raise OutcomeUnknown(str(error)) from error
         if not answer["tasks"]:
             why = "; ".join(f"{f.get('reason', '?')} {f.get('detail', '')}".strip() for f in answer["failures"])
@@ -127,14 +128,6 @@ class EcsTasks:
                 task_id = arn.rpartition("/")[2]
                 return options["awslogs-group"], f"{options['awslogs-stream-prefix']}/{service.container}/{task_id}"
         return None
-
-
-def _is_refusal(error: OutsideFailure) -> bool:
-    """ECS answered that it will not: but for a token that is in use, whose task is looked up."""
-    cause = error.__cause__
-    if not isinstance(cause, ClientError) or code_of(cause) == "ConflictException":
-        return False
-    return 400 <= cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500) < 500
 
 
 def _view(task: "TaskTypeDef", service: ServiceSettings) -> TaskView:

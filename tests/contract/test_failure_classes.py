@@ -1,0 +1,383 @@
+"""Every error of every AWS operation that we call is classified on purpose: botocore's models name them.
+
+A new operation, or a new version of botocore, brings errors that are not in the table: then the test fails until
+somebody has read what AWS says of them.
+"""
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore import exceptions as sdk
+from botocore.exceptions import ClientError
+from botocore.model import OperationModel
+from botocore.session import get_session
+from botocore.stub import Stubber
+
+from rollback.model.errors import CallRefused, OutsideFailure, RefusalKind, RollbackError, Throttled
+from rollback.model.settings import ServiceSettings
+from rollback.world.ecs import EcsServices
+from rollback.world.failures import Passing, calling, classify, iam_action
+from rollback.world.scaling import EcsScaling
+
+WORLD = Path(__file__).parents[2] / "lambdas" / "rollback" / "world"
+SERVICES = {
+    "ecs": "ecs",
+    "dynamodb": "dynamodb",
+    "stepfunctions": "states",
+    "elbv2": "elasticloadbalancing",
+    "cloudwatch": "cloudwatch",
+    "ecr": "ecr",
+    "sns": "sns",
+    "application-autoscaling": "application-autoscaling",
+    "cloudformation": "cloudformation",
+    "secretsmanager": "secretsmanager",
+    "ssm": "ssm",
+    "logs": "logs",
+}
+THROTTLED, UNKNOWN = Passing.THROTTLED, Passing.UNKNOWN
+ACCESS, CREDENTIALS, NOT_FOUND = RefusalKind.ACCESS, RefusalKind.CREDENTIALS, RefusalKind.NOT_FOUND
+QUOTA, REQUEST = RefusalKind.QUOTA, RefusalKind.REQUEST
+
+# Every code that botocore's models give to the operations that we call.
+TABLE: dict[str, Passing | RefusalKind] = {
+    "AccessDeniedException": ACCESS,
+    "AuthorizationError": ACCESS,
+    "BlockedException": REQUEST,
+    "ClientException": REQUEST,
+    "ClusterNotFoundException": NOT_FOUND,
+    "ConcurrentUpdateException": UNKNOWN,
+    "ConditionalCheckFailedException": REQUEST,  # the ledger reads it before
+    "ConflictException": UNKNOWN,
+    "DecryptionFailure": REQUEST,
+    "EncryptionFailure": REQUEST,
+    "EndpointDisabled": REQUEST,
+    "ExecutionAlreadyExists": REQUEST,  # the workflow takes it for success
+    "ExecutionDoesNotExist": NOT_FOUND,
+    "ExecutionLimitExceeded": THROTTLED,
+    "HealthUnavailable": UNKNOWN,
+    "IdempotentParameterMismatchException": REQUEST,
+    "ImageAlreadyExistsException": REQUEST,  # read before
+    "ImageDigestDoesNotMatchException": REQUEST,
+    "ImageNotFoundException": NOT_FOUND,
+    "ImageTagAlreadyExistsException": REQUEST,  # read before
+    "InternalError": UNKNOWN,
+    "InternalServerError": UNKNOWN,
+    "InternalServiceError": UNKNOWN,
+    "InternalServiceException": UNKNOWN,
+    "InvalidArn": REQUEST,
+    "InvalidExecutionInput": REQUEST,
+    "InvalidFilterKey": REQUEST,
+    "InvalidFilterOption": REQUEST,
+    "InvalidFilterValue": REQUEST,
+    "InvalidName": REQUEST,
+    "InvalidNextToken": REQUEST,
+    "InvalidNextTokenException": REQUEST,
+    "InvalidParameter": REQUEST,
+    "InvalidParameterException": REQUEST,
+    "InvalidRequestException": REQUEST,
+    "InvalidSecurity": CREDENTIALS,
+    "InvalidTarget": REQUEST,
+    "ItemCollectionSizeLimitExceededException": QUOTA,
+    "KMSAccessDenied": ACCESS,
+    "KMSDisabled": REQUEST,
+    "KMSInvalidState": REQUEST,
+    "KMSNotFound": NOT_FOUND,
+    "KMSOptInRequired": REQUEST,
+    "KMSThrottling": THROTTLED,
+    "KmsAccessDeniedException": ACCESS,
+    "KmsException": REQUEST,
+    "KmsInvalidStateException": REQUEST,
+    "KmsThrottlingException": THROTTLED,
+    "LayersNotFoundException": NOT_FOUND,
+    "LimitExceededException": QUOTA,
+    "LoadBalancerNotFound": NOT_FOUND,
+    "NamespaceNotFoundException": NOT_FOUND,
+    "NotFound": NOT_FOUND,
+    "ParameterValueInvalid": REQUEST,
+    "PlatformApplicationDisabled": REQUEST,
+    "PlatformTaskDefinitionIncompatibilityException": REQUEST,
+    "PlatformUnknownException": NOT_FOUND,
+    "ProvisionedThroughputExceededException": THROTTLED,
+    "ReferencedImagesNotFoundException": NOT_FOUND,
+    "ReplicatedWriteConflictException": UNKNOWN,
+    "RepositoryNotFoundException": NOT_FOUND,
+    "RequestLimitExceeded": THROTTLED,
+    "ResourceExistsException": REQUEST,
+    "ResourceNotFoundException": NOT_FOUND,
+    "ServerException": UNKNOWN,
+    "ServiceDeploymentNotFoundException": NOT_FOUND,  # of StopServiceDeployment: see below
+    "ServiceNotActiveException": NOT_FOUND,
+    "ServiceNotFoundException": NOT_FOUND,
+    "ServiceUnavailableException": UNKNOWN,
+    "StateMachineDeleting": REQUEST,
+    "StateMachineDoesNotExist": NOT_FOUND,
+    "TargetGroupNotFound": NOT_FOUND,
+    "ThrottlingException": THROTTLED,
+    "TransactionCanceledException": UNKNOWN,  # by its reasons: see below
+    "TransactionConflictException": UNKNOWN,
+    "TransactionInProgressException": UNKNOWN,
+    "UnableToGetUpstreamImageException": REQUEST,
+    "UnsupportedFeatureException": REQUEST,
+    "ValidationException": REQUEST,
+}
+# Of all services ("Common errors" of the API references, and "Signature Version 4 troubleshooting"): code, status.
+COMMON: dict[tuple[str, int], Passing | RefusalKind] = {
+    ("AccessDenied", 403): ACCESS,
+    ("ExpiredToken", 403): CREDENTIALS,
+    ("ExpiredTokenException", 400): CREDENTIALS,
+    ("IncompleteSignature", 400): CREDENTIALS,
+    ("InternalFailure", 500): UNKNOWN,
+    ("InvalidClientTokenId", 403): CREDENTIALS,
+    ("InvalidSignatureException", 403): CREDENTIALS,
+    ("MissingAuthenticationToken", 403): CREDENTIALS,
+    ("NotAuthorized", 400): ACCESS,
+    ("OptInRequired", 403): REQUEST,
+    ("RequestAbortedException", 400): UNKNOWN,
+    ("RequestExpired", 400): CREDENTIALS,
+    ("RequestTimeout", 408): UNKNOWN,
+    ("ServiceUnavailable", 503): UNKNOWN,
+    ("SignatureDoesNotMatch", 403): CREDENTIALS,
+    ("SlowDown", 503): THROTTLED,
+    ("Throttling", 400): THROTTLED,
+    ("ThrottlingException", 503): THROTTLED,
+    ("UnauthorizedOperation", 403): ACCESS,
+    ("UnrecognizedClientException", 400): CREDENTIALS,
+    ("ValidationError", 400): REQUEST,
+    ("AnythingNew", 400): REQUEST,
+    ("AnythingNew", 401): CREDENTIALS,
+    ("AnythingNew", 403): ACCESS,
+    ("AnythingNew", 404): NOT_FOUND,
+    ("AnythingNew", 408): UNKNOWN,
+    ("AnythingNew", 409): UNKNOWN,
+    ("AnythingNew", 429): THROTTLED,
+    ("AnythingNew", 500): UNKNOWN,
+    ("AnythingNew", 503): UNKNOWN,
+    ("AnythingNew", 0): UNKNOWN,
+    ("503", 503): UNKNOWN,  # what botocore makes of an empty body
+}
+
+
+def models() -> dict[str, tuple[str, OperationModel]]:
+    """The SDK's method → service and model, of all services that we call."""
+    session, found = get_session(), {}
+    for name in SERVICES:
+        service = session.get_service_model(name)
+        client = session.create_client(name, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+        for method, operation in client.meta.method_to_api_mapping.items():
+            assert method not in found or not is_called(method), f"{method} is an operation of two services"
+            found[method] = (name, service.operation_model(operation))
+    return found
+
+
+def called() -> set[str]:
+    """Names that the adapters ask of a client, or of a paginator; most are no operation."""
+    names: set[str] = set()
+    for file in WORLD.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Attribute):
+                names.add(node.attr)
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "get_paginator":
+                names |= {str(arg.value) for arg in node.args if isinstance(arg, ast.Constant)}
+    return names
+
+
+def code_of(shape: Any) -> str:
+    """How an error calls itself on the wire."""
+    return str(shape.error_code or shape.name)
+
+
+NAMES = called()
+
+
+def is_called(method: str) -> bool:
+    return method in NAMES
+
+
+OPERATIONS = {method: model for method, model in models().items() if is_called(method)}
+
+
+def answer(code: str, status: int, message: str = "", **more: Any) -> ClientError:
+    said = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
+    return ClientError(said, "UpdateService")  # type: ignore[arg-type]
+
+
+def raised(error: Exception, operation: str = "UpdateService", on: str = "c/s") -> OutsideFailure:
+    with pytest.raises(OutsideFailure) as failure, calling(operation, on):
+        raise error
+    return failure.value
+
+
+def test_the_operations_are_those_of_all_adapters() -> None:
+    """So that nothing below is asserted of an empty set."""
+    assert {"update_service", "transact_write_items", "query", "publish", "get_secret_value"} <= set(OPERATIONS)
+    assert {name for name, _ in OPERATIONS.values()} == set(SERVICES)
+
+
+@pytest.mark.parametrize("method", sorted(OPERATIONS))
+def test_every_error_of_an_operation_is_classified_on_purpose(method: str) -> None:
+    _, model = OPERATIONS[method]
+    for shape in model.error_shapes:
+        code = code_of(shape)
+        status = shape.metadata.get("error", {}).get("httpStatusCode", 400)
+        assert code in TABLE, f"{model.name} may answer {code}: {shape.documentation}"
+        assert classify(answer(code, status)) is TABLE[code], code
+        if shape.metadata.get("retryable") is not None:
+            assert isinstance(TABLE[code], Passing), f"AWS says that {code} may be sent again"
+
+
+def test_the_table_has_no_code_that_no_operation_answers_with() -> None:
+    known = {code_of(shape) for _, model in OPERATIONS.values() for shape in model.error_shapes}
+    assert set(TABLE) <= known
+
+
+@pytest.mark.parametrize("method", sorted(OPERATIONS))
+def test_every_operation_has_the_name_of_the_permission_that_it_needs(method: str) -> None:
+    service, model = OPERATIONS[method]
+    assert iam_action(model.name) == f"{SERVICES[service]}:{model.name}"
+    assert iam_action(method) == iam_action(model.name)
+
+
+@pytest.mark.parametrize(("code", "status"), COMMON)
+def test_what_all_services_answer_is_classified_by_code_and_status(code: str, status: int) -> None:
+    assert classify(answer(code, status)) is COMMON[code, status]
+
+
+@pytest.mark.parametrize(
+    "message", ["Rate exceeded", "Too many concurrent attempts to create a new revision of the family"]
+)
+def test_ecs_asks_for_patience_in_words_too(message: str) -> None:
+    assert isinstance(raised(answer("ClientException", 400, message)), Throttled)
+
+
+def test_a_quota_and_a_bare_503_are_not_said_to_have_done_nothing() -> None:
+    assert isinstance(raised(answer("LimitExceededException", 400)), CallRefused)
+    bare = raised(answer("ServiceUnavailable", 503))
+    assert type(bare) is OutsideFailure
+    assert "look before sending it again" in str(bare)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "wanted"),
+    [
+        (["None", "TransactionConflict"], UNKNOWN),
+        (["ThrottlingError"], UNKNOWN),
+        (["ValidationError", "None"], REQUEST),
+        (["ItemCollectionSizeLimitExceeded"], REQUEST),
+        ([], UNKNOWN),
+    ],
+)
+def test_a_cancelled_transaction_is_classified_by_the_reasons_of_its_parts(
+    reasons: list[str], wanted: Passing | RefusalKind
+) -> None:
+    cancelled = answer("TransactionCanceledException", 400, CancellationReasons=[{"Code": code} for code in reasons])
+    assert classify(cancelled) is wanted
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (sdk.NoCredentialsError(), CREDENTIALS),
+        (sdk.PartialCredentialsError(provider="env", cred_var="secret"), CREDENTIALS),
+        (sdk.UnauthorizedSSOTokenError(), CREDENTIALS),
+        (sdk.TokenRetrievalError(provider="sso", error_msg="expired"), CREDENTIALS),
+        (sdk.ProfileNotFound(profile="prod"), CREDENTIALS),
+        (sdk.NoRegionError(), REQUEST),
+        (sdk.ParamValidationError(report="cluster: 7 is no text"), REQUEST),
+    ],
+)
+def test_what_the_sdk_can_not_send_is_refused_for_good(error: Exception, kind: RefusalKind) -> None:
+    refused = raised(error)
+    assert isinstance(refused, CallRefused)
+    assert (refused.kind, refused.action) == (kind, "ecs:UpdateService")
+    assert str(refused).startswith("AWS's SDK did not send ecs:UpdateService on c/s (")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        sdk.ReadTimeoutError(endpoint_url="https://ecs"),
+        sdk.ConnectTimeoutError(endpoint_url="https://ecs"),
+        sdk.EndpointConnectionError(endpoint_url="https://ecs"),
+        sdk.ConnectionClosedError(endpoint_url="https://ecs"),
+        sdk.CredentialRetrievalError(provider="container-role", error_msg="no answer"),
+    ],
+)
+def test_an_answer_that_did_not_come_is_of_unknown_outcome(error: Exception) -> None:
+    assert type(raised(error)) is OutsideFailure
+
+
+# Through the adapters, as botocore reads an answer
+
+WEB = ServiceSettings(name="web", cluster="c", ecs_service="web", container="web")
+
+
+def stubbed(service: str) -> Any:
+    return boto3.client(service, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")  # type: ignore[call-overload]
+
+
+def ecs_says(operation: str, code: str, message: str, call: Callable[[EcsServices], object]) -> RollbackError:
+    client = stubbed("ecs")
+    with Stubber(client) as stub:
+        stub.add_client_error(operation, code, message, http_status_code=400)
+        with pytest.raises(RollbackError) as failure:
+            call(EcsServices(client, client))
+    return failure.value
+
+
+def test_a_denied_update_of_a_service_names_permission_and_service() -> None:
+    arn = "arn:aws:ecs:eu-west-1:123456789012:service/c/web"
+    message = (
+        "User: arn:aws:sts::123456789012:assumed-role/rollback-service/rollback is not authorized to perform: "
+        f"ecs:UpdateService on resource: {arn} because no identity-based policy allows the ecs:UpdateService action"
+    )
+    denied = ecs_says("update_service", "AccessDeniedException", message, lambda ecs: ecs.update(WEB, desired_count=2))
+    assert isinstance(denied, CallRefused)
+    assert (denied.action, denied.resource, denied.kind) == ("ecs:UpdateService", arn, ACCESS)
+    assert "\n" not in str(denied)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("ClientException", "TaskDefinition is inactive"),
+        ("InvalidParameterException", "Unable to update"),
+        ("ServiceNotFoundException", "Service not found."),
+        ("ServiceNotActiveException", "Service was not ACTIVE."),
+        ("ClusterNotFoundException", "Cluster not found."),
+    ],
+)
+def test_what_ecs_refuses_to_update_is_refused_for_good(code: str, message: str) -> None:
+    refused = ecs_says("update_service", code, message, lambda ecs: ecs.update(WEB, definition_arn="web:1"))
+    assert isinstance(refused, CallRefused)
+    assert message in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("code", "for_good"),
+    [
+        ("ConflictException", False),
+        ("ClientException", False),
+        ("InvalidParameterException", False),
+        ("ServiceDeploymentNotFoundException", False),
+        ("AccessDeniedException", True),
+        ("UnsupportedFeatureException", True),
+    ],
+)
+def test_a_deployment_that_can_not_be_stopped_now_is_looked_at_again(code: str, *, for_good: bool) -> None:
+    """Between the look and the call it may have ended: what refuses is its state."""
+    arn = "arn:aws:ecs:eu-west-1:123456789012:service-deployment/c/web/1"
+    refused = ecs_says("stop_service_deployment", code, "it is stopped", lambda ecs: ecs.stop_deployment(arn))
+    assert isinstance(refused, CallRefused) is for_good
+
+
+def test_scaling_that_is_being_updated_by_another_is_asked_again() -> None:
+    client = stubbed("application-autoscaling")
+    with Stubber(client) as stub:
+        stub.add_client_error("describe_scalable_targets", "ConcurrentUpdateException", http_status_code=400)
+        with pytest.raises(OutsideFailure) as failure:
+            EcsScaling(client, client).look(WEB)
+    assert not isinstance(failure.value, CallRefused)

@@ -1,0 +1,114 @@
+"""AWS's access denied messages, taken apart; and the sentence that people read."""
+
+import json
+
+import pytest
+
+from rollback.model.aws_refusal import Denial, iam_statement, refused
+from rollback.model.errors import RefusalKind
+
+ROLE = "arn:aws:sts::123456789012:assumed-role/macro-ai-production-service/rollback"
+SERVICE = "arn:aws:ecs:eu-west-1:123456789012:service/prod/web"
+POLICY = "arn:aws:organizations::123456789012:policy/o-1/service_control_policy/p-1"
+
+
+def said(how: str, on: str = f" on resource: {SERVICE}") -> str:
+    return f"User: {ROLE} is not authorized to perform: ecs:UpdateService{on}{how}"
+
+
+def sentence(message: str, on: str = "prod/web") -> str:
+    return str(refused("ecs:UpdateService", on, "AccessDeniedException", message, RefusalKind.ACCESS))
+
+
+@pytest.mark.parametrize(
+    ("how", "is_explicit"),
+    [
+        ("", False),
+        (" because no identity-based policy allows the ecs:UpdateService action", False),
+        (" because no permissions boundary allows the ecs:UpdateService action", False),
+        (" because no session policy allows the ecs:UpdateService action", False),
+        (" because no service control policy allows the ecs:UpdateService action", False),
+        (" because no VPC endpoint policy allows the ecs:UpdateService action", False),
+        (" with an explicit deny in an identity-based policy", True),
+        (" with an explicit deny", True),
+        (f" with an explicit deny in a service control policy: {POLICY}", True),
+    ],
+)
+def test_each_wording_of_a_denial_is_taken_apart(how: str, *, is_explicit: bool) -> None:
+    denial = Denial.parse(said(how))
+    assert denial == Denial("ecs:UpdateService", SERVICE, ROLE, how.strip())
+    assert denial.is_explicit is is_explicit
+
+
+@pytest.mark.parametrize(
+    ("message", "action", "resource"),
+    [
+        (said(" because no identity-based policy allows the action", on=""), "ecs:UpdateService", ""),
+        (f'is not authorized to perform: sns:Publish on resource: "{SERVICE}"', "sns:Publish", SERVICE),
+        (f"User: x is not authorized to perform: kms:Decrypt on resource: {SERVICE}.", "kms:Decrypt", SERVICE),
+        (f"{said('')}\n  (Service: AmazonECS)", "ecs:UpdateService", SERVICE),
+    ],
+)
+def test_what_a_service_leaves_out_or_adds_is_lived_with(message: str, action: str, resource: str) -> None:
+    denial = Denial.parse(message)
+    assert denial is not None
+    assert (denial.action, denial.resource) == (action, resource)
+
+
+@pytest.mark.parametrize("message", ["", "You are not authorized to perform this operation.", "Access Denied"])
+def test_another_wording_is_told_as_it_is(message: str) -> None:
+    assert Denial.parse(message) is None
+    told = sentence(message)
+    assert told.startswith("AWS refused ecs:UpdateService on prod/web (AccessDeniedException: ")
+    assert told.endswith('add to the caller\'s policy: {"Effect":"Allow","Action":"ecs:UpdateService","Resource":"*"}')
+
+
+def test_a_missing_permission_is_told_with_the_statement_that_gives_it() -> None:
+    assert sentence(said(" because no identity-based policy allows the ecs:UpdateService action")) == (
+        f"AWS refused ecs:UpdateService on {SERVICE} to role macro-ai-production-service because no identity-based "
+        "policy allows the ecs:UpdateService action (AccessDeniedException); add to the identity-based policy: "
+        f'{{"Effect":"Allow","Action":"ecs:UpdateService","Resource":"{SERVICE}"}}'
+    )
+
+
+def test_an_explicit_deny_offers_no_permission_since_none_would_help() -> None:
+    told = sentence(said(f" with an explicit deny in a service control policy: {POLICY}"))
+    assert "Allow" not in told
+    assert f"with an explicit deny in a service control policy: {POLICY} (AccessDeniedException); an explicit" in told
+
+
+def test_a_call_that_needs_another_permission_names_both() -> None:
+    role = "arn:aws:iam::123456789012:role/task"
+    message = f"User: {ROLE} is not authorized to perform: iam:PassRole on resource: {role}"
+    error = refused("ecs:RegisterTaskDefinition", "web", "ClientException", message, RefusalKind.ACCESS)
+    assert str(error).startswith(f"AWS refused iam:PassRole on {role}, for ecs:RegisterTaskDefinition on web, to role")
+    assert (error.action, error.resource) == ("iam:PassRole", role)
+
+
+def test_a_resources_own_policy_must_name_the_role() -> None:
+    told = sentence(said(" because no resource-based policy allows the ecs:UpdateService action"))
+    statement = json.loads(told.partition("add to the resource-based policy: ")[2])
+    assert statement["Principal"] == {"AWS": "arn:aws:iam::123456789012:role/macro-ai-production-service"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "mended_by"),
+    [
+        (RefusalKind.CREDENTIALS, "aws sso login"),
+        (RefusalKind.NOT_FOUND, "check that name in the settings"),
+        (RefusalKind.QUOTA, "higher quota"),
+        (RefusalKind.REQUEST, "mend what AWS names"),
+    ],
+)
+def test_every_kind_says_what_to_do(kind: RefusalKind, mended_by: str) -> None:
+    error = refused("ecs:UpdateService", "prod/web", "Code", "first line\n\tsecond\x1b[31m line\x00", kind)
+    assert str(error).startswith("AWS refused ecs:UpdateService on prod/web (Code: first line second [31m line); ")
+    assert mended_by in str(error)
+
+
+def test_a_long_message_is_cut() -> None:
+    assert len(str(refused("a:B", "on", "C", "x" * 100_000, RefusalKind.REQUEST))) < 1000
+
+
+def test_a_name_that_is_no_arn_is_no_resource_of_a_policy() -> None:
+    assert json.loads(iam_statement("ecs:UpdateService", "prod/web"))["Resource"] == "*"

@@ -1,0 +1,104 @@
+"""Why an execution failed, as people read it: one sentence, never JSON, never a stack trace."""
+
+import json
+
+import pytest
+from builders import SERVICE
+from hypothesis import given
+from hypothesis import strategies as some
+from stage import alarm_event, worn_in
+
+from rollback import handlers
+from rollback.model.execution_failure import ExecutionFailure
+from rollback.model.route import Step
+
+TRACE = ['  File "/var/task/rollback/handlers.py", line 30, in handled\n    return handler(event, context)\n']
+
+
+def of_lambda(kind: str, message: str) -> str:
+    return json.dumps({"errorMessage": message, "errorType": kind, "requestId": "1-2", "stackTrace": TRACE})
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "wanted"),
+    [
+        ("CallRefused", of_lambda("CallRefused", "AWS refused it"), "AWS refused it"),
+        ("OutsideFailure", of_lambda("OutsideFailure", "no answer.\nLook again."), "no answer. Look again"),
+        ("KeyError", of_lambda("KeyError", "'before'"), "KeyError: 'before'"),
+        ("", of_lambda("KeyError", "'before'"), "KeyError: 'before'"),
+        ("Sandbox.Timedout", of_lambda("Sandbox.Timedout", "Task timed out"), "Sandbox.Timedout: Task timed out"),
+        ("States.Timeout", None, "States.Timeout: it did not end in time"),
+        ("States.Timeout", "", "States.Timeout: it did not end in time"),
+        ("", "stopped by Ada", "stopped by Ada"),
+        (None, None, "no cause given"),
+        ("X", "null", "X: no cause given"),
+        ("X", '{"a": 1, "b": {"c": 2}, "d": "e"}', "X: a: 1; d: e"),
+        ("X", '["one", {"two": 2}, 3]', "X: one; 3"),
+        ("X", "7", "X: 7"),
+        ("X", '"quoted"', "X: quoted"),
+        ("X", '{"errorMessage": "it \\"broke\\"", "stackTrace": ["File', 'X: it "broke"'),
+        ("X", '{"errorMessage": "cut off, in the mid', "X: cut off, in the mid"),
+        ("X", "{'no': JSON}", "X: {'no': JSON}"),
+        ("X", {"errorMessage": "parsed already"}, "X: parsed already"),
+        ("X", "\x1b[31mred\x00\r\nsecond line", "X: [31mred second line"),
+    ],
+)
+def test_a_failure_is_told_in_words(error: object, cause: object, wanted: str) -> None:
+    assert ExecutionFailure.read(error, cause).text == wanted
+
+
+def test_the_name_of_the_error_stays_to_be_compared() -> None:
+    assert ExecutionFailure.read("CallRefused", of_lambda("CallRefused", "no")).error == "CallRefused"
+    assert ExecutionFailure.read("", of_lambda("InvalidRequest", "no")).error == "InvalidRequest"
+
+
+def test_a_long_text_is_cut() -> None:
+    assert len(ExecutionFailure.read("X", of_lambda("X", "y" * 100_000)).text) < 1100
+
+
+_JSON = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.text(),
+    lambda inner: some.lists(inner) | some.dictionaries(some.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(error=some.none() | some.text(), cause=some.none() | some.text() | _JSON | _JSON.map(json.dumps))
+def test_whatever_is_told_becomes_one_line(error: object, cause: object) -> None:
+    text = ExecutionFailure.read(error, cause).text
+    assert text.isprintable()
+    assert text
+
+
+@pytest.mark.parametrize("deep", [5_000, 100_000])
+def test_deep_nesting_stays_text(deep: int) -> None:
+    assert ExecutionFailure.read("X", "[" * deep).text.startswith("X: [[")
+
+
+def told_to_people(monkeypatch: pytest.MonkeyPatch, *, by: str) -> str:
+    """The page about a plan that fails by a defect of ours."""
+    stage = worn_in()
+    rollback = stage.admit(alarm_event())
+    monkeypatch.setattr(handlers, "_world", lambda: stage.world)
+    cause = of_lambda("KeyError", "'before'")
+    if by == "catch":
+        cursor = {"rollback_id": rollback.id, "error": {"Error": "KeyError", "Cause": cause}}
+        handlers.report({"step": "conclude", "cursor": cursor}, None)
+    else:
+        detail = {"status": "FAILED", "executionArn": rollback.execution, "error": "KeyError", "cause": cause}
+        handlers.report({"detail-type": "Step Functions Execution Status Change", "detail": detail}, None)
+    stage.go(rollback, until=Step.DONE)
+    assert stage.ledger.lease(SERVICE) is None or by == "event"
+    return stage.pages()[0]
+
+
+@pytest.mark.parametrize(
+    ("by", "why"),
+    [("catch", "Why: KeyError: 'before'"), ("event", "Why: its execution ended as FAILED: KeyError: 'before'")],
+)
+def test_a_page_says_why_without_json_and_without_a_stack_trace(
+    by: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = told_to_people(monkeypatch, by=by)
+    assert why in page.splitlines()
+    assert not any(word in page for word in ("errorMessage", "stackTrace", "/var/task"))

@@ -1,0 +1,367 @@
+"""What AWS refuses for good is not sent again: the rollback ends at once, with one page that says what mends it."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE, image
+from fakes import FakeScaling
+from stage import AUTOSCALED, PROMOTED, Stage, alarm_event, deployment_event, worn_in
+from stage_with_database import BRANCH, GOOD, StageWithDatabase
+from stand_ins import Refusing, denied
+from worlds import OUTAGE
+
+from rollback.model.database_errors import NotThere
+from rollback.model.errors import CallRefused, OutsideFailure, RefusalKind
+from rollback.model.rollback import ObligationKind, Outcome, Rollback
+from rollback.model.route import Step
+from rollback.steps.janitor import sweep
+from rollback.steps.readiness import prepare
+from rollback_cli.direct import run_directly
+
+ROLLS_BACK = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+
+
+def refusing(stage: Stage, part: str, *methods: str) -> Refusing:
+    """From now on; what the stage itself does to its fakes goes on."""
+    stand_in = Refusing(getattr(stage.world, part), *methods)
+    stage.replace(**{part: stand_in})
+    return stand_in
+
+
+def prepared() -> Stage:
+    stage = worn_in()
+    stage.services.deployment_configuration.update(ROLLS_BACK)
+    prepare(SERVICE, stage.world)
+    stage.services.calls.clear()
+    return stage
+
+
+def alarm(stage: Stage) -> dict[str, Any]:
+    return alarm_event()
+
+
+def outage(stage: Stage) -> dict[str, Any]:
+    return stage.red(OUTAGE)
+
+
+def by_hand(stage: Stage) -> dict[str, Any]:
+    return {}
+
+
+def failed_deployment(stage: Stage) -> dict[str, Any]:
+    return deployment_event()
+
+
+TRIGGERS: list[Callable[[Stage], dict[str, Any]]] = [alarm, outage, by_hand, failed_deployment]
+
+
+def two_hours_later(stage: Stage) -> None:
+    """The janitor comes; what it starts runs to its end."""
+    for number in range(24):
+        stage.pass_time(minutes=5)
+        with suppress(CallRefused):  # what the janitor itself may not ask is an alarm on its function
+            sweep(stage.world)
+        while stage.workflow.started:
+            _, given = stage.workflow.started.pop(0)
+            stage.run(given, f"again-{number}")
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_a_denied_change_ends_the_rollback_at_once_with_one_page_and_the_lease_is_free(
+    trigger: Callable[[Stage], dict[str, Any]],
+) -> None:
+    stage = prepared()
+    ecs = refusing(stage, "services", "update")
+    ended = stage.run(trigger(stage))
+    took = stage.clock.now() - NOW
+    two_hours_later(stage)
+    assert ended.outcome is Outcome.FAILED
+    assert ended.service is not None
+    assert ended.service.tried == ()  # no other rung: it would be refused the same way
+    assert ecs.times["update"] == 1
+    assert took <= timedelta(seconds=stage.policy.act_timeout_seconds + stage.policy.poll_seconds)
+    assert ended.open_obligations() == ()
+    assert ended.left_to_operator() == ()  # nothing was changed, so nothing is to be put back
+    assert len(stage.pages()) == 1
+    assert stage.ledger.lease(SERVICE) is None
+
+
+def test_the_page_names_the_action_the_resource_who_asked_and_the_statement_that_mends_it() -> None:
+    stage = prepared()
+    refusing(stage, "services", "update")
+    stage.run()
+    (why,) = [line for line in stage.pages()[0].splitlines() if line.startswith("Why:")]
+    resource = "arn:aws:some:eu-west-1:123456789012:update"
+    assert why == (
+        f"Why: AWS refused some:update on {resource} to role rollback because no identity-based policy allows the "
+        "some:update action (AccessDeniedException); add to the identity-based policy: "
+        f'{{"Effect":"Allow","Action":"some:update","Resource":"{resource}"}}'
+    )
+
+
+def test_an_emergency_is_refused_within_the_invocation_that_admitted_it() -> None:
+    stage = prepared()
+    ecs = refusing(stage, "services", "update")
+    first = stage.admit(outage(stage))
+    assert (first.outcome, ecs.times["update"]) == (Outcome.FAILED, 1)
+    assert first.refusal is not None
+    assert first.refusal.action == "some:update"
+
+
+def test_an_emergency_acts_though_cloudwatch_the_load_balancer_and_the_registry_refuse_to_be_asked() -> None:
+    """What can't be asked is no evidence: it is not called verified, and no harder rung is taken for it."""
+    stage = prepared()
+    given = outage(stage)
+    refusing(stage, "alarms", "states", "red_since", "fired_since", "requests_since")
+    refusing(stage, "targets", "health", "health_checks")
+    refusing(stage, "images", "exists", "digest_of")
+    ended = stage.run(given)
+    assert stage.running() == image("v1")
+    assert ended.outcome is Outcome.FAILED
+    assert ended.reason.startswith("not verified, though what could be asked is well: target-health: could not be")
+    assert "some:states" in ended.reason
+    assert ended.service is not None
+    assert ended.service.tried == ()
+    assert stage.clock.now() - NOW < timedelta(minutes=3)
+    assert len(stage.pages()) == 1
+
+
+def test_a_target_that_fails_is_escalated_though_another_check_is_refused() -> None:
+    stage = prepared()
+    refusing(stage, "targets", "health", "health_checks")
+    stage.cures = set()  # the alarm stays red over v1
+    ended = stage.run()
+    assert ended.service is not None
+    assert ended.service.tried != ()
+
+
+def test_a_deployment_that_may_not_be_stopped_is_replaced_and_the_report_says_so() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.begin("v2", "crashing")
+    ecs = refusing(stage, "services", "stop_deployment")
+    ended = stage.run()
+    assert ended.outcome is Outcome.SUCCEEDED
+    assert ecs.times["stop_deployment"] == 1
+    assert stage.running() == image("v1")
+    assert "could not be stopped: AWS refused some:stop_deployment" in stage.notifications.sent[-1].message
+
+
+def test_a_deployment_that_ended_as_it_was_to_be_stopped_is_looked_at_again() -> None:
+    """ECS refuses that for its state at this moment, not for good: the adapter says so."""
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.begin("v2", "crashing")
+    rollback = stage.go(stage.admit(), until=Step.SERVICE)
+    stop = stage.services.stop_deployment
+
+    def ends(service_deployment_arn: str) -> None:
+        stage.services.stop_deployment = stop  # type: ignore[method-assign]
+        stage.services.deploy(stage.arns["v2"], stage.clock.now())  # another deployment
+        stop(service_deployment_arn)
+
+    stage.services.stop_deployment = ends  # type: ignore[method-assign]
+    with pytest.raises(OutsideFailure) as failure:
+        stage.take(rollback)
+    assert not isinstance(failure.value, CallRefused)
+    assert stage.run_on(rollback).outcome is Outcome.SUCCEEDED
+
+
+def test_what_may_not_be_put_back_is_handed_to_an_operator_at_once() -> None:
+    stage = prepared()
+    rollback = stage.go(stage.admit(), until=Step.CONCLUDE)
+    assert rollback.outcome is Outcome.SUCCEEDED
+    refusing(stage, "services", "update")
+    before = stage.clock.now()
+    ended = stage.run_on(rollback)
+    assert [owed.kind for owed in ended.left_to_operator()] == [ObligationKind.DEPLOYMENT_CONFIGURATION]
+    assert stage.clock.now() - before < timedelta(minutes=1)
+    assert "NOT PUT BACK: deployment_configuration" in stage.pages()[-1]
+    assert stage.ledger.lease(SERVICE) is None
+
+
+def test_a_report_that_may_not_be_sent_holds_nothing_up_and_is_sent_by_the_janitor_once_it_may() -> None:
+    stage = prepared()
+    refusing(stage, "services", "update")
+    topic = refusing(stage, "notifications", "publish")
+    ended = stage.run()
+    assert ended.concluded_at is not None
+    assert not ended.reported
+    assert stage.clock.now() - NOW <= timedelta(seconds=stage.policy.act_timeout_seconds + stage.policy.poll_seconds)
+    assert stage.ledger.lease(SERVICE) is None
+    topic.methods.clear()
+    sweep(stage.world)
+    assert len(stage.pages()) == 1
+
+
+@pytest.mark.parametrize("given", [{}, {"type": "emergency"}])
+def test_direct_mode_does_not_send_it_again_either(given: dict[str, Any]) -> None:
+    stage = prepared()
+    ecs = refusing(stage, "services", "update")
+    cursor = run_directly(given, stage.world, lambda _: None, lambda seconds: stage.pass_time(seconds=seconds))
+    assert stage.ledger.read(SERVICE, cursor.rollback_id).outcome is Outcome.FAILED
+    assert ecs.times["update"] == 1
+    assert len(stage.pages()) == 1
+
+
+LOOKS = [
+    ("services", "look"),
+    ("services", "definition"),
+    ("services", "register"),
+    ("services", "update"),
+    ("services", "unstopped_tasks"),
+    ("alarms", "states"),
+    ("alarms", "red_since"),
+    ("alarms", "requests_since"),
+    ("targets", "health"),
+    ("targets", "health_checks"),
+    ("scaling", "look"),
+    ("scaling", "put"),
+    ("images", "exists"),
+    ("images", "digest_of"),
+    ("stacks", "look"),
+    ("notifications", "publish"),
+]
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+@pytest.mark.parametrize(("part", "method"), LOOKS)
+def test_whatever_is_refused_from_the_start_the_rollback_ends_soon_pages_once_and_owes_nothing(
+    part: str, method: str, trigger: Callable[[Stage], dict[str, Any]]
+) -> None:
+    stage = prepared()
+    stage.replace(scaling=FakeScaling(stage.services, AUTOSCALED))
+    given = trigger(stage)
+    stand_in = refusing(stage, part, method)
+    ended = stage.run(given)
+    took = stage.clock.now() - NOW
+    two_hours_later(stage)
+    assert ended.concluded_at is not None
+    assert ended.open_obligations() == ()
+    assert stage.ledger.lease(SERVICE) is None
+    assert stand_in.times[method] <= 40
+    assert took < timedelta(minutes=5)
+    if method != "publish":
+        assert len(stage.pages()) == (0 if ended.outcome is Outcome.SUCCEEDED else 1)
+
+
+@pytest.mark.parametrize(("part", "method"), LOOKS)
+def test_what_a_refusal_ends_is_never_told_as_a_success(part: str, method: str) -> None:
+    stage = prepared()
+    stand_in = refusing(stage, part, method)
+    ended = stage.run(alarm(stage))
+    if ended.outcome is Outcome.SUCCEEDED:
+        assert stage.running() == image("v1")
+        checks = ended.verification.checks if ended.verification is not None else ()
+        assert all("could not be asked" not in check.reason for check in checks)
+    else:
+        assert stand_in.times[method] > 0
+
+
+# A rollback with a database
+
+
+def full(stage: StageWithDatabase) -> Rollback:
+    return stage.run({"type": "full", "target_version": "v1"})
+
+
+def owes_nothing(stage: StageWithDatabase) -> bool:
+    return stage.ledger.lease(SERVICE) is None and stage.ledger.lease(stage.branch_key) is None
+
+
+def test_a_fence_that_may_not_be_built_leaves_the_database_alone_and_the_service_running() -> None:
+    stage = StageWithDatabase()
+    ecs = refusing(stage, "services", "update")
+    ended = full(stage)
+    assert ended.outcome is Outcome.REFUSED
+    assert "some:update" in ended.reason
+    assert ecs.times["update"] == 1
+    assert stage.neon.rows(BRANCH) != GOOD
+    assert stage.services.desired_count > 0
+    assert ended.open_obligations() == ()
+    assert len(stage.pages()) == 1
+    assert owes_nothing(stage)
+
+
+def test_a_secret_with_neons_key_that_may_not_be_read_is_refused_before_anything_is_changed() -> None:
+    """AWS refuses that, not Neon: what has no key can't ask Neon anything."""
+    stage = StageWithDatabase()
+    neon = Refusing(stage.neon, "project", "branches", "branch", "endpoints", "branch_named")
+    stage.replace(databases=neon)
+    ended = full(stage)
+    assert ended.outcome is Outcome.REFUSED
+    assert "database-access: AWS refused some:" in ended.reason
+    assert sum(neon.times.values()) == 1
+    assert len(stage.pages()) == 1
+    assert owes_nothing(stage)
+
+
+def behind_the_fence(stage: StageWithDatabase, neon: Refusing, *, until: str | None = None) -> Rollback:
+    """Walked until the service stands at zero; then until Neon was asked for that too. From now on Neon refuses."""
+    methods = set(neon.methods)
+    neon.methods.clear()
+    stage.replace(databases=neon)
+    rollback = stage.admit({"type": "full", "target_version": "v1"})
+    while stage.services.desired_count or (until is not None and until not in stage.neon.calls):
+        rollback = stage.take(rollback)
+    stage.neon.settle()  # its operations end whether or not anybody looks
+    stage.pass_time(minutes=1)
+    neon.methods |= methods
+    return rollback
+
+
+@pytest.mark.parametrize("method", ["branch", "endpoints", "operation", "branch_named"])
+def test_neon_that_refuses_behind_the_fence_before_the_restore_leaves_all_as_it_was(method: str) -> None:
+    stage = StageWithDatabase()
+    neon = Refusing(stage.neon, method)
+    rollback = behind_the_fence(stage, neon)
+    before = stage.clock.now()
+    ended = stage.run_on(rollback)
+    assert ended.outcome is Outcome.REFUSED
+    assert f"some:{method}" in ended.reason
+    assert stage.clock.now() - before < timedelta(minutes=3)
+    assert neon.times[method] <= 5
+    assert stage.services.desired_count > 0
+    assert ended.open_obligations() == ()
+    assert len(stage.pages()) == 1
+    assert owes_nothing(stage)
+
+
+@pytest.mark.parametrize("method", ["branch", "branch_named"])
+def test_neon_that_refuses_after_the_restore_was_sent_starts_no_release_on_data_that_nobody_knows(method: str) -> None:
+    stage = StageWithDatabase()
+    neon = Refusing(stage.neon, method)
+    rollback = behind_the_fence(stage, neon, until="restore")
+    before = stage.clock.now()
+    ended = stage.run_on(rollback)
+    assert ended.outcome is Outcome.FAILED
+    assert f"some:{method}" in ended.reason
+    assert stage.clock.now() - before < timedelta(minutes=3)
+    assert stage.services.desired_count == 0
+    assert ObligationKind.FENCE in [owed.kind for owed in ended.left_to_operator()]
+    assert ended.open_obligations() == ()
+    assert owes_nothing(stage)
+
+
+def test_a_branch_that_is_gone_between_two_looks_is_looked_at_again() -> None:
+    stage = StageWithDatabase()
+    neon = Refusing(stage.neon, "endpoints", refused=NotThere("404: branch not found"))
+    neon.methods.clear()
+    stage.replace(databases=neon)
+    rollback = stage.admit({"type": "full", "target_version": "v1"})
+    while stage.services.desired_count:
+        rollback = stage.take(rollback)
+    neon.methods.add("endpoints")
+    for _ in range(3):
+        rollback = stage.take(rollback)
+    neon.methods.clear()
+    assert stage.run_on(rollback).outcome is Outcome.SUCCEEDED
+
+
+def test_a_denial_has_its_kind_action_and_resource() -> None:
+    refused = denied("update")
+    assert (refused.kind, refused.action) == (RefusalKind.ACCESS, "some:update")
+    assert refused.resource == "arn:aws:some:eu-west-1:123456789012:update"
