@@ -11,7 +11,7 @@ from fakes import FakeScaling
 from stage import AUTOSCALED, PROMOTED, Stage, alarm_event, deployment_event, worn_in
 from stage_with_database import BRANCH, GOOD, StageWithDatabase
 from stand_ins import Refusing, denied
-from worlds import OUTAGE
+from worlds import DEGRADED, OUTAGE
 
 from rollback.model.database_errors import NotThere
 from rollback.model.errors import CallRefused, OutsideFailure, RefusalKind
@@ -52,6 +52,10 @@ def by_hand(stage: Stage) -> dict[str, Any]:
 
 
 def failed_deployment(stage: Stage) -> dict[str, Any]:
+    stage.alarms.recover(DEGRADED)
+    stage.begin("v3", "crashing")
+    for _ in range(3):
+        stage.services.tick()
     return deployment_event()
 
 

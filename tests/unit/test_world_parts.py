@@ -41,7 +41,10 @@ def test_a_request_to_slow_down_may_be_sent_again(code: str, status: int) -> Non
 
 
 def test_a_refusal_names_operation_and_resource() -> None:
-    with pytest.raises(OutsideFailure, match="c/s failed: AccessDenied: no") as failed, calling("UpdateService", "c/s"):
+    with (
+        pytest.raises(OutsideFailure, match=r"refused ecs:UpdateService on c/s \(AccessDenied: no\)") as failed,
+        calling("UpdateService", "c/s"),
+    ):
         raise client_error("AccessDenied")
     assert not isinstance(failed.value, Throttled)
 

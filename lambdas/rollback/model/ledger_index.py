@@ -50,7 +50,7 @@ class Owed(_Entry):
 
 
 class Change(_Entry):
-    """A rollback that changed the service or its database, or was about to."""
+    """A rollback that changed the service or its database, was about to, or was refused a call for good."""
 
     rollback_id: str
     trigger: Trigger
@@ -61,6 +61,8 @@ class Change(_Entry):
     outcome: Outcome | None = None
     has_acted: bool
     has_changed_data: bool = False
+    is_refused: bool = Field(default=False, description="a call was refused for good: it is refused again")
+    is_emergency: bool = False
     is_intended: bool = Field(default=False, description="a call was announced; whether it was made is not known")
     target_fingerprint: str | None = None
     target_version: str | None = None
@@ -77,8 +79,6 @@ class Answer(_Entry):
     outcome: Outcome | None = None
     is_judged: bool = Field(default=False, description="a plan was made, and an operator was told what it said")
     is_stopped: bool = Field(default=False, description="an operator stopped it: the alarm is theirs")
-    is_refused: bool = Field(default=False, description="a call was refused for good: it is refused again")
-    is_emergency: bool = False
     rechecked_at: AwareDatetime | None = None
     deaths: int = 0
 
@@ -123,8 +123,10 @@ def entries_of(rollback: Rollback) -> dict[Key, Entry | None]:
     entries: dict[Key, Entry | None] = {pending_key(rollback.service_name, rollback.id): pending_of(rollback)}
     for service in sorted({rollback.service_owing(owed) for owed in rollback.obligations}):
         entries[owed_key(service, rollback.id)] = owed_of(rollback, service)
-    if rollback.admitted_at is not None and (rollback.service is not None or rollback.database is not None):
-        entries[change_key(rollback.service_name, rollback.admitted_at, rollback.id)] = change_of(rollback)
+    began = rollback.service is not None or rollback.database is not None
+    if rollback.refusal is not None or (rollback.admitted_at is not None and began):
+        at = rollback.admitted_at or rollback.began_at
+        entries[change_key(rollback.service_name, at, rollback.id)] = change_of(rollback)
     answer = answer_of(rollback)
     if answer is not None:
         entries[answer_key(rollback.service_name, answer.alarm, answer.created_at, rollback.id)] = answer
@@ -171,12 +173,13 @@ def _undischarged(rollback: Rollback, service: str) -> Iterator[Obligation]:
 
 
 def change_of(rollback: Rollback) -> Change | None:
-    """None: it changed nothing, and announced nothing that may still be made."""
+    """None: it changed nothing, announced nothing that may still be made, and was refused nothing."""
     service, database = rollback.service, rollback.database
     is_intended = (service is not None and service.intent is not None) or (
         database is not None and database.intent is not None
     )
-    if rollback.admitted_at is None or not (rollback.has_acted or is_intended):
+    is_refused = rollback.refusal is not None
+    if not is_refused and (rollback.admitted_at is None or not (rollback.has_acted or is_intended)):
         return None
     target = rollback.plan.target if rollback.plan is not None else None
     return Change(
@@ -184,7 +187,9 @@ def change_of(rollback: Rollback) -> Change | None:
         trigger=rollback.trigger,
         type=rollback.request.type,
         created_at=rollback.created_at,
-        admitted_at=rollback.admitted_at,
+        admitted_at=rollback.admitted_at or rollback.began_at,
+        is_refused=is_refused,
+        is_emergency=rollback.is_emergency,
         concluded_at=rollback.concluded_at,
         outcome=rollback.outcome,
         has_acted=rollback.has_acted,
@@ -209,8 +214,6 @@ def answer_of(rollback: Rollback) -> Answer | None:
         outcome=rollback.outcome,
         is_judged=rollback.plan is not None and rollback.outcome in _ANSWERS,
         is_stopped=rollback.outcome is Outcome.ABORTED and rollback.recheck_at is None,
-        is_refused=rollback.refusal is not None,
-        is_emergency=rollback.is_emergency,
         rechecked_at=rollback.rechecked_at,
         deaths=rollback.deaths,
     )

@@ -28,16 +28,22 @@ def registered_definition(
     Raises:
         KeyError: the ledger has no copy of the definition.
     """
-    plan = standing_plan(release.service, world)
-    at_hand = plan.definition_of(release.fingerprint) if plan is not None and not newest_of_family else None
-    if at_hand is not None and _is_usable(at_hand, release, world):
-        return at_hand
+    found = at_hand(release, world) if not newest_of_family else None
+    if found is not None:
+        return found
     family = original_family(family_of(release.definition_arn))
     ours = last_known_good_family(family) if is_last_known_good else rollback_family(family)
     newest = world.services.definition(ours)
     if newest is not None and _is_usable(str(newest["taskDefinitionArn"]), release, world):
         return str(newest["taskDefinitionArn"])
     return world.services.register(world.ledger.definition(release.definition_sha256), ours, release.fingerprint)
+
+
+def at_hand(release: Release, world: World) -> str | None:
+    """ARN of the definition that the standing plan has registered for the release; None: none that ECS takes."""
+    plan = standing_plan(release.service, world)
+    registered = plan.definition_of(release.fingerprint) if plan is not None else None
+    return registered if registered is not None and _is_usable(registered, release, world) else None
 
 
 def _is_usable(definition_arn: str, release: Release, world: World) -> bool:

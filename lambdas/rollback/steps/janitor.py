@@ -314,10 +314,11 @@ def _is_unanswered(alarm: str, since: datetime, service: str, pending: list[Pend
     changes = world.ledger.changes(service, now - _LONGEST_ROLLBACK).items
     if any(one.has_acted and now - (one.concluded_at or now) < settle for one in changes):
         return False  # alarms look back in time: it may still turn green
-    answers = world.ledger.answers(service, alarm, since - _CLOCKS_DIFFER).items
     # Refused again, whoever asks; but an emergency needs fewer permissions than a plain rollback has used.
-    if any(one.is_refused and (one.is_emergency or not alarm.endswith(OUTAGE_SUFFIX)) for one in answers):
+    refused = [one for one in world.ledger.changes(service, since - _CLOCKS_DIFFER).items if one.is_refused]
+    if any(one.is_emergency or not alarm.endswith(OUTAGE_SUFFIX) for one in refused):
         return False
+    answers = world.ledger.answers(service, alarm, since - _CLOCKS_DIFFER).items
     lately = any(one.rechecked_at is not None and now - one.rechecked_at < patience for one in answers)
     return not lately and not any(one.is_judged or one.is_stopped for one in answers)
 

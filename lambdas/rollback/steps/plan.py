@@ -13,6 +13,7 @@ from rollback.model.rollback import Outcome, Rollback
 from rollback.model.service_view import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
 from rollback.model.stack_view import StackState
 from rollback.steps.candidates import candidates
+from rollback.steps.definition import at_hand
 from rollback.steps.guards import automatic_guards, traffic_guard
 from rollback.steps.holder import document
 from rollback.steps.plan_database import guard_schema, undone_by, with_database
@@ -148,6 +149,10 @@ def _definition_is_stored(target: Release, world: World) -> Check:
     try:
         world.ledger.definition(target.definition_sha256)
     except (KeyError, UnreadableItem):
+        registered = at_hand(target, world)
+        if registered is not None:
+            reason = f"the ledger has no readable copy of it, but {registered.rsplit('/', 1)[-1]} is registered for it"
+            return Check(name="definition-is-usable", verdict=Verdict.WARN, reason=reason)
         reason = f"the ledger has no readable copy of {target.version}'s task definition"
         return Check(name="definition-is-usable", verdict=Verdict.FAIL, reason=reason)
     return Check(name="definition-is-usable", verdict=Verdict.PASS, reason="its copy can be registered if need be")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from rollback.model.errors import CallRefused, InvalidRequest, RefusalKind
+from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure, RefusalKind
 from rollback.world.failures import calling, code_of
 
 if TYPE_CHECKING:

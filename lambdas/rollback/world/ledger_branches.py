@@ -45,9 +45,12 @@ class LedgerBranches:
         if item is None:
             raise KeyError(sha256)
         try:
-            return _decompressed(ReleaseSchema, item)
+            schema = _decompressed(ReleaseSchema, item)
         except UnreadableItem as unreadable:
             raise KeyError(sha256) from unreadable
+        if schema.sha256 != sha256:
+            raise KeyError(sha256)  # it is not the schema whose digest its key names
+        return schema
 
     def know_schema(self, release: Release, schema_sha256: str) -> Release:
         """The release with the key of its schema.

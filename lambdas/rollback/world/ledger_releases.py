@@ -100,6 +100,8 @@ class LedgerReleases:
             stored: dict[str, Any] = json.loads(item["body"]["S"])
         except (KeyError, TypeError, ValueError) as error:
             raise UnreadableItem(name_of(item), f"its body is no JSON ({type(error).__name__})") from error
+        if not isinstance(stored, dict) or sha256_of(stored) != sha256:
+            raise UnreadableItem(name_of(item), "it is not the definition whose digest its key names")
         return stored
 
     def judge(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
