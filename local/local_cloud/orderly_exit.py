@@ -4,6 +4,7 @@ Python does so with SIGINT alone (`KeyboardInterrupt`). SIGTERM (a supervisor, `
 closed) would end the process where it stands, with its folders and its children left behind.
 """
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -18,10 +19,11 @@ _LONGEST_TEARDOWN_SECONDS = 30.0
 
 
 class _Teardown:
-    """How many are under way, since when, and the signals that came meanwhile."""
+    """How many are under way, since when and why, and the signals that came meanwhile."""
 
     depth = 0
     since = 0.0
+    caused = False  # by a signal
     waiting: list[int] = []  # noqa: RUF012 - one per process, as there is one set of handlers
 
 
@@ -46,7 +48,7 @@ def orderly_exit() -> Iterator[None]:
             child_processes.end_all()
             owned_folders.remove_all()
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, _leave if _Teardown.caused and handler is not signal.SIG_IGN else handler)
 
 
 @contextmanager
@@ -68,10 +70,16 @@ def undisturbed() -> Iterator[None]:
             signal.raise_signal(first)  # reaches the main thread, whichever thread tore down
 
 
+def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """All is removed, the interpreter is about to end: nothing is left to wait for."""
+    os._exit(_SIGNALLED + number)
+
+
 def _raise(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler
     if _Teardown.depth and time.monotonic() - _Teardown.since < _LONGEST_TEARDOWN_SECONDS:
         _Teardown.waiting.append(number)
-    elif number == signal.SIGINT:
+        return
+    _Teardown.caused = True
+    if number == signal.SIGINT:
         raise KeyboardInterrupt
-    else:
-        raise SystemExit(_SIGNALLED + number)
+    raise SystemExit(_SIGNALLED + number)

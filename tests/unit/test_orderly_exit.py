@@ -1,7 +1,6 @@
 """A signal ends a command as an exception does: with its teardown, its children and its folders."""
 
 import ast
-import os
 import signal
 import subprocess
 import sys
@@ -88,11 +87,16 @@ class Started:
 
 
 def lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return b") Z " not in Path(f"/proc/{pid}/stat").read_bytes()
+    """Whether it does so for good: a process that was told to end takes a moment."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            if b") Z " in Path(f"/proc/{pid}/stat").read_bytes():
+                return False
+        except OSError:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
