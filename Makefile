@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
 
-.PHONY: help install tools test demo check synth format lock clean
+.PHONY: help install tools test prove demo check synth format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ synth: $(TOOLS) ## Synthesise the stacks of all environments into cdk.out, funct
 test: $(TOOLS) ## Run the whole test suite
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 --ignore tests/e2e
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 --dist loadgroup tests/e2e
+
+EMERGENCIES ?= 1000
+prove: $(STAMP) ## Play 1,000 emergencies while AWS throttles 30 % of all calls (EMERGENCIES=1000; some ten minutes)
+	PATH="$(CURDIR)/$(BIN):$$PATH" THROTTLED_EMERGENCIES=$(EMERGENCIES) $(BIN)/pytest -n 0 --capture no tests/contract/test_emergency_under_throttling.py
 
 SCENARIO ?= bad-release
 demo: $(STAMP) ## Play a bad release on the embedded cloud (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration)

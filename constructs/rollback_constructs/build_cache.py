@@ -27,9 +27,11 @@ def kept(
     shelf.mkdir(parents=True, exist_ok=True)
     with (shelf / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for unfinished in shelf.glob(f"unfinished-{folder.name}-*"):  # we hold the lock: who made it was killed
+            shutil.rmtree(unfinished, ignore_errors=True)
         if not folder.exists():
             _forget_old(shelf)
-            with tempfile.TemporaryDirectory(prefix="unfinished-", dir=shelf) as temporary:
+            with tempfile.TemporaryDirectory(prefix=f"unfinished-{folder.name}-", dir=shelf) as temporary:
                 made = Path(temporary) / "made"
                 made.mkdir()
                 make(made)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_cloud import child_processes
 from local_cloud.images import PulledImage
 
 _HERE = Path(__file__).parent
@@ -51,13 +52,11 @@ def run(image: PulledImage, words: Sequence[str], environment: Mapping[str, str]
 
 def _start(command: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
     """It gets the container's variables, and nothing of ours: not the administrator's key."""
-    return subprocess.Popen(
+    return child_processes.start(
         [*_PYTHON, *command],
         env={**_SURROUNDINGS, **environment},
-        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
     )
 
 
@@ -75,6 +74,10 @@ def _driver_folder() -> str:
 
 
 def exit_code(process: "subprocess.Popen[Any]") -> int:
-    """Of a process that has ended; one that a signal ended counts from 128, as in a container."""
-    code = process.wait(timeout=5)
+    """The code of a process that ends, and is killed if it does not; a signal counts from 128, as in a container."""
+    try:
+        code = process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        code = process.wait()
     return code if code >= 0 else 128 - code

@@ -1,18 +1,15 @@
 """What all tasks of a service share, and a bad release may leave behind: a file, gone once the service is at zero."""
 
-import atexit
 import hashlib
-import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
+
+from local_cloud import owned_folders
 
 
 @cache
 def _folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="local-cloud-shared-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    return owned_folders.make("local-cloud-shared")
 
 
 def file_of(service_arn: str) -> Path:

@@ -9,10 +9,8 @@ import functools
 import importlib.util
 import json
 import queue
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -23,14 +21,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 
-from local_cloud import credentials
+from local_cloud import child_processes, credentials, owned_folders
 
 _SHIPPED_BY_THE_RUNTIME = (
     "awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py",
     "boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3",
 )  # fmt: skip
 _BOOTSTRAP = """
-import sys
+import os, sys, threading
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()  # the cloud was killed
 bundle, runtime, handler = sys.argv[1:]
 sys.path[:0] = [bundle, runtime]
 from awslambdaric.__main__ import main
@@ -69,7 +68,7 @@ class Outcome:
 @functools.cache
 def runtime_directory() -> Path:
     """A directory with links to just the packages that AWS's Python runtime ships."""
-    directory = Path(tempfile.mkdtemp(prefix="lambda-runtime-"))
+    directory = owned_folders.make("lambda-runtime")
     for name in _SHIPPED_BY_THE_RUNTIME:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
@@ -83,7 +82,7 @@ def runtime_directory() -> Path:
 def remove_runtime_directory() -> None:
     """Undo `runtime_directory`: no subprocess may run any more."""
     if runtime_directory.cache_info().currsize:
-        shutil.rmtree(runtime_directory(), ignore_errors=True)
+        owned_folders.remove(runtime_directory())
         runtime_directory.cache_clear()
 
 
@@ -154,15 +153,12 @@ class Sandbox:
         self._lines: list[str] = []
         self._api = _RuntimeApi()
         arguments = [str(settings.code_directory), str(runtime_directory()), settings.handler]
-        self._process = subprocess.Popen(
+        self._process = child_processes.start(
             [sys.executable, "-I", "-S", "-u", "-c", _BOOTSTRAP, *arguments],
             cwd=settings.code_directory,
             env=self._environment(),
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
         )
         self._reader = threading.Thread(target=self._read_output, daemon=True)
         self._reader.start()
@@ -235,6 +231,8 @@ class Sandbox:
         if self.alive:
             self._process.kill()
         self._reader.join(timeout=5)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._api.close()
 
 

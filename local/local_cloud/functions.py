@@ -8,8 +8,6 @@ import base64
 import collections
 import io
 import json
-import shutil
-import tempfile
 import threading
 import time
 import zipfile
@@ -20,7 +18,7 @@ from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction
 from moto.logs.models import logs_backends
 
-from local_cloud import clock, credentials, own_metrics
+from local_cloud import clock, credentials, own_metrics, owned_folders
 from local_cloud.function_sandbox import FunctionSettings, Outcome, Sandbox, remove_runtime_directory
 
 _RETRY_DELAYS_SECONDS = (60.0, 120.0)
@@ -49,7 +47,7 @@ def stop() -> None:
     for sandbox in sandboxes:
         sandbox.close()
     for directory in directories:
-        shutil.rmtree(directory, ignore_errors=True)
+        owned_folders.remove(directory)
     remove_runtime_directory()
 
 
@@ -109,7 +107,7 @@ def _unpacked(function: Any) -> Path:
     with _lock:
         directory = _code_directories.get(function.code_sha_256)
         if directory is None:
-            directory = Path(tempfile.mkdtemp(prefix="lambda-code-"))
+            directory = owned_folders.make("lambda-code")
             with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as archive:
                 archive.extractall(directory)
             _code_directories[function.code_sha_256] = directory
@@ -136,6 +134,8 @@ def _give_back(sandbox: Sandbox) -> None:
         _busy.discard(sandbox)
         if sandbox.alive and not _stopping.is_set():
             _idle.setdefault(sandbox.settings, []).append(sandbox)
+            return
+    sandbox.close()  # `stop` is through, and did not see it
 
 
 def _write_logs(function: Any, sandbox: Sandbox, lines: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ class Cluster:
     def __init__(self, data: Path, log: Path) -> None:
         self.data = data
         self._log = log
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[str] | None = None
 
     @property
     def socket(self) -> Path:
@@ -99,6 +101,15 @@ class Cluster:
             return
         self._server.communicate()  # closes its standard input, which ends it
         self._server = None
+
+    @contextmanager
+    def running(self, database: str = DATABASE) -> Iterator[None]:
+        """Run the server for as long as the context lasts, however that ends."""
+        try:
+            self.start(database)
+            yield
+        finally:
+            self.stop()
 
     def connect(self, database: str = DATABASE) -> "psycopg.Connection[Any]":
         """A session of the administrator, each statement a transaction of its own."""

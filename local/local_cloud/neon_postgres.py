@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypedDict
 
+from local_cloud import child_processes
+
 VERSION = 18
 _USER = "pgserver"  # the package's name for it
 # Times in what Postgres's programs print are UTC; nothing of our environment (PGHOST, PGPASSWORD) reaches them.
@@ -83,21 +85,20 @@ def run(program: str, *arguments: str | Path, accepted: tuple[int, ...] = (0,)) 
         PostgresFailure: it ended with another status than those accepted.
     """
     command = [_path(program), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env=_ENVIRONMENT, **_as_user())
+    done = child_processes.run(command, cwd="/", env=_ENVIRONMENT, **_as_user())
     if done.returncode not in accepted:
         raise PostgresFailure(f"{program} failed with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
 
 
-def start(program: str, *arguments: str | Path, log: Path) -> subprocess.Popen[bytes]:
+def start(program: str, *arguments: str | Path, log: Path) -> "subprocess.Popen[str]":
     """Start a server of Postgres; what it says is appended to the log.
 
     It ends when its standard input is closed: by whoever stops it, or by the operating system when our process dies.
     """
     with log.open("ab") as told:
-        return subprocess.Popen(
+        return child_processes.start(
             ["sh", "-c", _END_WITH_STDIN, "sh", _path(program), *map(str, arguments)],
-            stdin=subprocess.PIPE,
             stdout=told,
             stderr=told,
             cwd="/",

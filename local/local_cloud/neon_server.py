@@ -3,23 +3,24 @@
 import json
 import os
 import shutil
-import tempfile
 import threading
 import uuid
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from local_cloud import neon_api, neon_postgres
+from local_cloud import neon_api, neon_postgres, owned_folders
 from local_cloud.neon_branch import Refusal
 from local_cloud.neon_faults import Fault, Faults
 from local_cloud.neon_project import Limits, Project
 from local_cloud.neon_timeline import Timeline
+from local_cloud.orderly_exit import undisturbed
 
 ROLE = "app_owner"
-_MEMORY, _ROOM_BYTES = "/dev/shm", 2 << 30  # noqa: S108 - mkdtemp makes the folder in it
+_MEMORY, _ROOM_BYTES = "/dev/shm", 2 << 30  # noqa: S108 - `owned_folders` makes a folder in it
 _PREFIX = "/api/v2/projects/"
 
 
@@ -46,17 +47,23 @@ class LocalNeon:
         return f"http://127.0.0.1:{self._server.server_address[1]}/api/v2"
 
     def start(self) -> Self:
-        """Make an empty database, and serve. Takes one to two seconds."""
-        self._folder = Path(
-            tempfile.mkdtemp(prefix="neon-", dir=_roomy_memory())
-        )  # short: a socket's path has 107 bytes
+        """Make an empty database, and serve. Takes one to two seconds. What was made by then is removed if it fails."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _start(self) -> None:
+        self._folder = owned_folders.make("neon", _roomy_memory())  # short: a socket's path has 107 bytes
         self._folder.chmod(0o755)
         neon_postgres.account().own(self._folder)
         self._empty = Timeline.initial(self._folder / "empty", ROLE)
-        self._server = _Server(("127.0.0.1", self._port), _Handler)
-        self._server.neon = self
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), name="neon", daemon=True).start()
-        return self
+        server = _Server(("127.0.0.1", self._port), _Handler)
+        server.neon = self
+        threading.Thread(target=server.serve_forever, args=(0.05,), name="neon", daemon=True).start()
+        self._server = server  # from now on there is a thread to be told to end
 
     def create_project(self, project_id: str | None = None, limits: Limits | None = None) -> Project:
         """A project with the default branch `main` and its compute, idle until somebody connects."""
@@ -76,15 +83,15 @@ class LocalNeon:
 
     def stop(self) -> None:
         """Stop every server, and remove all data."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
-        for identity in tuple(self.projects):
-            self.delete_project(identity)
-        if self._folder is not None:
-            shutil.rmtree(self._folder)
-            self._folder = None
+        with undisturbed(), ExitStack() as undo:  # in reverse; whatever one end raises, the others are reached
+            if self._folder is not None:
+                undo.callback(owned_folders.remove, self._folder)
+            for identity in tuple(self.projects):
+                undo.callback(self.delete_project, identity)
+            if self._server is not None:
+                undo.callback(self._server.server_close)
+                undo.callback(self._server.shutdown)
+            self._server = self._folder = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -95,10 +102,10 @@ class LocalNeon:
         self.stop()
 
 
-def _roomy_memory() -> str | None:
+def _roomy_memory() -> Path | None:
     """A file system in memory, where copies of clusters take a quarter of the time; None: the usual place."""
     if Path(_MEMORY).is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
-        return _MEMORY
+        return Path(_MEMORY)
     return None
 
 

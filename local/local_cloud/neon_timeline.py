@@ -55,16 +55,15 @@ class Timeline:
         timeline = cls(folder, Credentials(role, secrets.token_urlsafe(12)))
         base, name, owner = timeline._base, sql.Identifier(DATABASE), sql.Identifier(role)
         base.initialise()
-        base.start("postgres")
-        with base.connect("postgres") as session:
-            session.execute(_with_password("CREATE ROLE {} LOGIN PASSWORD {}", timeline.credentials))
-            session.execute("UPDATE pg_database SET datistemplate = false")
-            session.execute(sql.SQL("ALTER DATABASE template1 RENAME TO {}").format(name))
-            session.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, owner))
-        with base.connect() as session:
-            session.execute("DROP DATABASE template0")
-            session.execute("DROP DATABASE postgres")
-        base.stop()
+        with base.running("postgres"):
+            with base.connect("postgres") as session:
+                session.execute(_with_password("CREATE ROLE {} LOGIN PASSWORD {}", timeline.credentials))
+                session.execute("UPDATE pg_database SET datistemplate = false")
+                session.execute(sql.SQL("ALTER DATABASE template1 RENAME TO {}").format(name))
+                session.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, owner))
+            with base.connect() as session:
+                session.execute("DROP DATABASE template0")
+                session.execute("DROP DATABASE postgres")
         return timeline
 
     def start(self) -> None:
@@ -142,11 +141,10 @@ class Timeline:
             (base.data / "recovery.signal").touch()
             neon_postgres.account().own(base.data / "recovery.signal")
         if written or new_password:
-            base.start()
-            if new_password:
-                with base.connect() as session:
-                    session.execute(_with_password("ALTER ROLE {} PASSWORD {}", forked.credentials))
-            base.stop()
+            with base.running():
+                if new_password:
+                    with base.connect() as session:
+                        session.execute(_with_password("ALTER ROLE {} PASSWORD {}", forked.credentials))
             (base.data / "postgresql.auto.conf").write_text("")
         return forked
 

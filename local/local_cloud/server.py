@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from contextlib import ExitStack
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,11 +23,17 @@ from local_cloud import (
     moto_state,
     step_functions,
 )
+from local_cloud.orderly_exit import undisturbed
 
 if TYPE_CHECKING:
     from local_cloud.neon_server import LocalNeon
 
 _PARTS: tuple[ModuleType, ...] = (dynamodb, cloudformation, functions, step_functions, events, alarms, ecs_simulation)
+_READY_SECONDS = 30.0
+
+
+class PortTaken(RuntimeError):
+    """Another process listens on the port that the cloud was given."""
 
 
 class LocalCloud:
@@ -52,6 +59,7 @@ class LocalCloud:
         self.scale = scale
         self.enforce_iam = enforce_iam
         self._server: ThreadedMotoServer | None = None
+        self._to_undo = ExitStack()
         self._neon: LocalNeon | None = None
 
     @property
@@ -60,38 +68,63 @@ class LocalCloud:
         return f"http://localhost:{self.port}"
 
     def start(self) -> Self:
-        """Mend moto and serve. Raises RuntimeError when it runs already."""
+        """Mend moto and serve. What was started by then is stopped if it fails.
+
+        Raises:
+            RuntimeError: the cloud runs already.
+            PortTaken: another process listens on the port.
+        """
         if self._server is not None:
             raise RuntimeError(f"the local cloud already runs on {self.endpoint}")
+        _refuse_taken(self.port)
+        try:
+            self._start()
+        except BaseException:
+            self._undo()
+            raise
+        return self
+
+    def _start(self) -> None:
+        undo = self._to_undo.callback
         os.environ["MOTO_PORT"] = str(self.port)  # moto's own parts ask for their port here
         moto_state.install()
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)  # an absent field that IsPresent asks for
         clock.configure(self.scale)
         credentials.configure(self.endpoint)
+        undo(moto_state.forget)
+        undo(identity.uninstall)
+        undo(self._stop_neon)
+        undo(self._stop_serving)
         for part in _PARTS:
+            if hasattr(part, "stop"):
+                undo(part.stop)
             part.install()
         identity.install(enforce=self.enforce_iam)
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
         self._server.start()
-        return self
 
     def stop(self) -> None:
         """Stop serving, end every subprocess and thread of the cloud, and forget all state."""
-        if self._server is None:
-            return
-        for part in reversed(_PARTS):
-            if hasattr(part, "stop"):
-                part.stop()
-        self._server.stop()
-        if self._server._server is not None:
-            self._server._server.server_close()
-        self._server = None
-        if self._neon is not None:
-            self._neon.stop()
-            self._neon = None
-        identity.uninstall()
-        moto_state.forget()
+        self._undo()
+
+    def _undo(self) -> None:
+        """In reverse; whatever a part's end raises, the others are ended too."""
+        with undisturbed():
+            self._to_undo.close()
+
+    def _stop_serving(self) -> None:
+        server, self._server = self._server, None
+        if server is not None and server._thread is not None:
+            server._server_ready_event.wait(_READY_SECONDS)  # one that is just starting can't be stopped
+            server.stop()
+            if server._server is not None:
+                server._server.server_close()
+
+    def _stop_neon(self) -> None:
+        neon, self._neon = self._neon, None
+        if neon is not None:
+            neon.stop()
 
     def neon(self) -> "LocalNeon":
         """The Neon beside this cloud: started when first asked for, in one to two seconds, and stopped with the cloud.
@@ -129,6 +162,16 @@ class LocalCloud:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _refuse_taken(port: int) -> None:
+    """moto's server would say so in a thread of its own, and never be ready. Raises PortTaken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise PortTaken(f"port {port} can't be listened on: {error.strerror}; 0 takes a free one") from error
 
 
 def _free_port() -> int:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from rich.console import Console
 
 from local_cloud.deploy import bootstrap
+from local_cloud.orderly_exit import orderly_exit
 from local_cloud.server import LocalCloud
 from rollback_cli.stage.stage import Stage
 from rollback_cli.stage.timeline import Timeline
@@ -32,7 +33,11 @@ def cloud(policy: str | None, *, with_database: bool) -> Iterator[LocalCloud]:
 
 def main() -> None:
     policy = sys.argv[1] if len(sys.argv) > 1 else None
-    with suppress(KeyboardInterrupt), cloud(policy, with_database="with-database" in sys.argv) as running:
+    with (
+        orderly_exit(),
+        suppress(KeyboardInterrupt),
+        cloud(policy, with_database="with-database" in sys.argv) as running,
+    ):
         sys.stdout.write(json.dumps(running.environment()) + "\n")
         sys.stdout.flush()
         sys.stdin.read()

@@ -37,8 +37,35 @@ def _hear_control_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def command_line(pid: int) -> str:
+    """Nothing of a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def birth(pid: int) -> str:
+    """When a process began, in clock ticks; nothing of one that is gone, or only waits to be reaped."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return rest[18] if state != "Z" else ""
+
+
+def descendants(pid: int) -> set[tuple[int, str]]:
+    """Processes that a process started, and those that they started."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(child): int(parent) for child, parent in (line.split() for line in listed.splitlines())}
+    family = {pid}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return {(member, born) for member in family - {pid} if (born := birth(member))}
+
+
 class Process:
-    """A command that keeps running, in a process group of its own; ended when its context is left."""
+    """A command that keeps running, in a session of its own; ended when its context is left."""
 
     def __init__(self, command: Sequence[str], cloud: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
@@ -46,6 +73,7 @@ class Process:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             preexec_fn=_hear_control_c,  # noqa: PLW1509 - it only sets a signal
         )  # fmt: skip
+        self._known: set[tuple[int, str]] = {(self._process.pid, birth(self._process.pid))}
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -72,10 +100,9 @@ class Process:
         return code
 
     def members(self) -> list[str]:
-        """Command lines of the group's living processes."""
-        listed = subprocess.run(["ps", "-eo", "pgid=,args="], capture_output=True, text=True, check=True).stdout
-        rows = [line.strip().partition(" ") for line in listed.splitlines()]
-        return [command for group, _, command in rows if group == str(self._process.pid)]
+        """Command lines of the living ones among the command and all that it was seen to have started."""
+        self._known |= descendants(self._process.pid)
+        return [command_line(pid) for pid, born in self._known if birth(pid) == born]
 
     def __enter__(self) -> Self:
         return self

@@ -1,6 +1,8 @@
 """A build is made once of equal inputs, whoever wants it, and never found half made."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -45,6 +47,20 @@ def test_a_build_that_failed_is_made_again(tmp_path: Path) -> None:
         kept("things", ["a"], fails, tmp_path)
 
     assert (kept("things", ["a"], a_file, tmp_path) / "made").exists()
+    assert not list((tmp_path / "things").glob("unfinished-*"))
+
+
+def test_what_a_killed_build_left_goes_when_the_same_is_wanted_again(tmp_path: Path) -> None:
+    killed = (
+        "import os, sys\nfrom pathlib import Path\nfrom rollback_constructs.build_cache import kept\n"
+        "kept('things', ['a'], lambda _: os.kill(os.getpid(), 9), Path(sys.argv[1]))"
+    )
+    constructs = Path(__file__).parents[2] / "constructs"
+    subprocess.run([sys.executable, "-c", killed, str(tmp_path)], env={"PYTHONPATH": str(constructs)}, check=False)
+    assert list((tmp_path / "things").glob("unfinished-*"))
+
+    kept("things", ["a"], a_file, tmp_path)
+
     assert not list((tmp_path / "things").glob("unfinished-*"))
 
 

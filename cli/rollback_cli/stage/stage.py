@@ -2,17 +2,17 @@
 
 import os
 import socket
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from local_cloud import load_balancer
+from local_cloud import child_processes, load_balancer, owned_folders
 from local_cloud.deploy import deploy_assembly
 from local_cloud.load import LoadGenerator
+from local_cloud.orderly_exit import undisturbed
 from local_cloud.server import LocalCloud
 from rollback.model.service_view import ScalableTarget
 from rollback.model.settings import ServiceSettings
@@ -55,7 +55,8 @@ class Stage(Pipeline):
         self._policy = policy or {}
         self._with_database = with_database
         self.database: StageDatabase | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix="rollback-stage-")
+        self._folder: Path
+        self._to_undo = ExitStack()
         self.cloud = LocalCloud(port=port, scale=SCALE)
         self.base_url = ""
         self.deployed: Deployed
@@ -64,6 +65,26 @@ class Stage(Pipeline):
         self.load: LoadGenerator | None = None
 
     def __enter__(self) -> Self:
+        try:
+            self._put_up()
+        except BaseException:
+            self._undo()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo()
+
+    def _undo(self) -> None:
+        with undisturbed():
+            self._to_undo.close()
+
+    def _put_up(self) -> None:
+        self._folder = owned_folders.make("rollback-stage")
+        self._to_undo.callback(owned_folders.remove, self._folder)
+        self._to_undo.callback(self.cloud.stop)
         self.cloud.start()
         os.environ.update(self.cloud.environment())  # boto3 in this process speaks to this cloud
         self._timeline.say(f"embedded cloud on {self.cloud.endpoint}, waits at 1:{SCALE:g}", "head")
@@ -75,7 +96,7 @@ class Stage(Pipeline):
         port = _free_port()
         self.base_url = f"http://localhost:{port}"
         load_balancer.listen_on(port)
-        out = Path(self._folder.name)
+        out = self._folder
         database, secrets = (STANDING_FOR_DATABASE, STANDING_FOR_SECRETS) if self.database else ({}, {})
         filled = {APPLICATION: self.base_url, **(self.database.stood_for() if self.database else {})}
         synthesise(out, ENVIRONMENT, overrides(APPLICATION, self._policy, database, secrets), filled)
@@ -86,15 +107,6 @@ class Stage(Pipeline):
         self.world = self.deployed.world()  # one for all looks: its clients take a while to make
         self._pager = Pager(self.cloud.client("sns"), self.cloud.client("sqs"), self.deployed.critical_topic_arn)
         self._timeline.say(f"deployed by CloudFormation: {', '.join(outputs)}")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.load is not None:
-            self.load.stop()
-        self.cloud.stop()
-        self._folder.cleanup()
 
     def client(self, service: str) -> Any:
         """The administrator's."""
@@ -117,7 +129,7 @@ class Stage(Pipeline):
         """
         from rollback_cli.stage.migrations import check_out  # noqa: PLC0415 - see above
 
-        folder = check_out(Path(self._folder.name) / f"repository-{version}", migrations)
+        folder = check_out(self._folder / f"repository-{version}", migrations)
         self.checkpoint(version, folder)
         for tag in self.migrate(folder):
             self._timeline.say(f"pipeline: migration {tag} applied", "act")
@@ -126,14 +138,16 @@ class Stage(Pipeline):
         """`rollback checkpoint`, as a pipeline calls it. Raises DidNotHappen with what it said."""
         command = [sys.executable, "-m", "rollback_cli.main", "checkpoint", ENVIRONMENT]
         asked = [*command, "--version", version, "--migrations", str(folder)]
-        done = subprocess.run(asked, capture_output=True, text=True, check=False)  # os.environ has this cloud
+        done = child_processes.run(asked)  # os.environ has this cloud
         if done.returncode:
             raise DidNotHappen(f"`rollback checkpoint` failed: {done.stdout}{done.stderr}")
         self._timeline.say(f"pipeline: checkpoint before {version}", "act")
 
     def start_load(self) -> LoadGenerator:
         """Traffic, from now on."""
-        self.load = LoadGenerator(self.base_url, _REQUESTS_PER_SECOND, _PATHS).start()
+        self.load = LoadGenerator(self.base_url, _REQUESTS_PER_SECOND, _PATHS)
+        self._to_undo.callback(self.load.stop)
+        self.load.start()
         return self.load
 
     def scale_automatically(self) -> None:

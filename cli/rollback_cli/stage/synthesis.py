@@ -4,13 +4,13 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from local_cloud import child_processes, owned_folders
 from rollback_constructs.build_cache import PROJECT, app, contents, kept
 
 # Stands for the application's address, which is another one each time, in an assembly that is kept.
@@ -54,20 +54,16 @@ def _filled(template: str, filled: Mapping[str, str]) -> str:
 
 
 def _make(context: dict[str, Any], out: Path) -> None:
+    temporary = owned_folders.make("synthesis")  # jsii's own folders too go with this process, if it has to end the app
     variables = {
         **os.environ,
+        "TMPDIR": str(temporary),
         "CDK_OUTDIR": str(out),
         "CDK_CONTEXT_JSON": json.dumps(context),
         "CDK_VALIDATION": "false",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    result = subprocess.run(
-        [sys.executable, str(PROJECT / "app.py")],
-        cwd=PROJECT,
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = child_processes.run([sys.executable, str(PROJECT / "app.py")], cwd=PROJECT, env=variables)
+    owned_folders.remove(temporary)
     if result.returncode:
         raise SynthesisFailed(f"app.py ended with {result.returncode}:\n{(result.stdout + result.stderr)[-3000:]}")

@@ -2,8 +2,10 @@
 
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
+from local_cloud.orderly_exit import undisturbed
 from rollback.model.release import Release, ReleaseState
 from rollback.model.request import RollbackType
 from rollback.model.rollback import Outcome, Rollback
@@ -32,10 +34,17 @@ class Watch:
         self._changes = AlarmChanges(stage.client("cloudwatch"))
         self._red_from_the_start = set(self._changes.red_from_the_start)  # with nothing shipped yet, that is no news
 
-    def start(self) -> "Watch":
-        """Begin to look."""
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Look no more: the cloud is about to stop."""
+        with undisturbed():
+            self._over.set()
+            self._thread.join()
 
     def stop(self) -> None:
         """Look a last time, and no more."""

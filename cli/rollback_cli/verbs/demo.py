@@ -21,6 +21,7 @@ def demo(
 ) -> None:
     """Ship a bad release, and watch what becomes of it. Exit code 0 only if it verifiably ended as it should."""
     # The embedded cloud is for development: the command must work where it is not installed.
+    from local_cloud.orderly_exit import orderly_exit  # noqa: PLC0415
     from rollback_cli.stage.stage import Stage  # noqa: PLC0415
     from rollback_cli.stage.watch import Watch  # noqa: PLC0415
 
@@ -30,14 +31,14 @@ def demo(
     console = Console()
     timeline = Timeline(console)
     problem = ""
-    with Stage(timeline, policy=chosen.policy, with_database=chosen.migrations is not None) as stage:
-        watch = Watch(stage, timeline).start()
-        try:
-            play(chosen, stage, timeline)
-            chosen.ending.see(stage)
-        except DidNotHappen as otherwise:
-            problem = str(otherwise)
-        watch.stop()
+    with orderly_exit(), Stage(timeline, policy=chosen.policy, with_database=chosen.migrations is not None) as stage:
+        with Watch(stage, timeline) as watch:
+            try:
+                play(chosen, stage, timeline)
+                chosen.ending.see(stage)
+            except DidNotHappen as otherwise:
+                problem = str(otherwise)
+            watch.stop()
         console.print(_summary(answer(stage), stage.load.served, stage.load.failed) if stage.load else "no traffic")
     if problem:
         console.print(plain.cell(f"{chosen.ending.otherwise}: {problem}", "bold red"))

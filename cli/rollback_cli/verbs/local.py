@@ -1,10 +1,14 @@
 """`rollback local up`: keep the embedded cloud running, for any AWS client."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 from rich.console import Console
+
+from rollback.model.errors import InvalidRequest
 
 app = typer.Typer(no_args_is_help=True, help="The embedded cloud on this machine.")
 
@@ -14,15 +18,26 @@ def local() -> None:
     """The embedded cloud on this machine."""
 
 
+@contextmanager
+def _explained() -> Iterator[None]:
+    from local_cloud.server import PortTaken  # noqa: PLC0415 - see `demo`
+
+    try:
+        yield
+    except PortTaken as taken:
+        raise InvalidRequest(f"--port: {taken}") from taken
+
+
 @app.command()
 def up(port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 5000) -> None:
     """Start the cloud with our stacks deployed and a healthy release shipped; Ctrl-C ends it, and all its state."""
+    from local_cloud.orderly_exit import orderly_exit  # noqa: PLC0415
     from rollback_cli.stage.scenarios import GOOD_VERSION  # noqa: PLC0415 - see `demo`
     from rollback_cli.stage.stage import Stage  # noqa: PLC0415
     from rollback_cli.stage.timeline import Timeline  # noqa: PLC0415
 
     console = Console()
-    with Stage(Timeline(console), port=port) as stage:
+    with _explained(), orderly_exit(), Stage(Timeline(console), port=port) as stage:
         stage.push(GOOD_VERSION, {"kind": "healthy"})
         stage.ship(GOOD_VERSION, desired_count=2)
         stage.start_load()

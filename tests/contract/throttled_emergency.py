@@ -1,0 +1,307 @@
+"""Emergencies on the embedded cloud while AWS throttles a share of all attempts to call it.
+
+Everything that decides about time is real: the adapters and their retry settings, botocore's standard retry mode with
+its backoff and its quota, the handler of the function, and the state machine's Retry as it is deployed. Only sleeping
+is not: it moves a clock forward. So a thousand emergencies take minutes.
+"""
+
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import botocore.endpoint
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from builders import image, release
+
+from local_cloud import ecs_api, ecs_tasks
+from local_cloud.server import LocalCloud
+from rollback import handlers
+from rollback.bootstrap import make_world
+from rollback.model.names import outage_alarm
+from rollback.model.policy import Policy
+from rollback.model.release import Release, ReleaseState, fingerprint, normalised_definition, sha256_of
+from rollback.model.settings import ServiceSettings, Settings
+from rollback.steps.ports import World
+from rollback.steps.readiness import prepare
+from rollback_constructs.workflow import transient_retries
+
+APPLICATION, ENVIRONMENT = "macro-ai", "production"
+DESIRED_COUNT = 2
+_CODE = "ThrottlingException"
+_TEXT = "Rate exceeded"
+
+
+class VirtualClock:
+    """The time of day, moved forward by what was slept."""
+
+    def __init__(self) -> None:
+        self.slept_seconds = 0.0
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.slept_seconds)
+
+    def seconds(self) -> float:
+        """Seconds since some moment; only differences mean something."""
+        return time.monotonic() + self.slept_seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_seconds += seconds
+
+
+@dataclass
+class Throttle:
+    """AWS's answer to a share of all attempts, whatever the service, at botocore's `before-send`."""
+
+    share: float
+    lot: random.Random
+    refused: int = 0
+    sent: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse | None:
+        if self.lot.random() >= self.share:
+            operation = event_name.rpartition(".")[2]
+            self.sent[operation] = self.sent.get(operation, 0) + 1
+            return None
+        self.refused += 1
+        return _refusal(request.url, is_json="json" in str(request.headers.get("Content-Type")))
+
+
+def _refusal(url: str, *, is_json: bool) -> AWSResponse:
+    """In the service's protocol: AWS JSON, or the query protocol's XML."""
+    body = (
+        json.dumps({"__type": _CODE, "message": _TEXT})
+        if is_json
+        else f"<ErrorResponse><Error><Type>Sender</Type><Code>{_CODE}</Code><Message>{_TEXT}</Message></Error>"
+        "<RequestId>0</RequestId></ErrorResponse>"
+    )
+    headers = HTTPHeaders()
+    headers["x-amzn-RequestId"] = str(uuid.uuid4())
+    return AWSResponse(url, 400, headers, _Body(body.encode()))
+
+
+class _Body:
+    """As much of urllib3's response as botocore reads."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self._content
+
+
+@dataclass(frozen=True)
+class Course:
+    """How an emergency went, in seconds that passed or were slept."""
+
+    tries: int  # invocations of the function
+    seconds: float  # from the alarm to the accepted UpdateService
+    longest_invocation_seconds: float
+    refused: int  # attempts that were throttled
+    problem: str = ""  # why it did not act within its limits
+
+
+class Emergencies:
+    """One cluster; each emergency has a service, a ledger and clients of its own, as a function that starts cold."""
+
+    def __init__(self, cloud: LocalCloud, share: float, seed: str) -> None:
+        self._cloud, self._share, self._seed = cloud, share, seed
+        self._run = uuid.uuid4().hex[:6]
+        self._ecs, self._cloudwatch = cloud.client("ecs"), cloud.client("cloudwatch")
+        self._dynamodb = cloud.client("dynamodb")
+        self._cluster = f"emergencies-{self._run}"
+        self._ecs.create_cluster(clusterName=self._cluster)
+        self._calm = boto3.Session()  # its clients are never throttled
+
+    def play(self, number: int) -> Course:
+        """An outage over a bad v2: from the alarm's event to the accepted UpdateService to v1."""
+        name = f"web-{self._run}-{number}"
+        clock = VirtualClock()
+        session = boto3.Session()
+        throttle = Throttle(self._share, random.Random(f"{self._seed} {number}"))
+        events: Any = session.events  # the stubs have no handler that answers in AWS's place
+        events.register("before-send", throttle)
+        target = self._put_up(name)
+        world = replace(self._world(name, session), clock=clock)
+        try:
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(handlers, "_world", lambda: world)
+                patched.setattr(botocore.endpoint, "time", _Time(clock))
+                course = _Execution(world, clock, throttle.lot, _alarm_event(self._alarm(name), clock.now())).until(
+                    lambda: self._runs(name) == target
+                )
+            course = replace(course, refused=throttle.refused)
+            if not course.problem and throttle.sent.get("UpdateService") != 1:
+                return replace(course, problem=f"UpdateService was sent {throttle.sent.get('UpdateService')} times")
+            return course
+        finally:
+            self._take_down(name)
+
+    def _put_up(self, name: str) -> str:
+        """v1 was promoted, v2 runs, the way back is prepared, the alarm is red; the standing plan's definition."""
+        self._dynamodb.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": part, "AttributeType": "S"} for part in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        world = self._world(name, self._calm)
+        good, bad = self._register(name, "v1"), self._register(name, "v2")
+        self._ecs.create_service(
+            cluster=self._cluster, serviceName=name, taskDefinition=bad, desiredCount=DESIRED_COUNT,
+            launchType="FARGATE",
+        )  # fmt: skip
+        self._record(name, "v1", good, ReleaseState.PROMOTED, 48, world)
+        self._record(name, "v2", bad, ReleaseState.CANDIDATE, 0.2, world)
+        (standing,) = prepare(name, world).targets
+        self._cloudwatch.put_metric_alarm(
+            AlarmName=self._alarm(name), Namespace="test", MetricName="outage", Statistic="Sum", Period=60,
+            EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold", TreatMissingData="ignore",
+        )  # fmt: skip
+        self._cloudwatch.set_alarm_state(AlarmName=self._alarm(name), StateValue="ALARM", StateReason="by a test")
+        return standing.definition_arn
+
+    def _take_down(self, name: str) -> None:
+        """All of it: what stays makes each of the next ones slower."""
+        self._ecs.delete_service(cluster=self._cluster, service=name, force=True)
+        with ecs_api.rollouts.lock:
+            for arn in [arn for arn in ecs_api.rollouts.current if arn.endswith(f"/{name}")]:
+                del ecs_api.rollouts.current[arn]
+        self._cloudwatch.delete_alarms(AlarmNames=[self._alarm(name)])
+        self._dynamodb.delete_table(TableName=name)
+
+    def _register(self, name: str, version: str) -> str:
+        container = {"name": "app", "image": image(version), "portMappings": [{"containerPort": 8080}]}
+        answer = self._ecs.register_task_definition(
+            family=name, containerDefinitions=[container], cpu="256", memory="512", networkMode="awsvpc",
+            requiresCompatibilities=["FARGATE"],
+        )  # fmt: skip
+        return str(answer["taskDefinition"]["taskDefinitionArn"])
+
+    def _record(self, name: str, version: str, arn: str, state: ReleaseState, hours: float, world: World) -> None:
+        raw = self._ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+        definition, at = normalised_definition(raw, {}), datetime.now(UTC) - timedelta(hours=hours)
+        made: Release = release(
+            version, state=state, service=name, fingerprint=fingerprint(raw, {}), definition_arn=arn,
+            definition_sha256=sha256_of(definition), images={"app": image(version)}, first_deployed_at=at,
+            state_since=at,
+        )  # fmt: skip
+        world.ledger.record(made, definition)
+
+    def _world(self, name: str, session: boto3.Session) -> World:
+        service = ServiceSettings(name=name, cluster=self._cluster, ecs_service=name, container="app")
+        topic = f"arn:aws:sns:{self._cloud.region}:{self._cloud.account}:none"
+        return make_world(
+            Settings(application=APPLICATION, environment=ENVIRONMENT, services=(service,)),
+            ledger_table=name,
+            topic_arn=topic,
+            critical_topic_arn=topic,
+            session=session,
+        )
+
+    def _alarm(self, name: str) -> str:
+        return outage_alarm(f"{APPLICATION}-{ENVIRONMENT}", name)
+
+    def _runs(self, name: str) -> str:
+        (service,) = self._ecs.describe_services(cluster=self._cluster, services=[name])["services"]
+        return str(service["taskDefinition"])
+
+
+class _Execution:
+    """What Step Functions does: the function is invoked, its errors are retried, its waits are waited."""
+
+    def __init__(self, world: World, clock: VirtualClock, lot: random.Random, given: Mapping[str, Any]) -> None:
+        self._policy: Policy = world.settings.policy
+        self._clock, self._lot = clock, lot
+        execution = f"arn:aws:states:eu-west-1:123456789012:execution:rollback:{uuid.uuid4()}"
+        started_at = clock.now().isoformat()
+        self._payload = {"step": "emergency", "execution": execution, "started_at": started_at, "input": dict(given)}
+        self._retried: list[int] = []
+
+    def until(self, is_done: Callable[[], bool]) -> Course:
+        """Invoke the function until it is done, or the execution is over."""
+        began, longest, problem, tries = self._clock.seconds(), 0.0, "", 0
+        while not problem:
+            tries += 1
+            invoked = self._clock.seconds()
+            cursor, error = self._invoke()
+            longest = max(longest, self._clock.seconds() - invoked)
+            if is_done():
+                break
+            problem = self._go_on(cursor, error)
+        seconds = self._clock.seconds() - began
+        if longest > self._policy.act_timeout_seconds:
+            problem = problem or f"an invocation took {longest:.1f} s"
+        if seconds > self._policy.lease_minutes * 60:
+            problem = problem or f"it took {seconds:.1f} s"
+        return Course(tries, seconds, longest, 0, problem)
+
+    def _invoke(self) -> tuple[dict[str, Any] | None, Exception | None]:
+        try:
+            return handlers.service(self._payload, None), None
+        except Exception as error:  # noqa: BLE001 - as Lambda does: whatever it is, its class is the error's name
+            return None, error
+
+    def _go_on(self, cursor: dict[str, Any] | None, error: Exception | None) -> str:
+        """Why the execution is over without an UpdateService; nothing if it goes on."""
+        if error is not None:
+            return self._retry(error)
+        if cursor is None or cursor["next"] not in ("emergency", "service"):
+            return f"it ended: {cursor}"
+        self._clock.sleep(cursor["wait_seconds"])
+        self._payload, self._retried = {"step": cursor["next"], "cursor": cursor}, []
+        return ""
+
+    def _retry(self, error: Exception) -> str:
+        """States language: the first retrier that names the error; each counts its own attempts in this state."""
+        retriers = transient_retries()
+        self._retried = self._retried or [0] * len(retriers)
+        for number, retrier in enumerate(retriers):
+            if type(error).__name__ not in retrier["ErrorEquals"]:
+                continue
+            if self._retried[number] >= retrier["MaxAttempts"]:
+                break
+            grown = retrier["IntervalSeconds"] * retrier["BackoffRate"] ** self._retried[number]
+            self._retried[number] += 1
+            self._clock.sleep(self._lot.uniform(0, min(grown, retrier["MaxDelaySeconds"])))  # full jitter
+            return ""
+        return f"it gave up on {type(error).__name__}: {error}"
+
+
+class _Time:
+    """The module `time` as botocore's endpoint uses it between two attempts."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.sleep = clock.sleep
+
+
+def _alarm_event(alarm: str, at: datetime) -> dict[str, Any]:
+    """As EventBridge delivers it."""
+    account, region = "123456789012", "eu-west-1"
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "CloudWatch Alarm State Change",
+        "source": "aws.cloudwatch",
+        "account": account,
+        "region": region,
+        "time": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "resources": [f"arn:aws:cloudwatch:{region}:{account}:alarm:{alarm}"],
+        "detail": {"alarmName": alarm, "state": {"value": "ALARM"}, "previousState": {"value": "OK"}},
+    }
+
+
+@contextmanager
+def tasks_without_processes() -> Iterator[None]:
+    """Tasks run at once, and are nothing: what ECS accepts is looked at, not what comes of it."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ecs_tasks.Task, "_pull_and_start", lambda task: setattr(task, "port", 1))
+        yield

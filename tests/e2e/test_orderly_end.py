@@ -1,0 +1,152 @@
+"""However a command that holds the embedded cloud ends: no folder of its own stays, and no process that it started."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from e2e.processes import ROLLBACK, ROOT, birth, command_line, descendants, environment
+
+UP = (ROLLBACK, "local", "up", "--port", "0")
+DEMO = (ROLLBACK, "demo")
+WITH_DATABASE = (*DEMO, "--scenario", "bad-migration")
+MEMORY = Path("/dev/shm")  # noqa: S108 - where the local Neon keeps its data
+END_SECONDS = 30.0
+# The command's own words, by which a test knows how far the command is.
+CLOUD, RUNNING = "embedded cloud on", "rollback status production"
+
+
+class Command:
+    """A command in a session and a temporary directory of its own; its output goes to a file."""
+
+    def __init__(self, words: Sequence[str], folder: Path, terminal: int | None = None) -> None:
+        """`terminal`: the file descriptor of one that controls the command."""
+        self.temporary, self._output = folder / "tmp", folder / "output"
+        self.temporary.mkdir(exist_ok=True)
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                words, cwd=ROOT, env=environment({"TMPDIR": str(self.temporary)}), start_new_session=True,
+                stdin=terminal, stdout=output, stderr=output,
+                preexec_fn=_prepared(terminal),  # noqa: PLW1509 - it only makes system calls
+            )  # fmt: skip
+        self._started: set[tuple[int, str]] = set()
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the command has said so."""
+        self._wait(lambda: text in self.output)
+
+    def wait_for_process(self, name: str) -> None:
+        """Wait until a process that the command started has this in its command line."""
+        self._wait(lambda: any(name in command_line(pid) for pid, _ in self._descendants()))
+
+    def _wait(self, is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 120
+        while not is_so():
+            assert self.process.poll() is None, self.output
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.02)
+
+    def _descendants(self) -> set[tuple[int, str]]:
+        found = descendants(self.process.pid)
+        self._started |= found
+        return found
+
+    def end(self, *signals: int) -> int:
+        """Send the signals, one shortly after the other; the exit code."""
+        self._descendants()
+        for number in signals:
+            self.process.send_signal(number)
+            time.sleep(0.02)
+        return self.process.wait(END_SECONDS)
+
+    def left_behind(self) -> list[str]:
+        """Folders in the temporary places, and living processes."""
+        folders = [*self.temporary.iterdir(), *MEMORY.glob(f"*rollback-local-{self.process.pid}-*")]
+        deadline = time.monotonic() + 5
+        while (living := [pid for pid, born in self._started if birth(pid) == born]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return [*map(str, folders), *map(command_line, living)]
+
+
+def _prepared(terminal: int | None) -> Callable[[], None]:
+    def prepare() -> None:
+        for number in (
+            signal.SIGINT,
+            signal.SIGHUP,
+        ):  # a shell's background job ignores them, and so would its children
+            signal.signal(number, signal.SIG_DFL)
+        if terminal is not None:
+            fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+    return prepare
+
+
+@contextmanager
+def running(words: Sequence[str], folder: Path, terminal: int | None = None) -> Iterator[Command]:
+    command = Command(words, folder, terminal)
+    try:
+        yield command
+    finally:
+        command.process.kill()
+        command.process.wait()
+
+
+@pytest.mark.e2e
+def test_a_cloud_that_runs_ends_without_a_trace_when_it_is_terminated(tmp_path: Path) -> None:
+    with running(UP, tmp_path) as up:
+        up.wait_for(RUNNING)
+        up.wait_for_process("application.py")
+        up.wait_for_process("awslambdaric")
+        assert list(up.temporary.iterdir())
+
+        assert up.end(signal.SIGTERM) == 128 + signal.SIGTERM, up.output
+
+        assert not up.left_behind()
+        assert "Traceback" not in up.output
+
+
+@pytest.mark.e2e
+def test_one_that_is_being_put_up_cleans_up_whatever_signals_come_meanwhile(tmp_path: Path) -> None:
+    with running(WITH_DATABASE, tmp_path) as demo:
+        demo.wait_for_process("postgres -D")
+
+        assert demo.end(signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGHUP) > 128, demo.output
+
+        assert not demo.left_behind()
+
+
+@pytest.mark.e2e
+def test_it_ends_without_a_trace_when_its_terminal_is_closed(tmp_path: Path) -> None:
+    ours, its = os.openpty()
+    with running(DEMO, tmp_path, terminal=its) as demo:
+        os.close(its)
+        demo.wait_for(CLOUD)
+
+        os.close(ours)
+
+        assert demo.process.wait(END_SECONDS) == 128 + signal.SIGHUP, demo.output
+        assert not demo.left_behind()
+
+
+@pytest.mark.e2e
+def test_what_a_killed_one_left_goes_when_the_next_one_starts(tmp_path: Path) -> None:
+    with running(DEMO, tmp_path) as killed:
+        killed.wait_for(CLOUD)
+        assert killed.end(signal.SIGKILL) == -signal.SIGKILL
+        (left,) = killed.temporary.iterdir()
+        with running(DEMO, tmp_path) as living:
+            living.wait_for(CLOUD)
+
+            assert not left.exists()
+            living.end(signal.SIGTERM)
+            assert not living.left_behind()

@@ -1,0 +1,167 @@
+"""A signal ends a command as an exception does: with its teardown, its children and its folders."""
+
+import ast
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BEGIN = """
+import signal, sys, time
+from pathlib import Path
+from local_cloud import child_processes, owned_folders
+from local_cloud.orderly_exit import orderly_exit, undisturbed
+place = Path(sys.argv[1])
+"""
+WAITS = """
+with orderly_exit():
+    owned_folders.make("things", place)
+    child = child_processes.start(["sh", "-c", "read _"])
+    print(child.pid, flush=True)
+    time.sleep(60)
+"""
+TEARS_DOWN = """
+with orderly_exit():
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        with undisturbed():
+            print("tearing down", flush=True)
+            time.sleep(0.5)
+            (place / "torn down").touch()
+"""
+HANDLES = """
+with orderly_exit():
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        (place / "handled").touch()
+"""
+RUNS = """
+with orderly_exit():
+    print("ready", flush=True)
+    child_processes.run(["sh", "-c", "sleep 60 & echo $! > $0/pid; wait", str(place)])
+"""
+IGNORES = """
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+with orderly_exit():
+    print("ready", flush=True)
+    time.sleep(0.5)
+(place / "went on").touch()
+"""
+FAILS = """
+with orderly_exit():
+    owned_folders.make("things", place)
+    child = child_processes.start(["sh", "-c", "read _"])
+    print(child.pid, flush=True)
+    sys.stdin.readline()
+    raise LookupError("while starting")
+"""
+
+
+class Started:
+    """A program that runs, and has said its first line."""
+
+    def __init__(self, program: str, place: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", BEGIN + program, str(place)], env={"PYTHONPATH": str(ROOT / "local")},
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self.said = self.line()
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def end(self, number: int | None = None) -> int:
+        if number is not None:
+            self.process.send_signal(number)
+        self.process.communicate(timeout=20)
+        return self.process.returncode
+
+
+def lives(pid: int) -> bool:
+    """Whether it does so for good: a process that was told to end takes a moment."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            if b") Z " in Path(f"/proc/{pid}/stat").read_bytes():
+                return False
+        except OSError:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_neither_folder_nor_child(number: signal.Signals, tmp_path: Path) -> None:
+    program = Started(WAITS, tmp_path)
+    assert list(tmp_path.iterdir())
+
+    assert program.end(number) == 128 + number
+
+    assert not list(tmp_path.iterdir())
+    assert not lives(int(program.said))
+
+
+def test_an_exception_while_starting_leaves_neither_folder_nor_child(tmp_path: Path) -> None:
+    program = Started(FAILS, tmp_path)
+    assert list(tmp_path.iterdir())
+
+    assert program.end() == 1
+
+    assert not list(tmp_path.iterdir())
+    assert not lives(int(program.said))
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_does_not_cut_a_teardown_short(second: signal.Signals, tmp_path: Path) -> None:
+    program = Started(TEARS_DOWN, tmp_path)
+    program.process.send_signal(signal.SIGTERM)
+    assert program.line() == "tearing down"
+
+    assert program.end(second) == 128 + second  # takes effect afterwards
+
+    assert (tmp_path / "torn down").exists()
+
+
+def test_a_command_may_handle_control_c_itself(tmp_path: Path) -> None:
+    assert Started(HANDLES, tmp_path).end(signal.SIGINT) == 0
+    assert (tmp_path / "handled").exists()
+
+
+def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
+    program = Started(RUNS, tmp_path)
+    file = tmp_path / "pid"
+    deadline = time.monotonic() + 10
+    while not (file.exists() and file.read_text().strip()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert program.end(signal.SIGTERM) == 128 + signal.SIGTERM
+
+    assert not lives(int(file.read_text()))
+
+
+def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:
+    assert Started(IGNORES, tmp_path).end(signal.SIGHUP) == 0
+    assert (tmp_path / "went on").exists()
+
+
+@pytest.mark.parametrize("folder", ["local", "cli"])
+def test_nothing_is_started_or_made_past_the_modules_that_end_and_remove_it(folder: str) -> None:
+    names = {"Popen", "mkdtemp", "TemporaryDirectory", "mkstemp", "NamedTemporaryFile"}
+    owners = {"child_processes.py", "owned_folders.py"}
+    calls = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in (ROOT / folder).rglob("*.py")
+        if file.name not in owners
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in names
+    ]
+    assert not calls

@@ -1,0 +1,110 @@
+"""Temporary folders go with the process that made them; what a killed one left goes with the next start."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from local_cloud import owned_folders
+
+LOCAL = Path(__file__).parents[2] / "local"
+OWNER = """
+import os, sys
+from pathlib import Path
+from local_cloud import owned_folders
+folder = owned_folders.make("things", Path(sys.argv[1]))
+(folder / "file").write_text("held")
+{then}
+print(folder, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def an_owner(place: Path, then: str = "") -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """A process that made a folder in a place, did something more, and ends when its input does; and the folder."""
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER.format(then=then), str(place)],
+        env={"PYTHONPATH": str(LOCAL)}, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        yield process, Path(process.stdout.readline().strip())
+
+
+def test_a_folder_goes_with_its_owner(tmp_path: Path) -> None:
+    with an_owner(tmp_path) as (owner, folder):
+        assert f"rollback-local-{owner.pid}-" in str(folder)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    with an_owner(tmp_path) as (killed, left):
+        killed.send_signal(signal.SIGKILL)
+    assert left.exists()
+
+    with an_owner(tmp_path) as (_, folder):
+        assert not left.exists()
+        assert len(list(tmp_path.iterdir())) == 1
+        assert folder.exists()
+
+
+def test_a_living_process_keeps_its_folder(tmp_path: Path) -> None:
+    with an_owner(tmp_path) as (_, folder):
+        owned_folders.remove_abandoned(tmp_path)
+
+        assert (folder / "file").read_text() == "held"
+
+
+def test_a_folder_that_no_process_of_ours_locked_is_not_touched(tmp_path: Path) -> None:
+    alike = tmp_path / "rollback-local-1-abcdef"
+    alike.mkdir()
+    (alike / "work").write_text("a person's")
+
+    owned_folders.remove_abandoned(tmp_path)
+
+    assert (alike / "work").exists()
+
+
+def test_a_link_to_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    place, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
+    place.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / ".owner").touch()
+    (elsewhere / "work").mkdir()
+    (place / "rollback-local-1-abcdef").symlink_to(elsewhere)
+
+    owned_folders.remove_abandoned(place)
+
+    assert (elsewhere / "work").exists()
+
+
+def test_removal_is_repeated_when_something_is_written_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "busy"
+    folder.mkdir()
+    remove_once, writes = shutil.rmtree, iter(["late", "later"])
+
+    def rmtree(path: Path, *, ignore_errors: bool) -> None:
+        remove_once(path, ignore_errors=ignore_errors)
+        if name := next(writes, None):
+            (path / name).mkdir(parents=True)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+
+    owned_folders.remove(folder)
+
+    assert not folder.exists()
+
+
+def test_a_forked_process_does_not_remove_its_parents_folder(tmp_path: Path) -> None:
+    with an_owner(tmp_path, "if os.fork() == 0: sys.exit(0)\nos.wait()") as (_, folder):
+        owned_folders.remove_abandoned(tmp_path)
+
+        assert (folder / "file").exists()
