@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
 
-.PHONY: help install tools test prove demo check synth format lock clean
+.PHONY: help install tools test prove bench demo check synth format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ test: $(TOOLS) ## Run the whole test suite
 EMERGENCIES ?= 1000
 prove: $(STAMP) ## Play 1,000 emergencies while AWS throttles 30 % of all calls (EMERGENCIES=1000; some ten minutes)
 	PATH="$(CURDIR)/$(BIN):$$PATH" THROTTLED_EMERGENCIES=$(EMERGENCIES) $(BIN)/pytest -n 0 --capture no tests/contract/test_emergency_under_throttling.py
+
+bench: $(STAMP) ## Measure what each part reads of a young and an old ledger (AGES="10 100 1000 10000")
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/ledger_age.py $(AGES)
 
 SCENARIO ?= bad-release
 demo: $(STAMP) ## Play a bad release on the embedded cloud (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration)

@@ -1,0 +1,147 @@
+"""What each part reads of a ledger that is young or old: requests, bytes and seconds on moto's DynamoDB.
+
+    make bench            # 10, 100, 1,000 and 10,000 records and releases
+
+moto looks through a whole partition for each query, so that its seconds grow with the partition; DynamoDB's do not.
+Requests and bytes are those of the real adapter.
+"""
+
+import argparse
+import json
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from builders import NOW, SERVICE, definition, release, rollback
+from stage import PROMOTED, Stage, alarm_event
+from worlds import DEGRADED, OUTAGE
+
+from local_cloud.server import LocalCloud
+from rollback.model.check import Check, Verdict
+from rollback.model.plan import Plan
+from rollback.model.release import ReleaseState, fingerprint, normalised_definition, sha256_of
+from rollback.model.rollback import Outcome
+from rollback.model.route import Step
+from rollback.steps import janitor
+from rollback.steps.readiness import prepare
+from rollback.steps.walk import start_emergency, walk
+from rollback.world.ledger import DynamoLedger
+from rollback.world.ledger_documents import _document, entry_writes
+from rollback.world.ledger_releases import _beside, release_item
+from rollback_cli import state
+
+_BATCH = 25
+
+
+def fill(ledger: DynamoLedger, age: int) -> None:
+    """As many concluded rollbacks and quarantined releases, an hour apart, older than what the stage ships."""
+    table = ledger._table
+    items = []
+    checks = tuple(Check(name=f"check-{n}", verdict=Verdict.PASS, reason="y" * 200) for n in range(20))
+    for number in range(age):
+        at = NOW - timedelta(hours=100 + number)
+        made = definition(f"old-{number}")
+        old = release(f"old-{number}", state=ReleaseState.QUARANTINED)
+        old = old.model_copy(
+            update={
+                "first_deployed_at": at,
+                "fingerprint": fingerprint(made, {}),
+                "definition_sha256": sha256_of(normalised_definition(made, {})),
+            }
+        )
+        one = rollback(
+            id=f"{SERVICE}-{at:%Y%m%dT%H%M%S}000Z-{number:08x}",
+            created_at=at,
+            admitted_at=at,
+            plan=Plan(running=old, target=release("v1"), checks=checks),
+            outcome=Outcome.SUCCEEDED,
+            reported=True,
+            concluded_at=at,
+            execution=f"old-{number}",
+        )
+        beside = [write["Put"]["Item"] for write in (*_beside(table, old), *entry_writes(table, one)) if "Put" in write]
+        items += [release_item(old), _document(one), *beside]
+    for start in range(0, len(items), _BATCH):
+        batch = [{"PutRequest": {"Item": item}} for item in items[start : start + _BATCH]]
+        table.client.batch_write_item(RequestItems={table.name: batch})
+
+
+class Counter:
+    """Requests and bytes that DynamoDB's client has sent and got."""
+
+    def __init__(self, client: Any) -> None:
+        self.requests = self.bytes = 0
+        client.meta.events.register("after-call.dynamodb", self._count)
+
+    def _count(self, parsed: Any, **_: Any) -> None:
+        self.requests += 1
+        self.bytes += len(json.dumps(parsed, default=str))
+
+    def measure(self, what: Callable[[], Any]) -> tuple[int, int, float]:
+        """Requests, bytes and seconds of a call."""
+        self.requests = self.bytes = 0
+        began = time.perf_counter()
+        what()
+        return self.requests, self.bytes, time.perf_counter() - began
+
+
+def measured(cloud: LocalCloud, age: int) -> dict[str, tuple[int, int, float]]:
+    """Each part at one age."""
+    client, name = cloud.client("dynamodb"), f"ledger-{uuid.uuid4()}"
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    ledger = DynamoLedger(client, name)
+    ledger.build_index((SERVICE,), NOW - timedelta(hours=1))
+    fill(ledger, age)
+    stage = Stage(ledger=ledger)  # type: ignore[arg-type]
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.ship("v2")
+    prepare(SERVICE, stage.world)
+    counter, figures = Counter(client), {}
+    for alarm in (DEGRADED, OUTAGE):
+        stage.alarms.fire(alarm, NOW)
+    admitted: list[Any] = []
+    figures["Admit"] = counter.measure(lambda: admitted.append(stage.admit(alarm_event())))
+    figures["Plan"] = counter.measure(lambda: walk(admitted[0].id, Step.PLAN, stage.world))
+    stage.run_on(admitted[0])
+    figures["janitor, a round"] = counter.measure(lambda: janitor.sweep(stage.world))
+    service = stage.world.settings.services[0]
+    figures["status"] = counter.measure(lambda: list(state.lines(service, stage.world)))
+    stage.clock.pass_time(minutes=200)
+    stage.ship("v3", hours_ago=-3.2)
+    given = {"type": "emergency"}
+    figures["emergency, to UpdateService"] = counter.measure(
+        lambda: start_emergency(given, "e", stage.clock.now(), stage.world)
+    )
+    return figures
+
+
+def main() -> None:
+    """Print a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("ages", nargs="*", type=int, default=[10, 100, 1000, 10000])
+    ages = parser.parse_args().ages
+    with LocalCloud(scale=100) as cloud:
+        tables = {age: measured(cloud, age) for age in ages}
+    print("| Part | " + " | ".join(f"{age:,} records" for age in ages) + " |")
+    print("|---|" + "---|" * len(ages))
+    for part in tables[ages[0]]:
+        cells = (tables[age][part] for age in ages)
+        print(f"| {part} | " + " | ".join(f"{n} req, {size / 1000:.0f} kB, {s:.2f} s" for n, size, s in cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
