@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from rollback.model.check import Check, Verdict
 from rollback.model.database_progress import DatabaseProgress
 from rollback.model.escalation import Rung, Tried
+from rollback.model.newer_release import NewerRelease
 from rollback.model.plan import Plan
 from rollback.model.request import Request, RollbackType, Trigger
 from rollback.model.stored import SCHEMA_VERSION
@@ -29,6 +30,7 @@ class Outcome(StrEnum):
     SUPPRESSED = "suppressed"
     PLANNED = "planned"
     ABORTED = "aborted"
+    SUPERSEDED = "superseded"  # the team deployed a newer release meanwhile, which is left alone
 
 
 class ObligationKind(StrEnum):
@@ -87,7 +89,13 @@ class ServiceProgress(BaseModel):
         default=None, description="rule 9: a call of the rollback that was taken over may land until then"
     )
     moves: tuple[str, ...] = ()
+    notes: tuple[str, ...] = Field(default=(), description="for the report")
+    scaling_maximum: int | None = Field(default=None, description="tasks that scaling allows, as last asked")
     done_at: AwareDatetime | None = None
+
+    def noted(self, note: str) -> "ServiceProgress":
+        """The progress with a remark for the report, once."""
+        return self if note in self.notes else self.but(notes=(*self.notes, note))
 
     def but(self, **changes: Any) -> "ServiceProgress":
         """A validated copy with some fields changed."""
@@ -150,6 +158,12 @@ class Rollback(BaseModel):
     lease_counter: int | None = None
     supersedes: str | None = Field(default=None, description="the open rollback that this one goes on with")
     superseded_by: str | None = Field(default=None, description="who took the lease over, and reports")
+    newer: NewerRelease | None = Field(
+        default=None, description="what the team deployed meanwhile: left alone if the outcome is `superseded`"
+    )
+    ended_by_person: bool | None = Field(
+        default=None, description="an abort by an operator, not a crash; None: written by an older version, or not ended"
+    )
     plan: Plan | None = None
     database: DatabaseProgress | None = None
     database_waits_since: AwareDatetime | None = Field(
@@ -176,9 +190,28 @@ class Rollback(BaseModel):
 
     @property
     def has_acted(self) -> bool:
-        """Whether ECS was changed, or found changed to the target already; or the database was."""
-        service = self.service is not None and (self.service.acted_at is not None or self.service.done_at is not None)
-        return service or self.has_changed_data
+        """Whether the service was moved or stopped, or the database was changed."""
+        return self.has_moved_service or self.has_fenced or self.has_changed_data
+
+    @property
+    def has_moved_service(self) -> bool:
+        """Whether ECS was changed on the way to the target, or found changed to it already."""
+        return self.service is not None and (self.service.acted_at is not None or self.service.done_at is not None)
+
+    @property
+    def has_fenced(self) -> bool:
+        """Whether tasks were stopped, or about to be, whatever became of the fence."""
+        return any(owed.kind is ObligationKind.FENCE for owed in self.obligations)
+
+    @property
+    def is_ended_by_person(self) -> bool:
+        """Whether an operator stopped it: they know more than we do (rule 3). A crash knows nothing.
+
+        An older version did not tell the two apart; its aborted rollbacks are taken for an operator's.
+        """
+        if self.ended_by_person is not None:
+            return self.ended_by_person
+        return self.outcome is Outcome.ABORTED and self.superseded_by is None
 
     @property
     def has_changed_data(self) -> bool:

@@ -24,6 +24,7 @@ from rollback.model.service_view import IN_FLIGHT, ROLLING_BACK, ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.steps.escalation import escalate, footing_of, healthy_targets
 from rollback.steps.holder import document
+from rollback.steps.newer import gives_way
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
 from rollback.steps.service_changes import act, intend, is_meant
@@ -39,7 +40,10 @@ def service(rollback: Rollback, world: World) -> Rollback:
     if now < _data_may_change_until(rollback, world):
         return rollback.but(service=progress, wait_seconds=world.settings.policy.poll_seconds)
     view = world.services.look(world.settings.service(rollback.service_name))
-    progress = _restarted_unseen(progress, view)
+    rollback, is_over = gives_way(rollback.but(service=_restarted_unseen(progress, view)), view, world)
+    if is_over:
+        return rollback
+    progress = rollback.service or progress
     wanted = _wanted(rollback, target, progress, view, world)
     move = _move(progress, target, view, wanted, now, world)
     if move in (Move.DONE, Move.WAIT_FOR_TARGET) and _knows_old_secret(rollback, progress):
