@@ -73,9 +73,7 @@ def latest_deployment(view: ServiceView) -> LatestDeployment:
     gave_up = primary.definition_arn == newest.target_definition_arn and primary.rollout_state == "FAILED"
     if newest.status in _GIVEN_UP or gave_up:
         standing = Standing.FAILED
-    return LatestDeployment(
-        definition_arn=newest.target_definition_arn, began_at=newest.created_at, standing=standing
-    )
+    return LatestDeployment(definition_arn=newest.target_definition_arn, began_at=newest.created_at, standing=standing)
 
 
 def newest_known_at(view: ServiceView) -> datetime:

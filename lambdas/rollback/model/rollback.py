@@ -162,7 +162,7 @@ class Rollback(BaseModel):
         default=None, description="what the team deployed meanwhile: left alone if the outcome is `superseded`"
     )
     ended_by_person: bool | None = Field(
-        default=None, description="an abort by an operator, not a crash; None: written by an older version, or not ended"
+        default=None, description="an operator's abort, not a crash; None: not ended, or an older version wrote it"
     )
     plan: Plan | None = None
     database: DatabaseProgress | None = None
@@ -235,12 +235,17 @@ class Rollback(BaseModel):
         against = sorted({check.name for check in checks if check.verdict is Verdict.FAIL})
         left = len(self.left_to_operator())
         again = " for now" if self.recheck_at is not None else ""
-        return f"{self.outcome}{again} {' '.join(against)}{f' {left} left to an operator' if left else ''}"
+        acted = " acted" if self.has_acted else ""
+        asked = " database asked" if self.database is not None and self.database.asked_at_end is not None else ""
+        return (
+            f"{self.outcome}{again}{acted}{asked} {' '.join(against)}{f' {left} left to an operator' if left else ''}"
+        )
 
     @property
     def was_stopped_half_way(self) -> bool:
         """Aborted after it had begun to change ECS, and not behind a fence: the next trigger goes on with it."""
-        return self.outcome is Outcome.ABORTED and self.has_acted and not self.is_fenced and not self.has_changed_data
+        moved = self.outcome is Outcome.ABORTED and self.has_moved_service
+        return moved and not self.is_fenced and not self.has_changed_data
 
     @property
     def is_emergency(self) -> bool:

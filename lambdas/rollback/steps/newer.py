@@ -44,6 +44,25 @@ def gives_way(rollback: Rollback, view: ServiceView, world: World) -> tuple[Roll
     return rollback.but(service=service, newer=newer, wait_seconds=policy.poll_seconds), True
 
 
+def gives_way_before_data(rollback: Rollback, world: World) -> tuple[Rollback, bool]:
+    """As `gives_way`, as long as the data is untouched; behind a fence what was begun is tidied up first.
+
+    Raises:
+        OutsideFailure: what was deployed can't be told.
+    """
+    progress = rollback.database
+    if rollback.has_changed_data or (progress is not None and progress.why_not is not None):
+        return rollback, False
+    view = world.services.look(world.settings.service(rollback.service_name))
+    newer, standing = newer_release(rollback, view, world)
+    if newer is None or standing is Standing.FAILED:
+        return rollback, False
+    if progress is None:
+        return superseded(rollback, newer), True
+    why = f"{newer.in_words} is newer than this rollback; the data was not touched"
+    return rollback.but(newer=newer, database=progress.given_up(why, world.clock.now())), False
+
+
 def superseded(rollback: Rollback, newer: NewerRelease) -> Rollback:
     """Ended: what was changed is put back by Conclude, and the newer release is left alone."""
     done = "what was changed around it is put back" if rollback.has_acted else "nothing was changed"

@@ -79,7 +79,8 @@ def goes_on_with(rollback: Rollback, view: ServiceView, world: World) -> Rollbac
         newer, standing = newer_release(before, view, world)
         if newer is not None and standing is not Standing.FAILED:
             return None
-    begun = before.has_acted or (before.service is not None and before.service.intent is not None)
+    acted = before.has_moved_service or before.has_changed_data
+    begun = acted or (before.service is not None and before.service.intent is not None)
     return before if begun or before.trigger in BY_HAND else None
 
 

@@ -40,11 +40,12 @@ def verify(rollback: Rollback, world: World) -> Rollback:
     done = rollback.verification or Verification(started_at=now)
     settled = now - done.started_at > timedelta(minutes=policy.alarm_settle_minutes)
     view = world.services.look(world.settings.service(rollback.service_name))
+    target = rollback.plan.target
     rollback, is_over = gives_way(rollback, view, world)
     if is_over:
         return rollback
     looks = Alarms.COUNT if settled else Alarms.WAIT
-    checks = run_checks(rollback.service_name, rollback.plan.target, view, world, alarms=looks)
+    checks = run_checks(rollback.service_name, target, view, world, alarms=looks)
     checks = (*_database(rollback), *checks)
     failing = [c for c in checks if c.verdict is Verdict.FAIL]
     good = 0 if failing else done.good_rounds + 1
