@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, image, rollback
-from stage import PROMOTED, Stage, worn_in
+from builders import NOW, SERVICE, definition, image, release, rollback
+from stage import FAMILY, PROMOTED, Stage, worn_in
 from worlds import DEGRADED, OUTAGE
 
 from rollback.model.escalation import Rung
@@ -128,7 +128,8 @@ def test_rule_9_the_new_holder_asserts_its_target_until_the_loser_s_function_has
         stage.take(outage)
     assert first.service is not None
     # a call of the loser's lands late
-    stage.services.update(stage.world.settings.services[0], definition_arn=stage.arns["v1"])
+    losers = stage.services.register(definition("v1"), f"{FAMILY}-rollback", release("v1").fingerprint)
+    stage.services.update(stage.world.settings.services[0], definition_arn=losers)
     done = stage.go(outage)
     assert stage.running() == image("v3")
     assert done.service is not None

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rollback.model.check import Check, Verdict
 from rollback.model.database_plan import DatabasePlan
-from rollback.model.database_progress import RestorePoint
+from rollback.model.database_progress import RestorePoint, backup_name
 from rollback.model.database_settings import DatabaseSettings, Strategy
 from rollback.model.plan import choose_target, target_exists
 from rollback.model.policy import Policy
@@ -107,7 +107,7 @@ def _undo(request: Request, known: Known, settings: DatabaseSettings) -> tuple[D
     if undone is None:
         return None, (_check(name, f"the ledger has no rollback {request.undo}", ""),)
     if undone.database is None or undone.database.backup_id is None:
-        return None, (_check(name, f"{undone.id} did not change the database: there is nothing to undo", ""),)
+        return None, (_check(name, _nothing_to_undo(undone), ""),)
     if undone.request.type is not request.type:
         why_not = f'{undone.id} was a {undone.request.type} rollback: undo it with "type": "{undone.request.type}"'
         return None, (_check(name, why_not, ""),)
@@ -120,6 +120,18 @@ def _undo(request: Request, known: Known, settings: DatabaseSettings) -> tuple[D
         undoes=undone.id,
     )
     return planned, (_check(name, None, f"backup {undone.database.backup_id} has the state before {undone.id}"),)
+
+
+def _nothing_to_undo(undone: Rollback) -> str:
+    progress, planned = undone.database, undone.plan.database if undone.plan is not None else None
+    if progress is None or not progress.may_have_changed_data:
+        return f"{undone.id} did not change the database: there is nothing to undo"
+    if planned is not None and planned.strategy is Strategy.DELETE:
+        return f"{undone.id} deleted branch {planned.branch}: Neon's console has it back for seven days"
+    return (
+        f"whether {undone.id} changed the database is not known: look in Neon's console for a branch "
+        f"{backup_name(undone.id)}, which has the state before"
+    )
 
 
 def _planned(

@@ -144,6 +144,10 @@ class DatabaseProgress(_Stored):
     notes: tuple[StoredText, ...] = Field(default=(), description="what whoever reads the report should know or do")
     ending: Ending | None = None
     ended_at: AwareDatetime | None = None
+    asked_at_end: AwareDatetime | None = Field(
+        default=None, description="Neon was asked what became of the last change, as the rollback concluded"
+    )
+    not_known: StoredText | None = Field(default=None, description="why that is not known; an operator has to look")
     lost: LostWritesReport | None = None
 
     @property
@@ -156,6 +160,15 @@ class DatabaseProgress(_Stored):
     def may_have_changed_data(self) -> bool:
         """Whether the branch is not, or perhaps not, as it was: a change was sent, and not refused."""
         return self.restore_asked_at is not None or self.backup_id is not None
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether a change was announced, and no look has told yet what became of it."""
+        if self.asked_at_end is not None or self.ending is Ending.RESTORED:
+            return False
+        is_running = any(run.ended_at is None for run in self.ran)
+        is_open = self.ended_at is None and (self.intent is not None or is_running)
+        return is_open or (self.restore_asked_at is not None and self.backup_id is None)
 
     def failed_checks(self) -> tuple[Check, ...]:
         """Of the preview."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.model.check import Check, Verdict
 from rollback.model.database_plan import DatabasePlan
@@ -23,6 +23,9 @@ class Plan(BaseModel):
     target: Release | None
     database: DatabasePlan | None = None
     checks: tuple[Check, ...]
+    newest_deployment_at: AwareDatetime | None = Field(
+        default=None, description="when the newest deployment began that the plan knew of, in ECS's own words"
+    )
 
     @property
     def way(self) -> str:

@@ -6,6 +6,7 @@ from rollback.model.check import Check, Verdict
 from rollback.model.plan import Plan
 from rollback.model.report_commands import next_commands
 from rollback.model.report_database import about_database, safe_condition
+from rollback.model.report_service import about_service
 from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import Obligation, Outcome, Rollback
 from rollback.model.settings import ServiceSettings
@@ -19,7 +20,8 @@ def report_id(rollback: Rollback) -> str:
     """The same for every copy of one report: outcome, and what was left to a person, are part of it."""
     left = ":not-put-back" if _is_left_to_a_person(rollback) else ""
     look = f":look-{rollback.looks}" if rollback.looks > 1 else ""
-    return f"{rollback.id}:{rollback.outcome}{left}{look}"
+    asked = ":database-asked" if rollback.database is not None and rollback.database.asked_at_end is not None else ""
+    return f"{rollback.id}:{rollback.outcome}{asked}{left}{look}"
 
 
 def is_page(rollback: Rollback) -> bool:
@@ -61,9 +63,7 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
     lines += about_database(rollback)
     if rollback.service is not None and rollback.service.stop_refused:
         lines.append(f"The deployment in flight could not be stopped: {rollback.service.stop_refused}")
-    for tried in rollback.service.tried if rollback.service is not None else ():
-        lines.append(f"Tried {tried.rung} ({tried.since:%H:%M:%S} to {tried.until:%H:%M:%S} UTC): {tried.why_left}")
-        lines += [f"  ECS: {event}" for event in tried.last_events]
+    lines += about_service(rollback)
     if rollback.verification is not None:
         lines.append(f"Verification: {rollback.verification.good_rounds} good rounds in a row")
         lines += [f"  {c.verdict:7} {c.name}: {c.reason}" for c in rollback.verification.checks]

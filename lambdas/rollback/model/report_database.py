@@ -1,6 +1,7 @@
 """What people are told about the database: where it went, where its old state is, what that took out of it."""
 
-from rollback.model.database_progress import CommandRun, DatabaseProgress, Ending
+from rollback.model.database_progress import CommandRun, DatabaseProgress, Ending, backup_name
+from rollback.model.database_settings import Strategy
 from rollback.model.rollback import ObligationKind, Rollback
 
 
@@ -43,13 +44,16 @@ def safe_condition(rollback: Rollback) -> list[str]:
         return []
     target = rollback.plan.target.version if rollback.plan.target is not None else "nothing"
     moved = rollback.service is not None and rollback.service.acted_at is not None
-    if not progress.may_have_changed_data:
+    backup = f"backup branch {progress.backup_id}" if progress.backup_id is not None else "no backup branch was seen"
+    unknown = _not_known(rollback, progress)
+    if unknown is not None:
+        data, backup = unknown
+    elif not progress.may_have_changed_data:
         data = "the data is untouched"
     elif progress.ending is Ending.RESTORED:
         data = "the data is as planned"
     else:
         data = "the data may be overwritten, or half changed"
-    backup = f"backup branch {progress.backup_id}" if progress.backup_id is not None else "no backup branch was seen"
     stays = [
         owed.service or rollback.service_name
         for owed in rollback.left_to_operator()
@@ -65,6 +69,24 @@ def safe_condition(rollback: Rollback) -> list[str]:
         for owed in protection
     ]
     return [f"Condition: {release}; {data}; {backup}{fenced}", *unprotected]
+
+
+def _not_known(rollback: Rollback, progress: DatabaseProgress) -> tuple[str, str] | None:
+    """What is said of the data and of its backup while nobody knows; None: it is known."""
+    planned = rollback.plan.database if rollback.plan is not None else None
+    if planned is not None and planned.strategy is Strategy.DELETE:
+        look = (
+            f"look in Neon's console whether branch {progress.before.name} is there; it can be had back for seven days"
+        )
+    else:
+        look = f"look in Neon's console for a branch {backup_name(rollback.id)}: it has the state before"
+    if progress.not_known is not None:
+        data = f"whether the data was changed is NOT KNOWN ({progress.not_known})"
+        return data, look
+    if progress.is_unanswered and progress.may_have_changed_data:
+        data = "whether the data was changed is not known yet: Neon is being asked, and another report follows"
+        return data, look
+    return None
 
 
 def _state(progress: DatabaseProgress, said: str) -> str:

@@ -11,6 +11,7 @@ from rollback.model.check import Check, Verdict
 from rollback.model.database_progress import DatabaseProgress
 from rollback.model.errors import RollbackError
 from rollback.model.escalation import Rung, Tried
+from rollback.model.newer_release import NewerRelease
 from rollback.model.plan import Plan
 from rollback.model.refusal import Refusal
 from rollback.model.request import Request, RollbackType, Trigger
@@ -32,6 +33,7 @@ class Outcome(StrEnum):
     SUPPRESSED = "suppressed"
     PLANNED = "planned"
     ABORTED = "aborted"
+    SUPERSEDED = "superseded"  # the team deployed a newer release meanwhile, which is left alone
 
 
 class ObligationKind(StrEnum):
@@ -93,7 +95,13 @@ class ServiceProgress(BaseModel):
     stop_refused: str = Field(
         default="", description="why no deployment in flight can be stopped: the service is updated instead"
     )
+    notes: tuple[str, ...] = Field(default=(), description="for the report")
+    scaling_maximum: int | None = Field(default=None, description="tasks that scaling allows, as last asked")
     done_at: AwareDatetime | None = None
+
+    def noted(self, note: str) -> "ServiceProgress":
+        """The progress with a remark for the report, once."""
+        return self if note in self.notes else self.but(notes=(*self.notes, note))
 
     def but(self, **changes: Any) -> "ServiceProgress":
         """A validated copy with some fields changed."""
@@ -156,6 +164,12 @@ class Rollback(BaseModel):
     lease_counter: int | None = None
     supersedes: str | None = Field(default=None, description="the open rollback that this one goes on with")
     superseded_by: str | None = Field(default=None, description="who took the lease over, and reports")
+    newer: NewerRelease | None = Field(
+        default=None, description="what the team deployed meanwhile: left alone if the outcome is `superseded`"
+    )
+    ended_by_person: bool | None = Field(
+        default=None, description="an operator's abort, not a crash; None: not ended, or an older version wrote it"
+    )
     plan: Plan | None = None
     database: DatabaseProgress | None = None
     database_waits_since: AwareDatetime | None = Field(
@@ -183,9 +197,28 @@ class Rollback(BaseModel):
 
     @property
     def has_acted(self) -> bool:
-        """Whether ECS was changed, or found changed to the target already; or the database was."""
-        service = self.service is not None and (self.service.acted_at is not None or self.service.done_at is not None)
-        return service or self.has_changed_data
+        """Whether the service was moved or stopped, or the database was changed."""
+        return self.has_moved_service or self.has_fenced or self.has_changed_data
+
+    @property
+    def has_moved_service(self) -> bool:
+        """Whether ECS was changed on the way to the target, or found changed to it already."""
+        return self.service is not None and (self.service.acted_at is not None or self.service.done_at is not None)
+
+    @property
+    def has_fenced(self) -> bool:
+        """Whether tasks were stopped, or about to be, whatever became of the fence."""
+        return any(owed.kind is ObligationKind.FENCE for owed in self.obligations)
+
+    @property
+    def is_ended_by_person(self) -> bool:
+        """Whether an operator stopped it: they know more than we do (rule 3). A crash knows nothing.
+
+        An older version did not tell the two apart; its aborted rollbacks are taken for an operator's.
+        """
+        if self.ended_by_person is not None:
+            return self.ended_by_person
+        return self.outcome is Outcome.ABORTED and self.superseded_by is None
 
     @property
     def has_changed_data(self) -> bool:
@@ -209,12 +242,17 @@ class Rollback(BaseModel):
         against = sorted({check.name for check in checks if check.verdict is Verdict.FAIL})
         left = len(self.left_to_operator())
         again = " for now" if self.recheck_at is not None else ""
-        return f"{self.outcome}{again} {' '.join(against)}{f' {left} left to an operator' if left else ''}"
+        acted = " acted" if self.has_acted else ""
+        asked = " database asked" if self.database is not None and self.database.asked_at_end is not None else ""
+        return (
+            f"{self.outcome}{again}{acted}{asked} {' '.join(against)}{f' {left} left to an operator' if left else ''}"
+        )
 
     @property
     def was_stopped_half_way(self) -> bool:
         """Aborted after it had begun to change ECS, and not behind a fence: the next trigger goes on with it."""
-        return self.outcome is Outcome.ABORTED and self.has_acted and not self.is_fenced and not self.has_changed_data
+        moved = self.outcome is Outcome.ABORTED and self.has_moved_service
+        return moved and not self.is_fenced and not self.has_changed_data
 
     @property
     def is_emergency(self) -> bool:

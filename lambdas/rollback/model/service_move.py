@@ -112,9 +112,14 @@ def next_move_at_zero(seen: AtZero) -> Move:
     return Move.WAIT_FOR_STOPPED if seen.unstopped_tasks else Move.START_FROM_ZERO
 
 
-def desired_count_for(target: Release, current_desired_count: int) -> int:
-    """Capacity is kept: autoscaling may have shrunk a failing service, so never below what was recorded."""
-    return max(target.desired_count, current_desired_count)
+def desired_count_for(target: Release, current_desired_count: int, scaling_maximum: int | None = None) -> int:
+    """Capacity is kept: autoscaling may have shrunk a failing service, so never below what was recorded.
+
+    Args:
+        scaling_maximum: tasks that scaling allows now, which may have been lowered since; None: no bound is known.
+    """
+    recorded = target.desired_count if scaling_maximum is None else min(target.desired_count, scaling_maximum)
+    return max(recorded, current_desired_count)
 
 
 def _settle(snapshot: ServiceSnapshot, least_desired_count: int, situation: Situation, *, alone: bool) -> Move:

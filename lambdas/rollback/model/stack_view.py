@@ -32,6 +32,11 @@ class StackView(BaseModel):
         # cleaning up removes old resources; the service is changed no more
         return StackState.STABLE if self.status.endswith("_CLEANUP_IN_PROGRESS") else StackState.UPDATING
 
+    def deployed_by_going_back(self, definition_arn: str) -> bool:
+        """Whether a deployment of that definition is CloudFormation's own way back, under way or ended."""
+        went_back = "ROLLBACK" in self.status and definition_arn in self.definition_arns
+        return went_back or self.state is StackState.ROLLING_BACK
+
 
 def drift(stack: StackView, running_definition_arn: str) -> str | None:
     """How CloudFormation's idea of the service differs from what runs, and what to do; None: it does not.

@@ -88,6 +88,8 @@ def _reopened(looked_at_before: str, given: object, execution: str, world: World
             lease_counter=None,
             supersedes=None,
             superseded_by=None,
+            newer=None,
+            ended_by_person=None,
             plan=None,
             service=None,
             database=None,
@@ -179,8 +181,7 @@ def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World)
 
 def _is_nobodys_to_go_on_with(earlier: Rollback) -> bool:
     """Its fence stands around data that it changed; or a person ended it behind its fence (rule 3)."""
-    by_a_person = earlier.outcome is Outcome.ABORTED and earlier.superseded_by is None
-    return earlier.has_changed_data or (by_a_person and earlier.is_fenced)
+    return earlier.has_changed_data or (earlier.is_ended_by_person and earlier.is_fenced)
 
 
 def _leave_alone(rollback: Rollback, checks: tuple[Check, ...], unsettled: Rollback, world: World) -> Rollback:

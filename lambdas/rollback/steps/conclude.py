@@ -4,15 +4,17 @@ Each call does one thing and returns, so that each is saved; called again after 
 A page goes out before anything else: nobody should wait for our tidying up.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rollback.model import page_count
 from rollback.model.errors import CallRefused, OutsideFailure, UnsupportedService
 from rollback.model.report import is_page, message, report_id, subject
 from rollback.model.rollback import ObligationKind, Outcome, Rollback
+from rollback.steps.database_end import ask_what_became
 from rollback.steps.judgement import judge_what_was_left
 from rollback.steps.ports import World
 from rollback.steps.put_back import gave_up, put_back
+from rollback.steps.service_end import see_what_became
 from rollback.steps.stack import drift_of
 
 
@@ -28,9 +30,14 @@ def conclude(rollback: Rollback, world: World) -> Rollback:
         if sent.reported:
             return sent
     if rollback.service is not None and rollback.service.intent is not None:
-        return _see_what_became_of_the_intent(rollback, now, world)
+        return see_what_became(rollback, now, world)
+    unanswered = rollback.database is not None and rollback.database.is_unanswered
+    if unanswered and rollback.has_changed_data:  # whether a fence may be lifted depends on it
+        return ask_what_became(rollback, world)
     if rollback.open_obligations():
         return _put_back(rollback, now, world)
+    if unanswered:
+        return ask_what_became(rollback, world)
     judge_what_was_left(rollback, now, world)
     if not rollback.reported:
         sent = _report(rollback, world)
@@ -60,27 +67,6 @@ def send_report(rollback: Rollback, world: World) -> None:
     }
     service = world.settings.service(rollback.service_name)
     world.notifications.publish(subject(rollback), message(rollback, service), attributes)
-
-
-def _see_what_became_of_the_intent(rollback: Rollback, now: datetime, world: World) -> Rollback:
-    """A call that was announced may still land until its function's time is over (rule 9); then PRIMARY tells."""
-    assert rollback.service is not None  # noqa: S101 - the caller looked
-    intent = rollback.service.intent
-    assert intent is not None  # noqa: S101
-    if now < intent.at + timedelta(seconds=world.settings.policy.act_timeout_seconds):
-        return rollback.but(wait_seconds=world.settings.policy.poll_seconds)
-    acted_at = rollback.service.acted_at
-    if "definition_arn" in intent.arguments:
-        try:
-            view = world.services.look(world.settings.service(rollback.service_name))
-            if view.primary.definition_arn == intent.arguments.get("definition_arn"):
-                acted_at = acted_at or intent.at
-        except (UnsupportedService, CallRefused):
-            pass  # nothing is to be seen, however long one waits
-        except OutsideFailure:
-            if not gave_up(rollback, now, world):
-                return rollback.but(wait_seconds=world.settings.policy.poll_seconds)
-    return rollback.but(service=rollback.service.but(intent=None, acted_at=acted_at), wait_seconds=0)
 
 
 def _drift(rollback: Rollback, world: World) -> str:

@@ -24,6 +24,7 @@ from rollback.steps.database_reset import reset
 from rollback.steps.database_restore import restore
 from rollback.steps.database_round import wait_for
 from rollback.steps.down_migrations import step_down
+from rollback.steps.newer import gives_way_before_data, superseded
 from rollback.steps.observe import look_after_change
 from rollback.steps.ports import World
 from rollback.steps.restoring import PreviewJudge, Restoring
@@ -46,6 +47,10 @@ def database(rollback: Rollback, world: World) -> Rollback:
         return _refused(
             rollback, plan.branch, f"{held_by} is changing branch {plan.branch}: wait for it, and start again", world
         )
+    if plan.strategy is not Strategy.DELETE:  # of a pull request that is closed
+        rollback, is_over = gives_way_before_data(rollback, world)
+        if is_over:
+            return rollback
     try:
         return _one_round(rollback, plan, settings, world)
     except ComeBackLater as later:
@@ -124,6 +129,8 @@ def _ended(rollback: Rollback) -> Rollback:
         if plan is None or plan.database is None or plan.database.strategy is not Strategy.DELETE:
             return rollback
         return rollback.but(outcome=Outcome.SUCCEEDED, reason=plan.way, wait_seconds=0)
+    if progress.ending is Ending.REFUSED and rollback.newer is not None:
+        return superseded(rollback, rollback.newer)
     outcome = Outcome.REFUSED if progress.ending is Ending.REFUSED else Outcome.FAILED
     return rollback.but(outcome=outcome, reason=f"database: {progress.why_not}", wait_seconds=0)
 

@@ -112,8 +112,8 @@ def _one_move(
     world: World,
 ) -> Rollback:
     now, poll = world.clock.now(), world.settings.policy.poll_seconds
-    seen = _look(rollback, progress, restoring, now)
-    progress = _noticed(rollback, progress, commands, world)
+    seen = look(rollback, progress, restoring, now)
+    progress = noticed(rollback, progress, commands, world)
     task_timeout = timedelta(minutes=settings.task_timeout_minutes)
     against = objection(seen, progress, commands, now, task_timeout)
     if against is not None:
@@ -144,13 +144,13 @@ _NOT_COMPARED = LostWritesReport(
 )
 
 
-def _look(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, now: datetime) -> DownSnapshot:
+def look(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, now: datetime) -> DownSnapshot:
     branch = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
     backup = restoring.databases.branch_named(backup_name(rollback.id))
     return DownSnapshot(branch=branch, backup=backup, operations=work_on(progress, (branch, backup), restoring, now))
 
 
-def _noticed(
+def noticed(
     rollback: Rollback,
     progress: DatabaseProgress,
     commands: tuple[Command, ...],

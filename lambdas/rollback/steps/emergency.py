@@ -9,6 +9,7 @@ from datetime import datetime
 
 from rollback.model.check import Check, Verdict
 from rollback.model.errors import RollbackError
+from rollback.model.newer_release import newest_known_at
 from rollback.model.plan import Plan, judge
 from rollback.model.release import Release, last_known_good
 from rollback.model.request import RollbackType
@@ -55,7 +56,7 @@ def plan_emergency(rollback: Rollback, world: World) -> Rollback:
     service, now, policy = world.settings.service(rollback.service_name), world.clock.now(), world.settings.policy
     standing = standing_plan(service.name, world)
     view = world.services.look(service)
-    before = goes_on_with(rollback, world)
+    before = goes_on_with(rollback, view, world)
     running, target = what_it_leaves(before)
     if running is None:
         found = describe(*to_leave(rollback, view, world), view, service, world).release
@@ -72,7 +73,8 @@ def plan_emergency(rollback: Rollback, world: World) -> Rollback:
         return rollback.but(admission=(*rollback.admission, *fits), reason=fits[0].reason, wait_seconds=0)
     guards = automatic_guards(rollback, running, view, world, before)
     checks = (*made.checks, _from_where(standing, made), *guards, *fits)
-    return decided(rollback.but(plan=made.model_copy(update={"checks": checks}), wait_seconds=0), world, before)
+    made = made.model_copy(update={"checks": checks, "newest_deployment_at": newest_known_at(view)})
+    return decided(rollback.but(plan=made, wait_seconds=0), world, before)
 
 
 def _guard_schema(

@@ -211,7 +211,9 @@ def _conclude_dead(
                 again = f"its trigger was tried {tries} times, and is left to a person" if spent else ""
             reason = "; ".join(said for said in (why, rollback.reason, again) if said)
             ended = {"outcome": outcome, "reason": reason, "recheck_at": recheck, "deaths": deaths}
-            rollback = world.ledger.save(rollback.but(**ended, superseded_by=heir_of(rollback, world)))
+            heir = heir_of(rollback, world)  # who takes over stops an execution too
+            by_person = bool(rollback.ended_by_person) or (by_hand and heir is None)
+            rollback = world.ledger.save(rollback.but(**ended, superseded_by=heir, ended_by_person=by_person))
         cursor = walk(rollback.id, Step.CONCLUDE, world)
     except Conflict:
         return f"{rollback.id} is being concluded by somebody else"

@@ -14,10 +14,11 @@ def judge_what_was_left(rollback: Rollback, now: datetime, world: World) -> None
     """Suspect once we acted, quarantined once things were verified better without it. Retried, it finds it done.
 
     A step forward is no evidence against what was left; neither is a person's choice to leave a promoted release, nor
-    a rollback that failed. One that was taken over leaves the judgement to who took it; one of the database alone
-    leaves no release.
+    a rollback that failed, or that gave way to a newer release before it was verified. One that was taken over leaves
+    the judgement to who took it; one of the database alone leaves no release.
     """
-    acted = rollback.plan is not None and rollback.plan.target is not None and rollback.has_acted
+    has_left = rollback.has_moved_service or rollback.has_changed_data  # a fence alone leaves no release
+    acted = rollback.plan is not None and rollback.plan.target is not None and has_left
     if not acted or rollback.request.type is RollbackType.DATABASE or rollback.superseded_by is not None:
         return
     assert rollback.plan is not None  # noqa: S101 - looked at above

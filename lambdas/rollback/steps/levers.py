@@ -88,6 +88,7 @@ def abort(rollback_id: str, operator: Operator, world: World) -> Rollback:
             outcome=Outcome.ABORTED,
             reason=f"aborted by {operator}",
             superseded_by=heir_of(rollback, world),
+            ended_by_person=True,
             wait_seconds=0,
         )
         try:
@@ -122,11 +123,29 @@ def unlock(service_name: str, operator: Operator, world: World, *, force: bool =
         )
     holder = holder_of(lease, world)
     write_down("unlock", service_name, operator, world, lease.holder)
+    if alive is not None and holder is not None:
+        _mark_ended_by_person(holder.id, world)
     world.ledger.release_lease(service_name, lease.holder)
     said = f"the lease on {service_name} is free; {lease.holder} held it"
     if holder is not None and holder.concluded_at is None:
         said += ", and is concluded by the janitor, or gone on with by whoever takes the lease next"
     return said
+
+
+def _mark_ended_by_person(rollback_id: str, world: World) -> None:
+    """Before the lease is gone: that the rollback finds it lost is no crash.
+
+    Raises:
+        Conflict: it kept changing; call again.
+    """
+    for _ in range(TRIES):
+        rollback = world.ledger.read(service_of(rollback_id), rollback_id)
+        if rollback.concluded_at is not None or rollback.ended_by_person:
+            return
+        with suppress(Conflict):
+            world.ledger.save(rollback.but(ended_by_person=True))
+            return
+    raise Conflict(f"{rollback_id} changed {TRIES} times while its lease was being taken; call it again")
 
 
 def why_alive(lease: Lease, world: World) -> str | None:

@@ -6,6 +6,7 @@ from rollback.model.check import Check, Verdict
 from rollback.model.errors import UnreadableItem
 from rollback.model.guards import BY_HAND
 from rollback.model.names import family_of, is_ours
+from rollback.model.newer_release import Standing, newest_known_at
 from rollback.model.plan import judge
 from rollback.model.release import Release
 from rollback.model.request import RollbackType, Trigger
@@ -16,6 +17,7 @@ from rollback.steps.candidates import candidates
 from rollback.steps.definition import at_hand
 from rollback.steps.guards import automatic_guards, traffic_guard
 from rollback.steps.holder import document
+from rollback.steps.newer import newer_release
 from rollback.steps.plan_database import guard_schema, undone_by, with_database
 from rollback.steps.ports import World
 from rollback.steps.running import identify
@@ -32,7 +34,7 @@ def plan(rollback: Rollback, world: World) -> Rollback:
         reason = f"CloudFormation is rolling {service.stack} back by itself: planned when it has ended"
         return rollback.but(reason=reason, wait_seconds=policy.poll_seconds)
     view = world.services.look(service)
-    before = goes_on_with(rollback, world)
+    before = goes_on_with(rollback, view, world)
     running, target = what_it_leaves(before)
     if running is None:
         found = identify(*to_leave(rollback, view, world), view, service, world)
@@ -53,16 +55,17 @@ def plan(rollback: Rollback, world: World) -> Rollback:
     if made.target is not None:
         checks += [_definition_is_stored(made.target, world), _images_exist(made.target, world)]
     rollback, fits = guard_schema(rollback, made, world)
-    made = made.model_copy(update={"checks": (*checks, *fits)})
+    made = made.model_copy(update={"checks": (*checks, *fits), "newest_deployment_at": newest_known_at(view)})
     planned = with_database(rollback, made, releases, world)
     return decided(rollback.but(plan=planned, wait_seconds=0), world, before)
 
 
-def goes_on_with(rollback: Rollback, world: World) -> Rollback | None:
+def goes_on_with(rollback: Rollback, view: ServiceView, world: World) -> Rollback | None:
     """The rollback that was taken over, if it had come as far as to leave something; a person's, once it has a plan.
 
     What PRIMARY runs may be its target already: to step back from that would be one step too many. It may also have
     noticed that its lease is gone, and have ended for that alone. A person who names a version means what they say.
+    What the team deployed after that plan is judged anew: nobody has judged it yet.
     """
     if rollback.supersedes is None or rollback.request.target_version is not None:
         return None
@@ -73,7 +76,12 @@ def goes_on_with(rollback: Rollback, world: World) -> Rollback | None:
     ended = before.outcome is not None and not stopped
     if before.plan is None or before.plan.target is None or ended:
         return None
-    begun = before.has_acted or (before.service is not None and before.service.intent is not None)
+    if not before.has_changed_data and not before.is_fenced:
+        newer, standing = newer_release(before, view, world)
+        if newer is not None and standing is not Standing.FAILED:
+            return None
+    acted = before.has_moved_service or before.has_changed_data
+    begun = acted or (before.service is not None and before.service.intent is not None)
     return before if begun or before.trigger in BY_HAND else None
 
 

@@ -1,7 +1,7 @@
 """Discharging obligations: what a rollback changed around its target is put back, under the lease, and seen to be so.
 
-What can't be put back in time is handed to an operator by name. Aborted while fenced, the service stays fenced and its
-scaling suspended (rule 3): whoever stopped us knows more than we do.
+What can't be put back in time is handed to an operator by name. Aborted by an operator while fenced, the service stays
+fenced and its scaling suspended (rule 3): they know more than we do. A crash knows nothing (decision 18).
 """
 
 from datetime import datetime, timedelta
@@ -85,7 +85,7 @@ def stays_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world:
     """
     if owed.kind not in (ObligationKind.FENCE, ObligationKind.SCALING) or view.desired_count > 0:
         return False
-    if rollback.outcome is Outcome.ABORTED:
+    if rollback.is_ended_by_person:
         return True
     if rollback.outcome is Outcome.SUCCEEDED:
         return False

@@ -6,7 +6,7 @@ the second looks again, reads the lease, and acts. A crash in between finds the 
 
 from datetime import datetime, timedelta
 
-from rollback.model.errors import CallRefused
+from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.model.escalation import Rung
 from rollback.model.release import Release
 from rollback.model.request import RollbackType
@@ -25,6 +25,7 @@ from rollback.model.service_view import IN_FLIGHT, ROLLING_BACK, ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.steps.escalation import escalate, footing_of, healthy_targets
 from rollback.steps.holder import document
+from rollback.steps.newer import gives_way
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
 from rollback.steps.service_changes import act, intend, is_meant
@@ -40,7 +41,11 @@ def service(rollback: Rollback, world: World) -> Rollback:
     if now < _data_may_change_until(rollback, world):
         return rollback.but(service=progress, wait_seconds=world.settings.policy.poll_seconds)
     view = world.services.look(world.settings.service(rollback.service_name))
-    progress = _restarted_unseen(progress, view)
+    rollback, is_over = gives_way(rollback.but(service=_restarted_unseen(progress, view)), view, world)
+    if is_over:
+        return rollback
+    progress = rollback.service or progress
+    progress = capacity_asked(target, progress, view, world)
     wanted = _wanted(rollback, target, progress, view, world)
     move = _move(progress, target, view, wanted, now, world)
     if move in (Move.DONE, Move.WAIT_FOR_TARGET) and _knows_old_secret(rollback, progress):
@@ -136,14 +141,39 @@ def at_zero(service: ServiceSettings, view: ServiceView, world: World) -> AtZero
 
 
 def _wanted(rollback: Rollback, target: Release, progress: ServiceProgress, view: ServiceView, world: World) -> int:
-    """Capacity as it was before a fence of ours, as it is, as it was recorded: the most of them."""
+    """Capacity as it was before a fence of ours, as it is, as it was recorded: the most of them.
+
+    Recorded capacity is asked for as far as scaling allows it now.
+    """
     fenced = [
         int(owed.before["desired_count"])
         for owed in rollback.open_obligations()
         if owed.kind is ObligationKind.FENCE and rollback.service_owing(owed) == target.service
     ]
     least = world.settings.policy.restart_desired_count if progress.rung is Rung.RESTART_FROM_ZERO else 0
-    return max(desired_count_for(target, view.desired_count), least, *fenced)
+    most = progress.scaling_maximum
+    least = least if most is None else min(least, most)
+    return max(desired_count_for(target, view.desired_count, most), least, *fenced)
+
+
+def capacity_asked(target: Release, progress: ServiceProgress, view: ServiceView, world: World) -> ServiceProgress:
+    """The progress with what scaling allows, asked only where more than what runs was recorded.
+
+    Without an answer the last one holds; without any the recorded count is used, and the report says so.
+    """
+    if target.desired_count <= view.desired_count:
+        return progress
+    recorded = f"{target.version} was recorded with {target.desired_count} tasks"
+    try:
+        scalable = world.scaling.look(world.settings.service(target.service))
+    except OutsideFailure as failure:
+        if progress.scaling_maximum is not None:
+            return progress
+        return progress.noted(f"{recorded}, which were asked for: scaling could not be asked ({failure})")
+    most = scalable.max_capacity if scalable is not None else None
+    if most is not None and most < target.desired_count:
+        progress = progress.noted(f"{recorded}, scaling allows {most} now: no more than that were asked for")
+    return progress.but(scaling_maximum=most)
 
 
 def _restarted_unseen(progress: ServiceProgress, view: ServiceView) -> ServiceProgress:

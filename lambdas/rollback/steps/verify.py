@@ -19,6 +19,7 @@ from rollback.model.rollback import Outcome, Rollback, Verification
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import Endpoint, ServiceSettings
 from rollback.steps.escalation import escalate
+from rollback.steps.newer import gives_way
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
 
@@ -41,8 +42,12 @@ def verify(rollback: Rollback, world: World) -> Rollback:
     done = rollback.verification or Verification(started_at=now)
     settled = now - done.started_at > timedelta(minutes=policy.alarm_settle_minutes)
     view = world.services.look(world.settings.service(rollback.service_name))
+    target = rollback.plan.target
+    rollback, is_over = gives_way(rollback, view, world)
+    if is_over:
+        return rollback
     looks = Alarms.COUNT if settled else Alarms.WAIT
-    checks = run_checks(rollback.service_name, rollback.plan.target, view, world, alarms=looks)
+    checks = run_checks(rollback.service_name, target, view, world, alarms=looks)
     checks = (*_database(rollback), *checks)
     failing = [c for c in checks if c.verdict is Verdict.FAIL]
     unasked = [c for c in failing if _REFUSED in c.evidence]  # for good: no other rung, and no time, changes that

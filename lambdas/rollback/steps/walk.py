@@ -102,7 +102,11 @@ def _advance(rollback: Rollback, step: Step, world: World) -> Rollback:
     except LeaseLost as lost:
         return world.ledger.save(
             rollback.but(
-                outcome=Outcome.ABORTED, reason=str(lost), superseded_by=heir_of(rollback, world), wait_seconds=0
+                outcome=Outcome.ABORTED,
+                reason=str(lost),
+                superseded_by=heir_of(rollback, world),
+                ended_by_person=bool(rollback.ended_by_person),  # `unlock --force` wrote it down
+                wait_seconds=0,
             )
         )
 
