@@ -234,7 +234,7 @@ def test_a_refused_reason_pages_nobody() -> None:
     with pytest.raises(InvalidRequest) as refused:
         stage.admit({"reason": "x" * 1_001})
     why = f"its execution ended as FAILED: {type(refused.value).__name__} {refused.value}"
-    assert janitor.conclude_execution("arn:aws:states:::execution:x", why, stage.world) == []
+    assert janitor.conclude_execution("arn:aws:states:::execution:x", why, stage.world, error="InvalidRequest") == []
     assert stage.pages() == []
 
 

@@ -12,7 +12,7 @@ from rollback.model.database_progress import DatabaseProgress, Ending, backup_na
 from rollback.model.database_settings import DatabaseSettings, Strategy
 from rollback.model.database_target import RestoreTarget
 from rollback.model.down_move import commands_of, current
-from rollback.model.errors import InvalidRequest, OutsideFailure
+from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure
 from rollback.model.rollback import Rollback
 from rollback.steps import database_look, database_recreate_look, down_migrations
 from rollback.steps.database_round import ending_of
@@ -42,7 +42,8 @@ def ask_what_became(rollback: Rollback, world: World) -> Rollback:
         assert seen.database is not None  # noqa: S101 - a look takes nothing away
         return _settled(seen, seen.database, now)
     except (OutsideFailure, InvalidRequest, _NotYet) as failure:
-        if not _is_out_of_time(rollback, now, world):
+        may_answer_later = not isinstance(failure, CallRefused)
+        if may_answer_later and not _is_out_of_time(rollback, now, world):
             return rollback.but(wait_seconds=poll)
         return _settled(rollback, progress.but(not_known=str(failure) or type(failure).__name__), now)
 
