@@ -189,3 +189,65 @@ def test_the_fake_and_the_documents_agree_on_what_is_pending() -> None:
     assert [one.rollback_id for one in stage.ledger.pending(SERVICE).items] == [rollback.id]
     stage.run_on(rollback)
     assert stage.ledger.pending().items == ()
+
+
+def test_a_full_rollback_that_meets_another_one_s_lease_is_looked_at_again_and_then_succeeds() -> None:
+    stage = StageOfWriters()
+    now = stage.clock.now()
+    other = f"{WORKER}-20260301T025900000Z-11111111"
+    assert stage.ledger.acquire(WORKER, other, now, now + timedelta(minutes=10)) is not None
+    met = stage.run(alarm_event("met", DEGRADED, now), "met")
+    assert met.outcome is Outcome.SUPPRESSED
+    assert met.recheck_at is not None
+    stage.ledger.release_lease(WORKER, other)
+    stage.clock.pass_time(minutes=stage.policy.recheck_minutes)
+    sweep(stage.world)
+    (name, given) = stage.workflow.started.pop()
+    again = stage.run(given, name)
+    assert (again.id, again.outcome) == (met.id, Outcome.SUCCEEDED)
+
+
+def test_an_operator_who_meets_another_rollback_is_told_so_and_starts_it_again() -> None:
+    stage = StageOfWriters()
+    now = stage.clock.now()
+    other = f"{WORKER}-20260301T025900000Z-11111111"
+    stage.ledger.acquire(WORKER, other, now, now + timedelta(minutes=10))
+    met = stage.run({"type": "full", "service": SERVICE, "target_version": "v1"}, "met")
+    assert (met.outcome, met.recheck_at) == (Outcome.REFUSED, None)
+
+
+class TestSettingsChangeUnderAnOpenRollback:
+    """A deployment of the stack renames or removes what an open rollback is about."""
+
+    def fenced(self) -> tuple[StageOfWriters, Rollback]:
+        stage = StageOfWriters()
+        rollback = stage.admit({"type": "full", "service": SERVICE, "target_version": "v1"})
+        while stage.services.desired_count or stage.worker.desired_count:
+            rollback = stage.take(rollback)
+        return stage, rollback
+
+    def without(self, stage: StageOfWriters, name: str) -> None:
+        kept = tuple(service for service in stage.world.settings.services if service.name != name)
+        stage.replace(settings=stage.world.settings.model_copy(update={"services": kept}))
+
+    def test_another_writer_that_was_removed_is_put_back_all_the_same(self) -> None:
+        stage, rollback = self.fenced()
+        self.without(stage, WORKER)
+        ended = stage.run_on(rollback)
+        assert ended.outcome is Outcome.SUCCEEDED
+        assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
+
+    def test_the_open_rollback_of_a_service_that_was_removed_is_concluded_by_the_janitor(self) -> None:
+        stage, rollback = self.fenced()
+        self.without(stage, SERVICE)
+        for _ in range(6):
+            stage.pass_time(minutes=5)
+            sweep(stage.world)
+        ended = stage.read(rollback)
+        assert ended.concluded_at is not None
+        assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
+
+    def test_a_database_that_was_removed_is_still_the_rollback_s(self) -> None:
+        stage, rollback = self.fenced()
+        stage.replace(settings=stage.world.settings.model_copy(update={"database": None}))
+        assert stage.run_on(rollback).outcome is Outcome.SUCCEEDED

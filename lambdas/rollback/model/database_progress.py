@@ -129,6 +129,7 @@ class DatabaseProgress(_Stored):
     backup_id: str | None = Field(default=None, description="set: the restore was accepted")
     accepted_at: AwareDatetime | None = None
     verified_at: AwareDatetime | None = Field(default=None, description="SQL answered on the restored branch")
+    collided: bool = Field(default=False, description="another rollback or Neon was busy with it: that passes")
     why_not: StoredText | None = Field(
         default=None, description="why it can't succeed any more; what is left is tidied up"
     )

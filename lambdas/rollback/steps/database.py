@@ -44,9 +44,8 @@ def database(rollback: Rollback, world: World) -> Rollback:
     plan, settings = rollback.plan.database, _settings(world)
     held_by = _hold_branch(rollback, plan, settings, world)
     if held_by is not None:
-        return _refused(
-            rollback, plan.branch, f"{held_by} is changing branch {plan.branch}: wait for it, and start again", world
-        )
+        why = f"{held_by} is changing branch {plan.branch}: wait for it, and start again"
+        return _refused(rollback, plan.branch, why, world, collided=True)
     if plan.strategy is not Strategy.DELETE:  # of a pull request that is closed
         rollback, is_over = gives_way_before_data(rollback, world)
         if is_over:
@@ -82,7 +81,7 @@ def _one_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
         judge_preview=_judge(rollback, plan, world),
     )
     if rollback.database is None or rollback.database.ended_at is None:
-        after = _ended(_moved(rollback, plan, restoring, world))
+        after = _ended(_moved(rollback, plan, restoring, world), world)
     else:
         after = tell_lost_writes(rollback, restoring, world)
     done = after.database
@@ -99,7 +98,8 @@ def _ask_again(
     now, limit = world.clock.now(), settings.restore_timeout_minutes
     since = rollback.database_waits_since or now
     if now - since > timedelta(minutes=limit):
-        return _refused(rollback, plan.branch, f"Neon could not be asked in {limit:g} minutes: {later}", world)
+        why = f"Neon could not be asked in {limit:g} minutes: {later}"
+        return _refused(rollback, plan.branch, why, world, collided=True)
     return rollback.but(database_waits_since=since, wait_seconds=wait_for(later, world))
 
 
@@ -119,7 +119,7 @@ def _moved(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: 
             raise InvalidRequest(f"a plan with strategy {plan.strategy} can't be carried out: {plan}")
 
 
-def _ended(rollback: Rollback) -> Rollback:
+def _ended(rollback: Rollback, world: World) -> Rollback:
     """An ending other than the wanted one is the rollback's; and a deletion's, after which there is nothing to run."""
     progress = rollback.database
     if progress is None or progress.ending is None:
@@ -131,15 +131,20 @@ def _ended(rollback: Rollback) -> Rollback:
         return rollback.but(outcome=Outcome.SUCCEEDED, reason=plan.way, wait_seconds=0)
     if progress.ending is Ending.REFUSED and rollback.newer is not None:
         return superseded(rollback, rollback.newer)
+    if progress.ending is Ending.REFUSED and progress.collided and rollback.event is not None:
+        again = world.clock.now() + timedelta(minutes=world.settings.policy.recheck_minutes)
+        reason = f"database: {progress.why_not}"
+        return rollback.but(outcome=Outcome.SUPPRESSED, reason=reason, recheck_at=again, wait_seconds=0)
     outcome = Outcome.REFUSED if progress.ending is Ending.REFUSED else Outcome.FAILED
     return rollback.but(outcome=outcome, reason=f"database: {progress.why_not}", wait_seconds=0)
 
 
-def _refused(rollback: Rollback, branch: str, why: str, world: World) -> Rollback:
+def _refused(rollback: Rollback, branch: str, why: str, world: World, *, collided: bool = False) -> Rollback:
     now = world.clock.now()
-    progress = DatabaseProgress(started_at=now, before=BranchBefore(name=branch, protected=False))
+    before = BranchBefore(name=branch, protected=False)
+    progress = DatabaseProgress(started_at=now, before=before, collided=collided)
     progress = progress.given_up(f"{why}; nothing was changed", now).ended(Ending.REFUSED, now)
-    return _ended(rollback.but(database=progress))
+    return _ended(rollback.but(database=progress), world)
 
 
 def _hold_branch(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, world: World) -> str | None:

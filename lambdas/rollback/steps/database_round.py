@@ -137,5 +137,6 @@ def _holding(rollback: Rollback, progress: DatabaseProgress, restoring: Restorin
     except LeaseLost as lost:
         if rollback.is_fenced:
             raise
-        return progress.given_up(f"{lost}; wait for it; nothing was changed", world.clock.now())
+        collided = progress.but(collided=True)
+        return collided.given_up(f"{lost}; wait for it; nothing was changed", world.clock.now())
     return progress
