@@ -40,13 +40,15 @@ def orderly_exit() -> Iterator[None]:
         if handler is not signal.SIG_IGN:
             signal.signal(number, _raise)
     try:
-        yield
+        try:
+            yield
+        finally:
+            with undisturbed():
+                child_processes.end_all()
+                owned_folders.remove_all()
     except KeyboardInterrupt:
         raise SystemExit(_SIGNALLED + signal.SIGINT) from None
     finally:
-        with undisturbed():
-            child_processes.end_all()
-            owned_folders.remove_all()
         for number, handler in before.items():
             signal.signal(number, _leave if _Teardown.caused and handler is not signal.SIG_IGN else handler)
 
