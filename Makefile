@@ -38,7 +38,7 @@ test: $(TOOLS) ## Run the whole test suite
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 --dist loadgroup tests/e2e
 
 EMERGENCIES ?= 1000
-prove: $(STAMP) ## Play 1,000 emergencies while AWS throttles 30 % of all calls (EMERGENCIES=1000; some ten minutes)
+prove: $(STAMP) ## Play 1,000 emergencies while AWS throttles 30 % of all calls (EMERGENCIES=1000; a quarter of an hour)
 	PATH="$(CURDIR)/$(BIN):$$PATH" THROTTLED_EMERGENCIES=$(EMERGENCIES) $(BIN)/pytest -n 0 --capture no tests/contract/test_emergency_under_throttling.py
 
 bench: $(STAMP) ## Measure what each part reads of a young and an old ledger (AGES="10 100 1000 10000")

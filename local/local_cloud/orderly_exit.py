@@ -4,7 +4,6 @@ Python does so with SIGINT alone (`KeyboardInterrupt`). SIGTERM (a supervisor, `
 closed) would end the process where it stands, with its folders and its children left behind.
 """
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -40,15 +39,18 @@ def orderly_exit() -> Iterator[None]:
         if handler is not signal.SIG_IGN:
             signal.signal(number, _raise)
     try:
-        yield
+        try:
+            yield
+        finally:
+            with undisturbed():
+                child_processes.end_all()
+                owned_folders.remove_all()
     except KeyboardInterrupt:
         raise SystemExit(_SIGNALLED + signal.SIGINT) from None
     finally:
-        with undisturbed():
-            child_processes.end_all()
-            owned_folders.remove_all()
         for number, handler in before.items():
-            signal.signal(number, _leave if _Teardown.caused and handler is not signal.SIG_IGN else handler)
+            # All is removed, and the interpreter is about to end: a late signal must not change the exit code.
+            signal.signal(number, signal.SIG_IGN if _Teardown.caused else handler)
 
 
 @contextmanager
@@ -68,11 +70,6 @@ def undisturbed() -> Iterator[None]:
             first = _Teardown.waiting[0]
             _Teardown.waiting.clear()
             signal.raise_signal(first)  # reaches the main thread, whichever thread tore down
-
-
-def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """All is removed, the interpreter is about to end: nothing is left to wait for."""
-    os._exit(_SIGNALLED + number)
 
 
 def _raise(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler

@@ -14,7 +14,7 @@ from contract.throttled_emergency import Course, Emergencies, tasks_without_proc
 from local_cloud.server import LocalCloud
 
 SHARE, SEED = 0.3, "robust"
-COUNT = int(os.environ.get("THROTTLED_EMERGENCIES", "30"))
+COUNT = int(os.environ.get("THROTTLED_EMERGENCIES", "20"))
 
 
 def test_every_emergency_acts_within_its_limits(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
