@@ -8,7 +8,7 @@ from contract.local_cloud.workload import Workload
 from contract.real_world import real_world
 from fakes import FakeScaling, FakeServices
 
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import CallRefused
 from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
 from rollback.model.settings import ServiceSettings
 from rollback.steps.ports import Scaling
@@ -79,5 +79,5 @@ def test_scaling_of_a_service_that_is_not_there_is_a_failure(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scaling = real_world(request.getfixturevalue("cloud"), monkeypatch).scaling
-    with pytest.raises(OutsideFailure, match="RegisterScalableTarget on service/c/s failed"):
+    with pytest.raises(CallRefused, match="application-autoscaling:RegisterScalableTarget on service/c/s"):
         scaling.put(WEB, AUTOSCALED)

@@ -237,7 +237,7 @@ def _unsent(error: BotoCoreError, operation: str, on: str) -> OutsideFailure:
         return OutsideFailure(
             f"{operation} on {on} got no answer: {aws_refusal.one_line(str(error))}; look before sending it again"
         )
-    name = type(error).__name__
+    name, on = type(error).__name__, str(on)  # the SDK refuses what is no text
     return aws_refusal.refused(iam_action(operation), on, name, str(error), kind, "AWS's SDK did not send")
 
 
