@@ -81,12 +81,14 @@ def assert_concluded_by_the_rules(incident: Incident, scenario: object) -> None:
     assert lease is None or lease.expires_at <= incident.clock.now()
     assert incident.services.desired_count >= 2, "left at zero"
     handed = {o.kind for r in incident.documents() for o in r.obligations if o.handed_to == "operator"}
-    if scenario is from_zero:
-        assert incident.scaling.target == SCALED or "scaling" in handed
-    assert incident.services.deployment_configuration == incident.before or "deployment_configuration" in handed
+    paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
+    not_put_back = {"scaling"} if scenario is from_zero and incident.scaling.target != SCALED else set()
+    if incident.services.deployment_configuration != incident.before:
+        not_put_back.add("deployment_configuration")
+    assert not_put_back <= handed
+    assert paged or not not_put_back
     quarantined = [r.definition_arn for r in incident.ledger.releases(SERVICE) if r.state is ReleaseState.QUARANTINED]
     assert not set(incident.deployed()) & set(quarantined)
-    paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
     assert incident.running_fingerprint() == V1 or paged, "neither put right nor told anybody"
 
 

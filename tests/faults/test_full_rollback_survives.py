@@ -73,16 +73,19 @@ def test_killed_at_any_call_and_never_retried_it_is_concluded_in_a_safe_conditio
     incident.assert_nothing_is_lost()
     paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
     fenced = any(owed.kind is ObligationKind.FENCE for owed in only.left_to_operator())
-    if only.outcome is Outcome.SUCCEEDED:
-        assert incident.running_fingerprint() == V1
-    elif only.has_changed_data and incident.running_fingerprint() != V1:
+    assert paged == (only.outcome is not Outcome.SUCCEEDED)
+    if only.has_changed_data and incident.running_fingerprint() != V1:
+        assert incident.neon.rows(BRANCH) == GOOD
+        assert only.database is not None
+        assert only.database.backup_id is not None
         assert fenced
-        assert paged
         assert incident.services.desired_count == 0
-    else:
-        assert paged
-        assert fenced or incident.services.desired_count == 2
-        assert fenced or incident.running_fingerprint() in (V1, V2)
+        return
+    assert not fenced, "a crash keeps no service at zero whose data was never touched"
+    assert incident.services.desired_count == 2
+    assert incident.running_fingerprint() == (V1 if only.has_changed_data else V2)
+    if only.has_changed_data:
+        assert incident.neon.rows(BRANCH) == GOOD
 
 
 def test_a_person_who_stops_it_behind_the_fence_finds_it_fenced_and_told() -> None:
