@@ -141,6 +141,7 @@ class Functions(Construct):
                 *reading,
                 access.service_update(),
                 access.target_health(),
+                access.stack_states(),  # a deployment by CloudFormation's way back is no newer release
                 access.images_read(),
                 *access.scaling(),
                 access.secret_read([database.api_key_secret_arn, *((secret,) if secret else ())]),

@@ -101,6 +101,10 @@ def test_commands_run_in_the_services_clusters_with_the_services_roles_and_tell_
     assert "task/macro-ai-production-cluster/*" in tasks
 
 
+def test_it_may_ask_cloudformation_whether_a_newer_deployment_is_its_way_back(template: Template) -> None:
+    assert "cloudformation:DescribeStacks" in allowed(template, "database")
+
+
 @pytest.mark.parametrize("function", sorted(CHANGES))
 def test_a_database_lets_no_other_function_change_more(function: str, template: Template) -> None:
     assert changing(template, function) == CHANGES[function]

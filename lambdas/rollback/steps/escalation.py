@@ -43,6 +43,33 @@ def escalate(rollback: Rollback, why: str, view: ServiceView, world: World) -> R
     return rollback.but(service=progress.but(tried=tried), outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
 
 
+def asserted_again(rollback: Rollback, view: ServiceView, world: World) -> Rollback | None:
+    """The same rung once more, where another deployment took the target's place and does not stand; None: it did not.
+
+    Once a rung: two who deploy over each other do not come to an end.
+    """
+    assert rollback.service is not None  # noqa: S101 - see `escalate`
+    assert rollback.plan is not None  # noqa: S101
+    assert rollback.plan.target is not None  # noqa: S101
+    progress, now, target = rollback.service, world.clock.now(), rollback.plan.target
+    is_ours = view.primary.definition_arn == progress.target_definition_arn
+    if is_ours or fingerprint_of(view.primary.definition_arn, view, world) == target.fingerprint:
+        return None
+    if any(left.rung is progress.rung for left in progress.tried):
+        return None
+    why = f"PRIMARY is {view.primary.definition_arn.rsplit('/', 1)[-1]} now, not {target.version}"
+    left = Tried(
+        rung=progress.rung,
+        since=progress.rung_since,
+        until=now,
+        why_left=why,
+        moves_made=len(progress.moves),
+        last_events=view.last_events[:_EVENTS],
+    )
+    again = progress.but(rung_since=now, tried=(*progress.tried, left), done_at=None, forced_anew_at=None)
+    return rollback.but(service=again, verification=None, reason=f"{why}: {progress.rung} again", wait_seconds=0)
+
+
 def footing_of(rollback: Rollback, view: ServiceView, world: World) -> Footing:
     """What the service stands on now."""
     assert rollback.plan is not None  # noqa: S101 - see `escalate`

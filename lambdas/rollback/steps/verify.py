@@ -18,7 +18,7 @@ from rollback.model.release import Release
 from rollback.model.rollback import Outcome, Rollback, Verification
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import Endpoint, ServiceSettings
-from rollback.steps.escalation import escalate
+from rollback.steps.escalation import asserted_again, escalate
 from rollback.steps.newer import gives_way
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
@@ -46,6 +46,9 @@ def verify(rollback: Rollback, world: World) -> Rollback:
     rollback, is_over = gives_way(rollback, view, world)
     if is_over:
         return rollback
+    again = asserted_again(rollback, view, world)
+    if again is not None:
+        return again
     looks = Alarms.COUNT if settled else Alarms.WAIT
     checks = run_checks(rollback.service_name, target, view, world, alarms=looks)
     checks = (*_database(rollback), *checks)
