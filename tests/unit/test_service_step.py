@@ -3,13 +3,15 @@ from typing import Any
 
 import pytest
 from builders import SERVICE, image
-from fakes import FakeServices
-from stage import CANDIDATE, PROMOTED, QUARANTINED, Stage, deployment_event, worn_in
+from fakes import FakeScaling, FakeServices
+from stage import AUTOSCALED, CANDIDATE, PROMOTED, QUARANTINED, Stage, at_zero, deployment_event, worn_in
 
 from rollback.model.database_progress import BranchBefore, DatabaseProgress
 from rollback.model.errors import OutsideFailure
 from rollback.model.rollback import ObligationKind, Outcome, Rollback
 from rollback.model.route import Step
+from rollback.model.service_view import ScalableTarget
+from rollback.model.settings import ServiceSettings
 from rollback.steps.service import service
 from rollback.steps.walk import walk
 
@@ -292,3 +294,71 @@ def test_what_runs_is_deployed_anew_once_where_its_database_has_another_address(
 
     deployed = [given for name, given in stage.services.calls if name == "update"]
     assert [given["force_new_deployment"] for given in deployed] == [True]
+
+
+FIFTY = 50
+
+
+@pytest.mark.parametrize(("maximum", "now", "wanted"), [(10, 2, 10), (10, 12, 12), (60, 2, FIFTY), (None, 2, FIFTY)])
+def test_recorded_capacity_is_asked_for_as_far_as_scaling_allows_it_now(
+    maximum: int | None, now: int, wanted: int
+) -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48, desired_count=FIFTY)
+    stage.ship("v2", desired_count=now)
+    if maximum is not None:
+        stage.scaling.target = ScalableTarget(min_capacity=1, max_capacity=maximum, suspended={})
+    done = stage.run()
+    assert done.outcome is Outcome.SUCCEEDED, done.reason
+    assert stage.services.desired_count == wanted
+    asked = [given["desired_count"] for _, given in stage.services.calls if "desired_count" in given]
+    assert max(asked) == wanted
+    said = f"v1 was recorded with 50 tasks, scaling allows {maximum} now" in stage.notifications.sent[-1].message
+    assert said == (maximum is not None and maximum < FIFTY)
+
+
+def test_what_stood_before_our_fence_comes_back_though_scaling_allows_less() -> None:
+    stage, fenced = at_zero()
+    stage.scaling.target = None
+    before = [owed for owed in fenced.open_obligations() if owed.kind is ObligationKind.FENCE]
+    assert [owed.before for owed in before] == [{"desired_count": 2}]
+    narrow = ScalableTarget(min_capacity=0, max_capacity=1, suspended=AUTOSCALED.all_suspended().suspended)
+    stage.replace(scaling=FakeScaling(stage.services, narrow))
+    for arn in stage.arns.values():
+        stage.services.behaviours[arn] = "healthy"
+    while stage.services.desired_count == 0:
+        fenced = stage.take(fenced)
+    assert stage.services.desired_count == 2
+
+
+def test_scaling_that_can_not_be_asked_leaves_the_recorded_count_and_a_note() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48, desired_count=FIFTY)
+    stage.ship("v2", desired_count=2)
+
+    class Silent(FakeScaling):
+        def look(self, service: ServiceSettings) -> ScalableTarget | None:
+            raise OutsideFailure("DescribeScalableTargets: AccessDenied")
+
+    stage.replace(scaling=Silent(stage.services))
+    done = stage.run()
+    assert done.outcome is Outcome.SUCCEEDED, done.reason
+    assert stage.services.desired_count == FIFTY
+    assert "scaling could not be asked (DescribeScalableTargets: AccessDenied)" in stage.notifications.sent[-1].message
+
+
+def test_the_last_answer_of_scaling_holds_where_it_is_silent_afterwards() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48, desired_count=FIFTY)
+    stage.ship("v2", desired_count=2)
+    answers = [ScalableTarget(min_capacity=1, max_capacity=10, suspended={})]
+
+    class OnceThenSilent(FakeScaling):
+        def look(self, service: ServiceSettings) -> ScalableTarget | None:
+            if not answers:
+                raise OutsideFailure("DescribeScalableTargets: no answer")
+            return answers.pop()
+
+    stage.replace(scaling=OnceThenSilent(stage.services))
+    stage.run()
+    assert stage.services.desired_count == 10

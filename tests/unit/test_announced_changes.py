@@ -1,0 +1,405 @@
+"""What was announced is asked for before a rollback concludes: after an abort, a crash or a lost lease."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE, image
+from stage import PROMOTED, QUARANTINED, Stage, worn_in
+from stage_of_writers import StageOfWriters
+from stage_with_database import BAD, GOOD, StageWithDatabase
+
+from rollback.model.database_errors import OutcomeUnknown, RequestRefused, Unreachable
+from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending, backup_name
+from rollback.model.operators import Operator
+from rollback.model.policy import Policy
+from rollback.model.rollback import ObligationKind, Outcome, Rollback
+from rollback.model.route import Step
+from rollback.steps import janitor
+from rollback.steps.levers import abort, unlock
+from rollback.steps.service import service
+
+ANN = Operator(name="ann@desk", reason="I look at it first")
+FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
+TIMED_OUT = "its execution ended as TIMED_OUT: no cause given"
+
+
+def asked_for_restore(stage: StageWithDatabase) -> Rollback:
+    """Neon was sent the restore, and nobody has looked since."""
+    rollback = stage.admit(FULL, "execution-1")
+    while "restore" not in stage.neon.calls:
+        rollback = stage.take(rollback)
+    assert rollback.database is not None
+    assert rollback.database.restore_asked_at is not None
+    assert rollback.database.backup_id is None
+    return rollback
+
+
+def by_person(stage: Stage, rollback: Rollback) -> None:
+    abort(rollback.id, ANN, stage.world)
+
+
+def by_crash(stage: Stage, rollback: Rollback) -> None:
+    janitor.conclude_execution(rollback.execution, TIMED_OUT, stage.world)
+
+
+def by_lost_lease(stage: Stage, rollback: Rollback) -> None:
+    stage.ledger.release_lease(SERVICE, rollback.id)
+    stage.take(rollback)
+
+
+ENDED: list[Callable[[Stage, Rollback], None]] = [by_person, by_crash, by_lost_lease]
+
+
+def concluded(stage: StageWithDatabase, rollback: Rollback, minutes: int = 60) -> Rollback:
+    for _ in range(minutes):
+        stage.neon.settle()
+        stage.pass_time(minutes=1)
+        janitor.sweep(stage.world)
+        stage.workflow.started.clear()
+    ended = stage.read(rollback)
+    assert ended.concluded_at is not None
+    return ended
+
+
+# The database
+
+
+@pytest.mark.parametrize("end", ENDED)
+def test_an_end_after_the_restore_was_sent_tells_of_the_backup_and_can_be_undone(
+    end: Callable[[Stage, Rollback], None],
+) -> None:
+    stage = StageWithDatabase()
+    stage.cures.add("v2")
+    rollback = asked_for_restore(stage)
+    end(stage, rollback)
+    ended = concluded(stage, rollback)
+    backup = stage.backup(ended)
+
+    assert backup is not None
+    assert ended.database is not None
+    assert (ended.database.backup_id, ended.database.ending) == (backup.id, Ending.FAILED)
+    assert ended.has_changed_data
+    page = stage.pages()[-1]
+    assert f"backup branch {backup.id}" in page
+    assert f"rollback undo production {ended.id}" in page
+    assert "no backup branch was seen" not in "".join(stage.pages())
+    assert stage.services.desired_count == 0  # v2 was not made for that data
+    undone = stage.run({"type": "full", "service": SERVICE, "undo": ended.id, "force": True}, "execution-2")
+    assert undone.outcome is Outcome.SUCCEEDED, undone.reason
+    assert stage.rows() == GOOD + BAD
+    assert stage.running() == image("v2")
+
+
+def test_the_first_page_says_that_it_is_not_known_yet_and_which_branch_to_look_for() -> None:
+    stage = StageWithDatabase()
+    rollback = asked_for_restore(stage)
+    by_person(stage, rollback)
+    ended = concluded(stage, rollback)
+    first = stage.pages()[0]
+    assert "is not known yet" in first
+    assert backup_name(ended.id) in first
+    ids = [sent.attributes["report_id"] for sent in stage.notifications.sent]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_restore_that_was_announced_and_never_sent_left_the_data_untouched() -> None:
+    stage = StageWithDatabase()
+    rollback = stage.admit(FULL, "execution-1")
+    while rollback.database is None or rollback.database.restore_asked_at is None:
+        stage.neon.refuse_next("restore", OutcomeUnknown("the connection broke before it was sent"))
+        rollback = stage.take(rollback)
+    assert rollback.database.intent is not None
+    by_crash(stage, rollback)
+    ended = concluded(stage, rollback)
+
+    assert not ended.has_changed_data
+    assert ended.database is not None
+    assert ended.database.ending is Ending.REFUSED
+    assert stage.rows() == GOOD + BAD
+    assert (stage.running(), stage.services.desired_count) == (image("v2"), 2)
+    assert ended.left_to_operator() == ()
+    assert "the data is untouched" in stage.pages()[-1]
+
+
+def test_it_is_not_asked_before_the_call_can_land_no_more() -> None:
+    """Rule 9: Neon does not know our lease."""
+    stage = StageWithDatabase()
+    rollback = stage.admit(FULL, "execution-1")
+    stage.neon.lose_next("restore")
+    while "restore" not in stage.neon.calls:
+        rollback = stage.take(rollback)
+    assert rollback.database is not None
+    assert rollback.database.intent is not None
+    announced = rollback.database.intent.at
+    by_crash(stage, rollback)
+    ended = concluded(stage, rollback)
+    assert ended.database is not None
+    assert ended.database.asked_at_end is not None
+    limit = timedelta(seconds=stage.world.settings.policy.database_timeout_seconds)
+    assert ended.database.asked_at_end >= announced + limit
+    assert ended.database.backup_id is not None
+
+
+def test_where_neon_can_not_be_asked_the_page_says_not_known_and_the_service_stays_fenced() -> None:
+    stage = StageWithDatabase()
+    rollback = asked_for_restore(stage)
+
+    def unreachable(*_: Any, **__: Any) -> Any:
+        raise Unreachable("no connection to Neon")
+
+    real = stage.neon.branch
+    stage.neon.branch = unreachable  # type: ignore[method-assign]
+    by_crash(stage, rollback)
+    for _ in range(60):
+        stage.pass_time(minutes=1)
+        janitor.sweep(stage.world)
+        stage.workflow.started.clear()
+    ended = stage.read(rollback)
+    stage.neon.branch = real  # type: ignore[method-assign]
+
+    assert ended.concluded_at is not None
+    assert ended.database is not None
+    assert ended.database.not_known is not None
+    page = stage.pages()[-1]
+    assert "whether the data was changed is NOT KNOWN (no connection to Neon)" in page
+    assert f"look in Neon's console for a branch {backup_name(ended.id)}" in page
+    assert stage.services.desired_count == 0
+    assert ObligationKind.FENCE in {owed.kind for owed in ended.left_to_operator()}
+    refused = stage.run({"type": "full", "service": SERVICE, "undo": ended.id, "force": True}, "execution-2")
+    assert refused.outcome is Outcome.REFUSED
+    assert f"look in Neon's console for a branch {backup_name(ended.id)}" in refused.reason
+
+
+def test_a_service_at_zero_whose_data_is_untouched_does_not_wait_for_neon() -> None:
+    stage = StageWithDatabase()
+    rollback = stage.admit(FULL, "execution-1")
+    stage.neon.lose_next("create_branch")
+    while "create_branch" not in stage.neon.calls:
+        rollback = stage.take(rollback)
+    assert rollback.database is not None
+    assert rollback.database.intent is not None
+
+    def unreachable(*_: Any, **__: Any) -> Any:
+        raise Unreachable("no connection to Neon")
+
+    stage.neon.branch = unreachable  # type: ignore[method-assign]
+    by_crash(stage, rollback)
+    for _ in range(3):
+        stage.pass_time(minutes=1)
+        janitor.sweep(stage.world)
+    assert stage.services.desired_count == 2
+
+
+def test_a_preview_that_is_left_is_named() -> None:
+    stage = StageWithDatabase()
+    rollback = stage.admit(FULL, "execution-1")
+    stage.neon.lose_next("create_branch")
+    while "create_branch" not in stage.neon.calls:
+        rollback = stage.take(rollback)
+    by_crash(stage, rollback)
+    ended = concluded(stage, rollback)
+    assert not ended.has_changed_data
+    assert f"preview branch rollback-preview-{ended.id} is left" in stage.pages()[-1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "unanswered"),
+    [
+        ({}, False),
+        ({"intent": {"action": "restore", "at": NOW}}, True),
+        ({"restore_asked_at": NOW}, True),
+        ({"restore_asked_at": NOW, "backup_id": "br-9"}, False),
+        ({"restore_asked_at": NOW, "ending": "failed", "ended_at": NOW}, True),
+        ({"restore_asked_at": NOW, "ending": "restored", "ended_at": NOW}, False),
+        ({"restore_asked_at": NOW, "asked_at_end": NOW}, False),
+        ({"backup_id": "br-9", "ran": ({"name": "0002", "arn": "task/1", "asked_at": NOW},)}, True),
+    ],
+)
+def test_what_is_unanswered(changes: dict[str, Any], unanswered: bool) -> None:
+    progress = DatabaseProgress.model_validate(
+        {"started_at": NOW, "before": BranchBefore(name="main", protected=False), **changes}
+    )
+    assert progress.is_unanswered is unanswered
+
+
+# A crash is no abort
+
+
+@pytest.mark.parametrize("end", [by_crash, by_lost_lease])
+@pytest.mark.parametrize("when", ["announced", "stopped", "stands", "preview", "unprotected"])
+def test_rule_3_a_crash_behind_the_fence_keeps_no_service_at_zero_whose_data_was_never_touched(
+    when: str, end: Callable[[Stage, Rollback], None]
+) -> None:
+    stage = StageOfWriters()
+    rollback = stage.admit(FULL, "execution-1")
+    reached: dict[str, Callable[[Rollback], bool]] = {
+        "announced": lambda r: bool(r.obligations),
+        "stopped": lambda _: stage.services.desired_count == 0,
+        "stands": lambda r: r.database is not None and r.database.head is not None,
+        "preview": lambda _: "create_branch" in stage.neon.calls,
+        "unprotected": lambda _: "update_branch" in stage.neon.calls,
+    }
+    while not reached[when](rollback):
+        rollback = stage.take(rollback)
+    assert "restore" not in stage.neon.calls
+    end(stage, rollback)
+    ended = concluded(stage, rollback)
+
+    assert not ended.has_changed_data
+    assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
+    assert ended.left_to_operator() == ()
+    assert ended.ended_by_person is False
+    assert stage.rows() == GOOD + BAD
+    assert stage.branch.protected
+
+
+def fenced(stage: StageOfWriters) -> Rollback:
+    rollback = stage.admit(FULL, "execution-1")
+    while rollback.database is None or rollback.database.head is None:
+        rollback = stage.take(rollback)
+    return rollback
+
+
+def by_hand(stage: Stage, rollback: Rollback) -> None:
+    why = "its execution ended as ABORTED: by ann"
+    janitor.conclude_execution(rollback.execution, why, stage.world, by_hand=True)
+
+
+def by_forced_unlock(stage: Stage, rollback: Rollback) -> None:
+    unlock(SERVICE, ANN, stage.world, force=True)
+    stage.take(rollback)
+
+
+@pytest.mark.parametrize("end", [by_person, by_hand, by_forced_unlock])
+def test_rule_3_an_operator_who_stops_it_behind_the_fence_finds_it_fenced(
+    end: Callable[[Stage, Rollback], None],
+) -> None:
+    stage = StageOfWriters()
+    rollback = fenced(stage)
+    end(stage, rollback)
+    ended = concluded(stage, rollback)
+
+    assert ended.outcome is Outcome.ABORTED
+    assert ended.ended_by_person
+    assert (stage.services.desired_count, stage.worker.desired_count) == (0, 0)
+    assert ObligationKind.FENCE in {owed.kind for owed in ended.left_to_operator()}
+
+
+def test_a_document_of_an_older_version_that_was_aborted_behind_its_fence_stays_fenced() -> None:
+    stage = StageOfWriters()
+    rollback = fenced(stage)
+    stage.ledger.save(stage.read(rollback).but(outcome=Outcome.ABORTED, reason="aborted by ann"))
+    concluded(stage, rollback)
+    assert (stage.services.desired_count, stage.worker.desired_count) == (0, 0)
+
+
+def test_a_fence_alone_judges_no_release_and_is_an_attempt() -> None:
+    stage = StageWithDatabase()
+    stage.neon.refuse_next("restore", RequestRefused("the branch is being moved"))
+    refused = stage.run()
+    assert refused.outcome is Outcome.REFUSED
+    assert refused.has_fenced
+    assert refused.has_acted
+    assert stage.state_of("v2") == "candidate"
+
+
+# The service
+
+
+def stopping(stage: Stage) -> Rollback:
+    """Its StopServiceDeployment is announced, made, and its execution killed before that is saved."""
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.begin("v2")
+    rollback = stage.go(stage.admit(None, "execution-1"), Step.SERVICE)
+    rollback = stage.ledger.save(service(rollback, stage.world))
+    assert rollback.service is not None
+    assert rollback.service.intent is not None
+    assert rollback.service.intent.action == "stop_deployment"
+    return rollback
+
+
+def swept(stage: Stage, rollback: Rollback, minutes: int = 30) -> Rollback:
+    for _ in range(minutes):
+        stage.pass_time(minutes=1)
+        janitor.sweep(stage.world)
+        stage.workflow.started.clear()
+    return stage.read(rollback)
+
+
+def test_a_stopped_deployment_that_nobody_saved_is_no_abort_before_anything_was_done() -> None:
+    stage = Stage()
+    rollback = stopping(stage)
+    assert rollback.service is not None
+    assert rollback.service.intent is not None
+    stage.services.stop_deployment(rollback.service.intent.arguments["service_deployment_arn"])
+    by_crash(stage, rollback)
+    ended = swept(stage, rollback)
+
+    assert ended.has_acted
+    assert ended.outcome is Outcome.FAILED
+    assert "stop_deployment, announced at 03:00:00 UTC, was carried out" in ended.reason
+    assert "was carried out" in stage.pages()[-1]
+    assert stage.changes() == ["stop_deployment"]
+    assert ended.recheck_at is None
+
+
+def test_a_stopped_deployment_that_a_person_aborted_stays_their_abort_and_is_said_to_have_landed() -> None:
+    stage = Stage()
+    rollback = stopping(stage)
+    assert rollback.service is not None
+    assert rollback.service.intent is not None
+    stage.services.stop_deployment(rollback.service.intent.arguments["service_deployment_arn"])
+    by_person(stage, rollback)
+    ended = swept(stage, rollback)
+    assert (ended.outcome, ended.has_acted) == (Outcome.ABORTED, True)
+    assert "stop_deployment, announced at 03:00:00 UTC, was carried out" in stage.pages()[-1]
+
+
+def test_a_stop_that_never_landed_is_an_abort_before_anything_was_done() -> None:
+    stage = Stage()
+    rollback = stopping(stage)
+    by_crash(stage, rollback)
+    ended = stage.read(rollback)
+    for _ in range(30):
+        if ended.concluded_at is not None:
+            break
+        stage.clock.pass_time(seconds=10)  # ECS stands still
+        janitor.sweep(stage.world)
+        ended = stage.read(rollback)
+    assert (ended.outcome, ended.has_acted) == (Outcome.ABORTED, False)
+
+
+def test_a_deployment_that_another_one_followed_tells_nothing_of_the_stop() -> None:
+    stage = Stage()
+    rollback = stopping(stage)
+    stage.services.deploy(stage.arns["v2"], stage.clock.now())
+    by_crash(stage, rollback)
+    ended = swept(stage, rollback)
+    assert ended.service is not None
+    assert any("was made is NOT KNOWN" in note for note in ended.service.notes)
+
+
+def test_capacity_that_was_raised_and_not_saved_is_seen() -> None:
+    stage = Stage(policy=Policy())
+    stage.ship("v1", PROMOTED, hours_ago=48, desired_count=4)
+    stage.ship("v2", QUARANTINED, hours_ago=1)
+    stage.begin("v3")
+    rollback = stage.go(stage.admit(None, "execution-1"), Step.SERVICE)
+    stage.services.run(stage.arns["v1"], desired_count=1)
+    rollback = stage.ledger.save(service(rollback, stage.world))
+    assert rollback.service is not None
+    assert rollback.service.intent is not None
+    assert rollback.service.intent.action == "raise_capacity"
+    stage.services.update(stage.world.settings.services[0], desired_count=4)
+    by_crash(stage, rollback)
+    assert swept(stage, rollback).has_acted
+
+
+def test_what_never_began_to_act_is_an_abort_as_ever() -> None:
+    stage = worn_in()
+    rollback = stage.go(stage.admit(None, "execution-1"), Step.SERVICE)
+    by_crash(stage, rollback)
+    ended = swept(stage, rollback)
+    assert (ended.outcome, ended.has_acted) == (Outcome.ABORTED, False)
