@@ -6,16 +6,19 @@ import pytest
 from builders import image
 from fake_tasks import FakeTasks
 from fakes import FakeSecrets
+from faults.crash import Killed
 from pydantic import SecretStr
 from stage_with_database import ADDS, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, StageWithDatabase, applied
 from worlds import DEGRADED
 
 from rollback.model.connection_secret import has_uri
+from rollback.model.database_errors import OutcomeUnknown
 from rollback.model.database_progress import backup_name
 from rollback.model.database_settings import Strategy
 from rollback.model.release_schema import ShippedMigration
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.statement_impact import ADDITIVE, MigrationImpact, breaking
+from rollback.steps import janitor
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:pr-42-AbCdEf"
 NAME = "preview/pr-42"
@@ -154,3 +157,109 @@ def test_a_closed_pull_request_s_branch_is_deleted_and_the_service_stays(is_ther
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert stage.neon.branch_named(NAME) is None
     assert "update" not in stage.changes()
+
+
+# Killed right after Neon or ECS took a change, before that was saved; and never walked again
+
+
+def killed_after(stage: StageWithDatabase, call: str, times: int, given: Any) -> Rollback:
+    """Its conclusion, by the janitor, once the call was made that often."""
+    made = [0]
+
+    class Kills:
+        def __init__(self, real: Any) -> None:
+            self._real = real
+
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(self._real, name)
+
+            def then_killed(*args: Any, **named: Any) -> Any:
+                answer = method(*args, **named)
+                made[0] += 1
+                if made[0] == times:
+                    raise Killed
+                return answer
+
+            return then_killed if name == call else method
+
+    world = stage.world
+    stage.replace(databases=Kills(stage.neon), tasks=Kills(world.tasks))
+    rollback = stage.admit(given)
+    with pytest.raises(Killed):
+        stage.go(rollback)
+    stage.replace(databases=world.databases, tasks=world.tasks)
+    janitor.conclude_execution(rollback.execution, "its execution ended as TIMED_OUT", stage.world)
+    for _ in range(40):
+        stage.neon.settle()
+        stage.pass_time(minutes=1)
+        janitor.sweep(stage.world)
+    done = stage.read(rollback)
+    assert done.concluded_at is not None
+    return done
+
+
+RECREATE = {"type": "database", "pr": 42, "strategy": "recreate"}
+
+
+@pytest.mark.parametrize(("call", "times"), [("update_branch", 1), ("create_branch", 1)])
+def test_a_recreate_that_died_says_which_branch_is_which(call: str, times: int) -> None:
+    stage = PreviewStage()
+    done = killed_after(stage, call, times, RECREATE)
+    old = stage.neon.branch(stage.old)
+    assert old is not None
+    assert old.name == backup_name(done.id)
+    assert done.database is not None
+    assert done.database.backup_id == stage.old
+    assert done.has_changed_data
+    page, new = stage.pages()[-1], stage.neon.branch_named(NAME)
+    assert f"backup branch {stage.old}" in page
+    if new is None:
+        assert f"rename {old.name} back to {NAME}" in page
+    else:
+        assert f"branch {NAME} is {new.id} now, and {old.name} is what it was before" in page
+
+
+def test_a_recreate_whose_renaming_was_refused_as_it_died_left_everything_as_it_was() -> None:
+    stage = PreviewStage()
+    stage.neon.refuse_next("update_branch", OutcomeUnknown("the connection broke before it was sent"))
+    rollback = stage.admit(RECREATE)
+    while "update_branch" not in stage.neon.calls:
+        rollback = stage.take(rollback)
+    janitor.conclude_execution(rollback.execution, "its execution ended as TIMED_OUT", stage.world)
+    for _ in range(40):
+        stage.pass_time(minutes=1)
+        janitor.sweep(stage.world)
+    done = stage.read(rollback)
+    assert not done.has_changed_data
+    assert stage.services.desired_count == 2
+    assert "the data is untouched" in stage.pages()[-1]
+
+
+def test_a_deletion_that_died_is_told_and_undo_says_where_the_branch_is() -> None:
+    stage = PreviewStage()
+    done = killed_after(stage, "delete_branch", 1, {"type": "database", "pr": 42, "strategy": "delete"})
+    assert stage.neon.branch(stage.old) is None
+    assert done.outcome is Outcome.FAILED
+    assert f"branch {NAME} was deleted; Neon's console has it back for seven days" in stage.pages()[-1]
+    undone = stage.read(stage.run({"type": "database", "undo": done.id}, "execution-2"))
+    assert undone.outcome is Outcome.REFUSED
+    assert "Neon's console has it back for seven days" in undone.reason
+
+
+def test_a_way_down_that_died_after_its_task_began_is_followed_to_its_end() -> None:
+    stage = stepping_stage(with_way_down(ADDITIVE))
+    done = killed_after(stage, "run", 1, None)
+    assert done.database is not None
+    assert [(run.name, run.exit_code) for run in done.database.ran] == [(DROPS.tag, 0)]
+    assert done.has_changed_data
+    assert f"{DROPS.tag}: exit code 0" in stage.pages()[-1]
+    assert f"backup branch {done.database.backup_id}" in stage.pages()[-1]
+    assert stage.services.desired_count == 0
+
+
+def test_a_way_down_that_died_before_its_task_names_the_backup_that_nobody_needs() -> None:
+    stage = stepping_stage(with_way_down(ADDITIVE))
+    done = killed_after(stage, "create_branch", 1, None)
+    assert not done.has_changed_data
+    assert stage.services.desired_count == 2
+    assert f"delete {backup_name(done.id)}: no command ran" in stage.pages()[-1]
