@@ -53,10 +53,22 @@ class FakeNeon(NeonState):
         endpoints = self.endpoints(branch_id)
         if not endpoints:
             raise NotThere(f"branch {branch_id} has no endpoint")
-        return SecretStr(f"postgresql://{role}:{self._logs[branch_id].password}@{endpoints[0].host}/{database}")
+        self._refuse_unknown(database)
+        if role not in self.roles:
+            raise NotThere(f"role {role} not found")
+        name, _, domain = endpoints[0].host.partition(".")
+        host = f"{name}-pooler.{domain}" if pooled else endpoints[0].host
+        return SecretStr(f"postgresql://{role}:{self._logs[branch_id].password}@{host}/{database}")
+
+    def addresses(self, branch_id: str) -> Iterator[SecretStr]:
+        """All on the direct host: a pooler hides the sessions that we ask for."""
+        if self.endpoints(branch_id):
+            for database in self.known_databases:
+                yield from (self.connection_uri(branch_id, database, role) for role in self.roles)
 
     def schema(self, branch_id: str, database: str, at: Position | None = None) -> str:
         self._get(branch_id)
+        self._refuse_unknown(database)
         state = self._logs[branch_id].state(self._resolve(branch_id, at))
         return "".join(f"{what}\n" for what in state if isinstance(what, str))
 
@@ -85,6 +97,9 @@ class FakeNeon(NeonState):
             parent = self._ready(parent_id)
             lsn = self._resolve(parent_id, at)
             self._refuse_taken(name)
+            self._refuse_child_of(parent)
+            if expires_at is not None:
+                self._refuse_expiry(expires_at, protected=protected)
             branch = self._new_branch(name, parent_id, protected=protected, expires_at=expires_at, parent_lsn=Lsn(lsn))
             password = self._next("secret") if parent.protected else self._logs[parent_id].password
             self._logs[branch.id] = self._logs[parent_id].forked(lsn, password)
@@ -106,6 +121,8 @@ class FakeNeon(NeonState):
             target, source = self._ready(branch_id), self._ready(source_branch_id)
             children = [branch for branch in self._branches.values() if branch.parent_id == branch_id]
             _refuse_restore(target, source, at, preserve_under_name, has_children=bool(children))
+            if target is not source:
+                self._refuse_child_of(source)
             lsn = self._resolve(source_branch_id, at)
             restored = self._logs[source_branch_id].forked(lsn, self._logs[source_branch_id].password)
             if preserve_under_name is not None:
@@ -123,6 +140,8 @@ class FakeNeon(NeonState):
         def work() -> Change:
             if name is not None and name != self._get(branch_id).name:
                 self._refuse_taken(name)
+            if protected and self._get(branch_id).expires_at is not None:
+                raise RequestRefused(f"{branch_id} expires: it can't be protected")
             asked = {"name": name, "protected": protected}
             self._update(branch_id, **{what: value for what, value in asked.items() if value is not None})
             return self._changed(branch_id, ())
@@ -131,6 +150,10 @@ class FakeNeon(NeonState):
 
     def expire_branch(self, branch_id: str, at: datetime | None) -> Change:
         def work() -> Change:
+            branch = self._get(branch_id)
+            if at is not None:
+                has_children = any(other.parent_id == branch_id for other in self._branches.values())
+                self._refuse_expiry(at, protected=branch.protected, default=branch.default, has_children=has_children)
             self._update(branch_id, expires_at=at.replace(microsecond=0) if at else None)
             return self._changed(branch_id, ())
 

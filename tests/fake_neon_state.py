@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from fakes import FakeClock
@@ -61,6 +61,8 @@ class NeonState:
         self.looks = looks
         self.root_branch_limit = 5
         self.retention_seconds = 86_400
+        self.known_databases = {"app", "neondb"}
+        self.roles = {"app_owner", "neondb_owner", "owner"}
         self.calls: list[str] = []
         self._clock = clock
         self._branches: dict[str, Branch] = {}
@@ -173,6 +175,25 @@ class NeonState:
         if not window.earliest <= at <= window.latest:
             raise RequestRefused(f"{at} is outside the history of {branch_id}")
         return max([log.begin, *(lsn for lsn, written, _ in log.entries if written <= at)])
+
+    def _refuse_unknown(self, database: str) -> None:
+        if database not in self.known_databases:
+            raise NotThere(f"database {database} not found")
+
+    def _refuse_expiry(
+        self, at: datetime, *, protected: bool, default: bool = False, has_children: bool = False
+    ) -> None:
+        """Neon documentation, "Branch expiration", requirements and restrictions."""
+        if not self._clock.now() < at <= self._clock.now() + timedelta(days=30):
+            raise RequestRefused("expires_at must be in the future, and within 30 days")
+        if protected or default or has_children:
+            raise RequestRefused("a branch that is protected, the default, or has children can't expire")
+
+    @staticmethod
+    def _refuse_child_of(parent: Branch) -> None:
+        """The same page: no children are made of a branch that expires."""
+        if parent.expires_at is not None:
+            raise RequestRefused(f"{parent.name} expires: it can't have children")
 
     def _refuse_taken(self, name: str) -> None:
         if any(branch.name == name for branch in self._branches.values()):

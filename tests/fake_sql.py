@@ -7,9 +7,9 @@ from fake_neon import FakeNeon
 from pydantic import SecretStr
 
 from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration, TableContent
-from rollback.model.database_errors import Unreachable
+from rollback.model.database_errors import QueryFailed, Unreachable
 
-TABLE = "public.written"
+TABLE, COLUMNS = "public.written", ("row",)
 
 
 class FakeSql:
@@ -48,20 +48,21 @@ class FakeSql:
     def content(
         self, address: SecretStr, digests_up_to_rows: int, columns: Mapping[str, tuple[str, ...]] | None = None
     ) -> Mapping[str, TableContent]:
+        compared = (columns or {}).get(TABLE, COLUMNS)
         rows = self._neon.rows(self._branch(address))
-        digests = {str(row): f"digest of {row}" for row in rows} if len(rows) <= digests_up_to_rows else None
+        if len(rows) > digests_up_to_rows:
+            return {TABLE: TableContent(rows=len(rows), digests=None)}
+        if not set(compared) <= set(COLUMNS):
+            raise QueryFailed(f"the database refused to tell: UndefinedColumn: {', '.join(compared)}")
+        digests = {str(row): f"digest of {row if compared else 'no column'}" for row in rows}
         return {TABLE: TableContent(rows=len(rows), digests=digests)}
 
     def _branch(self, address: SecretStr) -> str:
-        """The branch behind an address. `asleep` times it wakes up first; one of another password is turned away."""
+        """The branch behind an address. `asleep` times it wakes up first; all of an address must be right."""
         if self.asleep:
             self.asleep -= 1
             raise Unreachable("the compute is waking up")
         for branch in self._neon.branches():
-            for endpoint in self._neon.endpoints(branch.id):
-                if f"@{endpoint.host}/" in address.get_secret_value() and branch.is_ready:
-                    given = address.get_secret_value().split("@", maxsplit=1)[0]
-                    ours = self._neon.connection_uri(branch.id, "app", "x").get_secret_value().split("@", maxsplit=1)[0]
-                    if given.rsplit(":", maxsplit=1)[1] == ours.rsplit(":", maxsplit=1)[1]:
-                        return branch.id
+            if branch.is_ready and address in self._neon.addresses(branch.id):
+                return branch.id
         raise Unreachable("no session with the database")

@@ -1,7 +1,7 @@
-"""Several ECS services, each with its scaling, for those who stop more than one."""
+"""Several ECS services of one account, each with its scaling, for those who stop more than one."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from fakes import FakeClock, FakeScaling, FakeServices
 
@@ -10,40 +10,102 @@ from rollback.model.settings import ServiceSettings
 
 
 class FakeWriters:
-    """The ports `Services` and, as `as_scaling`, `Scaling`: as far as a fence and its end need them."""
+    """The port `Services`: each call goes to the service that the settings name, by cluster and ECS service.
 
-    def __init__(self, clock: FakeClock, *names: str) -> None:
-        self.services = {name: FakeServices(clock) for name in names}
-        self.scaling = {name: FakeScaling(service) for name, service in self.services.items()}
-        self.as_scaling = cast("Any", _Scaling(self.scaling))
+    `services` and `scaling` are by our name; the first service is the one that the settings of the tests name.
+    """
+
+    def __init__(self, services: Mapping[str, FakeServices], scaling: Mapping[str, FakeScaling] | None = None) -> None:
+        self.services = dict(services)
+        self.scaling = dict(scaling or {name: FakeScaling(service) for name, service in services.items()})
+        self.as_scaling = FakeWritersScaling(self)
+
+    @classmethod
+    def of(cls, clock: FakeClock, *names: str) -> "FakeWriters":
+        """New ones; each but the first is called `macro-ai-production-<name>` in ECS."""
+        first, *others = names
+        services = {first: FakeServices(clock)}
+        for name in others:
+            services[name] = FakeServices(clock, ecs_service=ecs_name(name), beside=services[first])
+        return cls(services)
+
+    def each(self) -> tuple[FakeServices, ...]:
+        return tuple(self.services.values())
 
     def look(self, service: ServiceSettings) -> ServiceView:
-        return self.services[service.name].look(service)
-
-    def update(self, service: ServiceSettings, **changes: Any) -> None:
-        self.services[service.name].update(service, **changes)
+        return self._meant(service).look(service)
 
     def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
-        found = (service.definition(arn_or_family) for service in self.services.values())
-        return next((one for one in found if one is not None), None)
+        return self._first.definition(arn_or_family)
+
+    def register(self, definition: Mapping[str, Any], family: str, release: str) -> str:
+        return self._first.register(definition, family, release)
+
+    def update(
+        self,
+        service: ServiceSettings,
+        *,
+        definition_arn: str | None = None,
+        desired_count: int | None = None,
+        deployment_configuration: Mapping[str, Any] | None = None,
+        force_new_deployment: bool = False,
+    ) -> None:
+        self._meant(service).update(
+            service,
+            definition_arn=definition_arn,
+            desired_count=desired_count,
+            deployment_configuration=deployment_configuration,
+            force_new_deployment=force_new_deployment,
+        )
 
     def unstopped_tasks(self, service: ServiceSettings) -> int:
-        return self.services[service.name].unstopped_tasks(service)
+        return self._meant(service).unstopped_tasks(service)
+
+    def has_container_insights(self, cluster: str) -> bool:
+        return any(service.has_container_insights(cluster) for service in self.each())
+
+    def stop_deployment(self, service_deployment_arn: str) -> None:
+        whose = (service for service in self.each() if service.has_deployment(service_deployment_arn))
+        next(whose, self._first).stop_deployment(service_deployment_arn)
 
     def tick(self) -> None:
-        for service in self.services.values():
+        for service in self.each():
             service.tick()
 
     def desired_counts(self) -> dict[str, int]:
         return {name: service.desired_count for name, service in self.services.items()}
 
+    def name_of(self, service: ServiceSettings) -> str | None:
+        """Our name of the service that the settings mean."""
+        return next((name for name, one in self.services.items() if one.is_meant(service)), None)
 
-class _Scaling:
-    def __init__(self, scaling: dict[str, FakeScaling]) -> None:
-        self._scaling = scaling
+    @property
+    def _first(self) -> FakeServices:
+        """Definitions are the account's, so any service knows them; and it refuses whatever none of them is."""
+        return self.each()[0]
+
+    def _meant(self, service: ServiceSettings) -> FakeServices:
+        name = self.name_of(service)
+        return self.services[name] if name is not None else self._first
+
+
+class FakeWritersScaling:
+    """The port `Scaling` of all of them."""
+
+    def __init__(self, writers: FakeWriters) -> None:
+        self._writers = writers
 
     def look(self, service: ServiceSettings) -> ScalableTarget | None:
-        return self._scaling[service.name].look(service)
+        return self._meant(service).look(service)
 
     def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
-        self._scaling[service.name].put(service, target)
+        self._meant(service).put(service, target)
+
+    def _meant(self, service: ServiceSettings) -> FakeScaling:
+        scaling, name = self._writers.scaling, self._writers.name_of(service)
+        return scaling[name] if name is not None else next(iter(scaling.values()))
+
+
+def ecs_name(name: str) -> str:
+    """What ECS calls a further service."""
+    return f"macro-ai-production-{name}"

@@ -1,10 +1,14 @@
 """Fakes that keep real state, one per port; the contract tests hold each to the promises of its real adapter."""
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
+from urllib.parse import urlsplit
 
+from fake_aws import accepted, check_request, refuse
 from pydantic import SecretStr
 
 from rollback.model.errors import (
@@ -12,7 +16,6 @@ from rollback.model.errors import (
     Conflict,
     InvalidRequest,
     LeaseLost,
-    OutsideFailure,
     UnreadableItem,
     UnsupportedService,
 )
@@ -28,6 +31,7 @@ from rollback.model.restore_points import RecordedPoint
 from rollback.model.rollback import Rollback
 from rollback.model.service_view import (
     IN_FLIGHT,
+    SCALING_FLAGS,
     Deployment,
     ProbeResult,
     ScalableTarget,
@@ -39,6 +43,9 @@ from rollback.model.settings import ServiceSettings
 from rollback.model.stack_view import StackView
 from rollback.model.standing_plan import Bake, StandingPlan
 from rollback.model.stored import Found, SetAside
+from rollback.world.ecr import parse
+from rollback.world.ecs_view import supported_service
+from rollback.world.notifications import acceptable_message, acceptable_subject
 
 T = TypeVar("T")
 
@@ -69,10 +76,18 @@ class FakeClock:
 _LONG_AGO = datetime(2026, 3, 1, 2, 59, 30, tzinfo=UTC)  # half a minute before the tests' clock starts
 
 
+TARGET_GROUP = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/express-api/0123456789abcdef"
+_ALARMS_A_CALL = 100
+
+
 class FakeAlarms:
-    """Alarms by name; `fire` writes their history too, and `serve` counts requests."""
+    """Alarms by name; `fire` writes their history too, and `serve` counts requests.
+
+    `target_groups`: those that ELB knows.
+    """
 
     def __init__(self, *in_alarm: str) -> None:
+        self.target_groups = {TARGET_GROUP}
         self.in_alarm = set(in_alarm)
         self.others: dict[str, str] = {}
         self._fired: list[tuple[str, datetime]] = []
@@ -87,26 +102,43 @@ class FakeAlarms:
         self.others[name] = "OK"
 
     def serve(self, target_group: str, count: float, at: datetime) -> None:
+        self._refuse_unknown((target_group,))
         self._requests.append((target_group, at, count))
 
     def is_in_alarm(self, name: str) -> bool:
         return name in self.in_alarm
 
     def states(self, names: tuple[str, ...]) -> dict[str, str]:
+        self._check(names)
         known = {**self.others, **dict.fromkeys(self.in_alarm, "ALARM")}
         return {name: known[name] for name in names if name in known}
 
     def red_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
+        self._check(names)
         last = dict(sorted(self._fired, key=lambda fired: fired[1]))
         return {name: last.get(name, _LONG_AGO) for name in names if name in self.in_alarm}
 
     def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        for name in names:
+            check_request("cloudwatch", "DescribeAlarmHistory", name, AlarmName=name, StartDate=since)
         fired = {name for name, at in self._fired if at > since}
         return tuple(name for name in names if name in fired)
 
     def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
+        self._refuse_unknown(target_groups)
         begin = since.replace(second=0, microsecond=0)
         return float(sum(count for group, at, count in self._requests if group in target_groups and at >= begin))
+
+    @staticmethod
+    def _check(names: tuple[str, ...]) -> None:
+        for start in range(0, len(names), _ALARMS_A_CALL):
+            some = list(names[start : start + _ALARMS_A_CALL])
+            check_request("cloudwatch", "DescribeAlarms", ", ".join(some), AlarmNames=some)
+
+    def _refuse_unknown(self, target_groups: tuple[str, ...]) -> None:
+        for group in target_groups:
+            if group not in self.target_groups:
+                refuse("DescribeTargetGroups", group, "TargetGroupNotFound", "target group not found")
 
 
 class FakeLedger:
@@ -376,10 +408,16 @@ class FakeLedger:
         return self._releases[key]
 
 
-class FakeTargets:
-    """Target health told from the tasks of a `FakeServices`; `answers` by target group replaces it."""
+class EcsServices(Protocol):
+    """One `FakeServices`, or several behind a `FakeWriters`."""
 
-    def __init__(self, services: "FakeServices") -> None:
+    def each(self) -> "tuple[FakeServices, ...]": ...
+
+
+class FakeTargets:
+    """Target health told from the tasks of the services; `answers` by target group replaces it."""
+
+    def __init__(self, services: EcsServices) -> None:
         self._services = services
         self.answers: dict[str, tuple[TargetHealth, ...]] = {}
         self.health_check_path = "/health"
@@ -387,9 +425,7 @@ class FakeTargets:
     def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
         if target_group_arn in self.answers:
             return self.answers[target_group_arn]
-        if target_group_arn not in self._services.target_groups:
-            raise CallRefused(f"DescribeTargetHealth on {target_group_arn} failed: TargetGroupNotFound")
-        states = self._services.target_states()
+        states = self._behind(target_group_arn, "DescribeTargetHealth").target_states()
         reasons = {"unhealthy": "Target.ResponseCodeMismatch"}
         return tuple(
             TargetHealth(target=f"10.0.0.{number}:8080", state=state, reason=reasons.get(state, ""))
@@ -398,13 +434,22 @@ class FakeTargets:
 
     def health_checks(self, target_group_arns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         checks = {"HealthCheckPath": self.health_check_path, "HealthCheckPort": "traffic-port"}
+        for arn in target_group_arns:
+            if arn not in self.answers:
+                self._behind(arn, "DescribeTargetGroups")
         return {
             arn: {**checks, "HealthCheckProtocol": "HTTP", "Matcher": {"HttpCode": "200"}} for arn in target_group_arns
         }
 
+    def _behind(self, target_group_arn: str, operation: str) -> "FakeServices":
+        found = next((one for one in self._services.each() if target_group_arn in one.target_groups), None)
+        if found is None:
+            refuse(operation, target_group_arn, "TargetGroupNotFound", "target group not found")
+        return found
+
 
 class FakeScaling:
-    """Application Auto Scaling over a `FakeServices`: any registration brings the desired count into the bounds."""
+    """Application Auto Scaling over one `FakeServices`: any registration brings the desired count into the bounds."""
 
     def __init__(self, services: "FakeServices", target: ScalableTarget | None = None) -> None:
         self._services = services
@@ -412,12 +457,39 @@ class FakeScaling:
         self.puts: list[ScalableTarget] = []
 
     def look(self, service: ServiceSettings) -> ScalableTarget | None:
-        return self.target
+        if self.target is None or not self._services.is_meant(service):
+            return None
+        return self.target.model_copy(update={"suspended": _all_flags(self.target)})
 
     def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
+        resource = f"service/{service.cluster}/{service.ecs_service}"
+        suspended = _all_flags(target)
+        check_request(
+            "application-autoscaling",
+            "RegisterScalableTarget",
+            resource,
+            ServiceNamespace="ecs",
+            ScalableDimension="ecs:service:DesiredCount",
+            ResourceId=resource,
+            MinCapacity=target.min_capacity,
+            MaxCapacity=target.max_capacity,
+            SuspendedState=suspended,
+        )
+        asked = ("RegisterScalableTarget", resource, "ValidationException")
+        if not self._services.is_meant(service) or not self._services.is_there:
+            refuse(*asked, f"ECS service doesn't exist: {resource}")
+        if target.min_capacity < 0:
+            refuse(*asked, "Minimum capacity must be at least 0")
+        if target.max_capacity < target.min_capacity:
+            refuse(*asked, "Maximum capacity cannot be less than minimum capacity")
         self.puts.append(target)
-        self.target = target
+        self.target = target.model_copy(update={"suspended": suspended})
         self._services.desired_count = min(max(self._services.desired_count, target.min_capacity), target.max_capacity)
+
+
+def _all_flags(target: ScalableTarget) -> dict[str, bool]:
+    """Application Auto Scaling tells all three flags of SuspendedState; one that nobody set is off."""
+    return {**dict.fromkeys(SCALING_FLAGS, False), **target.suspended}
 
 
 class FakeStacks:
@@ -431,26 +503,52 @@ class FakeStacks:
 
 
 class FakeSecrets:
-    """All are there but for those in `missing`; those in `hidden` can't be told."""
+    """What a container refers to is there but for those in `missing`; those in `hidden` can't be told.
+
+    `values`: secrets of ours, each of which a test must make; `writes`: their versions, by secret and token.
+    """
 
     def __init__(self) -> None:
         self.missing: set[str] = set()
         self.hidden: set[str] = set()
         self.values: dict[str, SecretStr] = {}
-        self.writes: dict[str, SecretStr] = {}
+        self.writes: dict[tuple[str, str], SecretStr] = {}
 
     def read(self, arn: str) -> SecretStr:
-        if arn not in self.values or arn in self.missing:
-            raise CallRefused(f"GetSecretValue: {arn} is not there")
+        self._refuse_unknown(arn, "GetSecretValue")
         return self.values[arn]
 
     def write(self, arn: str, value: SecretStr, token: str) -> None:
-        if self.writes.setdefault(token, value) != value:
-            raise CallRefused(f"PutSecretValue: {arn} has another value under this token")
-        self.values[arn] = value
+        """A token that was used already changes nothing: another value may have become the current one meanwhile."""
+        text = value.get_secret_value()
+        check_request(
+            "secretsmanager", "PutSecretValue", arn, SecretId=arn, SecretString=text, ClientRequestToken=token
+        )
+        self._refuse_unknown(arn, "PutSecretValue")
+        if (arn, token) not in self.writes:
+            self.writes[arn, token] = self.values[arn] = value
+        elif self.writes[arn, token] != value:
+            refuse("PutSecretValue", arn, "ResourceExistsException", "another value has this token")
 
     def exists(self, value_from: str) -> bool | None:
-        return None if value_from in self.hidden else value_from not in self.missing
+        referenced = _secret_or_parameter(value_from)
+        if referenced in map(_secret_or_parameter, self.hidden):
+            return None
+        return referenced not in map(_secret_or_parameter, self.missing)
+
+    def _refuse_unknown(self, arn: str, operation: str) -> None:
+        if arn not in self.values or arn in self.missing:
+            refuse(operation, arn, "ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+
+
+def _secret_or_parameter(value_from: str) -> str:
+    """Without the JSON key, stage and version of ECS's own; a parameter by its name, whether by ARN or not."""
+    if ":secretsmanager:" in value_from:
+        return ":".join(value_from.split(":")[:7])
+    return value_from.partition(":parameter")[2] or value_from
+
+
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")  # OCI distribution specification, "Pulling manifests"
 
 
 class FakeImages:
@@ -468,29 +566,37 @@ class FakeImages:
         return self.tags[image]
 
     def exists(self, image: str) -> bool | None:
-        if ".dkr.ecr." not in image:
+        if parse(image) is None:
             return None
-        by_digest = image if "@" in image else self.tags.get(image)
+        by_digest = self._by_digest(image)
         return by_digest is not None and by_digest not in self.missing
 
     def digest_of(self, image: str) -> str | None:
-        if ".dkr.ecr." not in image or not self.exists(image):
-            return None
-        return image if "@" in image else self.tags[image]
+        return self._by_digest(image) if self.exists(image) else None
 
     def label(self, image: str, name: str) -> str | None:
         by_digest = self.digest_of(image)
         return self.labels.get(by_digest, {}).get(name) if by_digest is not None else None
 
     def keep(self, image: str, tag: str) -> None:
-        if ".dkr.ecr." not in image or "@" not in image:
+        parsed = parse(image)
+        if parsed is None or parsed.digest is None:
             raise InvalidRequest(f"{image} can't be kept: only images in ECR, by digest, can")
         if not self.exists(image):
             raise CallRefused(f"{image} can't be tagged {tag}: ECR does not have it")
-        tagged = f"{_repository(image)}:{tag}"
-        if self.immutable and self.tags.get(tagged, image) != image:
+        if not _TAG.fullmatch(tag):
+            refuse("PutImage", f"{image} as {tag}", "InvalidParameterException", "Invalid parameter at 'imageTag'")
+        tagged, by_digest = f"{_repository(image)}:{tag}", self._by_digest(image)
+        if self.immutable and self.tags.get(tagged, by_digest) != by_digest:
             raise CallRefused(f"tag {tag} can't be put on {image}: it is immutable, and {self.tags[tagged]}'s")
-        self.tags[tagged] = image
+        self.tags[tagged] = str(by_digest)
+
+    def _by_digest(self, image: str) -> str | None:
+        """A tag beside a digest tells nothing more; without either it is `latest`."""
+        parsed = parse(image)
+        if parsed is None or parsed.digest is not None:
+            return f"{_repository(image)}@{parsed.digest}" if parsed is not None else None
+        return self.tags.get(f"{_repository(image)}:{parsed.tag or 'latest'}")
 
 
 def _repository(image: str) -> str:
@@ -499,18 +605,30 @@ def _repository(image: str) -> str:
 
 
 class FakeHttp:
-    """Answers by URL; 200 in 10 ms where none is set."""
+    """Answers by URL; on the sites that are there 200 in 10 ms where none is set, and nothing elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, *sites: str) -> None:
+        self.sites = set(sites) or {"http://api.test"}
         self.answers: dict[str, ProbeResult] = {}
         self.asked: list[str] = []
 
     def get(self, url: str, timeout_seconds: float) -> ProbeResult:
         self.asked.append(url)
-        answer = self.answers.get(url, ProbeResult(status=200, seconds=0.01))
+        answer = self.answers.get(url) or self._of_site(url)
         if answer.seconds > timeout_seconds:
             return ProbeResult(status=None, seconds=timeout_seconds, error=f"no answer within {timeout_seconds:g} s")
         return answer
+
+    def _of_site(self, url: str) -> ProbeResult:
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            return ProbeResult(status=None, seconds=0.0, error=f"InvalidURL: {error}")
+        if parts.scheme not in {"http", "https"}:
+            return ProbeResult(status=None, seconds=0.0, error="UnsupportedProtocol: neither http:// nor https://")
+        if f"{parts.scheme}://{parts.netloc}" not in self.sites or "//" in parts.path:
+            return ProbeResult(status=None, seconds=0.01, error="ConnectError: Name or service not known")
+        return ProbeResult(status=200, seconds=0.01)
 
 
 @dataclass(frozen=True)
@@ -522,14 +640,35 @@ class Sent:
     attributes: dict[str, str]
 
 
+_SNS_BYTES = 262_144  # message and attributes together (SNS API reference, Publish)
+_ATTRIBUTE_NAME = re.compile(r"(?!AWS\.|Amazon\.)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")  # SNS guide, "message attributes"
+
+
 class FakeNotifications:
-    """Keeps what was sent."""
+    """Keeps what reached the topic: the adapter makes subject and message what SNS takes."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
 
     def publish(self, subject: str, message: str, attributes: Mapping[str, str]) -> None:
-        self.sent.append(Sent(subject, message, dict(attributes)))
+        sent = Sent(
+            acceptable_subject(subject),
+            acceptable_message(message),
+            {name: value for name, value in attributes.items() if value},
+        )
+        given = {name: {"DataType": "String", "StringValue": value} for name, value in sent.attributes.items()}
+        check_request(
+            "sns", "Publish", "the topic", Subject=sent.subject, Message=sent.message, MessageAttributes=given
+        )
+        if not sent.message:
+            refuse("Publish", "the topic", "InvalidParameter", "Invalid parameter: Empty message")
+        bytes_sent = sum(len(f"{name}String{value}".encode()) for name, value in sent.attributes.items())
+        if bytes_sent + len(sent.message.encode()) > _SNS_BYTES:
+            refuse("Publish", "the topic", "InvalidParameter", "Invalid parameter: Message too long")
+        for name in sent.attributes:
+            if not _ATTRIBUTE_NAME.fullmatch(name):
+                refuse("Publish", "the topic", "InvalidParameterValue", f"Invalid attribute name: {name}")
+        self.sent.append(sent)
 
 
 class FakeMetrics:
@@ -550,30 +689,58 @@ class FakeMetrics:
         self.seen[service] = (has_way_back, stale_leases)
 
 
+EXECUTIONS = "arn:aws:states:eu-west-1:123456789012:execution:macro-ai-production-rollback"
+# Step Functions API reference, StartExecution, `name`.
+_NOT_IN_A_NAME = re.compile(r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe-\uffff]")
+
+
+def execution_arn(name: str) -> str:
+    """ARN of an execution of the state machine; what is one already, or of another kind (`direct:`), stays."""
+    return name if ":" in name else f"{EXECUTIONS}:{name}"
+
+
 class FakeWorkflow:
-    """`started`: executions by name and input, each name once, for the test to take; `running`: those that run."""
+    """`started`: executions by name and input, each name once, for the test to take.
+
+    `running`: ARNs of those that run; what is no ARN (direct mode) is no execution. `stopped`: ARNs of those that ran
+    until they were stopped; `causes`: why.
+    """
 
     def __init__(self) -> None:
         self.started: list[tuple[str, dict[str, Any]]] = []
         self.running: set[str] = set()
         self.stopped: list[str] = []
+        self.causes: dict[str, str] = {}
         self._names: set[str] = set()
 
     def start(self, name: str, given: Mapping[str, Any]) -> None:
+        """The same name again is success, with another input or after its end too: the adapter takes it for started."""
+        text = json.dumps(given)
+        check_request("stepfunctions", "StartExecution", name, stateMachineArn="arn", name=name, input=text)
+        if _NOT_IN_A_NAME.search(name):
+            refuse("StartExecution", name, "InvalidName", f"Invalid Name: '{name}'")
         if name not in self._names:
             self._names.add(name)
-            self.started.append((name, dict(given)))
+            self.started.append((name, json.loads(text)))
 
     def is_running(self, execution: str) -> bool:
-        return execution in self.running
+        return execution.startswith("arn:") and execution in self.running
 
     def stop(self, execution: str, cause: str) -> None:
-        self.stopped.append(execution)
-        self.running.discard(execution)
+        if not execution.startswith("arn:"):
+            return
+        check_request("stepfunctions", "StopExecution", execution, executionArn=execution)
+        if execution in self.running:
+            self.running.discard(execution)
+            self.stopped.append(execution)
+            self.causes[execution] = cause
 
 
 Behaviour = Literal["healthy", "unhealthy", "crashing", "stale"]
 ACCOUNT_ARN = "arn:aws:ecs:eu-west-1:123456789012"
+CLUSTER, ECS_SERVICE = "macro-ai-production-cluster", "macro-ai-production-service"
+_FAMILY = re.compile(r"[a-zA-Z0-9_-]{1,255}")  # ECS API reference, RegisterTaskDefinition
+_TAG_VALUE = re.compile(r"[\w\s.:/=+\-@]{0,256}")  # ECS API reference, Tag
 
 
 @dataclass
@@ -608,18 +775,28 @@ class _ServiceDeployment:
 
 
 class FakeServices:
-    """One ECS service that behaves as ECS does, one step for each `tick`; every `ServiceSettings` means that one.
+    """One ECS service that behaves as ECS does, one step for each `tick`; any other name is refused as ECS does.
 
     The first tick of a deployment starts its tasks, the next drains the old ones and completes it. `behaviours` by
     definition ARN: `unhealthy` tasks run and never pass, `crashing` ones don't run, `stale` ones are unhealthy until
     all tasks were stopped once; three ticks of any trip the circuit breaker. Definitions that were deregistered are
-    INACTIVE and refused. `calls` are the changes asked for.
+    INACTIVE and refused. `calls` are the changes asked for. `beside`: another service of the account, whose task
+    definitions are this one's too.
     """
 
-    def __init__(self, clock: FakeClock | None = None, images: "FakeImages | None" = None) -> None:
+    def __init__(
+        self,
+        clock: FakeClock | None = None,
+        images: "FakeImages | None" = None,
+        *,
+        cluster: str = CLUSTER,
+        ecs_service: str = ECS_SERVICE,
+        beside: "FakeServices | None" = None,
+    ) -> None:
         self._clock = clock or FakeClock(datetime(2026, 3, 1, 3, tzinfo=UTC))
         self._images = images or FakeImages()
-        self.arn = f"{ACCOUNT_ARN}:service/macro-ai-production-cluster/macro-ai-production-service"
+        self.cluster, self.ecs_service = cluster, ecs_service
+        self.arn = f"{ACCOUNT_ARN}:service/{cluster}/{ecs_service}"
         self.status = "MISSING"
         self.desired_count = 0
         self.deployment_configuration: dict[str, Any] = {
@@ -628,16 +805,14 @@ class FakeServices:
             "minimumHealthyPercent": 100,
             "deploymentCircuitBreaker": {"enable": True, "rollback": True},
         }
-        self.target_groups: tuple[str, ...] = (
-            "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/express-api/0123456789abcdef",
-        )
+        self.target_groups: tuple[str, ...] = (TARGET_GROUP,)
         self.behaviours: dict[str, Behaviour] = {}
         self.otherwise: Behaviour = "healthy"
         self.draining = 0
         self.container_insights = True
         self.events: list[str] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        self._definitions: dict[str, dict[str, Any]] = {}
+        self._definitions: dict[str, dict[str, Any]] = beside._definitions if beside is not None else {}
         self._deployments: list[_Tasks] = []
         self._service_deployments: list[_ServiceDeployment] = []
         self._completed: _Revision | None = None
@@ -649,6 +824,17 @@ class FakeServices:
     @property
     def is_there(self) -> bool:
         return self.status == "ACTIVE"
+
+    def each(self) -> "tuple[FakeServices, ...]":
+        return (self,)
+
+    def is_meant(self, service: ServiceSettings) -> bool:
+        """Whether the settings name this service."""
+        return (service.cluster, service.ecs_service) == (self.cluster, self.ecs_service)
+
+    def has_deployment(self, arn: str) -> bool:
+        """Whether a service deployment of this ARN is, or was, its own."""
+        return any(deployment.arn == arn for deployment in self._service_deployments)
 
     def run(self, definition_arn: str, *, desired_count: int = 2, created_at: datetime | None = None) -> None:
         """The service runs this definition: deployed at `created_at`, completed."""
@@ -703,8 +889,11 @@ class FakeServices:
 
     def look(self, service: ServiceSettings) -> ServiceView:
         name = f"{service.cluster}/{service.ecs_service}"
-        if self.status != "ACTIVE":
-            raise UnsupportedService(f"service {name} is {self.status}, not ACTIVE")
+        if service.cluster != self.cluster:
+            raise UnsupportedService(f"there is no cluster {service.cluster}; check the settings")
+        found = {"status": self.status, "deploymentConfiguration": self.deployment_configuration}
+        is_there = self.is_meant(service) and self.status != "MISSING"
+        supported_service({"services": [found] if is_there else [], "failures": [{"reason": "MISSING"}]}, name)
         newest = self._service_deployments[0]
         revisions = [r for r in (newest.target, newest.source, newest.going_to) if r is not None]
         revisions += [tasks.revision for tasks in self._deployments]
@@ -745,17 +934,23 @@ class FakeServices:
         return _copied(max(family, key=lambda d: int(d["revision"]), default=None))
 
     def register(self, definition: Mapping[str, Any], family: str, release: str) -> str:
-        arn = self.register_release(definition, family)
-        self._definitions[arn]["tags"] = [{"key": RELEASE_TAG, "value": release}]
-        return arn
+        return self._register(definition, family, [{"key": RELEASE_TAG, "value": release}])
 
     def register_release(self, definition: Mapping[str, Any], family: str) -> str:
         """A team registers a definition: no tag of ours."""
+        return self._register(definition, family, [])
+
+    def _register(self, definition: Mapping[str, Any], family: str, tags: list[dict[str, str]]) -> str:
         self.calls.append(("register", {"family": family}))
+        names = accepted("ecs", "RegisterTaskDefinition") - {"family", "tags"}
+        given = {name: value for name, value in _copied(dict(definition)).items() if name in names}
+        check_request("ecs", "RegisterTaskDefinition", family, family=family, tags=tags, **given)
+        for code, why in _not_registered(given["containerDefinitions"], family, tags):
+            refuse("RegisterTaskDefinition", family, code, why)
         revision = 1 + sum(1 for d in self._definitions.values() if d["family"] == family)
         arn = f"{ACCOUNT_ARN}:task-definition/{family}:{revision}"
-        added = {"taskDefinitionArn": arn, "family": family, "revision": revision, "status": "ACTIVE"}
-        self._definitions[arn] = {**_copied(dict(definition)), **added, "registeredAt": self._clock.now()}
+        added = {"taskDefinitionArn": arn, "family": family, "revision": revision, "status": "ACTIVE", "tags": tags}
+        self._definitions[arn] = {**given, **added, "registeredAt": self._clock.now()}
         return arn
 
     def update(
@@ -774,11 +969,8 @@ class FakeServices:
             "force_new_deployment": force_new_deployment or None,
         }
         self.calls.append(("update", {name: value for name, value in given.items() if value is not None}))
-        name = f"UpdateService on {service.cluster}/{service.ecs_service} failed"
-        if self.status != "ACTIVE":
-            raise CallRefused(f"{name}: ServiceNotActiveException")
-        if definition_arn is not None and self._definitions.get(definition_arn, {}).get("status") != "ACTIVE":
-            raise CallRefused(f"{name}: ClientException: TaskDefinition is inactive")
+        self._refuse_others("UpdateService", service)
+        self._refuse_update(service, definition_arn, desired_count, deployment_configuration)
         if desired_count is not None:
             self.desired_count = desired_count
         self.deployment_configuration.update(_copied(dict(deployment_configuration or {})))
@@ -786,20 +978,49 @@ class FakeServices:
         if force_new_deployment or definition_arn not in (None, primary):
             self._begin(self._revision(definition_arn or primary, self._clock.now()), self._clock.now())
 
+    def _refuse_others(self, operation: str, service: ServiceSettings) -> None:
+        name = f"{service.cluster}/{service.ecs_service}"
+        if service.cluster != self.cluster:
+            refuse(operation, name, "ClusterNotFoundException", "Cluster not found.")
+        if not self.is_meant(service) or self.status == "MISSING":
+            refuse(operation, name, "ServiceNotFoundException", "Service not found.")
+
+    def _refuse_update(
+        self,
+        service: ServiceSettings,
+        definition_arn: str | None,
+        desired_count: int | None,
+        configuration: Mapping[str, Any] | None,
+    ) -> None:
+        on = f"{service.cluster}/{service.ecs_service}"
+        changes: dict[str, Any] = {"taskDefinition": definition_arn, "desiredCount": desired_count}
+        changes["deploymentConfiguration"] = dict(configuration) if configuration is not None else None
+        given = {name: value for name, value in changes.items() if value is not None}
+        check_request("ecs", "UpdateService", on, service=service.ecs_service, **given)
+        if self.status != "ACTIVE":
+            refuse("UpdateService", on, "ServiceNotActiveException", "Service was not ACTIVE.")
+        if desired_count is not None and desired_count < 0:
+            refuse("UpdateService", on, "InvalidParameterException", "desiredCount must not be negative.")
+        if definition_arn is not None and definition_arn not in self._definitions:
+            refuse("UpdateService", on, "ClientException", "TaskDefinition not found.")
+        if definition_arn is not None and self._definitions[definition_arn]["status"] != "ACTIVE":
+            refuse("UpdateService", on, "ClientException", "TaskDefinition is inactive")
+
     def unstopped_tasks(self, service: ServiceSettings) -> int:
+        self._refuse_others("ListTasks", service)
         return sum(tasks.running for tasks in self._deployments) + self.draining
 
     def has_container_insights(self, cluster: str) -> bool:
-        return self.container_insights
+        return self.container_insights and cluster == self.cluster
 
     def stop_deployment(self, service_deployment_arn: str) -> None:
         self.calls.append(("stop_deployment", {"service_deployment_arn": service_deployment_arn}))
         found = next((d for d in self._service_deployments if d.arn == service_deployment_arn), None)
-        name = f"StopServiceDeployment on {service_deployment_arn} failed"
+        asked, gone = ("StopServiceDeployment", service_deployment_arn), "ServiceDeploymentNotFoundException"
         if found is None:
-            raise OutsideFailure(f"{name}: ServiceDeploymentNotFoundException")
+            refuse(*asked, gone, "Service deployment not found.", frozenset({gone}))
         if found.status not in IN_FLIGHT:
-            raise OutsideFailure(f"{name}: ConflictException: it is in {found.status} state")
+            refuse(*asked, "ConflictException", f"it is in {found.status} state")
         if found.going_to is None:
             self._deployments[0].rollout_state = "FAILED"
             self._roll_back("ROLLBACK_REQUESTED")
@@ -822,7 +1043,10 @@ class FakeServices:
             digest = self._images.digest_of(container["image"])
             if digest is not None:
                 images[container["name"]] = digest
-        return _Revision(f"{ACCOUNT_ARN}:service-revision/{self._number()}", definition_arn, images, at)
+        return _Revision(self._arn("service-revision"), definition_arn, images, at)
+
+    def _arn(self, kind: str) -> str:
+        return f"{ACCOUNT_ARN}:{kind}/{self.cluster}/{self.ecs_service}/{self._number()}"
 
     def _begin(self, revision: _Revision, at: datetime) -> None:
         for earlier in self._service_deployments:
@@ -830,7 +1054,7 @@ class FakeServices:
                 earlier.status = "STOPPED"
         sources = {tasks.revision.arn: tasks.revision for tasks in self._deployments}
         source = next(iter(sources.values())) if len(sources) == 1 else None
-        arn = f"{ACCOUNT_ARN}:service-deployment/{self._number()}"
+        arn = self._arn("service-deployment")
         self._service_deployments.insert(0, _ServiceDeployment(arn, revision, source, at))
         self._deployments.insert(0, _Tasks(f"ecs-svc/{self._number()}", revision, at))
         self._deployments = [t for t in self._deployments if t is self._deployments[0] or t.running]
@@ -866,3 +1090,19 @@ class FakeServices:
         self._completed = primary.revision
         current.status = "ROLLBACK_SUCCESSFUL" if primary.is_rollback else "SUCCESSFUL"
         self.events.insert(0, f"(service) (deployment {primary.id}) deployment completed.")
+
+
+def _not_registered(
+    containers: list[dict[str, Any]], family: str, tags: list[dict[str, str]]
+) -> Iterator[tuple[str, str]]:
+    """Why ECS refuses a definition: code and message."""
+    if not _FAMILY.fullmatch(family):
+        yield "ClientException", "Family contains invalid characters."
+    if not containers:
+        yield "ClientException", "Container list cannot be empty."
+    if not all(container.get("name") and container.get("image") for container in containers):
+        yield "ClientException", "Container.name and Container.image should not be null or empty."
+    if not any(container.get("essential", True) for container in containers):
+        yield "ClientException", "at least one container must be essential."
+    if not all(_TAG_VALUE.fullmatch(tag["value"]) for tag in tags):
+        yield "InvalidParameterException", "a tag value contains invalid characters."

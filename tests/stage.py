@@ -18,6 +18,7 @@ from fakes import (
     FakeServices,
     FakeStacks,
     FakeWorkflow,
+    execution_arn,
 )
 from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_world
 
@@ -123,8 +124,9 @@ class Stage:
     # What a rollback does
 
     def admit(self, given: object = None, execution: str = "execution-1") -> Rollback:
-        """The first invocation: an emergency's goes further than Admit."""
+        """The first invocation, of an execution with this name: an emergency's goes further than Admit."""
         given = alarm_event() if given is None else given
+        execution = execution_arn(execution)
         if entrance(given) is Step.EMERGENCY:
             cursor = start_emergency(given, execution, self.clock.now(), self.world)
             return self.ledger.read(SERVICE, cursor.rollback_id)

@@ -68,6 +68,6 @@ def make_world(policy: Policy | None = None, **parts: Any) -> World:
         workflow=FakeWorkflow(),
         databases=neon,
         sql=FakeSql(neon),
-        tasks=FakeTasks(),
+        tasks=FakeTasks(services),
     )
     return replace(world, **parts)

@@ -50,7 +50,8 @@ class Stage:
     def __init__(self, project: LocalProject, **settings: Any) -> None:
         self.project = project
         self.clock, self.ledger = FakeClock(project.now()), FakeLedger()
-        self.services, self.secrets, self.tasks = FakeServices(self.clock), FakeSecrets(), FakeTasks()
+        self.services, self.secrets = FakeServices(self.clock), FakeSecrets()
+        self.tasks = FakeTasks(self.services)
         self.definition_arn = self.services.register_release(definition("v2"), "family")
         self.services.run(self.definition_arn)
         given = {

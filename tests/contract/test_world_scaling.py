@@ -3,17 +3,17 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from builders import SERVICE
+from builders import SERVICE, definition
 from contract.local_cloud.workload import Workload
 from contract.real_world import real_world
-from fakes import FakeScaling, FakeServices
+from fakes import CLUSTER, ECS_SERVICE, FakeScaling, FakeServices
 
 from rollback.model.errors import CallRefused
 from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
 from rollback.model.settings import ServiceSettings
 from rollback.steps.ports import Scaling
 
-WEB = ServiceSettings(name=SERVICE, cluster="c", ecs_service="s", container="app")
+WEB = ServiceSettings(name=SERVICE, cluster=CLUSTER, ecs_service=ECS_SERVICE, container="app")
 AUTOSCALED = ScalableTarget(min_capacity=2, max_capacity=4, suspended=dict.fromkeys(SCALING_FLAGS, False))
 
 
@@ -25,7 +25,7 @@ def scaled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     """The port, a service on one task, and how many tasks it wants."""
     if request.param == "fake":
         services = FakeServices()
-        services.desired_count = 1
+        services.run(services.register_release(definition("v1"), "web"), desired_count=1)
         yield FakeScaling(services), WEB, lambda: services.desired_count
         return
     cloud = request.getfixturevalue("cloud")

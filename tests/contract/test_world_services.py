@@ -8,7 +8,7 @@ import pytest
 from builders import SERVICE
 from contract.local_cloud.workload import Workload, eventually
 from contract.real_world import real_world
-from fakes import Behaviour, FakeClock, FakeImages, FakeServices, FakeTargets
+from fakes import CLUSTER, ECS_SERVICE, Behaviour, FakeClock, FakeImages, FakeServices, FakeTargets
 
 from local_cloud.server import LocalCloud
 from rollback.model.errors import OutsideFailure, UnsupportedService
@@ -35,7 +35,7 @@ class Stage(Protocol):
 
 
 class FakeStage:
-    settings = ServiceSettings(name=SERVICE, cluster="c", ecs_service="s", container="app")
+    settings = ServiceSettings(name=SERVICE, cluster=CLUSTER, ecs_service=ECS_SERVICE, container="app")
 
     def __init__(self) -> None:
         self.images = FakeImages()

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import pytest
-from builders import SERVICE
+from builders import SERVICE, image
 from contract.local_cloud.workload import Workload, eventually
 from contract.real_world import real_world
 from fake_tasks import FakeTasks
+from fakes import CLUSTER, ECS_SERVICE, FakeServices
 
 from local_cloud.server import LocalCloud
 from rollback.model.database_errors import OutcomeUnknown, RequestRefused
@@ -37,11 +38,13 @@ class Stage(Protocol):
 
 
 class FakeStage:
-    settings = ServiceSettings(name=SERVICE, cluster="c", ecs_service="s", container="app")
-    definition_arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:1"
+    settings = ServiceSettings(name=SERVICE, cluster=CLUSTER, ecs_service=ECS_SERVICE, container="app")
 
     def __init__(self) -> None:
-        self._fake = FakeTasks()
+        self._services = FakeServices()
+        self.definition_arn = self._release()
+        self._services.run(self.definition_arn)
+        self._fake = FakeTasks(self._services)
         self.tasks: Tasks = self._fake
 
         def down(log: list[str]) -> int:
@@ -50,12 +53,17 @@ class FakeStage:
 
         self._fake.commands = {" ".join(DOWN): down, " ".join(FAILS): lambda _: 3, " ".join(LONG): lambda _: None}
 
+    def _release(self) -> str:
+        container = {"name": "app", "image": image("v1")}
+        return self._services.register_release({"containerDefinitions": [container]}, "web")
+
     def deregister(self) -> None:
-        self._fake.inactive.add(self.definition_arn)
+        self._services.deregister(self.definition_arn)
 
     def unstartable(self) -> str:
-        self._fake.unstartable.add(f"{self.definition_arn}0")
-        return f"{self.definition_arn}0"
+        arn = self._release()
+        self._fake.unstartable.add(arn)
+        return arn
 
     def wait(self, until: Callable[[], TaskView | None]) -> TaskView:
         found = next((view for _ in range(20) if (view := until()) is not None), None)

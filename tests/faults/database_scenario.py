@@ -7,7 +7,7 @@ from typing import Any, cast
 from builders import NOW, SERVICE, definition, rollback
 from fake_neon import FakeNeon
 from fake_sql import FakeSql
-from fake_writers import FakeWriters
+from fake_writers import FakeWriters, ecs_name
 from fakes import FakeClock, FakeLedger
 from worlds import SETTINGS, make_world
 
@@ -17,7 +17,7 @@ from rollback.model.database_target import RestoreTarget
 from rollback.model.database_view import Branch
 from rollback.model.errors import RollbackError
 from rollback.model.rollback import Obligation, Outcome, Rollback
-from rollback.model.service_view import ScalableTarget
+from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
 from rollback.steps.database_changes import announces
 from rollback.steps.database_reset import reset
 from rollback.steps.database_restore import restore
@@ -28,7 +28,7 @@ from rollback.steps.restoring import PreviewJudge, Restoring
 WORKER = "worker"
 GOOD, BAD = [1, 2], [3, 4]
 STAGED = 9
-SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended={})
+SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended=dict.fromkeys(SCALING_FLAGS, False))
 CHANGES = ("create_branch", "delete_branch", "update_branch", "restore")
 _MOST_ROUNDS = 300
 
@@ -42,7 +42,7 @@ class Restore:
         self.neon = FakeNeon(self.clock, looks=2)
         self.sql = FakeSql(self.neon)
         self.ledger = FakeLedger()
-        self.writers = FakeWriters(self.clock, SERVICE, WORKER)
+        self.writers = FakeWriters.of(self.clock, SERVICE, WORKER)
         main = self.neon.branch_named("main")
         assert main is not None
         self.neon.update_branch(main.id, protected=True)
@@ -58,7 +58,7 @@ class Restore:
         for service in self.writers.services.values():
             service.run(service.register_release(definition("v1"), "family"), created_at=self.clock.now())
         self.writers.scaling[SERVICE].target = SCALED
-        worker = SETTINGS.services[0].model_copy(update={"name": WORKER})
+        worker = SETTINGS.services[0].model_copy(update={"name": WORKER, "ecs_service": ecs_name(WORKER)})
         settings = SETTINGS.model_copy(update={"services": (SETTINGS.services[0], worker)})
         real = make_world(clock=self.clock, ledger=self.ledger, services=self.writers, scaling=self.writers.as_scaling)
         real = replace(real, settings=settings)

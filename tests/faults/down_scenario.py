@@ -39,7 +39,7 @@ class Down(Restore):
         }
         database = DatabaseSettings.model_validate({**given, **(settings or {})})
         self.ran: list[str] = []
-        self.tasks = FakeTasks()
+        self.tasks = FakeTasks(self.writers)
         self.tasks.commands = {
             **{f"pnpm db:down {tag}": self.stepping_down(tag) for tag in (OLDER, NEWER)},
             "pnpm db:verify": self._verify,

@@ -13,14 +13,14 @@ from rollback.model.database_progress import BACKUP_PREFIX
 from rollback.model.database_view import Branch
 from rollback.model.policy import Policy
 from rollback.model.rollback import Rollback
-from rollback.model.service_view import ScalableTarget
+from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
 from rollback.steps import janitor
 from rollback.steps.admit import admit
 from rollback.steps.walk import cursor_of, walk
 
 _ASKED = ("databases", "sql")  # killed at each call, looks too
 V1, V2 = release("v1").fingerprint, release("v2").fingerprint
-SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended={})
+SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended=dict.fromkeys(SCALING_FLAGS, False))
 # Long polls: what is killed is calls, and each poll would be some more of the same.
 FULL = Policy(
     bake_minutes=1, poll_seconds=60, verify_interval_seconds=60, database_approval="none", on_incompatible_schema="full"

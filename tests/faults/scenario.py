@@ -6,7 +6,16 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from builders import NOW, SERVICE, definition, release
-from fakes import FakeAlarms, FakeClock, FakeLedger, FakeNotifications, FakeScaling, FakeServices, FakeWorkflow
+from fakes import (
+    FakeAlarms,
+    FakeClock,
+    FakeLedger,
+    FakeNotifications,
+    FakeScaling,
+    FakeServices,
+    FakeWorkflow,
+    execution_arn,
+)
 from worlds import DEGRADED, OUTAGE, SETTINGS, make_world
 
 from faults.crash import Fragile, Killed, Outside
@@ -95,6 +104,7 @@ class Incident:
 
     def deliver(self, execution: str, given: object = EVENT, *, retries: bool = True) -> None:
         """One execution, from Admit to the end. Killed: retried as a Lambda invocation is, or left for dead."""
+        execution = execution_arn(execution)
         self.workflow.running.add(execution)
         try:
             started_at = self.clock.now()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from builders import SERVICE, definition, release
+from fakes import execution_arn
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
@@ -20,7 +21,7 @@ from rollback.model.release import ReleaseState, normalised_definition
 from rollback.model.request import Trigger
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.route import Step, entrance
-from rollback.model.service_view import ScalableTarget
+from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
 from rollback.steps import janitor
 from rollback.steps.admit import admit
 from rollback.steps.readiness import prepare
@@ -51,6 +52,10 @@ class Execution:
     name: str
     given: dict[str, Any]
     cursor: Cursor | None = None
+
+    @property
+    def arn(self) -> str:
+        return execution_arn(self.name)
 
 
 class Guarded:
@@ -103,7 +108,8 @@ class Incidents(RuleBasedStateMachine):
         self.outside = Outside()
         self.incident = Incident(self.outside, policy=SHORT)
         self.incident.walking = set()
-        self.incident.scaling.target = ScalableTarget(min_capacity=2, max_capacity=9, suspended={})
+        active = dict.fromkeys(SCALING_FLAGS, False)
+        self.incident.scaling.target = ScalableTarget(min_capacity=2, max_capacity=9, suspended=active)
         prepare(SERVICE, self.incident.real)
         real = self.incident.real
         guarded: dict[str, Any] = {
@@ -197,7 +203,7 @@ class Incidents(RuleBasedStateMachine):
 
     def _invoke(self, of: Execution, kill_at: int | None, *, after: bool) -> bool:
         """One invocation, killed at that call, if it comes so far; whether the execution goes on."""
-        self.incident.workflow.running.add(of.name)
+        self.incident.workflow.running.add(of.arn)
         self.outside.aim(kill_at, after=after)
         try:
             of.cursor = self._advance(of)
@@ -209,24 +215,24 @@ class Incidents(RuleBasedStateMachine):
         finally:
             self.outside.survive()
         if of.cursor.next is Step.DONE:
-            self.incident.workflow.running.discard(of.name)
+            self.incident.workflow.running.discard(of.arn)
             return False
         self.incident.pass_time(seconds=of.cursor.wait_seconds or 1)
         return True
 
     def _advance(self, of: Execution) -> Cursor:
         now = self.incident.clock.now()
-        self.incident.walking = _Mine(self.incident, of.name)
+        self.incident.walking = _Mine(self.incident, of.arn)
         if of.cursor is not None:
             return walk(of.cursor.rollback_id, of.cursor.next, self.world)
         if entrance(of.given) is Step.EMERGENCY:
-            return start_emergency(of.given, of.name, now, self.world)
-        return cursor_of(admit(of.given, of.name, now, self.world))
+            return start_emergency(of.given, of.arn, now, self.world)
+        return cursor_of(admit(of.given, of.arn, now, self.world))
 
     @rule(of=consumes(executions))
     def lose(self, of: Execution) -> None:
         """Stopped by hand, or failed: nobody goes on with it."""
-        self.incident.workflow.running.discard(of.name)
+        self.incident.workflow.running.discard(of.arn)
 
     # Operators, janitor, time
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from builders import SERVICE, release
+from fakes import execution_arn
 from worlds import DEGRADED, OUTAGE
 
 from faults.crash import Killed, Outside, moments
@@ -12,14 +13,16 @@ from rollback.model.policy import Policy
 from rollback.model.release import ReleaseState
 from rollback.model.rollback import Outcome
 from rollback.model.route import Step
-from rollback.model.service_view import ScalableTarget
+from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
 from rollback.steps.admit import admit
 from rollback.steps.readiness import prepare
 from rollback.steps.walk import walk
 
 V1 = release("v1").fingerprint
 OUTAGE_EVENT = {**EVENT, "id": "e2", "detail": {**EVENT["detail"], "alarmName": OUTAGE}}  # type: ignore[dict-item]
-SCALED = ScalableTarget(min_capacity=2, max_capacity=10, suspended={"ScheduledScalingSuspended": True})
+TAKEN_OVER = execution_arn("execution-0")
+SUSPENDED = {**dict.fromkeys(SCALING_FLAGS, False), "ScheduledScalingSuspended": True}
+SCALED = ScalableTarget(min_capacity=2, max_capacity=10, suspended=SUSPENDED)
 PATIENT = Policy(
     bake_minutes=1,
     poll_seconds=60,
@@ -42,10 +45,10 @@ def outage(outside: Outside) -> tuple[Incident, object]:
 def taken_over(outside: Outside) -> tuple[Incident, object]:
     """A plain rollback has sent its update, and its execution runs; then the outage."""
     incident = Incident(outside)
-    first = admit(EVENT, "execution-0", incident.clock.now(), incident.real)
+    first = admit(EVENT, TAKEN_OVER, incident.clock.now(), incident.real)
     for step in (Step.PLAN, Step.SERVICE):
         walk(first.id, step, incident.real)
-    incident.workflow.running.add("execution-0")
+    incident.workflow.running.add(TAKEN_OVER)
     incident.alarms.fire(OUTAGE, incident.clock.now())
     return incident, OUTAGE_EVENT
 
@@ -115,7 +118,7 @@ def test_killed_at_any_call_it_is_concluded_by_the_rules(
         with pytest.raises(Killed):
             incident.deliver("execution-1", event, retries=False)
     if scenario is taken_over:
-        incident.workflow.running.discard("execution-0")  # stopped, or run into the lost lease by now
+        incident.workflow.running.discard(TAKEN_OVER)  # stopped, or run into the lost lease by now
     incident.sweep_until_quiet(hours=2)
     assert_concluded_by_the_rules(incident, scenario)
     if retries:

@@ -18,14 +18,14 @@ from rollback.model.errors import OutsideFailure
 from rollback.model.policy import Policy
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.route import Step, next_step
-from rollback.model.service_view import ScalableTarget
+from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
 from rollback.steps.walk import walk
 
 APPROVED = Policy(database_approval="none")
 STAGING_ROW, PREVIEW_ROW = 7, 42
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:pr-42-AbCdEf"
 PREVIEW = "preview/pr-42"
-SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended={})
+SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended=dict.fromkeys(SCALING_FLAGS, False))
 WRONG_KEY = "failed: 401: unauthorized; check that the API key in the secret is this project's and not revoked"
 
 

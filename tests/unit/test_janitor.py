@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE
 from builders import rollback as a_rollback
+from fakes import execution_arn
 from faults.database_endings import raising
 from stage import PROMOTED, Stage, alarm_event, worn_in
 from worlds import DEGRADED, OUTAGE
@@ -84,7 +85,7 @@ def test_a_dead_rollback_that_had_acted_is_concluded_as_failed_and_its_debt_paid
 def test_a_rollback_whose_execution_runs_on_is_left_alone() -> None:
     stage = worn_in()
     rollback = stage.admit()
-    stage.workflow.running.add("execution-1")
+    stage.workflow.running.add(rollback.execution)
     sweep_every_five_minutes(stage, 4)
     assert stage.read(rollback).outcome is None
 
@@ -187,7 +188,7 @@ def test_an_emergency_that_dies_each_time_is_tried_as_often_as_the_budget_and_pa
         with suppress(RollbackError):
             stage.admit(given, name)
         stage.services.look = look  # type: ignore[method-assign]
-        conclude_execution(name, "its execution ended as FAILED", stage.world, error="OutsideFailure")
+        conclude_execution(execution_arn(name), "its execution ended as FAILED", stage.world, error="OutsideFailure")
 
     dies(stage.red(OUTAGE), "execution-1")
     for _ in range(24):
@@ -215,7 +216,7 @@ def test_an_execution_that_ended_by_a_refusal_for_good_is_failed_paged_once_and_
     """Its record is open, and did not act: a function could not write down what refused it."""
     stage = worn_in()
     rollback = stage.admit(stage.red(DEGRADED), "execution-1")
-    conclude_execution("execution-1", "AWS refused dynamodb:PutItem", stage.world, error="CallRefused")
+    conclude_execution(rollback.execution, "AWS refused dynamodb:PutItem", stage.world, error="CallRefused")
     sweep_every_five_minutes(stage, 24)
     ended = stage.read(rollback)
     assert (ended.outcome, ended.recheck_at) == (Outcome.FAILED, None)

@@ -131,7 +131,7 @@ def test_a_dry_run_keeps_no_outage_waiting() -> None:
     stage = worn_in()
     stage.alarms.recover(DEGRADED)
     dry = stage.admit({"dry_run": True}, "dry")
-    stage.workflow.running.add("dry")
+    stage.workflow.running.add(dry.execution)
     assert stage.ledger.lease(SERVICE) is None
     outage = stage.run(stage.red(OUTAGE), "outage")
     assert outage.outcome is Outcome.SUCCEEDED
@@ -241,7 +241,9 @@ class TestSettingsChangeUnderAnOpenRollback:
         stage, rollback = self.fenced()
         self.without(stage, SERVICE)
         for _ in range(6):
-            stage.pass_time(minutes=5)
+            stage.clock.pass_time(minutes=5)
+            stage.services.tick()
+            stage.worker.tick()
             sweep(stage.world)
         ended = stage.read(rollback)
         assert ended.concluded_at is not None

@@ -14,12 +14,13 @@ from rollback.model.operators import Operator
 from rollback.model.rollback import ObligationKind, Outcome, Rollback
 from rollback.model.route import Step
 from rollback.model.service_move import AtZero, Move, next_move_at_zero
-from rollback.model.service_view import ScalableTarget
+from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
 from rollback.steps.janitor import conclude_execution, sweep
 from rollback.steps.levers import abort
 from rollback.steps.walk import walk
 
-SCALED = ScalableTarget(min_capacity=2, max_capacity=10, suspended={"ScheduledScalingSuspended": True})
+SUSPENDED = {**dict.fromkeys(SCALING_FLAGS, False), "ScheduledScalingSuspended": True}
+SCALED = ScalableTarget(min_capacity=2, max_capacity=10, suspended=SUSPENDED)
 
 
 def broken(scalable: ScalableTarget | None = SCALED, *, until_restarted: bool = True) -> Stage:

@@ -31,7 +31,7 @@ def with_way_down(impact: MigrationImpact | None) -> ShippedMigration:
 def stepping_stage(second: ShippedMigration, strategy: Strategy = Strategy.AUTO, code: int = 0) -> StageWithDatabase:
     """v2's image has a command that takes the dropped column back."""
     stage = StageWithDatabase(second=DROPS, checkpoint=False, strategy=strategy, down_command=("down", "{tag}"))
-    tasks = FakeTasks()
+    tasks = FakeTasks(stage.services)
 
     def down(log: list[str]) -> int:
         if code:

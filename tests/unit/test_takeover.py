@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, definition, image, release, rollback
+from fakes import execution_arn
 from stage import FAMILY, PROMOTED, Stage, worn_in
 from worlds import DEGRADED, OUTAGE
 
@@ -78,7 +79,7 @@ def in_the_middle(stage: Stage) -> Rollback:
     """A plain rollback that has sent its UpdateService."""
     first = stage.take(stage.go(stage.admit(), Step.SERVICE))
     assert first.has_acted
-    stage.workflow.running.add("execution-1")
+    stage.workflow.running.add(first.execution)
     return first
 
 
@@ -96,7 +97,8 @@ def test_an_outage_takes_the_lease_over_stops_the_other_execution_and_goes_on_wi
     assert outage.plan.target is not None
     assert (outage.plan.running.version, outage.plan.target.version) == ("v2", "v1")
     assert stage.running() == image("v1")
-    assert stage.workflow.stopped == ["execution-1"]
+    assert stage.workflow.stopped == [first.execution]
+    assert outage.id in stage.workflow.causes[first.execution]
 
 
 def test_who_was_taken_over_ends_without_another_call_or_page_and_hands_its_debts_on() -> None:
@@ -193,7 +195,7 @@ def test_rule_7_who_takes_over_goes_on_with_the_target_though_the_other_has_noti
     stage.ship("v2")
     first = in_the_middle(stage)
     event, now = stage.red(OUTAGE), stage.clock.now()
-    admit(event, "execution-2", now, stage.world)
+    admit(event, execution_arn("execution-2"), now, stage.world)
     assert stage.take(first).outcome is Outcome.ABORTED
     outage = stage.run(event, "execution-2")
     assert outage.plan is not None

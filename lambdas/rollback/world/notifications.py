@@ -31,7 +31,7 @@ class SnsNotifications:
             self._client.publish(
                 TopicArn=topic_arn,
                 Subject=acceptable_subject(subject),
-                Message=message.encode()[:_MESSAGE_BYTES].decode(errors="ignore"),
+                Message=acceptable_message(message),
                 MessageAttributes=given,
             )
 
@@ -42,3 +42,8 @@ def acceptable_subject(subject: str) -> str:
     plain = "".join(typography.get(character, character) for character in " ".join(subject.split()))
     ascii_only = "".join(c if c.isascii() and c.isprintable() else "?" for c in plain)
     return ascii_only[: _SUBJECT_CHARACTERS - 1].strip() or "Rollback"
+
+
+def acceptable_message(message: str) -> str:
+    """UTF-8 within the limit. A lone surrogate has no UTF-8: it becomes a question mark."""
+    return message.encode(errors="replace")[:_MESSAGE_BYTES].decode(errors="ignore")

@@ -39,15 +39,16 @@ class EcsScaling:
         )
 
     def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
-        """Register exactly this: bounds and all three flags of SuspendedState."""
+        """Register exactly this: bounds and all three flags of SuspendedState, where one that is not named is off."""
         resource = _resource(service)
+        suspended = {**dict.fromkeys(SCALING_FLAGS, False), **target.suspended}
         with calling("RegisterScalableTarget", resource):
             self._changer.register_scalable_target(
                 **_DIMENSION,
                 ResourceId=resource,
                 MinCapacity=target.min_capacity,
                 MaxCapacity=target.max_capacity,
-                SuspendedState=cast("SuspendedStateTypeDef", dict(target.suspended)),
+                SuspendedState=cast("SuspendedStateTypeDef", suspended),
             )
 
 

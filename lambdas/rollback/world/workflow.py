@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 
+_CAUSE_CHARACTERS = 32_768  # Step Functions API reference, StopExecution
+
+
 class StepFunctionsWorkflow:
     """Adapter of one state machine. Functions that the machine itself runs are not told its ARN (it needs theirs)."""
 
@@ -54,7 +57,7 @@ class StepFunctionsWorkflow:
             return
         with calling("StopExecution", execution):
             try:
-                self._client.stop_execution(executionArn=execution, error="TakenOver", cause=cause)
+                self._client.stop_execution(executionArn=execution, error="TakenOver", cause=cause[:_CAUSE_CHARACTERS])
             except ClientError as error:
                 if code_of(error) != "ExecutionDoesNotExist":
                     raise

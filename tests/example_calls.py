@@ -1,0 +1,117 @@
+"""Example calls of a port, one for each method, and how to tell whether two of them went differently."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+from pydantic import BaseModel, SecretStr
+
+from rollback.model.errors import RollbackError
+
+_LOGS = frozenset({"calls", "asked", "puts"})  # what a fake writes down of its calls is not what it does with them
+_OURS = ("fake", "example")  # modules whose objects have state of their own
+
+
+@dataclass(frozen=True)
+class From:
+    """A value that only the fake knows, once it stands as the example needs it."""
+
+    read: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Each:
+    """Several other values, each of which must make a difference."""
+
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A call that succeeds, and for each argument another value with which the call goes differently.
+
+    `stands` brings the fake into the state that the call needs.
+    """
+
+    given: Mapping[str, Any]
+    instead: Mapping[str, Any]
+    stands: Callable[[Any], object] = lambda _: None
+
+    def of(self, argument: str) -> tuple[Any, ...]:
+        """The other values of an argument."""
+        other = self.instead[argument]
+        return other.values if isinstance(other, Each) else (other,)
+
+
+def methods(port: type) -> dict[str, Any]:
+    """The methods of a port, those of the ports that it is made of too."""
+    found: dict[str, Any] = {}
+    for one in reversed(port.__mro__):
+        if getattr(one, "_is_protocol", False) and one is not Protocol:
+            found |= {name: what for name, what in vars(one).items() if inspect.isfunction(what) and name[0] != "_"}
+    return found
+
+
+def parameters(method: Any) -> dict[str, inspect.Parameter]:
+    """Its parameters but for `self`."""
+    return {name: p for name, p in inspect.signature(method).parameters.items() if name != "self"}
+
+
+def ports_of(*modules: ModuleType) -> set[type]:
+    """All ports that the modules define."""
+    return {
+        what
+        for module in modules
+        for what in vars(module).values()
+        if isinstance(what, type) and getattr(what, "_is_protocol", False) and what.__module__ == module.__name__
+    }
+
+
+def went(make: Callable[[], Any], method: str, example: Example, **instead: Any) -> tuple[Any, Any]:
+    """Make the call on a new fake: its answer or its error, and the state that it left."""
+    fake = make()
+    example.stands(fake)
+    given = {name: _read(value, fake) for name, value in {**example.given, **instead}.items()}
+    try:
+        answer = getattr(fake, method)(**given)
+        said: Any = ("answered", shown(tuple(answer) if isinstance(answer, Iterator) else answer))
+    except (RollbackError, KeyError, ValueError) as error:
+        said = ("raised", type(error).__name__)
+    return said, shown(fake)
+
+
+def makes_no_difference(make: Callable[[], Any], method: str, example: Example, argument: str) -> list[Any]:
+    """The other values of an argument with which the call goes as without them."""
+    usual = went(make, method, example)
+    return [other for other in example.of(argument) if went(make, method, example, **{argument: other}) == usual]
+
+
+def shown(value: Any, seen: tuple[int, ...] = ()) -> Any:
+    """Whatever can be told of a value, as plain data; secrets too, and a fake by its state."""
+    if id(value) in seen:
+        return "…"
+    seen = (*seen, id(value))
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, BaseModel):
+        return type(value).__name__, {name: shown(getattr(value, name), seen) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {
+            shown(name, seen) if not isinstance(name, str) else name: shown(inner, seen)
+            for name, inner in value.items()
+        }
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, (shown(inner, seen) for inner in value)))
+    if isinstance(value, list | tuple):
+        return tuple(shown(inner, seen) for inner in value)
+    if type(value).__module__.startswith(_OURS):
+        return type(value).__name__, {
+            name: shown(inner, seen) for name, inner in vars(value).items() if name not in _LOGS
+        }
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
+def _read(value: Any, fake: Any) -> Any:
+    return value.read(fake) if isinstance(value, From) else value

@@ -1,0 +1,300 @@
+"""Example calls of the ports to AWS and to people (`rollback.steps.ports`)."""
+
+from datetime import timedelta
+from typing import Any
+
+from builders import NOW, definition, image, rollback
+from example_calls import Each, Example, From
+from fake_tasks import FakeTasks
+from fake_writers import FakeWriters, FakeWritersScaling
+from fakes import (
+    TARGET_GROUP,
+    FakeAlarms,
+    FakeClock,
+    FakeHttp,
+    FakeImages,
+    FakeMetrics,
+    FakeNotifications,
+    FakeScaling,
+    FakeSecrets,
+    FakeServices,
+    FakeStacks,
+    FakeTargets,
+    FakeWorkflow,
+    execution_arn,
+)
+from pydantic import SecretStr
+from worlds import SETTINGS
+
+from rollback.model.service_view import SCALING_FLAGS, ProbeResult, ScalableTarget
+from rollback.model.stack_view import StackView
+
+(WEB,) = SETTINGS.services
+OTHER_SERVICE = WEB.model_copy(update={"ecs_service": "another-service"})
+OTHER_CLUSTER = WEB.model_copy(update={"cluster": "another-cluster"})
+OTHER_CONTAINER = WEB.model_copy(update={"container": "another-container"})
+ELSEWHERE = Each((OTHER_SERVICE, OTHER_CLUSTER))
+
+FAMILY = "macro-ai-production-task"
+FIRST, SECOND = (f"arn:aws:ecs:eu-west-1:123456789012:task-definition/{FAMILY}:{number}" for number in (1, 2))
+QUIET = {"deploymentCircuitBreaker": {"enable": True, "rollback": False}}
+ACTIVE = dict.fromkeys(SCALING_FLAGS, False)
+SCALED = ScalableTarget(min_capacity=3, max_capacity=6, suspended=ACTIVE)
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-AbCdEf"
+WHO, TOKEN, COMMAND = "express-api-20260301T030000Z-00000000", "a" * 32, ("down",)
+TASK = f"arn:aws:ecs:eu-west-1:123456789012:task/{WEB.cluster}/{1:032x}"
+OUTAGE, DEGRADED = "outage", "degraded"
+
+
+def services() -> FakeServices:
+    """The first release runs; the second was registered after it."""
+    made = FakeServices(FakeClock(NOW))
+    registered = [made.register_release(definition(version), FAMILY) for version in ("v1", "v2")]
+    assert registered == [FIRST, SECOND]
+    made.run(FIRST, desired_count=2)
+    return made
+
+
+def writers() -> FakeWriters:
+    """The same beside a worker."""
+    first = services()
+    worker = FakeServices(FakeClock(NOW), ecs_service="worker", beside=first)
+    worker.run(FIRST, desired_count=5)
+    return FakeWriters({"express-api": first, "worker": worker})
+
+
+def writers_scaling() -> FakeWritersScaling:
+    """The first of them is scaled."""
+    both = writers()
+    both.scaling["express-api"].target = SCALED
+    return both.as_scaling
+
+
+def tasks() -> FakeTasks:
+    """One task that says two things was started."""
+    made = FakeTasks(services())
+
+    def says(log: list[str]) -> None:
+        log += ["first", "second"]
+
+    made.commands["down"] = says
+    made.run(WEB, FIRST, COMMAND, WHO, TOKEN)
+    return made
+
+
+def began(made: FakeTasks) -> None:
+    """The task runs."""
+    for _ in range(3):
+        made.look(WEB, TASK)
+
+
+def alarms() -> FakeAlarms:
+    """The outage went red a minute ago."""
+    made = FakeAlarms()
+    made.fire(OUTAGE, NOW - timedelta(minutes=1))
+    made.recover(DEGRADED)
+    made.serve(TARGET_GROUP, 7, NOW)
+    return made
+
+
+def secrets() -> FakeSecrets:
+    made = FakeSecrets()
+    made.values[SECRET] = SecretStr("before")
+    made.values[f"{SECRET}2"] = SecretStr("of another")
+    made.missing.add("/gone")
+    return made
+
+
+def images() -> FakeImages:
+    """v1 is there, with a tag and a label; v2 is gone."""
+    made = FakeImages()
+    made.missing.add(image("v2"))
+    made.labels[image("v1")] = {"revision": "abc"}
+    return made
+
+
+def workflow() -> FakeWorkflow:
+    made = FakeWorkflow()
+    made.running.add(execution_arn("one"))
+    return made
+
+
+def http() -> FakeHttp:
+    made = FakeHttp()
+    made.answers["http://api.test/slow"] = ProbeResult(status=503, seconds=1)
+    return made
+
+
+def scaling() -> FakeScaling:
+    return FakeScaling(services(), SCALED)
+
+
+def stacks() -> FakeStacks:
+    return FakeStacks(StackView(name="web", status="UPDATE_COMPLETE", definition_arns=(FIRST,)))
+
+
+def targets() -> FakeTargets:
+    return FakeTargets(services())
+
+
+def clock() -> FakeClock:
+    return FakeClock(NOW)
+
+
+def metrics() -> FakeMetrics:
+    return FakeMetrics()
+
+
+def notifications() -> FakeNotifications:
+    return FakeNotifications()
+
+
+def in_flight(made: Any) -> None:
+    """A deployment of the second release has begun."""
+    made.update(WEB, definition_arn=SECOND)
+
+
+_UPDATE = {
+    "service": WEB,
+    "definition_arn": SECOND,
+    "desired_count": 4,
+    "deployment_configuration": QUIET,
+    "force_new_deployment": False,
+}
+
+EXAMPLES: dict[str, Example] = {
+    "Clock.now": Example({}, {}),
+    "Services.look": Example({"service": WEB}, {"service": ELSEWHERE}),
+    "Services.definition": Example({"arn_or_family": FIRST}, {"arn_or_family": Each((SECOND, FAMILY, "none"))}),
+    "Services.register": Example(
+        {"definition": definition("v3"), "family": "web", "release": "f" * 64},
+        {
+            "definition": Each((definition("v4"), {**definition("v3"), "containerDefinitions": []})),
+            "family": Each(("shop", "not a family")),
+            "release": Each(("e" * 64, "no tag's value: <>")),
+        },
+    ),
+    "Services.update": Example(
+        _UPDATE,
+        {
+            "service": ELSEWHERE,
+            "definition_arn": Each((FIRST, f"{SECOND}0")),
+            "desired_count": Each((None, 5, -1)),
+            "deployment_configuration": Each((None, {"maximumPercent": 150}, {"no_such_setting": 1})),
+            "force_new_deployment": True,
+        },
+        stands=in_flight,
+    ),
+    "Services.unstopped_tasks": Example({"service": WEB}, {"service": ELSEWHERE}),
+    "Services.has_container_insights": Example({"cluster": WEB.cluster}, {"cluster": "another-cluster"}),
+    "Services.stop_deployment": Example(
+        {"service_deployment_arn": From(lambda made: made.look(WEB).newest.arn)},
+        {"service_deployment_arn": "arn:aws:ecs:eu-west-1:123456789012:service-deployment/c/s/none"},
+        stands=in_flight,
+    ),
+    "Tasks.run": Example(
+        {"service": WEB, "definition_arn": FIRST, "command": COMMAND, "started_by": WHO, "token": TOKEN},
+        {
+            "service": Each((OTHER_SERVICE, OTHER_CLUSTER, OTHER_CONTAINER)),
+            "definition_arn": Each((SECOND, f"{SECOND}0")),
+            "command": ("up",),
+            "started_by": Each(("another", "not allowed: <>")),
+            "token": Each(("b" * 32, "b" * 65)),
+        },
+    ),
+    "Tasks.started_by": Example(
+        {"service": WEB, "started_by": WHO}, {"service": Each((OTHER_CLUSTER, OTHER_CONTAINER)), "started_by": "x"}
+    ),
+    "Tasks.look": Example(
+        {"service": WEB, "arn": TASK}, {"service": Each((OTHER_CLUSTER, OTHER_CONTAINER)), "arn": f"{TASK}0"}
+    ),
+    "Tasks.logs": Example(
+        {"service": WEB, "arn": TASK, "lines": 1},
+        {"service": Each((OTHER_CLUSTER, OTHER_CONTAINER)), "arn": f"{TASK}0", "lines": Each((2, 0))},
+        stands=began,
+    ),
+    "Tasks.stop": Example(
+        {"service": WEB, "arn": TASK, "reason": "it takes too long"},
+        {"service": OTHER_CLUSTER, "arn": f"{TASK}0", "reason": "another"},
+        stands=began,
+    ),
+    "Targets.health": Example({"target_group_arn": TARGET_GROUP}, {"target_group_arn": f"{TARGET_GROUP}0"}),
+    "Targets.health_checks": Example(
+        {"target_group_arns": (TARGET_GROUP,)}, {"target_group_arns": Each(((), (f"{TARGET_GROUP}0",)))}
+    ),
+    "Scaling.look": Example({"service": WEB}, {"service": ELSEWHERE}),
+    "Scaling.put": Example(
+        {"service": WEB, "target": SCALED.all_suspended()},
+        {
+            "service": ELSEWHERE,
+            "target": Each(
+                (
+                    SCALED,
+                    SCALED.model_copy(update={"min_capacity": 7}),
+                    SCALED.model_copy(update={"min_capacity": -1}),
+                    SCALED.model_copy(update={"suspended": {"NoSuchFlag": True}}),
+                )
+            ),
+        },
+    ),
+    "Stacks.look": Example({"stack": "web"}, {"stack": "shop"}),
+    "Secrets.exists": Example(
+        {"value_from": SECRET}, {"value_from": Each(("/gone", "arn:aws:ssm:eu-west-1:123456789012:parameter/gone"))}
+    ),
+    "Secrets.read": Example({"arn": SECRET}, {"arn": Each((f"{SECRET}2", f"{SECRET}3"))}),
+    "Secrets.write": Example(
+        {"arn": SECRET, "value": SecretStr("after"), "token": TOKEN},
+        {
+            "arn": Each((f"{SECRET}2", f"{SECRET}3")),
+            "value": SecretStr("another"),
+            "token": Each(("b" * 32, "too short")),
+        },
+        stands=lambda made: made.write(SECRET, SecretStr("after"), TOKEN),
+    ),
+    "Images.exists": Example({"image": image("v1")}, {"image": Each((image("v2"), "nginx"))}),
+    "Images.digest_of": Example({"image": image("v1")}, {"image": Each((image("v2"), "nginx"))}),
+    "Images.label": Example(
+        {"image": image("v1"), "name": "revision"}, {"image": Each((image("v2"), "nginx")), "name": "source"}
+    ),
+    "Images.keep": Example(
+        {"image": image("v1"), "tag": "kept"},
+        {"image": Each((image("v2"), image("v3"), "nginx")), "tag": Each(("kept-too", "not a tag"))},
+    ),
+    "Alarms.states": Example({"names": (OUTAGE,)}, {"names": Each(((DEGRADED,), ("none",), ("n" * 256,)))}),
+    "Alarms.red_since": Example({"names": (OUTAGE,)}, {"names": Each(((DEGRADED,), ("n" * 256,)))}),
+    "Alarms.fired_since": Example(
+        {"names": (OUTAGE,), "since": NOW - timedelta(minutes=2)},
+        {"names": Each(((DEGRADED,), ("n" * 256,))), "since": NOW},
+    ),
+    "Alarms.requests_since": Example(
+        {"target_groups": (TARGET_GROUP,), "since": NOW - timedelta(minutes=2)},
+        {"target_groups": Each(((), (f"{TARGET_GROUP}0",))), "since": NOW + timedelta(minutes=2)},
+    ),
+    "Http.get": Example(
+        {"url": "http://api.test/slow", "timeout_seconds": 2.0},
+        {"url": Each(("http://api.test/", "http://elsewhere.test/slow", "http://[")), "timeout_seconds": 0.5},
+    ),
+    "Notifications.publish": Example(
+        {"subject": "it ended", "message": "it succeeded", "attributes": {"severity": "info"}},
+        {
+            "subject": Each(("another", "x" * 200)),
+            "message": Each(("another", "", "x" * 300_000)),
+            "attributes": Each(({"severity": "page"}, {"not a name": "x"}, {})),
+        },
+    ),
+    "Metrics.concluded": Example({"rollback": rollback()}, {"rollback": rollback(version=7)}),
+    "Metrics.swept": Example({}, {}),
+    "Metrics.watched": Example(
+        {"service": "a", "has_way_back": True, "stale_leases": 0},
+        {"service": "b", "has_way_back": False, "stale_leases": 1},
+    ),
+    "Workflow.start": Example(
+        {"name": "two", "given": {"a": 1}},
+        {"name": Each(("three", "n" * 81, "not a name")), "given": Each(({"a": 2}, {"a": "x" * 300_000}))},
+    ),
+    "Workflow.is_running": Example({"execution": execution_arn("one")}, {"execution": execution_arn("two")}),
+    "Workflow.stop": Example(
+        {"execution": execution_arn("one"), "cause": "taken over"},
+        {"execution": Each((execution_arn("two"), "direct:ada:1")), "cause": "another"},
+    ),
+}

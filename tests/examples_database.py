@@ -1,0 +1,162 @@
+"""Example calls of the ports to Neon and to Postgres (`rollback.steps.ports_database`)."""
+
+from datetime import timedelta
+from typing import Any
+
+from builders import NOW
+from example_calls import Each, Example, From
+from fake_neon import FakeNeon
+from fake_sql import FakeSql
+from fakes import FakeClock
+
+from rollback.model.database_content import ClientSession, Column, LiveSchema, Migration
+from rollback.model.database_position import Lsn
+
+MAIN, STAGING, COPY = "br-1", "br-3", "br-5"
+ROOT_ENDPOINT, COPY_ENDPOINT = "ep-2", "ep-6"
+EARLY = Lsn(110)  # after the first write
+LATER = NOW + timedelta(days=3)
+COLUMN = Column(type="text", nullable=True, has_default=False)
+
+
+def neon() -> FakeNeon:
+    """main has a child with a compute and one without; each was written to, and nothing goes on."""
+    made = FakeNeon(FakeClock(NOW - timedelta(hours=1)))
+    made.define(MAIN, "CREATE TABLE public.users (")
+    for branch in (STAGING, COPY):
+        change = made.create_branch(branch, MAIN, with_endpoint=branch == COPY)
+        made.settle()
+        assert change.branch.id == branch, change
+        made.write(branch, len(branch))
+    made.define(MAIN, "CREATE TABLE public.orders (")
+    made._clock.pass_time(hours=1)
+    return made
+
+
+def sql() -> FakeSql:
+    """A client is connected to main, whose rows, tables and journal are not those of the copy."""
+    made = FakeSql(neon())
+    made._neon.write(MAIN, 1)
+    made._neon.write(MAIN, 2)
+    made.sessions[MAIN] = [ClientSession(pid=1, role="owner", application="api", state="idle")]
+    made.schemas[MAIN] = LiveSchema(tables={"public.users": {"name": COLUMN}})
+    made.journals[MAIN] = (Migration(hash="0" * 64, created_at=1),)
+    return made
+
+
+def address(branch: str) -> From:
+    return From(lambda made: made._neon.connection_uri(branch, "app", "owner"))
+
+
+def pooled(branch: str) -> From:
+    return From(lambda made: made._neon.connection_uri(branch, "app", "owner", pooled=True))
+
+
+ANOTHER = Each((address(COPY), pooled(MAIN)))
+_AT = Each((EARLY, NOW - timedelta(minutes=90), Lsn(1)))
+
+
+def suspended(made: Any) -> None:
+    """The operations of the example are the first that the test sees."""
+    made.suspend_endpoint(COPY_ENDPOINT)
+    made.settle()
+
+
+def running(made: Any) -> None:
+    made.start_endpoint(COPY_ENDPOINT)
+
+
+EXAMPLES: dict[str, Example] = {
+    "Databases.project": Example({}, {}),
+    "Databases.branches": Example({}, {}),
+    "Databases.branch": Example({"branch_id": MAIN}, {"branch_id": Each((STAGING, "br-none"))}),
+    "Databases.branch_named": Example({"name": "main"}, {"name": Each((STAGING, "mai"))}),
+    "Databases.endpoints": Example({"branch_id": MAIN}, {"branch_id": Each((STAGING, "br-none"))}),
+    "Databases.operation": Example(
+        {"operation_id": From(lambda made: made._unfinished()[0].id)}, {"operation_id": "op-none"}, stands=running
+    ),
+    "Databases.operations_since": Example(
+        {"since": NOW - timedelta(hours=2)}, {"since": NOW + timedelta(hours=1)}, stands=suspended
+    ),
+    "Databases.connection_uri": Example(
+        {"branch_id": MAIN, "database": "app", "role": "owner", "pooled": False},
+        {
+            "branch_id": Each((COPY, STAGING, "br-none")),
+            "database": Each(("neondb", "no-such-database")),
+            "role": Each(("app_owner", "no-such-role")),
+            "pooled": True,
+        },
+    ),
+    "Databases.schema": Example(
+        {"branch_id": MAIN, "database": "app", "at": None},
+        {"branch_id": Each((COPY, "br-none")), "database": "no-such-database", "at": _AT},
+    ),
+    "Databases.schema_difference": Example(
+        {"branch_id": MAIN, "base_branch_id": COPY, "database": "app", "at": None, "base_at": None},
+        {
+            "branch_id": Each((COPY, "br-none")),
+            "base_branch_id": Each((MAIN, "br-none")),
+            "database": "no-such-database",
+            "at": Each((Lsn(100), Lsn(1))),
+            "base_at": Each((Lsn(1),)),
+        },
+    ),
+    "Databases.create_branch": Example(
+        {
+            "name": "preview",
+            "parent_id": MAIN,
+            "at": None,
+            "with_endpoint": False,
+            "protected": False,
+            "expires_at": None,
+        },
+        {
+            "name": Each(("another", "main")),
+            "parent_id": Each((COPY, "br-none")),
+            "at": _AT,
+            "with_endpoint": True,
+            "protected": True,
+            "expires_at": Each((LATER, NOW - timedelta(days=1), NOW + timedelta(days=31))),
+        },
+    ),
+    "Databases.restore": Example(
+        {"branch_id": COPY, "source_branch_id": MAIN, "at": None, "preserve_under_name": "backup"},
+        {
+            "branch_id": Each((STAGING, MAIN, "br-none")),
+            "source_branch_id": Each((STAGING, COPY, "br-none")),
+            "at": _AT,
+            "preserve_under_name": Each((None, "another", "main")),
+        },
+    ),
+    "Databases.update_branch": Example(
+        {"branch_id": COPY, "name": None, "protected": True},
+        {"branch_id": Each((STAGING, "br-none")), "name": Each(("another", "main")), "protected": Each((None, False))},
+    ),
+    "Databases.expire_branch": Example(
+        {"branch_id": COPY, "at": LATER},
+        {"branch_id": Each((STAGING, MAIN, "br-none")), "at": Each((None, LATER + timedelta(days=1), NOW))},
+    ),
+    "Databases.delete_branch": Example({"branch_id": COPY}, {"branch_id": Each((STAGING, MAIN, "br-none"))}),
+    "Databases.create_endpoint": Example({"branch_id": STAGING}, {"branch_id": Each((COPY, "br-none"))}),
+    "Databases.start_endpoint": Example(
+        {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": Each((ROOT_ENDPOINT, "ep-none"))}
+    ),
+    "Databases.suspend_endpoint": Example(
+        {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": Each((ROOT_ENDPOINT, "ep-none"))}
+    ),
+    "Databases.restart_endpoint": Example(
+        {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": Each((ROOT_ENDPOINT, "ep-none"))}
+    ),
+    "Sql.head": Example({"address": address(MAIN)}, {"address": ANOTHER}),
+    "Sql.client_sessions": Example({"address": address(MAIN)}, {"address": ANOTHER}),
+    "Sql.live_schema": Example({"address": address(MAIN)}, {"address": ANOTHER}),
+    "Sql.migrations": Example({"address": address(MAIN)}, {"address": ANOTHER}),
+    "Sql.content": Example(
+        {"address": address(MAIN), "digests_up_to_rows": 10, "columns": None},
+        {
+            "address": ANOTHER,
+            "digests_up_to_rows": 1,
+            "columns": Each(({"public.written": ()}, {"public.written": ("no_such_column",)})),
+        },
+    ),
+}

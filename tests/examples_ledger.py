@@ -1,0 +1,212 @@
+"""Example calls of the ledger's ports (`rollback.steps.ports_ledger`)."""
+
+from datetime import timedelta
+from typing import Any
+
+from builders import NOW, SERVICE, definition, release, rollback
+from example_calls import Each, Example, From
+from fakes import FakeLedger
+
+from rollback.model.database_content import LiveSchema
+from rollback.model.database_position import Lsn
+from rollback.model.errors import UnreadableItem
+from rollback.model.lease import Lease
+from rollback.model.observation import Observation
+from rollback.model.operators import OperatorAction, Pause
+from rollback.model.page_count import PageCount
+from rollback.model.release import ReleaseState, normalised_definition
+from rollback.model.release_schema import ReleaseSchema
+from rollback.model.restore_points import RecordedPoint
+from rollback.model.rollback import Obligation, ObligationKind, ServiceProgress, TriggerEvent
+from rollback.model.standing_plan import Bake, StandingPlan, StandingTarget
+from rollback.model.stored import SetAside
+
+OTHER, ALARM, BRANCH = "worker", "macro-ai-production-express-api-outage", "BRANCH#shop#main"
+SOON, LATE = NOW + timedelta(minutes=10), NOW + timedelta(minutes=20)
+BEFORE, AFTER = NOW - timedelta(days=1), NOW + timedelta(days=1)
+ID, UNKNOWN = rollback().id, f"{SERVICE}-20260301T030001Z-99999999"
+
+ACTED = rollback(
+    admitted_at=NOW,
+    execution="execution-1",
+    lease_counter=1,
+    event=TriggerEvent(id="e1", at=NOW, alarm=ALARM),
+    service=ServiceProgress(started_at=NOW, rung_since=NOW, acted_at=NOW),
+    obligations=(Obligation(kind=ObligationKind.SCALING, before={}),),
+)
+OPEN = rollback(id=f"{SERVICE}-20260301T030005Z-00000001", execution="execution-2")
+V1, V2 = release("v1", hours_ago=48), release("v2", state=ReleaseState.CANDIDATE)
+V3 = release("v3", state=ReleaseState.CANDIDATE)
+DEFINITIONS = {one.version: normalised_definition(definition(one.version), {}) for one in (V1, V2, V3)}
+HELD = Lease(service=SERVICE, holder=ID, counter=1, expires_at=SOON)
+SCHEMA, ANOTHER_SCHEMA = ReleaseSchema(), ReleaseSchema(ran_on=LiveSchema(tables={}))
+POINT = RecordedPoint(
+    branch=BRANCH, service=SERVICE, version="v2", at=NOW, lsn=Lsn(7), recorded_at=NOW, by="checkpoint"
+)
+SEEN = Observation(branch=BRANCH, schema_sha256=SCHEMA.sha256, observed_at=NOW)
+PLAN = StandingPlan(service=SERVICE, computed_at=NOW)
+READY = PLAN.model_copy(update={"targets": (StandingTarget(release=V1, definition_arn=V1.definition_arn),)})
+BAKE = Bake(service=SERVICE, deployment_id="ecs-svc/1", since=NOW)
+PAUSE = Pause(service=SERVICE, since=NOW, by="ada", reason="drill")
+ACTION = OperatorAction(service=SERVICE, at=NOW, verb="unlock", by="ada", reason="drill")
+UNREADABLE = UnreadableItem("SERVICE#express-api / LEASE", "no holder")
+ASIDE = SetAside(key=UNREADABLE.key, why=UNREADABLE.why)
+PAGES = PageCount(service=SERVICE, about="alarm", sent_at=NOW, untold=1, last_rollback_id=ID, last_at=NOW)
+
+
+def _changed(one: Any, **changes: Any) -> Any:
+    return one.model_copy(update=changes)
+
+
+def ledger() -> FakeLedger:
+    """One rollback has acted and holds the lease, another one is open; of the releases v1 is promoted."""
+    made = FakeLedger()
+    made.create(ACTED)
+    made.create(OPEN)
+    assert made.acquire(SERVICE, ID, NOW, SOON) == HELD
+    for one in (V1, V2):
+        made.record(one, DEFINITIONS[one.version])
+    made.put_schema(SCHEMA)
+    made.put_restore_point(POINT)
+    made.put_observation(SEEN)
+    made.put_standing_plan(PLAN)
+    made.put_bake(BAKE)
+    made.put_pause(PAUSE)
+    made.record_action(ACTION)
+    made.set_aside(UNREADABLE, NOW)
+    made.put_page_count(PAGES, None)
+    return made
+
+
+def _of_service() -> Example:
+    return Example({"service": SERVICE}, {"service": OTHER})
+
+
+def _moved_on(**changes: Any) -> From:
+    """A document as it is stored, changed."""
+    return From(lambda made: made.read(SERVICE, ID).but(**changes))
+
+
+_NEWER = rollback(id=UNKNOWN, execution="execution-3")
+_DOCUMENT: dict[str, Any] = {"rollback": _moved_on(reason="it moved on")}
+_OTHER_DOCUMENT: tuple[Any, ...] = (
+    _moved_on(reason="otherwise"),
+    From(lambda made: made.read(SERVICE, OPEN.id)),
+    _moved_on(version=7),
+)
+
+
+EXAMPLES: dict[str, Example] = {
+    "Documents.create": Example(
+        {"rollback": _NEWER},
+        {"rollback": Each((ACTED, _NEWER.but(event=TriggerEvent(id="e1", at=NOW)), _NEWER.but(reason="x")))},
+    ),
+    "Documents.read": Example(
+        {"service": SERVICE, "rollback_id": ID}, {"service": OTHER, "rollback_id": Each((OPEN.id, UNKNOWN))}
+    ),
+    "Documents.save": Example(
+        {**_DOCUMENT, "under_lease_until": NOW},
+        {"rollback": Each(_OTHER_DOCUMENT), "under_lease_until": LATE},
+    ),
+    "Documents.reopen": Example(_DOCUMENT, {"rollback": Each(_OTHER_DOCUMENT)}),
+    "Documents.started_by": Example({"execution": "execution-1"}, {"execution": Each(("execution-2", "none"))}),
+    "Documents.history": Example(
+        {"service": SERVICE, "before": None}, {"service": OTHER, "before": Each((ID, OPEN.id))}
+    ),
+    "Documents.records": Example(
+        {"service": SERVICE, "before": None}, {"service": OTHER, "before": Each((ID, OPEN.id))}
+    ),
+    "Index.pending": Example({"service": SERVICE}, {"service": OTHER}),
+    "Index.owed": Example({"service": SERVICE}, {"service": OTHER}),
+    "Index.changes": Example({"service": SERVICE, "since": BEFORE}, {"service": OTHER, "since": AFTER}),
+    "Index.answers": Example(
+        {"service": SERVICE, "alarm": ALARM, "since": BEFORE},
+        {"service": OTHER, "alarm": "another", "since": AFTER},
+    ),
+    "Index.settle_unreadable": Example(
+        {"service": SERVICE, "rollback_id": ID}, {"service": OTHER, "rollback_id": OPEN.id}
+    ),
+    "Index.set_aside": Example(
+        {"unreadable": UnreadableItem("a / b", "why"), "at": NOW},
+        {"unreadable": UnreadableItem("c / d", "why"), "at": AFTER},
+    ),
+    "Index.unreadable": Example({}, {}),
+    "Index.mark_told": Example({"unreadable": ASIDE}, {"unreadable": SetAside(key="c / d", why="why")}),
+    "Index.build_index": Example({"services": (SERVICE,), "now": NOW}, {"services": (OTHER,), "now": AFTER}),
+    "Pages.page_count": Example({"service": SERVICE, "about": "alarm"}, {"service": OTHER, "about": "another"}),
+    "Pages.put_page_count": Example(
+        {"count": _changed(PAGES, total=2), "read": PAGES}, {"count": _changed(PAGES, total=3), "read": None}
+    ),
+    "Pages.page_counts": Example({}, {}),
+    "Leases.acquire": Example(
+        {"service": SERVICE, "rollback_id": OPEN.id, "now": SOON, "until": LATE},
+        {"service": OTHER, "rollback_id": ID, "now": NOW, "until": AFTER},
+    ),
+    "Leases.renew": Example(
+        {"lease": HELD, "now": NOW, "until": LATE},
+        {"lease": Each((_changed(HELD, service=OTHER), _changed(HELD, counter=2))), "now": LATE, "until": AFTER},
+    ),
+    "Leases.take_over": Example(
+        {"held": HELD, "rollback_id": OPEN.id, "until": LATE},
+        {"held": Each((_changed(HELD, service=OTHER), _changed(HELD, counter=2))), "rollback_id": "x", "until": AFTER},
+    ),
+    "Leases.release_lease": Example(
+        {"service": SERVICE, "rollback_id": ID}, {"service": OTHER, "rollback_id": OPEN.id}
+    ),
+    "Leases.lease": _of_service(),
+    "Releases.record": Example(
+        {"release": V3, "definition": DEFINITIONS["v3"]}, {"release": V2, "definition": DEFINITIONS["v2"]}
+    ),
+    "Releases.definition": Example(
+        {"sha256": V1.definition_sha256}, {"sha256": Each((V2.definition_sha256, "0" * 64))}
+    ),
+    "Releases.release": Example(
+        {"service": SERVICE, "fingerprint": V1.fingerprint}, {"service": OTHER, "fingerprint": V2.fingerprint}
+    ),
+    "Releases.find": Example({"service": SERVICE, "name": "v1"}, {"service": OTHER, "name": Each(("v2", "v9"))}),
+    "Releases.promoted": _of_service(),
+    "Releases.releases": Example(
+        {"service": SERVICE, "since": BEFORE}, {"service": OTHER, "since": Each((None, AFTER))}
+    ),
+    "Releases.judge": Example(
+        {"release": V2, "state": ReleaseState.PROMOTED, "at": NOW, "reason": "baked"},
+        {
+            "release": Each((V1, _changed(V2, state=ReleaseState.SUSPECT))),
+            "state": ReleaseState.QUARANTINED,
+            "at": AFTER,
+            "reason": "another",
+        },
+    ),
+    "Releases.bake": _of_service(),
+    "Releases.put_bake": Example(
+        {"bake": BAKE}, {"bake": Each((_changed(BAKE, service=OTHER), _changed(BAKE, since=AFTER)))}
+    ),
+    "Releases.standing_plan": _of_service(),
+    "Releases.put_standing_plan": Example(
+        {"plan": READY}, {"plan": Each((_changed(READY, service=OTHER), _changed(READY, computed_at=BEFORE)))}
+    ),
+    "Releases.amend_standing_plan": Example(
+        {"read": PLAN, "amended": READY},
+        {"read": Each((READY, _changed(PLAN, service=OTHER))), "amended": _changed(READY, database_seen_at=NOW)},
+    ),
+    "Branches.put_schema": Example({"schema": SCHEMA}, {"schema": ANOTHER_SCHEMA}),
+    "Branches.schema": Example({"sha256": SCHEMA.sha256}, {"sha256": ANOTHER_SCHEMA.sha256}),
+    "Branches.know_schema": Example(
+        {"release": V1, "schema_sha256": SCHEMA.sha256},
+        {"release": Each((V2, _changed(V1, version="v9"))), "schema_sha256": ANOTHER_SCHEMA.sha256},
+    ),
+    "Branches.put_restore_point": Example(
+        {"point": _changed(POINT, version="v3")}, {"point": Each((POINT, _changed(POINT, branch="another")))}
+    ),
+    "Branches.restore_points": Example({"branch": BRANCH, "since": None}, {"branch": "another", "since": AFTER}),
+    "Branches.observation": Example({"branch": BRANCH}, {"branch": "another"}),
+    "Branches.put_observation": Example(
+        {"observation": _changed(SEEN, schema_sha256="0" * 64)},
+        {"observation": Each((SEEN, _changed(SEEN, observed_at=BEFORE), _changed(SEEN, branch="another")))},
+    ),
+    "Operators.pause": _of_service(),
+    "Operators.put_pause": Example({"pause": _changed(PAUSE, service=OTHER)}, {"pause": _changed(PAUSE, by="grace")}),
+    "Operators.end_pause": _of_service(),
+    "Operators.record_action": Example({"action": ACTION}, {"action": _changed(ACTION, verb="abort")}),
+    "Operators.actions": _of_service(),
+}
