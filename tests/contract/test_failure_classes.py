@@ -92,6 +92,7 @@ TABLE: dict[str, Passing | RefusalKind] = {
     "KmsException": REQUEST,
     "KmsInvalidStateException": REQUEST,
     "KmsThrottlingException": THROTTLED,
+    "LayerInaccessibleException": REQUEST,
     "LayersNotFoundException": NOT_FOUND,
     "LimitExceededException": QUOTA,
     "LoadBalancerNotFound": NOT_FOUND,

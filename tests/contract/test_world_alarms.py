@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from contract.local_cloud.workload import Workload, eventually
 from contract.real_world import real_world
-from fakes import FakeAlarms
+from fakes import TARGET_GROUP, FakeAlarms
 
 from local_cloud.load import LoadGenerator
 from local_cloud.server import LocalCloud
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.steps.ports import Alarms
 
 
@@ -86,6 +86,7 @@ def test_an_alarm_that_recovered_has_fired_all_the_same(watch: Watch) -> None:
 class TestRequestsOfTheFake:
     def test_requests_are_counted_from_the_minute_asked_for(self) -> None:
         alarms, now = FakeAlarms(), datetime(2026, 3, 1, 3, 0, 30, tzinfo=UTC)
+        alarms.target_groups |= {"one", "two", "three"}
         alarms.serve("one", 5, now - timedelta(minutes=1))
         alarms.serve("one", 7, now - timedelta(seconds=10))
         alarms.serve("two", 9, now)
@@ -112,3 +113,26 @@ def test_a_target_group_that_is_not_there_is_a_failure(cloud: Any, monkeypatch: 
     gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
     with pytest.raises(OutsideFailure, match="DescribeTargetGroups"):
         real_world(cloud, monkeypatch).alarms.requests_since((gone,), datetime.now(UTC))
+
+
+@pytest.mark.parametrize("name", ["", "n" * 256], ids=["empty", "too long"])
+def test_the_fake_refuses_a_name_as_cloudwatch_does(name: str) -> None:
+    """moto answers that there is none (CloudWatch API reference, DescribeAlarms: 1 to 255 characters)."""
+    alarms = FakeAlarms()
+    for call in (alarms.states, alarms.red_since, lambda names: alarms.fired_since(names, datetime.now(UTC))):
+        with pytest.raises(CallRefused):
+            call((name,))
+
+
+def test_more_alarms_than_one_call_tells_are_asked_for_in_several(watch: Watch) -> None:
+    names = (*(f"no-such-alarm-{number}" for number in range(120)), watch.leaf)
+    assert watch.alarms.states(names) == {watch.leaf: "OK"}
+
+
+def test_a_target_group_that_the_fake_does_not_know_is_a_failure() -> None:
+    """As the cloud's above: moto's name for it is another one."""
+    alarms = FakeAlarms()
+    with pytest.raises(CallRefused, match="DescribeTargetGroups"):
+        alarms.requests_since((f"{TARGET_GROUP}0",), datetime.now(UTC))
+    with pytest.raises(CallRefused, match="DescribeTargetGroups"):
+        alarms.serve(f"{TARGET_GROUP}0", 1, datetime.now(UTC))

@@ -9,7 +9,7 @@ from fakes import FakeImages
 
 from local_cloud.images import VERSION_ANNOTATION, push_image
 from local_cloud.server import LocalCloud
-from rollback.model.errors import InvalidRequest, OutsideFailure
+from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure
 from rollback.steps.ports import Images
 
 GONE = "sha256:" + "0" * 64
@@ -129,3 +129,27 @@ def test_the_index_of_an_image_for_several_architectures_is_kept(
     assert images.digest_of(f"{uri}:kept") == by_digest
     (kept,) = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageTag": "kept"}])["images"]
     assert kept["imageManifest"] == index
+
+
+def test_a_tag_beside_a_digest_tells_nothing_more_and_without_either_it_is_latest(registry: Registry) -> None:
+    first, latest = registry.push("v1"), registry.push("latest")
+    both = first.replace("@", ":no-such-tag@")
+    assert registry.images.exists(both) is True
+    assert registry.images.digest_of(both) == first
+    assert registry.images.digest_of(registry.uri) == latest
+    registry.images.keep(both, "kept")
+    assert registry.images.digest_of(f"{registry.uri}:kept") == first
+
+
+def test_a_digest_that_is_none_is_not_looked_up(registry: Registry) -> None:
+    assert registry.images.exists(f"{registry.uri}@sha256:short") is None
+    with pytest.raises(InvalidRequest):
+        registry.images.keep(f"{registry.uri}@sha256:short", "kept")
+
+
+@pytest.mark.parametrize("tag", ["not a tag", "-v1", "v" * 129])
+def test_the_fake_refuses_a_tag_as_ecr_does(tag: str) -> None:
+    """moto takes all of them (OCI distribution specification, "Pulling manifests": what a tag must match)."""
+    images = FakeImages()
+    with pytest.raises(CallRefused, match="PutImage"):
+        images.keep(images.push("123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v1", f"sha256:{1:064x}"), tag)

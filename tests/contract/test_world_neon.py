@@ -18,6 +18,7 @@ from rollback.model.database_errors import (
     OutcomeUnknown,
     ProjectLocked,
     RequestRefused,
+    Unreachable,
 )
 from rollback.model.database_position import Lsn
 from rollback.model.database_view import Branch, Operation, progress
@@ -457,3 +458,72 @@ def test_schemas_are_told_and_compared_at_positions(project: NeonProject) -> Non
     assert project.databases.schema_difference(root.id, root.id, "app") == ""
     added = project.databases.schema_difference(root.id, root.id, "app", base_at=lsn)
     assert "+CREATE TABLE public.users (" in added.splitlines()
+
+
+# What Neon refuses
+
+
+def test_the_address_of_a_role_that_is_not_there_is_not_told(project: NeonProject) -> None:
+    root = main(project)
+    with pytest.raises(NotThere):
+        project.databases.connection_uri(root.id, "app", "no-such-role")
+    with pytest.raises(NotThere):
+        project.databases.connection_uri("br-none", "app", "app_owner")
+
+
+class TestTheFakeIsAsStrictAsNeon:
+    """The local Neon knows one database, has no pooler, and lets every branch expire."""
+
+    @pytest.fixture
+    def project(self) -> NeonProject:
+        return FakeProject(LIMITS)
+
+    def test_a_pooled_address_is_another_one_and_shows_no_sessions(self, project: NeonProject) -> None:
+        root = main(project)
+        pooled = project.databases.connection_uri(root.id, "app", "app_owner", pooled=True)
+        direct = project.databases.connection_uri(root.id, "app", "app_owner")
+        assert pooled != direct
+        assert "-pooler." in pooled.get_secret_value()
+        assert project.sql.head(direct).lsn
+        with pytest.raises(Unreachable):
+            project.sql.client_sessions(pooled)
+
+    def test_a_database_that_is_not_there_has_no_address_and_no_schema(self, project: NeonProject) -> None:
+        root = main(project)
+        with pytest.raises(NotThere):
+            project.databases.connection_uri(root.id, "no-such-database", "app_owner")
+        with pytest.raises(NotThere):
+            project.databases.schema(root.id, "no-such-database")
+        with pytest.raises(NotThere):
+            project.databases.schema_difference(root.id, root.id, "no-such-database")
+
+    def test_a_branch_that_is_protected_the_default_or_a_parent_does_not_expire(self, project: NeonProject) -> None:
+        """Neon documentation, "Branch expiration": the restrictions, and a time within 30 days."""
+        root, staging = main(project), child(project)
+        until = project.now() + timedelta(days=7)
+        for at in (project.now(), project.now() + timedelta(days=31)):
+            with pytest.raises(RequestRefused):
+                project.databases.expire_branch(staging.id, at)
+            with pytest.raises(RequestRefused):
+                project.databases.create_branch("preview", root.id, expires_at=at)
+        with pytest.raises(RequestRefused):
+            project.databases.expire_branch(root.id, until)
+        with pytest.raises(RequestRefused):
+            project.databases.create_branch("preview", root.id, protected=True, expires_at=until)
+        project.databases.create_branch("grandchild", staging.id)
+        project.settle()
+        with pytest.raises(RequestRefused):
+            project.databases.expire_branch(staging.id, until)
+        assert look(project, staging.id).expires_at is None
+
+    def test_a_branch_that_expires_has_no_children_and_is_not_protected(self, project: NeonProject) -> None:
+        root, staging = main(project), child(project)
+        project.databases.expire_branch(staging.id, project.now() + timedelta(days=7))
+        with pytest.raises(RequestRefused):
+            project.databases.create_branch("grandchild", staging.id)
+        with pytest.raises(RequestRefused):
+            project.databases.restore(root.id, staging.id, preserve_under_name="backup")
+        with pytest.raises(RequestRefused):
+            project.databases.update_branch(staging.id, protected=True)
+        project.databases.expire_branch(staging.id, None)
+        project.databases.restore(root.id, staging.id, preserve_under_name="backup")

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from contract.local_cloud.workload import eventually
 from contract.real_world import real_world
-from fakes import FakeHttp, FakeNotifications, FakeWorkflow, Sent
+from fakes import FakeHttp, FakeNotifications, FakeWorkflow, Sent, execution_arn
 
 from local_cloud.server import LocalCloud
-from rollback.model.errors import NotAvailable, OutsideFailure
+from rollback.model.errors import CallRefused, NotAvailable, OutsideFailure
 from rollback.model.service_view import ProbeResult
-from rollback.steps.ports import Http, Workflow
+from rollback.steps.ports import Http, Notifications, Workflow
 from rollback.world.http import HttpxHttp
 
 
@@ -39,7 +39,7 @@ class _Site(BaseHTTPRequestHandler):
 @pytest.fixture(params=["fake", "httpx"])
 def site(request: pytest.FixtureRequest) -> Iterator[tuple[Http, str]]:
     if request.param == "fake":
-        fake, base = FakeHttp(), "http://site.test"
+        fake, base = FakeHttp("http://site.test"), "http://site.test"
         fake.answers[f"{base}/broken"] = ProbeResult(status=500, seconds=0.01)
         fake.answers[f"{base}/moved"] = ProbeResult(status=302, seconds=0.01)
         fake.answers[f"{base}/slow"] = ProbeResult(status=200, seconds=1)
@@ -125,10 +125,10 @@ def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def executions(machine: Any, cloud: LocalCloud) -> list[str]:
-    """ARNs; of the fake, the names that were started, which then run."""
+    """ARNs; of the fake, those of what was started, which then runs."""
     if isinstance(machine, FakeWorkflow):
-        machine.running |= {name for name, _ in machine.started}
-        return [name for name, _ in machine.started]
+        machine.running |= {execution_arn(name) for name, _ in machine.started}
+        return [execution_arn(name) for name, _ in machine.started]
     client = cloud.client("stepfunctions")
     return [e["executionArn"] for e in client.list_executions(stateMachineArn=machine._workflow_arn)["executions"]]
 
@@ -167,3 +167,141 @@ def test_a_page_goes_to_the_critical_topic_and_nothing_else_does(
     notifications.publish("paged", "it was refused", {"severity": "page"})
     (got,) = eventually(lambda: sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"))
     assert json.loads(got["Body"])["Subject"] == "paged"
+
+
+# What Step Functions and SNS refuse, and what the adapters make of it
+
+
+def test_an_execution_is_stopped_with_its_cause_and_a_second_stop_is_success(
+    machine: Workflow, cloud: LocalCloud
+) -> None:
+    machine.start("one", {"a": 1})
+    (execution,) = executions(machine, cloud)
+    machine.stop(execution, "taken over")
+    assert not machine.is_running(execution)
+    machine.stop(execution, "taken over again")
+    assert cause_of(machine, execution, cloud) == "taken over"
+
+
+def cause_of(machine: Any, execution: str, cloud: LocalCloud) -> str:
+    if isinstance(machine, FakeWorkflow):
+        return machine.causes[execution]
+    return str(cloud.client("stepfunctions").describe_execution(executionArn=execution)["cause"])
+
+
+@pytest.mark.parametrize(
+    "execution", ["direct:someone:1", "one", "arn:aws:states:eu-west-1:123456789012:execution:none:none"]
+)
+def test_to_stop_what_is_no_execution_is_success_and_stops_nothing(
+    machine: Workflow, cloud: LocalCloud, execution: str
+) -> None:
+    machine.start("one", {"a": 1})
+    (running,) = executions(machine, cloud)
+    machine.stop(execution, "taken over")
+    assert machine.is_running(running)
+    assert not machine.is_running(execution)
+
+
+def test_a_cause_of_any_length_stops_an_execution(machine: Workflow, cloud: LocalCloud) -> None:
+    machine.start("one", {"a": 1})
+    (execution,) = executions(machine, cloud)
+    machine.stop(execution, "x" * 40_000)
+    assert not machine.is_running(execution)
+
+
+@pytest.mark.parametrize("name", ["n" * 81, "", "not a name", "a/b", "a:b", "a\nb", "wild*"])
+def test_a_name_that_step_functions_does_not_take_is_refused(machine: Workflow, cloud: LocalCloud, name: str) -> None:
+    if not isinstance(machine, FakeWorkflow):
+        pytest.skip("moto takes what StartExecution refuses")
+    with pytest.raises(CallRefused, match="StartExecution"):
+        machine.start(name, {})
+    assert executions(machine, cloud) == []
+
+
+def test_an_input_that_is_too_long_is_refused(machine: Workflow, cloud: LocalCloud) -> None:
+    if not isinstance(machine, FakeWorkflow):
+        pytest.skip("moto takes what StartExecution refuses")
+    with pytest.raises(CallRefused, match="StartExecution"):
+        machine.start("one", {"a": "x" * 270_000})
+    assert executions(machine, cloud) == []
+
+
+def test_a_name_is_taken_with_another_input_and_after_its_end_too(machine: Workflow, cloud: LocalCloud) -> None:
+    """Step Functions answers ExecutionAlreadyExists to both, the adapter takes it for started (StartExecution)."""
+    machine.start("one", {"a": 1})
+    (execution,) = executions(machine, cloud)
+    machine.stop(execution, "over")
+    machine.start("one", {"a": 1})
+    machine.start("one", {"a": 2})
+    assert not machine.is_running(execution)
+    assert len(set(executions_that_were(machine, cloud))) == 1
+
+
+def executions_that_were(machine: Any, cloud: LocalCloud) -> list[str]:
+    if isinstance(machine, FakeWorkflow):
+        return [execution_arn(name) for name, _ in machine.started]
+    return executions(machine, cloud)
+
+
+@pytest.fixture(params=["fake", "cloud"])
+def topic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Notifications:
+    if request.param == "fake":
+        return FakeNotifications()
+    cloud: LocalCloud = request.getfixturevalue("cloud")
+    arn = cloud.client("sns").create_topic(Name=f"told-{uuid.uuid4().hex[:8]}")["TopicArn"]
+    return real_world(cloud, monkeypatch, topic_arn=arn, critical_topic_arn=arn).notifications
+
+
+@pytest.mark.parametrize(
+    ("subject", "message", "attributes"),
+    [
+        ("x" * 300, "m", {}),
+        ("two\nlines → done", "m", {}),
+        ("", "m", {"empty": ""}),
+        ("s", "ü" * 200_000, {"severity": "page"}),
+        ("s", "half a pair: \ud83d", {}),
+    ],
+    ids=["long subject", "subject of two lines", "empty", "long message", "no UTF-8"],
+)
+def test_subjects_and_messages_that_sns_would_refuse_are_sent_all_the_same(
+    topic: Notifications, subject: str, message: str, attributes: dict[str, str]
+) -> None:
+    topic.publish(subject, message, attributes)
+
+
+def test_an_empty_message_and_an_attribute_of_the_wrong_type_are_refused(topic: Notifications) -> None:
+    if not isinstance(topic, FakeNotifications):
+        pytest.skip("moto takes what Publish refuses")
+    with pytest.raises(CallRefused, match="Publish"):
+        topic.publish("s", "", {})
+    wrong: Any = {"severity": 7}
+    with pytest.raises(CallRefused, match="Publish"):
+        topic.publish("s", "m", wrong)
+
+
+@pytest.mark.parametrize("attributes", [{"not a name": "x"}, {"AWS.x": "x"}, {"long": "x" * 20_000}])
+def test_the_fake_refuses_attributes_as_sns_does(attributes: dict[str, str]) -> None:
+    """moto takes them (Amazon SNS Developer Guide, "Amazon SNS message attributes")."""
+    with pytest.raises(CallRefused, match="Publish"):
+        FakeNotifications().publish("s", "x" * 250_000, attributes)
+
+
+def test_the_fake_keeps_what_the_adapter_sends() -> None:
+    fake = FakeNotifications()
+    fake.publish("v1 → v2\n" + "x" * 200, "ü" * 200_000, {"severity": "info", "empty": ""})
+    (sent,) = fake.sent
+    assert sent.subject == "v1 -> v2 " + "x" * 90
+    assert sent.message == "ü" * 125_000
+    assert sent.attributes == {"severity": "info"}
+
+
+@pytest.mark.parametrize("url", ["http://[", "ftp://site.test/", "/health"])
+def test_an_address_of_no_site_has_no_answer(site: tuple[Http, str], url: str) -> None:
+    answer = site[0].get(url, 1.0)
+    assert answer.status is None
+    assert answer.error
+
+
+def test_the_fake_answers_only_for_sites_that_are_there() -> None:
+    answer = FakeHttp("http://site.test").get("http://elsewhere.test/health", 1.0)
+    assert (answer.status, answer.error) == (None, "ConnectError: Name or service not known")

@@ -8,7 +8,7 @@ from contract.local_cloud.workload import Workload
 from contract.real_world import real_world
 from fakes import CLUSTER, ECS_SERVICE, FakeScaling, FakeServices
 
-from rollback.model.errors import CallRefused
+from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
 from rollback.model.settings import ServiceSettings
 from rollback.steps.ports import Scaling
@@ -79,5 +79,40 @@ def test_scaling_of_a_service_that_is_not_there_is_a_failure(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scaling = real_world(request.getfixturevalue("cloud"), monkeypatch).scaling
-    with pytest.raises(CallRefused, match="application-autoscaling:RegisterScalableTarget on service/c/s"):
+    with pytest.raises(OutsideFailure, match="RegisterScalableTarget on service/macro-ai"):
         scaling.put(WEB, AUTOSCALED)
+
+
+def test_a_flag_that_is_not_named_is_off_and_one_that_there_is_not_is_refused(scaled: Scaled) -> None:
+    scaling, service, _ = scaled
+    scaling.put(service, AUTOSCALED.all_suspended())
+    scaling.put(service, AUTOSCALED.model_copy(update={"suspended": {"ScheduledScalingSuspended": True}}))
+    now = scaling.look(service)
+    assert now is not None
+    assert now.suspended == {**AUTOSCALED.suspended, "ScheduledScalingSuspended": True}
+    with pytest.raises(CallRefused):
+        scaling.put(service, AUTOSCALED.model_copy(update={"suspended": {"NoSuchFlag": True}}))
+    assert scaling.look(service) == now
+
+
+def test_another_service_is_not_scaled_and_can_not_be(scaled: Scaled) -> None:
+    scaling, service, desired_count = scaled
+    scaling.put(service, AUTOSCALED)
+    other = service.model_copy(update={"ecs_service": "not-there"})
+    assert scaling.look(other) is None
+    with pytest.raises(CallRefused, match=r"RegisterScalableTarget on service/.*/not-there"):
+        scaling.put(other, AUTOSCALED.all_suspended())
+    assert (scaling.look(service), desired_count()) == (AUTOSCALED, 2)
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"min_capacity": 5}, {"min_capacity": -1}], ids=["minimum over maximum", "negative"]
+)
+def test_the_fake_refuses_bounds_that_can_not_be(bounds: dict[str, int]) -> None:
+    """moto takes them (Application Auto Scaling API reference: an ECS service's minimum is at least 0)."""
+    services = FakeServices()
+    services.run(services.register_release(definition("v1"), "web"), desired_count=1)
+    scaling = FakeScaling(services, AUTOSCALED)
+    with pytest.raises(CallRefused, match="RegisterScalableTarget"):
+        scaling.put(WEB, AUTOSCALED.model_copy(update=bounds))
+    assert (scaling.look(WEB), services.desired_count) == (AUTOSCALED, 1)

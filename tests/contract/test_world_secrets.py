@@ -10,7 +10,7 @@ from fakes import FakeSecrets
 from pydantic import SecretStr
 
 from local_cloud.server import LocalCloud
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.steps.ports import Secrets
 from rollback.world.secrets import ReferencedSecrets
 
@@ -33,7 +33,9 @@ class Store:
 
     def secret(self) -> str:
         if self._fake is not None:
-            return f"arn:aws:secretsmanager:eu-west-1:123456789012:secret:{self.name}-AbCdEf"
+            arn = f"arn:aws:secretsmanager:eu-west-1:123456789012:secret:{self.name}-AbCdEf"
+            self._fake.values[arn] = SecretStr('{"url": "x"}')
+            return arn
         return str(self._manager.create_secret(Name=self.name, SecretString='{"url": "x"}')["ARN"])
 
     def parameter(self) -> str:
@@ -140,3 +142,49 @@ def test_what_we_may_not_look_at_can_not_be_told() -> None:
     hidden = FakeSecrets()
     hidden.hidden.add("/theirs")
     assert hidden.exists("/theirs") is None
+
+
+# What Secrets Manager refuses, and what changes nothing
+
+
+def test_a_value_that_is_written_again_late_does_not_bring_the_old_one_back(store: Store) -> None:
+    """A retry of the first write, after the second: its token is known, so nothing becomes the current version."""
+    arn, first = store.secret(), token()
+    store.secrets.write(arn, SecretStr("first"), first)
+    store.secrets.write(arn, SecretStr("second"), token())
+    store.secrets.write(arn, SecretStr("first"), first)
+    assert store.secrets.read(arn).get_secret_value() == "second"
+
+
+def test_a_token_counts_for_its_own_secret(store: Store) -> None:
+    one, same = store.secret(), token()
+    store.secrets.write(one, SecretStr("one"), same)
+    store.name += "-other"
+    other = store.secret()
+    store.secrets.write(other, SecretStr("other"), same)
+    assert [store.secrets.read(arn).get_secret_value() for arn in (one, other)] == ["one", "other"]
+
+
+def test_a_secret_that_was_never_made_can_not_be_written(store: Store) -> None:
+    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:never-made-AbCdEf"
+    with pytest.raises(CallRefused, match="never-made"):
+        store.secrets.write(arn, SecretStr("geheim"), token())
+
+
+def test_a_token_that_is_too_short_is_refused(store: Store) -> None:
+    arn = store.secret()
+    with pytest.raises(CallRefused):
+        store.secrets.write(arn, SecretStr("geheim"), "short")
+
+
+def test_a_key_of_a_secret_that_is_about_to_be_deleted_is_not_there(store: Store) -> None:
+    arn = store.secret()
+    store.forget(arn)
+    assert store.secrets.exists(f"{arn}:url::") is False
+
+
+def test_a_parameter_that_is_gone_is_not_there_by_its_arn_either(store: Store) -> None:
+    name = store.parameter()
+    assert store.secrets.exists(f"arn:aws:ssm:eu-west-1:123456789012:parameter{name}") is True
+    store.forget(name)
+    assert store.secrets.exists(f"arn:aws:ssm:eu-west-1:123456789012:parameter{name}") is False

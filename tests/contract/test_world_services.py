@@ -1,5 +1,6 @@
 """What the steps are promised of ECS and of target health: the same on the fake and on the embedded cloud."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -8,10 +9,12 @@ import pytest
 from builders import SERVICE
 from contract.local_cloud.workload import Workload, eventually
 from contract.real_world import real_world
+from fake_writers import FakeWriters
 from fakes import CLUSTER, ECS_SERVICE, Behaviour, FakeClock, FakeImages, FakeServices, FakeTargets
 
 from local_cloud.server import LocalCloud
-from rollback.model.errors import OutsideFailure, UnsupportedService
+from rollback.model.errors import CallRefused, OutsideFailure, RefusalKind, UnsupportedService
+from rollback.model.names import RELEASE_TAG
 from rollback.model.release import fingerprint, normalised_definition
 from rollback.model.service_view import IN_FLIGHT, ServiceView
 from rollback.model.settings import ServiceSettings
@@ -265,3 +268,135 @@ def test_a_target_group_that_is_not_there_is_a_failure(stage: Stage) -> None:
     gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
     with pytest.raises(OutsideFailure, match="DescribeTargetHealth"):
         stage.targets.health(gone)
+
+
+# What ECS refuses
+
+
+def others(settings: ServiceSettings) -> list[ServiceSettings]:
+    """The same service in a cluster that is not there, and another one in its cluster."""
+    return [settings.model_copy(update={name: "not-there"}) for name in ("cluster", "ecs_service")]
+
+
+def test_a_service_or_cluster_of_another_name_is_not_the_one_that_runs(stage: Stage) -> None:
+    first = stage.release("v1")
+    stage.run(first)
+    before = stage.wait(settled(first))
+    for other in others(stage.settings):
+        with pytest.raises(UnsupportedService, match="not-there"):
+            stage.services.look(other)
+        with pytest.raises(CallRefused) as refused:
+            stage.services.update(other, desired_count=1)
+        assert refused.value.kind is RefusalKind.NOT_FOUND
+    assert stage.services.look(stage.settings).desired_count == before.desired_count
+    assert not stage.services.has_container_insights("not-there")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"definition_arn": "arn:aws:ecs:eu-west-1:123456789012:task-definition/no-such-family:1"},
+        {"deployment_configuration": {"noSuchSetting": 1}},
+        {"desired_count": "two"},
+    ],
+    ids=["definition", "setting", "type"],
+)
+def test_an_update_that_ecs_does_not_understand_changes_nothing(stage: Stage, changes: dict[str, Any]) -> None:
+    first = stage.release("v1")
+    stage.run(first)
+    before = stage.wait(settled(first))
+    with pytest.raises(CallRefused):
+        stage.services.update(stage.settings, **changes)
+    after = stage.services.look(stage.settings)
+    assert (after.desired_count, after.primary, after.deployment_configuration) == (
+        before.desired_count,
+        before.primary,
+        before.deployment_configuration,
+    )
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [{"containerDefinitions": "app"}, {"containerDefinitions": [{"name": 7}]}, {}],
+    ids=["containers", "name", "nothing"],
+)
+def test_a_definition_of_the_wrong_shape_is_not_registered(stage: Stage, definition: dict[str, Any]) -> None:
+    family = f"web-{uuid.uuid4().hex[:8]}"
+    with pytest.raises(CallRefused):
+        stage.services.register(definition, family, "f" * 64)
+    assert stage.services.definition(family) is None
+
+
+def test_what_is_no_member_of_a_definition_is_not_registered_with_it(stage: Stage) -> None:
+    raw = stage.services.definition(stage.release("v1"))
+    assert raw is not None
+    assert raw["tags"] == []
+    arn = stage.services.register({**raw, "of_a_later_api": 1}, "web-last-known-good", "f" * 64)
+    again = stage.services.definition(arn)
+    assert again is not None
+    assert "of_a_later_api" not in again
+    assert again["tags"] == [{"key": RELEASE_TAG, "value": "f" * 64}]
+
+
+@pytest.mark.parametrize(
+    ("family", "containers", "release"),
+    [
+        ("not a family", [{"name": "app", "image": "web:1"}], "f" * 64),
+        ("f" * 256, [{"name": "app", "image": "web:1"}], "f" * 64),
+        ("web", [], "f" * 64),
+        ("web", [{"name": "app"}], "f" * 64),
+        ("web", [{"name": "app", "image": "web:1", "essential": False}], "f" * 64),
+        ("web", [{"name": "app", "image": "web:1"}], "no <tag>"),
+    ],
+)
+def test_the_fake_refuses_a_definition_as_ecs_does(family: str, containers: list[dict[str, Any]], release: str) -> None:
+    """moto registers all of them (ECS API reference, RegisterTaskDefinition, ContainerDefinition and Tag)."""
+    with pytest.raises(CallRefused, match="RegisterTaskDefinition"):
+        FakeStage().services.register({"containerDefinitions": containers}, family, release)
+
+
+def test_the_fake_refuses_a_negative_count_as_ecs_does() -> None:
+    """moto takes it."""
+    stage = FakeStage()
+    stage.run(stage.release("v1"))
+    with pytest.raises(CallRefused, match="desiredCount"):
+        stage.services.update(stage.settings, desired_count=-1)
+
+
+def test_the_fake_knows_no_tasks_of_a_service_that_is_not_there_as_ecs() -> None:
+    """moto lists none for it; ECS answers ServiceNotFoundException (API reference, ListTasks)."""
+    stage = FakeStage()
+    stage.run(stage.release("v1"))
+    for other in others(stage.settings):
+        with pytest.raises(CallRefused) as refused:
+            stage.services.unstopped_tasks(other)
+        assert refused.value.kind is RefusalKind.NOT_FOUND
+
+
+def test_of_two_services_each_is_changed_alone_and_both_know_the_account_s_definitions() -> None:
+    web = FakeServices()
+    worker = FakeServices(ecs_service="worker", beside=web)
+    both, of_web = FakeWriters({"web": web, "worker": worker}), FakeStage.settings
+    of_worker = of_web.model_copy(update={"ecs_service": "worker"})
+    for service in (web, worker):
+        service.run(service.register_release({"containerDefinitions": [{"name": "app", "image": "web:1"}]}, "web"))
+    both.update(of_worker, desired_count=5)
+    assert both.desired_counts() == {"web": 2, "worker": 5}
+    both.update(of_worker, definition_arn=both.look(of_web).primary.definition_arn)
+    newest = both.look(of_worker).newest
+    assert newest is not None
+    both.stop_deployment(newest.arn)
+    assert newest_status(both.look(of_worker)) == "ROLLBACK_REQUESTED"
+    assert newest_status(both.look(of_web)) == "SUCCESSFUL"
+    with pytest.raises(UnsupportedService):
+        both.look(of_web.model_copy(update={"ecs_service": "a-third"}))
+
+
+def test_health_checks_are_told_of_groups_that_are_there(stage: Stage) -> None:
+    first = stage.release("v1")
+    stage.run(first)
+    (group,) = stage.wait(settled(first)).target_groups
+    assert stage.targets.health_checks((group,)).keys() == {group}
+    assert stage.targets.health_checks(()) == {}
+    with pytest.raises(CallRefused, match="DescribeTargetGroups"):
+        stage.targets.health_checks((group.replace("targetgroup/", "targetgroup/gone-"),))

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from local_cloud.neon_project import Limits
 from local_cloud.neon_server import ROLE
 from rollback.model.database_content import lost_writes
-from rollback.model.database_errors import Unreachable
+from rollback.model.database_errors import QueryFailed, Unreachable
 from rollback.model.database_view import Branch
 
 
@@ -74,3 +74,28 @@ def test_a_branch_that_is_being_restored_and_a_wrong_password_are_unreachable(pr
 
 def test_a_database_without_a_journal_is_told(project: NeonProject) -> None:
     assert project.sql.migrations(main(project)[1]) is None
+
+
+def test_a_digest_is_made_of_the_columns_that_are_compared(project: NeonProject) -> None:
+    root, address = main(project)
+    project.write(root.id, 1)
+    project.write(root.id, 2)
+
+    def digests(*columns: str) -> set[str]:
+        found = project.sql.content(address, 10, {"public.written": columns})["public.written"].digests
+        assert found is not None
+        return set(found.values())
+
+    assert len(digests("row")) == 2
+    assert len(digests()) == 1
+    with pytest.raises(QueryFailed):
+        digests("no_such_column")
+
+
+@pytest.mark.parametrize(("part", "other"), [(f"//{ROLE}:", "//nobody:"), ("/app", "/no_such_database")])
+def test_an_address_that_is_wrong_in_any_part_reaches_nothing(project: NeonProject, part: str, other: str) -> None:
+    _, address = main(project)
+    wrong = other.join(address.get_secret_value().rsplit(part, 1))
+    assert wrong != address.get_secret_value()
+    with pytest.raises((Unreachable, QueryFailed)):
+        project.sql.head(SecretStr(wrong))

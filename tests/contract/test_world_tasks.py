@@ -9,11 +9,12 @@ from builders import SERVICE, image
 from contract.local_cloud.workload import Workload, eventually
 from contract.real_world import real_world
 from fake_tasks import FakeTasks
+from fake_writers import FakeWriters
 from fakes import CLUSTER, ECS_SERVICE, FakeServices
 
 from local_cloud.server import LocalCloud
 from rollback.model.database_errors import OutcomeUnknown, RequestRefused
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.model.settings import ServiceSettings
 from rollback.model.task_view import TaskView
 from rollback.steps.ports import Tasks
@@ -179,8 +180,69 @@ def test_a_task_that_ecs_does_not_know_is_none(stage: Stage) -> None:
         stage.tasks.stop(stage.settings, arn, "gone")
 
 
-def test_a_service_that_is_not_there_is_refused(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = CloudStage(cloud, monkeypatch)
-    made.settings = made.settings.model_copy(update={"ecs_service": "other"})
+def test_a_service_that_is_not_there_is_refused(stage: Stage) -> None:
+    other = stage.settings.model_copy(update={"ecs_service": "other"})
     with pytest.raises(RequestRefused, match="no ACTIVE service other"):
-        run(made, DOWN)
+        stage.tasks.run(other, stage.definition_arn, DOWN, WHO, uuid.uuid4().hex)
+
+
+def test_the_container_s_own_lines_and_end_are_told_and_no_other_s(stage: Stage) -> None:
+    arn = run(stage, DOWN)
+    assert ended(stage, arn).exit_code == 0
+    other = stage.settings.model_copy(update={"container": "sidecar"})
+    view = stage.tasks.look(other, arn)
+    assert view is not None
+    assert (view.is_stopped, view.exit_code, view.command) == (True, None, ())
+    assert stage.tasks.logs(other, arn, 5) == ()
+    with pytest.raises(CallRefused, match="GetLogEvents"):
+        stage.tasks.logs(stage.settings, arn, 0)
+
+
+@pytest.mark.parametrize(
+    ("started_by", "token"),
+    [("not allowed: <>", "a" * 32), ("w" * 129, "a" * 32), (WHO, "a" * 65), (WHO, "not a token")],
+)
+def test_names_and_tokens_that_ecs_does_not_take_are_refused(stage: Stage, started_by: str, token: str) -> None:
+    with pytest.raises(RequestRefused, match="no task was started"):
+        stage.tasks.run(stage.settings, stage.definition_arn, FAILS, started_by, token)
+    assert stage.tasks.started_by(stage.settings, WHO) == ()
+
+
+def test_a_container_or_definition_that_is_not_there_is_refused(stage: Stage) -> None:
+    other = stage.settings.model_copy(update={"container": "sidecar"})
+    with pytest.raises(RequestRefused, match="sidecar"):
+        stage.tasks.run(other, stage.definition_arn, FAILS, WHO, uuid.uuid4().hex)
+    with pytest.raises(RequestRefused, match="no task was started"):
+        run(stage, FAILS, definition_arn=f"{stage.definition_arn}99")
+    assert stage.tasks.started_by(stage.settings, WHO) == ()
+
+
+def test_another_cluster_knows_none_of_the_tasks(stage: Stage) -> None:
+    arn = run(stage, LONG)
+    other = stage.settings.model_copy(update={"cluster": "not-there"})
+    for call in (
+        lambda: stage.tasks.look(other, arn),
+        lambda: stage.tasks.started_by(other, WHO),
+        lambda: stage.tasks.stop(other, arn, "not ours"),
+        lambda: stage.tasks.run(other, stage.definition_arn, FAILS, WHO, uuid.uuid4().hex),
+    ):
+        with pytest.raises(CallRefused):
+            call()
+    view = stage.tasks.look(stage.settings, arn)
+    assert view is not None
+    assert not view.is_stopped
+    stage.tasks.stop(stage.settings, arn, "the test is over")
+
+
+def test_the_same_token_in_another_cluster_is_another_task() -> None:
+    """Amazon ECS API reference, "Ensuring idempotency": a token counts within its cluster."""
+    here = FakeServices()
+    there = FakeServices(cluster="another", beside=here)
+    both = FakeWriters({"here": here, "there": there})
+    tasks = FakeTasks(both)
+    settings = (FakeStage.settings, FakeStage.settings.model_copy(update={"cluster": "another"}))
+    for service in (here, there):
+        definition = {"containerDefinitions": [{"name": "app", "image": image("v1")}]}
+        service.run(service.register_release(definition, "web"))
+    arns = [tasks.run(one, here.look(settings[0]).primary.definition_arn, DOWN, WHO, "a" * 32) for one in settings]
+    assert len(set(arns)) == 2

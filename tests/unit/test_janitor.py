@@ -12,7 +12,8 @@ from stage import PROMOTED, Stage, alarm_event, worn_in
 from worlds import DEGRADED, OUTAGE
 
 from rollback.model.errors import OutsideFailure, RollbackError
-from rollback.model.look_again import execution_name
+from rollback.model.look_again import execution_name, still_red_name
+from rollback.model.names import degraded_alarm, outage_alarm
 from rollback.model.rollback import Outcome, TriggerEvent
 from rollback.model.route import Step
 from rollback.steps.janitor import conclude_execution, sweep
@@ -230,3 +231,13 @@ def test_only_a_persons_typo_is_not_paged_whatever_the_text_of_another_error_say
     told = conclude_execution("b", "AWS refused it: InvalidRequestException", stage.world, error="CallRefused")
     assert told == ["b left no record: paged"]
     assert len(stage.pages()) == 1
+
+
+def test_two_alarms_of_a_long_service_name_that_went_red_together_are_each_looked_at() -> None:
+    """The service's name alone fills what Step Functions allows: both executions had one name, and one never began."""
+    stage, service = worn_in(), "s" * 60
+    alarms = (outage_alarm("macro-ai-production", service), degraded_alarm("macro-ai-production", service))
+    for alarm in alarms:
+        stage.workflow.start(still_red_name(alarm, NOW), {})
+    assert len(stage.workflow.started) == 2
+    assert still_red_name("short", NOW) == "still-red-20260301T030000-short"

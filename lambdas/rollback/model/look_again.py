@@ -4,6 +4,7 @@ CloudWatch and ECS tell of a change once. What was suppressed for a while is the
 record: a suppression that is repeated updates its record instead of adding one.
 """
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -29,6 +30,17 @@ def execution_name(rollback: Rollback) -> str:
     """Name of the execution of the next look: another one for each, since names are unique for 90 days."""
     service = rollback.service_name[: _EXECUTION_NAME - _TAIL - 24]
     return f"recheck-{service}-{rollback.id[-_TAIL:]}-{rollback.looks}-{rollback.rechecks}"
+
+
+def still_red_name(alarm: str, since: datetime) -> str:
+    """Name of the execution that asks about an alarm that nobody answered: one for each time that it goes red.
+
+    Two alarms of a long service name differ at their end only: what is cut there is told by a hash.
+    """
+    name = f"still-red-{since:%Y%m%dT%H%M%S}-{alarm}"
+    if len(name) <= _EXECUTION_NAME:
+        return name
+    return f"{name[: _EXECUTION_NAME - 9]}-{hashlib.sha256(alarm.encode()).hexdigest()[:8]}"
 
 
 def event_of(rollback: Rollback, name: str, now: datetime, service_arn: str, home: Home | None) -> dict[str, Any]:

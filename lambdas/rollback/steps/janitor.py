@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from rollback.model import page_count
 from rollback.model.errors import CallRefused, Conflict, InvalidRequest, OutsideFailure, RollbackError, UnreadableItem
 from rollback.model.ledger_index import Pending
-from rollback.model.look_again import alarm_event, event_of, execution_name
+from rollback.model.look_again import alarm_event, event_of, execution_name, still_red_name
 from rollback.model.names import OUTAGE_SUFFIX, degraded_alarm, outage_alarm
 from rollback.model.refusal import Refusal
 from rollback.model.rollback import Outcome, Rollback
@@ -258,7 +258,7 @@ def _look_again(service: str, pending: list[Pending], world: World) -> Iterator[
     for alarm in (alarm for alarm in triggers if alarm in since_when):  # an outage first
         since = since_when[alarm]
         if _is_unanswered(alarm, since, service, pending, world):
-            name = f"still-red-{since:%Y%m%dT%H%M%S}-{alarm}"[:80]
+            name = still_red_name(alarm, since)
             why = f"looked at again; in ALARM since {since:%H:%M:%S}"
             world.workflow.start(name, alarm_event(name, alarm, why, world.clock.now(), world.home))
             yield f"{alarm} is looked at again: {name}"

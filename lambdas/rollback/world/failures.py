@@ -38,7 +38,7 @@ _OPERATIONS = {
     "states": "DescribeExecution StartExecution StopExecution",
     "elasticloadbalancing": "DescribeTargetGroups DescribeTargetHealth",
     "cloudwatch": "DescribeAlarmHistory DescribeAlarms GetMetricData",
-    "ecr": "BatchGetImage DescribeImages PutImage",
+    "ecr": "BatchGetImage DescribeImages GetDownloadUrlForLayer PutImage",
     "sns": "Publish",
     "application-autoscaling": "DescribeScalableTargets RegisterScalableTarget",
     "cloudformation": "DescribeStackResources DescribeStacks",
