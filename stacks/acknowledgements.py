@@ -43,6 +43,7 @@ def acknowledge_rollback_stack(stack: IConstruct, services: tuple[Attachment, ..
         _wildcard(stack, f"Functions/{name}Role", "application-autoscaling", resource, why)
     _wildcard(stack, "Functions/PromoteRole", "secretsmanager", "secret:*", "that they exist, never what they say")
     for name in database:
+        _wildcard(stack, f"Functions/{name}Role", "cloudformation", "stack/*", "a service may belong to any stack")
         _wildcard(stack, f"Functions/{name}Role", "ecs", "task-definition/*", "families are the service's to name")
         for service in services:
             group = f"log-group:{service.log_group}:*"
