@@ -93,7 +93,7 @@ def test_though_ecs_has_forgotten_the_token_a_task_that_is_listed_is_not_started
     run = down.tasks.run
 
     def without_token(service: ServiceSettings, arn: str, command: tuple[str, ...], by: str, token: str) -> str:
-        return run(service, arn, command, by, f"{token}{len(down.tasks.tasks)}")
+        return run(service, arn, command, by, f"{token[:-4]}{len(down.tasks.tasks):04}")
 
     down.tasks.run = without_token  # type: ignore[method-assign,assignment]
     down.until_ended()
