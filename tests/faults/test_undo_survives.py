@@ -51,9 +51,11 @@ def test_though_the_answer_is_lost_it_is_undone_once() -> None:
     assert_undone_once(undo)
 
 
-def test_a_backup_that_can_not_be_kept_is_gone_back_to_and_that_is_said() -> None:
+def test_a_backup_that_can_not_be_kept_is_not_gone_back_to_and_that_is_said() -> None:
+    """Neon makes no child of a branch that expires (its documentation, "Branch expiration")."""
     undo = Undo()
     undo.neon.refuse_next("expire_branch", AccessRefused("403: early access"))
     undo.until_ended()
-    assert undo.progress.ending is Ending.RESTORED
+    assert undo.progress.ending is Ending.REFUSED
+    assert "can't have children" in (undo.progress.why_not or "")
     assert any("may expire" in note and "early access" in note for note in undo.progress.notes)
