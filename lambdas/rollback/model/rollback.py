@@ -15,11 +15,17 @@ from rollback.model.newer_release import NewerRelease
 from rollback.model.plan import Plan
 from rollback.model.refusal import Refusal
 from rollback.model.request import Request, RollbackType, Trigger
+from rollback.model.settings import Settings
 from rollback.model.stored import SCHEMA_VERSION
 from rollback.model.stored_settings import StoredSettings
 from rollback.model.text import StoredText
 
 _LONGEST_REASON = 2000
+# Fields that one look leaves to the next: the record's identity, its counts, the answer that was told, and its debts.
+_KEPT_BY_A_LOOK = (
+    "version", "id", "environment", "trigger", "event", "created_at", "deaths", "told", "obligations", "rechecked_at",
+    "rechecks",
+)  # fmt: skip
 DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode
 
 
@@ -133,7 +139,7 @@ class TriggerEvent(BaseModel):
 
     @property
     def source(self) -> str:
-        """What is asked again before anything is changed: an alarm, or a deployment."""
+        """The alarm or deployment that is asked again before anything is changed."""
         return f"alarm {self.alarm}" if self.alarm is not None else f"deployment {self.deployment_id or 'unknown'}"
 
 
@@ -237,7 +243,7 @@ class Rollback(BaseModel):
 
     @property
     def answer(self) -> str:
-        """What it came to, without its times and numbers: two looks with the same answer say nothing new."""
+        """The result without times and numbers: two looks with the same answer say nothing new."""
         checks = (*self.admission, *(self.plan.checks if self.plan is not None else ()))
         against = sorted({check.name for check in checks if check.verdict is Verdict.FAIL})
         left = len(self.left_to_operator())
@@ -295,6 +301,12 @@ class Rollback(BaseModel):
             refusal=Refusal.of(refused),
             wait_seconds=0,
         )
+
+    def looked_at_again(self, request: Request, execution: str, settings: Settings, now: datetime) -> "Rollback":
+        """The same record at the beginning of another look: only what `_KEPT_BY_A_LOOK` names stays as it was."""
+        kept = {name: getattr(self, name) for name in _KEPT_BY_A_LOOK}
+        begun = {"request": request, "execution": execution, "settings": settings, "looked_at": now}
+        return Rollback.model_validate({**kept, **begun, "looks": self.looks + 1})
 
     def but(self, **changes: Any) -> "Rollback":
         """A validated copy with some fields changed.

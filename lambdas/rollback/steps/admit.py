@@ -74,34 +74,7 @@ def _reopened(looked_at_before: str, given: object, execution: str, world: World
     if before.concluded_at is None or before.recheck_at is None:
         raise InvalidRequest(f"{before.id} is not to be looked at again: it {_stands(before)}; nothing was changed")
     request, _, _ = _understand(given, world)
-    now = world.clock.now()
-    return world.ledger.reopen(
-        before.but(
-            settings=world.settings,
-            request=request,
-            execution=execution,
-            looks=before.looks + 1,
-            looked_at=now,
-            recheck_at=None,
-            admission=(),
-            admitted_at=None,
-            lease_counter=None,
-            supersedes=None,
-            superseded_by=None,
-            newer=None,
-            ended_by_person=None,
-            plan=None,
-            service=None,
-            database=None,
-            verification=None,
-            outcome=None,
-            reason="",
-            concluding_since=None,
-            concluded_at=None,
-            reported=False,
-            wait_seconds=0,
-        )
-    )
+    return world.ledger.reopen(before.looked_at_again(request, execution, world.settings, world.clock.now()))
 
 
 def _stands(rollback: Rollback) -> str:
