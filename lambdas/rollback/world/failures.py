@@ -27,6 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from rollback.model import aws_refusal
 from rollback.model.errors import OutsideFailure, RefusalKind, Throttled
+from rollback.model.text import service_message
 
 # IAM's prefix → operations. DynamoDB's transactions have no permission of their own: AWS names what is missing.
 _OPERATIONS = {
@@ -183,7 +184,7 @@ def code_of(error: ClientError) -> str:
 
 
 def classify(error: ClientError) -> Passing | RefusalKind:
-    """What an answer means for the next attempt."""
+    """The meaning of an answer for the next attempt."""
     code, message = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
     if code in _THROTTLED or status == 429 or _THROTTLED_IN_WORDS.search(message):
@@ -219,7 +220,7 @@ def _explained(error: ClientError, operation: str, on: str, passing: frozenset[s
     said: Any = error.response.get("Error", {})
     code, message = str(said.get("Code", "?")), str(said.get("Message", error))
     answer = classify(error)
-    text = aws_refusal.one_line(f"{operation} on {on} failed: {code}: {message}")
+    text = service_message(f"{operation} on {on} failed: {code}: {message}")
     if answer is Passing.THROTTLED:
         return Throttled(f"{text}; send it again later")
     of_the_caller = answer in (RefusalKind.ACCESS, RefusalKind.CREDENTIALS)
@@ -235,7 +236,7 @@ def _unsent(error: BotoCoreError, operation: str, on: str) -> OutsideFailure:
         kind = RefusalKind.REQUEST
     else:
         return OutsideFailure(
-            f"{operation} on {on} got no answer: {aws_refusal.one_line(str(error))}; look before sending it again"
+            f"{operation} on {on} got no answer: {service_message(str(error))}; look before sending it again"
         )
     name, on = type(error).__name__, str(on)  # the SDK refuses what is no text
     return aws_refusal.refused(iam_action(operation), on, name, str(error), kind, "AWS's SDK did not send")

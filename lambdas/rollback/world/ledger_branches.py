@@ -14,7 +14,7 @@ from rollback.model.release_schema import ReleaseSchema
 from rollback.model.restore_points import RecordedPoint
 from rollback.model.stored import StoredT, read_stored
 from rollback.world.ledger_releases import replace_release
-from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, name_of, seconds
+from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, name_of, seconds, text_of
 
 _PAGE = 10
 _MOST_BYTES = 390_000  # DynamoDB allows 400 KB an item, names and keys included
@@ -84,7 +84,7 @@ class LedgerBranches:
         """The last look at the branch; None: there was none, or it can't be read."""
         item = self._table.get(branch, "OBSERVATION")
         with contextlib.suppress(UnreadableItem):
-            return read_stored(Observation, name_of(item), item.get("body", {}).get("S")) if item is not None else None
+            return read_stored(Observation, name_of(item), text_of(item, "body")) if item is not None else None
         return None
 
     def put_observation(self, observation: Observation) -> None:

@@ -12,7 +12,7 @@ from rollback.model.ledger_index import entries_of
 from rollback.model.policy import Policy
 from rollback.model.rollback import Rollback
 from rollback.model.stored import read_stored
-from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, name_of, seconds
+from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, name_of, seconds, text_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -69,10 +69,10 @@ class LedgerDocuments:
         item = self._table.get(f"EXECUTION#{execution}", "ROLLBACK")
         if item is None:
             return None
-        try:
-            return item["service"]["S"], item["rollback_id"]["S"]
-        except KeyError as missing:
-            raise UnreadableItem(name_of(item), f"it has no {missing}") from missing
+        service, rollback_id = text_of(item, "service"), text_of(item, "rollback_id")
+        if service is None or rollback_id is None:
+            raise UnreadableItem(name_of(item), "it names no service and rollback")
+        return service, rollback_id
 
     def save(self, rollback: Rollback, *, under_lease_until: datetime | None = None) -> Rollback:
         """Compare-and-set on the version that was read.
@@ -184,6 +184,19 @@ def entry_writes(table: LedgerTable, rollback: Rollback) -> list["TransactWriteI
     return writes
 
 
+def still_as_read(table: LedgerTable, rollback: Rollback) -> "TransactWriteItemTypeDef":
+    """The condition that a document has not been saved since it was read."""
+    return {
+        "ConditionCheck": {
+            "TableName": table.name,
+            "Key": key(f"SERVICE#{rollback.service_name}", f"ROLLBACK#{rollback.id}"),
+            "ConditionExpression": "#version = :read",
+            "ExpressionAttributeNames": {"#version": "version"},
+            "ExpressionAttributeValues": {":read": {"N": str(rollback.version)}},
+        }
+    }
+
+
 def kept_for(rollback: Rollback) -> timedelta:
     """How long the record of a rollback is kept (`record_days`)."""
     policy = rollback.settings.policy if rollback.settings is not None else Policy()
@@ -227,4 +240,4 @@ def _expires(at: datetime) -> dict[str, str]:
 
 
 def _read(item: dict[str, Any]) -> Rollback:
-    return read_stored(Rollback, name_of(item), item.get("body", {}).get("S"))
+    return read_stored(Rollback, name_of(item), text_of(item, "body"))

@@ -1,16 +1,19 @@
-"""What must hold, read from its own items: open rollbacks, debts, changes, answers to alarms, pages.
+"""The index in the table: open rollbacks, debts, changes and answers to alarms, each read from its own items.
 
 A ledger from before this index has none of these items. Until `build_index` has made them, the documents themselves are
 read: slow, and the same answer.
 """
 
+import contextlib
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from rollback.model.errors import UnreadableItem
+from rollback.model.index_build import IndexBuild
 from rollback.model.ledger_index import (
     OWED,
     PENDING,
@@ -25,13 +28,13 @@ from rollback.model.ledger_index import (
 )
 from rollback.model.rollback import Rollback
 from rollback.model.stored import Found, SetAside, read_stored
-from rollback.world.ledger_documents import LedgerDocuments, entry_writes
-from rollback.world.ledger_releases import index_releases
-from rollback.world.ledger_table import INDEX_MARK, ConditionFailed, key, name_of
+from rollback.world.ledger_documents import LedgerDocuments, entry_writes, still_as_read
+from rollback.world.ledger_releases import index_release
+from rollback.world.ledger_table import INDEX_MARK, ConditionFailed, key, name_of, text_of
 
 EntryT = TypeVar("EntryT", bound=BaseModel)
 
-_OTHER_VERSIONS_WRITE = timedelta(minutes=15)  # a function of the version before may run for so long (Lambda's limit)
+_PAGE = 25  # items a request
 
 
 class LedgerIndex(LedgerDocuments):
@@ -45,7 +48,7 @@ class LedgerIndex(LedgerDocuments):
         return Found(tuple(ordered), found.unreadable)
 
     def owed(self, service: str) -> Found[Owed]:
-        """What rollbacks have changed on this service and not put back, the last rollback first."""
+        """Changes to this service that rollbacks have not put back, the last rollback first."""
         found = self._listed(Owed, self._table.query(OWED, f"{service}#"), service)
         return Found(tuple(sorted(found.items, key=lambda one: one.rollback_id, reverse=True)), found.unreadable)
 
@@ -76,9 +79,8 @@ class LedgerIndex(LedgerDocuments):
     def unreadable(self) -> tuple[SetAside, ...]:
         """Items that could not be read when they were needed."""
         return tuple(
-            SetAside(key=item["sk"]["S"], why=item["why"]["S"], is_told="told" in item)
+            SetAside(key=item["sk"]["S"], why=text_of(item, "why") or "not known", is_told="told" in item)
             for item in self._table.query("UNREADABLE")
-            if "why" in item
         )
 
     def mark_told(self, unreadable: SetAside) -> None:
@@ -92,45 +94,52 @@ class LedgerIndex(LedgerDocuments):
         )
 
     def build_index(self, services: tuple[str, ...], now: datetime) -> bool:
-        """Make the index of a ledger from before it. True: it is complete, and read from now on.
+        """Go on making the index of a ledger from before it. True: it is complete, and read from now on.
 
-        A function of the version before may still save documents without their entries. The index therefore counts as
-        complete after it was built a second time, when none of those functions can run any more.
+        A call makes the entries of `ITEMS_A_CALL` documents and releases at most: a function has a minute. The next
+        call goes on there. A function of the version before may still save documents without their entries: the index
+        counts as complete after a second pass, begun when none of those functions can run any more.
         """
         if self._table.is_indexed():
             return True
         mark = self._table.get(*INDEX_MARK)
-        documents = sum(self._index_documents(service) for service in services)
-        releases = sum(index_releases(self._table, service) for service in services)
-        begun = float(mark["begun"]["N"]) if mark is not None else now.timestamp()
-        is_complete = not (documents or releases) or now.timestamp() - begun >= _OTHER_VERSIONS_WRITE.total_seconds()
-        item = {**key(*INDEX_MARK), "begun": {"N": f"{begun:.3f}"}, "complete": {"BOOL": is_complete}}
+        build = IndexBuild(begun=now)
+        with contextlib.suppress(UnreadableItem):  # then it is built from the beginning
+            build = read_stored(IndexBuild, name_of(mark), text_of(mark, "body")) if mark is not None else build
+        left = self.ITEMS_A_CALL
+        while left > 0 and not build.is_complete and not build.is_to_wait(now):
+            done, build = self._index_some(build, services, left)
+            left -= done
+        item = {**key(*INDEX_MARK), "body": {"S": build.model_dump_json()}, "complete": {"BOOL": build.is_complete}}
         self._table.call(self._table.client.put_item, TableName=self._table.name, Item=item)
-        return is_complete
+        return build.is_complete
 
-    def _index_documents(self, service: str) -> int:
-        """Number of documents. One that is saved meanwhile brings its entries itself."""
-        count = 0
-        for rollback in self.history(service):
-            count += 1
-            self._index_document(rollback)
-        return count
+    ITEMS_A_CALL = 500
 
-    def _index_document(self, rollback: Rollback) -> None:
-        unchanged = {
-            "ConditionCheck": {
-                "TableName": self._table.name,
-                "Key": key(f"SERVICE#{rollback.service_name}", f"ROLLBACK#{rollback.id}"),
-                "ConditionExpression": "#version = :read",
-                "ExpressionAttributeNames": {"#version": "version"},
-                "ExpressionAttributeValues": {":read": {"N": str(rollback.version)}},
-            }
-        }
-        items = [unchanged, *entry_writes(self._table, rollback)]
-        try:
-            self._table.call(self._table.client.transact_write_items, TransactItems=items)
-        except ConditionFailed:
-            return
+    def _index_some(self, build: IndexBuild, services: tuple[str, ...], most: int) -> tuple[int, IndexBuild]:
+        """The next items of one service and kind, and where the build is then."""
+        parts = [(service, prefix) for service in services for prefix in ("ROLLBACK#", "RELEASE#")]
+        if build.part >= len(parts):
+            return 0, build.after_pass()
+        service, prefix = parts[build.part]
+        items = self._table.query(f"SERVICE#{service}", prefix, last=build.before, page_size=_PAGE)
+        done, last = 0, build.before
+        for item in islice((one for one in items if one["sk"]["S"] != build.before), most):
+            done, last = done + 1, item["sk"]["S"]
+            if prefix == "RELEASE#":
+                index_release(self._table, item)
+            else:
+                self._index_document(item)
+        return done, build.went_on(done, last if done == most else None)
+
+    def _index_document(self, item: dict[str, Any]) -> None:
+        """Entries of one document. One that is saved meanwhile brings its entries itself."""
+        with contextlib.suppress(UnreadableItem, ConditionFailed):
+            rollback = read_stored(Rollback, name_of(item), text_of(item, "body"))
+            writes = [write for write in entry_writes(self._table, rollback) if "Put" in write]
+            if writes:
+                unchanged = still_as_read(self._table, rollback)
+                self._table.call(self._table.client.transact_write_items, TransactItems=[unchanged, *writes])
 
     def _listed(self, kind: type[EntryT], items: Iterator[dict[str, Any]], service: str | None) -> Found[EntryT]:
         found: dict[Key, EntryT] = {}
@@ -140,7 +149,7 @@ class LedgerIndex(LedgerDocuments):
         for item in items:
             try:
                 at = item["pk"]["S"], item["sk"]["S"]
-                found[at] = read_stored(kind, name_of(item), item.get("body", {}).get("S"))
+                found[at] = read_stored(kind, name_of(item), text_of(item, "body"))
             except UnreadableItem as error:
                 unreadable.append(error)
         return Found(tuple(found.values()), tuple(unreadable))

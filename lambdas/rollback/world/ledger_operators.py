@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from rollback.model.errors import UnreadableItem
 from rollback.model.operators import OperatorAction, Pause
 from rollback.model.stored import read_stored
-from rollback.world.ledger_table import LedgerTable, key, name_of
+from rollback.world.ledger_table import LedgerTable, key, name_of, text_of
 
 _PAGE = 10
 
@@ -27,7 +27,7 @@ class LedgerOperators:
         if item is None:
             return None
         try:
-            return read_stored(Pause, name_of(item), item.get("body", {}).get("S"))
+            return read_stored(Pause, name_of(item), text_of(item, "body"))
         except UnreadableItem as unreadable:
             return Pause(service=service, since=datetime.fromtimestamp(0, UTC), by="unknown", reason=str(unreadable))
 
@@ -49,4 +49,4 @@ class LedgerOperators:
         """All that can be read, newest first, page by page as they are asked for."""
         for item in self._table.query(f"SERVICE#{service}", "OPERATOR#", page_size=_PAGE):
             with contextlib.suppress(UnreadableItem):
-                yield read_stored(OperatorAction, name_of(item), item.get("body", {}).get("S"))
+                yield read_stored(OperatorAction, name_of(item), text_of(item, "body"))

@@ -7,7 +7,7 @@ from rollback.model.errors import Conflict, UnreadableItem
 from rollback.model.page_count import PageCount
 from rollback.model.release import sha256_of
 from rollback.model.stored import read_stored
-from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, name_of
+from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, name_of, text_of
 
 _PARTITION = "PAGES"
 _KEPT = timedelta(days=30)  # after the last page of its kind; a later one is news again
@@ -23,7 +23,7 @@ class LedgerPages:
         """The count; one that can't be read is none: the next page is sent."""
         item = self._table.get(_PARTITION, _sort_key(service, about))
         with contextlib.suppress(UnreadableItem):
-            return read_stored(PageCount, name_of(item), item.get("body", {}).get("S")) if item is not None else None
+            return read_stored(PageCount, name_of(item), text_of(item, "body")) if item is not None else None
         return None
 
     def put_page_count(self, count: PageCount, read: PageCount | None) -> None:
@@ -58,7 +58,7 @@ class LedgerPages:
         found = []
         for item in self._table.query(_PARTITION):
             with contextlib.suppress(UnreadableItem):
-                found.append(read_stored(PageCount, name_of(item), item.get("body", {}).get("S")))
+                found.append(read_stored(PageCount, name_of(item), text_of(item, "body")))
         return tuple(count for count in found if count.untold)
 
 

@@ -10,7 +10,7 @@ from rollback.model.errors import Conflict, UnreadableItem
 from rollback.model.release import Release, ReleaseState, sha256_of
 from rollback.model.standing_plan import Bake, StandingPlan
 from rollback.model.stored import StoredT, read_stored
-from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, name_of, seconds
+from rollback.world.ledger_table import ConditionFailed, LedgerTable, key, name_of, seconds, text_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -57,9 +57,10 @@ class LedgerReleases:
         for kind, wanted in (("version", f"{_escaped(name)}#"), *((kind, _begins(kind, name)) for kind in by_prefix)):
             for item in self._table.query(f"SERVICE#{service}", f"NAME#{kind}#{wanted}", page_size=_MOST_FOUND):
                 at = item["sk"]["S"].rpartition("#")[2]
-                if at in found or len(found) >= _MOST_FOUND or "release" not in item:
+                points_to = text_of(item, "release")
+                if at in found or len(found) >= _MOST_FOUND or points_to is None:
                     continue
-                stored = self._table.get(f"SERVICE#{service}", item["release"]["S"])
+                stored = self._table.get(f"SERVICE#{service}", points_to)
                 release = _readable(stored) if stored is not None else None
                 if release is not None:
                     found[at] = release
@@ -217,26 +218,22 @@ def release_item(release: Release, suspect_release_days: float | None = None) ->
     return item
 
 
-def index_releases(table: LedgerTable, service: str) -> int:
-    """Write what stands beside the releases of a ledger from before the index; their number."""
-    count = 0
-    for item in table.query(f"SERVICE#{service}", "RELEASE#", page_size=_PAGE):
-        count += 1
-        release = _readable(item)
-        if release is None:
-            continue
-        unchanged: TransactWriteItemTypeDef = {
-            "ConditionCheck": {
-                "TableName": table.name,
-                "Key": key(*_key_of(release)),
-                "ConditionExpression": "body = :as_it_was",
-                "ExpressionAttributeValues": {":as_it_was": item["body"]},
-            }
+def index_release(table: LedgerTable, item: dict[str, Any]) -> None:
+    """Write what stands beside a release of a ledger from before the index."""
+    release = _readable(item)
+    if release is None:
+        return
+    unchanged: TransactWriteItemTypeDef = {
+        "ConditionCheck": {
+            "TableName": table.name,
+            "Key": key(*_key_of(release)),
+            "ConditionExpression": "body = :as_it_was",
+            "ExpressionAttributeValues": {":as_it_was": item["body"]},
         }
-        with contextlib.suppress(ConditionFailed):  # changed meanwhile: that brought it along
-            items = [unchanged, *_beside(table, release)]
-            table.call(table.client.transact_write_items, TransactItems=items)
-    return count
+    }
+    with contextlib.suppress(ConditionFailed):  # changed meanwhile: that brought it along
+        items = [unchanged, *_beside(table, release)]
+        table.call(table.client.transact_write_items, TransactItems=items)
 
 
 _PAGE = 10  # releases a request: a rollback needs the newest two
@@ -301,7 +298,7 @@ def _put(table: LedgerTable, item: dict[str, Any]) -> "TransactWriteItemTypeDef"
 
 
 def _parsed(kind: type[StoredT], item: dict[str, Any]) -> StoredT:
-    return read_stored(kind, name_of(item), item.get("body", {}).get("S"))
+    return read_stored(kind, name_of(item), text_of(item, "body"))
 
 
 def _readable(item: dict[str, Any]) -> Release | None:

@@ -120,6 +120,12 @@ class LedgerTable:
 _AFTER_ALL = "\uffff"  # sorts after every character of a sort key of ours
 
 
+def text_of(item: dict[str, Any], name: str) -> str | None:
+    """An attribute of type string; None: the item has none of that name and type. Items may be damaged."""
+    text = item.get(name, {}).get("S")
+    return text if isinstance(text, str) else None
+
+
 def name_of(item: dict[str, Any]) -> str:
     """An item's key, for an operator to find it."""
     return f"{item['pk']['S']} / {item['sk']['S']}"

@@ -7,7 +7,6 @@ specification, response GeneralError).
 
 from collections.abc import Mapping
 
-from rollback.model.aws_refusal import one_line
 from rollback.model.database_errors import (
     AccessRefused,
     AlreadyExists,
@@ -22,6 +21,7 @@ from rollback.model.database_errors import (
     RequestRefused,
 )
 from rollback.model.errors import OutsideFailure, RefusalKind
+from rollback.model.text import service_message
 
 _NOTHING_DONE = frozenset({429, 503})
 _TIMED_OUT = frozenset({408, 425})  # Neon's specification lists neither; a proxy before it may answer so
@@ -38,7 +38,7 @@ def refusal(
         retry_after: seconds, if the answer named them.
         changes: whether the request was to change something.
     """
-    message = one_line(str(said.get("message") or "no reason given"))
+    message = service_message(str(said.get("message") or "no reason given"))
     request = f" (request {said['request_id']})" if said.get("request_id") else ""
     text = f"{what} failed: {status}: {message}{request}"
     if status == 423:

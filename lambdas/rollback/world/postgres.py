@@ -13,11 +13,11 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from rollback.model.aws_refusal import one_line
 from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration, TableContent
 from rollback.model.database_errors import QueryFailed, Unreachable
 from rollback.model.database_position import Lsn
 from rollback.model.errors import RefusalKind
+from rollback.model.text import service_message
 from rollback.world.postgres_schema import OURS, read_schema
 
 _CONNECT_SECONDS = 10
@@ -140,7 +140,7 @@ def _session(address: SecretStr) -> Iterator["psycopg.Connection[Any]"]:
         try:
             yield session
         except psycopg.Error as error:
-            told = f"{type(error).__name__}: {one_line(str(error))}"
+            told = f"{type(error).__name__}: {service_message(str(error))}"
             if session.broken or (error.sqlstate or "").startswith(_SESSION_ENDED):
                 raise Unreachable(f"the session with the database ended: {told}; it only read, ask again") from error
             mend = "; grant what it names to the role of the connection" if error.sqlstate == _MAY_NOT else ""
