@@ -26,6 +26,7 @@ from rollback.steps.walk import heir_of, walk
 _IN_USE = timedelta(minutes=1)  # a lease renewed so lately: a person may be putting things back under it
 _CLOCKS_DIFFER = timedelta(minutes=1)  # CloudWatch's and ours
 _LONGEST_ROLLBACK = timedelta(days=1)
+_MOST_LISTED = 20  # unreadable items in one page
 
 
 def sweep(world: World) -> list[str]:
@@ -43,8 +44,10 @@ def sweep(world: World) -> list[str]:
         except RollbackError as failure:
             failures.append(failure)
 
+    attempt(lambda: _build_index(world))
     pending: list[Pending] = []
-    attempt(lambda: _index(world, pending))
+    is_read: list[bool] = []
+    attempt(lambda: _read_index(world, pending, is_read))
     known = world.settings.service_names
     for service in (*known, *sorted({one.service for one in pending} - set(known))):
         mine = [one for one in pending if one.service == service]
@@ -52,7 +55,8 @@ def sweep(world: World) -> list[str]:
             attempt(lambda one=one: _settle(one, world))  # type: ignore[misc]
         if service in known:
             attempt(lambda service=service: _return_lease(service, world))  # type: ignore[misc]
-            attempt(lambda service=service, mine=mine: _look_again(service, mine, world))  # type: ignore[misc]
+            if is_read:  # else a rollback may be open that nobody has seen
+                attempt(lambda service=service, mine=mine: _look_again(service, mine, world))  # type: ignore[misc]
             attempt(lambda service=service: _tell_the_alarms(service, world))  # type: ignore[misc]
     attempt(lambda: _page_unreadable(world))
     attempt(lambda: _page_counted(world))
@@ -104,19 +108,24 @@ def _record_of(execution: str, world: World) -> Rollback | UnreadableItem | None
     return None
 
 
-def _index(world: World, pending: list[Pending]) -> Iterator[str]:
-    """Fill `pending` with what is to be done; a ledger from before the index gets one."""
-    now = world.clock.now()
-    if not world.ledger.build_index(world.settings.service_names, now):
+def _build_index(world: World) -> Iterator[str]:
+    """A ledger from before the index gets one, over several rounds."""
+    if not world.ledger.build_index(world.settings.service_names, world.clock.now()):
         yield "the ledger's index is being built"
-    found = world.ledger.pending()
+
+
+def _read_index(world: World, pending: list[Pending], is_read: list[bool]) -> Iterator[str]:
+    """Fill `pending` with what is to be done, and `is_read` if that could be read. Set damaged items aside."""
+    now, found = world.clock.now(), world.ledger.pending()
     pending.extend(found.items)
+    is_read.append(True)
     for service in world.settings.service_names:
         found_owed = world.ledger.owed(service)
         for item in found_owed.unreadable:
             world.ledger.set_aside(item, now)
     for item in found.unreadable:
         world.ledger.set_aside(item, now)
+    yield from ()
 
 
 def _settle(one: Pending, world: World) -> Iterator[str]:
@@ -136,7 +145,7 @@ def _settle(one: Pending, world: World) -> Iterator[str]:
 
 
 def _return_lease(service: str, world: World) -> Iterator[str]:
-    """Of a rollback that was concluded, and died before it could give its lease back; whichever service it is about."""
+    """Give back the lease of a concluded rollback that died before it did so, whichever service it is about."""
     for name in (service, *_branches(service, world)):
         try:
             held = world.ledger.lease(name)
@@ -326,21 +335,24 @@ def _is_unanswered(alarm: str, since: datetime, service: str, pending: list[Pend
 
 
 def _page_unreadable(world: World) -> Iterator[str]:
-    """Tell an operator once of each item that can't be read, and what is still owed of it."""
+    """Tell an operator once of the items that can't be read: one page a round, however many they are."""
     environment = world.settings.environment
-    for item in world.ledger.unreadable():
-        if item.is_told:
-            continue
-        subject = f"[{environment}] an item of the rollback ledger can't be read"
-        text = (
-            f"Item {item.key} of the ledger can't be read: {item.why}. It was left as it is, and everything else goes "
-            "on. What this rollback has changed and not put back is shown by:\n"
-            f"  rollback status {environment}\nand put back by:\n  rollback unfence {environment} --reason '…'"
-        )
-        page = {"severity": "page", "environment": environment, "report_id": f"unreadable:{item.key}"[:250]}
-        world.notifications.publish(subject, text, page)
+    fresh = [item for item in world.ledger.unreadable() if not item.is_told]
+    if not fresh:
+        return
+    listed = "\n".join(f"  {item.key}: {item.why}" for item in fresh[:_MOST_LISTED])
+    more = f"\n  and {len(fresh) - _MOST_LISTED} more" if len(fresh) > _MOST_LISTED else ""
+    subject = f"[{environment}] {len(fresh)} items of the rollback ledger can't be read"
+    text = (
+        f"These items of the ledger can't be read. They were left as they are, and everything else goes on:\n{listed}"
+        f"{more}\nA rollback that is among them may owe something. Next:\n  rollback status {environment}\n"
+        f"  rollback unfence {environment} --service SERVICE --reason '…'"
+    )
+    page = {"severity": "page", "environment": environment, "report_id": f"unreadable:{fresh[0].key}"[:250]}
+    world.notifications.publish(subject, text, page)
+    for item in fresh:
         world.ledger.mark_told(item)
-        yield f"{item.key} can't be read: paged"
+    yield f"{len(fresh)} items can't be read: paged"
 
 
 def _page_counted(world: World) -> Iterator[str]:
