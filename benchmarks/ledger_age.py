@@ -1,4 +1,4 @@
-"""What each part reads of a ledger that is young or old: requests, bytes and seconds on moto's DynamoDB.
+"""Measure what each part reads of a young and an old ledger: requests, bytes and seconds on moto's DynamoDB.
 
     make bench            # 10, 100, 1,000 and 10,000 records and releases
 
@@ -10,7 +10,6 @@ import argparse
 import json
 import sys
 import time
-import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from builders import NOW, SERVICE, definition, release, rollback
+from ledger_tables import new_table
 from stage import PROMOTED, Stage, alarm_event
 from worlds import DEGRADED, OUTAGE
 
@@ -93,16 +93,7 @@ class Counter:
 
 def measured(cloud: LocalCloud, age: int) -> dict[str, tuple[int, int, float]]:
     """Each part at one age."""
-    client, name = cloud.client("dynamodb"), f"ledger-{uuid.uuid4()}"
-    client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    client, name = new_table(cloud.client("dynamodb"))
     ledger = DynamoLedger(client, name)
     ledger.build_index((SERVICE,), NOW - timedelta(hours=1))
     fill(ledger, age)

@@ -37,7 +37,7 @@ _STARTED = {
     "started_at.$": "$$.Execution.StartTime",
     "input.$": "$$.Execution.Input",
 }
-# By the name of their class (`handlers._retryable`). Conclude retries all others, States.ALL: these are named for it.
+# Step Functions knows these by their class name (`handlers._retryable`). Conclude retries States.ALL, except these.
 _NEVER_AGAIN = {"ErrorEquals": ["InvalidRequest", "CallRefused"], "MaxAttempts": 0}
 _TRANSIENT = (
     "Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",

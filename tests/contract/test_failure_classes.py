@@ -122,6 +122,7 @@ TABLE: dict[str, Passing | RefusalKind] = {
     "TransactionConflictException": UNKNOWN,
     "TransactionInProgressException": UNKNOWN,
     "UnableToGetUpstreamImageException": REQUEST,
+    "UnableToGetUpstreamLayerException": REQUEST,
     "UnsupportedFeatureException": REQUEST,
     "ValidationException": REQUEST,
 }

@@ -1,12 +1,12 @@
 """The ledger's promises: conditional and transactional writes in the embedded cloud, and the fake alike."""
 
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from builders import NOW, SERVICE, definition, release, rollback
 from fakes import FakeLedger
+from ledger_tables import new_table
 
 from rollback.model.check import Check, Verdict
 from rollback.model.database_content import Column, LiveSchema, Migration
@@ -33,17 +33,7 @@ Ledger = DynamoLedger | FakeLedger
 def ledger(request: pytest.FixtureRequest) -> Ledger:
     if request.param == "fake":
         return FakeLedger()
-    client, table = request.getfixturevalue("cloud").client("dynamodb"), f"ledger-{uuid.uuid4()}"
-    client.create_table(
-        TableName=table,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return DynamoLedger(client, table)
+    return DynamoLedger(*new_table(request.getfixturevalue("cloud").client("dynamodb")))
 
 
 def test_a_document_is_read_back_as_it_was_written(ledger: Ledger) -> None:

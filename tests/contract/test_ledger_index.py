@@ -1,7 +1,6 @@
 """What must hold is in the table's own items: the same as the documents say, also of ledgers from before."""
 
 import json
-import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from builders import NOW, SERVICE, definition, release, rollback
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from ledger_tables import new_table
 from stage import alarm_event
 from stage_of_writers import WORKER, StageOfWriters
 from worlds import DEGRADED
@@ -31,17 +31,7 @@ WORKER_DEGRADED = f"macro-ai-production-{WORKER}-degraded"
 
 @pytest.fixture
 def table(cloud: Any) -> tuple[Any, str]:
-    client, name = cloud.client("dynamodb"), f"ledger-{uuid.uuid4()}"
-    client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return client, name
+    return new_table(cloud.client("dynamodb"))
 
 
 def on_table(stage: StageOfWriters, table: tuple[Any, str]) -> DynamoLedger:
@@ -96,7 +86,7 @@ def test_after_each_step_the_index_says_what_the_documents_say(table: tuple[Any,
     abort(second.id, Operator(name="ann", reason="no"), stage.world)
     stage.run_on(second)
     agrees(ledger)
-    assert ledger.started_by("second") == (SERVICE, second.id)
+    assert ledger.started_by(second.execution) == (SERVICE, second.id)
 
 
 def test_a_ledger_from_before_the_index_says_the_same_before_and_after_it_is_built(table: tuple[Any, str]) -> None:
@@ -114,6 +104,22 @@ def test_a_ledger_from_before_the_index_says_the_same_before_and_after_it_is_bui
     assert DynamoLedger(client, name).build_index((SERVICE,), NOW + timedelta(minutes=15)) is True
     assert DynamoLedger(client, name).pending(SERVICE) == before
     assert DynamoLedger(client, name).pending() == before
+
+
+def test_a_large_ledger_is_indexed_over_several_calls_each_of_which_goes_on(
+    table: tuple[Any, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DynamoLedger, "ITEMS_A_CALL", 3)
+    client, name = table
+    ids = [f"{SERVICE}-20260301T0200{number:02}000Z-00000000" for number in range(7)]
+    for one in (rollback(id=id_, execution="gone") for id_ in ids):
+        key = {"pk": {"S": f"SERVICE#{SERVICE}"}, "sk": {"S": f"ROLLBACK#{one.id}"}}
+        client.put_item(TableName=name, Item={**key, "version": {"N": "0"}, "body": {"S": one.model_dump_json()}})
+    rounds = [DynamoLedger(client, name).build_index((SERVICE,), NOW) for _ in range(5)]
+    assert rounds == [False] * 5
+    assert len(DynamoLedger(client, name).pending().items) == 7  # all entries are there after the first pass
+    rounds = [DynamoLedger(client, name).build_index((SERVICE,), LATER) for _ in range(3)]
+    assert rounds == [False, False, True]
 
 
 def test_a_new_ledger_is_indexed_from_the_first_round_of_the_janitor(table: tuple[Any, str]) -> None:
@@ -160,6 +166,24 @@ def test_a_record_expires_only_when_nothing_is_to_be_done_about_it(table: tuple[
     assert not expires()  # not reported
     ledger.save(saved.but(reported=True))
     assert expires()
+
+
+@pytest.mark.parametrize(("state", "expires"), [(ReleaseState.QUARANTINED, True), (ReleaseState.CANDIDATE, False)])
+def test_only_a_release_that_a_rollback_left_may_expire_and_only_if_it_is_set(
+    table: tuple[Any, str], state: ReleaseState, expires: bool
+) -> None:
+    client, name = table
+    for days in (None, 90):
+        ledger, kept = DynamoLedger(client, name, days), release(f"v{days}")
+        ledger.record(kept, normalised_definition(definition(kept.version), {}))
+        ledger.judge(kept, state, NOW, "so it is")
+        items = client.query(
+            TableName=name,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues={":pk": {"S": f"SERVICE#{SERVICE}"}, ":sk": {"S": "RELEASE#"}},
+        )["Items"]
+        (item,) = (one for one in items if kept.fingerprint in one["sk"]["S"])
+        assert ("expires" in item) is (expires and days is not None)
 
 
 # One damaged item
@@ -228,16 +252,7 @@ def damaged(item: dict[str, Any], how: str) -> dict[str, Any]:
 @given(data=st.data())
 def test_one_damaged_item_stops_no_other_service_and_no_emergency(data: Any, cloud: Any) -> None:
     client = cloud.client("dynamodb")
-    made = (client, f"ledger-{uuid.uuid4()}")
-    client.create_table(
-        TableName=made[1],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    made = new_table(client)
     stage = items_of_two_services(made)
     items = sorted(client.scan(TableName=made[1])["Items"], key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
     item = data.draw(st.sampled_from(items))

@@ -102,7 +102,9 @@ def test_a_resources_own_policy_must_name_the_role() -> None:
 )
 def test_every_kind_says_what_to_do(kind: RefusalKind, mended_by: str) -> None:
     error = refused("ecs:UpdateService", "prod/web", "Code", "first line\n\tsecond\x1b[31m line\x00", kind)
-    assert str(error).startswith("AWS refused ecs:UpdateService on prod/web (Code: first line second [31m line); ")
+    assert str(error).startswith(
+        "AWS refused ecs:UpdateService on prod/web (Code: first line second\ufffd[31m line\ufffd); "
+    )
     assert mended_by in str(error)
 
 

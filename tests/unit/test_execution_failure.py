@@ -40,7 +40,7 @@ def of_lambda(kind: str, message: str) -> str:
         ("X", '{"errorMessage": "cut off, in the mid', "X: cut off, in the mid"),
         ("X", "{'no': JSON}", "X: {'no': JSON}"),
         ("X", {"errorMessage": "parsed already"}, "X: parsed already"),
-        ("X", "\x1b[31mred\x00\r\nsecond line", "X: [31mred second line"),
+        ("X", "\x1b[31mred\x00\r\nsecond line", "X: \ufffd[31mred\ufffd second line"),
     ],
 )
 def test_a_failure_is_told_in_words(error: object, cause: object, wanted: str) -> None:

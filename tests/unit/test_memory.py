@@ -4,20 +4,28 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW, SERVICE
+from builders import rollback as a_rollback
 from fakes import FakeLedger
 from stage import PROMOTED, Stage, alarm_event, deployment_event, worn_in
 from stage_of_writers import WORKER, StageOfWriters
 from stage_with_database import StageWithDatabase
 from worlds import DEGRADED, OUTAGE
 
+from rollback.model import guards
+from rollback.model.check import Verdict
+from rollback.model.errors import OutsideFailure, UnreadableItem
+from rollback.model.ledger_index import Change, Owed
 from rollback.model.operators import Operator, Pause
-from rollback.model.rollback import ObligationKind, Outcome, Rollback, rollback_id
+from rollback.model.policy import Policy
+from rollback.model.rollback import ObligationKind, Outcome, Rollback, TriggerEvent, rollback_id
 from rollback.model.route import Step
+from rollback.model.stored import Found
 from rollback.steps.admit import admit
 from rollback.steps.janitor import conclude_execution, sweep
 from rollback.steps.levers import abort
 from rollback.steps.unfence import owed_by_operator, unfence
 from rollback.steps.walk import walk
+from rollback_cli import state
 
 ANN = Operator(name="ann", reason="I look at the data first")
 
@@ -253,3 +261,67 @@ class TestSettingsChangeUnderAnOpenRollback:
         stage, rollback = self.fenced()
         stage.replace(settings=stage.world.settings.model_copy(update={"database": None}))
         assert stage.run_on(rollback).outcome is Outcome.SUCCEEDED
+
+
+def test_a_look_again_begins_with_nothing_of_the_look_before_but_what_the_record_keeps() -> None:
+    """Neon could not be asked for as long as a restore may take: the next look asks for as long again."""
+    stage = StageOfWriters()
+    met = stage.ledger.create(
+        a_rollback(
+            event=TriggerEvent(id="e", at=NOW, alarm=DEGRADED),
+            request={"type": "full", "service": SERVICE},
+            database_waits_since=NOW - timedelta(hours=1),
+            outcome=Outcome.SUPPRESSED,
+            told="suppressed for now",
+            recheck_at=NOW,
+            reported=True,
+            concluded_at=NOW,
+        )
+    )
+    stage.alarms.fire(DEGRADED, NOW)
+    sweep(stage.world)
+    (name, given) = stage.workflow.started.pop()
+    again = stage.admit(given, name)
+    assert (again.id, again.looks, again.told) == (met.id, 2, met.told)
+    assert again.database_waits_since is None
+    assert stage.run_on(again).outcome is Outcome.SUCCEEDED
+
+
+def test_an_index_that_can_not_be_read_is_no_evidence_that_nothing_is_open() -> None:
+    stage = worn_in()
+    stage.clock.pass_time(minutes=30)  # red for long, and nobody has answered
+
+    def gone(service: str | None = None) -> object:
+        raise OutsideFailure("Query on ledger got no answer")
+
+    stage.ledger.pending = gone  # type: ignore[method-assign, assignment]
+    with pytest.raises(OutsideFailure):
+        sweep(stage.world)
+    assert stage.workflow.started == []
+    assert stage.metrics.sweeps == 1
+
+
+def test_many_items_that_can_not_be_read_make_one_page_and_status_shows_them() -> None:
+    stage = worn_in()
+    stage.alarms.recover(DEGRADED)
+    for number in range(50):
+        stage.ledger.set_aside(UnreadableItem(f"SERVICE#{SERVICE} / RELEASE#{number:02}", "no JSON"), NOW)
+    sweep(stage.world)
+    sweep(stage.world)
+    (page,) = stage.pages()
+    assert "and 30 more" in page
+    assert sum("no JSON" in line for line in state.lines(stage.world.settings.services[0], stage.world)) == 50
+
+
+@pytest.mark.parametrize(("desired", "verdict"), [(0, Verdict.FAIL), (2, Verdict.PASS)])
+def test_without_tasks_a_debt_that_can_not_be_read_starts_nothing_by_itself(desired: int, verdict: Verdict) -> None:
+    damaged: Found[Owed] = Found(unreadable=(UnreadableItem("OWED / x", "no JSON"),))
+    check = guards.not_left_at_zero(a_rollback(), desired, damaged, Policy(), NOW)
+    assert check.verdict is verdict
+    assert (check.look_again_at is not None) is (verdict is Verdict.FAIL)
+
+
+def test_a_change_that_can_not_be_read_counts_as_an_attempt() -> None:
+    damaged: Found[Change] = Found(unreadable=tuple(UnreadableItem(f"CHANGE#{n}", "no JSON") for n in range(2)))
+    checks = guards.from_history(a_rollback(), frozenset(), damaged, Policy(), NOW)
+    assert {check.name for check in checks if check.verdict is Verdict.FAIL} == {"attempt-budget"}

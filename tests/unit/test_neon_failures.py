@@ -44,7 +44,7 @@ def test_what_neon_refuses_for_good_names_the_request_and_says_what_to_do(
     assert type(error) is kind
     assert isinstance(error, CallRefused)
     assert (error.action, error.kind) == (WHAT, reason)
-    assert str(error).startswith(f"{WHAT} failed: {status}: {message} [31m (request r-1); ")
+    assert str(error).startswith(f"{WHAT} failed: {status}: {message} \ufffd[31m (request r-1); ")
     assert str(error).isprintable()
 
 

@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BEGIN = """
 import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 from local_cloud import child_processes, owned_folders
 from local_cloud.orderly_exit import orderly_exit, undisturbed

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 
 from rollback.model.errors import CallRefused, RefusalKind
+from rollback.model.text import service_message
 
-_LONGEST_MESSAGE = 500  # AWS quotes what it was given, which may be long
 _DENIED = re.compile(
     r"(?:User:\s*(?P<principal>\S+)\s+)?is not authorized to perform:\s*(?P<action>[\w-]+:\w+)"
     r"(?:\s+on resource:\s*(?P<resource>[^\s\"]+|\"[^\"]*\"))?"
@@ -45,7 +45,7 @@ class Denial:
         if found is None:
             return None
         parts = {name: part or "" for name, part in found.groupdict().items()}
-        why = one_line(parts["why"]).rstrip(".")
+        why = service_message(parts["why"]).rstrip(".")
         return cls(parts["action"], parts["resource"].strip('".,;'), parts["principal"], why)
 
     @property
@@ -75,8 +75,8 @@ def refused(
     resource = (denial.resource if denial is not None else "") or on
     why = _why(denial, code, message)
     mend = _permission(denial, action, resource) if kind is RefusalKind.ACCESS else _MENDED_BY[kind]
-    wanted = f", for {operation} on {one_line(on)}," if action.lower() != operation.lower() else ""
-    text = f"{what_happened} {action} on {one_line(resource)}{wanted} {why}; {mend}"
+    wanted = f", for {operation} on {service_message(on)}," if action.lower() != operation.lower() else ""
+    text = f"{what_happened} {action} on {service_message(resource)}{wanted} {why}; {mend}"
     return CallRefused(text, action=action, resource=resource, kind=kind)
 
 
@@ -93,7 +93,7 @@ def iam_statement(action: str, resource: str, principal: str = "") -> str:
 
 def _why(denial: Denial | None, code: str, message: str) -> str:
     if denial is None:
-        return f"({code}: {one_line(message)})"
+        return f"({code}: {service_message(message)})"
     why = f" {denial.why}" if denial.why else ""
     return f"to {_who(denial.principal)}{why} ({code})"
 
@@ -114,12 +114,6 @@ def _role_arn(principal: str) -> str:
 
 
 def _who(principal: str) -> str:
-    """Of an assumed role its name: the session's says nothing about permissions."""
+    """Return the name of an assumed role; a session's name says nothing about permissions."""
     _, _, role = principal.partition(":assumed-role/")
     return f"role {role.split('/')[0]}" if role else principal or "the caller"
-
-
-def one_line(text: str, longest: int = _LONGEST_MESSAGE) -> str:
-    """Printable, in one line, of bounded length."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"

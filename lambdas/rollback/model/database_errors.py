@@ -30,7 +30,7 @@ class AccessRefused(CallRefused):
 
 
 class NotThere(CallRefused):
-    """What was asked for does not exist (any more). Between two looks it may just have been deleted: look again."""
+    """The resource does not exist (any more). It may have been deleted between two looks: look again."""
 
 
 class AlreadyExists(OutsideFailure):

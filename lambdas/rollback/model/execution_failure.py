@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollback.model import errors
-from rollback.model.aws_refusal import one_line
+from rollback.model.text import service_message
 
 # Their texts are sentences already; the name of any other error is a part of what is told.
 _OURS = frozenset(
@@ -42,13 +42,13 @@ class ExecutionFailure:
             message = str(told.get("errorMessage") or "") if "errorMessage" in told else _in_words(told)
         else:
             message = told
-        name = one_line(name, _LONGEST_NAME)
+        name = service_message(name, _LONGEST_NAME)
         message = _shortened(message) or _IN_WORDS.get(name, "no cause given")
         return cls(error=name, text=message if not name or name in _OURS else f"{name}: {message}")
 
 
 def _told(cause: object) -> dict[str, Any] | str:
-    """What the cause holds; text that is no JSON stays what it is."""
+    """Decode the cause; text that is no JSON stays as it is."""
     if not isinstance(cause, str):
         return cause if isinstance(cause, dict) else _in_words(cause)
     try:
@@ -67,7 +67,7 @@ def _unescaped(text: str) -> str:
 
 
 def _in_words(told: object) -> str:
-    """Of JSON that is no function's error: names and plain values, without brackets; never a stack trace."""
+    """Render JSON that is no function's error as names and plain values, without brackets or a stack trace."""
     if isinstance(told, dict):
         return "; ".join(f"{name}: {value}" for name, value in told.items() if isinstance(value, str | int | float))
     if isinstance(told, list):
@@ -76,5 +76,5 @@ def _in_words(told: object) -> str:
 
 
 def _shortened(text: str) -> str:
-    line = one_line(text, _LONGEST)
+    line = service_message(text, _LONGEST)
     return line.rstrip(".")

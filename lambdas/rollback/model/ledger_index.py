@@ -1,4 +1,4 @@
-"""What must hold about a rollback, beside its document: small items that decisions read in one request.
+"""The ledger's index: small items beside a rollback's document, which decisions read in one request.
 
 A document may be one of thousands. Whether a rollback is open, what it owes, what it changed and how it answered an
 alarm are therefore kept as items of their own, written in the same transaction as the document. All of them follow from
@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import OPERATOR, Obligation, Outcome, Rollback
 
-# What a plan said to an alarm: an operator has been told.
+# Outcomes by which a plan has answered an alarm: an operator has been told.
 _ANSWERS = frozenset({Outcome.SUPPRESSED, Outcome.REFUSED, Outcome.PLANNED, Outcome.REJECTED})
 
 
@@ -34,7 +34,7 @@ class Pending(_Entry):
 
 
 class Owed(_Entry):
-    """What a rollback changed on one service (or on a branch, for it) and has not put back yet."""
+    """Changes to one service (or to a branch, for it) that a rollback has not put back yet."""
 
     service: str = Field(description="the service that is changed; a fence changes several")
     rollback_id: str

@@ -77,7 +77,7 @@ def _place(home: Home | None) -> dict[str, str]:
 
 
 def alarm_event(name: str, alarm: str, why: str, now: datetime, home: Home | None) -> dict[str, Any]:
-    """What CloudWatch would send about an alarm that is in ALARM, under our own source."""
+    """Make the event that CloudWatch would send about an alarm in ALARM, under our own source."""
     return {
         **_place(home),
         "id": name,

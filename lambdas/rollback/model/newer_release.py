@@ -25,7 +25,7 @@ class Standing(StrEnum):
 
 
 class NewerRelease(BaseModel):
-    """What the team deployed while the rollback was under way; part of the document, for the report."""
+    """A deployment that the team made while the rollback was under way; part of the document, for the report."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 

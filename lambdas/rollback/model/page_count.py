@@ -41,7 +41,7 @@ class PageCount(BaseModel):
 
 
 def about(rollback: Rollback) -> str | None:
-    """What a page is counted under; None: it is sent by itself.
+    """Name the count that a page belongs to; None: it is sent by itself.
 
     Only pages about a trigger that was answered without any change are counted: a rollback that acted, or that left
     something to an operator, is news each time.

@@ -44,7 +44,7 @@ def next_commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
 
 
 def _by_whom(rollback: Rollback) -> str:
-    """What the functions' roles may not do, the operator's own credentials may."""
+    """Offer direct mode: the operator's credentials may do what the functions' roles may not."""
     denied = rollback.refusal is not None and rollback.refusal.kind == RefusalKind.ACCESS
     return " --direct" if denied else ""
 

@@ -72,7 +72,7 @@ def safe_condition(rollback: Rollback) -> list[str]:
 
 
 def _not_known(rollback: Rollback, progress: DatabaseProgress) -> tuple[str, str] | None:
-    """What is said of the data and of its backup while nobody knows; None: it is known."""
+    """Describe the data and its backup while their state is not known; None: it is known."""
     planned = rollback.plan.database if rollback.plan is not None else None
     if planned is not None and planned.strategy is Strategy.DELETE:
         look = (

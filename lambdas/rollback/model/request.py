@@ -65,7 +65,7 @@ _IGNORED = frozenset({"Comment"})  # what the Step Functions console fills in wh
 _NAMES = {"target_version": TARGET_LIMIT, "undo": NAME_LIMIT}  # they must be found again: nothing is cleaned silently
 _REMARKS = {"reason": REASON_LIMIT, "requested_by": WHO_LIMIT}  # for people: what can't be shown is replaced
 _HIGHEST_PR = 2**31 - 1
-# What `datetime` reads is more than what people mean: week dates, dates alone, any separator.
+# `datetime` also reads week dates, dates alone and any separator, which people do not mean.
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 _YEARS = range(2000, 2200)
 

@@ -18,6 +18,7 @@ REASON_LIMIT = 1_000  # a person's reason, or an event's
 STORED_LIMIT = 2_000  # the reason of a check or of an outcome, which may quote several of the others
 STORED_LINE_LIMIT = 500  # of a log, or an event of ECS
 ERROR_LIMIT = 1_000
+MESSAGE_LIMIT = 500  # of another service: AWS quotes what it was given, which may be long
 LINE_LIMIT = 4_000  # a line of a report
 QUOTED_LIMIT = 80  # what an error repeats of what was given
 
@@ -34,6 +35,11 @@ def one_line(text: str, limit: int = LINE_LIMIT) -> str:
     if kept.isascii() and kept.isprintable():
         return kept
     return "".join(map(_shown, kept))
+
+
+def service_message(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """Words of another service as one short line: runs of blanks and line breaks become one space."""
+    return one_line(" ".join(text.split()), limit)
 
 
 def several_lines(text: str, limit: int = LINE_LIMIT) -> str:
@@ -70,7 +76,7 @@ def recorded_name(text: str, limit: int = NAME_LIMIT) -> str:
 
 
 def quoted(given: object, limit: int = QUOTED_LIMIT) -> str:
-    """What was given, for an error: short, on one line, and safe for any JSON value however deep or long."""
+    """Quote a given value in an error: short, on one line, safe for any JSON value however deep or long."""
     match given:
         case str():
             return repr(one_line(given, limit))

@@ -104,7 +104,7 @@ def _verdict(target: Release, running: Release, standing: StandingPlan | None, w
 
 
 def _as_known(found: Release, standing: StandingPlan | None, world: World) -> Release:
-    """What runs, with its evidence: from the standing plan, else by one request of the ledger.
+    """Return the running release with its evidence: from the standing plan, else by one request of the ledger.
 
     A ledger that does not answer, or has a record that can't be read, keeps no emergency waiting: the release then
     counts as one without evidence.

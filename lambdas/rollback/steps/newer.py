@@ -75,7 +75,7 @@ def superseded(rollback: Rollback, newer: NewerRelease) -> Rollback:
 
 
 def newer_release(rollback: Rollback, view: ServiceView, world: World) -> tuple[NewerRelease | None, Standing]:
-    """What the team deployed after the plan was made, and how that stands; None: nothing.
+    """Find a deployment that the team made after the plan, and how it stands; None: there is none.
 
     A deployment of the target is no other release. CloudFormation's own way back is no release of the team's.
 

@@ -42,14 +42,14 @@ class Documents(Protocol):
 
 
 class Index(Protocol):
-    """What must hold about rollbacks (`model.ledger_index`), each in one request whatever the ledger's age."""
+    """The ledger's index (`model.ledger_index`): each question is one request, whatever the ledger's age."""
 
     def pending(self, service: str | None = None) -> Found[Pending]:
         """Rollbacks about which something is still to be done, oldest first; None: of all services."""
         ...
 
     def owed(self, service: str) -> Found[Owed]:
-        """What rollbacks have changed on this service and not put back, the last rollback first."""
+        """Changes to this service that rollbacks have not put back, the last rollback first."""
         ...
 
     def changes(self, service: str, since: datetime) -> Found[Change]:

@@ -69,7 +69,7 @@ def verdict_at(release: Release, point: RecordedPoint, world: World) -> SchemaVe
 
 
 def schema_of(release: Release, world: World) -> ReleaseSchema | None:
-    """What a release worked with; None: it was never recorded, or can't be read."""
+    """The schema that a release worked with; None: it was never recorded, or can't be read."""
     if release.schema_sha256 is None:
         return None
     try:

@@ -55,7 +55,7 @@ class Unfenced:
 
 
 def owed_by_operator(service_name: str, world: World) -> list[Debt]:
-    """What an operator has to put back on a service, whichever service's rollback left it, in the order to do it.
+    """List what an operator has to put back on a service, in the order to do it, whichever service's rollback left it.
 
     Also what a rollback owes whose record can't be read: nothing of ours goes on with it.
     """

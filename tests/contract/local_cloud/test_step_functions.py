@@ -19,7 +19,7 @@ TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
-names = (f"machine-{number}" for number in itertools.count())
+names = (f"machine-{uuid.uuid4().hex[:12]}" for _ in itertools.count())  # other files import this one: none twice
 
 
 @pytest.fixture(scope="module")
