@@ -243,9 +243,7 @@ EXAMPLES: dict[str, Example] = {
         {"target_group_arn": TARGET_GROUP}, {"target_group_arn": Each((f"{TARGET_GROUP}0", UNUSED_GROUP))}
     ),
     "References.role_exists": Example({"role": ROLE}, {"role": f"{ROLE}2"}),
-    "References.log_group_exists": Example(
-        {"name": "/web", "region": ""}, {"name": "/shop", "region": "us-east-1"}
-    ),
+    "References.log_group_exists": Example({"name": "/web", "region": ""}, {"name": "/shop", "region": "us-east-1"}),
     "References.file_exists": Example({"arn": FILE}, {"arn": f"{FILE}2"}),
     "Scaling.predictive_policies": Example({"service": WEB}, {"service": ELSEWHERE}),
     "Scaling.look": Example({"service": WEB}, {"service": ELSEWHERE}),

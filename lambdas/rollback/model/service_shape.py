@@ -41,7 +41,8 @@ class ServiceShape(BaseModel):
 
 def shape_of(service: Mapping[str, Any]) -> ServiceShape:
     """Read one of DescribeServices; Service Connect and volumes are those of its PRIMARY deployment."""
-    primary = next((d for d in service.get("deployments", ()) if d.get("status") == "PRIMARY"), {})
+    none: Mapping[str, Any] = {}
+    primary = next((d for d in service.get("deployments", ()) if d.get("status") == "PRIMARY"), none)
     ports = [
         (str(one["containerName"]), int(one.get("containerPort") or 0))
         for one in (*service.get("loadBalancers", ()), *service.get("serviceRegistries", ()))

@@ -23,7 +23,7 @@ from rollback.steps.candidates import candidates
 from rollback.steps.database_readiness import writes_to_standing_branch
 from rollback.steps.definition import standing_plan
 from rollback.steps.guards import automatic_guards
-from rollback.steps.next_target import standing_target, told_of_readiness
+from rollback.steps.next_target import standing_target, stands_in_for, told_of_readiness
 from rollback.steps.plan import decided, goes_on_with, to_leave, what_it_leaves
 from rollback.steps.plan_database import guarded
 from rollback.steps.ports import World
@@ -75,7 +75,9 @@ def plan_emergency(rollback: Rollback, world: World) -> Rollback:
     guards = automatic_guards(rollback, running, view, world, before)
     readiness = told_of_readiness(made.target, running, standing) if made.target is not None else ()
     checks = (*made.checks, _from_where(standing, made), *readiness, *guards, *fits)
-    made = made.model_copy(update={"checks": checks, "newest_deployment_at": newest_known_at(view)})
+    instead = stands_in_for(made.target, running, standing) if rollback.request.target_version is None else ""
+    changes = {"checks": checks, "newest_deployment_at": newest_known_at(view), "stands_in_for": instead}
+    made = made.model_copy(update=changes)
     return decided(rollback.but(plan=made, wait_seconds=0), world, before)
 
 

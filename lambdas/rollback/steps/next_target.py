@@ -32,6 +32,14 @@ def standing_target(standing: StandingPlan, running_fingerprint: str) -> Standin
     return next(fitting, newest)
 
 
+def stands_in_for(target: Release | None, running: Release, standing: StandingPlan | None) -> str:
+    """Version of the last known good, where the target is an older release; else empty."""
+    newest = standing.newest_other(running.fingerprint) if standing is not None else None
+    if target is None or newest is None or newest.release.first_deployed_at <= target.first_deployed_at:
+        return ""
+    return newest.release.version
+
+
 def told_of_readiness(target: Release, running: Release, standing: StandingPlan | None) -> tuple[Check, ...]:
     """What the standing plan knows of the target, and of the last known good where that is another; nothing if none."""
     planned = standing.target_of(target.fingerprint) if standing is not None else None
@@ -51,8 +59,10 @@ def told_of_readiness(target: Release, running: Release, standing: StandingPlan 
 
 def stand_in(
     rollback: Rollback, releases: tuple[Release, ...], running: Release, world: World
-) -> tuple[Release | None, tuple[Check, ...]]:
-    """A release to go back to instead of a last known good that can't be run, and why; None: no other is taken.
+) -> tuple[Release | None, tuple[Check, ...], str]:
+    """A release to go back to instead of a last known good that can't be run, why, and that one's version.
+
+    None: no other is taken.
 
     Of a rollback of the service alone, and never where a person names a version: that one is refused with its reason.
 
@@ -60,7 +70,7 @@ def stand_in(
         releases: those that the request may mean (`candidates`).
     """
     if rollback.request.type is not RollbackType.SERVICE or not _means_last_known_good(rollback):
-        return None, ()
+        return None, (), ""
     good = [r for r in releases if r.state is ReleaseState.PROMOTED and r.is_resolved]
     good = sorted(good, key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True)
     others = [r for r in good if r.fingerprint != running.fingerprint]
@@ -70,10 +80,10 @@ def stand_in(
         if why:
             skipped.append(f"{release.version} is skipped: {why}")
         elif not skipped:
-            return None, ()
+            return None, (), ""
         elif _fits(schema_verdict(release, world, running)):
-            return release, (_warning("; ".join(skipped)),)
-    return None, ()
+            return release, (_warning("; ".join(skipped)),), others[0].version
+    return None, (), ""
 
 
 def another_target(rollback: Rollback, world: World) -> StandingTarget | None:
@@ -103,18 +113,13 @@ def with_target(rollback: Rollback, target: StandingTarget, view: ServiceView) -
     is_known = "" if target.is_ready else ", of which it is not known whether it can be run"
     tried = rollback.plan.target.version if rollback.plan.target is not None else "the target"
     checks.append(_warning(f"{target.release.version} is next{is_known}: {tried} did not come to serve"))
-    changes = {"target": target.release, "checks": tuple(checks), "newest_deployment_at": newest_known_at(view)}
+    changes = {
+        "target": target.release,
+        "checks": tuple(checks),
+        "stands_in_for": rollback.plan.stands_in_for or tried,
+        "newest_deployment_at": newest_known_at(view),
+    }
     return rollback.but(plan=rollback.plan.model_copy(update=changes))
-
-
-def is_last_known_good(rollback: Rollback, world: World) -> bool:
-    """Whether the target is what the family of the last known good means (decision 2), not a stand-in for it."""
-    plan = rollback.plan
-    if plan is None or plan.target is None or not _means_last_known_good(rollback):
-        return False
-    standing = standing_plan(rollback.service_name, world)
-    newest = standing.newest_other(plan.running.fingerprint) if standing is not None else None
-    return newest is None or newest.release.first_deployed_at <= plan.target.first_deployed_at
 
 
 def _why_not_ready(release: Release, standing: StandingPlan | None, world: World) -> str:

@@ -48,8 +48,9 @@ def plan(rollback: Rollback, world: World) -> Rollback:
         target = undone.plan.running
     releases = candidates(rollback.request, service.name, running, world)
     skipped: tuple[Check, ...] = ()
+    instead = before.plan.stands_in_for if before is not None and before.plan is not None else ""
     if target is None:
-        target, skipped = stand_in(rollback, releases, running, world)
+        target, skipped, instead = stand_in(rollback, releases, running, world)
     made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target, goes_on=before is not None)
     checks = [
         *made.checks,
@@ -63,7 +64,8 @@ def plan(rollback: Rollback, world: World) -> Rollback:
     if made.target is not None:
         checks += [_definition_is_stored(made.target, world), _images_exist(made.target, world)]
     rollback, fits = guard_schema(rollback, made, world)
-    made = made.model_copy(update={"checks": (*checks, *fits), "newest_deployment_at": newest_known_at(view)})
+    changes = {"checks": (*checks, *fits), "newest_deployment_at": newest_known_at(view), "stands_in_for": instead}
+    made = made.model_copy(update=changes)
     planned = with_database(rollback, made, releases, world)
     return decided(rollback.but(plan=planned, wait_seconds=0), world, before)
 

@@ -125,9 +125,7 @@ def _target_groups(view: ServiceView, world: World) -> Check:
         return Check(name=name, verdict=Verdict.SKIPPED, reason="the service has no target group")
     silent = silent_ones(groups_of(view, world))
     if silent:
-        reason = (
-            f"{silent}; its targets say nothing of a release: take it out of the service, or give it a listener"
-        )
+        reason = f"{silent}; its targets say nothing of a release: take it out of the service, or give it a listener"
         return Check(name=name, verdict=Verdict.WARN, reason=reason)
     return Check(name=name, verdict=Verdict.PASS, reason="a load balancer routes to each")
 
