@@ -398,5 +398,9 @@ def test_health_checks_are_told_of_groups_that_are_there(stage: Stage) -> None:
     (group,) = stage.wait(settled(first)).target_groups
     assert stage.targets.health_checks((group,)).keys() == {group}
     assert stage.targets.health_checks(()) == {}
-    with pytest.raises(CallRefused, match="DescribeTargetGroups"):
-        stage.targets.health_checks((group.replace("targetgroup/", "targetgroup/gone-"),))
+    gone = group.replace("targetgroup/", "targetgroup/gone-")
+    assert stage.targets.health_checks((gone, group)).keys() == {group}
+    assert stage.targets.is_used(group)
+    with pytest.raises(CallRefused, match="DescribeTargetGroups") as refused:
+        stage.targets.is_used(gone)
+    assert refused.value.kind is RefusalKind.NOT_FOUND
