@@ -18,7 +18,7 @@ from rollback.model.settings import (
     WORKFLOW_VARIABLE,
     Settings,
 )
-from rollback.steps.ports import Http, QuickPorts, Secrets, World
+from rollback.steps.ports import Http, OptionalPorts, Secrets, World
 from rollback.steps.ports_database import Databases, Sql
 from rollback.world.alarms import CloudWatchAlarms
 from rollback.world.clock import SystemClock
@@ -44,6 +44,8 @@ _READING = Config(
 )
 # In an emergency, for what can be done without: one attempt, and two seconds for its answer.
 _QUICK = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
+# Ahead of need a throttled question is asked again; several silent services still leave the function time to end.
+_AHEAD = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
 # A change is sent once: whether it was made is looked up, never guessed by sending it again.
 _CHANGING = Config(
     connect_timeout=_CONNECT_SECONDS,
@@ -114,21 +116,26 @@ def make_world(
         sql=cast(Sql, _Later(_sql)),
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _CHANGING), clients.of("logs")),
         databases_of=databases_of,
-        quick=lambda: _quick_ports(clients, workflow_arn),
+        quick=lambda: _optional_ports(clients, workflow_arn, _QUICK),
+        ahead=lambda: _optional_ports(clients, workflow_arn, _AHEAD),
         home=Home.of_arn(topic_arn),
     )
 
 
-def _quick_ports(clients: "_Clients", workflow_arn: str | None) -> QuickPorts:
-    """For one invocation of an emergency: who gave no answer once is not asked again."""
-    balancers, scaling = clients.of("elbv2", _QUICK), clients.of("application-autoscaling", _QUICK)
-    return QuickPorts(
+def _optional_ports(clients: "_Clients", workflow_arn: str | None, config: Config) -> OptionalPorts:
+    """For one invocation: who gave no answer once is not asked again."""
+    balancers, scaling = clients.of("elbv2", config), clients.of("application-autoscaling", config)
+    secrets = ReferencedSecrets(clients.in_region("secretsmanager", config), clients.in_region("ssm", config))
+    logs = clients.in_region("logs", config)
+    return OptionalPorts(
         targets=until_silent(ElbTargets(balancers)),
         scaling=EcsScaling(scaling, clients.of("application-autoscaling", _CHANGING)),
-        stacks=until_silent(CloudFormationStacks(clients.of("cloudformation", _QUICK))),
-        images=until_silent(EcrImages(lambda region: clients.of("ecr", _QUICK, region))),
-        alarms=until_silent(CloudWatchAlarms(clients.of("cloudwatch", _QUICK), balancers)),
-        workflow=StepFunctionsWorkflow(clients.of("stepfunctions", _QUICK), workflow_arn),
+        stacks=until_silent(CloudFormationStacks(clients.of("cloudformation", config))),
+        secrets=until_silent(secrets),
+        references=until_silent(DefinitionReferences(clients.of("iam", config), logs, clients.of("s3", config))),
+        images=until_silent(EcrImages(clients.in_region("ecr", config))),
+        alarms=until_silent(CloudWatchAlarms(clients.of("cloudwatch", config), balancers)),
+        workflow=StepFunctionsWorkflow(clients.of("stepfunctions", config), workflow_arn),
     )
 
 
@@ -162,9 +169,9 @@ class _Clients:
             self._made[key] = _Later(lambda: self._session.client(service, region_name=region, config=config))
         return self._made[key]
 
-    def in_region(self, service: str) -> Callable[[str], Any]:
+    def in_region(self, service: str, config: Config = _READING) -> Callable[[str], Any]:
         """Clients of a service by region; an empty one is the session's."""
-        return lambda region: self.of(service, region=region or None)
+        return lambda region: self.of(service, config, region or None)
 
 
 def _http() -> Http:

@@ -18,7 +18,7 @@ from rollback.model.rollback import Outcome
 from rollback.model.route import Step
 from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
 from rollback.model.stack_view import StackView
-from rollback.steps.ports import QuickPorts
+from rollback.steps.ports import OptionalPorts
 from rollback.steps.readiness import prepare
 from rollback.world.patience import until_silent
 
@@ -55,10 +55,10 @@ def test_an_emergency_comes_to_update_service_without(port: str) -> None:
 def test_an_emergency_asks_its_quick_ports_and_nobody_else() -> None:
     stage = worn_in()
     prepare(SERVICE, stage.world)
-    names = ("targets", "scaling", "stacks", "images", "alarms", "workflow")
+    names = ("targets", "scaling", "stacks", "secrets", "references", "images", "alarms", "workflow")
     patient: dict[str, Any] = {name: Counting(getattr(stage.world, name)) for name in names}
     quick: dict[str, Any] = {name: Counting(getattr(stage.world, name)) for name in names}
-    stage.replace(**patient, quick=lambda: QuickPorts(**quick))
+    stage.replace(**patient, quick=lambda: OptionalPorts(**quick))
     stage.admit(stage.red(OUTAGE))
     assert quick["alarms"].called
     assert {name: counting.called for name, counting in patient.items() if counting.called} == {}
@@ -91,6 +91,24 @@ def test_throttling_and_refusals_are_answers_and_say_nothing_about_the_next_call
     with pytest.raises(type(answer)):
         port.look("first")
     assert port.look("second") == "second"
+
+
+def test_a_look_ahead_of_need_has_ports_of_its_own_too() -> None:
+    stage = worn_in()
+    names = ("targets", "scaling", "stacks", "secrets", "references", "images", "alarms", "workflow")
+    patient: dict[str, Any] = {name: Counting(getattr(stage.world, name)) for name in names}
+    ahead: dict[str, Any] = {name: Counting(getattr(stage.world, name)) for name in names}
+    stage.replace(**patient, ahead=lambda: OptionalPorts(**ahead))
+    prepare(SERVICE, stage.world)
+    assert ahead["images"].called
+    assert {name: counting.called for name, counting in patient.items() if counting.called} == {}
+
+
+@pytest.mark.parametrize("port", ["targets", "scaling", "secrets", "references", "images"])
+def test_a_standing_plan_is_made_though_a_service_is_silent(port: str) -> None:
+    stage = worn_in()
+    stage.replace(**{port: Down(port)})
+    assert [target.release.version for target in prepare(SERVICE, stage.world).targets] == ["v1"]
 
 
 # CloudFormation

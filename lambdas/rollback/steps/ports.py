@@ -235,12 +235,14 @@ class Workflow(Protocol):
 
 
 @dataclass(frozen=True)
-class QuickPorts:
-    """What an emergency can do without, on clients with little patience."""
+class OptionalPorts:
+    """What an emergency, or a look ahead of need, can do without, on clients with little patience."""
 
     targets: Targets
     scaling: Scaling
     stacks: Stacks
+    secrets: Secrets
+    references: References
     images: Images
     alarms: Alarms
     workflow: Workflow
@@ -269,12 +271,17 @@ class World:
     sql: Sql
     tasks: Tasks
     databases_of: Callable[[Settings], Databases] | None = None  # for other settings; None: always `databases`
-    quick: Callable[[], QuickPorts] | None = None  # for an emergency; None: as patient as ever
+    quick: Callable[[], OptionalPorts] | None = None  # for an emergency; None: as patient as ever
+    ahead: Callable[[], OptionalPorts] | None = None  # for a look ahead of need; the same
     home: Home | None = None  # the account and region of this deployment; None: not known
 
     def hurried(self) -> "World":
         """The same world for one invocation of an emergency: optional evidence gets one attempt and two seconds."""
         return replace(self, **vars(self.quick())) if self.quick is not None else self
+
+    def looking_ahead(self) -> "World":
+        """The same world for one look at the readiness: no silent service keeps the others from being asked."""
+        return replace(self, **vars(self.ahead())) if self.ahead is not None else self
 
     def under(self, settings: Settings | None) -> "World":
         """The same world under the settings that an open rollback carries; None: it carries none."""

@@ -35,6 +35,7 @@ def prepare(service_name: str, world: World, about_to_be_promoted: Release | Non
     Raises:
         OutsideFailure: ECS or the ledger do not answer; the plan that stands stays.
     """
+    world = world.looking_ahead()
     service = world.settings.service(service_name)
     view = world.services.look(service)
     running = fingerprint_of(view.primary.definition_arn, view, world)
