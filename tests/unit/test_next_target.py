@@ -140,6 +140,18 @@ def test_a_version_that_a_person_names_is_not_replaced_by_another() -> None:
     assert stage.changes() == []
 
 
+def test_a_plain_rollback_without_another_target_tells_what_was_against_the_one_there_is() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.ship("v2")
+    stage.images.missing.add(image("v1"))
+    prepare(SERVICE, stage.world)
+    stage.images.missing.clear()
+    done = stage.run(alarm_event())
+    assert done.outcome is Outcome.SUCCEEDED
+    assert stage.check(done, "target-is-ready").reason.startswith("v1 was not ready at")
+
+
 # The ladder
 
 NOTHING = Footing(target_runs=False, healthy_targets=0, serves=False, wanted=2)

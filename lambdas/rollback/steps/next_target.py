@@ -58,7 +58,11 @@ def told_of_readiness(target: Release, running: Release, standing: StandingPlan 
 
 
 def stand_in(
-    rollback: Rollback, releases: tuple[Release, ...], running: Release, world: World
+    rollback: Rollback,
+    releases: tuple[Release, ...],
+    running: Release,
+    standing: StandingPlan | None,
+    world: World,
 ) -> tuple[Release | None, tuple[Check, ...], str]:
     """A release to go back to instead of a last known good that can't be run, why, and that one's version.
 
@@ -74,7 +78,7 @@ def stand_in(
     good = [r for r in releases if r.state is ReleaseState.PROMOTED and r.is_resolved]
     good = sorted(good, key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True)
     others = [r for r in good if r.fingerprint != running.fingerprint]
-    standing, skipped = standing_plan(rollback.service_name, world), []
+    skipped: list[str] = []
     for release in others:
         why = _why_not_ready(release, standing, world)
         if why:

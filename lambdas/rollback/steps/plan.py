@@ -14,11 +14,11 @@ from rollback.model.rollback import Outcome, Rollback
 from rollback.model.service_view import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
 from rollback.model.stack_view import StackState
 from rollback.steps.candidates import candidates
-from rollback.steps.definition import at_hand
+from rollback.steps.definition import at_hand, standing_plan
 from rollback.steps.guards import automatic_guards, traffic_guard
 from rollback.steps.holder import document
 from rollback.steps.newer import newer_release
-from rollback.steps.next_target import stand_in
+from rollback.steps.next_target import stand_in, told_of_readiness
 from rollback.steps.plan_database import guard_schema, undone_by, with_database
 from rollback.steps.ports import World
 from rollback.steps.running import identify
@@ -47,10 +47,11 @@ def plan(rollback: Rollback, world: World) -> Rollback:
     if undone is not None and undone.plan is not None and rollback.request.type is RollbackType.FULL:
         target = undone.plan.running
     releases = candidates(rollback.request, service.name, running, world)
+    standing = standing_plan(service.name, world)
     skipped: tuple[Check, ...] = ()
     instead = before.plan.stands_in_for if before is not None and before.plan is not None else ""
     if target is None:
-        target, skipped, instead = stand_in(rollback, releases, running, world)
+        target, skipped, instead = stand_in(rollback, releases, running, standing, world)
     made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target, goes_on=before is not None)
     checks = [
         *made.checks,
@@ -58,10 +59,10 @@ def plan(rollback: Rollback, world: World) -> Rollback:
         traffic_guard(rollback, view, world),
         _is_a_release(rollback, running),
         _is_the_latest(rollback, view),
-        *skipped,
         *stack.doubts,
     ]
     if made.target is not None:
+        checks += skipped or told_of_readiness(made.target, running, standing)
         checks += [_definition_is_stored(made.target, world), _images_exist(made.target, world)]
     rollback, fits = guard_schema(rollback, made, world)
     changes = {"checks": (*checks, *fits), "newest_deployment_at": newest_known_at(view), "stands_in_for": instead}
