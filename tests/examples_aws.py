@@ -15,6 +15,7 @@ from fakes import (
     FakeImages,
     FakeMetrics,
     FakeNotifications,
+    FakeReferences,
     FakeScaling,
     FakeSecrets,
     FakeServices,
@@ -26,7 +27,7 @@ from fakes import (
 from pydantic import SecretStr
 from worlds import SETTINGS
 
-from rollback.model.service_view import SCALING_FLAGS, ProbeResult, ScalableTarget
+from rollback.model.service_view import SCALING_FLAGS, ProbeResult, ScalableTarget, TargetHealth
 from rollback.model.stack_view import StackView
 
 (WEB,) = SETTINGS.services
@@ -44,6 +45,8 @@ SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-AbCdEf"
 WHO, TOKEN, COMMAND = "express-api-20260301T030000Z-00000000", "a" * 32, ("down",)
 TASK = f"arn:aws:ecs:eu-west-1:123456789012:task/{WEB.cluster}/{1:032x}"
 OUTAGE, DEGRADED = "outage", "degraded"
+UNUSED_GROUP = f"{TARGET_GROUP}1"
+ROLE, FILE = "arn:aws:iam::123456789012:role/task", "arn:aws:s3:::settings/web.env"
 
 
 def services() -> FakeServices:
@@ -67,6 +70,7 @@ def writers_scaling() -> FakeWritersScaling:
     """The first of them is scaled."""
     both = writers()
     both.scaling["express-api"].target = SCALED
+    both.scaling["express-api"].predictive = ("by-forecast",)
     return both.as_scaling
 
 
@@ -101,7 +105,7 @@ def secrets() -> FakeSecrets:
     made = FakeSecrets()
     made.values[SECRET] = SecretStr("before")
     made.values[f"{SECRET}2"] = SecretStr("of another")
-    made.missing.add("/gone")
+    made.missing |= {"/gone", "gone"}
     return made
 
 
@@ -126,7 +130,9 @@ def http() -> FakeHttp:
 
 
 def scaling() -> FakeScaling:
-    return FakeScaling(services(), SCALED)
+    made = FakeScaling(services(), SCALED)
+    made.predictive = ("by-forecast",)
+    return made
 
 
 def stacks() -> FakeStacks:
@@ -134,7 +140,18 @@ def stacks() -> FakeStacks:
 
 
 def targets() -> FakeTargets:
-    return FakeTargets(services())
+    """The group of the service is in use, another one is not."""
+    made = FakeTargets(services())
+    made.answers[UNUSED_GROUP] = (TargetHealth(target="10.0.0.1:80", state="unused", reason="Target.NotInUse"),)
+    return made
+
+
+def references() -> FakeReferences:
+    made = FakeReferences()
+    made.roles.add(ROLE)
+    made.log_groups.add(("", "/web"))
+    made.files.add(FILE)
+    return made
 
 
 def clock() -> FakeClock:
@@ -222,6 +239,13 @@ EXAMPLES: dict[str, Example] = {
     "Targets.health_checks": Example(
         {"target_group_arns": (TARGET_GROUP,)}, {"target_group_arns": Each(((), (f"{TARGET_GROUP}0",)))}
     ),
+    "Targets.is_used": Example(
+        {"target_group_arn": TARGET_GROUP}, {"target_group_arn": Each((f"{TARGET_GROUP}0", UNUSED_GROUP))}
+    ),
+    "References.role_exists": Example({"role": ROLE}, {"role": f"{ROLE}2"}),
+    "References.log_group_exists": Example({"name": "/web", "region": ""}, {"name": "/shop", "region": "us-east-1"}),
+    "References.file_exists": Example({"arn": FILE}, {"arn": f"{FILE}2"}),
+    "Scaling.predictive_policies": Example({"service": WEB}, {"service": ELSEWHERE}),
     "Scaling.look": Example({"service": WEB}, {"service": ELSEWHERE}),
     "Scaling.put": Example(
         {"service": WEB, "target": SCALED.all_suspended()},

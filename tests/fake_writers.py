@@ -98,6 +98,9 @@ class FakeWritersScaling:
     def look(self, service: ServiceSettings) -> ScalableTarget | None:
         return self._meant(service).look(service)
 
+    def predictive_policies(self, service: ServiceSettings) -> tuple[str, ...]:
+        return self._meant(service).predictive_policies(service)
+
     def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
         self._meant(service).put(service, target)
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from fake_aws import accepted, check_request, refuse
 from pydantic import SecretStr
 
+from rollback.model.check import Verdict
 from rollback.model.errors import (
     CallRefused,
     Conflict,
@@ -19,6 +20,7 @@ from rollback.model.errors import (
     UnreadableItem,
     UnsupportedService,
 )
+from rollback.model.group_health import may_be_unused
 from rollback.model.lease import Lease
 from rollback.model.ledger_index import Answer, Change, Owed, Pending, entries_of
 from rollback.model.names import RELEASE_TAG
@@ -29,6 +31,7 @@ from rollback.model.release import Release, ReleaseState, sha256_of
 from rollback.model.release_schema import ReleaseSchema
 from rollback.model.restore_points import RecordedPoint
 from rollback.model.rollback import Rollback
+from rollback.model.service_shape import ServiceShape, fits_service
 from rollback.model.service_view import (
     IN_FLIGHT,
     SCALING_FLAGS,
@@ -102,7 +105,8 @@ class FakeAlarms:
         self.others[name] = "OK"
 
     def serve(self, target_group: str, count: float, at: datetime) -> None:
-        self._refuse_unknown((target_group,))
+        """Requests reach a group: ELB knows it, then."""
+        self.target_groups.add(target_group)
         self._requests.append((target_group, at, count))
 
     def is_in_alarm(self, name: str) -> bool:
@@ -415,11 +419,15 @@ class EcsServices(Protocol):
 
 
 class FakeTargets:
-    """Target health told from the tasks of the services; `answers` by target group replaces it."""
+    """Target health told from the tasks of the services; `answers` by target group replaces it.
+
+    `outside_zones`: groups of a load balancer that does not serve the targets' Availability Zone.
+    """
 
     def __init__(self, services: EcsServices) -> None:
         self._services = services
         self.answers: dict[str, tuple[TargetHealth, ...]] = {}
+        self.outside_zones: set[str] = set()
         self.health_check_path = "/health"
 
     def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
@@ -432,13 +440,21 @@ class FakeTargets:
             for number, state in enumerate(states, start=1)
         )
 
+    def is_used(self, target_group_arn: str) -> bool:
+        """By a load balancer that looks at its targets; nothing looks at those that are not in use."""
+        if target_group_arn in self.outside_zones:
+            return True
+        if target_group_arn not in self.answers:
+            self._behind(target_group_arn, "DescribeTargetGroups")
+        return not may_be_unused(self.health(target_group_arn))
+
     def health_checks(self, target_group_arns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         checks = {"HealthCheckPath": self.health_check_path, "HealthCheckPort": "traffic-port"}
-        for arn in target_group_arns:
-            if arn not in self.answers:
-                self._behind(arn, "DescribeTargetGroups")
+        there = {arn for one in self._services.each() for arn in one.target_groups} | set(self.answers)
         return {
-            arn: {**checks, "HealthCheckProtocol": "HTTP", "Matcher": {"HttpCode": "200"}} for arn in target_group_arns
+            arn: {**checks, "HealthCheckProtocol": "HTTP", "Matcher": {"HttpCode": "200"}}
+            for arn in target_group_arns
+            if arn in there
         }
 
     def _behind(self, target_group_arn: str, operation: str) -> "FakeServices":
@@ -454,12 +470,16 @@ class FakeScaling:
     def __init__(self, services: "FakeServices", target: ScalableTarget | None = None) -> None:
         self._services = services
         self.target = target
+        self.predictive: tuple[str, ...] = ()
         self.puts: list[ScalableTarget] = []
 
     def look(self, service: ServiceSettings) -> ScalableTarget | None:
         if self.target is None or not self._services.is_meant(service):
             return None
         return self.target.model_copy(update={"suspended": _all_flags(self.target)})
+
+    def predictive_policies(self, service: ServiceSettings) -> tuple[str, ...]:
+        return self.predictive if self._services.is_meant(service) else ()
 
     def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
         resource = f"service/{service.cluster}/{service.ecs_service}"
@@ -545,10 +565,36 @@ def _secret_or_parameter(value_from: str) -> str:
     """Without the JSON key, stage and version of ECS's own; a parameter by its name, whether by ARN or not."""
     if ":secretsmanager:" in value_from:
         return ":".join(value_from.split(":")[:7])
-    return value_from.partition(":parameter")[2] or value_from
+    if not value_from.startswith("arn:"):
+        return value_from
+    path = value_from.split(":", 5)[5].removeprefix("parameter/").removeprefix("/")
+    return f"/{path}" if "/" in path else path  # without a hierarchy names have no leading slash
 
 
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")  # OCI distribution specification, "Pulling manifests"
+
+
+class FakeReferences:
+    """What is not in `roles`, `log_groups` (region and name; an empty region is the service's own) or `files` is gone.
+
+    Those in `hidden` can't be told.
+    """
+
+    def __init__(self) -> None:
+        self.roles: set[str] = set()
+        self.log_groups: set[tuple[str, str]] = set()
+        self.files: set[str] = set()
+        self.hidden: set[str] = set()
+
+    def role_exists(self, role: str) -> bool | None:
+        named = {known.rpartition("/")[2] for known in self.roles}
+        return None if role in self.hidden else role in self.roles or role in named
+
+    def log_group_exists(self, name: str, region: str) -> bool | None:
+        return None if name in self.hidden else (region, name) in self.log_groups
+
+    def file_exists(self, arn: str) -> bool | None:
+        return None if arn in self.hidden else arn in self.files
 
 
 class FakeImages:
@@ -810,6 +856,7 @@ class FakeServices:
         self.otherwise: Behaviour = "healthy"
         self.draining = 0
         self.container_insights = True
+        self.shape = ServiceShape()
         self.events: list[str] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self._definitions: dict[str, dict[str, Any]] = beside._definitions if beside is not None else {}
@@ -923,6 +970,7 @@ class FakeServices:
             ),
             deployment_configuration=_copied(self.deployment_configuration),
             target_groups=self.target_groups,
+            shape=self.shape,
             images={r.definition_arn: dict(r.images) for r in sorted(revisions, key=lambda r: r.created_at)},
             last_events=tuple(self.events[:10]),
         )
@@ -1005,6 +1053,9 @@ class FakeServices:
             refuse("UpdateService", on, "ClientException", "TaskDefinition not found.")
         if definition_arn is not None and self._definitions[definition_arn]["status"] != "ACTIVE":
             refuse("UpdateService", on, "ClientException", "TaskDefinition is inactive")
+        fits = fits_service(self._definitions[definition_arn], self.shape) if definition_arn is not None else None
+        if fits is not None and fits.verdict is Verdict.FAIL:
+            refuse("UpdateService", on, "InvalidParameterException", fits.reason)
 
     def unstopped_tasks(self, service: ServiceSettings) -> int:
         self._refuse_others("ListTasks", service)

@@ -10,6 +10,7 @@ from rollback.model.release import ReleaseState, last_known_good
 from rollback.model.release_names import name_of
 from rollback.model.schema_finding import Compatibility
 from rollback.model.settings import ServiceSettings
+from rollback.model.standing_plan import StandingPlan
 from rollback.steps.candidates import in_ledger
 from rollback.steps.database_readiness import writes_to_standing_branch
 from rollback.steps.holder import living_lease
@@ -72,10 +73,18 @@ def _readiness(service: ServiceSettings, world: World) -> Iterator[str]:
         return
     minutes = (world.clock.now() - standing.computed_at).total_seconds() / 60
     when = f"looked at {standing.computed_at:%Y-%m-%d %H:%M} UTC, {max(0.0, minutes):.0f} minutes ago"
-    yield _line("ready", f"{'yes' if standing.is_ready else '[red]no way back[/]'}, {when}")
+    yield _line("ready", f"{_ready(standing)}, {when}")
     for check in standing.readiness:
         if check.verdict in _SPEAKS:
             yield _line("", f"[{_SPEAKS[check.verdict]}]{check.verdict}[/] {check.name}: {safe(check.reason)}")
+
+
+def _ready(standing: StandingPlan) -> str:
+    """Whether the last known good could be gone back to; if not, whether another target could."""
+    if standing.is_ready:
+        return "yes"
+    instead = any(check.name == "way-back" and check.verdict is Verdict.WARN for check in standing.readiness)
+    return "[yellow]not the last known good, but the next target[/]" if instead else "[red]no way back[/]"
 
 
 def _database(service: ServiceSettings, world: World) -> Iterator[str]:

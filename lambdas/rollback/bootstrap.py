@@ -3,8 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import boto3
 from botocore.config import Config
@@ -19,7 +18,7 @@ from rollback.model.settings import (
     WORKFLOW_VARIABLE,
     Settings,
 )
-from rollback.steps.ports import Http, Secrets, World
+from rollback.steps.ports import Http, OptionalPorts, Secrets, World
 from rollback.steps.ports_database import Databases, Sql
 from rollback.world.alarms import CloudWatchAlarms
 from rollback.world.clock import SystemClock
@@ -28,6 +27,8 @@ from rollback.world.ecs import EcsServices
 from rollback.world.ledger import DynamoLedger
 from rollback.world.metrics import LoggedMetrics
 from rollback.world.notifications import SnsNotifications
+from rollback.world.patience import until_silent
+from rollback.world.references import DefinitionReferences
 from rollback.world.scaling import EcsScaling
 from rollback.world.secrets import ReferencedSecrets
 from rollback.world.stacks import CloudFormationStacks
@@ -35,15 +36,16 @@ from rollback.world.target_health import ElbTargets
 from rollback.world.tasks import EcsTasks
 from rollback.world.workflow import StepFunctionsWorkflow
 
-if TYPE_CHECKING:
-    from mypy_boto3_ecr import ECRClient
-
 _CONNECT_SECONDS, _READ_SECONDS = 3, 10
 _READING = Config(
     connect_timeout=_CONNECT_SECONDS,
     read_timeout=_READ_SECONDS,
     retries={"mode": "standard", "total_max_attempts": 3},
 )
+# In an emergency, for what can be done without: one attempt, and two seconds for its answer.
+_QUICK = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
+# Ahead of need a throttled question is asked again; several silent services still leave the function time to end.
+_AHEAD = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
 # A change is sent once: whether it was made is looked up, never guessed by sending it again.
 _CHANGING = Config(
     connect_timeout=_CONNECT_SECONDS,
@@ -89,7 +91,7 @@ def make_world(
     """
     clients = _Clients(session)
     balancers = clients.of("elbv2")
-    secrets = ReferencedSecrets(clients.of("secretsmanager"), clients.of("ssm"))
+    secrets = ReferencedSecrets(clients.in_region("secretsmanager"), clients.in_region("ssm"))
 
     def databases_of(given: Settings) -> Databases:
         return cast(Databases, _Later(lambda: _databases(given, secrets)))
@@ -103,7 +105,8 @@ def make_world(
         scaling=EcsScaling(clients.of("application-autoscaling"), clients.of("application-autoscaling", _CHANGING)),
         stacks=CloudFormationStacks(clients.of("cloudformation")),
         secrets=secrets,
-        images=EcrImages(clients.ecr_in),
+        references=DefinitionReferences(clients.of("iam"), clients.in_region("logs"), clients.of("s3")),
+        images=EcrImages(clients.in_region("ecr")),
         alarms=CloudWatchAlarms(clients.of("cloudwatch"), balancers),
         http=cast(Http, _Later(_http)),
         notifications=SnsNotifications(clients.of("sns"), topic_arn, critical_topic_arn),
@@ -113,7 +116,26 @@ def make_world(
         sql=cast(Sql, _Later(_sql)),
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _CHANGING), clients.of("logs")),
         databases_of=databases_of,
+        quick=lambda: _optional_ports(clients, workflow_arn, _QUICK),
+        ahead=lambda: _optional_ports(clients, workflow_arn, _AHEAD),
         home=Home.of_arn(topic_arn),
+    )
+
+
+def _optional_ports(clients: "_Clients", workflow_arn: str | None, config: Config) -> OptionalPorts:
+    """For one invocation: who gave no answer once is not asked again."""
+    balancers, scaling = clients.of("elbv2", config), clients.of("application-autoscaling", config)
+    secrets = ReferencedSecrets(clients.in_region("secretsmanager", config), clients.in_region("ssm", config))
+    logs = clients.in_region("logs", config)
+    return OptionalPorts(
+        targets=until_silent(ElbTargets(balancers)),
+        scaling=EcsScaling(scaling, clients.of("application-autoscaling", _CHANGING)),
+        stacks=until_silent(CloudFormationStacks(clients.of("cloudformation", config))),
+        secrets=until_silent(secrets),
+        references=until_silent(DefinitionReferences(clients.of("iam", config), logs, clients.of("s3", config))),
+        images=until_silent(EcrImages(clients.in_region("ecr", config))),
+        alarms=until_silent(CloudWatchAlarms(clients.of("cloudwatch", config), balancers)),
+        workflow=StepFunctionsWorkflow(clients.of("stepfunctions", config), workflow_arn),
     )
 
 
@@ -138,14 +160,18 @@ class _Clients:
 
     def __init__(self, session: boto3.Session | None) -> None:
         self._session: Any = session if session is not None else _Later(boto3.Session)
-        self.ecr_in: Callable[[str], ECRClient] = cache(self._ecr_in)
+        self._made: dict[tuple[str, int, str | None], Any] = {}
 
     def of(self, service: str, config: Config = _READING, region: str | None = None) -> Any:
-        """A client of a service; region of the session unless told."""
-        return _Later(lambda: self._session.client(service, region_name=region, config=config))
+        """A client of a service, made once for each configuration; region of the session unless told."""
+        key = (service, id(config), region)
+        if key not in self._made:
+            self._made[key] = _Later(lambda: self._session.client(service, region_name=region, config=config))
+        return self._made[key]
 
-    def _ecr_in(self, region: str) -> "ECRClient":
-        return cast("ECRClient", self.of("ecr", region=region))
+    def in_region(self, service: str, config: Config = _READING) -> Callable[[str], Any]:
+        """Clients of a service by region; an empty one is the session's."""
+        return lambda region: self.of(service, config, region or None)
 
 
 def _http() -> Http:

@@ -37,6 +37,8 @@ SERVICES = {
     "secretsmanager": "secretsmanager",
     "ssm": "ssm",
     "logs": "logs",
+    "iam": "iam",
+    "s3": "s3",
 }
 THROTTLED, UNKNOWN = Passing.THROTTLED, Passing.UNKNOWN
 ACCESS, CREDENTIALS, NOT_FOUND = RefusalKind.ACCESS, RefusalKind.CREDENTIALS, RefusalKind.NOT_FOUND
@@ -58,6 +60,7 @@ TABLE: dict[str, Passing | RefusalKind] = {
     "ExecutionAlreadyExists": REQUEST,  # the workflow takes it for success
     "ExecutionDoesNotExist": NOT_FOUND,
     "ExecutionLimitExceeded": THROTTLED,
+    "FailedResourceAccessException": REQUEST,  # of a scaling policy's alarms: the policies are not told
     "HealthUnavailable": UNKNOWN,
     "IdempotentParameterMismatchException": REQUEST,
     "ImageAlreadyExistsException": REQUEST,  # read before
@@ -97,6 +100,8 @@ TABLE: dict[str, Passing | RefusalKind] = {
     "LimitExceededException": QUOTA,
     "LoadBalancerNotFound": NOT_FOUND,
     "NamespaceNotFoundException": NOT_FOUND,
+    "NoSuchBucket": NOT_FOUND,
+    "NoSuchEntity": NOT_FOUND,
     "NotFound": NOT_FOUND,
     "ParameterValueInvalid": REQUEST,
     "PlatformApplicationDisabled": REQUEST,
@@ -110,6 +115,7 @@ TABLE: dict[str, Passing | RefusalKind] = {
     "ResourceExistsException": REQUEST,
     "ResourceNotFoundException": NOT_FOUND,
     "ServerException": UNKNOWN,
+    "ServiceFailure": UNKNOWN,
     "ServiceDeploymentNotFoundException": NOT_FOUND,  # of StopServiceDeployment: see below
     "ServiceNotActiveException": NOT_FOUND,
     "ServiceNotFoundException": NOT_FOUND,
@@ -239,7 +245,8 @@ def test_the_table_has_no_code_that_no_operation_answers_with() -> None:
 @pytest.mark.parametrize("method", sorted(OPERATIONS))
 def test_every_operation_has_the_name_of_the_permission_that_it_needs(method: str) -> None:
     service, model = OPERATIONS[method]
-    assert iam_action(model.name) == f"{SERVICES[service]}:{model.name}"
+    permission = {"ListObjectsV2": "ListBucket"}.get(model.name, model.name)
+    assert iam_action(model.name) == f"{SERVICES[service]}:{permission}"
     assert iam_action(method) == iam_action(model.name)
 
 

@@ -1,8 +1,12 @@
 """What the steps are promised of Application Auto Scaling, on the fake and on the embedded cloud."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 from builders import SERVICE, definition
 from contract.local_cloud.workload import Workload
 from contract.real_world import real_world
@@ -12,6 +16,7 @@ from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
 from rollback.model.settings import ServiceSettings
 from rollback.steps.ports import Scaling
+from rollback.world.scaling import EcsScaling
 
 WEB = ServiceSettings(name=SERVICE, cluster=CLUSTER, ecs_service=ECS_SERVICE, container="app")
 AUTOSCALED = ScalableTarget(min_capacity=2, max_capacity=4, suspended=dict.fromkeys(SCALING_FLAGS, False))
@@ -116,3 +121,37 @@ def test_the_fake_refuses_bounds_that_can_not_be(bounds: dict[str, int]) -> None
     with pytest.raises(CallRefused, match="RegisterScalableTarget"):
         scaling.put(WEB, AUTOSCALED.model_copy(update=bounds))
     assert (scaling.look(WEB), services.desired_count) == (AUTOSCALED, 1)
+
+
+def test_a_service_without_policies_is_not_scaled_by_forecast(scaled: Scaled) -> None:
+    scaling, service, _ = scaled
+    assert scaling.predictive_policies(service) == ()
+
+
+def test_only_policies_that_scale_by_forecast_count_on_whichever_page_they_are() -> None:
+    """A policy in the mode ForecastOnly, the default, never scales (Application Auto Scaling API reference)."""
+    client: Any = boto3.client(
+        "application-autoscaling", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    with Stubber(client) as stub:
+        stub.add_response("describe_scaling_policies", {"ScalingPolicies": [policy("by-cpu", None)], "NextToken": "2"})
+        some = [policy("forecast", "ForecastAndScale"), policy("only", "ForecastOnly"), policy("default", "")]
+        stub.add_response("describe_scaling_policies", {"ScalingPolicies": some})
+        assert EcsScaling(client, client).predictive_policies(WEB) == ("forecast",)
+
+
+def policy(name: str, mode: str | None) -> dict[str, Any]:
+    """None: it tracks a target."""
+    made: dict[str, Any] = {
+        "PolicyARN": f"arn:{name}",
+        "PolicyName": name,
+        "ServiceNamespace": "ecs",
+        "ResourceId": "service/c/s",
+        "ScalableDimension": "ecs:service:DesiredCount",
+        "PolicyType": "TargetTrackingScaling" if mode is None else "PredictiveScaling",
+        "CreationTime": datetime(2026, 3, 1, tzinfo=UTC),
+    }
+    if mode is not None:
+        modes = {"Mode": mode} if mode else {}
+        made["PredictiveScalingPolicyConfiguration"] = {"MetricSpecifications": [{"TargetValue": 50.0}], **modes}
+    return made

@@ -44,6 +44,12 @@ class Store:
             self._parameters.put_parameter(Name=f"/{self.name}", Value="x", Type="SecureString")
         return f"/{self.name}"
 
+    def plain_parameter(self) -> str:
+        """Its name, which has no slash."""
+        if self._fake is None:
+            self._parameters.put_parameter(Name=self.name, Value="x", Type="String")
+        return self.name
+
     def forget(self, value_from: str) -> None:
         """Scheduled for deletion, or deleted."""
         if self._fake is not None:
@@ -130,13 +136,13 @@ def test_a_value_is_not_shown_by_whoever_holds_it(store: Store) -> None:
 def test_what_we_may_not_look_at_can_not_be_told() -> None:
     class Denied:
         def __getattr__(self, name: str) -> Callable[..., object]:
-            def denied(**given: object) -> object:
+            def denied(*named: object, **given: object) -> object:
                 raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, name)
 
             return denied
 
     denied: object = Denied()
-    secrets = ReferencedSecrets(denied, denied)  # type: ignore[arg-type]
+    secrets = ReferencedSecrets(lambda region: denied, lambda region: denied)  # type: ignore[arg-type,return-value]
     assert secrets.exists("arn:aws:secretsmanager:eu-west-1:210987654321:secret:theirs-AbCdEf") is None
     assert secrets.exists("/theirs") is None
     hidden = FakeSecrets()
@@ -188,3 +194,86 @@ def test_a_parameter_that_is_gone_is_not_there_by_its_arn_either(store: Store) -
     assert store.secrets.exists(f"arn:aws:ssm:eu-west-1:123456789012:parameter{name}") is True
     store.forget(name)
     assert store.secrets.exists(f"arn:aws:ssm:eu-west-1:123456789012:parameter{name}") is False
+
+
+# What an ARN means
+
+
+def test_an_arn_of_a_parameter_outside_a_hierarchy_names_one_without_a_slash(store: Store) -> None:
+    """`parameter/MyParam` is MyParam: asked for as `/MyParam`, it would be taken for gone."""
+    store.name = f"MyParam-{uuid.uuid4().hex[:8]}"
+    name = store.plain_parameter()
+    arn = f"arn:aws:ssm:eu-west-1:123456789012:parameter/{name}"
+    assert store.secrets.exists(arn) is True
+    store.forget(name)
+    assert store.secrets.exists(arn) is False
+
+
+def test_a_stage_that_a_secret_has_not_keeps_a_task_from_starting() -> None:
+    """ECS developer guide, "Example referencing a specific key within a secret": `…:<key>:<stage>:<version>`."""
+    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:web-AbCdEf"
+    asked: list[str] = []
+    client = Answers({"VersionIdsToStages": {"v-2": ["AWSCURRENT"], "v-1": ["AWSPREVIOUS"]}})
+
+    def in_region(region: str) -> Answers:
+        asked.append(region)
+        return client
+
+    secrets = ReferencedSecrets(in_region, in_region)  # type: ignore[arg-type]
+    assert secrets.exists(f"{arn}:url::") is True
+    assert secrets.exists(f"{arn}:url:AWSPREVIOUS:") is True
+    assert secrets.exists(f"{arn}:url:AWSPENDING:") is False
+    assert secrets.exists(f"{arn}:url::v-1") is True
+    assert secrets.exists(f"{arn}:url::v-0") is None, "a version without a stage is listed nowhere"
+    assert set(asked) == {"eu-west-1"}
+    assert client.given["SecretId"] == arn
+
+
+def test_what_is_in_another_region_is_asked_for_there() -> None:
+    asked: list[str] = []
+
+    def in_region(region: str) -> object:
+        asked.append(region)
+        return Pages([{"Parameters": [], "NextToken": "more"}, {"Parameters": [{"Name": "/a/b"}]}])
+
+    secrets = ReferencedSecrets(in_region, in_region)  # type: ignore[arg-type]
+    assert secrets.exists("arn:aws:ssm:us-east-1:123456789012:parameter/a/b") is True, "it is on the second page"
+    assert secrets.exists("/a/b") is True
+    assert asked == ["us-east-1", ""]
+
+
+def test_a_parameter_of_the_other_name_with_the_same_arn_is_no_answer() -> None:
+    def in_region(region: str) -> object:
+        return Pages([{"Parameters": [{"Name": "/MyParam"}]}])
+
+    secrets = ReferencedSecrets(in_region, in_region)  # type: ignore[arg-type]
+    assert secrets.exists("arn:aws:ssm:eu-west-1:123456789012:parameter/MyParam") is None
+
+
+class Answers:
+    """A client that gives one answer; `given`: what it was asked."""
+
+    def __init__(self, answer: dict[str, object]) -> None:
+        self.answer, self.given = answer, dict[str, object]()
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def answers(**given: object) -> object:
+            self.given = given
+            return self.answer
+
+        return answers
+
+
+class Pages:
+    """A client whose paginator has these pages."""
+
+    def __init__(self, pages: list[dict[str, object]]) -> None:
+        self._pages = pages
+
+    def get_paginator(self, operation: str) -> "Pages":
+        assert operation == "describe_parameters"
+        return self
+
+    def paginate(self, **given: object) -> list[dict[str, object]]:
+        assert given
+        return self._pages

@@ -13,9 +13,11 @@ from fake_writers import FakeWriters
 from fakes import CLUSTER, ECS_SERVICE, Behaviour, FakeClock, FakeImages, FakeServices, FakeTargets
 
 from local_cloud.server import LocalCloud
+from rollback.model.check import Verdict
 from rollback.model.errors import CallRefused, OutsideFailure, RefusalKind, UnsupportedService
 from rollback.model.names import RELEASE_TAG
 from rollback.model.release import fingerprint, normalised_definition
+from rollback.model.service_shape import fits_service
 from rollback.model.service_view import IN_FLIGHT, ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.steps.ports import Services, Targets
@@ -398,5 +400,24 @@ def test_health_checks_are_told_of_groups_that_are_there(stage: Stage) -> None:
     (group,) = stage.wait(settled(first)).target_groups
     assert stage.targets.health_checks((group,)).keys() == {group}
     assert stage.targets.health_checks(()) == {}
-    with pytest.raises(CallRefused, match="DescribeTargetGroups"):
-        stage.targets.health_checks((group.replace("targetgroup/", "targetgroup/gone-"),))
+    gone = group.replace("targetgroup/", "targetgroup/gone-")
+    assert stage.targets.health_checks((gone, group)).keys() == {group}
+    assert stage.targets.is_used(group)
+    with pytest.raises(CallRefused, match="DescribeTargetGroups") as refused:
+        stage.targets.is_used(gone)
+    assert refused.value.kind is RefusalKind.NOT_FOUND
+
+
+def test_what_a_service_refers_to_in_its_definition_is_told(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = CloudStage(cloud, monkeypatch)
+    first = made.release("v1")
+    made.run(first)
+    view = made.wait(settled(first))
+    assert (view.shape.ports, view.shape.uses_fargate, view.shape.has_network) == ((("app", 8080),), True, True)
+    definition = made.services.definition(first)
+    assert definition is not None
+    assert fits_service(definition, view.shape).verdict is Verdict.PASS
+    vpc = made.web.elbv2.describe_target_groups(TargetGroupArns=[made.web.target_group])["TargetGroups"][0]["VpcId"]
+    spare = made.web.elbv2.create_target_group(Name=f"{made.web.name}-spare", Protocol="HTTP", Port=80, VpcId=vpc)
+    assert not made.targets.is_used(spare["TargetGroups"][0]["TargetGroupArn"])
+    made.web.delete()

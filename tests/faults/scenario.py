@@ -55,6 +55,8 @@ class Incident:
     outside: Outside = field(default_factory=Outside)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     policy: Policy = field(default_factory=lambda: Policy(bake_minutes=1))
+    older: tuple[str, ...] = ()  # promoted before v1
+    good: str = "v1"  # the release over which the alarms turn green
 
     def __post_init__(self) -> None:
         self.walking: Container[str] = frozenset()  # ids of the rollbacks that may act now, for tests that ask
@@ -65,6 +67,7 @@ class Incident:
         self.workflow = FakeWorkflow()
         self.notifications = FakeNotifications()
         history = (
+            *((version, ReleaseState.PROMOTED, 96) for version in self.older),
             ("v1", ReleaseState.PROMOTED, 48),
             ("v2", ReleaseState.QUARANTINED, 24),
             ("v3", ReleaseState.CANDIDATE, 0.2),
@@ -74,7 +77,7 @@ class Incident:
             stored = release(version, state=state, hours_ago=hours, definition_arn=arn)
             self.ledger.record(stored, normalised_definition(definition(version), {}))
             self.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=hours))
-        self.services.deregister(list(self.ledger.releases(SERVICE))[-1].definition_arn)
+        self.services.deregister(next(r for r in self.ledger.releases(SERVICE) if r.version == "v1").definition_arn)
         self.before = self.services.deployment_configuration
         self.real = make_world(
             self.policy,
@@ -142,7 +145,7 @@ class Incident:
         self.clock.pass_time(**duration)
         self.services.tick()
         primary = self.services.look(SETTINGS.services[0]).primary
-        if primary.rollout_state == "COMPLETED" and self.running_fingerprint() == release("v1").fingerprint:
+        if primary.rollout_state == "COMPLETED" and self.running_fingerprint() == release(self.good).fingerprint:
             self.alarms.recover(DEGRADED)
             self.alarms.recover(OUTAGE)
 

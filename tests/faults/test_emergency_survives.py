@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from builders import SERVICE, release
-from fakes import execution_arn
+from builders import SERVICE, image, release
+from fakes import FakeServices, execution_arn
 from worlds import DEGRADED, OUTAGE
 
 from faults.crash import Killed, Outside, moments
@@ -18,7 +18,6 @@ from rollback.steps.admit import admit
 from rollback.steps.readiness import prepare
 from rollback.steps.walk import walk
 
-V1 = release("v1").fingerprint
 OUTAGE_EVENT = {**EVENT, "id": "e2", "detail": {**EVENT["detail"], "alarmName": OUTAGE}}  # type: ignore[dict-item]
 TAKEN_OVER = execution_arn("execution-0")
 SUSPENDED = {**dict.fromkeys(SCALING_FLAGS, False), "ScheduledScalingSuspended": True}
@@ -61,7 +60,30 @@ def from_zero(outside: Outside) -> tuple[Incident, object]:
     return incident, EVENT
 
 
-SCENARIOS: tuple[Callable[[Outside], tuple[Incident, object]], ...] = (outage, taken_over, from_zero)
+class Crashing(FakeServices):
+    """Tasks of v1 don't start, whichever definition they are of: its image is gone, and readiness did not know yet."""
+
+    def tick(self) -> None:
+        for arn, made in self._definitions.items():
+            if made["containerDefinitions"][0]["image"] == image("v1"):
+                self.behaviours[arn] = "crashing"
+        super().tick()
+
+
+def next_target(outside: Outside) -> tuple[Incident, object]:
+    """v1 can't be started, and nothing serves: v0, promoted before it, is taken, and no task is stopped for that."""
+    incident = Incident(outside, policy=PATIENT, older=("v0",), good="v0")
+    prepare(SERVICE, incident.real)
+    incident.services.__class__ = Crashing
+    incident.services.otherwise = "healthy"
+    bad = next(r for r in incident.ledger.releases(SERVICE) if r.version == "v3")
+    incident.services.behaviours[bad.definition_arn] = "unhealthy"
+    incident.alarms.fire(OUTAGE, incident.clock.now())
+    incident.services.calls.clear()
+    return incident, OUTAGE_EVENT
+
+
+SCENARIOS: tuple[Callable[[Outside], tuple[Incident, object]], ...] = (outage, taken_over, from_zero, next_target)
 
 
 def kills() -> list[object]:
@@ -92,7 +114,13 @@ def assert_concluded_by_the_rules(incident: Incident, scenario: object) -> None:
     assert paged or not not_put_back
     quarantined = [r.definition_arn for r in incident.ledger.releases(SERVICE) if r.state is ReleaseState.QUARANTINED]
     assert not set(incident.deployed()) & set(quarantined)
-    assert incident.running_fingerprint() == V1 or paged, "neither put right nor told anybody"
+    assert incident.running_fingerprint() == good(incident) or paged, "neither put right nor told anybody"
+    if scenario is next_target:
+        assert all(given.get("desired_count", 1) > 0 for _, given in incident.services.calls), "stopped all tasks"
+
+
+def good(incident: Incident) -> str:
+    return release(incident.good).fingerprint
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -103,7 +131,7 @@ def test_undisturbed_it_succeeds(scenario: Callable[[Outside], tuple[Incident, o
     acted = [r for r in incident.documents() if r.outcome is Outcome.SUCCEEDED]
     assert len(acted) == 1
     assert_concluded_by_the_rules(incident, scenario)
-    assert incident.running_fingerprint() == V1
+    assert incident.running_fingerprint() == good(incident)
 
 
 @pytest.mark.parametrize(("scenario", "kill_at", "after"), kills())
@@ -122,5 +150,5 @@ def test_killed_at_any_call_it_is_concluded_by_the_rules(
     incident.sweep_until_quiet(hours=2)
     assert_concluded_by_the_rules(incident, scenario)
     if retries:
-        assert incident.running_fingerprint() == V1
+        assert incident.running_fingerprint() == good(incident)
         assert DEGRADED not in incident.alarms.in_alarm

@@ -27,6 +27,7 @@ FAKES: dict[type, tuple[Callable[[], Any], ...]] = {
     ports.Scaling: (aws.scaling, aws.writers_scaling),
     ports.Stacks: (aws.stacks,),
     ports.Secrets: (aws.secrets,),
+    ports.References: (aws.references,),
     ports.Images: (aws.images,),
     ports.Alarms: (aws.alarms,),
     ports.Http: (aws.http,),

@@ -166,7 +166,7 @@ STACK = StackView(name="S", status="UPDATE_COMPLETE", definition_arns=("arn:aws:
         ("UPDATE_IN_PROGRESS", StackState.UPDATING),
         ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", StackState.STABLE),
         ("UPDATE_ROLLBACK_IN_PROGRESS", StackState.ROLLING_BACK),
-        ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", StackState.ROLLING_BACK),
+        ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", StackState.STABLE),
         ("UPDATE_ROLLBACK_FAILED", StackState.STABLE),
         ("DELETE_IN_PROGRESS", StackState.UPDATING),
     ],

@@ -181,6 +181,19 @@ def test_status_says_what_stands_in_the_way(terminal: At) -> None:
     assert f"abort {rollback.id}, ann@desk: [enough]" in type_.said
 
 
+def test_a_stand_in_for_the_last_known_good_is_no_yes_and_no_alarm_in_red(terminal: At) -> None:
+    stage = Stage()
+    stage.ship("v0", PROMOTED, hours_ago=96)
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.ship("v2")
+    stage.images.missing.add(image("v1"))
+    prepare(SERVICE, stage.world)
+    type_ = terminal(stage)
+    assert type_("status", "production") == 0
+    assert "ready      not the last known good, but the next target, looked at" in type_.said
+    assert "v0 is next" in type_.said
+
+
 def test_no_way_back_is_said_in_red(terminal: At, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     stage = Stage()

@@ -1,6 +1,6 @@
 """The ladder of a rollback that does not help: what is tried next, and when to stop trying (rule 4).
 
-    service → emergency → restart from zero → a person
+    service → emergency → emergency with the next target → restart from zero → a person
 
 Alarms take no part in it: a red alarm over a target that runs on healthy targets means that the release is not the
 cause, and nothing that we could do to the release would help.
@@ -20,6 +20,12 @@ class Rung(StrEnum):
     SERVICE = "service"  # beside ECS and CloudFormation, healthy capacity first
     EMERGENCY = "emergency"  # at once, over whatever they are doing; healthy capacity is still kept
     RESTART_FROM_ZERO = "restart_from_zero"  # all tasks stopped, then the target
+
+
+class Switch(StrEnum):
+    """The same rung, on the way to something else."""
+
+    NEXT_TARGET = "next_target"  # the last known good can't be run, or does not serve; another promoted release may
 
 
 class End(StrEnum):
@@ -59,16 +65,30 @@ class Tried(BaseModel):
     since: AwareDatetime
     until: AwareDatetime
     why_left: StoredText
+    target: str = Field(default="", description="version that was to run; empty: an older version of the code wrote it")
+    target_fingerprint: str = ""
     moves_made: int = Field(default=0, ge=0, description="of the rollback's moves, those made before it was left")
     last_events: tuple[StoredLine, ...] = ()
 
 
-def next_rung(current: Rung, footing: Footing, restart_from_zero: Literal["allow", "refuse"]) -> Rung | End:
-    """The next rung, or why there is none."""
+def next_rung(
+    current: Rung,
+    footing: Footing,
+    restart_from_zero: Literal["allow", "refuse"],
+    *,
+    has_another_target: bool = False,
+) -> Rung | Switch | End:
+    """The next rung, the next target, or why there is none.
+
+    Another target keeps healthy capacity, as any emergency does; so it comes before all tasks are stopped. A target
+    that runs, and of which some serve, is not left for an older one.
+    """
     if footing.is_firm:
         return End.NOT_THE_RELEASE
     if current is Rung.SERVICE:
         return Rung.EMERGENCY
+    if current is Rung.EMERGENCY and has_another_target and (footing.serves is False or not footing.target_runs):
+        return Switch.NEXT_TARGET
     if current is Rung.EMERGENCY and footing.serves is False and restart_from_zero == "allow":
         return Rung.RESTART_FROM_ZERO
     return End.OUT_OF_RUNGS

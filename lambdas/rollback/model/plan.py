@@ -23,6 +23,9 @@ class Plan(BaseModel):
     target: Release | None
     database: DatabasePlan | None = None
     checks: tuple[Check, ...]
+    stands_in_for: str = Field(
+        default="", description="version of the last known good, where that can't be run and the target is another one"
+    )
     newest_deployment_at: AwareDatetime | None = Field(
         default=None, description="when the newest deployment began that the plan knew of, in ECS's own words"
     )

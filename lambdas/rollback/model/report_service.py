@@ -7,7 +7,8 @@ def about_service(rollback: Rollback) -> list[str]:
     """Lines of the report."""
     lines, service = [], rollback.service
     for tried in service.tried if service is not None else ():
-        lines.append(f"Tried {tried.rung} ({tried.since:%H:%M:%S} to {tried.until:%H:%M:%S} UTC): {tried.why_left}")
+        to = f" to {tried.target}" if tried.target else ""
+        lines.append(f"Tried {tried.rung}{to} ({tried.since:%H:%M:%S} to {tried.until:%H:%M:%S} UTC): {tried.why_left}")
         lines += [f"  ECS: {event}" for event in tried.last_events]
     lines += [f"Note: {note}" for note in (service.notes if service is not None else ())]
     return [*lines, *_about_newer(rollback)]

@@ -92,6 +92,7 @@ class ServiceProgress(BaseModel):
     target_definition_arn: str | None = None
     intent: Intent | None = None
     acted_at: AwareDatetime | None = None
+    target_since: AwareDatetime | None = Field(default=None, description="when another target was taken, the last time")
     forced_anew_at: AwareDatetime | None = Field(default=None, description="a stuck deployment is, once a rung")
     restarted_at: AwareDatetime | None = Field(default=None, description="started again after a stop at zero")
     reassert_until: AwareDatetime | None = Field(

@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from rollback.model.service_shape import ServiceShape
+
 ROLLING_BACK = frozenset({"ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"})
 IN_FLIGHT = frozenset({"PENDING", "IN_PROGRESS", "STOP_REQUESTED"}) | ROLLING_BACK
 ENDED_ELSEWHERE = frozenset({"ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED", "STOPPED"})
@@ -48,6 +50,7 @@ class ServiceView(_Frozen):
     newest: ServiceDeployment | None
     deployment_configuration: dict[str, Any]
     target_groups: tuple[str, ...] = ()
+    shape: ServiceShape = ServiceShape()
     images: dict[str, dict[str, str]] = {}
     last_events: tuple[str, ...] = ()
 

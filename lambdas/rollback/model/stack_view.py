@@ -11,6 +11,7 @@ class StackState(StrEnum):
     STABLE = "stable"
     UPDATING = "updating"  # only StopServiceDeployment is safe
     ROLLING_BACK = "rolling_back"  # it puts something back by itself: observe, then plan again
+    NOT_KNOWN = "not_known"  # CloudFormation could not be asked: it may be changing the service
 
 
 class StackView(BaseModel):
@@ -24,13 +25,16 @@ class StackView(BaseModel):
 
     @property
     def state(self) -> StackState:
-        """From the status; names are CloudFormation's (API reference, Stack.StackStatus)."""
-        if not self.status.endswith("_IN_PROGRESS"):
+        """From the status; names are CloudFormation's (API reference, Stack.StackStatus).
+
+        `UPDATE_COMPLETE_CLEANUP_IN_PROGRESS` and `UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS`: all resources are as
+        they are to be, and CloudFormation removes the ones that were replaced, or new ones that are no longer needed
+        (user guide, "Understand CloudFormation stack creation events" and the table of stack status codes). A removal
+        may take hours; it changes no service.
+        """
+        if not self.status.endswith("_IN_PROGRESS") or self.status.endswith("_CLEANUP_IN_PROGRESS"):
             return StackState.STABLE
-        if "ROLLBACK" in self.status:
-            return StackState.ROLLING_BACK
-        # cleaning up removes old resources; the service is changed no more
-        return StackState.STABLE if self.status.endswith("_CLEANUP_IN_PROGRESS") else StackState.UPDATING
+        return StackState.ROLLING_BACK if "ROLLBACK" in self.status else StackState.UPDATING
 
     def deployed_by_going_back(self, definition_arn: str) -> bool:
         """Whether a deployment of that definition is CloudFormation's own way back, under way or ended."""

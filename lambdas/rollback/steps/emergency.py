@@ -23,6 +23,7 @@ from rollback.steps.candidates import candidates
 from rollback.steps.database_readiness import writes_to_standing_branch
 from rollback.steps.definition import standing_plan
 from rollback.steps.guards import automatic_guards
+from rollback.steps.next_target import standing_target, stands_in_for, told_of_readiness
 from rollback.steps.plan import decided, goes_on_with, to_leave, what_it_leaves
 from rollback.steps.plan_database import guarded
 from rollback.steps.ports import World
@@ -72,8 +73,11 @@ def plan_emergency(rollback: Rollback, world: World) -> Rollback:
     if rollback.request.type is not RollbackType.EMERGENCY:  # planned anew, with the database
         return rollback.but(admission=(*rollback.admission, *fits), reason=fits[0].reason, wait_seconds=0)
     guards = automatic_guards(rollback, running, view, world, before)
-    checks = (*made.checks, _from_where(standing, made), *guards, *fits)
-    made = made.model_copy(update={"checks": checks, "newest_deployment_at": newest_known_at(view)})
+    readiness = told_of_readiness(made.target, running, standing) if made.target is not None else ()
+    checks = (*made.checks, _from_where(standing, made), *readiness, *guards, *fits)
+    instead = stands_in_for(made.target, running, standing) if rollback.request.target_version is None else ""
+    changes = {"checks": checks, "newest_deployment_at": newest_known_at(view), "stands_in_for": instead}
+    made = made.model_copy(update=changes)
     return decided(rollback.but(plan=made, wait_seconds=0), world, before)
 
 
@@ -119,7 +123,7 @@ def _as_known(found: Release, standing: StandingPlan | None, world: World) -> Re
 
 
 def _standing_target(standing: StandingPlan | None, running: Release) -> Release | None:
-    chosen = standing.target_for(running.fingerprint) if standing is not None else None
+    chosen = standing_target(standing, running.fingerprint) if standing is not None else None
     return chosen.release if chosen is not None else None
 
 

@@ -1,11 +1,18 @@
 """Escalation: a rung did not help; look at what the service stands on, and take the next one, or tell a person."""
 
+from datetime import datetime
+
 from rollback.model.errors import OutsideFailure
-from rollback.model.escalation import End, Footing, Rung, Tried, next_rung
+from rollback.model.escalation import End, Footing, Rung, Switch, Tried, next_rung
+from rollback.model.group_health import that_say_something
+from rollback.model.release import Release
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.service_view import ServiceView
+from rollback.model.standing_plan import StandingTarget
+from rollback.steps.next_target import another_target, with_target
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
+from rollback.steps.target_groups import groups_of
 
 _EVENTS = 5  # of the service, into the report
 _IN_WORDS = {
@@ -24,17 +31,12 @@ def escalate(rollback: Rollback, why: str, view: ServiceView, world: World) -> R
     assert rollback.plan is not None  # noqa: S101
     assert rollback.plan.target is not None  # noqa: S101
     progress, now, policy = rollback.service, world.clock.now(), world.settings.policy
-    left = Tried(
-        rung=progress.rung,
-        since=progress.rung_since,
-        until=now,
-        why_left=why,
-        moves_made=len(progress.moves),
-        last_events=view.last_events[:_EVENTS],
-    )
-    footing = footing_of(rollback, view, world)
-    step = next_rung(progress.rung, footing, policy.restart_from_zero)
-    tried = (*progress.tried, left)
+    tried = (*progress.tried, _left(rollback, why, view, now))
+    footing, another = footing_of(rollback, view, world), another_target(rollback, world)
+    step = next_rung(progress.rung, footing, policy.restart_from_zero, has_another_target=another is not None)
+    if isinstance(step, Switch):
+        assert another is not None  # noqa: S101 - `next_rung` was told of it
+        return _on_to(another, rollback, tried, why, view, now)
     if isinstance(step, Rung):
         climbed = progress.but(rung=step, rung_since=now, tried=tried, done_at=None, forced_anew_at=None)
         return rollback.but(service=climbed, verification=None, reason=f"{why}: on to {step}", wait_seconds=0)
@@ -55,19 +57,53 @@ def asserted_again(rollback: Rollback, view: ServiceView, world: World) -> Rollb
     is_ours = view.primary.definition_arn == progress.target_definition_arn
     if is_ours or fingerprint_of(view.primary.definition_arn, view, world) == target.fingerprint:
         return None
-    if any(left.rung is progress.rung for left in progress.tried):
+    if any(left.rung is progress.rung and _is_of(left, target) for left in progress.tried):
         return None
     why = f"PRIMARY is {view.primary.definition_arn.rsplit('/', 1)[-1]} now, not {target.version}"
-    left = Tried(
+    tried = (*progress.tried, _left(rollback, why, view, now))
+    again = progress.but(rung_since=now, tried=tried, done_at=None, forced_anew_at=None)
+    return rollback.but(service=again, verification=None, reason=f"{why}: {progress.rung} again", wait_seconds=0)
+
+
+def _on_to(
+    another: StandingTarget, rollback: Rollback, tried: tuple[Tried, ...], why: str, view: ServiceView, now: datetime
+) -> Rollback:
+    """Another target on the same rung. What was announced for the one before is not sent any more."""
+    assert rollback.service is not None  # noqa: S101 - see `escalate`
+    begun = rollback.service.but(
+        rung_since=now,
+        target_since=now,
+        tried=tried,
+        target_definition_arn=None,
+        intent=None,
+        done_at=None,
+        forced_anew_at=None,
+    )
+    reason = f"{why}: on to {another.release.version}, the next target"
+    return with_target(rollback, another, view).but(service=begun, verification=None, reason=reason, wait_seconds=0)
+
+
+def _left(rollback: Rollback, why: str, view: ServiceView, now: datetime) -> Tried:
+    """The rung that is left, and the target that it was for."""
+    assert rollback.service is not None  # noqa: S101 - see `escalate`
+    assert rollback.plan is not None  # noqa: S101
+    assert rollback.plan.target is not None  # noqa: S101
+    progress, target = rollback.service, rollback.plan.target
+    return Tried(
         rung=progress.rung,
         since=progress.rung_since,
         until=now,
         why_left=why,
+        target=target.version,
+        target_fingerprint=target.fingerprint,
         moves_made=len(progress.moves),
         last_events=view.last_events[:_EVENTS],
     )
-    again = progress.but(rung_since=now, tried=(*progress.tried, left), done_at=None, forced_anew_at=None)
-    return rollback.but(service=again, verification=None, reason=f"{why}: {progress.rung} again", wait_seconds=0)
+
+
+def _is_of(left: Tried, target: Release) -> bool:
+    """An older version of the code did not write the target down, and took no other."""
+    return left.target_fingerprint in ("", target.fingerprint)
 
 
 def footing_of(rollback: Rollback, view: ServiceView, world: World) -> Footing:
@@ -88,14 +124,14 @@ def footing_of(rollback: Rollback, view: ServiceView, world: World) -> Footing:
 
 
 def healthy_targets(view: ServiceView, world: World) -> tuple[int, ...] | None:
-    """Targets that serve, by target group; running tasks where there is none.
+    """Targets that serve, by target group whose targets are checked; running tasks where the service has no group.
 
-    None: the load balancer could not be asked: not known is not zero.
+    None: the load balancer could not be asked, or no group says anything: not known is not zero.
     """
     if not view.target_groups:
         return (view.running_count,)
     try:
-        states = [[t.state for t in world.targets.health(arn)] for arn in view.target_groups]
+        groups = that_say_something(groups_of(view, world))
     except OutsideFailure:
         return None
-    return tuple(group.count("healthy") for group in states)
+    return tuple(group.healthy for group in groups) or None

@@ -89,7 +89,7 @@ def newer_release(rollback: Rollback, view: ServiceView, world: World) -> tuple[
         return None, latest.standing
     service = world.settings.service(rollback.service_name)
     mark = fingerprint_of(latest.definition_arn, view, world)
-    if mark == plan.target.fingerprint or _is_of_stack(rollback, service, latest, world):
+    if mark == plan.target.fingerprint or _is_of_stack(service, latest, world):
         return None, latest.standing
     newer = NewerRelease(
         version=_version(rollback, latest, view, service, world),
@@ -130,16 +130,14 @@ def _why_not_for_this_data(rollback: Rollback, newer: NewerRelease) -> str:
     return "it was deployed while the data was being changed, and was not made for the data that is there now"
 
 
-def _is_of_stack(rollback: Rollback, service: ServiceSettings, latest: LatestDeployment, world: World) -> bool:
-    """An emergency does without an answer: to leave a deployment alone is the smaller harm."""
+def _is_of_stack(service: ServiceSettings, latest: LatestDeployment, world: World) -> bool:
+    """Without an answer the deployment is taken for the team's: to leave it alone is the smaller harm."""
     if service.stack is None:
         return False
     try:
         stack = world.stacks.look(service.stack)
     except OutsideFailure:
-        if rollback.is_emergency:
-            return False
-        raise
+        return False
     return stack is not None and stack.deployed_by_going_back(latest.definition_arn)
 
 

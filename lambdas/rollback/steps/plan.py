@@ -14,14 +14,16 @@ from rollback.model.rollback import Outcome, Rollback
 from rollback.model.service_view import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
 from rollback.model.stack_view import StackState
 from rollback.steps.candidates import candidates
-from rollback.steps.definition import at_hand
+from rollback.steps.definition import at_hand, standing_plan
 from rollback.steps.guards import automatic_guards, traffic_guard
 from rollback.steps.holder import document
 from rollback.steps.newer import newer_release
+from rollback.steps.next_target import stand_in, told_of_readiness
 from rollback.steps.plan_database import guard_schema, undone_by, with_database
 from rollback.steps.ports import World
 from rollback.steps.running import identify
-from rollback.steps.stack import stack_state
+from rollback.steps.stack import known_stack
+from rollback.steps.target_checks import asked, images_check
 
 _EVENT_CLOCK = timedelta(seconds=5)  # events carry whole seconds, and another clock's
 
@@ -30,7 +32,8 @@ def plan(rollback: Rollback, world: World) -> Rollback:
     """Make the plan, and end here if it refuses, or if nothing may be done (dry run, observe)."""
     service, now, policy = world.settings.service(rollback.service_name), world.clock.now(), world.settings.policy
     patience = timedelta(minutes=policy.service_timeout_minutes)
-    if stack_state(service, world) is StackState.ROLLING_BACK and now - rollback.created_at < patience:
+    stack = known_stack(service, world)
+    if stack.state is StackState.ROLLING_BACK and now - rollback.created_at < patience:
         reason = f"CloudFormation is rolling {service.stack} back by itself: planned when it has ended"
         return rollback.but(reason=reason, wait_seconds=policy.poll_seconds)
     view = world.services.look(service)
@@ -44,6 +47,11 @@ def plan(rollback: Rollback, world: World) -> Rollback:
     if undone is not None and undone.plan is not None and rollback.request.type is RollbackType.FULL:
         target = undone.plan.running
     releases = candidates(rollback.request, service.name, running, world)
+    standing = standing_plan(service.name, world)
+    skipped: tuple[Check, ...] = ()
+    instead = before.plan.stands_in_for if before is not None and before.plan is not None else ""
+    if target is None:
+        target, skipped, instead = stand_in(rollback, releases, running, standing, world)
     made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target, goes_on=before is not None)
     checks = [
         *made.checks,
@@ -51,11 +59,14 @@ def plan(rollback: Rollback, world: World) -> Rollback:
         traffic_guard(rollback, view, world),
         _is_a_release(rollback, running),
         _is_the_latest(rollback, view),
+        *stack.doubts,
     ]
     if made.target is not None:
+        checks += skipped or told_of_readiness(made.target, running, standing)
         checks += [_definition_is_stored(made.target, world), _images_exist(made.target, world)]
     rollback, fits = guard_schema(rollback, made, world)
-    made = made.model_copy(update={"checks": (*checks, *fits), "newest_deployment_at": newest_known_at(view)})
+    changes = {"checks": (*checks, *fits), "newest_deployment_at": newest_known_at(view), "stands_in_for": instead}
+    made = made.model_copy(update=changes)
     planned = with_database(rollback, made, releases, world)
     return decided(rollback.but(plan=planned, wait_seconds=0), world, before)
 
@@ -170,19 +181,4 @@ def _images_exist(target: Release, world: World) -> Check:
     if not target.is_resolved:
         reason = f"{target.version} ran an image whose digest was never known"
         return Check(name="image-exists", verdict=Verdict.FAIL, reason=reason)
-    return images_check(target, world)
-
-
-def images_check(target: Release, world: World) -> Check:
-    """Whether every image of a release can still be pulled, by digest."""
-    found = {name: world.images.exists(image) for name, image in sorted(target.images.items())}
-    missing = [target.images[name] for name, there in found.items() if there is False]
-    unseen = [target.images[name] for name, there in found.items() if there is None]
-    evidence = {"images": dict(sorted(target.images.items()))}
-    if missing:
-        reason = f"not in the registry: {', '.join(missing)}; build and push it again, or name another target"
-        return Check(name="image-exists", verdict=Verdict.FAIL, reason=reason, evidence=evidence)
-    if unseen:
-        reason = f"can't be looked up: {', '.join(unseen)}"
-        return Check(name="image-exists", verdict=Verdict.WARN, reason=reason, evidence=evidence)
-    return Check(name="image-exists", verdict=Verdict.PASS, reason="by digest, in the registry", evidence=evidence)
+    return asked("image-exists", lambda: images_check(target, world))

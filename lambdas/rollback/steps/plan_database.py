@@ -8,13 +8,17 @@ from rollback.model.release_names import Named
 from rollback.model.request import RollbackType
 from rollback.model.restore_points import RecordedPoint
 from rollback.model.rollback import Rollback, service_of
+from rollback.model.scaling_hazards import CHECK_NAME as CHECK_OF_FENCE
+from rollback.model.scaling_hazards import nothing_starts_tasks
 from rollback.model.schema_compatibility import SchemaVerdict, not_known
 from rollback.model.schema_finding import Compatibility
 from rollback.model.schema_refusal import CHECK_NAME, schema_check, widened
+from rollback.model.settings import ServiceSettings
 from rollback.steps.holder import document
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
 from rollback.steps.schema import fits_at, points_about, schema_verdict, shipped_by, verdict_at
+from rollback.steps.target_checks import asked
 
 _ALONE = (RollbackType.SERVICE, RollbackType.EMERGENCY)
 _WITH_DATABASE = (RollbackType.DATABASE, RollbackType.FULL)
@@ -88,8 +92,20 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
     gone_to = planned.point if planned is not None else None
     point = next((one for one in points if gone_to is not None and one.point == gone_to), None)
     others = _others_fit(rollback.service_name, point, world) if point is not None else ()
-    checks = (*named_data(request, named, releases), *checks, *others)
+    checks = (*named_data(request, named, releases), *checks, *others, *_fences_hold(world))
     return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})
+
+
+def _fences_hold(world: World) -> tuple[Check, ...]:
+    """Whether anything could start a task behind the fence around each writer. Not known is no reason to refuse."""
+    return tuple(
+        asked(CHECK_OF_FENCE, lambda service=service: _fence_holds(service, world))  # type: ignore[misc]
+        for service in world.settings.writers()
+    )
+
+
+def _fence_holds(service: ServiceSettings, world: World) -> Check:
+    return nothing_starts_tasks(service, world.scaling.predictive_policies(service), is_fenced_next=True)
 
 
 def _others_fit(service_name: str, point: RecordedPoint, world: World) -> tuple[Check, ...]:

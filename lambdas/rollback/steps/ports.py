@@ -99,8 +99,12 @@ class Targets(Protocol):
     """ELB target health."""
 
     def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]: ...
+    def is_used(self, target_group_arn: str) -> bool:
+        """Whether a load balancer routes to the group."""
+        ...
+
     def health_checks(self, target_group_arns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-        """Target group → how it checks its targets (path, port, codes, thresholds)."""
+        """Target group → how it checks its targets (path, port, codes, thresholds); without groups that are gone."""
         ...
 
 
@@ -109,6 +113,10 @@ class Scaling(Protocol):
 
     def look(self, service: ServiceSettings) -> ScalableTarget | None:
         """None: the service is not scaled automatically."""
+        ...
+
+    def predictive_policies(self, service: ServiceSettings) -> tuple[str, ...]:
+        """Policies that scale by forecast: no flag of the scalable target suspends them."""
         ...
 
     def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
@@ -138,6 +146,17 @@ class Secrets(Protocol):
     def write(self, arn: str, value: SecretStr, token: str) -> None:
         """Replace the value; the same token and value again is no second version."""
         ...
+
+
+class References(Protocol):
+    """Roles, log groups and files that task definitions refer to. None: not for us to see."""
+
+    def role_exists(self, role: str) -> bool | None: ...
+    def log_group_exists(self, name: str, region: str) -> bool | None:
+        """An empty region is the service's own."""
+        ...
+
+    def file_exists(self, arn: str) -> bool | None: ...
 
 
 class Images(Protocol):
@@ -216,6 +235,20 @@ class Workflow(Protocol):
 
 
 @dataclass(frozen=True)
+class OptionalPorts:
+    """What an emergency, or a look ahead of need, can do without, on clients with little patience."""
+
+    targets: Targets
+    scaling: Scaling
+    stacks: Stacks
+    secrets: Secrets
+    references: References
+    images: Images
+    alarms: Alarms
+    workflow: Workflow
+
+
+@dataclass(frozen=True)
 class World:
     """Everything outside, as one environment's functions see it."""
 
@@ -227,6 +260,7 @@ class World:
     scaling: Scaling
     stacks: Stacks
     secrets: Secrets
+    references: References
     images: Images
     alarms: Alarms
     http: Http
@@ -237,7 +271,17 @@ class World:
     sql: Sql
     tasks: Tasks
     databases_of: Callable[[Settings], Databases] | None = None  # for other settings; None: always `databases`
+    quick: Callable[[], OptionalPorts] | None = None  # for an emergency; None: as patient as ever
+    ahead: Callable[[], OptionalPorts] | None = None  # for a look ahead of need; the same
     home: Home | None = None  # the account and region of this deployment; None: not known
+
+    def hurried(self) -> "World":
+        """The same world for one invocation of an emergency: optional evidence gets one attempt and two seconds."""
+        return replace(self, **vars(self.quick())) if self.quick is not None else self
+
+    def looking_ahead(self) -> "World":
+        """The same world for one look at the readiness: no silent service keeps the others from being asked."""
+        return replace(self, **vars(self.ahead())) if self.ahead is not None else self
 
     def under(self, settings: Settings | None) -> "World":
         """The same world under the settings that an open rollback carries; None: it carries none."""

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from rollback.model.check import Verdict
 from rollback.model.errors import InvalidRequest, OutsideFailure, RollbackError
 from rollback.model.event import service_of_event
+from rollback.model.group_health import that_say_something
 from rollback.model.names import degraded_alarm, family_of, is_ours, last_known_good_tag, outage_alarm
 from rollback.model.release import Release, ReleaseState
 from rollback.model.standing_plan import Bake
@@ -23,7 +24,8 @@ from rollback.steps.ports import World
 from rollback.steps.quarantine import named
 from rollback.steps.readiness import prepare, prepare_if_due
 from rollback.steps.running import identify
-from rollback.steps.verify import Alarms, run_checks
+from rollback.steps.target_groups import groups_of
+from rollback.steps.verify import GONE_GROUP, Alarms, run_checks
 
 
 class Next(StrEnum):
@@ -199,12 +201,13 @@ def _evidence_against(release: Release, since: datetime, world: World) -> str | 
     service = world.settings.service(release.service)
     view = world.services.look(service)
     checks = run_checks(service.name, release, view, world, alarms=Alarms.IGNORE)
-    failing = [c for c in checks if c.verdict is Verdict.FAIL]
+    failing = [c for c in checks if c.verdict is Verdict.FAIL and GONE_GROUP not in c.evidence]
     if failing:
         return "; ".join(f"{c.name}: {c.reason}" for c in failing)
     wanted = world.settings.policy.bake_minimum_requests
     if view.target_groups and wanted:
-        served = world.alarms.requests_since(view.target_groups, since)
+        counted = tuple(group.arn for group in that_say_something(groups_of(view, world)))
+        served = world.alarms.requests_since(counted, since) if counted else 0
         if served < wanted:
             return f"{served:.0f} requests during the bake, {wanted} are needed to tell"
     return None

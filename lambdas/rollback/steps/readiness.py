@@ -5,22 +5,25 @@ Looked at after each deployment and once an hour. What fails here fails a rollba
 
 from datetime import timedelta
 from itertools import islice
-from typing import Any
 
 from rollback.model.check import Check, Verdict
 from rollback.model.errors import OutsideFailure, UnreadableItem
+from rollback.model.group_health import silent_ones
 from rollback.model.release import Release
+from rollback.model.scaling_hazards import nothing_starts_tasks
+from rollback.model.service_shape import arn_format
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.model.standing_plan import StandingPlan, StandingTarget
 from rollback.steps.database_readiness import with_database
 from rollback.steps.definition import registered_definition, standing_plan
-from rollback.steps.plan import images_check
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
+from rollback.steps.target_checks import asked, target_checks
+from rollback.steps.target_groups import groups_of
 
-_TARGETS = 2  # the newest may be what runs
-_LOOKED_AT = 5  # promoted releases, of which some may have lost the copy of their definition
+_TARGETS = 2  # that could be run, as far as is known; the newest may be what runs
+_LOOKED_AT = 5  # promoted releases, of which some may have lost the copy of their definition, or not be ready
 
 
 def prepare(service_name: str, world: World, about_to_be_promoted: Release | None = None) -> StandingPlan:
@@ -32,16 +35,24 @@ def prepare(service_name: str, world: World, about_to_be_promoted: Release | Non
     Raises:
         OutsideFailure: ECS or the ledger do not answer; the plan that stands stays.
     """
+    world = world.looking_ahead()
     service = world.settings.service(service_name)
     view = world.services.look(service)
-    targets = _standing_targets(service_name, about_to_be_promoted, world)
+    running = fingerprint_of(view.primary.definition_arn, view, world)
+    targets = _standing_targets(service_name, about_to_be_promoted, view, running, world)
+    plan = StandingPlan(service=service_name, targets=targets, computed_at=world.clock.now())
+    newest = plan.newest_other(running) or next(iter(targets), None)
     checks = (
         _has_target(targets),
-        *(_about_target(_way_back(targets, view, world), view, world) if targets else ()),
+        *(newest.checks if newest is not None else ()),
+        *((_way_back_is_ready(plan, running),) if targets else ()),
+        arn_format(view.arn),
+        asked("target-groups", lambda: _target_groups(view, world)),
+        asked("nothing-starts-tasks", lambda: _behind_a_fence(service, world)),
         _circuit_breaker(view),
         _container_insights(service, world),
     )
-    plan = StandingPlan(service=service_name, targets=targets, readiness=checks, computed_at=world.clock.now())
+    plan = plan.model_copy(update={"readiness": checks})
     plan = with_database(plan, view, world)  # last: the next look may be made at this moment
     world.ledger.put_standing_plan(plan)
     return plan
@@ -56,8 +67,10 @@ def prepare_if_due(service_name: str, world: World) -> StandingPlan | None:
     return prepare(service_name, world)
 
 
-def _standing_targets(service_name: str, also: Release | None, world: World) -> tuple[StandingTarget, ...]:
-    """The newest promoted releases, each with a registered definition.
+def _standing_targets(
+    service_name: str, also: Release | None, view: ServiceView, running_fingerprint: str, world: World
+) -> tuple[StandingTarget, ...]:
+    """The newest promoted releases, each with a registered definition and its checks: two, and more where one fails.
 
     The newest is registered in the last known good's own family, whose newest revision it must stay (decision 2).
     """
@@ -72,14 +85,13 @@ def _standing_targets(service_name: str, also: Release | None, world: World) -> 
             arn = registered_definition(release, world, is_last_known_good=newest, newest_of_family=newest)
         except (KeyError, UnreadableItem):  # without a copy of its definition it can be no target
             continue
-        targets.append(StandingTarget(release=release, definition_arn=arn))
-    return tuple(targets[:_TARGETS])
-
-
-def _way_back(targets: tuple[StandingTarget, ...], view: ServiceView, world: World) -> StandingTarget:
-    """From what runs now; the newest, if that is all there is."""
-    running = fingerprint_of(view.primary.definition_arn, view, world)
-    return next((target for target in targets if target.release.fingerprint != running), targets[0])
+        checks = target_checks(release, arn, view, world)
+        targets.append(StandingTarget(release=release, definition_arn=arn, checks=checks))
+        possible = [target for target in targets if target.is_ready is not False]
+        others = [target for target in possible if target.release.fingerprint != running_fingerprint]
+        if len(possible) >= _TARGETS and others:
+            break
+    return tuple(targets)
 
 
 def _has_target(targets: tuple[StandingTarget, ...]) -> Check:
@@ -91,57 +103,36 @@ def _has_target(targets: tuple[StandingTarget, ...]) -> Check:
     return Check(name="target-exists", verdict=Verdict.PASS, reason=reason)
 
 
-def _about_target(target: StandingTarget, view: ServiceView, world: World) -> tuple[Check, ...]:
-    return (
-        _asked("image-exists", lambda: images_check(target.release, world)),
-        _asked("secrets-exist", lambda: _secrets(target, world)),
-        _asked("health-check-unchanged", lambda: _health_checks(target.release, view, world)),
-    )
-
-
-def _asked(name: str, question: Any) -> Check:
-    """What can't be asked is a warning: it says nothing against the way back."""
-    try:
-        answer: Check = question()
-    except OutsideFailure as failure:
-        return Check(name=name, verdict=Verdict.WARN, reason=f"could not be asked: {failure}")
-    return answer
-
-
-def _secrets(target: StandingTarget, world: World) -> Check:
-    """ECS resolves them when a task starts: one that is gone keeps the target from starting."""
-    name, raw = "secrets-exist", world.services.definition(target.definition_arn)
-    containers = raw["containerDefinitions"] if raw is not None else []
-    wanted = sorted({s["valueFrom"] for container in containers for s in container.get("secrets", ())})
-    if not wanted:
-        return Check(name=name, verdict=Verdict.PASS, reason="the target refers to none")
-    found = {value: world.secrets.exists(value) for value in wanted}
-    missing = [value for value, there in found.items() if there is False]
-    unseen = [value for value, there in found.items() if there is None]
-    if missing:
-        return Check(name=name, verdict=Verdict.FAIL, reason=f"gone: {', '.join(missing)}; put them back")
-    if unseen:
-        return Check(name=name, verdict=Verdict.WARN, reason=f"can't be looked up: {', '.join(unseen)}")
-    return Check(name=name, verdict=Verdict.PASS, reason=f"all {len(wanted)} are there")
-
-
-def _health_checks(release: Release, view: ServiceView, world: World) -> Check:
-    """The target group stays on its new values after a rollback: a path that the old release lacks fails it."""
-    name = "health-check-unchanged"
-    if not release.health_checks:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason="none was recorded with the release")
-    now = world.targets.health_checks(view.target_groups)
-    differ = [
-        f"{arn.rsplit('/', 2)[-2]}: {part} was {was!r}, is {now[arn].get(part)!r}"
-        for arn, recorded in release.health_checks.items()
-        if arn in now
-        for part, was in recorded.items()
-        if now[arn].get(part) != was
-    ]
-    if differ:
-        reason = f"{'; '.join(differ)}: {release.version} may not pass it"
+def _way_back_is_ready(plan: StandingPlan, running_fingerprint: str) -> Check:
+    """Which target a rollback would take now: another than the last known good, where that can't be run."""
+    name, newest = "way-back", plan.newest_other(running_fingerprint)
+    ways = plan.ways_back(running_fingerprint)
+    if newest is None:
+        reason = "what runs is the only promoted release: there is a way back from the next one"
+        return Check(name=name, verdict=Verdict.SKIPPED, reason=reason)
+    if not ways:
+        reason = f"{newest.release.version} is not ready, and there is no other target that is"
+        return Check(name=name, verdict=Verdict.FAIL, reason=reason)
+    if ways[0] is not newest:
+        reason = f"{newest.release.version} can't be run, or that is not known; {ways[0].release.version} is next"
         return Check(name=name, verdict=Verdict.WARN, reason=reason)
-    return Check(name=name, verdict=Verdict.PASS, reason="as it was when the release was recorded")
+    return Check(name=name, verdict=Verdict.PASS, reason=f"to {newest.release.version}")
+
+
+def _target_groups(view: ServiceView, world: World) -> Check:
+    """Groups whose targets say nothing of a release: nobody finds out by their health."""
+    name = "target-groups"
+    if not view.target_groups:
+        return Check(name=name, verdict=Verdict.SKIPPED, reason="the service has no target group")
+    silent = silent_ones(groups_of(view, world))
+    if silent:
+        reason = f"{silent}; its targets say nothing of a release: take it out of the service, or give it a listener"
+        return Check(name=name, verdict=Verdict.WARN, reason=reason)
+    return Check(name=name, verdict=Verdict.PASS, reason="a load balancer routes to each")
+
+
+def _behind_a_fence(service: ServiceSettings, world: World) -> Check:
+    return nothing_starts_tasks(service, world.scaling.predictive_policies(service))
 
 
 def _circuit_breaker(view: ServiceView) -> Check:

@@ -23,13 +23,14 @@ from rollback.model.service_move import (
 )
 from rollback.model.service_view import IN_FLIGHT, ROLLING_BACK, ServiceView
 from rollback.model.settings import ServiceSettings
+from rollback.model.stack_view import StackState
 from rollback.steps.escalation import escalate, footing_of, healthy_targets
 from rollback.steps.holder import document
 from rollback.steps.newer import gives_way
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
 from rollback.steps.service_changes import act, intend, is_meant
-from rollback.steps.stack import stack_state
+from rollback.steps.stack import known_stack
 
 
 def service(rollback: Rollback, world: World) -> Rollback:
@@ -47,7 +48,8 @@ def service(rollback: Rollback, world: World) -> Rollback:
     progress = rollback.service or progress
     progress = capacity_asked(target, progress, view, world)
     wanted = _wanted(rollback, target, progress, view, world)
-    move = _move(progress, target, view, wanted, now, world)
+    progress, stack = _stack(progress, target, now, world)
+    move = _move(progress, target, view, wanted, stack, now, world)
     if move in (Move.DONE, Move.WAIT_FOR_TARGET) and _knows_old_secret(rollback, progress):
         move = Move.FORCE_NEW_DEPLOYMENT
     if move is Move.DONE and (progress.reassert_until is None or now >= progress.reassert_until):
@@ -85,8 +87,35 @@ def _data_may_change_until(rollback: Rollback, world: World) -> datetime:
     return intent.at + timedelta(seconds=world.settings.policy.database_timeout_seconds)
 
 
+def _stack(
+    progress: ServiceProgress, target: Release, now: datetime, world: World
+) -> tuple[ServiceProgress, StackState]:
+    """What CloudFormation is doing; an emergency proceeds over it (rule 6), and does not ask.
+
+    Not known counts as an update under way, so that only StopServiceDeployment is safe; but not for longer than a
+    deployment may be stuck, and not at all where CloudFormation refuses to tell. Then the rollback goes on, and looks
+    whether it stands: an update that overwrites it is found by Verify.
+    """
+    if progress.rung is not Rung.SERVICE:
+        return progress, StackState.STABLE
+    stack = known_stack(world.settings.service(target.service), world)
+    if stack.state is not StackState.NOT_KNOWN:
+        return progress, stack.state
+    patience = timedelta(minutes=world.settings.policy.stuck_minutes)
+    if not stack.is_for_good and now - progress.rung_since < patience:
+        return progress, StackState.UPDATING
+    note = "went on without knowing whether CloudFormation changes the service, which could not be asked"
+    return progress.noted(note), StackState.STABLE
+
+
 def _move(
-    progress: ServiceProgress, target: Release, view: ServiceView, wanted: int, now: datetime, world: World
+    progress: ServiceProgress,
+    target: Release,
+    view: ServiceView,
+    wanted: int,
+    stack: StackState,
+    now: datetime,
+    world: World,
 ) -> Move:
     service = world.settings.service(target.service)
     if _is_restarting(progress, view, world):
@@ -94,7 +123,7 @@ def _move(
     emergency = progress.rung is not Rung.SERVICE
     situation = Situation(
         emergency=emergency,
-        stack=stack_state(service, world) if not emergency else Situation().stack,
+        stack=stack,
         is_stuck=_is_stuck(progress, view, now, world),
     )
     return next_move(_snapshot(view, progress, target, world), target.fingerprint, wanted, situation)
@@ -191,7 +220,8 @@ def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, world
     if progress.forced_anew_at is not None or progress.restarted_at is not None:
         return False
     acted = progress.acted_at or progress.started_at
-    waited = now - max(acted, progress.started_at) > timedelta(minutes=world.settings.policy.stuck_minutes)
+    since = max(acted, progress.started_at, progress.target_since or progress.started_at)
+    waited = now - since > timedelta(minutes=world.settings.policy.stuck_minutes)
     too_few = view.primary.running_count < view.desired_count  # others may take minutes to drain
     return (waited and too_few) or (progress.acted_at is not None and view.primary.rollout_state == "FAILED")
 

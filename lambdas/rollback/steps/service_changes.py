@@ -99,7 +99,7 @@ def _deploying(
     assert rollback.plan is not None  # noqa: S101 - the caller looked
     assert rollback.plan.target is not None  # noqa: S101
     asked = rollback.request.target_version
-    newest_good = asked is None or asked in SYNONYMS_OF_LAST_KNOWN_GOOD
+    newest_good = (asked is None or asked in SYNONYMS_OF_LAST_KNOWN_GOOD) and not rollback.plan.stands_in_for
     arguments: dict[str, Any] = {
         "definition_arn": registered_definition(rollback.plan.target, world, is_last_known_good=newest_good)
     }

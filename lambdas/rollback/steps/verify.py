@@ -5,6 +5,7 @@ rollback after which the alarm stays red did not put things right, and proves no
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -13,6 +14,7 @@ from functools import partial
 
 from rollback.model.check import Check, Verdict
 from rollback.model.errors import CallRefused, OutsideFailure
+from rollback.model.group_health import GroupState, silent_ones, that_say_something
 from rollback.model.names import degraded_alarm, outage_alarm
 from rollback.model.release import Release
 from rollback.model.rollback import Outcome, Rollback, Verification
@@ -22,8 +24,12 @@ from rollback.steps.escalation import asserted_again, escalate
 from rollback.steps.newer import gives_way
 from rollback.steps.ports import World
 from rollback.steps.running import fingerprint_of
+from rollback.steps.target_groups import groups_of
 
 _REFUSED = "refused"  # in a check's evidence: AWS does not answer that question for good
+
+
+GONE_GROUP = "gone_group"  # the same: all that is wrong is that a target group was deleted, no fault of a release
 
 
 class Alarms(StrEnum):
@@ -143,15 +149,23 @@ def _steady_state(view: ServiceView, release: Release, world: World) -> Check:
 
 
 def _target_health(view: ServiceView, world: World) -> Check:
+    name = "target-health"
     if not view.target_groups:
-        return Check(name="target-health", verdict=Verdict.SKIPPED, reason="the service has no target group")
-    states = [t.state for arn in view.target_groups for t in world.targets.health(arn)]
-    healthy, wanted = states.count("healthy"), view.desired_count * len(view.target_groups)
-    counts = {state: states.count(state) for state in sorted(set(states))}
-    verdict = Verdict.PASS if healthy >= wanted else Verdict.FAIL
-    return Check(
-        name="target-health", verdict=verdict, reason=f"{healthy} of {wanted} targets healthy", evidence=counts
-    )
+        return Check(name=name, verdict=Verdict.SKIPPED, reason="the service has no target group")
+    groups = groups_of(view, world)
+    silent, gone = silent_ones(groups), [group for group in groups if group.state is GroupState.GONE]
+    checked = that_say_something(groups)
+    counts = Counter(target.state for group in checked for target in group.targets)
+    healthy, wanted = sum(group.healthy for group in checked), view.desired_count * len(checked)
+    said = "; ".join(filter(None, (f"{healthy} of {wanted} targets healthy" if checked else "", silent)))
+    if checked and healthy < wanted:
+        return Check(name=name, verdict=Verdict.FAIL, reason=said, evidence=dict(sorted(counts.items())))
+    if gone:  # for good: ECS can't register a task there, and no other rung changes that
+        evidence = {_REFUSED: gone[0].arn, **({GONE_GROUP: gone[0].arn} if checked else {})}
+        return Check(name=name, verdict=Verdict.FAIL, reason=said, evidence=evidence)
+    if not checked:
+        return Check(name=name, verdict=Verdict.SKIPPED, reason=f"not looked at: {silent}")
+    return Check(name=name, verdict=Verdict.PASS, reason=said, evidence=dict(sorted(counts.items())))
 
 
 def _alarms(service: ServiceSettings, world: World, looks: Alarms) -> Check:

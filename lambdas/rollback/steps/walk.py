@@ -53,7 +53,7 @@ def start_emergency(given: object, execution: str, started_at: datetime, world: 
     Raises:
         InvalidRequest: the input can't be understood; nothing was changed.
     """
-    return cursor_of(emergency.start(given, execution, started_at, world, _advance))
+    return cursor_of(emergency.start(given, execution, started_at, world.hurried(), _advance))
 
 
 def walk(rollback_id: str, due: Step, world: World, failure: str | None = None) -> Cursor:
@@ -69,6 +69,8 @@ def walk(rollback_id: str, due: Step, world: World, failure: str | None = None) 
     """
     rollback = world.ledger.read(service_of(rollback_id), rollback_id)
     world = world.under(rollback.settings)
+    if rollback.is_emergency and due in (Step.EMERGENCY, Step.SERVICE):
+        world = world.hurried()
     if failure is not None and rollback.outcome is None:
         rollback = world.ledger.save(rollback.but(outcome=Outcome.FAILED, reason=failure[:2000], wait_seconds=0))
     for _ in range(_MOST_SAVES):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rollback.model.errors import UnsupportedService
+from rollback.model.service_shape import shape_of
 from rollback.model.service_view import Deployment, ServiceDeployment, ServiceView
 
 _EVENTS_KEPT = 10
@@ -15,7 +16,7 @@ def supported_service(answer: Answer, name: str) -> Answer:
     """The one service of a DescribeServices answer.
 
     Raises:
-        UnsupportedService: gone, not ACTIVE, or deployed by something else than ECS's rolling update.
+        UnsupportedService: gone, not ACTIVE, a daemon, or deployed by something else than ECS's rolling update.
     """
     service: Answer | None = next(iter(answer["services"]), None)
     if service is None:
@@ -29,6 +30,10 @@ def supported_service(answer: Answer, name: str) -> Answer:
     strategy = service.get("deploymentConfiguration", {}).get("strategy", "ROLLING")
     if strategy != "ROLLING":
         raise UnsupportedService(f"service {name} is deployed {strategy}, not ROLLING: roll back with ECS itself")
+    if service.get("schedulingStrategy") == "DAEMON":
+        raise UnsupportedService(
+            f"service {name} has the scheduling strategy DAEMON, which has no desired count: only REPLICA is supported"
+        )
     return service
 
 
@@ -66,6 +71,7 @@ def service_view(service: Answer, newest: Answer | None, revisions: Iterable[Ans
         newest=_service_deployment(newest, known) if newest is not None else None,
         deployment_configuration=dict(service.get("deploymentConfiguration", {})),
         target_groups=tuple(b["targetGroupArn"] for b in service.get("loadBalancers", ()) if "targetGroupArn" in b),
+        shape=shape_of(service),
         images={r["taskDefinition"]: images for r in known.values() if (images := resolved_images(r))},
         last_events=tuple(e["message"] for e in service.get("events", ())[:_EVENTS_KEPT]),
     )

@@ -41,11 +41,13 @@ _OPERATIONS = {
     "cloudwatch": "DescribeAlarmHistory DescribeAlarms GetMetricData",
     "ecr": "BatchGetImage DescribeImages GetDownloadUrlForLayer PutImage",
     "sns": "Publish",
-    "application-autoscaling": "DescribeScalableTargets RegisterScalableTarget",
+    "application-autoscaling": "DescribeScalableTargets DescribeScalingPolicies RegisterScalableTarget",
     "cloudformation": "DescribeStackResources DescribeStacks",
     "secretsmanager": "DescribeSecret GetSecretValue PutSecretValue",
     "ssm": "DescribeParameters",
-    "logs": "GetLogEvents",
+    "logs": "DescribeLogGroups GetLogEvents",
+    "iam": "GetRole",
+    "s3": "ListObjectsV2",
 }
 _PREFIX_OF = {operation: prefix for prefix, some in _OPERATIONS.items() for operation in some.split()}
 
@@ -85,6 +87,7 @@ _PASSING = frozenset(
         "InternalServiceError",
         "InternalServiceException",
         "InternalServiceFault",
+        "ServiceFailure",  # IAM's, with 500
         "OperationAbortedException",
         "PriorRequestNotComplete",
         "ReplicatedWriteConflictException",
@@ -124,7 +127,7 @@ _CREDENTIALS = frozenset(
 _NOT_SUBSCRIBED = frozenset({"OptInRequired", "KMSOptInRequired"})  # 403, but no policy of IAM mends it
 _ACCESS = re.compile(r"AccessDenied|Authorization|Unauthorized|NotAuthorized|Forbidden")
 _DENIED_IN_WORDS = re.compile(r"is not authorized to perform", re.IGNORECASE)
-_NOT_FOUND = re.compile(r"NotFound|DoesNotExist|NotExist|UnknownException|NotActive")
+_NOT_FOUND = re.compile(r"NotFound|DoesNotExist|NotExist|UnknownException|NotActive|^NoSuch")
 _QUOTA = re.compile(r"LimitExceeded|QuotaExceeded")
 _OF_A_MOMENT = frozenset(
     {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "ConditionalCheckFailed"}
@@ -181,6 +184,11 @@ def calling(operation: str, on: str, passing: frozenset[str] = frozenset()) -> I
 def code_of(error: ClientError) -> str:
     """AWS's error code."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def is_denied(error: ClientError) -> bool:
+    """Whether AWS refuses the caller, who may look at no such thing: what is there can't be told."""
+    return classify(error) is RefusalKind.ACCESS
 
 
 def classify(error: ClientError) -> Passing | RefusalKind:
@@ -249,4 +257,6 @@ def iam_action(operation: str) -> str:
         operation: as AWS names it, or as the SDK's client does (`get_item`).
     """
     name = operation if operation[:1].isupper() else "".join(part.title() for part in operation.split("_"))
+    if name == "ListObjectsV2":  # the one operation whose permission has another name (Service Authorization Reference)
+        return "s3:ListBucket"
     return f"{_PREFIX_OF[name]}:{name}" if name in _PREFIX_OF else operation

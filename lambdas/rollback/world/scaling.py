@@ -38,6 +38,23 @@ class EcsScaling:
             suspended={flag: bool(suspended.get(flag, False)) for flag in SCALING_FLAGS},
         )
 
+    def predictive_policies(self, service: ServiceSettings) -> tuple[str, ...]:
+        """Names of policies that scale by forecast; one in the mode ForecastOnly, which is the default, never scales.
+
+        SuspendedState has flags for target tracking and step scaling policies and for scheduled actions, and none for
+        these (Application Auto Scaling API reference, SuspendedState).
+        """
+        resource = _resource(service)
+        with calling("DescribeScalingPolicies", resource):
+            pages = self._reader.get_paginator("describe_scaling_policies").paginate(**_DIMENSION, ResourceId=resource)
+            policies: list[Any] = [policy for page in pages for policy in page["ScalingPolicies"]]
+        return tuple(
+            policy["PolicyName"]
+            for policy in policies
+            if policy["PolicyType"] == "PredictiveScaling"
+            and (policy.get("PredictiveScalingPolicyConfiguration") or {}).get("Mode") == "ForecastAndScale"
+        )
+
     def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
         """Register exactly this: bounds and all three flags of SuspendedState, where one that is not named is off."""
         resource = _resource(service)

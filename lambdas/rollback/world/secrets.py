@@ -3,12 +3,13 @@
 Values of what tasks refer to are never read.
 """
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
-from rollback.world.failures import calling, code_of
+from rollback.world.failures import calling, code_of, is_denied
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -18,21 +19,20 @@ _SECRET_ARN_PARTS = 7  # arn:aws:secretsmanager:<region>:<account>:secret:<name>
 
 
 class ReferencedSecrets:
-    """Adapter."""
+    """Adapter. Each argument makes a client for a region, which an ARN names; an empty one is the service's own."""
 
-    def __init__(self, secrets: "SecretsManagerClient", parameters: "SSMClient") -> None:
-        self._secrets = secrets
-        self._parameters = parameters
+    def __init__(
+        self, secrets_in: "Callable[[str], SecretsManagerClient]", parameters_in: "Callable[[str], SSMClient]"
+    ) -> None:
+        self._secrets_in = secrets_in
+        self._parameters_in = parameters_in
 
     def exists(self, value_from: str) -> bool | None:
         """Whether `secrets[].valueFrom` of a container names something that is there.
 
         A secret that is scheduled for deletion is not: ECS can't start a task with it. None: not ours to see.
         """
-        try:
-            return self._secret(value_from) if ":secretsmanager:" in value_from else self._parameter(value_from)
-        except _OutOfSight:
-            return None
+        return self._secret(value_from) if ":secretsmanager:" in value_from else self._parameter(value_from)
 
     def read(self, arn: str) -> SecretStr:
         """The value of a secret of ours, such as Neon's API key.
@@ -41,7 +41,7 @@ class ReferencedSecrets:
             OutsideFailure: it is not there, or not ours to read.
         """
         with calling("GetSecretValue", arn):
-            return SecretStr(self._secrets.get_secret_value(SecretId=arn)["SecretString"])
+            return SecretStr(self._secrets_in("").get_secret_value(SecretId=arn)["SecretString"])
 
     def write(self, arn: str, value: SecretStr, token: str) -> None:
         """Replace the value.
@@ -51,35 +51,62 @@ class ReferencedSecrets:
                 (Secrets Manager API, PutSecretValue, ClientRequestToken).
         """
         with calling("PutSecretValue", arn):
-            self._secrets.put_secret_value(
+            self._secrets_in("").put_secret_value(
                 SecretId=arn, SecretString=value.get_secret_value(), ClientRequestToken=token
             )
 
-    def _secret(self, value_from: str) -> bool:
-        arn = ":".join(value_from.split(":")[:_SECRET_ARN_PARTS])
+    def _secret(self, value_from: str) -> bool | None:
+        """Stage and version that an ARN of ECS's names must be there too; the JSON key stands in the value."""
+        parts = value_from.split(":")
+        arn, region = ":".join(parts[:_SECRET_ARN_PARTS]), parts[3]
+        _, stage, version = (*parts[_SECRET_ARN_PARTS:], "", "", "")[:3]
         with calling("DescribeSecret", arn):
             try:
-                return self._secrets.describe_secret(SecretId=arn).get("DeletedDate") is None
+                found = self._secrets_in(region).describe_secret(SecretId=arn)
             except ClientError as error:
                 if code_of(error) == "ResourceNotFoundException":
                     return False
-                if code_of(error) == "AccessDeniedException":
-                    raise _OutOfSight from error
+                if is_denied(error):
+                    return None
                 raise
+        if found.get("DeletedDate") is not None:
+            return False
+        return _has_version(found.get("VersionIdsToStages", {}), stage, version)
 
-    def _parameter(self, value_from: str) -> bool:
-        name = value_from.partition(":parameter")[2] or value_from
-        with calling("DescribeParameters", name):
+    def _parameter(self, value_from: str) -> bool | None:
+        region, names = _names_of(value_from)
+        with calling("DescribeParameters", value_from):
             try:
-                found = self._parameters.describe_parameters(
-                    ParameterFilters=[{"Key": "Name", "Option": "Equals", "Values": [name]}]
-                )
+                pages = self._parameters_in(region).get_paginator("describe_parameters")
+                found = {
+                    parameter.get("Name")
+                    for page in pages.paginate(ParameterFilters=[{"Key": "Name", "Option": "Equals", "Values": names}])
+                    for parameter in page["Parameters"]
+                }
             except ClientError as error:
-                if code_of(error) == "AccessDeniedException":
-                    raise _OutOfSight from error
+                if is_denied(error):
+                    return None
                 raise
-        return bool(found["Parameters"])
+        if names[0] in found:
+            return True
+        return None if found else False
 
 
-class _OutOfSight(Exception):
-    """Another team's: what is there can't be told."""
+def _has_version(stages: Mapping[str, list[str]], stage: str, version: str) -> bool | None:
+    """Whether the stage and the version are there. A version without any stage is listed nowhere, and may be there."""
+    if stage and all(stage not in those for those in stages.values()):
+        return False
+    return None if version and version not in stages else True
+
+
+def _names_of(value_from: str) -> tuple[str, list[str]]:
+    """Region and names that an ARN or a name may mean, the likelier first; no region: the service's own.
+
+    `parameter/a/b` is `/a/b`, since names in a hierarchy begin with a slash. `parameter/a` is `a`; that ARN is also the
+    one of a parameter `/a` (Systems Manager user guide, "Parameter ARNs"; IAM writes both without the second slash).
+    """
+    if not value_from.startswith("arn:"):
+        return "", [value_from]
+    parts = value_from.split(":", 5)
+    path = parts[5].removeprefix("parameter/").removeprefix("/")
+    return parts[3], [f"/{path}"] if "/" in path else [path, f"/{path}"]

@@ -7,6 +7,7 @@ from rollback.world.failures import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_elbv2.type_defs import TargetGroupTypeDef
 
 
 class ElbTargets:
@@ -28,12 +29,18 @@ class ElbTargets:
             for found in answer["TargetHealthDescriptions"]
         )
 
+    def is_used(self, target_group_arn: str) -> bool:
+        """Whether a load balancer routes to the group (ELB API reference, TargetGroup, `LoadBalancerArns`)."""
+        with calling("DescribeTargetGroups", target_group_arn):
+            found = self._client.describe_target_groups(TargetGroupArns=[target_group_arn])["TargetGroups"]
+        return any(group.get("LoadBalancerArns") for group in found)
+
     def health_checks(self, target_group_arns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-        """Target group → its health check; a release that was good under another one may fail under this."""
-        if not target_group_arns:
-            return {}
-        with calling("DescribeTargetGroups", ", ".join(target_group_arns)):
-            found = self._client.describe_target_groups(TargetGroupArns=list(target_group_arns))["TargetGroups"]
+        """Target group → its health check; a release that was good under another one may fail under this.
+
+        Groups that are gone are left out.
+        """
+        found = [group for arn in dict.fromkeys(target_group_arns) for group in self._group(arn)]
         return {
             group["TargetGroupArn"]: {
                 part: group.get(part)
@@ -41,3 +48,11 @@ class ElbTargets:
             }
             for group in found
         }
+
+    def _group(self, target_group_arn: str) -> "list[TargetGroupTypeDef]":
+        """One at a time: ELB answers for none of several if one is gone. Empty: it is."""
+        with calling("DescribeTargetGroups", target_group_arn):
+            try:
+                return self._client.describe_target_groups(TargetGroupArns=[target_group_arn])["TargetGroups"]
+            except self._client.exceptions.TargetGroupNotFoundException:
+                return []

@@ -1,0 +1,135 @@
+"""A service that takes a connection and never answers costs an emergency two seconds, once.
+
+Each service has an address of its own in the SDK (`AWS_ENDPOINT_URL_<service>`): that is how one of them is taken away.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import pytest
+from contract.real_world import WEB, real_world
+from contract.throttled_emergency import Emergencies, tasks_without_processes
+
+from local_cloud.server import LocalCloud
+from rollback.bootstrap import make_world
+from rollback.model.errors import OutsideFailure
+from rollback.model.settings import Settings
+from rollback.steps.ports import World
+
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v1"
+GROUP = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef"
+# Name in the variable → a look of an emergency at that service.
+OPTIONAL: dict[str, Callable[[World], object]] = {
+    "CLOUDWATCH": lambda world: world.alarms.states(("outage",)),
+    "ECR": lambda world: world.images.digest_of(IMAGE),
+    "ELASTIC_LOAD_BALANCING_V2": lambda world: world.targets.health(GROUP),
+    "CLOUDFORMATION": lambda world: world.stacks.look("web"),
+    "APPLICATION_AUTO_SCALING": lambda world: world.scaling.look(WEB),
+    "SFN": lambda world: world.workflow.is_running("arn:aws:states:eu-west-1:123456789012:execution:rollback:1"),
+}
+_GENEROUS_SECONDS = 8  # two, on a machine that has other things to do; the patient clients take thirty
+
+
+@contextmanager
+def black_hole() -> Iterator[str]:
+    """The address of a server that accepts every connection and never says a word."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    taken: list[socket.socket] = []
+
+    def accept() -> None:
+        while True:
+            try:
+                taken.append(listening.accept()[0])
+            except OSError:
+                return
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        listening.close()
+        for connection in taken:
+            connection.close()
+
+
+def test_what_an_emergency_can_do_without_gets_one_attempt_and_two_seconds() -> None:
+    made: list[tuple[str, Any]] = []
+
+    class Session:
+        def client(self, service: str, *, region_name: str | None, config: Any) -> Any:
+            made.append((service, config))
+            return boto3.client(
+                service, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b", config=config
+            )  # type: ignore[call-overload]
+
+    session: Any = Session()
+    settings = Settings(application="a", environment="e", services=(WEB,))
+    world = make_world(settings, ledger_table="t", topic_arn="arn", critical_topic_arn="arn", session=session).hurried()
+    ports = (world.alarms, world.images, world.targets, world.stacks, world.scaling, world.workflow)
+    reads = [_client_of(port) for port in ports]
+    for client in reads:
+        assert client.meta.service_model is not None
+    assert {service for service, _ in made} == {
+        "cloudwatch", "ecr", "elbv2", "cloudformation", "application-autoscaling", "stepfunctions",
+    }  # fmt: skip
+    for service, config in made:
+        assert (config.connect_timeout, config.read_timeout) == (1, 2), service
+        assert config.retries["total_max_attempts"] == 1, service
+
+
+def _client_of(port: Any) -> Any:
+    """The client that the port's looks are made with."""
+    adapter = vars(port).get("_port", port)
+    held = vars(adapter)
+    if "_client_in" in held:
+        return held["_client_in"]("eu-west-1")
+    return next(held[name] for name in ("_client", "_reader", "_cloudwatch") if name in held)
+
+
+@pytest.mark.parametrize("service", OPTIONAL)
+def test_a_service_that_never_answers_costs_an_emergency_seconds_and_is_not_asked_again(
+    service: str, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with black_hole() as address:
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", address)
+        world = real_world(cloud, monkeypatch).hurried()
+        began = time.monotonic()
+        with pytest.raises(OutsideFailure):
+            OPTIONAL[service](world)
+        assert time.monotonic() - began < _GENEROUS_SECONDS
+
+
+class Deprived(Emergencies):
+    """One service never answers, once all is put up."""
+
+    def deprive_of(self, service: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._of, self._address, self._monkeypatch = f"AWS_ENDPOINT_URL_{service}", address, monkeypatch
+
+    def _put_up(self, name: str) -> str:
+        made = super()._put_up(name)
+        self._monkeypatch.setenv(self._of, self._address)  # clients are made when they are first used
+        return made
+
+    def _take_down(self, name: str) -> None:
+        self._monkeypatch.delenv(self._of)
+        super()._take_down(name)
+
+
+@pytest.mark.parametrize("service", OPTIONAL)
+def test_an_emergency_comes_to_update_service_in_its_first_invocation_without_it(
+    service: str, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in cloud.environment().items():
+        monkeypatch.setenv(variable, value)
+    with tasks_without_processes(), black_hole() as address:
+        emergencies = Deprived(cloud, 0.0, f"without {service}")
+        emergencies.deprive_of(service, address, monkeypatch)
+        course = emergencies.play(0)
+    assert course.problem == ""
+    assert course.tries == 1
+    assert course.seconds < 2 * _GENEROUS_SECONDS

@@ -1,0 +1,278 @@
+"""The next target: what ECS can't run is not deployed, and another promoted release is tried before all is stopped."""
+
+import pytest
+from builders import SERVICE, image
+from fakes import FakeServices
+from stage import PROMOTED, QUARANTINED, Stage, alarm_event
+from worlds import OUTAGE
+
+from rollback.model.check import Check, Verdict
+from rollback.model.errors import OutsideFailure
+from rollback.model.escalation import End, Footing, Rung, Switch, next_rung
+from rollback.model.readiness import NOT_KNOWN, Sight, existence, is_ready
+from rollback.model.rollback import Outcome
+from rollback.model.schema_compatibility import JournalRelation, SchemaVerdict
+from rollback.model.schema_finding import Compatibility
+from rollback.steps import next_target
+from rollback.steps.readiness import prepare
+from rollback.steps.unfence import owed_by_operator
+
+PASS = Check(name="a", verdict=Verdict.PASS, reason="")
+WARN = Check(name="b", verdict=Verdict.WARN, reason="")
+FAIL = Check(name="c", verdict=Verdict.FAIL, reason="gone")
+UNASKED = Check(name="d", verdict=Verdict.WARN, reason="could not be asked", evidence={NOT_KNOWN: "d"})
+
+
+@pytest.mark.parametrize(
+    ("checks", "ready"),
+    [
+        ((), None),  # an older version of the code looked at none
+        ((PASS, WARN), True),
+        ((PASS, UNASKED), None),
+        ((UNASKED, FAIL), False),
+    ],
+)
+def test_a_target_is_ready_or_not_or_that_is_not_known(checks: tuple[Check, ...], ready: bool | None) -> None:
+    assert is_ready(checks) is ready
+
+
+def test_what_is_not_looked_at_is_never_told_as_there() -> None:
+    seen = existence("x", {"fs-1": Sight.NOT_ASKED}, "")
+    assert (seen.verdict, seen.reason) == (Verdict.SKIPPED, "not looked at: fs-1")
+    both = existence("x", {"a": Sight.GONE, "b": Sight.HIDDEN}, "put it back")
+    assert (both.verdict, both.reason) == (Verdict.FAIL, "gone: a; can't be looked up: b; put it back")
+
+
+# Which target is taken
+
+
+def two_good(**parts: object) -> Stage:
+    """v0 and v1 are promoted, v2 is bad and runs."""
+    stage = Stage(**parts)  # type: ignore[arg-type]
+    stage.ship("v0", PROMOTED, hours_ago=96)
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.ship("v2")
+    return stage
+
+
+def ways(stage: Stage) -> list[str]:
+    plan = prepare(SERVICE, stage.world)
+    return [way.release.version for way in plan.ways_back(stage.ledger.releases(SERVICE).__next__().fingerprint)]
+
+
+def test_the_way_back_is_the_newest_ready_target() -> None:
+    stage = two_good()
+    assert ways(stage) == ["v1", "v0"]
+    stage.images.missing.add(image("v1"))
+    assert ways(stage) == ["v0"]
+    plan = stage.ledger.standing_plan(SERVICE)
+    assert plan is not None
+    check = next(check for check in plan.readiness if check.name == "way-back")
+    assert (check.verdict, "v0 is next" in check.reason) == (Verdict.WARN, True)
+    assert not plan.is_ready, "the last known good itself can't be gone back to, and somebody has to know"
+
+
+def test_a_target_of_which_it_is_not_known_comes_after_those_that_are_ready() -> None:
+    stage = two_good()
+    exists, gone = stage.images.exists, image("v1")
+
+    def silent_about_v1(image: str) -> bool | None:
+        if image == gone:
+            raise OutsideFailure("ECR: no answer")
+        return exists(image)
+
+    stage.images.exists = silent_about_v1  # type: ignore[method-assign]
+    assert ways(stage) == ["v0", "v1"]
+
+
+def test_further_releases_are_looked_at_where_the_newest_are_not_ready() -> None:
+    stage = Stage()
+    for number in range(5):
+        stage.ship(f"v{number}", PROMOTED, hours_ago=96 - number)
+    stage.ship("v9")
+    stage.images.missing |= {image("v4"), image("v3"), image("v2")}
+    assert ways(stage) == ["v1", "v0"]
+
+
+def test_an_emergency_says_which_release_it_skips_and_why() -> None:
+    stage = two_good()
+    stage.images.missing.add(image("v1"))
+    prepare(SERVICE, stage.world)
+    stage.cures = {"v0"}
+    done = stage.alarm(OUTAGE)
+    assert done.outcome is Outcome.SUCCEEDED
+    assert stage.running() == image("v0")
+    reason = stage.check(done, "target-is-ready").reason
+    assert "v1 is skipped for v0" in reason
+    assert image("v1") in reason
+
+
+def test_an_emergency_without_a_ready_target_takes_the_last_known_good_and_says_what_is_against_it() -> None:
+    """An image may have been pushed again since the last look; and nothing else is left."""
+    stage = two_good()
+    stage.images.missing |= {image("v0"), image("v1")}
+    prepare(SERVICE, stage.world)
+    stage.images.missing.clear()
+    done = stage.alarm(OUTAGE)
+    assert (done.outcome, stage.running()) == (Outcome.SUCCEEDED, image("v1"))
+    assert "v1 was not ready" in stage.check(done, "target-is-ready").reason
+
+
+def test_a_plain_rollback_skips_what_can_not_be_pulled_and_names_it() -> None:
+    stage = two_good()
+    stage.images.missing.add(image("v1"))
+    stage.cures = {"v0"}
+    done = stage.run(alarm_event())
+    assert (done.outcome, stage.running()) == (Outcome.SUCCEEDED, image("v0"))
+    reason = stage.check(done, "target-is-ready").reason
+    assert "v1 is skipped" in reason
+    assert image("v1") in reason
+    good = stage.services.definition(f"{'macro-ai-production-task'}-last-known-good")
+    assert good is None or good["containerDefinitions"][0]["image"] == image("v1"), "decision 2: a stand-in is none"
+
+
+def test_a_version_that_a_person_names_is_not_replaced_by_another() -> None:
+    stage = two_good()
+    stage.images.missing.add(image("v1"))
+    done = stage.run({"service": SERVICE, "target_version": "v1"})
+    assert done.outcome is Outcome.REFUSED
+    assert image("v1") in done.reason
+    assert stage.changes() == []
+
+
+def test_a_plain_rollback_without_another_target_tells_what_was_against_the_one_there_is() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.ship("v2")
+    stage.images.missing.add(image("v1"))
+    prepare(SERVICE, stage.world)
+    stage.images.missing.clear()
+    done = stage.run(alarm_event())
+    assert done.outcome is Outcome.SUCCEEDED
+    assert stage.check(done, "target-is-ready").reason.startswith("v1 was not ready at")
+
+
+# The ladder
+
+NOTHING = Footing(target_runs=False, healthy_targets=0, serves=False, wanted=2)
+OLD_TASKS = Footing(target_runs=False, healthy_targets=1, serves=True, wanted=2)
+SOME = Footing(target_runs=True, healthy_targets=1, serves=True, wanted=2)
+UNKNOWN_BUT_STARTS_NOT = Footing(target_runs=False, healthy_targets=None, serves=None, wanted=2)
+
+
+@pytest.mark.parametrize(
+    ("current", "footing", "then"),
+    [
+        (Rung.SERVICE, NOTHING, Rung.EMERGENCY),
+        (Rung.EMERGENCY, NOTHING, Switch.NEXT_TARGET),
+        (Rung.EMERGENCY, OLD_TASKS, Switch.NEXT_TARGET),
+        (Rung.EMERGENCY, UNKNOWN_BUT_STARTS_NOT, Switch.NEXT_TARGET),
+        (Rung.EMERGENCY, SOME, End.OUT_OF_RUNGS),  # it runs, and serves a little
+        (Rung.RESTART_FROM_ZERO, NOTHING, End.OUT_OF_RUNGS),
+    ],
+)
+def test_another_target_comes_before_all_tasks_are_stopped(
+    current: Rung, footing: Footing, then: Rung | Switch | End
+) -> None:
+    assert next_rung(current, footing, "allow", has_another_target=True) is then
+
+
+class StartsOnly(FakeServices):
+    """Only tasks of these images start."""
+
+    starts: frozenset[str] = frozenset()
+
+    def tick(self) -> None:
+        for arn, made in self._definitions.items():
+            is_good = made["containerDefinitions"][0]["image"] in self.starts
+            self.behaviours[arn] = "healthy" if is_good else "crashing"
+        super().tick()
+
+
+def where_only_starts(stage: Stage, *versions: str) -> None:
+    stage.services.__class__ = StartsOnly
+    stage.services.starts = frozenset(map(image, versions))  # type: ignore[attr-defined]
+    stage.cures = set(versions)
+
+
+def test_the_next_target_is_tried_once_the_last_known_good_does_not_start() -> None:
+    stage = two_good()
+    prepare(SERVICE, stage.world)
+    where_only_starts(stage, "v0")
+    done = stage.alarm(OUTAGE)
+    assert (done.outcome, stage.running()) == (Outcome.SUCCEEDED, image("v0"))
+    assert done.service is not None
+    assert [(tried.rung, tried.target) for tried in done.service.tried] == [(Rung.EMERGENCY, "v1")]
+    assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls), "nothing was stopped for it"
+    assert not any(given.get("force_new_deployment") for _, given in stage.services.calls[-2:])
+    assert "Tried emergency to v1" in stage.notifications.sent[-1].message
+    assert stage.state_of("v1") == "promoted"
+    assert stage.state_of("v2") == "quarantined"
+    assert owed_by_operator(SERVICE, stage.world) == []
+
+
+def test_each_target_is_tried_once_and_only_then_all_is_stopped() -> None:
+    stage = two_good()
+    prepare(SERVICE, stage.world)
+    where_only_starts(stage)
+    done = stage.alarm(OUTAGE)
+    assert done.outcome is Outcome.FAILED
+    assert done.service is not None
+    tried = [(str(one.rung), one.target) for one in done.service.tried]
+    assert tried == [("emergency", "v1"), ("emergency", "v0"), ("restart_from_zero", "v0")]
+
+
+@pytest.mark.parametrize("state", [QUARANTINED, "suspect"])
+def test_what_is_not_good_any_more_is_no_next_target(state: object) -> None:
+    stage = Stage()
+    stage.ship("v0", state, hours_ago=96)  # type: ignore[arg-type]
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.ship("v2")
+    prepare(SERVICE, stage.world)
+    where_only_starts(stage, "v0")
+    done = stage.alarm(OUTAGE)
+    assert done.service is not None
+    assert {one.target for one in done.service.tried} == {"v1"}
+
+
+def test_a_target_that_is_known_not_to_be_ready_is_not_tried() -> None:
+    stage = two_good()
+    stage.images.missing.add(image("v0"))
+    prepare(SERVICE, stage.world)
+    where_only_starts(stage)
+    done = stage.alarm(OUTAGE)
+    assert done.service is not None
+    assert [one.target for one in done.service.tried] == ["v1", "v1"]
+
+
+def test_a_version_that_a_person_names_is_brought_up_or_nothing_is() -> None:
+    stage = two_good()
+    prepare(SERVICE, stage.world)
+    where_only_starts(stage, "v0")
+    done = stage.run({"type": "emergency", "target_version": "v1"})
+    assert done.service is not None
+    assert {one.target for one in done.service.tried} == {"v1"}
+
+
+def test_a_stand_in_that_does_not_fit_the_schema_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 12: the last known good is then refused by its own name."""
+    breaking = SchemaVerdict(
+        compatibility=Compatibility.BREAKING, reason="a column is gone", journal=JournalRelation.AHEAD
+    )
+    monkeypatch.setattr(next_target, "schema_verdict", lambda *given: breaking)
+    stage = two_good()
+    stage.images.missing.add(image("v1"))
+    done = stage.run(alarm_event())
+    assert (done.outcome, stage.changes()) == (Outcome.REFUSED, [])
+    assert image("v1") in done.reason
+
+
+def test_the_next_target_of_the_ladder_fits_the_schema_or_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = SchemaVerdict(compatibility=Compatibility.UNKNOWN, reason="no journal", journal=JournalRelation.ABSENT)
+    monkeypatch.setattr(next_target, "schema_verdict", lambda *given: unknown)
+    stage = two_good()
+    prepare(SERVICE, stage.world)
+    where_only_starts(stage, "v0")
+    done = stage.alarm(OUTAGE)
+    assert done.service is not None
+    assert {one.target for one in done.service.tried} == {"v1"}

@@ -1,0 +1,311 @@
+"""All that a task definition refers to, and the service as it is: what ECS needs to run a target, known ahead."""
+
+from typing import Any
+
+import pytest
+from builders import SERVICE, definition, release
+from fakes import FakeReferences, FakeScaling, FakeSecrets
+from stage import FAMILY, PROMOTED, Stage
+
+from rollback.model.check import Check, Verdict
+from rollback.model.definition_references import Kind, Reference, references
+from rollback.model.errors import CallRefused, UnsupportedService
+from rollback.model.home import Home
+from rollback.model.readiness import NOT_KNOWN
+from rollback.model.release import fingerprint, normalised_definition, sha256_of
+from rollback.model.service_shape import ServiceShape, arn_format, fits_service, shape_of
+from rollback.model.service_view import ScalableTarget
+from rollback.model.standing_plan import StandingPlan, StandingTarget
+from rollback.steps.readiness import prepare
+from rollback.world.ecs_view import supported_service
+
+ROLE = "arn:aws:iam::123456789012:role/task"
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:web-AbCdEf"
+PARAMETER = "arn:aws:ssm:us-east-1:123456789012:parameter/web/url"
+FILE = "arn:aws:s3:::settings/web.env"
+LOGS = {"awslogs-group": "/ecs/web", "awslogs-region": "eu-west-1", "awslogs-stream-prefix": "web"}
+
+
+def with_container(**members: Any) -> dict[str, Any]:
+    made = definition("v1")
+    made["containerDefinitions"][0] |= members
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "found"),
+    [
+        (
+            definition("v1", taskRoleArn=ROLE, executionRoleArn="execution"),
+            {(Kind.ROLE, ROLE), (Kind.ROLE, "execution")},
+        ),
+        (with_container(secrets=[{"name": "A", "valueFrom": SECRET}]), {(Kind.SECRET, SECRET)}),
+        (with_container(secrets=[{"name": "A", "valueFrom": PARAMETER}]), {(Kind.PARAMETER, PARAMETER)}),
+        (with_container(repositoryCredentials={"credentialsParameter": "dockerhub"}), {(Kind.SECRET, "dockerhub")}),
+        (with_container(environmentFiles=[{"type": "s3", "value": FILE}]), {(Kind.FILE, FILE)}),
+        (
+            with_container(
+                firelensConfiguration={
+                    "type": "fluentbit",
+                    "options": {"config-file-type": "s3", "config-file-value": FILE},
+                }
+            ),
+            {(Kind.FILE, FILE)},
+        ),
+        (with_container(logConfiguration={"logDriver": "awslogs", "options": LOGS}), {(Kind.LOG_GROUP, "/ecs/web")}),
+        (
+            with_container(
+                logConfiguration={"logDriver": "awslogs", "options": LOGS | {"awslogs-create-group": "true"}}
+            ),
+            set(),
+        ),
+        (
+            with_container(
+                logConfiguration={"logDriver": "splunk", "secretOptions": [{"name": "token", "valueFrom": SECRET}]}
+            ),
+            {(Kind.SECRET, SECRET)},
+        ),
+        (
+            definition("v1", volumes=[{"name": "data", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]),
+            {(Kind.OTHER, "EFS file system fs-1")},
+        ),
+    ],
+)
+def test_each_thing_that_a_definition_refers_to_is_found(made: dict[str, Any], found: set[tuple[Kind, str]]) -> None:
+    assert {(reference.kind, reference.value) for reference in references(made)} == found
+
+
+def test_a_log_group_is_looked_for_in_the_region_of_its_option() -> None:
+    made = with_container(logConfiguration={"logDriver": "awslogs", "options": LOGS})
+    assert references(made) == (Reference(Kind.LOG_GROUP, "/ecs/web", "eu-west-1"),)
+
+
+# Asked, for each target
+
+
+def shipped(made: dict[str, Any], **parts: Any) -> Stage:
+    """v1 of this definition is promoted, and v2 runs."""
+    stage = Stage()
+    stage.replace(**parts)
+    arn = stage.services.register_release(made, FAMILY)
+    normal = normalised_definition(made, {})
+    known = release(
+        "v1",
+        state=PROMOTED,
+        hours_ago=48,
+        definition_arn=arn,
+        fingerprint=fingerprint(made, {}),
+        definition_sha256=sha256_of(normal),
+    )
+    stage.ledger.record(known, normal)
+    stage.services.run(arn)
+    stage.ship("v2")
+    return stage
+
+
+def target_of(plan: StandingPlan) -> StandingTarget:
+    (target,) = plan.targets
+    return target
+
+
+def said(target: StandingTarget, name: str) -> Check:
+    return next(check for check in target.checks if check.name == name)
+
+
+def everything() -> dict[str, Any]:
+    made = definition("v1", taskRoleArn=ROLE)
+    made["containerDefinitions"][0] |= {
+        "secrets": [{"name": "A", "valueFrom": SECRET}],
+        "environmentFiles": [{"type": "s3", "value": FILE}],
+        "logConfiguration": {"logDriver": "awslogs", "options": LOGS},
+    }
+    return made
+
+
+def all_there() -> FakeReferences:
+    made = FakeReferences()
+    made.roles.add(ROLE)
+    made.log_groups.add(("eu-west-1", "/ecs/web"))
+    made.files.add(FILE)
+    return made
+
+
+def test_a_target_is_ready_where_all_that_it_refers_to_is_there() -> None:
+    target = target_of(prepare(SERVICE, shipped(everything(), references=all_there()).world))
+    assert target.is_ready is True
+    assert target.why_not_ready == ""
+
+
+@pytest.mark.parametrize(
+    ("take_away", "name", "thing"),
+    [
+        (lambda known, secrets: known.roles.clear(), "roles-exist", ROLE),
+        (lambda known, secrets: known.log_groups.clear(), "log-groups-exist", "/ecs/web in eu-west-1"),
+        (lambda known, secrets: known.files.clear(), "files-exist", FILE),
+        (lambda known, secrets: secrets.missing.add(SECRET), "secrets-exist", SECRET),
+    ],
+)
+def test_a_target_is_not_ready_where_one_of_them_is_gone_and_it_is_named(take_away: Any, name: str, thing: str) -> None:
+    known, secrets = all_there(), FakeSecrets()
+    take_away(known, secrets)
+    plan = prepare(SERVICE, shipped(everything(), references=known, secrets=secrets).world)
+    target = target_of(plan)
+    assert target.is_ready is False
+    assert thing in said(target, name).reason
+    assert not plan.is_ready
+
+
+def test_what_is_not_for_us_to_see_is_said_and_speaks_neither_for_nor_against() -> None:
+    known = all_there()
+    known.hidden.add(ROLE)
+    target = target_of(prepare(SERVICE, shipped(everything(), references=known).world))
+    assert said(target, "roles-exist").verdict is Verdict.WARN
+    assert said(target, "roles-exist").reason == f"can't be looked up: {ROLE}"
+    assert target.is_ready is True
+
+
+def test_a_role_or_a_parameter_of_another_account_is_not_asked_for_in_ours() -> None:
+    theirs = "arn:aws:iam::210987654321:role/task"
+    stage = shipped(definition("v1", taskRoleArn=theirs), home=Home("123456789012", "eu-west-1"))
+    target = target_of(prepare(SERVICE, stage.world))
+    assert said(target, "roles-exist").reason == f"can't be looked up: {theirs}"
+
+
+def test_a_secret_by_name_is_one_of_our_own_account() -> None:
+    secrets = FakeSecrets()
+    secrets.missing.add("arn:aws:secretsmanager:eu-west-1:123456789012:secret:dockerhub")
+    made = with_container(repositoryCredentials={"credentialsParameter": "dockerhub"})
+    stage = shipped(made, secrets=secrets, home=Home("123456789012", "eu-west-1"))
+    assert target_of(prepare(SERVICE, stage.world)).is_ready is False
+
+
+def test_a_service_that_does_not_answer_makes_it_not_known_and_the_plan_is_made_all_the_same() -> None:
+    class Silent(FakeReferences):
+        def role_exists(self, role: str) -> bool | None:
+            raise CallRefused("iam: throttled for good")
+
+    target = target_of(prepare(SERVICE, shipped(everything(), references=Silent()).world))
+    assert NOT_KNOWN in said(target, "roles-exist").evidence
+
+
+def test_file_systems_are_said_to_be_not_looked_at() -> None:
+    volumes = [{"name": "data", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]
+    target = target_of(prepare(SERVICE, shipped(definition("v1", volumes=volumes)).world))
+    check = said(target, "other-references")
+    assert (check.verdict, check.reason) == (Verdict.SKIPPED, "not looked at: EFS file system fs-1")
+    assert target.is_ready is True
+
+
+# The service as it is
+
+
+def described(**members: Any) -> dict[str, Any]:
+    """One of DescribeServices."""
+    return {
+        "launchType": "FARGATE",
+        "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["s"]}},
+        "deployments": [{"status": "PRIMARY"}],
+        **members,
+    }
+
+
+def web(**members: Any) -> dict[str, Any]:
+    made = definition("v1", networkMode="awsvpc", requiresCompatibilities=["FARGATE"], **members)
+    made["containerDefinitions"][0]["portMappings"] = [{"containerPort": 8080, "name": "http"}]
+    return made
+
+
+BALANCED = {"loadBalancers": [{"targetGroupArn": "arn", "containerName": "api", "containerPort": 8080}]}
+
+
+def primary(**members: Any) -> dict[str, Any]:
+    return {
+        "deployments": [
+            {"status": "ACTIVE", "volumeConfigurations": [{"name": "old"}]},
+            {"status": "PRIMARY", **members},
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("service", "made", "problem"),
+    [
+        (described(**BALANCED), web(), ""),
+        (described(loadBalancers=[{"containerName": "web", "containerPort": 8080}]), web(), "container web"),
+        (described(loadBalancers=[{"containerName": "api", "containerPort": 80}]), web(), "port 80 of api"),
+        (described(serviceRegistries=[{"registryArn": "arn", "containerName": "dns"}]), web(), "container dns"),
+        (
+            described(**primary(serviceConnectConfiguration={"enabled": True, "services": [{"portName": "grpc"}]})),
+            web(),
+            "port mapping grpc",
+        ),
+        (
+            described(**primary(serviceConnectConfiguration={"enabled": True, "services": [{"portName": "http"}]})),
+            web(),
+            "",
+        ),
+        (
+            described(**primary(serviceConnectConfiguration={"enabled": False, "services": [{"portName": "grpc"}]})),
+            web(),
+            "",
+        ),
+        (described(**primary(vpcLatticeConfigurations=[{"portName": "grpc"}])), web(), "port mapping grpc"),
+        (described(**primary(volumeConfigurations=[{"name": "data"}])), web(), "configures volume data at launch"),
+        (
+            described(**primary(volumeConfigurations=[{"name": "data"}])),
+            web(volumes=[{"name": "data", "configuredAtLaunch": True}]),
+            "",
+        ),
+        (described(), web(volumes=[{"name": "data", "configuredAtLaunch": True}]), "which the service does not"),
+        (described(), {**web(), "networkMode": "bridge"}, "network mode is bridge"),
+        (described(networkConfiguration={}), web(), "the service has not a network configuration"),
+        (described(), {**web(), "requiresCompatibilities": ["EC2"]}, "runs on Fargate"),
+        (
+            described(launchType=None, capacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT"}]),
+            {**web(), "requiresCompatibilities": ["EC2"]},
+            "runs on Fargate",
+        ),
+    ],
+)
+def test_a_definition_that_the_service_as_it_is_would_refuse_is_known_ahead_of_need(
+    service: dict[str, Any], made: dict[str, Any], problem: str
+) -> None:
+    check = fits_service(made, shape_of(service))
+    assert check.verdict is (Verdict.FAIL if problem else Verdict.PASS), check.reason
+    assert problem in check.reason
+
+
+def test_a_target_that_lacks_the_port_of_the_load_balancer_is_not_ready() -> None:
+    stage = shipped(definition("v1"))
+    stage.services.shape = ServiceShape(ports=(("api", 9090),))
+    target = target_of(prepare(SERVICE, stage.world))
+    assert target.is_ready is False
+    assert "port 9090 of api" in target.why_not_ready
+    with pytest.raises(CallRefused, match="port 9090"):
+        stage.services.update(stage.world.settings.services[0], definition_arn=target.definition_arn)
+
+
+def test_a_daemon_service_is_refused_with_what_is_supported() -> None:
+    with pytest.raises(UnsupportedService, match="only REPLICA is supported"):
+        supported_service({"services": [{"status": "ACTIVE", "schedulingStrategy": "DAEMON"}]}, "c/s")
+
+
+@pytest.mark.parametrize(
+    ("arn", "verdict"),
+    [
+        ("arn:aws:ecs:eu-west-1:123456789012:service/cluster/web", Verdict.PASS),
+        ("arn:aws:ecs:eu-west-1:123456789012:service/web", Verdict.WARN),
+    ],
+)
+def test_an_arn_without_the_cluster_is_said(arn: str, verdict: Verdict) -> None:
+    assert arn_format(arn).verdict is verdict
+
+
+def test_scaling_by_forecast_is_a_warning_ahead_of_need() -> None:
+    stage = shipped(definition("v1"))
+    scaling = FakeScaling(stage.services, ScalableTarget(min_capacity=1, max_capacity=2, suspended={}))
+    scaling.predictive = ("by-forecast",)
+    stage.replace(scaling=scaling)
+    check = next(check for check in prepare(SERVICE, stage.world).readiness if check.name == "nothing-starts-tasks")
+    assert check.verdict is Verdict.WARN
+    assert "by-forecast" in check.reason
