@@ -12,17 +12,18 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from rollback.model.check import Verdict
-from rollback.model.errors import InvalidRequest, OutsideFailure, RollbackError
+from rollback.model.errors import InvalidRequest, RollbackError
 from rollback.model.event import service_of_event
-from rollback.model.names import degraded_alarm, family_of, is_ours, last_known_good_tag, outage_alarm
+from rollback.model.names import degraded_alarm, family_of, last_known_good_tag, outage_alarm
 from rollback.model.release import Release, ReleaseState
 from rollback.model.standing_plan import Bake
+from rollback.model.task_definition import is_pinned
 from rollback.steps.holder import living_lease
 from rollback.steps.learn_schema import learn_schema
 from rollback.steps.ports import World
 from rollback.steps.quarantine import named
 from rollback.steps.readiness import prepare, prepare_if_due
-from rollback.steps.running import identify
+from rollback.steps.running import identify, is_ours, known_release
 from rollback.steps.verify import Alarms, run_checks
 
 
@@ -67,18 +68,19 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
         return _done(service_name, now, "a rollback is going on: its deployments are not releases")
     view = world.services.look(service)
     primary = view.primary
-    if is_ours(family_of(primary.definition_arn)):
+    if is_ours(primary.definition_arn, world):
         return _done(service_name, now, f"{family_of(primary.definition_arn)} was registered by a rollback")
-    found = identify(primary.definition_arn, primary.created_at, view, service, world)
+    found = identify(primary.deployed, view, service, world)
     release = found.release
     if not release.is_resolved:
-        raise OutsideFailure(f"the digest of an image of {release.version} can't be told yet; it is recorded later")
+        return _done(service_name, now, f"{release.version} is not recorded: {why_unresolved(release)}")
     checked_by = world.targets.health_checks(view.target_groups)
     world.ledger.record(release.model_copy(update={"health_checks": checked_by}), found.definition)
     if release.state is not ReleaseState.CANDIDATE:
         return _done(service_name, now, f"{release.version} is {release.state} already")
-    if primary.rollout_state != "COMPLETED":
-        return _done(service_name, now, f"{release.version} is recorded; it bakes once its deployment has completed")
+    if view.why_not_stable:  # COMPLETED alone is not enough: see `ServiceView.other_deployments`
+        why = ", ".join(view.why_not_stable)
+        return _done(service_name, now, f"{release.version} is recorded; it bakes once it runs alone ({why})")
     bake = world.ledger.bake(service_name)
     if bake is None or bake.deployment_id != primary.id:
         bake = Bake(service=service_name, deployment_id=primary.id, since=now)
@@ -146,13 +148,22 @@ def adopt(world: World) -> list[PromotionCursor]:
 
 def promote(release: Release, reason: str, world: World) -> None:
     """Make a release the last known good: image tags, standing plan with its definition by digest; its state last."""
-    for image in release.images.values():
+    for image in filter(is_pinned, release.images.values()):
         if world.images.exists(image) is not None:
             world.images.keep(image, last_known_good_tag(world.settings.environment, image))
     known = _with_schema(release, world)
     judged = {**known, "state": ReleaseState.PROMOTED, "state_since": world.clock.now(), "state_reason": reason}
     prepare(release.service, world, about_to_be_promoted=release.model_copy(update=judged))
     world.ledger.judge(release, ReleaseState.PROMOTED, world.clock.now(), reason)
+
+
+def why_unresolved(release: Release) -> str:
+    """Why a release can't be told from another that its tag names, and what to do, for an operator."""
+    return (
+        f"the digest of {', '.join(release.unresolved)} can't be told, neither from its service revision nor from its "
+        "running tasks; name the image by digest, or set the container's versionConsistency to enabled and deploy anew; "
+        "it is looked at again in each round"
+    )
 
 
 def _with_schema(release: Release, world: World) -> dict[str, str | None]:
@@ -175,8 +186,8 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
     if version is not None:
         chosen = named(service_name, version, world, prefer=())  # of several, which is good is the person's word
     else:
-        running = identify(view.primary.definition_arn, view.primary.created_at, view, service, world).release
-        known = world.ledger.release(service_name, running.fingerprint)
+        found = identify(view.primary.deployed, view, service, world)
+        running, known = found.release, known_release(service_name, found.identity, world)
         if known is None:
             raise InvalidRequest(f"what runs now, {running.version}, is not in the ledger; nothing was changed")
         chosen = known

@@ -17,7 +17,7 @@ from rollback.steps.database_readiness import with_database
 from rollback.steps.definition import registered_definition, standing_plan
 from rollback.steps.plan import images_check
 from rollback.steps.ports import World
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import running_identity
 
 _TARGETS = 2  # the newest may be what runs
 _LOOKED_AT = 5  # promoted releases, of which some may have lost the copy of their definition
@@ -78,8 +78,9 @@ def _standing_targets(service_name: str, also: Release | None, world: World) -> 
 
 def _way_back(targets: tuple[StandingTarget, ...], view: ServiceView, world: World) -> StandingTarget:
     """From what runs now; the newest, if that is all there is."""
-    running = fingerprint_of(view.primary.definition_arn, view, world)
-    return next((target for target in targets if target.release.fingerprint != running), targets[0])
+    service = world.settings.service(targets[0].release.service)
+    running = running_identity(view, service, world)
+    return next((target for target in targets if not running.is_release(target.release)), targets[0])
 
 
 def _has_target(targets: tuple[StandingTarget, ...]) -> Check:
