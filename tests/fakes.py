@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
-from fake_aws import accepted, check_request, refuse
+from fake_aws import accepted, as_parsed, check_request, refuse
 from pydantic import SecretStr
 
 from rollback.model.errors import (
@@ -942,7 +942,9 @@ class FakeServices:
             pending_count=max(0, self.desired_count - self._deployments[0].running),
             deployments=with_revisions(deployments, latest, current, definitions),
             newest=latest,
-            deployment_configuration=_copied(self.deployment_configuration),
+            deployment_configuration=as_parsed(
+                "ecs", "DeploymentConfiguration", _copied(self.deployment_configuration)
+            ),
             target_groups=self.target_groups,
             revisions={
                 arn: ServiceRevision(definition_arn=revision.definition_arn, images=dict(revision.images))
@@ -958,8 +960,10 @@ class FakeServices:
         family = [d for d in self._definitions.values() if d["family"] == arn_or_family and d["status"] == "ACTIVE"]
         return _copied(max(family, key=lambda d: int(d["revision"]), default=None))
 
-    def register(self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str]) -> str:
-        given = {**tags, RELEASE_TAG: release}
+    def register(
+        self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str] | None = None
+    ) -> str:
+        given = {**(tags or {}), RELEASE_TAG: release}
         return self._register(definition, family, [{"key": key, "value": value} for key, value in given.items()])
 
     def register_release(
@@ -1005,7 +1009,7 @@ class FakeServices:
         self._refuse_update(service, definition_arn, desired_count, deployment_configuration)
         if desired_count is not None:
             self.desired_count = desired_count
-        self.deployment_configuration.update(_copied(dict(deployment_configuration or {})))
+        self.deployment_configuration = _merged(self.deployment_configuration, deployment_configuration or {})
         primary = self._deployments[0].revision.definition_arn
         if force_new_deployment or definition_arn not in (None, primary):
             self._begin(self._revision(definition_arn or primary, self._clock.now()), self._clock.now())
@@ -1141,6 +1145,15 @@ class FakeServices:
         self._completed = primary.revision
         current.enter("ROLLBACK_SUCCESSFUL" if primary.is_rollback else "SUCCESSFUL", self._clock.now())
         self.events.insert(0, f"(service) (deployment {primary.id}) deployment completed.")
+
+
+def _merged(kept: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Members that a request leaves out stay, at any depth (see `EcsServices.update`)."""
+    merged = _copied(kept)
+    for name, value in given.items():
+        inner = isinstance(value, Mapping) and isinstance(merged.get(name), dict)
+        merged[name] = _merged(merged[name], value) if inner else _copied(value)
+    return merged
 
 
 def _not_registered(

@@ -35,9 +35,7 @@ def judge_failed_deployment(view: ServiceView, deployment_id: str | None) -> Che
     return _gone("ECS knows of no failed deployment of the service", evidence)
 
 
-def revision_to_leave(
-    view: ServiceView, *, failed_id: str | None, by_hand: bool, since: datetime
-) -> DeployedRevision:
+def revision_to_leave(view: ServiceView, *, failed_id: str | None, by_hand: bool, since: datetime) -> DeployedRevision:
     """What the service is to be moved away from: what failed, or what PRIMARY runs.
 
     The id that the event names decides: ECS's other answers may be of another moment. Where it goes, or lately went,
@@ -61,7 +59,7 @@ def revision_to_leave(
 
 
 def _what_failed(view: ServiceView, failed_id: str) -> DeployedRevision:
-    """The deployment that is not PRIMARY: of the newest service deployment, unless it is listed with another definition.
+    """The deployment that is not PRIMARY: the newest service deployment's, unless it is listed with another definition.
 
     A service deployment has one target, and one that began after the event is judged by `deployment-is-the-latest`.
     """

@@ -10,7 +10,8 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from rollback.model.service_view import ENDED_ELSEWHERE, ROLLING_BACK, DeployedRevision, ServiceView
+from rollback.model.primary_revision import is_unlisted
+from rollback.model.service_view import ENDED_ELSEWHERE, ROLLING_BACK, DeployedRevision, ServiceDeployment, ServiceView
 
 _GIVEN_UP = ROLLING_BACK | ENDED_ELSEWHERE | {"STOP_REQUESTED"}
 
@@ -62,9 +63,7 @@ def latest_deployment(view: ServiceView) -> LatestDeployment:
     A status that ECS may add one day counts as in flight: it is waited for.
     """
     newest, primary = view.newest, view.primary
-    known = {newest.target_definition_arn, newest.source_definition_arn} if newest is not None else set()
-    is_listed = newest is not None and (primary.definition_arn in known or primary.created_at <= newest.created_at)
-    if newest is None or not is_listed:
+    if newest is None or not _is_listed(view, newest):
         return LatestDeployment(
             deployed=primary.deployed,
             standing={"COMPLETED": Standing.STANDS, "FAILED": Standing.FAILED}.get(
@@ -76,6 +75,16 @@ def latest_deployment(view: ServiceView) -> LatestDeployment:
     if newest.status in _GIVEN_UP or gave_up:
         standing = Standing.FAILED
     return LatestDeployment(deployed=newest.target, standing=standing)
+
+
+def _is_listed(view: ServiceView, newest: ServiceDeployment) -> bool:
+    """Whether PRIMARY is of the newest service deployment, or older. The same definition may have been forced since."""
+    primary = view.primary
+    if primary.created_at <= newest.created_at:
+        return True
+    if primary.definition_arn not in (newest.target_definition_arn, newest.source_definition_arn):
+        return False
+    return not is_unlisted(primary, newest)
 
 
 def newest_known_at(view: ServiceView) -> datetime:

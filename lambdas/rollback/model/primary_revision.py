@@ -40,7 +40,7 @@ def primary_revision(
     candidates = {arn for arn, definition in definitions.items() if definition == primary.definition_arn}
     if newest is None:
         return _only(candidates & set(current))
-    if _is_unlisted(primary, newest):
+    if is_unlisted(primary, newest):
         return None
     expected = newest.rollback_revision_arn if newest.status in _WENT_BACK else newest.target_revision_arn
     if expected not in candidates:  # PRIMARY is of before, or the newest is not seen yet: another definition tells
@@ -50,7 +50,7 @@ def primary_revision(
     return expected if _agree(expected, primary, deployments, newest, current) else None
 
 
-def _is_unlisted(primary: Deployment, newest: ServiceDeployment) -> bool:
+def is_unlisted(primary: Deployment, newest: ServiceDeployment) -> bool:
     """PRIMARY began after the newest service deployment had ended: it is of one that is not listed yet."""
     ended = newest.finished_at
     return ended is not None and primary.created_at > ended + _CLOCKS_DIFFER

@@ -69,8 +69,8 @@ class Release(BaseModel):
         return self.state is ReleaseState.PROMOTED and old
 
 
-# Members of ECS's answer that no request takes (service model, TaskDefinition without RegisterTaskDefinition), and where
-# a definition is filed. Whatever else an answer has is kept.
+# Members of ECS's answer that no request takes (service model, TaskDefinition without RegisterTaskDefinition), and
+# where a definition is filed. Whatever else an answer has is kept.
 _ANSWERED = frozenset(
     {
         "taskDefinitionArn",
@@ -86,6 +86,7 @@ _ANSWERED = frozenset(
         "tags",
     }
 )
+
 
 def normalised_definition(definition: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:
     """The definition as it is stored and can be registered again, images by digest: with what this code does not know.

@@ -3,8 +3,8 @@
 The normal form is built from an allow-list: the members of RegisterTaskDefinition (ECS API reference,
 RegisterTaskDefinition and ContainerDefinition, service model of botocore 1.44). A member that AWS adds to its answers
 tomorrow changes no identity. That cuts both ways, on purpose: two definitions that differ in such a member alone are
-the same release until the allow-list knows the member. Nothing is lost by it: what is stored and registered again is the
-complete definition.
+the same release until the allow-list knows the member. Nothing is lost by it: what is stored and registered again is
+the complete definition.
 """
 
 from collections.abc import Callable, Mapping, Sequence

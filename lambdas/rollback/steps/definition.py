@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rollback.model.errors import UnreadableItem
-from rollback.model.names import RELEASE_TAG, family_of, last_known_good_family, original_family, rollback_family
 from rollback.model.identity import identity
+from rollback.model.names import RELEASE_TAG, family_of, last_known_good_family, original_family, rollback_family
 from rollback.model.release import Release
 from rollback.model.standing_plan import StandingPlan
 from rollback.model.task_definition import is_pinned

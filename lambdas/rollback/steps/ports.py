@@ -38,12 +38,14 @@ class Services(Protocol):
         """
         ...
 
-    def register(self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str]) -> str:
+    def register(
+        self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str] | None = None
+    ) -> str:
         """Register a definition for the release with this fingerprint; its ARN.
 
         Args:
             definition: as stored; members that this code does not know are sent too, unless ECS refuses them.
-            tags: more tags, beside ours.
+            tags: more tags, beside ours; None: no others.
         """
         ...
 

@@ -23,7 +23,7 @@ from rollback.steps.learn_schema import learn_schema
 from rollback.steps.ports import World
 from rollback.steps.quarantine import named
 from rollback.steps.readiness import prepare, prepare_if_due
-from rollback.steps.running import identify, is_ours, known_release
+from rollback.steps.running import identify, is_ours, known_release, why_unresolved
 from rollback.steps.verify import Alarms, run_checks
 
 
@@ -74,13 +74,14 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
     release = found.release
     if not release.is_resolved:
         return _done(service_name, now, f"{release.version} is not recorded: {why_unresolved(release)}")
+    said = _by_reference(release)
     checked_by = world.targets.health_checks(view.target_groups)
     world.ledger.record(release.model_copy(update={"health_checks": checked_by}), found.definition)
     if release.state is not ReleaseState.CANDIDATE:
         return _done(service_name, now, f"{release.version} is {release.state} already")
     if view.why_not_stable:  # COMPLETED alone is not enough: see `ServiceView.other_deployments`
         why = ", ".join(view.why_not_stable)
-        return _done(service_name, now, f"{release.version} is recorded; it bakes once it runs alone ({why})")
+        return _done(service_name, now, f"{release.version} is recorded; it bakes once it runs alone ({why}){said}")
     bake = world.ledger.bake(service_name)
     if bake is None or bake.deployment_id != primary.id:
         bake = Bake(service=service_name, deployment_id=primary.id, since=now)
@@ -91,7 +92,7 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
         fingerprint=release.fingerprint,
         deployment_id=primary.id,
         recorded_at=now,
-        summary=f"{release.version} is recorded and bakes",
+        summary=f"{release.version} is recorded and bakes{said}",
     )
     left = bake.since + timedelta(minutes=world.settings.policy.bake_minutes) - now
     return _bake_on(cursor, left, cursor.summary)
@@ -157,15 +158,6 @@ def promote(release: Release, reason: str, world: World) -> None:
     world.ledger.judge(release, ReleaseState.PROMOTED, world.clock.now(), reason)
 
 
-def why_unresolved(release: Release) -> str:
-    """Why a release can't be told from another that its tag names, and what to do, for an operator."""
-    return (
-        f"the digest of {', '.join(release.unresolved)} can't be told, neither from its service revision nor from its "
-        "running tasks; name the image by digest, or set the container's versionConsistency to enabled and deploy anew; "
-        "it is looked at again in each round"
-    )
-
-
 def _with_schema(release: Release, world: World) -> dict[str, str | None]:
     """What the database was like while it ran. Not known, it is promoted all the same: the next look fills it in."""
     try:
@@ -196,6 +188,12 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
     if chosen.state is not ReleaseState.PROMOTED:
         promote(chosen, f"by hand: {who}", world)
     return world.ledger.release(service_name, chosen.fingerprint) or chosen
+
+
+def _by_reference(release: Release) -> str:
+    """Containers that are recorded without a digest: no reason not to record or promote, but to be said."""
+    names = ", ".join(release.pinned_by_reference)
+    return f"; the digest of {names} can't be told, it runs what its tag names" if names else ""
 
 
 def _alarms_against(service_name: str, since: datetime, world: World) -> str | None:

@@ -131,12 +131,16 @@ def discharge(owed: Obligation, service: ServiceSettings, view: ServiceView, wor
 
 
 def _configuration(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
-    """Rule 5: the recorded parts, once PRIMARY is COMPLETED. What others changed of it meanwhile stays."""
+    """Rule 5: the recorded parts, once PRIMARY is COMPLETED. What others changed of it meanwhile stays.
+
+    COMPLETED is enough here, though tasks of the former revision may run on: ECS goes back from it no more (ECS API
+    reference, DeploymentEarlySuccessCriteria).
+    """
     current = view.deployment_configuration
     if all(current.get(part) == was for part, was in owed.before.items()):
         return True
     if view.primary.rollout_state == "COMPLETED":
-        world.services.update(service, deployment_configuration={**current, **owed.before})
+        world.services.update(service, deployment_configuration=owed.before)
     return False
 
 

@@ -17,7 +17,7 @@ from rollback.steps.database_readiness import with_database
 from rollback.steps.definition import registered_definition, standing_plan
 from rollback.steps.plan import images_check
 from rollback.steps.ports import World
-from rollback.steps.running import running_identity
+from rollback.steps.running import describe, running_identity, why_unresolved
 
 _TARGETS = 2  # the newest may be what runs
 _LOOKED_AT = 5  # promoted releases, of which some may have lost the copy of their definition
@@ -38,6 +38,7 @@ def prepare(service_name: str, world: World, about_to_be_promoted: Release | Non
     checks = (
         _has_target(targets),
         *(_about_target(_way_back(targets, view, world), view, world) if targets else ()),
+        *_running_is_known(view, service, world),
         _circuit_breaker(view),
         _container_insights(service, world),
     )
@@ -143,6 +144,15 @@ def _health_checks(release: Release, view: ServiceView, world: World) -> Check:
         reason = f"{'; '.join(differ)}: {release.version} may not pass it"
         return Check(name=name, verdict=Verdict.WARN, reason=reason)
     return Check(name=name, verdict=Verdict.PASS, reason="as it was when the release was recorded")
+
+
+def _running_is_known(view: ServiceView, service: ServiceSettings, world: World) -> tuple[Check, ...]:
+    """Said where it is not: such a release is neither recorded nor promoted, and no other can go back to it."""
+    found = describe(view.primary.deployed, view, service, world).release
+    if found.is_resolved:
+        return ()
+    reason = f"{found.version} runs, and can't be recorded: {why_unresolved(found)}"
+    return (Check(name="running-release-is-known", verdict=Verdict.WARN, reason=reason),)
 
 
 def _circuit_breaker(view: ServiceView) -> Check:

@@ -175,10 +175,19 @@ def _resolved(
     return dict(raw), images
 
 
+def why_unresolved(release: Release) -> str:
+    """Why a release can't be told from another that its tag names, and what to do, for an operator."""
+    return (
+        f"the digest of {', '.join(release.unresolved)} can't be told, neither from its service revision nor from its "
+        "running tasks; name the image by digest, or set the container's versionConsistency to enabled and deploy "
+        "anew; it is looked at again in each round"
+    )
+
+
 def _images_of_tasks(
     deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
 ) -> dict[str, str]:
-    """What running tasks say. Where several revisions have the definition, only those of the deployment itself count."""
+    """What running tasks say; where several revisions have the definition, only those of the deployment itself."""
     may_be_others = deployed.revision_arn is None and view.has_revisions_of(deployed.definition_arn)
     if may_be_others and deployed.deployment_id is None:
         return {}

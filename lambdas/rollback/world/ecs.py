@@ -66,7 +66,9 @@ class EcsServices:
                     return None
                 raise
 
-    def register(self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str]) -> str:
+    def register(
+        self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str] | None = None
+    ) -> str:
         """Register a definition (as described, or as stored) in a family; its ARN.
 
         Args:
@@ -74,7 +76,7 @@ class EcsServices:
             tags: of the release's own definition.
         """
         with calling("RegisterTaskDefinition", family):
-            return registered(self._changer, definition, family, {**tags, RELEASE_TAG: release})
+            return registered(self._changer, definition, family, {**(tags or {}), RELEASE_TAG: release})
 
     def task_images(self, service: ServiceSettings, definition_arn: str, deployment_id: str | None) -> dict[str, str]:
         """Container → image by digest, as the running tasks of a definition have it; those that differ are left out.

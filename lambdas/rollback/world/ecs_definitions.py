@@ -74,7 +74,7 @@ def _arn(answer: Any) -> str:
 
 
 def _keep_body(response_dict: Mapping[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    if response_dict["status_code"] < 300:  # noqa: PLR2004 - an error has no definition
+    if response_dict["status_code"] < 300:
         customized_response_dict[_BODY] = json.loads(response_dict["body"]).get("taskDefinition", {})
 
 
