@@ -19,7 +19,12 @@ def primary(rollout: str = "COMPLETED", **changes: object) -> Deployment:
 
 
 def newest(status: str, **changes: object) -> ServiceDeployment:
-    given = {"arn": "sd", "status": status, "target_definition_arn": "d/1", "target_revision_arn": BAD}
+    given: dict[str, object] = {
+        "arn": "sd",
+        "status": status,
+        "target_definition_arn": "d/1",
+        "target_revision_arn": BAD,
+    }
     given |= {"source_definition_arn": "d/1", "source_revision_arn": GOOD, "created_at": NOW}
     if status.startswith("ROLLBACK"):
         given["rollback_revision_arn"] = GOOD

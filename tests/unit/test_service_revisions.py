@@ -96,6 +96,37 @@ def test_the_digest_of_a_forced_deployment_is_not_known_while_ecs_s_answers_disa
     assert states(stage) == {GOOD: PROMOTED}
 
 
+def gone_back(mode: str) -> Stage:
+    """A bad digest was pushed and deployed by force; ECS went back to the former revision of the same definition."""
+    stage = on_latest(policy=Policy.model_validate({"mode": mode}))
+    bake(stage)
+    stage.images.push(LATEST, BAD)
+    stage.services.behaviours[stage.arns["x"]] = "crashing"
+    stage.services.deploy(stage.arns["x"])
+    for _ in range(8):
+        stage.pass_time(seconds=30)
+        if stage.services._service_deployments[0].going_to is not None:
+            stage.services.behaviours[stage.arns["x"]] = "healthy"  # the former digest
+    assert stage.services._service_deployments[0].status == "ROLLBACK_SUCCESSFUL"
+    return stage
+
+
+@pytest.mark.parametrize("mode", ["observe", "act"])
+@pytest.mark.parametrize("is_event_lost", [False, True])
+def test_what_ecs_went_back_from_is_neither_baked_nor_promoted(mode: str, is_event_lost: bool) -> None:
+    stage = gone_back(mode)
+    service = stage.world.settings.services[0]
+    view = stage.services.look(service)
+    assert identify(view.primary.deployed, view, service, stage.world).release.images["api"].endswith(GOOD)
+    if not is_event_lost:
+        ended = stage.run({**deployment_event(), "time": stage.clock.now().isoformat()})
+        assert ended.plan is not None
+        assert ended.plan.running.images["api"].endswith(BAD)
+    bake(stage)
+    assert states(stage).get(GOOD) is PROMOTED
+    assert states(stage).get(BAD) is not PROMOTED
+
+
 # Digests as they were
 
 
@@ -156,6 +187,16 @@ def test_a_release_proven_under_its_former_fingerprint_is_not_rolled_back_to_its
     assert stage.changes() == []
     adopt(stage.world)
     assert [(r.version, r.state) for r in stage.ledger.releases(SERVICE)] == [("v1", PROMOTED), ("v0", PROMOTED)]
+
+
+def test_a_member_that_ecs_begins_to_report_changes_nothing() -> None:
+    stage = Stage()
+    stage.ship("v0", PROMOTED, hours_ago=96)
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    for each in stage.services._definitions.values():
+        each |= {"enableFaultInjection": False, "ofTomorrow": "on"}
+    assert stage.run(alarm_event()).outcome is Outcome.SUPPRESSED
+    assert stage.changes() == []
 
 
 # The failed deployment's own id

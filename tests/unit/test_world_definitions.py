@@ -2,7 +2,7 @@
 
 import json
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -20,13 +20,14 @@ class Wire:
     def __init__(self, *answers: tuple[int, dict[str, Any]]) -> None:
         self.answers, self.sent = list(answers), list[dict[str, Any]]()
         client = boto3.client("ecs", region_name="eu-west-1", aws_access_key_id="none", aws_secret_access_key="none")
-        client.meta.events.register("before-send.ecs", self._answer)
+        client.meta.events.register("before-send.ecs", cast(Any, self._answer))
         self.services = EcsServices(client, client)
 
     def _answer(self, request: Any, **_: Any) -> AWSResponse:
         self.sent.append(json.loads(request.body))
         status, body = self.answers.pop(0)
-        return AWSResponse(request.url, status, {"x-amzn-requestid": "1"}, Raw(json.dumps(body).encode()))
+        headers: Any = {"x-amzn-requestid": "1"}
+        return AWSResponse(request.url, status, headers, Raw(json.dumps(body).encode()))
 
 
 class Raw(BytesIO):
