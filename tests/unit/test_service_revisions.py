@@ -1,13 +1,17 @@
 """What runs is a service revision: moving tags, digests as they were, the failed deployment's id, stable releases."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, definition, release
+from fakes import FakeImages
+from faults.down_scenario import Down
 from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, Stage, alarm_event, deployment_event, worn_in
 
 from rollback.model.check import Verdict
+from rollback.model.database_progress import Ending
 from rollback.model.failed_deployment import revision_to_leave
 from rollback.model.names import RELEASE_TAG, last_known_good_family, original_family
 from rollback.model.policy import Policy
@@ -15,6 +19,7 @@ from rollback.model.release import Release, ReleaseState
 from rollback.model.rollback import Outcome
 from rollback.model.service_view import Deployment, ServiceDeployment, ServiceRevision, ServiceView
 from rollback.steps.definition import registered_definition
+from rollback.steps.down_migrations import step_down
 from rollback.steps.promote import Next, adopt, promote, record_running
 from rollback.steps.readiness import prepare
 from rollback.steps.running import identify, is_ours
@@ -371,3 +376,16 @@ def test_members_of_the_deployment_configuration_that_are_not_sent_stay() -> Non
     ]
     assert sent
     assert all(one.keys() == {"deploymentCircuitBreaker"} for one in sent)
+
+
+def test_a_way_down_is_not_begun_with_another_image_that_the_tag_means_by_now() -> None:
+    """RunTask takes what a tag means as the task starts."""
+    down = Down()
+    down.writers.services[SERVICE]._definitions[down.definition_arn]["containerDefinitions"][0]["image"] = LATEST
+    images = FakeImages()
+    images.push(LATEST, BAD)
+    world = replace(down.world, images=images)
+    begun = step_down(down.document, down.plan, down.restoring, world)
+    assert begun.database is not None
+    assert begun.database.ending is Ending.REFUSED
+    assert "a task would run another image" in (begun.database.why_not or "")

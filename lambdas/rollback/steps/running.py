@@ -105,8 +105,9 @@ def identify(deployed: DeployedRevision, view: ServiceView, service: ServiceSett
         return _with_label(found, service, world)
     try:
         return Identified(known, world.ledger.definition(known.definition_sha256), found.identity)
-    except (KeyError, UnreadableItem):
-        return Identified(known, found.definition, found.identity)
+    except (KeyError, UnreadableItem):  # the copy that is made anew may have members that the one before had not
+        copied = known.model_copy(update={"definition_sha256": found.release.definition_sha256})
+        return Identified(copied, found.definition, found.identity)
 
 
 def _with_label(found: Identified, service: ServiceSettings, world: World) -> Identified:
