@@ -184,11 +184,12 @@ EXAMPLES: dict[str, Example] = {
     "Services.look": Example({"service": WEB}, {"service": ELSEWHERE}),
     "Services.definition": Example({"arn_or_family": FIRST}, {"arn_or_family": Each((SECOND, FAMILY, "none"))}),
     "Services.register": Example(
-        {"definition": definition("v3"), "family": "web", "release": "f" * 64},
+        {"definition": definition("v3"), "family": "web", "release": "f" * 64, "tags": {"team": "web"}},
         {
             "definition": Each((definition("v4"), {**definition("v3"), "containerDefinitions": []})),
             "family": Each(("shop", "not a family")),
             "release": Each(("e" * 64, "no tag's value: <>")),
+            "tags": Each((None, {"team": "no tag's value: <>"})),
         },
     ),
     "Services.update": Example(
@@ -201,6 +202,10 @@ EXAMPLES: dict[str, Example] = {
             "force_new_deployment": True,
         },
         stands=in_flight,
+    ),
+    "Services.task_images": Example(
+        {"service": WEB, "definition_arn": FIRST, "deployment_id": None},
+        {"service": ELSEWHERE, "definition_arn": SECOND, "deployment_id": "ecs-svc/another"},
     ),
     "Services.unstopped_tasks": Example({"service": WEB}, {"service": ELSEWHERE}),
     "Services.has_container_insights": Example({"cluster": WEB.cluster}, {"cluster": "another-cluster"}),

@@ -45,6 +45,19 @@ def accepted(service: str, operation: str) -> frozenset[str]:
     return frozenset(_input_of(service, operation).members)
 
 
+def as_parsed(service: str, shape_name: str, value: Any) -> Any:
+    """An answer's member as botocore parses it: what its model does not have is left out."""
+    return _parsed(value, _session().get_service_model(service).shape_for(shape_name))
+
+
+def _parsed(value: Any, shape: Any) -> Any:
+    if shape.type_name == "structure":
+        return {name: _parsed(inner, shape.members[name]) for name, inner in value.items() if name in shape.members}
+    if shape.type_name == "list":
+        return [_parsed(inner, shape.member) for inner in value]
+    return value
+
+
 @cache
 def _input_of(service: str, operation: str) -> Any:
     return _session().get_service_model(service).operation_model(operation).input_shape

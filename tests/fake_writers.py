@@ -38,8 +38,13 @@ class FakeWriters:
     def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
         return self._first.definition(arn_or_family)
 
-    def register(self, definition: Mapping[str, Any], family: str, release: str) -> str:
-        return self._first.register(definition, family, release)
+    def register(
+        self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str] | None = None
+    ) -> str:
+        return self._first.register(definition, family, release, tags)
+
+    def task_images(self, service: ServiceSettings, definition_arn: str, deployment_id: str | None) -> dict[str, str]:
+        return self._meant(service).task_images(service, definition_arn, deployment_id)
 
     def update(
         self,

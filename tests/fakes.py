@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
-from fake_aws import accepted, check_request, refuse
+from fake_aws import accepted, as_parsed, check_request, refuse
 from pydantic import SecretStr
 
 from rollback.model.check import Verdict
@@ -39,6 +39,7 @@ from rollback.model.service_view import (
     ProbeResult,
     ScalableTarget,
     ServiceDeployment,
+    ServiceRevision,
     ServiceView,
     TargetHealth,
 )
@@ -47,7 +48,7 @@ from rollback.model.stack_view import StackView
 from rollback.model.standing_plan import Bake, StandingPlan
 from rollback.model.stored import Found, SetAside
 from rollback.world.ecr import parse
-from rollback.world.ecs_view import supported_service
+from rollback.world.ecs_view import supported_service, with_revisions
 from rollback.world.notifications import acceptable_message, acceptable_subject
 
 T = TypeVar("T")
@@ -808,6 +809,7 @@ class _Tasks:
     running: int = 0
     failed: int = 0
     is_rollback: bool = False
+    pulled: dict[str, str] = field(default_factory=dict)  # container → image by digest, of its running tasks
 
 
 @dataclass
@@ -818,6 +820,12 @@ class _ServiceDeployment:
     created_at: datetime
     status: str = "IN_PROGRESS"
     going_to: _Revision | None = None
+    finished_at: datetime | None = None
+
+    def enter(self, status: str, at: datetime) -> None:
+        """Another status; what is over has ended now."""
+        self.status = status
+        self.finished_at = at if status not in IN_FLIGHT else None
 
 
 class FakeServices:
@@ -857,6 +865,8 @@ class FakeServices:
         self.draining = 0
         self.container_insights = True
         self.shape = ServiceShape()
+        self.resolves_images = True  # False: as for versionConsistency disabled, the tasks alone tell
+        self.demanded_tag: str | None = None  # a policy that denies registrations without it
         self.events: list[str] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self._definitions: dict[str, dict[str, Any]] = beside._definitions if beside is not None else {}
@@ -944,34 +954,51 @@ class FakeServices:
         newest = self._service_deployments[0]
         revisions = [r for r in (newest.target, newest.source, newest.going_to) if r is not None]
         revisions += [tasks.revision for tasks in self._deployments]
+        by_arn = {revision.arn: revision for revision in revisions}
         source = newest.going_to or newest.source
+        current: dict[str, int] = {}
+        for tasks in self._deployments:
+            current[tasks.revision.arn] = current.get(tasks.revision.arn, 0) + tasks.running
+        latest = ServiceDeployment(
+            arn=newest.arn,
+            status=newest.status,
+            target_definition_arn=newest.target.definition_arn,
+            target_revision_arn=newest.target.arn,
+            source_definition_arn=source.definition_arn if source is not None else None,
+            source_revision_arn=source.arn if source is not None else None,
+            rollback_revision_arn=newest.going_to.arn if newest.going_to is not None else None,
+            created_at=newest.created_at,
+            finished_at=newest.finished_at,
+        )
+        deployments = [
+            Deployment(
+                id=tasks.id,
+                is_primary=tasks is self._deployments[0],
+                definition_arn=tasks.revision.definition_arn,
+                rollout_state=tasks.rollout_state,
+                running_count=tasks.running,
+                created_at=tasks.created_at,
+            )
+            for tasks in self._deployments
+        ]
+        definitions = {arn: revision.definition_arn for arn, revision in by_arn.items()}
         return ServiceView(
             arn=self.arn,
             desired_count=self.desired_count,
             running_count=sum(tasks.running for tasks in self._deployments),
             pending_count=max(0, self.desired_count - self._deployments[0].running),
-            deployments=tuple(
-                Deployment(
-                    id=tasks.id,
-                    is_primary=tasks is self._deployments[0],
-                    definition_arn=tasks.revision.definition_arn,
-                    rollout_state=tasks.rollout_state,
-                    running_count=tasks.running,
-                    created_at=tasks.created_at,
-                )
-                for tasks in self._deployments
+            deployments=with_revisions(deployments, latest, current, definitions),
+            newest=latest,
+            deployment_configuration=as_parsed(
+                "ecs", "DeploymentConfiguration", _copied(self.deployment_configuration)
             ),
-            newest=ServiceDeployment(
-                arn=newest.arn,
-                status=newest.status,
-                target_definition_arn=newest.target.definition_arn,
-                source_definition_arn=source.definition_arn if source is not None else None,
-                created_at=newest.created_at,
-            ),
-            deployment_configuration=_copied(self.deployment_configuration),
             target_groups=self.target_groups,
             shape=self.shape,
-            images={r.definition_arn: dict(r.images) for r in sorted(revisions, key=lambda r: r.created_at)},
+            revisions={
+                arn: ServiceRevision(definition_arn=revision.definition_arn, images=dict(revision.images))
+                for arn, revision in by_arn.items()
+            },
+            current_revisions=current,
             last_events=tuple(self.events[:10]),
         )
 
@@ -981,24 +1008,33 @@ class FakeServices:
         family = [d for d in self._definitions.values() if d["family"] == arn_or_family and d["status"] == "ACTIVE"]
         return _copied(max(family, key=lambda d: int(d["revision"]), default=None))
 
-    def register(self, definition: Mapping[str, Any], family: str, release: str) -> str:
-        return self._register(definition, family, [{"key": RELEASE_TAG, "value": release}])
+    def register(
+        self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str] | None = None
+    ) -> str:
+        given = {**(tags or {}), RELEASE_TAG: release}
+        return self._register(definition, family, [{"key": key, "value": value} for key, value in given.items()])
 
-    def register_release(self, definition: Mapping[str, Any], family: str) -> str:
+    def register_release(
+        self, definition: Mapping[str, Any], family: str, tags: Mapping[str, str] | None = None
+    ) -> str:
         """A team registers a definition: no tag of ours."""
-        return self._register(definition, family, [])
+        return self._register(definition, family, [{"key": k, "value": v} for k, v in (tags or {}).items()])
 
     def _register(self, definition: Mapping[str, Any], family: str, tags: list[dict[str, str]]) -> str:
         self.calls.append(("register", {"family": family}))
         names = accepted("ecs", "RegisterTaskDefinition") - {"family", "tags"}
-        given = {name: value for name, value in _copied(dict(definition)).items() if name in names}
+        complete = _copied(dict(definition))
+        given = {name: value for name, value in complete.items() if name in names}
         check_request("ecs", "RegisterTaskDefinition", family, family=family, tags=tags, **given)
+        if self.demanded_tag is not None and all(tag["key"] != self.demanded_tag for tag in tags):
+            why = f"an explicit deny: no tag {self.demanded_tag}"
+            refuse("RegisterTaskDefinition", family, "AccessDeniedException", why)
         for code, why in _not_registered(given["containerDefinitions"], family, tags):
             refuse("RegisterTaskDefinition", family, code, why)
         revision = 1 + sum(1 for d in self._definitions.values() if d["family"] == family)
         arn = f"{ACCOUNT_ARN}:task-definition/{family}:{revision}"
         added = {"taskDefinitionArn": arn, "family": family, "revision": revision, "status": "ACTIVE", "tags": tags}
-        self._definitions[arn] = {**given, **added, "registeredAt": self._clock.now()}
+        self._definitions[arn] = {**complete, **added, "registeredAt": self._clock.now()}
         return arn
 
     def update(
@@ -1021,7 +1057,7 @@ class FakeServices:
         self._refuse_update(service, definition_arn, desired_count, deployment_configuration)
         if desired_count is not None:
             self.desired_count = desired_count
-        self.deployment_configuration.update(_copied(dict(deployment_configuration or {})))
+        self.deployment_configuration = _merged(self.deployment_configuration, deployment_configuration or {})
         primary = self._deployments[0].revision.definition_arn
         if force_new_deployment or definition_arn not in (None, primary):
             self._begin(self._revision(definition_arn or primary, self._clock.now()), self._clock.now())
@@ -1057,6 +1093,18 @@ class FakeServices:
         if fits is not None and fits.verdict is Verdict.FAIL:
             refuse("UpdateService", on, "InvalidParameterException", fits.reason)
 
+    def task_images(self, service: ServiceSettings, definition_arn: str, deployment_id: str | None) -> dict[str, str]:
+        self._refuse_others("ListTasks", service)
+        running = [
+            tasks.pulled
+            for tasks in self._deployments
+            if tasks.running and tasks.revision.definition_arn == definition_arn
+            if deployment_id is None or tasks.id == deployment_id
+        ]
+        names = {name for images in running for name in images}
+        told = {name: {images.get(name) for images in running} for name in names}
+        return {name: str(only) for name, found in told.items() for only in found if len(found) == 1}
+
     def unstopped_tasks(self, service: ServiceSettings) -> int:
         self._refuse_others("ListTasks", service)
         return sum(tasks.running for tasks in self._deployments) + self.draining
@@ -1089,12 +1137,17 @@ class FakeServices:
         return f"{self._made:019d}"
 
     def _revision(self, definition_arn: str, at: datetime) -> _Revision:
+        images = self._pulled(definition_arn) if self.resolves_images else {}
+        return _Revision(self._arn("service-revision"), definition_arn, images, at)
+
+    def _pulled(self, definition_arn: str) -> dict[str, str]:
+        """Container → image by digest, as its tag means now."""
         images: dict[str, str] = {}
         for container in self._definitions[definition_arn]["containerDefinitions"]:
             digest = self._images.digest_of(container["image"])
             if digest is not None:
                 images[container["name"]] = digest
-        return _Revision(self._arn("service-revision"), definition_arn, images, at)
+        return images
 
     def _arn(self, kind: str) -> str:
         return f"{ACCOUNT_ARN}:{kind}/{self.cluster}/{self.ecs_service}/{self._number()}"
@@ -1102,24 +1155,26 @@ class FakeServices:
     def _begin(self, revision: _Revision, at: datetime) -> None:
         for earlier in self._service_deployments:
             if earlier.status in IN_FLIGHT:
-                earlier.status = "STOPPED"
+                earlier.enter("STOPPED", at)
         sources = {tasks.revision.arn: tasks.revision for tasks in self._deployments}
         source = next(iter(sources.values())) if len(sources) == 1 else None
         arn = self._arn("service-deployment")
         self._service_deployments.insert(0, _ServiceDeployment(arn, revision, source, at))
-        self._deployments.insert(0, _Tasks(f"ecs-svc/{self._number()}", revision, at))
+        pulled = {**self._pulled(revision.definition_arn), **revision.images}
+        self._deployments.insert(0, _Tasks(f"ecs-svc/{self._number()}", revision, at, pulled=pulled))
         self._deployments = [t for t in self._deployments if t is self._deployments[0] or t.running]
 
     def _roll_back(self, status: str) -> None:
         current = self._service_deployments[0]
         if self._completed is None:
-            current.status = "ROLLBACK_FAILED"
+            current.enter("ROLLBACK_FAILED", self._clock.now())
             return
-        current.status, current.going_to = status, self._completed
+        current.going_to = self._completed
+        current.enter(status, self._clock.now())
         alive = next((t for t in self._deployments if t.revision is self._completed), None)
         back = _Tasks(f"ecs-svc/{self._number()}", self._completed, self._clock.now(), is_rollback=True)
         if alive is not None:  # its tasks still run: what makes this the fastest path
-            back.running, alive.running = alive.running, 0
+            back.running, alive.running, back.pulled = alive.running, 0, alive.pulled
         self._deployments = [back, *(t for t in self._deployments if t.running)]
 
     def _trip_breaker(self, primary: _Tasks) -> None:
@@ -1128,19 +1183,28 @@ class FakeServices:
             return
         primary.rollout_state = "FAILED"
         if primary.is_rollback:
-            self._service_deployments[0].status = "ROLLBACK_FAILED"
+            self._service_deployments[0].enter("ROLLBACK_FAILED", self._clock.now())
         elif breaker.get("rollback"):
             self._roll_back("ROLLBACK_IN_PROGRESS")
         else:
-            self._service_deployments[0].status = "STOPPED"
+            self._service_deployments[0].enter("STOPPED", self._clock.now())
 
     def _complete(self) -> None:
         primary, current = self._deployments[0], self._service_deployments[0]
         self._deployments = [primary]
         primary.rollout_state = "COMPLETED"
         self._completed = primary.revision
-        current.status = "ROLLBACK_SUCCESSFUL" if primary.is_rollback else "SUCCESSFUL"
+        current.enter("ROLLBACK_SUCCESSFUL" if primary.is_rollback else "SUCCESSFUL", self._clock.now())
         self.events.insert(0, f"(service) (deployment {primary.id}) deployment completed.")
+
+
+def _merged(kept: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Members that a request leaves out stay, at any depth (see `EcsServices.update`)."""
+    merged = _copied(kept)
+    for name, value in given.items():
+        inner = isinstance(value, Mapping) and isinstance(merged.get(name), dict)
+        merged[name] = _merged(merged[name], value) if inner else _copied(value)
+    return merged
 
 
 def _not_registered(

@@ -15,7 +15,7 @@ from rollback.steps.candidates import in_ledger
 from rollback.steps.database_readiness import writes_to_standing_branch
 from rollback.steps.holder import living_lease
 from rollback.steps.ports import World
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import running_fingerprint
 from rollback.steps.stack import drift_of
 from rollback.steps.unfence import owed_by_operator
 from rollback_cli.plain import safe
@@ -51,7 +51,7 @@ def _line(label: str, text: str) -> str:
 
 def _runs(service: ServiceSettings, world: World) -> Iterator[str]:
     view = world.services.look(service)
-    running = fingerprint_of(view.primary.definition_arn, view, world)
+    running = running_fingerprint(view, service, world)
     now = world.ledger.release(service.name, running)
     target = last_known_good(world.ledger.promoted(service.name), running)
     yield _line("runs", f"{safe(now.version)} ({now.state})" if now else "unknown to the ledger (—)")
@@ -99,8 +99,7 @@ def _database(service: ServiceSettings, world: World) -> Iterator[str]:
     said = f"before {point.version}, by {point.by}: {point.lsn}, {point.at:%Y-%m-%d %H:%M:%S} UTC" if point else nothing
     yield _line("point", safe(said) if point else said)
     standing = world.ledger.standing_plan(service.name)
-    view = world.services.look(service)
-    running = fingerprint_of(view.primary.definition_arn, view, world)
+    running = running_fingerprint(world.services.look(service), service, world)
     target = standing.target_for(running) if standing is not None else None
     if target is not None and target.schema_verdict is not None:
         verdict = target.schema_verdict

@@ -143,7 +143,7 @@ def update_service(response: Any) -> Any:
         desired = response._get_param("desiredCount")
         if desired is not None:
             rollout.scale(int(desired))
-        rollout.configuration.update(response._get_param("deploymentConfiguration") or {})
+        rollout.configure(response._get_param("deploymentConfiguration") or {})
         deploys = _keep(service, response)
         _set_grace(rollout, response)
         if deploys or definition is not current or response._get_param("forceNewDeployment"):

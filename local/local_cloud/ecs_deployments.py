@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -43,6 +44,8 @@ class ServiceRevision:
     def __post_init__(self) -> None:
         self.arn = _arn(self.service, "service-revision")
         for container in self.definition.container_definitions:
+            if container.get("versionConsistency") == "disabled":
+                continue  # each task takes what the tag means as it starts
             try:
                 self.images[container["name"]] = images.pull(str(container["image"])).digest
             except images.CannotPullContainerError:
@@ -58,7 +61,8 @@ class ServiceRevision:
             "createdAt": self.created_at,
             "platformFamily": "Linux",
             "containerImages": [
-                {"containerName": c["name"], "image": c["image"], "imageDigest": self.images.get(c["name"])}
+                {"containerName": c["name"], "image": c["image"]}
+                | ({"imageDigest": self.images[c["name"]]} if c["name"] in self.images else {})
                 for c in self.definition.container_definitions
             ],
             **self.settings,
@@ -182,7 +186,7 @@ class ServiceDeployment:
             "updatedAt": self.updated_at,
             "stoppedAt": self.stopped_at,
             "sourceServiceRevisions": self.sources,
-            "targetServiceRevision": revision_summary(self.deployment),
+            "targetServiceRevision": revision_summaries([self.deployment])[0],
             "deploymentConfiguration": self.configuration,
             "lifecycleStage": "CLEAN_UP" if self.is_finished else "SCALE_UP",
             "rollback": self.rollback,
@@ -194,11 +198,15 @@ class ServiceDeployment:
         }
 
 
-def revision_summary(deployment: Deployment) -> dict[str, Any]:
-    """The ServiceRevisionSummary shape of the API."""
-    return {
-        "arn": deployment.revision.arn,
-        "requestedTaskCount": deployment.desired_count,
-        "runningTaskCount": deployment.running_count,
-        "pendingTaskCount": deployment.pending_count,
-    }
+def revision_summaries(deployments: Sequence[Deployment]) -> list[dict[str, Any]]:
+    """The ServiceRevisionSummary shape of the API, one for each revision: two deployments may be of one."""
+    summaries: dict[str, dict[str, Any]] = {}
+    for deployment in deployments:
+        counts = {
+            "requestedTaskCount": deployment.desired_count,
+            "runningTaskCount": deployment.running_count,
+            "pendingTaskCount": deployment.pending_count,
+        }
+        known = summaries.setdefault(deployment.revision.arn, {"arn": deployment.revision.arn})
+        known.update({name: known.get(name, 0) + count for name, count in counts.items()})
+    return list(summaries.values())

@@ -15,7 +15,7 @@ from local_cloud.ecs_deployments import (
     ServiceDeployment,
     ServiceRevision,
     now,
-    revision_summary,
+    revision_summaries,
 )
 from local_cloud.ecs_tasks import Task
 
@@ -47,6 +47,10 @@ class Rollout:
         """Every task still known, stopped ones included."""
         return [task for deployment in self.deployments for task in deployment.tasks] + self.stopped_tasks
 
+    def configure(self, given: dict[str, Any]) -> None:
+        """Take over a deployment configuration; members that are not given stay, at any depth."""
+        self.configuration = _merged(self.configuration, given)
+
     def begin(self, definition: Any) -> None:
         """Start a deployment of a task definition; it supersedes one still in progress."""
         for earlier in self.service_deployments:
@@ -55,7 +59,7 @@ class Rollout:
                 earlier.stopped_at = now()
         revision = ServiceRevision(self.service, definition, self._settings())
         self.revisions[revision.arn] = revision
-        sources = [revision_summary(deployment) for deployment in self.deployments]
+        sources = revision_summaries(self.deployments)
         deployment = self._begin(revision)
         desired = int(self.service.desired_count)
         threshold = max(3, min(200, math.ceil(desired * 0.5)))
@@ -183,7 +187,7 @@ class Rollout:
         for _ in range(max(0, min(primary.desired_count - len(primary.live), room))):
             revision = primary.revision
             age = (now() - revision.created_at).total_seconds() / clock.real_seconds(1.0)
-            primary.tasks.append(Task(self.service, revision.definition, primary.id, revision.images, age))
+            primary.tasks.append(Task(self.service, revision.definition, primary.id, dict(revision.images), age))
 
     def _stop_excess(self) -> None:
         least, _ = self._bounds()
@@ -215,11 +219,24 @@ class Rollout:
                 reason = f"Deployment alarm {firing[0]} is in ALARM state."
                 self.fail(reason, rollback=bool(alarms.get("rollback")))
                 return
-            if steady and not any(deployment.live for deployment in self.deployments[1:]):
+            if self._is_successful(steady=steady):
                 self._complete()
         if steady and primary.rollout_state == "COMPLETED" and not self._was_steady:
             self.note(f"(service {self.service.name}) has reached a steady state.")
         self._was_steady = steady and primary.rollout_state == "COMPLETED"
+
+    def _is_successful(self, *, steady: bool) -> bool:
+        """Settled and alone; with early success criteria at a share of healthy tasks, the others cleaned up later.
+
+        API reference, DeploymentEarlySuccessCriteria.
+        """
+        criteria = self.configuration.get("earlySuccessCriteria") or {}
+        is_alone = not any(deployment.live for deployment in self.deployments[1:])
+        if not criteria.get("enable") or self.primary.is_rollback:
+            return steady and is_alone
+        share = float(criteria.get("healthyPercent", 100)) / 100
+        enough = self.primary.ready_count >= math.ceil(int(self.service.desired_count) * share)
+        return enough and (is_alone or criteria.get("sourceServiceRevisionCleanup") == "DEFERRED")
 
     def _complete(self) -> None:
         primary, current = self.primary, self.service_deployments[0]
@@ -269,7 +286,7 @@ class Rollout:
         service.deployment_configuration = self.configuration
         unfinished = [d for d in self.service_deployments if not d.is_finished]
         service.current_service_deployment = unfinished[0].arn if unfinished else None
-        service.current_service_revisions = [revision_summary(d) for d in self.deployments]
+        service.current_service_revisions = revision_summaries(self.deployments)
 
     def stop_all(self, *, at_once: bool = False) -> None:
         """Stop every task, by draining or at once."""
@@ -279,3 +296,11 @@ class Rollout:
                     task.kill()
                 else:
                     task.stop("Service was deleted.")
+
+
+def _merged(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(kept)
+    for name, value in given.items():
+        inner = merged.get(name)
+        merged[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged

@@ -23,7 +23,8 @@ from rollback.model.settings import ServiceSettings
 from rollback.steps.ports import Services, Targets
 
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
-QUIET = {"deploymentCircuitBreaker": {"enable": True, "rollback": False}}
+QUIET_BREAKER = {"enable": True, "rollback": False}
+QUIET = {"deploymentCircuitBreaker": QUIET_BREAKER}
 
 
 class Stage(Protocol):
@@ -34,6 +35,7 @@ class Stage(Protocol):
     settings: ServiceSettings
 
     def release(self, tag: str, behaviour: Behaviour = "healthy") -> str: ...
+    def push(self, tag: str) -> None: ...
     def run(self, definition_arn: str, grace_seconds: int = 0) -> None: ...
     def deregister(self, definition_arn: str) -> None: ...
     def wait(self, until: Callable[[ServiceView], bool]) -> ServiceView: ...
@@ -56,6 +58,9 @@ class FakeStage:
         arn = self.fake.register_release(definition, "web")
         self.fake.behaviours[arn] = behaviour
         return arn
+
+    def push(self, tag: str) -> None:
+        self.images.push(f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:{tag}", "sha256:" + "e" * 64)
 
     def run(self, definition_arn: str, grace_seconds: int = 0) -> None:
         self.fake.run(definition_arn, desired_count=2)
@@ -82,6 +87,9 @@ class CloudStage:
     def release(self, tag: str, behaviour: Behaviour = "healthy") -> str:
         crash: dict[str, Any] = {"kind": "crash", "after_seconds": 0.2}
         return self.web.release(tag, crash if behaviour == "crashing" else {"kind": behaviour})
+
+    def push(self, tag: str) -> None:
+        self.web.push(tag, {"kind": "healthy", "is": "another"})
 
     def run(self, definition_arn: str, grace_seconds: int = 0) -> None:
         self.web.running(
@@ -118,6 +126,11 @@ def settled(definition_arn: str) -> Callable[[ServiceView], bool]:
     )
 
 
+def images_by_definition(view: ServiceView) -> dict[str, dict[str, str]]:
+    """Of a service whose definitions have one revision each."""
+    return {one.definition_arn: one.images for one in view.revisions.values()}
+
+
 def newest_status(view: ServiceView) -> str:
     assert view.newest is not None
     return view.newest.status
@@ -132,8 +145,8 @@ def test_a_service_at_rest_is_seen_whole(stage: Stage) -> None:
     assert (view.newest.status, view.newest.target_definition_arn) == ("SUCCESSFUL", first)
     assert view.newest.source_definition_arn is None
     assert view.primary.created_at.tzinfo is not None
-    assert "@sha256:" in view.images[first]["app"]
-    assert ":v1" not in view.images[first]["app"]
+    assert "@sha256:" in images_by_definition(view)[first]["app"]
+    assert ":v1" not in images_by_definition(view)[first]["app"]
     assert view.deployment_configuration["deploymentCircuitBreaker"] == BREAKER["deploymentCircuitBreaker"]
     assert view.last_events
 
@@ -148,7 +161,7 @@ def test_a_deployment_in_flight_shows_its_source_and_both_images(stage: Stage) -
     assert view.newest.source_definition_arn == first
     assert view.primary.definition_arn == second
     assert {d.definition_arn for d in view.deployments} == {first, second}
-    assert view.images.keys() == {first, second}
+    assert images_by_definition(view).keys() == {first, second}
 
 
 def test_an_update_completes_on_the_new_definition(stage: Stage) -> None:
@@ -240,7 +253,8 @@ def test_a_definition_that_is_not_there_is_none(stage: Stage, name: str) -> None
 def test_a_stored_definition_is_registered_as_the_same_release(stage: Stage) -> None:
     first = stage.release("v1")
     stage.run(first)
-    images = stage.wait(settled(first)).images[first]
+    seen = stage.wait(settled(first))
+    images = seen.images_of(seen.primary.revision_arn)
     raw = stage.services.definition(first)
     assert raw is not None
     arn = stage.services.register(normalised_definition(raw, images), "web-last-known-good", "f" * 64)
@@ -270,6 +284,88 @@ def test_a_target_group_that_is_not_there_is_a_failure(stage: Stage) -> None:
     gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
     with pytest.raises(OutsideFailure, match="DescribeTargetHealth"):
         stage.targets.health(gone)
+
+
+# One definition, several service revisions
+
+
+def test_a_tag_that_moved_is_another_revision_of_the_same_definition(stage: Stage) -> None:
+    first = stage.release("latest")
+    stage.run(first)
+    before = stage.wait(settled(first))
+    stage.push("latest")
+    stage.services.update(stage.settings, force_new_deployment=True)
+    after = stage.wait(lambda view: settled(first)(view) and view.primary.id != before.primary.id)
+    was, now = (view.images_of(view.primary.revision_arn)["app"] for view in (before, after))
+    assert was != now
+    assert after.newest is not None
+    assert after.newest.source is not None
+    assert after.images_of(after.newest.source.revision_arn)["app"] == was
+    assert stage.services.task_images(stage.settings, first, after.primary.id) == {"app": now}
+    assert stage.services.task_images(stage.settings, first, before.primary.id) == {}
+
+
+def test_members_of_a_deployment_configuration_that_are_not_sent_stay(stage: Stage) -> None:
+    first = stage.release("v1")
+    stage.run(first)
+    before = stage.wait(settled(first)).deployment_configuration
+    stage.services.update(stage.settings, deployment_configuration={"deploymentCircuitBreaker": QUIET_BREAKER})
+    after = stage.services.look(stage.settings).deployment_configuration
+    assert after == {**before, "deploymentCircuitBreaker": {**before["deploymentCircuitBreaker"], "rollback": False}}
+
+
+def test_ecs_goes_back_to_the_former_revision_of_the_same_definition(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fake's tasks behave by definition: there `tests/unit/test_service_revisions.py` arranges it."""
+    stage = CloudStage(cloud, monkeypatch)
+    first = stage.release("latest")
+    stage.run(first)
+    good = stage.wait(settled(first))
+    stage.web.push("latest", {"kind": "crash", "after_seconds": 0.2})
+    stage.services.update(stage.settings, force_new_deployment=True)
+    back = stage.wait(lambda view: newest_status(view) == "ROLLBACK_SUCCESSFUL")
+    assert back.newest is not None
+    assert back.primary.revision_arn == good.primary.revision_arn == back.newest.rollback_revision_arn
+    bad = back.images_of(back.newest.target_revision_arn)
+    assert bad != back.images_of(back.primary.revision_arn) == good.images_of(good.primary.revision_arn)
+    stage.web.delete()
+
+
+def test_a_revision_without_version_consistency_tells_no_digest_its_tasks_do(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = CloudStage(cloud, monkeypatch)
+    stage.web.push("latest", {"kind": "healthy"})
+    first = stage.web.register("latest", versionConsistency="disabled")
+    stage.run(first)
+    view = stage.wait(settled(first))
+    assert view.images_of(view.primary.revision_arn) == {}
+    told = stage.services.task_images(stage.settings, first, None)
+    assert told.keys() == {"app"}
+    assert "@sha256:" in told["app"]
+    stage.web.delete()
+
+
+def test_with_early_success_criteria_completed_is_neither_alone_nor_stable(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = CloudStage(cloud, monkeypatch)
+    first = stage.release("v1")
+    early = {"enable": True, "healthyPercent": 50, "sourceServiceRevisionCleanup": "DEFERRED"}
+    configuration = {"earlySuccessCriteria": early, "minimumHealthyPercent": 50, "maximumPercent": 125}
+    stage.web.running(first, desired=4, deploymentConfiguration=configuration)
+    stage.wait(settled(first))
+    second = stage.release("v2")
+    stage.services.update(stage.settings, definition_arn=second)
+
+    def is_completed(view: ServiceView) -> bool:
+        return view.primary.definition_arn == second and view.primary.rollout_state == "COMPLETED"
+
+    completed = stage.wait(lambda view: is_completed(view) and bool(view.why_not_stable))
+    assert newest_status(completed) == "SUCCESSFUL"
+    assert stage.wait(lambda view: not view.why_not_stable).primary.definition_arn == second
+    stage.web.delete()
 
 
 # What ECS refuses
@@ -329,15 +425,15 @@ def test_a_definition_of_the_wrong_shape_is_not_registered(stage: Stage, definit
     assert stage.services.definition(family) is None
 
 
-def test_what_is_no_member_of_a_definition_is_not_registered_with_it(stage: Stage) -> None:
+def test_a_member_that_nobody_knows_keeps_no_definition_from_being_registered(stage: Stage) -> None:
     raw = stage.services.definition(stage.release("v1"))
     assert raw is not None
     assert raw["tags"] == []
-    arn = stage.services.register({**raw, "of_a_later_api": 1}, "web-last-known-good", "f" * 64)
+    arn = stage.services.register({**raw, "of_a_later_api": 1}, "web-last-known-good", "f" * 64, {"team": "web"})
     again = stage.services.definition(arn)
     assert again is not None
-    assert "of_a_later_api" not in again
-    assert again["tags"] == [{"key": RELEASE_TAG, "value": "f" * 64}]
+    tags = {tag["key"]: tag["value"] for tag in again["tags"]}
+    assert tags == {RELEASE_TAG: "f" * 64, "team": "web"}
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from rollback.model.route import Step, entrance
 from rollback.steps import janitor
 from rollback.steps.admit import admit
 from rollback.steps.ports import World
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import running_fingerprint
 from rollback.steps.walk import Cursor, cursor_of, start_emergency, walk
 
 EVENT = {
@@ -102,8 +102,8 @@ class Incident:
 
     def running_fingerprint(self) -> str:
         """What PRIMARY runs."""
-        view = self.services.look(SETTINGS.services[0])
-        return fingerprint_of(view.primary.definition_arn, view, self.real)
+        service = SETTINGS.services[0]
+        return running_fingerprint(self.services.look(service), service, self.real)
 
     def deliver(self, execution: str, given: object = EVENT, *, retries: bool = True) -> None:
         """One execution, from Admit to the end. Killed: retried as a Lambda invocation is, or left for dead."""

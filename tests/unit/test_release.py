@@ -1,9 +1,9 @@
-import pytest
 from builders import definition, image, release
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.model.release import Release, ReleaseState, fingerprint, last_known_good, normalised_definition
+from rollback.model.release import Release, ReleaseState, fingerprint, last_known_good
+from rollback.model.task_definition import UNRESOLVED
 
 
 def test_registering_the_same_definition_again_keeps_its_fingerprint() -> None:
@@ -23,11 +23,14 @@ def test_a_tag_is_replaced_by_the_digest_that_ecs_resolved() -> None:
     assert fingerprint(tagged, {"api": image("v1")}) == fingerprint(definition("v1"), {})
 
 
-def test_an_image_that_is_only_a_tag_has_no_identity() -> None:
-    tagged = definition("v1")
-    tagged["containerDefinitions"][0]["image"] = "repo:v1"
-    with pytest.raises(ValueError, match="not known by digest"):
-        normalised_definition(tagged, {})
+def test_a_release_without_its_own_image_s_digest_can_not_be_gone_back_to_one_without_a_sidecar_s_can() -> None:
+    tag = "repo:v1"
+    unresolved = release("v1", images={"api": f"{tag}{UNRESOLVED}", "sidecar": image("v2")})
+    by_reference = release("v1", images={"api": image("v1"), "sidecar": tag})
+    assert (unresolved.is_resolved, unresolved.unresolved) == (False, ("api",))
+    assert (by_reference.is_resolved, by_reference.pinned_by_reference) == (True, ("sidecar",))
+    assert last_known_good((unresolved,), None) is None
+    assert last_known_good((by_reference,), None) == by_reference
 
 
 def test_the_last_known_good_is_the_newest_promoted_release_that_does_not_run() -> None:

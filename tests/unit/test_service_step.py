@@ -137,10 +137,10 @@ def test_rule_5_rollback_by_ecs_is_off_while_we_deploy_and_put_back_exactly_once
     assert during["alarms"] == {"enable": True, "rollback": False, "alarmNames": ["a"]}
     done = stage.go(rollback)
     assert stage.services.deployment_configuration == before
-    put_back = [given for _, given in stage.services.calls if given.get("deployment_configuration") == before]
+    parts = {part: before[part] for part in ("deploymentCircuitBreaker", "alarms")}
+    put_back = [given for _, given in stage.services.calls if given.get("deployment_configuration") == parts]
     assert len(put_back) == 1
     (owed,) = done.obligations
-    parts = {part: before[part] for part in ("deploymentCircuitBreaker", "alarms")}
     assert (owed.kind, owed.before) == (ObligationKind.DEPLOYMENT_CONFIGURATION, parts)
     assert owed.discharged_at is not None
 

@@ -19,7 +19,14 @@ from rollback.model.plan import Plan
 from rollback.model.rollback import Outcome, Rollback, ServiceProgress, TriggerEvent, Verification
 from rollback.world.alarms import dimension_of, goes_into_alarm
 from rollback.world.ecr import parse
-from rollback.world.ecs_view import newest_of, resolved_images, revision_arns, service_view, supported_service
+from rollback.world.ecs_view import (
+    images_of_tasks,
+    newest_of,
+    resolved_images,
+    revision_arns,
+    service_view,
+    supported_service,
+)
 from rollback.world.failures import calling
 from rollback.world.metrics import LoggedMetrics
 from rollback.world.notifications import acceptable_subject
@@ -119,12 +126,28 @@ def test_each_revision_that_decides_is_asked_for_once() -> None:
     assert revision_arns({}, None) == ()
 
 
-def test_of_two_revisions_with_one_definition_the_later_tells_the_images() -> None:
+def test_of_two_revisions_with_one_definition_primary_s_is_told_by_the_newest_service_deployment() -> None:
+    """A script of the findings, adapted: ECS went back to the former revision of the same definition."""
     later = {**revision("v3", hours=1), "serviceRevisionArn": "r/later"}
     later["containerImages"] = [{**later["containerImages"][0], "imageDigest": "sha256:" + "b" * 64}]
-    view = service_view(SERVICE_ANSWER, None, [later, revision("v3")])
-    assert view.images == {"d/v3": {"api": "host:5000/web@sha256:" + "b" * 64}}
+    went_back = deployment("r/v3", status="ROLLBACK_SUCCESSFUL", rollback={"serviceRevisionArn": "r/v3"})
+    went_back["targetServiceRevision"] = {"arn": "r/later"}
+    view = service_view(SERVICE_ANSWER, went_back, [later, revision("v3")])
+    assert view.primary.revision_arn == "r/v3"
+    assert view.images_of("r/v3") == {"api": f"host:5000/web@{DIGEST}"}
+    assert view.images_of("r/later") == {"api": "host:5000/web@sha256:" + "b" * 64}
     assert view.target_groups == ("t",)
+
+
+def test_tasks_that_run_another_digest_each_tell_none() -> None:
+    def task(*digests: str) -> dict[str, Any]:
+        names = ("api", "sidecar")
+        return {
+            "containers": [{"name": n, "image": "web:1", "imageDigest": d} for n, d in zip(names, digests, strict=True)]
+        }
+
+    assert images_of_tasks([task(DIGEST, DIGEST), task(DIGEST, "sha256:" + "b" * 64)]) == {"api": f"web@{DIGEST}"}
+    assert images_of_tasks([]) == {}
 
 
 def test_a_container_whose_digest_is_not_told_is_left_out() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import running_fingerprint
 from rollback_cli import deployed, plain
 from rollback_cli import show as look
 
@@ -18,8 +18,7 @@ def versions(
     here = deployed.find(environment)
     world = here.world()
     for service in here.settings.services:
-        view = world.services.look(service)
-        running = fingerprint_of(view.primary.definition_arn, view, world)
+        running = running_fingerprint(world.services.look(service), service, world)
         page = list(islice(world.ledger.releases(service.name), limit + 1))
         look.releases(console, page[:limit], running)
         if len(page) > limit:

@@ -1,7 +1,9 @@
-"""Whether ECS knows of the failed deployment that an event tells of: an event alone changes nothing."""
+"""What a failed deployment leaves: whether ECS knows of the one that an event tells of, and what it ran."""
+
+from datetime import datetime
 
 from rollback.model.check import Check, Verdict
-from rollback.model.service_view import ENDED_ELSEWHERE, IN_FLIGHT, ROLLING_BACK, ServiceView
+from rollback.model.service_view import ENDED_ELSEWHERE, IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
 
 CHECK_NAME = "deployment-failed"
 
@@ -31,6 +33,50 @@ def judge_failed_deployment(view: ServiceView, deployment_id: str | None) -> Che
         reason = f"ECS still says that the newest service deployment is {newest.status}; the event is believed"
         return Check(name=CHECK_NAME, verdict=Verdict.WARN, reason=reason, evidence=evidence)
     return _gone("ECS knows of no failed deployment of the service", evidence)
+
+
+def revision_to_leave(view: ServiceView, *, failed_id: str | None, by_hand: bool, since: datetime) -> DeployedRevision:
+    """What the service is to be moved away from: what failed, or what PRIMARY runs.
+
+    The id that the event names decides: ECS's other answers may be of another moment. Where it goes, or lately went,
+    back by itself, PRIMARY is the old release already, and to step back from that would be one step too many. A person
+    who asks after ECS has gone back means what runs.
+
+    Args:
+        failed_id: `ecs-svc/…` of the deployment that failed (an event's `deploymentId` is `deployments[].id`); None: no
+            event names one.
+        since: a service deployment that began before is too old to be what was meant.
+    """
+    primary, newest = view.primary, view.newest
+    if failed_id is not None and failed_id != primary.id:
+        return _what_failed(view, failed_id)
+    if failed_id is None and newest is not None:
+        went_back = not by_hand and newest.status in ENDED_ELSEWHERE and newest.created_at > since
+        in_doubt = newest.status in IN_FLIGHT and _may_be_either(view)
+        if newest.status in ROLLING_BACK or went_back or in_doubt:
+            return newest.target
+    return primary.deployed
+
+
+def _what_failed(view: ServiceView, failed_id: str) -> DeployedRevision:
+    """The deployment that is not PRIMARY: the newest service deployment's, unless it is listed with another definition.
+
+    A service deployment has one target, and one that began after the event is judged by `deployment-is-the-latest`.
+    """
+    listed = next((one for one in view.deployments if one.id == failed_id), None)
+    newest = view.newest
+    if newest is not None and (listed is None or listed.definition_arn == newest.target_definition_arn):
+        return newest.target
+    if listed is not None:
+        return listed.deployed
+    failed = next((one for one in view.deployments if one.rollout_state == "FAILED"), view.primary)
+    return failed.deployed
+
+
+def _may_be_either(view: ServiceView) -> bool:
+    """PRIMARY's revision is not known, and one of several: what is being deployed is the last change at least."""
+    primary = view.primary
+    return primary.revision_arn is None and view.has_revisions_of(primary.definition_arn)
 
 
 def _seen(reason: str, evidence: dict[str, str]) -> Check:

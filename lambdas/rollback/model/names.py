@@ -48,16 +48,20 @@ def rollback_family(family: str) -> str:
     return f"{family}-rollback"
 
 
+_OUR_SUFFIXES = (f"-{LAST_KNOWN_GOOD}", "-rollback")
+
+
 def original_family(family: str) -> str:
-    """The family that a deployment registers in, from that or one of ours."""
-    return family.removesuffix(f"-{LAST_KNOWN_GOOD}").removesuffix("-rollback")
+    """The family that a deployment registers in, from one of ours."""
+    suffix = next((one for one in _OUR_SUFFIXES if family.endswith(one)), "")
+    return family.removesuffix(suffix)
 
 
 RELEASE_TAG = "rollback:release"  # on a definition that we registered: the fingerprint it was registered for
 
 
-def is_ours(family: str) -> bool:
-    """Whether a task-definition family was registered by a rollback, not by a deployment."""
+def is_named_as_ours(family: str) -> bool:
+    """Whether a family is called as ours are; a team's own may be, so that the tag decides (`running.is_ours`)."""
     return original_family(family) != family
 
 

@@ -10,8 +10,8 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from rollback.model.names import family_of, is_ours
-from rollback.model.service_view import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
+from rollback.model.primary_revision import is_unlisted
+from rollback.model.service_view import ENDED_ELSEWHERE, ROLLING_BACK, DeployedRevision, ServiceDeployment, ServiceView
 
 _GIVEN_UP = ROLLING_BACK | ENDED_ELSEWHERE | {"STOP_REQUESTED"}
 
@@ -48,9 +48,13 @@ class LatestDeployment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    definition_arn: str
-    began_at: AwareDatetime
+    deployed: DeployedRevision
     standing: Standing
+
+    @property
+    def began_at(self) -> datetime:
+        """When it began, in ECS's words."""
+        return self.deployed.began_at
 
 
 def latest_deployment(view: ServiceView) -> LatestDeployment:
@@ -59,12 +63,9 @@ def latest_deployment(view: ServiceView) -> LatestDeployment:
     A status that ECS may add one day counts as in flight: it is waited for.
     """
     newest, primary = view.newest, view.primary
-    known = {newest.target_definition_arn, newest.source_definition_arn} if newest is not None else set()
-    is_listed = newest is not None and (primary.definition_arn in known or primary.created_at <= newest.created_at)
-    if newest is None or not is_listed:
+    if newest is None or not _is_listed(view, newest):
         return LatestDeployment(
-            definition_arn=primary.definition_arn,
-            began_at=primary.created_at,
+            deployed=primary.deployed,
             standing={"COMPLETED": Standing.STANDS, "FAILED": Standing.FAILED}.get(
                 primary.rollout_state, Standing.IN_FLIGHT
             ),
@@ -73,7 +74,17 @@ def latest_deployment(view: ServiceView) -> LatestDeployment:
     gave_up = primary.definition_arn == newest.target_definition_arn and primary.rollout_state == "FAILED"
     if newest.status in _GIVEN_UP or gave_up:
         standing = Standing.FAILED
-    return LatestDeployment(definition_arn=newest.target_definition_arn, began_at=newest.created_at, standing=standing)
+    return LatestDeployment(deployed=newest.target, standing=standing)
+
+
+def _is_listed(view: ServiceView, newest: ServiceDeployment) -> bool:
+    """Whether PRIMARY is of the newest service deployment, or older. The same definition may have been forced since."""
+    primary = view.primary
+    if primary.created_at <= newest.created_at:
+        return True
+    if primary.definition_arn not in (newest.target_definition_arn, newest.source_definition_arn):
+        return False
+    return not is_unlisted(primary, newest)
 
 
 def newest_known_at(view: ServiceView) -> datetime:
@@ -85,8 +96,8 @@ def newest_known_at(view: ServiceView) -> datetime:
 
 
 def may_be_newer(latest: LatestDeployment, known_until: datetime) -> bool:
-    """Whether it began after the plan, and a rollback's definition is not what it deploys (rule 5)."""
-    return latest.began_at > known_until and not is_ours(family_of(latest.definition_arn))
+    """Whether it began after the plan; one that a rollback deploys is none all the same (rule 5, `running.is_ours`)."""
+    return latest.began_at > known_until
 
 
 def in_time(latest: LatestDeployment, now: datetime, patience: timedelta) -> Standing:

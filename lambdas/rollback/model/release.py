@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from rollback.model.task_definition import UNRESOLVED, is_pinned, normal_form, with_images
 from rollback.model.text import StoredText
 
 
@@ -32,7 +33,7 @@ class Release(BaseModel):
     commit: str | None = None
     definition_arn: str
     definition_sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    images: dict[str, str] = Field(description="container name → image by digest")
+    images: dict[str, str] = Field(description="container name → image by digest; else see `unresolved`")
     desired_count: int = Field(ge=0)
     deployment_configuration: dict[str, Any] = Field(default_factory=dict)
     health_checks: dict[str, dict[str, Any]] = Field(
@@ -48,8 +49,19 @@ class Release(BaseModel):
 
     @property
     def is_resolved(self) -> bool:
-        """Whether every image is known by digest: only then can one go back to it."""
-        return not any(image.endswith(UNRESOLVED) for image in self.images.values())
+        """Whether the service's own image is known by digest: only then can one go back to it."""
+        return not self.unresolved
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """Containers whose digest could not be told, and has to be."""
+        return tuple(sorted(name for name, image in self.images.items() if image.endswith(UNRESOLVED)))
+
+    @property
+    def pinned_by_reference(self) -> tuple[str, ...]:
+        """Containers beside the service's own whose digest could not be told: they run what their tag names then."""
+        images = self.images.items()
+        return tuple(sorted(n for n, image in images if not is_pinned(image) and not image.endswith(UNRESOLVED)))
 
     def is_proven_and_old(self, now: datetime, correlation_window_minutes: float) -> bool:
         """Rule 7: promoted, and deployed too long ago to be the cause of an alarm now."""
@@ -57,70 +69,44 @@ class Release(BaseModel):
         return self.state is ReleaseState.PROMOTED and old
 
 
-UNRESOLVED = "@unresolved"  # in the place of a digest that nobody can tell: such a release is left, never a target
-
-# What ECS adds when it registers a definition, and the names it files it under: not part of what runs.
-_NOT_IDENTITY = frozenset(
+# Members of ECS's answer that no request takes (service model, TaskDefinition without RegisterTaskDefinition), and
+# where a definition is filed. Whatever else an answer has is kept.
+_ANSWERED = frozenset(
     {
         "taskDefinitionArn",
         "family",
         "revision",
         "status",
-        "registeredAt",
-        "registeredBy",
-        "deregisteredAt",
         "requiresAttributes",
         "compatibilities",
+        "registeredAt",
+        "deregisteredAt",
+        "deleteRequestedAt",
+        "registeredBy",
         "tags",
     }
 )
 
 
-# Members of a container that are sets of named things: ECS gives them in any order.
-_UNORDERED = ("environment", "secrets")
-
-
 def normalised_definition(definition: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:
-    """The definition without what ECS adds, containers and variables by name, empty members dropped, images by digest.
+    """The definition as it is stored and can be registered again, images by digest: with what this code does not know.
 
     Args:
         definition: `taskDefinition` as DescribeTaskDefinition gives it.
-        images: container name → image by digest, as ECS resolved it (DescribeServiceRevisions.containerImages).
-
-    Raises:
-        ValueError: a container's image is not known by digest; a tag may point at another image tomorrow. What only
-            has to be left, and never gone back to, may be marked `UNRESOLVED` instead.
+        images: container name → image, as ECS resolved it; a container that is not named keeps its own.
     """
-    kept = {key: value for key, value in definition.items() if key not in _NOT_IDENTITY}
-    containers = []
-    for container in sorted(kept.get("containerDefinitions", ()), key=lambda c: str(c["name"])):
-        image = images.get(container["name"], container["image"])
-        if "@sha256:" not in image and not image.endswith(UNRESOLVED):
-            raise ValueError(f"container {container['name']!r}: image {image!r} is not known by digest")
-        ordered = {m: sorted(container[m], key=lambda e: str(e["name"])) for m in _UNORDERED if container.get(m)}
-        containers.append({**container, **ordered, "image": image})
-    pruned = _without_empty({**kept, "containerDefinitions": containers})
-    assert isinstance(pruned, dict)  # noqa: S101 - a mapping stays a mapping
-    return pruned
+    kept = {name: value for name, value in definition.items() if name not in _ANSWERED}
+    return {**kept, "containerDefinitions": with_images(definition, images)}
 
 
 def fingerprint(definition: Mapping[str, Any], images: Mapping[str, str]) -> str:
     """Identity of a release (hex sha256): equal for every registration of the same definition with the same images."""
-    return sha256_of(normalised_definition(definition, images))
+    return sha256_of(normal_form(definition, images))
 
 
 def sha256_of(value: Mapping[str, Any]) -> str:
     """Hex sha256 of canonical JSON (sorted keys, no blanks)."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
-
-
-def _without_empty(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        pruned = {key: _without_empty(item) for key, item in value.items()}
-        return {key: item for key, item in pruned.items() if item not in (None, [], {})}
-    if isinstance(value, list | tuple):
-        return [_without_empty(item) for item in value]
-    return value
 
 
 def last_known_good(releases: Iterable[Release], running_fingerprint: str | None) -> Release | None:

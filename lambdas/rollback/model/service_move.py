@@ -53,7 +53,7 @@ class ServiceSnapshot(BaseModel):
 
     primary_fingerprint: str
     primary_completed: bool
-    other_deployments: int = Field(ge=0, description="deployments besides PRIMARY that still have tasks")
+    other_deployments: int = Field(ge=0, description="deployments or revisions besides PRIMARY that still have tasks")
     running_count: int = Field(ge=0)
     desired_count: int = Field(ge=0)
     in_flight_source_fingerprint: str | None = Field(

@@ -18,29 +18,89 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class DeployedRevision(_Frozen):
+    """What a deployment runs: a task definition as one service revision resolved it.
+
+    Attributes:
+        revision_arn: None: ECS does not tell, or its answers disagree (`model.primary_revision`).
+        deployment_id: `ecs-svc/…`, which the tasks name in `startedBy`; None: not known.
+    """
+
+    definition_arn: str
+    revision_arn: str | None
+    began_at: AwareDatetime
+    deployment_id: str | None = None
+
+
+class ServiceRevision(_Frozen):
+    """One of DescribeServiceRevisions. `images`: container → image by digest, as ECS resolved it for the revision."""
+
+    definition_arn: str
+    images: dict[str, str] = {}
+
+
 class Deployment(_Frozen):
-    """One entry of DescribeServices' `deployments`."""
+    """One entry of DescribeServices' `deployments`; ECS does not name its revision there."""
 
     id: str
     is_primary: bool
     definition_arn: str
+    revision_arn: str | None = None
     rollout_state: str
     running_count: int
     created_at: AwareDatetime
 
+    @property
+    def deployed(self) -> DeployedRevision:
+        """What it runs."""
+        return DeployedRevision(
+            definition_arn=self.definition_arn,
+            revision_arn=self.revision_arn,
+            began_at=self.created_at,
+            deployment_id=self.id,
+        )
+
 
 class ServiceDeployment(_Frozen):
-    """The newest service deployment (ListServiceDeployments); definitions of its target and source revisions."""
+    """The newest service deployment (ListServiceDeployments); definitions of its target and source revisions.
+
+    `source_…` is where a stop would go back to; `rollback_revision_arn`: where ECS goes, or went, back to.
+    """
 
     arn: str
     status: str
     target_definition_arn: str
+    target_revision_arn: str | None = None
     source_definition_arn: str | None
+    source_revision_arn: str | None = None
+    rollback_revision_arn: str | None = None
     created_at: AwareDatetime
+    finished_at: AwareDatetime | None = None
+
+    @property
+    def target(self) -> DeployedRevision:
+        """What it tried to bring."""
+        return DeployedRevision(
+            definition_arn=self.target_definition_arn, revision_arn=self.target_revision_arn, began_at=self.created_at
+        )
+
+    @property
+    def source(self) -> DeployedRevision | None:
+        """Where a stop would go back to; None: not known, or nowhere."""
+        if self.source_definition_arn is None:
+            return None
+        return DeployedRevision(
+            definition_arn=self.source_definition_arn, revision_arn=self.source_revision_arn, began_at=self.created_at
+        )
 
 
 class ServiceView(_Frozen):
-    """The whole. `images`: definition ARN → container → image by digest, as ECS resolved it for a revision."""
+    """The whole.
+
+    Attributes:
+        revisions: by ARN, those that the newest service deployment and `currentServiceRevisions` name.
+        current_revisions: ARN → running tasks (`currentServiceRevisions`); empty where ECS tells none.
+    """
 
     arn: str
     desired_count: int
@@ -51,8 +111,41 @@ class ServiceView(_Frozen):
     deployment_configuration: dict[str, Any]
     target_groups: tuple[str, ...] = ()
     shape: ServiceShape = ServiceShape()
-    images: dict[str, dict[str, str]] = {}
+    revisions: dict[str, ServiceRevision] = {}
+    current_revisions: dict[str, int] = {}
     last_events: tuple[str, ...] = ()
+
+    def images_of(self, revision_arn: str | None) -> dict[str, str]:
+        """Container → image by digest, as ECS resolved it for a revision; empty where ECS tells none."""
+        found = self.revisions.get(revision_arn) if revision_arn is not None else None
+        return dict(found.images) if found is not None else {}
+
+    def has_revisions_of(self, definition_arn: str) -> bool:
+        """Whether ECS tells of a revision with this definition: its deployments may be of different ones."""
+        return any(one.definition_arn == definition_arn for one in self.revisions.values())
+
+    @property
+    def other_deployments(self) -> int:
+        """Deployments or revisions beside PRIMARY's that still have tasks.
+
+        With early success criteria and DEFERRED clean-up a deployment is COMPLETED while the former revision's tasks
+        still run (ECS API reference, DeploymentEarlySuccessCriteria).
+        """
+        listed = sum(1 for one in self.deployments if not one.is_primary)
+        with_tasks = sum(1 for running in self.current_revisions.values() if running > 0)
+        return max(listed, with_tasks - 1)
+
+    @property
+    def why_not_stable(self) -> tuple[str, ...]:
+        """What keeps PRIMARY from being alone and complete; COMPLETED alone does not say so. Empty: it is stable."""
+        problems = []
+        if self.primary.rollout_state != "COMPLETED":
+            problems.append(f"its rollout is {self.primary.rollout_state}")
+        if self.running_count < self.desired_count:
+            problems.append(f"{self.running_count} of {self.desired_count} tasks run")
+        if self.other_deployments:
+            problems.append("an older deployment still has tasks")
+        return tuple(problems)
 
     @property
     def primary(self) -> Deployment:

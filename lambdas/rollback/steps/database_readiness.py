@@ -56,8 +56,7 @@ def with_database(plan: StandingPlan, view: ServiceView, world: World) -> Standi
         targets = tuple(target.model_copy(update={"schema_verdict": None}) for target in plan.targets)
         check = not_looked_at("no database is set that the service writes to, or each pull request has its own")
         return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": None})
-    primary = view.primary
-    running = identify(primary.definition_arn, primary.created_at, view, world.settings.service(plan.service), world)
+    running = identify(view.primary.deployed, view, world.settings.service(plan.service), world)
     seen = world.ledger.observation(database.lease_of(None))  # before the verdicts: they are about no older one
     found = (world.ledger.release(plan.service, target.release.fingerprint) for target in plan.targets)
     known = {release.fingerprint: release for release in found if release is not None}

@@ -1,11 +1,16 @@
 """A registered, ACTIVE definition of a release, by digest: the one at hand, else registered from the ledger's copy."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from rollback.model.errors import UnreadableItem
-from rollback.model.names import family_of, last_known_good_family, original_family, rollback_family
-from rollback.model.release import Release, fingerprint
+from rollback.model.identity import identity
+from rollback.model.names import RELEASE_TAG, family_of, last_known_good_family, original_family, rollback_family
+from rollback.model.release import Release
 from rollback.model.standing_plan import StandingPlan
+from rollback.model.task_definition import is_pinned
 from rollback.steps.ports import World
-from rollback.steps.running import registered_for
+from rollback.steps.running import is_ours, registered_for
 
 
 def standing_plan(service_name: str, world: World) -> StandingPlan | None:
@@ -31,12 +36,29 @@ def registered_definition(
     found = at_hand(release, world) if not newest_of_family else None
     if found is not None:
         return found
-    family = original_family(family_of(release.definition_arn))
+    family = team_family(release.definition_arn, world)
     ours = last_known_good_family(family) if is_last_known_good else rollback_family(family)
     newest = world.services.definition(ours)
     if newest is not None and _is_usable(str(newest["taskDefinitionArn"]), release, world):
         return str(newest["taskDefinitionArn"])
-    return world.services.register(world.ledger.definition(release.definition_sha256), ours, release.fingerprint)
+    definition = world.ledger.definition(release.definition_sha256)
+    return world.services.register(definition, ours, release.fingerprint, _team_tags(release, world))
+
+
+def team_family(definition_arn: str, world: World) -> str:
+    """The family that the team registers in: the definition's own, unless we registered it."""
+    family = family_of(definition_arn)
+    return original_family(family) if is_ours(definition_arn, world) else family
+
+
+def _team_tags(release: Release, world: World) -> dict[str, str]:
+    """Tags of the release's own definition: where a policy demands tags, a registration without them is refused.
+
+    Reserved ones can't be given; ours is another one. A definition that is gone has none any more.
+    """
+    raw = world.services.definition(release.definition_arn)
+    tags = {str(tag["key"]): str(tag.get("value", "")) for tag in (raw or {}).get("tags", ())}
+    return {key: value for key, value in tags.items() if not key.lower().startswith("aws:") and key != RELEASE_TAG}
 
 
 def at_hand(release: Release, world: World) -> str | None:
@@ -47,10 +69,15 @@ def at_hand(release: Release, world: World) -> str | None:
 
 
 def _is_usable(definition_arn: str, release: Release, world: World) -> bool:
-    """ACTIVE (ECS refuses INACTIVE ones), and exactly this release with every image by digest."""
+    """ACTIVE (ECS refuses INACTIVE ones), and exactly this release with its images by digest, as it was recorded."""
     raw = world.services.definition(definition_arn)
     if raw is None or raw.get("status") != "ACTIVE":
         return False
-    if any("@sha256:" not in container["image"] for container in raw["containerDefinitions"]):
+    if any(not is_pinned(one["image"]) and one["name"] not in release.pinned_by_reference for one in _containers(raw)):
         return False
-    return (registered_for(raw) or fingerprint(raw, {})) == release.fingerprint
+    return release.fingerprint in identity(raw, {}, registered_for(raw)).marks
+
+
+def _containers(raw: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    containers: Sequence[Mapping[str, Any]] = raw["containerDefinitions"]
+    return containers

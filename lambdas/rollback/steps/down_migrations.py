@@ -5,7 +5,9 @@ again until `rollback.database.ended_at` is set. What ran is never run again: a 
 the task, and the client token of each command is the same for a retry.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from rollback.model.check import Check, Verdict
 from rollback.model.database_plan import DatabasePlan
@@ -15,6 +17,7 @@ from rollback.model.down_move import Command, DownMove, DownSnapshot, commands_o
 from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure
 from rollback.model.lost_writes import LostWritesReport
 from rollback.model.rollback import Rollback
+from rollback.model.task_definition import is_pinned
 from rollback.model.task_view import without_passwords
 from rollback.steps.database_look import work_on
 from rollback.steps.database_round import begun, ending_of, take_turn
@@ -96,7 +99,22 @@ def _definition(rollback: Rollback, world: World) -> Check:
         return _check(name, why, "")
     containers = [one.get("name") for one in found.get("containerDefinitions", [])]
     missing = f"{arn} has no container {container}; it has {', '.join(map(str, containers))}: check the settings"
-    return _check(name, None if container in containers else missing, arn)
+    if container not in containers:
+        return _check(name, missing, arn)
+    return _check(
+        name, _why_another_image(found, rollback.plan.running.images.get(container, ""), container, world), arn
+    )
+
+
+def _why_another_image(found: Mapping[str, Any], running: str, container: str, world: World) -> str | None:
+    """A task takes what a tag means as it starts, and a tag may have moved since the release was deployed."""
+    image = next(str(one["image"]) for one in found["containerDefinitions"] if one["name"] == container)
+    if is_pinned(image):
+        return None
+    now = world.images.digest_of(image)
+    if now is None or now == running:
+        return None
+    return f"{image} means {now} by now, and {running} runs: a task would run another image; restore instead"
 
 
 def _check(name: str, why_not: str | None, otherwise: str) -> Check:

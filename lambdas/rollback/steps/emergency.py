@@ -9,6 +9,7 @@ from datetime import datetime
 
 from rollback.model.check import Check, Verdict
 from rollback.model.errors import RollbackError
+from rollback.model.identity import known
 from rollback.model.newer_release import newest_known_at
 from rollback.model.plan import Plan, judge
 from rollback.model.release import Release, last_known_good
@@ -27,7 +28,7 @@ from rollback.steps.next_target import standing_target, stands_in_for, told_of_r
 from rollback.steps.plan import decided, goes_on_with, to_leave, what_it_leaves
 from rollback.steps.plan_database import guarded
 from rollback.steps.ports import World
-from rollback.steps.running import describe
+from rollback.steps.running import Identified, describe, known_release
 from rollback.steps.schema import schema_verdict
 
 Advance = Callable[[Rollback, Step, World], Rollback]
@@ -60,7 +61,7 @@ def plan_emergency(rollback: Rollback, world: World) -> Rollback:
     before = goes_on_with(rollback, view, world)
     running, target = what_it_leaves(before)
     if running is None:
-        found = describe(*to_leave(rollback, view, world), view, service, world).release
+        found = describe(to_leave(rollback, view, world), view, service, world)
         running = _as_known(found, standing, world)
         if rollback.request.target_version is None:
             target = _standing_target(standing, running)
@@ -107,19 +108,19 @@ def _verdict(target: Release, running: Release, standing: StandingPlan | None, w
     return not_known(f"the database was last looked at on {seen_at:%Y-%m-%d %H:%M} UTC, before {running.version} came")
 
 
-def _as_known(found: Release, standing: StandingPlan | None, world: World) -> Release:
+def _as_known(found: Identified, standing: StandingPlan | None, world: World) -> Release:
     """Return the running release with its evidence: from the standing plan, else by one request of the ledger.
 
     A ledger that does not answer, or has a record that can't be read, keeps no emergency waiting: the release then
     counts as one without evidence.
     """
-    planned = standing.target_of(found.fingerprint) if standing is not None else None
+    planned = known(found.identity, (one.release for one in standing.targets)) if standing is not None else None
     if planned is not None:
-        return planned.release
+        return planned
     try:
-        return world.ledger.release(found.service, found.fingerprint) or found
+        return known_release(found.release.service, found.identity, world) or found.release
     except RollbackError:
-        return found
+        return found.release
 
 
 def _standing_target(standing: StandingPlan | None, running: Release) -> Release | None:

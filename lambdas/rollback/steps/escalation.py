@@ -11,7 +11,7 @@ from rollback.model.service_view import ServiceView
 from rollback.model.standing_plan import StandingTarget
 from rollback.steps.next_target import another_target, with_target
 from rollback.steps.ports import World
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import running_identity
 from rollback.steps.target_groups import groups_of
 
 _EVENTS = 5  # of the service, into the report
@@ -55,7 +55,7 @@ def asserted_again(rollback: Rollback, view: ServiceView, world: World) -> Rollb
     assert rollback.plan.target is not None  # noqa: S101
     progress, now, target = rollback.service, world.clock.now(), rollback.plan.target
     is_ours = view.primary.definition_arn == progress.target_definition_arn
-    if is_ours or fingerprint_of(view.primary.definition_arn, view, world) == target.fingerprint:
+    if is_ours or running_identity(view, world.settings.service(target.service), world).is_release(target):
         return None
     if any(left.rung is progress.rung and _is_of(left, target) for left in progress.tried):
         return None
@@ -110,9 +110,10 @@ def footing_of(rollback: Rollback, view: ServiceView, world: World) -> Footing:
     """What the service stands on now."""
     assert rollback.plan is not None  # noqa: S101 - see `escalate`
     assert rollback.plan.target is not None  # noqa: S101
-    primary, progress = view.primary, rollback.service
+    primary, progress, target = view.primary, rollback.service, rollback.plan.target
+    service = world.settings.service(rollback.service_name)
     is_target = progress is not None and primary.definition_arn == progress.target_definition_arn
-    is_target = is_target or fingerprint_of(primary.definition_arn, view, world) == rollback.plan.target.fingerprint
+    is_target = is_target or running_identity(view, service, world).is_release(target)
     healthy = healthy_targets(view, world)
     return Footing(
         target_runs=is_target and primary.running_count >= view.desired_count > 0,

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from rollback.model import guards
 from rollback.model.check import Check, Verdict
 from rollback.model.errors import OutsideFailure
-from rollback.model.names import RATE_ALARMS, STATE_ALARMS, family_of, is_ours, leaf_alarm, outage_alarm
+from rollback.model.names import RATE_ALARMS, STATE_ALARMS, leaf_alarm, outage_alarm
 from rollback.model.release import Release
 from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import Rollback
 from rollback.model.service_view import IN_FLIGHT, ServiceView
 from rollback.steps.ports import World
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import is_ours, running_identity
 
 
 def automatic_guards(
@@ -26,8 +26,9 @@ def automatic_guards(
     not_paused = guards.not_paused(rollback, world.ledger.pause(rollback.service_name), policy, now)
     if before is not None:
         return [not_paused, *guards.goes_on_with(before)]
-    began = _others_deployment_began(view)
-    runs = frozenset({running.fingerprint, fingerprint_of(view.primary.definition_arn, view, world)})
+    began = _others_deployment_began(view, world)
+    service = world.settings.service(rollback.service_name)
+    runs = frozenset({running.fingerprint}) | running_identity(view, service, world).marks
     changes = world.ledger.changes(rollback.service_name, now - guards.longest_window(policy))
     owed = world.ledger.owed(rollback.service_name)
     return [
@@ -54,10 +55,10 @@ def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:
     return guards.enough_traffic(red, rates, counted, policy, now)
 
 
-def _others_deployment_began(view: ServiceView) -> datetime | None:
+def _others_deployment_began(view: ServiceView, world: World) -> datetime | None:
     """Of a deployment in flight that no rollback made (rule 5); None: there is none."""
     newest = view.newest
-    if newest is None or newest.status not in IN_FLIGHT or is_ours(family_of(newest.target_definition_arn)):
+    if newest is None or newest.status not in IN_FLIGHT or is_ours(newest.target_definition_arn, world):
         return None
     return newest.created_at
 

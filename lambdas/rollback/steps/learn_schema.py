@@ -5,7 +5,7 @@ from rollback.model.release import Release
 from rollback.model.release_schema import ReleaseSchema
 from rollback.model.restore_points import where_it_began
 from rollback.steps.ports import World
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import running_identity
 from rollback.steps.schema import points_about, stored_schema
 
 _TRIES = 3
@@ -46,10 +46,10 @@ def _seen_with(release: Release, world: World) -> ReleaseSchema | None:
     seen = world.ledger.observation(branch)
     if seen is None:
         return None
-    view = world.services.look(world.settings.service(release.service))
-    primary = view.primary
-    runs = fingerprint_of(primary.definition_arn, view, world) == release.fingerprint
-    if not runs or seen.observed_at < primary.created_at:
+    service = world.settings.service(release.service)
+    view = world.services.look(service)
+    runs = running_identity(view, service, world).is_release(release)
+    if not runs or seen.observed_at < view.primary.created_at:
         return None
     live = stored_schema(seen.schema_sha256, world)
     began = where_it_began(release, points_about(release, branch, world))

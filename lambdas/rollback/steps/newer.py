@@ -16,7 +16,7 @@ from rollback.model.rollback import Outcome, Rollback
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.steps.ports import World
-from rollback.steps.running import fingerprint_of, identify
+from rollback.steps.running import identify, identity_of, is_ours
 
 _MOVE = "wait_for_newer_release"
 
@@ -87,15 +87,17 @@ def newer_release(rollback: Rollback, view: ServiceView, world: World) -> tuple[
         return None, latest.standing
     if not may_be_newer(latest, plan.newest_deployment_at or rollback.created_at):
         return None, latest.standing
+    if is_ours(latest.deployed.definition_arn, world):
+        return None, latest.standing
     service = world.settings.service(rollback.service_name)
-    mark = fingerprint_of(latest.definition_arn, view, world)
-    if mark == plan.target.fingerprint or _is_of_stack(service, latest, world):
+    seen = identity_of(latest.deployed, view, service, world)
+    if seen.is_release(plan.target) or _is_of_stack(service, latest, world):
         return None, latest.standing
     newer = NewerRelease(
         version=_version(rollback, latest, view, service, world),
-        definition_arn=latest.definition_arn,
+        definition_arn=latest.deployed.definition_arn,
         began_at=latest.began_at,
-        is_left_again=mark == plan.running.fingerprint,
+        is_left_again=seen.is_release(plan.running),
     )
     return newer, in_time(latest, world.clock.now(), _patience(rollback, world))
 
@@ -105,9 +107,9 @@ def _version(
 ) -> str:
     """Read once: the deployment is looked at again in each round."""
     seen = rollback.newer
-    if seen is not None and seen.definition_arn == latest.definition_arn:
+    if seen is not None and (seen.definition_arn, seen.began_at) == (latest.deployed.definition_arn, latest.began_at):
         return seen.version
-    return identify(latest.definition_arn, latest.began_at, view, service, world).release.version
+    return identify(latest.deployed, view, service, world).release.version
 
 
 def _our_calls_land_until(rollback: Rollback, world: World) -> datetime:
@@ -138,7 +140,7 @@ def _is_of_stack(service: ServiceSettings, latest: LatestDeployment, world: Worl
         stack = world.stacks.look(service.stack)
     except OutsideFailure:
         return False
-    return stack is not None and stack.deployed_by_going_back(latest.definition_arn)
+    return stack is not None and stack.deployed_by_going_back(latest.deployed.definition_arn)
 
 
 def _patience(rollback: Rollback, world: World) -> timedelta:

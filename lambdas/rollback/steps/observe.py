@@ -24,7 +24,7 @@ from rollback.steps.learn_schema import learn_schema
 from rollback.steps.ports import World
 from rollback.steps.ports_database import Sql
 from rollback.steps.restoring import Restoring
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import running_fingerprint
 from rollback.steps.schema import fits_at, points_about
 
 _LOOKS = 3
@@ -103,8 +103,7 @@ def live_schema(address: SecretStr, sql: Sql) -> ReleaseSchema:
 
 
 def _running(service: ServiceSettings, world: World) -> str:
-    view = world.services.look(service)
-    return fingerprint_of(view.primary.definition_arn, view, world)
+    return running_fingerprint(world.services.look(service), service, world)
 
 
 def _release(service_name: str, fingerprint: str, world: World) -> Release | None:

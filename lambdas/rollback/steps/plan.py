@@ -4,14 +4,15 @@ from datetime import datetime, timedelta
 
 from rollback.model.check import Check, Verdict
 from rollback.model.errors import UnreadableItem
+from rollback.model.failed_deployment import revision_to_leave
 from rollback.model.guards import BY_HAND
-from rollback.model.names import family_of, is_ours
+from rollback.model.names import family_of
 from rollback.model.newer_release import Standing, newest_known_at
 from rollback.model.plan import judge
 from rollback.model.release import Release
 from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import Outcome, Rollback
-from rollback.model.service_view import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
+from rollback.model.service_view import DeployedRevision, ServiceView
 from rollback.model.stack_view import StackState
 from rollback.steps.candidates import candidates
 from rollback.steps.definition import at_hand, standing_plan
@@ -21,7 +22,7 @@ from rollback.steps.newer import newer_release
 from rollback.steps.next_target import stand_in, told_of_readiness
 from rollback.steps.plan_database import guard_schema, undone_by, with_database
 from rollback.steps.ports import World
-from rollback.steps.running import identify
+from rollback.steps.running import identify, is_ours
 from rollback.steps.stack import known_stack
 from rollback.steps.target_checks import asked, images_check
 
@@ -40,7 +41,7 @@ def plan(rollback: Rollback, world: World) -> Rollback:
     before = goes_on_with(rollback, view, world)
     running, target = what_it_leaves(before)
     if running is None:
-        found = identify(*to_leave(rollback, view, world), view, service, world)
+        found = identify(to_leave(rollback, view, world), view, service, world)
         world.ledger.record(found.release, found.definition)
         running = found.release
     undone = undone_by(rollback, world)
@@ -57,7 +58,7 @@ def plan(rollback: Rollback, world: World) -> Rollback:
         *made.checks,
         *automatic_guards(rollback, running, view, world, before),
         traffic_guard(rollback, view, world),
-        _is_a_release(rollback, running),
+        _is_a_release(rollback, running, world),
         _is_the_latest(rollback, view),
         *stack.doubts,
     ]
@@ -101,20 +102,20 @@ def what_it_leaves(before: Rollback | None) -> tuple[Release | None, Release | N
     return (before.plan.running, before.plan.target) if before is not None and before.plan is not None else (None, None)
 
 
-def to_leave(rollback: Rollback, view: ServiceView, world: World) -> tuple[str, datetime]:
-    """What PRIMARY runs; or what a deployment tried to bring, if ECS goes, or lately went, back from it.
+def to_leave(rollback: Rollback, view: ServiceView, world: World) -> DeployedRevision:
+    """What the service is to be moved away from (`model.failed_deployment`)."""
+    window = timedelta(minutes=world.settings.policy.correlation_window_minutes)
+    return revision_to_leave(
+        view,
+        failed_id=_failed_deployment(rollback),
+        by_hand=rollback.trigger is Trigger.MANUAL,
+        since=world.clock.now() - window,
+    )
 
-    Then PRIMARY is the old release already, and to step back from that would be one step too many. A person, though,
-    who asks after ECS has gone back means what runs.
-    """
-    newest = view.newest
-    if newest is not None:
-        window = timedelta(minutes=world.settings.policy.correlation_window_minutes)
-        lately = world.clock.now() - newest.created_at < window
-        went_back = rollback.trigger is not Trigger.MANUAL and newest.status in ENDED_ELSEWHERE and lately
-        if newest.status in ROLLING_BACK or went_back:
-            return newest.target_definition_arn, newest.created_at
-    return view.primary.definition_arn, view.primary.created_at
+
+def _failed_deployment(rollback: Rollback) -> str | None:
+    is_told = rollback.trigger is Trigger.DEPLOYMENT_FAILED and rollback.event is not None
+    return rollback.event.deployment_id if is_told and rollback.event is not None else None
 
 
 def decided(rollback: Rollback, world: World, before: Rollback | None = None) -> Rollback:
@@ -144,10 +145,10 @@ def _look_again_at(rollback: Rollback, suppressed_by: list[Check]) -> datetime |
     return max(known) if rollback.event is not None and known and len(known) == len(times) else None
 
 
-def _is_a_release(rollback: Rollback, running: Release) -> Check:
+def _is_a_release(rollback: Rollback, running: Release, world: World) -> Check:
     """Rule 5: deployments that we cause never trigger a rollback."""
     name, family = "deployment-is-a-release", family_of(running.definition_arn)
-    if rollback.trigger is Trigger.DEPLOYMENT_FAILED and is_ours(family):
+    if rollback.trigger is Trigger.DEPLOYMENT_FAILED and is_ours(running.definition_arn, world):
         reason = f"{family} was deployed by a rollback, not by a release"
         return Check(name=name, verdict=Verdict.FAIL, reason=reason, suppresses=True)
     return Check(name=name, verdict=Verdict.PASS, reason="not a deployment of ours that failed")

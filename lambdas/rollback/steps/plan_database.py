@@ -16,7 +16,7 @@ from rollback.model.schema_refusal import CHECK_NAME, schema_check, widened
 from rollback.model.settings import ServiceSettings
 from rollback.steps.holder import document
 from rollback.steps.ports import World
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import known_release, running_identity
 from rollback.steps.schema import fits_at, points_about, schema_verdict, shipped_by, verdict_at
 from rollback.steps.target_checks import asked
 
@@ -118,8 +118,7 @@ def _others_fit(service_name: str, point: RecordedPoint, world: World) -> tuple[
         if service.name == service_name:
             continue
         view = world.services.look(service)
-        running = fingerprint_of(view.primary.definition_arn, view, world)
-        release = world.ledger.release(service.name, running)
+        release = known_release(service.name, running_identity(view, service, world), world)
         verdict = verdict_at(release, point, world) if release is not None else not_known("what it runs is not known")
         graded = {Compatibility.COMPATIBLE: Verdict.PASS, Compatibility.BREAKING: Verdict.FAIL}
         version = release.version if release is not None else "what runs"

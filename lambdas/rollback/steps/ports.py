@@ -38,8 +38,23 @@ class Services(Protocol):
         """
         ...
 
-    def register(self, definition: Mapping[str, Any], family: str, release: str) -> str:
-        """Register a definition for the release with this fingerprint; its ARN."""
+    def register(
+        self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str] | None = None
+    ) -> str:
+        """Register a definition for the release with this fingerprint; its ARN.
+
+        Args:
+            definition: as stored; members that this code does not know are sent too, unless ECS refuses them.
+            tags: more tags, beside ours; None: no others.
+        """
+        ...
+
+    def task_images(self, service: ServiceSettings, definition_arn: str, deployment_id: str | None) -> dict[str, str]:
+        """Container → image by digest, as the running tasks of a definition have it; those that differ are left out.
+
+        Args:
+            deployment_id: `ecs-svc/…`, only of the tasks that this deployment started; None: of all.
+        """
         ...
 
     def update(

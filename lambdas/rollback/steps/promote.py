@@ -12,18 +12,19 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from rollback.model.check import Verdict
-from rollback.model.errors import InvalidRequest, OutsideFailure, RollbackError
+from rollback.model.errors import InvalidRequest, RollbackError
 from rollback.model.event import service_of_event
 from rollback.model.group_health import that_say_something
-from rollback.model.names import degraded_alarm, family_of, is_ours, last_known_good_tag, outage_alarm
+from rollback.model.names import degraded_alarm, family_of, last_known_good_tag, outage_alarm
 from rollback.model.release import Release, ReleaseState
 from rollback.model.standing_plan import Bake
+from rollback.model.task_definition import is_pinned
 from rollback.steps.holder import living_lease
 from rollback.steps.learn_schema import learn_schema
 from rollback.steps.ports import World
 from rollback.steps.quarantine import named
 from rollback.steps.readiness import prepare, prepare_if_due
-from rollback.steps.running import identify
+from rollback.steps.running import identify, is_ours, known_release, why_unresolved
 from rollback.steps.target_groups import groups_of
 from rollback.steps.verify import GONE_GROUP, Alarms, run_checks
 
@@ -69,18 +70,20 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
         return _done(service_name, now, "a rollback is going on: its deployments are not releases")
     view = world.services.look(service)
     primary = view.primary
-    if is_ours(family_of(primary.definition_arn)):
+    if is_ours(primary.definition_arn, world):
         return _done(service_name, now, f"{family_of(primary.definition_arn)} was registered by a rollback")
-    found = identify(primary.definition_arn, primary.created_at, view, service, world)
+    found = identify(primary.deployed, view, service, world)
     release = found.release
     if not release.is_resolved:
-        raise OutsideFailure(f"the digest of an image of {release.version} can't be told yet; it is recorded later")
+        return _done(service_name, now, f"{release.version} is not recorded: {why_unresolved(release)}")
+    said = _by_reference(release)
     checked_by = world.targets.health_checks(view.target_groups)
     world.ledger.record(release.model_copy(update={"health_checks": checked_by}), found.definition)
     if release.state is not ReleaseState.CANDIDATE:
         return _done(service_name, now, f"{release.version} is {release.state} already")
-    if primary.rollout_state != "COMPLETED":
-        return _done(service_name, now, f"{release.version} is recorded; it bakes once its deployment has completed")
+    if view.why_not_stable:  # COMPLETED alone is not enough: see `ServiceView.other_deployments`
+        why = ", ".join(view.why_not_stable)
+        return _done(service_name, now, f"{release.version} is recorded; it bakes once it runs alone ({why}){said}")
     bake = world.ledger.bake(service_name)
     if bake is None or bake.deployment_id != primary.id:
         bake = Bake(service=service_name, deployment_id=primary.id, since=now)
@@ -91,7 +94,7 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
         fingerprint=release.fingerprint,
         deployment_id=primary.id,
         recorded_at=now,
-        summary=f"{release.version} is recorded and bakes",
+        summary=f"{release.version} is recorded and bakes{said}",
     )
     left = bake.since + timedelta(minutes=world.settings.policy.bake_minutes) - now
     return _bake_on(cursor, left, cursor.summary)
@@ -148,7 +151,7 @@ def adopt(world: World) -> list[PromotionCursor]:
 
 def promote(release: Release, reason: str, world: World) -> None:
     """Make a release the last known good: image tags, standing plan with its definition by digest; its state last."""
-    for image in release.images.values():
+    for image in filter(is_pinned, release.images.values()):
         if world.images.exists(image) is not None:
             world.images.keep(image, last_known_good_tag(world.settings.environment, image))
     known = _with_schema(release, world)
@@ -177,8 +180,8 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
     if version is not None:
         chosen = named(service_name, version, world, prefer=())  # of several, which is good is the person's word
     else:
-        running = identify(view.primary.definition_arn, view.primary.created_at, view, service, world).release
-        known = world.ledger.release(service_name, running.fingerprint)
+        found = identify(view.primary.deployed, view, service, world)
+        running, known = found.release, known_release(service_name, found.identity, world)
         if known is None:
             raise InvalidRequest(f"what runs now, {running.version}, is not in the ledger; nothing was changed")
         chosen = known
@@ -187,6 +190,12 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
     if chosen.state is not ReleaseState.PROMOTED:
         promote(chosen, f"by hand: {who}", world)
     return world.ledger.release(service_name, chosen.fingerprint) or chosen
+
+
+def _by_reference(release: Release) -> str:
+    """Containers that are recorded without a digest: no reason not to record or promote, but to be said."""
+    names = ", ".join(release.pinned_by_reference)
+    return f"; the digest of {names} can't be told, it runs what its tag names" if names else ""
 
 
 def _alarms_against(service_name: str, since: datetime, world: World) -> str | None:

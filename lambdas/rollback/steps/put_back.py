@@ -15,7 +15,7 @@ from rollback.steps.fence import keep_stopped_held
 from rollback.steps.holder import document
 from rollback.steps.ports import World
 from rollback.steps.ports_database import Databases
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import running_identity
 
 
 def put_back(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
@@ -114,7 +114,7 @@ def _is_target(rollback: Rollback, owed: Obligation, view: ServiceView, world: W
     target = rollback.plan.target if rollback.plan is not None else None
     if target is None or rollback.service_owing(owed) != rollback.service_name:
         return True
-    return fingerprint_of(view.primary.definition_arn, view, world) == target.fingerprint
+    return running_identity(view, world.settings.service(target.service), world).is_release(target)
 
 
 def discharge(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
@@ -131,12 +131,16 @@ def discharge(owed: Obligation, service: ServiceSettings, view: ServiceView, wor
 
 
 def _configuration(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
-    """Rule 5: the recorded parts, once PRIMARY is COMPLETED. What others changed of it meanwhile stays."""
+    """Rule 5: the recorded parts, once PRIMARY is COMPLETED. What others changed of it meanwhile stays.
+
+    COMPLETED is enough here, though tasks of the former revision may run on: ECS goes back from it no more (ECS API
+    reference, DeploymentEarlySuccessCriteria).
+    """
     current = view.deployment_configuration
     if all(current.get(part) == was for part, was in owed.before.items()):
         return True
     if view.primary.rollout_state == "COMPLETED":
-        world.services.update(service, deployment_configuration={**current, **owed.before})
+        world.services.update(service, deployment_configuration=owed.before)
     return False
 
 

@@ -18,7 +18,7 @@ from rollback.model.standing_plan import StandingPlan, StandingTarget
 from rollback.steps.database_readiness import with_database
 from rollback.steps.definition import registered_definition, standing_plan
 from rollback.steps.ports import World
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import describe, running_fingerprint, why_unresolved
 from rollback.steps.target_checks import asked, target_checks
 from rollback.steps.target_groups import groups_of
 
@@ -38,7 +38,7 @@ def prepare(service_name: str, world: World, about_to_be_promoted: Release | Non
     world = world.looking_ahead()
     service = world.settings.service(service_name)
     view = world.services.look(service)
-    running = fingerprint_of(view.primary.definition_arn, view, world)
+    running = running_fingerprint(view, service, world)
     targets = _standing_targets(service_name, about_to_be_promoted, view, running, world)
     plan = StandingPlan(service=service_name, targets=targets, computed_at=world.clock.now())
     newest = plan.newest_other(running) or next(iter(targets), None)
@@ -49,6 +49,7 @@ def prepare(service_name: str, world: World, about_to_be_promoted: Release | Non
         arn_format(view.arn),
         asked("target-groups", lambda: _target_groups(view, world)),
         asked("nothing-starts-tasks", lambda: _behind_a_fence(service, world)),
+        *_running_is_known(view, service, world),
         _circuit_breaker(view),
         _container_insights(service, world),
     )
@@ -133,6 +134,15 @@ def _target_groups(view: ServiceView, world: World) -> Check:
 
 def _behind_a_fence(service: ServiceSettings, world: World) -> Check:
     return nothing_starts_tasks(service, world.scaling.predictive_policies(service))
+
+
+def _running_is_known(view: ServiceView, service: ServiceSettings, world: World) -> tuple[Check, ...]:
+    """Said where it is not: such a release is neither recorded nor promoted, and no other can go back to it."""
+    found = describe(view.primary.deployed, view, service, world).release
+    if found.is_resolved:
+        return ()
+    reason = f"{found.version} runs, and can't be recorded: {why_unresolved(found)}"
+    return (Check(name="running-release-is-known", verdict=Verdict.WARN, reason=reason),)
 
 
 def _circuit_breaker(view: ServiceView) -> Check:

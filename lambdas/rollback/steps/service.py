@@ -21,14 +21,14 @@ from rollback.model.service_move import (
     next_move,
     next_move_at_zero,
 )
-from rollback.model.service_view import IN_FLIGHT, ROLLING_BACK, ServiceView
+from rollback.model.service_view import IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.model.stack_view import StackState
 from rollback.steps.escalation import escalate, footing_of, healthy_targets
 from rollback.steps.holder import document
 from rollback.steps.newer import gives_way
 from rollback.steps.ports import World
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import identity_of
 from rollback.steps.service_changes import act, intend, is_meant
 from rollback.steps.stack import known_stack
 
@@ -143,18 +143,26 @@ def _is_restarting(progress: ServiceProgress, view: ServiceView, world: World) -
 
 
 def _snapshot(view: ServiceView, progress: ServiceProgress, target: Release, world: World) -> ServiceSnapshot:
-    """What we deployed counts as the target whatever ECS made of it: the same update is never sent again."""
-    primary, newest = view.primary, view.newest
+    """What we deployed counts as the target whatever ECS made of it: the same update is never sent again.
+
+    The definition says enough there: one of ours names the service's image by digest.
+    """
+    primary, newest, service = view.primary, view.newest, world.settings.service(target.service)
     deployed = primary.definition_arn == progress.target_definition_arn
     stoppable = newest is not None and newest.status in IN_FLIGHT and not progress.stop_refused
-    source = newest.source_definition_arn if newest is not None and stoppable else None
+    source = newest.source if newest is not None and stoppable else None
+
+    def mark(what: DeployedRevision) -> str:
+        seen = identity_of(what, view, service, world)
+        return target.fingerprint if seen.is_release(target) else seen.fingerprint
+
     return ServiceSnapshot(
-        primary_fingerprint=target.fingerprint if deployed else fingerprint_of(primary.definition_arn, view, world),
+        primary_fingerprint=target.fingerprint if deployed else mark(primary.deployed),
         primary_completed=primary.rollout_state == "COMPLETED",
-        other_deployments=sum(1 for d in view.deployments if not d.is_primary),
+        other_deployments=view.other_deployments,
         running_count=view.running_count,
         desired_count=view.desired_count,
-        in_flight_source_fingerprint=fingerprint_of(source, view, world) if source is not None else None,
+        in_flight_source_fingerprint=mark(source) if source is not None else None,
         ecs_is_rolling_back=newest is not None and newest.status in ROLLING_BACK,
     )
 

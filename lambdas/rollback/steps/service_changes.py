@@ -107,7 +107,8 @@ def _deploying(
     before = {part: was for part, was in view.deployment_configuration.items() if quiet[part] != was}
     if not before:
         return arguments, []
-    arguments["deployment_configuration"] = quiet
+    # The changed parts only: UpdateService keeps the others, also those that no version of ours knows.
+    arguments["deployment_configuration"] = {part: quiet[part] for part in before}
     return arguments, [Obligation(kind=ObligationKind.DEPLOYMENT_CONFIGURATION, before=before)]
 
 

@@ -40,6 +40,8 @@ def _has_landed(intent: Intent, view: ServiceView) -> bool | None:
     if stopped is not None:
         is_newest = view.newest is not None and view.newest.arn == stopped
         return view.newest is not None and view.newest.status in _STOPPED if is_newest else None
+    if intent.arguments.get("instead_of") is not None:  # the same definition, deployed once more
+        return view.primary.id != str(intent.arguments["instead_of"])
     if definition_arn is not None:
         return view.primary.definition_arn == str(definition_arn)
     desired = intent.arguments.get("desired_count")

@@ -53,6 +53,10 @@ def images_check(target: Release, world: World) -> Check:
     if missing:
         reason = f"not in the registry: {', '.join(missing)}; build and push it again, or name another target"
         return Check(name="image-exists", verdict=Verdict.FAIL, reason=reason, evidence=evidence)
+    if target.pinned_by_reference:
+        names = ", ".join(target.pinned_by_reference)
+        reason = f"the digest of {names} was never told: it runs what its tag names then; name it by digest"
+        return Check(name="image-exists", verdict=Verdict.WARN, reason=reason, evidence=evidence)
     if unseen:
         reason = f"can't be looked up, in another registry or not for us to see: {', '.join(unseen)}"
         return Check(name="image-exists", verdict=Verdict.WARN, reason=reason, evidence=evidence)

@@ -20,7 +20,7 @@ from rollback.steps.levers import TRIES, write_down
 from rollback.steps.ports import World
 from rollback.steps.put_back import discharge, protected_again, settle
 from rollback.steps.quarantine import LEFT
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import known_release, running_identity
 from rollback.steps.service_changes import quiet_configuration
 
 
@@ -208,8 +208,7 @@ def _objections(owed: Obligation, service: ServiceSettings, world: World) -> Ite
 
 
 def _bad_release(service: ServiceSettings, view: ServiceView, world: World) -> Iterator[str]:
-    running = fingerprint_of(view.primary.definition_arn, view, world)
-    release = world.ledger.release(service.name, running)
+    release = known_release(service.name, running_identity(view, service, world), world)
     if release is not None and release.state in LEFT:
         emergency = f"rollback start {world.settings.environment} --type emergency --service {service.name}"
         yield (

@@ -23,7 +23,7 @@ from rollback.model.settings import Endpoint, ServiceSettings
 from rollback.steps.escalation import asserted_again, escalate
 from rollback.steps.newer import gives_way
 from rollback.steps.ports import World
-from rollback.steps.running import fingerprint_of
+from rollback.steps.running import running_identity
 from rollback.steps.target_groups import groups_of
 
 _REFUSED = "refused"  # in a check's evidence: AWS does not answer that question for good
@@ -133,15 +133,9 @@ def _timed(name: str, question: Callable[[], Check]) -> Check:
 
 def _steady_state(view: ServiceView, release: Release, world: World) -> Check:
     primary = view.primary
-    problems = []
-    if fingerprint_of(primary.definition_arn, view, world) != release.fingerprint:
-        problems.append(f"PRIMARY is {primary.definition_arn.rsplit('/', 1)[-1]}, not {release.version}")
-    if primary.rollout_state != "COMPLETED":
-        problems.append(f"its rollout is {primary.rollout_state}")
-    if view.running_count < view.desired_count:
-        problems.append(f"{view.running_count} of {view.desired_count} tasks run")
-    if len(view.deployments) > 1:
-        problems.append("an older deployment still has tasks")
+    problems = list(view.why_not_stable)
+    if not running_identity(view, world.settings.service(release.service), world).is_release(release):
+        problems.insert(0, f"PRIMARY is {primary.definition_arn.rsplit('/', 1)[-1]}, not {release.version}")
     evidence = {"definition": primary.definition_arn, "running": view.running_count, "desired": view.desired_count}
     verdict = Verdict.FAIL if problems else Verdict.PASS
     reason = ", ".join(problems) or f"{release.version} runs on {view.running_count} tasks"

@@ -10,7 +10,7 @@ from typing import Any
 
 from rollback.model.errors import InvalidRequest
 from rollback.model.event import deployment_said, service_of_event
-from rollback.model.names import family_of, is_ours
+from rollback.model.names import family_of
 from rollback.model.observation import Observation
 from rollback.model.restore_points import SAME_DEPLOYMENT, RecordedPoint
 from rollback.model.service_view import Deployment, ServiceView
@@ -18,7 +18,7 @@ from rollback.steps.database_readiness import writes_to_standing_branch
 from rollback.steps.holder import living_lease, living_lease_about_database
 from rollback.steps.observe import live_schema, observe
 from rollback.steps.ports import World
-from rollback.steps.running import identify
+from rollback.steps.running import identify, is_ours
 
 _BEGAN, _COMPLETED = "SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED"
 _LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end; its state machine ends sooner
@@ -75,10 +75,10 @@ def _record_point(service_name: str, deployment_id: str | None, world: World) ->
     if deployment is None:
         return f"{deployment_id} is over already: another deployment took its place"
     family = family_of(deployment.definition_arn)
-    if is_ours(family):
+    if is_ours(deployment.definition_arn, world):
         return f"{family} was registered by a rollback"
     began = deployment.created_at
-    release = identify(deployment.definition_arn, began, view, service, world).release
+    release = identify(deployment.deployed, view, service, world).release
     if release.first_deployed_at < began - SAME_DEPLOYMENT:
         return f"{release.version} ran before, since {release.first_deployed_at:%Y-%m-%d %H:%M} UTC"
     for point in world.ledger.restore_points(branch):

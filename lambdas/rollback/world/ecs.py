@@ -9,12 +9,20 @@ from rollback.model.errors import OutsideFailure, UnsupportedService
 from rollback.model.names import RELEASE_TAG
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
-from rollback.world.ecs_view import Answer, newest_of, revision_arns, service_view, supported_service
+from rollback.world.ecs_definitions import described, registered
+from rollback.world.ecs_view import (
+    Answer,
+    images_of_tasks,
+    newest_of,
+    revision_arns,
+    service_view,
+    supported_service,
+)
 from rollback.world.failures import calling, code_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
-    from mypy_boto3_ecs.type_defs import RegisterTaskDefinitionRequestTypeDef, UpdateServiceRequestTypeDef
+    from mypy_boto3_ecs.type_defs import UpdateServiceRequestTypeDef
 
 _DESIRED: tuple[Literal["RUNNING", "STOPPED"], ...] = ("RUNNING", "STOPPED")
 _TASKS_A_CALL = 100
@@ -52,27 +60,35 @@ class EcsServices:
         """`taskDefinition` of DescribeTaskDefinition with its `tags`; None if ECS has none such."""
         with calling("DescribeTaskDefinition", arn_or_family):
             try:
-                answer = self._reader.describe_task_definition(taskDefinition=arn_or_family, include=["TAGS"])
+                return described(self._reader, arn_or_family)
             except ClientError as error:
                 if _is_unknown_definition(error):
                     return None
                 raise
-        return {**answer["taskDefinition"], "tags": answer.get("tags", [])}
 
-    def register(self, definition: Mapping[str, Any], family: str, release: str) -> str:
-        """Register a definition (as described, or normalised) in a family; its ARN.
+    def register(
+        self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str] | None = None
+    ) -> str:
+        """Register a definition (as described, or as stored) in a family; its ARN.
 
         Args:
             release: the fingerprint it is registered for, kept as a tag: ECS may add defaults to what it is given.
+            tags: of the release's own definition.
         """
-        shape = self._changer.meta.service_model.operation_model("RegisterTaskDefinition").input_shape
-        accepted = frozenset(shape.members if shape is not None else ()) - {"family", "tags"}
-        given = {name: value for name, value in definition.items() if name in accepted}
-        tags = [{"key": RELEASE_TAG, "value": release}]
-        request = cast("RegisterTaskDefinitionRequestTypeDef", {**given, "family": family, "tags": tags})
         with calling("RegisterTaskDefinition", family):
-            answer = self._changer.register_task_definition(**request)
-        return answer["taskDefinition"]["taskDefinitionArn"]
+            return registered(self._changer, definition, family, {**(tags or {}), RELEASE_TAG: release})
+
+    def task_images(self, service: ServiceSettings, definition_arn: str, deployment_id: str | None) -> dict[str, str]:
+        """Container → image by digest, as the running tasks of a definition have it; those that differ are left out.
+
+        `startedBy` of a service's task is the deployment's id (ECS API reference, Task).
+        """
+        tasks = [
+            task
+            for task in self._tasks(service, "RUNNING")
+            if task["taskDefinitionArn"] == definition_arn and deployment_id in (None, task.get("startedBy"))
+        ]
+        return images_of_tasks(tasks)
 
     def update(
         self,
@@ -83,7 +99,11 @@ class EcsServices:
         deployment_configuration: Mapping[str, Any] | None = None,
         force_new_deployment: bool = False,
     ) -> None:
-        """UpdateService with only what is given: ECS keeps the rest."""
+        """UpdateService with only what is given: ECS keeps the rest.
+
+        Also of `deployment_configuration`, members of which may be left out at any depth: UpdateService keeps what it
+        is not given (measured by others on a live account, go-to-k/cdkd issue 1861).
+        """
         given = {
             "taskDefinition": definition_arn,
             "desiredCount": desired_count,
@@ -99,19 +119,22 @@ class EcsServices:
 
     def unstopped_tasks(self, service: ServiceSettings) -> int:
         """Tasks whose last status is not STOPPED; those that ECS wants stopped may drain for minutes."""
-        name, left = f"{service.cluster}/{service.ecs_service}", 0
-        for wanted in _DESIRED:
-            with calling("ListTasks", name):
-                pages = self._reader.get_paginator("list_tasks").paginate(
-                    cluster=service.cluster, serviceName=service.ecs_service, desiredStatus=wanted
-                )
-                arns = [arn for page in pages for arn in page["taskArns"]]
-            for start in range(0, len(arns), _TASKS_A_CALL):
-                with calling("DescribeTasks", name):
-                    some = arns[start : start + _TASKS_A_CALL]
-                    answer = self._reader.describe_tasks(cluster=service.cluster, tasks=some)
-                left += sum(1 for task in answer["tasks"] if task.get("lastStatus") != "STOPPED")
-        return left
+        tasks = [task for wanted in _DESIRED for task in self._tasks(service, wanted)]
+        return sum(1 for task in tasks if task.get("lastStatus") != "STOPPED")
+
+    def _tasks(self, service: ServiceSettings, wanted: Literal["RUNNING", "STOPPED"]) -> list[Answer]:
+        """The service's tasks, whichever deployment started them, by the status that ECS wants for them."""
+        name, found = f"{service.cluster}/{service.ecs_service}", list[Any]()
+        with calling("ListTasks", name):
+            pages = self._reader.get_paginator("list_tasks").paginate(
+                cluster=service.cluster, serviceName=service.ecs_service, desiredStatus=wanted
+            )
+            arns = [arn for page in pages for arn in page["taskArns"]]
+        for start in range(0, len(arns), _TASKS_A_CALL):
+            with calling("DescribeTasks", name):
+                some = arns[start : start + _TASKS_A_CALL]
+                found += self._reader.describe_tasks(cluster=service.cluster, tasks=some)["tasks"]
+        return found
 
     def has_container_insights(self, cluster: str) -> bool:
         """Whether the cluster publishes running and desired task counts (`enabled` or `enhanced`)."""

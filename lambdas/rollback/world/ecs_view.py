@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rollback.model.errors import UnsupportedService
+from rollback.model.primary_revision import primary_revision
 from rollback.model.service_shape import shape_of
-from rollback.model.service_view import Deployment, ServiceDeployment, ServiceView
+from rollback.model.service_view import Deployment, ServiceDeployment, ServiceRevision, ServiceView
 
 _EVENTS_KEPT = 10
 
@@ -59,22 +60,51 @@ def service_view(service: Answer, newest: Answer | None, revisions: Iterable[Ans
     Args:
         service: one of DescribeServices.
         newest: one of DescribeServiceDeployments.
-        revisions: of DescribeServiceRevisions; the later of two with one definition tells its images.
+        revisions: of DescribeServiceRevisions.
     """
-    known = {r["serviceRevisionArn"]: r for r in sorted(revisions, key=lambda r: r["createdAt"])}
+    known = {r["serviceRevisionArn"]: r for r in revisions}
+    current = {
+        s["arn"]: int(s.get("runningTaskCount", 0)) for s in service.get("currentServiceRevisions", ()) if "arn" in s
+    }
+    latest = _service_deployment(newest, known) if newest is not None else None
+    definitions = {arn: str(r["taskDefinition"]) for arn, r in known.items()}
     return ServiceView(
         arn=service["serviceArn"],
         desired_count=service["desiredCount"],
         running_count=service["runningCount"],
         pending_count=service["pendingCount"],
-        deployments=tuple(_deployment(d) for d in service["deployments"]),
-        newest=_service_deployment(newest, known) if newest is not None else None,
+        deployments=with_revisions([_deployment(d) for d in service["deployments"]], latest, current, definitions),
+        newest=latest,
         deployment_configuration=dict(service.get("deploymentConfiguration", {})),
         target_groups=tuple(b["targetGroupArn"] for b in service.get("loadBalancers", ()) if "targetGroupArn" in b),
         shape=shape_of(service),
-        images={r["taskDefinition"]: images for r in known.values() if (images := resolved_images(r))},
+        revisions={
+            arn: ServiceRevision(definition_arn=r["taskDefinition"], images=resolved_images(r))
+            for arn, r in known.items()
+        },
+        current_revisions=current,
         last_events=tuple(e["message"] for e in service.get("events", ())[:_EVENTS_KEPT]),
     )
+
+
+def with_revisions(
+    deployments: Sequence[Deployment],
+    newest: ServiceDeployment | None,
+    current: Mapping[str, int],
+    definitions: Mapping[str, str],
+) -> tuple[Deployment, ...]:
+    """The deployments with their revisions: PRIMARY's, and of another one where a single revision has its definition.
+
+    Args:
+        definitions: revision ARN → task definition ARN.
+    """
+    primary = primary_revision(deployments, newest, current, definitions)
+    found = []
+    for one in deployments:
+        candidates = [arn for arn, definition in definitions.items() if definition == one.definition_arn]
+        only = candidates[0] if len(candidates) == 1 else None
+        found.append(one.model_copy(update={"revision_arn": primary if one.is_primary else only}))
+    return tuple(found)
 
 
 def resolved_images(revision: Answer) -> dict[str, str]:
@@ -84,6 +114,17 @@ def resolved_images(revision: Answer) -> dict[str, str]:
         for c in revision.get("containerImages", ())
         if c.get("imageDigest")
     }
+
+
+def images_of_tasks(tasks: Iterable[Answer]) -> dict[str, str]:
+    """Container → image by digest of DescribeTasks' tasks; containers whose tasks have different ones are left out."""
+    told: dict[str, set[str]] = {}
+    for task in tasks:
+        for container in task.get("containers", ()):
+            if container.get("imageDigest") and container.get("image"):
+                image = f"{_repository(container['image'])}@{container['imageDigest']}"
+                told.setdefault(container["name"], set()).add(image)
+    return {name: images.pop() for name, images in told.items() if len(images) == 1}
 
 
 def _repository(image: str) -> str:
@@ -105,28 +146,37 @@ def _deployment(answer: Answer) -> Deployment:
 
 
 def _service_deployment(answer: Answer, revisions: Mapping[str, Answer]) -> ServiceDeployment | None:
-    target = revisions.get(answer["targetServiceRevision"]["arn"])
+    target_arn = answer["targetServiceRevision"]["arn"]
+    target = revisions.get(target_arn)
     if target is None:  # ECS has forgotten the revision: nothing can be decided by it
         return None
+    source_arn, source_definition = _source(answer, revisions)
     return ServiceDeployment(
         arn=answer["serviceDeploymentArn"],
         status=answer["status"],
         target_definition_arn=target["taskDefinition"],
-        source_definition_arn=_source(answer, revisions),
+        target_revision_arn=target_arn,
+        source_definition_arn=source_definition,
+        source_revision_arn=source_arn,
+        rollback_revision_arn=_rollback_arn(answer),
         created_at=answer["createdAt"],
+        finished_at=answer.get("finishedAt"),
     )
 
 
-def _source(answer: Answer, revisions: Mapping[str, Answer]) -> str | None:
+def _source(answer: Answer, revisions: Mapping[str, Answer]) -> tuple[str | None, str | None]:
     """What a stop would go back to: what ECS says, once it rolls back; before that, the source if there is only one.
 
     With several sources (a deployment that superseded another) ECS returns to the last that completed, which the
-    answer doesn't tell: None, so that the service is updated instead of its deployment stopped.
+    answer doesn't tell: None, so that the service is updated instead of its deployment stopped. Several revisions of
+    one definition may have different images: then the revision is not known either.
     """
     going_to = _rollback_arn(answer)
     arns = [going_to] if going_to else [s["arn"] for s in answer.get("sourceServiceRevisions", ())]
-    definitions = {revisions[arn]["taskDefinition"] if arn in revisions else None for arn in arns}
-    return definitions.pop() if len(definitions) == 1 else None
+    definitions = {str(revisions[arn]["taskDefinition"]) if arn in revisions else None for arn in arns}
+    if len(definitions) != 1:
+        return None, None
+    return (arns[0] if len(arns) == 1 else None), definitions.pop()
 
 
 def _rollback_arn(answer: Answer) -> str | None:

@@ -1,7 +1,8 @@
 """Application Auto Scaling of an ECS service's desired count.
 
 `RegisterScalableTarget` on a target that exists lifts (or lowers) the service's desired count into the bounds, whatever
-else it was called for (Application Auto Scaling API reference): see rule 2.
+else it was called for (Application Auto Scaling API reference): see rule 2. Parameters that a request leaves out are
+not changed (same page): role, tags and what AWS adds one day stay as they are.
 """
 
 from typing import TYPE_CHECKING, Any, cast

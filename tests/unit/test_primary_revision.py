@@ -1,0 +1,100 @@
+"""Which service revision PRIMARY runs, for every status and where ECS's answers are of different moments."""
+
+from datetime import timedelta
+
+import pytest
+from builders import NOW
+
+from rollback.model.primary_revision import primary_revision
+from rollback.model.service_view import Deployment, ServiceDeployment
+
+GOOD, BAD, OTHER = "r/good", "r/bad", "r/other"
+SAME = {GOOD: "d/1", BAD: "d/1"}  # one definition, deployed again by force
+LATER, ENDED = NOW + timedelta(minutes=5), NOW + timedelta(minutes=8)
+
+
+def primary(rollout: str = "COMPLETED", **changes: object) -> Deployment:
+    given = {"id": "ecs-svc/2", "is_primary": True, "definition_arn": "d/1", "rollout_state": rollout}
+    return Deployment.model_validate({**given, "running_count": 2, "created_at": NOW, **changes})
+
+
+def newest(status: str, **changes: object) -> ServiceDeployment:
+    given: dict[str, object] = {
+        "arn": "sd",
+        "status": status,
+        "target_definition_arn": "d/1",
+        "target_revision_arn": BAD,
+    }
+    given |= {"source_definition_arn": "d/1", "source_revision_arn": GOOD, "created_at": NOW}
+    if status.startswith("ROLLBACK"):
+        given["rollback_revision_arn"] = GOOD
+    return ServiceDeployment.model_validate({**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("status", "rollout", "runs"),
+    [
+        ("PENDING", "COMPLETED", None),  # PRIMARY may still be the former revision
+        ("PENDING", "IN_PROGRESS", None),
+        ("IN_PROGRESS", "IN_PROGRESS", BAD),
+        ("IN_PROGRESS", "FAILED", BAD),
+        ("IN_PROGRESS", "COMPLETED", None),  # one of the two answers is old
+        ("STOP_REQUESTED", "IN_PROGRESS", BAD),
+        ("SUCCESSFUL", "COMPLETED", BAD),
+        ("SUCCESSFUL", "", BAD),  # behind a Classic Load Balancer
+        ("SUCCESSFUL", "IN_PROGRESS", None),
+        ("STOPPED", "FAILED", BAD),
+        ("STOPPED", "COMPLETED", None),
+        ("ROLLBACK_REQUESTED", "IN_PROGRESS", GOOD),
+        ("ROLLBACK_IN_PROGRESS", "IN_PROGRESS", GOOD),
+        ("ROLLBACK_IN_PROGRESS", "COMPLETED", None),
+        ("ROLLBACK_SUCCESSFUL", "COMPLETED", GOOD),
+        ("ROLLBACK_FAILED", "FAILED", GOOD),
+        ("ROLLBACK_FAILED", "IN_PROGRESS", None),
+        ("A_STATUS_OF_TOMORROW", "COMPLETED", None),
+    ],
+)
+def test_of_two_revisions_of_one_definition_the_status_tells_which_runs(
+    status: str, rollout: str, runs: str | None
+) -> None:
+    assert primary_revision([primary(rollout)], newest(status), {GOOD, BAD}, SAME) == runs
+
+
+def test_where_ecs_does_not_say_yet_what_it_goes_back_to_nothing_is_known() -> None:
+    going = newest("ROLLBACK_IN_PROGRESS", rollback_revision_arn=None)
+    assert primary_revision([primary("IN_PROGRESS")], going, {GOOD, BAD}, SAME) is None
+
+
+def test_a_failed_deployment_beside_primary_says_that_primary_is_not_the_target() -> None:
+    """ECS has gone back, and DescribeServiceDeployments still says IN_PROGRESS."""
+    failed = primary("FAILED", id="ecs-svc/1", is_primary=False)
+    beside = [primary("IN_PROGRESS", created_at=LATER), failed]
+    assert primary_revision(beside, newest("IN_PROGRESS"), {GOOD, BAD}, SAME) is None
+
+
+def test_a_primary_from_before_the_newest_service_deployment_is_not_its_target() -> None:
+    before = primary("IN_PROGRESS", created_at=NOW - timedelta(hours=1))
+    assert primary_revision([before], newest("IN_PROGRESS"), {GOOD, BAD}, SAME) is None
+
+
+def test_a_revision_that_is_not_among_the_current_ones_does_not_run() -> None:
+    assert primary_revision([primary()], newest("SUCCESSFUL"), {GOOD}, SAME) is None
+
+
+def test_a_primary_that_began_after_the_newest_had_ended_is_of_one_that_is_not_listed_yet() -> None:
+    ended = newest("SUCCESSFUL", finished_at=ENDED)
+    again = primary("IN_PROGRESS", created_at=ENDED + timedelta(minutes=1))
+    assert primary_revision([again], ended, {BAD}, {BAD: "d/1"}) is None
+    assert primary_revision([primary(created_at=LATER)], ended, {BAD}, SAME) == BAD
+
+
+def test_another_definition_tells_by_itself() -> None:
+    definitions = {GOOD: "d/1", BAD: "d/2"}
+    for status in ("PENDING", "IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "SUCCESSFUL"):
+        assert primary_revision([primary()], newest(status), {GOOD, BAD}, definitions) == GOOD
+
+
+def test_without_a_service_deployment_the_only_current_revision_of_the_definition_counts() -> None:
+    assert primary_revision([primary()], None, {GOOD}, SAME) == GOOD
+    assert primary_revision([primary()], None, {GOOD, BAD}, SAME) is None
+    assert primary_revision([primary()], None, (), {}) is None

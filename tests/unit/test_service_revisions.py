@@ -1,0 +1,391 @@
+"""What runs is a service revision: moving tags, digests as they were, the failed deployment's id, stable releases."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE, definition, release
+from fakes import FakeImages
+from faults.down_scenario import Down
+from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, Stage, alarm_event, deployment_event, worn_in
+
+from rollback.model.check import Verdict
+from rollback.model.database_progress import Ending
+from rollback.model.failed_deployment import revision_to_leave
+from rollback.model.names import RELEASE_TAG, last_known_good_family, original_family
+from rollback.model.policy import Policy
+from rollback.model.release import Release, ReleaseState
+from rollback.model.rollback import Outcome
+from rollback.model.service_view import Deployment, ServiceDeployment, ServiceRevision, ServiceView
+from rollback.steps.definition import registered_definition
+from rollback.steps.down_migrations import step_down
+from rollback.steps.promote import Next, adopt, promote, record_running
+from rollback.steps.readiness import prepare
+from rollback.steps.running import identify, is_ours
+
+REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/macro-ai-express-api"
+GOOD, BAD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+LATEST = f"{REPOSITORY}:latest"
+
+
+def tagged(stage: Stage, digest: str = GOOD, **of_container: Any) -> str:
+    """A definition with a moving tag is registered, and the tag means this digest."""
+    made = definition("x")
+    made["containerDefinitions"][0] |= {"image": LATEST, **of_container}
+    stage.images.push(LATEST, digest)
+    stage.arns["x"] = stage.services.register_release(made, FAMILY)
+    return stage.arns["x"]
+
+
+def on_latest(**parts: Any) -> Stage:
+    """The good digest runs since two days, under a tag that moves."""
+    stage = Stage(**parts)
+    stage.alarms.in_alarm.clear()
+    stage.services.run(tagged(stage), desired_count=2, created_at=NOW - timedelta(hours=48))
+    return stage
+
+
+def bake(stage: Stage) -> None:
+    """Ninety minutes of traffic and of the janitor's rounds."""
+    for _ in range(18):
+        for _ in range(5):
+            stage.pass_time(minutes=1)
+            stage.alarms.serve(stage.services.target_groups[0], 200, stage.clock.now())
+        adopt(stage.world)
+
+
+def states(stage: Stage) -> dict[str, ReleaseState]:
+    return {r.images["api"].rpartition("@")[2]: r.state for r in stage.ledger.releases(SERVICE)}
+
+
+# One definition, several revisions
+
+
+def test_a_forced_deployment_with_another_digest_is_another_release() -> None:
+    stage = on_latest()
+    bake(stage)
+    stage.images.push(LATEST, BAD)
+    stage.services.deploy(stage.arns["x"])
+    stage.pass_time(seconds=30)
+    stage.pass_time(seconds=30)
+    record_running(SERVICE, stage.world)
+    assert states(stage) == {GOOD: PROMOTED, BAD: CANDIDATE}
+
+
+def test_from_a_bad_digest_under_the_same_tag_one_goes_back_to_the_good_one() -> None:
+    stage = on_latest()
+    bake(stage)
+    stage.images.push(LATEST, BAD)
+    stage.services.deploy(stage.arns["x"])
+    stage.pass_time(seconds=30)
+    stage.pass_time(seconds=30)
+    ended = stage.run(stage.red("macro-ai-production-express-api-degraded"))
+    assert ended.plan is not None
+    assert ended.plan.target is not None
+    assert ended.plan.running.images["api"].endswith(BAD)
+    assert ended.plan.target.images["api"].endswith(GOOD)
+    assert stage.running().endswith(GOOD)
+
+
+def test_the_digest_of_a_forced_deployment_is_not_known_while_ecs_s_answers_disagree() -> None:
+    """PRIMARY is COMPLETED, and the newest service deployment is still in flight: one of the two is old."""
+    stage = on_latest()
+    bake(stage)
+    stage.images.push(LATEST, BAD)
+    stage.services.deploy(stage.arns["x"])
+    stage.services._deployments[0].rollout_state = "COMPLETED"
+    cursor = record_running(SERVICE, stage.world)
+    assert cursor.next is Next.DONE
+    assert "the digest of api can't be told" in cursor.summary
+    assert states(stage) == {GOOD: PROMOTED}
+
+
+def gone_back(mode: str) -> Stage:
+    """A bad digest was pushed and deployed by force; ECS went back to the former revision of the same definition."""
+    stage = on_latest(policy=Policy.model_validate({"mode": mode}))
+    bake(stage)
+    stage.images.push(LATEST, BAD)
+    stage.services.behaviours[stage.arns["x"]] = "crashing"
+    stage.services.deploy(stage.arns["x"])
+    for _ in range(8):
+        stage.pass_time(seconds=30)
+        if stage.services._service_deployments[0].going_to is not None:
+            stage.services.behaviours[stage.arns["x"]] = "healthy"  # the former digest
+    assert stage.services._service_deployments[0].status == "ROLLBACK_SUCCESSFUL"
+    return stage
+
+
+@pytest.mark.parametrize("mode", ["observe", "act"])
+@pytest.mark.parametrize("is_event_lost", [False, True])
+def test_what_ecs_went_back_from_is_neither_baked_nor_promoted(mode: str, is_event_lost: bool) -> None:
+    stage = gone_back(mode)
+    service = stage.world.settings.services[0]
+    view = stage.services.look(service)
+    assert identify(view.primary.deployed, view, service, stage.world).release.images["api"].endswith(GOOD)
+    if not is_event_lost:
+        ended = stage.run({**deployment_event(), "time": stage.clock.now().isoformat()})
+        assert ended.plan is not None
+        assert ended.plan.running.images["api"].endswith(BAD)
+    bake(stage)
+    assert states(stage).get(GOOD) is PROMOTED
+    assert states(stage).get(BAD) is not PROMOTED
+
+
+# Digests as they were
+
+
+def test_a_digest_that_the_revision_does_not_tell_is_told_by_the_running_tasks_not_by_today_s_tag() -> None:
+    stage = Stage()
+    stage.alarms.in_alarm.clear()
+    stage.services.resolves_images = False
+    stage.services.run(tagged(stage, versionConsistency="disabled"), created_at=NOW - timedelta(hours=48))
+    stage.images.push(LATEST, BAD)  # since
+    record_running(SERVICE, stage.world)
+    assert states(stage) == {GOOD: CANDIDATE}
+
+
+def test_an_own_image_that_nothing_tells_is_not_recorded_and_readiness_says_what_to_do() -> None:
+    stage = Stage()
+    stage.services.resolves_images = False
+    arn = tagged(stage)
+    stage.services.run(arn, created_at=NOW - timedelta(hours=48))
+    stage.services._deployments[0].running = 0
+    cursor = record_running(SERVICE, stage.world)
+    assert cursor.next is Next.DONE
+    assert "name the image by digest" in cursor.summary
+    assert states(stage) == {}
+    check = next(c for c in prepare(SERVICE, stage.world).readiness if c.name == "running-release-is-known")
+    assert check.verdict is Verdict.WARN
+    assert "api" in check.reason
+
+
+def test_a_sidecar_that_can_not_be_resolved_blocks_no_promotion_and_is_said() -> None:
+    stage = Stage(policy=Policy(bake_minimum_requests=0))
+    stage.alarms.in_alarm.clear()
+    made = definition("v1")
+    made["containerDefinitions"].append({"name": "proxy", "image": "elsewhere.example/proxy:1", "essential": False})
+    stage.arns["v1"] = stage.services.register_release(made, FAMILY)
+    stage.services.run(stage.arns["v1"], created_at=NOW - timedelta(hours=48))
+    assert "the digest of proxy can't be told" in record_running(SERVICE, stage.world).summary
+    bake(stage)
+    (known,) = stage.ledger.releases(SERVICE)
+    assert known.state is PROMOTED
+    assert known.images["proxy"] == "elsewhere.example/proxy:1"
+    plan = prepare(SERVICE, stage.world)
+    assert [t.definition_arn.rsplit("/")[-1] for t in plan.targets] == [f"{FAMILY}-last-known-good:1"]
+    said = next(c for c in plan.readiness if c.name == "image-exists")
+    assert (said.verdict, "proxy" in said.reason) == (Verdict.WARN, True)
+
+
+# Ledgers that were written before
+
+
+def test_a_release_proven_under_its_former_fingerprint_is_not_rolled_back_to_itself() -> None:
+    stage = Stage()
+    stage.ship("v0", PROMOTED, hours_ago=96)
+    stage.ship("v1", PROMOTED, hours_ago=48, fingerprint="f" * 64)
+    ended = stage.run(alarm_event())
+    assert ended.outcome is Outcome.SUPPRESSED
+    assert ended.plan is not None
+    assert ended.plan.running.fingerprint == "f" * 64
+    assert stage.changes() == []
+    adopt(stage.world)
+    assert [(r.version, r.state) for r in stage.ledger.releases(SERVICE)] == [("v1", PROMOTED), ("v0", PROMOTED)]
+
+
+def test_a_member_that_ecs_begins_to_report_changes_nothing() -> None:
+    stage = Stage()
+    stage.ship("v0", PROMOTED, hours_ago=96)
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    for each in stage.services._definitions.values():
+        each |= {"enableFaultInjection": False, "ofTomorrow": "on"}
+    assert stage.run(alarm_event()).outcome is Outcome.SUPPRESSED
+    assert stage.changes() == []
+
+
+# The failed deployment's own id
+
+
+def view(primary: Deployment, newest: ServiceDeployment | None, *others: Deployment) -> ServiceView:
+    revisions = {"r/1": ServiceRevision(definition_arn="d/1"), "r/2": ServiceRevision(definition_arn="d/1")}
+    counts = {"desired_count": 2, "running_count": 2, "pending_count": 0}
+    return ServiceView(
+        arn="s",
+        deployments=(primary, *others),
+        newest=newest,
+        deployment_configuration={},
+        revisions=revisions,
+        **counts,
+    )
+
+
+def deployment(number: int, **changes: Any) -> Deployment:
+    given = {"id": f"ecs-svc/{number}", "is_primary": True, "definition_arn": f"d/{number}", "created_at": NOW}
+    return Deployment.model_validate({**given, "rollout_state": "IN_PROGRESS", "running_count": 2, **changes})
+
+
+def service_deployment(status: str, target: str = "d/2") -> ServiceDeployment:
+    return ServiceDeployment(
+        arn="sd", status=status, target_definition_arn=target, source_definition_arn="d/1", created_at=NOW
+    )
+
+
+SINCE = NOW - timedelta(hours=1)
+IN_PROGRESS = service_deployment("IN_PROGRESS")
+
+
+@pytest.mark.parametrize(
+    ("seen", "failed_id", "by_hand", "left"),
+    [
+        # ECS has gone back, but DescribeServiceDeployments says IN_PROGRESS still: PRIMARY is the good one
+        (view(deployment(1), IN_PROGRESS), "ecs-svc/2", False, "d/2"),
+        (view(deployment(1), IN_PROGRESS, deployment(2, is_primary=False)), "ecs-svc/2", False, "d/2"),
+        # no rollback by ECS: what failed is PRIMARY
+        (view(deployment(2, rollout_state="FAILED"), IN_PROGRESS), "ecs-svc/2", False, "d/2"),
+        # it failed, and another deployment is listed as the newest by now
+        (
+            view(deployment(3), service_deployment("IN_PROGRESS", "d/3"), deployment(2, is_primary=False)),
+            "ecs-svc/2",
+            False,
+            "d/2",
+        ),
+        # ECS lists no service deployment
+        (view(deployment(1), None, deployment(2, is_primary=False, rollout_state="FAILED")), "ecs-svc/2", False, "d/2"),
+        # no event names one
+        (view(deployment(2), IN_PROGRESS), None, False, "d/2"),
+        (view(deployment(1), service_deployment("ROLLBACK_IN_PROGRESS")), None, False, "d/2"),
+        (view(deployment(1), service_deployment("ROLLBACK_SUCCESSFUL")), None, False, "d/2"),
+        (view(deployment(1), service_deployment("ROLLBACK_SUCCESSFUL")), None, True, "d/1"),
+        # one definition, and PRIMARY's revision not known: what is being deployed is the last change
+        (view(deployment(1), service_deployment("IN_PROGRESS", "d/9")), None, False, "d/9"),
+    ],
+)
+def test_what_failed_is_left_and_never_what_ecs_went_back_to(
+    seen: ServiceView, failed_id: str | None, by_hand: bool, left: str
+) -> None:
+    assert revision_to_leave(seen, failed_id=failed_id, by_hand=by_hand, since=SINCE).definition_arn == left
+
+
+def test_a_failure_that_service_deployments_do_not_show_yet_condemns_the_release_that_failed() -> None:
+    stage = worn_in()
+    stage.begin("v3", "crashing")
+    failed = stage.services._deployments[0].id
+    for _ in range(4):
+        stage.pass_time(seconds=30)
+    newest = stage.services._service_deployments[0]
+    assert newest.going_to is not None
+    newest.status, newest.going_to, newest.finished_at = "IN_PROGRESS", None, None  # the other view is late
+    event = deployment_event()
+    event["time"] = stage.clock.now().isoformat()
+    event["detail"]["deploymentId"] = failed
+    stage.services.tick()
+    rollback = stage.admit(event)
+    ended = stage.run_on(rollback)
+    assert ended.plan is not None
+    assert ended.plan.running.definition_arn == stage.arns["v3"]
+    assert stage.state_of("v2") is not QUARANTINED
+
+
+# COMPLETED is not stable
+
+
+def test_a_release_bakes_from_stable_not_from_completed() -> None:
+    """Early success criteria with DEFERRED clean-up: COMPLETED while tasks of the former revision run on."""
+    stage = worn_in()
+    stage.alarms.in_alarm.clear()
+    stage.begin("v3")
+    stage.services.tick()
+    beside = stage.services._deployments[1]
+    stage.services._complete()
+    stage.services._deployments.append(beside)
+    cursor = record_running(SERVICE, stage.world)
+    assert (cursor.next, "an older deployment still has tasks" in cursor.summary) == (Next.DONE, True)
+    assert stage.ledger.bake(SERVICE) is None
+    beside.running = 0
+    stage.services._deployments.remove(beside)
+    assert record_running(SERVICE, stage.world).next is Next.WAIT
+
+
+def test_former_tasks_that_only_the_current_revisions_tell_of_count() -> None:
+    made = view(deployment(1, rollout_state="COMPLETED"), None)
+    assert made.why_not_stable == ()
+    both = made.model_copy(update={"current_revisions": {"r/1": 2, "r/2": 1}})
+    assert both.why_not_stable == ("an older deployment still has tasks",)
+
+
+# Tags and families
+
+
+def test_a_registration_of_ours_carries_the_definition_s_own_tags() -> None:
+    stage = Stage()
+    own = {"team": "web", "aws:cloudformation:stack-name": "web"}
+    made = definition("v1")
+    arn = stage.services.register_release(made, FAMILY, own)
+    stage.services.demanded_tag = "team"
+    ours = registered_definition(recorded(stage, arn), stage.world, is_last_known_good=True)
+    found = stage.services.definition(ours)
+    assert found is not None
+    assert {tag["key"] for tag in found["tags"]} == {"team", RELEASE_TAG}
+
+
+def recorded(stage: Stage, arn: str) -> Release:
+    one = release("v1", definition_arn=arn)
+    stage.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=48))
+    service = stage.world.settings.services[0]
+    seen = stage.services.look(service)
+    stage.ledger.record(one, identify(seen.primary.deployed, seen, service, stage.world).definition)
+    return one
+
+
+@pytest.mark.parametrize("family", ["web-rollback", "web-last-known-good"])
+def test_a_team_s_own_family_that_is_called_like_ours_is_the_team_s(family: str) -> None:
+    stage = Stage()
+    stage.alarms.in_alarm.clear()
+    arn = stage.services.register_release(definition("v1"), family)
+    stage.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=48))
+    assert not is_ours(arn, stage.world)
+    assert record_running(SERVICE, stage.world).next is Next.WAIT
+    (known,) = stage.ledger.releases(SERVICE)
+    promote(known, "by hand", stage.world)
+    standing = stage.ledger.standing_plan(SERVICE)
+    assert standing is not None
+    (target,) = standing.targets
+    assert target.definition_arn.rsplit("/")[-1] == f"{last_known_good_family(family)}:1"
+    assert is_ours(target.definition_arn, stage.world)
+
+
+def test_one_suffix_of_ours_is_taken_off_not_two() -> None:
+    assert original_family("web-rollback-last-known-good") == "web-rollback"
+    assert original_family("web-rollback") == "web"
+
+
+# Describe, modify, write
+
+
+def test_members_of_the_deployment_configuration_that_are_not_sent_stay() -> None:
+    stage = worn_in()
+    breaker = {"enable": True, "rollback": True, "ofTomorrow": {"count": 3}}
+    stage.services.deployment_configuration |= {"deploymentCircuitBreaker": breaker, "ofTomorrow": 1}
+    before = dict(stage.services.deployment_configuration)
+    ended = stage.run()
+    assert ended.outcome is Outcome.SUCCEEDED
+    assert stage.services.deployment_configuration == before
+    sent = [
+        given["deployment_configuration"] for name, given in stage.services.calls if "deployment_configuration" in given
+    ]
+    assert sent
+    assert all(one.keys() == {"deploymentCircuitBreaker"} for one in sent)
+
+
+def test_a_way_down_is_not_begun_with_another_image_that_the_tag_means_by_now() -> None:
+    """RunTask takes what a tag means as the task starts."""
+    down = Down()
+    down.writers.services[SERVICE]._definitions[down.definition_arn]["containerDefinitions"][0]["image"] = LATEST
+    images = FakeImages()
+    images.push(LATEST, BAD)
+    world = replace(down.world, images=images)
+    begun = step_down(down.document, down.plan, down.restoring, world)
+    assert begun.database is not None
+    assert begun.database.ending is Ending.REFUSED
+    assert "a task would run another image" in (begun.database.why_not or "")

@@ -1,0 +1,118 @@
+"""The normal form of definitions: golden answers, what changes nothing, and ledgers that were written before."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from builders import definition, image, release
+
+from rollback.model.identity import former_fingerprint, identity, known
+from rollback.model.release import fingerprint, normalised_definition
+from rollback.model.task_definition import ALLOWED, normal_form
+
+GOLDEN = sorted((Path(__file__).parent.parent / "golden" / "definitions").glob("*.json"))
+# Fingerprint of builders' `v1` as ledgers before the allow-list have it.
+FORMER = "85f699c28a7be0967a178be8df8a9a81332905815e2fca602f208f7f8a873e77"
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_an_answer_of_ecs_has_the_normal_form_and_the_fingerprint_that_it_always_had(path: Path) -> None:
+    """A change here makes another release of every one in every ledger: see docs/ledger.md first."""
+    golden = json.loads(path.read_text())
+    assert normal_form(golden["answer"], golden["images"]) == golden["normal_form"]
+    assert fingerprint(golden["answer"], golden["images"]) == golden["fingerprint"]
+
+
+def everywhere(value: Any, added: dict[str, Any]) -> Any:
+    """The value with more members in each structure of it."""
+    if isinstance(value, dict):
+        return {**{name: everywhere(inner, added) for name, inner in value.items()}, **added}
+    return [everywhere(inner, added) for inner in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_members_that_aws_adds_anywhere_change_nothing(path: Path) -> None:
+    golden = json.loads(path.read_text())
+    more = golden["answer"]
+    maps = {"options", "dockerLabels", "driverOpts", "labels"}  # the keys of these are the team's own
+    containers = [
+        {name: inner if name in maps | {"logConfiguration"} else everywhere(inner, {"ofTomorrow": False})
+         for name, inner in one.items()} | {"ofTomorrow": {"deep": [1]}}
+        for one in more["containerDefinitions"]
+    ]  # fmt: skip
+    more = {**more, "containerDefinitions": containers, "deleteRequestedAt": 1.5, "ofTomorrow": {"enabled": True}}
+    assert fingerprint(more, golden["images"]) == golden["fingerprint"]
+
+
+def test_what_is_not_known_is_stored_all_the_same() -> None:
+    more = definition("v1", ofTomorrow={"enabled": True}, deleteRequestedAt=1.5, registeredBy="arn:x")
+    more["containerDefinitions"][0]["ofTomorrow"] = 1
+    stored = normalised_definition(more, {})
+    assert stored["ofTomorrow"] == {"enabled": True}
+    assert stored["containerDefinitions"][0]["ofTomorrow"] == 1
+    assert stored.keys().isdisjoint({"deleteRequestedAt", "registeredBy", "taskDefinitionArn", "status", "family"})
+    assert fingerprint({**stored, "family": "again"}, {}) == fingerprint(more, {})
+
+
+@pytest.mark.parametrize(
+    ("member", "value"), [("essential", False), ("readonlyRootFilesystem", True), ("versionConsistency", "disabled")]
+)
+def test_a_value_that_is_no_default_is_another_release(member: str, value: object) -> None:
+    other = definition("v1")
+    other["containerDefinitions"][0][member] = value
+    assert fingerprint(other, {}) != fingerprint(definition("v1"), {})
+
+
+def test_the_allow_list_is_what_the_sdk_takes_and_no_more() -> None:
+    """A member that a newer SDK takes has to be decided on: counted (another fingerprint), or left out by name."""
+    shape: Any = botocore.session.get_session().get_service_model("ecs").shape_for("RegisterTaskDefinitionRequest")
+    assert members(ALLOWED) == taken(shape) - {"family", "tags", "tags.key", "tags.value"}
+
+
+def members(allowed: Any, path: str = "") -> set[str]:
+    here = {f"{path}{name}" for name in allowed}
+    return here.union(*(members(inner, f"{path}{name}.") for name, inner in allowed.items() if inner is not None))
+
+
+def taken(shape: Any, path: str = "") -> set[str]:
+    if shape.type_name == "list":
+        return taken(shape.member, path)
+    if shape.type_name != "structure":
+        return set()
+    return {f"{path}{name}" for name in shape.members}.union(
+        *(taken(inner, f"{path}{name}.") for name, inner in shape.members.items())
+    )
+
+
+# Ledgers that were written before
+
+
+def test_a_release_that_was_recorded_under_the_former_fingerprint_is_found() -> None:
+    old = release("v1", fingerprint=FORMER, definition_arn="arn:elsewhere:1")
+    assert former_fingerprint(definition("v1"), {}) == FORMER
+    assert known(identity(definition("v1"), {}), [release("v2"), old]) == old
+
+
+def test_the_same_registered_definition_is_the_same_release_whatever_ecs_says_of_it_by_now() -> None:
+    old = release("v1", fingerprint="0" * 64)
+    more = definition("v1", cpu="256", enableFaultInjection=True)
+    assert known(identity(more, {}), [old]) == old
+
+
+def test_the_same_definition_with_another_digest_is_another_release() -> None:
+    tagged = definition("v1")
+    tagged["containerDefinitions"][0]["image"] = "repo:latest"
+    old = release("v1", fingerprint="0" * 64)
+    assert known(identity(tagged, {"api": image("v2")}), [old]) is None
+    assert known(identity(tagged, {"api": image("v1")}), [old]) == old
+    assert known(identity(tagged, {"api": "repo:latest@unresolved"}), [old]) is None
+
+
+def test_a_sidecar_whose_digest_is_told_by_one_look_only_makes_no_other_release() -> None:
+    both = definition("v1")
+    both["containerDefinitions"].append({"name": "sidecar", "image": "proxy:1"})
+    told = release("v1", fingerprint="0" * 64, images={"api": image("v1"), "sidecar": image("v9")})
+    assert identity(both, {}).is_release(told)
+    assert not identity(both, {"sidecar": image("v8")}).is_release(told)
