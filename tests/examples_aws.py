@@ -93,6 +93,7 @@ def alarms() -> FakeAlarms:
     made = FakeAlarms()
     made.fire(OUTAGE, NOW - timedelta(minutes=1))
     made.recover(DEGRADED)
+    made.muted[OUTAGE] = ("release night",)
     made.serve(TARGET_GROUP, 7, NOW)
     return made
 
@@ -262,6 +263,11 @@ EXAMPLES: dict[str, Example] = {
     ),
     "Alarms.states": Example({"names": (OUTAGE,)}, {"names": Each(((DEGRADED,), ("none",), ("n" * 256,)))}),
     "Alarms.red_since": Example({"names": (OUTAGE,)}, {"names": Each(((DEGRADED,), ("n" * 256,)))}),
+    "Alarms.state_before": Example(
+        {"name": OUTAGE, "since": NOW - timedelta(minutes=2)},
+        {"name": Each((DEGRADED, "none", "n" * 256)), "since": NOW},
+    ),
+    "Alarms.mute_rules": Example({"name": OUTAGE}, {"name": Each((DEGRADED, "n" * 256))}),
     "Alarms.fired_since": Example(
         {"names": (OUTAGE,), "since": NOW - timedelta(minutes=2)},
         {"names": Each(((DEGRADED,), ("n" * 256,))), "since": NOW},

@@ -90,11 +90,14 @@ class FakeAlarms:
         self.target_groups = {TARGET_GROUP}
         self.in_alarm = set(in_alarm)
         self.others: dict[str, str] = {}
+        self.muted: dict[str, tuple[str, ...]] = {}
         self._fired: list[tuple[str, datetime]] = []
+        self._before: dict[str, str] = {}
         self._requests: list[tuple[str, datetime, float]] = []
 
-    def fire(self, name: str, at: datetime) -> None:
+    def fire(self, name: str, at: datetime, before: str = "OK") -> None:
         self.in_alarm.add(name)
+        self._before[name] = before
         self._fired.append((name, at))
 
     def recover(self, name: str) -> None:
@@ -117,6 +120,14 @@ class FakeAlarms:
         self._check(names)
         last = dict(sorted(self._fired, key=lambda fired: fired[1]))
         return {name: last.get(name, _LONG_AGO) for name in names if name in self.in_alarm}
+
+    def state_before(self, name: str, since: datetime) -> str | None:
+        check_request("cloudwatch", "DescribeAlarmHistory", name, AlarmName=name, StartDate=since)
+        return self._before[name] if any(one == name and at >= since for one, at in self._fired) else None
+
+    def mute_rules(self, name: str) -> tuple[str, ...]:
+        check_request("cloudwatch", "ListAlarmMuteRules", name, AlarmName=name, Statuses=["ACTIVE"])
+        return self.muted.get(name, ())
 
     def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
         for name in names:

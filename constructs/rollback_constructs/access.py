@@ -67,8 +67,8 @@ class Access:
         return _allow(["elasticloadbalancing:DescribeTargetHealth", "elasticloadbalancing:DescribeTargetGroups"], ["*"])
 
     def alarm_states(self) -> iam.PolicyStatement:
-        """Composite alarms are shown only to a permission on everything (CloudWatch API, DescribeAlarms)."""
-        return _allow(["cloudwatch:DescribeAlarms"], ["*"])
+        """Composite alarms are shown only to a permission on everything (CloudWatch API, DescribeAlarms); mute rules too."""
+        return _allow(["cloudwatch:DescribeAlarms", "cloudwatch:ListAlarmMuteRules"], ["*"])
 
     def alarm_evidence(self) -> iam.PolicyStatement:
         """History and metric data: no resources either."""

@@ -98,6 +98,7 @@ class Functions(Construct):
                 access.images_read(),
                 *access.scaling(),
                 access.alarm_states(),
+                access.alarm_evidence(),  # whether an alarm that nobody answered was ever green
                 access.stack_states(),
                 telling,
                 access.workflow(outside.workflow_name),

@@ -44,6 +44,8 @@ _READING = Config(
     read_timeout=_READ_SECONDS,
     retries={"mode": "standard", "total_max_attempts": 3},
 )
+# Evidence that a decision can do without keeps no emergency waiting.
+_AT_A_GLANCE = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
 # A change is sent once: whether it was made is looked up, never guessed by sending it again.
 _CHANGING = Config(
     connect_timeout=_CONNECT_SECONDS,
@@ -114,6 +116,8 @@ def make_world(
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _CHANGING), clients.of("logs")),
         databases_of=databases_of,
         home=Home.of_arn(topic_arn),
+        quick_alarms=CloudWatchAlarms(clients.of("cloudwatch", _AT_A_GLANCE), clients.of("elbv2", _AT_A_GLANCE)),
+        quick_targets=ElbTargets(clients.of("elbv2", _AT_A_GLANCE)),
     )
 
 

@@ -16,7 +16,7 @@ _WITHOUT_RESOURCE_LEVEL = {
     "application-autoscaling": "Describe*",
     "cloudformation": "DescribeAccountLimits ListStacks ListExports ListImports ValidateTemplate GetTemplateSummary",
     "cloudwatch": "GetMetricData GetMetricStatistics ListMetrics GetMetricWidgetImage ListDashboards "
-    "DescribeAlarmsForMetric",
+    "DescribeAlarmsForMetric ListAlarmMuteRules",
     "ec2": "Describe*",
     "ecr": "GetAuthorizationToken",
     "elasticloadbalancing": "Describe*",

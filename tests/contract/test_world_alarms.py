@@ -51,6 +51,17 @@ class Watch:
         for name in (self.leaf, self.composite):
             self._fake.fire(name, datetime.now(UTC))
 
+    def mute(self, name: str) -> None:
+        """By the rules `night` (active), `past` (expired), and one for another alarm."""
+        if self._fake is not None:
+            self._fake.muted[name] = ("night",)
+            return
+        schedule = {"Schedule": {"Expression": "cron(0 22 * * *)", "Duration": "PT8H"}}
+        put = self._client.put_alarm_mute_rule
+        put(Name="night", Rule=schedule, MuteTargets={"AlarmNames": [name]})
+        put(Name="past", Rule=schedule, MuteTargets={"AlarmNames": [name]}, ExpireDate=datetime(2026, 1, 1, tzinfo=UTC))
+        put(Name="another", Rule=schedule, MuteTargets={"AlarmNames": ["another-alarm"]})
+
     def recover(self) -> None:
         if self._fake is None:
             self._set("OK")
@@ -81,6 +92,21 @@ def test_an_alarm_that_recovered_has_fired_all_the_same(watch: Watch) -> None:
     assert watch.alarms.fired_since(names, begin) == (watch.leaf, watch.composite)
     time.sleep(0.01)
     assert watch.alarms.fired_since(names, datetime.now(UTC)) == ()
+
+
+def test_the_state_that_an_alarm_left_when_it_went_red_is_told_from_its_history(watch: Watch) -> None:
+    begin = datetime.now(UTC) - timedelta(seconds=1)
+    assert watch.alarms.state_before(watch.composite, begin + timedelta(hours=1)) is None
+    watch.fire()
+    assert watch.alarms.state_before(watch.composite, begin) == "OK"
+    assert watch.alarms.state_before("no-such-alarm", begin) is None
+
+
+def test_an_active_mute_rule_of_an_alarm_is_told_by_its_name_and_no_other(watch: Watch) -> None:
+    assert watch.alarms.mute_rules(watch.composite) == ()
+    watch.mute(watch.composite)
+    assert watch.alarms.mute_rules(watch.composite) == ("night",)
+    assert watch.alarms.mute_rules(watch.leaf) == ()
 
 
 class TestRequestsOfTheFake:

@@ -20,12 +20,19 @@ def outage_alarm(prefix: str, service: str) -> str:
 # Leaf alarms about shares and times of requests: they say nothing when there are few requests.
 RATE_ALARMS = ("error-rate", "latency", "near-total-errors")
 # Leaf alarms about tasks, targets and logs: they count without traffic too.
-STATE_ALARMS = ("error-logs", "unhealthy-targets", "task-shortfall", "no-healthy-targets")
+NO_HEALTHY_TARGETS = "no-healthy-targets"
+STATE_ALARMS = ("error-logs", "unhealthy-targets", "task-shortfall", NO_HEALTHY_TARGETS)
+MOST_TARGET_GROUPS = 8  # of one service; ECS takes five (Amazon ECS Developer Guide, "Register multiple target groups")
 
 
-def leaf_alarm(prefix: str, service: str, name: str) -> str:
-    """An alarm that is evidence only."""
-    return f"{prefix}-{service}-{name}"
+def leaf_alarm(prefix: str, service: str, name: str, number: int = 0) -> str:
+    """An alarm that is evidence only. `number`: of several alike, one for each target group or few of them."""
+    return f"{prefix}-{service}-{name}{f'-{number + 1}' if number else ''}"
+
+
+def leaf_alarms(prefix: str, service: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Every name that leaf alarms of these kinds may have; most services have only the first of each."""
+    return tuple(leaf_alarm(prefix, service, name, number) for name in names for number in range(MOST_TARGET_GROUPS))
 
 
 METRIC_NAMESPACE = "Rollback"

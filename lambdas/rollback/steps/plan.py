@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from rollback.model.check import Check, Verdict
 from rollback.model.errors import UnreadableItem
-from rollback.model.guards import BY_HAND
+from rollback.model.guards import BY_HAND, TASKS_ARE_WANTED
 from rollback.model.names import family_of, is_ours
 from rollback.model.newer_release import Standing, newest_known_at
 from rollback.model.plan import judge
@@ -113,6 +113,12 @@ def decided(rollback: Rollback, world: World, before: Rollback | None = None) ->
         before: the rollback that this one goes on with; what a person forced there is forced.
     """
     assert rollback.plan is not None  # noqa: S101 - set by the caller
+    at_zero = next((c for c in rollback.plan.checks if c.name == TASKS_ARE_WANTED and c.verdict is Verdict.FAIL), None)
+    none_wanted = at_zero is not None and at_zero.evidence["desired_count"] == 0
+    rollback = rollback.but(at_zero_at=world.clock.now() if none_wanted else None)
+    if at_zero is not None:  # whatever else speaks against acting: no task is wanted, or has had time to start
+        ended = {"outcome": Outcome.SUPPRESSED, "reason": at_zero.reason}
+        return rollback.but(**ended, recheck_at=_look_again_at(rollback, [at_zero]))
     forced = rollback.request.force or (before is not None and before.request.force)
     refusals = rollback.plan.refusals(forced=forced)
     if refusals:

@@ -168,6 +168,14 @@ class Alarms(Protocol):
         """Alarms in ALARM now, and since when."""
         ...
 
+    def state_before(self, name: str, since: datetime) -> str | None:
+        """The state from which the alarm went into ALARM at `since` or after; None: its history does not tell."""
+        ...
+
+    def mute_rules(self, name: str) -> tuple[str, ...]:
+        """Alarm mute rules that silence the alarm now. Its state changes, and its events come, all the same."""
+        ...
+
     def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
         """Alarms that went into ALARM after `since`."""
         ...
@@ -238,6 +246,18 @@ class World:
     tasks: Tasks
     databases_of: Callable[[Settings], Databases] | None = None  # for other settings; None: always `databases`
     home: Home | None = None  # the account and region of this deployment; None: not known
+    quick_alarms: Alarms | None = None  # asked once, for two seconds, what a decision can do without; None: as `alarms`
+    quick_targets: Targets | None = None  # the same of ELB
+
+    @property
+    def glance_alarms(self) -> Alarms:
+        """CloudWatch for evidence that a decision can do without."""
+        return self.quick_alarms or self.alarms
+
+    @property
+    def glance_targets(self) -> Targets:
+        """ELB for evidence that a decision can do without."""
+        return self.quick_targets or self.targets
 
     def under(self, settings: Settings | None) -> "World":
         """The same world under the settings that an open rollback carries; None: it carries none."""

@@ -48,18 +48,32 @@ class CloudWatchAlarms:
 
     def _fired(self, name: str, since: datetime) -> bool:
         with calling("DescribeAlarmHistory", name):
-            pages = self._client.get_paginator("describe_alarm_history").paginate(
-                AlarmName=name,
-                AlarmTypes=_BOTH,
-                HistoryItemType="StateUpdate",
-                StartDate=since,
-                EndDate=datetime.now(UTC) + _PERIOD,
-            )
-            return any(
-                item["Timestamp"] > since and goes_into_alarm(item.get("HistoryData", ""))
-                for page in pages
-                for item in page["AlarmHistoryItems"]
-            )
+            return any(at > since and goes_into_alarm(data) for at, data in self._history(name, since))
+
+    def _history(self, name: str, since: datetime) -> "Iterator[tuple[datetime, str]]":
+        """Changes of state: when, and CloudWatch's JSON about it; newest first."""
+        pages = self._client.get_paginator("describe_alarm_history").paginate(
+            AlarmName=name,
+            AlarmTypes=_BOTH,
+            HistoryItemType="StateUpdate",
+            StartDate=since,
+            EndDate=datetime.now(UTC) + _PERIOD,
+            ScanBy="TimestampDescending",
+        )
+        for page in pages:
+            yield from ((item["Timestamp"], item.get("HistoryData", "")) for item in page["AlarmHistoryItems"])
+
+    def state_before(self, name: str, since: datetime) -> str | None:
+        """The state before the last change into ALARM at `since` or after; None: the history does not tell."""
+        with calling("DescribeAlarmHistory", name):
+            return next((state_left(data) for _, data in self._history(name, since) if goes_into_alarm(data)), None)
+
+    def mute_rules(self, name: str) -> tuple[str, ...]:
+        """Names of the ACTIVE alarm mute rules that target the alarm (CloudWatch API, ListAlarmMuteRules)."""
+        with calling("ListAlarmMuteRules", name):
+            pages = self._client.get_paginator("list_alarm_mute_rules").paginate(AlarmName=name, Statuses=["ACTIVE"])
+            found = [rule["AlarmMuteRuleArn"] for page in pages for rule in page.get("AlarmMuteRuleSummaries", ())]
+        return tuple(arn.rsplit(":", 1)[-1] for arn in found)
 
     def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
         """Requests that reached the target groups, in whole minutes: those of `since`'s own minute are counted."""
@@ -85,6 +99,14 @@ def goes_into_alarm(history_data: str) -> bool:
         return bool(json.loads(history_data)["newState"]["stateValue"] == "ALARM")
     except (ValueError, KeyError, TypeError):
         return False
+
+
+def state_left(history_data: str) -> str | None:
+    """The state that a StateUpdate of DescribeAlarmHistory left; None: it does not tell."""
+    try:
+        return str(json.loads(history_data)["oldState"]["stateValue"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def dimension_of(arn: str) -> str:
