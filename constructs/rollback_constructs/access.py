@@ -67,7 +67,7 @@ class Access:
         return _allow(["elasticloadbalancing:DescribeTargetHealth", "elasticloadbalancing:DescribeTargetGroups"], ["*"])
 
     def alarm_states(self) -> iam.PolicyStatement:
-        """Composite alarms are shown only to a permission on everything (CloudWatch API, DescribeAlarms); mute rules too."""
+        """Composite alarms are shown only to a permission on everything (CloudWatch API); mute rules know no resources."""
         return _allow(["cloudwatch:DescribeAlarms", "cloudwatch:ListAlarmMuteRules"], ["*"])
 
     def alarm_evidence(self) -> iam.PolicyStatement:
