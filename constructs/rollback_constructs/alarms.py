@@ -190,7 +190,7 @@ class ServiceAlarms(Construct):
     def _of_each(
         self, name: str, statistic: str, letter: str, groups: tuple[str, ...]
     ) -> dict[str, cloudwatch.IMetric]:
-        """The metric of these target groups, under ids `<letter>0`, `<letter>1`, …; of the balancer, if there are none."""
+        """The metric of these target groups (`<letter>0`, `<letter>1`, …), or of the balancer if there are none."""
         if not groups:
             return {letter: self._metric(_BALANCER, name, statistic, {"LoadBalancer": self._service.load_balancer})}
         return {f"{letter}{index}": self._of_group(name, statistic, group) for index, group in enumerate(groups)}

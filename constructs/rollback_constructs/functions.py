@@ -65,6 +65,7 @@ class Functions(Construct):
             [
                 *reading,
                 access.alarm_states(),
+                access.mute_rules(),
                 access.alarm_evidence(),
                 access.images_read(),
                 *labels,
@@ -84,6 +85,7 @@ class Functions(Construct):
                 access.target_health(),
                 access.images_read(),
                 access.alarm_states(),
+                access.mute_rules(),
                 access.stack_states(),
                 stopping,
             ],

@@ -1,4 +1,4 @@
-"""The alarms of one service, evaluated as the embedded cloud does it, by every reading of what the guide leaves open."""
+"""The alarms of one service, evaluated by the embedded cloud in every reading of what the guide leaves open."""
 
 import functools
 import itertools

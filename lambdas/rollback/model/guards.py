@@ -140,8 +140,8 @@ def outage_is_seen(
         reason = "nothing contradicts the alarm" if blind else "more than silent targets speaks for it, or is not known"
         return Check(name=name, verdict=Verdict.PASS, reason=reason, evidence=evidence)
     reason = (
-        f"{', '.join(red)} sees no healthy target, but ELB tells of {min(healthy.values())} healthy ones in every "
-        "target group of the service: the alarm watches others, or looks back; compare its target groups with the service's"
+        f"{', '.join(red)} sees no healthy target, but ELB tells of {min(healthy.values())} or more in every target "
+        "group of the service: the alarm watches other target groups, or looks back in time"
     )
     return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes), evidence)
 

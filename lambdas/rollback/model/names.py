@@ -36,6 +36,13 @@ def leaf_alarms(prefix: str, service: str, names: tuple[str, ...]) -> tuple[str,
 
 
 METRIC_NAMESPACE = "Rollback"
+
+
+def metric_dimensions(application: str, environment: str) -> dict[str, str]:
+    """Dimensions that all metrics of one deployment have; a live janitor must not hide another's death."""
+    return {"Application": application, "Environment": environment}
+
+
 METRIC_WAY_BACK = "WayBack"  # 1: there is something to go back to and nothing speaks against it; 0: there is not
 METRIC_STALE_LEASES = "StaleLeases"  # leases that ran out and were not given back
 METRIC_SWEEPS = "JanitorSweeps"
