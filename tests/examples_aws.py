@@ -94,6 +94,7 @@ def alarms() -> FakeAlarms:
     made.fire(OUTAGE, NOW - timedelta(minutes=1))
     made.recover(DEGRADED)
     made.muted[OUTAGE] = ("release night",)
+    made.last_data[OUTAGE] = NOW
     made.serve(TARGET_GROUP, 7, NOW)
     return made
 
@@ -135,7 +136,9 @@ def stacks() -> FakeStacks:
 
 
 def targets() -> FakeTargets:
-    return FakeTargets(services())
+    made = FakeTargets(services())
+    made.others = (f"{TARGET_GROUP}-other",)
+    return made
 
 
 def clock() -> FakeClock:
@@ -223,6 +226,9 @@ EXAMPLES: dict[str, Example] = {
     "Targets.health_checks": Example(
         {"target_group_arns": (TARGET_GROUP,)}, {"target_group_arns": Each(((), (f"{TARGET_GROUP}0",)))}
     ),
+    "Targets.neighbours": Example(
+        {"target_group_arns": (TARGET_GROUP,)}, {"target_group_arns": Each(((), (f"{TARGET_GROUP}0",)))}
+    ),
     "Scaling.look": Example({"service": WEB}, {"service": ELSEWHERE}),
     "Scaling.put": Example(
         {"service": WEB, "target": SCALED.all_suspended()},
@@ -266,6 +272,10 @@ EXAMPLES: dict[str, Example] = {
     "Alarms.state_before": Example(
         {"name": OUTAGE, "since": NOW - timedelta(minutes=2)},
         {"name": Each((DEGRADED, "none", "n" * 256)), "since": NOW},
+    ),
+    "Alarms.without_data": Example(
+        {"names": (OUTAGE,), "since": NOW},
+        {"names": Each(((DEGRADED,), ("n" * 256,))), "since": NOW - timedelta(seconds=1)},
     ),
     "Alarms.mute_rules": Example({"name": OUTAGE}, {"name": Each((DEGRADED, "n" * 256))}),
     "Alarms.fired_since": Example(

@@ -83,7 +83,7 @@ _ALARMS_A_CALL = 100
 class FakeAlarms:
     """Alarms by name; `fire` writes their history too, and `serve` counts requests.
 
-    `target_groups`: those that ELB knows.
+    `target_groups`: those that ELB knows; `last_data`: metric alarms whose data ended, and when.
     """
 
     def __init__(self, *in_alarm: str) -> None:
@@ -91,6 +91,7 @@ class FakeAlarms:
         self.in_alarm = set(in_alarm)
         self.others: dict[str, str] = {}
         self.muted: dict[str, tuple[str, ...]] = {}
+        self.last_data: dict[str, datetime] = {}
         self._fired: list[tuple[str, datetime]] = []
         self._before: dict[str, str] = {}
         self._requests: list[tuple[str, datetime, float]] = []
@@ -124,6 +125,10 @@ class FakeAlarms:
     def state_before(self, name: str, since: datetime) -> str | None:
         check_request("cloudwatch", "DescribeAlarmHistory", name, AlarmName=name, StartDate=since)
         return self._before[name] if any(one == name and at >= since for one, at in self._fired) else None
+
+    def without_data(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        self._check(names)
+        return tuple(name for name in names if name in self.last_data and self.last_data[name] <= since)
 
     def mute_rules(self, name: str) -> tuple[str, ...]:
         check_request("cloudwatch", "ListAlarmMuteRules", name, AlarmName=name, Statuses=["ACTIVE"])
@@ -426,12 +431,16 @@ class EcsServices(Protocol):
 
 
 class FakeTargets:
-    """Target health told from the tasks of the services; `answers` by target group replaces it."""
+    """Target health told from the tasks of the services; `answers` by target group replaces it.
+
+    `others`: target groups of other services on the same load balancer.
+    """
 
     def __init__(self, services: EcsServices) -> None:
         self._services = services
         self.answers: dict[str, tuple[TargetHealth, ...]] = {}
         self.health_check_path = "/health"
+        self.others: tuple[str, ...] = ()
 
     def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
         if target_group_arn in self.answers:
@@ -451,6 +460,11 @@ class FakeTargets:
         return {
             arn: {**checks, "HealthCheckProtocol": "HTTP", "Matcher": {"HttpCode": "200"}} for arn in target_group_arns
         }
+
+    def neighbours(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
+        for arn in target_group_arns:
+            self._behind(arn, "DescribeTargetGroups")
+        return tuple(arn for arn in self.others if arn not in target_group_arns) if target_group_arns else ()
 
     def _behind(self, target_group_arn: str, operation: str) -> "FakeServices":
         found = next((one for one in self._services.each() if target_group_arn in one.target_groups), None)

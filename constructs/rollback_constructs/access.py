@@ -66,6 +66,10 @@ class Access:
         """ELB's describing actions know no resources."""
         return _allow(["elasticloadbalancing:DescribeTargetHealth", "elasticloadbalancing:DescribeTargetGroups"], ["*"])
 
+    def listeners(self) -> iam.PolicyStatement:
+        """Whose else the load balancer is; they know no resources either."""
+        return _allow(["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules"], ["*"])
+
     def alarm_states(self) -> iam.PolicyStatement:
         """Composite alarms are shown only to a permission on everything (CloudWatch API, DescribeAlarms)."""
         return _allow(["cloudwatch:DescribeAlarms"], ["*"])

@@ -120,6 +120,7 @@ class Functions(Construct):
                 access.alarm_states(),
                 access.alarm_evidence(),
                 access.target_health(),
+                access.listeners(),
                 access.clusters_read(),
                 *access.secrets_seen(),
             ],

@@ -2,7 +2,8 @@
 
 Dimensions as in the ELB user guide ("CloudWatch metrics for your Application Load Balancer"): target metrics by
 LoadBalancer and by TargetGroup with LoadBalancer, the load balancer's own errors by LoadBalancer only, host
-counts by TargetGroup only. Counts that are zero are not published. A request for which no target was chosen is no part of RequestCount.
+counts by TargetGroup only. Counts that are zero are not published. A request for which no target was chosen is no part
+of RequestCount.
 """
 
 from __future__ import annotations

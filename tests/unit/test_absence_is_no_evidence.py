@@ -245,7 +245,7 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
         stage = self.outage(NO_HEALTHY)
         rollback = stage.run(stage.red(OUTAGE))
         assert rollback.outcome is Outcome.SUPPRESSED
-        assert "the alarm watches others" in rollback.reason
+        assert "the alarm watches other target groups" in rollback.reason
         assert rollback.recheck_at is not None
         assert (stage.changes(), stage.pages()) == ([], [])
 

@@ -13,6 +13,7 @@ from terminal import terminal  # noqa: F401
 from worlds import DEGRADED, OUTAGE, SETTINGS
 
 from rollback.model.errors import OutsideFailure
+from rollback.model.names import last_known_good_family, rollback_family
 from rollback.model.newer_release import Standing, in_time, latest_deployment, may_be_newer, newest_known_at
 from rollback.model.release import ReleaseState
 from rollback.model.rollback import Outcome, Rollback
@@ -219,7 +220,9 @@ def test_the_target_deployed_by_the_team_itself_is_adopted() -> None:
     assert stage.changes() == []
 
 
-@pytest.mark.parametrize("family", [f"{FAMILY}-last-known-good", f"{FAMILY}-rollback"])
+@pytest.mark.parametrize(
+    "family", [of(FAMILY, "production", SERVICE) for of in (last_known_good_family, rollback_family)]
+)
 def test_a_definition_of_a_rollback_is_never_the_team_s(family: str) -> None:
     """Such as a late call of one that was taken over."""
     stage = worn_in()
@@ -457,7 +460,7 @@ def test_a_primary_that_ecs_went_back_to_is_no_deployment_of_its_own() -> None:
 
 @given(seconds=st.integers(min_value=-3600, max_value=3600), ours=st.booleans())
 def test_only_what_began_after_the_plan_and_is_not_ours_may_be_newer(seconds: int, ours: bool) -> None:
-    family = "api-last-known-good" if ours else "api"
+    family = "api-last-known-good-production-api" if ours else "api-rollback"
     arn = f"arn:aws:ecs:eu-west-1:1:task-definition/{family}:4"
     latest = latest_deployment(
         view(deployment(definition_arn=arn), service_deployment(target_definition_arn=arn, created_at=NOW))

@@ -1,5 +1,7 @@
 """Names that the stacks give and the run time must find again: one place for both."""
 
+import re
+
 LAST_KNOWN_GOOD = "last-known-good"
 SYNONYMS_OF_LAST_KNOWN_GOOD = frozenset({LAST_KNOWN_GOOD, "last-stable"})
 
@@ -48,23 +50,28 @@ METRIC_STALE_LEASES = "StaleLeases"  # leases that ran out and were not given ba
 METRIC_SWEEPS = "JanitorSweeps"
 
 
-def last_known_good_family(family: str) -> str:
+_ROLLED_BACK = "rolled-back"
+_OURS = re.compile(rf"-(?:{LAST_KNOWN_GOOD}|{_ROLLED_BACK})-.+$|-{LAST_KNOWN_GOOD}$")  # the last one: as it was before
+
+
+def last_known_good_family(family: str, environment: str, service: str) -> str:
     """Task-definition family that holds the standing plan's definition.
 
-    A family of its own: `aws ecs update-service --task-definition <family>-last-known-good` works by hand (ECS takes
-    the newest ACTIVE revision), and deploy pipelines that copy the newest revision of `<family>` never copy ours.
+    A family of its own: `aws ecs update-service --task-definition <this>` works by hand (ECS takes the newest ACTIVE
+    revision), and deploy pipelines that copy the newest revision of `<family>` never copy ours. Services and
+    environments may share `<family>`: each has its own last known good.
     """
-    return f"{family}-{LAST_KNOWN_GOOD}"
+    return f"{family}-{LAST_KNOWN_GOOD}-{environment}-{service}"
 
 
-def rollback_family(family: str) -> str:
+def rollback_family(family: str, environment: str, service: str) -> str:
     """Family for the definition of any other target, so that the newest of the other stays the last known good."""
-    return f"{family}-rollback"
+    return f"{family}-{_ROLLED_BACK}-{environment}-{service}"
 
 
 def original_family(family: str) -> str:
     """The family that a deployment registers in, from that or one of ours."""
-    return family.removesuffix(f"-{LAST_KNOWN_GOOD}").removesuffix("-rollback")
+    return _OURS.sub("", family)
 
 
 RELEASE_TAG = "rollback:release"  # on a definition that we registered: the fingerprint it was registered for

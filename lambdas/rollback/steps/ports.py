@@ -103,6 +103,10 @@ class Targets(Protocol):
         """Target group → how it checks its targets (path, port, codes, thresholds)."""
         ...
 
+    def neighbours(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
+        """Other target groups to which the load balancers of these forward."""
+        ...
+
 
 class Scaling(Protocol):
     """Application Auto Scaling of an ECS service's desired count."""
@@ -174,6 +178,10 @@ class Alarms(Protocol):
 
     def mute_rules(self, name: str) -> tuple[str, ...]:
         """Alarm mute rules that silence the alarm now. Its state changes, and its events come, all the same."""
+        ...
+
+    def without_data(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        """Metric alarms that exist, and none of whose metrics had a data point after `since`."""
         ...
 
     def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:

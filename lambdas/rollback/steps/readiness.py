@@ -13,6 +13,7 @@ from rollback.model.release import Release
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.model.standing_plan import StandingPlan, StandingTarget
+from rollback.steps.alarm_readiness import alarm_checks
 from rollback.steps.database_readiness import with_database
 from rollback.steps.definition import registered_definition, standing_plan
 from rollback.steps.plan import images_check
@@ -40,6 +41,7 @@ def prepare(service_name: str, world: World, about_to_be_promoted: Release | Non
         *(_about_target(_way_back(targets, view, world), view, world) if targets else ()),
         _circuit_breaker(view),
         _container_insights(service, world),
+        *alarm_checks(service, view, world),
     )
     plan = StandingPlan(service=service_name, targets=targets, readiness=checks, computed_at=world.clock.now())
     plan = with_database(plan, view, world)  # last: the next look may be made at this moment

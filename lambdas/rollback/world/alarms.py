@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _BOTH: "tuple[AlarmTypeType, ...]" = ("MetricAlarm", "CompositeAlarm")  # without it composites are left out
 _NAMES_A_CALL = 100
 _PERIOD = timedelta(minutes=1)
+_QUERIES_A_CALL = 500  # CloudWatch API, GetMetricData
+_COARSE_SECONDS = 300
 
 
 class CloudWatchAlarms:
@@ -75,6 +77,28 @@ class CloudWatchAlarms:
             found = [rule["AlarmMuteRuleArn"] for page in pages for rule in page.get("AlarmMuteRuleSummaries", ())]
         return tuple(arn.rsplit(":", 1)[-1] for arn in found)
 
+    def without_data(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        """Metric alarms that exist, and none of whose metrics had a data point after `since`."""
+        wanted = [
+            (alarm["AlarmName"], metric, statistic)
+            for alarm in self._described(names)
+            for metric, statistic in _described_metrics(alarm)
+        ]
+        spoke: set[str] = set()
+        for start in range(0, len(wanted), _QUERIES_A_CALL):
+            some = wanted[start : start + _QUERIES_A_CALL]
+            queries: list[MetricDataQueryTypeDef] = [
+                {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": _COARSE_SECONDS, "Stat": statistic}}
+                for number, (_, metric, statistic) in enumerate(some)
+            ]
+            with calling("GetMetricData", ", ".join(names)):
+                pages = self._client.get_paginator("get_metric_data").paginate(
+                    MetricDataQueries=queries, StartTime=since, EndTime=datetime.now(UTC) + _PERIOD
+                )
+                seen = {result["Id"] for page in pages for result in page["MetricDataResults"] if result["Values"]}
+            spoke |= {some[int(number.removeprefix("m"))][0] for number in seen}
+        return tuple(dict.fromkeys(name for name, _, _ in wanted if name not in spoke))
+
     def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
         """Requests that reached the target groups, in whole minutes: those of `since`'s own minute are counted."""
         if not target_groups:
@@ -91,6 +115,16 @@ class CloudWatchAlarms:
                 EndTime=datetime.now(UTC) + _PERIOD,
             )
             return float(sum(sum(r["Values"]) for page in pages for r in page["MetricDataResults"]))
+
+
+def _described_metrics(alarm: Any) -> "Iterator[tuple[dict[str, Any], str]]":
+    """The metrics that an alarm reads, and by which statistic."""
+    for query in alarm.get("Metrics", ()):
+        if "MetricStat" in query:
+            yield query["MetricStat"]["Metric"], query["MetricStat"]["Stat"]
+    if alarm.get("MetricName"):
+        metric = {name: alarm[name] for name in ("Namespace", "MetricName", "Dimensions") if name in alarm}
+        yield metric, alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "SampleCount"
 
 
 def goes_into_alarm(history_data: str) -> bool:
