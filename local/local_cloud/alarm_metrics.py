@@ -191,7 +191,7 @@ class _Reader:
         if name == "IF" and len(arguments) in (2, 3):
             return _if(*arguments)
         if name == "FILL" and len(arguments) == 2:
-            return _fill(*arguments, frozenset(self.ids - before))
+            return _fill(arguments[0], arguments[1], frozenset(self.ids - before))
         if name == "ABS" and len(arguments) == 1:
             return _pointwise(abs, *arguments)
         if name in _AGGREGATES and len(arguments) == 1:

@@ -107,7 +107,7 @@ def _rule(given: dict[str, Any]) -> str:
     return "".join(part if isinstance(part, str) else part["Fn::GetAtt"][0] for part in parts)
 
 
-def _state(given: dict[str, Any], minutes: Minutes) -> str | None:
+def _state(given: dict[str, Any], minutes: Minutes) -> str:
     queries = [_query(query) for query in given.get("Metrics", ())]
     alarm = SimpleNamespace(
         namespace=given.get("Namespace"),
@@ -123,7 +123,7 @@ def _state(given: dict[str, Any], minutes: Minutes) -> str | None:
         treat_missing_data=given["TreatMissingData"],
         metric_data_queries=queries,
     )
-    return evaluate(alarm, minutes, 0).state  # type: ignore[arg-type]
+    return evaluate(alarm, minutes, 0).state or "kept"  # type: ignore[arg-type]
 
 
 def _query(given: dict[str, Any]) -> SimpleNamespace:

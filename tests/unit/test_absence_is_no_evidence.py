@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE
-from fakes import TARGET_GROUP
+from fakes import TARGET_GROUP, FakeTargets
 from faults.database_endings import raising
 from stage import CANDIDATE, PROMOTED, Stage, alarm_event, worn_in
 from worlds import DEGRADED, OUTAGE, SETTINGS
@@ -261,7 +261,7 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
 
     def test_rule_11_a_silent_elb_mutes_no_outage(self) -> None:
         stage = self.outage(NO_HEALTHY)
-        quick = type(stage.world.targets)(stage.services)
+        quick = FakeTargets(stage.services)
         quick.health = raising(OutsideFailure("no answer"))  # type: ignore[method-assign]
         stage.replace(quick_targets=quick)
         stage.run(stage.red(OUTAGE))

@@ -114,11 +114,8 @@ def decided(rollback: Rollback, world: World, before: Rollback | None = None) ->
     """
     assert rollback.plan is not None  # noqa: S101 - set by the caller
     at_zero = next((c for c in rollback.plan.checks if c.name == TASKS_ARE_WANTED and c.verdict is Verdict.FAIL), None)
-    none_wanted = at_zero is not None and at_zero.evidence["desired_count"] == 0
-    rollback = rollback.but(at_zero_at=world.clock.now() if none_wanted else None)
-    if at_zero is not None:  # whatever else speaks against acting: no task is wanted, or has had time to start
-        ended = {"outcome": Outcome.SUPPRESSED, "reason": at_zero.reason}
-        return rollback.but(**ended, recheck_at=_look_again_at(rollback, [at_zero]))
+    if at_zero is not None:
+        return _left_at_zero(rollback, at_zero, world)
     forced = rollback.request.force or (before is not None and before.request.force)
     refusals = rollback.plan.refusals(forced=forced)
     if refusals:
@@ -130,6 +127,17 @@ def decided(rollback: Rollback, world: World, before: Rollback | None = None) ->
     if rollback.request.dry_run or world.settings.policy.mode == "observe":
         return rollback.but(outcome=Outcome.PLANNED, reason=f"{wanted}: {rollback.plan.way}")
     return rollback.but(reason=rollback.plan.way)
+
+
+def _left_at_zero(rollback: Rollback, check: Check, world: World) -> Rollback:
+    """Ended, whatever else speaks against acting: no task is wanted, or none has had time to start."""
+    none_wanted = check.evidence["desired_count"] == 0
+    return rollback.but(
+        outcome=Outcome.SUPPRESSED,
+        reason=check.reason,
+        recheck_at=_look_again_at(rollback, [check]),
+        at_zero_at=world.clock.now() if none_wanted else None,
+    )
 
 
 def _look_again_at(rollback: Rollback, suppressed_by: list[Check]) -> datetime | None:

@@ -87,7 +87,7 @@ class CloudWatchAlarms:
         spoke: set[str] = set()
         for start in range(0, len(wanted), _QUERIES_A_CALL):
             some = wanted[start : start + _QUERIES_A_CALL]
-            queries: list[MetricDataQueryTypeDef] = [
+            queries: list[Any] = [
                 {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": _COARSE_SECONDS, "Stat": statistic}}
                 for number, (_, metric, statistic) in enumerate(some)
             ]
