@@ -111,6 +111,24 @@ def test_each_node_publishes_what_it_sees_and_a_new_one_sees_nothing_at_first(cl
     eventually(lambda: latest("Minimum") == 2)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_metric_data_are_found_whatever_the_order_of_the_dimensions(cloud: Any, web: Workload, reverse: bool) -> None:
+    web.running(web.release("v1"), desired=1)
+    dimensions = sorted(_dimensions(web, with_group=True), key=lambda d: d["Name"], reverse=reverse)
+    metric = {"Namespace": "AWS/ApplicationELB", "MetricName": "HealthyHostCount", "Dimensions": dimensions}
+
+    def values() -> list[float]:
+        now = datetime.now(UTC)
+        answer = cloud.client("cloudwatch").get_metric_data(
+            MetricDataQueries=[{"Id": "m", "MetricStat": {"Metric": metric, "Period": 300, "Stat": "Maximum"}}],
+            StartTime=now - timedelta(hours=1), EndTime=now + timedelta(minutes=1),
+        )  # fmt: skip
+        found: list[float] = answer["MetricDataResults"][0]["Values"]
+        return found
+
+    assert eventually(lambda: 1.0 in values())
+
+
 def test_a_target_group_without_a_registered_target_is_silent(cloud: Any, web: Workload) -> None:
     with LoadGenerator(web.url, 50) as load:
         eventually(lambda: load.failed >= 3)
