@@ -95,6 +95,7 @@ TABLE: dict[str, Passing | RefusalKind] = {
     "LayerInaccessibleException": REQUEST,
     "LayersNotFoundException": NOT_FOUND,
     "LimitExceededException": QUOTA,
+    "ListenerNotFound": NOT_FOUND,
     "LoadBalancerNotFound": NOT_FOUND,
     "NamespaceNotFoundException": NOT_FOUND,
     "NotFound": NOT_FOUND,
@@ -109,6 +110,7 @@ TABLE: dict[str, Passing | RefusalKind] = {
     "RequestLimitExceeded": THROTTLED,
     "ResourceExistsException": REQUEST,
     "ResourceNotFoundException": NOT_FOUND,
+    "RuleNotFound": NOT_FOUND,
     "ServerException": UNKNOWN,
     "ServiceDeploymentNotFoundException": NOT_FOUND,  # of StopServiceDeployment: see below
     "ServiceNotActiveException": NOT_FOUND,
@@ -124,6 +126,7 @@ TABLE: dict[str, Passing | RefusalKind] = {
     "UnableToGetUpstreamImageException": REQUEST,
     "UnableToGetUpstreamLayerException": REQUEST,
     "UnsupportedFeatureException": REQUEST,
+    "UnsupportedProtocol": REQUEST,
     "ValidationException": REQUEST,
 }
 # Of all services ("Common errors" of the API references, and "Signature Version 4 troubleshooting"): code, status.
