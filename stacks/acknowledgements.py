@@ -32,6 +32,8 @@ def acknowledge_rollback_stack(stack: IConstruct, services: tuple[Attachment, ..
                 resource = f"{kind}/{service.cluster}/{service.ecs_service}/*"
                 _wildcard(stack, role, "ecs", resource, "deployments of this service get ids of their own")
             _wildcard(stack, role, "ecs", f"task/{service.cluster}/*", "tasks get ids of their own")
+    for name in ("Decide", "Service"):
+        _wildcard(stack, f"Functions/{name}Role", "cloudwatch", "alarm-mute-rule:*", "the team names its rules")
     for name in ("Service", "Promote"):
         _wildcard(stack, f"Functions/{name}Role", "ecs", "task-definition/*", "families are the service's to name")
     for name in ("Decide", "Service", "Report"):

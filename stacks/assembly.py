@@ -11,7 +11,7 @@ from cdk_nag import AwsSolutionsChecks
 
 from rollback_constructs.attachment import Attachment
 from stacks.acknowledgements import acknowledge_rollback_stack, acknowledge_service_stack
-from stacks.environment import Application, Configuration, Environment
+from stacks.environment import Configuration, Environment, stack_names
 from stacks.rollback_stack import RollbackStack
 from stacks.service_settings import Service
 from stacks.service_stack import ServiceStack
@@ -65,12 +65,6 @@ def synthesise(outdir: Path | str, context: Mapping[str, Any] | None = None, *, 
     return Path(outdir)
 
 
-def stack_names(application: Application, environment: str) -> tuple[str, str]:
-    """Names of the service stack and of the rollback stack."""
-    stem = application.stack_name + environment.title().replace("-", "")
-    return f"{stem}Stack", f"{stem}RollbackStack"
-
-
 def _add_stacks(app: App, configuration: Configuration, name: str, settings: Environment) -> None:
     env = CdkEnvironment(account=settings.account, region=settings.region)
     service_stack, rollback_stack = stack_names(configuration.application, name)
@@ -96,6 +90,10 @@ def _add_stacks(app: App, configuration: Configuration, name: str, settings: Env
 def _attached(service: Service) -> Attachment:
     if service.existing is None:
         raise ValueError(f"service {service.name!r} is made here")
+    shared = {"load_balancer_shared": service.shares_balancer, "error_log_pattern": service.error_log_pattern}
     return Attachment(
-        name=service.name, cluster=service.cluster, ecs_service=service.ecs_service, **dict(service.existing)
+        name=service.name,
+        cluster=service.cluster,
+        ecs_service=service.ecs_service,
+        **{**dict(service.existing), **shared},
     )

@@ -20,6 +20,7 @@ from rollback_constructs.triggers import TriggerSettings
 from rollback_constructs.watch import WatchSettings
 from stacks.database_needs import database_minutes, database_needs
 from stacks.service_settings import Service
+from stacks.unique import conflicts
 
 Context = Mapping[str, Any]
 
@@ -110,12 +111,25 @@ class Environment(_Strict):
         )
 
 
+def stack_names(application: Application, environment: str) -> tuple[str, str]:
+    """Names of the service stack and of the rollback stack."""
+    stem = application.stack_name + environment.title().replace("-", "")
+    return f"{stem}Stack", f"{stem}RollbackStack"
+
+
 class Configuration(_Strict):
     """The whole context, read."""
 
     application: Application
     environments: dict[str, Environment]
     bundle: BundleSettings
+
+    @model_validator(mode="after")
+    def _everything_has_one_owner(self) -> Self:
+        found = list(conflicts(self.environments, lambda name: stack_names(self.application, name)))
+        if found:
+            raise ValueError("\n  ".join(found))
+        return self
 
     @classmethod
     def read(cls, context: Context) -> Self:
@@ -193,8 +207,13 @@ def _json(context: Context, key: str) -> Any:
 
 def _explained(error: ValidationError) -> str:
     lines = ["the settings can't be used:"]
-    for problem in error.errors():
-        path = ".".join(str(part) for part in problem["loc"])
+    problems = error.errors()
+    places = [problem["loc"] for problem in problems]
+    for problem in problems:
+        at = problem["loc"]
+        if any(place != at and place[: len(at)] == at for place in places):
+            continue  # only because something inside it is wrong
+        path = ".".join(str(part) for part in at)
         value = problem["input"]
         shown = "" if isinstance(value, Mapping | BaseModel) else f" is {value!r}:"
         lines.append(f"  {path}{shown} {problem['msg'].removeprefix('Value error, ')}")

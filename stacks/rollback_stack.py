@@ -103,6 +103,7 @@ class RollbackStack(Stack):
             self,
             "Watch",
             prefix=prefix,
+            application=run_time.application,
             environment=run_time.environment,
             services=run_time.service_names,
             settings=settings.watch,

@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rollback.model.names import MOST_TARGET_GROUPS
 from rollback.model.settings import ServiceSettings
 
 
@@ -15,7 +16,7 @@ class Existing(_Strict):
     """A service that others deploy; full names with their random suffixes, as alarm dimensions need them."""
 
     load_balancer: str = Field(pattern=r"^app/[^/]+/[^/]+$")
-    target_groups: tuple[str, ...] = Field(min_length=1)
+    target_groups: tuple[str, ...] = Field(min_length=1, max_length=MOST_TARGET_GROUPS)
     task_role_arns: tuple[str, ...] = ()
     execution_role_arns: tuple[str, ...] = Field(min_length=1)
     log_group: str = Field(min_length=1)
@@ -26,6 +27,8 @@ class Existing(_Strict):
         for name in self.target_groups:
             if name.count("/") != 2 or not name.startswith("targetgroup/"):
                 raise ValueError(f"target_groups holds {name!r}; allowed is targetgroup/<name>/<id>")
+        if len(set(self.target_groups)) < len(self.target_groups):
+            raise ValueError("target_groups holds one twice; allowed is each once")
         return self
 
 
@@ -60,6 +63,17 @@ class Service(ServiceSettings):
 
     existing: Existing | None = None
     workload: Workload | None = None
+    error_log_pattern: str | None = Field(
+        default=None,
+        min_length=1,
+        description="CloudWatch Logs filter pattern of the lines that count, if not that of `alarms`; selects this "
+        "service's own where several log to one group",
+    )
+
+    @property
+    def shares_balancer(self) -> bool:
+        """Whether the errors that the load balancer gives by itself may be others'; not declared, they may."""
+        return self.existing is not None if self.load_balancer_shared is None else self.load_balancer_shared
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -76,4 +90,9 @@ class Service(ServiceSettings):
         """
         known = self.model_dump(include=set(ServiceSettings.model_fields))
         made_by = stack if self.workload is not None else self.stack
-        return ServiceSettings.model_validate(known | {"base_url": self.base_url or url, "stack": made_by})
+        here = {
+            "base_url": self.base_url or url,
+            "stack": made_by,
+            "load_balancer_shared": self.shares_balancer or None,
+        }
+        return ServiceSettings.model_validate(known | here)

@@ -48,6 +48,8 @@ class ServiceStack(Stack):
             repository=self._repository.repository_name,
             # a certificate is for another name than the load balancer's own
             url=None if self._workload.certificate_arn else url,
+            load_balancer_shared=service.shares_balancer,
+            error_log_pattern=service.error_log_pattern,
         )
         CfnOutput(self, "LoadBalancerArn", value=balancer.load_balancer_arn)
         CfnOutput(self, "Url", value=url)

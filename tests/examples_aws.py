@@ -97,6 +97,8 @@ def alarms() -> FakeAlarms:
     made = FakeAlarms()
     made.fire(OUTAGE, NOW - timedelta(minutes=1))
     made.recover(DEGRADED)
+    made.muted[OUTAGE] = ("release night",)
+    made.last_data[OUTAGE] = NOW
     made.serve(TARGET_GROUP, 7, NOW)
     return made
 
@@ -142,6 +144,7 @@ def stacks() -> FakeStacks:
 def targets() -> FakeTargets:
     """The group of the service is in use, another one is not."""
     made = FakeTargets(services())
+    made.others = (f"{TARGET_GROUP}-other",)
     made.answers[UNUSED_GROUP] = (TargetHealth(target="10.0.0.1:80", state="unused", reason="Target.NotInUse"),)
     return made
 
@@ -251,6 +254,9 @@ EXAMPLES: dict[str, Example] = {
     "References.log_group_exists": Example({"name": "/web", "region": ""}, {"name": "/shop", "region": "us-east-1"}),
     "References.file_exists": Example({"arn": FILE}, {"arn": f"{FILE}2"}),
     "Scaling.predictive_policies": Example({"service": WEB}, {"service": ELSEWHERE}),
+    "Targets.neighbours": Example(
+        {"target_group_arns": (TARGET_GROUP,)}, {"target_group_arns": Each(((), (f"{TARGET_GROUP}0",)))}
+    ),
     "Scaling.look": Example({"service": WEB}, {"service": ELSEWHERE}),
     "Scaling.put": Example(
         {"service": WEB, "target": SCALED.all_suspended()},
@@ -291,6 +297,15 @@ EXAMPLES: dict[str, Example] = {
     ),
     "Alarms.states": Example({"names": (OUTAGE,)}, {"names": Each(((DEGRADED,), ("none",), ("n" * 256,)))}),
     "Alarms.red_since": Example({"names": (OUTAGE,)}, {"names": Each(((DEGRADED,), ("n" * 256,)))}),
+    "Alarms.state_before": Example(
+        {"name": OUTAGE, "since": NOW - timedelta(minutes=2)},
+        {"name": Each((DEGRADED, "none", "n" * 256)), "since": NOW},
+    ),
+    "Alarms.without_data": Example(
+        {"names": (OUTAGE,), "since": NOW},
+        {"names": Each(((DEGRADED,), ("n" * 256,))), "since": NOW - timedelta(seconds=1)},
+    ),
+    "Alarms.mute_rules": Example({"name": OUTAGE}, {"name": Each((DEGRADED, "n" * 256))}),
     "Alarms.fired_since": Example(
         {"names": (OUTAGE,), "since": NOW - timedelta(minutes=2)},
         {"names": Each(((DEGRADED,), ("n" * 256,))), "since": NOW},

@@ -87,18 +87,22 @@ _ALARMS_A_CALL = 100
 class FakeAlarms:
     """Alarms by name; `fire` writes their history too, and `serve` counts requests.
 
-    `target_groups`: those that ELB knows.
+    `target_groups`: those that ELB knows; `last_data`: metric alarms whose data ended, and when.
     """
 
     def __init__(self, *in_alarm: str) -> None:
         self.target_groups = {TARGET_GROUP}
         self.in_alarm = set(in_alarm)
         self.others: dict[str, str] = {}
+        self.muted: dict[str, tuple[str, ...]] = {}
+        self.last_data: dict[str, datetime] = {}
         self._fired: list[tuple[str, datetime]] = []
+        self._before: dict[str, str] = {}
         self._requests: list[tuple[str, datetime, float]] = []
 
-    def fire(self, name: str, at: datetime) -> None:
+    def fire(self, name: str, at: datetime, before: str = "OK") -> None:
         self.in_alarm.add(name)
+        self._before[name] = before
         self._fired.append((name, at))
 
     def recover(self, name: str) -> None:
@@ -122,6 +126,18 @@ class FakeAlarms:
         self._check(names)
         last = dict(sorted(self._fired, key=lambda fired: fired[1]))
         return {name: last.get(name, _LONG_AGO) for name in names if name in self.in_alarm}
+
+    def state_before(self, name: str, since: datetime) -> str | None:
+        check_request("cloudwatch", "DescribeAlarmHistory", name, AlarmName=name, StartDate=since)
+        return self._before[name] if any(one == name and at >= since for one, at in self._fired) else None
+
+    def without_data(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        self._check(names)
+        return tuple(name for name in names if name in self.last_data and self.last_data[name] <= since)
+
+    def mute_rules(self, name: str) -> tuple[str, ...]:
+        check_request("cloudwatch", "ListAlarmMuteRules", name, AlarmName=name, Statuses=["ACTIVE"])
+        return self.muted.get(name, ())
 
     def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
         for name in names:
@@ -423,6 +439,7 @@ class FakeTargets:
     """Target health told from the tasks of the services; `answers` by target group replaces it.
 
     `outside_zones`: groups of a load balancer that does not serve the targets' Availability Zone.
+    `others`: target groups of other services on the same load balancer.
     """
 
     def __init__(self, services: EcsServices) -> None:
@@ -430,6 +447,7 @@ class FakeTargets:
         self.answers: dict[str, tuple[TargetHealth, ...]] = {}
         self.outside_zones: set[str] = set()
         self.health_check_path = "/health"
+        self.others: tuple[str, ...] = ()
 
     def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
         if target_group_arn in self.answers:
@@ -457,6 +475,11 @@ class FakeTargets:
             for arn in target_group_arns
             if arn in there
         }
+
+    def neighbours(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
+        for arn in target_group_arns:
+            self._behind(arn, "DescribeTargetGroups")
+        return tuple(arn for arn in self.others if arn not in target_group_arns) if target_group_arns else ()
 
     def _behind(self, target_group_arn: str, operation: str) -> "FakeServices":
         found = next((one for one in self._services.each() if target_group_arn in one.target_groups), None)

@@ -66,9 +66,17 @@ class Access:
         """ELB's describing actions know no resources."""
         return _allow(["elasticloadbalancing:DescribeTargetHealth", "elasticloadbalancing:DescribeTargetGroups"], ["*"])
 
+    def listeners(self) -> iam.PolicyStatement:
+        """Whose else the load balancer is; they know no resources either."""
+        return _allow(["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules"], ["*"])
+
     def alarm_states(self) -> iam.PolicyStatement:
         """Composite alarms are shown only to a permission on everything (CloudWatch API, DescribeAlarms)."""
         return _allow(["cloudwatch:DescribeAlarms"], ["*"])
+
+    def mute_rules(self) -> iam.PolicyStatement:
+        """Whether the team has muted an alarm; its rules have names of their own."""
+        return _allow(["cloudwatch:ListAlarmMuteRules"], [self._named("cloudwatch", "alarm-mute-rule", "*")])
 
     def alarm_evidence(self) -> iam.PolicyStatement:
         """History and metric data: no resources either."""

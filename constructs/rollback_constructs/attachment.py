@@ -9,6 +9,8 @@ class Attachment:
 
     `load_balancer` and `target_groups` are full names as CloudWatch's dimensions have them: `app/<name>/<id>` and
     `targetgroup/<name>/<id>`. Roles are those that its task definitions name, before and after.
+    `load_balancer_shared`: others answer through it too, so that the errors it gives by itself are not this service's.
+    `error_log_pattern`: None takes that of the alarms' settings.
     """
 
     name: str
@@ -21,3 +23,5 @@ class Attachment:
     log_group: str
     repository: str
     url: str | None = None
+    load_balancer_shared: bool = False
+    error_log_pattern: str | None = None

@@ -65,6 +65,7 @@ class Functions(Construct):
             [
                 *reading,
                 access.alarm_states(),
+                access.mute_rules(),
                 access.alarm_evidence(),
                 access.images_read(),
                 *labels,
@@ -84,6 +85,7 @@ class Functions(Construct):
                 access.target_health(),
                 access.images_read(),
                 access.alarm_states(),
+                access.mute_rules(),
                 access.stack_states(),
                 stopping,
             ],
@@ -98,6 +100,7 @@ class Functions(Construct):
                 access.images_read(),
                 *access.scaling(),
                 access.alarm_states(),
+                access.alarm_evidence(),  # whether an alarm that nobody answered was ever green
                 access.stack_states(),
                 telling,
                 access.workflow(outside.workflow_name),
@@ -117,6 +120,7 @@ class Functions(Construct):
                 access.alarm_states(),
                 access.alarm_evidence(),
                 access.target_health(),
+                access.listeners(),
                 access.clusters_read(),
                 *access.secrets_seen(),
             ],

@@ -17,7 +17,13 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 from pydantic import BaseModel, ConfigDict, Field
 
-from rollback.model.names import METRIC_NAMESPACE, METRIC_STALE_LEASES, METRIC_SWEEPS, METRIC_WAY_BACK
+from rollback.model.names import (
+    METRIC_NAMESPACE,
+    METRIC_STALE_LEASES,
+    METRIC_SWEEPS,
+    METRIC_WAY_BACK,
+    metric_dimensions,
+)
 
 _EXECUTIONS = {
     "ExecutionsFailed": "An execution failed; if it was no typo of a person's, the ledger has how far it came",
@@ -63,6 +69,7 @@ class Watch(Construct):
         id_: str,
         *,
         prefix: str,
+        application: str,
         environment: str,
         services: Sequence[str],
         settings: WatchSettings,
@@ -71,6 +78,7 @@ class Watch(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._prefix, self._environment = prefix, environment
+        self._of = metric_dimensions(application, environment)
         self._settings, self._janitor, self._critical = settings, Duration.minutes(janitor_minutes), critical
         self.alarms: list[cloudwatch.Alarm] = []
         self._on_silence()
@@ -132,9 +140,7 @@ class Watch(Construct):
 
     def _of_janitor(self, name: str, statistic: str, dimensions: dict[str, str]) -> cloudwatch.Metric:
         """One of our own, written once in each round of the janitor."""
-        return self._metric(
-            METRIC_NAMESPACE, name, statistic, {"Environment": self._environment, **dimensions}, self._janitor
-        )
+        return self._metric(METRIC_NAMESPACE, name, statistic, {**self._of, **dimensions}, self._janitor)
 
     def _metric(
         self, namespace: str, name: str, statistic: str, dimensions: dict[str, str], period: Duration | None = None

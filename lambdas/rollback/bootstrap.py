@@ -110,7 +110,7 @@ def make_world(
         alarms=CloudWatchAlarms(clients.of("cloudwatch"), balancers),
         http=cast(Http, _Later(_http)),
         notifications=SnsNotifications(clients.of("sns"), topic_arn, critical_topic_arn),
-        metrics=LoggedMetrics(settings.environment),
+        metrics=LoggedMetrics(settings.application, settings.environment),
         workflow=StepFunctionsWorkflow(clients.of("stepfunctions"), workflow_arn),
         databases=databases_of(settings),
         sql=cast(Sql, _Later(_sql)),

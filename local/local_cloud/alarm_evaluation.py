@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from local_cloud import alarm_metrics
+from local_cloud.alarm_metrics import Moment
 from local_cloud.alarm_statistics import MetricStore, is_supported, metric_key
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
@@ -115,7 +116,9 @@ def _points(alarm: Any, store: MetricStore, now: float) -> list[float | None]:
     while ready := [name for name, math in pending.items() if math.ids <= series.keys()]:
         for name in ready:
             math = pending.pop(name)
-            values = [math.evaluate({used: series[used][i] for used in math.ids}) for i in range(count)]
+            published = frozenset(used for used in math.ids if any(point is not None for point in series[used]))
+            moments = [Moment({used: series[used][i] for used in math.ids}, published) for i in range(count)]
+            values = [math.evaluate(moment) for moment in moments]
             series[name] = [None if isinstance(value, list) else value for value in values]
     returned = next(query.id for query in alarm.metric_data_queries if returns_data(query))
     return series.get(returned, [None] * count)

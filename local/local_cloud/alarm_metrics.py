@@ -1,17 +1,60 @@
 """Metric math, one point in time: + - * /, comparisons, AND, OR, IF, FILL, SUM, AVG, MIN, MAX, ABS, parentheses.
 
-None stands for a missing point. An operation on a missing point, and a division by zero, are missing.
+None stands for a missing point. "Missing values in a time series are treated as 0" by operators, if another operand has
+a point there; a division by zero is missing; IF takes 0 for a missing value of its true branch (CloudWatch user guide,
+"Metric math syntax and functions"). What the guide leaves open is a `Reading`: expressions have to be right in each.
 """
 
+import contextlib
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 Point = float | None
 Value = Point | list[Point]
 Points = Mapping[str, Point]
 Expression = Callable[[Points], Value]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the guide is read.
+
+    Attributes:
+        fills_empty: FILL makes points of a series that has none in the window of the evaluation.
+        missing_is_zero: an operator takes a missing operand for 0, as the guide says; else the result is missing.
+    """
+
+    fills_empty: bool = True
+    missing_is_zero: bool = True
+
+
+class _Chosen:
+    reading = Reading()
+
+
+@contextlib.contextmanager
+def read_as(reading: Reading) -> Iterator[None]:
+    """Evaluate all alarms by another reading for a while."""
+    before, _Chosen.reading = _Chosen.reading, reading
+    try:
+        yield
+    finally:
+        _Chosen.reading = before
+
+
+class Scalar(float):
+    """A number of the expression itself, which has no points in time of its own."""
+
+
+class Moment(dict[str, Point]):
+    """Points at one time, and which of the series have a point anywhere in the window."""
+
+    def __init__(self, points: Mapping[str, Point], published: frozenset[str]) -> None:
+        super().__init__(points)
+        self.published = published
+
 
 _TOKEN = re.compile(r"\s*(\d+\.?\d*(?:[eE][+-]?\d+)?|[A-Za-z_]\w*|[<>=!]=|&&|\|\||[-+*/<>(),\[\]])")
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -50,12 +93,14 @@ def _pointwise(function: Callable[..., float], *operands: Expression) -> Express
     def evaluate(points: Points) -> Value:
         values = [operand(points) for operand in operands]
         numbers = [value for value in values if isinstance(value, int | float)]
-        if len(numbers) < len(values):
+        series = [value for value in numbers if not isinstance(value, Scalar)]
+        if len(numbers) < len(values) and not (series and _Chosen.reading.missing_is_zero):
             return None
         try:
-            return float(function(*numbers))
+            result = function(*(value if isinstance(value, int | float) else 0.0 for value in values))
         except ZeroDivisionError:
             return None
+        return float(result) if series else Scalar(result)
 
     return evaluate
 
@@ -121,7 +166,7 @@ class _Reader:
         if token == "[":
             return self._list()
         if token[0].isdigit():
-            number = float(token)
+            number = Scalar(token)
             return lambda _points: number
         if self._peek() == "(":
             return self._call(token.upper())
@@ -141,11 +186,12 @@ class _Reader:
 
     def _call(self, name: str) -> Expression:
         self._expect("(")
+        before = set(self.ids)
         arguments = self._arguments(")")
         if name == "IF" and len(arguments) in (2, 3):
             return _if(*arguments)
         if name == "FILL" and len(arguments) == 2:
-            return _fill(*arguments)
+            return _fill(arguments[0], arguments[1], frozenset(self.ids - before))
         if name == "ABS" and len(arguments) == 1:
             return _pointwise(abs, *arguments)
         if name in _AGGREGATES and len(arguments) == 1:
@@ -179,16 +225,21 @@ def _if(condition: Expression, then: Expression, otherwise: Expression | None = 
         if decided is None:
             return None
         if decided:
-            return then(points)
+            value = then(points)
+            return 0.0 if value is None and not isinstance(decided, Scalar) else value
         return otherwise(points) if otherwise else None
 
     return evaluate
 
 
-def _fill(value: Expression, filler: Expression) -> Expression:
+def _fill(value: Expression, filler: Expression, ids: frozenset[str]) -> Expression:
     def evaluate(points: Points) -> Value:
         found = value(points)
-        return filler(points) if found is None else found
+        published = getattr(points, "published", ids)
+        if found is not None or not (_Chosen.reading.fills_empty or ids & published):
+            return found
+        made = filler(points)
+        return float(made) if isinstance(made, Scalar) else made
 
     return evaluate
 

@@ -13,7 +13,15 @@ from moto.cloudwatch.models import Alarm, CloudWatchBackend, cloudwatch_backends
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 
-from local_cloud import alarm_changes, alarm_evaluation, alarm_history, alarm_log_metrics, alarm_rules, clock
+from local_cloud import (
+    alarm_changes,
+    alarm_evaluation,
+    alarm_history,
+    alarm_log_metrics,
+    alarm_mutes,
+    alarm_rules,
+    clock,
+)
 from local_cloud.alarm_statistics import MetricStore
 
 _LOG = logging.getLogger(__name__)
@@ -186,6 +194,7 @@ def install() -> None:
     CloudWatchResponse.put_composite_alarm = CloudWatchResponse.put_metric_alarm
     alarm_history.install()
     alarm_log_metrics.install()
+    alarm_mutes.install()
     if _Running.evaluator is None:
         _Running.evaluator = _Evaluator()
 

@@ -77,6 +77,8 @@ def _cloudwatch(request: Request) -> Iterator[Check]:
     operation = request.operation
     if operation == "PutMetricData":
         return iter([Check("", "*", {"cloudwatch:namespace": [request.one("Namespace")]})])
+    if operation == "ListAlarmMuteRules":
+        return _on(request.arn("cloudwatch", "alarm-mute-rule:*"))
     names = request.all("AlarmNames") or request.all("AlarmName")
     if operation == "DescribeAlarms" and (not names or "CompositeAlarm" in request.all("AlarmTypes")):
         return _on("*")  # composite alarms are shown to a permission on everything only

@@ -17,7 +17,7 @@ from typing import Any
 
 from moto.elbv2.models import elbv2_backends
 
-from local_cloud import clock, metric_statistics, target_health
+from local_cloud import clock, load_balancer_nodes, metric_statistics, target_health
 from local_cloud.load_balancer_metrics import Counters, publish
 
 METRIC_SECONDS = 5.0  # simulated
@@ -189,6 +189,7 @@ def stop() -> None:
         for proxy in _proxies.values():
             proxy.close()
         _proxies.clear()
+    load_balancer_nodes.forget()
 
 
 def _run() -> None:

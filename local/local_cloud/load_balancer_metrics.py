@@ -1,20 +1,22 @@
 """What a load balancer counts, and the AWS/ApplicationELB metrics it publishes in moto's CloudWatch.
 
 Dimensions as in the ELB user guide ("CloudWatch metrics for your Application Load Balancer"): target metrics by
-LoadBalancer and by TargetGroup with LoadBalancer, the load balancer's own errors by LoadBalancer only. Counts that are
-zero are not published. A request for which no target was chosen is no part of RequestCount.
+LoadBalancer and by TargetGroup with LoadBalancer, the load balancer's own errors by LoadBalancer only, host
+counts by TargetGroup only. Counts that are zero are not published. A request for which no target was chosen is no part
+of RequestCount.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 
-from local_cloud import target_health
+from local_cloud.load_balancer_nodes import dealt, nodes_of, shares
 
 NAMESPACE = "AWS/ApplicationELB"
 
@@ -68,29 +70,33 @@ def dimension_of(arn: str) -> str:
 
 
 def publish(load_balancer_arn: str, target_group_arns: set[str], counts: Counts) -> None:
-    """Put one interval's metrics into moto's CloudWatch."""
+    """Put one interval's metrics into moto's CloudWatch, each node's apart."""
     balancer = {"Name": "LoadBalancer", "Value": dimension_of(load_balancer_arn)}
-    data: list[dict[str, Any]] = [
-        {"MetricName": name, "Dimensions": [balancer], "Value": float(count), "Unit": "Count"}
-        for name, count in counts.own.items()
-    ]
+    nodes = nodes_of(load_balancer_arn)
+    data: list[dict[str, Any]] = list(_counted(counts.own, [balancer], len(nodes)))
     for arn in target_group_arns | set(counts.by_group):
         group = {"Name": "TargetGroup", "Value": dimension_of(arn)}
+        hosts = [seen for node in nodes if (seen := node.look(arn)) is not None]
         for dimensions in ([balancer], [group, balancer]):
-            for name, count in counts.by_group.get(arn, Counter()).items():
-                data.append({"MetricName": name, "Dimensions": dimensions, "Value": float(count), "Unit": "Count"})
-            if seconds := counts.response_seconds.get(arn):
+            data += _counted(counts.by_group.get(arn, Counter()), dimensions, len(nodes))
+            for seconds in dealt(counts.response_seconds.get(arn, []), len(nodes)):
                 data.append(
                     {"MetricName": "TargetResponseTime", "Dimensions": dimensions, "Values": seconds, "Unit": "Seconds"}
                 )
-            data += _host_counts(arn, dimensions)
+        for seen in hosts:  # by target group only
+            data += _host_counts(seen, [group, balancer])
     if data:
         _, _, _, region, account, _ = load_balancer_arn.split(":", 5)
         cloudwatch_backends[account][region].put_metric_data(NAMESPACE, data)
 
 
-def _host_counts(target_group_arn: str, dimensions: list[dict[str, str]]) -> list[dict[str, Any]]:
-    states = Counter(target.state for target in target_health.targets_of(target_group_arn))
+def _counted(counter: Counter[str], dimensions: list[dict[str, str]], nodes: int) -> Iterator[dict[str, Any]]:
+    for name, count in counter.items():
+        for share in shares(count, nodes):
+            yield {"MetricName": name, "Dimensions": dimensions, "Value": float(share), "Unit": "Count"}
+
+
+def _host_counts(states: Counter[str], dimensions: list[dict[str, str]]) -> list[dict[str, Any]]:
     return [
         {"MetricName": name, "Dimensions": dimensions, "Value": float(value), "Unit": "Count"}
         for name, value in (

@@ -1,14 +1,15 @@
 """GetMetricStatistics by exactly the dimensions asked for.
 
 To CloudWatch each combination of dimensions is a metric of its own; moto adds up every metric that has the dimensions
-asked for among others, so that a load balancer's requests would count once more for each target group.
+asked for among others, so that a load balancer's requests would count once more for each target group. GetMetricData
+finds a metric whatever the order in which its dimensions are named; moto's are not in a total order.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from moto.cloudwatch.models import CloudWatchBackend
+from moto.cloudwatch.models import CloudWatchBackend, Dimension
 
 _stock = CloudWatchBackend.get_metric_statistics
 
@@ -26,6 +27,11 @@ class _Selected:
 def install() -> None:
     """Replace the operation. Harmless when repeated."""
     CloudWatchBackend.get_metric_statistics = _get_metric_statistics
+    Dimension.__lt__ = _comes_before
+
+
+def _comes_before(one: Any, other: Any) -> bool:
+    return bool((one.name, one.value) < (other.name, other.value))
 
 
 def _get_metric_statistics(

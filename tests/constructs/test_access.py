@@ -14,6 +14,8 @@ WITHOUT_RESOURCES = {
     "cloudwatch:GetMetricStatistics",
     "ecs:DescribeTaskDefinition",
     "ecs:ListTasks",
+    "elasticloadbalancing:DescribeListeners",
+    "elasticloadbalancing:DescribeRules",
     "elasticloadbalancing:DescribeTargetGroups",
     "elasticloadbalancing:DescribeTargetHealth",
     "ssm:DescribeParameters",

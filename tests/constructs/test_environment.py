@@ -215,6 +215,97 @@ EXISTING = {
     "log_group": "/shop",
     "repository": "shop/api",
 }
+
+
+def existing(name: str, **instead: Any) -> dict[str, Any]:
+    """A service of this name that others deploy, with nothing in common with another but the load balancer."""
+    own = {"target_groups": [f"targetgroup/{name}/6d0ecf831eec9f09"], "log_group": f"/{name}"}
+    return {**EXISTING, **own, **instead}
+
+
+def attached(name: str, **instead: Any) -> dict[str, Any]:
+    """The settings of such a service."""
+    given = {"name": name, "cluster": "shop", "ecs_service": name, "container": "web", "existing": existing(name)}
+    return {**given, **instead}
+
+
+def of_environments(**services: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"environments": {name.replace("_", "-"): {"services": found} for name, found in services.items()}}
+
+
+A, B = attached("a"), attached("b")
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        (
+            of_environments(production=[A], staging=[attached("z", ecs_service="a")]),
+            "environments.production.services.a and environments.staging.services.z are the same ECS service, shop/a",
+        ),
+        (of_environments(production=[A, attached("b", ecs_service="a")]), "are the same ECS service"),
+        (
+            of_environments(
+                production=[A, attached("b", existing=existing("b", target_groups=["targetgroup/a/6d0ecf831eec9f09"]))]
+            ),
+            "have the same target group, targetgroup/a/6d0ecf831eec9f09",
+        ),
+        (
+            of_environments(production=[A, attached("b", existing=existing("b", log_group="/a"))]),
+            "log to one group, /a, and would count each other's errors",
+        ),
+        (
+            of_environments(production=[attached("eu-api")], production_eu=[attached("api")]),
+            "production.services.eu-api and environments.production-eu.services.api would name their alarms alike, "
+            "production-eu-api",
+        ),
+        (
+            of_environments(production=[attached("a", load_balancer_shared=False), B]),
+            "environments.production.services.a.load_balancer_shared is false, but",
+        ),
+        (of_environments(pr_1=[A], pr1=[B]), "environments.pr-1 and environments.pr1 would make the same stacks"),
+        (
+            of_environments(production=[attached("a", existing=existing("a", target_groups=["targetgroup/a/1"] * 2))]),
+            "holds one twice",
+        ),
+        (
+            of_environments(
+                production=[
+                    attached("a", existing=existing("a", target_groups=[f"targetgroup/{n}/1" for n in range(9)]))
+                ]
+            ),
+            "at most 8",
+        ),
+    ],
+)
+def test_what_can_have_one_owner_only_is_refused_in_one_line(context: dict[str, Any], expected: str) -> None:
+    text = refusal(context)
+    assert expected in text
+    assert len(text.splitlines()) == 2  # the first says that the settings can't be used
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        of_environments(production=[A, B]),
+        of_environments(production=[A], staging=[B]),
+        of_environments(
+            production=[A, attached("b", error_log_pattern="b ERROR", existing=existing("b", log_group="/a"))]
+        ),
+        {
+            "environments": {
+                "production": {"services": [A], "account": "111111111111"},
+                "staging": {"services": [A], "account": "222222222222"},
+            }
+        },
+    ],
+    ids=["one balancer", "one balancer of two environments", "a log group with two patterns", "two accounts"],
+)
+def test_what_services_may_share_is_not_refused(context: dict[str, Any]) -> None:
+    for environment in Configuration.read(context).environments.values():
+        assert all(service.shares_balancer for service in environment.services)
+
+
 EVERYTHING: dict[str, Any] = {
     **DATABASE,
     "project_id": "a-long-and-winding-name-12345678",
@@ -240,7 +331,9 @@ EVERYTHING: dict[str, Any] = {
 
 def test_five_services_and_all_that_a_database_can_be_told_reach_the_functions() -> None:
     made = {key: value for key, value in SERVICE.items() if key != "workload"}
-    services = [{**made, "name": name, "existing": EXISTING} for name in EVERYTHING["writers"]]
+    services = [
+        {**made, "name": name, "ecs_service": name, "existing": existing(name)} for name in EVERYTHING["writers"]
+    ]
     context = copy.deepcopy(CONTEXT)
     context["environments"]["production"] |= {"services": services, "database": EVERYTHING}
     assert not set(DatabaseSettings.model_fields) - {"branch_pattern", "api_url"} - set(EVERYTHING)

@@ -55,9 +55,15 @@ def test_an_attached_service_needs_nothing_of_a_service_stack(attached: dict[str
 
 def test_every_target_group_is_watched(attached: dict[str, Any]) -> None:
     alarms = [r["Properties"] for r in attached["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
-    (healthy,) = (alarm for alarm in alarms if alarm["AlarmName"].endswith("no-healthy-targets"))
-    (math,) = (metric for metric in healthy["Metrics"] if "Expression" in metric)
-    assert math["Expression"] == "SUM([h0,h1])"
+    watched = [alarm for alarm in alarms if "no-healthy-targets" in alarm["AlarmName"]]
+    groups = [d["Value"] for alarm in watched for d in alarm["Dimensions"] if d["Name"] == "TargetGroup"]
+    assert groups == EXISTING["target_groups"]
+
+
+def test_a_balancer_that_nobody_called_the_services_own_counts_no_errors_of_its_own(attached: dict[str, Any]) -> None:
+    alarms = [r["Properties"] for r in attached["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    assert "HTTPCode_Target_5XX_Count" in json.dumps(alarms)
+    assert "HTTPCode_ELB_5XX_Count" not in json.dumps(alarms)
 
 
 def test_only_the_report_function_is_placed_in_the_vpc(attached: dict[str, Any]) -> None:

@@ -65,13 +65,13 @@ def test_what_the_janitor_says_is_watched_under_the_names_that_it_says_it_by(wat
     def what(name: str) -> tuple[Any, ...]:
         alarm = watching[name]
         dimensions = {d["Name"]: d["Value"] for d in alarm["Dimensions"]}
-        of = (dimensions.pop("Environment"), dimensions.pop("Service", None))
+        of = (dimensions.pop("Application"), dimensions.pop("Environment"), dimensions.pop("Service", None))
         assert not dimensions
         return alarm["Namespace"], alarm["MetricName"], of, alarm["ComparisonOperator"], alarm["Threshold"]
 
     below, above = "LessThanThreshold", "GreaterThanThreshold"
-    on_service = ("production", "express-api")
-    assert what(SILENT) == ("Rollback", "JanitorSweeps", ("production", None), below, 1)
+    on_service = ("macro-ai", "production", "express-api")
+    assert what(SILENT) == ("Rollback", "JanitorSweeps", ("macro-ai", "production", None), below, 1)
     assert what(f"{PREFIX}-express-api-stale-lease") == ("Rollback", "StaleLeases", on_service, above, 0)
     assert what(f"{PREFIX}-express-api-no-way-back") == ("Rollback", "WayBack", on_service, below, 1)
 

@@ -98,6 +98,7 @@ TABLE: dict[str, Passing | RefusalKind] = {
     "LayerInaccessibleException": REQUEST,
     "LayersNotFoundException": NOT_FOUND,
     "LimitExceededException": QUOTA,
+    "ListenerNotFound": NOT_FOUND,
     "LoadBalancerNotFound": NOT_FOUND,
     "NamespaceNotFoundException": NOT_FOUND,
     "NoSuchBucket": NOT_FOUND,
@@ -114,6 +115,7 @@ TABLE: dict[str, Passing | RefusalKind] = {
     "RequestLimitExceeded": THROTTLED,
     "ResourceExistsException": REQUEST,
     "ResourceNotFoundException": NOT_FOUND,
+    "RuleNotFound": NOT_FOUND,
     "ServerException": UNKNOWN,
     "ServiceFailure": UNKNOWN,
     "ServiceDeploymentNotFoundException": NOT_FOUND,  # of StopServiceDeployment: see below
@@ -130,6 +132,7 @@ TABLE: dict[str, Passing | RefusalKind] = {
     "UnableToGetUpstreamImageException": REQUEST,
     "UnableToGetUpstreamLayerException": REQUEST,
     "UnsupportedFeatureException": REQUEST,
+    "UnsupportedProtocol": REQUEST,
     "ValidationException": REQUEST,
 }
 # Of all services ("Common errors" of the API references, and "Signature Version 4 troubleshooting"): code, status.

@@ -27,13 +27,15 @@ class Watch:
             self._fake: FakeAlarms | None = FakeAlarms()
             self._fake.recover(self.leaf)
             self._fake.recover(self.composite)
+            self._fake.last_data[self.leaf] = datetime(2026, 1, 1, tzinfo=UTC)
             self.alarms = self._fake
             return
         self._fake = None
+        self.namespace = f"of-{mark}"
         cloud: LocalCloud = request.getfixturevalue("cloud")
         self._client = cloud.client("cloudwatch")
         self._client.put_metric_alarm(
-            AlarmName=self.leaf, Namespace="none", MetricName="none", Period=60, EvaluationPeriods=1,
+            AlarmName=self.leaf, Namespace=self.namespace, MetricName="none", Period=60, EvaluationPeriods=1,
             Threshold=1, ComparisonOperator="GreaterThanThreshold", Statistic="Sum", TreatMissingData="ignore",
         )  # fmt: skip
         self._client.put_composite_alarm(AlarmName=self.composite, AlarmRule=f'ALARM("{self.leaf}")')
@@ -50,6 +52,24 @@ class Watch:
             return
         for name in (self.leaf, self.composite):
             self._fake.fire(name, datetime.now(UTC))
+
+    def speak(self) -> None:
+        """The leaf's metric gets a data point now."""
+        if self._fake is not None:
+            self._fake.last_data[self.leaf] = datetime.now(UTC)
+            return
+        self._client.put_metric_data(Namespace=self.namespace, MetricData=[{"MetricName": "none", "Value": 1}])
+
+    def mute(self, name: str) -> None:
+        """By the rules `night` (active), `past` (expired), and one for another alarm."""
+        if self._fake is not None:
+            self._fake.muted[name] = ("night",)
+            return
+        schedule = {"Schedule": {"Expression": "cron(0 22 * * *)", "Duration": "PT8H"}}
+        put = self._client.put_alarm_mute_rule
+        put(Name="night", Rule=schedule, MuteTargets={"AlarmNames": [name]})
+        put(Name="past", Rule=schedule, MuteTargets={"AlarmNames": [name]}, ExpireDate=datetime(2026, 1, 1, tzinfo=UTC))
+        put(Name="another", Rule=schedule, MuteTargets={"AlarmNames": ["another-alarm"]})
 
     def recover(self) -> None:
         if self._fake is None:
@@ -81,6 +101,29 @@ def test_an_alarm_that_recovered_has_fired_all_the_same(watch: Watch) -> None:
     assert watch.alarms.fired_since(names, begin) == (watch.leaf, watch.composite)
     time.sleep(0.01)
     assert watch.alarms.fired_since(names, datetime.now(UTC)) == ()
+
+
+def test_the_state_that_an_alarm_left_when_it_went_red_is_told_from_its_history(watch: Watch) -> None:
+    begin = datetime.now(UTC) - timedelta(seconds=1)
+    assert watch.alarms.state_before(watch.composite, begin + timedelta(hours=1)) is None
+    watch.fire()
+    assert watch.alarms.state_before(watch.composite, begin) == "OK"
+    assert watch.alarms.state_before("no-such-alarm", begin) is None
+
+
+def test_an_alarm_whose_metric_is_silent_is_told(watch: Watch) -> None:
+    begin = datetime.now(UTC) - timedelta(minutes=1)
+    names = (watch.leaf, watch.composite, "no-such-alarm")
+    assert watch.alarms.without_data(names, begin) == (watch.leaf,)
+    watch.speak()
+    assert watch.alarms.without_data(names, begin) == ()
+
+
+def test_an_active_mute_rule_of_an_alarm_is_told_by_its_name_and_no_other(watch: Watch) -> None:
+    assert watch.alarms.mute_rules(watch.composite) == ()
+    watch.mute(watch.composite)
+    assert watch.alarms.mute_rules(watch.composite) == ("night",)
+    assert watch.alarms.mute_rules(watch.leaf) == ()
 
 
 class TestRequestsOfTheFake:

@@ -39,6 +39,9 @@ class Stage(Protocol):
     def run(self, definition_arn: str, grace_seconds: int = 0) -> None: ...
     def deregister(self, definition_arn: str) -> None: ...
     def wait(self, until: Callable[[ServiceView], bool]) -> ServiceView: ...
+    def share_balancer(self) -> str:
+        """Put another target group behind a rule of the service's load balancer; its ARN."""
+        ...
 
 
 class FakeStage:
@@ -67,6 +70,11 @@ class FakeStage:
 
     def deregister(self, definition_arn: str) -> None:
         self.fake.deregister(definition_arn)
+
+    def share_balancer(self) -> str:
+        other = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/other/0123456789abcdef"
+        self.targets.others = (other,)  # type: ignore[attr-defined]
+        return other
 
     def wait(self, until: Callable[[ServiceView], bool]) -> ServiceView:
         for _ in range(20):
@@ -98,6 +106,20 @@ class CloudStage:
 
     def deregister(self, definition_arn: str) -> None:
         self.web.ecs.deregister_task_definition(taskDefinition=definition_arn)
+
+    def share_balancer(self) -> str:
+        elbv2 = self.web.elbv2
+        vpc = elbv2.describe_target_groups(TargetGroupArns=[self.web.target_group])["TargetGroups"][0]["VpcId"]
+        made = elbv2.create_target_group(Name=f"{self.web.name}-o", Protocol="HTTP", Port=80, VpcId=vpc)
+        other: str = made["TargetGroups"][0]["TargetGroupArn"]
+        listener = elbv2.describe_listeners(LoadBalancerArn=self.web.load_balancer)["Listeners"][0]["ListenerArn"]
+        elbv2.create_rule(
+            ListenerArn=listener,
+            Priority=1,
+            Conditions=[{"Field": "path-pattern", "Values": ["/other/*"]}],
+            Actions=[{"Type": "forward", "TargetGroupArn": other}],
+        )
+        return other
 
     def wait(self, until: Callable[[ServiceView], bool]) -> ServiceView:
         def look() -> ServiceView | None:
@@ -488,6 +510,16 @@ def test_of_two_services_each_is_changed_alone_and_both_know_the_account_s_defin
     assert newest_status(both.look(of_web)) == "SUCCESSFUL"
     with pytest.raises(UnsupportedService):
         both.look(of_web.model_copy(update={"ecs_service": "a-third"}))
+
+
+def test_other_target_groups_of_the_load_balancer_are_told(stage: Stage) -> None:
+    first = stage.release("v1")
+    stage.run(first)
+    (group,) = stage.wait(settled(first)).target_groups
+    assert stage.targets.neighbours((group,)) == ()
+    assert stage.targets.neighbours(()) == ()
+    other = stage.share_balancer()
+    assert stage.targets.neighbours((group,)) == (other,)
 
 
 def test_health_checks_are_told_of_groups_that_are_there(stage: Stage) -> None:

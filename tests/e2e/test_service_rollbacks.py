@@ -6,6 +6,7 @@ import pytest
 from e2e.conftest import WINDOW_MINUTES
 from e2e.live import LiveStage, patiently
 
+from rollback.model.check import Verdict
 from rollback.model.release import Release, ReleaseState
 from rollback.model.rollback import Outcome, Rollback
 
@@ -34,6 +35,24 @@ def test_what_the_console_sends_starts_a_service_rollback(
     assert (rollback.trigger, rollback.request.type) == ("manual", "service")
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert stage.running_digests() == {_digest(good)}
+
+
+def test_readiness_may_ask_whose_the_load_balancer_is_and_whether_the_alarms_have_data(
+    stage: LiveStage, good: Release
+) -> None:
+    began = datetime.now(UTC)
+    stage.release()
+
+    def looked_at() -> dict[str, Verdict] | None:
+        plan = stage.world.ledger.standing_plan(stage.service.name)
+        fresh = plan is not None and plan.computed_at > began
+        return {check.name: check.verdict for check in plan.readiness} if fresh and plan is not None else None
+
+    verdicts = patiently(looked_at)
+    assert verdicts["load-balancer-is-its-own"] is Verdict.PASS
+    assert verdicts["alarms-have-data"] is Verdict.PASS
+    execution = stage.start({})
+    stage.concluded(lambda r: r.execution == execution)
 
 
 def test_a_typo_fails_the_execution_with_what_was_meant_and_pages_nobody(stage: LiveStage, good: Release) -> None:
@@ -72,6 +91,7 @@ def test_of_two_alarms_at_once_one_acts_and_the_other_is_looked_at_again(stage: 
     stage.concluded(lambda r: r.id == left_alone.id)
     acted = stage.concluded(lambda r: r.id == acting.id)
     assert acted.outcome is Outcome.SUCCEEDED, acted.reason
+    assert {check.verdict for check in acted.admission} == {Verdict.PASS}  # its role may ask all that it asks
     assert stage.running_digests() == {_digest(good)}
     # green when its time came: nothing is started, and it is not due any more
     stage.newest(lambda r: r.id == left_alone.id and r.recheck_at is None)

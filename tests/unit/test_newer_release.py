@@ -13,6 +13,7 @@ from terminal import terminal  # noqa: F401
 from worlds import DEGRADED, OUTAGE, SETTINGS
 
 from rollback.model.errors import OutsideFailure
+from rollback.model.names import last_known_good_family, rollback_family
 from rollback.model.newer_release import Standing, in_time, latest_deployment, may_be_newer, newest_known_at
 from rollback.model.release import ReleaseState
 from rollback.model.rollback import Outcome, Rollback
@@ -219,7 +220,9 @@ def test_the_target_deployed_by_the_team_itself_is_adopted() -> None:
     assert stage.changes() == []
 
 
-@pytest.mark.parametrize("family", [f"{FAMILY}-last-known-good", f"{FAMILY}-rollback"])
+@pytest.mark.parametrize(
+    "family", [of(FAMILY, "production", SERVICE) for of in (last_known_good_family, rollback_family)]
+)
 def test_a_definition_of_a_rollback_is_never_the_team_s(family: str) -> None:
     """Such as a late call of one that was taken over."""
     stage = worn_in()

@@ -35,8 +35,8 @@ def standing(stage: Stage) -> list[str]:
 
 
 def last_known_good_by_name(stage: Stage) -> str:
-    """What `aws ecs update-service --task-definition <family>-last-known-good` would deploy."""
-    found = stage.services.definition(last_known_good_family(FAMILY))
+    """What `aws ecs update-service --task-definition <family>-last-known-good-…` would deploy."""
+    found = stage.services.definition(last_known_good_family(FAMILY, "production", SERVICE))
     assert found is not None
     return next(v for v in ("v1", "v2", "v3") if found["containerDefinitions"][0]["image"] == image(v))
 

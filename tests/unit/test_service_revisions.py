@@ -351,7 +351,7 @@ def test_a_team_s_own_family_that_is_called_like_ours_is_the_team_s(family: str)
     standing = stage.ledger.standing_plan(SERVICE)
     assert standing is not None
     (target,) = standing.targets
-    assert target.definition_arn.rsplit("/")[-1] == f"{last_known_good_family(family)}:1"
+    assert target.definition_arn.rsplit("/")[-1] == f"{last_known_good_family(family, 'production', SERVICE)}:1"
     assert is_ours(target.definition_arn, stage.world)
 
 

@@ -9,6 +9,7 @@ from stage import FAMILY, PROMOTED, Stage, worn_in
 from worlds import DEGRADED, OUTAGE
 
 from rollback.model.escalation import Rung
+from rollback.model.names import rollback_family
 from rollback.model.operators import Operator
 from rollback.model.request import Request, RollbackType, Trigger
 from rollback.model.rollback import Obligation, ObligationKind, Outcome, Rollback, ServiceProgress
@@ -130,7 +131,8 @@ def test_rule_9_the_new_holder_asserts_its_target_until_the_loser_s_function_has
         stage.take(outage)
     assert first.service is not None
     # a call of the loser's lands late
-    losers = stage.services.register(definition("v1"), f"{FAMILY}-rollback", release("v1").fingerprint)
+    ours = rollback_family(FAMILY, "production", SERVICE)
+    losers = stage.services.register(definition("v1"), ours, release("v1").fingerprint)
     stage.services.update(stage.world.settings.services[0], definition_arn=losers)
     done = stage.go(outage)
     assert stage.running() == image("v3")

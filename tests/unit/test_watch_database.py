@@ -145,7 +145,7 @@ def test_of_two_releases_with_one_version_each_has_its_own_beginning() -> None:
 
 def test_deployments_of_ours_have_no_restore_point() -> None:
     stage = DatabaseStage()
-    family = last_known_good_family("macro-ai-production-task")
+    family = last_known_good_family("macro-ai-production-task", "production", SERVICE)
     stage.services.deploy(stage.services.register(definition("v0"), family, "0" * 64))
     assert "was registered by a rollback" in on_deployment(BEGAN, stage.world)[0]
     assert points(stage) == ()

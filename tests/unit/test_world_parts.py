@@ -235,16 +235,35 @@ def test_clocks_that_differ_make_no_negative_phase() -> None:
 
 def test_a_rollback_is_counted_in_one_line_of_embedded_metrics() -> None:
     out = io.StringIO()
-    LoggedMetrics("production", out).concluded(whole_rollback())
+    LoggedMetrics("macro-ai", "production", out).concluded(whole_rollback())
     (line,) = out.getvalue().splitlines()
     told = json.loads(line)
     (definition,) = told["_aws"]["CloudWatchMetrics"]
-    assert (definition["Namespace"], definition["Dimensions"]) == ("Rollback", [["Environment", "Service", "Type"]])
+    assert (definition["Namespace"], definition["Dimensions"]) == (
+        "Rollback",
+        [["Application", "Environment", "Service", "Type"]],
+    )
+    assert told["Application"] == "macro-ai"
     assert {m["Name"]: told[m["Name"]] for m in definition["Metrics"]} == {
         "Rollbacks": 1, "DetectSeconds": 4, "DecideSeconds": 1, "ActSeconds": 30, "VerifySeconds": 30}  # fmt: skip
     assert (told["Environment"], told["Service"], told["Type"], told["outcome"]) == (
         "production", "express-api", "service", "succeeded")  # fmt: skip
     assert told["_aws"]["Timestamp"] == int((NOW + timedelta(seconds=62)).timestamp() * 1000)
+
+
+def test_two_applications_with_one_environments_name_write_different_metrics() -> None:
+    """A janitor that lives must not hide another's death."""
+    written = []
+    for application in ("shop", "blog"):
+        out = io.StringIO()
+        metrics = LoggedMetrics(application, "production", out)
+        metrics.swept()
+        metrics.watched("api", has_way_back=True, stale_leases=0)
+        for line in map(json.loads, out.getvalue().splitlines()):
+            (definition,) = line["_aws"]["CloudWatchMetrics"]
+            (dimensions,) = definition["Dimensions"]
+            written.append((definition["Metrics"][0]["Name"], *(line[name] for name in dimensions)))
+    assert len(set(written)) == 4
 
 
 def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from rollback.model.rollback import TriggerEvent
 from rollback.model.settings import Settings
 from rollback.model.text import NAME_LIMIT, REASON_LIMIT, is_showable, one_line, quoted
 
+FOR_THE_WORSE = "event-is-a-change-for-the-worse"
 _ALARM, _DEPLOYMENT = "CloudWatch Alarm State Change", "ECS Deployment State Change"
 _LONGEST_ALARM = 255  # CloudWatch API, PutCompositeAlarm: AlarmName
 _LONGEST_ARN, _QUOTED_ARN = 2048, 200
@@ -190,7 +191,7 @@ def _is_fresh(event: _Read, policy: Policy, now: datetime) -> Check:
 
 
 def _is_for_the_worse(event: _Read, policy: Policy) -> Check:
-    name, (before, after) = "event-is-a-change-for-the-worse", event.change
+    name, (before, after) = FOR_THE_WORSE, event.change
     if event.alarm is None:
         if after == "SERVICE_DEPLOYMENT_FAILED":
             return _check(name, "a deployment failed", {"event": after})

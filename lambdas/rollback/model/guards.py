@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from rollback.model.check import Check, Verdict
 from rollback.model.ledger_index import Change, Owed
+from rollback.model.names import NO_HEALTHY_TARGETS
 from rollback.model.operators import Pause
 from rollback.model.policy import Policy
 from rollback.model.request import Trigger
@@ -17,6 +18,7 @@ from rollback.model.stored import Found
 BY_HAND = frozenset({Trigger.MANUAL, Trigger.DRILL})
 _HISTORY = ("cooldown", "one-step-per-window", "attempt-budget")
 _NO_FIX = "no-fix-on-its-way"
+TASKS_ARE_WANTED = "tasks-are-wanted"
 
 
 def goes_on_with(earlier: Rollback) -> list[Check]:
@@ -91,6 +93,57 @@ def _stands_at_zero_for(one: Owed) -> bool:
     if one.is_open:
         return bool(fences) and one.rollback_service != one.service
     return any(o.handed_to == OPERATOR for o in fences)
+
+
+def tasks_are_wanted(rollback: Rollback, desired_count: int, owed: Found[Owed], policy: Policy, now: datetime) -> Check:
+    """A service at zero tasks by the team's will is not out: nothing is started, and nothing is condemned.
+
+    A fence of ours is not the team's will; `not_left_at_zero` judges that one.
+
+    Args:
+        owed: what rollbacks of it, and of services that write to the same database, have not put back on it.
+    """
+    name, again = TASKS_ARE_WANTED, now + timedelta(minutes=policy.recheck_minutes)
+    if rollback.trigger in BY_HAND:
+        return Check(name=name, verdict=Verdict.SKIPPED, reason="asked for by a person")
+    evidence = {"desired_count": desired_count}
+    if desired_count > 0:
+        if rollback.at_zero_at is None:
+            return Check(name=name, verdict=Verdict.PASS, reason=f"{desired_count} tasks are wanted", evidence=evidence)
+        reason = (
+            f"{desired_count} tasks are wanted again; at {rollback.at_zero_at:%H:%M:%S} UTC none was: they are given "
+            f"{policy.recheck_minutes:g} minutes to start"
+        )
+        return _look_again(name, reason, again, evidence)
+    is_fenced = rollback.is_fenced or any(o.kind is ObligationKind.FENCE for one in owed.items for o in one.obligations)
+    if is_fenced or owed.unreadable:
+        return Check(name=name, verdict=Verdict.SKIPPED, reason="a rollback stopped its tasks, or may have")
+    reason = f"no task of {rollback.service_name} is wanted: its desired count is 0, and no rollback made it so"
+    return _look_again(name, reason, again, evidence)
+
+
+def outage_is_seen(
+    red: Iterable[str], healthy: Mapping[str, int], desired_count: int, policy: Policy, now: datetime
+) -> Check:
+    """An alarm that sees no healthy target, of a service whose target groups have all that they want, watches others.
+
+    A target group that was mistyped, or replaced, has no data, which the alarm takes for an outage (rule 11).
+
+    Args:
+        red: leaf alarms in ALARM.
+        healthy: target group that ECS names for the service → healthy targets, as ELB tells them now.
+    """
+    name, red = "outage-is-seen", sorted(red)
+    evidence = {"red": red, "healthy": dict(healthy)}
+    blind = bool(red) and all(one.endswith(NO_HEALTHY_TARGETS) or NO_HEALTHY_TARGETS + "-" in one for one in red)
+    if not blind or not healthy or desired_count == 0 or min(healthy.values()) < desired_count:
+        reason = "nothing contradicts the alarm" if blind else "more than silent targets speaks for it, or is not known"
+        return Check(name=name, verdict=Verdict.PASS, reason=reason, evidence=evidence)
+    reason = (
+        f"{', '.join(red)} sees no healthy target, but ELB tells of {min(healthy.values())} or more in every target "
+        "group of the service: the alarm watches other target groups, or looks back in time"
+    )
+    return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes), evidence)
 
 
 def no_fix_on_its_way(

@@ -10,6 +10,8 @@ from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from rollback.model.check import Verdict
+from rollback.model.event import FOR_THE_WORSE
 from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import OPERATOR, Obligation, Outcome, Rollback
 
@@ -77,10 +79,17 @@ class Answer(_Entry):
     alarm: str
     created_at: AwareDatetime
     outcome: Outcome | None = None
-    is_judged: bool = Field(default=False, description="a plan was made, and an operator was told what it said")
+    is_judged: bool = Field(
+        default=False, description="a plan was made, or the admission decided for good; an operator was told"
+    )
     is_stopped: bool = Field(default=False, description="an operator stopped it: the alarm is theirs")
     rechecked_at: AwareDatetime | None = None
     deaths: int = 0
+
+    @property
+    def answered_at(self) -> datetime:
+        """When the look began that gave the answer: what was deployed later is not meant by it."""
+        return max(self.created_at, self.rechecked_at or self.created_at)
 
 
 Entry = Pending | Owed | Change | Answer
@@ -212,8 +221,16 @@ def answer_of(rollback: Rollback) -> Answer | None:
         alarm=alarm,
         created_at=rollback.created_at,
         outcome=rollback.outcome,
-        is_judged=rollback.plan is not None and rollback.outcome in _ANSWERS,
+        is_judged=rollback.outcome in _ANSWERS and (rollback.plan is not None or _is_no_change_for_the_worse(rollback)),
         is_stopped=rollback.outcome is Outcome.ABORTED and rollback.recheck_at is None,
         rechecked_at=rollback.rechecked_at,
         deaths=rollback.deaths,
     )
+
+
+def _is_no_change_for_the_worse(rollback: Rollback) -> bool:
+    """The admission decided about this time that the alarm is red: by the setting, such a change starts nothing.
+
+    What it suppressed for another reason (a stale event, a copy) was not about the alarm, which is asked again.
+    """
+    return any(c.name == FOR_THE_WORSE and c.verdict is Verdict.FAIL for c in rollback.admission)

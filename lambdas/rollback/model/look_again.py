@@ -76,8 +76,14 @@ def _place(home: Home | None) -> dict[str, str]:
     return {"account": home.account, "region": home.region} if home is not None else {}
 
 
-def alarm_event(name: str, alarm: str, why: str, now: datetime, home: Home | None) -> dict[str, Any]:
-    """Make the event that CloudWatch would send about an alarm in ALARM, under our own source."""
+def alarm_event(
+    name: str, alarm: str, why: str, now: datetime, home: Home | None, before: str = "OK"
+) -> dict[str, Any]:
+    """Make the event that CloudWatch would send about an alarm in ALARM, under our own source.
+
+    Args:
+        before: the state that it left, as far as that is known.
+    """
     return {
         **_place(home),
         "id": name,
@@ -88,6 +94,6 @@ def alarm_event(name: str, alarm: str, why: str, now: datetime, home: Home | Non
         "detail": {
             "alarmName": alarm,
             "state": {"value": "ALARM", "reason": why[:500]},
-            "previousState": {"value": "OK"},
+            "previousState": {"value": before},
         },
     }

@@ -1,5 +1,7 @@
 """Names that the stacks give and the run time must find again: one place for both."""
 
+import re
+
 LAST_KNOWN_GOOD = "last-known-good"
 SYNONYMS_OF_LAST_KNOWN_GOOD = frozenset({LAST_KNOWN_GOOD, "last-stable"})
 
@@ -20,41 +22,57 @@ def outage_alarm(prefix: str, service: str) -> str:
 # Leaf alarms about shares and times of requests: they say nothing when there are few requests.
 RATE_ALARMS = ("error-rate", "latency", "near-total-errors")
 # Leaf alarms about tasks, targets and logs: they count without traffic too.
-STATE_ALARMS = ("error-logs", "unhealthy-targets", "task-shortfall", "no-healthy-targets")
+NO_HEALTHY_TARGETS = "no-healthy-targets"
+STATE_ALARMS = ("error-logs", "unhealthy-targets", "task-shortfall", NO_HEALTHY_TARGETS)
+MOST_TARGET_GROUPS = 8  # of one service; ECS takes five (Amazon ECS Developer Guide, "Register multiple target groups")
 
 
-def leaf_alarm(prefix: str, service: str, name: str) -> str:
-    """An alarm that is evidence only."""
-    return f"{prefix}-{service}-{name}"
+def leaf_alarm(prefix: str, service: str, name: str, number: int = 0) -> str:
+    """An alarm that is evidence only. `number`: of several alike, one for each target group or few of them."""
+    return f"{prefix}-{service}-{name}{f'-{number + 1}' if number else ''}"
+
+
+def leaf_alarms(prefix: str, service: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Every name that leaf alarms of these kinds may have; most services have only the first of each."""
+    return tuple(leaf_alarm(prefix, service, name, number) for name in names for number in range(MOST_TARGET_GROUPS))
 
 
 METRIC_NAMESPACE = "Rollback"
+
+
+def metric_dimensions(application: str, environment: str) -> dict[str, str]:
+    """Dimensions that all metrics of one deployment have; a live janitor must not hide another's death."""
+    return {"Application": application, "Environment": environment}
+
+
 METRIC_WAY_BACK = "WayBack"  # 1: there is something to go back to and nothing speaks against it; 0: there is not
 METRIC_STALE_LEASES = "StaleLeases"  # leases that ran out and were not given back
 METRIC_SWEEPS = "JanitorSweeps"
 
 
-def last_known_good_family(family: str) -> str:
+_ROLLED_BACK = "rolled-back"
+# The second alternative: names that earlier versions gave.
+_OURS = re.compile(rf"-(?:{LAST_KNOWN_GOOD}|{_ROLLED_BACK})-.+$|-(?:{LAST_KNOWN_GOOD}|rollback)$")
+
+
+def last_known_good_family(family: str, environment: str, service: str) -> str:
     """Task-definition family that holds the standing plan's definition.
 
-    A family of its own: `aws ecs update-service --task-definition <family>-last-known-good` works by hand (ECS takes
-    the newest ACTIVE revision), and deploy pipelines that copy the newest revision of `<family>` never copy ours.
+    A family of its own: `aws ecs update-service --task-definition <this>` works by hand (ECS takes the newest ACTIVE
+    revision), and deploy pipelines that copy the newest revision of `<family>` never copy ours. Services and
+    environments may share `<family>`: each has its own last known good.
     """
-    return f"{family}-{LAST_KNOWN_GOOD}"
+    return f"{family}-{LAST_KNOWN_GOOD}-{environment}-{service}"
 
 
-def rollback_family(family: str) -> str:
+def rollback_family(family: str, environment: str, service: str) -> str:
     """Family for the definition of any other target, so that the newest of the other stays the last known good."""
-    return f"{family}-rollback"
-
-
-_OUR_SUFFIXES = (f"-{LAST_KNOWN_GOOD}", "-rollback")
+    return f"{family}-{_ROLLED_BACK}-{environment}-{service}"
 
 
 def original_family(family: str) -> str:
-    """The family that a deployment registers in, from one of ours."""
-    suffix = next((one for one in _OUR_SUFFIXES if family.endswith(one)), "")
-    return family.removesuffix(suffix)
+    """The family that a deployment registers in, from that or one of ours."""
+    return _OURS.sub("", family)
 
 
 RELEASE_TAG = "rollback:release"  # on a definition that we registered: the fingerprint it was registered for

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from rollback.model.check import Check, Verdict
+from rollback.model.guards import TASKS_ARE_WANTED
 from rollback.model.plan import Plan
 from rollback.model.report_commands import next_commands
 from rollback.model.report_database import about_database, safe_condition
@@ -38,7 +39,8 @@ def _is_left_to_a_person(rollback: Rollback) -> bool:
 
 def _is_not_the_release(rollback: Rollback) -> bool:
     judged = rollback.plan.checks if rollback.plan is not None else ()
-    cleared = any(c.name == "release-is-the-cause" and c.verdict is Verdict.FAIL for c in judged)
+    failed = {c.name for c in judged if c.verdict is Verdict.FAIL}
+    cleared = "release-is-the-cause" in failed and TASKS_ARE_WANTED not in failed  # no task is wanted: nothing is out
     return cleared and rollback.trigger is Trigger.ALARM and rollback.outcome is Outcome.SUPPRESSED
 
 

@@ -37,7 +37,7 @@ def next_commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
     elif _target_fits_the_data(rollback):
         start = f"rollback start {environment} --type emergency --service {service.name} --force"
         commands.append(f"{start}{_by_whom(rollback)}")
-        family = last_known_good_family(original_family(family_of(target.definition_arn)))
+        family = last_known_good_family(original_family(family_of(target.definition_arn)), environment, service.name)
         on = f"--cluster {cluster} --service {name}"
         commands.append(f"aws ecs update-service {on} --task-definition {family} --force-new-deployment")
     return commands

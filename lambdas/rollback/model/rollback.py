@@ -24,7 +24,7 @@ _LONGEST_REASON = 2000
 # Fields that one look leaves to the next: the record's identity, its counts, the answer that was told, and its debts.
 _KEPT_BY_A_LOOK = (
     "version", "id", "environment", "trigger", "event", "created_at", "deaths", "told", "obligations", "rechecked_at",
-    "rechecks",
+    "rechecks", "at_zero_at",
 )  # fmt: skip
 DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode
 
@@ -164,6 +164,9 @@ class Rollback(BaseModel):
     created_at: AwareDatetime
     looks: int = Field(default=1, ge=1, description="how often its trigger was looked at, each time by an execution")
     looked_at: AwareDatetime | None = Field(default=None, description="when the last of several looks began")
+    at_zero_at: AwareDatetime | None = Field(
+        default=None, description="when its last look found that the team wants no task of the service"
+    )
     deaths: int = Field(default=0, ge=0, description="looks that ended before they came to an answer")
     told: str = Field(default="", description="the answer that the last report gave: the same one is not sent again")
     admission: tuple[Check, ...] = ()

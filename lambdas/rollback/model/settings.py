@@ -53,6 +53,12 @@ class ServiceSettings(BaseModel):
         description="CloudFormation stack that deploys the ECS service; without it drift and updates are not seen",
     )
 
+    load_balancer_shared: bool | None = Field(
+        default=None,
+        description="whether others answer through the load balancer too: the errors that it gives by itself are then "
+        "not counted. Not said: yes where the service is described by `existing`",
+    )
+
     @property
     def commit_source(self) -> CommitSource:
         """`commit_from`, read."""

@@ -21,6 +21,7 @@ from rollback.model.look_again import look_again_of
 from rollback.model.request import Request, RollbackType, Trigger, parse_request
 from rollback.model.rollback import Obligation, ObligationKind, Outcome, Rollback, TriggerEvent, rollback_id
 from rollback.model.takeover import why_not_taken_over
+from rollback.steps.guards import ALARM_IS_RED
 from rollback.steps.holder import document
 from rollback.steps.ports import World
 
@@ -113,11 +114,31 @@ def _look(rollback: Rollback, given: object, world: World) -> tuple[Check, ...]:
         if rollback.request.type is not RollbackType.EMERGENCY:
             raise
         reason = f"could not be asked, the event is believed: {failure}"
-        return (*checks, Check(name="alarm-is-red", verdict=Verdict.WARN, reason=reason))
+        return (*checks, Check(name=ALARM_IS_RED, verdict=Verdict.WARN, reason=reason))
     if state == "ALARM":
-        return (*checks, Check(name="alarm-is-red", verdict=Verdict.PASS, reason=f"{alarm} is in ALARM"))
+        red = Check(name=ALARM_IS_RED, verdict=Verdict.PASS, reason=f"{alarm} is in ALARM")
+        return (*checks, red, _is_not_muted(alarm, world))
     reason = f"alarm {alarm} is not in ALARM any more but {state}"
-    return (*checks, Check(name="alarm-is-red", verdict=Verdict.FAIL, reason=reason, suppresses=True))
+    return (*checks, Check(name=ALARM_IS_RED, verdict=Verdict.FAIL, reason=reason, suppresses=True))
+
+
+def _is_not_muted(alarm: str, world: World) -> Check:
+    """Whether an alarm mute rule of the team silences the alarm now; without an answer the alarm is believed.
+
+    Mute rules hold back an alarm's actions; its state changes, and EventBridge tells of it (CloudWatch User Guide,
+    "Alarm mute rules"): a rule that starts rollbacks has to ask.
+    """
+    name = "alarm-is-not-muted"
+    try:
+        rules = world.alarms.mute_rules(alarm)
+    except OutsideFailure as failure:
+        reason = f"could not be asked, the alarm is believed: {failure}"
+        return Check(name=name, verdict=Verdict.WARN, reason=reason)
+    if not rules:
+        return Check(name=name, verdict=Verdict.PASS, reason="no mute rule is active")
+    again = world.clock.now() + timedelta(minutes=world.settings.policy.recheck_minutes)
+    reason = f"{alarm} is muted by {', '.join(rules)}: looked at again until that ends"
+    return Check(name=name, verdict=Verdict.FAIL, reason=reason, suppresses=True, look_again_at=again)
 
 
 def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World) -> Rollback:

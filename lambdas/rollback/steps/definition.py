@@ -37,7 +37,8 @@ def registered_definition(
     if found is not None:
         return found
     family = team_family(release.definition_arn, world)
-    ours = last_known_good_family(family) if is_last_known_good else rollback_family(family)
+    name_of = last_known_good_family if is_last_known_good else rollback_family
+    ours = name_of(family, world.settings.environment, release.service)
     newest = world.services.definition(ours)
     if newest is not None and _is_usable(str(newest["taskDefinitionArn"]), release, world):
         return str(newest["taskDefinitionArn"])

@@ -5,13 +5,15 @@ from datetime import datetime, timedelta
 from rollback.model import guards
 from rollback.model.check import Check, Verdict
 from rollback.model.errors import OutsideFailure
-from rollback.model.names import RATE_ALARMS, STATE_ALARMS, leaf_alarm, outage_alarm
+from rollback.model.names import RATE_ALARMS, STATE_ALARMS, leaf_alarms, outage_alarm
 from rollback.model.release import Release
 from rollback.model.request import RollbackType, Trigger
 from rollback.model.rollback import Rollback
 from rollback.model.service_view import IN_FLIGHT, ServiceView
 from rollback.steps.ports import World
 from rollback.steps.running import is_ours, running_identity
+
+ALARM_IS_RED = "alarm-is-red"  # a check of the admission; a warning where CloudWatch did not answer
 
 
 def automatic_guards(
@@ -35,6 +37,8 @@ def automatic_guards(
         not_paused,
         *guards.from_history(rollback, runs, changes, policy, now),
         guards.not_left_at_zero(rollback, view.desired_count, owed, policy, now),
+        guards.tasks_are_wanted(rollback, view.desired_count, owed, policy, now),
+        *_outage_is_seen(rollback, view, world),
         guards.no_fix_on_its_way(rollback, began, _red_since(rollback, world) if began else None, policy, now),
     ]
 
@@ -47,12 +51,34 @@ def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:
     outage = rollback.request.type is RollbackType.EMERGENCY or alarm == outage_alarm(prefix, service)
     if rollback.trigger is not Trigger.ALARM or outage:
         return Check(name="enough-traffic", verdict=Verdict.SKIPPED, reason="no alarm about rates asked for it")
-    leaves = tuple(leaf_alarm(prefix, service, name) for name in (*RATE_ALARMS, *STATE_ALARMS))
+    leaves = leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS))
     red = [name for name, state in world.alarms.states(leaves).items() if state == "ALARM"]
     since = now - timedelta(minutes=policy.traffic_window_minutes)
-    rates = [leaf_alarm(prefix, service, name) for name in RATE_ALARMS]
+    rates = leaf_alarms(prefix, service, RATE_ALARMS)
     counted = world.alarms.requests_since(view.target_groups, since) if set(red) & set(rates) else None
     return guards.enough_traffic(red, rates, counted, policy, now)
+
+
+def _outage_is_seen(rollback: Rollback, view: ServiceView, world: World) -> tuple[Check, ...]:
+    """Asked of an outage only, whose world has little patience; what does not answer contradicts nothing."""
+    prefix, service = world.settings.prefix, rollback.service_name
+    alarm = rollback.event.alarm if rollback.event is not None else None
+    if rollback.trigger is not Trigger.ALARM or alarm != outage_alarm(prefix, service) or not view.target_groups:
+        return ()
+    cloudwatch_is_silent = any(c.name == ALARM_IS_RED and c.verdict is Verdict.WARN for c in rollback.admission)
+    try:
+        if cloudwatch_is_silent:
+            return ()
+        states = world.alarms.states(leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS)))
+        red = [name for name, state in states.items() if state == "ALARM"]
+        healthy = {
+            group: sum(target.state == "healthy" for target in world.targets.health(group))
+            for group in (view.target_groups if red else ())
+        }
+    except OutsideFailure as failure:
+        return (Check(name="outage-is-seen", verdict=Verdict.WARN, reason=f"could not be asked: {failure}"),)
+    policy, now = world.settings.policy, world.clock.now()
+    return (guards.outage_is_seen(red, healthy, view.desired_count, policy, now),)
 
 
 def _others_deployment_began(view: ServiceView, world: World) -> datetime | None:

@@ -6,6 +6,7 @@ item that can't be read, keeps it from nothing else.
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rollback.model import page_count
@@ -13,6 +14,7 @@ from rollback.model.errors import CallRefused, Conflict, InvalidRequest, Outside
 from rollback.model.ledger_index import Pending
 from rollback.model.look_again import alarm_event, event_of, execution_name, still_red_name
 from rollback.model.names import OUTAGE_SUFFIX, degraded_alarm, outage_alarm
+from rollback.model.newer_release import Standing, latest_deployment
 from rollback.model.refusal import Refusal
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.route import Step
@@ -21,6 +23,7 @@ from rollback.steps.conclude import report_once
 from rollback.steps.definition import standing_plan
 from rollback.steps.holder import document
 from rollback.steps.ports import World
+from rollback.steps.running import is_ours
 from rollback.steps.walk import heir_of, walk
 
 _IN_USE = timedelta(minutes=1)  # a lease renewed so lately: a person may be putting things back under it
@@ -266,10 +269,11 @@ def _look_again(service: str, pending: list[Pending], world: World) -> Iterator[
     since_when = world.alarms.red_since(triggers)
     for alarm in (alarm for alarm in triggers if alarm in since_when):  # an outage first
         since = since_when[alarm]
-        if _is_unanswered(alarm, since, service, pending, world):
-            name = still_red_name(alarm, since)
-            why = f"looked at again; in ALARM since {since:%H:%M:%S}"
-            world.workflow.start(name, alarm_event(name, alarm, why, world.clock.now(), world.home))
+        question = _unanswered(alarm, since, service, pending, world)
+        if question is not None:
+            name = still_red_name(alarm, question.at)
+            why = f"looked at again; in ALARM since {since:%H:%M:%S}{question.why}"
+            world.workflow.start(name, alarm_event(name, alarm, why, world.clock.now(), world.home, question.before))
             yield f"{alarm} is looked at again: {name}"
             return
 
@@ -310,11 +314,70 @@ def _needs_arn(rollback: Rollback) -> bool:
     return rollback.event is not None and rollback.event.alarm is None
 
 
-def _is_unanswered(alarm: str, since: datetime, service: str, pending: list[Pending], world: World) -> bool:
-    """Red for long enough, and nobody was told what is done about it, or what was done did not help.
+@dataclass(frozen=True)
+class _Question:
+    """What nobody has answered yet.
 
-    A record that a plan refused or suppressed has told people already; one that a person stopped is theirs.
+    Attributes:
+        at: when it arose; one execution is started for each.
+        before: the alarm's state before, as the event tells it.
     """
+
+    at: datetime
+    before: str
+    why: str = ""
+
+
+def _unanswered(alarm: str, since: datetime, service: str, pending: list[Pending], world: World) -> _Question | None:
+    """Find out whether an alarm that stays red is to be asked about again.
+
+    It is if nobody was told what is done about it, or if the team has deployed a release since they were told: that
+    answer was about another one. What a person stopped is theirs.
+    """
+    if not _is_free_to_be_asked(alarm, since, service, pending, world):
+        return None
+    now, patience = world.clock.now(), timedelta(minutes=world.settings.policy.alarm_without_rollback_minutes)
+    answers = world.ledger.answers(service, alarm, since - _CLOCKS_DIFFER).items
+    if any(one.rechecked_at is not None and now - one.rechecked_at < patience for one in answers):
+        return None
+    if any(one.is_stopped for one in answers):
+        return None
+    judged = [one for one in answers if one.is_judged]
+    if not judged:
+        return _Question(since, _state_before(alarm, since, world))
+    began = _deployed_since(max(one.answered_at for one in judged), service, world)
+    if began is None:
+        return None
+    why = f"; a deployment began at {began:%H:%M:%S}, after the last answer"
+    return _Question(began, "OK", why)  # the alarm could not turn red again for it
+
+
+def _state_before(alarm: str, since: datetime, world: World) -> str:
+    """An alarm that was red from its creation has never been green; one whose history is silent is believed."""
+    try:
+        return world.alarms.state_before(alarm, since - _CLOCKS_DIFFER) or "OK"
+    except OutsideFailure:
+        return "OK"
+
+
+def _deployed_since(answered_at: datetime, service: str, world: World) -> datetime | None:
+    """When the newest deployment of the team began, if that was after the answer; None: it was not, or needs time.
+
+    Alarms look back in time, and a deployment may be the fix: it is given as long as `guards.no_fix_on_its_way` gives
+    one in flight, and one that has ended as long as alarms may take to settle and then to be looked at.
+    """
+    latest = latest_deployment(world.services.look(world.settings.service(service)))
+    if latest.began_at <= answered_at or is_ours(latest.deployed.definition_arn, world):
+        return None
+    policy = world.settings.policy
+    minutes = policy.alarm_settle_minutes + policy.alarm_without_rollback_minutes
+    if latest.standing is Standing.IN_FLIGHT:
+        minutes = policy.service_timeout_minutes
+    return latest.began_at if world.clock.now() - latest.began_at > timedelta(minutes=minutes) else None
+
+
+def _is_free_to_be_asked(alarm: str, since: datetime, service: str, pending: list[Pending], world: World) -> bool:
+    """Red for long enough, with no look at it planned, and not because of what was just done or refused."""
     now, policy = world.clock.now(), world.settings.policy
     patience = timedelta(minutes=policy.alarm_without_rollback_minutes)
     if now - since < patience:
@@ -327,11 +390,7 @@ def _is_unanswered(alarm: str, since: datetime, service: str, pending: list[Pend
         return False  # alarms look back in time: it may still turn green
     # Refused again, whoever asks; but an emergency needs fewer permissions than a plain rollback has used.
     refused = [one for one in world.ledger.changes(service, since - _CLOCKS_DIFFER).items if one.is_refused]
-    if any(one.is_emergency or not alarm.endswith(OUTAGE_SUFFIX) for one in refused):
-        return False
-    answers = world.ledger.answers(service, alarm, since - _CLOCKS_DIFFER).items
-    lately = any(one.rechecked_at is not None and now - one.rechecked_at < patience for one in answers)
-    return not lately and not any(one.is_judged or one.is_stopped for one in answers)
+    return not any(one.is_emergency or not alarm.endswith(OUTAGE_SUFFIX) for one in refused)
 
 
 def _page_unreadable(world: World) -> Iterator[str]:

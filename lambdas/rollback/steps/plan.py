@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from rollback.model.check import Check, Verdict
 from rollback.model.errors import UnreadableItem
 from rollback.model.failed_deployment import revision_to_leave
-from rollback.model.guards import BY_HAND
+from rollback.model.guards import BY_HAND, TASKS_ARE_WANTED
 from rollback.model.names import family_of
 from rollback.model.newer_release import Standing, newest_known_at
 from rollback.model.plan import judge
@@ -125,6 +125,9 @@ def decided(rollback: Rollback, world: World, before: Rollback | None = None) ->
         before: the rollback that this one goes on with; what a person forced there is forced.
     """
     assert rollback.plan is not None  # noqa: S101 - set by the caller
+    at_zero = next((c for c in rollback.plan.checks if c.name == TASKS_ARE_WANTED and c.verdict is Verdict.FAIL), None)
+    if at_zero is not None:
+        return _left_at_zero(rollback, at_zero, world)
     forced = rollback.request.force or (before is not None and before.request.force)
     refusals = rollback.plan.refusals(forced=forced)
     if refusals:
@@ -136,6 +139,17 @@ def decided(rollback: Rollback, world: World, before: Rollback | None = None) ->
     if rollback.request.dry_run or world.settings.policy.mode == "observe":
         return rollback.but(outcome=Outcome.PLANNED, reason=f"{wanted}: {rollback.plan.way}")
     return rollback.but(reason=rollback.plan.way)
+
+
+def _left_at_zero(rollback: Rollback, check: Check, world: World) -> Rollback:
+    """Ended, whatever else speaks against acting: no task is wanted, or none has had time to start."""
+    none_wanted = check.evidence["desired_count"] == 0
+    return rollback.but(
+        outcome=Outcome.SUPPRESSED,
+        reason=check.reason,
+        recheck_at=_look_again_at(rollback, [check]),
+        at_zero_at=world.clock.now() if none_wanted else None,
+    )
 
 
 def _look_again_at(rollback: Rollback, suppressed_by: list[Check]) -> datetime | None:

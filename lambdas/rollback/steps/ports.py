@@ -122,6 +122,10 @@ class Targets(Protocol):
         """Target group → how it checks its targets (path, port, codes, thresholds); without groups that are gone."""
         ...
 
+    def neighbours(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
+        """Other target groups to which the load balancers of these forward."""
+        ...
+
 
 class Scaling(Protocol):
     """Application Auto Scaling of an ECS service's desired count."""
@@ -200,6 +204,18 @@ class Alarms(Protocol):
 
     def red_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
         """Alarms in ALARM now, and since when."""
+        ...
+
+    def state_before(self, name: str, since: datetime) -> str | None:
+        """The state from which the alarm went into ALARM at `since` or after; None: its history does not tell."""
+        ...
+
+    def mute_rules(self, name: str) -> tuple[str, ...]:
+        """Alarm mute rules that silence the alarm now. Its state changes, and its events come, all the same."""
+        ...
+
+    def without_data(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        """Metric alarms that exist, and none of whose metrics had a data point after `since`."""
         ...
 
     def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
@@ -291,8 +307,8 @@ class World:
     home: Home | None = None  # the account and region of this deployment; None: not known
 
     def hurried(self) -> "World":
-        """The same world for one invocation of an emergency: optional evidence gets one attempt and two seconds."""
-        return replace(self, **vars(self.quick())) if self.quick is not None else self
+        """The same world where optional evidence gets one attempt and two seconds; made once for each invocation."""
+        return replace(self, **vars(self.quick()), quick=None) if self.quick is not None else self
 
     def looking_ahead(self) -> "World":
         """The same world for one look at the readiness: no silent service keeps the others from being asked."""

@@ -209,6 +209,8 @@ def _evidence_against(release: Release, since: datetime, world: World) -> str | 
     """The first thing that speaks against it; None: nothing does, and there was enough traffic to tell."""
     service = world.settings.service(release.service)
     view = world.services.look(service)
+    if view.desired_count == 0:
+        return "no task is wanted: nothing runs that could be judged"
     checks = run_checks(service.name, release, view, world, alarms=Alarms.IGNORE)
     failing = [c for c in checks if c.verdict is Verdict.FAIL and GONE_GROUP not in c.evidence]
     if failing:

@@ -15,6 +15,7 @@ from rollback.model.service_shape import arn_format
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.model.standing_plan import StandingPlan, StandingTarget
+from rollback.steps.alarm_readiness import alarm_checks
 from rollback.steps.database_readiness import with_database
 from rollback.steps.definition import registered_definition, standing_plan
 from rollback.steps.ports import World
@@ -52,6 +53,7 @@ def prepare(service_name: str, world: World, about_to_be_promoted: Release | Non
         *_running_is_known(view, service, world),
         _circuit_breaker(view),
         _container_insights(service, world),
+        *alarm_checks(service, view, world),
     )
     plan = plan.model_copy(update={"readiness": checks})
     plan = with_database(plan, view, world)  # last: the next look may be made at this moment

@@ -55,6 +55,9 @@ def verify(rollback: Rollback, world: World) -> Rollback:
     again = asserted_again(rollback, view, world)
     if again is not None:
         return again
+    if view.desired_count == 0 and not rollback.is_fenced:
+        reason = f"not verified: no task is wanted any more (scaled to zero), and {target.version} was not seen to run"
+        return rollback.but(outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
     looks = Alarms.COUNT if settled else Alarms.WAIT
     checks = run_checks(rollback.service_name, target, view, world, alarms=looks)
     checks = (*_database(rollback), *checks)

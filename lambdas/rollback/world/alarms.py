@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _BOTH: "tuple[AlarmTypeType, ...]" = ("MetricAlarm", "CompositeAlarm")  # without it composites are left out
 _NAMES_A_CALL = 100
 _PERIOD = timedelta(minutes=1)
+_QUERIES_A_CALL = 500  # CloudWatch API, GetMetricData
+_COARSE_SECONDS = 300
 
 
 class CloudWatchAlarms:
@@ -48,18 +50,54 @@ class CloudWatchAlarms:
 
     def _fired(self, name: str, since: datetime) -> bool:
         with calling("DescribeAlarmHistory", name):
-            pages = self._client.get_paginator("describe_alarm_history").paginate(
-                AlarmName=name,
-                AlarmTypes=_BOTH,
-                HistoryItemType="StateUpdate",
-                StartDate=since,
-                EndDate=datetime.now(UTC) + _PERIOD,
-            )
-            return any(
-                item["Timestamp"] > since and goes_into_alarm(item.get("HistoryData", ""))
-                for page in pages
-                for item in page["AlarmHistoryItems"]
-            )
+            return any(at > since and goes_into_alarm(data) for at, data in self._history(name, since))
+
+    def _history(self, name: str, since: datetime) -> "Iterator[tuple[datetime, str]]":
+        """Changes of state: when, and CloudWatch's JSON about it; newest first."""
+        pages = self._client.get_paginator("describe_alarm_history").paginate(
+            AlarmName=name,
+            AlarmTypes=_BOTH,
+            HistoryItemType="StateUpdate",
+            StartDate=since,
+            EndDate=datetime.now(UTC) + _PERIOD,
+            ScanBy="TimestampDescending",
+        )
+        for page in pages:
+            yield from ((item["Timestamp"], item.get("HistoryData", "")) for item in page["AlarmHistoryItems"])
+
+    def state_before(self, name: str, since: datetime) -> str | None:
+        """The state before the last change into ALARM at `since` or after; None: the history does not tell."""
+        with calling("DescribeAlarmHistory", name):
+            return next((state_left(data) for _, data in self._history(name, since) if goes_into_alarm(data)), None)
+
+    def mute_rules(self, name: str) -> tuple[str, ...]:
+        """Names of the ACTIVE alarm mute rules that target the alarm (CloudWatch API, ListAlarmMuteRules)."""
+        with calling("ListAlarmMuteRules", name):
+            pages = self._client.get_paginator("list_alarm_mute_rules").paginate(AlarmName=name, Statuses=["ACTIVE"])
+            found = [rule["AlarmMuteRuleArn"] for page in pages for rule in page.get("AlarmMuteRuleSummaries", ())]
+        return tuple(arn.rsplit(":", 1)[-1] for arn in found)
+
+    def without_data(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        """Metric alarms that exist, and none of whose metrics had a data point after `since`."""
+        wanted = [
+            (alarm["AlarmName"], metric, statistic)
+            for alarm in self._described(names)
+            for metric, statistic in _described_metrics(alarm)
+        ]
+        spoke: set[str] = set()
+        for start in range(0, len(wanted), _QUERIES_A_CALL):
+            some = wanted[start : start + _QUERIES_A_CALL]
+            queries: list[Any] = [
+                {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": _COARSE_SECONDS, "Stat": statistic}}
+                for number, (_, metric, statistic) in enumerate(some)
+            ]
+            with calling("GetMetricData", ", ".join(names)):
+                pages = self._client.get_paginator("get_metric_data").paginate(
+                    MetricDataQueries=queries, StartTime=since, EndTime=datetime.now(UTC) + _PERIOD
+                )
+                seen = {result["Id"] for page in pages for result in page["MetricDataResults"] if result["Values"]}
+            spoke |= {some[int(number.removeprefix("m"))][0] for number in seen}
+        return tuple(dict.fromkeys(name for name, _, _ in wanted if name not in spoke))
 
     def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
         """Requests that reached the target groups, in whole minutes: those of `since`'s own minute are counted."""
@@ -79,12 +117,30 @@ class CloudWatchAlarms:
             return float(sum(sum(r["Values"]) for page in pages for r in page["MetricDataResults"]))
 
 
+def _described_metrics(alarm: Any) -> "Iterator[tuple[dict[str, Any], str]]":
+    """The metrics that an alarm reads, and by which statistic."""
+    for query in alarm.get("Metrics", ()):
+        if "MetricStat" in query:
+            yield query["MetricStat"]["Metric"], query["MetricStat"]["Stat"]
+    if alarm.get("MetricName"):
+        metric = {name: alarm[name] for name in ("Namespace", "MetricName", "Dimensions") if name in alarm}
+        yield metric, alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "SampleCount"
+
+
 def goes_into_alarm(history_data: str) -> bool:
     """Whether a StateUpdate of DescribeAlarmHistory is one into ALARM."""
     try:
         return bool(json.loads(history_data)["newState"]["stateValue"] == "ALARM")
     except (ValueError, KeyError, TypeError):
         return False
+
+
+def state_left(history_data: str) -> str | None:
+    """The state that a StateUpdate of DescribeAlarmHistory left; None: it does not tell."""
+    try:
+        return str(json.loads(history_data)["oldState"]["stateValue"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def dimension_of(arn: str) -> str:

@@ -37,8 +37,8 @@ _OPERATIONS = {
     "dynamodb": "BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query TransactGetItems TransactWriteItems "
     "UpdateItem",
     "states": "DescribeExecution StartExecution StopExecution",
-    "elasticloadbalancing": "DescribeTargetGroups DescribeTargetHealth",
-    "cloudwatch": "DescribeAlarmHistory DescribeAlarms GetMetricData",
+    "elasticloadbalancing": "DescribeListeners DescribeRules DescribeTargetGroups DescribeTargetHealth",
+    "cloudwatch": "DescribeAlarmHistory DescribeAlarms GetMetricData ListAlarmMuteRules",
     "ecr": "BatchGetImage DescribeImages GetDownloadUrlForLayer PutImage",
     "sns": "Publish",
     "application-autoscaling": "DescribeScalableTargets DescribeScalingPolicies RegisterScalableTarget",

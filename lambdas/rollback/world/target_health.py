@@ -1,5 +1,6 @@
 """ELB target health."""
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rollback.model.service_view import TargetHealth
@@ -56,3 +57,34 @@ class ElbTargets:
                 return self._client.describe_target_groups(TargetGroupArns=[target_group_arn])["TargetGroups"]
             except self._client.exceptions.TargetGroupNotFoundException:
                 return []
+
+    def neighbours(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
+        """Other target groups to which the load balancers of these forward, by a listener or one of its rules.
+
+        Rules tell default actions too; those of network load balancers are the listener's own (ELB API reference).
+        """
+        if not target_group_arns:
+            return ()
+        found = [group for arn in target_group_arns for group in self._group(arn)]
+        balancers = sorted({arn for group in found for arn in group.get("LoadBalancerArns", ())})
+        forwarded = {group for balancer in balancers for group in self._forwarded(balancer)}
+        return tuple(sorted(forwarded - set(target_group_arns)))
+
+    def _forwarded(self, balancer: str) -> Iterator[str]:
+        with calling("DescribeListeners", balancer):
+            pages = self._client.get_paginator("describe_listeners").paginate(LoadBalancerArn=balancer)
+            listeners = [listener for page in pages for listener in page["Listeners"]]
+        for listener in listeners:
+            yield from _groups(listener.get("DefaultActions", ()))
+            with calling("DescribeRules", listener["ListenerArn"]):
+                rules = self._client.get_paginator("describe_rules").paginate(ListenerArn=listener["ListenerArn"])
+                actions = [action for page in rules for rule in page["Rules"] for action in rule.get("Actions", ())]
+            yield from _groups(actions)
+
+
+def _groups(actions: Iterable[Any]) -> Iterator[str]:
+    for action in actions:
+        groups = action.get("ForwardConfig", {}).get("TargetGroups", ())
+        yield from (group["TargetGroupArn"] for group in groups)
+        if action.get("TargetGroupArn"):
+            yield action["TargetGroupArn"]

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from local_cloud import alarm_log_metrics, alarm_metrics, alarm_rules, clock
 from local_cloud.alarm_evaluation import decide
+from local_cloud.alarm_metrics import Reading
 from local_cloud.alarm_statistics import Sample, statistic_of
 from local_cloud.server import LocalCloud
 
@@ -354,7 +355,13 @@ def test_log_patterns(pattern: str, message: str, expected: bool) -> None:
         ("-a + b", 2.0),
         ("b / a", 3.0),
         ("a / zero", None),
-        ("a + gone", None),
+        ("a + gone", 1.0),
+        ("gone + gone", None),
+        ("gone * 2", None),
+        ("a / gone", None),
+        ("a > gone", 1.0),
+        ("IF(a, gone, 5)", 0.0),
+        ("IF(gone, a, 5)", None),
         ("FILL(gone, 4) + a", 5.0),
         ("IF(a < b, 10, 20)", 10.0),
         ("IF(a >= b, 10, 20)", 20.0),
@@ -370,6 +377,25 @@ def test_log_patterns(pattern: str, message: str, expected: bool) -> None:
 def test_metric_math(expression: str, expected: float | None) -> None:
     points = {"a": 1.0, "b": 3.0, "zero": 0.0, "gone": None}
     assert alarm_metrics.parse(expression).evaluate(points) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "reading", "expected"),
+    [
+        ("a + gone", Reading(missing_is_zero=False), None),
+        ("SUM([a, gone])", Reading(missing_is_zero=False, fills_empty=False), 1.0),
+        ("FILL(gone, 4)", Reading(fills_empty=False), None),
+        ("FILL(late, 4)", Reading(fills_empty=False), 4.0),
+        ("FILL(gone, 4)", Reading(), 4.0),
+        ("SUM([FILL(gone, 4), a])", Reading(fills_empty=False), 1.0),
+    ],
+)
+def test_what_the_guide_leaves_open_is_read_either_way(
+    expression: str, reading: Reading, expected: float | None
+) -> None:
+    points = alarm_metrics.Moment({"a": 1.0, "gone": None, "late": None}, frozenset({"a", "late"}))
+    with alarm_metrics.read_as(reading):
+        assert alarm_metrics.parse(expression).evaluate(points) == expected
 
 
 @pytest.mark.parametrize("expression", ["a +", "(a", "a b", "NOPE(a)", "FILL(a)", "a $ b"])

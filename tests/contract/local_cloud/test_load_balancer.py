@@ -12,6 +12,7 @@ from contract.local_cloud.workload import UNHEALTHY, Workload, eventually
 
 from local_cloud.load import LoadGenerator
 from local_cloud.load_balancer import base_url
+from local_cloud.load_balancer_nodes import NODES, add_node, dealt, shares
 from local_cloud.target_health import targets_of
 
 
@@ -83,7 +84,61 @@ def test_requests_errors_and_latency_are_published(cloud: Any, web: Workload, wi
     assert _statistic(cloud, "HTTPCode_Target_5XX_Count", dimensions) == load.failed
     assert _statistic(cloud, "HTTPCode_Target_2XX_Count", dimensions) == load.served
     assert _statistic(cloud, "TargetResponseTime", dimensions, "SampleCount") == sent
-    assert eventually(lambda: _statistic(cloud, "HealthyHostCount", dimensions, "Maximum")) == 1
+    if with_group:
+        assert eventually(lambda: _statistic(cloud, "HealthyHostCount", dimensions, "Maximum")) == 1
+    else:  # host counts are of target groups (ELB user guide, CloudWatch metrics)
+        assert _statistic(cloud, "HealthyHostCount", dimensions, "Maximum") is None
+
+
+def test_each_node_publishes_what_it_sees_and_a_new_one_sees_nothing_at_first(cloud: Any, web: Workload) -> None:
+    web.running(web.release("v1"), desired=2)
+    dimensions = _dimensions(web, with_group=True)
+
+    def latest(statistic: str) -> float | None:
+        now = datetime.now(UTC)
+        points = cloud.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/ApplicationELB", MetricName="HealthyHostCount", Dimensions=dimensions,
+            Statistics=[statistic], StartTime=now - timedelta(seconds=1), EndTime=now, Period=1,
+        )["Datapoints"]  # fmt: skip
+        return float(points[-1][statistic]) if points else None
+
+    eventually(lambda: latest("Minimum") == 2)
+    assert latest("SampleCount") is not None
+    assert (latest("SampleCount") or 0) >= NODES
+    add_node(web.load_balancer)
+    eventually(lambda: latest("Minimum") == 0)
+    assert latest("Maximum") == 2  # the others see what is there
+    eventually(lambda: latest("Minimum") == 2)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_metric_data_are_found_whatever_the_order_of_the_dimensions(cloud: Any, web: Workload, reverse: bool) -> None:
+    web.running(web.release("v1"), desired=1)
+    dimensions = sorted(_dimensions(web, with_group=True), key=lambda d: d["Name"], reverse=reverse)
+    metric = {"Namespace": "AWS/ApplicationELB", "MetricName": "HealthyHostCount", "Dimensions": dimensions}
+
+    def values() -> list[float]:
+        now = datetime.now(UTC)
+        answer = cloud.client("cloudwatch").get_metric_data(
+            MetricDataQueries=[{"Id": "m", "MetricStat": {"Metric": metric, "Period": 300, "Stat": "Maximum"}}],
+            StartTime=now - timedelta(hours=1), EndTime=now + timedelta(minutes=1),
+        )  # fmt: skip
+        found: list[float] = answer["MetricDataResults"][0]["Values"]
+        return found
+
+    assert eventually(lambda: 1.0 in values())
+
+
+def test_a_target_group_without_a_registered_target_is_silent(cloud: Any, web: Workload) -> None:
+    with LoadGenerator(web.url, 50) as load:
+        eventually(lambda: load.failed >= 3)
+    assert _statistic(cloud, "HealthyHostCount", _dimensions(web, with_group=True), "Maximum") is None
+
+
+def test_what_is_spread_over_nodes_adds_up() -> None:
+    assert shares(2, 3) == [1, 1]
+    assert shares(10, 3) == [4, 3, 3]
+    assert sorted(value for part in dealt([1.0, 2.0, 3.0, 4.0], 3) for value in part) == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_a_slow_target_shows_in_the_response_time(cloud: Any, web: Workload) -> None:

@@ -1,0 +1,67 @@
+"""Alarm mute rules (CloudWatch API, PutAlarmMuteRule and ListAlarmMuteRules): moto has none.
+
+A rule mutes its alarms' actions while it is ACTIVE; states change, and events come, all the same. The schedule is not
+followed: a rule is active from StartDate to ExpireDate, or at once and for good.
+"""
+
+import datetime
+from typing import Any
+
+from moto.cloudwatch.responses import CloudWatchResponse
+from moto.core.responses import ActionResult, EmptyResult
+
+
+def _rules(response: Any) -> dict[str, dict[str, Any]]:
+    backend = response.cloudwatch_backend
+    if not hasattr(backend, "alarm_mute_rules"):
+        backend.alarm_mute_rules = {}
+    found: dict[str, dict[str, Any]] = backend.alarm_mute_rules
+    return found
+
+
+def _put(response: Any) -> Any:
+    name = response._get_param("Name")
+    _rules(response)[name] = {
+        "arn": f"arn:aws:cloudwatch:{response.region}:{response.current_account}:alarm-mute-rule:{name}",
+        "alarms": (response._get_param("MuteTargets") or {}).get("AlarmNames", []),
+        "start": response._get_param("StartDate"),
+        "expire": response._get_param("ExpireDate"),
+    }
+    return EmptyResult()
+
+
+def _delete(response: Any) -> Any:
+    _rules(response).pop(response._get_param("AlarmMuteRuleName"), None)
+    return EmptyResult()
+
+
+def _list(response: Any) -> Any:
+    alarm, wanted = response._get_param("AlarmName"), response._get_param("Statuses")
+    summaries = [
+        {"AlarmMuteRuleArn": rule["arn"], "Status": status, "MuteType": "ONE_TIME"}
+        for _, rule in sorted(_rules(response).items())
+        for status in (_status(rule),)
+        if (not alarm or alarm in rule["alarms"]) and (not wanted or status in wanted)
+    ]
+    return ActionResult({"AlarmMuteRuleSummaries": summaries})
+
+
+def _status(rule: dict[str, Any]) -> str:
+    now = datetime.datetime.now(datetime.UTC)
+    if rule["expire"] is not None and _moment(rule["expire"]) <= now:
+        return "EXPIRED"
+    return "SCHEDULED" if rule["start"] is not None and _moment(rule["start"]) > now else "ACTIVE"
+
+
+def _moment(given: Any) -> datetime.datetime:
+    if isinstance(given, int | float):
+        return datetime.datetime.fromtimestamp(given, datetime.UTC)
+    read = given if isinstance(given, datetime.datetime) else datetime.datetime.fromisoformat(str(given))
+    return read if read.tzinfo is not None else read.replace(tzinfo=datetime.UTC)
+
+
+def install() -> None:
+    """Serve the operations."""
+    CloudWatchResponse.put_alarm_mute_rule = _put
+    CloudWatchResponse.delete_alarm_mute_rule = _delete
+    CloudWatchResponse.list_alarm_mute_rules = _list

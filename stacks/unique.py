@@ -1,0 +1,84 @@
+"""What two services must not have in common: each name and each resource has one owner, or is known to be shared."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stacks.service_settings import Service
+
+if TYPE_CHECKING:
+    from stacks.environment import Environment
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One service where it is described."""
+
+    environment: str
+    settings: "Environment"
+    service: Service
+
+    @property
+    def path(self) -> str:
+        return f"environments.{self.environment}.services.{self.service.name}"
+
+    def may_meet(self, other: "_Place") -> bool:
+        """Whether both may be in one account and region; what is not said may be the same."""
+        mine, others = self.settings, other.settings
+        apart = (mine.account, others.account), (mine.region, others.region)
+        return not any(one and another and one != another for one, another in apart)
+
+    @property
+    def log_pattern(self) -> str:
+        return self.service.error_log_pattern or self.settings.alarms.error_log_pattern
+
+
+def conflicts(environments: "Mapping[str, Environment]", stacks_of: Callable[[str], tuple[str, str]]) -> Iterator[str]:
+    """Name everything that two services or environments can't both have; one line each.
+
+    Args:
+        stacks_of: environment → names of its stacks.
+    """
+    for one, other in itertools.combinations(environments, 2):
+        if stacks_of(one) == stacks_of(other):
+            yield f"environments.{one} and environments.{other} would make the same stacks, {', '.join(stacks_of(one))}"
+    places = [_Place(name, found, service) for name, found in environments.items() for service in found.services]
+    for first, second in itertools.combinations(places, 2):
+        if first.may_meet(second):
+            yield from _between(first, second)
+
+
+def _between(first: _Place, second: _Place) -> Iterator[str]:
+    one, other, both = first.service, second.service, f"{first.path} and {second.path}"
+    if (
+        f"{first.environment}-{one.name}" == f"{second.environment}-{other.name}"
+        and first.environment != second.environment
+    ):
+        yield f"{both} would name their alarms alike, {first.environment}-{one.name}-…; rename one of them"
+    if (one.cluster, one.ecs_service) == (other.cluster, other.ecs_service):
+        yield f"{both} are the same ECS service, {one.cluster}/{one.ecs_service}; one service has one description"
+    for group in sorted(set(_target_groups(one)) & set(_target_groups(other))):
+        yield f"{both} have the same target group, {group}; its evidence is of one service only"
+    if _log_group(one) == _log_group(other) and first.log_pattern == second.log_pattern:
+        yield (
+            f"{both} log to one group, {_log_group(one)}, and would count each other's errors; give each an "
+            "error_log_pattern that selects its own lines"
+        )
+    if one.existing and other.existing and one.existing.load_balancer == other.existing.load_balancer:
+        for place in (first, second):
+            if not place.service.shares_balancer:
+                yield (
+                    f"{place.path}.load_balancer_shared is false, but {both} use one load balancer, "
+                    f"{one.existing.load_balancer}; allowed is true"
+                )
+
+
+def _target_groups(service: Service) -> tuple[str, ...]:
+    return service.existing.target_groups if service.existing is not None else ()
+
+
+def _log_group(service: Service) -> str:
+    if service.existing is not None:
+        return service.existing.log_group
+    return service.workload.log_group if service.workload is not None else ""

@@ -1,0 +1,285 @@
+"""The alarms of one service, evaluated by the embedded cloud in every reading of what the guide leaves open."""
+
+import functools
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from local_cloud import alarm_rules
+from local_cloud.alarm_evaluation import evaluate
+from local_cloud.alarm_metrics import Reading, read_as
+from local_cloud.alarm_statistics import MetricKey, Sample, statistic_of
+from rollback.model.names import (
+    MOST_TARGET_GROUPS,
+    RATE_ALARMS,
+    STATE_ALARMS,
+    degraded_alarm,
+    leaf_alarms,
+    outage_alarm,
+)
+
+PREFIX, SERVICE = "shop-production", "api"
+READINGS = [Reading(fills, zero) for fills, zero in itertools.product((True, False), repeat=2)]
+COUNTS = range(1, MOST_TARGET_GROUPS + 1)
+MINUTES = 6
+
+
+@functools.cache
+def alarms_of(groups: int, *, shared: bool) -> dict[str, dict[str, Any]]:
+    """Properties of the alarms of a service with so many target groups, by name."""
+    from aws_cdk import App, Stack  # noqa: PLC0415 - it starts Node, which needs the path that conftest sets
+
+    from rollback_constructs.alarms import AlarmSettings, ServiceAlarms  # noqa: PLC0415
+    from rollback_constructs.attachment import Attachment  # noqa: PLC0415
+
+    app = App(analytics_reporting=False, tree_metadata=False)
+    stack = Stack(app, "Alarms")
+    service = Attachment(
+        name=SERVICE,
+        cluster="shop",
+        ecs_service="api",
+        load_balancer="app/shop/1",
+        target_groups=tuple(f"targetgroup/g{number}/1" for number in range(groups)),
+        task_role_arns=(),
+        execution_role_arns=(),
+        log_group="/shop/api",
+        repository="api",
+        load_balancer_shared=shared,
+    )
+    ServiceAlarms(stack, "Service", prefix=PREFIX, service=service, settings=AlarmSettings())
+    resources = app.synth().get_stack_by_name("Alarms").template["Resources"]
+    kinds = {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"}
+    return {
+        found["Properties"]["AlarmName"]: {**found["Properties"], "id": name}
+        for name, found in resources.items()
+        if found["Type"] in kinds
+    }
+
+
+@dataclass
+class Minutes:
+    """Samples of metrics, minute by minute, the newest last; what was never put never had a data point."""
+
+    samples: dict[MetricKey, list[list[Sample]]] = field(default_factory=dict)
+
+    def put(self, name: str, *values: float, group: int | None = None, minutes: range = range(MINUTES)) -> None:
+        """Values of one metric in each of these minutes; each its node's."""
+        dimensions = {"LoadBalancer": "app/shop/1"}
+        if group is not None:
+            dimensions["TargetGroup"] = f"targetgroup/g{group}/1"
+        key = ("AWS/ApplicationELB", name, tuple(sorted(dimensions.items())))
+        rows = self.samples.setdefault(key, [[] for _ in range(MINUTES)])
+        for minute in minutes:
+            rows[minute] += [Sample(0, value, 1, value, value) for value in values]
+
+    def serve(self, requests: float, failed: float = 0, group: int = 0) -> None:
+        """Requests that reached a target, as ELB counts them: by balancer, and by target group."""
+        for of in (None, group):
+            self.put("RequestCount", requests, group=of)
+            if failed:
+                self.put("HTTPCode_Target_5XX_Count", failed, group=of)
+
+    def points(self, key: MetricKey, statistic: str, period_seconds: float, count: int, now: float) -> list[Any]:
+        """As `MetricStore.points`."""
+        assert (period_seconds, now) == (60, 0)
+        rows = self.samples.get(key, [[] for _ in range(MINUTES)])
+        return [statistic_of(row, statistic) for row in list(reversed(rows))[:count]]
+
+
+def red(minutes: Minutes, groups: int = 1, *, shared: bool = False) -> set[str]:
+    """Alarms that are in ALARM, without the service's name before them."""
+    alarms = alarms_of(groups, shared=shared)
+    states = {name: _state(given, minutes) for name, given in alarms.items() if "AlarmRule" not in given}
+    by_id = {given["id"]: states[name] for name, given in alarms.items() if name in states}
+    for name, given in alarms.items():
+        if "AlarmRule" in given:
+            states[name] = "ALARM" if alarm_rules.parse(_rule(given)).holds(by_id.__getitem__) else "OK"
+    return {name.removeprefix(f"{PREFIX}-{SERVICE}-") for name, state in states.items() if state == "ALARM"}
+
+
+def _rule(given: dict[str, Any]) -> str:
+    """The rule, with the logical ids for ARNs."""
+    parts = given["AlarmRule"]["Fn::Join"][1]
+    return "".join(part if isinstance(part, str) else part["Fn::GetAtt"][0] for part in parts)
+
+
+def _state(given: dict[str, Any], minutes: Minutes) -> str:
+    queries = [_query(query) for query in given.get("Metrics", ())]
+    alarm = SimpleNamespace(
+        namespace=given.get("Namespace"),
+        metric_name=given.get("MetricName"),
+        dimensions=_dimensions(given),
+        statistic=given.get("Statistic"),
+        extended_statistic=given.get("ExtendedStatistic"),
+        period=given.get("Period", 60),
+        evaluation_periods=given["EvaluationPeriods"],
+        datapoints_to_alarm=given["DatapointsToAlarm"],
+        threshold=given["Threshold"],
+        comparison_operator=given["ComparisonOperator"],
+        treat_missing_data=given["TreatMissingData"],
+        metric_data_queries=queries,
+    )
+    return evaluate(alarm, minutes, 0).state or "kept"  # type: ignore[arg-type]
+
+
+def _query(given: dict[str, Any]) -> SimpleNamespace:
+    stat = given.get("MetricStat")
+    metric = stat and SimpleNamespace(
+        namespace=stat["Metric"]["Namespace"],
+        metric_name=stat["Metric"]["MetricName"],
+        dimensions=_dimensions(stat["Metric"]),
+    )
+    return SimpleNamespace(
+        id=given["Id"],
+        expression=given.get("Expression"),
+        return_data=given.get("ReturnData"),
+        metric_stat=stat and SimpleNamespace(metric=metric, period=stat["Period"], stat=stat["Stat"]),
+    )
+
+
+def _dimensions(given: dict[str, Any]) -> list[SimpleNamespace]:
+    return [SimpleNamespace(name=d["Name"], value=d["Value"]) for d in given.get("Dimensions", ())]
+
+
+@pytest.fixture(params=READINGS, ids=str, autouse=True)
+def _reading(request: pytest.FixtureRequest) -> Iterator[None]:
+    with read_as(request.param):
+        yield
+
+
+def healthy(groups: int = 1) -> Minutes:
+    """Two targets in each group, which three nodes see alike."""
+    minutes = Minutes()
+    for group in range(groups):
+        minutes.put("HealthyHostCount", 2, 2, 2, group=group)
+        minutes.put("UnHealthyHostCount", 0, 0, 0, group=group)
+    return minutes
+
+
+class TestOfAnyTraffic:
+    @pytest.mark.parametrize("shared", [False, True])
+    def test_a_service_that_never_failed_is_green(self, shared: bool) -> None:
+        minutes = healthy()
+        minutes.serve(100)
+        assert red(minutes, shared=shared) == set()
+
+    @pytest.mark.parametrize("shared", [False, True])
+    def test_errors_of_targets_are_degraded_though_the_balancer_never_failed(self, shared: bool) -> None:
+        minutes = healthy()
+        minutes.serve(100, failed=10)
+        assert red(minutes, shared=shared) == {"error-rate", "degraded"}
+
+    @pytest.mark.parametrize("shared", [False, True])
+    def test_few_requests_say_nothing(self, shared: bool) -> None:
+        minutes = healthy()
+        minutes.serve(10, failed=10)
+        assert red(minutes, shared=shared) == set()
+
+    def test_rule_11_an_outage_in_which_the_balancer_finds_no_target_is_seen_though_no_request_was_ever_counted(
+        self,
+    ) -> None:
+        minutes = healthy()
+        minutes.put("HTTPCode_ELB_5XX_Count", 100)
+        assert {"near-total-errors", "outage"} <= red(minutes)
+
+    @pytest.mark.parametrize("shared", [False, True])
+    def test_slow_answers_are_degraded(self, shared: bool) -> None:
+        minutes = healthy()
+        minutes.serve(100)
+        for group in (None, 0):
+            minutes.put("TargetResponseTime", 5.0, 6.0, group=group)
+        assert red(minutes, shared=shared) == {"latency", "degraded"}
+
+    @pytest.mark.parametrize("shared", [False, True])
+    def test_silence_of_a_service_without_traffic_is_green(self, shared: bool) -> None:
+        assert red(healthy(), shared=shared) == set()
+
+
+class TestASharedBalancer:
+    def test_a_neighbours_outage_is_not_ours(self) -> None:
+        minutes = healthy()
+        minutes.serve(20)
+        minutes.put("HTTPCode_ELB_5XX_Count", 500)  # nobody can tell whose
+        assert red(minutes, shared=True) == set()
+        assert "outage" in red(minutes, shared=False)
+
+    def test_our_own_outage_is_seen_by_the_targets(self) -> None:
+        minutes = Minutes()
+        minutes.put("HealthyHostCount", 0, 0, 0, group=0)
+        minutes.put("HTTPCode_ELB_5XX_Count", 500)
+        assert red(minutes, shared=True) == {"no-healthy-targets", "outage"}
+
+    def test_targets_that_refuse_connections_are_ours(self) -> None:
+        minutes = healthy()
+        minutes.serve(100)
+        minutes.put("TargetConnectionErrorCount", 100, group=0)
+        assert {"error-rate", "near-total-errors", "outage"} <= red(minutes, shared=True)
+
+
+class TestNodesOfTheBalancer:
+    def test_a_node_that_has_just_come_and_sees_nothing_is_no_outage(self) -> None:
+        minutes = healthy()
+        minutes.put("HealthyHostCount", 0, group=0, minutes=range(MINUTES - 2, MINUTES))
+        assert red(minutes) == set()
+        (rows,) = (rows for key, rows in minutes.samples.items() if key[1] == "HealthyHostCount")
+        assert statistic_of(rows[-1], "Minimum") == 0  # which would have been one
+
+    def test_a_zone_without_targets_is_no_outage(self) -> None:
+        minutes = Minutes()
+        minutes.put("HealthyHostCount", 2, 0, 0, group=0)
+        assert red(minutes) == set()
+
+    def test_when_no_node_sees_a_healthy_target_it_is_one(self) -> None:
+        minutes = Minutes()
+        minutes.put("HealthyHostCount", 0, 0, 0, group=0)
+        minutes.put("UnHealthyHostCount", 2, 2, 2, group=0)
+        assert red(minutes) == {"no-healthy-targets", "unhealthy-targets", "degraded", "outage"}
+
+    def test_a_target_that_one_node_finds_unhealthy_is_not_degraded(self) -> None:
+        minutes = healthy()
+        minutes.put("UnHealthyHostCount", 2, group=0)
+        assert red(minutes) == set()
+
+    def test_rule_11_target_groups_that_fall_silent_are_an_outage(self) -> None:
+        minutes = healthy()
+        for rows in minutes.samples.values():
+            rows[-2:] = [[], []]
+        assert red(minutes) == {"no-healthy-targets", "outage"}
+
+
+class TestSeveralTargetGroups:
+    @pytest.mark.parametrize("groups", COUNTS)
+    @pytest.mark.parametrize("shared", [False, True])
+    def test_no_alarm_has_more_than_ten_metrics_and_the_run_time_knows_every_leaf(
+        self, groups: int, shared: bool
+    ) -> None:
+        alarms = alarms_of(groups, shared=shared)
+        for given in alarms.values():
+            assert sum("MetricStat" in query for query in given.get("Metrics", ())) <= 10
+        leaves = set(leaf_alarms(PREFIX, SERVICE, (*RATE_ALARMS, *STATE_ALARMS)))
+        composites = {degraded_alarm(PREFIX, SERVICE), outage_alarm(PREFIX, SERVICE)}
+        assert composites < set(alarms) <= leaves | composites
+
+    @pytest.mark.parametrize("groups", COUNTS)
+    @pytest.mark.parametrize("shared", [False, True])
+    def test_errors_behind_the_last_group_are_seen(self, groups: int, shared: bool) -> None:
+        minutes = healthy(groups)
+        minutes.serve(100, failed=95, group=groups - 1)
+        assert {"degraded", "outage"} <= red(minutes, groups, shared=shared)
+
+    @pytest.mark.parametrize("groups", COUNTS)
+    def test_an_outage_is_one_of_all_groups(self, groups: int) -> None:
+        minutes = healthy(groups)
+        assert red(minutes, groups) == set()
+        for group in range(groups):
+            minutes.samples = {key: rows for key, rows in minutes.samples.items() if f"g{group}/" not in str(key)}
+            assert ("outage" in red(minutes, groups)) is (group == groups - 1)
+
+    def test_a_mistyped_group_beside_a_right_one_is_no_outage_and_hides_none(self) -> None:
+        minutes = healthy(1)
+        assert "outage" not in red(minutes, 2)
+        assert "outage" in red(Minutes(), 2)

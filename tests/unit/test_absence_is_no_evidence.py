@@ -1,0 +1,292 @@
+"""Zero by the team's will, no data, a muted alarm, an old answer: none of them is a fault of the release."""
+
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE
+from fakes import TARGET_GROUP, FakeTargets
+from faults.database_endings import raising
+from stage import CANDIDATE, PROMOTED, Stage, alarm_event, worn_in
+from worlds import DEGRADED, OUTAGE, SETTINGS
+
+from rollback.model.check import Verdict
+from rollback.model.errors import CallRefused, OutsideFailure
+from rollback.model.names import leaf_alarm
+from rollback.model.policy import Policy
+from rollback.model.release import ReleaseState
+from rollback.model.rollback import Outcome
+from rollback.model.route import Step
+from rollback.model.service_view import TargetHealth
+from rollback.steps.janitor import sweep
+from rollback.steps.ports import OptionalPorts
+from rollback.steps.promote import adopt
+from rollback.steps.readiness import prepare
+
+NO_HEALTHY = leaf_alarm(SETTINGS.prefix, SERVICE, "no-healthy-targets")
+NEAR_TOTAL = leaf_alarm(SETTINGS.prefix, SERVICE, "near-total-errors")
+
+
+def sweep_for(stage: Stage, minutes: int) -> list[str]:
+    """The janitor's rounds of that time, and the executions that it starts, to their ends; their names."""
+    names = []
+    for _ in range(minutes // 5):
+        stage.pass_time(minutes=5)
+        sweep(stage.world)
+        while stage.workflow.started:
+            name, given = stage.workflow.started.pop(0)
+            names.append(name)
+            stage.run(given, name)
+    return names
+
+
+def asleep(**parts: Any) -> Stage:
+    """v1 is promoted, v2 runs; the team has scaled the service to zero, and the outage alarm is about to go red."""
+    stage = worn_in(**parts)
+    stage.alarms.in_alarm.clear()
+    stage.cures.clear()
+    prepare(SERVICE, stage.world)
+    stage.services.desired_count = 0
+    for _ in range(3):
+        stage.pass_time(seconds=10)
+    stage.services.calls.clear()
+    return stage
+
+
+class TestZeroByTheTeamsWill:
+    def test_a_night_at_zero_changes_nothing_condemns_nothing_pages_nobody_and_is_told_once(self) -> None:
+        stage = asleep()
+        rollback = stage.run(stage.red(OUTAGE))
+        sweep_for(stage, 8 * 60)
+        assert rollback.outcome is Outcome.SUPPRESSED
+        assert "desired count is 0" in rollback.reason
+        assert stage.changes() == []
+        assert stage.state_of("v2") is ReleaseState.CANDIDATE
+        assert stage.severities() == ["info"]
+        assert len(list(stage.ledger.history(SERVICE))) == 1
+
+    def test_a_release_that_is_proven_and_old_is_no_reason_to_page_about_a_service_at_zero(self) -> None:
+        stage = Stage()
+        stage.ship("v1", PROMOTED, hours_ago=48)
+        stage.services.desired_count = 0
+        rollback = stage.run(stage.red(OUTAGE))
+        assert rollback.outcome is Outcome.SUPPRESSED
+        assert rollback.recheck_at is not None
+        assert stage.pages() == []
+
+    def test_a_service_that_does_not_come_up_in_the_morning_is_given_time_and_then_rolled_back(self) -> None:
+        stage = asleep()
+        rollback = stage.run(stage.red(OUTAGE))
+        sweep_for(stage, 60)
+        stage.services.desired_count = 2
+        sweep_for(stage, 5)
+        assert "wanted again" in stage.read(rollback).reason
+        assert stage.changes() == []
+        sweep_for(stage, 10)
+        assert "update" in stage.changes()
+
+    def test_a_service_that_comes_up_in_the_morning_is_left_alone(self) -> None:
+        stage = asleep()
+        rollback = stage.run(stage.red(OUTAGE))
+        sweep_for(stage, 60)
+        stage.services.desired_count = 2
+        stage.alarms.recover(OUTAGE)
+        assert sweep_for(stage, 60) == []
+        assert stage.changes() == []
+        assert stage.read(rollback).recheck_at is None
+
+    def test_a_person_may_start_an_emergency_there(self) -> None:
+        stage = asleep()
+        stage.run({"type": "emergency"})
+        assert "update" in stage.changes()
+
+    def test_a_degraded_alarm_starts_nothing_there_either(self) -> None:
+        stage = asleep()
+        assert stage.run(stage.red(DEGRADED)).outcome is Outcome.SUPPRESSED
+        assert stage.changes() == []
+
+    def test_a_service_at_zero_promotes_nothing(self) -> None:
+        stage = asleep(policy=Policy(bake_minimum_requests=0))
+        for _ in range(8):
+            stage.pass_time(minutes=5)
+            adopt(stage.world)
+        assert stage.state_of("v2") is CANDIDATE
+
+    def test_a_service_scaled_to_zero_before_it_was_verified_is_told_and_not_started_again(self) -> None:
+        stage = worn_in()
+        rollback = stage.go(stage.admit(), Step.VERIFY)
+        stage.services.desired_count = 0
+        stage.services.calls.clear()
+        ended = stage.run_on(rollback)
+        assert ended.outcome is Outcome.FAILED
+        assert "no task is wanted any more" in ended.reason
+        assert stage.services.desired_count == 0
+        assert stage.state_of("v2") is ReleaseState.SUSPECT
+
+
+class TestAnAlarmThatWasNeverGreen:
+    @pytest.mark.parametrize("event_came", [True, False], ids=["its event came", "it was made before the rule"])
+    def test_the_janitor_keeps_to_what_the_setting_says(self, event_came: bool) -> None:
+        stage = worn_in()
+        stage.alarms.in_alarm.clear()
+        stage.cures.clear()
+        stage.alarms.fire(OUTAGE, NOW, before="INSUFFICIENT_DATA")
+        if event_came:
+            event = alarm_event("created", OUTAGE)
+            event["detail"]["previousState"]["value"] = "INSUFFICIENT_DATA"
+            stage.run(event)
+        names = sweep_for(stage, 120)
+        assert len(names) == (0 if event_came else 1)
+        assert stage.changes() == []
+        assert stage.severities() == ["info"]
+
+    def test_where_the_setting_says_act_it_is_acted_upon(self) -> None:
+        stage = worn_in(policy=Policy(on_insufficient_data_alarm="act"))
+        stage.alarms.in_alarm.clear()
+        stage.alarms.fire(OUTAGE, NOW, before="INSUFFICIENT_DATA")
+        sweep_for(stage, 10)
+        assert "update" in stage.changes()
+
+    def test_a_history_that_can_not_be_read_mutes_no_outage(self) -> None:
+        stage = worn_in()
+        stage.alarms.in_alarm.clear()
+        stage.alarms.fire(OUTAGE, NOW, before="INSUFFICIENT_DATA")
+        stage.alarms.state_before = raising(OutsideFailure("no answer"))  # type: ignore[method-assign]
+        sweep_for(stage, 10)
+        assert "update" in stage.changes()
+
+
+class TestAnAnswerExpires:
+    def answered(self) -> Stage:
+        """Red for a reason that is not the release: v1 is proven, and old."""
+        stage = Stage()
+        stage.ship("v0", PROMOTED, hours_ago=96)
+        stage.ship("v1", PROMOTED, hours_ago=48)
+        stage.cures = {"v0"}
+        assert "not the release" in stage.alarm(DEGRADED).reason
+        return stage
+
+    def deploy(self, stage: Stage) -> None:
+        stage.begin("v2")
+        stage.services.deploy(stage.arns["v2"], stage.clock.now())
+        for _ in range(4):
+            stage.services.tick()
+        stage.services.calls.clear()
+
+    def test_a_bad_deployment_under_an_alarm_that_stays_red_is_rolled_back(self) -> None:
+        stage = self.answered()
+        sweep_for(stage, 60)
+        assert stage.changes() == []
+        self.deploy(stage)
+        names = sweep_for(stage, 60)
+        assert len(names) == 1
+        assert "update" in stage.changes()
+        newest = next(stage.ledger.history(SERVICE))
+        assert newest.plan is not None
+        assert newest.plan.target is not None
+        assert newest.plan.target.version == "v1"
+
+    def test_the_deployment_is_given_time_to_be_the_fix(self) -> None:
+        stage = self.answered()
+        sweep_for(stage, 60)
+        self.deploy(stage)
+        assert sweep_for(stage, 10) == []
+        stage.alarms.recover(DEGRADED)
+        assert sweep_for(stage, 60) == []
+
+    def test_what_a_person_stopped_stays_theirs(self) -> None:
+        stage = worn_in()
+        stage.cures.clear()
+        rollback = stage.admit(stage.red(DEGRADED))
+        ended = {"outcome": Outcome.ABORTED, "reason": "by hand", "ended_by_person": True}
+        stage.ledger.save(stage.read(rollback).but(**ended))
+        stage.run_on(rollback)
+        self.deploy(stage)
+        assert sweep_for(stage, 60) == []
+
+
+class TestAMutedAlarm:
+    def test_it_starts_nothing_is_told_once_and_is_looked_at_when_the_rule_ends(self) -> None:
+        stage = worn_in()
+        stage.cures.clear()
+        stage.alarms.muted[DEGRADED] = ("release-night",)
+        rollback = stage.run(stage.red(DEGRADED))
+        sweep_for(stage, 60)
+        assert "muted by release-night" in stage.read(rollback).reason
+        assert (stage.changes(), stage.severities()) == ([], ["info"])
+        del stage.alarms.muted[DEGRADED]
+        sweep_for(stage, 10)
+        assert "update" in stage.changes()
+
+    @pytest.mark.parametrize("failure", [OutsideFailure("no answer"), CallRefused("denied")])
+    def test_a_question_that_is_not_answered_blocks_nothing(self, failure: Exception) -> None:
+        stage = worn_in()
+        stage.alarms.mute_rules = raising(failure)  # type: ignore[method-assign]
+        rollback = stage.run(stage.red(OUTAGE))
+        assert stage.check(rollback, "alarm-is-not-muted").verdict is Verdict.WARN
+        assert "update" in stage.changes()
+
+    def test_a_person_is_not_asked(self) -> None:
+        stage = worn_in()
+        stage.alarms.muted[DEGRADED] = ("release-night",)
+        assert stage.run({}).outcome is Outcome.SUCCEEDED
+
+
+class TestAnAlarmThatWatchesAnotherTargetGroup:
+    def outage(self, *leaves: str, healthy: int = 2) -> Stage:
+        stage = worn_in()
+        stage.alarms.in_alarm.clear()
+        stage.alarms.in_alarm.update(leaves)
+        states = ["healthy"] * healthy + ["unhealthy"] * (2 - healthy)
+        seen = tuple(TargetHealth(target=f"10.0.0.{n}:80", state=state) for n, state in enumerate(states))
+        stage.world.targets.answers[TARGET_GROUP] = seen  # type: ignore[attr-defined]
+        return stage
+
+    def test_silence_that_elb_contradicts_starts_no_emergency(self) -> None:
+        stage = self.outage(NO_HEALTHY)
+        rollback = stage.run(stage.red(OUTAGE))
+        assert rollback.outcome is Outcome.SUPPRESSED
+        assert "the alarm watches other target groups" in rollback.reason
+        assert rollback.recheck_at is not None
+        assert (stage.changes(), stage.pages()) == ([], [])
+
+    @pytest.mark.parametrize(
+        ("leaves", "healthy"),
+        [((NO_HEALTHY,), 0), ((NO_HEALTHY,), 1), ((NO_HEALTHY, NEAR_TOTAL), 2), ((NEAR_TOTAL,), 2), ((), 2)],
+        ids=["nothing is healthy", "not all are", "errors too", "errors alone", "no leaf is known"],
+    )
+    def test_rule_11_whatever_does_not_contradict_an_outage_leaves_it_one(self, leaves: Any, healthy: int) -> None:
+        stage = self.outage(*leaves, healthy=healthy)
+        stage.run(stage.red(OUTAGE))
+        assert "update" in stage.changes()
+
+    def test_rule_11_a_silent_elb_mutes_no_outage(self) -> None:
+        stage = self.outage(NO_HEALTHY)
+        quick = FakeTargets(stage.services)
+        quick.health = raising(OutsideFailure("no answer"))  # type: ignore[method-assign]
+        ports = {field.name: getattr(stage.world, field.name) for field in fields(OptionalPorts)}
+        stage.replace(quick=lambda: OptionalPorts(**ports | {"targets": quick}))
+        stage.run(stage.red(OUTAGE))
+        assert "update" in stage.changes()
+
+    def test_when_the_real_targets_fail_later_the_next_look_acts(self) -> None:
+        stage = self.outage(NO_HEALTHY)
+        stage.cures.clear()
+        stage.run(stage.red(OUTAGE))
+        gone = tuple(TargetHealth(target=f"10.0.0.{n}:80", state="unhealthy") for n in range(2))
+        stage.world.targets.answers[TARGET_GROUP] = gone  # type: ignore[attr-defined]
+        sweep_for(stage, 10)
+        assert "update" in stage.changes()
+
+
+def test_each_night_is_told_once() -> None:
+    stage = asleep()
+    for night in range(3):
+        stage.run(stage.red(OUTAGE), f"night-{night}")
+        sweep_for(stage, 60)
+        stage.alarms.recover(OUTAGE)
+        sweep_for(stage, 10)
+        stage.clock.pass_time(hours=20)
+    assert stage.severities() == ["info"] * 3
+    assert stage.clock.now() > NOW + timedelta(days=2)

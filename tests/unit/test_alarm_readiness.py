@@ -1,0 +1,75 @@
+"""Ahead of need: whether the alarms watch this service, and this service only."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import SERVICE
+from fakes import TARGET_GROUP
+from faults.database_endings import raising
+from stage import PROMOTED, Stage, worn_in
+from worlds import SETTINGS
+
+from rollback.model.check import Check, Verdict
+from rollback.model.errors import OutsideFailure
+from rollback.model.names import leaf_alarm
+from rollback.steps.readiness import prepare
+
+NO_HEALTHY = leaf_alarm(SETTINGS.prefix, SERVICE, "no-healthy-targets")
+
+
+def check(stage: Stage, name: str) -> Check:
+    return next(found for found in prepare(SERVICE, stage.world).readiness if found.name == name)
+
+
+def shared(stage: Stage, declared: bool | None) -> Stage:
+    stage.world.targets.others = (TARGET_GROUP.replace("express-api", "blog"),)  # type: ignore[attr-defined]
+    service = stage.world.settings.services[0].model_copy(update={"load_balancer_shared": declared})
+    stage.replace(settings=stage.world.settings.model_copy(update={"services": (service,)}))
+    return stage
+
+
+def test_an_alarm_that_sees_no_data_beside_running_tasks_watches_nothing() -> None:
+    stage = worn_in()
+    assert check(stage, "alarms-have-data").verdict is Verdict.PASS
+    stage.alarms.last_data[NO_HEALTHY] = stage.clock.now() - timedelta(hours=2)
+    found = check(stage, "alarms-have-data")
+    assert found.verdict is Verdict.WARN
+    assert f"{NO_HEALTHY} is not watching" in found.reason
+    assert "targetgroup/express-api" in found.reason
+
+
+def test_silence_of_a_service_without_tasks_says_nothing() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.services.desired_count = 0
+    for _ in range(3):
+        stage.pass_time(seconds=10)
+    stage.alarms.last_data[NO_HEALTHY] = stage.clock.now() - timedelta(hours=2)
+    assert check(stage, "alarms-have-data").verdict is Verdict.SKIPPED
+
+
+@pytest.mark.parametrize("declared", [None, False])
+def test_a_neighbour_on_a_balancer_that_counts_as_the_services_own_is_told(declared: bool | None) -> None:
+    found = check(shared(worn_in(), declared), "load-balancer-is-its-own")
+    assert found.verdict is Verdict.WARN
+    assert "targetgroup/blog" in found.reason
+    assert "set load_balancer_shared to true" in found.reason
+
+
+def test_a_balancer_that_is_known_to_be_shared_needs_no_warning() -> None:
+    assert check(shared(worn_in(), True), "load-balancer-is-its-own").verdict is Verdict.SKIPPED
+
+
+def test_a_balancer_of_its_own_is_said_to_be_so() -> None:
+    assert check(worn_in(), "load-balancer-is-its-own").verdict is Verdict.PASS
+
+
+def test_what_does_not_answer_is_a_warning_and_keeps_no_plan_from_standing() -> None:
+    stage = worn_in()
+    silent: Any = raising(OutsideFailure("no answer"))
+    stage.alarms.without_data = silent  # type: ignore[method-assign]
+    stage.world.targets.neighbours = silent  # type: ignore[method-assign]
+    for name in ("alarms-have-data", "load-balancer-is-its-own"):
+        assert check(stage, name).verdict is Verdict.WARN
+    assert prepare(SERVICE, stage.world).is_ready

@@ -1,0 +1,55 @@
+"""Names have everything in them that makes two things two."""
+
+import pytest
+from builders import SERVICE, definition
+from stage import FAMILY, PROMOTED, Stage
+
+from rollback.model.names import (
+    is_named_as_ours,
+    last_known_good_family,
+    leaf_alarm,
+    leaf_alarms,
+    original_family,
+    rollback_family,
+)
+from rollback.steps.readiness import prepare
+
+
+@pytest.mark.parametrize("family_of", [last_known_good_family, rollback_family])
+def test_services_and_environments_that_share_a_family_have_families_of_their_own(family_of: object) -> None:
+    assert callable(family_of)
+    owners = [("production", "api"), ("production", "worker"), ("staging", "api")]
+    made = {family_of(FAMILY, environment, service) for environment, service in owners}
+    assert len(made) == 3
+    assert {original_family(family) for family in made} == {FAMILY}
+    assert all(is_named_as_ours(family) for family in made)
+
+
+@pytest.mark.parametrize("suffix", ["last-known-good", "rollback"])
+def test_a_family_of_a_version_before_is_named_as_ours_too(suffix: str) -> None:
+    assert original_family(f"{FAMILY}-{suffix}") == FAMILY
+
+
+@pytest.mark.parametrize("family", [FAMILY, "orders-rolled-back", "rolled-back", "last-known-good"])
+def test_a_familys_name_that_a_team_may_give_is_the_teams(family: str) -> None:
+    assert not is_named_as_ours(family)
+    assert original_family(family) == family
+
+
+def test_the_definition_to_go_back_to_is_not_overwritten_by_a_sharer_of_the_family() -> None:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    prepare(SERVICE, stage.world)
+    other = last_known_good_family(FAMILY, "production", "worker")
+    stage.services.register(definition("v9"), other, "f" * 64)
+    mine = stage.services.definition(last_known_good_family(FAMILY, "production", SERVICE))
+    assert mine is not None
+    assert mine["taskDefinitionArn"] == stage.ledger.standing_plan(SERVICE).targets[0].definition_arn  # type: ignore[union-attr]
+
+
+def test_leaf_alarms_are_numbered_from_the_second_on() -> None:
+    assert leaf_alarm("shop-production", "api", "latency") == "shop-production-api-latency"
+    assert leaf_alarms("shop-production", "api", ("latency",))[:2] == (
+        "shop-production-api-latency",
+        "shop-production-api-latency-2",
+    )
