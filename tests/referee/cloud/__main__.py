@@ -1,0 +1,53 @@
+"""MiniStack with what it lacks, on a port of its own; ends when its standard input does.
+
+Run by the interpreter of `.referee`, as `python tests/referee/cloud`; settings by MiniStack's own environment
+variables (GATEWAY_PORT, AUTH, …) and `REFEREE_JOURNAL`. Each module beside this one says what it stands in for.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import autoscaling
+import cloudformation_alarms
+import cloudformation_network
+import ecs_resources
+import emitted_events
+import journal
+import lambda_errors
+import mute_rules
+import service_revisions
+from ministack import app
+
+SHIMS: tuple[Callable[[], None], ...] = (
+    cloudformation_alarms.install,
+    cloudformation_network.install,
+    lambda_errors.install,
+    ecs_resources.install,
+    autoscaling.install,
+    mute_rules.install,
+    service_revisions.install,
+    emitted_events.install,
+)
+
+
+def _end_with_standard_input() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    """Install the shims and serve."""
+    for install in SHIMS:
+        install()
+    journal.install(Path(os.environ["REFEREE_JOURNAL"]))
+    threading.Thread(target=_end_with_standard_input, daemon=True).start()
+    sys.argv = sys.argv[:1]
+    app.main()
+
+
+if __name__ == "__main__":
+    main()
