@@ -6,6 +6,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -70,6 +71,16 @@ def live(emulator: Emulator, work: Path) -> Iterator[Live]:
     with application() as base_url:
         put_up(emulator, base_url, work)
         deployed = Live(emulator)
-        if planted := os.environ.get("PLANT"):
-            assert deployed.take_away(planted), f"no role has {planted}"
-        yield deployed
+        with planted(deployed, os.environ.get("PLANT", "")):
+            yield deployed
+
+
+@contextmanager
+def planted(live: Live, action: str) -> Iterator[None]:
+    """Without a permission for the whole run, which must fail it."""
+    if not action:
+        yield
+        return
+    with live.without(action) as roles:
+        assert roles, f"no role has {action}"
+        yield

@@ -16,7 +16,7 @@ from rollback_constructs import promotion, workflow
 
 _FUNCTION = "scripted"
 _TOGETHER = 12
-_SECONDS = 60
+_SECONDS = 150  # on a busy machine
 _TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -114,6 +114,7 @@ class Interpreter:
         code = io.BytesIO()
         with zipfile.ZipFile(code, "w") as archive:
             archive.write(Path(__file__).with_name("scripted_function.py"), "scripted_function.py")
+            archive.writestr("botocore.py", "# hides the SDK, which MiniStack loads after each error of a function\n")
         variables = {"SCRIPTS": str(self._folder), "CLOUD": self.name}
         made = self._client("lambda").create_function(
             FunctionName=_FUNCTION, Runtime="python3.11", Role=role, Handler="scripted_function.handler", Timeout=3,

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 
-def patterns(question: dict[str, Any]) -> list[list[str]] | None:
-    """Which patterns match each event, by event-ruler; None: it has no wheel for this Python.
+def patterns(question: dict[str, Any]) -> list[list[str] | None] | None:
+    """Which patterns match each event, by event-ruler; None: it has no wheel for this Python, or can't read an event.
 
     Args:
         question: `patterns`, by name, and `events`, a list.
@@ -19,14 +19,18 @@ def patterns(question: dict[str, Any]) -> list[list[str]] | None:
         import event_ruler  # noqa: PLC0415
     except ImportError:
         return None
-    return [
-        sorted(
-            name
-            for name, pattern in question["patterns"].items()
-            if event_ruler.test_event_pattern(json.dumps(event), json.dumps(pattern))
-        )
-        for event in question["events"]
-    ]
+
+    def matching(event: Any) -> list[str] | None:
+        try:
+            return sorted(
+                name
+                for name, pattern in question["patterns"].items()
+                if event_ruler.test_event_pattern(json.dumps(event), json.dumps(pattern))
+            )
+        except RuntimeError:
+            return None
+
+    return [matching(event) for event in question["events"]]
 
 
 def actions(question: list[str]) -> dict[str, Any]:
@@ -65,11 +69,16 @@ def evaluations(question: list[dict[str, Any]]) -> list[bool]:
             action=case["action"],
             resource_arn=case["resource"],
             region="eu-west-1",
-            service_context={key.lower(): value for key, value in case["context"].items()},
+            service_context={key.lower(): _single(values) for key, values in case["context"].items()},
         )
         return bool(iam_evaluator.evaluate(context, parsed).decision == "Allow")
 
     return [allowed(case) for case in question]
+
+
+def _single(values: list[str]) -> Any:
+    """A key with one value is no list to MiniStack."""
+    return values[0] if len(values) == 1 else values
 
 
 JUDGES: dict[str, Callable[[Any], Any]] = {"patterns": patterns, "actions": actions, "evaluations": evaluations}

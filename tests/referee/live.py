@@ -25,7 +25,7 @@ _KEPT = (
 T = TypeVar("T")
 
 
-def patiently(look: Callable[[], T | None], what: str, seconds: float = 40) -> T:
+def patiently(look: Callable[[], T | None], what: str, seconds: float = 90) -> T:
     """The first answer that is not None. Raises AssertionError: there was none in time."""
     deadline = time.monotonic() + seconds
     while (found := look()) is None:
@@ -151,6 +151,11 @@ class Live:
 
         return patiently(look, f"execution {count} of {machine} ends")
 
+    def is_over(self, machine: str) -> bool:
+        """Whether no execution of a machine runs, and one has."""
+        found = self.executions(machine)
+        return bool(found) and all(execution["status"] != "RUNNING" for execution in found)
+
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """The installed `rollback`; `stdout` holds both of its outputs."""
         command = [str(Path(sys.executable).parent / "rollback"), *words]
@@ -188,18 +193,29 @@ class Live:
         roles = [r["RoleName"] for r in self._iam.list_roles()["Roles"] if "Rollback" in r["RoleName"]]
         return {role: [self._policy(role, name) for name in self._names(role)] for role in roles}
 
-    def take_away(self, action: str) -> list[str]:
-        """Take an action out of every role that has it by name; those roles."""
-        changed = []
+    @contextmanager
+    def without(self, action: str) -> Iterator[set[str]]:
+        """Take an action out of every role that has it by name, for a while; those roles."""
+        before = self._take_away(action)
+        try:
+            yield {role for role, _ in before}
+        finally:
+            for (role, name), document in before.items():
+                self._put(role, name, document)
+
+    def _take_away(self, action: str) -> dict[tuple[str, str], dict[str, Any]]:
+        changed = {}
         for role in self.policies():
             for name in self._names(role):
                 document = self._policy(role, name)
                 left = [s for given in document["Statement"] if (s := _without(given, action))]
                 if left != document["Statement"]:
-                    text = json.dumps({**document, "Statement": left})
-                    self._iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=text)
-                    changed.append(role)
+                    self._put(role, name, {**document, "Statement": left})
+                    changed[role, name] = document
         return changed
+
+    def _put(self, role: str, name: str, document: dict[str, Any]) -> None:
+        self._iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
 
     def _subscribe(self) -> str:
         queue = self._sqs.create_queue(QueueName="pages")["QueueUrl"]

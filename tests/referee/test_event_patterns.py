@@ -8,6 +8,9 @@ from referee.emulator import ask
 from referee.live import Live
 from referee.sample_events import SAMPLES, SERVICE_ACTION_FAILED
 
+# event-ruler 0.3.0 stops with an error at `alarmTags`; MiniStack reads it.
+UNREADABLE = {"a composite with tags goes red"}
+
 
 @pytest.fixture(scope="module")
 def patterns(live: Live) -> dict[str, Any]:
@@ -28,7 +31,10 @@ def test_event_ruler_matches_what_is_meant(patterns: dict[str, Any]) -> None:
     matched = ask("patterns", question)
     if matched is None:
         pytest.skip("event-ruler has wheels for CPython 3.11 on x86_64 and macOS only")
-    assert dict(zip(SAMPLES, matched, strict=True)) == {name: sorted(s.rules) for name, s in SAMPLES.items()}
+    answers = dict(zip(SAMPLES, matched, strict=True))
+    assert {name for name, rules in answers.items() if rules is None} == UNREADABLE
+    meant = {name: sorted(sample.rules) for name, sample in SAMPLES.items() if name not in UNREADABLE}
+    assert {name: rules for name, rules in answers.items() if rules is not None} == meant
 
 
 def test_ministack_matches_what_is_meant(live: Live, patterns: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ Document = dict[str, Any]
 # Actions that AWS has and the database, which is older than they are, lacks.
 UNKNOWN: dict[str, str] = {}
 # On all resources, though the reference has a type of resource for them.
-ON_ALL: dict[str, str] = {}
+ON_ALL = {
+    "cloudwatch:DescribeAlarms": "a narrower scope leaves composite alarms out (CloudWatch API Reference)",
+    "cloudwatch:DescribeAlarmHistory": "a narrower scope leaves composite alarms out (CloudWatch API Reference)",
+    "ecs:ListTasks": "its type is the container instance, which Fargate has none of; limited by ecs:cluster",
+}
 _SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
 _DATABASE = {
     "project_id": "quiet-sun-1",
@@ -110,14 +115,20 @@ def _list(value: Any) -> list[Any]:
 
 def _fits(resource: str, formats: list[str]) -> bool:
     """Whether a resource of a policy, with its own wildcards, can be one of these formats of ARNs."""
-    if resource == "*" or "${Token}" in resource:
-        return True
-    return any(_as_pattern(one).fullmatch(resource.replace("*", "x")) for one in formats)
+    variable = re.compile(r"\$\{\w+\}")
+    return any(_overlap(variable.sub("*", resource), variable.sub("*", one)) for one in formats)
 
 
-def _as_pattern(arn_format: str) -> re.Pattern[str]:
-    parts = re.split(r"\$\{\w+\}", arn_format)
-    return re.compile(".*".join(re.escape(part) for part in parts))
+@cache
+def _overlap(left: str, right: str) -> bool:
+    """Whether two patterns with `*` have a text in common."""
+    if not left or not right:
+        return not (left + right).strip("*")
+    if left[0] == "*":
+        return _overlap(left[1:], right) or _overlap(left, right[1:])
+    if right[0] == "*":
+        return _overlap(left, right[1:]) or _overlap(left[1:], right)
+    return left[0] == right[0] and _overlap(left[1:], right[1:])
 
 
 def _goes_with(key: str, known: list[str]) -> bool:

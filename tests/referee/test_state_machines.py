@@ -30,7 +30,7 @@ BOTH_WRONG = {
     "nothing at all": "a comparison with a field that is not there",
 }
 FAILED = {("FAILED", "UnknownStep"), ("FAILED", "States.Runtime")}
-_WAIT_SCALE = 0.02
+_WAIT_SCALE = 0.005  # its retries know no MaxDelaySeconds
 Played = dict[str, dict[str, Outcome]]
 
 

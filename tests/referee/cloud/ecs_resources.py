@@ -64,9 +64,9 @@ def _arn(resource: str, region: str, account: str) -> str:
     return f"arn:{rest}" if found else f"arn:aws:ecs:{region}:{account}:{resource}"
 
 
-def _context(given: Request, region: str, account: str) -> dict[str, list[str]]:
+def _context(given: Request, region: str, account: str) -> dict[str, str]:
     cluster = given.get("cluster")
-    return {"ecs:cluster": [_arn(f"cluster/{cluster}", region, account)]} if cluster else {}
+    return {"ecs:cluster": _arn(f"cluster/{cluster}", region, account)} if cluster else {}
 
 
 def install() -> None:
