@@ -1,6 +1,7 @@
 """Calls for two evaluators of IAM: policies, an action on a resource in a context, and what AWS says to it.
 
-By the IAM User Guide: "Policy evaluation logic", "JSON policy elements: Condition operators", "Multivalued context keys".
+By the IAM User Guide: "Policy evaluation logic", "IAM JSON policy elements: Condition operators", "Set operators for
+multivalued context keys".
 """
 
 from dataclasses import dataclass, field

@@ -75,8 +75,19 @@ ENTRANCES = {
 STEPS = {
     "through the database": _at_plan(to("database"), to("database", 2), to("service"), to("verify"), *WAY[3:]),
     "each step waits": Execution(
-        (*PLANNED, to("plan", 3), to("service"), to("service", 2), to("verify"), to("verify", 5), to("service"),
-         to("verify"), to("conclude"), to("conclude", 1), to("done"))
+        (
+            *PLANNED,
+            to("plan", 3),
+            to("service"),
+            to("service", 2),
+            to("verify"),
+            to("verify", 5),
+            to("service"),
+            to("verify"),
+            to("conclude"),
+            to("conclude", 1),
+            to("done"),
+        )
     ),
     "an emergency that plans": _emergency(*WAY),
     "an emergency that concludes": _emergency(to("conclude"), to("done")),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from referee.executions import Execution
+
 from rollback_constructs import promotion, workflow
 
 _FUNCTION = "scripted"
@@ -157,6 +158,6 @@ def _comparable(event: dict[str, Any]) -> dict[str, Any]:
         seen["execution"] = seen["execution"].rpartition(":")[2]
     cursor = seen.get("cursor")
     error = cursor.get("error") if isinstance(cursor, dict) else None
-    if isinstance(error, dict):
+    if isinstance(cursor, dict) and isinstance(error, dict):
         seen["cursor"] = {**cursor, "error": {"Error": error.get("Error"), "Cause": _message(error.get("Cause"))}}
     return seen

@@ -35,7 +35,7 @@ def patiently(look: Callable[[], T | None], what: str, seconds: float = 90) -> T
 
 
 class _Healthy(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802 - named by http.server
+    def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"{}")

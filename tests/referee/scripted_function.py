@@ -14,7 +14,8 @@ from typing import Any
 
 def handler(event: dict[str, Any], context: object) -> Any:
     """Lambda's entry point; the execution's name is its script's, and travels in the cursor as `id`."""
-    name = event["execution"].rpartition(":")[2] if "execution" in event else (event.get("cursor") or event["event"])["id"]
+    cursor = event.get("cursor") or event.get("event") or {}
+    name = event["execution"].rpartition(":")[2] if "execution" in event else cursor["id"]
     folder = Path(os.environ["SCRIPTS"])
     with (folder / f"{name}.{os.environ['CLOUD']}.calls").open("a+") as calls:
         fcntl.flock(calls, fcntl.LOCK_EX)

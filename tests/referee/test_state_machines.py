@@ -1,4 +1,4 @@
-"""Two interpreters that share no code play the same executions of our state machines, and are compared state by state."""
+"""Two interpreters without common code play the same executions of our state machines: compared state by state."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -8,8 +8,8 @@ import datetime
 import json
 from typing import Any
 
-import service_revisions
 from ministack.services import cloudwatch, ecs, eventbridge
+from referee.cloud import service_revisions
 
 Record = dict[str, Any]
 

@@ -14,7 +14,7 @@ _UNNAMED = "Runtime.HandlerError"
 
 def _class_of(message: str, log: str) -> str | None:
     """The last line of a traceback that begins with a class and holds the first line of the message."""
-    first = message.split("\n")[0]
+    first = message.split("\n", maxsplit=1)[0]
     for line in reversed(log.splitlines()):
         found = None if line.startswith(" ") or first not in line else _RAISED.match(line)
         if found:

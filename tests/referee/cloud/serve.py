@@ -1,7 +1,7 @@
 """MiniStack with what it lacks, on a port of its own; ends when its standard input does.
 
-Run by the interpreter of `.referee`, as `python tests/referee/cloud`; settings by MiniStack's own environment
-variables (GATEWAY_PORT, AUTH, …) and `REFEREE_JOURNAL`. Each module beside this one says what it stands in for.
+Run by the interpreter of `.referee` (`emulator.py` does); settings by MiniStack's own environment variables
+(GATEWAY_PORT, AUTH, …) and `REFEREE_JOURNAL`. Each module beside this one says what it stands in for.
 """
 
 import os
@@ -11,16 +11,18 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import autoscaling
-import cloudformation_alarms
-import cloudformation_network
-import ecs_resources
-import emitted_events
-import journal
-import lambda_errors
-import mute_rules
-import service_revisions
 from ministack import app
+from referee.cloud import (
+    autoscaling,
+    cloudformation_alarms,
+    cloudformation_network,
+    ecs_resources,
+    emitted_events,
+    journal,
+    lambda_errors,
+    mute_rules,
+    service_revisions,
+)
 
 SHIMS: tuple[Callable[[], None], ...] = (
     cloudformation_alarms.install,
@@ -47,7 +49,3 @@ def main() -> None:
     threading.Thread(target=_end_with_standard_input, daemon=True).start()
     sys.argv = sys.argv[:1]
     app.main()
-
-
-if __name__ == "__main__":
-    main()
