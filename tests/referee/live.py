@@ -89,11 +89,15 @@ class Live:
         self._ecs.update_service(cluster=CLUSTER, service=ECS_SERVICE, taskDefinition=arn, desiredCount=2)
         return arn.rpartition("/")[2]
 
-    def serve(self) -> None:
-        """Make two targets healthy, and count requests for them, as a load balancer does."""
+    def register_targets(self) -> None:
+        """Have two healthy targets, as ECS registers its tasks."""
         group = self._elb.describe_target_groups()["TargetGroups"][0]
         targets = [{"Id": f"127.0.0.{n}", "Port": 8080} for n in (1, 2)]
         self._elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=targets)
+
+    def serve(self) -> None:
+        """Count some requests, as the load balancer does."""
+        group = self._elb.describe_target_groups()["TargetGroups"][0]
         names = {
             "TargetGroup": group["TargetGroupArn"].split(":", 5)[5],
             "LoadBalancer": group["LoadBalancerArns"][0].split(":", 5)[5].removeprefix("loadbalancer/"),
@@ -146,8 +150,7 @@ class Live:
 
         def look() -> dict[str, Any] | None:
             found = self.executions(machine)
-            over = len(found) >= count and all(e["status"] != "RUNNING" for e in found)
-            return found[0] if over else None
+            return found[0] if len(found) >= count and self.is_over(machine) else None
 
         return patiently(look, f"execution {count} of {machine} ends")
 
@@ -155,6 +158,16 @@ class Live:
         """Whether no execution of a machine runs, and one has."""
         found = self.executions(machine)
         return bool(found) and all(execution["status"] != "RUNNING" for execution in found)
+
+    def baked(self, count: int) -> dict[str, Any]:
+        """Serve requests until the last of `count` promotions has ended; its execution."""
+
+        def look() -> dict[str, Any] | None:
+            self.serve()
+            found = self.executions("promotion")
+            return found[0] if len(found) >= count and self.is_over("promotion") else None
+
+        return patiently(look, f"promotion {count} ends")
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """The installed `rollback`; `stdout` holds both of its outputs."""

@@ -47,10 +47,10 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(live: Live) -> Story:
-    live.serve()
+    live.register_targets()
     live.emulator.forget()
     promoted = live.release("v1")
-    promotion = live.ended("promotion", 1)
+    promotion = live.baked(1)
     bad = live.release("v2")
     patiently(lambda: live.running() == (bad, 2) or None, "v2 runs")
     live.set_alarm("unhealthy-targets", "ALARM")
@@ -119,7 +119,7 @@ def test_a_permission_that_is_missing_ends_a_rollback_at_once_and_is_named(live:
     """The judge is judged: a grant that the templates lack must show here."""
     bad = live.release("v3")
     patiently(lambda: live.running() == (bad, 2) or None, "v3 runs")
-    live.ended("promotion", 2)
+    live.baked(2)
     live.pages()
 
     with live.without("ecs:UpdateService") as roles:
