@@ -61,6 +61,7 @@ class Live:
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
+        self.digests: dict[str, str] = {}  # of the images that were pushed, by version
         self._ecs, self._ecr = emulator.client("ecs"), emulator.client("ecr")
         self._cloudwatch, self._elb = emulator.client("cloudwatch"), emulator.client("elbv2")
         self._states, self._iam = emulator.client("stepfunctions"), emulator.client("iam")
@@ -74,10 +75,11 @@ class Live:
         manifest = {
             "schemaVersion": 2, "mediaType": _MANIFEST, "config": {**config, "digest": digest}, "layers": [],
         }  # fmt: skip
-        self._ecr.put_image(
+        pushed = self._ecr.put_image(
             repositoryName=REPOSITORY, imageManifest=json.dumps(manifest), imageTag=version,
             imageManifestMediaType=_MANIFEST,
         )  # fmt: skip
+        self.digests[version] = pushed["image"]["imageId"]["imageDigest"]
         described = self._ecs.describe_task_definition(taskDefinition=self._service()["taskDefinition"])
         old = described["taskDefinition"]
         containers = old["containerDefinitions"]
