@@ -1,7 +1,7 @@
-"""What IAM asks about in ECS's calls: resource and `ecs:cluster`, by AWS's Service Authorization Reference.
+"""What IAM asks about where MiniStack asks about something else, by AWS's Service Authorization Reference.
 
-MiniStack asks about the cluster for every call, and knows no condition keys of ECS. An action that is not listed
-here stops the call with its name, so that a new call of ours gets its line.
+ECS: MiniStack asks about the cluster for every call, and knows no condition keys. An action of ECS that is not listed
+here stops the call with its name, so that a new call of ours gets its line. Of other services only `OTHERS` differ.
 """
 
 import contextvars
@@ -16,7 +16,7 @@ _body: contextvars.ContextVar[bytes] = contextvars.ContextVar("body", default=b"
 
 
 class UnknownAction(Exception):
-    """ECS's action has no line in `RESOURCES`."""
+    """An action of ECS has no line in `RESOURCES`."""
 
 
 def _first(name: str) -> Callable[[Request], str]:
@@ -37,6 +37,7 @@ def _in_cluster(kind: str, named: Callable[[Request], str]) -> Callable[[Request
 RESOURCES: dict[str, Callable[[Request], str]] = {
     "CreateCluster": lambda given: f"cluster/{given.get('clusterName', 'default')}",
     "CreateService": _in_cluster("service", lambda given: str(given["serviceName"])),
+    "DescribeCapacityProviders": lambda given: "*",
     "DescribeClusters": lambda given: f"cluster/{_first('clusters')(given)}",
     "DescribeServiceDeployments": _first("serviceDeploymentArns"),
     "DescribeServiceRevisions": _first("serviceRevisionArns"),
@@ -44,6 +45,7 @@ RESOURCES: dict[str, Callable[[Request], str]] = {
     "DescribeTaskDefinition": lambda given: "*",
     "DescribeTasks": _in_cluster("task", _first("tasks")),
     "ListServiceDeployments": _in_cluster("service", lambda given: str(given["service"])),
+    "ListServices": lambda given: "*",
     "ListTagsForResource": lambda given: str(given["resourceArn"]),
     "ListTaskDefinitions": lambda given: "*",
     "ListTasks": lambda given: "*",
@@ -53,6 +55,13 @@ RESOURCES: dict[str, Callable[[Request], str]] = {
     "StopTask": _in_cluster("task", lambda given: str(given["task"])),
     "TagResource": lambda given: str(given["resourceArn"]),
     "UpdateService": _in_cluster("service", lambda given: str(given["service"])),
+}
+# AWS asks about no log group by name, whatever the prefix ("log-group::log-stream:" in its denials).
+OTHERS = {
+    ("logs", "DescribeLogGroups"): "arn:aws:logs:{region}:{account}:log-group::log-stream:",
+    ("application-autoscaling", "RegisterScalableTarget"): (
+        "arn:aws:application-autoscaling:{region}:{account}:scalable-target/0ec512ac"
+    ),
 }
 
 
@@ -70,18 +79,20 @@ def _context(given: Request, region: str, account: str) -> dict[str, str]:
 
 
 def install() -> None:
-    """Let IAM ask about ECS's own resources."""
+    """Let IAM ask about these."""
     plain_resource, plain_enforce = iam_actions.extract_resource_arn, iam_evaluator.enforce
 
     def resource_of(
         service: str, method: str, path: str, headers: Any, body: bytes, query: Any, region: str, account: str
     ) -> Any:
         _body.set(body)
+        action = str(headers.get("x-amz-target", "")).rpartition(".")[2]
+        if (service, action) in OTHERS:
+            return OTHERS[service, action].format(region=region, account=account)
         if service != "ecs":
             return plain_resource(service, method, path, headers, body, query, region, account)
-        action = str(headers.get("x-amz-target", "")).rpartition(".")[2]
         if action not in RESOURCES:
-            raise UnknownAction(f"ecs:{action} has no line in tests/referee/cloud/ecs_resources.py")
+            raise UnknownAction(f"ecs:{action} has no line in tests/referee/cloud/iam_resources.py")
         return _arn(RESOURCES[action](json.loads(body or b"{}")), region, account)
 
     def enforce(
