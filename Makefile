@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
+REFEREE := .referee/.installed
 
-.PHONY: help install tools test prove bench demo check synth format lock clean
+.PHONY: help install tools test referee prove bench demo check synth format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -37,6 +38,16 @@ test: $(TOOLS) ## Run the whole test suite
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 --ignore tests/e2e
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 --dist loadgroup tests/e2e
 
+# In an environment of its own: it pins botocore, and deployed functions must not see what we have installed.
+$(REFEREE): $(STAMP) tests/referee/requirements.lock
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .referee
+	$(BIN)/uv pip install --quiet --python .referee/bin/python --require-hashes --compile-bytecode -r tests/referee/requirements.lock
+	@touch $@
+
+PLANT ?=
+referee: $(TOOLS) $(REFEREE) ## Deploy by the real cdk on MiniStack, IAM enforced, and roll back there (PLANT=ecs:UpdateService must fail)
+	PATH="$(CURDIR)/$(BIN):$$PATH" REFEREE=1 PLANT=$(PLANT) $(BIN)/pytest -n 0 -vv --durations 5 tests/referee
+
 EMERGENCIES ?= 1000
 prove: $(STAMP) ## Play 1,000 emergencies while AWS throttles 30 % of all calls (EMERGENCIES=1000; a quarter of an hour)
 	PATH="$(CURDIR)/$(BIN):$$PATH" THROTTLED_EMERGENCIES=$(EMERGENCIES) $(BIN)/pytest -n 0 --capture no tests/contract/test_emergency_under_throttling.py
@@ -59,6 +70,9 @@ format: $(STAMP) ## Format and apply safe lint fixes
 
 lock: $(STAMP) ## Resolve the dependencies again into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade -o requirements.lock
+	@# MiniStack pins botocore, so this can't follow the lock above
+	$(BIN)/uv pip compile tests/referee/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade \
+		-o tests/referee/requirements.lock
 	@# what the Lambda runtime ships (boto3 and its own dependencies) stays out of the bundle
 	printf 'pydantic\nhttpx\naws-lambda-powertools[tracer]\npsycopg[binary]\n' | $(BIN)/uv pip compile - -c requirements.lock --python-version 3.13 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-emit-package botocore \
@@ -66,4 +80,4 @@ lock: $(STAMP) ## Resolve the dependencies again into requirements.lock
 		-o lambdas/requirements.txt
 
 clean: ## Remove what the build made
-	rm -rf $(VENV) .tools build cdk.out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .tools .referee build cdk.out .pytest_cache .mypy_cache .ruff_cache

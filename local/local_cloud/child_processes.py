@@ -47,6 +47,16 @@ def run(command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
+def end(process: "subprocess.Popen[str]") -> None:
+    """End one, with all that it started: asked first, killed after a few seconds."""
+    with _lock:
+        _running.discard(process)
+    _end([process])
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+
+
 def end_all() -> None:
     """End whatever still runs: asked first, killed after a few seconds."""
     with _lock:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from local_cloud import child_processes
+
 ROOT = Path(__file__).parents[2]
 BEGIN = """
 import signal, sys, time
@@ -148,6 +150,18 @@ def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
     assert program.end(signal.SIGTERM) == 128 + signal.SIGTERM
 
     assert not lives(int(file.read_text()))
+
+
+def test_one_server_can_be_ended_by_itself() -> None:
+    first, second = (child_processes.start(["sh", "-c", "read _"]) for _ in range(2))
+
+    child_processes.end(first)
+
+    assert first.returncode is not None
+    assert first.stdin is not None
+    assert first.stdin.closed
+    assert second.poll() is None
+    child_processes.end(second)
 
 
 def test_a_signal_that_was_ignored_stays_ignored(tmp_path: Path) -> None:

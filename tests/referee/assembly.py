@@ -1,0 +1,80 @@
+"""Our stacks by the CDK's own command line: synthesised, bootstrapped and deployed as an operator does."""
+
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from referee.emulator import ACCOUNT, REGION, ROOT, Emulator
+
+from local_cloud import child_processes
+
+CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
+# Production as it is, but for waits of seconds, and a service that begins without tasks: its repository is empty.
+_POLICY = {
+    "poll_seconds": 1,
+    "verify_interval_seconds": 1,
+    "verify_rounds": 2,
+    "bake_minutes": 0.05,
+    "bake_minimum_requests": 10,
+    "cooldown_minutes": 0,
+    "service_timeout_minutes": 0.5,
+    "alarm_settle_minutes": 0.1,
+    "verify_timeout_minutes": 0.5,
+    "conclude_timeout_minutes": 1,
+}
+_SECONDS = 180
+
+
+class CdkFailed(Exception):
+    """The CDK's command line did not succeed; the text has the end of what it said."""
+
+
+def context(base_url: str) -> dict[str, str]:
+    """What is given to `cdk` beside `cdk.json`: the bundle runs on this machine."""
+    service = {"base_url": base_url, "workload": {"initial_desired_count": 0}}
+    overrides: dict[str, Any] = {"policy": _POLICY, "services": [service]}
+    return {
+        "rollback:environments": "production",
+        "rollback:overrides": json.dumps(overrides),
+        "rollback:bundle_platform": f"{platform.machine()}-manylinux_2_28",
+        "rollback:bundle_python": f"{sys.version_info.major}.{sys.version_info.minor}",
+    }
+
+
+def put_up(emulator: Emulator, base_url: str, work: Path) -> Path:
+    """Deploy both production stacks; the assembly. Synth and bootstrap share the two cores.
+
+    Raises:
+        CdkFailed: one of the three commands failed.
+    """
+    out, given = work / "cdk.out", context(base_url)
+    words = [word for name, value in given.items() for word in ("-c", f"{name}={value}")]
+    synth = _begin(["synth", "--quiet", "--output", str(out), *words], emulator, work / "synth.log")
+    account = f"aws://{ACCOUNT}/{REGION}"
+    bootstrap = _begin(
+        ["bootstrap", account, "--output", str(work / "bootstrap.out")], emulator, work / "bootstrap.log"
+    )
+    _finish(synth, "synth", work / "synth.log")
+    _finish(bootstrap, "bootstrap", work / "bootstrap.log")
+    flags = ["--all", "--require-approval", "never", "--concurrency", "2", "--progress", "events"]
+    deploy = _begin(["deploy", *flags, "--app", str(out)], emulator, work / "deploy.log")
+    _finish(deploy, "deploy", work / "deploy.log")
+    return out
+
+
+def _begin(words: list[str], emulator: Emulator, log: Path) -> "subprocess.Popen[str]":
+    with log.open("w") as said:
+        return child_processes.start(
+            [str(CDK), *words, "--no-notices"], cwd=ROOT, env=emulator.environment(),
+            stdout=said, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+
+def _finish(process: "subprocess.Popen[str]", name: str, log: Path) -> None:
+    code = process.wait(_SECONDS)
+    child_processes.end(process)  # closes its standard input
+    if code:
+        raise CdkFailed(f"cdk {name} ended with {code}; {log}:\n{log.read_text()[-3000:]}")

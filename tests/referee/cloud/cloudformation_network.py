@@ -1,0 +1,67 @@
+"""Four EC2 types that MiniStack's CloudFormation lacks; each calls MiniStack's own EC2.
+
+Elastic IP, NAT gateway, and rules of security groups as resources of their own. No traffic goes through any of them.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ministack.services import ec2
+from ministack.services.cloudformation import provisioners
+
+Properties = dict[str, Any]
+Made = tuple[str, Properties]
+
+
+def _member(answer: Any, element: str) -> str:
+    status, _, body = answer
+    text = body.decode() if isinstance(body, bytes) else str(body)
+    found = re.search(f"<{element}>(.*?)</{element}>", text)
+    if status >= 400 or found is None:
+        raise ValueError(text)
+    return found[1]
+
+
+def _address(logical_id: str, given: Properties, stack: str) -> Made:
+    answer = ec2._allocate_address({"Domain": ["vpc"]})
+    address = _member(answer, "publicIp")
+    return address, {"AllocationId": _member(answer, "allocationId"), "PublicIp": address}
+
+
+def _nat_gateway(logical_id: str, given: Properties, stack: str) -> Made:
+    request = {name: [given[name]] for name in ("SubnetId", "AllocationId") if name in given}
+    gateway = _member(ec2._create_nat_gateway(request), "natGatewayId")
+    return gateway, {"NatGatewayId": gateway}
+
+
+def _rule_of(permissions: str) -> Callable[[str, Properties, str], Made]:
+    def create(logical_id: str, given: Properties, stack: str) -> Made:
+        group = ec2._security_groups[given["GroupId"]]
+        group[permissions] += provisioners._ec2_sg_permissions([given])
+        return f"sgr-{logical_id}", {"Id": f"sgr-{logical_id}"}
+
+    return create
+
+
+def _unchanged(physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str = "") -> Made:
+    return physical_id, {}
+
+
+def _forgotten(physical_id: str, given: Properties) -> None:
+    """The whole cloud ends with the referee."""
+
+
+_CREATE = {
+    "AWS::EC2::EIP": _address,
+    "AWS::EC2::NatGateway": _nat_gateway,
+    "AWS::EC2::SecurityGroupIngress": _rule_of("IpPermissions"),
+    "AWS::EC2::SecurityGroupEgress": _rule_of("IpPermissionsEgress"),
+}
+
+
+def install() -> None:
+    """Add the types that are not there."""
+    for name, create in _CREATE.items():
+        handlers = {"create": create, "update": _unchanged, "delete": _forgotten}
+        provisioners._RESOURCE_HANDLERS.setdefault(name, handlers)

@@ -1,0 +1,164 @@
+"""ECS's service deployments and service revisions, of which MiniStack answers none.
+
+Each deployment of MiniStack's own record has one of both, under the same id. The images of a revision are resolved
+once, when it is first seen, from MiniStack's ECR; an image from elsewhere stays without a digest. There is no
+deployment to stop here: MiniStack's are through within a second.
+"""
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from ministack.core.responses import error_response_json, json_response
+from ministack.services import ecr, ecs
+
+Record = dict[str, Any]
+_STATUS = {"COMPLETED": "SUCCESSFUL", "IN_PROGRESS": "IN_PROGRESS", "FAILED": "ROLLBACK_SUCCESSFUL"}
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One deployment of a service, with what it came from and what it brought."""
+
+    service: Record
+    deployment: Record  # MiniStack's own, which goes on
+    source: str | None
+    images: tuple[Record, ...]
+
+    @property
+    def arn(self) -> str:
+        """The service revision's ARN."""
+        return self._arn("service-revision")
+
+    @property
+    def deployment_arn(self) -> str:
+        """The service deployment's ARN."""
+        return self._arn("service-deployment")
+
+    def _arn(self, kind: str) -> str:
+        service = str(self.service["serviceArn"]).replace(":service/", f":{kind}/")
+        return f"{service}/{str(self.deployment['id']).rpartition('/')[2]}"
+
+    def described(self) -> Record:
+        """The service revision as ECS describes it."""
+        return {
+            "serviceRevisionArn": self.arn,
+            "serviceArn": self.service["serviceArn"],
+            "clusterArn": self.service["clusterArn"],
+            "taskDefinition": self.deployment["taskDefinition"],
+            "launchType": "FARGATE",
+            "loadBalancers": self.service["loadBalancers"],
+            "networkConfiguration": self.service["networkConfiguration"],
+            "containerImages": list(self.images),
+            "createdAt": self.deployment["createdAt"],
+        }
+
+    def as_deployment(self) -> Record:
+        """The service deployment as ECS describes it."""
+        return {
+            "serviceDeploymentArn": self.deployment_arn,
+            "serviceArn": self.service["serviceArn"],
+            "clusterArn": self.service["clusterArn"],
+            "createdAt": self.deployment["createdAt"],
+            "startedAt": self.deployment["createdAt"],
+            "updatedAt": self.deployment["updatedAt"],
+            "status": _STATUS[self.deployment["rolloutState"]],
+            "targetServiceRevision": {"arn": self.arn, **self._counts()},
+            "sourceServiceRevisions": [{"arn": self.source}] if self.source else [],
+            "deploymentConfiguration": self.service["deploymentConfiguration"],
+        }
+
+    def summary(self) -> Record:
+        """The current service revision as ECS describes it within the service."""
+        return {"arn": self.arn, **self._counts()}
+
+    def brief(self) -> Record:
+        """The service deployment as ECS lists it."""
+        kept = ("serviceDeploymentArn", "serviceArn", "clusterArn", "createdAt", "startedAt", "status")
+        described = self.as_deployment()
+        return {**{name: described[name] for name in kept}, "targetServiceRevisionArn": self.arn}
+
+    def _counts(self) -> Record:
+        counts = {"requested": "desiredCount", "running": "runningCount", "pending": "pendingCount"}
+        return {f"{name}TaskCount": self.deployment[count] for name, count in counts.items()}
+
+
+_known: dict[str, list[Revision]] = {}
+_lock = threading.Lock()
+
+
+def remember(service: Record) -> list[Revision]:
+    """Take in a service's deployments as they are now; the revisions seen for the first time, the oldest first."""
+    with _lock:
+        known = _known.setdefault(service["serviceArn"], [])
+        ids = {revision.deployment["id"] for revision in known}
+        new = []
+        for deployment in reversed(service["deployments"]):  # MiniStack puts the newest first
+            if deployment["id"] not in ids:
+                source = known[-1].arn if known else None
+                new.append(Revision(service, deployment, source, _images(deployment["taskDefinition"])))
+                known.append(new[-1])
+        current = {deployment["id"] for deployment in service["deployments"]}
+        service["currentServiceDeployment"] = known[-1].deployment_arn
+        service["currentServiceRevisions"] = [r.summary() for r in known if r.deployment["id"] in current]
+    return new
+
+
+def remember_all() -> None:
+    """Take in all services: CloudFormation makes some without a call."""
+    for service in list(ecs._services.values()):
+        remember(service)
+
+
+def _images(definition: str) -> tuple[Record, ...]:
+    described = ecs._task_defs.get(ecs._resolve_td_key(definition)) or {}
+    return tuple(_image(container) for container in described.get("containerDefinitions", ()))
+
+
+def _image(container: Record) -> Record:
+    image = str(container["image"])
+    name, _, digest = image.partition("@")
+    repository, _, tag = name.partition("/")[2].partition(":")
+    found = {"imageDigest": digest} if digest else ecr._find_image(repository, {"imageTag": tag or "latest"})
+    resolved = {"imageDigest": found["imageDigest"]} if found else {}
+    return {"containerName": container["name"], "image": image, **resolved}
+
+
+def _list(given: Record) -> Any:
+    remember_all()
+    name = str(given["service"]).rpartition("/")[2]
+    found = [r for arn, known in _known.items() if arn.endswith(f"/{name}") for r in known]
+    return json_response({"serviceDeployments": [r.brief() for r in reversed(found)]})
+
+
+def _described(given: Record) -> Any:
+    wanted = given["serviceDeploymentArns"]
+    found = [r.as_deployment() for known in _known.values() for r in known if r.deployment_arn in wanted]
+    return json_response({"serviceDeployments": found, "failures": []})
+
+
+def _revisions(given: Record) -> Any:
+    wanted = given["serviceRevisionArns"]
+    found = [r.described() for known in _known.values() for r in known if r.arn in wanted]
+    return json_response({"serviceRevisions": found, "failures": []})
+
+
+def _stop(given: Record) -> Any:
+    return error_response_json("ClientException", "the service deployment has ended", 400)
+
+
+def install() -> None:
+    """Answer the four calls, and have `currentServiceRevisions` in what DescribeServices answers."""
+    plain = ecs._ACTION_MAP["DescribeServices"]
+
+    def describe(given: Record) -> Any:
+        remember_all()
+        return plain(given)
+
+    ecs._ACTION_MAP |= {
+        "DescribeServices": describe,
+        "ListServiceDeployments": _list,
+        "DescribeServiceDeployments": _described,
+        "DescribeServiceRevisions": _revisions,
+        "StopServiceDeployment": _stop,
+    }

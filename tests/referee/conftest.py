@@ -1,0 +1,86 @@
+"""One MiniStack with our stacks for the whole run. `make referee` runs these tests; `make test` leaves them out."""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from referee.assembly import put_up
+from referee.emulator import PYTHON, ROOT, Emulator
+from referee.live import Live, application
+
+_WORK = pytest.StashKey[Path]()
+# Loading nothing here keeps a plain `pytest` away: it has neither MiniStack nor two minutes.
+collect_ignore_glob = [] if os.environ.get("REFEREE") else ["test_*.py"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the run's folder, and turn a supervisor's SIGTERM into Ctrl-C, so that all is ended."""
+    if not os.environ.get("REFEREE"):
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    shelf = ROOT / "build" / "referee"
+    shelf.mkdir(parents=True, exist_ok=True)
+    config.stash[_WORK] = Path(tempfile.mkdtemp(prefix=time.strftime("%H%M%S-"), dir=shelf))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say where the logs are, if they are still there."""
+    work = config.stash.get(_WORK, None)
+    if work is not None and work.exists():
+        print(f"logs of the referee: {work.relative_to(ROOT)}")  # noqa: T201 - after pytest's own summary
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep the logs of a run that failed."""
+    work = session.config.stash.get(_WORK, None)
+    if work is not None and exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def work(pytestconfig: pytest.Config) -> Path:
+    """The run's folder."""
+    return pytestconfig.stash[_WORK]
+
+
+@pytest.fixture(scope="session")
+def emulator(work: Path) -> Iterator[Emulator]:
+    """MiniStack with IAM enforced."""
+    assert PYTHON.exists(), "run `make referee`, which installs MiniStack"
+    started = Emulator(work / "production", iam=True)
+    try:
+        yield started.wait_until_up()
+    finally:
+        started.end()
+
+
+@pytest.fixture(scope="session")
+def live(emulator: Emulator, work: Path) -> Iterator[Live]:
+    """Both production stacks, deployed by the CDK; without the permission in the variable PLANT, if there is one."""
+    with application() as base_url:
+        put_up(emulator, base_url, work)
+        deployed = Live(emulator)
+        with planted(deployed, os.environ.get("PLANT", "")):
+            yield deployed
+
+
+@contextmanager
+def planted(live: Live, action: str) -> Iterator[None]:
+    """Without a permission for the whole run, which must fail it."""
+    if not action:
+        yield
+        return
+    with live.without(action) as roles:
+        assert roles, f"no role has {action}"
+        yield

@@ -1,0 +1,264 @@
+"""What a team and an operator do with the deployed stacks, and what is seen of them: by AWS's APIs and the command."""
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from referee.emulator import ACCOUNT, REGION, ROOT, Emulator
+
+PREFIX = "macro-ai-production"
+SERVICE = "express-api"
+CLUSTER, ECS_SERVICE, REPOSITORY = f"{PREFIX}-cluster", f"{PREFIX}-service", "macro-ai-express-api"
+_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+_KEPT = (
+    "family", "taskRoleArn", "executionRoleArn", "networkMode", "requiresCompatibilities", "cpu", "memory",
+    "runtimePlatform",
+)  # fmt: skip
+T = TypeVar("T")
+
+
+def patiently(look: Callable[[], T | None], what: str, seconds: float = 90) -> T:
+    """The first answer that is not None. Raises AssertionError: there was none in time."""
+    deadline = time.monotonic() + seconds
+    while (found := look()) is None:
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.2)
+    return found
+
+
+class _Healthy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def application() -> Iterator[str]:
+    """An application that answers 200 to everything, on loopback; its address."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Healthy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Live:
+    """The deployed production environment on one emulator."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+        self.digests: dict[str, str] = {}  # of the images that were pushed, by version
+        self._ecs, self._ecr = emulator.client("ecs"), emulator.client("ecr")
+        self._cloudwatch, self._elb = emulator.client("cloudwatch"), emulator.client("elbv2")
+        self._states, self._iam = emulator.client("stepfunctions"), emulator.client("iam")
+        self._sqs = emulator.client("sqs")
+        self._pages = self._subscribe()
+
+    def release(self, version: str) -> str:
+        """Push an image and deploy a definition with it, two tasks; the definition's name."""
+        config = {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 10}
+        digest = f"sha256:{int(version.lstrip('v')):064x}"
+        manifest = {
+            "schemaVersion": 2, "mediaType": _MANIFEST, "config": {**config, "digest": digest}, "layers": [],
+        }  # fmt: skip
+        pushed = self._ecr.put_image(
+            repositoryName=REPOSITORY, imageManifest=json.dumps(manifest), imageTag=version,
+            imageManifestMediaType=_MANIFEST,
+        )  # fmt: skip
+        self.digests[version] = pushed["image"]["imageId"]["imageDigest"]
+        described = self._ecs.describe_task_definition(taskDefinition=self._service()["taskDefinition"])
+        old = described["taskDefinition"]
+        containers = old["containerDefinitions"]
+        image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{REPOSITORY}:{version}"
+        next(c for c in containers if c["name"] == SERVICE)["image"] = image
+        kept = {name: old[name] for name in _KEPT if name in old}
+        made = self._ecs.register_task_definition(**kept, containerDefinitions=containers)
+        arn: str = made["taskDefinition"]["taskDefinitionArn"]
+        self._ecs.update_service(cluster=CLUSTER, service=ECS_SERVICE, taskDefinition=arn, desiredCount=2)
+        return arn.rpartition("/")[2]
+
+    def register_targets(self) -> None:
+        """Have two healthy targets, as ECS registers its tasks."""
+        group = self._elb.describe_target_groups()["TargetGroups"][0]
+        targets = [{"Id": f"127.0.0.{n}", "Port": 8080} for n in (1, 2)]
+        self._elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=targets)
+
+    def serve(self) -> None:
+        """Count some requests, as the load balancer does."""
+        group = self._elb.describe_target_groups()["TargetGroups"][0]
+        names = {
+            "TargetGroup": group["TargetGroupArn"].split(":", 5)[5],
+            "LoadBalancer": group["LoadBalancerArns"][0].split(":", 5)[5].removeprefix("loadbalancer/"),
+        }
+        dimensions = [{"Name": name, "Value": value} for name, value in names.items()]
+        counted = {"MetricName": "RequestCount", "Dimensions": dimensions, "Value": 100.0, "Unit": "Count"}
+        data = [{**counted, "Timestamp": datetime.now(UTC)}]
+        self._cloudwatch.put_metric_data(Namespace="AWS/ApplicationELB", MetricData=data)
+
+    def running(self) -> tuple[str, int]:
+        """The definition that PRIMARY runs, and how many tasks."""
+        service = self._service()
+        primary = next(d for d in service["deployments"] if d["status"] == "PRIMARY")
+        return primary["taskDefinition"].rpartition("/")[2], primary["runningCount"]
+
+    def image(self) -> str:
+        """The image of what PRIMARY runs."""
+        described = self._ecs.describe_task_definition(taskDefinition=self._service()["taskDefinition"])
+        containers = described["taskDefinition"]["containerDefinitions"]
+        return str(next(c for c in containers if c["name"] == SERVICE)["image"])
+
+    def set_alarm(self, name: str, state: str) -> None:
+        """Give a leaf alarm a state; composites follow by their own rule."""
+        full = f"{PREFIX}-{SERVICE}-{name}"
+        self._cloudwatch.set_alarm_state(AlarmName=full, StateValue=state, StateReason="the referee")
+
+    def alarm(self, name: str) -> str:
+        """The state of a composite."""
+        described = self._cloudwatch.describe_alarms(
+            AlarmNames=[f"{PREFIX}-{SERVICE}-{name}"], AlarmTypes=["CompositeAlarm"]
+        )
+        return str(described["CompositeAlarms"][0]["StateValue"])
+
+    def executions(self, machine: str) -> list[dict[str, Any]]:
+        """Executions of `rollback` or `promotion`, the newest first."""
+        found: list[dict[str, Any]] = self._states.list_executions(stateMachineArn=self.machine(machine))["executions"]
+        return sorted(found, key=lambda e: e["startDate"], reverse=True)
+
+    def execution(self, listed: dict[str, Any]) -> dict[str, Any]:
+        """What DescribeExecution tells of one that was listed: its input, output, error and cause."""
+        described: dict[str, Any] = self._states.describe_execution(executionArn=listed["executionArn"])
+        return described
+
+    def machine(self, name: str) -> str:
+        """ARN of a state machine of ours."""
+        return f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{PREFIX}-{name}"
+
+    def ended(self, machine: str, count: int) -> dict[str, Any]:
+        """The newest of `count` executions, once all have ended."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.executions(machine)
+            return found[0] if len(found) >= count and self.is_over(machine) else None
+
+        return patiently(look, f"execution {count} of {machine} ends")
+
+    def is_over(self, machine: str) -> bool:
+        """Whether no execution of a machine runs, and one has."""
+        found = self.executions(machine)
+        return bool(found) and all(execution["status"] != "RUNNING" for execution in found)
+
+    def baked(self, count: int) -> dict[str, Any]:
+        """Serve requests until the last of `count` promotions has ended; its execution."""
+
+        def look() -> dict[str, Any] | None:
+            self.serve()
+            found = self.executions("promotion")
+            return found[0] if len(found) >= count and self.is_over("promotion") else None
+
+        return patiently(look, f"promotion {count} ends")
+
+    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """The installed `rollback`; `stdout` holds both of its outputs."""
+        command = [str(Path(sys.executable).parent / "rollback"), *words]
+        return subprocess.run(
+            command, cwd=ROOT, env=self.emulator.environment(), check=False, timeout=60,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def start(self, reason: str) -> str:
+        """Start a rollback as from the Step Functions console; its execution."""
+        given = {"stateMachineArn": self.machine("rollback"), "input": json.dumps({"reason": reason})}
+        return str(self._states.start_execution(**given)["executionArn"])
+
+    def pages(self) -> list[str]:
+        """What was published to the topics since the last look."""
+        found: list[str] = []
+        while messages := self._sqs.receive_message(QueueUrl=self._pages, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                found.append(json.loads(message["Body"])["Message"])
+                self._sqs.delete_message(QueueUrl=self._pages, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    def ledger(self, kind: str) -> list[dict[str, Any]]:
+        """Documents of the service in the ledger, read with DynamoDB's own API; `kind` begins their sort keys."""
+        table = self.emulator.client("dynamodb")
+        found = table.query(
+            TableName=f"{PREFIX}-rollback-ledger",
+            KeyConditionExpression="pk = :service AND begins_with(sk, :kind)",
+            ExpressionAttributeValues={":service": {"S": f"SERVICE#{SERVICE}"}, ":kind": {"S": kind}},
+        )
+        return [json.loads(item["body"]["S"]) for item in found["Items"]]
+
+    def policies(self) -> dict[str, list[dict[str, Any]]]:
+        """Inline policies of all roles of the rollback stack, as CloudFormation resolved them: role → documents."""
+        roles = [r["RoleName"] for r in self._iam.list_roles()["Roles"] if "Rollback" in r["RoleName"]]
+        return {role: [self._policy(role, name) for name in self._names(role)] for role in roles}
+
+    @contextmanager
+    def without(self, action: str) -> Iterator[set[str]]:
+        """Take an action out of every role that has it by name, for a while; those roles."""
+        before = self._take_away(action)
+        try:
+            yield {role for role, _ in before}
+        finally:
+            for (role, name), document in before.items():
+                self._put(role, name, document)
+
+    def _take_away(self, action: str) -> dict[tuple[str, str], dict[str, Any]]:
+        changed = {}
+        for role in self.policies():
+            for name in self._names(role):
+                document = self._policy(role, name)
+                left = [s for given in document["Statement"] if (s := _without(given, action))]
+                if left != document["Statement"]:
+                    self._put(role, name, {**document, "Statement": left})
+                    changed[role, name] = document
+        return changed
+
+    def _put(self, role: str, name: str, document: dict[str, Any]) -> None:
+        self._iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+
+    def _subscribe(self) -> str:
+        queue = self._sqs.create_queue(QueueName="pages")["QueueUrl"]
+        arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:pages"
+        sender = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}}
+        policy = {"Version": "2012-10-17", "Statement": [{**sender, "Action": "sqs:SendMessage", "Resource": arn}]}
+        self._sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
+        sns = self.emulator.client("sns")
+        for topic in sns.list_topics()["Topics"]:
+            sns.subscribe(TopicArn=topic["TopicArn"], Protocol="sqs", Endpoint=arn)
+        return str(queue)
+
+    def _names(self, role: str) -> list[str]:
+        names: list[str] = self._iam.list_role_policies(RoleName=role)["PolicyNames"]
+        return names
+
+    def _policy(self, role: str, name: str) -> dict[str, Any]:
+        document: dict[str, Any] = self._iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        return document
+
+    def _service(self) -> dict[str, Any]:
+        described = self._ecs.describe_services(cluster=CLUSTER, services=[ECS_SERVICE])
+        service: dict[str, Any] = described["services"][0]
+        return service
+
+
+def _without(statement: dict[str, Any], action: str) -> dict[str, Any] | None:
+    """The statement without an action; None if that was its only one."""
+    actions = statement.get("Action", [])
+    left = [a for a in (actions if isinstance(actions, list) else [actions]) if a != action]
+    return {**statement, "Action": left} if left else None

