@@ -173,7 +173,9 @@ def test_a_sidecar_that_can_not_be_resolved_blocks_no_promotion_and_is_said() ->
     assert known.state is PROMOTED
     assert known.images["proxy"] == "elsewhere.example/proxy:1"
     plan = prepare(SERVICE, stage.world)
-    assert [t.definition_arn.rsplit("/")[-1] for t in plan.targets] == [f"{FAMILY}-last-known-good:1"]
+    assert [t.definition_arn.rsplit("/")[-1] for t in plan.targets] == [
+        f"{last_known_good_family(FAMILY, 'production', SERVICE)}:1"
+    ]
     said = next(c for c in plan.readiness if c.name == "image-exists")
     assert (said.verdict, "proxy" in said.reason) == (Verdict.WARN, True)
 
