@@ -177,5 +177,3 @@ def test_a_target_group_that_the_fake_does_not_know_is_a_failure() -> None:
     alarms = FakeAlarms()
     with pytest.raises(CallRefused, match="DescribeTargetGroups"):
         alarms.requests_since((f"{TARGET_GROUP}0",), datetime.now(UTC))
-    with pytest.raises(CallRefused, match="DescribeTargetGroups"):
-        alarms.serve(f"{TARGET_GROUP}0", 1, datetime.now(UTC))

@@ -346,7 +346,9 @@ def test_ecs_goes_back_to_the_former_revision_of_the_same_definition(
     good = stage.wait(settled(first))
     stage.web.push("latest", {"kind": "crash", "after_seconds": 0.2})
     stage.services.update(stage.settings, force_new_deployment=True)
-    back = stage.wait(lambda view: newest_status(view) == "ROLLBACK_SUCCESSFUL")
+    back = stage.wait(  # two describe calls: the first may be of the moment before
+        lambda view: newest_status(view) == "ROLLBACK_SUCCESSFUL" and view.primary.rollout_state == "COMPLETED"
+    )
     assert back.newest is not None
     assert back.primary.revision_arn == good.primary.revision_arn == back.newest.rollback_revision_arn
     bad = back.images_of(back.newest.target_revision_arn)
