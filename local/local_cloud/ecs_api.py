@@ -181,8 +181,7 @@ def list_service_deployments(response: Any) -> Any:
             if (not statuses or deployment.status in statuses)
             and _is_within(deployment.created_at, created.get("after"), created.get("before"))
         ]
-        limit = int(response._get_param("maxResults") or 100)
-        return ActionResult({"serviceDeployments": found[:limit]})
+        return ActionResult({"serviceDeployments": found})  # pagination.py makes pages of it
 
 
 def _is_within(moment: datetime, after: Any, before: Any) -> bool:

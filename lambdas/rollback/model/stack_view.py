@@ -14,7 +14,7 @@ class StackState(StrEnum):
 
 
 class StackView(BaseModel):
-    """Cut from DescribeStacks and DescribeStackResources."""
+    """Cut from DescribeStacks and ListStackResources."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

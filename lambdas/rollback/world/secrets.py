@@ -71,14 +71,14 @@ class ReferencedSecrets:
         name = value_from.partition(":parameter")[2] or value_from
         with calling("DescribeParameters", name):
             try:
-                found = self._parameters.describe_parameters(
+                pages = self._parameters.get_paginator("describe_parameters").paginate(
                     ParameterFilters=[{"Key": "Name", "Option": "Equals", "Values": [name]}]
                 )
+                return any(page["Parameters"] for page in pages)  # a page may be empty before one that is not
             except ClientError as error:
                 if code_of(error) == "AccessDeniedException":
                     raise _OutOfSight from error
                 raise
-        return bool(found["Parameters"])
 
 
 class _OutOfSight(Exception):

@@ -33,7 +33,10 @@ class ElbTargets:
         if not target_group_arns:
             return {}
         with calling("DescribeTargetGroups", ", ".join(target_group_arns)):
-            found = self._client.describe_target_groups(TargetGroupArns=list(target_group_arns))["TargetGroups"]
+            pages = self._client.get_paginator("describe_target_groups").paginate(
+                TargetGroupArns=list(target_group_arns)
+            )
+            found = [group for page in pages for group in page["TargetGroups"]]
         return {
             group["TargetGroupArn"]: {
                 part: group.get(part)

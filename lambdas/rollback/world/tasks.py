@@ -14,6 +14,7 @@ from rollback.model.errors import CallRefused, OutsideFailure, Throttled
 from rollback.model.settings import ServiceSettings
 from rollback.model.task_view import TaskView
 from rollback.world.failures import calling, code_of
+from rollback.world.paging import pages_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -84,14 +85,29 @@ class EcsTasks:
             return ()
         with calling("GetLogEvents", "/".join(place)):
             try:
-                answer = self._logs.get_log_events(
-                    logGroupName=place[0], logStreamName=place[1], limit=lines, startFromHead=False
-                )
+                return self._last_lines(place, lines)
             except ClientError as error:
                 if code_of(error) == "ResourceNotFoundException":  # it has not written anything
                     return ()
                 raise
-        return tuple(str(event.get("message", "")) for event in answer["events"])
+
+    def _last_lines(self, place: tuple[str, str], lines: int) -> tuple[str, ...]:
+        """Backwards, a page may be short or empty; the same token again is the end (GetLogEvents)."""
+        found: list[str] = []
+        pages = pages_of(
+            self._logs.get_log_events,
+            "nextToken",
+            "nextBackwardToken",
+            logGroupName=place[0],
+            logStreamName=place[1],
+            limit=lines,
+            startFromHead=False,
+        )
+        for page in pages:
+            found = [*(str(event.get("message", "")) for event in page["events"]), *found]
+            if len(found) >= lines:
+                break
+        return tuple(found[-lines:])
 
     def stop(self, service: ServiceSettings, arn: str, reason: str) -> None:
         """SIGTERM, and SIGKILL after the definition's stop timeout."""
