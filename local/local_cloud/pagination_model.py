@@ -22,7 +22,7 @@ _WHOLE_WITH: Mapping[tuple[str, str], str] = {
 }
 # EC2: "If you do not specify this parameter, then all items are returned" (API reference, MaxResults of Describe…).
 _WHOLE_WITHOUT_LIMIT = frozenset({"ec2"})
-# "The number of items returned, however, can be between zero and the value of MaxResults" (SSM API, DescribeParameters).
+# "The number of items returned, however, can be between zero and the value of MaxResults" (reference, MaxResults).
 BEGINS_EMPTY = frozenset({("ssm", "DescribeParameters")})
 
 
@@ -100,7 +100,7 @@ def is_whole(service: str, operation: str, parameters: Mapping[str, Any]) -> boo
 
 
 def invalid_token_code(service: str, operation: str) -> str:
-    """The error code of a token that AWS did not give: the one that the operation's model lists, else the protocol's."""
+    """The error code of a token that AWS did not give: one that the operation's model lists, else the protocol's."""
     model = operation_model(service, operation)
     listed = [shape.metadata.get("error", {}).get("code", shape.name) for shape in model.error_shapes] if model else []
     for part in ("Token", "InvalidParameter", "InvalidInput", "ValidationException", "ValidationError"):

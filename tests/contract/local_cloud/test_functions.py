@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud import functions
+from local_cloud.listing import listed
 from local_cloud.server import LocalCloud
 
 CODE = """
@@ -150,7 +151,7 @@ def test_a_bundle_that_cannot_be_loaded_says_why(cloud: LocalCloud) -> None:
 
 def test_output_goes_to_the_functions_log_group(cloud: LocalCloud, name: str) -> None:
     invoke(cloud, name, marker="find me")
-    events = cloud.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+    events = listed(cloud.client("logs"), "filter_log_events", "events", logGroupName=f"/aws/lambda/{name}")
     assert any("find me" in event["message"] for event in events)
 
 

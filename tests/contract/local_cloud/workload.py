@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from local_cloud import load_balancer
 from local_cloud.images import push_image
+from local_cloud.listing import listed
 
 T = TypeVar("T")
 HEALTHY: dict[str, Any] = {"kind": "healthy"}
@@ -143,7 +144,9 @@ class Workload:
         return self.service_deployment(eventually(reached)["serviceDeploymentArn"])
 
     def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
-        arns = self.ecs.list_tasks(cluster=self.name, serviceName=self.name, desiredStatus=status)["taskArns"]
+        arns = listed(
+            self.ecs, "list_tasks", "taskArns", cluster=self.name, serviceName=self.name, desiredStatus=status
+        )
         return list(self.ecs.describe_tasks(cluster=self.name, tasks=arns)["tasks"]) if arns else []
 
     def run(self, definition: str, command: list[str], **settings: Any) -> str:
