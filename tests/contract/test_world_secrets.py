@@ -130,7 +130,7 @@ def test_a_value_is_not_shown_by_whoever_holds_it(store: Store) -> None:
 def test_what_we_may_not_look_at_can_not_be_told() -> None:
     class Denied:
         def __getattr__(self, name: str) -> Callable[..., object]:
-            def denied(**given: object) -> object:
+            def denied(*_: object, **given: object) -> object:
                 raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, name)
 
             return denied

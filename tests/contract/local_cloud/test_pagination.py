@@ -16,6 +16,7 @@ from local_cloud.pagination_model import invalid_token_code, paged
 from local_cloud.server import LocalCloud
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
+ALLOW = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
 HERE = uuid.uuid4().hex[:6]
 FIVE = [f"pages-{HERE}-{number}" for number in range(5)]
 
@@ -35,7 +36,7 @@ class Operation:
 def _roles(iam: Any) -> None:
     for name in FIVE:
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
-        iam.put_role_policy(RoleName=FIVE[0], PolicyName=name, PolicyDocument=TRUST)
+        iam.put_role_policy(RoleName=FIVE[0], PolicyName=name, PolicyDocument=ALLOW)
 
 
 def _alarm(cloudwatch: Any, name: str) -> None:

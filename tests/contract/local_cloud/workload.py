@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from local_cloud import load_balancer
 from local_cloud.images import push_image
 from local_cloud.listing import listed
+from rollback.world.paging import pages_of
 
 T = TypeVar("T")
 HEALTHY: dict[str, Any] = {"kind": "healthy"}
@@ -128,8 +129,12 @@ class Workload:
         return eventually(reached)
 
     def service_deployments(self, **criteria: Any) -> list[dict[str, Any]]:
-        answer = self.ecs.list_service_deployments(cluster=self.name, service=self.name, **criteria)
-        return list(answer["serviceDeployments"])
+        asked = {"cluster": self.name, "service": self.name, **criteria}
+        return [
+            found
+            for page in pages_of(self.ecs.list_service_deployments, **asked)
+            for found in page["serviceDeployments"]
+        ]
 
     def service_deployment(self, arn: str) -> dict[str, Any]:
         return dict(self.ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"][0])
