@@ -87,7 +87,9 @@ def test_a_running_task_is_listed_by_who_started_it_until_it_is_stopped(worker: 
     assert (ended["stopCode"], ended["stoppedReason"]) == ("UserInitiated", "test")
     assert ended["containers"][0]["exitCode"] == 143  # SIGTERM
     assert listed(worker.ecs, "list_tasks", "taskArns", **by_us) == []
-    assert listed(worker.ecs, "list_tasks", "taskArns", **by_us, desiredStatus="STOPPED") == [arn]
+    assert listed(worker.ecs, "list_tasks", "taskArns", cluster=worker.name, desiredStatus="STOPPED") == [arn]
+    with pytest.raises(worker.ecs.exceptions.InvalidParameterException, match="only filter"):
+        worker.ecs.list_tasks(**by_us, desiredStatus="STOPPED")
 
 
 def test_a_task_without_a_command_is_the_server(worker: Workload, definition: str) -> None:
