@@ -20,6 +20,7 @@ from local_cloud import (
     events,
     functions,
     identity,
+    lag,
     moto_state,
     pagination,
     step_functions,
@@ -98,7 +99,8 @@ class LocalCloud:
         credentials.configure(self.endpoint)
         undo(moto_state.forget)
         undo(identity.uninstall)
-        undo(pagination.uninstall)
+        undo(pagination.uninstall)  # and with it the layer above
+        undo(lag.forget)
         undo(self._stop_neon)
         undo(self._stop_serving)
         for part in _PARTS:
@@ -108,6 +110,7 @@ class LocalCloud:
         identity.install(enforce=self.enforce_iam)
         if self.page_size is not None:
             pagination.install(self.page_size)
+        lag.install()
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
         self._server.start()
 

@@ -166,7 +166,9 @@ def test_a_cluster_that_is_not_there_is_named(worker: Workload, definition: str)
 
 def test_running_a_task_needs_its_definition_and_to_pass_its_roles(cloud: LocalCloud, worker: Workload) -> None:
     worker.push("v1", {"commands": COMMANDS})
-    role = f"arn:aws:iam::{cloud.account}:role/{worker.name}-execution"
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    made = cloud.client("iam").create_role(RoleName=f"{worker.name}-execution", AssumeRolePolicyDocument=trust)
+    role = made["Role"]["Arn"]
     definition = worker.ecs.register_task_definition(
         family=worker.name, containerDefinitions=[{"name": "app", "image": f"{worker.repository}:v1"}], cpu="256",
         memory="512", networkMode="awsvpc", requiresCompatibilities=["FARGATE"], executionRoleArn=role,
