@@ -45,7 +45,7 @@ def _session() -> botocore.session.Session:
 @functools.cache
 def _paginators(service: str) -> Mapping[str, Any]:
     try:
-        config: Mapping[str, Any] = _session().get_paginator_model(service)._paginator_config
+        config: Mapping[str, Any] = _session().get_paginator_model(service)._paginator_config  # type: ignore[attr-defined]
     except (DataNotFoundError, UnknownServiceError):
         return {}
     return config
@@ -81,6 +81,8 @@ def _from_paginator(known: Mapping[str, Any]) -> Paged | None:
 
 
 def _from_members(model: OperationModel) -> Paged | None:
+    if model.input_shape is None or model.output_shape is None:
+        return None
     inputs, outputs = model.input_shape.members, model.output_shape.members
     token = next((name for name in _TOKENS if name in inputs and name in outputs), None)
     results = tuple(name for name, shape in outputs.items() if shape.type_name == "list")
