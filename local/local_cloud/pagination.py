@@ -9,7 +9,6 @@ Changes `moto.core.responses.BaseResponse.call_action`. S3 has a way of its own 
 import base64
 import binascii
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,20 +36,19 @@ _stock_call = BaseResponse.call_action
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the next page begins."""
+    """Where the next page begins; the CDK goes on with a change set's ARN where it began with its name."""
 
     operation: str
-    asked: str  # a digest of the other parameters: a token belongs to its request
     offset: int
     inner: str | None  # moto's own token of the page that is being cut
 
     def token(self) -> str:
-        text = json.dumps([self.operation, self.asked, self.offset, self.inner])
+        text = json.dumps([self.operation, self.offset, self.inner])
         return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 class _InvalidToken(Exception):
-    """A token that this layer did not give, or not for this request."""
+    """A token that this layer did not give, or not for this operation."""
 
 
 def install(page_size: int) -> None:
@@ -93,15 +91,13 @@ class _Cut:
         self._response, self._service, self._operation, self._how = response, service, operation, how
         self._limit = parameters.get(how.limit) if how.limit else None
         self._token = parameters.get(how.input_token)
-        others = {name: value for name, value in parameters.items() if name not in {how.limit, how.input_token}}
-        self._asked = hashlib.sha256(json.dumps(others, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     def answer(self, beneath: Callable[[Any], Any], page_size: int) -> Any:
         try:
             place = self._place()
         except _InvalidToken:
             code = invalid_token_code(self._service, self._operation)
-            return refusal(self._response, Refused(code, "Invalid token: it is malformed, or another request's."))
+            return refusal(self._response, Refused(code, "Invalid token: it is malformed, or another operation's."))
         if self._how.limit:
             _take(self._response, self._operation, self._how.limit)
         if self._token:
@@ -115,14 +111,14 @@ class _Cut:
 
     def _place(self) -> _Place:
         if not self._token:
-            return _Place(self._operation, self._asked, 0, None)
+            return _Place(self._operation, 0, None)
         try:
-            operation, asked, offset, inner = json.loads(base64.urlsafe_b64decode(str(self._token).encode()))
+            operation, offset, inner = json.loads(base64.urlsafe_b64decode(str(self._token).encode()))
         except (ValueError, TypeError, binascii.Error) as error:
             raise _InvalidToken from error
-        if (operation, asked) != (self._operation, self._asked):
+        if operation != self._operation:
             raise _InvalidToken
-        return _Place(operation, asked, int(offset), inner)
+        return _Place(operation, int(offset), inner)
 
     def _page(self, place: _Place, page_size: int, status: int, headers: dict[str, Any], body: Any) -> Any:
         parsed = self._parsed(status, headers, body)
@@ -133,9 +129,9 @@ class _Cut:
         end = place.offset + (0 if begins_empty else size)
         following: _Place | None = None
         if end < total or (begins_empty and total):
-            following = _Place(self._operation, self._asked, end, place.inner)
+            following = _Place(self._operation, end, place.inner)
         elif inner:
-            following = _Place(self._operation, self._asked, 0, str(inner))
+            following = _Place(self._operation, 0, str(inner))
         if following is None and not place.offset:
             return status, headers, body  # whole: as moto wrote it
         _keep(parsed, how.results, place.offset, end)

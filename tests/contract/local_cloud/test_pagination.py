@@ -122,7 +122,7 @@ def test_a_token_that_was_not_given_is_refused(cloud: LocalCloud, operation: Ope
     assert "oken" in str(refused.value)
 
 
-def test_a_token_belongs_to_its_request(cloud: LocalCloud) -> None:
+def test_a_token_belongs_to_its_operation(cloud: LocalCloud) -> None:
     ecs = cloud.client("ecs")
     _each("create_cluster", "clusterName")(ecs)
     token = ecs.list_clusters()["nextToken"]
