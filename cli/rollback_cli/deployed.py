@@ -68,7 +68,8 @@ def find(environment: str) -> Deployed:
     name = stack_name(environment)
     with calling("DescribeStacks", name):
         try:
-            stacks = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+            pages = boto3.client("cloudformation").get_paginator("describe_stacks").paginate(StackName=name)
+            stacks = [stack for page in pages for stack in page["Stacks"]]
         except ClientError as error:
             if "does not exist" in str(error):
                 raise InvalidRequest(

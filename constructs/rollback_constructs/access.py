@@ -98,7 +98,7 @@ class Access:
     def stack_states(self) -> iam.PolicyStatement:
         """Whether CloudFormation changes a stack at the moment; the service may belong to any stack."""
         stacks = self._arn("cloudformation", "stack/*")
-        return _allow(["cloudformation:DescribeStacks", "cloudformation:DescribeStackResources"], [stacks])
+        return _allow(["cloudformation:DescribeStacks", "cloudformation:ListStackResources"], [stacks])
 
     def scaling(self) -> list[iam.PolicyStatement]:
         """Suspend a service's autoscaling and put it back; describing knows no resources, registering no names."""

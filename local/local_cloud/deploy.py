@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from local_cloud.listing import listed
 from local_cloud.server import LocalCloud
 
 BOOTSTRAP_VERSION_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
@@ -28,7 +29,7 @@ def assets_bucket(cloud: LocalCloud) -> str:
 def bootstrap(cloud: LocalCloud) -> None:
     """Make what `cdk bootstrap` makes, as far as deployments use it: the assets bucket and the version parameter."""
     s3 = cloud.client("s3")
-    if assets_bucket(cloud) not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+    if assets_bucket(cloud) not in {bucket["Name"] for bucket in listed(s3, "list_buckets", "Buckets")}:
         place = {} if cloud.region == "us-east-1" else {"LocationConstraint": cloud.region}
         s3.create_bucket(Bucket=assets_bucket(cloud), **({"CreateBucketConfiguration": place} if place else {}))
     cloud.client("ssm").put_parameter(
@@ -125,7 +126,7 @@ def _deploy_stack(cloud: LocalCloud, name: str, template: str, parameters: dict[
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         **_template_argument(cloud, name, template),
     }
-    exists = name in {stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]}
+    exists = name in {stack["StackName"] for stack in listed(cloudformation, "describe_stacks", "Stacks")}
     try:
         if exists:
             cloudformation.update_stack(**arguments)
@@ -134,7 +135,7 @@ def _deploy_stack(cloud: LocalCloud, name: str, template: str, parameters: dict[
     except ClientError as error:
         if _NO_CHANGES not in str(error):
             raise DeploymentFailed(f"stack {name} was refused: {error.response['Error'].get('Message')}") from error
-    stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    (stack,) = listed(cloudformation, "describe_stacks", "Stacks", StackName=name)
     if stack["StackStatus"] not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
         raise DeploymentFailed(f"stack {name} is {stack['StackStatus']}: {_failure(cloudformation, name)}")
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
@@ -149,7 +150,7 @@ def _template_argument(cloud: LocalCloud, name: str, template: str) -> dict[str,
 
 
 def _failure(cloudformation: Any, name: str) -> str:
-    events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+    events = listed(cloudformation, "describe_stack_events", "StackEvents", StackName=name)
     for event in events:
         failed = event["ResourceStatus"].endswith("_FAILED")
         if failed and event["ResourceType"] != "AWS::CloudFormation::Stack":

@@ -10,7 +10,7 @@ from moto.core.responses import ActionResult
 from moto.ecs.exceptions import ECSException, InvalidParameterException
 from moto.ecs.responses import EC2ContainerServiceResponse as Response
 
-from local_cloud import ecs_definitions, ecs_task_api
+from local_cloud import ecs_definitions, ecs_refusals, ecs_task_api
 from local_cloud.ecs_deployments import now
 from local_cloud.ecs_rollout import Rollout
 from local_cloud.ecs_run_task import OneOffTasks
@@ -27,10 +27,20 @@ _KEPT_SETTINGS = {
     "platformVersion": "platform_version",
     "serviceRegistries": "service_registries",
     "propagateTags": "propagate_tags",
+    "serviceConnectConfiguration": "service_connect_configuration",
+    "volumeConfigurations": "volume_configurations",
 }
 # A change of one of these starts a deployment (API reference, UpdateService); the others do not.
 _DEPLOYED_SETTINGS = frozenset(
-    {"capacityProviderStrategy", "networkConfiguration", "loadBalancers", "platformVersion", "serviceRegistries"}
+    {
+        "capacityProviderStrategy",
+        "networkConfiguration",
+        "loadBalancers",
+        "platformVersion",
+        "serviceRegistries",
+        "serviceConnectConfiguration",
+        "volumeConfigurations",
+    }
 )
 _stock_create, _stock_delete = Response.create_service, Response.delete_service
 _stock_describe_services = Response.describe_services
@@ -94,6 +104,7 @@ def create_service(response: Any) -> Any:
         existing = backend.services.get(f"{cluster.split('/')[-1]}:{name}")
         if existing is not None and existing.status == "ACTIVE":
             raise InvalidParameterException("Creation of service was not idempotent.")
+        _refuse_misfit(definition, response, None)
         result = _stock_create(response)
         service = result.result["service"]
         service.task_definition = definition.arn
@@ -120,6 +131,15 @@ def _keep(service: Any, response: Any) -> bool:
     return deploys
 
 
+def _refuse_misfit(definition: Any, response: Any, service: Any) -> None:
+    """Raises InvalidParameterException: a definition that does not fit the service as the request would leave it."""
+    settings = {}
+    for name in ("loadBalancers", "serviceConnectConfiguration", "volumeConfigurations"):
+        asked = response._get_param(name)
+        settings[name] = asked if asked is not None else getattr(service, _KEPT_SETTINGS[name], None)
+    ecs_refusals.refuse_misfit(definition, settings)
+
+
 def _set_grace(rollout: Rollout, response: Any) -> None:
     seconds = response._get_param("healthCheckGracePeriodSeconds")
     if seconds is None and hasattr(rollout.service, "health_check_grace_period_seconds"):
@@ -140,6 +160,7 @@ def update_service(response: Any) -> Any:
         backend = response.ecs_backend
         current = rollout.primary.revision.definition
         definition = ecs_definitions.usable(backend, wanted) if wanted else current
+        _refuse_misfit(definition, response, service)
         desired = response._get_param("desiredCount")
         if desired is not None:
             rollout.scale(int(desired))
@@ -181,8 +202,7 @@ def list_service_deployments(response: Any) -> Any:
             if (not statuses or deployment.status in statuses)
             and _is_within(deployment.created_at, created.get("after"), created.get("before"))
         ]
-        limit = int(response._get_param("maxResults") or 100)
-        return ActionResult({"serviceDeployments": found[:limit]})
+        return ActionResult({"serviceDeployments": found})  # pagination.py makes pages of it
 
 
 def _is_within(moment: datetime, after: Any, before: Any) -> bool:

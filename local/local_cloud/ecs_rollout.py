@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
@@ -17,9 +18,11 @@ from local_cloud.ecs_deployments import (
     now,
     revision_summaries,
 )
+from local_cloud.ecs_refusals import role_problem
 from local_cloud.ecs_tasks import Task
 
 KEPT_STOPPED_TASKS = 50
+_LAUNCH_RETRY_SECONDS = 10.0  # simulated; ECS waits longer the more often it failed
 
 
 class Rollout:
@@ -36,6 +39,7 @@ class Rollout:
         self.last_completed: ServiceRevision | None = None
         self._ignored_alarms: frozenset[str] = frozenset()
         self._was_steady = False
+        self._launch_failed_at = datetime.min.replace(tzinfo=UTC)
 
     @property
     def primary(self) -> Deployment:
@@ -184,10 +188,27 @@ class Rollout:
             return
         live = sum(len(deployment.live) for deployment in self.deployments)
         room = max(self._bounds()[1], 1 if self.service.desired_count else 0) - live
-        for _ in range(max(0, min(primary.desired_count - len(primary.live), room))):
+        missing = max(0, min(primary.desired_count - len(primary.live), room))
+        if missing and not self._can_launch(primary):
+            return
+        for _ in range(missing):
             revision = primary.revision
             age = (now() - revision.created_at).total_seconds() / clock.real_seconds(1.0)
             primary.tasks.append(Task(self.service, revision.definition, primary.id, dict(revision.images), age))
+
+    def _can_launch(self, primary: Deployment) -> bool:
+        """A role that is gone makes no task, but an event and a failure that the circuit breaker counts."""
+        problem = role_problem(primary.revision.definition, {}, str(self.service._account_id))
+        if problem is None:
+            return True
+        due = (now() - self._launch_failed_at).total_seconds() >= clock.real_seconds(_LAUNCH_RETRY_SECONDS)
+        if due:
+            self._launch_failed_at = now()
+            if primary.rollout_state == "IN_PROGRESS":
+                primary.failed_tasks += 1
+                primary.updated_at = now()
+            self.note(f"(service {self.service.name}) failed to launch a task with (error {problem}).")
+        return False
 
     def _stop_excess(self) -> None:
         least, _ = self._bounds()

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moto.core.responses import ActionResult
-from moto.ecs.exceptions import ECSException, InvalidParameterException
+from moto.ecs.exceptions import EcsClientException, ECSException, InvalidParameterException
 
 from local_cloud.ecs_definitions import usable
+from local_cloud.ecs_refusals import role_problem
 from local_cloud.ecs_task_api import described
 from local_cloud.ecs_tasks import Task
 
@@ -90,6 +91,9 @@ class OneOffTasks:
             raise InvalidParameterException(f"Count should be between 1 and {_MOST_TASKS}.")
         definition = usable(response.ecs_backend, asked["taskDefinition"])
         _refuse_overrides(asked.get("overrides") or {}, definition)
+        problem = role_problem(definition, asked.get("overrides") or {}, str(response.ecs_backend.account_id))
+        if problem is not None:
+            raise EcsClientException(problem)
         placement = _placement(response, cluster, definition, asked)
         started = [Task(placement, definition, started_by, {}, overrides=asked.get("overrides") or {})
                    for _ in range(count)]  # fmt: skip

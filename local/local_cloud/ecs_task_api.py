@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from moto.core.responses import ActionResult
+from moto.ecs.exceptions import InvalidParameterException
 from moto.ecs.responses import EC2ContainerServiceResponse as Response
 
 from local_cloud.ecs_tasks import Task
+
+_OTHER_FILTERS = ("serviceName", "family", "containerInstance", "launchType", "desiredStatus")
 
 
 class _OneOffTasks(Protocol):
@@ -43,6 +46,7 @@ def install(rollouts: Rollouts) -> None:
         ]
 
     def list_tasks(response: Any) -> Any:
+        refuse_filters(response)
         with rollouts.lock:
             found = [task.arn for task in our_tasks(response) if _is_asked_for(task, response)]
             stock = [] if response._get_param("serviceName") else _stock_list(response).result["taskArns"]
@@ -71,6 +75,13 @@ def install(rollouts: Rollouts) -> None:
 
     for operation in (list_tasks, describe_tasks, stop_task):
         setattr(Response, operation.__name__, operation)
+
+
+def refuse_filters(response: Any) -> None:
+    """Raises InvalidParameterException: `startedBy` "must be the only filter that you use" (reference, ListTasks)."""
+    others = [name for name in _OTHER_FILTERS if response._get_param(name)]
+    if response._get_param("startedBy") and others:
+        raise InvalidParameterException(f"startedBy must be the only filter, not beside {', '.join(others)}.")
 
 
 def _is_asked_for(task: Task, response: Any) -> bool:

@@ -55,7 +55,8 @@ class Task:
         number = uuid.UUID(self.id).int
         self.private_address = f"10.0.{number % 250 + 1}.{number // 250 % 250 + 4}"
         prefix, _, _ = str(self.service.cluster_arn).rpartition(":")
-        self.arn = f"{prefix}:task/{self.service.cluster_name}/{self.id}"
+        is_long = self.service._backend.enable_long_arn_for_name(name="taskLongArnFormat")
+        self.arn = f"{prefix}:task/{self.service.cluster_name}/{self.id}" if is_long else f"{prefix}:task/{self.id}"
 
     @property
     def containers(self) -> list[dict[str, Any]]:

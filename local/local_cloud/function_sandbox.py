@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 
-from local_cloud import child_processes, credentials, owned_folders
+from local_cloud import child_processes, credentials, load_balancer, owned_folders
 
 _SHIPPED_BY_THE_RUNTIME = (
     "awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py",
@@ -30,7 +30,12 @@ _SHIPPED_BY_THE_RUNTIME = (
 _BOOTSTRAP = """
 import os, sys, threading
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()  # the cloud was killed
-bundle, runtime, handler = sys.argv[1:]
+bundle, runtime, handler, private = sys.argv[1:]
+def no_route(event, given):  # what is outside of a VPC has no way to a private address: the packets are lost
+    address = given[1] if event == "socket.connect" else None
+    if private and isinstance(address, tuple) and str(address[0]).startswith(private):
+        raise TimeoutError("timed out")
+sys.addaudithook(no_route)
 sys.path[:0] = [bundle, runtime]
 from awslambdaric.__main__ import main
 main(["awslambdaric", handler])
@@ -54,6 +59,7 @@ class FunctionSettings:
     environment: tuple[tuple[str, str], ...]
     log_group: str
     code_directory: Path
+    in_vpc: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,6 +159,7 @@ class Sandbox:
         self._lines: list[str] = []
         self._api = _RuntimeApi()
         arguments = [str(settings.code_directory), str(runtime_directory()), settings.handler]
+        arguments.append("" if settings.in_vpc else load_balancer.PRIVATE_PREFIX)
         self._process = child_processes.start(
             [sys.executable, "-I", "-S", "-u", "-c", _BOOTSTRAP, *arguments],
             cwd=settings.code_directory,

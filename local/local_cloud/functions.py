@@ -95,6 +95,7 @@ def _settings(function: Any) -> FunctionSettings:
         environment=tuple(sorted((name, str(value)) for name, value in function.environment_vars.items())),
         log_group=log_group_of(function),
         code_directory=_unpacked(function),
+        in_vpc=bool((function.vpc_config or {}).get("SubnetIds")),
     )
 
 

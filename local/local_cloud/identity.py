@@ -90,11 +90,11 @@ def _call_action(self: Any) -> Any:
     try:
         _authorize(self)
     except Refused as refused:
-        return _refusal(self, refused)
+        return refusal(self, refused)
     return _stock_call(self)
 
 
-def _refusal(response: Any, refused: Refused) -> Any:
+def refusal(response: Any, refused: Refused) -> Any:
     """The error as the call's protocol writes it: moto's serializer knows only codes that the API's model lists."""
     model = get_service_model(response.boto3_service_name)
     protocol = determine_request_protocol(model, response.normalized_request.content_type)

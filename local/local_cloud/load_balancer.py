@@ -20,6 +20,8 @@ from moto.elbv2.models import elbv2_backends
 from local_cloud import clock, load_balancer_nodes, metric_statistics, target_health
 from local_cloud.load_balancer_metrics import Counters, publish
 
+PRIVATE_PREFIX = "127.10."  # this machine's addresses that stand for a VPC's: functions outside of one have no route
+_ADDRESSES = {"internal": "127.10.0.1"}
 METRIC_SECONDS = 5.0  # simulated
 TARGET_TIMEOUT_SECONDS = 60.0  # real; ELB's default idle timeout
 _LEAST_INTERVAL_REAL_SECONDS = 0.05
@@ -99,7 +101,8 @@ class Proxy(ThreadingHTTPServer):
     request_queue_size = 256
 
     def __init__(self, load_balancer: Any, listener: Any) -> None:
-        super().__init__(("127.0.0.1", _next_port()), _Handler)
+        address = _ADDRESSES.get(str(load_balancer.scheme), "127.0.0.1")
+        super().__init__((address, _next_port()), _Handler)
         self.load_balancer, self.listener = load_balancer, listener
         self.counters = Counters()
         threading.Thread(target=self.serve_forever, args=(0.05,), name="load balancer", daemon=True).start()
@@ -165,7 +168,9 @@ def load_balancer_port(load_balancer_arn: str, listener_port: int | None = None)
 
 def base_url(load_balancer_arn: str, listener_port: int | None = None) -> str:
     """The URL under which the load balancer answers on this machine."""
-    return f"http://127.0.0.1:{load_balancer_port(load_balancer_arn, listener_port)}"
+    port = load_balancer_port(load_balancer_arn, listener_port)
+    address = _ADDRESSES.get(str(_load_balancer(load_balancer_arn).scheme), "127.0.0.1")
+    return f"http://{address}:{port}"
 
 
 def install() -> None:

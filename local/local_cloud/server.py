@@ -20,7 +20,9 @@ from local_cloud import (
     events,
     functions,
     identity,
+    lag,
     moto_state,
+    pagination,
     step_functions,
 )
 from local_cloud.orderly_exit import undisturbed
@@ -40,7 +42,8 @@ class LocalCloud:
     """One cloud per process: moto keeps its state in the process, and forgets it when the cloud stops.
 
     `scale`: simulated seconds per real second. `port` 0 takes a free one. `enforce_iam` evaluates the policies of
-    every role that calls; the administrator's key (`credentials.ADMIN`) is always let through.
+    every role that calls; the administrator's key (`credentials.ADMIN`) is always let through. `page_size`: items of a
+    page in the answers that AWS gives in pages, small so that who reads the first page only is found; None: as moto.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class LocalCloud:
         region: str = "eu-west-1",
         account: str = DEFAULT_ACCOUNT_ID,
         enforce_iam: bool = True,
+        page_size: int | None = pagination.DEFAULT_PAGE_SIZE,
     ) -> None:
         if account != DEFAULT_ACCOUNT_ID:
             raise ValueError(f"moto serves account {DEFAULT_ACCOUNT_ID} only, not {account}: set MOTO_ACCOUNT_ID")
@@ -58,6 +62,7 @@ class LocalCloud:
         self.port = port or _free_port()
         self.scale = scale
         self.enforce_iam = enforce_iam
+        self.page_size = page_size
         self._server: ThreadedMotoServer | None = None
         self._to_undo = ExitStack()
         self._neon: LocalNeon | None = None
@@ -94,6 +99,8 @@ class LocalCloud:
         credentials.configure(self.endpoint)
         undo(moto_state.forget)
         undo(identity.uninstall)
+        undo(pagination.uninstall)  # and with it the layer above
+        undo(lag.forget)
         undo(self._stop_neon)
         undo(self._stop_serving)
         for part in _PARTS:
@@ -101,6 +108,9 @@ class LocalCloud:
                 undo(part.stop)
             part.install()
         identity.install(enforce=self.enforce_iam)
+        if self.page_size is not None:
+            pagination.install(self.page_size)
+        lag.install()
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
         self._server.start()
 

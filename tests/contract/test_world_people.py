@@ -13,6 +13,7 @@ from contract.local_cloud.workload import eventually
 from contract.real_world import real_world
 from fakes import FakeHttp, FakeNotifications, FakeWorkflow, Sent, execution_arn
 
+from local_cloud.listing import listed
 from local_cloud.server import LocalCloud
 from rollback.model.errors import CallRefused, NotAvailable, OutsideFailure
 from rollback.model.service_view import ProbeResult
@@ -130,7 +131,10 @@ def executions(machine: Any, cloud: LocalCloud) -> list[str]:
         machine.running |= {execution_arn(name) for name, _ in machine.started}
         return [execution_arn(name) for name, _ in machine.started]
     client = cloud.client("stepfunctions")
-    return [e["executionArn"] for e in client.list_executions(stateMachineArn=machine._workflow_arn)["executions"]]
+    return [
+        e["executionArn"]
+        for e in listed(client, "list_executions", "executions", stateMachineArn=machine._workflow_arn)
+    ]
 
 
 def test_an_execution_is_started_once_for_each_name(machine: Workflow, cloud: LocalCloud) -> None:

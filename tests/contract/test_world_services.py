@@ -12,6 +12,7 @@ from contract.real_world import real_world
 from fake_writers import FakeWriters
 from fakes import CLUSTER, ECS_SERVICE, Behaviour, FakeClock, FakeImages, FakeServices, FakeTargets
 
+from local_cloud.listing import listed
 from local_cloud.server import LocalCloud
 from rollback.model.check import Verdict
 from rollback.model.errors import CallRefused, OutsideFailure, RefusalKind, UnsupportedService
@@ -136,7 +137,7 @@ def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         return
     made = CloudStage(request.getfixturevalue("cloud"), monkeypatch)
     yield made
-    if made.web.ecs.list_services(cluster=made.web.name)["serviceArns"]:
+    if listed(made.web.ecs, "list_services", "serviceArns", cluster=made.web.name):
         made.web.delete()
 
 

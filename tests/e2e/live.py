@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import boto3
 from contract.local_cloud.workload import HEALTHY, eventually
 
+from local_cloud.listing import listed
 from rollback.model.names import RATE_ALARMS, STATE_ALARMS, degraded_alarm, leaf_alarm, outage_alarm
 from rollback.model.release import Release, ReleaseState
 from rollback.model.rollback import Rollback
@@ -36,7 +37,7 @@ class LiveStage(Pipeline):
         session = boto3.Session()
         self._session, self._clients = session, dict[str, Any]()
         name = stack_name(ENVIRONMENT)
-        outputs = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+        outputs = listed(session.client("cloudformation"), "describe_stacks", "Stacks", StackName=name)[0]["Outputs"]
         self.deployed: Deployed = from_outputs({o["OutputKey"]: o["OutputValue"] for o in outputs}, name)
         self.world = self.deployed.world()
         self._versions = itertools.count(1)

@@ -12,6 +12,8 @@ from e2e.conftest import cloud_process, pointed_at
 from e2e.live import patiently
 from e2e.processes import ROLLBACK, ROOT, run
 
+from local_cloud.listing import listed
+
 CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
 # Of this machine, where the embedded cloud runs the functions; ECR is still empty, so no task is wanted.
 CONTEXT = {
@@ -40,7 +42,7 @@ def test_what_cdk_deploys_can_be_started_and_asked(empty_cloud: dict[str, str], 
     deployed = run([str(CDK), "deploy", "--all", *flags, *context], empty_cloud, seconds=600)
 
     assert deployed.returncode == 0, deployed.stdout
-    stacks = boto3.Session().client("cloudformation").describe_stacks()["Stacks"]
+    stacks = listed(boto3.Session().client("cloudformation"), "describe_stacks", "Stacks")
     assert {s["StackName"]: s["StackStatus"] for s in stacks if s["StackName"].startswith("MacroAi")} == {
         "MacroAiProductionStack": "CREATE_COMPLETE",
         "MacroAiProductionRollbackStack": "CREATE_COMPLETE",
@@ -49,7 +51,7 @@ def test_what_cdk_deploys_can_be_started_and_asked(empty_cloud: dict[str, str], 
     assert (said.returncode, "express-api in production (act)" in said.stdout) == (0, True), said.stdout
     # a typo is answered by our code, so the published bundle runs
     states = boto3.Session().client("stepfunctions")
-    machines = states.list_state_machines()["stateMachines"]
+    machines = listed(states, "list_state_machines", "stateMachines")
     arn = next(m["stateMachineArn"] for m in machines if m["name"] == "macro-ai-production-rollback")
     execution = states.start_execution(stateMachineArn=arn, input='{"type": "servcie"}')["executionArn"]
     ended = patiently(

@@ -11,6 +11,7 @@ from contract.local_cloud.workload import eventually
 from e2e.conftest import POLICY, cloud_process, pointed_at
 from e2e.live import PATIENCE_SECONDS, LiveStage
 
+from local_cloud.listing import listed
 from local_cloud.load import LoadGenerator
 from rollback_cli.stage.endings import BY_THE_BAD
 from rollback_cli.stage.migrations import check_out
@@ -69,6 +70,6 @@ def test_a_release_with_a_breaking_migration_fails_and_the_one_before_cannot_run
 
     _ship(stage, GOOD_VERSION)  # its health checks pass: they ask nothing of the database
     assert [_answer(stage) for _ in range(6)] == [500] * 6
-    lines = stage.client("logs").filter_log_events(logGroupName=LOG_GROUP)["events"]
+    lines = listed(stage.client("logs"), "filter_log_events", "events", logGroupName=LOG_GROUP)
     of_it = [line["message"] for line in lines if f"version={GOOD_VERSION}" in line["message"]]
     assert 'UndefinedColumn: column "email" does not exist' in of_it[-1]

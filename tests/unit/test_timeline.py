@@ -35,12 +35,15 @@ class CloudWatch:
         data = json.dumps({"newState": {"stateValue": state}})
         self.changes.append({"AlarmName": ALARM, "Timestamp": at, "HistoryData": data})
 
-    def describe_alarms(self, **_: Any) -> dict[str, Any]:
-        return {"MetricAlarms": [], "CompositeAlarms": [{"AlarmName": ALARM, "StateValue": "OK"}]}
-
     def get_paginator(self, operation: str) -> Any:
-        assert operation == "describe_alarm_history"
-        return SimpleNamespace(paginate=lambda **_: [{"AlarmHistoryItems": self.changes[::-1]}])
+        pages: dict[str, list[dict[str, Any]]] = {
+            "describe_alarms": [
+                {"MetricAlarms": []},
+                {"CompositeAlarms": [{"AlarmName": ALARM, "StateValue": "OK"}]},
+            ],
+            "describe_alarm_history": [{"AlarmHistoryItems": self.changes[::-1]}],
+        }
+        return SimpleNamespace(paginate=lambda **_: pages[operation])
 
 
 class Audience:

@@ -69,6 +69,7 @@ def test_no_answer_is_not_taken_for_nothing_done() -> None:
         ({"services": [{"status": "INACTIVE"}]}, "INACTIVE"),
         ({"services": [{"status": "ACTIVE", "deploymentController": {"type": "CODE_DEPLOY"}}]}, "CODE_DEPLOY"),
         ({"services": [{"status": "ACTIVE", "deploymentConfiguration": {"strategy": "BLUE_GREEN"}}]}, "BLUE_GREEN"),
+        ({"services": [{"status": "ACTIVE", "schedulingStrategy": "DAEMON"}]}, "DAEMON"),
     ],
 )
 def test_a_service_that_is_not_ours_to_roll_back_is_refused(answer: dict[str, Any], says: str) -> None:

@@ -18,10 +18,11 @@ class AlarmChanges:
         self._from = datetime.now(UTC) - _AGAIN
         for _ in self.since_the_last_look():
             pass
-        found = cloudwatch.describe_alarms(AlarmTypes=_TYPES)
-        alarms = [*found["MetricAlarms"], *found["CompositeAlarms"]]
+        pages = list(cloudwatch.get_paginator("describe_alarms").paginate(AlarmTypes=_TYPES))
+        metric_alarms = [alarm for page in pages for alarm in page.get("MetricAlarms", ())]
+        alarms = metric_alarms + [alarm for page in pages for alarm in page.get("CompositeAlarms", ())]
         self.red_from_the_start = {alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"}
-        self.evidence_only = {alarm["AlarmName"] for alarm in found["MetricAlarms"] if not alarm["AlarmActions"]}
+        self.evidence_only = {alarm["AlarmName"] for alarm in metric_alarms if not alarm["AlarmActions"]}
 
     def since_the_last_look(self) -> Iterator[tuple[str, str]]:
         """Name and new state, the oldest change first."""

@@ -79,7 +79,8 @@ class Pipeline(ABC):
     def digest_of(self, version: str) -> str:
         """Of the image that was pushed last as a version."""
         asked = {"repositoryName": self.repository, "imageIds": [{"imageTag": version}]}
-        return str(self.client("ecr").describe_images(**asked)["imageDetails"][0]["imageDigest"])
+        pages = self.client("ecr").get_paginator("describe_images").paginate(**asked)
+        return next(str(image["imageDigest"]) for page in pages for image in page["imageDetails"])
 
     def described(self) -> dict[str, Any]:
         """The service as DescribeServices gives it."""
@@ -97,7 +98,7 @@ class Pipeline(ABC):
         """Digests of the images that the running tasks were really started from."""
         ecs = self.client("ecs")
         names = {"cluster": self.service.cluster, "serviceName": self.service.ecs_service}
-        arns = ecs.list_tasks(**names)["taskArns"]
+        arns = [arn for page in ecs.get_paginator("list_tasks").paginate(**names) for arn in page["taskArns"]]
         if not arns:
             return set()
         tasks = ecs.describe_tasks(cluster=self.service.cluster, tasks=arns)["tasks"]

@@ -121,7 +121,8 @@ class Watch:
         if key in self._seen:
             return
         client = self._stage.client("stepfunctions")
-        events = client.get_execution_history(executionArn=rollback.execution, maxResults=1000)["events"]
+        pages = client.get_paginator("get_execution_history").paginate(executionArn=rollback.execution)
+        events = [event for page in pages for event in page["events"]]
         entered = [
             e["stateEnteredEventDetails"]["name"]
             for e in events

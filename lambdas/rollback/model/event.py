@@ -255,9 +255,18 @@ def service_of_arn(arn: str, settings: Settings) -> str:
         InvalidRequest: it is not one of this environment's.
     """
     cluster_and_name = tuple(arn.split("/")[1:])
-    for service in settings.services:
-        if cluster_and_name in {(service.cluster, service.ecs_service), (service.ecs_service,)}:
-            return service.name
+    found = [
+        service.name
+        for service in settings.services
+        if cluster_and_name in {(service.cluster, service.ecs_service), (service.ecs_service,)}
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:  # an ARN of the old format names no cluster
+        raise InvalidRequest(
+            f"{quoted(arn, _QUOTED_ARN)} names no cluster, and {' and '.join(found)} are called so; nothing was "
+            "changed. Turn the account setting serviceLongArnFormat on, and deploy the services again"
+        )
     known = ", ".join(s.ecs_service for s in settings.services)
     raise InvalidRequest(
         f"{quoted(arn, _QUOTED_ARN)} is not a service of this environment ({known}); nothing was changed"

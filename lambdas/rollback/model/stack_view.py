@@ -15,7 +15,7 @@ class StackState(StrEnum):
 
 
 class StackView(BaseModel):
-    """Cut from DescribeStacks and DescribeStackResources."""
+    """Cut from DescribeStacks and ListStackResources."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

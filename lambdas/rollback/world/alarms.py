@@ -104,7 +104,10 @@ class CloudWatchAlarms:
         if not target_groups:
             return 0.0
         with calling("DescribeTargetGroups", ", ".join(target_groups)):
-            described = self._balancers.describe_target_groups(TargetGroupArns=list(target_groups))["TargetGroups"]
+            asked = self._balancers.get_paginator("describe_target_groups").paginate(
+                TargetGroupArns=list(target_groups)
+            )
+            described = [group for page in asked for group in page["TargetGroups"]]
         pairs = [(g["TargetGroupArn"], arn) for g in described for arn in g.get("LoadBalancerArns", ())]
         if not pairs:
             return 0.0

@@ -177,16 +177,19 @@ class EcrImages:
     def _describe(self, parsed: EcrImage, image: str) -> dict[str, Any] | None:
         with calling("DescribeImages", image):
             try:
-                answer = self._client_in(parsed.region).describe_images(
-                    registryId=parsed.account, repositoryName=parsed.repository, imageIds=[parsed.id]
+                pages = (
+                    self._client_in(parsed.region)
+                    .get_paginator("describe_images")
+                    .paginate(registryId=parsed.account, repositoryName=parsed.repository, imageIds=[parsed.id])
                 )
+                found = [image for page in pages for image in page["imageDetails"]]
             except ClientError as error:
                 if code_of(error) in {"ImageNotFoundException", "RepositoryNotFoundException"}:
                     return None
                 if code_of(error) in {"AccessDeniedException", "RepositoryPolicyNotFoundException"}:
                     raise _OutOfSight from error
                 raise
-        return dict(next(iter(answer["imageDetails"]), {})) or None
+        return dict(next(iter(found), {})) or None
 
 
 @contextmanager

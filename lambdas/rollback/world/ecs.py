@@ -19,6 +19,7 @@ from rollback.world.ecs_view import (
     supported_service,
 )
 from rollback.world.failures import calling, code_of
+from rollback.world.service_deployments import listed_deployments
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -53,7 +54,7 @@ class EcsServices:
                 raise UnsupportedService(f"there is no cluster {service.cluster}; check the settings") from error
             raise
         found = supported_service(cast(Answer, answer), name)
-        newest = self._newest_deployment(service, name)
+        newest = self._newest_deployment(service, found)
         return service_view(found, newest, self._revisions(revision_arns(found, newest), name))
 
     def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
@@ -152,19 +153,8 @@ class EcsServices:
         with calling("StopServiceDeployment", service_deployment_arn, _NOT_STOPPABLE_NOW):
             self._changer.stop_service_deployment(serviceDeploymentArn=service_deployment_arn, stopType="ROLLBACK")
 
-    def _newest_deployment(self, service: ServiceSettings, name: str) -> Answer | None:
-        listed: list[Any] = []
-        token: dict[str, Any] = {}
-        while True:
-            with calling("ListServiceDeployments", name):
-                page = self._reader.list_service_deployments(
-                    cluster=service.cluster, service=service.ecs_service, maxResults=100, **token
-                )
-            listed += page["serviceDeployments"]
-            if not page.get("nextToken"):
-                break
-            token = {"nextToken": page["nextToken"]}
-        newest = newest_of(listed)
+    def _newest_deployment(self, service: ServiceSettings, found: Answer) -> Answer | None:
+        newest = newest_of(listed_deployments(self._reader, service, found))
         if newest is None:
             return None
         arn = newest["serviceDeploymentArn"]

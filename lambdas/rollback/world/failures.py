@@ -42,7 +42,7 @@ _OPERATIONS = {
     "ecr": "BatchGetImage DescribeImages GetDownloadUrlForLayer PutImage",
     "sns": "Publish",
     "application-autoscaling": "DescribeScalableTargets DescribeScalingPolicies RegisterScalableTarget",
-    "cloudformation": "DescribeStackResources DescribeStacks",
+    "cloudformation": "DescribeStacks ListStackResources",
     "secretsmanager": "DescribeSecret GetSecretValue PutSecretValue",
     "ssm": "DescribeParameters",
     "logs": "DescribeLogGroups GetLogEvents",

@@ -29,7 +29,10 @@ class EcsScaling:
         """The scalable target; None: the service is not scaled automatically."""
         resource = _resource(service)
         with calling("DescribeScalableTargets", resource):
-            found = self._reader.describe_scalable_targets(**_DIMENSION, ResourceIds=[resource])["ScalableTargets"]
+            pages = self._reader.get_paginator("describe_scalable_targets").paginate(
+                **_DIMENSION, ResourceIds=[resource]
+            )
+            found = [target for page in pages for target in page["ScalableTargets"]]
         if not found:
             return None
         suspended = found[0].get("SuspendedState") or {}

@@ -23,8 +23,11 @@ class CloudFormationStacks:
         """The stack; None: there is none of this name (any more)."""
         with calling("DescribeStacks", stack):
             try:
-                found = self._client.describe_stacks(StackName=stack)["Stacks"][0]
-                resources = self._client.describe_stack_resources(StackName=stack)["StackResources"]
+                described = self._client.get_paginator("describe_stacks").paginate(StackName=stack)
+                found = next(one for page in described for one in page["Stacks"])
+                # DescribeStackResources tells of the first hundred only (its reference)
+                pages = self._client.get_paginator("list_stack_resources").paginate(StackName=stack)
+                resources = [resource for page in pages for resource in page["StackResourceSummaries"]]
             except ClientError as error:
                 if "does not exist" in str(error):  # CloudFormation says so as a ValidationError
                     return None

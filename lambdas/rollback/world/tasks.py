@@ -5,7 +5,7 @@ ECS tells of a stopped task for an hour; awslogs names a stream `prefix/containe
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
@@ -14,13 +14,13 @@ from rollback.model.errors import CallRefused, OutsideFailure, Throttled
 from rollback.model.settings import ServiceSettings
 from rollback.model.task_view import TaskView
 from rollback.world.failures import calling, code_of
+from rollback.world.paging import pages_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_ecs.type_defs import RunTaskRequestTypeDef, TaskTypeDef
     from mypy_boto3_logs import CloudWatchLogsClient
 
-_DESIRED: tuple[Literal["RUNNING", "STOPPED"], ...] = ("RUNNING", "STOPPED")
 _FROM_SERVICE = ("launchType", "capacityProviderStrategy", "platformVersion", "networkConfiguration")
 _TASKS_A_CALL = 100
 
@@ -62,15 +62,19 @@ class EcsTasks:
         return answer["tasks"][0]["taskArn"]
 
     def started_by(self, service: ServiceSettings, started_by: str) -> tuple[TaskView, ...]:
-        """Those that run and those that stopped lately: one call each, since ECS lists the running ones only."""
-        arns: list[str] = []
-        for wanted in _DESIRED:
-            with calling("ListTasks", started_by):
-                pages = self._reader.get_paginator("list_tasks").paginate(
-                    cluster=service.cluster, startedBy=started_by, desiredStatus=wanted
-                )
-                arns += [arn for page in pages for arn in page["taskArns"]]
-        return tuple(_view(task, service) for task in self._described(service, list(dict.fromkeys(arns))))
+        """Those that run, and those of the cluster that stopped lately and were started so.
+
+        `startedBy` must be the only filter (reference, ListTasks), and lists what runs; what stopped is looked through.
+        """
+        running = self._listed(service, started_by, startedBy=started_by)
+        stopped = self._listed(service, started_by, desiredStatus="STOPPED")
+        described = self._described(service, list(dict.fromkeys((*running, *stopped))))
+        return tuple(_view(task, service) for task in described if task.get("startedBy") == started_by)
+
+    def _listed(self, service: ServiceSettings, started_by: str, **only: Any) -> list[str]:
+        with calling("ListTasks", started_by):
+            pages = self._reader.get_paginator("list_tasks").paginate(cluster=service.cluster, **only)
+            return [arn for page in pages for arn in page["taskArns"]]
 
     def look(self, service: ServiceSettings, arn: str) -> TaskView | None:
         """One task as it stands."""
@@ -84,14 +88,29 @@ class EcsTasks:
             return ()
         with calling("GetLogEvents", "/".join(place)):
             try:
-                answer = self._logs.get_log_events(
-                    logGroupName=place[0], logStreamName=place[1], limit=lines, startFromHead=False
-                )
+                return self._last_lines(place, lines)
             except ClientError as error:
                 if code_of(error) == "ResourceNotFoundException":  # it has not written anything
                     return ()
                 raise
-        return tuple(str(event.get("message", "")) for event in answer["events"])
+
+    def _last_lines(self, place: tuple[str, str], lines: int) -> tuple[str, ...]:
+        """Backwards, a page may be short or empty; the same token again is the end (GetLogEvents)."""
+        found: list[str] = []
+        pages = pages_of(
+            self._logs.get_log_events,
+            "nextToken",
+            "nextBackwardToken",
+            logGroupName=place[0],
+            logStreamName=place[1],
+            limit=lines,
+            startFromHead=False,
+        )
+        for page in pages:
+            found = [*(str(event.get("message", "")) for event in page["events"]), *found]
+            if len(found) >= lines:
+                break
+        return tuple(found[-lines:])
 
     def stop(self, service: ServiceSettings, arn: str, reason: str) -> None:
         """SIGTERM, and SIGKILL after the definition's stop timeout."""

@@ -14,6 +14,7 @@ from local_cloud import alarm_log_metrics, alarm_metrics, alarm_rules, clock
 from local_cloud.alarm_evaluation import decide
 from local_cloud.alarm_metrics import Reading
 from local_cloud.alarm_statistics import Sample, statistic_of
+from local_cloud.listing import listed
 from local_cloud.server import LocalCloud
 
 PERIOD_SECONDS = 180
@@ -312,8 +313,8 @@ def test_a_log_line_in_embedded_metric_format_raises_an_alarm(watch: Watch, clou
     logs.put_log_events(logGroupName=watch.id, logStreamName="function", logEvents=entries)
     raised = watch.becomes(name, "ALARM")
     assert json.loads(raised["StateReasonData"])["recentDatapoints"] == [9.0]
-    listed = watch.api.list_metrics(Namespace=watch.id)["Metrics"]
-    found = {(metric["MetricName"], len(metric["Dimensions"])) for metric in listed}
+    metrics = listed(watch.api, "list_metrics", "Metrics", Namespace=watch.id)
+    found = {(metric["MetricName"], len(metric["Dimensions"])) for metric in metrics}
     assert found == {("errors", 1), ("errors", 2)}
 
 

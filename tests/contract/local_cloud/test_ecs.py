@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from contract.local_cloud.workload import CRASHING, UNHEALTHY, Workload, eventually
 
 from local_cloud import events
+from local_cloud.listing import listed
 from local_cloud.load import LoadGenerator
 
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
@@ -21,7 +22,7 @@ def web(cloud: Any) -> Iterator[Workload]:
     """A service behind a load balancer, deleted afterwards."""
     workload = Workload(cloud)
     yield workload
-    if workload.ecs.list_services(cluster=workload.name)["serviceArns"]:
+    if listed(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
         workload.delete()
 
 
@@ -30,7 +31,7 @@ def worker(cloud: Any) -> Iterator[Workload]:
     """A service without a load balancer, deleted afterwards."""
     workload = Workload(cloud, balanced=False)
     yield workload
-    if workload.ecs.list_services(cluster=workload.name)["serviceArns"]:
+    if listed(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
         workload.delete()
 
 
@@ -276,7 +277,7 @@ def test_errors_of_the_application_reach_the_log_group_of_the_task(cloud: Any, w
     settings = {"logConfiguration": {"logDriver": "awslogs", "options": options}}
     web.running(web.release("v1", {"kind": "errors", "rate": 1.0}, **settings), desired=1)
     with LoadGenerator(web.url, 50):
-        lines = eventually(lambda: logs.filter_log_events(logGroupName=web.name)["events"])
+        lines = eventually(lambda: listed(logs, "filter_log_events", "events", logGroupName=web.name))
     assert re.match(r"ERROR GET /api/status answered 500 version=v1", lines[0]["message"])
     assert lines[0]["logStreamName"].startswith("web/app/")
 

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from local_cloud import clock, events, events_targets
 from local_cloud.events_payload import payload_for
 from local_cloud.events_schedule import period_seconds
+from local_cloud.listing import listed
 from local_cloud.server import LocalCloud
 
 EVENT = {
@@ -75,7 +76,7 @@ class Bus:
         raise AssertionError(f"nothing became of event {event_id}")
 
     def remove(self) -> None:
-        targets = self.events.list_targets_by_rule(Rule=self.name)["Targets"]
+        targets = listed(self.events, "list_targets_by_rule", "Targets", Rule=self.name)
         self.events.remove_targets(Rule=self.name, Ids=[target["Id"] for target in targets])
         self.events.delete_rule(Name=self.name)
 
@@ -131,7 +132,7 @@ def test_a_state_machine_is_started_as_the_role_of_the_target(bus: Bus, cloud: L
     bus.rule({"Arn": machine_arn, "RoleArn": role, "InputPath": "$.detail"})
     event_id = bus.put(name="web")
     assert bus.delivery(event_id).outcome == "delivered"
-    (execution,) = states.list_executions(stateMachineArn=machine_arn)["executions"]
+    (execution,) = listed(states, "list_executions", "executions", stateMachineArn=machine_arn)
     assert execution["name"].startswith(f"{event_id}_")
     described = states.describe_execution(executionArn=execution["executionArn"])
     assert json.loads(described["input"]) == {"name": "web"}
@@ -150,7 +151,7 @@ def test_a_topic_and_a_log_group_are_targets(bus: Bus, cloud: LocalCloud) -> Non
     logged: list[dict[str, Any]] = []
     deadline = time.monotonic() + 5
     while not logged and time.monotonic() < deadline:
-        logged = logs.filter_log_events(logGroupName=f"/events/{bus.name}")["events"]
+        logged = listed(logs, "filter_log_events", "events", logGroupName=f"/events/{bus.name}")
     assert [json.loads(entry["message"])["id"] for entry in logged] == [event_id]
 
 

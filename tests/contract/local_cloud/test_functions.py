@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from contract.local_cloud.workload import Workload
 
 from local_cloud import functions
+from local_cloud.listing import listed
 from local_cloud.server import LocalCloud
 
 CODE = """
@@ -26,6 +28,9 @@ def handler(event, context):
         case "sleep": time.sleep(event["seconds"])
         case "exit": os._exit(7)
         case "import": __import__(event["module"])
+        case "probe":
+            import urllib.request
+            return {"status": urllib.request.urlopen(event["url"], timeout=5).status}
         case "flaky":
             sqs = boto3.client("sqs")
             sqs.send_message(QueueUrl=event["queue"], MessageBody="attempt")
@@ -150,7 +155,7 @@ def test_a_bundle_that_cannot_be_loaded_says_why(cloud: LocalCloud) -> None:
 
 def test_output_goes_to_the_functions_log_group(cloud: LocalCloud, name: str) -> None:
     invoke(cloud, name, marker="find me")
-    events = cloud.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+    events = listed(cloud.client("logs"), "filter_log_events", "events", logGroupName=f"/aws/lambda/{name}")
     assert any("find me" in event["message"] for event in events)
 
 
@@ -208,3 +213,20 @@ def test_invocations_errors_and_throttles_are_counted_by_function(cloud: LocalCl
         sums[metric] = sum(point["Sum"] for point in answer["Datapoints"])
     assert sums.pop("Throttles") >= 1  # the client tries a throttled call again
     assert sums == {"Invocations": 2, "Errors": 1}
+
+
+@pytest.mark.parametrize("scheme", ["internal", "internet-facing"])
+def test_only_a_function_in_the_vpc_reaches_an_internal_load_balancer(cloud: LocalCloud, scheme: str) -> None:
+    web = Workload(cloud, scheme=scheme)
+    web.running(web.release("one"), desired=1)
+    place = {"SubnetIds": web.subnets, "SecurityGroupIds": [web.group]}
+    inside, outside = make_function(cloud, VpcConfig=place), make_function(cloud)
+    try:
+        assert invoke(cloud, inside, do="probe", url=web.url) == (None, {"status": 200})
+        error, answer = invoke(cloud, outside, do="probe", url=web.url)
+        if scheme == "internal":
+            assert (error, "timed out" in answer["errorMessage"]) == ("Unhandled", True)
+        else:
+            assert (error, answer) == (None, {"status": 200})
+    finally:
+        web.ecs.delete_service(cluster=web.name, service=web.name, force=True)

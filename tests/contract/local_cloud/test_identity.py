@@ -170,8 +170,8 @@ SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf"
             "DescribeClusters", "arn:aws:ecs:eu-west-1:123456789012:cluster/prod",
         ),
         (
-            "cloudformation", "describe_stack_resources", {"StackName": "shop"},
-            "DescribeStackResources", "arn:aws:cloudformation:eu-west-1:123456789012:stack/shop/*",
+            "cloudformation", "list_stack_resources", {"StackName": "shop"},
+            "ListStackResources", "arn:aws:cloudformation:eu-west-1:123456789012:stack/shop/*",
         ),
         (
             "cloudformation", "describe_stacks", {"StackName": "shop"},

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from contract.local_cloud.workload import UNHEALTHY, Workload, eventually
 
+from local_cloud.listing import listed
 from local_cloud.load import LoadGenerator
 from local_cloud.load_balancer import base_url
 from local_cloud.load_balancer_nodes import NODES, add_node, dealt, shares
@@ -21,7 +22,7 @@ def web(cloud: Any) -> Iterator[Workload]:
     """A service behind a load balancer, deleted afterwards."""
     workload = Workload(cloud)
     yield workload
-    if workload.ecs.list_services(cluster=workload.name)["serviceArns"]:
+    if listed(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
         workload.delete()
 
 

@@ -12,6 +12,7 @@ import pytest
 from contract.local_cloud.workload import Workload, eventually
 from contract.neon_projects import LocalProject
 
+from local_cloud.listing import listed
 from local_cloud.load import LoadGenerator
 from local_cloud.neon_project import Limits
 from local_cloud.server import LocalCloud
@@ -68,7 +69,7 @@ def web(cloud: LocalCloud, project: LocalProject) -> Iterator[tuple[Workload, st
         requiresCompatibilities=["FARGATE"], executionRoleArn=role,
     )  # fmt: skip
     yield workload, branch.id
-    if workload.ecs.list_services(cluster=workload.name)["serviceArns"]:
+    if listed(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
         workload.delete()
 
 

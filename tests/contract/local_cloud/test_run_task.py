@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from contract.local_cloud.workload import Workload, eventually
 
 from local_cloud import credentials
+from local_cloud.listing import listed
 from local_cloud.server import LocalCloud
 
 COMMANDS: dict[str, Any] = {
@@ -79,14 +80,16 @@ def test_a_running_task_is_listed_by_who_started_it_until_it_is_stopped(worker: 
     arn = worker.run(definition, ["long"], startedBy="rollback-2")
     eventually(lambda: worker.task(arn)["lastStatus"] == "RUNNING")
     by_us = {"cluster": worker.name, "startedBy": "rollback-2"}
-    assert worker.ecs.list_tasks(**by_us)["taskArns"] == [arn]
-    assert worker.ecs.list_tasks(cluster=worker.name, startedBy="somebody-else")["taskArns"] == []
+    assert listed(worker.ecs, "list_tasks", "taskArns", **by_us) == [arn]
+    assert listed(worker.ecs, "list_tasks", "taskArns", cluster=worker.name, startedBy="somebody-else") == []
     worker.ecs.stop_task(cluster=worker.name, task=arn, reason="test")
     ended = stopped(worker, arn)
     assert (ended["stopCode"], ended["stoppedReason"]) == ("UserInitiated", "test")
     assert ended["containers"][0]["exitCode"] == 143  # SIGTERM
-    assert worker.ecs.list_tasks(**by_us)["taskArns"] == []
-    assert worker.ecs.list_tasks(**by_us, desiredStatus="STOPPED")["taskArns"] == [arn]
+    assert listed(worker.ecs, "list_tasks", "taskArns", **by_us) == []
+    assert listed(worker.ecs, "list_tasks", "taskArns", cluster=worker.name, desiredStatus="STOPPED") == [arn]
+    with pytest.raises(worker.ecs.exceptions.InvalidParameterException, match="only filter"):
+        worker.ecs.list_tasks(**by_us, desiredStatus="STOPPED")
 
 
 def test_a_task_without_a_command_is_the_server(worker: Workload, definition: str) -> None:
@@ -141,7 +144,7 @@ def test_what_ecs_refuses_is_refused(worker: Workload, definition: str, settings
     with pytest.raises(ClientError, match=text) as refused:
         worker.run(definition, ["fail"], **settings)
     assert refused.value.response["Error"]["Code"] == "InvalidParameterException"
-    assert worker.ecs.list_tasks(cluster=worker.name)["taskArns"] == []
+    assert listed(worker.ecs, "list_tasks", "taskArns", cluster=worker.name) == []
 
 
 def test_without_a_launch_type_it_would_be_ec2(worker: Workload, definition: str) -> None:
@@ -163,7 +166,9 @@ def test_a_cluster_that_is_not_there_is_named(worker: Workload, definition: str)
 
 def test_running_a_task_needs_its_definition_and_to_pass_its_roles(cloud: LocalCloud, worker: Workload) -> None:
     worker.push("v1", {"commands": COMMANDS})
-    role = f"arn:aws:iam::{cloud.account}:role/{worker.name}-execution"
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    made = cloud.client("iam").create_role(RoleName=f"{worker.name}-execution", AssumeRolePolicyDocument=trust)
+    role = made["Role"]["Arn"]
     definition = worker.ecs.register_task_definition(
         family=worker.name, containerDefinitions=[{"name": "app", "image": f"{worker.repository}:v1"}], cpu="256",
         memory="512", networkMode="awsvpc", requiresCompatibilities=["FARGATE"], executionRoleArn=role,

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud import clock, step_functions_definition
+from local_cloud.listing import listed
 from local_cloud.server import LocalCloud
 
 ROLE = "arn:aws:iam::123456789012:role/state-machine"
@@ -67,7 +68,7 @@ class Machines:
     def event(self, execution: str, kind: str) -> dict[str, Any]:
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
-            for event in self.api.get_execution_history(executionArn=execution)["events"]:
+            for event in listed(self.api, "get_execution_history", "events", executionArn=execution):
                 if event["type"] == kind:
                     return dict(event)
             time.sleep(0.01)
@@ -129,7 +130,7 @@ def test_retries_wait_on_the_scaled_clock_and_end_in_the_catch(machines: Machine
     execution = machines.start({"Read": task, "Caught": {"Type": "Pass", "End": True}})
     assert machines.end_of(execution)["status"] == "SUCCEEDED"
     assert clock.real_seconds(15) <= time.monotonic() - began < 10
-    history = machines.api.get_execution_history(executionArn=execution)["events"]
+    history = listed(machines.api, "get_execution_history", "events", executionArn=execution)
     assert [event["type"] for event in history].count("TaskScheduled") == 2
 
 
@@ -243,20 +244,17 @@ def test_the_time_limit_of_a_state_machine_ends_a_token_wait(machines: Machines,
     assert end["status"] == "TIMED_OUT"
     assert end["stopDate"] >= end["startDate"]
     machines.event(execution, "ExecutionTimedOut")
-    listed = machines.api.list_executions(stateMachineArn=end["stateMachineArn"])["executions"]
-    assert [(entry["status"], entry["stopDate"]) for entry in listed] == [("TIMED_OUT", end["stopDate"])]
+    executions = listed(machines.api, "list_executions", "executions", stateMachineArn=end["stateMachineArn"])
+    assert [(entry["status"], entry["stopDate"]) for entry in executions] == [("TIMED_OUT", end["stopDate"])]
 
 
 def test_the_history_is_paged_and_can_be_reversed(machines: Machines) -> None:
     execution = machines.start({"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "End": True}})
     machines.end_of(execution)
-    forward = machines.api.get_execution_history(executionArn=execution)["events"]
-    first = machines.api.get_execution_history(executionArn=execution, maxResults=4, reverseOrder=True)
-    rest = machines.api.get_execution_history(
-        executionArn=execution, maxResults=4, reverseOrder=True, nextToken=first["nextToken"]
-    )
-    assert [e["id"] for e in first["events"] + rest["events"]] == [e["id"] for e in reversed(forward)]
-    assert "nextToken" not in rest
+    forward = listed(machines.api, "get_execution_history", "events", executionArn=execution)
+    backward = listed(machines.api, "get_execution_history", "events", executionArn=execution, reverseOrder=True)
+    assert [e["id"] for e in backward] == [e["id"] for e in reversed(forward)]
+    assert len(machines.api.get_execution_history(executionArn=execution, maxResults=1)["events"]) == 1
 
 
 def test_text_output_is_described_as_json(machines: Machines) -> None:

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from contract.local_cloud.workload import Workload, eventually
 
+from local_cloud.listing import listed
 from local_cloud.server import LocalCloud
 
 # What the container says of its environment: its database is its own variable.
@@ -22,7 +23,7 @@ def worker(cloud: LocalCloud) -> Iterator[Workload]:
     workload = Workload(cloud, balanced=False)
     cloud.client("logs").create_log_group(logGroupName=workload.name)
     yield workload
-    if workload.ecs.list_services(cluster=workload.name)["serviceArns"]:
+    if listed(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
         workload.delete()
 
 
@@ -62,7 +63,8 @@ def shown(worker: Workload, arn: str, **override: Any) -> dict[str, str]:
     task = worker.run(arn, ["show"], **override)
     eventually(lambda: worker.task(task)["lastStatus"] == "STOPPED")
     lines = [
-        event["message"] for event in worker.cloud.client("logs").filter_log_events(logGroupName=worker.name)["events"]
+        event["message"]
+        for event in listed(worker.cloud.client("logs"), "filter_log_events", "events", logGroupName=worker.name)
     ]
     return dict(line.split("=", 1) for line in lines if "=" in line)
 

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from local_cloud import load_balancer
 from local_cloud.images import push_image
+from local_cloud.listing import listed
+from rollback.world.paging import pages_of
 
 T = TypeVar("T")
 HEALTHY: dict[str, Any] = {"kind": "healthy"}
@@ -29,7 +31,7 @@ def eventually(look: Callable[[], T | None], seconds: float = 15.0, *, every: fl
 class Workload:
     """One cluster, repository, target group, load balancer and service; every name is its own."""
 
-    def __init__(self, cloud: Any, *, balanced: bool = True) -> None:
+    def __init__(self, cloud: Any, *, balanced: bool = True, scheme: str = "internet-facing") -> None:
         self.cloud, self.name = cloud, f"web-{uuid.uuid4().hex[:8]}"
         self.ecs, self.ecr, self.elbv2 = cloud.client("ecs"), cloud.client("ecr"), cloud.client("elbv2")
         self.ecs.create_cluster(clusterName=self.name)
@@ -43,13 +45,13 @@ class Workload:
         self.group = ec2.create_security_group(GroupName=self.name, Description="web", VpcId=vpc)["GroupId"]
         self.target_groups: list[str] = []
         if balanced:
-            self._balance(vpc)
+            self._balance(vpc, scheme)
 
     @property
     def target_group(self) -> str:
         return self.target_groups[0]
 
-    def _balance(self, vpc: str) -> None:
+    def _balance(self, vpc: str, scheme: str) -> None:
         group: str = self.elbv2.create_target_group(
             Name=self.name, Protocol="HTTP", Port=8080, VpcId=vpc, TargetType="ip", HealthCheckPath="/health",
             HealthCheckIntervalSeconds=5, UnhealthyThresholdCount=2, HealthyThresholdCount=2,
@@ -58,9 +60,9 @@ class Workload:
         # 0.3 s of real time: tests look at what drains, on a machine that may be busy
         delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "30"}]
         self.elbv2.modify_target_group_attributes(TargetGroupArn=group, Attributes=delay)
-        self.load_balancer = self.elbv2.create_load_balancer(Name=self.name, Subnets=self.subnets)["LoadBalancers"][0][
-            "LoadBalancerArn"
-        ]
+        self.load_balancer = self.elbv2.create_load_balancer(Name=self.name, Subnets=self.subnets, Scheme=scheme)[
+            "LoadBalancers"
+        ][0]["LoadBalancerArn"]
         self.elbv2.create_listener(
             LoadBalancerArn=self.load_balancer, Protocol="HTTP", Port=80,
             DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
@@ -127,8 +129,12 @@ class Workload:
         return eventually(reached)
 
     def service_deployments(self, **criteria: Any) -> list[dict[str, Any]]:
-        answer = self.ecs.list_service_deployments(cluster=self.name, service=self.name, **criteria)
-        return list(answer["serviceDeployments"])
+        asked = {"cluster": self.name, "service": self.name, **criteria}
+        return [
+            found
+            for page in pages_of(self.ecs.list_service_deployments, **asked)
+            for found in page["serviceDeployments"]
+        ]
 
     def service_deployment(self, arn: str) -> dict[str, Any]:
         return dict(self.ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"][0])
@@ -143,7 +149,9 @@ class Workload:
         return self.service_deployment(eventually(reached)["serviceDeploymentArn"])
 
     def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
-        arns = self.ecs.list_tasks(cluster=self.name, serviceName=self.name, desiredStatus=status)["taskArns"]
+        arns = listed(
+            self.ecs, "list_tasks", "taskArns", cluster=self.name, serviceName=self.name, desiredStatus=status
+        )
         return list(self.ecs.describe_tasks(cluster=self.name, tasks=arns)["tasks"]) if arns else []
 
     def run(self, definition: str, command: list[str], **settings: Any) -> str:

@@ -1,0 +1,113 @@
+"""Which operations AWS answers in pages, from botocore's models: their tokens, their limit and their lists.
+
+`paginators-1.json` lists most; the others (ECS ListServiceDeployments) are known by a token in input and output.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import botocore.session
+from botocore.exceptions import DataNotFoundError, UnknownServiceError
+from botocore.model import OperationModel
+
+_TOKENS = ("nextToken", "NextToken", "Marker")
+_LIMITS = ("maxResults", "MaxResults", "limit", "Limit", "MaxItems", "MaxRecords", "PageSize")
+# The reference says of each that a token can't be used beside these: the answer is whole.
+_WHOLE_WITH: Mapping[tuple[str, str], str] = {
+    ("ecr", "DescribeImages"): "imageIds",
+    ("ecr", "DescribeRepositories"): "repositoryNames",
+    ("ecr", "ListImages"): "imageIds",
+}
+# EC2: "If you do not specify this parameter, then all items are returned" (API reference, MaxResults of Describe…).
+_WHOLE_WITHOUT_LIMIT = frozenset({"ec2"})
+# "The number of items returned, however, can be between zero and the value of MaxResults" (reference, MaxResults).
+BEGINS_EMPTY = frozenset({("ssm", "DescribeParameters")})
+
+
+@dataclass(frozen=True)
+class Paged:
+    """How one operation is paged; names are members of the API's model."""
+
+    input_token: str
+    output_token: str
+    results: tuple[str, ...]
+    limit: str | None
+    more: str | None = None  # a member that is true when there is another page
+
+
+@functools.cache
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
+
+
+@functools.cache
+def _paginators(service: str) -> Mapping[str, Any]:
+    try:
+        config: Mapping[str, Any] = _session().get_paginator_model(service)._paginator_config  # type: ignore[attr-defined]
+    except (DataNotFoundError, UnknownServiceError):
+        return {}
+    return config
+
+
+@functools.cache
+def operation_model(service: str, operation: str) -> OperationModel | None:
+    """None: botocore has no such service, or the service no such operation."""
+    try:
+        model = _session().get_service_model(service)
+    except UnknownServiceError:
+        return None
+    return model.operation_model(operation) if operation in model.operation_names else None
+
+
+@functools.cache
+def paged(service: str, operation: str) -> Paged | None:
+    """How `operation` (`ListTasks`) of botocore's `service` (`ecs`) is paged; None: its answer is always whole."""
+    model = operation_model(service, operation)
+    if model is None or model.output_shape is None or model.input_shape is None:
+        return None
+    known = _paginators(service).get(operation)
+    return _from_paginator(known) if known is not None else _from_members(model)
+
+
+def _from_paginator(known: Mapping[str, Any]) -> Paged | None:
+    names = [known.get(name) for name in ("input_token", "output_token")]
+    results = known.get("result_key", ())
+    results = (results,) if isinstance(results, str) else tuple(results)
+    if not all(isinstance(name, str) for name in names) or any("." in str(name) for name in (*names, *results)):
+        return None  # S3's versions have two tokens, and a few services nest their lists: nothing of ours calls them
+    return Paged(str(names[0]), str(names[1]), results, known.get("limit_key"), known.get("more_results"))
+
+
+def _from_members(model: OperationModel) -> Paged | None:
+    if model.input_shape is None or model.output_shape is None:
+        return None
+    inputs, outputs = model.input_shape.members, model.output_shape.members
+    token = next((name for name in _TOKENS if name in inputs and name in outputs), None)
+    results = tuple(name for name, shape in outputs.items() if shape.type_name == "list")
+    if token is None or not results:
+        return None
+    return Paged(token, token, results, next((name for name in _LIMITS if name in inputs), None))
+
+
+def is_whole(service: str, operation: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether AWS answers this call in one piece, although the operation has pages."""
+    alone = _WHOLE_WITH.get((service, operation))
+    if alone is not None and parameters.get(alone):
+        return True
+    known = paged(service, operation)
+    limit = known.limit if known is not None else None
+    return service in _WHOLE_WITHOUT_LIMIT and (limit is None or not parameters.get(limit))
+
+
+def invalid_token_code(service: str, operation: str) -> str:
+    """The error code of a token that AWS did not give: one that the operation's model lists, else the protocol's."""
+    model = operation_model(service, operation)
+    listed = [shape.metadata.get("error", {}).get("code", shape.name) for shape in model.error_shapes] if model else []
+    for part in ("Token", "InvalidParameter", "InvalidInput", "ValidationException", "ValidationError"):
+        found = next((code for code in listed if part in code and "Exists" not in code), None)
+        if found is not None:
+            return str(found)
+    is_query = model is not None and model.service_model.metadata["protocol"] == "query"
+    return "ValidationError" if is_query else "ValidationException"

@@ -1,0 +1,191 @@
+"""The embedded cloud answers in pages of two; all of them together are the whole, and no other token is taken."""
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from contract.local_cloud.workload import Workload
+
+from local_cloud import pagination
+from local_cloud.listing import listed
+from local_cloud.pagination_model import invalid_token_code, paged
+from local_cloud.server import LocalCloud
+
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
+ALLOW = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
+HERE = uuid.uuid4().hex[:6]
+FIVE = [f"pages-{HERE}-{number}" for number in range(5)]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is listed, and how five things to be listed are made."""
+
+    service: str
+    name: str
+    member: str
+    make: Callable[[Any], None]
+    given: dict[str, Any] = field(default_factory=dict)
+    token: str = "nextToken"
+
+
+def _roles(iam: Any) -> None:
+    for name in FIVE:
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
+        iam.put_role_policy(RoleName=FIVE[0], PolicyName=name, PolicyDocument=ALLOW)
+
+
+def _alarm(cloudwatch: Any, name: str) -> None:
+    cloudwatch.put_metric_alarm(
+        AlarmName=name, MetricName="m", Namespace="n", Period=60, EvaluationPeriods=1, Threshold=1, Statistic="Sum",
+        ComparisonOperator="GreaterThanThreshold",
+    )  # fmt: skip
+
+
+def _alarms(cloudwatch: Any) -> None:
+    """Three of the one kind, two of the other: a page may hold both."""
+    for name in FIVE[:3]:
+        _alarm(cloudwatch, name)
+    for name in FIVE[3:]:
+        cloudwatch.put_composite_alarm(AlarmName=name, AlarmRule=f'ALARM("{FIVE[0]}")')
+
+
+def _rule(events: Any) -> None:
+    events.put_rule(Name=FIVE[0], EventPattern='{"source": ["a"]}')
+    topic = "arn:aws:sns:eu-west-1:123456789012:t"
+    events.put_targets(Rule=FIVE[0], Targets=[{"Id": name, "Arn": topic} for name in FIVE])
+
+
+def _groups(elbv2: Any) -> None:
+    for name in FIVE:
+        elbv2.create_target_group(Name=name, TargetType="lambda")
+
+
+def _stack(cloudformation: Any) -> None:
+    resources = {f"T{number}": {"Type": "AWS::SNS::Topic"} for number in range(5)}
+    cloudformation.create_stack(StackName=FIVE[0], TemplateBody=json.dumps({"Resources": resources}))
+
+
+def _each(method: str, name: str, **given: Any) -> Callable[[Any], None]:
+    def make(client: Any) -> None:
+        for one in FIVE:
+            getattr(client, method)(**{name: one}, **given)
+
+    return make
+
+
+OPERATIONS = [
+    Operation("ecs", "list_clusters", "clusterArns", _each("create_cluster", "clusterName")),
+    Operation("iam", "list_role_policies", "PolicyNames", _roles, {"RoleName": FIVE[0]}, "Marker"),
+    Operation(
+        "cloudwatch", "describe_alarms", "MetricAlarms", _alarms,
+        {"AlarmNames": FIVE, "AlarmTypes": ["MetricAlarm", "CompositeAlarm"]}, "NextToken",
+    ),
+    Operation("events", "list_targets_by_rule", "Targets", _rule, {"Rule": FIVE[0]}, "NextToken"),
+    Operation("elbv2", "describe_target_groups", "TargetGroups", _groups, {"Names": FIVE}, "Marker"),
+    Operation("cloudformation", "list_stack_resources", "StackResourceSummaries", _stack,
+              {"StackName": FIVE[0]}, "NextToken"),
+    Operation("logs", "describe_log_groups", "logGroups", _each("create_log_group", "logGroupName"),
+              {"logGroupNamePrefix": f"pages-{HERE}"}),
+    Operation("ecr", "describe_repositories", "repositories", _each("create_repository", "repositoryName")),
+    Operation("sns", "list_topics", "Topics", _each("create_topic", "Name"), {}, "NextToken"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.service}.{operation.name}")
+def test_pages_are_small_and_together_they_are_the_whole(cloud: LocalCloud, operation: Operation) -> None:
+    client = cloud.client(operation.service)
+    operation.make(client)
+    how = paged(operation.service, client.meta.method_to_api_mapping[operation.name])
+    assert how is not None
+    pages = list(client.get_paginator(operation.name).paginate(**operation.given))
+    sizes = [sum(len(page.get(name, ())) for name in how.results) for page in pages]
+    assert max(sizes) <= pagination.DEFAULT_PAGE_SIZE
+    assert sum(sizes) >= len(FIVE)
+    assert len(pages) >= 3
+    found = json.dumps([[page.get(name, ()) for name in how.results] for page in pages], default=str)
+    if operation.service != "cloudformation":
+        assert all(name in found for name in FIVE)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.service}.{operation.name}")
+def test_a_token_that_was_not_given_is_refused(cloud: LocalCloud, operation: Operation) -> None:
+    client = cloud.client(operation.service)
+    with pytest.raises(ClientError) as refused:
+        getattr(client, operation.name)(**operation.given, **{operation.token: "rubbish"})
+    api_name = client.meta.method_to_api_mapping[operation.name]
+    assert refused.value.response["Error"]["Code"] == invalid_token_code(operation.service, api_name)
+    assert "oken" in str(refused.value)
+
+
+def test_a_token_belongs_to_its_operation(cloud: LocalCloud) -> None:
+    ecs = cloud.client("ecs")
+    _each("create_cluster", "clusterName")(ecs)
+    token = ecs.list_clusters()["nextToken"]
+    with pytest.raises(ecs.exceptions.InvalidParameterException):
+        ecs.list_task_definitions(nextToken=token)
+
+
+def test_a_smaller_limit_is_kept_and_a_larger_one_is_cut(cloud: LocalCloud) -> None:
+    ecs = cloud.client("ecs")
+    _each("create_cluster", "clusterName")(ecs)
+    assert len(ecs.list_clusters(maxResults=1)["clusterArns"]) == 1
+    assert len(ecs.list_clusters(maxResults=100)["clusterArns"]) == 2
+
+
+def test_parameters_begin_with_an_empty_page(cloud: LocalCloud) -> None:
+    """So that a name that is there is not taken for gone by who reads the first page."""
+    ssm = cloud.client("ssm")
+    ssm.put_parameter(Name=f"/{FIVE[0]}", Value="x", Type="String")
+    one = {"ParameterFilters": [{"Key": "Name", "Option": "Equals", "Values": [f"/{FIVE[0]}"]}]}
+    first = ssm.describe_parameters(**one)
+    assert (first["Parameters"], "NextToken" in first) == ([], True)
+    assert [found["Name"] for found in listed(ssm, "describe_parameters", "Parameters", **one)] == [f"/{FIVE[0]}"]
+
+
+def test_a_query_stops_after_two_items_and_goes_on_from_its_key(cloud: LocalCloud) -> None:
+    dynamodb = cloud.client("dynamodb")
+    dynamodb.create_table(
+        TableName=FIVE[0], BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+    )  # fmt: skip
+    for name in FIVE:
+        dynamodb.put_item(TableName=FIVE[0], Item={"pk": {"S": "a"}, "sk": {"S": name}})
+    given = {
+        "TableName": FIVE[0],
+        "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": {":pk": {"S": "a"}},
+    }
+    first = dynamodb.query(**given)
+    assert [item["sk"]["S"] for item in first["Items"]] == FIVE[:2]
+    assert first["LastEvaluatedKey"] == {"pk": {"S": "a"}, "sk": {"S": FIVE[1]}}
+    assert [item["sk"]["S"] for item in listed(dynamodb, "query", "Items", **given)] == FIVE
+
+
+def test_what_aws_answers_whole_stays_whole(cloud: LocalCloud) -> None:
+    web = Workload(cloud, balanced=False)
+    for tag in ("one", "two", "three"):
+        web.push(tag)
+    ids = [{"imageTag": tag} for tag in ("one", "two", "three")]
+    assert len(web.ecr.describe_images(repositoryName=web.name, imageIds=ids)["imageDetails"]) == 3
+    web.ecs.create_cluster(clusterName=FIVE[0])
+    web.ecs.create_cluster(clusterName=FIVE[1])
+    assert len(web.ecs.describe_clusters(clusters=[web.name, *FIVE[:2]])["clusters"]) == 3
+    assert len(cloud.client("ec2").describe_subnets(SubnetIds=web.subnets)["Subnets"]) == 2
+
+
+def test_service_deployments_come_in_pages(cloud: LocalCloud) -> None:
+    web = Workload(cloud, balanced=False)
+    first = web.release("one")
+    web.running(first, desired=1)
+    for _ in range(3):
+        web.update(forceNewDeployment=True)
+    page = web.ecs.list_service_deployments(cluster=web.name, service=web.name)
+    assert (len(page["serviceDeployments"]), "nextToken" in page) == (2, True)
+    web.update(desiredCount=0)
+    web.ecs.delete_service(cluster=web.name, service=web.name, force=True)

@@ -1,0 +1,71 @@
+"""Describe calls that answer from before the last write: our adapters on the embedded cloud see them as they come."""
+
+from collections.abc import Iterator
+
+import pytest
+from contract.local_cloud.workload import Workload
+from contract.real_world import real_world
+
+from local_cloud import lag
+from local_cloud.server import LocalCloud
+from rollback.model.settings import ServiceSettings
+from rollback.steps.ports import Services
+
+VIEWS = ("DescribeServices", "ListServiceDeployments", "DescribeServiceDeployments")
+
+
+@pytest.fixture
+def web(cloud: LocalCloud) -> Iterator[Workload]:
+    workload = Workload(cloud, balanced=False)
+    workload.running(workload.release("one"), desired=1)
+    yield workload
+    lag.forget()
+    workload.ecs.delete_service(cluster=workload.name, service=workload.name, force=True)
+
+
+@pytest.fixture
+def services(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Services:
+    return real_world(cloud, monkeypatch).services
+
+
+def settings(web: Workload) -> ServiceSettings:
+    return ServiceSettings(
+        name="web", cluster=web.name, ecs_service=web.name, container="app", base_url="http://localhost"
+    )
+
+
+def test_a_lagging_answer_is_of_before_and_ends(web: Workload) -> None:
+    lag.watch("ecs", "DescribeServices")
+    before = web.describe()["taskDefinition"]
+    web.update(taskDefinition=web.release("two"))
+    lag.order("ecs", "DescribeServices", 2)
+    assert [web.describe()["taskDefinition"] == before for _ in range(3)] == [True, True, False]
+
+
+def test_what_was_never_asked_can_not_lag(web: Workload) -> None:
+    lag.watch("ecs", "DescribeServices")
+    new = web.release("two")
+    web.update(taskDefinition=new)
+    lag.order("ecs", "DescribeServices", 1)
+    assert web.describe()["taskDefinition"] == new
+    with pytest.raises(LookupError):
+        lag.order("ecs", "ListTasks", 1)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_service_is_read_whichever_view_of_it_lags(web: Workload, services: Services, view: str) -> None:
+    """One look may hold a new PRIMARY and the deployment of before, or the reverse; the next look holds the truth."""
+    for one in VIEWS:
+        lag.watch("ecs", one)
+    asked = settings(web)
+    earlier = services.look(asked)
+    new = web.release("two")
+    web.update(taskDefinition=new)
+    lag.order("ecs", view, 1)
+    torn = services.look(asked)
+    assert torn.deployments
+    settled = services.look(asked)
+    assert settled.newest is not None
+    assert earlier.newest is not None
+    assert settled.newest.target_definition_arn == new
+    assert settled.newest.arn != earlier.newest.arn

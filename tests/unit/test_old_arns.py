@@ -1,0 +1,30 @@
+"""ECS's old ARNs name a service without its cluster: `service/express-api`."""
+
+import pytest
+
+from rollback.model.errors import InvalidRequest
+from rollback.model.event import service_of_arn
+from rollback.model.settings import ServiceSettings, Settings
+
+ARN = "arn:aws:ecs:eu-west-1:123456789012:service"
+
+
+def settings(*clusters: str) -> Settings:
+    services = tuple(
+        ServiceSettings(name=f"api-{cluster}", cluster=cluster, ecs_service="api", container="app")
+        for cluster in clusters
+    )
+    return Settings(application="macro-ai", environment="production", services=services)
+
+
+def test_an_old_arn_is_the_only_service_of_its_name() -> None:
+    assert service_of_arn(f"{ARN}/api", settings("one")) == "api-one"
+
+
+def test_an_old_arn_that_fits_two_services_is_nobody_s() -> None:
+    with pytest.raises(InvalidRequest, match=r"api-one and api-two are called so.*serviceLongArn"):
+        service_of_arn(f"{ARN}/api", settings("one", "two"))
+
+
+def test_a_new_arn_tells_two_services_of_one_name_apart() -> None:
+    assert service_of_arn(f"{ARN}/two/api", settings("one", "two")) == "api-two"
