@@ -16,7 +16,7 @@ from rollback.model.rollback import Outcome, Rollback
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.steps.ports import World
-from rollback.steps.running import fingerprint_of, identify
+from rollback.steps.running import fingerprint_of, release_behind
 
 _MOVE = "wait_for_newer_release"
 
@@ -107,7 +107,7 @@ def _version(
     seen = rollback.newer
     if seen is not None and seen.definition_arn == latest.definition_arn:
         return seen.version
-    return identify(latest.definition_arn, latest.began_at, view, service, world).release.version
+    return release_behind(latest.definition_arn, latest.began_at, view, service, world).version
 
 
 def _our_calls_land_until(rollback: Rollback, world: World) -> datetime:

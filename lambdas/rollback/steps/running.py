@@ -54,6 +54,20 @@ def identify(
         return Identified(known, found.definition)
 
 
+def release_behind(
+    definition_arn: str, deployed_at: datetime, view: ServiceView, service: ServiceSettings, world: World
+) -> Release:
+    """The release behind a definition: as the ledger has it, else as ECS describes it.
+
+    The registry is not asked for a label: only a step that records the release needs it.
+
+    Raises:
+        OutsideFailure: the definition is gone.
+    """
+    found = describe(definition_arn, deployed_at, view, service, world).release
+    return world.ledger.release(service.name, found.fingerprint) or found
+
+
 def _with_label(found: Identified, service: ServiceSettings, world: World) -> Identified:
     """With the commit that a label of the image tells. The registry is asked only here, where no emergency waits."""
     source, image = service.commit_source, _own_image(found.release.images, service)
