@@ -62,6 +62,7 @@ class CallGraph:
         self.classes: dict[str, Class] = {}
         self.constants: dict[str, tuple[str, ast.expr]] = {}
         self._files: dict[str, str] = {}
+        self._members: dict[str, tuple[str, ...]] = {}
         for path in sorted((root / _PACKAGE).rglob("*.py")):
             parts = path.relative_to(root).with_suffix("").parts
             module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -91,6 +92,11 @@ class CallGraph:
         if (name, steps) not in self._bodies:
             self._bodies[name, steps] = _Reader(self, name, steps).read()
         return self._bodies[name, steps]
+
+    @cached_property
+    def steps(self) -> tuple[str, ...]:
+        """Names of the members of `Step`."""
+        return tuple(self.constants_of(_STEP))
 
     @cached_property
     def adapters(self) -> dict[str, frozenset[str]]:
@@ -204,6 +210,13 @@ class CallGraph:
 
     def _index_class(self, module: str, name: str, node: ast.ClassDef) -> None:
         known = self.classes[name] = Class(module, node.bases)
+        self._members[name] = tuple(
+            target.id
+            for part in node.body
+            if isinstance(part, ast.Assign)
+            for target in part.targets
+            if isinstance(target, ast.Name)
+        )
         for part in node.body:
             match part:
                 case ast.FunctionDef(name=method) | ast.AsyncFunctionDef(name=method):
@@ -211,6 +224,10 @@ class CallGraph:
                     self.functions[f"{name}.{method}"] = (module, name, part)
                 case ast.AnnAssign(target=ast.Name(id=attribute), annotation=annotation):
                     known.fields[attribute] = annotation
+
+    def constants_of(self, name: str) -> tuple[str, ...]:
+        """Names that a class assigns in its body."""
+        return self._members[name]
 
     def _methods_of(self, name: str) -> set[str]:
         return {method for method in self.methods(name) if not method.startswith("_")}
