@@ -1,9 +1,18 @@
-"""Whether ECS knows of the failed deployment that an event tells of: an event alone changes nothing."""
+"""Whether ECS knows of the failed deployment that an event tells of: an event alone changes nothing.
+
+And whether another event has told of it already: ECS sends two about one failure where the circuit breaker is on.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
 
 from rollback.model.check import Check, Verdict
+from rollback.model.ledger_index import Answer
+from rollback.model.rollback import Outcome, Rollback
 from rollback.model.service_view import ENDED_ELSEWHERE, IN_FLIGHT, ROLLING_BACK, ServiceView
 
 CHECK_NAME = "deployment-failed"
+SAME_FAILURE = timedelta(minutes=2)  # two events about one failure come this close; a deployment fails less often
 
 
 def judge_failed_deployment(view: ServiceView, deployment_id: str | None) -> Check:
@@ -31,6 +40,34 @@ def judge_failed_deployment(view: ServiceView, deployment_id: str | None) -> Che
         reason = f"ECS still says that the newest service deployment is {newest.status}; the event is believed"
         return Check(name=CHECK_NAME, verdict=Verdict.WARN, reason=reason, evidence=evidence)
     return _gone("ECS knows of no failed deployment of the service", evidence)
+
+
+def judge_failure_is_new(rollback: Rollback, answers: Iterable[Answer]) -> Check:
+    """Whether no rollback before this one was asked for by the same failure.
+
+    One that was turned away before it was planned has answered nothing.
+
+    Args:
+        answers: those that failed deployments of this service have asked for lately.
+    """
+    name = "failure-is-new"
+    first = next((one for one in answers if _is_about_the_same(one, rollback)), None)
+    if first is None:
+        return Check(name=name, verdict=Verdict.PASS, reason="no other event told of this failure")
+    reason = f"{first.rollback_id} was asked for by another event about the same failed deployment"
+    return Check(name=name, verdict=Verdict.FAIL, reason=reason, suppresses=True)
+
+
+def _is_about_the_same(one: Answer, rollback: Rollback) -> bool:
+    event = rollback.event
+    if event is None or one.event_at is None or abs(event.at - one.event_at) > SAME_FAILURE:
+        return False
+    if (one.created_at, one.rollback_id) >= (rollback.created_at, rollback.id):
+        return False  # of two that see each other only one stands back
+    if one.outcome is Outcome.SUPPRESSED and not one.is_judged:
+        return False
+    named = {one.deployment_id, event.deployment_id} - {None}
+    return len(named) < 2
 
 
 def _seen(reason: str, evidence: dict[str, str]) -> Check:
