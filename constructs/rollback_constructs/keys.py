@@ -1,6 +1,6 @@
 """KMS keys of the team's own, in place of AWS's: who makes them has to let our roles and AWS's services use them.
 
-An imported key's policy is not ours to write. `docs/keys.md` has the statements that each key needs.
+An imported key's policy is not ours to write. `docs/deploying.md` has the statements that each key needs.
 """
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -2,7 +2,7 @@
 
 A topic policy replaces the one that SNS makes by itself, and with it the permission that CloudWatch publishes by: an
 alarm's action would fail unseen (https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger).
-With a key of the team's own, that key's policy has to let CloudWatch use it as well: `docs/keys.md`.
+With a key of the team's own, that key's policy has to let CloudWatch use it as well: `docs/deploying.md`.
 """
 
 from aws_cdk import ArnFormat, Stack
