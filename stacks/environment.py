@@ -84,7 +84,8 @@ class Environment(_Strict):
             "than a day; CloudWatch looks back no further": self.triggers.janitor_minutes * self.watch.longest_rounds
             <= 24 * 60,
             "availability_zones is empty; with account and region at least two are needed for the network of a service "
-            "with a workload": not (self.account and self.region and self.made_here) or len(self.availability_zones) >= 2,
+            "with a workload": not (self.account and self.region and self.made_here)
+            or len(self.availability_zones) >= 2,
             "services has two of one name": len({s.name for s in self.services}) == len(self.services),
             "services has two with a workload; allowed is one, the others by existing": len(self.made_here) <= 1,
         }

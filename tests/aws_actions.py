@@ -1,7 +1,7 @@
-"""Which IAM actions a call of boto3 needs: AWS's own prefix and operation, from botocore's models, and what is irregular.
+"""Which IAM actions a call of boto3 needs: AWS's prefix and operation, from botocore's models, and what is irregular.
 
-Source of what is irregular: AWS Service Authorization Reference, the page of each service; for the parts of a transaction
-"Using IAM with DynamoDB transactions" (DynamoDB developer guide).
+Source of what is irregular: AWS Service Authorization Reference, the page of each service; for the parts of a
+transaction "Using IAM with DynamoDB transactions" (DynamoDB developer guide).
 """
 
 from collections.abc import Iterable

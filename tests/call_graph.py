@@ -1,8 +1,8 @@
 """A static call graph of `lambdas/rollback`: what the code of an entry point may call, AWS's operations among it.
 
-Types come from annotations, assignments and constructors; a port stands for the adapter that `bootstrap.make_world` makes. A receiver whose
-type is not known means every class with a method of that name, so that nothing is missed. Functions that are only
-named count as called. A `match` over `Step` is followed for the steps of the entry point alone.
+Types come from annotations, assignments and constructors; a port stands for the adapter that `bootstrap.make_world`
+makes. A receiver whose type is not known means every class with a method of that name, so that nothing is missed.
+Functions that are only named count as called. A `match` over `Step` is followed for the steps of the entry point alone.
 """
 
 import ast
@@ -82,7 +82,9 @@ class CallGraph:
         while waiting:
             name = waiting.popleft()
             for callee in sorted(self.body(name, known).callees | self._constructors(name)):
-                if callee not in ways and callee in self.functions and callee != _MAKE_WORLD:  # it makes, and calls nothing
+                if (
+                    callee not in ways and callee in self.functions and callee != _MAKE_WORLD
+                ):  # it makes, and calls nothing
                     ways[callee] = (*ways[name], callee)
                     waiting.append(callee)
         return ways
@@ -235,10 +237,7 @@ class CallGraph:
     def _made_in(self, node: ast.AST, seen: frozenset[str] = frozenset()) -> set[str]:
         """Classes of `rollback.world` that an expression of `make_world` makes, here or in what it names."""
         found: set[str] = set()
-        local = {
-            name: value
-            for name, value in _assignments(self.functions[_MAKE_WORLD][2])
-        }
+        local = dict(_assignments(self.functions[_MAKE_WORLD][2]))
         for part in ast.walk(node):
             if not isinstance(part, ast.Name) or part.id in seen:
                 continue
@@ -262,7 +261,11 @@ class CallGraph:
         for name, (module, _, node) in self.functions.items():
             if module == _BOOTSTRAP and name != _MAKE_WORLD:
                 for part in ast.walk(node):
-                    made = self.symbols[module].get(part.func.id, "") if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) else ""
+                    made = (
+                        self.symbols[module].get(part.func.id, "")
+                        if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)
+                        else ""
+                    )
                     if made.startswith(f"{_PACKAGE}.world."):
                         found.setdefault(made, set()).add(name)
         return found

@@ -17,6 +17,7 @@ from rollback_constructs.keys import KeySettings
 
 Grant = list[iam.PolicyStatement]
 
+_NO_KEYS = KeySettings()
 _TO_TASKS = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
 
 
@@ -32,7 +33,7 @@ class Access:
     stack: Stack
     services: tuple[Attachment, ...]
     stacks: tuple[str, ...] = ()
-    keys: KeySettings = KeySettings()
+    keys: KeySettings = _NO_KEYS
 
     def ledger(self, table_arn: str) -> Grant:
         """Read and write items; no scan, nothing about the table itself. A transaction needs what its parts need.
@@ -136,7 +137,9 @@ class Access:
     def stack_states(self) -> Grant:
         """Whether CloudFormation changes the services' stacks at the moment."""
         verbs = ["cloudformation:DescribeStacks", "cloudformation:DescribeStackResources"]
-        ids = [name if name.startswith("arn:") else self._arn("cloudformation", f"stack/{name}/*") for name in self.stacks]
+        ids = [
+            name if name.startswith("arn:") else self._arn("cloudformation", f"stack/{name}/*") for name in self.stacks
+        ]
         return _allow(verbs, ids)
 
     def scaling(self) -> Grant:
@@ -191,7 +194,10 @@ class Access:
 
     def service_arns(self) -> dict[str, str]:
         """ARNs as EventBridge's `resources` have them, by what they end with."""
-        return {f"service/{s.cluster}/{s.ecs_service}": arn for s, arn in zip(self.services, self._of_service("service"), strict=True)}
+        return {
+            f"service/{s.cluster}/{s.ecs_service}": arn
+            for s, arn in zip(self.services, self._of_service("service"), strict=True)
+        }
 
     def _through(self, service: str, keys: str | Iterable[str] | None, *actions: str) -> Grant:
         """Use of keys by an AWS service on the caller's behalf, and in no other way."""

@@ -21,7 +21,9 @@ class LedgerSettings(BaseModel):
 class Ledger(Construct):
     """The table (`table`): keys `pk` and `sk`, items with `expires` (epoch seconds) vanish by themselves."""
 
-    def __init__(self, scope: Construct, id_: str, *, prefix: str, settings: LedgerSettings, key: kms.IKey | None = None) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, prefix: str, settings: LedgerSettings, key: kms.IKey | None = None
+    ) -> None:
         super().__init__(scope, id_)
         self.table = dynamodb.Table(
             self,
@@ -31,7 +33,9 @@ class Ledger(Construct):
             sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             time_to_live_attribute=EXPIRES_ATTRIBUTE,
-            encryption=dynamodb.TableEncryption.AWS_MANAGED if key is None else dynamodb.TableEncryption.CUSTOMER_MANAGED,
+            encryption=dynamodb.TableEncryption.AWS_MANAGED
+            if key is None
+            else dynamodb.TableEncryption.CUSTOMER_MANAGED,
             encryption_key=key,
             deletion_protection=settings.retain,
             removal_policy=RemovalPolicy.RETAIN if settings.retain else RemovalPolicy.DESTROY,

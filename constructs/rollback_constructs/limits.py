@@ -1,4 +1,4 @@
-"""AWS's limits on what we name and make: one clear line at synth, in place of a refusal in the middle of a deployment."""
+"""AWS's limits on what we name and make: one line at synth, in place of a refusal in the middle of a deployment."""
 
 from collections.abc import Sequence
 from typing import TypeVar

@@ -17,8 +17,12 @@ class Notifications(Construct):
 
     def __init__(self, scope: Construct, id_: str, *, prefix: str, key: kms.IKey | None = None) -> None:
         super().__init__(scope, id_)
-        self.rollbacks = sns.Topic(self, "Rollbacks", topic_name=f"{prefix}-rollbacks", enforce_ssl=True, master_key=key)
-        self.critical = sns.Topic(self, "Critical", topic_name=f"{prefix}-rollbacks-critical", enforce_ssl=True, master_key=key)
+        self.rollbacks = sns.Topic(
+            self, "Rollbacks", topic_name=f"{prefix}-rollbacks", enforce_ssl=True, master_key=key
+        )
+        self.critical = sns.Topic(
+            self, "Critical", topic_name=f"{prefix}-rollbacks-critical", enforce_ssl=True, master_key=key
+        )
         alarms = Stack.of(self).format_arn(
             service="cloudwatch",
             resource="alarm",

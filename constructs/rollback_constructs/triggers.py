@@ -197,9 +197,7 @@ class Triggers(Construct):
 
     def _keep_failures_of(self, function: lambda_.Function) -> None:
         """Lambda sends with the function's role, and looks at once whether it may."""
-        function.add_to_role_policy(
-            iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[self.failed.queue_arn])
-        )
+        function.add_to_role_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[self.failed.queue_arn]))
         kept = lambda_.CfnEventInvokeConfig(
             self,
             f"{function.node.id}Failures",
@@ -229,9 +227,7 @@ class Triggers(Construct):
             id_,
             alarm_name=f"{self._prefix}-rollback-{name}",
             alarm_description=words,
-            metric=queue.metric_approximate_number_of_messages_visible(
-                period=Duration.minutes(1), statistic="Maximum"
-            ),
+            metric=queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(1), statistic="Maximum"),
             threshold=0,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             evaluation_periods=1,

@@ -263,9 +263,7 @@ class Rollout:
             "createdAt": now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
             "reason": deployment.reason,
         }
-        events.emit(
-            service._account_id, service.region_name, "aws.ecs", "ECS Service Action", detail, [service.arn]
-        )
+        events.emit(service._account_id, service.region_name, "aws.ecs", "ECS Service Action", detail, [service.arn])
 
     def _emit(self, name: str, deployment: Deployment) -> None:
         detail = {

@@ -55,7 +55,9 @@ def test_functions_and_the_command_line_run_the_same_versions() -> None:
 
 def test_what_is_bundled_is_locked_by_hash_and_names_no_address() -> None:
     text = (PROJECT / "lambdas" / "requirements.txt").read_text()
-    assert len(re.findall(r"^\S+==", text, re.MULTILINE)) == len(re.findall(r"^\S+==.*\n    --hash=sha256:", text, re.MULTILINE))
+    assert len(re.findall(r"^\S+==", text, re.MULTILINE)) == len(
+        re.findall(r"^\S+==.*\n    --hash=sha256:", text, re.MULTILINE)
+    )
     assert "://" not in text
 
 

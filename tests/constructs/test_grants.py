@@ -63,8 +63,8 @@ class Call:
 
 
 def steps_of(function: str) -> set[str]:
-    named = {step.name for step, substitution in STEPS.items() if substitution == f"{function.title()}Function"}
-    return named
+    """Names of the steps that the state machine invokes the function for."""
+    return {step.name for step, substitution in STEPS.items() if substitution == f"{function.title()}Function"}
 
 
 @cache
@@ -186,7 +186,7 @@ def test_a_planted_grant_and_a_planted_call_are_both_found(
 
 
 def test_the_call_graph_sees_what_is_called_in_a_roundabout_way() -> None:
-    """Through a paginator, a bound method that is kept, a port in a variable, a lambda of bootstrap, and a transaction."""
+    """Through a paginator, a bound method that is kept, a port in a variable, a lambda, and a transaction."""
     assert "cloudwatch:DescribeAlarmHistory" in called("promote")
     assert {"ecr:BatchGetImage", "ecr:PutImage"} <= set(called("promote"))  # images.keep
     assert "dynamodb:UpdateItem" in called("decide")
@@ -231,7 +231,9 @@ def test_functions_that_can_probe_the_service_are_those_placed_beside_it() -> No
 
 
 def test_only_the_database_function_speaks_sql() -> None:
-    assert {name for name in FUNCTIONS if any("world.postgres.PostgresSql" in one for one in reach(name))} == {"database"}
+    assert {name for name in FUNCTIONS if any("world.postgres.PostgresSql" in one for one in reach(name))} == {
+        "database"
+    }
 
 
 @pytest.mark.parametrize(

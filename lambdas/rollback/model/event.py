@@ -2,7 +2,8 @@
 
 Shapes: `CloudWatch Alarm State Change` (CloudWatch User Guide, "Alarm events and EventBridge"), `ECS Deployment State
 Change` and `ECS Service Action` (ECS Developer Guide); the latter two name cluster and service only inside the ARN in
-`resources`, and the last one no deployment. All events name `account` and `region` (EventBridge User Guide, "Events structure").
+`resources`, and the last one no deployment. All events name `account` and `region` (EventBridge User Guide, "Events
+structure").
 
 Anybody may start an execution with an event of their own making. So all of it is read before a record is made: what
 decides must have its shape, what is only told to people is cleaned and cut.
