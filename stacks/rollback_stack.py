@@ -37,7 +37,13 @@ class RollbackStack(Stack):
         bundle: BundleSettings,
         env: CdkEnvironment,
     ) -> None:
-        super().__init__(scope, id_, env=env, description=f"Rolls back the services of {run_time.environment}")
+        super().__init__(
+            scope,
+            id_,
+            env=env,
+            description=f"Rolls back the services of {run_time.environment}",
+            termination_protection=settings.ledger.retain,
+        )
         prefix = run_time.prefix
         keys = {name: self._key(name, getattr(settings.keys, name)) for name in ("ledger", "topics", "logs")}
         ledger = Ledger(self, "Ledger", prefix=prefix, settings=settings.ledger, key=keys["ledger"])

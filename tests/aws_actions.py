@@ -47,8 +47,8 @@ def _operations(service: str) -> tuple[str, dict[str, str]]:
     return str(model.signing_name), {xform_name(name): str(name) for name in model.operation_names}
 
 
-def actions_of(service: str, method: str) -> set[str]:
-    """IAM actions of one call, such as `ecs`, `describe_services`.
+def action_of(service: str, method: str) -> str:
+    """IAM's prefix and the operation of one call, such as `ecs`, `describe_services`.
 
     Raises:
         NotAnOperation: the service has none of that name.
@@ -56,7 +56,12 @@ def actions_of(service: str, method: str) -> set[str]:
     prefix, operations = _operations(service)
     if method not in operations:
         raise NotAnOperation(f"boto3's {service} has no {method}")
-    action = f"{_PREFIXES.get(prefix, prefix)}:{operations[method]}"
+    return f"{_PREFIXES.get(prefix, prefix)}:{operations[method]}"
+
+
+def actions_of(service: str, method: str) -> set[str]:
+    """IAM actions that one call needs. Raises NotAnOperation: the service has none of that name."""
+    action = action_of(service, method)
     return set(_IRREGULAR.get(action, {action}))
 
 

@@ -335,9 +335,9 @@ class _Reader:
             case ast.withitem(context_expr=value, optional_vars=ast.Name(id=name)):
                 self._locals[name] = self.infer(value)
             case _:
-                for name, value in _assignments(node) if isinstance(node, ast.Assign | ast.NamedExpr) else ():
-                    if isinstance(value, ast.expr):
-                        self._locals[name] = self._locals.get(name, UNKNOWN) | self.infer(value)
+                for name, its in _assignments(node) if isinstance(node, ast.Assign | ast.NamedExpr) else ():
+                    if isinstance(its, ast.expr):
+                        self._locals[name] = self._locals.get(name, UNKNOWN) | self.infer(its)
 
     def _followed(self, node: ast.AST) -> Iterator[ast.AST]:
         """All nodes, without the cases of other steps, and without annotations."""

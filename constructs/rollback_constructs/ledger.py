@@ -14,7 +14,7 @@ class LedgerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    retain: bool = Field(default=True, description="deletion protection, and kept when the stack is deleted")
+    retain: bool = Field(default=True, description="table and logs outlive the stack, which is protected")
     recovery_days: int = Field(default=35, ge=1, le=35, description="point-in-time recovery goes back this far")
 
 

@@ -11,11 +11,12 @@ from functools import cache, partial
 from typing import Any
 
 import pytest
-from aws_actions import BESIDES, NotAnOperation, actions_of, actions_of_parts
+from aws_actions import BESIDES, NotAnOperation, action_of, actions_of, actions_of_parts
 from aws_cdk import App, Stack
 from call_graph import CallGraph
 from constructs.test_access import actions, statements
 
+from rollback.world.failures import _PREFIX_OF
 from rollback_constructs.access import Access
 from rollback_constructs.attachment import Attachment
 from rollback_constructs.functions import PROBING
@@ -207,6 +208,16 @@ def test_every_call_of_an_aws_client_in_the_package_is_one_that_the_call_graph_r
         if any(_is_operation(service, method) for service in SERVICES)
     }
     assert named - seen <= NOT_AWS
+
+
+def test_a_refusal_of_any_call_is_told_by_the_action_that_is_missing() -> None:
+    """`world.failures` names AWS's action by a table of its own, since AWS's message does not always."""
+    for name in graph().functions:
+        for call in graph().body(name, EVERY_STEP).aws:
+            prefix, operation = action_of(call.service, call.method).split(":")
+            assert _PREFIX_OF.get(operation) == prefix, (
+                f"add {prefix}: {operation} to failures._OPERATIONS: {call.site}"
+            )
 
 
 EVERY_STEP = frozenset(step.name for step in STEPS)

@@ -226,6 +226,17 @@ def test_logs_stay_as_long_as_the_ledger(environment: str, kept: str, templates:
     assert policies == {kept}
 
 
+def test_what_is_retained_is_protected_from_deletion(assembly: Path, templates: dict[str, Template]) -> None:
+    manifest = json.loads((assembly / "manifest.json").read_text())["artifacts"]
+    stacks = {name: one["properties"] for name, one in manifest.items() if one["type"] == "aws:cloudformation:stack"}
+    protected = {name for name, properties in stacks.items() if properties.get("terminationProtection")}
+    assert protected == {"MacroAiProductionStack", "MacroAiProductionRollbackStack"}
+    for name, kept in (("Production", "true"), ("Feature", "false")):
+        (balancer,) = resources(templates[f"MacroAi{name}Stack"], "AWS::ElasticLoadBalancingV2::LoadBalancer")
+        attributes = {one["Key"]: one["Value"] for one in balancer["LoadBalancerAttributes"]}
+        assert attributes["deletion_protection.enabled"] == kept
+
+
 @pytest.mark.parametrize("where", [{}, HERE])
 def test_the_review_finds_nothing_with_and_without_a_known_account(
     where: dict[str, Any], tmp_path: Path, database_context: dict[str, Any]
