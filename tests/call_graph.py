@@ -17,6 +17,7 @@ _PACKAGE, _BOOTSTRAP, _WORLD = "rollback", "rollback.bootstrap", "rollback.steps
 _STEP, _STUBS = "rollback.model.route.Step", "mypy_boto3_"
 _MAKE_WORLD = f"{_BOOTSTRAP}.make_world"
 _IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
+_GIVING_ONE = frozenset({"get", "pop", "setdefault"})  # of a container
 _NO_CALL = frozenset({"exceptions", "meta", "close"})
 _BY_NAME = frozenset({"get_paginator", "get_waiter"})
 
@@ -419,11 +420,11 @@ class _Reader:
                 return _each(self.infer(value))
             case ast.NamedExpr(value=value) | ast.Await(value=value):
                 return self.infer(value)
-            case ast.Tuple(elts=some) | ast.List(elts=some) | ast.Set(elts=some):
+            case ast.Dict(values=some) | ast.Tuple(elts=some) | ast.List(elts=some) | ast.Set(elts=some):
                 return frozenset(f"each {t}" for one in some for t in self.infer(one)) | {"plain"}
-            case ast.Constant() | ast.JoinedStr() | ast.Compare() | ast.Dict() | ast.BinOp() | ast.UnaryOp():
-                return frozenset({"plain"})
-            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp() | ast.Lambda():
+            case ast.ListComp(elt=one) | ast.SetComp(elt=one) | ast.GeneratorExp(elt=one) | ast.DictComp(value=one):
+                return frozenset(f"each {t}" for t in self.infer(one)) | {"plain"}
+            case ast.Constant() | ast.JoinedStr() | ast.Compare() | ast.BinOp() | ast.UnaryOp() | ast.Lambda():
                 return frozenset({"plain"})
             case _:
                 return UNKNOWN
@@ -431,7 +432,10 @@ class _Reader:
     def _member(self, atom: str, attr: str) -> Types:
         if atom.startswith("of "):
             return self._member_of(atom.removeprefix("of "), attr)
-        if atom.startswith(("each ", "returns ")) or atom == "plain":
+        if atom.startswith("each "):
+            one = atom.removeprefix("each ")
+            return frozenset({f"returns {one}" if attr in _GIVING_ONE else f"returns {atom}", "plain"})
+        if atom.startswith("returns ") or atom == "plain":
             return frozenset({"plain"})
         if atom.startswith("aws "):
             return frozenset({"plain"})  # what AWS answers
@@ -476,6 +480,8 @@ class _Reader:
     def _called(self, func: ast.expr, args: list[ast.expr]) -> Types:
         if isinstance(func, ast.Name) and func.id == "cast" and args:
             return self._graph.annotated(args[0], self._module)
+        if isinstance(func, ast.Name) and func.id == "getattr":
+            return UNKNOWN
         if isinstance(func, ast.Name) and func.id in {"next", "iter", "max", "min", "sorted", "reversed"} and args:
             inner = self.infer(args[0])
             return inner if func.id in {"sorted", "reversed", "iter"} else _each(inner)

@@ -4,16 +4,19 @@ The code is read (`call_graph`), the grants are those of the synthesised templat
 listed here with its reason. A grant that only some settings bring is looked for in the environments that have them.
 """
 
+import ast
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_actions import BESIDES, NotAnOperation, action_of, actions_of, actions_of_parts
 from aws_cdk import App, Stack
-from call_graph import CallGraph
+from call_graph import LAMBDAS, CallGraph
 from constructs.test_access import actions, statements
 
 from rollback.world.failures import _PREFIX_OF
@@ -75,14 +78,18 @@ def reach(function: str) -> dict[str, tuple[str, ...]]:
 
 @cache
 def called(function: str) -> dict[str, Call]:
+    return called_in(graph(), function)
+
+
+def called_in(graph: CallGraph, function: str) -> dict[str, Call]:
     """IAM action → a call of the function's code that needs it."""
     found: dict[str, Call] = {}
-    for name, way in reach(function).items():
-        body = graph().body(name, frozenset(steps_of(function)))
+    for name, way in graph.reach(f"rollback.handlers.{function}", steps_of(function)).items():
+        body = graph.body(name, frozenset(steps_of(function)))
         needs = {action: call.site for call in body.aws for action in actions_of(call.service, call.method)}
-        module, _, node = graph().functions[name]
+        module, _, node = graph.functions[name]
         if module.startswith("rollback.world.ledger"):
-            site = graph().site(module, node)
+            site = graph.site(module, node)
             needs |= dict.fromkeys(actions_of_parts(body.transaction_parts), site)
         for action, site in needs.items():
             for one in (action, *BESIDES.get(action, ())):
@@ -184,6 +191,33 @@ def test_a_planted_grant_and_a_planted_call_are_both_found(
         assert "add access." in missing
         if not action.startswith("s3:"):
             assert f"access.{access_methods()[action]}(…)" in missing
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "planted", "function", "action"),
+    [
+        ("steps/verify.py", "verify", "world.images.keep('i', 't')", "report", "ecr:PutImage"),
+        ("steps/conclude.py", "conclude", "(world.tasks.stop, 1)", "report", "ecs:StopTask"),
+        ("steps/plan.py", "plan", "[one.stop_deployment('a') for one in [world.services]]", "decide",
+         "ecs:StopServiceDeployment"),
+        ("steps/verify.py", "verify", "{'a': world.tasks}.get('a').stop('s', 'a', 'r')", "report", "ecs:StopTask"),
+        ("steps/readiness.py", "prepare", "getattr(world, 'x').stop_deployment('a')", "promote",
+         "ecs:StopServiceDeployment"),
+    ],
+)  # fmt: skip
+def test_a_call_planted_in_the_code_is_found(
+    file: str, name: str, planted: str, function: str, action: str, tmp_path: Path
+) -> None:
+    """A port's method, one that is only named, a port in a loop or a dictionary, and a receiver that is not known."""
+    shutil.copytree(LAMBDAS, tmp_path / "lambdas", ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / "lambdas" / "rollback" / file
+    code = ast.parse(path.read_text())
+    (body,) = (node.body for node in code.body if isinstance(node, ast.FunctionDef) and node.name == name)
+    body.insert(1, ast.parse(planted).body[0])
+    path.write_text(ast.unparse(code))
+    found = called_in(CallGraph(tmp_path / "lambdas"), function)
+    missing = never_granted(function, called(function), found)
+    assert any(one.startswith(f"{function} calls {action}, and may not: lambdas/rollback/world/") for one in missing)
 
 
 def test_the_call_graph_sees_what_is_called_in_a_roundabout_way() -> None:
