@@ -73,11 +73,9 @@ lock: $(STAMP) ## Resolve the dependencies again into requirements.lock
 	@# MiniStack pins botocore, so this can't follow the lock above
 	$(BIN)/uv pip compile tests/referee/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade \
 		-o tests/referee/requirements.lock
-	@# what the Lambda runtime ships (boto3 and its own dependencies) stays out of the bundle
-	printf 'pydantic\nhttpx\naws-lambda-powertools[tracer]\npsycopg[binary]\n' | $(BIN)/uv pip compile - -c requirements.lock --python-version 3.13 \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-emit-package botocore \
-		--no-emit-package jmespath --no-emit-package urllib3 --no-emit-package python-dateutil --no-emit-package six \
-		-o lambdas/requirements.txt
+	@# what the functions run, the SDK too: Lambda's own changes under them (decision 24)
+	printf 'boto3\npydantic\nhttpx\naws-lambda-powertools[tracer]\npsycopg[binary]\n' | $(BIN)/uv pip compile - -c requirements.lock --python-version 3.13 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o lambdas/requirements.txt
 
 clean: ## Remove what the build made
 	rm -rf $(VENV) .tools .referee build cdk.out .pytest_cache .mypy_cache .ruff_cache

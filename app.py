@@ -10,12 +10,13 @@ def main() -> None:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ending) is signal.SIG_DFL:
             signal.signal(ending, _leave)
+    from rollback_constructs.limits import LimitExceeded  # noqa: PLC0415
     from stacks.assembly import build  # noqa: PLC0415 - jsii starts when it is imported
     from stacks.environment import InvalidSettings  # noqa: PLC0415
 
     try:
         app = build()
-    except InvalidSettings as error:
+    except (InvalidSettings, LimitExceeded) as error:
         raise SystemExit(str(error)) from None
     app.synth()
 

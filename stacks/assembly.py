@@ -75,16 +75,18 @@ def _add_stacks(app: App, configuration: Configuration, name: str, settings: Env
         attachments[service.name] = made.attachment
     in_order = tuple(attachments[service.name] for service in settings.services)
     urls = {attachment.name: attachment.url for attachment in in_order if attachment.url}
+    run_time = settings.run_time(configuration.application, name, urls, service_stack)
     watching = RollbackStack(
         app,
         rollback_stack,
         settings=settings,
-        run_time=settings.run_time(configuration.application, name, urls, service_stack),
+        run_time=run_time,
         attachments=in_order,
         bundle=configuration.bundle,
         env=env,
     )
-    acknowledge_rollback_stack(watching, in_order, f"{configuration.application.name}-{name}-rollback")
+    deployed_by = tuple(service.stack for service in run_time.services if service.stack)
+    acknowledge_rollback_stack(watching, in_order, f"{run_time.prefix}-rollback", deployed_by)
 
 
 def _attached(service: Service) -> Attachment:

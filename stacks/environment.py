@@ -15,6 +15,7 @@ from rollback.model.settings import Settings
 from rollback_constructs.alarms import AlarmSettings
 from rollback_constructs.bundling import BundleSettings
 from rollback_constructs.function_settings import FunctionSettings
+from rollback_constructs.keys import KeySettings
 from rollback_constructs.ledger import LedgerSettings
 from rollback_constructs.triggers import TriggerSettings
 from rollback_constructs.watch import WatchSettings
@@ -59,6 +60,7 @@ class Environment(_Strict):
     watch: WatchSettings = WatchSettings()
     functions: FunctionSettings = FunctionSettings()
     ledger: LedgerSettings = LedgerSettings()
+    keys: KeySettings = KeySettings()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -82,9 +84,8 @@ class Environment(_Strict):
             f"triggers.janitor_minutes times the rounds that watch waits for, {self.watch.longest_rounds}, is more "
             "than a day; CloudWatch looks back no further": self.triggers.janitor_minutes * self.watch.longest_rounds
             <= 24 * 60,
-            "availability_zones is empty; with account and region at least two are needed": not (
-                self.account and self.region
-            )
+            "availability_zones is empty; with account and region at least two are needed for the network of a service "
+            "with a workload": not (self.account and self.region and self.made_here)
             or len(self.availability_zones) >= 2,
             "services has two of one name": len({s.name for s in self.services}) == len(self.services),
             "services has two with a workload; allowed is one, the others by existing": len(self.made_here) <= 1,

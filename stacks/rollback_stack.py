@@ -1,9 +1,11 @@
 """`MacroAi<Env>RollbackStack`: everything that watches services and rolls them back, attached to any that exist."""
 
-from aws_cdk import ArnFormat, CfnOutput, Stack
+from aws_cdk import ArnFormat, CfnOutput, CfnResource, Stack
 from aws_cdk import Environment as CdkEnvironment
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from rollback.model.names import degraded_alarm, outage_alarm
 from rollback.model.settings import Settings
 from rollback_constructs import promotion, workflow
 from rollback_constructs.access import Access
@@ -13,6 +15,7 @@ from rollback_constructs.bundling import BundleSettings
 from rollback_constructs.function_settings import compact
 from rollback_constructs.functions import Functions, Outside
 from rollback_constructs.ledger import Ledger
+from rollback_constructs.limits import check_resources
 from rollback_constructs.notifications import Notifications
 from rollback_constructs.triggers import Receivers, Triggers
 from rollback_constructs.watch import Watch
@@ -34,11 +37,19 @@ class RollbackStack(Stack):
         bundle: BundleSettings,
         env: CdkEnvironment,
     ) -> None:
-        super().__init__(scope, id_, env=env, description=f"Rolls back the services of {run_time.environment}")
+        super().__init__(
+            scope,
+            id_,
+            env=env,
+            description=f"Rolls back the services of {run_time.environment}",
+            termination_protection=settings.ledger.retain,
+        )
         prefix = run_time.prefix
-        ledger = Ledger(self, "Ledger", prefix=prefix, settings=settings.ledger)
-        notifications = Notifications(self, "Notifications", prefix=prefix)
-        access = Access(self, attachments)
+        keys = {name: self._key(name, getattr(settings.keys, name)) for name in ("ledger", "topics", "logs")}
+        ledger = Ledger(self, "Ledger", prefix=prefix, settings=settings.ledger, key=keys["ledger"])
+        notifications = Notifications(self, "Notifications", prefix=prefix, key=keys["topics"])
+        stacks = tuple(dict.fromkeys(service.stack for service in run_time.services if service.stack))
+        access = Access(self, attachments, stacks, settings.keys)
         workflow_name = f"{prefix}-rollback"
         functions = Functions(
             self,
@@ -60,6 +71,8 @@ class RollbackStack(Stack):
                     resource_name=workflow_name,
                     arn_format=ArnFormat.COLON_RESOURCE_NAME,
                 ),
+                retain_logs=settings.ledger.retain,
+                log_key=keys["logs"],
             ),
         )
         rollbacks = StateMachine(
@@ -75,6 +88,8 @@ class RollbackStack(Stack):
                 "ReportFunction": functions.report,
                 **({"DatabaseFunction": functions.database} if functions.database is not None else {}),
             },
+            retain_logs=settings.ledger.retain,
+            log_key=keys["logs"],
         )
         promotions = StateMachine(
             self,
@@ -82,11 +97,18 @@ class RollbackStack(Stack):
             name=f"{prefix}-promotion",
             definition=promotion.definition(run_time.policy.bake_timeout_minutes + run_time.policy.bake_minutes),
             functions={promotion.PROMOTE_FUNCTION: functions.promote},
+            retain_logs=settings.ledger.retain,
+            log_key=keys["logs"],
         )
         alarms = [
             ServiceAlarms(self, f"Alarms-{service.name}", prefix=prefix, service=service, settings=settings.alarms)
             for service in attachments
         ]
+        triggers = {
+            name(prefix, service.name): alarm
+            for service, made in zip(attachments, alarms, strict=True)
+            for name, alarm in ((degraded_alarm, made.degraded), (outage_alarm, made.outage))
+        }
         Triggers(
             self,
             "Triggers",
@@ -95,7 +117,7 @@ class RollbackStack(Stack):
             receivers=Receivers(
                 rollbacks.machine, promotions.machine, functions.report, functions.promote, functions.database
             ),
-            alarms=[composite for service in alarms for composite in (service.degraded, service.outage)],
+            alarms=triggers,
             service_arns=access.service_arns(),
             critical=notifications.critical,
         )
@@ -123,3 +145,8 @@ class RollbackStack(Stack):
         CfnOutput(self, "CriticalTopicArn", value=notifications.critical.topic_arn)
         CfnOutput(self, "DegradedAlarms", value=",".join(service.degraded.alarm_name for service in alarms))
         CfnOutput(self, "OutageAlarms", value=",".join(service.outage.alarm_name for service in alarms))
+        made_here = sum(isinstance(part, CfnResource) for part in self.node.find_all())
+        check_resources(made_here, run_time.environment, len(attachments))
+
+    def _key(self, name: str, arn: str | None) -> kms.IKey | None:
+        return kms.Key.from_key_arn(self, f"{name.title()}Key", arn) if arn is not None else None

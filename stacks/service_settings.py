@@ -54,7 +54,9 @@ class Workload(_Strict):
     secrets: dict[str, str] = Field(default_factory=dict, description="variable → Secrets Manager ARN")
     certificate_arn: str | None = Field(default=None, description="for HTTPS; without it the listener is HTTP")
     nat_gateways: int = Field(default=1, ge=0, description="0 puts the tasks into public subnets")
-    retain: bool = Field(default=True, description="repository and logs are kept when the stack is deleted")
+    retain: bool = Field(
+        default=True, description="repository and logs outlive the stack, which is protected, as its load balancer is"
+    )
     max_images: int = Field(default=100, ge=1, description="more are expired, but for last-known-good-*")
 
 

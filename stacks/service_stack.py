@@ -23,9 +23,11 @@ class ServiceStack(Stack):
     def __init__(
         self, scope: Construct, id_: str, *, settings: Environment, service: Service, env: CdkEnvironment
     ) -> None:
-        super().__init__(scope, id_, env=env, description=f"The service {service.ecs_service}")
         if service.workload is None:
             raise ValueError(f"service {service.name!r} exists already: it has no workload to make")
+        retain = service.workload.retain
+        description = f"The service {service.ecs_service}"
+        super().__init__(scope, id_, env=env, description=description, termination_protection=retain)
         self._service, self._workload = service, service.workload
         self._removal = RemovalPolicy.RETAIN if self._workload.retain else RemovalPolicy.DESTROY
         self._vpc = self._network(settings.availability_zones)
@@ -150,8 +152,9 @@ class ServiceStack(Stack):
     ) -> tuple[elbv2.ApplicationLoadBalancer, elbv2.ApplicationTargetGroup]:
         workload = self._workload
         balancer = elbv2.ApplicationLoadBalancer(
-            self, "LoadBalancer", vpc=self._vpc, internet_facing=True, drop_invalid_header_fields=True
-        )
+            self, "LoadBalancer", vpc=self._vpc, internet_facing=True, drop_invalid_header_fields=True,
+            deletion_protection=workload.retain,
+        )  # fmt: skip
         certificate = workload.certificate_arn
         listener = balancer.add_listener(
             "Listener",

@@ -1,6 +1,8 @@
 """What each function may do: one role each, by blast radius, on named resources wherever IAM can name them.
 
-Which actions know resources: AWS Service Authorization Reference (Amazon ECS, CloudWatch, ELB, ECR).
+`tests/constructs/test_grants.py` compares the grants with what each function's code can call, both ways, and names the
+method to add or to take away. Which actions know resources: AWS Service Authorization Reference (Amazon ECS,
+CloudWatch, ELB, ECR).
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,96 +13,144 @@ from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 
 from rollback_constructs.attachment import Attachment
+from rollback_constructs.keys import KeySettings
+
+Grant = list[iam.PolicyStatement]
+
+_NO_KEYS = KeySettings()
+_TO_TASKS = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
 
 
 @dataclass(frozen=True)
 class Access:
-    """Policy statements for the services of one environment."""
+    """Policy statements for the services of one environment; empty where the settings name nothing to grant them on.
+
+    Attributes:
+        stacks: names of the CloudFormation stacks that deploy the services, as far as the settings name them.
+        keys: the team's own KMS keys.
+    """
 
     stack: Stack
     services: tuple[Attachment, ...]
+    stacks: tuple[str, ...] = ()
+    keys: KeySettings = _NO_KEYS
 
-    def ledger(self, table_arn: str) -> iam.PolicyStatement:
-        """Read and write items; no scan, nothing about the table itself."""
-        verbs = ("GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem")
-        return _allow([f"dynamodb:{verb}" for verb in verbs], [table_arn])
+    def ledger(self, table_arn: str) -> Grant:
+        """Read and write items; no scan, nothing about the table itself. A transaction needs what its parts need.
 
-    def ecs_reading(self) -> list[iam.PolicyStatement]:
-        """Describe the services, their deployments, revisions and tasks."""
-        on_service = ["ecs:DescribeServices", "ecs:ListServiceDeployments"]
-        on_parts = ["ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions"]
+        Which key permissions DynamoDB asks the caller for: DynamoDB developer guide, "Authorizing use of a customer
+        managed key".
+        """
+        items = ("GetItem", "Query", "PutItem", "DeleteItem")
+        key = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
+               "ReEncryptFrom", "ReEncryptTo")  # fmt: skip
+        return _allow([f"dynamodb:{verb}" for verb in items], [table_arn]) + self._through(
+            "dynamodb", self.keys.ledger, *(f"kms:{verb}" for verb in key)
+        )
+
+    def leases(self, table_arn: str) -> Grant:
+        """Take, renew and give back a lease; save a document on the condition that the lease is held."""
+        return _allow(["dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"], [table_arn])
+
+    def ecs_reading(self) -> Grant:
+        """Describe the services, their deployments, revisions and definitions."""
         services = self._of_service("service")  # IAM asks about the service of a deployment or revision as well
         parts = [*self._of_service("service-deployment", "/*"), *self._of_service("service-revision", "/*"), *services]
-        tasks = [self._ecs(f"task/{service.cluster}/*") for service in self.services]
-        clusters = {"ArnEquals": {"ecs:cluster": self._clusters()}}
-        return [
-            _allow(on_service, services),
-            _allow(on_parts, parts),
-            _allow(["ecs:DescribeTasks"], tasks),
-            _allow(["ecs:ListTasks"], ["*"], clusters),
-            _allow(["ecs:DescribeTaskDefinition"], ["*"]),  # knows no resources
-        ]
+        return (
+            _allow(["ecs:DescribeServices", "ecs:ListServiceDeployments"], services)
+            + _allow(["ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions"], parts)
+            + _allow(["ecs:DescribeTaskDefinition"], ["*"])  # knows no resources
+        )
 
-    def service_update(self) -> iam.PolicyStatement:
+    def tasks_read(self) -> Grant:
+        """List and describe the tasks of the services' clusters."""
+        return _allow(["ecs:DescribeTasks"], self._tasks()) + _allow(["ecs:ListTasks"], ["*"], self._in_clusters())
+
+    def service_update(self) -> Grant:
         """Change the services: definition, desired count, deployment configuration."""
         return _allow(["ecs:UpdateService"], self._of_service("service"))
 
-    def deployment_stop(self) -> iam.PolicyStatement:
+    def deployment_stop(self) -> Grant:
         """Let ECS roll an in-flight deployment back."""
         deployments = [*self._of_service("service-deployment", "/*"), *self._of_service("service")]
         return _allow(["ecs:StopServiceDeployment"], deployments)
 
-    def definition_register(self) -> list[iam.PolicyStatement]:
+    def definition_register(self) -> Grant:
         """Register a definition with the roles that the service's own definitions name, and no others."""
         definitions = [self._ecs("task-definition/*")]
         on_creation = {"StringEquals": {"ecs:CreateAction": "RegisterTaskDefinition"}}
-        return [
-            _allow(["ecs:RegisterTaskDefinition"], definitions),
-            _allow(["ecs:TagResource"], definitions, on_creation),
-            _allow(
-                ["iam:PassRole"], self._roles(), {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
-            ),
-        ]
+        return (
+            _allow(["ecs:RegisterTaskDefinition"], definitions)
+            + _allow(["ecs:TagResource"], definitions, on_creation)
+            + _allow(["iam:PassRole"], self._roles(), _TO_TASKS)
+        )
 
-    def target_health(self) -> iam.PolicyStatement:
+    def tasks_run(self) -> Grant:
+        """Run a release's own commands as a task in the services' clusters, and stop it."""
+        return (
+            _allow(["ecs:RunTask"], [self._ecs("task-definition/*")], self._in_clusters())
+            + _allow(["ecs:StopTask"], self._tasks())
+            + _allow(["iam:PassRole"], self._roles(), _TO_TASKS)
+        )
+
+    def task_logs(self) -> Grant:
+        """What such a task said."""
+        groups = dict.fromkeys(self._named("logs", "log-group", f"{s.log_group}:*") for s in self.services)
+        return _allow(["logs:GetLogEvents"], groups)
+
+    def clusters_read(self) -> Grant:
+        """Whether Container Insights is on."""
+        return _allow(["ecs:DescribeClusters"], self._clusters())
+
+    def target_health(self) -> Grant:
         """ELB's describing actions know no resources."""
-        return _allow(["elasticloadbalancing:DescribeTargetHealth", "elasticloadbalancing:DescribeTargetGroups"], ["*"])
+        return _allow(["elasticloadbalancing:DescribeTargetHealth"], ["*"])
 
-    def listeners(self) -> iam.PolicyStatement:
+    def listeners(self) -> Grant:
         """Whose else the load balancer is; they know no resources either."""
         return _allow(["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules"], ["*"])
 
-    def alarm_states(self) -> iam.PolicyStatement:
-        """Composite alarms are shown only to a permission on everything (CloudWatch API, DescribeAlarms)."""
-        return _allow(["cloudwatch:DescribeAlarms"], ["*"])
-
-    def mute_rules(self) -> iam.PolicyStatement:
+    def mute_rules(self) -> Grant:
         """Whether the team has muted an alarm; its rules have names of their own."""
         return _allow(["cloudwatch:ListAlarmMuteRules"], [self._named("cloudwatch", "alarm-mute-rule", "*")])
 
-    def alarm_evidence(self) -> iam.PolicyStatement:
-        """History and metric data: no resources either."""
-        verbs = ("DescribeAlarmHistory", "GetMetricData", "GetMetricStatistics")
-        return _allow([f"cloudwatch:{verb}" for verb in verbs], ["*"])
+    def target_groups(self) -> Grant:
+        """Health checks and load balancers of target groups; no resources either."""
+        return _allow(["elasticloadbalancing:DescribeTargetGroups"], ["*"])
 
-    def images_read(self) -> iam.PolicyStatement:
-        """Look images up."""
-        return _allow(["ecr:DescribeImages", "ecr:BatchGetImage"], self._repositories())
+    def alarm_states(self) -> Grant:
+        """Composite alarms are shown only to a permission on everything (CloudWatch API, DescribeAlarms)."""
+        return _allow(["cloudwatch:DescribeAlarms"], ["*"])
 
-    def images_labels(self) -> iam.PolicyStatement:
-        """The address of an image's configuration, in which its labels stand."""
-        return _allow(["ecr:GetDownloadUrlForLayer"], self._repositories())
+    def alarm_history(self) -> Grant:
+        """When alarms fired; as `alarm_states`."""
+        return _allow(["cloudwatch:DescribeAlarmHistory"], ["*"])
 
-    def images_tag(self) -> iam.PolicyStatement:
-        """Put and take away the tags that keep an image. BatchDeleteImage by tag removes the tag, not a used image."""
-        return _allow(["ecr:PutImage", "ecr:BatchDeleteImage"], self._repositories())
+    def metrics_read(self) -> Grant:
+        """Metric data knows no resources."""
+        return _allow(["cloudwatch:GetMetricData"], ["*"])
 
-    def stack_states(self) -> iam.PolicyStatement:
-        """Whether CloudFormation changes a stack at the moment; the service may belong to any stack."""
-        stacks = self._arn("cloudformation", "stack/*")
-        return _allow(["cloudformation:DescribeStacks", "cloudformation:ListStackResources"], [stacks])
+    def images_seen(self) -> Grant:
+        """Whether images exist, and their digests."""
+        return _allow(["ecr:DescribeImages"], self._repositories())
 
-    def scaling(self) -> list[iam.PolicyStatement]:
+    def images_labels(self) -> Grant:
+        """An image's manifest, and the address of its configuration, in which its labels stand."""
+        return _allow(["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], self._repositories())
+
+    def images_tag(self) -> Grant:
+        """Put another tag on an image, which takes its manifest."""
+        return _allow(["ecr:BatchGetImage", "ecr:PutImage"], self._repositories())
+
+    def stack_states(self) -> Grant:
+        """Whether CloudFormation changes the services' stacks at the moment."""
+        verbs = ["cloudformation:DescribeStacks", "cloudformation:ListStackResources"]
+        ids = [
+            name if name.startswith("arn:") else self._arn("cloudformation", f"stack/{name}/*") for name in self.stacks
+        ]
+        return _allow(verbs, ids)
+
+    def scaling(self) -> Grant:
         """Suspend a service's autoscaling and put it back; describing knows no resources, registering no names."""
         on_ecs = {
             "StringEquals": {
@@ -109,65 +159,74 @@ class Access:
             }
         }
         targets = self._arn("application-autoscaling", "scalable-target/*")
-        return [
-            _allow(["application-autoscaling:DescribeScalableTargets"], ["*"]),
-            _allow(["application-autoscaling:RegisterScalableTarget"], [targets], on_ecs),
-        ]
-
-    def clusters_read(self) -> iam.PolicyStatement:
-        """Whether Container Insights is on."""
-        return _allow(["ecs:DescribeClusters"], self._clusters())
-
-    def secrets_seen(self) -> list[iam.PolicyStatement]:
-        """That secrets and parameters exist, never what they say."""
-        secrets = self._named("secretsmanager", "secret", "*")
-        return [_allow(["secretsmanager:DescribeSecret"], [secrets]), _allow(["ssm:DescribeParameters"], ["*"])]
-
-    def secret_read(self, secret_arns: list[str]) -> iam.PolicyStatement:
-        """The value of these secrets; with a key of one's own, its key policy has to let the role decrypt."""
-        return _allow(["secretsmanager:GetSecretValue"], secret_arns)
-
-    def secret_write(self, secret_arns: list[str]) -> iam.PolicyStatement:
-        """A new value for these secrets: where a recreated branch is to be found."""
-        return _allow(["secretsmanager:PutSecretValue"], secret_arns)
-
-    def tasks_run(self) -> list[iam.PolicyStatement]:
-        """Run a release's own commands as a task in the services' clusters, and read what it said."""
-        definitions, clusters = [self._ecs("task-definition/*")], {"ArnEquals": {"ecs:cluster": self._clusters()}}
-        to_tasks = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
-        groups = list(dict.fromkeys(self._named("logs", "log-group", f"{s.log_group}:*") for s in self.services))
-        return [
-            _allow(["ecs:RunTask"], definitions, clusters),
-            _allow(["ecs:StopTask"], [self._ecs(f"task/{service.cluster}/*") for service in self.services]),
-            _allow(["iam:PassRole"], self._roles(), to_tasks),
-            _allow(["logs:GetLogEvents"], groups),
-        ]
-
-    def publish(self, topic_arns: Iterable[str]) -> iam.PolicyStatement:
-        """Tell people."""
-        return _allow(["sns:Publish"], list(topic_arns))
-
-    def workflow(self, workflow_name: str) -> iam.PolicyStatement:
-        """Start the rollback state machine anew, and see whether an execution still runs."""
-        machine = self._named("states", "stateMachine", workflow_name)
-        executions = self._named("states", "execution", f"{workflow_name}:*")
-        return _allow(
-            ["states:StartExecution", "states:ListExecutions", "states:DescribeExecution"], [machine, executions]
+        return _allow(["application-autoscaling:DescribeScalableTargets"], ["*"]) + _allow(
+            ["application-autoscaling:RegisterScalableTarget"], [targets], on_ecs
         )
 
-    def execution_stop(self, workflow_name: str) -> iam.PolicyStatement:
-        """Stop the execution of a rollback that was taken over."""
-        return _allow(["states:StopExecution"], [self._named("states", "execution", f"{workflow_name}:*")])
+    def secrets_seen(self) -> Grant:
+        """That secrets and parameters exist, never what they say."""
+        secrets = self._named("secretsmanager", "secret", "*")
+        return _allow(["secretsmanager:DescribeSecret"], [secrets]) + _allow(["ssm:DescribeParameters"], ["*"])
 
-    def service_arns(self) -> list[str]:
-        """ARNs as EventBridge's `resources` have them."""
-        return self._of_service("service")
+    def secret_read(self, *secret_arns: str | None) -> Grant:
+        """The value of those secrets that there are."""
+        named = [arn for arn in secret_arns if arn]
+        return _allow(["secretsmanager:GetSecretValue"], named) + self._through(
+            "secretsmanager", self.keys.secrets if named else (), "kms:Decrypt"
+        )
+
+    def secret_write(self, secret_arn: str | None) -> Grant:
+        """A new value for a secret: where a recreated branch is to be found."""
+        named = [secret_arn] if secret_arn else []
+        return _allow(["secretsmanager:PutSecretValue"], named) + self._through(
+            "secretsmanager", self.keys.secrets if named else (), "kms:GenerateDataKey"
+        )
+
+    def publish(self, *topic_arns: str) -> Grant:
+        """Tell people. Keys: SNS developer guide, "Securing Amazon SNS data with server-side encryption"."""
+        return _allow(["sns:Publish"], topic_arns) + self._through(
+            "sns", self.keys.topics, "kms:Decrypt", "kms:GenerateDataKey"
+        )
+
+    def execution_start(self, workflow_name: str) -> Grant:
+        """Start the rollback state machine anew."""
+        return _allow(["states:StartExecution"], [self._named("states", "stateMachine", workflow_name)])
+
+    def execution_read(self, workflow_name: str) -> Grant:
+        """See whether an execution still runs."""
+        return _allow(["states:DescribeExecution"], [self._executions(workflow_name)])
+
+    def execution_stop(self, workflow_name: str) -> Grant:
+        """Stop the execution of a rollback that was taken over."""
+        return _allow(["states:StopExecution"], [self._executions(workflow_name)])
+
+    def service_arns(self) -> dict[str, str]:
+        """ARNs as EventBridge's `resources` have them, by what they end with."""
+        return {
+            f"service/{s.cluster}/{s.ecs_service}": arn
+            for s, arn in zip(self.services, self._of_service("service"), strict=True)
+        }
+
+    def _through(self, service: str, keys: str | Iterable[str] | None, *actions: str) -> Grant:
+        """Use of keys by an AWS service on the caller's behalf, and in no other way."""
+        named = [keys] if isinstance(keys, str) else list(keys or ())
+        # the suffix differs by partition (AWS KMS developer guide, "kms:ViaService")
+        return _allow(list(actions), named, {"StringLike": {"kms:ViaService": f"{service}.{self.stack.region}.*"}})
+
+    def _executions(self, workflow_name: str) -> str:
+        return self._named("states", "execution", f"{workflow_name}:*")
 
     def _of_service(self, kind: str, suffix: str = "") -> list[str]:
         return [self._ecs(f"{kind}/{s.cluster}/{s.ecs_service}{suffix}") for s in self.services]
 
     def _clusters(self) -> list[str]:
         return list(dict.fromkeys(self._ecs(f"cluster/{service.cluster}") for service in self.services))
+
+    def _in_clusters(self) -> Mapping[str, Any]:
+        return {"ArnEquals": {"ecs:cluster": self._clusters()}}
+
+    def _tasks(self) -> list[str]:
+        return list(dict.fromkeys(self._ecs(f"task/{service.cluster}/*") for service in self.services))
 
     def _roles(self) -> list[str]:
         roles = (role for s in self.services for role in (*s.task_role_arns, *s.execution_role_arns))
@@ -189,7 +248,7 @@ class Access:
         )
 
 
-def _allow(
-    actions: list[str], resources: list[str], conditions: Mapping[str, Any] | None = None
-) -> iam.PolicyStatement:
-    return iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions)
+def _allow(actions: list[str], resources: Iterable[str], conditions: Mapping[str, Any] | None = None) -> Grant:
+    """Nothing without resources: IAM refuses such a statement."""
+    named = list(resources)
+    return [iam.PolicyStatement(actions=actions, resources=named, conditions=conditions)] if named else []

@@ -18,6 +18,13 @@ from rollback_constructs.build_cache import PROJECT, contents, kept
 
 LAMBDAS = PROJECT / "lambdas"
 _EXCLUDED = ("**/__pycache__", "**/*.pyc", "**/.*")
+# The SDK's models of all AWS services take 28 MB; `tests/constructs/test_bundle.py` derives these from the call graph.
+AWS_SERVICES = frozenset(
+    {
+        "application-autoscaling", "cloudformation", "cloudwatch", "dynamodb", "ecr", "ecs", "elbv2", "logs",
+        "secretsmanager", "sns", "ssm", "stepfunctions",
+    }
+)  # fmt: skip
 
 
 class BundleSettings(BaseModel):
@@ -84,9 +91,24 @@ def _make(settings: BundleSettings, target: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
     shutil.copytree(LAMBDAS / "rollback", target / "rollback", ignore=ignored, dirs_exist_ok=True)
     shutil.rmtree(target / "bin", ignore_errors=True)
+    _drop_models(target / "botocore" / "data", target / "boto3" / "data", target / "boto3" / "examples")
     if interpreter := _interpreter(settings.python):
         compiling = [interpreter, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(target)]
         subprocess.run(compiling, capture_output=True, check=False)  # a file that does not compile stays source
+
+
+def _drop_models(models: Path, *unused: Path) -> None:
+    """Keep botocore's models of the services that are called, and what stands beside them (endpoints, partitions).
+
+    boto3's own data and examples are for its resources, which nothing here uses.
+    """
+    for folder in models.iterdir():
+        if folder.is_dir() and folder.name not in AWS_SERVICES:
+            shutil.rmtree(folder)
+    for examples in models.rglob("examples-1.json*"):
+        examples.unlink()
+    for folder in unused:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def code_asset(settings: BundleSettings) -> lambda_.Code:

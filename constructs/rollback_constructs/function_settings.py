@@ -1,23 +1,52 @@
 """What the functions cost, keep and know: settings of their own, and the environment's as they read them."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rollback.model.settings import Settings
+from rollback_constructs.limits import LimitExceeded
 
 SETTINGS_LIMIT_BYTES = 3500
+_ID = "[0-9a-f]{8}([0-9a-f]{9})?"  # the old and the new length of EC2's
 
 
 class PlaceInVpc(BaseModel):
-    """Where the report function runs when the load balancer is private. Its subnets need a way to AWS's APIs."""
+    """Where the functions run that probe the service, when its load balancer is private.
+
+    Its subnets need a way to AWS's APIs (a NAT gateway, or an interface endpoint for each service that the functions
+    call), and to the public internet where there is a database: Neon's API is there.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    vpc_id: str
+    vpc_id: str = Field(pattern=f"^vpc-{_ID}$")
     availability_zones: tuple[str, ...] = Field(min_length=1)
-    private_subnet_ids: tuple[str, ...] = Field(min_length=1)
-    security_group_ids: tuple[str, ...] = Field(min_length=1)
+    private_subnet_ids: tuple[Annotated[str, Field(pattern=f"^subnet-{_ID}$")], ...] = Field(min_length=1)
+    security_group_ids: tuple[Annotated[str, Field(pattern=f"^sg-{_ID}$")], ...] = Field(min_length=1)
+
+
+class ReservedConcurrency(BaseModel):
+    """Invocations at once that a function has for itself, out of the account's own; None: it shares with all others.
+
+    Lambda refuses to leave fewer than 100 to the others (or all of a new account's 10), so that a default would keep
+    the stack out of such accounts (Lambda developer guide, "Configuring reserved concurrency"). An emergency needs
+    `service` and then `report`. A number is a limit too: fewer than the services of the environment make them wait.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decide: int | None = Field(default=None, ge=1)
+    service: int | None = Field(default=None, ge=1)
+    report: int | None = Field(default=None, ge=2, description="the janitor beside a rollback")
+    promote: int | None = Field(default=None, ge=2, description="the schedule beside a deployment")
+    database: int | None = Field(default=None, ge=2, description="the schedule beside a rollback")
+
+    def of(self, function: str) -> int | None:
+        """For one function by its name."""
+        found: int | None = getattr(self, function)
+        return found
 
 
 class FunctionSettings(BaseModel):
@@ -28,10 +57,18 @@ class FunctionSettings(BaseModel):
     memory_mib: int = Field(default=512, ge=256, le=10240)
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 90
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    report_in_vpc: PlaceInVpc | None = None
+    probes_in_vpc: PlaceInVpc | None = None
+    reserved_concurrency: ReservedConcurrency = ReservedConcurrency()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_old_name(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and "report_in_vpc" in given:
+            raise ValueError("report_in_vpc is named probes_in_vpc now: promote probes the service too")
+        return given
 
 
-class SettingsTooLarge(ValueError):
+class SettingsTooLarge(LimitExceeded):
     """The settings do not fit into the functions' environment."""
 
 

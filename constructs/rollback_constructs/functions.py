@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from itertools import chain
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -19,17 +21,20 @@ from rollback.model.settings import (
     WORKFLOW_VARIABLE,
     Settings,
 )
-from rollback_constructs.access import Access
+from rollback_constructs.access import Access, Grant
 from rollback_constructs.bundling import BundleSettings, code_asset
 from rollback_constructs.function_settings import FunctionSettings, PlaceInVpc, compact
+from rollback_constructs.limits import within
 
+# Those whose code reaches the service's endpoints; `tests/constructs/test_grants.py` derives them from the call graph.
+PROBING = frozenset({"report", "promote"})
 _SECONDS = 60
 _IN_VPC = "service-role/AWSLambdaVPCAccessExecutionRole"
 
 
 @dataclass(frozen=True)
 class Outside:
-    """What the functions are told and granted besides the service."""
+    """What the functions are told and granted besides the service, and how their logs are kept."""
 
     table_arn: str
     table_name: str
@@ -37,6 +42,8 @@ class Outside:
     critical_topic_arn: str
     workflow_name: str
     workflow_arn: str
+    retain_logs: bool = False
+    log_key: kms.IKey | None = None
 
 
 class Functions(Construct):
@@ -56,38 +63,39 @@ class Functions(Construct):
         super().__init__(scope, id_)
         self._settings, self._own, self._bundle, self._outside = settings, function_settings, bundle, outside
         self._code = code_asset(bundle)
-        reading = [access.ledger(outside.table_arn), *access.ecs_reading()]
-        telling = access.publish([outside.topic_arn, outside.critical_topic_arn])
-        stopping = access.execution_stop(outside.workflow_name)
+        table, workflow, database = outside.table_arn, outside.workflow_name, settings.database
+        reading = [access.ledger(table), access.ecs_reading(), access.images_seen()]
         labels = [access.images_labels()] if settings.reads_labels else []
         self.decide = self._function(
             "decide",
             [
                 *reading,
-                access.alarm_states(),
                 access.mute_rules(),
-                access.alarm_evidence(),
-                access.images_read(),
+                access.alarm_history(),
                 *labels,
-                access.target_health(),
+                access.leases(table),
+                access.alarm_states(),
+                access.metrics_read(),
+                access.target_groups(),
                 access.stack_states(),
-                stopping,
+                access.execution_stop(workflow),
             ],
         )
         self.service = self._function(
             "service",
             [
                 *reading,
+                access.leases(table),
+                access.tasks_read(),
                 access.service_update(),
                 access.deployment_stop(),
-                *access.definition_register(),
-                *access.scaling(),
+                access.definition_register(),
+                access.scaling(),
                 access.target_health(),
-                access.images_read(),
                 access.alarm_states(),
                 access.mute_rules(),
                 access.stack_states(),
-                stopping,
+                access.execution_stop(workflow),
             ],
             seconds=math.ceil(settings.policy.act_timeout_seconds),
         )
@@ -95,38 +103,40 @@ class Functions(Construct):
             "report",
             [
                 *reading,
+                access.leases(table),
+                access.tasks_read(),
                 access.service_update(),
+                access.scaling(),
                 access.target_health(),
-                access.images_read(),
-                *access.scaling(),
                 access.alarm_states(),
-                access.alarm_evidence(),  # whether an alarm that nobody answered was ever green
+                access.alarm_history(),  # whether an alarm that nobody answered was ever green
                 access.stack_states(),
-                telling,
-                access.workflow(outside.workflow_name),
-                *_protects_branches(settings, access),
+                access.publish(outside.topic_arn, outside.critical_topic_arn),
+                access.execution_start(workflow),
+                access.execution_read(workflow),
+                *([access.secret_read(database.api_key_secret_arn)] if database else []),
+                *([access.task_logs()] if database and database.down_command else []),
             ],
             variables={WORKFLOW_VARIABLE: outside.workflow_arn},
-            place=function_settings.report_in_vpc,
         )
         self.promote = self._function(
             "promote",
             [
                 *reading,
-                *access.definition_register(),
-                access.images_read(),
                 *labels,
+                access.definition_register(),
                 access.images_tag(),
                 access.alarm_states(),
-                access.alarm_evidence(),
+                access.alarm_history(),
+                access.metrics_read(),
                 access.target_health(),
                 access.listeners(),
+                access.target_groups(),
                 access.clusters_read(),
-                *access.secrets_seen(),
+                access.secrets_seen(),
             ],
         )
-
-        self.database = self._database(settings.database, reading, access) if settings.database is not None else None
+        self.database = self._database(database, reading, access) if database is not None else None
 
     @property
     def all(self) -> tuple[lambda_.Function, ...]:
@@ -134,23 +144,21 @@ class Functions(Construct):
         made = (self.decide, self.service, self.report, self.promote, self.database)
         return tuple(function for function in made if function is not None)
 
-    def _database(
-        self, database: DatabaseSettings, reading: list[iam.PolicyStatement], access: Access
-    ) -> lambda_.Function:
+    def _database(self, database: DatabaseSettings, reading: list[Grant], access: Access) -> lambda_.Function:
         """It alone speaks SQL; it stops services and starts none."""
         secret = database.connection_secret_arn
         return self._function(
             "database",
             [
                 *reading,
+                access.leases(self._outside.table_arn),
+                access.tasks_read(),
                 access.service_update(),
-                access.target_health(),
+                access.scaling(),
                 access.stack_states(),  # a deployment by CloudFormation's way back is no newer release
-                access.images_read(),
-                *access.scaling(),
-                access.secret_read([database.api_key_secret_arn, *((secret,) if secret else ())]),
-                *((access.secret_write([secret]),) if secret else ()),
-                *(access.tasks_run() if database.down_command else ()),
+                access.secret_read(database.api_key_secret_arn, secret),
+                access.secret_write(secret),
+                *([access.tasks_run(), access.task_logs()] if database.down_command else []),
             ],
             seconds=math.ceil(self._settings.policy.database_timeout_seconds),
         )
@@ -158,19 +166,20 @@ class Functions(Construct):
     def _function(
         self,
         name: str,
-        statements: list[iam.PolicyStatement],
+        grants: list[Grant],
         *,
         seconds: int = _SECONDS,
         variables: dict[str, str] | None = None,
-        place: PlaceInVpc | None = None,
     ) -> lambda_.Function:
-        full_name = f"{self._settings.prefix}-rollback-{name}"
+        full_name = within("function", f"{self._settings.prefix}-rollback-{name}")
+        place = self._own.probes_in_vpc if name in PROBING else None
         log_group = logs.LogGroup(
             self,
             f"{name.title()}Logs",
             log_group_name=f"/aws/lambda/{full_name}",
             retention=_retention(self._own.log_retention_days),
-            removal_policy=RemovalPolicy.DESTROY,
+            removal_policy=RemovalPolicy.RETAIN if self._outside.retain_logs else RemovalPolicy.DESTROY,
+            encryption_key=self._outside.log_key,
         )
         role = iam.Role(
             self,
@@ -180,7 +189,7 @@ class Functions(Construct):
         )
         if place is not None:  # a function's own role gets this from the CDK, a given one does not; and Lambda insists
             role.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name(_IN_VPC))
-        for statement in statements:
+        for statement in chain.from_iterable(grants):
             role.add_to_policy(statement)
         log_group.grant_write(role)
         vpc, groups = self._network(name, place)
@@ -197,6 +206,7 @@ class Functions(Construct):
             role=role,
             log_group=log_group,
             tracing=lambda_.Tracing.ACTIVE,
+            reserved_concurrent_executions=self._own.reserved_concurrency.of(name),
             environment={
                 SETTINGS_VARIABLE: compact(self._settings),
                 LEDGER_TABLE_VARIABLE: self._outside.table_name,
@@ -226,11 +236,6 @@ class Functions(Construct):
             for index, group in enumerate(place.security_group_ids)
         ]
         return vpc, groups
-
-
-def _protects_branches(settings: Settings, access: Access) -> tuple[iam.PolicyStatement, ...]:
-    """Conclude protects a branch again, should the database's own step be gone by then."""
-    return (access.secret_read([settings.database.api_key_secret_arn]),) if settings.database is not None else ()
 
 
 def _retention(days: int) -> logs.RetentionDays:

@@ -2,6 +2,7 @@
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,14 +14,16 @@ class LedgerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    retain: bool = Field(default=True, description="deletion protection, and kept when the stack is deleted")
+    retain: bool = Field(default=True, description="table and logs outlive the stack, which is protected")
     recovery_days: int = Field(default=35, ge=1, le=35, description="point-in-time recovery goes back this far")
 
 
 class Ledger(Construct):
     """The table (`table`): keys `pk` and `sk`, items with `expires` (epoch seconds) vanish by themselves."""
 
-    def __init__(self, scope: Construct, id_: str, *, prefix: str, settings: LedgerSettings) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, prefix: str, settings: LedgerSettings, key: kms.IKey | None = None
+    ) -> None:
         super().__init__(scope, id_)
         self.table = dynamodb.Table(
             self,
@@ -30,7 +33,10 @@ class Ledger(Construct):
             sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             time_to_live_attribute=EXPIRES_ATTRIBUTE,
-            encryption=dynamodb.TableEncryption.AWS_MANAGED,
+            encryption=dynamodb.TableEncryption.AWS_MANAGED
+            if key is None
+            else dynamodb.TableEncryption.CUSTOMER_MANAGED,
+            encryption_key=key,
             deletion_protection=settings.retain,
             removal_policy=RemovalPolicy.RETAIN if settings.retain else RemovalPolicy.DESTROY,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(

@@ -1,10 +1,16 @@
 """EventBridge rules: what starts a rollback, a promotion, and the tidying up after them.
 
 Events go through as they are. What can't be delivered within minutes is stale (rule 10): it lands in a dead-letter
-queue, and an alarm on that queue tells people.
+queue, and an alarm on that queue tells people. EventBridge invokes a function asynchronously, and has delivered its
+event when Lambda has it. An event that the function then fails on three times lands in a queue of its own.
+
+A failed deployment is told in two ways. `ECS Deployment State Change` comes for services with the circuit breaker on;
+`ECS Service Action` comes when the circuit breaker or a CloudWatch alarm fails a deployment (ECS developer guide,
+"Service deployment state change events" and "Service action events"). Both are received; `steps.admit` takes two events
+about one failure for one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_cdk import Duration
@@ -12,6 +18,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
@@ -19,7 +26,11 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 from pydantic import BaseModel, ConfigDict, Field
 
-_DEPLOYMENT = "ECS Deployment State Change"
+from rollback_constructs.limits import by_pattern, within
+
+_DEPLOYMENT, _ACTION = "ECS Deployment State Change", "ECS Service Action"
+_LONGEST_ASYNCHRONOUS_SECONDS = 6 * 60 * 60  # Lambda API reference, PutFunctionEventInvokeConfig
+_RETRIES_OF_LAMBDA = 2
 
 
 class TriggerSettings(BaseModel):
@@ -44,7 +55,12 @@ class Receivers:
 
 
 class Triggers(Construct):
-    """The rules, their dead-letter queue (`dead_letters`) and its alarm (`undelivered`)."""
+    """The rules; queues of undelivered events (`dead_letters`) and failed ones (`failed`), each with an alarm.
+
+    Args:
+        alarms: by name.
+        service_arns: by what they end with, `service/<cluster>/<name>`.
+    """
 
     def __init__(
         self,
@@ -54,20 +70,26 @@ class Triggers(Construct):
         prefix: str,
         settings: TriggerSettings,
         receivers: Receivers,
-        alarms: Sequence[cloudwatch.CompositeAlarm],
-        service_arns: list[str],
+        alarms: Mapping[str, cloudwatch.CompositeAlarm],
+        service_arns: Mapping[str, str],
         critical: sns.ITopic,
     ) -> None:
         super().__init__(scope, id_)
-        self._prefix, self._settings = prefix, settings
-        self.dead_letters = sqs.Queue(
-            self,
-            "DeadLetters",
-            queue_name=f"{prefix}-rollback-dead-letters",
-            enforce_ssl=True,
-            retention_period=Duration.days(14),
+        self._prefix, self._settings, self._critical = prefix, settings, critical
+        self.dead_letters = self._queue("DeadLetters", "dead-letters")
+        self.failed = self._queue("FailedInvocations", "failed-invocations")
+        self.undelivered = self._alarm_on(
+            self.dead_letters,
+            "Undelivered",
+            "undelivered",
+            "An event that should have started something was not delivered; look at the queue",
         )
-        self.undelivered = self._alarm_on_dead_letters(critical)
+        self.unanswered = self._alarm_on(
+            self.failed,
+            "FailedEvents",
+            "failed-events",
+            "A function failed on an event until Lambda gave up: the message in the queue has the event and the error",
+        )
         rollback, promotion = self._starts(receivers.rollback), self._starts(receivers.promotion)
         report, promote = self._invokes(receivers.report), self._invokes(receivers.promote)
         looks = [self._invokes(receivers.database)] if receivers.database is not None else []
@@ -79,49 +101,71 @@ class Triggers(Construct):
         events.Rule(
             self,
             "Janitor",
-            rule_name=f"{prefix}-rollback-janitor",
+            rule_name=within("rule", f"{prefix}-rollback-janitor"),
             description="Concludes what was left open, and looks at alarms and releases that no event told of",
             schedule=events.Schedule.rate(Duration.minutes(settings.janitor_minutes)),
             targets=[report, promote, *looks],
         )
 
-    def _on_alarms(self, alarms: Sequence[cloudwatch.CompositeAlarm], target: events.IRuleTarget) -> None:
-        events.Rule(
-            self,
+    def _on_alarms(self, alarms: Mapping[str, cloudwatch.CompositeAlarm], target: events.IRuleTarget) -> None:
+        self._rules(
             "Alarm",
-            rule_name=f"{self._prefix}-rollback-on-alarm",
-            description="A composite alarm went to ALARM: a rollback is admitted",
-            event_pattern=events.EventPattern(
+            "on-alarm",
+            "A composite alarm went to ALARM: a rollback is admitted",
+            {f"alarm:{name}": alarm.alarm_arn for name, alarm in alarms.items()},
+            lambda arns: events.EventPattern(
                 source=["aws.cloudwatch"],
                 detail_type=["CloudWatch Alarm State Change"],
-                resources=[alarm.alarm_arn for alarm in alarms],
+                resources=arns,
                 detail={"state": {"value": ["ALARM"]}},
             ),
-            targets=[target],
+            [target],
         )
 
-    def _on_deployment(self, end: str, service_arns: list[str], receivers: Sequence[events.IRuleTarget]) -> None:
+    def _on_deployment(
+        self, end: str, service_arns: Mapping[str, str], receivers: Sequence[events.IRuleTarget]
+    ) -> None:
         name = {"Failed": "FAILED", "InProgress": "IN_PROGRESS", "Completed": "COMPLETED"}[end]
-        events.Rule(
-            self,
+        self._rules(
             f"Deployment{end}",
-            rule_name=f"{self._prefix}-rollback-on-deployment-{name.lower().replace('_', '-')}",
-            description=f"A deployment of a service is {name}",
-            event_pattern=events.EventPattern(
+            f"on-deployment-{name.lower().replace('_', '-')}",
+            f"A deployment of a service is {name}",
+            service_arns,
+            lambda arns: events.EventPattern(
                 source=["aws.ecs"],
-                detail_type=[_DEPLOYMENT],
-                resources=service_arns,
+                detail_type=[_DEPLOYMENT, _ACTION] if end == "Failed" else [_DEPLOYMENT],
+                resources=arns,
                 detail={"eventName": [f"SERVICE_DEPLOYMENT_{name}"]},
             ),
-            targets=receivers,
+            receivers,
         )
+
+    def _rules(
+        self,
+        id_: str,
+        name: str,
+        description: str,
+        arns: Mapping[str, str],
+        pattern: Callable[[list[str]], events.EventPattern],
+        receivers: Sequence[events.IRuleTarget],
+    ) -> None:
+        """One rule, or several where the ARNs don't fit into one event pattern."""
+        for number, some in enumerate(by_pattern(list(arns.items())), start=1):
+            events.Rule(
+                self,
+                id_ if number == 1 else f"{id_}{number}",
+                rule_name=within("rule", f"{self._prefix}-rollback-{name}{'' if number == 1 else f'-{number}'}"),
+                description=description,
+                event_pattern=pattern(some),
+                targets=receivers,
+            )
 
     def _on_broken_execution(self, machine: sfn.StateMachine, target: events.IRuleTarget) -> None:
         """Some failures no Catch sees: States.Runtime, a stop by hand, the time limit."""
         events.Rule(
             self,
             "BrokenExecution",
-            rule_name=f"{self._prefix}-rollback-on-broken-execution",
+            rule_name=within("rule", f"{self._prefix}-rollback-on-broken-execution"),
             description="An execution of the rollback state machine ended without a conclusion",
             event_pattern=events.EventPattern(
                 source=["aws.states"],
@@ -143,6 +187,7 @@ class Triggers(Construct):
         )
 
     def _invokes(self, function: lambda_.Function) -> targets.LambdaFunction:
+        self._keep_failures_of(function)
         return targets.LambdaFunction(
             function,
             dead_letter_queue=self.dead_letters,
@@ -150,19 +195,43 @@ class Triggers(Construct):
             retry_attempts=self._settings.retry_attempts,
         )
 
-    def _alarm_on_dead_letters(self, critical: sns.ITopic) -> cloudwatch.Alarm:
+    def _keep_failures_of(self, function: lambda_.Function) -> None:
+        """Lambda sends with the function's role, and looks at once whether it may."""
+        function.add_to_role_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[self.failed.queue_arn]))
+        kept = lambda_.CfnEventInvokeConfig(
+            self,
+            f"{function.node.id}Failures",
+            function_name=function.function_name,
+            qualifier="$LATEST",
+            destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
+                on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=self.failed.queue_arn)
+            ),
+            maximum_event_age_in_seconds=min(self._settings.event_age_minutes * 60, _LONGEST_ASYNCHRONOUS_SECONDS),
+            maximum_retry_attempts=_RETRIES_OF_LAMBDA,
+        )
+        if function.role is not None:
+            kept.node.add_dependency(function.role)
+
+    def _queue(self, id_: str, name: str) -> sqs.Queue:
+        return sqs.Queue(
+            self,
+            id_,
+            queue_name=within("queue", f"{self._prefix}-rollback-{name}"),
+            enforce_ssl=True,
+            retention_period=Duration.days(14),
+        )
+
+    def _alarm_on(self, queue: sqs.Queue, id_: str, name: str, words: str) -> cloudwatch.Alarm:
         alarm = cloudwatch.Alarm(
             self,
-            "Undelivered",
-            alarm_name=f"{self._prefix}-rollback-undelivered",
-            alarm_description="An event that should have started something was not delivered; look at the queue",
-            metric=self.dead_letters.metric_approximate_number_of_messages_visible(
-                period=Duration.minutes(1), statistic="Maximum"
-            ),
+            id_,
+            alarm_name=f"{self._prefix}-rollback-{name}",
+            alarm_description=words,
+            metric=queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(1), statistic="Maximum"),
             threshold=0,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             evaluation_periods=1,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        alarm.add_alarm_action(actions.SnsAction(critical))
+        alarm.add_alarm_action(actions.SnsAction(self._critical))
         return alarm

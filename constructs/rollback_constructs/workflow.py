@@ -7,8 +7,9 @@ Choose entrance → Admit → Choose after admit → Plan → … → Database �
 import json
 from typing import Any
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
@@ -17,6 +18,7 @@ from constructs import Construct
 from rollback.model.names import OUTAGE_SUFFIX
 from rollback.model.request import RollbackType
 from rollback.model.route import EDGES, ENTRANCES, Step
+from rollback_constructs.limits import within
 
 Definition = dict[str, Any]
 
@@ -32,6 +34,7 @@ _FUNCTIONS = {
     Step.VERIFY: "ReportFunction",
     Step.CONCLUDE: "ReportFunction",
 }
+_PARTITION = "${AWS::Partition}"  # China's and GovCloud's differ
 _STARTED = {
     "execution.$": "$$.Execution.Id",
     "started_at.$": "$$.Execution.StartTime",
@@ -63,7 +66,7 @@ def invoke(function: str, payload: Definition, retry: list[Definition], next_sta
     """A Task whose whole output is what the function returns."""
     return {
         "Type": "Task",
-        "Resource": "arn:aws:states:::lambda:invoke",
+        "Resource": f"arn:{_PARTITION}:states:::lambda:invoke",
         "Parameters": {"FunctionName": f"${{{function}}}", "Payload": payload},
         "OutputPath": "$.Payload",
         "Retry": retry,
@@ -164,6 +167,8 @@ class StateMachine(Construct):
         definition: Definition,
         functions: dict[str, lambda_.Function],
         log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS,
+        retain_logs: bool = False,
+        log_key: kms.IKey | None = None,
     ) -> None:
         super().__init__(scope, id_)
         log_group = logs.LogGroup(
@@ -171,7 +176,8 @@ class StateMachine(Construct):
             "Logs",
             log_group_name=f"/aws/vendedlogs/states/{name}",  # this prefix keeps the account's log policy small
             retention=log_retention,
-            removal_policy=RemovalPolicy.DESTROY,
+            removal_policy=RemovalPolicy.RETAIN if retain_logs else RemovalPolicy.DESTROY,
+            encryption_key=log_key,
         )
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
         arns = [function.function_arn for function in functions.values()]
@@ -179,9 +185,11 @@ class StateMachine(Construct):
         self.machine = sfn.StateMachine(
             self,
             "Machine",
-            state_machine_name=name,
+            state_machine_name=within("state machine", name),
             state_machine_type=sfn.StateMachineType.STANDARD,
-            definition_body=sfn.DefinitionBody.from_string(json.dumps(definition)),
+            definition_body=sfn.DefinitionBody.from_string(
+                json.dumps(definition).replace(_PARTITION, Stack.of(self).partition)
+            ),
             definition_substitutions={name: function.function_arn for name, function in functions.items()},
             role=role,
             logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ERROR, include_execution_data=False),

@@ -122,7 +122,7 @@ class Rollout:
         failed, current = self.primary, self.service_deployments[0]
         failed.rollout_state, failed.reason = "FAILED", reason
         self.note(f"(service {self.service.name}) (deployment {failed.id}) deployment failed: {reason}")
-        self._emit("SERVICE_DEPLOYMENT_FAILED", failed)
+        self._tell_of_failure(failed)
         if failed.is_rollback:
             current.enter("ROLLBACK_FAILED", reason)
         elif rollback:
@@ -285,6 +285,23 @@ class Rollout:
         """Add a line to the service's events."""
         self.service.events.insert(0, {"id": str(uuid.uuid4()), "createdAt": now(), "message": message})
         del self.service.events[100:]
+
+    def _tell_of_failure(self, deployment: Deployment) -> None:
+        """A state change where the circuit breaker is on, and a service action always, which names no deployment.
+
+        ECS developer guide, "Service deployment state change events" and "Service action events".
+        """
+        if (self.configuration.get("deploymentCircuitBreaker") or {}).get("enable"):
+            self._emit("SERVICE_DEPLOYMENT_FAILED", deployment)
+        service = self.service
+        detail = {
+            "eventType": "ERROR",
+            "eventName": "SERVICE_DEPLOYMENT_FAILED",
+            "clusterArn": service.cluster_arn,
+            "createdAt": now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+            "reason": deployment.reason,
+        }
+        events.emit(service._account_id, service.region_name, "aws.ecs", "ECS Service Action", detail, [service.arn])
 
     def _emit(self, name: str, deployment: Deployment) -> None:
         detail = {

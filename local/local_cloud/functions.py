@@ -1,7 +1,7 @@
 """Lambda functions run their deployed code in warm subprocesses (moto wants Docker).
 
 Changes `moto.awslambda.models.LambdaFunction.invoke`. An asynchronous (Event) invocation is retried twice, after one
-and two simulated minutes, then handed to the dead-letter queue, as on AWS.
+and two simulated minutes, then handed to the dead-letter queue and the destination for failures, as on AWS.
 """
 
 import base64
@@ -10,7 +10,9 @@ import io
 import json
 import threading
 import time
+import uuid
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction
 from moto.logs.models import logs_backends
 
-from local_cloud import clock, credentials, own_metrics, owned_folders
+from local_cloud import clock, credentials, events_targets, own_metrics, owned_folders
 from local_cloud.function_sandbox import FunctionSettings, Outcome, Sandbox, remove_runtime_directory
 
 _RETRY_DELAYS_SECONDS = (60.0, 120.0)
@@ -167,8 +169,8 @@ def _invoke(self: Any, body: Any, request_headers: Any, response_headers: dict[s
 
 
 def _run_until_it_succeeds(function: Any, payload: bytes) -> None:
-    outcome = None
-    for delay in (0.0, *_RETRY_DELAYS_SECONDS):
+    outcome, config = None, _event_invoke_config(function)
+    for delay in (0.0, *_RETRY_DELAYS_SECONDS[: config.get("MaximumRetryAttempts", len(_RETRY_DELAYS_SECONDS))]):
         if _stopping.wait(clock.real_seconds(delay)):
             return
         try:
@@ -177,8 +179,13 @@ def _run_until_it_succeeds(function: Any, payload: bytes) -> None:
             continue
         if outcome.succeeded:
             return
+    if _stopping.is_set():
+        return
+    destination = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+    if destination is not None:
+        _send_failure(function, destination, payload, outcome)
     target = getattr(function, "dead_letter_target", None)
-    if target is None or _stopping.is_set():
+    if target is None:
         return
     message = payload.decode()
     error = json.loads(outcome.payload)["errorMessage"] if outcome else "Rate Exceeded."
@@ -190,3 +197,28 @@ def _run_until_it_succeeds(function: Any, payload: bytes) -> None:
         sqs = credentials.service_client("sqs", function.region, function.role)
         url = sqs.get_queue_url(QueueName=target.rsplit(":", 1)[1])["QueueUrl"]
         sqs.send_message(QueueUrl=url, MessageBody=message, MessageAttributes=attributes)
+
+
+def _event_invoke_config(function: Any) -> dict[str, Any]:
+    """The last one that was put; moto keeps them all."""
+    kept = getattr(function, "event_invoke_config", None)
+    return dict(kept[-1].response()) if kept else {}
+
+
+def _send_failure(function: Any, queue_arn: str, payload: bytes, outcome: Outcome | None) -> None:
+    """An invocation record, sent with the function's role (Lambda developer guide, "Adding a destination")."""
+    record = {
+        "version": "1.0",
+        "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+        "requestContext": {
+            "requestId": str(uuid.uuid4()),
+            "functionArn": f"{function.function_arn}:$LATEST",
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": 1 + len(_RETRY_DELAYS_SECONDS),
+        },
+        "requestPayload": json.loads(payload),
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "responsePayload": json.loads(outcome.payload) if outcome is not None else None,
+    }
+    sqs = credentials.service_client("sqs", queue_arn.split(":")[3], function.role)
+    sqs.send_message(QueueUrl=events_targets.queue_url(queue_arn), MessageBody=json.dumps(record))

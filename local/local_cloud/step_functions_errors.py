@@ -8,12 +8,19 @@ from moto.stepfunctions.parser.asl.component.common.error_name.error_name import
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
+from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison_operator_type import (
+    ComparisonOperatorType,
+)
+from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison_variable import ComparisonVariable
+from moto.stepfunctions.parser.asl.component.state.choice.comparison.variable import NoSuchVariable
 from moto.stepfunctions.parser.asl.component.state.choice.state_choice import StateChoice
 from moto.stepfunctions.parser.asl.component.state.exec.state_parallel import branches_decl
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
 _TERMINAL = {"States.Runtime", "States.DataLimitExceeded"}
 """Errors that no Retry and no Catch on States.ALL or States.TaskFailed sees (AWS: "Handling errors in workflows")."""
+
+_PRESENCE = str(ComparisonOperatorType.IsPresent)
 
 _stock_matches = ErrorEqualsDecl._eval_body
 _stock_choice = StateChoice._eval_state
@@ -27,26 +34,48 @@ def _matches(self: Any, env: Any) -> None:
     _stock_matches(self, env)
 
 
+def _compare(self: Any, env: Any) -> None:
+    """A comparison with what the input does not have fails the execution, `IsPresent` alone excepted; moto goes on.
+
+    Amazon States Language, "Choice State": a Variable whose path does not resolve is an error of the interpreter.
+    """
+    self.variable.eval(env)
+    value = env.stack[-1]
+    if isinstance(value, NoSuchVariable) and str(self.comparison_function.operator_type) != _PRESENCE:
+        env.stack.pop()
+        path = self.variable.string_sampler.literal_value
+        raise _failure(
+            env,
+            StatesErrorNameType.StatesRuntime,
+            f"Invalid path '{path}': The choice state's condition path references an invalid value.",
+        )
+    self.comparison_function.eval(env)
+
+
+def _failure(env: Any, name: StatesErrorNameType, cause: str) -> FailureEventException:
+    details = ExecutionFailedEventDetails(error=name.to_name(), cause=cause)
+    return FailureEventException(
+        FailureEvent(
+            env=env,
+            error_name=StatesErrorName(name),
+            event_type=HistoryEventType.ExecutionFailed,
+            event_details=EventDetails(executionFailedEventDetails=details),
+        )
+    )
+
+
 def _choose(self: Any, env: Any) -> None:
     try:
         _stock_choice(self, env)
     except RuntimeError as error:
         if "No branching option" not in str(error):
             raise
-        details = ExecutionFailedEventDetails(
-            error="States.NoChoiceMatched", cause=f"No choice rule matched the input of state '{self.name}'"
-        )
-        raise FailureEventException(
-            FailureEvent(
-                env=env,
-                error_name=StatesErrorName(StatesErrorNameType.StatesNoChoiceMatched),
-                event_type=HistoryEventType.ExecutionFailed,
-                event_details=EventDetails(executionFailedEventDetails=details),
-            )
-        ) from error
+        cause = f"No choice rule matched the input of state '{self.name}'"
+        raise _failure(env, StatesErrorNameType.StatesNoChoiceMatched, cause) from error
 
 
 def install() -> None:
     ErrorEqualsDecl._eval_body = _matches
     StateChoice._eval_state = _choose
+    ComparisonVariable._eval_body = _compare
     branches_decl.CustomErrorName = ErrorName  # stock refuses a States.* error of a Parallel's branch

@@ -108,10 +108,16 @@ def definitions(templates: dict[str, Template], database_templates: dict[str, Te
 def _definitions(templates: dict[str, Template]) -> Iterator[tuple[str, dict[str, Any]]]:
     for template in templates.values():
         for properties in resources(template, "AWS::StepFunctions::StateMachine"):
-            text = properties["DefinitionString"]
+            text = _filled_in(properties["DefinitionString"])
             for name in properties["DefinitionSubstitutions"]:
                 text = text.replace(f"${{{name}}}", f"arn:aws:lambda:eu-west-1:123456789012:function:{name}")
             yield properties["StateMachineName"], json.loads(text)
+
+
+def _filled_in(text: Any) -> str:
+    """A text of which CloudFormation fills in the partition."""
+    parts = [text] if isinstance(text, str) else text["Fn::Join"][1]
+    return "".join(part if isinstance(part, str) else {"AWS::Partition": "aws"}[part["Ref"]] for part in parts)
 
 
 def resources(template: Template, kind: str) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ WITHOUT_RESOURCES = {
     "cloudwatch:DescribeAlarmHistory",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",
-    "cloudwatch:GetMetricStatistics",
     "ecs:DescribeTaskDefinition",
     "ecs:ListTasks",
     "elasticloadbalancing:DescribeListeners",
@@ -34,17 +33,18 @@ CHANGES = {
         "iam:PassRole",
     },
     "report": {
+        "sqs:SendMessage",
         "application-autoscaling:RegisterScalableTarget",
         "ecs:UpdateService",
         "sns:Publish",
         "states:StartExecution",
     },
     "promote": {
+        "sqs:SendMessage",
         "ecs:RegisterTaskDefinition",
         "ecs:TagResource",
         "iam:PassRole",
         "ecr:PutImage",
-        "ecr:BatchDeleteImage",
     },
 }
 READING = ("Get", "List", "Describe", "BatchGet", "Query", "Condition")

@@ -1,13 +1,18 @@
-"""The bundle that is deployed: for Lambda's processor and Python, not for this machine's."""
+"""The bundle that is deployed: for Lambda's processor and Python, not for this machine's; with the locked SDK."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from call_graph import CallGraph
 
-from rollback_constructs.bundling import BundleSettings, bundle
+from rollback_constructs.build_cache import PROJECT
+from rollback_constructs.bundling import AWS_SERVICES, BundleSettings, bundle
 
 LAMBDA_LIMIT_BYTES = 250 * 1024 * 1024  # unzipped, layers included (Lambda developer guide, "Lambda quotas")
-OF_THE_RUNTIME = ("boto3", "botocore", "jmespath", "urllib3", "dateutil", "six.py")
+SDK = {"boto3", "botocore", "s3transfer", "jmespath", "urllib3", "dateutil", "six.py"}
 _MACHINE = slice(18, 20)  # `e_machine` in an ELF header
 _MACHINES = {"aarch64": b"\xb7\x00", "x86_64": b"\x3e\x00"}
 
@@ -31,10 +36,58 @@ def test_every_library_in_it_is_for_the_processor_that_runs_it(made: tuple[str, 
     assert {module.split("-")[1] for module in modules} == {"313"}
 
 
-def test_it_has_all_that_functions_import_but_for_what_the_runtime_has(made: tuple[str, Path]) -> None:
+def test_it_has_all_that_functions_import_the_sdk_too(made: tuple[str, Path]) -> None:
     there = {path.name for path in made[1].iterdir()}
     assert {"rollback", "pydantic", "httpx", "aws_lambda_powertools", "psycopg", "psycopg_binary"} <= there
-    assert not there & set(OF_THE_RUNTIME)
+    assert there >= SDK
+
+
+def pins(path: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([A-Za-z0-9-]+)==(\S+)", path.read_text(), re.MULTILINE))
+
+
+def test_functions_and_the_command_line_run_the_same_versions() -> None:
+    """An SDK of another version knows other members of an answer: a definition would have another fingerprint there."""
+    bundled, locked = pins(PROJECT / "lambdas" / "requirements.txt"), pins(PROJECT / "requirements.lock")
+    assert {"boto3", "botocore"} <= set(bundled)
+    assert {name: locked.get(name) for name in bundled} == bundled
+
+
+def test_what_is_bundled_is_locked_by_hash_and_names_no_address() -> None:
+    text = (PROJECT / "lambdas" / "requirements.txt").read_text()
+    assert len(re.findall(r"^\S+==", text, re.MULTILINE)) == len(
+        re.findall(r"^\S+==.*\n    --hash=sha256:", text, re.MULTILINE)
+    )
+    assert "://" not in text
+
+
+def test_it_has_the_models_of_the_services_that_are_called_and_of_no_other(made: tuple[str, Path]) -> None:
+    graph = CallGraph()
+    steps = frozenset(graph.steps)
+    called = {call.service for name in graph.functions for call in graph.body(name, steps).aws}
+    assert called == AWS_SERVICES, "change AWS_SERVICES in rollback_constructs/bundling.py"
+    models = {path.name for path in (made[1] / "botocore" / "data").iterdir() if path.is_dir()}
+    assert models == AWS_SERVICES
+    assert {"endpoints.json", "partitions.json"} <= {
+        path.name.removesuffix(".gz") for path in (made[1] / "botocore" / "data").iterdir()
+    }
+
+
+def test_the_sdk_in_it_makes_every_client_of_the_functions(made: tuple[str, Path]) -> None:
+    """In a process of its own that imports boto3 from the bundle; all its libraries are written in Python."""
+    code = (
+        "import boto3, botocore, sys\n"
+        f"assert all(m.__file__.startswith({str(made[1])!r}) for m in (boto3, botocore)), boto3.__file__\n"
+        "session = boto3.Session(region_name='eu-west-1', aws_access_key_id='a', aws_secret_access_key='b')\n"
+        f"for service in {sorted(AWS_SERVICES)!r}:\n"
+        "    client = session.client(service)\n"
+        "    assert client.meta.endpoint_url.startswith('https://'), service\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {str(made[1])!r})\n{code}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_lambda_takes_it(made: tuple[str, Path]) -> None:

@@ -82,6 +82,12 @@ def test_an_override_wins_and_leaves_the_rest(base: dict[str, Any], over: dict[s
         ({"alarms": {"datapoints_to_alarm": 9}}, "more than evaluation_periods"),
         ({"triggers": {"janitor_minutes": 60}, "watch": {"no_way_back_rounds": 25}}, "is more than a day"),
         ({"account": "123456789012", "region": "eu-west-1"}, "availability_zones is empty"),
+        (
+            {"functions": {"report_in_vpc": {}}},
+            "report_in_vpc is named probes_in_vpc now: promote probes the service too",
+        ),
+        ({"functions": {"reserved_concurrency": {"service": 0}}}, "functions.reserved_concurrency.service"),
+        ({"keys": {"ledger": "alias/mine"}}, "environments.production.keys.ledger"),
         ({"services": [{"existing": {}}]}, "load_balancer"),
         ({"services": [{"workload": None}]}, "exactly one of existing and workload"),
     ],

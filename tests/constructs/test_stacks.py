@@ -21,10 +21,10 @@ EXISTING = {
     "repository": "shop/api",
 }
 PLACE = {
-    "vpc_id": "vpc-1",
+    "vpc_id": "vpc-0a1b2c3d",
     "availability_zones": ["eu-west-1a"],
-    "private_subnet_ids": ["subnet-1"],
-    "security_group_ids": ["sg-1"],
+    "private_subnet_ids": ["subnet-0a1b2c3d"],
+    "security_group_ids": ["sg-0a1b2c3d"],
 }
 
 
@@ -33,7 +33,7 @@ def attached(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     service = {"name": "shop", "cluster": "shop", "ecs_service": "shop-web", "container": "web", "existing": EXISTING}
     context = {
         "aws:cdk:bundling-stacks": [],
-        "environments": {"production": {"services": [service], "functions": {"report_in_vpc": PLACE}}},
+        "environments": {"production": {"services": [service], "functions": {"probes_in_vpc": PLACE}}},
         "rollback:bundle_platform": "x86_64-manylinux2014",
         "rollback:bundle_python": "3.11",
     }
@@ -66,9 +66,11 @@ def test_a_balancer_that_nobody_called_the_services_own_counts_no_errors_of_its_
     assert "HTTPCode_ELB_5XX_Count" not in json.dumps(alarms)
 
 
-def test_only_the_report_function_is_placed_in_the_vpc(attached: dict[str, Any]) -> None:
-    placed = {name for name, function in functions(attached).items() if "VpcConfig" in function}
-    assert placed == {"macro-ai-production-rollback-report"}
+PROBING = {"macro-ai-production-rollback-report", "macro-ai-production-rollback-promote"}
+
+
+def test_only_functions_that_probe_are_placed_in_the_vpc(attached: dict[str, Any]) -> None:
+    assert {name for name, function in functions(attached).items() if "VpcConfig" in function} == PROBING
 
 
 def test_a_function_in_a_vpc_may_make_its_network_interfaces(attached: dict[str, Any]) -> None:
@@ -76,7 +78,7 @@ def test_a_function_in_a_vpc_may_make_its_network_interfaces(attached: dict[str,
     roles = [r["Properties"] for r in attached["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
     of_functions = {r["Description"].split()[3]: r for r in roles if "function" in r.get("Description", "")}
     may = {name for name, role in of_functions.items() if "AWSLambdaVPCAccessExecutionRole" in json.dumps(role)}
-    assert may == {"macro-ai-production-rollback-report"}
+    assert may == PROBING
 
 
 def test_runtime_and_architecture_follow_what_the_bundle_is_for(attached: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from rollback.model import errors
 from rollback.model.route import EDGES, ENTRANCES, Step, entrance
+from rollback.steps.promote import PromotionCursor
+from rollback.steps.walk import Cursor
 from rollback_constructs.workflow import CHOOSE_ENTRANCE
 
 PROJECT = Path(__file__).parents[2]
@@ -165,3 +167,60 @@ def test_the_definitions_are_valid_states_language(definitions: Definitions, tmp
         paths += ["--json-path", str(file)]
     done = subprocess.run([str(validator), *paths], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+
+
+def guarded(rule: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Variables of a rule that are compared though they may be missing, and those that `IsPresent` vouches for."""
+    if "And" not in rule:
+        return ({rule["Variable"]}, set()) if "IsPresent" not in rule else (set(), {rule["Variable"]})
+    bare: set[str] = set()
+    present: set[str] = set()
+    for part in rule["And"]:  # in this order: what comes first is looked at first
+        found, vouched = guarded(part)
+        bare |= found - present
+        present |= vouched
+    return bare, present
+
+
+def answers_before(name: str, states: dict[str, Any]) -> set[str] | None:
+    """Fields that every answer of the Tasks before a state has; None: something else leads there too."""
+    before = [state for state in states.values() if name in targets_of(state)]
+    if not before or any(state["Type"] not in {"Task", "Choice"} for state in before):
+        return None
+    found: list[set[str] | None] = []
+    for state in before:
+        if state["Type"] == "Task":
+            is_promotion = "PromoteFunction" in state["Parameters"]["FunctionName"]
+            found.append(set((PromotionCursor if is_promotion else Cursor).model_fields))
+        else:
+            (own,) = [one for one, its in states.items() if its is state]
+            found.append(answers_before(own, states))
+    known = [fields for fields in found if fields is not None]
+    return set.intersection(*known) if len(known) == len(found) else None
+
+
+def targets_of(state: dict[str, Any]) -> set[str]:
+    return {state.get("Next"), state.get("Default"), *(rule["Next"] for rule in state.get("Choices", ()))} - {None}
+
+
+@pytest.mark.parametrize("name", [*WORKFLOWS, *PROMOTIONS])
+def test_nothing_is_compared_or_waited_for_that_may_be_missing(name: str, definitions: Definitions) -> None:
+    """AWS fails the execution for good with States.Runtime, which no Catch sees."""
+    machine = definitions[name]
+    states = machine["States"]
+    looked_at = 0
+    for key, state in states.items():
+        bare = set().union(*(guarded(rule)[0] for rule in state.get("Choices", ())))
+        bare |= {state["SecondsPath"]} if "SecondsPath" in state else set()
+        fields = answers_before(key, states) if key != machine["StartAt"] else None
+        assert not bare or fields is not None, f"{key} looks at {bare}, and anything may lead there"
+        assert {path.removeprefix("$.") for path in bare} <= (fields or set()), key
+        looked_at += len(bare)
+    assert looked_at > 1
+
+
+def test_a_comparison_with_what_may_be_missing_is_found() -> None:
+    assert guarded({"Variable": "$.a", "StringEquals": "b", "Next": "C"}) == ({"$.a"}, set())
+    present, compared = {"Variable": "$.a", "IsPresent": True}, {"Variable": "$.a", "StringEquals": "b"}
+    assert guarded({"And": [present, compared]}) == (set(), {"$.a"})
+    assert guarded({"And": [compared, present]})[0] == {"$.a"}

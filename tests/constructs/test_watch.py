@@ -10,6 +10,7 @@ EXECUTIONS = ("executions-failed", "executions-timed-out", "execution-throttled"
 FUNCTIONS = ("decide", "service", "report", "promote")
 FAILURES = {
     f"{PREFIX}-rollback-undelivered",
+    f"{PREFIX}-rollback-failed-events",
     *(f"{PREFIX}-{machine}-{end}" for machine in ("rollback", "promotion") for end in EXECUTIONS),
     *(f"{PREFIX}-rollback-{function}-{what}" for function in FUNCTIONS for what in ("errors", "throttles")),
 }

@@ -11,6 +11,7 @@ from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_world
 from rollback.model.check import Verdict
 from rollback.model.errors import InvalidRequest
 from rollback.model.policy import Policy
+from rollback.model.request import Trigger
 from rollback.model.rollback import Outcome, Rollback
 from rollback.steps.admit import admit
 
@@ -111,6 +112,76 @@ def test_a_failed_deployment_is_admitted_and_a_completed_one_is_not() -> None:
         stage.services.tick()
     assert stage.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED")).outcome is None
     assert Desk().admit(deployment_event("SERVICE_DEPLOYMENT_COMPLETED")).outcome is Outcome.SUPPRESSED
+
+
+def service_action(event_id: str = "a1", seconds_later: float = 0) -> dict[str, Any]:
+    """As in the ECS developer guide, "Service action events": no deployment is named."""
+    at = NOW + timedelta(seconds=seconds_later)
+    return {
+        "version": "0",
+        "id": event_id,
+        "detail-type": "ECS Service Action",
+        "source": "aws.ecs",
+        "account": "123456789012",
+        "time": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": "eu-west-1",
+        "resources": [ECS_SERVICE_ARN],
+        "detail": {
+            "eventType": "ERROR",
+            "eventName": "SERVICE_DEPLOYMENT_FAILED",
+            "clusterArn": "arn:aws:ecs:eu-west-1:123456789012:cluster/macro-ai-production-cluster",
+            "createdAt": at.strftime("%Y-%m-%dT%H:%M:%S.695Z"),
+        },
+    }
+
+
+def failing() -> Stage:
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.begin("v2", "crashing")
+    return stage
+
+
+def test_a_failure_that_comes_as_a_service_action_is_admitted() -> None:
+    """Where the circuit breaker is off no other event comes."""
+    rollback = failing().admit(service_action())
+    assert rollback.outcome is None
+    assert rollback.trigger is Trigger.DEPLOYMENT_FAILED
+    assert rollback.event is not None
+    assert rollback.event.deployment_id is None
+
+
+@pytest.mark.parametrize("name", ["SERVICE_STEADY_STATE", "SERVICE_TASK_PLACEMENT_FAILURE"])
+def test_another_service_action_starts_nothing(name: str) -> None:
+    given = service_action()
+    given["detail"]["eventName"] = name
+    assert failing().admit(given).outcome is Outcome.SUPPRESSED
+
+
+@pytest.mark.parametrize("other_first", [False, True])
+def test_two_events_about_one_failure_are_taken_for_one(other_first: bool) -> None:
+    stage = failing()
+    both = [deployment_event("SERVICE_DEPLOYMENT_FAILED"), service_action(seconds_later=1)]
+    first, second = reversed(both) if other_first else both
+    admitted = stage.admit(first, "execution-1")
+    stage.clock.pass_time(minutes=0.1)
+    again = stage.admit(second, "execution-2")
+    assert admitted.outcome is None
+    assert (again.outcome, again.recheck_at) == (Outcome.SUPPRESSED, None)
+    assert admitted.id in again.reason
+
+
+def test_the_failure_of_another_deployment_is_not_taken_for_the_same() -> None:
+    stage = failing()
+    stage.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED"), "execution-1")
+    other = deployment_event("SERVICE_DEPLOYMENT_FAILED")
+    other["id"], other["detail"]["deploymentId"] = "d2", "ecs-svc/2"
+    stage.clock.pass_time(minutes=0.1)
+    again = stage.admit(other, "execution-2")
+    assert stage.check(again, "failure-is-new").verdict is Verdict.PASS
+    late = service_action("a2", seconds_later=150)
+    stage.clock.pass_time(minutes=3)
+    assert stage.check(stage.admit(late, "execution-3"), "failure-is-new").verdict is Verdict.PASS
 
 
 def test_a_failed_deployment_that_ecs_does_not_know_of_changes_nothing() -> None:

@@ -1,8 +1,9 @@
 """EventBridge events exactly as they come, read into what decides.
 
-Shapes: `CloudWatch Alarm State Change` (CloudWatch User Guide, "Alarm events and EventBridge") and `ECS Deployment
-State Change` (ECS Developer Guide); the latter names cluster and service only inside the ARN in `resources`. All
-events name `account` and `region` (EventBridge User Guide, "Events structure").
+Shapes: `CloudWatch Alarm State Change` (CloudWatch User Guide, "Alarm events and EventBridge"), `ECS Deployment State
+Change` and `ECS Service Action` (ECS Developer Guide); the latter two name cluster and service only inside the ARN in
+`resources`, and the last one no deployment. All events name `account` and `region` (EventBridge User Guide, "Events
+structure").
 
 Anybody may start an execution with an event of their own making. So all of it is read before a record is made: what
 decides must have its shape, what is only told to people is cleaned and cut.
@@ -25,6 +26,7 @@ from rollback.model.text import NAME_LIMIT, REASON_LIMIT, is_showable, one_line,
 
 FOR_THE_WORSE = "event-is-a-change-for-the-worse"
 _ALARM, _DEPLOYMENT = "CloudWatch Alarm State Change", "ECS Deployment State Change"
+_ACTION = "ECS Service Action"  # comes where the circuit breaker is off, too
 _LONGEST_ALARM = 255  # CloudWatch API, PutCompositeAlarm: AlarmName
 _LONGEST_ARN, _QUOTED_ARN = 2048, 200
 _NOT_TOLD = "a state that is not told"
@@ -94,7 +96,7 @@ def _read(given: Mapping[str, Any]) -> _Read:
         InvalidRequest: names the part that has another one.
     """
     kind, detail = given["detail-type"], given["detail"]
-    if kind not in (_ALARM, _DEPLOYMENT):
+    if kind not in (_ALARM, _DEPLOYMENT, _ACTION):
         raise InvalidRequest(f"an event of type {quoted(kind)} starts no rollback; nothing was changed")
     if not isinstance(detail, Mapping):
         raise _not_complete("detail", detail, "an object")

@@ -1,11 +1,18 @@
-"""What a failed deployment leaves: whether ECS knows of the one that an event tells of, and what it ran."""
+"""A failed deployment: whether ECS knows of the one that an event tells of, whether it is new, and what it leaves.
 
-from datetime import datetime
+An event alone changes nothing. ECS sends two about one failure where the circuit breaker is on.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from rollback.model.check import Check, Verdict
+from rollback.model.ledger_index import Answer
+from rollback.model.rollback import Outcome, Rollback
 from rollback.model.service_view import ENDED_ELSEWHERE, IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
 
 CHECK_NAME = "deployment-failed"
+SAME_FAILURE = timedelta(minutes=2)  # two events about one failure come this close; a deployment fails less often
 
 
 def judge_failed_deployment(view: ServiceView, deployment_id: str | None) -> Check:
@@ -77,6 +84,34 @@ def _may_be_either(view: ServiceView) -> bool:
     """PRIMARY's revision is not known, and one of several: what is being deployed is the last change at least."""
     primary = view.primary
     return primary.revision_arn is None and view.has_revisions_of(primary.definition_arn)
+
+
+def judge_failure_is_new(rollback: Rollback, answers: Iterable[Answer]) -> Check:
+    """Whether no rollback before this one was asked for by the same failure.
+
+    One that was turned away before it was planned has answered nothing.
+
+    Args:
+        answers: those that failed deployments of this service have asked for lately.
+    """
+    name = "failure-is-new"
+    first = next((one for one in answers if _is_about_the_same(one, rollback)), None)
+    if first is None:
+        return Check(name=name, verdict=Verdict.PASS, reason="no other event told of this failure")
+    reason = f"{first.rollback_id} was asked for by another event about the same failed deployment"
+    return Check(name=name, verdict=Verdict.FAIL, reason=reason, suppresses=True)
+
+
+def _is_about_the_same(one: Answer, rollback: Rollback) -> bool:
+    event = rollback.event
+    if event is None or one.event_at is None or abs(event.at - one.event_at) > SAME_FAILURE:
+        return False
+    if (one.created_at, one.rollback_id) >= (rollback.created_at, rollback.id):
+        return False  # of two that see each other only one stands back
+    if one.outcome is Outcome.SUPPRESSED and not one.is_judged:
+        return False
+    named = {one.deployment_id, event.deployment_id} - {None}
+    return len(named) < 2
 
 
 def _seen(reason: str, evidence: dict[str, str]) -> Check:

@@ -72,8 +72,11 @@ class Change(_Entry):
     superseded_by: str | None = None
 
 
+FAILED_DEPLOYMENT = "deployment-failed"  # stands for the alarm; no alarm of ours has this name
+
+
 class Answer(_Entry):
-    """How one rollback answered its alarm."""
+    """How one rollback answered its alarm, or the failure of a deployment."""
 
     rollback_id: str
     alarm: str
@@ -85,6 +88,8 @@ class Answer(_Entry):
     is_stopped: bool = Field(default=False, description="an operator stopped it: the alarm is theirs")
     rechecked_at: AwareDatetime | None = None
     deaths: int = 0
+    event_at: AwareDatetime | None = None
+    deployment_id: str | None = Field(default=None, description="that failed; None: the event named none")
 
     @property
     def answered_at(self) -> datetime:
@@ -212,19 +217,21 @@ def change_of(rollback: Rollback) -> Change | None:
 
 
 def answer_of(rollback: Rollback) -> Answer | None:
-    """None: no alarm asked for it."""
-    alarm = rollback.event.alarm if rollback.event is not None else None
-    if alarm is None:
+    """None: no event asked for it."""
+    event = rollback.event
+    if event is None:
         return None
     return Answer(
         rollback_id=rollback.id,
-        alarm=alarm,
+        alarm=event.alarm or FAILED_DEPLOYMENT,
         created_at=rollback.created_at,
         outcome=rollback.outcome,
         is_judged=rollback.outcome in _ANSWERS and (rollback.plan is not None or _is_no_change_for_the_worse(rollback)),
         is_stopped=rollback.outcome is Outcome.ABORTED and rollback.recheck_at is None,
         rechecked_at=rollback.rechecked_at,
         deaths=rollback.deaths,
+        event_at=event.at,
+        deployment_id=event.deployment_id,
     )
 
 

@@ -14,9 +14,10 @@ from typing import Any
 from rollback.model.check import Check, Verdict
 from rollback.model.errors import CallRefused, Conflict, InvalidRequest, OutsideFailure, RollbackError
 from rollback.model.event import is_event, judge_event, read_event
-from rollback.model.failed_deployment import judge_failed_deployment
+from rollback.model.failed_deployment import SAME_FAILURE, judge_failed_deployment, judge_failure_is_new
 from rollback.model.guards import BY_HAND
 from rollback.model.lease import Lease
+from rollback.model.ledger_index import FAILED_DEPLOYMENT
 from rollback.model.look_again import look_again_of
 from rollback.model.request import Request, RollbackType, Trigger, parse_request
 from rollback.model.rollback import Obligation, ObligationKind, Outcome, Rollback, TriggerEvent, rollback_id
@@ -106,8 +107,7 @@ def _look(rollback: Rollback, given: object, world: World) -> tuple[Check, ...]:
     if any(check.verdict is Verdict.FAIL for check in checks):
         return checks
     if alarm is None:
-        view = world.services.look(world.settings.service(rollback.service_name))
-        return (*checks, judge_failed_deployment(view, rollback.event.deployment_id))
+        return (*checks, *_failed_deployment(rollback, rollback.event, world))
     try:
         state = world.alarms.states((alarm,)).get(alarm, "gone")
     except OutsideFailure as failure:
@@ -139,6 +139,16 @@ def _is_not_muted(alarm: str, world: World) -> Check:
     again = world.clock.now() + timedelta(minutes=world.settings.policy.recheck_minutes)
     reason = f"{alarm} is muted by {', '.join(rules)}: looked at again until that ends"
     return Check(name=name, verdict=Verdict.FAIL, reason=reason, suppresses=True, look_again_at=again)
+
+
+def _failed_deployment(rollback: Rollback, event: TriggerEvent, world: World) -> tuple[Check, ...]:
+    since = rollback.created_at - timedelta(minutes=world.settings.policy.stale_trigger_minutes) - SAME_FAILURE
+    answers = world.ledger.answers(rollback.service_name, FAILED_DEPLOYMENT, since).items
+    is_new = judge_failure_is_new(rollback, answers)
+    if is_new.verdict is Verdict.FAIL:
+        return (is_new,)
+    view = world.services.look(world.settings.service(rollback.service_name))
+    return is_new, judge_failed_deployment(view, event.deployment_id)
 
 
 def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World) -> Rollback:

@@ -13,7 +13,7 @@ from rollback.model.settings import Settings
 from rollback.model.standing_plan import StandingPlan, StandingTarget
 from rollback.steps.definition import standing_plan
 from rollback.steps.ports import World
-from rollback.steps.running import identify
+from rollback.steps.running import release_behind
 from rollback.steps.schema import schema_verdict
 
 _TRIES = 5
@@ -56,12 +56,12 @@ def with_database(plan: StandingPlan, view: ServiceView, world: World) -> Standi
         targets = tuple(target.model_copy(update={"schema_verdict": None}) for target in plan.targets)
         check = not_looked_at("no database is set that the service writes to, or each pull request has its own")
         return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": None})
-    running = identify(view.primary.deployed, view, world.settings.service(plan.service), world)
+    running = release_behind(view.primary.deployed, view, world.settings.service(plan.service), world)
     seen = world.ledger.observation(database.lease_of(None))  # before the verdicts: they are about no older one
     found = (world.ledger.release(plan.service, target.release.fingerprint) for target in plan.targets)
     known = {release.fingerprint: release for release in found if release is not None}
-    targets = tuple(_judged(target, known, running.release, world) for target in plan.targets)
-    back = next((t for t in targets if t.release.fingerprint != running.release.fingerprint), None)
+    targets = tuple(_judged(target, known, running, world) for target in plan.targets)
+    back = next((t for t in targets if t.release.fingerprint != running.fingerprint), None)
     verdict = back.schema_verdict if back is not None else None
     check = judge_database_way_back(seen, plan.service, verdict, database.observe_minutes, world.clock.now())
     at = seen.observed_at if seen is not None else None

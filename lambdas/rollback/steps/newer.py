@@ -16,7 +16,7 @@ from rollback.model.rollback import Outcome, Rollback
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import ServiceSettings
 from rollback.steps.ports import World
-from rollback.steps.running import identify, identity_of, is_ours
+from rollback.steps.running import identity_of, is_ours, release_behind
 
 _MOVE = "wait_for_newer_release"
 
@@ -109,7 +109,7 @@ def _version(
     seen = rollback.newer
     if seen is not None and (seen.definition_arn, seen.began_at) == (latest.deployed.definition_arn, latest.began_at):
         return seen.version
-    return identify(latest.deployed, view, service, world).release.version
+    return release_behind(latest.deployed, view, service, world).version
 
 
 def _our_calls_land_until(rollback: Rollback, world: World) -> datetime:

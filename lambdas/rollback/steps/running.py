@@ -110,6 +110,18 @@ def identify(deployed: DeployedRevision, view: ServiceView, service: ServiceSett
         return Identified(copied, found.definition, found.identity)
 
 
+def release_behind(deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World) -> Release:
+    """The release behind a deployment: as the ledger has it, else as ECS describes it.
+
+    The registry is not asked for a label: only a step that records the release needs it.
+
+    Raises:
+        OutsideFailure: the definition is gone.
+    """
+    found = describe(deployed, view, service, world)
+    return known_release(service.name, found.identity, world) or found.release
+
+
 def _with_label(found: Identified, service: ServiceSettings, world: World) -> Identified:
     """With the commit that a label of the image tells. The registry is asked only here, where no emergency waits."""
     source, image = service.commit_source, _own_image(found.release.images, service)

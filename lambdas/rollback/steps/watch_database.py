@@ -18,7 +18,7 @@ from rollback.steps.database_readiness import writes_to_standing_branch
 from rollback.steps.holder import living_lease, living_lease_about_database
 from rollback.steps.observe import live_schema, observe
 from rollback.steps.ports import World
-from rollback.steps.running import identify, is_ours
+from rollback.steps.running import is_ours, release_behind
 
 _BEGAN, _COMPLETED = "SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED"
 _LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end; its state machine ends sooner
@@ -78,7 +78,7 @@ def _record_point(service_name: str, deployment_id: str | None, world: World) ->
     if is_ours(deployment.definition_arn, world):
         return f"{family} was registered by a rollback"
     began = deployment.created_at
-    release = identify(deployment.deployed, view, service, world).release
+    release = release_behind(deployment.deployed, view, service, world)
     if release.first_deployed_at < began - SAME_DEPLOYMENT:
         return f"{release.version} ran before, since {release.first_deployed_at:%Y-%m-%d %H:%M} UTC"
     for point in world.ledger.restore_points(branch):

@@ -41,8 +41,8 @@ def emitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], 
     seen: list[tuple[str, dict[str, Any], list[str]]] = []
 
     def record(account: str, region: str, source: str, kind: str, detail: dict[str, Any], resources: list[str]) -> None:
-        assert source == "aws.ecs"
-        seen.append((kind, detail, list(resources)))
+        if source == "aws.ecs":
+            seen.append((kind, detail, list(resources)))
 
     monkeypatch.setattr(events, "emit", record)
     return seen
@@ -126,11 +126,13 @@ def test_the_circuit_breaker_returns_to_the_last_completed_revision(
     assert web.primary()["rolloutState"] == "COMPLETED"
     assert ended["deploymentCircuitBreaker"] == {"status": "TRIGGERED", "failureCount": 3, "threshold": 3}
     assert ended["rollback"]["serviceRevisionArn"] == ended["sourceServiceRevisions"][0]["arn"]
-    told = [(detail["eventName"], detail["deploymentId"]) for _, detail, arns in emitted if arns == [bad["serviceArn"]]]
+    of_it = [(kind, detail) for kind, detail, arns in emitted if arns == [bad["serviceArn"]]]
+    told = [(d["eventName"], d["deploymentId"]) for kind, d in of_it if kind == "ECS Deployment State Change"]
     assert [name.removeprefix("SERVICE_DEPLOYMENT_") for name, _ in told] == [
         "IN_PROGRESS", "COMPLETED", "IN_PROGRESS", "FAILED", "IN_PROGRESS", "COMPLETED",
     ]  # fmt: skip
     assert told[3][1] == bad["deployments"][0]["id"]
+    assert [d["eventName"] for kind, d in of_it if kind == "ECS Service Action"] == ["SERVICE_DEPLOYMENT_FAILED"]
 
 
 def test_without_a_circuit_breaker_a_bad_deployment_stays_in_progress(worker: Workload) -> None:
@@ -282,7 +284,9 @@ def test_errors_of_the_application_reach_the_log_group_of_the_task(cloud: Any, w
     assert lines[0]["logStreamName"].startswith("web/app/")
 
 
-def test_an_alarm_that_fires_during_a_deployment_rolls_it_back(cloud: Any, worker: Workload) -> None:
+def test_an_alarm_that_fires_during_a_deployment_rolls_it_back(
+    cloud: Any, worker: Workload, emitted: list[tuple[str, dict[str, Any], list[str]]]
+) -> None:
     cloudwatch = cloud.client("cloudwatch")
     cloudwatch.put_metric_alarm(
         AlarmName=worker.name, Namespace="none", MetricName="none", Period=60, EvaluationPeriods=1,
@@ -294,6 +298,9 @@ def test_an_alarm_that_fires_during_a_deployment_rolls_it_back(cloud: Any, worke
     worker.update(taskDefinition=worker.release("v2", CRASHING))
     cloudwatch.set_alarm_state(AlarmName=worker.name, StateValue="ALARM", StateReason="test")
     assert worker.wait_for_status("ROLLBACK_SUCCESSFUL")["statusReason"].startswith("Deployment alarm")
+    failures = [(kind, detail) for kind, detail, _ in emitted if detail["eventName"] == "SERVICE_DEPLOYMENT_FAILED"]
+    assert [kind for kind, _ in failures] == ["ECS Service Action"]  # the circuit breaker is off
+    assert "deploymentId" not in failures[0][1]
     worker.update(taskDefinition=worker.release("v3"))
     worker.wait_for_status("SUCCESSFUL")  # already in ALARM when it started: ignored
 

@@ -173,6 +173,26 @@ def test_an_asynchronous_invocation_is_tried_three_times(cloud: LocalCloud, name
     assert _count(sqs, queue) == 3
 
 
+def test_an_event_that_a_function_fails_on_is_sent_to_its_destination_with_the_error(cloud: LocalCloud) -> None:
+    sqs, client = cloud.client("sqs"), cloud.client("lambda")
+    url = sqs.create_queue(QueueName=f"failed-{uuid.uuid4().hex[:8]}")["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    may_send = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue}  # what our template grants
+    name = make_function(cloud, Role=make_role(cloud, may_send))
+    client.put_function_event_invoke_config(
+        FunctionName=name, MaximumRetryAttempts=1, DestinationConfig={"OnFailure": {"Destination": queue}}
+    )
+    client.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps({"do": "fail"}))
+    deadline = time.monotonic() + 10
+    while _count(sqs, url) < 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    record = json.loads(message["Body"])
+    assert record["requestPayload"] == {"do": "fail"}
+    assert record["responsePayload"]["errorMessage"] == "on purpose"
+    assert record["requestContext"]["condition"] == "RetriesExhausted"
+
+
 def _count(sqs: Any, queue: str) -> int:
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
     return int(attributes["ApproximateNumberOfMessages"])

@@ -169,6 +169,34 @@ def test_a_choice_without_a_match_fails_with_its_own_error(machines: Machines) -
     assert (end["status"], end["error"]) == ("FAILED", "States.NoChoiceMatched")
 
 
+@pytest.mark.parametrize(
+    "compared",
+    [
+        {"Variable": "$.missing", "StringEquals": "x"},
+        {"Variable": "$.a.missing", "NumericGreaterThan": 0},
+        {"Variable": "$.missing", "IsString": True},
+        {"Not": {"Variable": "$.missing", "BooleanEquals": True}},
+    ],
+)
+def test_a_choice_on_what_the_input_does_not_have_fails_the_execution(
+    machines: Machines, compared: dict[str, Any]
+) -> None:
+    choice = {"Type": "Choice", "Choices": [{**compared, "Next": "One"}], "Default": "One"}
+    end = machines.run({"Choose": choice, "One": {"Type": "Succeed"}}, {"a": 2})
+    assert (end["status"], end["error"]) == ("FAILED", "States.Runtime")
+    assert "references an invalid value" in end["cause"]
+
+
+def test_a_choice_may_look_first_whether_the_input_has_it(machines: Machines) -> None:
+    asked = {"And": [{"Variable": "$.b", "IsPresent": True}, {"Variable": "$.b", "StringEquals": "x"}], "Next": "One"}
+    states = {
+        "Choose": {"Type": "Choice", "Choices": [asked], "Default": "Two"},
+        "One": {"Type": "Pass", "Result": 1, "End": True},
+        "Two": {"Type": "Pass", "Result": 2, "End": True},
+    }
+    assert [machines.output(states, given) for given in ({}, {"b": "x"}, {"b": 7})] == [2, 1, 2]
+
+
 def test_a_runtime_error_is_not_caught_by_all(machines: Machines) -> None:
     task = {
         "Type": "Task",

@@ -1,0 +1,521 @@
+"""A static call graph of `lambdas/rollback`: what the code of an entry point may call, AWS's operations among it.
+
+Types come from annotations, assignments and constructors; a port stands for the adapter that `bootstrap.make_world`
+makes. A receiver whose type is not known means every class with a method of that name, so that nothing is missed.
+Functions that are only named count as called. A `match` over `Step` is followed for the steps of the entry point alone.
+"""
+
+import ast
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+LAMBDAS = Path(__file__).resolve().parents[1] / "lambdas"
+_PACKAGE, _BOOTSTRAP, _WORLD = "rollback", "rollback.bootstrap", "rollback.steps.ports.World"
+_STEP, _STUBS = "rollback.model.route.Step", "mypy_boto3_"
+_MAKE_WORLD = f"{_BOOTSTRAP}.make_world"
+_IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
+_GIVING_ONE = frozenset({"get", "pop", "setdefault"})  # of a container
+_NO_CALL = frozenset({"exceptions", "meta", "close"})
+_BY_NAME = frozenset({"get_paginator", "get_waiter"})
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Types = frozenset[str]  # `of rollback.….Class`, `aws ecs`, `each <type>`, `returns <type>`, or `rollback.…` itself
+UNKNOWN: Types = frozenset()
+
+
+@dataclass(frozen=True)
+class AwsCall:
+    """A call of a boto3 client: `ecs`, `describe_services`, and where it stands."""
+
+    service: str
+    method: str
+    site: str
+
+
+@dataclass
+class Class:
+    """A class: its methods, and the annotations of its fields with the module that they are to be read in."""
+
+    module: str
+    bases: list[ast.expr]
+    methods: dict[str, Function] = field(default_factory=dict)
+    fields: dict[str, ast.expr] = field(default_factory=dict)
+
+
+@dataclass
+class Body:
+    """What one function does: functions that it names, and calls of AWS."""
+
+    callees: set[str] = field(default_factory=set)
+    aws: set[AwsCall] = field(default_factory=set)
+    transaction_parts: set[str] = field(default_factory=set)
+
+
+class CallGraph:
+    """The graph of a package; bodies are read when they are first reached."""
+
+    def __init__(self, root: Path = LAMBDAS) -> None:
+        self.symbols: dict[str, dict[str, str]] = {}  # module → name → what it stands for
+        self.functions: dict[str, tuple[str, str | None, Function]] = {}  # name → module, class, node
+        self.classes: dict[str, Class] = {}
+        self.constants: dict[str, tuple[str, ast.expr]] = {}
+        self._files: dict[str, str] = {}
+        self._members: dict[str, tuple[str, ...]] = {}
+        for path in sorted((root / _PACKAGE).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            self._files[module] = path.relative_to(root.parent).as_posix()
+            self._index(module, ast.parse(path.read_text()))
+        self._bodies: dict[tuple[str, frozenset[str]], Body] = {}
+
+    def reach(self, entry: str, steps: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
+        """Every function that an entry point may call, each with one way that leads there.
+
+        Args:
+            steps: names of `Step` that the entry point may be called for.
+        """
+        known = frozenset(steps)
+        ways: dict[str, tuple[str, ...]] = {entry: (entry,)}
+        waiting = deque([entry])
+        while waiting:
+            name = waiting.popleft()
+            for callee in sorted(self.body(name, known).callees | self._constructors(name)):
+                if (
+                    callee not in ways and callee in self.functions and callee != _MAKE_WORLD
+                ):  # it makes, and calls nothing
+                    ways[callee] = (*ways[name], callee)
+                    waiting.append(callee)
+        return ways
+
+    def body(self, name: str, steps: frozenset[str]) -> Body:
+        """What a function does when its entry point is called for these steps."""
+        if (name, steps) not in self._bodies:
+            self._bodies[name, steps] = _Reader(self, name, steps).read()
+        return self._bodies[name, steps]
+
+    @cached_property
+    def steps(self) -> tuple[str, ...]:
+        """Names of the members of `Step`."""
+        return tuple(self.constants_of(_STEP))
+
+    @cached_property
+    def adapters(self) -> dict[str, frozenset[str]]:
+        """Port → the classes that `make_world` makes for it."""
+        made = next(
+            node
+            for node in ast.walk(self.functions[_MAKE_WORLD][2])
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "World"
+        )
+        found: dict[str, frozenset[str]] = {}
+        for keyword in made.keywords:
+            annotation = self.classes[_WORLD].fields[str(keyword.arg)]
+            for port in self.annotated(annotation, "rollback.steps.ports"):
+                methods = self._methods_of(port.removeprefix("of "))
+                some = frozenset(c for c in self._made_in(keyword.value) if methods and methods <= set(self.methods(c)))
+                if some:
+                    found[port.removeprefix("of ")] = some
+        return found
+
+    def methods(self, name: str) -> dict[str, str]:
+        """Method → the function that it is, with those of the bases."""
+        known = self.classes.get(name)
+        if known is None:
+            return {}
+        found: dict[str, str] = {}
+        for base in reversed(known.bases):
+            for atom in self.annotated(base, known.module):
+                found |= self.methods(atom.removeprefix("of "))
+        return found | {method: f"{name}.{method}" for method in known.methods}
+
+    @cached_property
+    def by_method(self) -> dict[str, frozenset[str]]:
+        """Method → every function of that name in a class; ports left out, since adapters stand for them."""
+        found: dict[str, set[str]] = {}
+        for name, known in self.classes.items():
+            for method in known.methods:
+                found.setdefault(method, set()).add(f"{name}.{method}")
+        return {method: frozenset(some) for method, some in found.items()}
+
+    def attributes(self, name: str) -> frozenset[str]:
+        """Every attribute that a function names."""
+        return frozenset(part.attr for part in ast.walk(self.functions[name][2]) if isinstance(part, ast.Attribute))
+
+    def site(self, module: str, node: ast.AST) -> str:
+        """`lambdas/rollback/….py:12`."""
+        return f"{self._files[module]}:{getattr(node, 'lineno', 0)}"
+
+    def annotated(self, node: ast.expr | None, module: str) -> Types:
+        """The types that an annotation means."""
+        match node:
+            case ast.Constant(value=str() as text):
+                return self.annotated(ast.parse(text, mode="eval").body, module)
+            case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+                return self.annotated(left, module) | self.annotated(right, module)
+            case ast.Subscript(value=ast.Name(id="Callable"), slice=ast.Tuple(elts=[_, result])):
+                return frozenset(f"returns {one}" for one in self.annotated(result, module))
+            case ast.Subscript(value=ast.Name(id=outer), slice=inner):
+                return self._subscripted(outer, inner, module)
+            case ast.Name(id=name):
+                target = self.symbols[module].get(name, "")
+                return frozenset({"plain"}) if not target and name in _PLAIN else self._instance(target)
+            case ast.Attribute(value=ast.Name(id=name), attr=attr):
+                return self._instance(f"{self.symbols[module].get(name, name)}.{attr}")
+            case ast.Constant(value=None):
+                return UNKNOWN
+            case _:
+                return UNKNOWN
+
+    def _subscripted(self, outer: str, inner: ast.expr, module: str) -> Types:
+        parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+        if outer in {"tuple", "list", "set", "frozenset", "Iterator", "Iterable", "Sequence", "Found"}:
+            each = frozenset(f"each {one}" for part in parts for one in self.annotated(part, module))
+            return each | {"plain"}
+        if outer in {"dict", "Mapping"}:
+            return frozenset(f"each {one}" for one in self.annotated(parts[-1], module)) | {"plain"}
+        if outer == "Annotated":
+            return self.annotated(parts[0], module)
+        return UNKNOWN
+
+    def _instance(self, target: str) -> Types:
+        if target.startswith(_STUBS):
+            module, _, name = target.partition(".")
+            is_client = name.endswith("Client")
+            return frozenset({f"aws {module.removeprefix(_STUBS).replace('_', '-')}" if is_client else "plain"})
+        if target in self.classes:
+            return frozenset({f"of {target}"})
+        if target in self.constants:  # an alias of a type
+            module, value = self.constants[target]
+            return self.annotated(value, module)
+        return frozenset({"plain"}) if target else UNKNOWN
+
+    def _index(self, module: str, tree: ast.Module) -> None:
+        names = self.symbols.setdefault(module, {})
+        for node in ast.walk(tree):
+            match node:
+                case ast.Import(names=some):
+                    names |= {(one.asname or one.name.partition(".")[0]): one.name for one in some}
+                case ast.ImportFrom(module=str() as origin, names=some):
+                    names |= {(one.asname or one.name): f"{origin}.{one.name}" for one in some}
+        for node in tree.body:
+            match node:
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                    names[name] = f"{module}.{name}"
+                    self.functions[f"{module}.{name}"] = (module, None, node)
+                case ast.ClassDef(name=name):
+                    names[name] = f"{module}.{name}"
+                    self._index_class(module, f"{module}.{name}", node)
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    names[name] = f"{module}.{name}"
+                    self.constants[f"{module}.{name}"] = (module, value)
+
+    def _index_class(self, module: str, name: str, node: ast.ClassDef) -> None:
+        known = self.classes[name] = Class(module, node.bases)
+        self._members[name] = tuple(
+            target.id
+            for part in node.body
+            if isinstance(part, ast.Assign)
+            for target in part.targets
+            if isinstance(target, ast.Name)
+        )
+        for part in node.body:
+            match part:
+                case ast.FunctionDef(name=method) | ast.AsyncFunctionDef(name=method):
+                    known.methods[method] = part
+                    self.functions[f"{name}.{method}"] = (module, name, part)
+                case ast.AnnAssign(target=ast.Name(id=attribute), annotation=annotation):
+                    known.fields[attribute] = annotation
+
+    def constants_of(self, name: str) -> tuple[str, ...]:
+        """Names that a class assigns in its body."""
+        return self._members[name]
+
+    def _methods_of(self, name: str) -> set[str]:
+        return {method for method in self.methods(name) if not method.startswith("_")}
+
+    def _made_in(self, node: ast.AST, seen: frozenset[str] = frozenset()) -> set[str]:
+        """Classes of `rollback.world` that an expression of `make_world` makes, here or in what it names."""
+        found: set[str] = set()
+        local = dict(_assignments(self.functions[_MAKE_WORLD][2]))
+        for part in ast.walk(node):
+            if not isinstance(part, ast.Name) or part.id in seen:
+                continue
+            target = self.symbols[_BOOTSTRAP].get(part.id, "")
+            if target.startswith(f"{_PACKAGE}.world.") and target in self.classes:
+                found.add(target)
+            elif target in self.functions and target != _MAKE_WORLD:
+                found |= self._made_in(self.functions[target][2], seen | {part.id})
+            elif part.id in local:
+                found |= self._made_in(local[part.id], seen | {part.id})
+        return found
+
+    def _constructors(self, name: str) -> set[str]:
+        """What `bootstrap` does to make the class of a method: an adapter may be given functions to call."""
+        owner = self.functions[name][1] if name in self.functions else None
+        return set(self._makers.get(owner or "", ()))
+
+    @cached_property
+    def _makers(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for name, (module, _, node) in self.functions.items():
+            if module == _BOOTSTRAP and name != _MAKE_WORLD:
+                for part in ast.walk(node):
+                    made = (
+                        self.symbols[module].get(part.func.id, "")
+                        if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)
+                        else ""
+                    )
+                    if made.startswith(f"{_PACKAGE}.world."):
+                        found.setdefault(made, set()).add(name)
+        return found
+
+
+_PLAIN = frozenset(
+    {"str", "int", "float", "bool", "bytes", "object", "dict", "list", "tuple", "set", "frozenset", "None"}
+)
+
+
+def _assignments(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """Name and value of what a function assigns to local names; a nested function is a value too."""
+    for part in ast.walk(node):
+        match part:
+            case ast.Assign(targets=targets, value=value):
+                for target in targets:
+                    if isinstance(target, ast.Name):
+                        yield target.id, value
+                    elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                        for one, its in zip(target.elts, value.elts, strict=False):
+                            if isinstance(one, ast.Name):
+                                yield one.id, its
+            case ast.NamedExpr(target=ast.Name(id=name), value=value):
+                yield name, value
+            case ast.FunctionDef(name=name) if part is not node:
+                yield name, part
+
+
+class _Reader:
+    """Reads one function."""
+
+    def __init__(self, graph: CallGraph, name: str, steps: frozenset[str]) -> None:
+        self._graph, self._steps, self._name = graph, steps, name
+        self._module, self._class, self._node = graph.functions[name]
+        self._locals: dict[str, Types] = {}
+        self._body = Body()
+
+    def read(self) -> Body:
+        self._scope()
+        for part in self._followed(self._node):
+            self._visit(part)
+        self._body.callees.discard(self._name)
+        return self._body
+
+    def _scope(self) -> None:
+        for node in ast.walk(self._node):
+            if isinstance(node, Function | ast.Lambda):
+                given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                for argument in given:
+                    self._locals[argument.arg] = self._graph.annotated(argument.annotation, self._module)
+        if self._class is not None and self._node.args.args:
+            self._locals[self._node.args.args[0].arg] = frozenset({f"of {self._class}"})
+        for _ in range(2):  # an assignment may use a later one, in a loop
+            for node in ast.walk(self._node):
+                self._bind(node)
+
+    def _bind(self, node: ast.AST) -> None:
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation):
+                self._locals[name] = self._graph.annotated(annotation, self._module)
+            case ast.For(target=ast.Name(id=name), iter=over) | ast.comprehension(target=ast.Name(id=name), iter=over):
+                self._locals[name] = _each(self.infer(over))
+            case ast.For(target=ast.Tuple(elts=some)) | ast.comprehension(target=ast.Tuple(elts=some)):
+                for one in some:
+                    if isinstance(one, ast.Name):
+                        self._locals.setdefault(one.id, UNKNOWN)
+            case ast.withitem(context_expr=value, optional_vars=ast.Name(id=name)):
+                self._locals[name] = self.infer(value)
+            case _:
+                for name, its in _assignments(node) if isinstance(node, ast.Assign | ast.NamedExpr) else ():
+                    if isinstance(its, ast.expr):
+                        self._locals[name] = self._locals.get(name, UNKNOWN) | self.infer(its)
+
+    def _followed(self, node: ast.AST) -> Iterator[ast.AST]:
+        """All nodes, without the cases of other steps, and without annotations."""
+        yield node
+        if isinstance(node, ast.match_case) and (named := _steps_named(node.pattern)) and not named & self._steps:
+            return
+        for name, value in ast.iter_fields(node):
+            if name in {"annotation", "returns"}:
+                continue
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST):
+                    yield from self._followed(child)
+
+    def _visit(self, node: ast.AST) -> None:
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()) if name not in self._locals:
+                self._names(self._graph.symbols[self._module].get(name, ""))
+            case ast.Attribute():
+                self._attribute(node)
+            case ast.Dict(keys=keys):
+                found = {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+                self._body.transaction_parts |= found & _IN_TRANSACTIONS
+
+    def _names(self, target: str) -> None:
+        if target in self._graph.functions:
+            self._body.callees.add(target)
+        for method in ("__init__", "__enter__", "__exit__", "__post_init__"):
+            if (found := self._graph.methods(target).get(method)) is not None:
+                self._body.callees.add(found)
+        if target in self._graph.constants:
+            module, value = self._graph.constants[target]
+            for part in ast.walk(value):
+                if isinstance(part, ast.Name):
+                    self._names(self._graph.symbols[module].get(part.id, ""))
+
+    def _attribute(self, node: ast.Attribute) -> None:
+        receiver = self.infer(node.value)
+        if not receiver:
+            self._body.callees |= self._graph.by_method.get(node.attr, frozenset())
+        for atom in receiver:
+            if atom.startswith("aws "):
+                self._aws(atom.removeprefix("aws "), node)
+            elif atom.startswith("of "):
+                self._body.callees |= self._methods(atom.removeprefix("of "), node.attr)
+            else:
+                self._names(f"{atom}.{node.attr}")
+
+    def _aws(self, service: str, node: ast.Attribute) -> None:
+        if node.attr in _NO_CALL:
+            return
+        method = node.attr
+        if method in _BY_NAME:
+            call = next(c for c in ast.walk(self._node) if isinstance(c, ast.Call) and c.func is node)
+            (named,) = (a.value for a in call.args if isinstance(a, ast.Constant))  # else it could not be known
+            method = str(named)
+        self._body.aws.add(AwsCall(service, method, self._graph.site(self._module, node)))
+
+    def _methods(self, owner: str, method: str) -> set[str]:
+        owners = self._graph.adapters.get(owner, frozenset({owner}))
+        return {found for one in owners if (found := self._graph.methods(one).get(method)) is not None}
+
+    def infer(self, node: ast.AST | None) -> Types:
+        """Types of an expression; none: not known."""
+        match node:
+            case ast.Name(id=name):
+                if name in self._locals:
+                    return self._locals[name]
+                target = self._graph.symbols[self._module].get(name, "")
+                return frozenset({target or "plain"})
+            case ast.Attribute(value=value, attr=attr):
+                return frozenset(t for atom in self.infer(value) for t in self._member(atom, attr))
+            case ast.Call(func=func, args=args):
+                return self._called(func, args)
+            case ast.IfExp(body=body, orelse=orelse):
+                return self.infer(body) | self.infer(orelse)
+            case ast.BoolOp(values=values):
+                return frozenset(t for value in values for t in self.infer(value))
+            case ast.Subscript(value=value):
+                return _each(self.infer(value))
+            case ast.NamedExpr(value=value) | ast.Await(value=value):
+                return self.infer(value)
+            case ast.Dict(values=some) | ast.Tuple(elts=some) | ast.List(elts=some) | ast.Set(elts=some):
+                return frozenset(f"each {t}" for one in some for t in self.infer(one)) | {"plain"}
+            case ast.ListComp(elt=one) | ast.SetComp(elt=one) | ast.GeneratorExp(elt=one) | ast.DictComp(value=one):
+                return frozenset(f"each {t}" for t in self.infer(one)) | {"plain"}
+            case ast.Constant() | ast.JoinedStr() | ast.Compare() | ast.BinOp() | ast.UnaryOp() | ast.Lambda():
+                return frozenset({"plain"})
+            case _:
+                return UNKNOWN
+
+    def _member(self, atom: str, attr: str) -> Types:
+        if atom.startswith("of "):
+            return self._member_of(atom.removeprefix("of "), attr)
+        if atom.startswith("each "):
+            one = atom.removeprefix("each ")
+            return frozenset({f"returns {one}" if attr in _GIVING_ONE else f"returns {atom}", "plain"})
+        if atom.startswith("returns ") or atom == "plain":
+            return frozenset({"plain"})
+        if atom.startswith("aws "):
+            return frozenset({"plain"})  # what AWS answers
+        return frozenset({f"{atom}.{attr}"})
+
+    def _member_of(self, owner: str, attr: str) -> Types:
+        for one in self._graph.adapters.get(owner, frozenset({owner})):
+            known = self._graph.classes[one]
+            if attr in known.fields:
+                return self._graph.annotated(known.fields[attr], known.module)
+            if (method := self._graph.methods(one).get(attr)) is not None:
+                module, _, node = self._graph.functions[method]
+                result = self._graph.annotated(node.returns, module)
+                is_property = any("property" in ast.unparse(d) for d in node.decorator_list)
+                return result if is_property else frozenset(f"returns {t}" for t in result) | {"plain"}
+            if found := self._assigned(one, attr):
+                return found
+            for base in known.bases:
+                for atom in self._graph.annotated(base, known.module):
+                    if atom.startswith("of ") and (found := self._member_of(atom.removeprefix("of "), attr)):
+                        return found
+        return UNKNOWN
+
+    def _assigned(self, owner: str, attr: str) -> Types:
+        """What `__init__` assigns to `self.attr`."""
+        init = self._graph.classes[owner].methods.get("__init__")
+        if init is None or self._name == f"{owner}.__init__":
+            return UNKNOWN
+        reader = _Reader(self._graph, f"{owner}.__init__", frozenset())
+        reader._scope()
+        for node in ast.walk(init):
+            match node:
+                case ast.AnnAssign(target=ast.Attribute(value=ast.Name(id="self"), attr=name), annotation=annotation):
+                    if name == attr:
+                        return self._graph.annotated(annotation, reader._module)
+                case ast.Assign(targets=targets, value=value):
+                    for target, its in _pairs(targets, value):
+                        if isinstance(target, ast.Attribute) and target.attr == attr:
+                            return reader.infer(its) or frozenset({"plain"})
+        return UNKNOWN
+
+    def _called(self, func: ast.expr, args: list[ast.expr]) -> Types:
+        if isinstance(func, ast.Name) and func.id == "cast" and args:
+            return self._graph.annotated(args[0], self._module)
+        if isinstance(func, ast.Name) and func.id == "getattr":
+            return UNKNOWN
+        if isinstance(func, ast.Name) and func.id in {"next", "iter", "max", "min", "sorted", "reversed"} and args:
+            inner = self.infer(args[0])
+            return inner if func.id in {"sorted", "reversed", "iter"} else _each(inner)
+        found: set[str] = set()
+        for atom in self.infer(func):
+            if atom in self._graph.classes:
+                found.add(f"of {atom}")
+            elif atom in self._graph.functions:
+                module, _, node = self._graph.functions[atom]
+                found |= self._graph.annotated(node.returns, module)
+            elif atom.startswith("returns "):
+                found.add(atom.removeprefix("returns "))
+            else:
+                found.add("plain")
+        return frozenset(found)
+
+
+def _pairs(targets: list[ast.expr], value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
+    for target in targets:
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            yield from zip(target.elts, value.elts, strict=False)
+        else:
+            yield target, value
+
+
+def _each(types: Types) -> Types:
+    each = frozenset(t.removeprefix("each ") for t in types if t.startswith("each "))
+    return each or types & {"plain"}
+
+
+def _steps_named(pattern: ast.pattern) -> frozenset[str]:
+    """Members of `Step` in a pattern; none: it is about something else."""
+    return frozenset(
+        part.attr
+        for part in ast.walk(pattern)
+        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "Step"
+    )

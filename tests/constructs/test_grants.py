@@ -1,0 +1,344 @@
+"""Grants follow from calls, both ways: a function may do what its code can call, and nothing else.
+
+The code is read (`call_graph`), the grants are those of the synthesised templates. What is granted without a call is
+listed here with its reason. A grant that only some settings bring is looked for in the environments that have them.
+"""
+
+import ast
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_actions import BESIDES, NotAnOperation, action_of, actions_of, actions_of_parts
+from aws_cdk import App, Stack
+from call_graph import LAMBDAS, CallGraph
+from constructs.test_access import actions, statements
+
+from rollback.world.failures import _PREFIX_OF
+from rollback_constructs.access import Access
+from rollback_constructs.attachment import Attachment
+from rollback_constructs.functions import PROBING
+from rollback_constructs.keys import KeySettings
+from rollback_constructs.workflow import _FUNCTIONS as STEPS
+
+Template = dict[str, Any]
+FUNCTIONS = ("decide", "service", "report", "promote", "database")
+# What AWS needs of a function's role, though no code of ours calls it.
+BY_AWS = {
+    "logs:CreateLogStream": "Lambda writes the function's log with its role",
+    "logs:PutLogEvents": "as above",
+    "xray:PutTraceSegments": "active tracing",
+    "xray:PutTelemetryRecords": "active tracing",
+}
+OF_FAILURES = {"sqs:SendMessage": "Lambda sends an event that the function failed on, with the function's role"}
+INVOKED_BY_EVENTS = ("report", "promote", "database")
+# Called on behalf of settings that not every environment has.
+BY_SETTINGS = {
+    "ecr:GetDownloadUrlForLayer": "a label of the image tells the commit",
+    "ecr:BatchGetImage": "as above; promote tags images everywhere",
+    "secretsmanager:GetSecretValue": "a database",
+    "secretsmanager:PutSecretValue": "a database's connection secret",
+    "ecs:RunTask": "down_command",
+    "ecs:StopTask": "down_command",
+    "iam:PassRole": "down_command; service and promote register definitions everywhere",
+    "logs:GetLogEvents": "down_command",
+}
+
+
+@cache
+def graph() -> CallGraph:
+    return CallGraph()
+
+
+@dataclass(frozen=True)
+class Call:
+    """What needs an action: where it stands, and one way that leads there."""
+
+    site: str
+    way: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.site} ({' → '.join(name.removeprefix('rollback.') for name in self.way)})"
+
+
+def steps_of(function: str) -> set[str]:
+    """Names of the steps that the state machine invokes the function for."""
+    return {step.name for step, substitution in STEPS.items() if substitution == f"{function.title()}Function"}
+
+
+@cache
+def reach(function: str) -> dict[str, tuple[str, ...]]:
+    return graph().reach(f"rollback.handlers.{function}", steps_of(function))
+
+
+@cache
+def called(function: str) -> dict[str, Call]:
+    return called_in(graph(), function)
+
+
+def called_in(graph: CallGraph, function: str) -> dict[str, Call]:
+    """IAM action → a call of the function's code that needs it."""
+    found: dict[str, Call] = {}
+    for name, way in graph.reach(f"rollback.handlers.{function}", steps_of(function)).items():
+        body = graph.body(name, frozenset(steps_of(function)))
+        needs = {action: call.site for call in body.aws for action in actions_of(call.service, call.method)}
+        module, _, node = graph.functions[name]
+        if module.startswith("rollback.world.ledger"):
+            site = graph.site(module, node)
+            needs |= dict.fromkeys(actions_of_parts(body.transaction_parts), site)
+        for action, site in needs.items():
+            for one in (action, *BESIDES.get(action, ())):
+                found.setdefault(one, Call(site, way))
+    return found
+
+
+def granted(template: Template, function: str) -> set[str]:
+    return set().union(*(actions(statement) for statement in statements(template, function)))
+
+
+def without_a_call(function: str) -> set[str]:
+    return {*BY_AWS, *(OF_FAILURES if function in INVOKED_BY_EVENTS else ())}
+
+
+def never_called(function: str, granted: Iterable[str], called: dict[str, Call]) -> list[str]:
+    return [
+        f"{function} is granted {action}, and no code of it calls that: take access.{of_access(action)} out of "
+        f"`{function}` in rollback_constructs/functions.py, or say why here"
+        for action in sorted(set(granted) - set(called) - without_a_call(function))
+    ]
+
+
+def never_granted(function: str, granted: Iterable[str], called: dict[str, Call]) -> list[str]:
+    return [
+        f"{function} calls {action}, and may not: {called[action]}; add access.{of_access(action)} to `{function}` in "
+        "rollback_constructs/functions.py"
+        for action in sorted(set(called) - set(granted))
+    ]
+
+
+@cache
+def access_methods() -> dict[str, str]:
+    """Action → the method of `Access` that grants it."""
+    attachment = Attachment(
+        name="a", cluster="c", ecs_service="s", load_balancer="app/a/1", target_groups=("targetgroup/a/1",),
+        task_role_arns=("arn:aws:iam::123456789012:role/t",), execution_role_arns=(), log_group="/g", repository="r",
+    )  # fmt: skip
+    key = "arn:aws:kms:eu-west-1:123456789012:key/1"
+    access = Access(Stack(App()), (attachment,), ("stack",), KeySettings(ledger=key, topics=key, secrets=(key,)))
+    found: dict[str, str] = {}
+    for name in (name for name in vars(Access) if not name.startswith("_") and callable(getattr(Access, name))):
+        method: Callable[..., Any] = getattr(access, name)
+        for call in (partial(method, "arn:aws:x:::y"), method):
+            try:
+                made = call()
+            except TypeError:
+                continue
+            for statement in made if isinstance(made, list) else ():
+                found |= dict.fromkeys(statement.actions, name)
+            if isinstance(made, list) and made:
+                break
+    return found
+
+
+def of_access(action: str) -> str:
+    known = access_methods().get(action)
+    return f"{known}(…)" if known else f"… (no method of Access grants {action} yet: write one in access.py)"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_nothing_is_granted_that_no_code_of_the_function_calls(
+    function: str, templates: dict[str, Template], database_templates: dict[str, Template]
+) -> None:
+    for name, template in {**templates, **database_templates}.items():
+        if "Rollback" in name and (function != "database" or name in database_templates):
+            problems = never_called(function, granted(template, function), called(function))
+            assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_nothing_is_called_that_is_not_granted(function: str, database_templates: dict[str, Template]) -> None:
+    """Production's database has a command and a secret; staging's images have labels: together they have all."""
+    both = [granted(template, function) for name, template in database_templates.items() if "Rollback" in name]
+    problems = never_granted(function, set().union(*both), called(function))
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("function", [name for name in FUNCTIONS if name != "database"])
+def test_only_what_settings_ask_for_is_granted_to_some_environments_alone(
+    function: str, templates: dict[str, Template]
+) -> None:
+    plain = granted(templates["MacroAiProductionRollbackStack"], function)
+    assert set(called(function)) - plain <= set(BY_SETTINGS)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_planted_grant_and_a_planted_call_are_both_found(
+    function: str, database_templates: dict[str, Template]
+) -> None:
+    allowed = granted(database_templates["MacroAiProductionRollbackStack"], function) | set(called(function))
+    assert not never_called(function, allowed, called(function))
+    assert not never_granted(function, allowed, called(function))
+    (planted,) = never_called(function, {*allowed, "ecr:BatchDeleteImage"}, called(function))
+    assert planted.startswith(f"{function} is granted ecr:BatchDeleteImage, and no code of it calls that")
+    for action, call in called(function).items():
+        (missing,) = never_granted(function, allowed - {action}, called(function))
+        assert missing.startswith(f"{function} calls {action}, and may not: {call.site}")
+        assert "add access." in missing
+        if not action.startswith("s3:"):
+            assert f"access.{access_methods()[action]}(…)" in missing
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "planted", "function", "action"),
+    [
+        ("steps/verify.py", "verify", "world.images.keep('i', 't')", "report", "ecr:PutImage"),
+        ("steps/conclude.py", "conclude", "(world.tasks.stop, 1)", "report", "ecs:StopTask"),
+        ("steps/plan.py", "plan", "[one.stop_deployment('a') for one in [world.services]]", "decide",
+         "ecs:StopServiceDeployment"),
+        ("steps/verify.py", "verify", "{'a': world.tasks}.get('a').stop('s', 'a', 'r')", "report", "ecs:StopTask"),
+        ("steps/readiness.py", "prepare", "getattr(world, 'x').stop_deployment('a')", "promote",
+         "ecs:StopServiceDeployment"),
+    ],
+)  # fmt: skip
+def test_a_call_planted_in_the_code_is_found(
+    file: str, name: str, planted: str, function: str, action: str, tmp_path: Path
+) -> None:
+    """A port's method, one that is only named, a port in a loop or a dictionary, and a receiver that is not known."""
+    shutil.copytree(LAMBDAS, tmp_path / "lambdas", ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / "lambdas" / "rollback" / file
+    code = ast.parse(path.read_text())
+    (body,) = (node.body for node in code.body if isinstance(node, ast.FunctionDef) and node.name == name)
+    body.insert(1, ast.parse(planted).body[0])
+    path.write_text(ast.unparse(code))
+    found = called_in(CallGraph(tmp_path / "lambdas"), function)
+    missing = never_granted(function, called(function), found)
+    assert any(one.startswith(f"{function} calls {action}, and may not: lambdas/rollback/world/") for one in missing)
+
+
+def test_the_call_graph_sees_what_is_called_in_a_roundabout_way() -> None:
+    """Through a paginator, a bound method that is kept, a port in a variable, a lambda, and a transaction."""
+    assert "cloudwatch:DescribeAlarmHistory" in called("promote")
+    assert {"ecr:BatchGetImage", "ecr:PutImage"} <= set(called("promote"))  # images.keep
+    assert "dynamodb:UpdateItem" in called("decide")
+    assert "secretsmanager:GetSecretValue" in called("report")
+    assert "secretsmanager:GetSecretValue" not in called("decide")
+    assert "dynamodb:ConditionCheckItem" in called("service")
+    assert "dynamodb:ConditionCheckItem" not in called("promote")
+
+
+def test_every_call_of_an_aws_client_in_the_package_is_one_that_the_call_graph_reads() -> None:
+    """Else a call that it can't see would need no grant: by the names of boto3's methods, wherever they stand."""
+    seen = {call.method for name in graph().functions for call in graph().body(name, EVERY_STEP).aws}
+    named = {
+        method
+        for name in graph().functions
+        if graph().functions[name][0].startswith("rollback.world.")
+        for method in graph().attributes(name)
+        if any(_is_operation(service, method) for service in SERVICES)
+    }
+    assert named - seen <= NOT_AWS
+
+
+def test_a_refusal_of_any_call_is_told_by_the_action_that_is_missing() -> None:
+    """`world.failures` names AWS's action by a table of its own, since AWS's message does not always."""
+    for name in graph().functions:
+        for call in graph().body(name, EVERY_STEP).aws:
+            prefix, operation = action_of(call.service, call.method).split(":")
+            assert _PREFIX_OF.get(operation) == prefix, (
+                f"add {prefix}: {operation} to failures._OPERATIONS: {call.site}"
+            )
+
+
+EVERY_STEP = frozenset(step.name for step in STEPS)
+SERVICES = (
+    "ecs", "ecr", "dynamodb", "cloudwatch", "elbv2", "sns", "stepfunctions", "application-autoscaling",
+    "secretsmanager", "ssm", "cloudformation", "logs", "iam", "s3", "sts",
+)  # fmt: skip
+NOT_AWS = {"query", "publish"}
+
+
+def _is_operation(service: str, method: str) -> bool:
+    try:
+        return bool(actions_of(service, method)) or True
+    except NotAnOperation:
+        return False
+
+
+def test_functions_that_can_probe_the_service_are_those_placed_beside_it() -> None:
+    """With a private load balancer, one that probes from elsewhere finds every release broken."""
+    probing = {name for name in FUNCTIONS if "rollback.world.http.HttpxHttp.get" in reach(name)}
+    assert probing == set(PROBING)
+
+
+def test_only_the_database_function_speaks_sql() -> None:
+    assert {name for name in FUNCTIONS if any("world.postgres.PostgresSql" in one for one in reach(name))} == {
+        "database"
+    }
+
+
+@pytest.mark.parametrize(
+    ("machine", "functions"),
+    [("Workflow", {"Decide", "Service", "Report"}), ("Promotion", {"Promote"})],
+)
+def test_a_state_machine_may_invoke_the_functions_that_its_states_name_and_no_other(
+    machine: str, functions: set[str], templates: dict[str, Template]
+) -> None:
+    template = templates["MacroAiProductionRollbackStack"]
+    (found,) = (
+        r["Properties"]
+        for name, r in template["Resources"].items()
+        if r["Type"] == "AWS::StepFunctions::StateMachine" and name.startswith(machine)
+    )
+    named = {name.removesuffix("Function") for name in found["DefinitionSubstitutions"] if name.endswith("Function")}
+    assert all(f"${{{name}Function}}" in json.dumps(found["DefinitionString"]) for name in named)
+    own = _policies(template, f"{machine}Role")
+    invoked = {
+        one["Fn::GetAtt"][0]
+        for statement in own
+        if "lambda:InvokeFunction" in actions(statement)
+        for one in _listed(statement["Resource"])
+    }
+    assert {name.removeprefix("Functions")[:-8] for name in invoked} == named == functions
+    rest = set().union(*(actions(statement) for statement in own)) - {"lambda:InvokeFunction"}
+    assert rest <= DELIVERY_AND_TRACING
+
+
+# AWS documentation of Step Functions, "Using CloudWatch Logs" and "AWS X-Ray": none of them knows resources.
+DELIVERY_AND_TRACING = {
+    "logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery", "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:UpdateLogDelivery",
+    "xray:GetSamplingRules", "xray:GetSamplingTargets", "xray:PutTelemetryRecords", "xray:PutTraceSegments",
+}  # fmt: skip
+
+
+def test_a_rule_may_start_the_state_machine_that_it_targets_and_do_nothing_else(
+    templates: dict[str, Template],
+) -> None:
+    template = templates["MacroAiProductionRollbackStack"]
+    rules = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Events::Rule"]
+    starting = [target for rule in rules for target in rule["Targets"] if "RoleArn" in target]
+    assert starting
+    for target in starting:
+        role = target["RoleArn"]["Fn::GetAtt"][0]
+        (statement,) = _policies(template, role)
+        assert actions(statement) == {"states:StartExecution"}
+        assert _listed(statement["Resource"]) == [target["Arn"]]
+
+
+def _policies(template: Template, role: str) -> list[dict[str, Any]]:
+    return [
+        statement
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::IAM::Policy"
+        and any(one["Ref"].startswith(role) for one in resource["Properties"]["Roles"])
+        for statement in resource["Properties"]["PolicyDocument"]["Statement"]
+    ]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

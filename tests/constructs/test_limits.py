@@ -1,0 +1,248 @@
+"""Environments of many services, long names, other partitions, concrete accounts, and keys of the team's own."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from constructs.conftest import resources
+from constructs.test_access import actions, statements
+from constructs.test_stacks import EXISTING, PLACE
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollback_constructs.limits import LONGEST_PATTERN, LimitExceeded, by_pattern, check_resources, within
+from stacks.assembly import build, synthesise
+
+Template = dict[str, Any]
+HERE = {"account": "123456789012", "region": "eu-west-1", "availability_zones": ["eu-west-1a", "eu-west-1b"]}
+KEY = "arn:aws-cn:kms:cn-north-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+SECRET = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:neon-key-AbCdEf"
+
+
+def existing(name: str, region: str = "eu-west-1", partition: str = "aws") -> dict[str, Any]:
+    role = f"arn:{partition}:iam::123456789012:role/"
+    attached = {**EXISTING, "task_role_arns": [f"{role}task"], "execution_role_arns": [f"{role}execution"]}
+    return {
+        "name": name,
+        "cluster": f"{name}-cluster",
+        "ecs_service": f"{name}-web",
+        "container": "web",
+        "existing": attached,
+    }
+
+
+def context(environment: dict[str, Any], name: str = "production", **more: Any) -> dict[str, Any]:
+    return {"aws:cdk:bundling-stacks": [], "environments": {name: environment}, **more}
+
+
+def synthesised(out: Path, given: dict[str, Any]) -> Template:
+    folder = synthesise(out, given)
+    return json.loads(next(folder.glob("*RollbackStack.template.json")).read_text())  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def twelve(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    services = [existing(f"a-service-of-this-team-{number}") for number in range(12)]
+    return synthesised(tmp_path_factory.mktemp("twelve"), context({"services": services}))
+
+
+@pytest.fixture(scope="module")
+def china(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """With an account and a region but no network of ours, a database, keys, and functions in a network."""
+    environment = {
+        "account": "123456789012",
+        "region": "cn-north-1",
+        "services": [existing("shop", "cn-north-1", "aws-cn")],
+        "keys": {"ledger": KEY, "topics": KEY, "logs": KEY, "secrets": [KEY]},
+        "functions": {"probes_in_vpc": PLACE, "reserved_concurrency": {"service": 2, "report": 3}},
+        "database": {"project_id": "quiet-sun-1", "branch_id": "br-main-1", "api_key_secret_arn": SECRET},
+    }
+    return synthesised(tmp_path_factory.mktemp("china"), context(environment))
+
+
+def patterns(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
+    for rule in resources(template, "AWS::Events::Rule"):
+        if "EventPattern" in rule:
+            yield rule["Name"], rule["EventPattern"]
+
+
+def filled_in(template: Template, value: Any) -> str:
+    """A pattern as CloudFormation sends it, with the longest partition and region."""
+    names = {"AWS::Partition": "aws-us-gov", "AWS::Region": "ap-southeast-2", "AWS::AccountId": "123456789012"}
+
+    def of(part: Any) -> Any:
+        match part:
+            case {"Ref": name}:
+                return names.get(name, name)
+            case {"Fn::Join": [glue, parts]}:
+                return glue.join(of(one) for one in parts)
+            case {"Fn::GetAtt": [name, "Arn"]}:
+                made = template["Resources"][name]["Properties"]
+                return f"arn:aws-us-gov:cloudwatch:ap-southeast-2:123456789012:alarm:{made.get('AlarmName', name)}"
+            case dict():
+                return {name: of(one) for name, one in part.items()}
+            case list():
+                return [of(one) for one in part]
+            case _:
+                return part
+
+    return json.dumps(of(value), separators=(",", ":"))
+
+
+def test_twelve_services_take_several_rules_each_within_the_limit_and_none_twice(twelve: Template) -> None:
+    """EventBridge refuses a pattern of more than 2,048 characters, in the middle of a deployment."""
+    names = [name for name, _ in patterns(twelve)]
+    assert len(names) == len(set(names))
+    assert "macro-ai-production-rollback-on-alarm-2" in names
+    for name, pattern in patterns(twelve):
+        assert len(filled_in(twelve, pattern)) <= LONGEST_PATTERN, name
+    for end in ("on-alarm", "on-deployment-failed", "on-deployment-completed"):
+        told = [one for name, pattern in patterns(twelve) if end in name for one in pattern["resources"]]
+        assert len({json.dumps(one) for one in told}) == len(told) == (24 if end == "on-alarm" else 12)
+
+
+def test_one_service_takes_one_rule_each(templates: dict[str, Template]) -> None:
+    names = [name for name, _ in patterns(templates["MacroAiProductionRollbackStack"])]
+    assert not [name for name in names if name[-1].isdigit()]
+
+
+def test_forty_services_are_refused_in_one_line() -> None:
+    services = [existing(f"s{number}") for number in range(40)]
+    with pytest.raises(LimitExceeded) as refused:
+        build(None, context({"services": services}), validate=False)
+    assert "\n" not in str(refused.value)
+    assert "production" in str(refused.value)
+
+
+def test_more_resources_than_a_stack_takes_are_refused_with_what_to_do() -> None:
+    check_resources(500, "production", 36)
+    with pytest.raises(LimitExceeded, match=r"^production has 40 services, which take 548 resources; CloudFormation"):
+        check_resources(548, "production", 40)
+
+
+def test_a_name_that_aws_would_refuse_is_refused_at_synth_with_how_much_to_shorten() -> None:
+    environment = "a-very-long-name-of-an-environment"
+    with pytest.raises(
+        LimitExceeded, match=r"^the name of the (rule|function) \S+ has \d+ characters, AWS allows 64: "
+    ):
+        build(None, context({"services": [existing("shop")]}, environment), validate=False)
+    assert within("rule", "a" * 64) == "a" * 64
+
+
+@given(st.lists(st.text(alphabet="abc/-", min_size=1, max_size=400), max_size=60))
+def test_every_arn_is_in_one_pattern_in_its_order(last_parts: list[str]) -> None:
+    batches = by_pattern([(part, number) for number, part in enumerate(last_parts)])
+    assert [number for batch in batches for number in batch] == list(range(len(last_parts)))
+    assert all(batches)
+
+
+@pytest.mark.parametrize("service", ["states", "iam", "ecs", "logs"])
+def test_no_partition_is_written_out_in_another_one(china: Template, service: str) -> None:
+    assert f"arn:aws:{service}" not in json.dumps(china)
+    assert "arn:aws:" not in json.dumps(china)
+
+
+@pytest.mark.parametrize("kind", ["", "with a database"])
+def test_no_partition_is_written_out_where_the_account_is_not_known(
+    kind: str, templates: dict[str, Template], database_templates: dict[str, Template]
+) -> None:
+    some = database_templates if kind else templates
+    for name, template in some.items():
+        written = set(json.dumps(template).replace("\\", "").split('"'))
+        ours = {text for text in written if "arn:aws:" in text and ":secret:" not in text}
+        assert not ours, name
+
+
+def test_zones_are_needed_only_for_a_network_that_we_make(china: Template) -> None:
+    assert resources(china, "AWS::Lambda::Function")
+
+
+def test_what_the_team_has_keys_for_is_encrypted_with_them(china: Template) -> None:
+    (table,) = resources(china, "AWS::DynamoDB::Table")
+    assert (table["SSESpecification"]["SSEType"], table["SSESpecification"]["KMSMasterKeyId"]) == ("KMS", KEY)
+    assert {topic["KmsMasterKeyId"] for topic in resources(china, "AWS::SNS::Topic")} == {KEY}
+    assert {group["KmsKeyId"] for group in resources(china, "AWS::Logs::LogGroup")} == {KEY}
+
+
+@pytest.mark.parametrize(
+    ("function", "through"),
+    [
+        ("decide", {"dynamodb"}),
+        ("service", {"dynamodb"}),
+        ("promote", {"dynamodb"}),
+        ("report", {"dynamodb", "sns", "secretsmanager"}),
+        ("database", {"dynamodb", "secretsmanager"}),
+    ],
+)
+def test_a_function_uses_a_key_only_through_the_services_that_it_calls(
+    china: Template, function: str, through: set[str]
+) -> None:
+    found = set()
+    for statement in statements(china, function):
+        if any(action.startswith("kms:") for action in actions(statement)):
+            assert statement["Resource"] == KEY
+            via = statement["Condition"]["StringLike"]["kms:ViaService"]
+            assert via.endswith(".cn-north-1.*")
+            found.add(via.partition(".")[0])
+    assert found == through
+
+
+def test_reserved_concurrency_is_what_is_set_and_nothing_by_default(
+    china: Template, templates: dict[str, Template]
+) -> None:
+    set_ = {f["FunctionName"].rpartition("-")[2]: f.get("ReservedConcurrentExecutions") for f in functions(china)}
+    assert set_ == {"decide": None, "service": 2, "report": 3, "promote": None, "database": None}
+    assert not any("ReservedConcurrentExecutions" in f for f in functions(templates["MacroAiProductionRollbackStack"]))
+
+
+def functions(template: Template) -> list[dict[str, Any]]:
+    return resources(template, "AWS::Lambda::Function")
+
+
+@pytest.mark.parametrize("environment", ["production", "staging"])
+def test_events_that_a_function_fails_on_are_kept(environment: str, database_templates: dict[str, Template]) -> None:
+    """For every function that a rule invokes: EventBridge has done with an event when Lambda has taken it."""
+    template = database_templates[f"MacroAi{environment.title()}RollbackStack"]
+    invoked = {
+        target["Arn"]["Fn::GetAtt"][0]
+        for rule in resources(template, "AWS::Events::Rule")
+        for target in rule["Targets"]
+        if "Fn::GetAtt" in target["Arn"]
+        if template["Resources"][target["Arn"]["Fn::GetAtt"][0]]["Type"] == "AWS::Lambda::Function"
+    }
+    kept = {one["FunctionName"]["Ref"]: one for one in resources(template, "AWS::Lambda::EventInvokeConfig")}
+    assert set(kept) == invoked
+    for one in kept.values():
+        assert "FailedInvocations" in json.dumps(one["DestinationConfig"]["OnFailure"])
+        assert (one["MaximumEventAgeInSeconds"], one["MaximumRetryAttempts"]) == (300, 2)
+
+
+@pytest.mark.parametrize(("environment", "kept"), [("Production", "Retain"), ("Feature", "Delete")])
+def test_logs_stay_as_long_as_the_ledger(environment: str, kept: str, templates: dict[str, Template]) -> None:
+    all_of_it = templates[f"MacroAi{environment}RollbackStack"]["Resources"].values()
+    policies = {r["DeletionPolicy"] for r in all_of_it if r["Type"] == "AWS::Logs::LogGroup"}
+    assert policies == {kept}
+
+
+def test_what_is_retained_is_protected_from_deletion(assembly: Path, templates: dict[str, Template]) -> None:
+    manifest = json.loads((assembly / "manifest.json").read_text())["artifacts"]
+    stacks = {name: one["properties"] for name, one in manifest.items() if one["type"] == "aws:cloudformation:stack"}
+    protected = {name for name, properties in stacks.items() if properties.get("terminationProtection")}
+    assert protected == {"MacroAiProductionStack", "MacroAiProductionRollbackStack"}
+    for name, kept in (("Production", "true"), ("Feature", "false")):
+        (balancer,) = resources(templates[f"MacroAi{name}Stack"], "AWS::ElasticLoadBalancingV2::LoadBalancer")
+        attributes = {one["Key"]: one["Value"] for one in balancer["LoadBalancerAttributes"]}
+        assert attributes["deletion_protection.enabled"] == kept
+
+
+@pytest.mark.parametrize("where", [{}, HERE])
+def test_the_review_finds_nothing_with_and_without_a_known_account(
+    where: dict[str, Any], tmp_path: Path, database_context: dict[str, Any]
+) -> None:
+    """cdk-nag writes tokens and concrete values differently, and acknowledgements are by its words."""
+    production = {**database_context["environments"]["production"], **where}
+    place = {"functions": {"probes_in_vpc": PLACE}}
+    given = {"aws:cdk:bundling-stacks": [], "environments": {"production": {**production, **place}}}
+    build(tmp_path, given, validate=False, review=True).synth()
