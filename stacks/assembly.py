@@ -92,7 +92,11 @@ def _add_stacks(app: App, configuration: Configuration, name: str, settings: Env
 def _attached(service: Service) -> Attachment:
     if service.existing is None:
         raise ValueError(f"service {service.name!r} is made here")
-    shared = {"load_balancer_shared": service.shares_balancer, "error_log_pattern": service.error_log_pattern}
+    shared = {
+        "load_balancer_shared": service.shares_balancer,
+        "error_log_pattern": service.error_log_pattern,
+        "environment_file_buckets": service.environment_file_buckets,
+    }
     return Attachment(
         name=service.name,
         cluster=service.cluster,

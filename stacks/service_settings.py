@@ -71,6 +71,11 @@ class Service(ServiceSettings):
         description="CloudWatch Logs filter pattern of the lines that count, if not that of `alarms`; selects this "
         "service's own where several log to one group",
     )
+    environment_file_buckets: tuple[str, ...] = Field(
+        default=(),
+        description="names of the S3 buckets of its definitions' `environmentFiles`; without them readiness can't look "
+        "for the files",
+    )
 
     @property
     def shares_balancer(self) -> bool:

@@ -46,6 +46,7 @@ class ServiceStack(Stack):
             target_groups=(group.target_group_full_name,),
             task_role_arns=(task_role.role_arn,),
             execution_role_arns=(execution_role.role_arn,),
+            environment_file_buckets=service.environment_file_buckets,
             log_group=self._workload.log_group,
             repository=self._repository.repository_name,
             # a certificate is for another name than the load balancer's own

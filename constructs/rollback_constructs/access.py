@@ -163,6 +163,27 @@ class Access:
             ["application-autoscaling:RegisterScalableTarget"], [targets], on_ecs
         )
 
+    def scaling_policies(self) -> Grant:
+        """Whether a service is scaled by forecast; describing knows no resources."""
+        return _allow(["application-autoscaling:DescribeScalingPolicies"], ["*"])
+
+    def references_seen(self) -> Grant:
+        """That roles, log groups (in any region) and environment files exist, never what they say."""
+        groups = self.stack.format_arn(
+            service="logs",
+            region="*",
+            resource="log-group",
+            resource_name="*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        buckets = dict.fromkeys(bucket for service in self.services for bucket in service.environment_file_buckets)
+        named = [f"arn:{self.stack.partition}:s3:::{bucket}" for bucket in buckets]
+        return (
+            _allow(["iam:GetRole"], self._roles())
+            + _allow(["logs:DescribeLogGroups"], [groups])
+            + _allow(["s3:ListBucket"], named)
+        )
+
     def secrets_seen(self) -> Grant:
         """That secrets and parameters exist, never what they say."""
         secrets = self._named("secretsmanager", "secret", "*")

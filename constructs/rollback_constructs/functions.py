@@ -64,20 +64,22 @@ class Functions(Construct):
         self._settings, self._own, self._bundle, self._outside = settings, function_settings, bundle, outside
         self._code = code_asset(bundle)
         table, workflow, database = outside.table_arn, outside.workflow_name, settings.database
-        reading = [access.ledger(table), access.ecs_reading(), access.images_seen()]
+        reading = [access.ledger(table), access.ecs_reading(), access.tasks_read()]
         labels = [access.images_labels()] if settings.reads_labels else []
         self.decide = self._function(
             "decide",
             [
                 *reading,
-                access.mute_rules(),
-                access.alarm_history(),
                 *labels,
+                access.images_seen(),
                 access.leases(table),
                 access.alarm_states(),
+                access.mute_rules(),
                 access.metrics_read(),
                 access.target_groups(),
+                access.target_health(),
                 access.stack_states(),
+                *([access.scaling_policies()] if database else []),
                 access.execution_stop(workflow),
             ],
         )
@@ -86,11 +88,11 @@ class Functions(Construct):
             [
                 *reading,
                 access.leases(table),
-                access.tasks_read(),
                 access.service_update(),
                 access.deployment_stop(),
                 access.definition_register(),
                 access.scaling(),
+                access.target_groups(),
                 access.target_health(),
                 access.alarm_states(),
                 access.mute_rules(),
@@ -104,9 +106,9 @@ class Functions(Construct):
             [
                 *reading,
                 access.leases(table),
-                access.tasks_read(),
                 access.service_update(),
                 access.scaling(),
+                access.target_groups(),
                 access.target_health(),
                 access.alarm_states(),
                 access.alarm_history(),  # whether an alarm that nobody answered was ever green
@@ -124,6 +126,7 @@ class Functions(Construct):
             [
                 *reading,
                 *labels,
+                access.images_seen(),
                 access.definition_register(),
                 access.images_tag(),
                 access.alarm_states(),
@@ -133,6 +136,8 @@ class Functions(Construct):
                 access.listeners(),
                 access.target_groups(),
                 access.clusters_read(),
+                access.scaling_policies(),
+                access.references_seen(),
                 access.secrets_seen(),
             ],
         )
@@ -151,8 +156,8 @@ class Functions(Construct):
             "database",
             [
                 *reading,
+                access.images_seen(),
                 access.leases(self._outside.table_arn),
-                access.tasks_read(),
                 access.service_update(),
                 access.scaling(),
                 access.stack_states(),  # a deployment by CloudFormation's way back is no newer release

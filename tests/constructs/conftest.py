@@ -57,9 +57,11 @@ def database_context() -> Context:
 
 
 def _services(environment: str, given: dict[str, Any]) -> list[dict[str, Any]]:
-    """Staging's releases tell their commit by a label of the image."""
-    label = {"commit_from": "label:org.opencontainers.image.revision"} if environment == "staging" else {}
-    return [{**service, **label} for service in given["services"]]
+    """Staging's releases tell their commit by a label of the image, and read files of a bucket."""
+    if environment != "staging":
+        return [dict(service) for service in given["services"]]
+    more = {"commit_from": "label:org.opencontainers.image.revision", "environment_file_buckets": ["shop-settings"]}
+    return [{**service, **more} for service in given["services"]]
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import pytest
 # what IAM cannot scope to a resource (Service Authorization Reference)
 WITHOUT_RESOURCES = {
     "application-autoscaling:DescribeScalableTargets",
+    "application-autoscaling:DescribeScalingPolicies",
     "cloudwatch:DescribeAlarmHistory",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:GetMetricData",
@@ -92,7 +93,9 @@ def test_a_role_can_be_passed_to_tasks_only(templates: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("function", sorted(CHANGES))
-def test_whoever_tells_what_runs_may_look_images_up(templates: dict[str, Any], function: str) -> None:
-    """Where ECS tells no digest: else the same release had another fingerprint in each function."""
+def test_each_function_that_identifies_a_release_may_look_at_its_tasks(
+    templates: dict[str, Any], function: str
+) -> None:
+    """Where a service revision tells no digest: else the same release had another fingerprint in each function."""
     allowed = json.dumps(statements(templates["MacroAiProductionRollbackStack"], function))
-    assert "ecr:DescribeImages" in allowed
+    assert "ecs:DescribeTasks" in allowed

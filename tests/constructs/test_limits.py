@@ -23,7 +23,13 @@ SECRET = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:neon-key-AbCd
 
 def existing(name: str, region: str = "eu-west-1", partition: str = "aws") -> dict[str, Any]:
     role = f"arn:{partition}:iam::123456789012:role/"
-    attached = {**EXISTING, "task_role_arns": [f"{role}task"], "execution_role_arns": [f"{role}execution"]}
+    attached = {
+        **EXISTING,
+        "task_role_arns": [f"{role}task"],
+        "execution_role_arns": [f"{role}execution"],
+        "target_groups": [f"targetgroup/{name}/6d0ecf831eec9f09"],
+        "log_group": f"/{name}",
+    }
     return {
         "name": name,
         "cluster": f"{name}-cluster",

@@ -5,7 +5,7 @@ permission to read the object (Service Authorization Reference, Amazon S3), whic
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
@@ -14,12 +14,13 @@ from rollback.world.failures import calling, code_of, is_denied
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
 
 
 class DefinitionReferences:
     """Adapter. `logs_in` makes a client for a region; an empty one is the service's own."""
 
-    def __init__(self, iam: "IAMClient", logs_in: "Callable[[str], CloudWatchLogsClient]", s3: Any) -> None:
+    def __init__(self, iam: "IAMClient", logs_in: "Callable[[str], CloudWatchLogsClient]", s3: "S3Client") -> None:
         self._iam = iam
         self._logs_in = logs_in
         self._s3 = s3
