@@ -28,8 +28,6 @@ def supported_service(answer: Answer, name: str) -> Answer:
     controller = service.get("deploymentController", {}).get("type", "ECS")
     if controller != "ECS":
         raise UnsupportedService(f"service {name} is deployed by {controller}, not by ECS: roll back there")
-    if service.get("schedulingStrategy", "REPLICA") == "DAEMON":
-        raise UnsupportedService(f"service {name} is a DAEMON, without a desired count: roll back with ECS itself")
     strategy = service.get("deploymentConfiguration", {}).get("strategy", "ROLLING")
     if strategy != "ROLLING":
         raise UnsupportedService(f"service {name} is deployed {strategy}, not ROLLING: roll back with ECS itself")

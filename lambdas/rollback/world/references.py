@@ -58,11 +58,12 @@ class DefinitionReferences:
         bucket, _, key = arn.rpartition(":::")[2].partition("/")
         with calling("ListObjectsV2", arn):
             try:
-                found = self._s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+                pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
+                first = next((page["Contents"] for page in pages if page.get("Contents")), [])
             except ClientError as error:
                 if code_of(error) == "NoSuchBucket":
                     return False
                 if is_denied(error):
                     return None
                 raise
-        return any(one.get("Key") == key for one in found.get("Contents", ()))
+        return any(one.get("Key") == key for one in first)

@@ -33,8 +33,7 @@ class ElbTargets:
     def is_used(self, target_group_arn: str) -> bool:
         """Whether a load balancer routes to the group (ELB API reference, TargetGroup, `LoadBalancerArns`)."""
         with calling("DescribeTargetGroups", target_group_arn):
-            found = self._client.describe_target_groups(TargetGroupArns=[target_group_arn])["TargetGroups"]
-        return any(group.get("LoadBalancerArns") for group in found)
+            return any(group.get("LoadBalancerArns") for group in self._described(target_group_arn))
 
     def health_checks(self, target_group_arns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         """Target group → its health check; a release that was good under another one may fail under this.
@@ -54,9 +53,13 @@ class ElbTargets:
         """One at a time: ELB answers for none of several if one is gone. Empty: it is."""
         with calling("DescribeTargetGroups", target_group_arn):
             try:
-                return self._client.describe_target_groups(TargetGroupArns=[target_group_arn])["TargetGroups"]
+                return self._described(target_group_arn)
             except self._client.exceptions.TargetGroupNotFoundException:
                 return []
+
+    def _described(self, target_group_arn: str) -> "list[TargetGroupTypeDef]":
+        pages = self._client.get_paginator("describe_target_groups").paginate(TargetGroupArns=[target_group_arn])
+        return [group for page in pages for group in page["TargetGroups"]]
 
     def neighbours(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
         """Other target groups to which the load balancers of these forward, by a listener or one of its rules.
