@@ -23,6 +23,7 @@ from moto.core.common_models import CloudFormationModel
 from local_cloud import (
     cloudformation_changesets,
     cloudformation_operations,
+    cloudformation_protection,
     cloudformation_serverless,
     cloudformation_workloads,
 )
@@ -79,6 +80,7 @@ def install() -> None:
     Stack.update = _update_stack
     Stack.delete = _delete_stack
     cloudformation_changesets.install()
+    cloudformation_protection.install()
 
 
 def _name(resource_type: str, stack_name: str, logical_id: str) -> str:

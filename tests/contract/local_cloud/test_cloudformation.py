@@ -79,6 +79,19 @@ def test_alarms_and_composite_alarms_are_made_updated_and_deleted(cloud: LocalCl
     assert listed(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm]) == []
 
 
+def test_a_protected_stack_is_deleted_once_its_protection_is_taken_away(cloud: LocalCloud) -> None:
+    name, client = create(cloud, {"Alarm": ALARM}), cloud.client("cloudformation")
+    client.update_termination_protection(StackName=name, EnableTerminationProtection=True)
+    assert stack(cloud, name)["EnableTerminationProtection"] is True
+    with pytest.raises(ClientError, match="TerminationProtection is enabled"):
+        client.delete_stack(StackName=name)
+    assert stack(cloud, name)["StackStatus"] == "CREATE_COMPLETE"
+    client.update_termination_protection(StackName=name, EnableTerminationProtection=False)
+    client.delete_stack(StackName=name)
+    with pytest.raises(ClientError):
+        stack(cloud, name)
+
+
 def test_a_task_definition_keeps_everything_and_its_replacement_reaches_dependents(cloud: LocalCloud) -> None:
     parameter = {"Type": "AWS::SSM::Parameter",
                  "Properties": {"Type": "String", "Name": f"/d/{uuid.uuid4()}", "Value": {"Ref": "Td"}}}  # fmt: skip
