@@ -35,8 +35,6 @@ def _on_functions(stack: Stack, services: tuple[Attachment, ...], workflow: str,
     database = _database(stack)
     for name in (*_FUNCTIONS, *database):
         _on_each(stack, name, services)
-    for name in ("Decide", "Service"):
-        _wildcard(stack, f"Functions/{name}Role", "cloudwatch", "alarm-mute-rule:*", "the team names its rules")
     for name in ("Service", "Promote"):
         _wildcard(stack, f"Functions/{name}Role", "ecs", "task-definition/*", "families are the service's to name")
     for name in ("Decide", "Service", "Report"):
@@ -47,8 +45,6 @@ def _on_functions(stack: Stack, services: tuple[Attachment, ...], workflow: str,
         resource, why = "scalable-target/*", "scalable targets get ids of their own; those of ECS services only"
         _wildcard(stack, f"Functions/{name}Role", "application-autoscaling", resource, why)
     _wildcard(stack, "Functions/PromoteRole", "secretsmanager", "secret:*", "that they exist, never what they say")
-    groups = f"arn:{_named(stack.partition, 'Partition')}:logs:*:{_named(stack.account, 'AccountId')}:log-group:*"
-    _on(stack, "Functions/PromoteRole", f"IAM5[Resource::{groups}]", "log groups are found by prefix, in any region")
     for name in database:
         _stacks(stack, f"Functions/{name}Role", deployed_by)
         _wildcard(stack, f"Functions/{name}Role", "ecs", "task-definition/*", "families are the service's to name")

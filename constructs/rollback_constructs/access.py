@@ -111,8 +111,8 @@ class Access:
         return _allow(["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules"], ["*"])
 
     def mute_rules(self) -> Grant:
-        """Whether the team has muted an alarm; its rules have names of their own."""
-        return _allow(["cloudwatch:ListAlarmMuteRules"], [self._named("cloudwatch", "alarm-mute-rule", "*")])
+        """Whether the team has muted an alarm; the API reference names no resource that the list is asked on."""
+        return _allow(["cloudwatch:ListAlarmMuteRules"], ["*"])
 
     def target_groups(self) -> Grant:
         """Health checks and load balancers of target groups; no resources either."""
@@ -168,19 +168,12 @@ class Access:
         return _allow(["application-autoscaling:DescribeScalingPolicies"], ["*"])
 
     def references_seen(self) -> Grant:
-        """That roles, log groups (in any region) and environment files exist, never what they say."""
-        groups = self.stack.format_arn(
-            service="logs",
-            region="*",
-            resource="log-group",
-            resource_name="*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
+        """That roles, log groups and environment files exist, never what they say. Listing groups knows no resource."""
         buckets = dict.fromkeys(bucket for service in self.services for bucket in service.environment_file_buckets)
         named = [f"arn:{self.stack.partition}:s3:::{bucket}" for bucket in buckets]
         return (
             _allow(["iam:GetRole"], self._roles())
-            + _allow(["logs:DescribeLogGroups"], [groups])
+            + _allow(["logs:DescribeLogGroups"], ["*"])
             + _allow(["s3:ListBucket"], named)
         )
 

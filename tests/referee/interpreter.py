@@ -59,7 +59,9 @@ class Interpreter:
         self._machines = {
             machine: self._states.create_state_machine(
                 name=f"scripted-{machine}",
-                definition=substitutes.sub(lambda _: function, json.dumps(definition)),
+                definition=substitutes.sub(
+                    lambda _: function, json.dumps(definition).replace("${AWS::Partition}", "aws")
+                ),
                 roleArn=role,
             )["stateMachineArn"]
             for machine, definition in definitions.items()

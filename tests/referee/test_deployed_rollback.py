@@ -67,7 +67,7 @@ def story(live: Live) -> Story:
 
 
 def test_a_release_that_baked_is_promoted_by_its_own_deployment(live: Live, story: Story) -> None:
-    assert story.promotion["status"] == "SUCCEEDED"
+    assert story.promotion["status"] == "SUCCEEDED", live.execution(story.promotion)["cause"]
     states = {release["version"]: release["state"] for release in live.ledger("RELEASE#")}
     assert states.get("v1") == "promoted", states
 
@@ -82,7 +82,7 @@ def test_a_leaf_alarm_makes_its_composite_red_and_the_composite_starts_one_rollb
 
 def test_ecs_runs_the_promoted_release_again(live: Live, story: Story) -> None:
     definition, tasks = story.running
-    assert definition.startswith(f"{PREFIX}-task-last-known-good:")
+    assert definition.startswith(f"{PREFIX}-task-last-known-good-production-express-api:")
     assert tasks == 2
     assert story.image.endswith(f"@{live.digests['v1']}"), story.image
 

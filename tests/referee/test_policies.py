@@ -22,6 +22,7 @@ UNKNOWN: dict[str, str] = {}
 # On all resources, though the reference has a type of resource for them.
 ON_ALL = {
     "cloudwatch:DescribeAlarms": "a narrower scope leaves composite alarms out (CloudWatch API Reference)",
+    "cloudwatch:ListAlarmMuteRules": "a list; the API reference names no resource that it is asked on",
     "cloudwatch:DescribeAlarmHistory": "a narrower scope leaves composite alarms out (CloudWatch API Reference)",
     "ecs:ListTasks": "its type is the container instance, which Fargate has none of; limited by ecs:cluster",
 }

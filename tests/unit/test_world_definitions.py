@@ -79,3 +79,14 @@ def test_a_definition_that_the_sdk_knows_whole_is_sent_once_and_its_refusal_is_t
     with pytest.raises(CallRefused, match="no such role"):
         wire.services.register(normalised_definition(definition("v1"), {}), "web", "f" * 64)
     assert len(wire.sent) == 1
+
+
+def test_a_member_that_is_null_is_none() -> None:
+    """Another emulator answers with them; the SDK refuses to send one back."""
+    made = {**of_tomorrow(), "runtimePlatform": None, "ofTomorrow": {"enabled": None}}
+    made["containerDefinitions"][0]["healthCheck"]["ofTomorrow"] = None
+    wire = Wire((200, {"taskDefinition": made}), REGISTERED)
+    found = wire.services.definition("web")
+    assert found is not None
+    assert wire.services.register(normalised_definition(found, {}), "web", "f" * 64) == "arn:registered"
+    assert "null" not in json.dumps(wire.sent)

@@ -75,7 +75,14 @@ def _arn(answer: Any) -> str:
 
 def _keep_body(response_dict: Mapping[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
     if response_dict["status_code"] < 300:
-        customized_response_dict[_BODY] = json.loads(response_dict["body"]).get("taskDefinition", {})
+        customized_response_dict[_BODY] = _without_nulls(json.loads(response_dict["body"]).get("taskDefinition", {}))
+
+
+def _without_nulls(value: Any) -> Any:
+    """botocore's parser leaves members that are null out too; a request must not have them."""
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _add_unknown(params: dict[str, Any], **_: Any) -> None:
