@@ -124,6 +124,24 @@ class TestZeroByTheTeamsWill:
         assert stage.services.desired_count == 0
         assert stage.state_of("v2") is ReleaseState.SUSPECT
 
+    @pytest.mark.parametrize("rounds", range(6))
+    @pytest.mark.parametrize("alarm", [DEGRADED, OUTAGE])
+    def test_a_service_scaled_to_zero_in_the_middle_is_told_and_not_started_again(
+        self, rounds: int, alarm: str
+    ) -> None:
+        stage = worn_in()
+        rollback = stage.go(stage.admit(stage.red(alarm)), Step.SERVICE)
+        for _ in range(rounds):
+            rollback = stage.take(rollback)
+        stage.services.desired_count = 0
+        stage.services.calls.clear()
+        ended = stage.run_on(rollback)
+        assert ended.outcome is Outcome.FAILED
+        assert "no task is wanted any more" in ended.reason
+        assert stage.services.desired_count == 0
+        assert not [given for _, given in stage.services.calls if given.get("desired_count")]
+        assert len(stage.pages()) == 1
+
 
 class TestAnAlarmThatWasNeverGreen:
     @pytest.mark.parametrize("event_came", [True, False], ids=["its event came", "it was made before the rule"])
