@@ -288,6 +288,28 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
         stage.run(stage.red(OUTAGE))
         assert "update" in stage.changes()
 
+    def by_hand(self, *red: str) -> Any:
+        """A person rolls back; these alarms were red before, and stay so."""
+        stage = self.outage(*red)
+        stage.cures.clear()
+        return stage, stage.run({})
+
+    def test_its_silence_fails_no_verification_for_ever(self) -> None:
+        stage, rollback = self.by_hand(NO_HEALTHY, OUTAGE)
+        assert rollback.outcome is Outcome.SUCCEEDED
+        check = next(c for c in rollback.verification.checks if c.name == "alarms")
+        assert check.verdict is Verdict.SKIPPED
+        assert "watches other target groups" in check.reason
+        settle = timedelta(minutes=stage.world.settings.policy.alarm_settle_minutes)
+        assert rollback.verification.passed_at - rollback.verification.started_at > settle
+
+    @pytest.mark.parametrize(
+        "red", [(NO_HEALTHY, OUTAGE, DEGRADED), (NEAR_TOTAL, OUTAGE), (NO_HEALTHY, NEAR_TOTAL, OUTAGE), (OUTAGE,)]
+    )
+    def test_what_is_not_contradicted_is_no_success(self, red: Any) -> None:
+        _, rollback = self.by_hand(*red)
+        assert rollback.outcome is Outcome.FAILED
+
     def test_when_the_real_targets_fail_later_the_next_look_acts(self) -> None:
         stage = self.outage(NO_HEALTHY)
         stage.cures.clear()
