@@ -159,6 +159,31 @@ class TestAnAlarmThatWasNeverGreen:
         assert stage.changes() == []
         assert stage.severities() == ["info"]
 
+    @pytest.mark.parametrize("history_is_kept", [True, False])
+    @pytest.mark.parametrize("event_came", [True, False])
+    def test_it_rolls_no_later_deployment_back(self, event_came: bool, history_is_kept: bool) -> None:
+        """A log pattern that always matches would else undo whatever the team deploys. CloudWatch forgets in 30 days."""
+        stage = worn_in()
+        stage.alarms.in_alarm.clear()
+        stage.cures.clear()
+        stage.alarms.fire(DEGRADED, NOW, before="INSUFFICIENT_DATA")
+        if event_came:
+            event = alarm_event("created", DEGRADED)
+            event["detail"]["previousState"]["value"] = "INSUFFICIENT_DATA"
+            stage.run(event)
+        sweep_for(stage, 60)
+        if not history_is_kept:
+            stage.alarms.state_before = lambda *_: None  # type: ignore[method-assign, assignment]
+        for version in ("v3", "v4"):
+            stage.begin(version)
+            stage.services.deploy(stage.arns[version], stage.clock.now())
+            for _ in range(4):
+                stage.services.tick()
+            stage.services.calls.clear()
+            sweep_for(stage, 120)
+            assert stage.changes() == []
+        assert stage.pages() == []
+
     def test_where_the_setting_says_act_it_is_acted_upon(self) -> None:
         stage = worn_in(policy=Policy(on_insufficient_data_alarm="act"))
         stage.alarms.in_alarm.clear()

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rollback.model import page_count
+from rollback.model.check import Verdict
 from rollback.model.errors import CallRefused, Conflict, InvalidRequest, OutsideFailure, RollbackError, UnreadableItem
-from rollback.model.ledger_index import Pending
+from rollback.model.event import FOR_THE_WORSE
+from rollback.model.ledger_index import Answer, Pending
 from rollback.model.look_again import alarm_event, event_of, execution_name, still_red_name
 from rollback.model.names import OUTAGE_SUFFIX, degraded_alarm, outage_alarm
 from rollback.model.newer_release import Standing, latest_deployment
@@ -29,6 +31,7 @@ from rollback.steps.walk import heir_of, walk
 _IN_USE = timedelta(minutes=1)  # a lease renewed so lately: a person may be putting things back under it
 _CLOCKS_DIFFER = timedelta(minutes=1)  # CloudWatch's and ours
 _LONGEST_ROLLBACK = timedelta(days=1)
+_NO_DATA = "INSUFFICIENT_DATA"
 _MOST_LISTED = 20  # unreadable items in one page
 
 
@@ -349,7 +352,15 @@ def _unanswered(alarm: str, since: datetime, service: str, pending: list[Pending
     if began is None:
         return None
     why = f"; a deployment began at {began:%H:%M:%S}, after the last answer"
-    return _Question(began, "OK", why)  # the alarm could not turn red again for it
+    was_never_green = any(_is_no_change_for_the_worse(one, world) for one in judged)  # CloudWatch forgets in 30 days
+    return _Question(began, _NO_DATA if was_never_green else _state_before(alarm, since, world), why)
+
+
+def _is_no_change_for_the_worse(one: Answer, world: World) -> bool:
+    """Whether an admission decided so; a deployment under such an alarm is judged by the setting again."""
+    answered = document(one.rollback_id, world)
+    checks = answered.admission if answered is not None else ()
+    return any(check.name == FOR_THE_WORSE and check.verdict is Verdict.FAIL for check in checks)
 
 
 def _state_before(alarm: str, since: datetime, world: World) -> str:
