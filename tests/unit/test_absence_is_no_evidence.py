@@ -313,6 +313,22 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
         stage.run(stage.red(OUTAGE))
         assert "update" in stage.changes()
 
+    @pytest.mark.parametrize("event_came", [True, False], ids=["its event was suppressed", "no event came"])
+    def test_it_keeps_no_other_alarm_of_the_service_from_being_looked_at(self, event_came: bool) -> None:
+        stage = self.outage(NO_HEALTHY)
+        stage.cures.clear()
+        stage.run(stage.red(OUTAGE))
+        sweep_for(stage, 30)
+        if event_came:
+            stage.alarms.muted[DEGRADED] = ("release-night",)
+            stage.run(stage.red(DEGRADED))
+            sweep_for(stage, 15)
+            del stage.alarms.muted[DEGRADED]
+        else:
+            stage.alarms.fire(DEGRADED, stage.clock.now())
+        sweep_for(stage, 30)
+        assert "update" in stage.changes()
+
     def by_hand(self, *red: str) -> Any:
         """A person rolls back; these alarms were red before, and stay so."""
         stage = self.outage(*red)

@@ -31,6 +31,7 @@ from rollback.steps.walk import heir_of, walk
 _IN_USE = timedelta(minutes=1)  # a lease renewed so lately: a person may be putting things back under it
 _CLOCKS_DIFFER = timedelta(minutes=1)  # CloudWatch's and ours
 _LONGEST_ROLLBACK = timedelta(days=1)
+_LOOKS_AT_ONCE = 3  # at a suppressed trigger, before others may come first
 _NO_DATA = "INSUFFICIENT_DATA"
 _MOST_LISTED = 20  # unreadable items in one page
 
@@ -261,14 +262,35 @@ def _look_again(service: str, pending: list[Pending], world: World) -> Iterator[
     over = [one for one in due if one.event is not None and one.event.alarm is not None and one.event.alarm not in red]
     for rollback in over:
         world.ledger.save(rollback.but(recheck_at=None))  # turning red again is an edge of its own
-    for source in (*(f"alarm {name}" for name in triggers), *_deployments(due)):  # an outage first
-        of_source = [one for one in due if one not in over and one.event is not None and one.event.source == source]
-        if of_source:
-            newest, *others = of_source
-            for rollback in others:  # one look answers them all
-                world.ledger.save(rollback.but(recheck_at=None))
-            yield from _start_look(newest, world)
-            return
+    turn = _next_in_turn([one for one in due if one not in over], triggers)
+    is_urgent = bool(turn) and turn[0].rechecks < _LOOKS_AT_ONCE
+    asked = [] if is_urgent else list(_ask_about_red(service, triggers, pending, world))
+    yield from asked
+    if turn and not asked:
+        newest, *others = turn
+        for rollback in others:  # one look answers them all
+            world.ledger.save(rollback.but(recheck_at=None))
+        yield from _start_look(newest, world)
+
+
+def _next_in_turn(due: list[Rollback], triggers: tuple[str, ...]) -> list[Rollback]:
+    """The records of the source whose turn it is, newest first.
+
+    An outage comes first; but one that was looked at several times, and stays suppressed, keeps nothing else waiting
+    for ever.
+    """
+    of_sources: list[list[Rollback]] = []
+    for source in dict.fromkeys((*(f"alarm {name}" for name in triggers), *_deployments(due))):
+        mine = [one for one in due if one.event is not None and one.event.source == source]
+        if mine:
+            of_sources.append(mine)
+    if not of_sources or of_sources[0][0].rechecks < _LOOKS_AT_ONCE:
+        return of_sources[0] if of_sources else []
+    return min(of_sources, key=lambda mine: mine[0].rechecked_at or mine[0].created_at)
+
+
+def _ask_about_red(service: str, triggers: tuple[str, ...], pending: list[Pending], world: World) -> Iterator[str]:
+    """Start a look at the first alarm in ALARM that nobody has answered."""
     since_when = world.alarms.red_since(triggers)
     for alarm in (alarm for alarm in triggers if alarm in since_when):  # an outage first
         since = since_when[alarm]
