@@ -162,7 +162,7 @@ class TestAnAlarmThatWasNeverGreen:
     @pytest.mark.parametrize("history_is_kept", [True, False])
     @pytest.mark.parametrize("event_came", [True, False])
     def test_it_rolls_no_later_deployment_back(self, event_came: bool, history_is_kept: bool) -> None:
-        """A log pattern that always matches would else undo whatever the team deploys. CloudWatch forgets in 30 days."""
+        """A log pattern that always matches would else undo each deployment. CloudWatch forgets in 30 days."""
         stage = worn_in()
         stage.alarms.in_alarm.clear()
         stage.cures.clear()
@@ -173,7 +173,7 @@ class TestAnAlarmThatWasNeverGreen:
             stage.run(event)
         sweep_for(stage, 60)
         if not history_is_kept:
-            stage.alarms.state_before = lambda *_: None  # type: ignore[method-assign, assignment]
+            stage.alarms.state_before = lambda *_: None  # type: ignore[method-assign]
         for version in ("v3", "v4"):
             stage.begin(version)
             stage.services.deploy(stage.arns[version], stage.clock.now())

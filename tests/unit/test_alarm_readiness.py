@@ -72,7 +72,7 @@ def test_a_balancer_that_counts_as_shared_but_is_not_leaves_its_own_errors_unsee
 
 def test_a_shared_balancer_that_does_not_answer_needs_no_warning() -> None:
     stage = shared(worn_in(), True)
-    stage.world.targets.neighbours = raising(OutsideFailure("no answer"))  # type: ignore[attr-defined, assignment]
+    stage.world.targets.neighbours = raising(OutsideFailure("no answer"))  # type: ignore[method-assign]
     assert check(stage, "load-balancer-is-its-own").verdict is Verdict.SKIPPED
 
 

@@ -47,7 +47,7 @@ def service(rollback: Rollback, world: World) -> Rollback:
     if is_over:
         return rollback
     if view.desired_count == 0 and not rollback.is_fenced and _wanted_tasks_before(rollback):
-        reason = f"no task is wanted any more (scaled to zero): none is started, and {target.version} was not seen to run"
+        reason = f"no task is wanted any more (scaled to zero); none is started, {target.version} was not seen to run"
         return rollback.but(outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
     progress = rollback.service or progress
     progress = capacity_asked(target, progress, view, world)
