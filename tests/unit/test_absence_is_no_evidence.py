@@ -361,6 +361,17 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
         assert "update" in stage.changes()
 
 
+def test_requests_that_nobody_may_count_are_not_too_few() -> None:
+    """A target group that was deleted, or a permission that is missing."""
+    stage = worn_in()
+    stage.alarms.in_alarm.clear()
+    stage.alarms.in_alarm.add(leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate"))
+    stage.alarms.requests_since = raising(CallRefused("gone"))  # type: ignore[method-assign]
+    rollback = stage.run(stage.red(DEGRADED))
+    assert stage.check(rollback, "enough-traffic").verdict is Verdict.PASS
+    assert "update" in stage.changes()
+
+
 def test_each_night_is_told_once() -> None:
     stage = asleep()
     for night in range(3):

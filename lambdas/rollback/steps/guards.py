@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from rollback.model import guards
 from rollback.model.check import Check, Verdict
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.model.names import RATE_ALARMS, STATE_ALARMS, leaf_alarms, outage_alarm
 from rollback.model.release import Release
 from rollback.model.request import RollbackType, Trigger
@@ -55,8 +55,16 @@ def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:
     red = [name for name, state in world.alarms.states(leaves).items() if state == "ALARM"]
     since = now - timedelta(minutes=policy.traffic_window_minutes)
     rates = leaf_alarms(prefix, service, RATE_ALARMS)
-    counted = world.alarms.requests_since(view.target_groups, since) if set(red) & set(rates) else None
+    counted = _requests(view, since, world) if set(red) & set(rates) else None
     return guards.enough_traffic(red, rates, counted, policy, now)
+
+
+def _requests(view: ServiceView, since: datetime, world: World) -> float | None:
+    """None: refused for good, as for a target group that is gone; whoever retries is refused again."""
+    try:
+        return world.alarms.requests_since(view.target_groups, since)
+    except CallRefused:
+        return None
 
 
 def _outage_is_seen(rollback: Rollback, view: ServiceView, world: World) -> tuple[Check, ...]:
