@@ -24,6 +24,7 @@ from stacks.service_settings import Service
 from stacks.unique import conflicts
 
 Context = Mapping[str, Any]
+_MOST_TOLD = 5  # conflicts: one mistake of many services makes one for each pair of them
 
 _APPLICATION, _ENVIRONMENTS = "application", "environments"
 _OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
@@ -129,7 +130,8 @@ class Configuration(_Strict):
     def _everything_has_one_owner(self) -> Self:
         found = list(conflicts(self.environments, lambda name: stack_names(self.application, name)))
         if found:
-            raise ValueError("\n  ".join(found))
+            more = [f"and {len(found) - _MOST_TOLD} more"] if len(found) > _MOST_TOLD else []
+            raise ValueError("\n  ".join([*found[:_MOST_TOLD], *more]))
         return self
 
     @classmethod

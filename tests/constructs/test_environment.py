@@ -290,6 +290,13 @@ def test_what_can_have_one_owner_only_is_refused_in_one_line(context: dict[str, 
     assert len(text.splitlines()) == 2  # the first says that the settings can't be used
 
 
+def test_a_mistake_that_many_services_share_is_told_in_a_few_lines() -> None:
+    alike = [attached(f"s{n}", existing=existing(f"s{n}", log_group="/shop")) for n in range(20)]
+    lines = refusal(of_environments(production=alike)).splitlines()
+    assert len(lines) == 1 + 5 + 1
+    assert lines[-1].strip() == "and 185 more"
+
+
 @pytest.mark.parametrize(
     "context",
     [

@@ -124,6 +124,24 @@ class TestZeroByTheTeamsWill:
         assert stage.services.desired_count == 0
         assert stage.state_of("v2") is ReleaseState.SUSPECT
 
+    @pytest.mark.parametrize("rounds", range(6))
+    @pytest.mark.parametrize("alarm", [DEGRADED, OUTAGE])
+    def test_a_service_scaled_to_zero_in_the_middle_is_told_and_not_started_again(
+        self, rounds: int, alarm: str
+    ) -> None:
+        stage = worn_in()
+        rollback = stage.go(stage.admit(stage.red(alarm)), Step.SERVICE)
+        for _ in range(rounds):
+            rollback = stage.take(rollback)
+        stage.services.desired_count = 0
+        stage.services.calls.clear()
+        ended = stage.run_on(rollback)
+        assert ended.outcome is Outcome.FAILED
+        assert "no task is wanted any more" in ended.reason
+        assert stage.services.desired_count == 0
+        assert not [given for _, given in stage.services.calls if given.get("desired_count")]
+        assert len(stage.pages()) == 1
+
 
 class TestAnAlarmThatWasNeverGreen:
     @pytest.mark.parametrize("event_came", [True, False], ids=["its event came", "it was made before the rule"])
@@ -140,6 +158,31 @@ class TestAnAlarmThatWasNeverGreen:
         assert len(names) == (0 if event_came else 1)
         assert stage.changes() == []
         assert stage.severities() == ["info"]
+
+    @pytest.mark.parametrize("history_is_kept", [True, False])
+    @pytest.mark.parametrize("event_came", [True, False])
+    def test_it_rolls_no_later_deployment_back(self, event_came: bool, history_is_kept: bool) -> None:
+        """A log pattern that always matches would else undo each deployment. CloudWatch forgets in 30 days."""
+        stage = worn_in()
+        stage.alarms.in_alarm.clear()
+        stage.cures.clear()
+        stage.alarms.fire(DEGRADED, NOW, before="INSUFFICIENT_DATA")
+        if event_came:
+            event = alarm_event("created", DEGRADED)
+            event["detail"]["previousState"]["value"] = "INSUFFICIENT_DATA"
+            stage.run(event)
+        sweep_for(stage, 60)
+        if not history_is_kept:
+            stage.alarms.state_before = lambda *_: None  # type: ignore[method-assign]
+        for version in ("v3", "v4"):
+            stage.begin(version)
+            stage.services.deploy(stage.arns[version], stage.clock.now())
+            for _ in range(4):
+                stage.services.tick()
+            stage.services.calls.clear()
+            sweep_for(stage, 120)
+            assert stage.changes() == []
+        assert stage.pages() == []
 
     def test_where_the_setting_says_act_it_is_acted_upon(self) -> None:
         stage = worn_in(policy=Policy(on_insufficient_data_alarm="act"))
@@ -270,6 +313,44 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
         stage.run(stage.red(OUTAGE))
         assert "update" in stage.changes()
 
+    @pytest.mark.parametrize("event_came", [True, False], ids=["its event was suppressed", "no event came"])
+    def test_it_keeps_no_other_alarm_of_the_service_from_being_looked_at(self, event_came: bool) -> None:
+        stage = self.outage(NO_HEALTHY)
+        stage.cures.clear()
+        stage.run(stage.red(OUTAGE))
+        sweep_for(stage, 30)
+        if event_came:
+            stage.alarms.muted[DEGRADED] = ("release-night",)
+            stage.run(stage.red(DEGRADED))
+            sweep_for(stage, 15)
+            del stage.alarms.muted[DEGRADED]
+        else:
+            stage.alarms.fire(DEGRADED, stage.clock.now())
+        sweep_for(stage, 30)
+        assert "update" in stage.changes()
+
+    def by_hand(self, *red: str) -> Any:
+        """A person rolls back; these alarms were red before, and stay so."""
+        stage = self.outage(*red)
+        stage.cures.clear()
+        return stage, stage.run({})
+
+    def test_its_silence_fails_no_verification_for_ever(self) -> None:
+        stage, rollback = self.by_hand(NO_HEALTHY, OUTAGE)
+        assert rollback.outcome is Outcome.SUCCEEDED
+        check = next(c for c in rollback.verification.checks if c.name == "alarms")
+        assert check.verdict is Verdict.SKIPPED
+        assert "watches other target groups" in check.reason
+        settle = timedelta(minutes=stage.world.settings.policy.alarm_settle_minutes)
+        assert rollback.verification.passed_at - rollback.verification.started_at > settle
+
+    @pytest.mark.parametrize(
+        "red", [(NO_HEALTHY, OUTAGE, DEGRADED), (NEAR_TOTAL, OUTAGE), (NO_HEALTHY, NEAR_TOTAL, OUTAGE), (OUTAGE,)]
+    )
+    def test_what_is_not_contradicted_is_no_success(self, red: Any) -> None:
+        _, rollback = self.by_hand(*red)
+        assert rollback.outcome is Outcome.FAILED
+
     def test_when_the_real_targets_fail_later_the_next_look_acts(self) -> None:
         stage = self.outage(NO_HEALTHY)
         stage.cures.clear()
@@ -278,6 +359,17 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
         stage.world.targets.answers[TARGET_GROUP] = gone  # type: ignore[attr-defined]
         sweep_for(stage, 10)
         assert "update" in stage.changes()
+
+
+def test_requests_that_nobody_may_count_are_not_too_few() -> None:
+    """A target group that was deleted, or a permission that is missing."""
+    stage = worn_in()
+    stage.alarms.in_alarm.clear()
+    stage.alarms.in_alarm.add(leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate"))
+    stage.alarms.requests_since = raising(CallRefused("gone"))  # type: ignore[method-assign]
+    rollback = stage.run(stage.red(DEGRADED))
+    assert stage.check(rollback, "enough-traffic").verdict is Verdict.PASS
+    assert "update" in stage.changes()
 
 
 def test_each_night_is_told_once() -> None:

@@ -184,6 +184,43 @@ def test_the_failure_of_another_deployment_is_not_taken_for_the_same() -> None:
     assert stage.check(stage.admit(late, "execution-3"), "failure-is-new").verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize("first_named", [False, True])
+@pytest.mark.parametrize("second_named", [False, True])
+def test_a_deployment_that_began_and_failed_after_the_first_failure_is_another(
+    first_named: bool, second_named: bool
+) -> None:
+    """Within two minutes, and told by events of which one names no deployment."""
+    stage = failing()
+    stage.admit(_failure("1", 0, named=first_named), "execution-1")
+    stage.clock.pass_time(minutes=0.5)
+    stage.services.deploy(stage.begin("v3", "crashing"), stage.clock.now())
+    stage.clock.pass_time(minutes=1)
+    late = stage.admit(service_action("late", seconds_later=2), "execution-2")
+    assert stage.check(late, "failure-is-new").verdict is Verdict.FAIL
+    again = stage.admit(_failure("2", 80, named=second_named), "execution-3")
+    assert stage.check(again, "failure-is-new").verdict is Verdict.PASS
+
+
+def test_the_deployment_by_which_a_rollback_answered_makes_no_other_failure() -> None:
+    stage = failing()
+    first = stage.admit(_failure("1", 0, named=True), "execution-1")
+    stage.clock.pass_time(seconds=2)
+    while not stage.changes():
+        first = stage.take(first)
+    after = (stage.clock.now() - NOW).total_seconds() + 1
+    again = stage.admit(service_action("late", seconds_later=after), "execution-2")
+    assert stage.check(again, "failure-is-new").verdict is Verdict.FAIL
+
+
+def _failure(number: str, seconds_later: float, *, named: bool) -> dict[str, Any]:
+    if not named:
+        return service_action(f"a{number}", seconds_later)
+    given = deployment_event("SERVICE_DEPLOYMENT_FAILED") | {"id": f"d{number}"}
+    given["time"] = (NOW + timedelta(seconds=seconds_later)).isoformat()
+    given["detail"]["deploymentId"] = f"ecs-svc/{number}"
+    return given
+
+
 def test_a_failed_deployment_that_ecs_does_not_know_of_changes_nothing() -> None:
     stage = worn_in()
     rollback = stage.run(deployment_event("SERVICE_DEPLOYMENT_FAILED"))

@@ -61,6 +61,21 @@ def test_a_balancer_that_is_known_to_be_shared_needs_no_warning() -> None:
     assert check(shared(worn_in(), True), "load-balancer-is-its-own").verdict is Verdict.SKIPPED
 
 
+def test_a_balancer_that_counts_as_shared_but_is_not_leaves_its_own_errors_unseen() -> None:
+    """Shared is the default for a service that others made; a target that hangs is a 504 of the balancer's own."""
+    stage = shared(worn_in(), True)
+    stage.world.targets.others = ()  # type: ignore[attr-defined]
+    found = check(stage, "load-balancer-is-its-own")
+    assert found.verdict is Verdict.WARN
+    assert "set load_balancer_shared to false" in found.reason
+
+
+def test_a_shared_balancer_that_does_not_answer_needs_no_warning() -> None:
+    stage = shared(worn_in(), True)
+    stage.world.targets.neighbours = raising(OutsideFailure("no answer"))  # type: ignore[method-assign]
+    assert check(stage, "load-balancer-is-its-own").verdict is Verdict.SKIPPED
+
+
 def test_a_balancer_of_its_own_is_said_to_be_so() -> None:
     assert check(worn_in(), "load-balancer-is-its-own").verdict is Verdict.PASS
 

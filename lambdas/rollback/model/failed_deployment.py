@@ -86,23 +86,24 @@ def _may_be_either(view: ServiceView) -> bool:
     return primary.revision_arn is None and view.has_revisions_of(primary.definition_arn)
 
 
-def judge_failure_is_new(rollback: Rollback, answers: Iterable[Answer]) -> Check:
+def judge_failure_is_new(rollback: Rollback, answers: Iterable[Answer], began: datetime | None = None) -> Check:
     """Whether no rollback before this one was asked for by the same failure.
 
     One that was turned away before it was planned has answered nothing.
 
     Args:
         answers: those that failed deployments of this service have asked for lately.
+        began: of the team's newest deployment. One that began between two events is what the later event tells of.
     """
     name = "failure-is-new"
-    first = next((one for one in answers if _is_about_the_same(one, rollback)), None)
+    first = next((one for one in answers if _is_about_the_same(one, rollback, began)), None)
     if first is None:
         return Check(name=name, verdict=Verdict.PASS, reason="no other event told of this failure")
     reason = f"{first.rollback_id} was asked for by another event about the same failed deployment"
     return Check(name=name, verdict=Verdict.FAIL, reason=reason, suppresses=True)
 
 
-def _is_about_the_same(one: Answer, rollback: Rollback) -> bool:
+def _is_about_the_same(one: Answer, rollback: Rollback, began: datetime | None) -> bool:
     event = rollback.event
     if event is None or one.event_at is None or abs(event.at - one.event_at) > SAME_FAILURE:
         return False
@@ -110,8 +111,9 @@ def _is_about_the_same(one: Answer, rollback: Rollback) -> bool:
         return False  # of two that see each other only one stands back
     if one.outcome is Outcome.SUPPRESSED and not one.is_judged:
         return False
-    named = {one.deployment_id, event.deployment_id} - {None}
-    return len(named) < 2
+    if one.deployment_id is not None and event.deployment_id is not None:
+        return one.deployment_id == event.deployment_id
+    return began is None or not one.event_at < began <= event.at
 
 
 def _seen(reason: str, evidence: dict[str, str]) -> Check:

@@ -104,9 +104,9 @@ def tasks_are_wanted(rollback: Rollback, desired_count: int, owed: Found[Owed], 
         owed: what rollbacks of it, and of services that write to the same database, have not put back on it.
     """
     name, again = TASKS_ARE_WANTED, now + timedelta(minutes=policy.recheck_minutes)
-    if rollback.trigger in BY_HAND:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason="asked for by a person")
     evidence = {"desired_count": desired_count}
+    if rollback.trigger in BY_HAND:
+        return Check(name=name, verdict=Verdict.SKIPPED, reason="asked for by a person", evidence=evidence)
     if desired_count > 0:
         if rollback.at_zero_at is None:
             return Check(name=name, verdict=Verdict.PASS, reason=f"{desired_count} tasks are wanted", evidence=evidence)

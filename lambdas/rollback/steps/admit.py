@@ -25,6 +25,7 @@ from rollback.model.takeover import why_not_taken_over
 from rollback.steps.guards import ALARM_IS_RED
 from rollback.steps.holder import document
 from rollback.steps.ports import World
+from rollback.steps.running import is_ours
 
 
 def admit(given: object, execution: str, started_at: datetime, world: World) -> Rollback:
@@ -144,10 +145,12 @@ def _is_not_muted(alarm: str, world: World) -> Check:
 def _failed_deployment(rollback: Rollback, event: TriggerEvent, world: World) -> tuple[Check, ...]:
     since = rollback.created_at - timedelta(minutes=world.settings.policy.stale_trigger_minutes) - SAME_FAILURE
     answers = world.ledger.answers(rollback.service_name, FAILED_DEPLOYMENT, since).items
-    is_new = judge_failure_is_new(rollback, answers)
+    view = world.services.look(world.settings.service(rollback.service_name))
+    newest = view.newest if answers else None
+    teams = newest is not None and not is_ours(newest.target_definition_arn, world)
+    is_new = judge_failure_is_new(rollback, answers, newest.created_at if newest is not None and teams else None)
     if is_new.verdict is Verdict.FAIL:
         return (is_new,)
-    view = world.services.look(world.settings.service(rollback.service_name))
     return is_new, judge_failed_deployment(view, event.deployment_id)
 
 

@@ -43,14 +43,21 @@ def _have_data(service: ServiceSettings, view: ServiceView, world: World) -> Che
 
 def _balancer_is_its_own(service: ServiceSettings, view: ServiceView, world: World) -> Check:
     """The errors that a load balancer gives by itself are counted for one service only if no other is behind it."""
-    name = "load-balancer-is-its-own"
-    if service.load_balancer_shared:
-        reason = "shared: the errors that it gives by itself are not counted"
-        return Check(name=name, verdict=Verdict.SKIPPED, reason=reason)
+    name, shared = "load-balancer-is-its-own", "shared: the errors that it gives by itself are not counted"
     try:
         others = world.targets.neighbours(view.target_groups)
     except OutsideFailure as failure:
+        if service.load_balancer_shared:
+            return Check(name=name, verdict=Verdict.SKIPPED, reason=shared)
         return Check(name=name, verdict=Verdict.WARN, reason=f"could not be asked: {failure}")
+    if service.load_balancer_shared and others:
+        return Check(name=name, verdict=Verdict.SKIPPED, reason=shared)
+    if service.load_balancer_shared:
+        reason = (
+            "it counts as shared, but its listeners forward to this service only: targets that hang (504) or answer "
+            "nonsense (502) are seen by no alarm; set load_balancer_shared to false"
+        )
+        return Check(name=name, verdict=Verdict.WARN, reason=reason)
     if not others:
         return Check(name=name, verdict=Verdict.PASS, reason="its listeners forward to this service only")
     reason = (

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from rollback.model import guards
 from rollback.model.check import Check, Verdict
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.model.names import RATE_ALARMS, STATE_ALARMS, leaf_alarms, outage_alarm
 from rollback.model.release import Release
 from rollback.model.request import RollbackType, Trigger
@@ -55,20 +55,32 @@ def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:
     red = [name for name, state in world.alarms.states(leaves).items() if state == "ALARM"]
     since = now - timedelta(minutes=policy.traffic_window_minutes)
     rates = leaf_alarms(prefix, service, RATE_ALARMS)
-    counted = world.alarms.requests_since(view.target_groups, since) if set(red) & set(rates) else None
+    counted = _requests(view, since, world) if set(red) & set(rates) else None
     return guards.enough_traffic(red, rates, counted, policy, now)
 
 
+def _requests(view: ServiceView, since: datetime, world: World) -> float | None:
+    """None: refused for good, as for a target group that is gone; whoever retries is refused again."""
+    try:
+        return world.alarms.requests_since(view.target_groups, since)
+    except CallRefused:
+        return None
+
+
 def _outage_is_seen(rollback: Rollback, view: ServiceView, world: World) -> tuple[Check, ...]:
-    """Asked of an outage only, whose world has little patience; what does not answer contradicts nothing."""
+    """Asked of an outage only, whose world has little patience."""
     prefix, service = world.settings.prefix, rollback.service_name
     alarm = rollback.event.alarm if rollback.event is not None else None
     if rollback.trigger is not Trigger.ALARM or alarm != outage_alarm(prefix, service) or not view.target_groups:
         return ()
     cloudwatch_is_silent = any(c.name == ALARM_IS_RED and c.verdict is Verdict.WARN for c in rollback.admission)
+    return () if cloudwatch_is_silent else (outage_is_seen(service, view, world),)
+
+
+def outage_is_seen(service: str, view: ServiceView, world: World) -> Check:
+    """Hold the outage alarm, which is in ALARM, against what ELB says; what does not answer contradicts nothing."""
+    prefix, policy, now = world.settings.prefix, world.settings.policy, world.clock.now()
     try:
-        if cloudwatch_is_silent:
-            return ()
         states = world.alarms.states(leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS)))
         red = [name for name, state in states.items() if state == "ALARM"]
         healthy = {
@@ -76,9 +88,8 @@ def _outage_is_seen(rollback: Rollback, view: ServiceView, world: World) -> tupl
             for group in (view.target_groups if red else ())
         }
     except OutsideFailure as failure:
-        return (Check(name="outage-is-seen", verdict=Verdict.WARN, reason=f"could not be asked: {failure}"),)
-    policy, now = world.settings.policy, world.clock.now()
-    return (guards.outage_is_seen(red, healthy, view.desired_count, policy, now),)
+        return Check(name="outage-is-seen", verdict=Verdict.WARN, reason=f"could not be asked: {failure}")
+    return guards.outage_is_seen(red, healthy, view.desired_count, policy, now)
 
 
 def _others_deployment_began(view: ServiceView, world: World) -> datetime | None:

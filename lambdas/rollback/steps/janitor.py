@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rollback.model import page_count
+from rollback.model.check import Verdict
 from rollback.model.errors import CallRefused, Conflict, InvalidRequest, OutsideFailure, RollbackError, UnreadableItem
-from rollback.model.ledger_index import Pending
+from rollback.model.event import FOR_THE_WORSE
+from rollback.model.ledger_index import Answer, Pending
 from rollback.model.look_again import alarm_event, event_of, execution_name, still_red_name
 from rollback.model.names import OUTAGE_SUFFIX, degraded_alarm, outage_alarm
 from rollback.model.newer_release import Standing, latest_deployment
@@ -29,6 +31,8 @@ from rollback.steps.walk import heir_of, walk
 _IN_USE = timedelta(minutes=1)  # a lease renewed so lately: a person may be putting things back under it
 _CLOCKS_DIFFER = timedelta(minutes=1)  # CloudWatch's and ours
 _LONGEST_ROLLBACK = timedelta(days=1)
+_LOOKS_AT_ONCE = 3  # at a suppressed trigger, before others may come first
+_NO_DATA = "INSUFFICIENT_DATA"
 _MOST_LISTED = 20  # unreadable items in one page
 
 
@@ -258,14 +262,35 @@ def _look_again(service: str, pending: list[Pending], world: World) -> Iterator[
     over = [one for one in due if one.event is not None and one.event.alarm is not None and one.event.alarm not in red]
     for rollback in over:
         world.ledger.save(rollback.but(recheck_at=None))  # turning red again is an edge of its own
-    for source in (*(f"alarm {name}" for name in triggers), *_deployments(due)):  # an outage first
-        of_source = [one for one in due if one not in over and one.event is not None and one.event.source == source]
-        if of_source:
-            newest, *others = of_source
-            for rollback in others:  # one look answers them all
-                world.ledger.save(rollback.but(recheck_at=None))
-            yield from _start_look(newest, world)
-            return
+    turn = _next_in_turn([one for one in due if one not in over], triggers)
+    is_urgent = bool(turn) and turn[0].rechecks < _LOOKS_AT_ONCE
+    asked = [] if is_urgent else list(_ask_about_red(service, triggers, pending, world))
+    yield from asked
+    if turn and not asked:
+        newest, *others = turn
+        for rollback in others:  # one look answers them all
+            world.ledger.save(rollback.but(recheck_at=None))
+        yield from _start_look(newest, world)
+
+
+def _next_in_turn(due: list[Rollback], triggers: tuple[str, ...]) -> list[Rollback]:
+    """The records of the source whose turn it is, newest first.
+
+    An outage comes first; but one that was looked at several times, and stays suppressed, keeps nothing else waiting
+    for ever.
+    """
+    of_sources: list[list[Rollback]] = []
+    for source in dict.fromkeys((*(f"alarm {name}" for name in triggers), *_deployments(due))):
+        mine = [one for one in due if one.event is not None and one.event.source == source]
+        if mine:
+            of_sources.append(mine)
+    if not of_sources or of_sources[0][0].rechecks < _LOOKS_AT_ONCE:
+        return of_sources[0] if of_sources else []
+    return min(of_sources, key=lambda mine: mine[0].rechecked_at or mine[0].created_at)
+
+
+def _ask_about_red(service: str, triggers: tuple[str, ...], pending: list[Pending], world: World) -> Iterator[str]:
+    """Start a look at the first alarm in ALARM that nobody has answered."""
     since_when = world.alarms.red_since(triggers)
     for alarm in (alarm for alarm in triggers if alarm in since_when):  # an outage first
         since = since_when[alarm]
@@ -349,7 +374,15 @@ def _unanswered(alarm: str, since: datetime, service: str, pending: list[Pending
     if began is None:
         return None
     why = f"; a deployment began at {began:%H:%M:%S}, after the last answer"
-    return _Question(began, "OK", why)  # the alarm could not turn red again for it
+    was_never_green = any(_is_no_change_for_the_worse(one, world) for one in judged)  # CloudWatch forgets in 30 days
+    return _Question(began, _NO_DATA if was_never_green else _state_before(alarm, since, world), why)
+
+
+def _is_no_change_for_the_worse(one: Answer, world: World) -> bool:
+    """Whether an admission decided so; a deployment under such an alarm is judged by the setting again."""
+    answered = document(one.rollback_id, world)
+    checks = answered.admission if answered is not None else ()
+    return any(check.name == FOR_THE_WORSE and check.verdict is Verdict.FAIL for check in checks)
 
 
 def _state_before(alarm: str, since: datetime, world: World) -> str:

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.model.escalation import Rung
+from rollback.model.guards import TASKS_ARE_WANTED
 from rollback.model.release import Release
 from rollback.model.request import RollbackType
-from rollback.model.rollback import Intent, ObligationKind, Rollback, ServiceProgress
+from rollback.model.rollback import Intent, ObligationKind, Outcome, Rollback, ServiceProgress
 from rollback.model.service_move import (
     CHANGES,
     AtZero,
@@ -45,6 +46,9 @@ def service(rollback: Rollback, world: World) -> Rollback:
     rollback, is_over = gives_way(rollback.but(service=_restarted_unseen(progress, view)), view, world)
     if is_over:
         return rollback
+    if view.desired_count == 0 and not rollback.is_fenced and _wanted_tasks_before(rollback):
+        reason = f"no task is wanted any more (scaled to zero); none is started, {target.version} was not seen to run"
+        return rollback.but(outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
     progress = rollback.service or progress
     progress = capacity_asked(target, progress, view, world)
     wanted = _wanted(rollback, target, progress, view, world)
@@ -64,6 +68,12 @@ def service(rollback: Rollback, world: World) -> Rollback:
     if progress.intent is None or not is_meant(progress.intent, move, view):
         return intend(rollback, progress, move, view, wanted, world)
     return _acted(rollback, progress, progress.intent, move, view, world)
+
+
+def _wanted_tasks_before(rollback: Rollback) -> bool:
+    """Whether tasks were wanted as the plan was made; an operator may roll back a service that stands at zero."""
+    checks = rollback.plan.checks if rollback.plan is not None else ()
+    return any(c.name == TASKS_ARE_WANTED and int(c.evidence.get("desired_count", 0)) > 0 for c in checks)
 
 
 def _begun(rollback: Rollback, now: datetime, world: World) -> ServiceProgress:

@@ -21,6 +21,7 @@ from rollback.model.rollback import Outcome, Rollback, Verification
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import Endpoint, ServiceSettings
 from rollback.steps.escalation import asserted_again, escalate
+from rollback.steps.guards import outage_is_seen
 from rollback.steps.newer import gives_way
 from rollback.steps.ports import World
 from rollback.steps.running import running_identity
@@ -115,7 +116,7 @@ def run_checks(
     questions: list[tuple[str, Callable[[], Check]]] = [
         ("ecs-steady-state", lambda: _steady_state(view, release, world)),
         ("target-health", lambda: _target_health(view, world)),
-        ("alarms", lambda: _alarms(service, world, alarms)),
+        ("alarms", lambda: _alarms(service, view, world, alarms)),
     ]
     for endpoint in service.endpoints:
         questions.append((f"http {endpoint.path}", partial(_http, service, endpoint, world)))
@@ -165,10 +166,12 @@ def _target_health(view: ServiceView, world: World) -> Check:
     return Check(name=name, verdict=Verdict.PASS, reason=said, evidence=dict(sorted(counts.items())))
 
 
-def _alarms(service: ServiceSettings, world: World, looks: Alarms) -> Check:
+def _alarms(service: ServiceSettings, view: ServiceView, world: World, looks: Alarms) -> Check:
+    """An outage alarm that watches other target groups stays red over every release: it is told, and not counted."""
     if looks is Alarms.IGNORE:
         return Check(name="alarms", verdict=Verdict.SKIPPED, reason="not asked here")
-    names = (degraded_alarm(world.settings.prefix, service.name), outage_alarm(world.settings.prefix, service.name))
+    outage = outage_alarm(world.settings.prefix, service.name)
+    names = (degraded_alarm(world.settings.prefix, service.name), outage)
     states = world.alarms.states(names)
     red = sorted(name for name, state in states.items() if state == "ALARM")
     reason = f"in ALARM: {', '.join(red) or 'none'}"
@@ -176,6 +179,10 @@ def _alarms(service: ServiceSettings, world: World, looks: Alarms) -> Check:
         minutes = world.settings.policy.alarm_settle_minutes
         reason += f"; they look back in time, and are given {minutes:g} minutes to turn green"
         return Check(name="alarms", verdict=Verdict.WARN, reason=reason, evidence=dict(states))
+    seen = outage_is_seen(service.name, view, world) if red == [outage] else None
+    if seen is not None and seen.verdict is Verdict.FAIL:
+        reason += f", which is not counted: {seen.reason}"
+        return Check(name="alarms", verdict=Verdict.SKIPPED, reason=reason, evidence={**states, **seen.evidence})
     verdict = Verdict.FAIL if red else Verdict.PASS
     return Check(name="alarms", verdict=verdict, reason=reason, evidence=dict(states))
 
