@@ -1,17 +1,20 @@
 """What a page says to do next: real commands, and none that starts a release on data that it can't work with."""
 
 import shlex
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import typer
-from builders import SERVICE
-from stage import worn_in
+from builders import NOW, SERVICE, definition
+from stage import Stage, worn_in
 from stage_with_database import AFTER, BRANCH, StageWithDatabase
 from stand_ins import Refusing
 
 from rollback.model.policy import Policy
+from rollback.model.report_commands import next_commands
 from rollback.model.rollback import Outcome, Rollback
+from rollback.steps.promote import promote, record_running
 from rollback_cli.main import app
 
 APPROVED = Policy(database_approval="none")
@@ -131,3 +134,20 @@ def test_a_service_alone_may_still_be_started_in_an_emergency() -> None:
     assert stage.read(stage.run()).outcome is not Outcome.SUCCEEDED
     assert all(start in stage.pages()[-1] for start in STARTS)
     assert_all_are_real(stage.pages()[-1])
+
+
+def test_the_last_resort_names_the_family_that_was_deployed_for_this_service() -> None:
+    """The team's own family may be called as ours were: its name alone does not tell what we registered."""
+    stage = Stage()
+    own, service = "web-rollback", stage.world.settings.services[0]
+    for version, hours_ago in (("v1", 48), ("v2", 1)):
+        stage.arns[version] = stage.services.register_release(definition(version), own)
+        stage.services.run(stage.arns[version], created_at=NOW - timedelta(hours=hours_ago))
+        record_running(SERVICE, stage.world)
+    good = min(stage.ledger.releases(SERVICE), key=lambda one: one.first_deployed_at)
+    promote(good, "by hand", stage.world)
+    rollback = stage.run()
+    family = f"{own}-last-known-good-production-{SERVICE}"
+    assert rollback.service is not None
+    assert f"/{family}:" in str(rollback.service.target_definition_arn)
+    assert any(f"--task-definition {family} " in command for command in next_commands(rollback, service))

@@ -171,11 +171,13 @@ def test_a_role_or_a_parameter_of_another_account_is_not_asked_for_in_ours() -> 
     assert said(target, "roles-exist").reason == f"can't be looked up: {theirs}"
 
 
-def test_a_secret_by_name_is_one_of_our_own_account() -> None:
+@pytest.mark.parametrize(("partition", "region"), [("aws", "eu-west-1"), ("aws-cn", "cn-north-1")])
+def test_a_secret_by_name_is_one_of_our_own_account(partition: str, region: str) -> None:
     secrets = FakeSecrets()
-    secrets.missing.add("arn:aws:secretsmanager:eu-west-1:123456789012:secret:dockerhub")
+    secrets.missing.add(f"arn:{partition}:secretsmanager:{region}:123456789012:secret:dockerhub")
     made = with_container(repositoryCredentials={"credentialsParameter": "dockerhub"})
-    stage = shipped(made, secrets=secrets, home=Home("123456789012", "eu-west-1"))
+    home = Home.of_arn(f"arn:{partition}:sns:{region}:123456789012:pages")
+    stage = shipped(made, secrets=secrets, home=home)
     assert target_of(prepare(SERVICE, stage.world)).is_ready is False
 
 

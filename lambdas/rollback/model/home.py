@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Home:
-    """AWS account and region."""
+    """AWS account, region and partition (`aws`, `aws-cn`, `aws-us-gov`, …)."""
 
     account: str
     region: str
+    partition: str = "aws"
 
     @classmethod
     def of_arn(cls, arn: str) -> "Home | None":
         """The account and region that an ARN names; None: it does not name both."""
         account, region = place_of(arn)
-        return cls(account, region) if account and region else None
+        return cls(account, region, arn.split(":", 2)[1]) if account and region else None
 
     def strangers(self, arns: Iterable[str]) -> list[str]:
         """The ARNs that name another account or region. One that names neither (S3, IAM) is no stranger."""

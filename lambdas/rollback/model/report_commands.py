@@ -7,6 +7,7 @@ from rollback.model.check import Verdict
 from rollback.model.database_progress import Ending
 from rollback.model.errors import RefusalKind
 from rollback.model.names import family_of, last_known_good_family, original_family
+from rollback.model.release import Release
 from rollback.model.request import RollbackType
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.schema_refusal import CHECK_NAME
@@ -37,10 +38,18 @@ def next_commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
     elif _target_fits_the_data(rollback):
         start = f"rollback start {environment} --type emergency --service {service.name} --force"
         commands.append(f"{start}{_by_whom(rollback)}")
-        family = last_known_good_family(original_family(family_of(target.definition_arn)), environment, service.name)
+        family = _family_to_deploy(rollback, target, service.name)
         on = f"--cluster {cluster} --service {name}"
         commands.append(f"aws ecs update-service {on} --task-definition {family} --force-new-deployment")
     return commands
+
+
+def _family_to_deploy(rollback: Rollback, target: Release, service: str) -> str:
+    """The family of the last known good: that which was deployed, else told by the name of the target's own."""
+    deployed = family_of(rollback.service.target_definition_arn or "") if rollback.service is not None else ""
+    told = last_known_good_family(original_family(family_of(target.definition_arn)), rollback.environment, service)
+    is_last_known_good = deployed.endswith(last_known_good_family("", rollback.environment, service))
+    return deployed if is_last_known_good else told
 
 
 def _by_whom(rollback: Rollback) -> str:

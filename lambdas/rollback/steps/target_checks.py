@@ -122,7 +122,9 @@ def _is_there(reference: Reference, world: World) -> bool | None:
 
 def _arn_of_secret(name: str, home: Home | None) -> str | None:
     """A secret by name is one of our own account and region; None: those are not known."""
-    return f"arn:aws:secretsmanager:{home.region}:{home.account}:secret:{name}" if home is not None else None
+    if home is None:
+        return None
+    return f"arn:{home.partition}:secretsmanager:{home.region}:{home.account}:secret:{name}"
 
 
 def _health_checks(release: Release, view: ServiceView, world: World) -> Check:
