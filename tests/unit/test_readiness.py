@@ -1,15 +1,17 @@
 """Rollback readiness: what would keep one from going back, found before it is needed; and drift."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from builders import SERVICE, image
-from fakes import FakeMetrics
+from fakes import FakeMetrics, FakeServices
 from stage import PROMOTED, Stage, deployment_event
+from stand_ins import denied
 from worlds import OUTAGE, SETTINGS
 
 from rollback.model.check import Verdict
-from rollback.model.errors import OutsideFailure
+from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.model.stack_view import StackState, StackView, drift
 from rollback.model.standing_plan import StandingPlan
 from rollback.steps.janitor import sweep
@@ -197,3 +199,43 @@ def test_the_report_of_a_rollback_says_how_cloudformation_differs_now() -> None:
     done = stage.alarm(OUTAGE)
     assert "CloudFormation (stack S) still records macro-ai-production-task:2" in done.drift
     assert done.drift in stage.notifications.sent[-1].message
+
+
+class RefusesOne(FakeServices):
+    """ECS refuses to register definitions with this image: a role of its time may be passed no more."""
+
+    refused = ""
+
+    def register(
+        self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str] | None = None
+    ) -> str:
+        if definition["containerDefinitions"][0]["image"] == self.refused:
+            raise denied("RegisterTaskDefinition")
+        return super().register(definition, family, release, tags)
+
+
+def refusing(stage: Stage, version: str) -> None:
+    stage.services.__class__ = RefusesOne
+    stage.services.refused = image(version)  # type: ignore[attr-defined]
+
+
+def test_an_old_release_that_can_not_be_registered_any_more_keeps_no_newer_one_from_the_plan() -> None:
+    """It stopped every look at the readiness, and with it every promotion, for ever."""
+    stage = Stage()
+    stage.ship("v0", PROMOTED, hours_ago=97)
+    stage.ship("v1", PROMOTED, hours_ago=96)
+    stage.ship("v2", PROMOTED, hours_ago=48)
+    refusing(stage, "v1")
+    assert [target.release.version for target in prepare(SERVICE, stage.world).targets] == ["v2", "v0"]
+
+
+def test_the_plan_that_stands_stays_where_the_newest_release_can_not_be_registered() -> None:
+    """All that is refused may be the function's role: no plan would be the worse answer."""
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=96)
+    before = prepare(SERVICE, stage.world)
+    stage.ship("v2", PROMOTED, hours_ago=48)
+    refusing(stage, "v2")
+    with pytest.raises(CallRefused):
+        prepare(SERVICE, stage.world)
+    assert stage.ledger.standing_plan(SERVICE) == before

@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import islice
 
 from rollback.model.check import Check, Verdict
-from rollback.model.errors import OutsideFailure, UnreadableItem
+from rollback.model.errors import CallRefused, OutsideFailure, UnreadableItem
 from rollback.model.group_health import silent_ones
 from rollback.model.release import Release
 from rollback.model.scaling_hazards import nothing_starts_tasks
@@ -34,7 +34,7 @@ def prepare(service_name: str, world: World, about_to_be_promoted: Release | Non
         about_to_be_promoted: counted as promoted already, so that its state can be moved last.
 
     Raises:
-        OutsideFailure: ECS or the ledger do not answer; the plan that stands stays.
+        OutsideFailure: ECS or the ledger do not answer, or the newest can't be registered; the plan that stands stays.
     """
     world = world.looking_ahead()
     service = world.settings.service(service_name)
@@ -87,6 +87,10 @@ def _standing_targets(
         try:
             arn = registered_definition(release, world, is_last_known_good=newest, newest_of_family=newest)
         except (KeyError, UnreadableItem):  # without a copy of its definition it can be no target
+            continue
+        except CallRefused:
+            if newest:  # whatever is refused, the plan that stands is better than one without it
+                raise
             continue
         checks = target_checks(release, arn, view, world)
         targets.append(StandingTarget(release=release, definition_arn=arn, checks=checks))
