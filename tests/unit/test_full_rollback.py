@@ -4,11 +4,13 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW, SERVICE, definition, image, release
+from stage import FAMILY
 from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, FIRST, GOOD, StageWithDatabase, applied
 
 from rollback.model.check import Verdict
 from rollback.model.database_content import Column, LiveSchema
 from rollback.model.database_settings import DatabaseSettings
+from rollback.model.names import family_of, rollback_family
 from rollback.model.policy import Policy
 from rollback.model.release import ReleaseState, normalised_definition
 from rollback.model.release_schema import ReleaseSchema
@@ -173,6 +175,9 @@ def test_an_undo_brings_back_both() -> None:
     undone = stage.read(stage.run({"type": "full", "undo": done.id}, "execution-2"))
 
     assert undone.outcome is Outcome.SUCCEEDED, undone.reason
+    assert undone.service is not None
+    deployed = family_of(undone.service.target_definition_arn or "")
+    assert deployed == rollback_family(FAMILY, "production", SERVICE), "decision 2: what was left is no last known good"
     assert stage.rows() == GOOD + BAD
     assert stage.running() == image("v2")
     kept = stage.backup(undone)

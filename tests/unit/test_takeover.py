@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE, definition, image, release, rollback
 from fakes import execution_arn
-from stage import FAMILY, PROMOTED, Stage, worn_in
+from stage import CANDIDATE, FAMILY, PROMOTED, Stage, worn_in
 from worlds import DEGRADED, OUTAGE
 
 from rollback.model.escalation import Rung
-from rollback.model.names import rollback_family
+from rollback.model.names import family_of, rollback_family
 from rollback.model.operators import Operator
 from rollback.model.request import Request, RollbackType, Trigger
 from rollback.model.rollback import Obligation, ObligationKind, Outcome, Rollback, ServiceProgress
@@ -17,6 +17,7 @@ from rollback.model.route import Step
 from rollback.model.takeover import state_of_the_data, why_not_taken_over
 from rollback.steps.admit import admit
 from rollback.steps.levers import pause
+from rollback.steps.readiness import prepare
 
 EMERGENCY = Request(service=SERVICE, type=RollbackType.EMERGENCY)
 FENCE = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 4})
@@ -204,3 +205,24 @@ def test_rule_7_who_takes_over_goes_on_with_the_target_though_the_other_has_noti
     assert outage.plan.target is not None
     assert outage.plan.target.version == "v1"
     assert stage.running() == image("v1")
+
+
+def test_who_takes_over_a_person_s_version_keeps_it_as_the_target_and_names_it_no_last_known_good() -> None:
+    """The version is the person's word still: not left for another one, nor put into the last known good's family."""
+    stage = Stage(cures=set())
+    stage.ship("v0", CANDIDATE, hours_ago=96)
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.ship("v2")
+    prepare(SERVICE, stage.world)
+    by_hand = stage.go(stage.admit({"target_version": "v0"}, "execution-2"), Step.SERVICE)
+    stage.services.behaviours[stage.arns["v2"]] = "crashing"
+    stage.services.otherwise = "crashing"
+    outage = stage.alarm(OUTAGE)
+    assert outage.supersedes == by_hand.id
+    assert outage.plan is not None
+    assert outage.plan.target is not None
+    assert outage.plan.target.version == "v0"
+    assert outage.plan.stands_in_for == "", "nobody has skipped v1 for it"
+    assert outage.service is not None
+    deployed = family_of(outage.service.target_definition_arn or "")
+    assert deployed == rollback_family(FAMILY, "production", SERVICE), "decision 2"

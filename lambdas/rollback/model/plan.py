@@ -26,6 +26,10 @@ class Plan(BaseModel):
     stands_in_for: str = Field(
         default="", description="version of the last known good, where that can't be run and the target is another one"
     )
+    is_chosen: bool = Field(
+        default=False,
+        description="a person named the target, or undoes a rollback; here, or in the one that this goes on with",
+    )
     newest_deployment_at: AwareDatetime | None = Field(
         default=None, description="when the newest deployment began that the plan knew of, in ECS's own words"
     )

@@ -96,7 +96,7 @@ def another_target(rollback: Rollback, world: World) -> StandingTarget | None:
     None too where the data goes with the target, or a person named it.
     """
     plan, service = rollback.plan, rollback.service
-    if plan is None or plan.target is None or service is None or not _means_last_known_good(rollback):
+    if plan is None or plan.target is None or service is None or is_chosen(rollback):
         return None
     if rollback.database is not None or plan.database is not None or _took_over_data(rollback, world):
         return None
@@ -124,6 +124,17 @@ def with_target(rollback: Rollback, target: StandingTarget, view: ServiceView) -
         "newest_deployment_at": newest_known_at(view),
     }
     return rollback.but(plan=rollback.plan.model_copy(update=changes))
+
+
+def is_chosen(rollback: Rollback, before: Rollback | None = None) -> bool:
+    """Whether the target is a person's choice.
+
+    Args:
+        before: the rollback that this one goes on with, and whose target it keeps.
+    """
+    chosen = rollback.request.undo is not None or not _means_last_known_good(rollback)
+    chosen = chosen or (rollback.plan is not None and rollback.plan.is_chosen)
+    return chosen or (before is not None and is_chosen(before))
 
 
 def _why_not_ready(release: Release, standing: StandingPlan | None, world: World) -> str:

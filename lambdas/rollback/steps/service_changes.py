@@ -5,11 +5,11 @@ from typing import Any
 
 from rollback.model.errors import LeaseLost
 from rollback.model.escalation import Rung
-from rollback.model.names import SYNONYMS_OF_LAST_KNOWN_GOOD
 from rollback.model.rollback import Intent, Obligation, ObligationKind, Rollback, ServiceProgress
 from rollback.model.service_move import Move
 from rollback.model.service_view import ScalableTarget, ServiceView
 from rollback.steps.definition import registered_definition
+from rollback.steps.next_target import is_chosen
 from rollback.steps.ports import World
 
 _LEAST_MAXIMUM_PERCENT = 200  # rule 4: all replacements may start at once, beside what still serves
@@ -98,8 +98,7 @@ def _deploying(
 ) -> tuple[dict[str, Any], list[Obligation]]:
     assert rollback.plan is not None  # noqa: S101 - the caller looked
     assert rollback.plan.target is not None  # noqa: S101
-    asked = rollback.request.target_version
-    newest_good = (asked is None or asked in SYNONYMS_OF_LAST_KNOWN_GOOD) and not rollback.plan.stands_in_for
+    newest_good = not is_chosen(rollback) and not rollback.plan.stands_in_for
     arguments: dict[str, Any] = {
         "definition_arn": registered_definition(rollback.plan.target, world, is_last_known_good=newest_good)
     }
