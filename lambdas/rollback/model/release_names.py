@@ -57,9 +57,18 @@ def find(
     preferred = [release for release in found if release.state in prefer]
     if len(preferred) == 1 and len({release.version for release in found}) == 1:
         return Named(preferred[0])
+    told = _without_unresolved_twins(found)
+    if len(told) == 1:
+        return Named(told[0])
     listed = "; ".join(_listed(found, known))
     shown = one_line(name, QUOTED_LIMIT)
     return Named(None, f"{shown} is the name of {len(found)} releases; name one of them: {listed}", tuple(found))
+
+
+def _without_unresolved_twins(found: Sequence[Release]) -> list[Release]:
+    """Without those that a look made which could not tell the digest, where another look at the definition could."""
+    told = {(one.version, one.definition_arn) for one in found if one.is_resolved}
+    return [one for one in found if one.is_resolved or (one.version, one.definition_arn) not in told]
 
 
 def name_of(release: Release, among: Iterable[Release]) -> str:

@@ -24,12 +24,13 @@ from rollback.steps.candidates import candidates
 from rollback.steps.database_readiness import writes_to_standing_branch
 from rollback.steps.definition import standing_plan
 from rollback.steps.guards import automatic_guards
-from rollback.steps.next_target import standing_target, stands_in_for, told_of_readiness
+from rollback.steps.next_target import is_chosen, standing_target, stands_in_for, told_of_readiness
 from rollback.steps.plan import decided, goes_on_with, to_leave, what_it_leaves
 from rollback.steps.plan_database import guarded
 from rollback.steps.ports import World
 from rollback.steps.running import Identified, describe, known_release
 from rollback.steps.schema import schema_verdict
+from rollback.steps.target_checks import without_digest
 
 Advance = Callable[[Rollback, Step, World], Rollback]
 _MOST_ROUNDS = 10
@@ -75,10 +76,12 @@ def plan_emergency(rollback: Rollback, world: World) -> Rollback:
         return rollback.but(admission=(*rollback.admission, *fits), reason=fits[0].reason, wait_seconds=0)
     guards = automatic_guards(rollback, running, view, world, before)
     readiness = told_of_readiness(made.target, running, standing) if made.target is not None else ()
-    checks = (*made.checks, _from_where(standing, made), *readiness, *guards, *fits)
-    instead = stands_in_for(made.target, running, standing) if rollback.request.target_version is None else ""
+    known = without_digest(made.target) if made.target is not None else ()
+    checks = (*made.checks, *known, _from_where(standing, made), *readiness, *guards, *fits)
+    chosen = is_chosen(rollback, before)
+    instead = stands_in_for(made.target, running, standing) if not chosen else ""
     changes = {"checks": checks, "newest_deployment_at": newest_known_at(view), "stands_in_for": instead}
-    made = made.model_copy(update=changes)
+    made = made.model_copy(update={**changes, "is_chosen": chosen})
     return decided(rollback.but(plan=made, wait_seconds=0), world, before)
 
 

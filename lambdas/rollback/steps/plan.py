@@ -19,12 +19,12 @@ from rollback.steps.definition import at_hand, standing_plan
 from rollback.steps.guards import automatic_guards, traffic_guard
 from rollback.steps.holder import document
 from rollback.steps.newer import newer_release
-from rollback.steps.next_target import stand_in, told_of_readiness
+from rollback.steps.next_target import is_chosen, stand_in, told_of_readiness
 from rollback.steps.plan_database import guard_schema, undone_by, with_database
 from rollback.steps.ports import World
 from rollback.steps.running import identify, is_ours
 from rollback.steps.stack import known_stack
-from rollback.steps.target_checks import asked, images_check
+from rollback.steps.target_checks import asked, images_check, without_digest
 
 _EVENT_CLOCK = timedelta(seconds=5)  # events carry whole seconds, and another clock's
 
@@ -64,10 +64,10 @@ def plan(rollback: Rollback, world: World) -> Rollback:
     ]
     if made.target is not None:
         checks += skipped or told_of_readiness(made.target, running, standing)
-        checks += [_definition_is_stored(made.target, world), _images_exist(made.target, world)]
+        checks += [_definition_is_stored(made.target, world), *_images_exist(made.target, world)]
     rollback, fits = guard_schema(rollback, made, world)
     changes = {"checks": (*checks, *fits), "newest_deployment_at": newest_known_at(view), "stands_in_for": instead}
-    made = made.model_copy(update=changes)
+    made = made.model_copy(update={**changes, "is_chosen": is_chosen(rollback, before)})
     planned = with_database(rollback, made, releases, world)
     return decided(rollback.but(plan=planned, wait_seconds=0), world, before)
 
@@ -192,8 +192,5 @@ def _definition_is_stored(target: Release, world: World) -> Check:
     return Check(name="definition-is-usable", verdict=Verdict.PASS, reason="its copy can be registered if need be")
 
 
-def _images_exist(target: Release, world: World) -> Check:
-    if not target.is_resolved:
-        reason = f"{target.version} ran an image whose digest was never known"
-        return Check(name="image-exists", verdict=Verdict.FAIL, reason=reason)
-    return asked("image-exists", lambda: images_check(target, world))
+def _images_exist(target: Release, world: World) -> tuple[Check, ...]:
+    return without_digest(target) or (asked("image-exists", lambda: images_check(target, world)),)

@@ -172,7 +172,7 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
     """What `rollback promote` does: the named or the running release, on a person's word.
 
     Raises:
-        InvalidRequest: the ledger has no such release, or it is quarantined.
+        InvalidRequest: the ledger has no such release, it is quarantined, or nobody could go back to it.
     """
     record_running(service_name, world)
     service = world.settings.service(service_name)
@@ -187,6 +187,8 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
         chosen = known
     if chosen.state is ReleaseState.QUARANTINED:
         raise InvalidRequest(f"{chosen.version} is quarantined ({chosen.state_reason}); nothing was changed")
+    if not chosen.is_resolved:
+        raise InvalidRequest(f"{chosen.version} can't be promoted: {why_unresolved(chosen)}; nothing was changed")
     if chosen.state is not ReleaseState.PROMOTED:
         promote(chosen, f"by hand: {who}", world)
     return world.ledger.release(service_name, chosen.fingerprint) or chosen

@@ -200,8 +200,10 @@ def why_unresolved(release: Release) -> str:
 def _images_of_tasks(
     deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
 ) -> dict[str, str]:
-    """What running tasks say; where several revisions have the definition, only those of the deployment itself."""
-    may_be_others = deployed.revision_arn is None and view.has_revisions_of(deployed.definition_arn)
+    """What running tasks say; where several revisions or deployments have the definition, only those of its own."""
+    has_definition = [one for one in view.deployments if one.definition_arn == deployed.definition_arn]
+    unknown = deployed.revision_arn is None and view.has_revisions_of(deployed.definition_arn)
+    may_be_others = unknown or len(has_definition) > 1
     if may_be_others and deployed.deployment_id is None:
         return {}
     of = deployed.deployment_id if may_be_others else None

@@ -44,6 +44,14 @@ def asked(name: str, question: Callable[[], Check]) -> Check:
         return not_known(name, str(failure))
 
 
+def without_digest(target: Release) -> tuple[Check, ...]:
+    """Why nobody can go back to a release whose digest was never known; nothing if it was. Asks nobody."""
+    if target.is_resolved:
+        return ()
+    reason = f"{target.version} ran an image whose digest was never known"
+    return (Check(name="image-exists", verdict=Verdict.FAIL, reason=reason),)
+
+
 def images_check(target: Release, world: World) -> Check:
     """Whether every image of a release can still be pulled, by digest."""
     found = {name: world.images.exists(image) for name, image in sorted(target.images.items())}

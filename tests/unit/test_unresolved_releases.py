@@ -1,0 +1,97 @@
+"""A release whose digest could not be told when it was left: it is recorded, and is never gone back to nor promoted."""
+
+from datetime import timedelta
+
+import pytest
+from builders import NOW, SERVICE, definition
+from stage import CANDIDATE, FAMILY, PROMOTED, Stage
+
+from rollback.model.errors import InvalidRequest
+from rollback.model.release import Release
+from rollback.model.rollback import Outcome
+from rollback.steps.promote import promote_by_hand, record_running
+from rollback.steps.quarantine import named
+from rollback.steps.readiness import prepare
+
+REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/macro-ai-express-api"
+LATEST = f"{REPOSITORY}:latest"
+GOOD, BAD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
+
+def by_tasks_only(digest: str = GOOD, running: int = 2) -> Stage:
+    """v1 is promoted; a definition with a moving tag runs, and ECS resolves no digest for its revision."""
+    stage = Stage()
+    stage.ship("v1", PROMOTED, hours_ago=48)
+    stage.services.resolves_images = False
+    made = definition("x")
+    made["containerDefinitions"][0] |= {"image": LATEST, "versionConsistency": "disabled"}
+    stage.images.push(LATEST, digest)
+    stage.arns["latest"] = stage.services.register_release(made, FAMILY)
+    stage.services.run(stage.arns["latest"], created_at=NOW - timedelta(minutes=12))
+    stage.services._deployments[0].running = running
+    stage.services.calls.clear()
+    return stage
+
+
+def left_unresolved() -> tuple[Stage, Release]:
+    """Planned while none of its tasks ran: the release is in the ledger without its digest."""
+    stage = by_tasks_only(running=0)
+    planned = stage.run({"service": SERVICE, "dry_run": True})
+    assert planned.outcome is Outcome.PLANNED
+    (left,) = [r for r in stage.ledger.releases(SERVICE) if r.version == "latest"]
+    assert not left.is_resolved
+    return stage, left
+
+
+@pytest.mark.parametrize("version", ["latest", None])
+def test_a_person_can_not_promote_what_has_no_digest(version: str | None) -> None:
+    """Promoted, it was registered as `repository:tag@unresolved`, the newest of the last known good's family."""
+    stage, left = left_unresolved()
+    prepare(SERVICE, stage.world)
+    stage.services.calls.clear()
+    with pytest.raises(InvalidRequest, match="digest of api can't be told"):
+        promote_by_hand(SERVICE, version, "ann", stage.world)
+    assert stage.ledger.release(SERVICE, left.fingerprint) == left
+    assert stage.services.calls == []
+
+
+def test_an_emergency_to_a_version_without_digest_is_refused_also_by_force() -> None:
+    """Nothing could pull `repository:tag@unresolved`: at 03:00 the service would have been sent there."""
+    stage, _ = left_unresolved()
+    stage.ship("v3")
+    given = {"service": SERVICE, "type": "emergency", "target_version": "latest", "force": True}
+    ended = stage.run(given, "execution-2")
+    assert ended.outcome is Outcome.REFUSED
+    assert "digest" in ended.reason
+    assert stage.changes() == []
+
+
+def test_a_version_means_the_release_with_a_digest_where_the_same_definition_was_left_without() -> None:
+    stage, left = left_unresolved()
+    stage.services._deployments[0].running = 2
+    record_running(SERVICE, stage.world)
+    same = [r for r in stage.ledger.releases(SERVICE) if r.version == "latest"]
+    assert [r.is_resolved for r in same].count(True) == 1
+    found = named(SERVICE, "latest", stage.world, prefer=())
+    assert found.is_resolved
+    assert (found.state, found.definition_arn) == (CANDIDATE, left.definition_arn)
+    assert named(SERVICE, left.fingerprint[:12], stage.world, prefer=()) == left, "it can be named all the same"
+
+
+def test_what_a_former_deployment_of_the_definition_runs_says_nothing_of_the_new_one() -> None:
+    """Its tasks don't start, the old ones serve on: the alarm was taken for one over the old, proven release."""
+    stage = by_tasks_only(GOOD)
+    stage.services._deployments[0].created_at = stage.services._service_deployments[0].created_at
+    record_running(SERVICE, stage.world)
+    (good,) = [r for r in stage.ledger.releases(SERVICE) if r.version == "latest"]
+    assert good.images["api"].endswith(GOOD)
+    stage.images.push(LATEST, BAD)
+    stage.services.behaviours[stage.arns["latest"]] = "crashing"
+    stage.services.deploy(stage.arns["latest"])  # by force, under the same definition
+    stage.services.tick()
+    assert [d.running_count for d in stage.services.look(stage.world.settings.services[0]).deployments] == [0, 2]
+    cursor = record_running(SERVICE, stage.world)
+    assert "digest of api can't be told" in cursor.summary
+    planned = stage.run({"service": SERVICE, "dry_run": True}, "execution-2")
+    assert planned.plan is not None
+    assert planned.plan.running.fingerprint != good.fingerprint
