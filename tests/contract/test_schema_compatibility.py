@@ -6,16 +6,19 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 from contract.neon_projects import LocalProject
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from local_cloud.neon_project import Limits
 from local_cloud.neon_server import LocalNeon
 from rollback.model.database_content import LiveSchema
-from rollback.model.migration_impact import classify
 from rollback.model.schema_finding import Compatibility, worst
 from rollback.model.schema_structure import judge_structure
 from rollback.model.statement_impact import Impact
 from rollback.world.postgres import PostgresSql
+from rollback.world.postgres_schema import read_schema
+from rollback_cli.migrations.migration_impact import classify
 
 BREAKING, UNKNOWN, COMPATIBLE = Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE
 
@@ -134,7 +137,8 @@ class Database:
     def __init__(self, project: LocalProject) -> None:
         root = project.databases.branch_named("main")
         assert root is not None
-        self._address = SecretStr(project.uri(root.id))
+        self.uri = project.uri(root.id)
+        self._address = SecretStr(self.uri)
 
     def reset(self) -> None:
         self.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public;" + BEFORE)
@@ -209,3 +213,121 @@ def test_changes_that_are_harmless_alone_are_harmless_together(database: Databas
             database.run(change.sql)
     assert worst(judge_structure(ran_on, database.schema())) is COMPATIBLE
     assert database.refused() == []
+
+
+# Statements of migrations on the schema above. A view that is replaced is left out: its body belongs to the snapshot.
+FRAGMENTS = (
+    "ALTER TABLE users ADD COLUMN nick text",
+    "ALTER TABLE users ADD COLUMN tier int NOT NULL DEFAULT 1",
+    "ALTER TABLE users ADD COLUMN nick text UNIQUE DEFAULT 'x'",
+    "ALTER TABLE users ALTER nick SET DEFAULT 'y'",
+    "UPDATE users SET nick = lower(email)",
+    "UPDATE users SET name = 'other'",
+    "ALTER TABLE users DROP COLUMN balance",
+    "ALTER TABLE users ADD COLUMN balance numeric(6, 2)",
+    "ALTER TABLE users RENAME COLUMN balance TO was",
+    "ALTER TABLE users RENAME COLUMN was TO balance",
+    "ALTER TABLE users ALTER age SET DEFAULT 7",
+    "ALTER TABLE users ALTER age DROP DEFAULT",
+    "ALTER TABLE users ALTER name TYPE text",
+    "ALTER TABLE users ALTER name TYPE varchar(10) USING 'rewritten'",
+    "ALTER TABLE users ALTER id RESTART WITH 1",
+    "ALTER TABLE users ALTER id DROP IDENTITY",
+    "ALTER TABLE users ALTER id ADD GENERATED ALWAYS AS IDENTITY",
+    "DROP SEQUENCE ticket",
+    "CREATE SEQUENCE ticket",
+    "DROP VIEW emails",
+    "CREATE VIEW emails AS SELECT email FROM users WHERE false",
+    "DROP TABLE teams CASCADE",
+    "CREATE TABLE teams (id int PRIMARY KEY, title varchar(10) NOT NULL)",
+    "ALTER TABLE users ADD FOREIGN KEY (team) REFERENCES teams NOT VALID",
+    "ALTER TABLE teams RENAME TO groups",
+    "CREATE TABLE groups (id int PRIMARY KEY, title varchar(10) NOT NULL)",
+    "INSERT INTO teams VALUES (2, 'two')",
+    "INSERT INTO groups VALUES (2, 'two')",
+    "DELETE FROM users",
+    "TRUNCATE users",
+    "ALTER TABLE groups RENAME TO teams",
+    "ALTER TABLE users DROP CONSTRAINT IF EXISTS adult",
+    "CREATE UNIQUE INDEX ON users (name)",
+    "SELECT setval('users_id_seq', 1, false)",
+    "DO $$ BEGIN UPDATE users SET age = 1; END $$",
+    "-- note\rDELETE FROM teams",
+    "CREATE FUNCTION wipe() RETURNS int LANGUAGE plpgsql AS 'BEGIN DELETE FROM users; RETURN 1; END'",
+    "CREATE TABLE more AS SELECT wipe() AS n",
+)
+# What the old release sees: its rows, the view, and what a row is given that names its e-mail only.
+READS = (
+    "SELECT id, email, name, age, feeling, balance, team, ticket, badge FROM users ORDER BY id",
+    "SELECT id, title FROM teams ORDER BY id",
+    "SELECT email FROM emails ORDER BY email",
+    "INSERT INTO users (email) VALUES ('new@x') RETURNING id, name, age, feeling, balance, team, ticket, badge",
+    "SELECT nextval('ticket')",
+)
+
+
+def seen(session: "psycopg.Connection[tuple[object, ...]]") -> list[object]:
+    """What the old release is given; what it is refused is told by the name of the error."""
+    answers: list[object] = []
+    for read in READS:
+        try:
+            with session.transaction(force_rollback=True):
+                answers.append(session.execute(read.encode()).fetchall())
+        except psycopg.Error as error:
+            answers.append(type(error).__name__)
+    return answers
+
+
+@pytest.fixture
+def old(database: Database) -> Database:
+    database.reset()
+    return database
+
+
+def judged_and_harmed(old: Database, sql: str) -> tuple[bool, bool] | None:
+    """Whether text and structure together let a rollback through, and whether the old release is given other answers.
+
+    None: Postgres refuses the migration, so that it is never applied. Sequences do not roll back: they are set before.
+    """
+    with psycopg.connect(old.uri) as session, session.transaction(force_rollback=True):
+        session.execute("SELECT setval('ticket', 100), setval('users_id_seq', 100)")
+        ran_on, before = read_schema(session), seen(session)
+        session.execute("SELECT setval('ticket', 100), setval('users_id_seq', 100)")
+        try:
+            with session.transaction():
+                session.execute(sql.encode())
+        except psycopg.Error:
+            return None
+        impact, structure = classify(sql), worst(judge_structure(ran_on, read_schema(session)))
+        harmless = impact.impact in (Impact.NONE, Impact.ADDITIVE) or impact.shows_in_structure
+        return harmless and structure is COMPATIBLE, seen(session) != before
+
+
+MADE_AGAIN = (
+    ("DROP VIEW emails", "CREATE VIEW emails AS SELECT email FROM users WHERE false"),
+    ("ALTER TABLE users DROP COLUMN name", "ALTER TABLE users ADD COLUMN name varchar(10)"),
+    ("ALTER TABLE users ALTER name TYPE varchar(5) USING 'x'", "ALTER TABLE users ALTER name TYPE varchar(10)"),
+    ("ALTER TABLE users RENAME COLUMN name TO was", "ALTER TABLE users ADD name varchar(10)"),
+    ("ALTER TABLE users ALTER id DROP IDENTITY", "ALTER TABLE users ALTER id ADD GENERATED ALWAYS AS IDENTITY"),
+    ("DROP SEQUENCE ticket", "CREATE SEQUENCE ticket"),
+    ("CREATE FUNCTION wipe() RETURNS int LANGUAGE plpgsql AS 'BEGIN DELETE FROM users; RETURN 1; END'",
+     "CREATE TABLE more AS SELECT wipe() AS n"),
+    ("DROP TABLE teams CASCADE", "CREATE TABLE teams (id int PRIMARY KEY, title varchar(10) NOT NULL)",
+     "ALTER TABLE users ADD FOREIGN KEY (team) REFERENCES teams NOT VALID"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("parts", MADE_AGAIN, ids=lambda parts: parts[0])
+def test_what_is_made_again_harms_the_old_release_and_is_not_let_through(old: Database, parts: tuple[str, ...]) -> None:
+    assert judged_and_harmed(old, ";\n".join(parts)) == (False, True)
+
+
+@pytest.mark.parametrize("sql", FRAGMENTS)
+def test_a_statement_that_is_let_through_leaves_the_old_release_what_it_had(old: Database, sql: str) -> None:
+    assert judged_and_harmed(old, sql) != (True, True)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(FRAGMENTS), min_size=2, max_size=4, unique=True))
+def test_a_migration_that_is_let_through_leaves_the_old_release_what_it_had(old: Database, parts: list[str]) -> None:
+    assert judged_and_harmed(old, ";\n".join(parts)) != (True, True)

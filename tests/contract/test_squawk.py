@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from rollback.model.errors import InvalidRequest, OutsideFailure
-from rollback.model.migration_impact import classify
-from rollback.model.statement_impact import ADDITIVE, Impact, MigrationImpact, unknown
+from rollback.model.statement_impact import Impact, MigrationImpact, unknown
 from rollback_cli.migrations.drizzle import read_migrations
+from rollback_cli.migrations.migration_impact import classify
 from rollback_cli.migrations.squawk import second_reading
 
 
@@ -90,7 +90,9 @@ def test_a_repositorys_migrations_are_read_oldest_first_with_their_class(tmp_pat
     )
     assert (second.tag, second.impact.impact, second.has_down) == ("0001_drops", Impact.BREAKING, True)
     assert second.hash == hashlib.sha256(drops.encode()).hexdigest()
-    assert (first.down_impact, second.down_impact) == (None, ADDITIVE)
+    assert first.down_impact is None
+    assert second.down_impact is not None
+    assert second.down_impact.impact is Impact.ADDITIVE
 
 
 def test_a_way_down_is_classified_by_its_own_text(tmp_path: Path) -> None:

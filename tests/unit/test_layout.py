@@ -24,7 +24,7 @@ def test_the_folder_constructs_is_not_a_package() -> None:
     [
         ("lambdas/rollback/model", ("boto3", "botocore", "httpx", "rollback.steps", "rollback.world")),
         ("lambdas/rollback/steps", ("boto3", "botocore", "httpx", "rollback.world", "rollback.bootstrap")),
-        ("lambdas/rollback", ("aws_cdk", "constructs", "rollback_cli", "local_cloud", "stacks")),
+        ("lambdas/rollback", ("aws_cdk", "constructs", "rollback_cli", "local_cloud", "stacks", "postgast")),
     ],
 )
 def test_imports_run_one_way(inside: str, forbidden: tuple[str, ...]) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rollback.model.errors import InvalidRequest
-from rollback.model.migration_impact import classify
 from rollback.model.release_schema import ShippedMigration
 from rollback.model.statement_impact import MigrationImpact, together
+from rollback_cli.migrations.migration_impact import classify
 from rollback_cli.migrations.squawk import second_reading
 
 

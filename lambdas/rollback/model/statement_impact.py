@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+ANYTHING = "*"  # instead of a name, after a DROP … CASCADE
+
 
 class Impact(StrEnum):
     """What a migration means for the release before it, from the least to the worst."""
@@ -20,6 +22,11 @@ class MigrationImpact(BaseModel):
 
     `shows_in_structure`: what makes it worse than additive can be seen by comparing schemas (`schema_structure`), so
     that the arbiter's word counts for more. Rewritten rows and privileges can't.
+
+    Attributes:
+        removes: `kind name` of what is dropped or renamed, such as `table orders`; `*` for a name is any of the kind.
+        makes: the same of what is created. What was removed and is made again is another thing with the same name:
+            the structure shows no difference.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -27,15 +34,21 @@ class MigrationImpact(BaseModel):
     impact: Impact
     shows_in_structure: bool = True
     reasons: tuple[str, ...] = ()
+    removes: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
 
 
 NOTHING = MigrationImpact(impact=Impact.NONE)
 ADDITIVE = MigrationImpact(impact=Impact.ADDITIVE)
 
 
-def breaking(why: str, *, shows: bool = True) -> MigrationImpact:
+def breaking(
+    why: str, *, shows: bool = True, removes: tuple[str, ...] = (), makes: tuple[str, ...] = ()
+) -> MigrationImpact:
     """Something of the release before is refused."""
-    return MigrationImpact(impact=Impact.BREAKING, shows_in_structure=shows, reasons=(why,))
+    return MigrationImpact(
+        impact=Impact.BREAKING, shows_in_structure=shows, reasons=(why,), removes=removes, makes=makes
+    )
 
 
 def unknown(why: str, *, shows: bool = False) -> MigrationImpact:
@@ -43,12 +56,36 @@ def unknown(why: str, *, shows: bool = False) -> MigrationImpact:
     return MigrationImpact(impact=Impact.UNKNOWN, shows_in_structure=shows, reasons=(why,))
 
 
+def additive(*makes: str) -> MigrationImpact:
+    """There is more: the named things."""
+    return MigrationImpact(impact=Impact.ADDITIVE, makes=makes)
+
+
 def together(parts: Iterable[MigrationImpact]) -> MigrationImpact:
-    """The worst of them, with the reasons of all; no parts are no change."""
+    """The worst of them, with the reasons of all; no parts are no change.
+
+    Args:
+        parts: in the order in which they are applied: made and then removed leaves nothing, the reverse is a loss.
+    """
     judged = tuple(parts)
     order = list(Impact)
+    again = _made_again(judged)
+    reasons = [reason for one in judged for reason in one.reasons]
+    reasons += [f"{name} is removed and made again, which the structure does not show" for name in again]
     return MigrationImpact(
         impact=max((one.impact for one in judged), key=order.index, default=Impact.NONE),
-        shows_in_structure=all(one.shows_in_structure for one in judged),
-        reasons=tuple(dict.fromkeys(reason for one in judged for reason in one.reasons)),
+        shows_in_structure=all(one.shows_in_structure for one in judged) and not again,
+        reasons=tuple(dict.fromkeys(reasons)),
+        removes=tuple(dict.fromkeys(name for one in judged for name in one.removes)),
+        makes=tuple(dict.fromkeys(name for one in judged for name in one.makes)),
     )
+
+
+def _made_again(parts: tuple[MigrationImpact, ...]) -> tuple[str, ...]:
+    removed, again = set[str](), list[str]()
+    for part in parts:
+        for name in part.makes:
+            if removed & {name, f"{name.split(' ')[0]} {ANYTHING}", ANYTHING}:
+                again.append(name)
+        removed.update(part.removes)
+    return tuple(dict.fromkeys(again))

@@ -1,0 +1,65 @@
+"""What an expression may do besides giving a value: call a function that writes, change rows, or fail for a row."""
+
+from typing import Any
+
+from rollback_cli.migrations.postgres_parser import Node, nodes, strings
+
+# Functions of Postgres that write nothing and fail for no value; `nextval` moves a sequence on, as any INSERT does.
+_HARMLESS = frozenset(
+    {
+        *("now", "clock_timestamp", "transaction_timestamp", "statement_timestamp", "date_trunc", "timezone"),
+        *("gen_random_uuid", "uuidv4", "uuidv7", "uuid_generate_v4", "random", "nextval"),
+        *("lower", "upper", "btrim", "ltrim", "rtrim", "initcap", "concat", "concat_ws", "length", "char_length"),
+        *("md5", "left", "right", "replace", "count", "max", "min", "array_agg", "string_agg", "row_number"),
+        *("to_tsvector", "jsonb_build_object", "jsonb_build_array", "json_build_object", "array_length"),
+    }
+)
+# Another value for each row, so that a key over it refuses none.
+_ANOTHER_EACH_TIME = frozenset(
+    {"gen_random_uuid", "uuid_generate_v1", "uuid_generate_v4", "uuidv4", "uuidv7", "nextval"}
+)
+_NEVER_FAIL = frozenset({"=", "<>", "<", ">", "<=", ">=", "->", "->>", "#>", "#>>", "||", "@>", "<@", "~~", "~~*"})
+_TEXT = frozenset({"text", "varchar"})
+_WRITES = frozenset({"insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "into_clause"})
+
+
+def objection(tree: Any) -> str | None:
+    """Why running an expression or a query may do more than give a value; None: it does not."""
+    for name, node in nodes(tree):
+        if name in _WRITES:
+            return "it holds a statement that changes rows"
+        if name == "func_call" and not _is_harmless(node):
+            return f"it calls {'.'.join(strings(node.get('funcname')))}, and what that does can't be told"
+    return None
+
+
+def may_fail(tree: Any) -> bool:
+    """Whether an expression of an index may refuse a row for its value, as a cast or a division does."""
+    for name, node in nodes(tree):
+        if name == "func_call" and not _is_harmless(node):
+            return True
+        if name == "type_cast" and not _never_fails(node):
+            return True
+        if name == "a_expr" and not set(strings(node.get("name"))) <= _NEVER_FAIL:
+            return True
+    return False
+
+
+def gives_another_each_time(tree: Any) -> bool:
+    """Whether the outermost call of a default gives another value for each row."""
+    call = tree.get("func_call") if isinstance(tree, dict) else None
+    return call is not None and strings(call.get("funcname"))[-1:] != () and _name(call) in _ANOTHER_EACH_TIME
+
+
+def _never_fails(cast: Node) -> bool:
+    """A cast to text, or one of a constant, which fails at once or never."""
+    return "a_const" in cast.get("arg", {}) or bool(set(strings(cast.get("type_name", {}).get("names"))) & _TEXT)
+
+
+def _is_harmless(call: Node) -> bool:
+    parts = strings(call.get("funcname"))
+    return parts[:-1] in ((), ("pg_catalog",)) and parts[-1:] != () and parts[-1] in _HARMLESS
+
+
+def _name(call: Node) -> str:
+    return strings(call.get("funcname"))[-1]
