@@ -113,7 +113,7 @@ def make_world(
         metrics=LoggedMetrics(settings.application, settings.environment),
         workflow=StepFunctionsWorkflow(clients.of("stepfunctions"), workflow_arn),
         databases=databases_of(settings),
-        sql=cast(Sql, _Later(_sql)),
+        sql=cast(Sql, _Later(lambda: _sql(settings))),
         tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _CHANGING), clients.of("logs")),
         databases_of=databases_of,
         quick=lambda: _optional_ports(clients, workflow_arn, _QUICK),
@@ -193,7 +193,7 @@ def _databases(settings: Settings, secrets: Secrets) -> Databases:
     return NeonDatabases(http, database.project_id)
 
 
-def _sql() -> Sql:
+def _sql(settings: Settings) -> Sql:
     from rollback.world.postgres import PostgresSql  # noqa: PLC0415 - psycopg is for the database function only
 
-    return PostgresSql()
+    return PostgresSql(settings.database.journal_table if settings.database is not None else None)

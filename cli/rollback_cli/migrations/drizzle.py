@@ -1,16 +1,22 @@
-"""The folder that drizzle-kit writes: `meta/_journal.json`, `<tag>.sql`, and by our convention `<tag>.down.sql`."""
+"""The folder that drizzle-kit writes.
+
+0.x: `meta/_journal.json`, `<tag>.sql`, and by our convention `<tag>.down.sql`. 1.x: `<14 digits>_<name>/migration.sql`,
+by our convention with a `down.sql` beside it; the digits are a time in UTC (drizzle-orm 1.0.0-rc.5, `migrator.js`).
+"""
 
 import hashlib
-from collections.abc import Callable
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rollback.model.errors import InvalidRequest
 from rollback.model.release_schema import ShippedMigration
-from rollback.model.statement_impact import MigrationImpact, together
-from rollback_cli.migrations.migration_impact import classify
+from rollback_cli.migrations.folder import SecondReader, judged, read
 from rollback_cli.migrations.squawk import second_reading
+
+_FOLDER = re.compile(r"(?P<time>\d{14})_.+")
 
 
 class _Entry(BaseModel):
@@ -27,9 +33,7 @@ class _Journal(BaseModel):
     entries: list[_Entry]
 
 
-def read_migrations(
-    folder: Path, second: Callable[[str], MigrationImpact] = second_reading
-) -> tuple[ShippedMigration, ...]:
+def read_migrations(folder: Path, second: SecondReader = second_reading) -> tuple[ShippedMigration, ...]:
     """All migrations of a repository, classified, oldest first.
 
     Args:
@@ -40,36 +44,45 @@ def read_migrations(
         OutsideFailure: the second reader can't be asked.
     """
     path = folder / "meta" / "_journal.json"
+    if not path.exists() and folders_of_1(folder):
+        return tuple(_shipped_by_1(one, second) for one in folders_of_1(folder))
     try:
         journal = _Journal.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise InvalidRequest(f"{path} can't be read as drizzle-kit's journal: {error}") from error
     if journal.dialect != "postgresql":
         raise InvalidRequest(f"{path} is about {journal.dialect}; only postgresql is understood")
-    return tuple(_shipped(folder, entry, second) for entry in sorted(journal.entries, key=lambda one: one.when))
+    entries = sorted(journal.entries, key=lambda one: one.when)
+    return tuple(_shipped(folder, one.tag, one.when, second) for one in entries)
 
 
-def _shipped(folder: Path, entry: _Entry, second: Callable[[str], MigrationImpact]) -> ShippedMigration:
-    content, text = _read(folder / f"{entry.tag}.sql")
-    down = folder / f"{entry.tag}.down.sql"
+def folders_of_1(folder: Path) -> list[Path]:
+    """The migrations of drizzle-kit 1.x, in their order; its snapshot tells them from Prisma's, which look alike."""
+    there = sorted(path.parent for path in folder.glob("*/migration.sql") if _FOLDER.fullmatch(path.parent.name))
+    return there if any((path / "snapshot.json").is_file() for path in there) else []
+
+
+def _shipped(folder: Path, tag: str, when: int, second: SecondReader) -> ShippedMigration:
+    return _of_files(tag, when, folder / f"{tag}.sql", folder / f"{tag}.down.sql", second)
+
+
+def _shipped_by_1(folder: Path, second: SecondReader) -> ShippedMigration:
+    try:
+        at = datetime.strptime(folder.name[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise InvalidRequest(f"{folder} does not begin with a time, as drizzle-kit's folders do: {error}") from error
+    when = int(at.timestamp()) * 1000
+    return _of_files(folder.name, when, folder / "migration.sql", folder / "down.sql", second)
+
+
+def _of_files(tag: str, when: int, up: Path, down: Path, second: SecondReader) -> ShippedMigration:
+    content, text = read(up)
     has_down = down.is_file()
     return ShippedMigration(
-        tag=entry.tag,
-        created_at=entry.when,
+        tag=tag,
+        created_at=when,
         hash=hashlib.sha256(content).hexdigest(),
-        impact=_judged(text, second),
+        impact=judged(text, second),
         has_down=has_down,
-        down_impact=_judged(_read(down)[1], second) if has_down else None,
+        down_impact=judged(read(down)[1], second) if has_down else None,
     )
-
-
-def _judged(text: str, second: Callable[[str], MigrationImpact]) -> MigrationImpact:
-    return together((classify(text), second(text)))
-
-
-def _read(path: Path) -> tuple[bytes, str]:
-    try:
-        content = path.read_bytes()
-        return content, content.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"{path} belongs to the journal's migrations, and can't be read: {error}") from error

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from rollback.model.database_errors import ComeBackLater
+from rollback.model.migration_tools import MigrationTool
 from rollback.steps import checkpoint as made
 from rollback_cli import deployed, lever
-from rollback_cli.migrations.drizzle import read_migrations
+from rollback_cli.migrations.shipped import read_shipped
 
 _TRIES, _PAUSE_SECONDS = 12, 5  # a sleeping compute wakes up within a minute
 
@@ -20,13 +21,19 @@ def checkpoint(
     version: Annotated[str, typer.Option(help="that is about to be deployed: the image's tag, or its APP_VERSION")],
     service: lever.Service = None,
     migrations: Annotated[
-        Path | None, typer.Option(help="drizzle-kit's folder of the version; without it nobody can tell what they do")
+        Path | None, typer.Option(help="the version's folder of migrations; without it nobody can tell what they do")
+    ] = None,
+    tool: Annotated[
+        MigrationTool | None, typer.Option(help="whose migrations these are; told by the files, if it is left out")
+    ] = None,
+    sql: Annotated[
+        Path | None, typer.Option(help="a folder with the SQL of migrations that are code, such as sqlmigrate writes")
     ] = None,
 ) -> None:
     """Record where the database stands, so that a rollback can take it back to before this version."""
     here = deployed.find(environment)
     name = here.settings.service_or_only(service).name
-    shipped = read_migrations(migrations) if migrations is not None else None
+    shipped = read_shipped(migrations, tool, sql) if migrations is not None else None
     world = here.world()
     recorded = patiently(lambda: made.checkpoint(name, version, shipped, world))
     for line in _lines(recorded):
@@ -50,12 +57,18 @@ def patiently(ask: Callable[[], made.Checkpoint], sleep: Callable[[float], None]
 def _lines(recorded: made.Checkpoint) -> Iterator[str]:
     point = recorded.point
     yield f"restore point before {point.version} of {point.service}: {point.lsn}, {point.at:%Y-%m-%d %H:%M:%S} UTC"
+    for line in recorded.journals:
+        yield f"journal: {line}"
+    for line in recorded.unfinished:
+        yield f"attention: {line}; whether older releases can work with the database will be unknown"
     if recorded.new is None or recorded.impact is None:
         yield "migrations: not told (--migrations DIR); whether older releases can work with them will be unknown"
         return
     if not recorded.new:
         yield f"migrations: none is new, the database has all {len(point.shipped or ())}"
         return
+    if any(one.tool == MigrationTool.SQL for one in recorded.new):
+        yield f"migrations: {len(recorded.new)} files; a plain folder has no journal, so all are told as new"
     downs = sum(one.has_down for one in recorded.new)
     yield f"migrations: {len(recorded.new)} new, together {recorded.impact.impact}; {downs} with a down file"
     for one in recorded.new:

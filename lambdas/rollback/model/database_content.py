@@ -8,6 +8,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.model.database_position import LsnText
 
+_DRIZZLE_S = "drizzle.__drizzle_migrations"
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,10 +86,33 @@ class LiveSchema(_Frozen):
 
 
 class Migration(_Frozen):
-    """A row of Drizzle's journal in the database: SHA-256 of the file, and the journal's `when` (milliseconds)."""
+    """A row of a migration tool's journal in the database; the defaults are Drizzle's, which came first.
+
+    Attributes:
+        hash: Drizzle's SHA-256 of the file; of others their checksum, as text, or nothing.
+        created_at: Drizzle's `when` (milliseconds); Flyway's rank; 0 of others.
+        tool: a `migration_tools.MigrationTool`; a newer version may know more.
+        table: `schema.name` of the journal.
+        id: the tool's own name of the migration; Drizzle 0.x has none.
+        state: `failed`: begun, and not ended; `missing`: a journal that the settings name is not there.
+    """
 
     hash: str
     created_at: int
+    # Left out where they are Drizzle's: the digest of what an older version stored stays what it was.
+    tool: str = Field(default="drizzle", exclude_if=lambda value: value == "drizzle")
+    table: str = Field(default=_DRIZZLE_S, exclude_if=lambda value: value == _DRIZZLE_S)
+    id: str = Field(default="", exclude_if=lambda value: not value)
+    state: Literal["applied", "failed", "rolled back", "missing"] = Field(
+        default="applied", exclude_if=lambda value: value == "applied"
+    )
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """By which it is told from others; Drizzle's table may have been moved, and 1.x keeps whole seconds."""
+        if self.tool == "drizzle":
+            return (self.tool, self.created_at // 1000, self.hash, self.state)
+        return (self.tool, self.table, self.id, self.created_at, self.hash, self.state)
 
 
 class TableContent(_Frozen):

@@ -78,6 +78,11 @@ class DatabaseSettings(RestoreLimits):
         default=(), description="run after the down-migrations; exit code 0 is good"
     )
     task_timeout_minutes: float = Field(default=10, gt=0, description="for each of those commands")
+    journal_table: str | None = Field(
+        default=None,
+        pattern=r"^[^.\s]+(\.[^.\s]+)?$",
+        description="schema.table of a migration tool's journal under a name of its own; the usual names are found",
+    )
     observe_minutes: float = Field(
         default=60, gt=0, description="how often the database is looked at; each look wakes a compute that sleeps"
     )

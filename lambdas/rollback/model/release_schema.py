@@ -11,9 +11,14 @@ class ShippedMigration(BaseModel):
     """A migration as the release's repository has it; recorded by the pipeline, which alone has the files.
 
     Attributes:
-        tag: its name in Drizzle's journal, the file's without `.sql`.
-        created_at: the journal's `when`, in milliseconds; Drizzle applies what is newer than the newest applied.
+        tag: its name for people; in Drizzle's journal the file's without `.sql`.
+        created_at: the journal's `when`, in milliseconds; Drizzle applies what is newer than the newest applied. Of
+            other tools: its place among the release's files.
         hash: hex SHA-256 of the file as it is, which is how Drizzle's table calls it (drizzle-orm, `migrator.ts`).
+        tool: a `migration_tools.MigrationTool`, by which a journal's row finds its file.
+        id: as the tool's journal calls it; None: Drizzle's is its hash.
+        checksum: as the tool's journal has it; None: it has none, or it can't be told from the file.
+        after: ids of those that it stands on, where the journal has the newest only (Alembic).
         has_down: `<tag>.down.sql` lies beside it (a convention of ours).
         down_impact: the class of that file, told in the same way; None: there is none, or nobody told.
     """
@@ -26,6 +31,11 @@ class ShippedMigration(BaseModel):
     impact: MigrationImpact
     has_down: bool = False
     down_impact: MigrationImpact | None = None
+    # Left out where they are Drizzle's: the digest of what an older version stored stays what it was.
+    tool: str = Field(default="drizzle", exclude_if=lambda value: value == "drizzle")
+    id: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    checksum: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    after: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
 
 
 class ReleaseSchema(BaseModel):
@@ -49,8 +59,13 @@ class ReleaseSchema(BaseModel):
         return sha256_of(self.model_dump(mode="json"))
 
     @property
-    def expects(self) -> frozenset[tuple[int, str]] | None:
-        """`(created_at, hash)` of what it was good with; of what it ships, if that was never seen; None: not known."""
-        known: tuple[Migration, ...] | tuple[ShippedMigration, ...] | None = self.journal
-        known = self.shipped if known is None else known
-        return None if known is None else frozenset((one.created_at, one.hash) for one in known)
+    def expects(self) -> tuple[Migration, ...] | None:
+        """What it was good with; of what it ships, if that was never seen; None: not known.
+
+        Only Drizzle's files tell what their rows will be.
+        """
+        if self.journal is not None:
+            return self.journal
+        if self.shipped is None or any(one.tool != "drizzle" for one in self.shipped):
+            return None
+        return tuple(Migration(hash=one.hash, created_at=one.created_at) for one in self.shipped)

@@ -12,10 +12,12 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from rollback.model.database_content import LiveSchema, Migration
+from rollback.model.journals import impact_of, name_of, not_shipped_by, shipped_as, unfinished, with_ancestors
+from rollback.model.migration_tools import MigrationTool
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
 from rollback.model.schema_finding import Compatibility, Finding, worst
 from rollback.model.schema_structure import judge_structure
-from rollback.model.statement_impact import Impact, MigrationImpact, together, unknown
+from rollback.model.statement_impact import Impact, MigrationImpact, together
 
 _LONGEST_REASON, _MOST_TAGS = 2000, 20
 
@@ -68,24 +70,32 @@ def judge_schema(
     Args:
         target: of the release to go back to; None: nothing was recorded.
         live: the structure now.
-        journal: Drizzle's, in the database now; None: there is none.
+        journal: of all tools, in the database now; None: there is none.
         known: what any release has shipped: the extra migrations are the running one's.
     """
     target = target or ReleaseSchema()
-    relation = _relation(target.expects, journal)
-    extra = _extra(target.expects, journal) if relation in (JournalRelation.AHEAD, JournalRelation.DIVERGED) else ()
-    shipped = {one.hash: one for one in (*known, *(target.shipped or ()))}
-    impact = together(_impact_of(one, shipped) for one in extra) if extra else None
+    shipped = (*known, *(target.shipped or ()))
+    expects = None if target.expects is None else with_ancestors(target.expects, shipped)
+    applied = None if journal is None else with_ancestors(journal, shipped)
+    relation = _relation(expects, applied)
+    extra = _extra(expects, applied) if relation in (JournalRelation.AHEAD, JournalRelation.DIVERGED) else ()
+    impact = together(impact_of(one, shipped) for one in extra) if extra else None
+    if relation is JournalRelation.ABSENT:
+        impact = _of_plain_files(target, shipped)
     findings = None if target.ran_on is None else judge_structure(target.ran_on, live)
     compatibility, reason = _verdict(relation, impact, None if findings is None else worst(findings))
+    begun = unfinished(journal)
+    if begun and compatibility is Compatibility.COMPATIBLE:
+        compatibility, reason = Compatibility.UNKNOWN, "a journal does not tell what is applied"
     said = [one.what for one in findings or () if one.compatibility is compatibility]
-    told = said if compatibility is not Compatibility.COMPATIBLE else []
+    told = (*said, *begun) if compatibility is not Compatibility.COMPATIBLE else ()
+    files = tuple(shipped_as(one, shipped) for one in extra)
     return SchemaVerdict(
         compatibility=compatibility,
         reason="; ".join((reason, *told, *_why(compatibility, impact))),
         journal=relation,
-        since=tuple(shipped[one.hash].tag if one.hash in shipped else one.hash[:12] for one in extra),
-        can_step_down=bool(extra) and all(one.hash in shipped and shipped[one.hash].has_down for one in extra),
+        since=tuple(name_of(row) if file is None else file.tag for row, file in zip(extra, files, strict=True)),
+        can_step_down=bool(extra) and all(file is not None and file.has_down for file in files),
         impact=impact,
         findings=findings,
     )
@@ -100,25 +110,27 @@ def not_known(reason: str) -> SchemaVerdict:
     )
 
 
-def _relation(expects: frozenset[tuple[int, str]] | None, journal: tuple[Migration, ...] | None) -> JournalRelation:
+def _relation(expects: tuple[Migration, ...] | None, journal: tuple[Migration, ...] | None) -> JournalRelation:
     if expects is None or journal is None:
         return JournalRelation.ABSENT if expects is None and journal is None else JournalRelation.ONE_SIDED
-    applied = {(one.created_at, one.hash) for one in journal}
-    if applied == expects:
+    applied, expected = {one.key for one in journal}, {one.key for one in expects}
+    if applied == expected:
         return JournalRelation.EQUAL
-    if applied > expects:
+    if applied > expected:
         return JournalRelation.AHEAD
-    return JournalRelation.BEHIND if applied < expects else JournalRelation.DIVERGED
+    return JournalRelation.BEHIND if applied < expected else JournalRelation.DIVERGED
 
 
-def _extra(expects: frozenset[tuple[int, str]] | None, journal: tuple[Migration, ...] | None) -> tuple[Migration, ...]:
-    return tuple(one for one in journal or () if (one.created_at, one.hash) not in (expects or ()))
+def _extra(expects: tuple[Migration, ...] | None, journal: tuple[Migration, ...] | None) -> tuple[Migration, ...]:
+    expected = {one.key for one in expects or ()}
+    return tuple(one for one in journal or () if one.key not in expected)
 
 
-def _impact_of(migration: Migration, shipped: dict[str, ShippedMigration]) -> MigrationImpact:
-    if migration.hash in shipped:
-        return shipped[migration.hash].impact
-    return unknown(f"migration {migration.hash[:12]} was recorded by no release")
+def _of_plain_files(target: ReleaseSchema, known: tuple[ShippedMigration, ...]) -> MigrationImpact | None:
+    """Without a journal: the files that pipelines told of and the target had not; None: nobody told of any."""
+    if not any(one.tool == MigrationTool.SQL for one in known):
+        return None
+    return together(one.impact for one in not_shipped_by(target.shipped or (), known))
 
 
 def _verdict(
@@ -140,6 +152,8 @@ def _verdict(
             ours = Compatibility.UNKNOWN, "the journal of the target or of the database is not known"
         case JournalRelation.ABSENT if structure is None:
             ours = Compatibility.UNKNOWN, "there is no journal, and it is not known what the target ran on"
+        case JournalRelation.ABSENT if impact is not None:
+            ours = _since(impact, structure)
         case JournalRelation.ABSENT:
             ours = Compatibility.COMPATIBLE, "there is no journal; the live schema has all that the target ran on"
     if ours[0] is Compatibility.COMPATIBLE and structure is Compatibility.UNKNOWN:

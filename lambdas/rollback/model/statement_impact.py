@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 ANYTHING = "*"  # instead of a name, after a DROP … CASCADE
 
@@ -34,8 +34,9 @@ class MigrationImpact(BaseModel):
     impact: Impact
     shows_in_structure: bool = True
     reasons: tuple[str, ...] = ()
-    removes: tuple[str, ...] = ()
-    makes: tuple[str, ...] = ()
+    # Left out where they are empty: the digest of what an older version stored stays what it was.
+    removes: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
+    makes: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
 
 
 NOTHING = MigrationImpact(impact=Impact.NONE)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from rollback.model.errors import Conflict, InvalidRequest
+from rollback.model.journals import in_brief, is_applied, unfinished
 from rollback.model.release_schema import ShippedMigration
 from rollback.model.restore_points import RecordedPoint
 from rollback.model.statement_impact import MigrationImpact, together
@@ -15,10 +16,17 @@ from rollback.steps.ports import World
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`new`: what the database has not applied yet; None: nobody told what the version ships."""
+    """`new`: what the database has not applied yet; None: nobody told what the version ships.
+
+    Attributes:
+        journals: each that the database has, on a line.
+        unfinished: what a tool began in it and did not end.
+    """
 
     point: RecordedPoint
     new: tuple[ShippedMigration, ...] | None
+    journals: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
 
     @property
     def impact(self) -> MigrationImpact | None:
@@ -62,7 +70,6 @@ def checkpoint(
     now = world.clock.now()
     address = world.databases.connection_uri(database.branch_id, database.database, database.role)
     head, schema = world.sql.head(address), live_schema(address, world.sql)
-    applied = {(one.created_at, one.hash) for one in schema.journal or ()}
     world.ledger.put_schema(schema)
     point = RecordedPoint(
         branch=database.lease_of(None),
@@ -76,6 +83,7 @@ def checkpoint(
         schema_sha256=schema.sha256,
     )
     world.ledger.put_restore_point(point)
-    if shipped is None:
-        return Checkpoint(point, None)
-    return Checkpoint(point, tuple(one for one in shipped if (one.created_at, one.hash) not in applied))
+    new = None
+    if shipped is not None:
+        new = tuple(one for one in shipped if not is_applied(one, schema.journal, shipped))
+    return Checkpoint(point, new, in_brief(schema.journal), unfinished(schema.journal))

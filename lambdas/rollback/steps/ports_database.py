@@ -97,7 +97,7 @@ class Sql(Protocol):
 
     def live_schema(self, address: SecretStr) -> LiveSchema: ...
     def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
-        """What Drizzle applied, oldest first; None: it keeps no journal in the database."""
+        """What migration tools applied, by their journals, each oldest first; None: the database has no journal."""
         ...
 
     def content(

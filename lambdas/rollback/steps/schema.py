@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 from rollback.model.database_content import Migration
+from rollback.model.journals import is_applied
+from rollback.model.migration_tools import MigrationTool
 from rollback.model.release import Release
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
 from rollback.model.restore_points import RecordedPoint
@@ -46,11 +48,13 @@ def schema_verdict(target: Release, world: World, running: Release) -> SchemaVer
 
 def _pending(running: Release, journal: tuple[Migration, ...] | None, world: World) -> tuple[str, ...]:
     """Tags of migrations that a release ships, that were not applied, and that do more than add."""
-    applied = {(one.created_at, one.hash) for one in journal or ()}
+    shipped = shipped_by(running, world)
     return tuple(
         one.tag
-        for one in shipped_by(running, world)
-        if (one.created_at, one.hash) not in applied and one.impact.impact not in (Impact.NONE, Impact.ADDITIVE)
+        for one in shipped
+        if one.impact.impact not in (Impact.NONE, Impact.ADDITIVE)
+        and one.tool != MigrationTool.SQL  # no journal tells of those, and the verdict counts them as applied
+        and not is_applied(one, journal, shipped)
     )
 
 

@@ -18,6 +18,7 @@ from rollback.model.database_errors import QueryFailed, Unreachable
 from rollback.model.database_position import Lsn
 from rollback.model.errors import RefusalKind
 from rollback.model.text import service_message
+from rollback.world.postgres_journals import read_journals
 from rollback.world.postgres_schema import OURS, read_schema
 
 _CONNECT_SECONDS = 10
@@ -46,7 +47,14 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 
 
 
 class PostgresSql:
-    """Adapter; stateless. Addresses are connection URIs with a password: they are never shown."""
+    """Adapter; stateless. Addresses are connection URIs with a password: they are never shown.
+
+    Args:
+        journal_table: a journal under a name of its own, `schema.table`; the usual names are found by themselves.
+    """
+
+    def __init__(self, journal_table: str | None = None) -> None:
+        self._journal_table = journal_table
 
     def head(self, address: SecretStr) -> Head:
         """The end of the log, and the database's clock.
@@ -72,13 +80,9 @@ class PostgresSql:
             return read_schema(session)
 
     def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
-        """Drizzle's journal, oldest first; None: the database has none. Raises as `head`."""
+        """The rows of all known journals, each oldest first; None: the database has none. Raises as `head`."""
         with _session(address) as session:
-            (there,) = _one(session.execute("SELECT to_regclass('drizzle.__drizzle_migrations') IS NOT NULL"))
-            if not there:
-                return None
-            rows = session.execute("SELECT hash, created_at FROM drizzle.__drizzle_migrations ORDER BY created_at, id")
-            return tuple(Migration(hash=digest, created_at=created) for digest, created in rows)
+            return read_journals(session, self._journal_table)
 
     def content(
         self, address: SecretStr, digests_up_to_rows: int, columns: Mapping[str, tuple[str, ...]] | None = None

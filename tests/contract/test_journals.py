@@ -1,0 +1,287 @@
+"""Journals and files as migration tools write them (tests/fixtures/migrations), read from real Postgres."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from contract.neon_projects import LocalProject
+from pydantic import SecretStr
+
+from local_cloud.neon_project import Limits
+from local_cloud.neon_server import LocalNeon
+from rollback.model.database_content import LiveSchema, Migration
+from rollback.model.database_errors import QueryFailed
+from rollback.model.errors import InvalidRequest
+from rollback.model.journals import in_brief, is_applied, unfinished
+from rollback.model.migration_tools import MigrationTool
+from rollback.model.release_schema import ReleaseSchema, ShippedMigration
+from rollback.model.schema_compatibility import JournalRelation, SchemaVerdict, judge_schema
+from rollback.model.schema_finding import Compatibility
+from rollback.model.statement_impact import NOTHING, Impact
+from rollback.world.postgres import PostgresSql
+from rollback_cli.migrations.shipped import read_shipped
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "migrations"
+ADDITIVE, BREAKING, UNKNOWN = Impact.ADDITIVE, Impact.BREAKING, Impact.UNKNOWN
+# By folder: the tool, its table, and the classes of its three files, with the SQL that the tool wrote for its code.
+TOOLS = {
+    "drizzle-0": (MigrationTool.DRIZZLE, "drizzle.__drizzle_migrations", (ADDITIVE, ADDITIVE, BREAKING)),
+    "drizzle-1": (MigrationTool.DRIZZLE, "app_meta.our_migrations", (ADDITIVE, ADDITIVE, BREAKING)),
+    "prisma": (MigrationTool.PRISMA, "public._prisma_migrations", (ADDITIVE, ADDITIVE, BREAKING)),
+    "flyway": (MigrationTool.FLYWAY, "public.flyway_schema_history", (ADDITIVE, ADDITIVE, BREAKING, UNKNOWN)),
+    "alembic": (MigrationTool.ALEMBIC, "public.alembic_version", (ADDITIVE, ADDITIVE, BREAKING)),
+    "django": (MigrationTool.DJANGO, "public.django_migrations", (ADDITIVE, BREAKING, BREAKING)),
+    "knex": (MigrationTool.KNEX, "public.knex_migrations", (UNKNOWN, UNKNOWN, UNKNOWN)),
+    "rails": (MigrationTool.RAILS, "public.schema_migrations", (UNKNOWN, UNKNOWN, UNKNOWN)),
+}
+EMPTY = LiveSchema(tables={})
+
+
+def files(folder: str) -> tuple[ShippedMigration, ...]:
+    sql = FIXTURES / folder / "sql"
+    return read_shipped(FIXTURES / folder / "files", sql=sql if sql.is_dir() else None, second=lambda _: NOTHING)
+
+
+class Database:
+    """The default branch of a project."""
+
+    def __init__(self, project: LocalProject) -> None:
+        root = project.databases.branch_named("main")
+        assert root is not None
+        self.address = SecretStr(project.uri(root.id))
+
+    def run(self, sql: str) -> None:
+        with psycopg.connect(self.address.get_secret_value(), autocommit=True) as session:
+            session.execute(sql.encode())
+
+    def load(self, folder: str) -> tuple[Migration, ...]:
+        self.run((FIXTURES / folder / "journal.sql").read_text())
+        found = PostgresSql(TOOLS[folder][1]).migrations(self.address)
+        assert found is not None
+        return found
+
+
+@pytest.fixture(scope="module")
+def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
+    made = LocalProject(local_neon, Limits())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def database(project: LocalProject) -> Database:
+    made = Database(project)
+    made.run("DROP SCHEMA IF EXISTS drizzle, app_meta CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    return made
+
+
+@pytest.mark.parametrize("folder", TOOLS)
+def test_a_tool_is_told_by_its_files_and_each_has_its_class(folder: str) -> None:
+    tool, _, impacts = TOOLS[folder]
+    found = files(folder)
+    assert {one.tool for one in found} == {tool}
+    assert tuple(one.impact.impact for one in found) == impacts, [one.impact for one in found]
+
+
+@pytest.mark.parametrize("folder", TOOLS)
+def test_the_first_two_files_are_found_in_the_journal_that_the_tool_wrote(database: Database, folder: str) -> None:
+    tool, table, _ = TOOLS[folder]
+    journal, shipped = database.load(folder), files(folder)
+    assert {(row.tool, row.table) for row in journal} == {(tool, table)}
+    again = [one.tag for one in shipped if "R__" in one.tag]  # Flyway's repeatable one is applied after the two
+    assert [one.tag for one in shipped if is_applied(one, journal, shipped)] == [
+        *(one.tag for one in shipped[:2]),
+        *again,
+    ]
+    assert in_brief(journal)[0].startswith(f"{tool}, {table}: {len(journal)} rows, ")
+
+
+def verdict_after(folder: str, journal: tuple[Migration, ...], known: tuple[ShippedMigration, ...]) -> SchemaVerdict:
+    """On a release that ran when the journal had its first row only."""
+    first = journal[:1]
+    if folder == "alembic":
+        first = (journal[0].model_copy(update={"id": "1a2b3c4d5e6f"}),)
+    return judge_schema(ReleaseSchema(journal=first, ran_on=EMPTY), EMPTY, journal, known)
+
+
+@pytest.mark.parametrize("folder", [name for name in TOOLS if name not in ("prisma", "flyway")])
+def test_what_was_applied_since_the_target_is_attributed_to_its_file(database: Database, folder: str) -> None:
+    journal, shipped = database.load(folder), files(folder)
+    found = verdict_after(folder, journal, shipped)
+    assert (found.journal, found.since) == (JournalRelation.AHEAD, (shipped[1].tag,))
+    assert found.impact is not None
+    assert found.impact.impact is TOOLS[folder][2][1]
+    expected = Compatibility.UNKNOWN if found.impact.impact is UNKNOWN else Compatibility.COMPATIBLE
+    assert found.compatibility is expected
+
+
+@pytest.mark.parametrize("folder", TOOLS)
+def test_what_no_release_shipped_is_unknown(database: Database, folder: str) -> None:
+    """Another tool's journal was "no journal: compatible", and the structure can't show an UPDATE."""
+    found = verdict_after(folder, database.load(folder), ())
+    assert found.compatibility is Compatibility.UNKNOWN
+
+
+@pytest.mark.parametrize("folder", [name for name in TOOLS if not name.startswith("drizzle")])
+def test_a_target_whose_journal_was_not_seen_is_unknown_in_a_database_that_has_one(
+    database: Database, folder: str
+) -> None:
+    journal = database.load(folder)
+    found = judge_schema(ReleaseSchema(journal=None, ran_on=EMPTY), EMPTY, journal, files(folder))
+    assert (found.compatibility, found.journal) == (Compatibility.UNKNOWN, JournalRelation.ONE_SIDED)
+
+
+def test_a_migration_that_prisma_did_not_finish_makes_every_verdict_unknown(database: Database) -> None:
+    """Prisma leaves the row without `finished_at`, and refuses to go on until a person has resolved it."""
+    journal = database.load("prisma")
+    (told,) = unfinished(journal)
+    assert told == "migration 20260103000000_fails of prisma did not finish (public._prisma_migrations)"
+    found = judge_schema(ReleaseSchema(journal=journal, ran_on=EMPTY), EMPTY, journal)
+    assert found.compatibility is Compatibility.UNKNOWN
+    assert told in found.reason
+
+
+def test_a_row_that_flyway_calls_failed_does_so_too(database: Database) -> None:
+    database.load("flyway")
+    database.run("UPDATE flyway_schema_history SET success = false WHERE installed_rank = 2")
+    journal = PostgresSql().migrations(database.address)
+    assert unfinished(journal) == ("migration V1_1__users.sql of flyway did not finish (public.flyway_schema_history)",)
+
+
+def test_a_migration_that_flyway_undid_and_made_again_is_another_state(database: Database) -> None:
+    before = database.load("flyway")
+    database.run(
+        "INSERT INTO flyway_schema_history SELECT 5, version, description, 'UNDO_SQL', 'U1_1__users.sql', NULL,"
+        " installed_by, installed_on, 1, true FROM flyway_schema_history WHERE installed_rank = 2;"
+        "INSERT INTO flyway_schema_history SELECT 6, version, description, type, script, checksum, installed_by,"
+        " installed_on, 1, true FROM flyway_schema_history WHERE installed_rank = 2"
+    )
+    after = PostgresSql().migrations(database.address)
+    found = judge_schema(ReleaseSchema(journal=before, ran_on=EMPTY), EMPTY, after, files("flyway"))
+    assert (found.journal, found.compatibility) == (JournalRelation.AHEAD, Compatibility.UNKNOWN)
+
+
+@pytest.mark.parametrize("folder", ["prisma", "flyway"])
+def test_a_file_that_was_changed_after_it_was_applied_is_unknown(database: Database, folder: str) -> None:
+    journal = tuple(row for row in database.load(folder) if row.state == "applied")[:2]
+    first, second, *_ = files(folder)
+    changed = second.model_copy(update={"checksum": "0"})
+    found = verdict_after(folder, journal, (first, changed))
+    assert found.compatibility is Compatibility.UNKNOWN
+    assert "is another one than was applied" in found.reason
+    assert not is_applied(changed, journal, (first, changed))
+
+
+def test_times_are_no_part_of_a_journal(database: Database) -> None:
+    before = database.load("prisma")
+    database.run("UPDATE _prisma_migrations SET started_at = started_at + interval '1 day', logs = NULL")
+    assert PostgresSql().migrations(database.address) == before
+
+
+def test_all_journals_of_a_database_are_kept(database: Database) -> None:
+    for folder in ("alembic", "django", "knex"):
+        database.load(folder)
+    found = PostgresSql().migrations(database.address)
+    assert {row.tool for row in found or ()} == {"alembic", "django", "knex"}
+
+
+def test_a_journal_that_the_settings_name_and_the_database_lacks_is_told(database: Database) -> None:
+    found = PostgresSql("app_meta.our_migrations").migrations(database.address)
+    assert unfinished(found) == ("the journal app_meta.our_migrations of the settings is not in the database",)
+    verdict = judge_schema(ReleaseSchema(journal=found, ran_on=EMPTY), EMPTY, found)
+    assert verdict.compatibility is Compatibility.UNKNOWN
+
+
+def test_a_custom_journal_is_not_seen_unless_the_settings_name_it(database: Database) -> None:
+    database.load("drizzle-1")
+    assert PostgresSql().migrations(database.address) is None
+
+
+def test_a_journal_of_a_layout_that_is_not_known_has_a_digest_for_each_row(database: Database) -> None:
+    database.run("CREATE TABLE our_log (step text, note text); INSERT INTO our_log VALUES ('a', 'x'), ('b', 'y')")
+    sql = PostgresSql("our_log")
+    before = sql.migrations(database.address)
+    assert [(row.tool, row.table) for row in before or ()] == [("unknown", "public.our_log")] * 2
+    database.run("UPDATE our_log SET note = 'z' WHERE step = 'b'")
+    after = sql.migrations(database.address)
+    found = judge_schema(ReleaseSchema(journal=before, ran_on=EMPTY), EMPTY, after)
+    assert found.compatibility is Compatibility.UNKNOWN
+
+
+def test_neons_own_schema_is_not_the_applications(database: Database) -> None:
+    database.run("CREATE SCHEMA neon_auth; CREATE TABLE neon_auth.schema_migrations (version text)")
+    assert PostgresSql().migrations(database.address) is None
+    database.run("DROP SCHEMA neon_auth CASCADE")
+
+
+def test_a_journal_that_the_role_may_not_read_is_no_absent_one(database: Database) -> None:
+    database.load("knex")
+    database.run("CREATE ROLE reader LOGIN PASSWORD 'x'; GRANT CONNECT ON DATABASE app TO reader")
+    with_reader = database.address.get_secret_value().split("@")[1]
+    with pytest.raises(QueryFailed):
+        PostgresSql().migrations(SecretStr(f"postgresql://reader:x@{with_reader}"))
+    database.run("DROP OWNED BY reader; DROP ROLE reader")
+
+
+# Folders
+
+
+def test_code_without_its_sql_is_unknown(tmp_path: Path) -> None:
+    found = read_shipped(FIXTURES / "django" / "files", second=lambda _: NOTHING)
+    assert {one.impact.impact for one in found} == {UNKNOWN}
+    assert "--sql" in found[0].impact.reasons[0]
+
+
+def test_a_migration_of_flyway_that_is_java_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "V3__it.java").write_text("class V3__it {}")
+    (found,) = read_shipped(tmp_path, second=lambda _: NOTHING)
+    assert (found.tool, found.impact.impact) == (MigrationTool.FLYWAY, UNKNOWN)
+
+
+def test_the_undo_file_of_flyway_is_its_way_down() -> None:
+    downs = [one.down_impact.impact for one in files("flyway") if one.down_impact is not None]
+    assert downs == [ADDITIVE]
+
+
+def plain(folder: Path, **texts: str) -> tuple[ShippedMigration, ...]:
+    folder.mkdir()
+    for name, text in texts.items():
+        (folder / f"{name}.sql").write_text(text)
+    return read_shipped(folder, second=lambda _: NOTHING)
+
+
+def test_a_plain_folder_has_no_journal_so_all_that_is_shipped_since_counts(tmp_path: Path) -> None:
+    first = plain(tmp_path / "a", one="CREATE TABLE a (id int)")
+    adds = plain(tmp_path / "b", one="CREATE TABLE a (id int)", two="ALTER TABLE a ADD b text")
+    writes = plain(tmp_path / "c", one="CREATE TABLE a (id int)", two="UPDATE a SET id = 1")
+    target = ReleaseSchema(shipped=first, ran_on=EMPTY)
+    assert judge_schema(target, EMPTY, None, adds).compatibility is Compatibility.COMPATIBLE
+    assert judge_schema(target, EMPTY, None, writes).compatibility is Compatibility.UNKNOWN
+    assert judge_schema(ReleaseSchema(ran_on=EMPTY), EMPTY, None, writes).compatibility is Compatibility.UNKNOWN
+
+
+def test_a_folder_of_two_tools_asks_which(tmp_path: Path) -> None:
+    (tmp_path / "V1__a.sql").write_text("SELECT 1")
+    (tmp_path / "20260101000000_a.js").write_text("")
+    with pytest.raises(InvalidRequest, match="--tool flyway"):
+        read_shipped(tmp_path)
+    assert len(read_shipped(tmp_path, MigrationTool.FLYWAY, second=lambda _: NOTHING)) == 1
+
+
+def test_a_folder_without_what_the_tool_writes_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="has no migrations of knex"):
+        read_shipped(tmp_path, MigrationTool.KNEX)
+    with pytest.raises(InvalidRequest, match="leave it out"):
+        read_shipped(FIXTURES / "prisma" / "files", sql=tmp_path)
+
+
+def test_what_an_older_version_stored_keeps_its_digest() -> None:
+    """The ledger's key of a schema is its digest, and a schema under another digest is not read."""
+    old = (
+        '{"shipped":[{"tag":"0000_it","created_at":1,"hash":"' + "a" * 64 + '","impact":{"impact":"breaking",'
+        '"reasons":["why"]},"has_down":true,"down_impact":{"impact":"additive"}}],'
+        '"journal":[{"hash":"' + "a" * 64 + '","created_at":1}]}'
+    )
+    stored = ReleaseSchema.model_validate_json(old)
+    assert stored.sha256 == "4c7f453d64c3123fa7f4cd19ccd7573a6a336fa04e52a1d4adbdf2014f5cac4e"
