@@ -10,6 +10,7 @@ from database_stage import ADDS, BRANCH, DATABASE, DROPS, FIRST, MAIN, DatabaseS
 from stage import PROMOTED, Stage
 from terminal import At
 
+from rollback.model.database_content import Migration
 from rollback.model.database_errors import AccessRefused, Unreachable
 from rollback.model.errors import OutsideFailure
 from rollback.model.statement_impact import Impact
@@ -86,6 +87,30 @@ def test_a_database_without_a_journal_has_applied_nothing_that_is_known() -> Non
     assert made.new == (FIRST, DROPS)
     assert made.impact is not None
     assert made.impact.impact is Impact.BREAKING
+
+
+def test_the_journals_are_told_and_what_a_tool_did_not_end_is(terminal: At) -> None:
+    stage = DatabaseStage()
+    begun = Migration(
+        hash="", created_at=0, tool="prisma", table="public._prisma_migrations", id="20260101_it", state="failed"
+    )
+    stage.sql.journals[MAIN] = (begun,)
+    type_ = terminal(stage)
+    assert type_("checkpoint", "production", "--version", "v2") == 0
+    assert "journal: prisma, public._prisma_migrations: 1 rows, " in type_.said
+    assert "attention: migration 20260101_it of prisma did not finish (public._prisma_migrations)" in type_.said
+
+
+def test_migrations_of_another_tool_are_read_and_found_in_its_journal(terminal: At, tmp_path: Path) -> None:
+    for name, text in (("20260101_a", MADE), ("20260102_b", DROPPED)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "migration.sql").write_text(text)
+    stage = DatabaseStage()
+    stage.sql.journals[MAIN] = (Migration(hash="", created_at=0, tool="prisma", id="20260101_a"),)
+    type_ = terminal(stage)
+    assert type_("checkpoint", "production", "--version", "v2", "--migrations", str(tmp_path)) == 0
+    assert "migrations: 1 new, together breaking" in type_.said
+    assert "20260102_b  breaking: users.name: drop column" in type_.said
 
 
 def failing(stage: DatabaseStage, error: OutsideFailure) -> DatabaseStage:
