@@ -261,10 +261,13 @@ def test_a_plain_folder_has_no_journal_so_all_that_is_shipped_since_counts(tmp_p
     first = plain(tmp_path / "a", one="CREATE TABLE a (id int)")
     adds = plain(tmp_path / "b", one="CREATE TABLE a (id int)", two="ALTER TABLE a ADD b text")
     writes = plain(tmp_path / "c", one="CREATE TABLE a (id int)", two="UPDATE a SET id = 1")
-    target = ReleaseSchema(shipped=first, ran_on=EMPTY)
+    target = ReleaseSchema(shipped=first, ran_on=EMPTY, sought_all_journals=True)
     assert judge_schema(target, EMPTY, None, adds).compatibility is Compatibility.COMPATIBLE
     assert judge_schema(target, EMPTY, None, writes).compatibility is Compatibility.UNKNOWN
-    assert judge_schema(ReleaseSchema(ran_on=EMPTY), EMPTY, None, writes).compatibility is Compatibility.UNKNOWN
+    assert (
+        judge_schema(ReleaseSchema(ran_on=EMPTY, sought_all_journals=True), EMPTY, None, writes).compatibility
+        is Compatibility.UNKNOWN
+    )
 
 
 def test_a_folder_of_two_tools_asks_which(tmp_path: Path) -> None:

@@ -96,6 +96,18 @@ def test_what_was_applied_since_and_the_structure_decide(
     assert judged(since, structure).compatibility is verdict
 
 
+@pytest.mark.parametrize(
+    ("removed", "verdict"),
+    [("table users", BREAKING), ("column users.name", BREAKING), ("table old", COMPATIBLE), ("view users", COMPATIBLE)],
+)
+def test_what_was_dropped_and_is_there_all_the_same_was_made_again(removed: str, verdict: Compatibility) -> None:
+    """By hand, or by another tool: its rows are others, and the structure shows no difference."""
+    drops = breaking(f"drop {removed}", removes=(removed,))
+    found = judged(drops, COMPATIBLE)
+    assert found.compatibility is verdict
+    assert (f"{removed} was removed, and is there again" in found.reason) == (verdict is BREAKING)
+
+
 def test_a_migration_that_no_release_recorded_is_unknown_whatever_the_structure_says() -> None:
     found = judged(ADDITIVE, COMPATIBLE, recorded=False)
     assert found.compatibility is UNKNOWN
@@ -118,7 +130,14 @@ def test_a_migration_that_was_edited_after_it_was_applied_is_another_one() -> No
 
 def test_without_any_journal_the_structure_decides_alone() -> None:
     for structure, schema in STRUCTURES.items():
-        assert judge_schema(ReleaseSchema(ran_on=RAN_ON), schema, None).compatibility is structure
+        target = ReleaseSchema(ran_on=RAN_ON, sought_all_journals=True)
+        assert judge_schema(target, schema, None).compatibility is structure
+
+
+def test_a_record_that_sought_the_journal_of_drizzle_only_does_not_tell_that_there_is_none() -> None:
+    """Prisma's or Flyway's was there and not looked for; what it applied since does not show in the structure."""
+    found = judge_schema(ReleaseSchema(ran_on=RAN_ON), RAN_ON, None)
+    assert (found.compatibility, found.journal) == (UNKNOWN, JournalRelation.ONE_SIDED)
 
 
 def test_a_journal_that_only_one_of_them_has_proves_nothing() -> None:

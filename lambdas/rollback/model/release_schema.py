@@ -45,6 +45,8 @@ class ReleaseSchema(BaseModel):
         shipped: all migrations in the release's repository, oldest first.
         journal: what the database had applied when the release ran and was good.
         ran_on: the structure at that moment.
+        sought_all_journals: the journals of all known tools were looked for, not Drizzle's alone as older versions did:
+            only then `journal=None` tells that there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -52,6 +54,7 @@ class ReleaseSchema(BaseModel):
     shipped: tuple[ShippedMigration, ...] | None = None
     journal: tuple[Migration, ...] | None = None
     ran_on: LiveSchema | None = None
+    sought_all_journals: bool = Field(default=False, exclude_if=lambda value: not value)
 
     @property
     def sha256(self) -> str:

@@ -15,6 +15,7 @@ from rollback.model.database_content import LiveSchema, Migration
 from rollback.model.journals import impact_of, name_of, not_shipped_by, shipped_as, unfinished, with_ancestors
 from rollback.model.migration_tools import MigrationTool
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
+from rollback.model.removed_names import still_there
 from rollback.model.schema_finding import Compatibility, Finding, worst
 from rollback.model.schema_structure import judge_structure
 from rollback.model.statement_impact import Impact, MigrationImpact, together
@@ -30,7 +31,7 @@ class JournalRelation(StrEnum):
     BEHIND = "behind"
     DIVERGED = "diverged"  # each has what the other has not
     ABSENT = "absent"  # of neither is there one: `drizzle-kit push` keeps none
-    ONE_SIDED = "one-sided"  # one of them is not known
+    ONE_SIDED = "one-sided"  # one of them is not known, as of a record that sought Drizzle's journal only
 
 
 class SchemaVerdict(BaseModel):
@@ -81,7 +82,10 @@ def judge_schema(
     extra = _extra(expects, applied) if relation in (JournalRelation.AHEAD, JournalRelation.DIVERGED) else ()
     impact = together(impact_of(one, shipped) for one in extra) if extra else None
     if relation is JournalRelation.ABSENT:
+        relation = relation if target.sought_all_journals else JournalRelation.ONE_SIDED
         impact = _of_plain_files(target, shipped)
+    if impact is not None and target.ran_on is not None:
+        impact = _seen_in(target.ran_on, live, impact)
     findings = None if target.ran_on is None else judge_structure(target.ran_on, live)
     compatibility, reason = _verdict(relation, impact, None if findings is None else worst(findings))
     begun = unfinished(journal)
@@ -124,6 +128,15 @@ def _relation(expects: tuple[Migration, ...] | None, journal: tuple[Migration, .
 def _extra(expects: tuple[Migration, ...] | None, journal: tuple[Migration, ...] | None) -> tuple[Migration, ...]:
     expected = {one.key for one in expects or ()}
     return tuple(one for one in journal or () if one.key not in expected)
+
+
+def _seen_in(ran_on: LiveSchema, live: LiveSchema, impact: MigrationImpact) -> MigrationImpact:
+    """What was removed and is there all the same was made again, by a person or another tool: that does not show."""
+    again = still_there(impact.removes, ran_on, live)
+    if not again:
+        return impact
+    reasons = (*impact.reasons, *(f"{name} was removed, and is there again" for name in again))
+    return impact.model_copy(update={"shows_in_structure": False, "reasons": tuple(dict.fromkeys(reasons))})
 
 
 def _of_plain_files(target: ReleaseSchema, known: tuple[ShippedMigration, ...]) -> MigrationImpact | None:

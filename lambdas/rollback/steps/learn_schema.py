@@ -54,4 +54,4 @@ def _seen_with(release: Release, world: World) -> ReleaseSchema | None:
     live = stored_schema(seen.schema_sha256, world)
     began = where_it_began(release, points_about(release, branch, world))
     shipped = began.shipped if began is not None else None
-    return ReleaseSchema(shipped=shipped, journal=live.journal, ran_on=live.ran_on)
+    return live.model_copy(update={"shipped": shipped})

@@ -98,7 +98,7 @@ def live_schema(address: SecretStr, sql: Sql) -> ReleaseSchema:
         before, structure = journal, sql.live_schema(address)
         journal = sql.migrations(address)
         if journal == before:
-            return ReleaseSchema(journal=journal, ran_on=structure)
+            return ReleaseSchema(journal=journal, ran_on=structure, sought_all_journals=True)
     raise OutsideFailure("migrations are being applied at this moment: look again")
 
 

@@ -38,6 +38,8 @@ def schema_verdict(target: Release, world: World, running: Release) -> SchemaVer
     live = stored_schema(seen.schema_sha256, world)
     if live.ran_on is None:
         return not_known("the last look at the database did not see its tables")
+    if live.journal is None and not live.sought_all_journals:
+        return not_known("the last look at the database sought the journal of Drizzle only")
     known = tuple(one for point in points_about(target, branch, world) for one in point.shipped or ())
     verdict = judge_schema(schema_of(target, world), live.ran_on, live.journal, known)
     pending = _pending(running, live.journal, world)
@@ -68,6 +70,8 @@ def verdict_at(release: Release, point: RecordedPoint, world: World) -> SchemaVe
     there = stored_schema(point.schema_sha256, world)
     if there.ran_on is None:
         return not_known("the tables at the restore point were not recorded")
+    if there.journal is None and not there.sought_all_journals:
+        return not_known("at the restore point the journal of Drizzle was sought only")
     known = tuple(one for recorded in points_about(release, point.branch, world) for one in recorded.shipped or ())
     return judge_schema(schema_of(release, world), there.ran_on, there.journal, known)
 
