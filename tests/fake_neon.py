@@ -100,6 +100,8 @@ class FakeNeon(NeonState):
             self._refuse_child_of(parent)
             if expires_at is not None:
                 self._refuse_expiry(expires_at, protected=protected)
+            if protected:
+                self._refuse_one_protected_more()
             branch = self._new_branch(name, parent_id, protected=protected, expires_at=expires_at, parent_lsn=Lsn(lsn))
             password = self._next("secret") if parent.protected else self._logs[parent_id].password
             self._logs[branch.id] = self._logs[parent_id].forked(lsn, password)
@@ -142,6 +144,8 @@ class FakeNeon(NeonState):
                 self._refuse_taken(name)
             if protected and self._get(branch_id).expires_at is not None:
                 raise RequestRefused(f"{branch_id} expires: it can't be protected")
+            if protected and not self._get(branch_id).protected:
+                self._refuse_one_protected_more()
             asked = {"name": name, "protected": protected}
             self._update(branch_id, **{what: value for what, value in asked.items() if value is not None})
             return self._changed(branch_id, ())

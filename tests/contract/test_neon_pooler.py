@@ -16,7 +16,7 @@ from local_cloud.neon_compute import Compute
 from local_cloud.neon_pooler import SERVER_IDLE_SECONDS
 from local_cloud.neon_project import Limits
 from local_cloud.neon_server import ROLE, LocalNeon
-from rollback.model.connection_secret import is_pooled
+from rollback.model.connection_secret import SecretKeys, is_pooled
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def eventually(holds: Callable[[], bool]) -> bool:
 
 def test_a_pooled_address_has_its_own_host(project: LocalProject, root: str, pooled: str) -> None:
     direct = project.databases.connection_uri(root, "app", ROLE)
-    assert is_pooled(project.databases.connection_uri(root, "app", ROLE, pooled=True), None)
-    assert not is_pooled(direct, None)
+    assert is_pooled(project.databases.connection_uri(root, "app", ROLE, pooled=True), SecretKeys())
+    assert not is_pooled(direct, SecretKeys())
     with psycopg.connect(pooled) as through, psycopg.connect(direct.get_secret_value()) as beside:
         asked = "SELECT pg_backend_pid(), current_user, current_database()"
         one, other = through.execute(asked).fetchone(), beside.execute(asked).fetchone()
