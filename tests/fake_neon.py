@@ -126,7 +126,9 @@ class FakeNeon(NeonState):
             if target is not source:
                 self._refuse_child_of(source)
             lsn = self._resolve(source_branch_id, at)
-            restored = self._logs[source_branch_id].forked(lsn, self._logs[source_branch_id].password)
+            keeps_its_password = target is not source and source.protected  # since 2024-09-06
+            password = self._logs[branch_id if keeps_its_password else source_branch_id].password
+            restored = self._logs[source_branch_id].forked(lsn, password)
             if preserve_under_name is not None:
                 undeletable = target.is_root and target is not source
                 self._keep(target, preserve_under_name, children, undeletable=undeletable)

@@ -1,19 +1,31 @@
 """The compute of a branch: it wakes at the first connection, and keeps its address whatever storage it runs on."""
 
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from local_cloud.neon_faults import ProxyRefusal
 from local_cloud.neon_pooler import SERVER_IDLE_SECONDS, Pooler
 from local_cloud.neon_proxy import HOST, Proxy
 from local_cloud.neon_timeline import Timeline
 
+Admit = Callable[[str, str], None]
+"""From a branch's id and a client's address; it raises ProxyRefusal."""
+
 
 class Compute:
-    """Thread-safe. `timeline` is None while the branch's storage is being made: then connections are turned away."""
+    """Thread-safe. `timeline` is None while the branch's storage is being made: then connections are turned away.
 
-    def __init__(self, identity: str, branch_id: str, created_at: datetime) -> None:
+    Attributes:
+        refuses: what the proxy says to every client (`neon_faults`); None: it lets them in.
+    """
+
+    def __init__(self, identity: str, branch_id: str, created_at: datetime, admit: Admit) -> None:
+        """`admit` is asked at each connection."""
         self.id = identity
+        self.refuses: str | None = None
+        self._admit = admit
         self.branch_id = branch_id
         self.created_at = self.updated_at = created_at
         self._lock = threading.RLock()
@@ -87,7 +99,10 @@ class Compute:
             if self._pooler is not None:
                 self._pooler.close()
 
-    def _open_socket(self) -> Path:
+    def _open_socket(self, address: str) -> Path:
+        if self.refuses is not None:
+            raise ProxyRefusal(self.refuses)
+        self._admit(self.branch_id, address)
         with self._lock:
             if self._timeline is None:
                 raise ConnectionRefusedError(f"endpoint {self.id} has no storage now")

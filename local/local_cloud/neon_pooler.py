@@ -27,6 +27,7 @@ import psycopg
 from psycopg import pq, sql
 
 from local_cloud import neon_wire as wire
+from local_cloud.neon_faults import UNPOOLED, ProxyRefusal, password_failed
 from local_cloud.neon_wire import Ended, Wire
 
 HOST = "127.0.0.1"
@@ -107,11 +108,12 @@ class Client:
 
     wire: Wire
     login: Login
+    address: str
     parameters: dict[str, str] = field(default_factory=dict)
 
 
 class Pooler(socketserver.ThreadingTCPServer):
-    """Thread-safe. `open_socket` as for `neon_proxy.Proxy`: it wakes the compute, or raises OSError.
+    """Thread-safe. `open_socket` as for `neon_proxy.Proxy`.
 
     Attributes:
         server_idle_seconds: how long a server connection is kept after its last use.
@@ -120,7 +122,7 @@ class Pooler(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, open_socket: Callable[[], Path], server_idle_seconds: float = SERVER_IDLE_SECONDS) -> None:
+    def __init__(self, open_socket: Callable[[str], Path], server_idle_seconds: float = SERVER_IDLE_SECONDS) -> None:
         super().__init__((HOST, 0), _Session)
         self.server_idle_seconds = server_idle_seconds
         self._open_socket = open_socket
@@ -213,7 +215,7 @@ class Pooler(socketserver.ThreadingTCPServer):
         opened: Server | None = None
         try:
             application = client.parameters.get("application_name", _DEFAULT_APPLICATION)
-            opened = Server(self._open_socket(), client.login, application)
+            opened = Server(self._open_socket(client.address), client.login, application)
             return opened
         finally:
             with self._changed:
@@ -268,33 +270,43 @@ class _Session(socketserver.BaseRequestHandler):
             return None
         refused = _unsupported(parameters)
         if refused is not None:
-            connection.send(wire.error("08P01", refused))
+            connection.send(wire.error(refused + UNPOOLED))
             return None
         role = parameters["user"]
         login = Login(role, parameters.get("database", role), connection.password())
         tracked = {_BY_LOWER_CASE[n.lower()]: v for n, v in parameters.items() if n.lower() in _BY_LOWER_CASE}
-        client = Client(connection, login, {"application_name": _DEFAULT_APPLICATION, **tracked})
+        client = Client(
+            connection, login, self.client_address[0], {"application_name": _DEFAULT_APPLICATION, **tracked}
+        )
         try:
             connection.send(wire.welcome(self.server.log_in(client)))
+        except ProxyRefusal as refusal:
+            connection.send(wire.error(str(refusal)))
+            return None
         except psycopg.OperationalError as failure:
-            connection.send(_refusal(str(failure)))
+            connection.send(wire.error(_words(str(failure), role)))
             return None
         return client
 
     def _run_transaction(self, client: Client, arrived: list[bytes]) -> None:
         """Give the client a server connection until its transaction is over. Raises Ended if either side has ended."""
-        server = self.server.take(client)
+        try:
+            server = self.server.take(client)
+        except (ProxyRefusal, psycopg.OperationalError, TimeoutError) as failure:
+            client.wire.send(wire.error(_words(str(failure), client.login.role)))
+            raise Ended from failure
         try:
             server.set(client.parameters)
-            _Transaction(client, server).run(arrived)
+            last = _Transaction(client, server).run(arrived)
         except _ServerEnded as ended:
             self.server.discard(server)
-            client.wire.send(wire.error("08P01", "server conn crashed?"))  # PgBouncer's words
+            client.wire.send(wire.error("server conn crashed?"))  # PgBouncer's words
             raise Ended from ended
         except BaseException:
             self.server.discard(server)
             raise
-        self.server.put(server)
+        self.server.put(server)  # before the client hears of the end, as PgBouncer does in one thread
+        client.wire.send(*last)
 
 
 class _ServerEnded(Exception):
@@ -310,16 +322,18 @@ class _Transaction:
         self._synchronised = True
         self._over = False
 
-    def run(self, arrived: list[bytes]) -> None:
-        """Raises Ended if the client has gone, _ServerEnded if the server has."""
+    def run(self, arrived: list[bytes]) -> list[bytes]:
+        """What the client is still to be told. Raises Ended if the client has gone, _ServerEnded if the server has."""
+        last: list[bytes] = []
         self._to_server(arrived)
         of_client, of_server = self._client.wire.socket, self._server.wire.socket
         while not self._over:
             ready, _, _ = select.select([of_client, of_server], [], [])
             if of_server in ready:
-                self._to_client()
+                last = self._to_client()
             elif of_client in ready:
                 self._to_server(self._client.wire.messages())
+        return last
 
     def _to_server(self, messages: list[bytes]) -> None:
         for one in messages:
@@ -329,7 +343,8 @@ class _Transaction:
             self._awaited += self._synchronised
         self._server.wire.send(*messages)
 
-    def _to_client(self) -> None:
+    def _to_client(self) -> list[bytes]:
+        """Hand on what has come; the end of the transaction is returned instead."""
         try:
             messages = self._server.wire.messages()
         except (Ended, OSError) as error:
@@ -341,7 +356,10 @@ class _Transaction:
                 self._awaited -= 1
                 is_last = self._awaited == 0 and self._synchronised
                 self._over = is_last and wire.is_outside_transaction(one)
+        if self._over:
+            return messages
         self._client.wire.send(*messages)
+        return []
 
     def _learn(self, name: str, value: str) -> None:
         self._server.parameters[name] = value
@@ -360,8 +378,8 @@ def _unsupported(parameters: dict[str, str]) -> str | None:
     return None if unknown is None else f"unsupported startup parameter: {unknown}"
 
 
-def _refusal(told: str) -> bytes:
-    """Postgres's words to libpq, handed on."""
-    text = told.partition("FATAL:")[2].strip().splitlines()
-    words = text[0] if text else told
-    return wire.error("3D000" if words.startswith("database ") else "28P01", words)
+def _words(told: str, role: str) -> str:
+    """Postgres's words to libpq, as the proxy hands them on."""
+    lines = told.partition("FATAL:")[2].strip().splitlines()
+    words = lines[0] if lines else told
+    return password_failed(role) if words.startswith("password authentication failed") else words

@@ -23,6 +23,7 @@ class Wire:
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
+        self.startup_packet = b""  # as it was read
         self._received = bytearray()
 
     def messages(self) -> list[bytes]:
@@ -50,6 +51,7 @@ class Wire:
         while True:
             (length,) = struct.unpack("!I", self._exactly(4))
             body = self._exactly(length - 4)
+            self.startup_packet = struct.pack("!I", length) + body
             (code,) = struct.unpack("!I", body[:4])
             if code in _REQUESTS_FOR_ENCRYPTION:
                 self.send(b"N")
@@ -58,6 +60,12 @@ class Wire:
                 return {name: value for name, value in zip(parts[::2], parts[1::2], strict=False) if name}
             else:
                 return None
+
+    def rest(self) -> bytes:
+        """What was received beyond whole messages; forgotten here."""
+        rest = bytes(self._received)
+        self._received.clear()
+        return rest
 
     def password(self) -> str:
         """Ask for the password in clear text. Raises Ended."""
@@ -122,7 +130,12 @@ def welcome(parameters: Mapping[str, str]) -> bytes:
     return b"".join((ok, *told, key, message(READY_FOR_QUERY, b"I")))
 
 
-def error(sqlstate: str, text: str) -> bytes:
-    """A FATAL error, after which the connection ends."""
-    fields = {"S": "FATAL", "V": "FATAL", "C": sqlstate, "M": text}
-    return message(b"E", "".join(f"{name}{value}\0" for name, value in fields.items()).encode() + b"\0")
+def error(text: str) -> bytes:
+    """As Neon's proxy answers: severity ERROR, SQLSTATE XX000 whatever it was (`neon_faults`)."""
+    return message(b"E", f"SERROR\0CXX000\0M{text}\0\0".encode())
+
+
+def error_fields(whole: bytes) -> dict[str, str]:
+    """Of an ErrorResponse: S severity, C SQLSTATE, M message, and more."""
+    fields = (field for field in whole[5:].decode(errors="replace").split("\0") if field)
+    return {field[0]: field[1:] for field in fields}
