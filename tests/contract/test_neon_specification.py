@@ -214,6 +214,30 @@ def test_everything_that_is_sent_and_answered_is_as_neon_specifies(
     assert {200, 201, 204, 404, 422} <= {exchange.status for exchange in exchanges}
 
 
+def test_roles_and_databases_are_made_and_listed_as_neon_specifies(
+    project: LocalProject, specification: Specification, local_neon: LocalNeon
+) -> None:
+    """Calls that the rollback does not make."""
+    root = project.databases.branch_named("main")
+    assert root is not None
+    path = f"/projects/{project.id}/branches/{root.id}"
+    bodies: list[tuple[str, str, Any]] = [
+        ("POST", f"{path}/roles", {"role": {"name": "reader"}}),
+        ("POST", f"{path}/roles", {"role": {"name": "reader"}}),
+        ("GET", f"{path}/roles", None),
+        ("POST", f"{path}/databases", {"database": {"name": "billing", "owner_name": "reader"}}),
+        ("POST", f"{path}/databases", {"database": {"name": "more", "owner_name": "nobody"}}),
+        ("GET", f"{path}/databases", None),
+    ]
+    exchanges = []
+    for method, called, body in bodies:
+        headers = {"Authorization": f"Bearer {local_neon.api_key}"}
+        answer = httpx.request(method, f"{local_neon.base_url}{called}", json=body, headers=headers)
+        exchanges.append(Exchange(method, called, {}, body, answer.status_code, answer.json()))
+    assert [f"{e.method} {e.path}: {error}" for e in exchanges for error in specification.errors(e)] == []
+    assert [exchange.status for exchange in exchanges] == [201, 409, 200, 201, 404, 200]
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [

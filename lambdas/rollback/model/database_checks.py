@@ -10,7 +10,7 @@ from rollback.model.database_view import Branch, Endpoint, Operation, Project, r
 
 CHILDREN_CHECK, IP_LIMITS_CHECK = "children-stay", "ip-limits"
 _MOST_NAMES = 20
-_LIMITS_HANG = "limits_hang_on_protection"
+_LIMITS_HANG, _CHILDREN = "limits_hang_on_protection", "children"
 
 
 def judge_restore(
@@ -71,18 +71,18 @@ def judge_reset(
 
 def notes_of(checks: Sequence[Check]) -> tuple[str, ...]:
     """What the report tells of checks that did not refuse: each warning, children that move, IP limits that lift."""
-    told = (CHILDREN_CHECK, IP_LIMITS_CHECK)
-    return tuple(
-        f"{check.name}: {check.reason}"
-        for check in checks
-        if check.verdict is Verdict.WARN or (check.name in told and check.evidence)
-    )
+    told = (check for check in checks if check.verdict is Verdict.WARN or _has_side_effect(check))
+    return tuple(f"{check.name}: {check.reason}" for check in told)
 
 
 def told_ahead(seen: Sequence[Check]) -> tuple[Check, ...]:
     """For a plan, from the last look: which branches move, and which IP limits lift. Neon is asked again later."""
-    told = (check for check in seen if check.name in (CHILDREN_CHECK, IP_LIMITS_CHECK) and check.evidence)
-    return tuple(check.model_copy(update={"verdict": Verdict.WARN}) for check in told)
+    return tuple(check.model_copy(update={"verdict": Verdict.WARN}) for check in seen if _has_side_effect(check))
+
+
+def _has_side_effect(check: Check) -> bool:
+    """A restore that is allowed would move children, or lift IP limits."""
+    return _CHILDREN in check.evidence or _LIMITS_HANG in check.evidence
 
 
 def do_limits_hang_on_protection(checks: Sequence[Check]) -> bool:
@@ -193,7 +193,7 @@ def _keeps_children(branch: Branch, branches: Sequence[Branch], target: RestoreT
         return _check(CHILDREN_CHECK, None, f"{branch.name} has no children")
     if target.children == "move":
         reason = f"{children} move from {branch.name} to its backup, and stay on the data that is being left"
-        return Check(name=CHILDREN_CHECK, verdict=Verdict.PASS, reason=reason, evidence={"children": children})
+        return Check(name=CHILDREN_CHECK, verdict=Verdict.PASS, reason=reason, evidence={_CHILDREN: children})
     why_not = (
         f"{children} would move from {branch.name} to its backup, and stay on the data that is being left; delete or "
         "reset them first; or allow it, by children: move in the settings or by --force"
