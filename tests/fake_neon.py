@@ -100,6 +100,8 @@ class FakeNeon(NeonState):
             self._refuse_child_of(parent)
             if expires_at is not None:
                 self._refuse_expiry(expires_at, protected=protected)
+            if protected:
+                self._refuse_one_protected_more()
             branch = self._new_branch(name, parent_id, protected=protected, expires_at=expires_at, parent_lsn=Lsn(lsn))
             password = self._next("secret") if parent.protected else self._logs[parent_id].password
             self._logs[branch.id] = self._logs[parent_id].forked(lsn, password)
@@ -124,7 +126,9 @@ class FakeNeon(NeonState):
             if target is not source:
                 self._refuse_child_of(source)
             lsn = self._resolve(source_branch_id, at)
-            restored = self._logs[source_branch_id].forked(lsn, self._logs[source_branch_id].password)
+            keeps_its_password = target is not source and source.protected  # since 2024-09-06
+            password = self._logs[branch_id if keeps_its_password else source_branch_id].password
+            restored = self._logs[source_branch_id].forked(lsn, password)
             if preserve_under_name is not None:
                 undeletable = target.is_root and target is not source
                 self._keep(target, preserve_under_name, children, undeletable=undeletable)
@@ -142,6 +146,8 @@ class FakeNeon(NeonState):
                 self._refuse_taken(name)
             if protected and self._get(branch_id).expires_at is not None:
                 raise RequestRefused(f"{branch_id} expires: it can't be protected")
+            if protected and not self._get(branch_id).protected:
+                self._refuse_one_protected_more()
             asked = {"name": name, "protected": protected}
             self._update(branch_id, **{what: value for what, value in asked.items() if value is not None})
             return self._changed(branch_id, ())

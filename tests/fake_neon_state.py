@@ -18,7 +18,17 @@ from rollback.model.database_errors import (
     RequestRefused,
 )
 from rollback.model.database_position import Lsn, Position
-from rollback.model.database_view import Branch, Change, Endpoint, Operation, Project, RestrictedAction, restore_window
+from rollback.model.database_view import (
+    AllowedIps,
+    Branch,
+    Change,
+    Endpoint,
+    Operation,
+    Project,
+    ProjectSettings,
+    RestrictedAction,
+    restore_window,
+)
 from rollback.model.errors import OutsideFailure
 
 _UNFINISHED = frozenset({"scheduling", "running"})
@@ -60,6 +70,10 @@ class NeonState:
     def __init__(self, clock: FakeClock, looks: int = 1) -> None:
         self.looks = looks
         self.root_branch_limit = 5
+        self.subscription_type: str | None = None  # None: the plan that allows so many
+        self.protected_branch_limit = 5
+        self.refuses_expiry: str | None = None  # why, as with the Data API
+        self.allowed_ips: AllowedIps | None = None
         self.retention_seconds = 86_400
         self.known_databases = {"app", "neondb"}
         self.roles = {"app_owner", "neondb_owner", "owner"}
@@ -129,9 +143,11 @@ class NeonState:
         self._refusing.append((call, error))
 
     def project(self) -> Project:
-        plan = {3: "free_v3", 5: "launch_v3", 25: "scale_v3"}[self.root_branch_limit]
-        seconds = self.retention_seconds
-        return Project(id="fake", name="fake", history_retention_seconds=seconds, subscription_type=plan)
+        plan = self.subscription_type or {3: "free_v3", 5: "launch_v3", 25: "scale_v3"}[self.root_branch_limit]
+        seconds, settings = self.retention_seconds, ProjectSettings(allowed_ips=self.allowed_ips)
+        return Project(
+            id="fake", name="fake", history_retention_seconds=seconds, subscription_type=plan, settings=settings
+        )
 
     def _do(self, call: str, work: Callable[[], _Result]) -> _Result:
         """Carry a change out as Neon would, or not, as was ordered."""
@@ -184,10 +200,17 @@ class NeonState:
         self, at: datetime, *, protected: bool, default: bool = False, has_children: bool = False
     ) -> None:
         """Neon documentation, "Branch expiration", requirements and restrictions."""
+        if self.refuses_expiry is not None:
+            raise RequestRefused(self.refuses_expiry)
         if not self._clock.now() < at <= self._clock.now() + timedelta(days=30):
             raise RequestRefused("expires_at must be in the future, and within 30 days")
         if protected or default or has_children:
             raise RequestRefused("a branch that is protected, the default, or has children can't expire")
+
+    def _refuse_one_protected_more(self) -> None:
+        """Neon documentation, "Protected branches": 2 on the plan Launch, 5 on Scale."""
+        if sum(branch.protected for branch in self._branches.values()) >= self.protected_branch_limit:
+            raise RequestRefused("protected branches limit exceeded")
 
     @staticmethod
     def _refuse_child_of(parent: Branch) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from local_cloud.neon_branch import Branch
 from local_cloud.neon_compute import Compute
+from local_cloud.neon_faults import ENDPOINT_DISABLED
 from local_cloud.neon_operations import Operation
 from local_cloud.neon_project import Project
 from local_cloud.neon_proxy import HOST
@@ -39,6 +40,13 @@ def project_answer(project: Project, postgres_version: int) -> Json:
             "name": "local",
             "branches_limit": 100,
             "subscription_type": project.limits.subscription_type,
+        },
+        "settings": {
+            "allowed_ips": {
+                "ips": list(project.settings.allowed_ips),
+                "protected_branches_only": project.settings.protected_branches_only,
+            },
+            "enable_logical_replication": project.logical_replication,
         },
         "consumption_period_start": told(project.created_at),
         "consumption_period_end": told(project.created_at),
@@ -90,7 +98,7 @@ def endpoint_answer(project: Project, compute: Compute) -> Json:
         "autoscaling_limit_max_cu": 0.25,
         "pooler_enabled": False,
         "pooler_mode": "transaction",
-        "disabled": False,
+        "disabled": compute.refuses == ENDPOINT_DISABLED,
         "passwordless_access": False,
         "creation_source": "local",
         "settings": {},
@@ -117,3 +125,18 @@ def operation_answer(project: Project, operation: Operation) -> Json:
         "total_duration_ms": int(spent.total_seconds() * 1000),
     }
     return {name: value for name, value in answer.items() if value is not None}
+
+
+def database_answer(branch: Branch, name: str, owner: str) -> Json:
+    """The id is told by the name."""
+    created = told(branch.created_at)
+    identity = int.from_bytes(name.encode()[:4], "big")
+    answer = {"id": identity, "branch_id": branch.id, "name": name, "owner_name": owner}
+    return {**answer, "created_at": created, "updated_at": created}
+
+
+def role_answer(branch: Branch, role: str, password: str | None = None) -> Json:
+    """With the password in the answer to its creation only."""
+    created = told(branch.created_at)
+    answer = {"branch_id": branch.id, "name": role, "protected": False, "created_at": created, "updated_at": created}
+    return answer if password is None else {**answer, "password": password}

@@ -9,8 +9,17 @@ from typing import Any
 from urllib.parse import quote
 
 from local_cloud import neon_postgres
-from local_cloud.neon_answers import Json, branch_answer, endpoint_answer, operation_answer, project_answer
+from local_cloud.neon_answers import (
+    Json,
+    branch_answer,
+    database_answer,
+    endpoint_answer,
+    operation_answer,
+    project_answer,
+    role_answer,
+)
 from local_cloud.neon_branch import Branch, Refusal
+from local_cloud.neon_cluster import DATABASE
 from local_cloud.neon_operations import Operation
 from local_cloud.neon_project import Project
 from rollback.model.database_position import Lsn, Position
@@ -98,9 +107,9 @@ def _update_branch(request: Request) -> Answer:
     if "name" in asked:
         request.project.rename(branch, asked["name"])
     if "protected" in asked:
-        branch.protected = asked["protected"]
+        request.project.protect(branch, protected=asked["protected"])
     if "expires_at" in asked:
-        branch.expires_at = _time(asked["expires_at"])
+        request.project.expire(branch, _time(asked["expires_at"]))
     return 200, _changed(request, branch, [])
 
 
@@ -150,13 +159,42 @@ def _get_operation(request: Request) -> Answer:
 
 def _connection_uri(request: Request) -> Answer:
     branch = request.project.branch(request.query["branch_id"])
-    compute, credentials = request.project.compute_of(branch), branch.storage().credentials
+    compute, storage = request.project.compute_of(branch), branch.storage()
     if compute is None:
         raise Refusal(404, "the branch has no read-write endpoint")
-    if request.query["role_name"] != credentials.role:
-        raise Refusal(404, f"role {request.query['role_name']} not found")
-    who = f"{credentials.role}:{quote(credentials.password, safe='')}"
-    return 200, {"uri": f"postgresql://{who}@{compute.address}/{request.query['database_name']}"}
+    role, database = request.query["role_name"], request.query["database_name"]
+    password = storage.credentials.passwords.get(role)
+    if password is None:  # Neon syncs roles made by SQL too; whether it can tell their passwords is not published
+        raise Refusal(404, f"role {role} not found")
+    if database != DATABASE and database not in storage.databases():
+        raise Refusal(404, f"database {database} not found")
+    who = f"{role}:{quote(password, safe='')}"
+    if request.query.get("pooled") == "true":
+        return 200, {"uri": f"postgresql://{who}@{compute.pooled_host}/{database}?{compute.pooled_query}"}
+    return 200, {"uri": f"postgresql://{who}@{compute.address}/{database}"}
+
+
+def _list_databases(request: Request) -> Answer:
+    found = request.branch.storage().databases()
+    return 200, {"databases": [database_answer(request.branch, name, owner) for name, owner in found.items()]}
+
+
+def _create_database(request: Request) -> Answer:
+    asked = request.body["database"]
+    request.project.create_database(request.branch, asked["name"], asked["owner_name"])
+    answer = database_answer(request.branch, asked["name"], asked["owner_name"])
+    return 201, {"database": answer, "operations": []}
+
+
+def _list_roles(request: Request) -> Answer:
+    found = request.branch.storage().credentials.passwords
+    return 200, {"roles": [role_answer(request.branch, role) for role in found]}
+
+
+def _create_role(request: Request) -> Answer:
+    role = request.body["role"]["name"]
+    password = request.project.create_role(request.branch, role)
+    return 201, {"role": role_answer(request.branch, role, password), "operations": []}
 
 
 def _schema(request: Request) -> Answer:
@@ -171,9 +209,12 @@ def _compare_schema(request: Request) -> Answer:
 
 
 def _dumped(request: Request, branch: Branch, at: Position | None) -> str:
+    database = request.query["db_name"]
+    if database != DATABASE and database not in branch.storage().databases():
+        raise Refusal(404, f"database {database} not found")
     storage, temporary = request.project.storage_at(branch, at)
     try:
-        return storage.dump_schema(request.query["db_name"])
+        return storage.dump_schema(database)
     finally:
         if temporary:
             storage.delete()
@@ -222,6 +263,10 @@ _ROUTES = (
     _route("DELETE", "/branches/{branch_id}", _delete_branch),
     _route("POST", "/branches/{branch_id}/restore", _restore),
     _route("GET", "/branches/{branch_id}/endpoints", _list_endpoints),
+    _route("GET", "/branches/{branch_id}/databases", _list_databases),
+    _route("POST", "/branches/{branch_id}/databases", _create_database),
+    _route("GET", "/branches/{branch_id}/roles", _list_roles),
+    _route("POST", "/branches/{branch_id}/roles", _create_role),
     _route("GET", "/branches/{branch_id}/schema", _schema),
     _route("GET", "/branches/{branch_id}/compare_schema", _compare_schema),
     _route("POST", "/endpoints", _create_endpoint),

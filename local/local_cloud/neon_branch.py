@@ -1,7 +1,7 @@
 """A branch as the local Neon keeps it, and the refusals that Neon answers with."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from local_cloud.neon_operations import now
 from local_cloud.neon_timeline import Timeline
@@ -14,6 +14,10 @@ class Refusal(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+USABLE = frozenset({"ready", "archived"})
+_LONGEST_EXPIRY = timedelta(days=30)
 
 
 @dataclass
@@ -36,10 +40,11 @@ class Branch:
     updated_at: datetime = field(default_factory=now)
     state_changed_at: datetime = field(default_factory=now)
     restricted: dict[str, str] = field(default_factory=dict)
+    restored_at: datetime | None = None  # whether or not Neon says so in `last_reset_at`
 
     @property
     def history_begins_at(self) -> datetime:
-        return self.last_reset_at or self.created_at
+        return self.restored_at or self.created_at
 
     def become(self, state: str, pending: str | None = None) -> None:
         """Enter a state, on the way to another one if told."""
@@ -48,7 +53,7 @@ class Branch:
 
     def storage(self) -> Timeline:
         """Raises Refusal while there is none to read from."""
-        if self.timeline is None or self.state != "ready":
+        if self.timeline is None or self.state not in USABLE:
             raise Refusal(422, "branch not ready yet")
         return self.timeline
 
@@ -61,7 +66,7 @@ def refuse_restore(target: Branch, source: Branch, *, has_children: bool, to_pos
     """
     if target.protected:
         raise Refusal(422, "cannot reset protected branch")
-    if target.state != "ready":
+    if target.state not in USABLE:
         raise Refusal(422, "branch not ready yet")
     if "restore" in target.restricted:
         raise Refusal(422, target.restricted["restore"])
@@ -85,3 +90,28 @@ def refuse_deletion(branch: Branch, *, has_children: bool) -> None:
         raise Refusal(422, "cannot delete branch that has children")
     if "delete" in branch.restricted:
         raise Refusal(422, branch.restricted["delete"])
+
+
+def refuse_expiry(at: datetime, *, protected: bool, default: bool = False, has_children: bool = False) -> None:
+    """https://neon.com/docs/guides/branch-expiration; the texts are ours.
+
+    Raises:
+        Refusal: the branch can't expire, or not then.
+    """
+    if not now() < at <= now() + _LONGEST_EXPIRY:
+        raise Refusal(422, "expires_at must be in the future and at most 30 days from now")
+    for holds, what in ((protected, "a protected branch"), (default, "the default branch")):
+        if holds:
+            raise Refusal(422, f"expires_at can't be set on {what}")
+    if has_children:
+        raise Refusal(422, "expires_at can't be set on a branch with children")
+
+
+def refuse_child_of(parent: Branch) -> None:
+    """The same page: "Cannot expire branches that have children or create children from expiring branches".
+
+    Raises:
+        Refusal: the parent expires.
+    """
+    if parent.expires_at is not None:
+        raise Refusal(422, "a branch that expires can't have children")

@@ -14,7 +14,7 @@ from local_cloud.neon_postgres import PostgresFailure
 from rollback.model.database_position import Lsn
 
 ADMIN = "cloud_admin"  # Neon's own superuser; its sessions are not the application's
-DATABASE = "app"  # the only one: each takes 300 files in each copy of the cluster
+DATABASE = "app"  # the first; each takes 300 files in each copy of the cluster
 _SEGMENT_MB = 1
 _PORT = 5432  # names the socket; nothing listens on it
 _START_SECONDS = 60.0
@@ -49,6 +49,7 @@ class Cluster:
 
     def __init__(self, data: Path, log: Path) -> None:
         self.data = data
+        self.settings: tuple[str, ...] = ()  # besides the configuration, from the next start on
         self._log = log
         self._server: subprocess.Popen[str] | None = None
 
@@ -86,8 +87,10 @@ class Cluster:
         """
         if self.is_running:
             return
-        settings = f"-cunix_socket_directories={self.data}"  # named at each start: the directory was copied
-        self._server = neon_postgres.start("postgres", f"-D{self.data}", settings, log=self._log)
+        sockets = f"-cunix_socket_directories={self.data}"  # named at each start: the directory was copied
+        self._server = neon_postgres.start(
+            "postgres", f"-D{self.data}", sockets, *(f"-c{one}" for one in self.settings), log=self._log
+        )
         deadline = time.monotonic() + _START_SECONDS
         while not self._accepts_connections(database):
             if not self.is_running or time.monotonic() > deadline:

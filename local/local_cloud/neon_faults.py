@@ -1,8 +1,59 @@
-"""Faults on order: what Neon's API does to a request, before or after doing the work."""
+"""Faults on order: what Neon's API does to a request, what its proxy says to a client, what is otherwise than expected.
+
+Words of the proxy are those of its source, https://github.com/neondatabase/neon/tree/main/proxy/src: `AuthError` in
+auth/mod.rs, `get_user_facing_message` in control_plane/messages.rs, `PostgresError` in compute/mod.rs. It answers all
+of them with severity ERROR and SQLSTATE XX000 (`throw_error` in stream.rs). A sentence of the control plane takes the
+place of `QUOTA_EXCEEDED` and `ENDPOINT_DISABLED` where it sends one; its words are not published.
+"""
 
 import re
 import threading
 from dataclasses import dataclass
+
+REQUEST_FAILED = "Control plane request failed"
+QUOTA_EXCEEDED = f"{REQUEST_FAILED}: endpoint is temporarily unavailable. Check your quotas and/or contact our support."
+ENDPOINT_DISABLED = f"{REQUEST_FAILED}: endpoint is disabled"
+ENDPOINT_NOT_FOUND = f"{REQUEST_FAILED}: endpoint cannot be found"
+COULD_NOT_CONNECT = "Couldn't connect to compute node"  # passes
+TOO_MANY_CONNECTIONS = "Too many connections to this endpoint. Please try again later."  # passes
+UNPOOLED = (
+    ". Please use unpooled connection or remove this parameter from the startup package. More details: "
+    "https://neon.tech/docs/connect/connection-errors#unsupported-startup-parameter"
+)
+
+
+def address_not_allowed(address: str) -> str:
+    """IP Allow."""
+    return (
+        f"This IP address {address} is not allowed to connect to this endpoint. Please add it to the allowed list in "
+        "the Neon console. Make sure to check for IPv4 or IPv6 addresses."
+    )
+
+
+def password_failed(role: str) -> str:
+    """A wrong password, or a role that is not there."""
+    return f"password authentication failed for user '{role}'"
+
+
+class ProxyRefusal(Exception):
+    """The proxy turns a client away; the text is what it says."""
+
+
+@dataclass
+class Orders:
+    """How a project differs from what is expected of Neon, where its documentation leaves it open.
+
+    Attributes:
+        refuses_expiry: why no branch may expire, as with the Data API; None: they may.
+        tells_last_reset: a restore of a branch to its own past sets `last_reset_at`.
+        detach_seconds: how long a restore's `detach_parent_branch` runs though the branch is ready; 0: there is none.
+        detach_locks: the project is locked (423) meanwhile.
+    """
+
+    refuses_expiry: str | None = None
+    tells_last_reset: bool = True
+    detach_seconds: float = 0.0
+    detach_locks: bool = True
 
 
 @dataclass

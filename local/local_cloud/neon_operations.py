@@ -31,6 +31,7 @@ class Operation:
     failures_count: int = 0
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
+    locks: bool = True
 
 
 class Operations:
@@ -42,19 +43,35 @@ class Operations:
         self._held = False
         self._over = False
         self._failing: list[str] = []
+        self._timers: list[threading.Timer] = []
         self._thread = threading.Thread(target=self._run, name="neon operations", daemon=True)
         self._thread.start()
 
     @property
     def is_busy(self) -> bool:
         with self._changed:
-            return any(operation.status in UNFINISHED for operation in self.all)
+            return any(operation.status in UNFINISHED and operation.locks for operation in self.all)
 
     def add(self, operations: Sequence[Operation]) -> None:
         """Have them done, in this order; after one that fails, the others of the same change are cancelled."""
         with self._changed:
             self.all += operations
             self._changed.notify_all()
+
+    def add_running(self, operation: Operation, seconds: float) -> None:
+        """One that runs beside the others for so long, and does nothing."""
+
+        def end() -> None:
+            if operation.status in UNFINISHED:
+                self._end(operation, "finished", "")
+
+        with self._changed:
+            operation.status = "running"
+            self.all.append(operation)
+            timer = threading.Timer(seconds, end)
+            timer.daemon = True
+            self._timers.append(timer)
+            timer.start()
 
     def wait(self, seconds: float = 60.0) -> None:
         """Until nothing is left to do. Raises TimeoutError."""
@@ -83,6 +100,8 @@ class Operations:
         """End after the operation that runs."""
         with self._changed:
             self._over = True
+            for timer in self._timers:
+                timer.cancel()
             self._changed.notify_all()
         self._thread.join()
 
@@ -101,12 +120,15 @@ class Operations:
 
     def _next(self) -> Operation | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._over or (not self._held and self.is_busy))
+            self._changed.wait_for(lambda: self._over or (not self._held and self._is_due()))
             if self._over:
                 return None
             operation = next(operation for operation in self.all if operation.status == "scheduling")
             operation.status, operation.updated_at = "running", now()
             return operation
+
+    def _is_due(self) -> bool:
+        return any(operation.status == "scheduling" for operation in self.all)
 
     def _end(self, operation: Operation, status: str, error: str) -> None:
         with self._changed:

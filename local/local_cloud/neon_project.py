@@ -12,11 +12,20 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from local_cloud import neon_postgres
-from local_cloud.neon_branch import Branch, Refusal, refuse_deletion, refuse_restore
+from local_cloud.neon_branch import (
+    Branch,
+    Refusal,
+    refuse_child_of,
+    refuse_deletion,
+    refuse_expiry,
+    refuse_restore,
+)
 from local_cloud.neon_compute import Compute
+from local_cloud.neon_faults import ENDPOINT_NOT_FOUND, Orders, ProxyRefusal, address_not_allowed
 from local_cloud.neon_operations import Operation, Operations, now
 from local_cloud.neon_timeline import OutOfHistory, Timeline
 from rollback.model.database_position import Lsn, Position
@@ -28,7 +37,22 @@ class Limits:
 
     history_retention_seconds: int = 86_400
     root_branches: int = 5
+    protected_branches: int = 5  # 2 on Launch, 5 on Scale (https://neon.com/docs/guides/protected-branches)
     subscription_type: str = "launch_v3"
+
+
+@dataclass
+class ProjectSettings:
+    """Of the whole project: IP Allow, a list of addresses and networks, empty for all."""
+
+    allowed_ips: tuple[str, ...] = ()
+    protected_branches_only: bool = False
+
+    def admits(self, branch: Branch, address: str) -> bool:
+        """Whether a client may connect to a branch from an address."""
+        if not self.allowed_ips or (self.protected_branches_only and not branch.protected):
+            return True
+        return any(ip_address(address) in ip_network(allowed, strict=False) for allowed in self.allowed_ips)
 
 
 class Project:
@@ -36,7 +60,10 @@ class Project:
 
     def __init__(self, identity: str, folder: Path, storage: Timeline, limits: Limits) -> None:
         self.id = identity
+        self.logical_replication = storage.logical_replication
         self.limits = limits
+        self.settings = ProjectSettings()
+        self.orders = Orders()
         self.created_at = now()
         self.operations = Operations()
         self.lock = threading.RLock()
@@ -81,7 +108,12 @@ class Project:
     ) -> tuple[Branch, Sequence[Operation]]:
         """Branch off a parent's head, or off a position in its history."""
         self.refuse_if_locked()
-        storage = parent.storage()
+        refuse_child_of(parent)
+        if expires_at is not None:
+            self._refuse_expiry(expires_at, protected=protected)
+        if protected:
+            self._refuse_one_protected_more()
+        storage = self._used(parent)
         lsn = self._position(parent, at)
         branch = Branch(_new_id("br"), name or "", parent_id=parent.id, protected=protected, expires_at=expires_at)
         branch.name = branch.name or branch.id
@@ -89,10 +121,10 @@ class Project:
         branch.parent_lsn, branch.parent_timestamp = lsn, at if isinstance(at, datetime) else None
         branch.become("init", pending="ready")
         self.branches[branch.id] = branch
-        new_password = parent.protected
+        passwords = storage.credentials.renewed() if parent.protected else None
 
         def make() -> None:
-            self._move_to(branch, storage.fork(self._new_folder(), lsn, new_password=new_password))
+            self._move_to(branch, storage.fork(self._new_folder(), lsn, passwords))
 
         compute = self._add_compute(branch) if with_compute else None
         return branch, self._do(branch, ("create_branch", make), *_starting(compute))
@@ -106,33 +138,41 @@ class Project:
         refuse_restore(
             target, source, has_children=bool(children), to_position=at is not None, keeps=keep_as is not None
         )
-        storage, old = source.storage(), target.storage()
+        if source is not target:
+            refuse_child_of(source)
+        storage, old = self._used(source), self._used(target)
         lsn = self._position(source, at)
+        # Since 2024-09-06 a restore from a protected branch keeps the passwords of the one that is restored.
+        kept = old.credentials.passwords if source is not target and source.protected else {}
+        passwords = storage.credentials.having(kept)
         if keep_as is not None:
             self._keep(target, source, keep_as, children)
         if source is not target:
             target.parent_id = source.id
         if target.parent_id is not None:
             target.parent_lsn, target.parent_timestamp = lsn, at if isinstance(at, datetime) else None
-        target.last_reset_at = now()
+        target.restored_at = now()
+        if source is not target or self.orders.tells_last_reset:
+            target.last_reset_at = target.restored_at
         target.become("resetting", pending="ready")
         compute = self.compute_of(target)
         was_active = compute is not None and compute.state == "active"
 
         def make() -> None:
-            self._move_to(target, storage.fork(self._new_folder(), lsn, new_password=False))
+            self._move_to(target, storage.fork(self._new_folder(), lsn, passwords))
             if keep_as is None:
                 old.delete()
 
         detaching = [("suspend_compute", compute.detach)] if compute is not None else []
         starting = _starting(compute) if was_active else []
-        return target, self._do(target, *detaching, ("create_timeline", make), *starting)
+        begun = self._do(target, *detaching, ("create_timeline", make), *starting)
+        return target, (*begun, *self._slow_detachment(target))
 
     def delete_branch(self, branch: Branch) -> Sequence[Operation]:
         """Its computes go with it."""
         self.refuse_if_locked()
         refuse_deletion(branch, has_children=bool(self.children(branch)))
-        compute, storage = self.compute_of(branch), branch.storage()
+        compute, storage = self.compute_of(branch), self._used(branch)
         del self.branches[branch.id]
         stopping = []
         if compute is not None:
@@ -145,10 +185,35 @@ class Project:
             self._refuse_taken(name)
         branch.name, branch.updated_at = name, now()
 
+    def protect(self, branch: Branch, *, protected: bool) -> None:
+        """Set the protection. An archived branch is unarchived by it."""
+        if protected and not branch.protected:
+            if branch.expires_at is not None:
+                raise Refusal(422, "a branch that expires can't be protected")
+            self._refuse_one_protected_more()
+            self._used(branch)
+        branch.protected, branch.updated_at = protected, now()
+
+    def expire(self, branch: Branch, at: datetime | None) -> None:
+        """Have the branch deleted at a time; None: keep it."""
+        if at is not None:
+            children = bool(self.children(branch))
+            self._refuse_expiry(at, protected=branch.protected, default=branch.default, has_children=children)
+        branch.expires_at, branch.updated_at = at, now()
+
+    def archive(self, branch: Branch) -> None:
+        """What Neon does by itself to one that nobody has used; not to a protected one, nor before its children."""
+        if branch.protected or any(child.state != "archived" for child in self.children(branch)):
+            raise Refusal(422, f"{branch.name} is not archived: it is protected, or has children that are not")
+        compute = self.compute_of(branch)
+        if compute is not None:
+            compute.suspend()
+        branch.become("archived")
+
     def create_compute(self, branch: Branch) -> tuple[Compute, Sequence[Operation]]:
         """A branch has one at most."""
         self.refuse_if_locked()
-        storage = branch.storage()
+        storage = self._used(branch)
         if self.compute_of(branch) is not None:
             raise Refusal(409, "read-write endpoint already exists for this branch")
         compute = self._add_compute(branch)
@@ -162,6 +227,24 @@ class Project:
         starting = _starting(compute) if verb in {"start", "restart"} else []
         return self._do(self.branch(compute.branch_id), *suspending, *starting)
 
+    def create_database(self, branch: Branch, name: str, owner: str) -> None:
+        """An empty one beside the others."""
+        self.refuse_if_locked()
+        storage = self._used(branch)
+        if name in storage.databases():
+            raise Refusal(409, f"database {name} already exists")
+        if owner not in storage.credentials.passwords:
+            raise Refusal(404, f"role {owner} not found")
+        storage.create_database(name, owner)
+
+    def create_role(self, branch: Branch, role: str) -> str:
+        """One that may do much, as those of Neon's console; its password."""
+        self.refuse_if_locked()
+        storage = self._used(branch)
+        if role in storage.credentials.passwords:
+            raise Refusal(409, f"role {role} already exists")
+        return storage.create_role(role)
+
     def delete_expired(self) -> None:
         """Neon's background job."""
         for branch in list(self.branches.values()):
@@ -171,10 +254,10 @@ class Project:
 
     def storage_at(self, branch: Branch, at: Position | None) -> tuple[Timeline, bool]:
         """What to read a schema from, and whether it was made for that and is the caller's to delete."""
-        storage = branch.storage()
+        storage = self._used(branch)
         if at is None:
             return storage, False
-        return storage.fork(self._new_folder(), self._position(branch, at), new_password=False), True
+        return storage.fork(self._new_folder(), self._position(branch, at)), True
 
     def close(self) -> None:
         """Stop every server and listener, and remove all data."""
@@ -193,6 +276,7 @@ class Project:
             raise Refusal(422, f"root branches limit exceeded: the plan allows {self.limits.root_branches}")
         backup = Branch(_new_id("br"), name, target.timeline, target.parent_id, target.parent_lsn)
         backup.created_at, backup.last_reset_at = target.created_at, target.last_reset_at
+        backup.restored_at = target.restored_at
         if target.parent_id is None and source is not target:
             backup.restricted["delete"] = "the backup of a root branch that was restored from another can't be deleted"
         self.branches[backup.id] = backup
@@ -224,9 +308,48 @@ class Project:
                 compute.attach(timeline)
 
     def _add_compute(self, branch: Branch) -> Compute:
-        compute = Compute(_new_id("ep"), branch.id, now())
+        compute = Compute(_new_id("ep"), branch.id, now(), self._admit)
         self.computes[compute.id] = compute
         return compute
+
+    def _admit(self, branch_id: str, address: str) -> None:
+        branch = self.branches.get(branch_id)
+        if branch is None:
+            raise ProxyRefusal(ENDPOINT_NOT_FOUND)
+        if not self.settings.admits(branch, address):
+            raise ProxyRefusal(address_not_allowed(address))
+        self._unarchive(branch)
+
+    def _used(self, branch: Branch) -> Timeline:
+        """Its storage. What is archived is unarchived by being used, with its parents up to the root."""
+        storage = branch.storage()
+        self._unarchive(branch)
+        return storage
+
+    def _unarchive(self, branch: Branch | None) -> None:
+        while branch is not None:
+            if branch.state == "archived":
+                branch.become("ready")
+            branch = self.branches.get(branch.parent_id or "")
+
+    def _slow_detachment(self, branch: Branch) -> Sequence[Operation]:
+        if not self.orders.detach_seconds:
+            return ()
+        operation = Operation("detach_parent_branch", branch.id, lambda: None, locks=self.orders.detach_locks)
+        self.operations.add_running(operation, self.orders.detach_seconds)
+        return (operation,)
+
+    def _refuse_expiry(
+        self, at: datetime, *, protected: bool, default: bool = False, has_children: bool = False
+    ) -> None:
+        if self.orders.refuses_expiry is not None:
+            raise Refusal(422, self.orders.refuses_expiry)
+        refuse_expiry(at, protected=protected, default=default, has_children=has_children)
+
+    def _refuse_one_protected_more(self) -> None:
+        most = self.limits.protected_branches
+        if sum(branch.protected for branch in self.branches.values()) >= most:
+            raise Refusal(422, f"protected branches limit exceeded: the plan allows {most}")
 
     def _do(self, branch: Branch, *work: tuple[str, Callable[[], None]]) -> Sequence[Operation]:
         compute = self.compute_of(branch)

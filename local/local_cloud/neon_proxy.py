@@ -7,21 +7,27 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from local_cloud import neon_wire as wire
+from local_cloud.neon_faults import ProxyRefusal, password_failed
+from local_cloud.neon_wire import Ended, Wire
+
 HOST = "127.0.0.1"
 _CHUNK = 65536
+_INVALID_PASSWORD = "28P01"
 
 
 class Proxy(socketserver.ThreadingTCPServer):
-    """Passes bytes between its port and a Unix socket.
+    """Passes bytes between its port and a Unix socket; refusals are worded as Neon's proxy words them.
 
-    `open_socket` is asked at each connection: it names the socket, after having woken the server behind it if need be,
-    or raises OSError if there is none now; then the connection is closed without an answer.
+    `open_socket` is asked at each connection, with the client's address: it names the socket, after having woken the
+    server behind it if need be. It raises ProxyRefusal, whose words the client is told; or OSError if there is no
+    server now, then the connection is closed without an answer.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, open_socket: Callable[[], Path]) -> None:
+    def __init__(self, open_socket: Callable[[str], Path]) -> None:
         super().__init__((HOST, 0), _Session)
         self.open_socket = open_socket
         threading.Thread(target=self.serve_forever, args=(0.05,), name="neon endpoint", daemon=True).start()
@@ -41,12 +47,44 @@ class _Session(socketserver.BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as postgres:
-            postgres.connect(str(self.server.open_socket()))
-            back = threading.Thread(target=_pump, args=(postgres, self.request), daemon=True)
+        client = Wire(self.request)
+        with contextlib.suppress(OSError, Ended), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as postgres:
+            parameters = client.startup()
+            try:
+                postgres.connect(str(self.server.open_socket(self.client_address[0])))
+            except ProxyRefusal as refusal:
+                client.send(wire.error(str(refusal)))
+                return
+            postgres.sendall(client.startup_packet)
+            back = threading.Thread(target=self._back, args=(postgres, (parameters or {}).get("user", "")), daemon=True)
             back.start()
             _pump(self.request, postgres)
             back.join()
+
+    def _back(self, postgres: socket.socket, role: str) -> None:
+        server = Wire(postgres)
+        with contextlib.suppress(OSError, Ended):
+            if self._greet(server, role):
+                self.request.sendall(server.rest())
+                _pump(postgres, self.request)
+        _end(postgres, self.request)
+
+    def _greet(self, server: Wire, role: str) -> bool:
+        """Hand on what Postgres says until it is ready for a query; False: it refused, and the client was told."""
+        while True:
+            for told in server.messages():
+                if wire.kind_of(told) == b"E":
+                    self.request.sendall(wire.error(_words(told, role)))
+                    return False
+                self.request.sendall(told)
+                if wire.kind_of(told) == wire.READY_FOR_QUERY:
+                    return True
+
+
+def _words(told: bytes, role: str) -> str:
+    """The proxy checks passwords itself, and hands on what Postgres says."""
+    fields = wire.error_fields(told)
+    return password_failed(role) if fields.get("C") == _INVALID_PASSWORD else fields.get("M", "")
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
@@ -54,6 +92,10 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(_CHUNK):
             target.sendall(data)
-    for side in (source, target):
+    _end(source, target)
+
+
+def _end(*sides: socket.socket) -> None:
+    for side in sides:
         with contextlib.suppress(OSError):
             side.shutdown(socket.SHUT_RDWR)

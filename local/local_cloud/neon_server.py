@@ -65,15 +65,25 @@ class LocalNeon:
         threading.Thread(target=server.serve_forever, args=(0.05,), name="neon", daemon=True).start()
         self._server = server  # from now on there is a thread to be told to end
 
-    def create_project(self, project_id: str | None = None, limits: Limits | None = None) -> Project:
-        """A project with the default branch `main` and its compute, idle until somebody connects."""
+    def create_project(
+        self, project_id: str | None = None, limits: Limits | None = None, *, logical_replication: bool = False
+    ) -> Project:
+        """A project with the default branch `main` and its compute, idle until somebody connects.
+
+        Args:
+            logical_replication: Neon's setting `enable_logical_replication`, which can't be taken back.
+        """
         if self._folder is None or self._empty is None:
             raise RuntimeError("the local Neon does not run")
         identity = project_id or f"local-{uuid.uuid4().hex[:8]}"
         folder = self._folder / identity
         folder.mkdir()
         neon_postgres.account().own(folder)
-        storage = self._empty.fork(folder / "main", self._empty.resolve(None), new_password=True)
+        empty = self._empty
+        passwords = empty.credentials.renewed()
+        storage = empty.fork(folder / "main", empty.resolve(None), passwords)
+        if logical_replication:
+            storage.enable_logical_replication()
         self.projects[identity] = Project(identity, folder, storage, limits or Limits())
         return self.projects[identity]
 

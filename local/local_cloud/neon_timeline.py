@@ -8,9 +8,9 @@ was before the base is not to be had, which is Neon's rule too: a branch's own h
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,10 +18,22 @@ from psycopg import sql
 
 from local_cloud import neon_postgres
 from local_cloud.neon_cluster import ADMIN, DATABASE, Cluster
+from local_cloud.neon_replication import LOGICAL_REPLICATION, drop_subscriptions
 from rollback.model.database_position import Lsn, Position
 
 _CHECKPOINT, _TIMELINE = "Latest checkpoint location", "Latest checkpoint's TimeLineID"  # as pg_controldata has it
 _COMMIT = re.compile(r"lsn: (?P<lsn>[0-9A-F]+/[0-9A-F]+),.* desc: COMMIT (?P<at>[0-9-]+ [0-9:]+\.[0-9]+) UTC")
+# `neon_superuser` as compute_tools/src/spec_apply.rs and its migrations make it; it can't log in.
+_PRIVILEGED = """
+CREATE ROLE neon_superuser CREATEDB CREATEROLE NOLOGIN REPLICATION BYPASSRLS
+  IN ROLE pg_read_all_data, pg_write_all_data;
+GRANT pg_monitor TO neon_superuser WITH ADMIN OPTION;
+GRANT pg_create_subscription TO neon_superuser;
+GRANT pg_signal_backend TO neon_superuser WITH ADMIN OPTION
+"""
+_DATABASES = """
+SELECT datname, pg_get_userbyid(datdba) FROM pg_database WHERE datname <> 'template1' ORDER BY oid
+"""
 _NOT_SCHEMA = ("--", "\\restrict", "\\unrestrict")  # comments, and keys that differ from dump to dump
 
 
@@ -31,10 +43,29 @@ class OutOfHistory(ValueError):
 
 @dataclass(frozen=True)
 class Credentials:
-    """A database's owner. A restore brings back the password of its source, as everything in the cluster."""
+    """A database's owner, and the roles that were made by Neon's API: the passwords that Neon can tell."""
 
     role: str
     password: str
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """By role."""
+        return {self.role: self.password, **self.others}
+
+    def renewed(self) -> "Credentials":
+        """New passwords for all."""
+        return self.having({role: new_password() for role in self.passwords})
+
+    def having(self, passwords: Mapping[str, str]) -> "Credentials":
+        """The same roles, with those of these passwords that are theirs."""
+        of = {role: passwords.get(role, password) for role, password in self.passwords.items()}
+        return Credentials(self.role, of.pop(self.role), of)
+
+
+def new_password() -> str:
+    return secrets.token_urlsafe(12)
 
 
 class Timeline:
@@ -44,6 +75,7 @@ class Timeline:
         folder.mkdir()
         neon_postgres.account().own(folder)
         self.credentials = credentials
+        self.logical_replication = False
         self._folder = folder
         self._base = Cluster(folder / "base", folder / "log")
         self.cluster = Cluster(folder / "data", folder / "log")
@@ -52,19 +84,25 @@ class Timeline:
     @classmethod
     def initial(cls, folder: Path, role: str) -> "Timeline":
         """An empty database, its owner, and nothing else."""
-        timeline = cls(folder, Credentials(role, secrets.token_urlsafe(12)))
+        timeline = cls(folder, Credentials(role, new_password()))
         base, name, owner = timeline._base, sql.Identifier(DATABASE), sql.Identifier(role)
         base.initialise()
         with base.running("postgres"):
             with base.connect("postgres") as session:
-                session.execute(_with_password("CREATE ROLE {} LOGIN PASSWORD {}", timeline.credentials))
-                session.execute("UPDATE pg_database SET datistemplate = false")
-                session.execute(sql.SQL("ALTER DATABASE template1 RENAME TO {}").format(name))
-                session.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, owner))
+                session.execute(_PRIVILEGED)
+                session.execute(created_role(role, timeline.credentials.password))
+                session.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
+                session.execute("UPDATE pg_database SET datistemplate = false WHERE datname = 'template0'")
+                session.execute("DROP DATABASE template0")  # template1 stays: databases are made from it
             with base.connect() as session:
-                session.execute("DROP DATABASE template0")
                 session.execute("DROP DATABASE postgres")
         return timeline
+
+    def enable_logical_replication(self) -> None:
+        """From the next start on."""
+        self.logical_replication = True
+        for cluster in (self._base, self.cluster):
+            cluster.settings = LOGICAL_REPLICATION
 
     def start(self) -> None:
         """Start the server. The first time, this makes the data directory from the base."""
@@ -119,14 +157,20 @@ class Timeline:
             commits = self._commits(self._begin(), self._head())
             return max((lsn for lsn, committed in commits if committed < at), default=None)
 
-    def fork(self, folder: Path, at: Lsn, *, new_password: bool) -> "Timeline":
+    def fork(self, folder: Path, at: Lsn, credentials: Credentials | None = None) -> "Timeline":
         """A new timeline with the state at a position that `resolve` gave; this one is only read.
+
+        Replication slots are not in the log, so it has none; subscriptions are dropped (`neon_replication`).
+
+        Args:
+            credentials: with which passwords; None: the same.
 
         Raises:
             PostgresFailure: recovery did not reach it.
         """
-        password = secrets.token_urlsafe(12) if new_password else self.credentials.password
-        forked = Timeline(folder, Credentials(self.credentials.role, password))
+        forked = Timeline(folder, credentials or self.credentials)
+        if self.logical_replication:
+            forked.enable_logical_replication()
         base = forked._base
         _copy(self._base.data, base.data)
         with self.lock:
@@ -140,13 +184,42 @@ class Timeline:
             )
             (base.data / "recovery.signal").touch()
             neon_postgres.account().own(base.data / "recovery.signal")
-        if written or new_password:
+        if written or forked.credentials != self.credentials:
             with base.running():
-                if new_password:
-                    with base.connect() as session:
-                        session.execute(_with_password("ALTER ROLE {} PASSWORD {}", forked.credentials))
+                forked._settle(self.credentials)
             (base.data / "postgresql.auto.conf").write_text("")
         return forked
+
+    def create_role(self, role: str) -> str:
+        """A role as Neon's API makes it; its password."""
+        password = new_password()
+        with self.started() as cluster, cluster.connect() as session:
+            session.execute(created_role(role, password))
+        self.credentials = replace(self.credentials, others={**self.credentials.others, role: password})
+        return password
+
+    def create_database(self, name: str, owner: str) -> None:
+        """An empty one."""
+        statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner))
+        with self.started() as cluster, cluster.connect() as session:
+            session.execute(statement)
+
+    def databases(self) -> dict[str, str]:
+        """Owner by name, those made by SQL too."""
+        with self.started() as cluster, cluster.connect() as session:
+            return dict(session.execute(_DATABASES).fetchall())
+
+    def _settle(self, before: Credentials) -> None:
+        """Give the roles that are there their passwords; the base's server runs."""
+        with self._base.connect() as session:
+            there = {row[0] for row in session.execute("SELECT rolname FROM pg_roles")}
+            others = {role: password for role, password in self.credentials.others.items() if role in there}
+            self.credentials = replace(self.credentials, others=others)
+            for role, password in self.credentials.passwords.items():
+                if before.passwords.get(role) != password:
+                    session.execute(_altered_role(role, password))
+        if self.logical_replication:
+            drop_subscriptions(self._base)
 
     def dump_schema(self, database: str) -> str:
         """The schema as SQL, without what changes from one dump to the next."""
@@ -187,5 +260,13 @@ def _copy(source: Path, target: Path) -> None:
     neon_postgres.run("cp", "-a", source, target)
 
 
-def _with_password(statement: str, credentials: Credentials) -> sql.Composed:
-    return sql.SQL(statement).format(sql.Identifier(credentials.role), sql.Literal(credentials.password))
+def created_role(role: str, password: str) -> sql.Composed:
+    """As Neon's API makes it (compute_tools/src/spec_apply.rs in neondatabase/neon); roles made by SQL are not so."""
+    statement = (
+        "CREATE ROLE {} LOGIN INHERIT CREATEROLE CREATEDB BYPASSRLS REPLICATION IN ROLE neon_superuser PASSWORD {}"
+    )
+    return sql.SQL(statement).format(sql.Identifier(role), sql.Literal(password))
+
+
+def _altered_role(role: str, password: str) -> sql.Composed:
+    return sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))

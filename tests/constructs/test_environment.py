@@ -144,6 +144,19 @@ PULL_REQUESTS = {**RESET, "branch_id": None, "branch_pattern": "preview/pr-{pr}"
         ),
         ({"database": {**DATABASE, "strategy": "reset"}}, "needs source_branch_id"),
         ({"database": {**DATABASE, "strategy": "delete"}}, "can't be a default"),
+        (  # https://neon.com/docs/guides/branch-expiration: 30 days at most
+            {"database": {**DATABASE, "backup_days": 31}},
+            "environments.production.database.backup_days is 31: Input should be less than or equal to 30",
+        ),
+        (
+            {"database": {**DATABASE, "preview_hours": 721}},
+            "environments.production.database.preview_hours is 721: Input should be less than or equal to 720",
+        ),
+        (
+            {"database": {**DATABASE, "preview_hours": 0.25}},
+            "database.preview_hours is 0.25: Neon would delete a preview that is needed; it must be longer than "
+            "restore_timeout_minutes, 20",
+        ),
         ({"database": {**DATABASE, "strategy": "auto"}}, "needs down_command"),
         (
             {"database": {**DATABASE, "writers": ["worker"]}},
@@ -330,6 +343,8 @@ EVERYTHING: dict[str, Any] = {
     "writers": [f"service-number-{number}" for number in range(5)],
     "connection_secret_arn": f"{ARN}macro-ai/production/database/connection-uri-AbCdEf",
     "connection_secret_key": "RELATIONAL_DATABASE_URL",
+    "connection_secret_role_key": "RELATIONAL_DATABASE_ROLE",
+    "connection_secret_password_key": "RELATIONAL_DATABASE_PASSWORD",
     "down_command": ["pnpm", "--filter", "express-api", "db:migrate:down", "--to", "{tag}"],
     "verify_command": ["pnpm", "--filter", "express-api", "db:verify"],
     "children": "move",

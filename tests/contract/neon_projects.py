@@ -11,8 +11,9 @@ from fake_sql import FakeSql
 from fakes import FakeClock
 
 from local_cloud.neon_cluster import DATABASE
-from local_cloud.neon_faults import Fault
-from local_cloud.neon_project import Limits
+from local_cloud.neon_compute import Compute
+from local_cloud.neon_faults import Fault, Orders
+from local_cloud.neon_project import Limits, ProjectSettings
 from local_cloud.neon_server import ROLE, LocalNeon
 from rollback.model.database_errors import ComeBackLater
 from rollback.model.database_position import Lsn
@@ -89,9 +90,9 @@ class FakeProject:
 class LocalProject:
     """On Postgres, through the client."""
 
-    def __init__(self, neon: LocalNeon, limits: Limits) -> None:
+    def __init__(self, neon: LocalNeon, limits: Limits, *, logical_replication: bool = False) -> None:
         self._neon = neon
-        self._project = neon.create_project(limits=limits)
+        self._project = neon.create_project(limits=limits, logical_replication=logical_replication)
         self.id = self._project.id
         self.http = NeonHttp(lambda: neon.api_key, neon.base_url, sleep=lambda _: None)
         self.databases: Databases = NeonDatabases(self.http, self._project.id)
@@ -107,8 +108,29 @@ class LocalProject:
             cursor = session.execute(statement.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
-    def uri(self, branch_id: str) -> str:
-        return self.databases.connection_uri(branch_id, DATABASE, ROLE).get_secret_value()
+    def uri(self, branch_id: str, database: str = DATABASE, role: str = ROLE) -> str:
+        return self.databases.connection_uri(branch_id, database, role).get_secret_value()
+
+    @property
+    def orders(self) -> Orders:
+        """What Neon does otherwise than expected."""
+        return self._project.orders
+
+    @property
+    def settings(self) -> ProjectSettings:
+        """IP Allow."""
+        return self._project.settings
+
+    def archive(self, branch_id: str) -> None:
+        """As Neon does with what nobody has used."""
+        self._project.archive(self._project.branch(branch_id))
+
+    def compute(self, branch_id: str) -> Compute:
+        """The branch's compute, with its pooler."""
+        found = self._project.compute_of(self._project.branch(branch_id))
+        if found is None:
+            raise LookupError(f"branch {branch_id} has no compute")
+        return found
 
     def write(self, branch_id: str, row: int) -> None:
         self.run(branch_id, "INSERT INTO written VALUES (%s)", row)

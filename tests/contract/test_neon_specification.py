@@ -169,14 +169,14 @@ def use_everything(project: LocalProject, databases: Any) -> None:
     lsn, at = project.position(root.id)
     project.write(root.id, 1)
     begun, later = project.now(), project.now() + timedelta(days=1)
-    preview = databases.create_branch("preview", root.id, at, with_endpoint=True, protected=True, expires_at=later)
+    preview = databases.create_branch("preview", root.id, at, with_endpoint=True, expires_at=later)
     project.settle()
     databases.operation(preview.operations[0].id)
     list(databases.branches())
     databases.update_branch(preview.branch.id, name="preview-2", protected=False)
     databases.expire_branch(preview.branch.id, later)
     databases.expire_branch(preview.branch.id, None)
-    bare = databases.create_branch("bare", root.id, lsn)
+    bare = databases.create_branch("bare", root.id, lsn, protected=True)
     project.settle()
     databases.create_endpoint(bare.branch.id)
     project.settle()
@@ -192,6 +192,7 @@ def use_everything(project: LocalProject, databases: Any) -> None:
     databases.restore(root.id, root.id, lsn, "backup")
     assert not databases.branch(root.id).is_ready
     project.settle()
+    databases.update_branch(bare.branch.id, protected=False)
     databases.restore(bare.branch.id, root.id)
     project.settle()
     databases.branch(root.id)
@@ -211,6 +212,30 @@ def test_everything_that_is_sent_and_answered_is_as_neon_specifies(
     assert wrong == []
     assert databases.called == {name for name in vars(Databases) if not name.startswith("_")}
     assert {200, 201, 204, 404, 422} <= {exchange.status for exchange in exchanges}
+
+
+def test_roles_and_databases_are_made_and_listed_as_neon_specifies(
+    project: LocalProject, specification: Specification, local_neon: LocalNeon
+) -> None:
+    """Calls that the rollback does not make."""
+    root = project.databases.branch_named("main")
+    assert root is not None
+    path = f"/projects/{project.id}/branches/{root.id}"
+    bodies: list[tuple[str, str, Any]] = [
+        ("POST", f"{path}/roles", {"role": {"name": "reader"}}),
+        ("POST", f"{path}/roles", {"role": {"name": "reader"}}),
+        ("GET", f"{path}/roles", None),
+        ("POST", f"{path}/databases", {"database": {"name": "billing", "owner_name": "reader"}}),
+        ("POST", f"{path}/databases", {"database": {"name": "more", "owner_name": "nobody"}}),
+        ("GET", f"{path}/databases", None),
+    ]
+    exchanges = []
+    for method, called, body in bodies:
+        headers = {"Authorization": f"Bearer {local_neon.api_key}"}
+        answer = httpx.request(method, f"{local_neon.base_url}{called}", json=body, headers=headers)
+        exchanges.append(Exchange(method, called, {}, body, answer.status_code, answer.json()))
+    assert [f"{e.method} {e.path}: {error}" for e in exchanges for error in specification.errors(e)] == []
+    assert [exchange.status for exchange in exchanges] == [201, 409, 200, 201, 404, 200]
 
 
 @pytest.mark.parametrize(

@@ -290,18 +290,22 @@ def test_a_protected_branch_is_neither_restored_nor_deleted(project: NeonProject
     assert not look(project, staging.id).protected
 
 
-def test_a_child_of_a_protected_branch_has_a_password_of_its_own_until_it_is_restored(project: NeonProject) -> None:
+def test_a_child_of_a_protected_branch_has_a_password_of_its_own_and_keeps_it(project: NeonProject) -> None:
+    """Neon, "Protected branches": new ones for a child that is made; since 2024-09-06 kept when it is restored."""
     root, twin = main(project), child(project, "twin")
     project.databases.update_branch(root.id, protected=True)
     staging = child(project)
     password, of_twin = password_of(uri(project, root)), password_of(uri(project, twin))
     assert of_twin == password
-    assert password_of(uri(project, staging)) != password
+    own = password_of(uri(project, staging))
+    assert own != password
     project.write(staging.id, 1)
     project.databases.restore(staging.id, root.id)
     project.settle()
-    assert password_of(uri(project, staging)) == password
+    assert password_of(uri(project, staging)) == own
     assert project.rows(staging.id) == []
+    project.write(staging.id, 7)
+    assert project.rows(staging.id) == [7]
 
 
 def password_of(address: str) -> str:
@@ -471,59 +475,69 @@ def test_the_address_of_a_role_that_is_not_there_is_not_told(project: NeonProjec
         project.databases.connection_uri("br-none", "app", "app_owner")
 
 
-class TestTheFakeIsAsStrictAsNeon:
-    """The local Neon knows one database, has no pooler, and lets every branch expire."""
+def test_a_pooled_address_is_another_one_and_shows_no_sessions(project: NeonProject) -> None:
+    """PgBouncer refuses the statement timeout that our sessions set: we come by the direct host only."""
+    root = main(project)
+    pooled = project.databases.connection_uri(root.id, "app", "app_owner", pooled=True)
+    direct = project.databases.connection_uri(root.id, "app", "app_owner")
+    assert pooled != direct
+    assert "-pooler." in pooled.get_secret_value()
+    assert project.sql.head(direct).lsn
+    with pytest.raises(Unreachable):
+        project.sql.client_sessions(pooled)
 
-    @pytest.fixture
-    def project(self) -> NeonProject:
-        return FakeProject(LIMITS)
 
-    def test_a_pooled_address_is_another_one_and_shows_no_sessions(self, project: NeonProject) -> None:
-        root = main(project)
-        pooled = project.databases.connection_uri(root.id, "app", "app_owner", pooled=True)
-        direct = project.databases.connection_uri(root.id, "app", "app_owner")
-        assert pooled != direct
-        assert "-pooler." in pooled.get_secret_value()
-        assert project.sql.head(direct).lsn
-        with pytest.raises(Unreachable):
-            project.sql.client_sessions(pooled)
+def test_a_database_that_is_not_there_has_no_address_and_no_schema(project: NeonProject) -> None:
+    root = main(project)
+    with pytest.raises(NotThere):
+        project.databases.connection_uri(root.id, "no-such-database", "app_owner")
+    with pytest.raises(NotThere):
+        project.databases.schema(root.id, "no-such-database")
+    with pytest.raises(NotThere):
+        project.databases.schema_difference(root.id, root.id, "no-such-database")
 
-    def test_a_database_that_is_not_there_has_no_address_and_no_schema(self, project: NeonProject) -> None:
-        root = main(project)
-        with pytest.raises(NotThere):
-            project.databases.connection_uri(root.id, "no-such-database", "app_owner")
-        with pytest.raises(NotThere):
-            project.databases.schema(root.id, "no-such-database")
-        with pytest.raises(NotThere):
-            project.databases.schema_difference(root.id, root.id, "no-such-database")
 
-    def test_a_branch_that_is_protected_the_default_or_a_parent_does_not_expire(self, project: NeonProject) -> None:
-        """Neon documentation, "Branch expiration": the restrictions, and a time within 30 days."""
-        root, staging = main(project), child(project)
-        until = project.now() + timedelta(days=7)
-        for at in (project.now(), project.now() + timedelta(days=31)):
-            with pytest.raises(RequestRefused):
-                project.databases.expire_branch(staging.id, at)
-            with pytest.raises(RequestRefused):
-                project.databases.create_branch("preview", root.id, expires_at=at)
+def test_a_branch_that_is_protected_the_default_or_a_parent_does_not_expire(project: NeonProject) -> None:
+    """Neon documentation, "Branch expiration": the restrictions, and a time within 30 days."""
+    root, staging = main(project), child(project)
+    until = project.now() + timedelta(days=7)
+    for at in (project.now(), project.now() + timedelta(days=31)):
         with pytest.raises(RequestRefused):
-            project.databases.expire_branch(root.id, until)
+            project.databases.expire_branch(staging.id, at)
         with pytest.raises(RequestRefused):
-            project.databases.create_branch("preview", root.id, protected=True, expires_at=until)
+            project.databases.create_branch("preview", root.id, expires_at=at)
+    with pytest.raises(RequestRefused):
+        project.databases.expire_branch(root.id, until)
+    with pytest.raises(RequestRefused):
+        project.databases.create_branch("preview", root.id, protected=True, expires_at=until)
+    project.databases.create_branch("grandchild", staging.id)
+    project.settle()
+    with pytest.raises(RequestRefused):
+        project.databases.expire_branch(staging.id, until)
+    assert look(project, staging.id).expires_at is None
+
+
+def test_a_branch_that_expires_has_no_children_and_is_not_protected(project: NeonProject) -> None:
+    root, staging = main(project), child(project)
+    project.databases.expire_branch(staging.id, project.now() + timedelta(days=7))
+    with pytest.raises(RequestRefused):
         project.databases.create_branch("grandchild", staging.id)
-        project.settle()
-        with pytest.raises(RequestRefused):
-            project.databases.expire_branch(staging.id, until)
-        assert look(project, staging.id).expires_at is None
-
-    def test_a_branch_that_expires_has_no_children_and_is_not_protected(self, project: NeonProject) -> None:
-        root, staging = main(project), child(project)
-        project.databases.expire_branch(staging.id, project.now() + timedelta(days=7))
-        with pytest.raises(RequestRefused):
-            project.databases.create_branch("grandchild", staging.id)
-        with pytest.raises(RequestRefused):
-            project.databases.restore(root.id, staging.id, preserve_under_name="backup")
-        with pytest.raises(RequestRefused):
-            project.databases.update_branch(staging.id, protected=True)
-        project.databases.expire_branch(staging.id, None)
+    with pytest.raises(RequestRefused):
         project.databases.restore(root.id, staging.id, preserve_under_name="backup")
+    with pytest.raises(RequestRefused):
+        project.databases.update_branch(staging.id, protected=True)
+    project.databases.expire_branch(staging.id, None)
+    project.databases.restore(root.id, staging.id, preserve_under_name="backup")
+
+
+def test_a_plan_allows_so_many_protected_branches(project: NeonProject) -> None:
+    """Neon documentation, "Protected branches": 2 on the plan Launch, 5 on Scale."""
+    root = main(project)
+    for name in "abcde":
+        project.databases.create_branch(name, root.id, protected=True)
+        project.settle()
+    with pytest.raises(RequestRefused):
+        project.databases.update_branch(root.id, protected=True)
+    with pytest.raises(RequestRefused):
+        project.databases.create_branch("f", root.id, protected=True)
+    assert not look(project, root.id).protected

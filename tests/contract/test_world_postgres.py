@@ -55,11 +55,14 @@ def test_sessions_of_others_are_seen_and_ours_is_not(shared: Database) -> None:
 
 def test_a_session_of_another_role_is_seen_though_not_what_it_does(shared: Database) -> None:
     with shared.project._project.root.storage().cluster.connect() as admin:
-        admin.execute("CREATE ROLE reporting LOGIN PASSWORD 'x'")
+        admin.execute("CREATE ROLE reporting LOGIN PASSWORD 'x'; CREATE ROLE by_sql LOGIN PASSWORD 'x'")
     assert nobody_is_connected(shared.address)
+    by_sql = psycopg.conninfo.make_conninfo(shared.address.get_secret_value(), user="by_sql", password="x")
     with psycopg.connect(shared.address.get_secret_value(), user="reporting", password="x"):
-        (seen,) = SQL.client_sessions(shared.address)
+        (seen,) = SQL.client_sessions(SecretStr(by_sql))
+        (seen_by_neons,) = SQL.client_sessions(shared.address)  # `neon_superuser` is in pg_monitor
     assert (seen.role, seen.state) == ("reporting", None)
+    assert (seen_by_neons.role, seen_by_neons.state) == ("reporting", "idle")
 
 
 def test_neons_own_sessions_are_not_the_applications(shared: Database) -> None:

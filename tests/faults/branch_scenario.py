@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from faults.crash import Outside
 from faults.database_scenario import STAGED, Restore
-from rollback.model.connection_secret import has_uri
+from rollback.model.connection_secret import SecretKeys, has_uri
 from rollback.model.database_plan import DatabasePlan
 from rollback.model.database_progress import backup_name
 from rollback.model.database_settings import DatabaseSettings, Strategy
@@ -71,7 +71,9 @@ class PullRequest(Restore):
 
     def address_in_secret_is_of(self, branch_id: str) -> bool:
         address = self.neon.connection_uri(branch_id, "app", "owner")
-        return f'"{OTHER}": "kept"' in self.secret and has_uri(self.secrets.values[SECRET], KEY, address)
+        return f'"{OTHER}": "kept"' in self.secret and has_uri(
+            self.secrets.values[SECRET], SecretKeys(address=KEY), address
+        )
 
 
 class Recreate(PullRequest):

@@ -1,13 +1,15 @@
 """A recreate is killed before and after every external call, and every change loses its answer once."""
 
+import json
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from builders import SERVICE
 from pydantic import SecretStr
 
-from faults.branch_scenario import KEY, NAME, SECRET, Recreate, backup_of
+from faults.branch_scenario import KEY, NAME, OTHER, SECRET, Recreate, backup_of
 from faults.crash import Outside, moments
 from faults.database_endings import raising
 from faults.database_scenario import BAD, GOOD, STAGED, WORKER
@@ -287,6 +289,56 @@ def test_services_that_could_not_be_told_the_new_host_are_a_reason_to_refuse() -
     why = refused_with(recreate)
     assert f"no JSON object with the key '{KEY}'" in why
     assert "no-json" not in why
+
+
+def with_secret(uri: str) -> Recreate:
+    """Services log in as a role of their own, with parameters of their own. Main, the source, is protected."""
+    recreate = Recreate()
+    host = recreate.neon.endpoints(recreate.branch_id)[0].host
+    recreate.secrets.values[SECRET] = SecretStr(json.dumps({KEY: uri.format(host=host), OTHER: "kept"}))
+    return recreate
+
+
+def test_services_keep_their_role_and_parameters_and_get_the_password_of_a_protected_branch_s_child() -> None:
+    """https://neon.com/docs/guides/protected-branches: new passwords for the matching roles of the child."""
+    recreate = with_secret("postgresql+asyncpg://app_owner:old@{host}:5432/orders?sslmode=require&timeout=5")
+    recreate.until_ended()
+    assert recreate.progress.ending is Ending.RESTORED, recreate.progress.why_not
+    assert recreate.named is not None
+    of_role = recreate.neon.connection_uri(recreate.named.id, "app", "app_owner").get_secret_value()
+    password = urlsplit(of_role).password
+    host = recreate.neon.endpoints(recreate.named.id)[0].host
+    written = f"postgresql+asyncpg://app_owner:{password}@{host}:5432/orders?sslmode=require&timeout=5"
+    assert json.loads(recreate.secret) == {KEY: written, OTHER: "kept"}
+    assert password != "old"
+
+
+def test_a_role_whose_new_password_neon_can_t_tell_is_a_reason_to_refuse() -> None:
+    recreate = with_secret("postgresql://made_by_sql:old@{host}/orders")
+    why = refused_with(recreate)
+    assert "made_by_sql, a role that Neon does not know the password of" in why
+    assert "old@" not in why
+
+
+def test_a_role_that_neon_does_not_know_keeps_its_password_where_the_source_is_not_protected() -> None:
+    recreate = with_secret("postgresql://made_by_sql:old@{host}/orders")
+    recreate.neon.update_branch(recreate.source_id, protected=False)
+    recreate.until_ended()
+    assert recreate.progress.ending is Ending.RESTORED, recreate.progress.why_not
+    assert recreate.named is not None
+    host = recreate.neon.endpoints(recreate.named.id)[0].host
+    assert json.loads(recreate.secret)[KEY] == f"postgresql://made_by_sql:old@{host}/orders"
+
+
+def test_a_new_branch_that_may_not_expire_is_made_without() -> None:
+    recreate = Recreate()
+    recreate.neon.expire_branch(recreate.branch_id, recreate.clock.now() + timedelta(days=2))
+    recreate.neon.refuses_expiry = "branch expiration is not supported with the Data API"
+    recreate.until_ended()
+    assert recreate.progress.ending is Ending.RESTORED, recreate.progress.why_not
+    assert recreate.named is not None
+    assert recreate.named.expires_at is None
+    assert any("was asked for without expires_at" in note for note in recreate.progress.notes)
 
 
 def test_without_writers_only_foreign_sessions_are_looked_at_and_no_secret_is_needed() -> None:

@@ -5,13 +5,14 @@ import json
 import pytest
 from pydantic import SecretStr
 
-from rollback.model.connection_secret import has_uri, is_pooled, token_of, with_uri
+from rollback.model.connection_secret import SecretKeys, has_uri, is_pooled, role_in, token_of, with_uri
 from rollback.model.errors import InvalidRequest
 
 OLD, NEW = (
     SecretStr("postgresql://app:old@ep-old.neon.tech/app"),
     SecretStr("postgresql://app:new@ep-new.neon.tech/app"),
 )
+WHOLE, KEYED = SecretKeys(), SecretKeys(address="URL")
 POOLED = SecretStr("postgresql://app:old@ep-old-pooler.eu-central-1.aws.neon.tech/app?sslmode=require")
 
 
@@ -20,32 +21,94 @@ def keyed(uri: SecretStr) -> SecretStr:
 
 
 def test_the_whole_secret_or_one_key_of_it_is_replaced() -> None:
-    assert with_uri(OLD, None, NEW) == NEW
-    replaced = json.loads(with_uri(keyed(OLD), "URL", NEW).get_secret_value())
+    assert with_uri(OLD, WHOLE, NEW) == NEW
+    replaced = json.loads(with_uri(keyed(OLD), KEYED, NEW).get_secret_value())
     assert replaced == {"SESSION": "kept", "URL": NEW.get_secret_value(), "PORT": 8080}
     assert list(replaced) == ["SESSION", "URL", "PORT"]
 
 
-@pytest.mark.parametrize(("secret", "key"), [(OLD, None), (keyed(OLD), "URL")])
-def test_what_is_written_is_found_written(secret: SecretStr, key: str | None) -> None:
-    assert not has_uri(secret, key, NEW)
-    assert has_uri(with_uri(secret, key, NEW), key, NEW)
+@pytest.mark.parametrize(("secret", "keys"), [(OLD, WHOLE), (keyed(OLD), KEYED), (POOLED, WHOLE)])
+def test_what_is_written_is_found_written(secret: SecretStr, keys: SecretKeys) -> None:
+    assert not has_uri(secret, keys, NEW)
+    assert has_uri(with_uri(secret, keys, NEW), keys, NEW)
 
 
 @pytest.mark.parametrize("secret", [SecretStr("plain"), SecretStr("[1]"), SecretStr("{}"), keyed(OLD)])
 def test_a_key_that_is_not_there_is_told_without_what_is(secret: SecretStr) -> None:
     with pytest.raises(InvalidRequest, match="no JSON object with the key 'DATABASE'") as told:
-        with_uri(secret, "DATABASE", NEW)
+        with_uri(secret, SecretKeys(address="DATABASE"), NEW)
     assert secret.get_secret_value() not in str(told.value)
 
 
 def test_who_comes_by_the_pooler_is_told_the_pooler() -> None:
-    assert is_pooled(POOLED, None)
-    assert is_pooled(keyed(POOLED), "URL")
-    assert not is_pooled(OLD, None)
-    assert not is_pooled(SecretStr("not set yet"), None)
+    assert is_pooled(POOLED, WHOLE)
+    assert is_pooled(keyed(POOLED), KEYED)
+    assert not is_pooled(OLD, WHOLE)
+    assert not is_pooled(SecretStr("not set yet"), WHOLE)
 
 
 def test_the_token_is_one_that_secrets_manager_takes_and_a_retry_s_is_the_same() -> None:
     assert token_of("a") == token_of("a") != token_of("b")
     assert 32 <= len(token_of("a")) <= 64
+
+
+@pytest.mark.parametrize(
+    ("current", "neon", "written"),
+    [
+        (  # the host only: scheme, role, database, port and query are the application's
+            "postgresql+asyncpg://app_rw:s%2Fe@ep-old.neon.tech:5432/orders?sslmode=require&application_name=api",
+            "postgresql://neondb_owner:other@ep-new.neon.tech/neondb?sslmode=require&channel_binding=require",
+            "postgresql+asyncpg://app_rw:s%2Fe@ep-new.neon.tech:5432/orders?sslmode=require&application_name=api",
+        ),
+        (  # the same role with another password: the branch was made from a protected one
+            "postgres://app:old@ep-old.neon.tech/orders",
+            "postgresql://app:n%23w@ep-new.neon.tech/neondb",
+            "postgres://app:n%23w@ep-new.neon.tech/orders",
+        ),
+        (  # the same password, encoded in another way, stays as it is written
+            "postgres://app:a%2Db@ep-old.neon.tech/orders",
+            "postgresql://app:a-b@ep-new.neon.tech/orders",
+            "postgres://app:a%2Db@ep-new.neon.tech/orders",
+        ),
+        (  # a password that comes from elsewhere is not written into the URI
+            "postgres://app@ep-old.neon.tech/orders",
+            "postgresql://app:new@ep-new.neon.tech/orders",
+            "postgres://app@ep-new.neon.tech/orders",
+        ),
+        (  # a client without SNI names the endpoint in its options
+            "postgres://app:x@ep-old-pooler.neon.tech/orders?options=endpoint%3Dep-old",
+            "postgresql://app:x@ep-new-pooler.neon.tech/orders",
+            "postgres://app:x@ep-new-pooler.neon.tech/orders?options=endpoint%3Dep-new",
+        ),
+        (  # the local Neon tells endpoints apart by their port
+            "postgres://app:x@127.0.0.1:4001/orders?connect_timeout=9",
+            "postgresql://app:x@127.0.0.1:4002/app",
+            "postgres://app:x@127.0.0.1:4002/orders?connect_timeout=9",
+        ),
+        ("not set yet", "postgresql://o:x@ep-new.neon.tech/db", "postgresql://o:x@ep-new.neon.tech/db"),
+    ],
+)
+def test_only_the_host_is_written_anew(current: str, neon: str, written: str) -> None:
+    """https://neon.com/docs/guides/protected-branches: new passwords for the roles of a protected branch's child."""
+    assert with_uri(SecretStr(current), WHOLE, SecretStr(neon)).get_secret_value() == written
+    assert has_uri(SecretStr(written), WHOLE, SecretStr(neon))
+
+
+def test_a_host_with_a_key_of_its_own_is_written_with_the_password_of_the_same_role() -> None:
+    keys = SecretKeys(address="host", role="username", password="password")
+    before = {"host": "ep-old-pooler.neon.tech", "port": 5432, "username": "app", "password": "old", "dbname": "orders"}
+    secret = SecretStr(json.dumps(before))
+    assert (is_pooled(secret, keys), role_in(secret, keys)) == (True, "app")
+    of_role = SecretStr("postgresql://app:n%23w@ep-new-pooler.neon.tech/neondb")
+    written = with_uri(secret, keys, of_role)
+    assert json.loads(written.get_secret_value()) == {**before, "host": "ep-new-pooler.neon.tech", "password": "n#w"}
+    assert has_uri(written, keys, of_role)
+    of_owner = SecretStr("postgresql://neondb_owner:theirs@ep-new-pooler.neon.tech/neondb")
+    kept = json.loads(with_uri(secret, keys, of_owner).get_secret_value())
+    assert kept == {**before, "host": "ep-new-pooler.neon.tech"}
+
+
+def test_an_address_that_cannot_be_read_is_told_without_what_it_is() -> None:
+    with pytest.raises(InvalidRequest, match="can't be read") as told:
+        with_uri(SecretStr("postgres://app:a/b@ep-old.neon.tech/orders"), WHOLE, NEW)
+    assert "a/b" not in str(told.value)

@@ -66,8 +66,47 @@ def test_without_room_for_another_root_branch_it_is_refused() -> None:
     assert "rollback-backup-1, rollback-backup-2" in check.reason
 
 
-def test_a_branch_with_children_is_refused_unless_they_may_move_or_a_person_insists() -> None:
+@pytest.mark.parametrize("plan", ["UNKNOWN", "direct_sales_v3", "aws_marketplace"])
+def test_a_plan_whose_limits_are_not_known_is_a_warning_and_neon_decides(plan: str) -> None:
+    """Enterprise plans have limits of their own: a refusal by us could not be overridden at 03:00."""
     restore = Restore()
+    restore.neon.subscription_type = plan
+    for name in ("rollback-backup-1", "rollback-backup-2"):
+        restore.neon._branches[name] = restore.branch.model_copy(update={"id": name, "name": name})
+    assert failed(restore) == ()
+    (warned,) = [check for check in checks_of(restore) if check.name == "room-for-backup"]
+    assert warned.verdict is Verdict.WARN
+    assert f"the plan {plan} allows is not known" in warned.reason
+    restore.until_ended()
+    assert restore.progress.ending is Ending.RESTORED
+    assert any(warned.reason in note for note in restore.progress.notes)
+
+
+def test_a_branch_of_an_unknown_plan_that_neon_has_no_room_for_is_not_overwritten() -> None:
+    restore = Restore()
+    restore.neon.subscription_type, restore.neon.root_branch_limit = "direct_sales_v3", 1
+    restore.until_ended()
+    assert restore.progress.ending is Ending.REFUSED
+    assert "root branches limit exceeded" in (restore.progress.why_not or "")
+    assert restore.progress.backup_id is None
+
+
+def test_children_move_with_the_backup_and_the_report_names_them() -> None:
+    """Neon's guide, "Instant restore": all child branches are moved to the newly created branch."""
+    restore = Restore()
+    restore.neon.create_branch("staging", restore.branch_id)
+    restore.neon.settle()
+    assert failed(restore) == ()
+    restore.until_ended()
+    assert restore.progress.ending is Ending.RESTORED
+    assert (
+        "children-stay: staging move from main to its backup, and stay on the data that is being left"
+        in restore.progress.notes
+    )
+
+
+def test_where_the_settings_say_so_children_are_a_refusal_that_a_person_overrides() -> None:
+    restore = Restore(children="refuse")
     restore.neon.create_branch("staging", restore.branch_id)
     restore.neon.settle()
     restore.neon.calls.clear()
@@ -75,12 +114,6 @@ def test_a_branch_with_children_is_refused_unless_they_may_move_or_a_person_insi
     assert check.forceable
     assert "staging would move from main to its backup" in check.reason
     assert_nothing_was_changed(restore, "children-stay")
-    moving = Restore(children="move")
-    moving.neon.create_branch("staging", moving.branch_id)
-    moving.neon.settle()
-    assert failed(moving) == ()
-    moving.until_ended()
-    assert moving.progress.ending is Ending.RESTORED
 
 
 def test_a_branch_with_a_parent_and_one_that_neon_restricts_are_refused() -> None:
@@ -92,9 +125,12 @@ def test_a_branch_with_a_parent_and_one_that_neon_restricts_are_refused() -> Non
     assert_nothing_was_changed(restricted, "branch-can-be-restored", "an import runs")
 
 
+def checks_of(restore: Restore) -> tuple[Check, ...]:
+    return preflight(restore.point, restore.real, restore.clock.now())
+
+
 def failed(restore: Restore) -> tuple[Check, ...]:
-    checks = preflight(restore.point, restore.real, restore.clock.now())
-    return tuple(check for check in checks if check.verdict is Verdict.FAIL)
+    return tuple(check for check in checks_of(restore) if check.verdict is Verdict.FAIL)
 
 
 def test_a_restore_that_may_be_made_passes_every_check() -> None:

@@ -53,9 +53,23 @@ def test_what_neon_leaves_empty_is_absent() -> None:
 
 @pytest.mark.parametrize(
     ("state", "pending", "ready"),
-    [("ready", None, True), ("ready", "archived", False), ("init", "ready", False), ("resetting", "ready", False)],
+    [
+        ("ready", None, True),
+        ("ready", "ready", True),
+        ("archived", None, True),
+        ("archived", "ready", True),
+        ("archived", "archived", True),
+        ("ready", "archived", False),
+        ("ready", "resetting", False),
+        ("init", None, False),
+        ("init", "ready", False),
+        ("resetting", None, False),
+        ("resetting", "ready", False),
+        ("a state of tomorrow", None, False),
+    ],
 )
-def test_only_a_branch_at_rest_is_ready(state: str, pending: str | None, ready: bool) -> None:
+def test_only_a_branch_at_rest_is_ready_and_an_archived_one_is(state: str, pending: str | None, ready: bool) -> None:
+    """`BranchState` of Neon's specification; "No action is required to unarchive a branch" (Branch archiving)."""
     assert branch(current_state=state, pending_state=pending).is_ready is ready
 
 
@@ -76,9 +90,24 @@ def test_the_window_is_what_the_project_keeps_and_begins_again_with_a_restore() 
 
 
 @pytest.mark.parametrize(
-    ("plan", "roots"), [("free_v3", 3), ("launch_v3", 5), ("scale", 25), ("UNKNOWN", 3), ("direct_sales_v3", 3)]
+    ("plan", "roots"),
+    [
+        ("free_v2", 3),
+        ("free_v3", 3),
+        ("launch", 5),
+        ("launch_v3", 5),
+        ("scale", 25),
+        ("scale_v3", 25),
+        ("business", 25),
+        ("UNKNOWN", None),
+        ("direct_sales", None),
+        ("direct_sales_v3", None),
+        ("aws_marketplace", None),
+        ("vercel_pg_legacy", None),
+    ],
 )
-def test_a_plan_allows_so_many_roots_and_an_unknown_one_few(plan: str, roots: int) -> None:
+def test_a_plan_allows_so_many_roots_and_of_others_it_is_not_known(plan: str, roots: int | None) -> None:
+    """All of `BillingSubscriptionType` in Neon's API specification; limits of the named plans are published only."""
     answer = {"id": "p", "name": "p", "history_retention_seconds": 1, "owner": {"subscription_type": plan}}
     assert Project.of_answer(answer).root_branch_limit == roots
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from stage_with_database import ADDS, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, StageWithDatabase, applied
 from worlds import DEGRADED
 
-from rollback.model.connection_secret import has_uri
+from rollback.model.connection_secret import SecretKeys, has_uri
 from rollback.model.database_errors import OutcomeUnknown
 from rollback.model.database_progress import backup_name
 from rollback.model.database_settings import Strategy
@@ -122,7 +122,7 @@ def test_a_preview_is_recreated_when_asked_and_the_service_starts_with_the_new_a
     new = stage.neon.branch_named(NAME)
     assert new is not None
     assert new.id != stage.old
-    assert has_uri(stage.known_address(), None, stage.neon.connection_uri(new.id, "app", "owner"))
+    assert has_uri(stage.known_address(), SecretKeys(), stage.neon.connection_uri(new.id, "app", "owner"))
     assert stage.neon.rows(new.id) == GOOD + BAD
     old = stage.neon.branch(stage.old)
     assert old is not None

@@ -8,7 +8,9 @@ from rollback.model.database_progress import BACKUP_PREFIX, RestorePoint
 from rollback.model.database_target import RestoreTarget
 from rollback.model.database_view import Branch, Endpoint, Operation, Project, restore_window
 
+CHILDREN_CHECK, IP_LIMITS_CHECK = "children-stay", "ip-limits"
 _MOST_NAMES = 20
+_LIMITS_HANG, _CHILDREN = "limits_hang_on_protection", "children"
 
 
 def judge_restore(
@@ -30,6 +32,7 @@ def judge_restore(
         _is_in_window(project, branch, branches, point, target, now),
         _has_room(project, branches),
         _keeps_children(branch, branches, target),
+        _limits_hold(project, branch),
     )
 
 
@@ -62,7 +65,29 @@ def judge_reset(
         _can_be_restored(branch, endpoints),
         *((_has_room(project, branches),) if branch.is_root else ()),
         _keeps_children(branch, branches, target),
+        _limits_hold(project, branch),
     )
+
+
+def notes_of(checks: Sequence[Check]) -> tuple[str, ...]:
+    """What the report tells of checks that did not refuse: each warning, children that move, IP limits that lift."""
+    told = (check for check in checks if check.verdict is Verdict.WARN or _has_side_effect(check))
+    return tuple(f"{check.name}: {check.reason}" for check in told)
+
+
+def told_ahead(seen: Sequence[Check]) -> tuple[Check, ...]:
+    """For a plan, from the last look: which branches move, and which IP limits lift. Neon is asked again later."""
+    return tuple(check.model_copy(update={"verdict": Verdict.WARN}) for check in seen if _has_side_effect(check))
+
+
+def _has_side_effect(check: Check) -> bool:
+    """A restore that is allowed would move children, or lift IP limits."""
+    return _CHILDREN in check.evidence or _LIMITS_HANG in check.evidence
+
+
+def do_limits_hang_on_protection(checks: Sequence[Check]) -> bool:
+    """Whether IP limits hold only while a branch is protected, and this one is."""
+    return any(_LIMITS_HANG in check.evidence for check in checks)
 
 
 def _found(branches: Sequence[Branch], branch_id: str) -> Branch | None:
@@ -138,25 +163,52 @@ def _is_in_window(
 
 
 def _has_room(project: Project, branches: Sequence[Branch]) -> Check:
-    """The backup of a root branch is a root branch too."""
+    """The backup of a root branch is a root branch too. Not forceable: `force` is an approval too, and a restore that
+    Neon refuses for lack of room stops the services for nothing."""
+    name = "room-for-backup"
     roots, limit = [branch for branch in branches if branch.is_root], project.root_branch_limit
+    if limit is None:
+        reason = (
+            f"how many root branches the plan {project.subscription_type} allows is not known, and the backup is one "
+            f"more than the {len(roots)} there are: Neon decides, before anything is overwritten"
+        )
+        return Check(name=name, verdict=Verdict.WARN, reason=reason)
     backups = ", ".join(sorted(b.name for b in roots if b.name.startswith(BACKUP_PREFIX))) or "none of ours"
     why_not = (
         f"the project has {len(roots)} of {limit} root branches, and the backup needs one more; in Neon's console, "
         f"delete a backup that nobody needs any more ({backups}), and start again"
     )
-    room = len(roots) < limit
-    return _check("room-for-backup", None if room else why_not, f"{len(roots)} of {limit} root branches are there")
+    return _check(name, None if len(roots) < limit else why_not, f"{len(roots)} of {limit} root branches are there")
 
 
 def _keeps_children(branch: Branch, branches: Sequence[Branch], target: RestoreTarget) -> Check:
-    """A backup of ours may be a child (of a branch that stepped down): it keeps its data wherever it hangs."""
+    """A backup of ours may be a child (of a branch that stepped down): it keeps its data wherever it hangs.
+
+    Staging and previews are children of production in every project that is set up as Neon recommends: that they move
+    is no reason to leave production broken, unless the settings say so.
+    """
     others = (other.name for other in branches if other.parent_id == branch.id)
     children = ", ".join(sorted(name for name in others if not name.startswith(BACKUP_PREFIX)))
     if not children:
-        return _check("children-stay", None, f"{branch.name} has no children")
-    would = f"{children} would move from {branch.name} to its backup, and stay on the data that is being left"
+        return _check(CHILDREN_CHECK, None, f"{branch.name} has no children")
     if target.children == "move":
-        return Check(name="children-stay", verdict=Verdict.WARN, reason=would)
-    why_not = f"{would}; delete or reset them first; or allow it, by children: move in the settings or by --force"
-    return _check("children-stay", why_not, "", forceable=True)
+        reason = f"{children} move from {branch.name} to its backup, and stay on the data that is being left"
+        return Check(name=CHILDREN_CHECK, verdict=Verdict.PASS, reason=reason, evidence={_CHILDREN: children})
+    why_not = (
+        f"{children} would move from {branch.name} to its backup, and stay on the data that is being left; delete or "
+        "reset them first; or allow it, by children: move in the settings or by --force"
+    )
+    return _check(CHILDREN_CHECK, why_not, "", forceable=True)
+
+
+def _limits_hold(project: Project, branch: Branch) -> Check:
+    """The option "removes IP restrictions from all branches" but protected ones (Neon, "Protected branches")."""
+    if not project.limits_protected_only:
+        return _check(IP_LIMITS_CHECK, None, "IP Allow does not hang on a branch's protection")
+    if not branch.protected:
+        return _check(IP_LIMITS_CHECK, None, f"{branch.name} is not protected: IP Allow does not hold on it anyway")
+    reason = (
+        f"IP Allow holds on protected branches only: while {branch.name} is un-protected for the restore, any address "
+        "reaches it, with its passwords; the preview has passwords of its own; the backup is protected after it"
+    )
+    return Check(name=IP_LIMITS_CHECK, verdict=Verdict.PASS, reason=reason, evidence={_LIMITS_HANG: branch.name})

@@ -25,12 +25,22 @@ class Move(StrEnum):
     UNPROTECT = "unprotect"
     RESTORE = "restore"  # takes the backup too: Neon keeps the old state under the name that it is sent
     PROTECT_AGAIN = "protect_again"
+    PROTECT_BACKUP = "protect_backup"  # where IP limits hang on it; always after the branch itself: plans allow few
     WAIT_FOR_ENDPOINT = "wait_for_endpoint"  # its compute wakes up when it is connected to
     DONE = "done"
     END = "end"  # without success, and tidied up
 
 
-CHANGES = frozenset({Move.CREATE_PREVIEW, Move.DELETE_PREVIEW, Move.UNPROTECT, Move.RESTORE, Move.PROTECT_AGAIN})
+CHANGES = frozenset(
+    {
+        Move.CREATE_PREVIEW,
+        Move.DELETE_PREVIEW,
+        Move.UNPROTECT,
+        Move.RESTORE,
+        Move.PROTECT_AGAIN,
+        Move.PROTECT_BACKUP,
+    }
+)
 
 
 class DatabaseSnapshot(BaseModel):
@@ -67,7 +77,7 @@ def next_move(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
     if progress.why_not is not None or seen.branch is None:
         return _tidy_up(seen, progress)
     if progress.backup_id is not None:
-        return _settle(seen.branch, progress)
+        return _settle(seen, progress)
     if progress.point is not None and progress.preview_lsn is None:
         return Move.CREATE_PREVIEW if seen.preview is None else Move.CHECK_PREVIEW
     if seen.preview is not None:
@@ -96,15 +106,23 @@ def objection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> str | None:
     return None
 
 
-def _settle(branch: Branch, progress: DatabaseProgress) -> Move:
-    if progress.before.protected and not branch.protected:
-        return Move.PROTECT_AGAIN
+def _settle(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
+    protection = _protection(seen, progress)
+    if protection is not None:
+        return protection
     return Move.DONE if progress.verified_at is not None else Move.WAIT_FOR_ENDPOINT
 
 
 def _tidy_up(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
     if seen.preview is not None:
         return Move.DELETE_PREVIEW
+    return _protection(seen, progress) or Move.END
+
+
+def _protection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move | None:
+    """What must be protected still; None: nothing."""
     if seen.branch is not None and progress.before.protected and not seen.branch.protected:
         return Move.PROTECT_AGAIN
-    return Move.END
+    open_backup = progress.backup_id is not None and seen.backup is not None and not seen.backup.protected
+    wanted = progress.limits_hang_on_protection and not progress.backup_protection_settled
+    return Move.PROTECT_BACKUP if open_backup and wanted else None

@@ -121,6 +121,13 @@ class DatabaseProgress(_Stored):
     operation_ids: tuple[str, ...] = ()
     preview_id: str | None = None
     preview_lsn: LsnText | None = Field(default=None, description="what was checked is what is restored")
+    expiry_refused: StoredText | None = Field(
+        default=None, description="Neon's words, when it refused to make a branch that expires: it is made without"
+    )
+    limits_hang_on_protection: bool = Field(
+        default=False, description="IP Allow holds on protected branches only: the backup is to be protected too"
+    )
+    backup_protection_settled: bool = Field(default=False, description="the backup is protected, or can't be")
     preview_schema: str | None = Field(default=None, description="SHA-256 of the tables and columns there")
     preview_checks: tuple[Check, ...] = ()
     restore_asked_at: AwareDatetime | None = Field(

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NEON_API = "https://console.neon.tech/api/v2"
 _PR = "{pr}"
+_MOST_DAYS = 30  # "Maximum expiration is 30 days" (https://neon.com/docs/guides/branch-expiration)
 
 
 class Strategy(StrEnum):
@@ -26,7 +27,7 @@ class RestoreLimits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     children: Literal["refuse", "move"] = Field(
-        default="refuse", description="a restored branch's children move to its backup, with the bad data in them"
+        default="move", description="a restored branch's children move to its backup, with the bad data in them"
     )
     window_margin_minutes: float = Field(
         default=15, ge=0, description="a restore point this close to the end of Neon's history may leave it meanwhile"
@@ -40,9 +41,14 @@ class RestoreLimits(BaseModel):
     lost_answer_seconds: int = Field(
         default=30, ge=1, description="a change without an answer may still arrive: looked at before it is sent again"
     )
-    preview_hours: float = Field(default=2, gt=0, description="Neon deletes a preview that we could not delete")
+    preview_hours: float = Field(
+        default=2, gt=0, le=_MOST_DAYS * 24, description="Neon deletes a preview that we could not delete"
+    )
     backup_days: float | None = Field(
-        default=7, gt=0, description="of a recreated branch, and of one that steps down; null keeps it until deleted"
+        default=7,
+        gt=0,
+        le=_MOST_DAYS,
+        description="of a recreated branch, and of one that steps down; null keeps it until deleted",
     )
     digests_up_to_rows: int = Field(default=10_000, ge=0, description="longer tables are only counted for the report")
 
@@ -69,8 +75,12 @@ class DatabaseSettings(RestoreLimits):
         default=None, pattern="^arn:aws[a-z-]*:secretsmanager:", description="where the services' connection URI is"
     )
     connection_secret_key: str | None = Field(
-        default=None, description="key in a secret of JSON; None: the whole secret is the URI"
+        default=None, description="key in a secret of JSON, of a URI or a host; None: the whole secret is the URI"
     )
+    connection_secret_role_key: str | None = Field(
+        default=None, description="key of the role's name, where connection_secret_key is that of a host alone"
+    )
+    connection_secret_password_key: str | None = Field(default=None, description="key of that role's password")
     down_command: tuple[str, ...] = Field(
         default=(), description="of the container, per migration; {tag} is the migration's; run newest first"
     )
@@ -98,6 +108,11 @@ class DatabaseSettings(RestoreLimits):
             raise ValueError(f"database.strategy {self.strategy} needs source_branch_id")
         if self.source_branch_id is not None and self.source_branch_id == self.branch_id:
             raise ValueError("database.source_branch_id is the branch itself")
+        if self.preview_hours * 60 <= self.restore_timeout_minutes:
+            raise ValueError(
+                f"database.preview_hours is {self.preview_hours:g}: Neon would delete a preview that is needed; "
+                f"it must be longer than restore_timeout_minutes, {self.restore_timeout_minutes:g}"
+            )
         if self.strategy is Strategy.DELETE:
             raise ValueError("database.strategy delete can't be a default: it is asked for by name")
         if self.strategy in (Strategy.DOWN_MIGRATIONS, Strategy.AUTO) and not self.down_command:

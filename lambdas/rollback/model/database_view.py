@@ -13,9 +13,10 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 from rollback.model.database_position import LsnText
 
 _SUCCEEDED = frozenset({"finished", "skipped"})
+_USABLE = frozenset({"ready", "archived"})
 _LOST = frozenset({"error", "cancelled"})
 _RETRIED_BY_NEON = timedelta(seconds=60)  # a failed operation that Neon retries has changed by then
-# "Root branches" in https://neon.com/docs/introduction/plans; a plan we don't know counts as the smallest.
+# "Root branch" in https://neon.com/docs/manage/branches; of other plans (direct_sales, aws_marketplace) no page tells.
 _ROOT_BRANCHES = {"free": 3, "launch": 5, "scale": 25, "business": 25}
 
 
@@ -65,8 +66,11 @@ class Branch(_View):
 
     @property
     def is_ready(self) -> bool:
-        """Whether it can be queried and changed now."""
-        return self.current_state == "ready" and self.pending_state in {None, "ready"}
+        """Whether it can be queried and changed now.
+
+        An archived branch is: Neon unarchives it when it is used (https://neon.com/docs/guides/branch-archiving).
+        """
+        return self.current_state in _USABLE and self.pending_state in {None, "ready", self.current_state}
 
     @property
     def history_begins_at(self) -> datetime:
@@ -129,6 +133,19 @@ def progress(operations: Iterable[Operation], now: datetime) -> Literal["running
     return "succeeded" if all(operation.has_succeeded for operation in looked_at) else "running"
 
 
+class AllowedIps(_View):
+    """IP Allow: the addresses that may connect; an empty list allows all."""
+
+    ips: tuple[str, ...] = ()
+    protected_branches_only: bool = False
+
+
+class ProjectSettings(_View):
+    """Of the whole project."""
+
+    allowed_ips: AllowedIps | None = None
+
+
 class Project(_View):
     """The project that all environments' branches may share."""
 
@@ -136,6 +153,7 @@ class Project(_View):
     name: str
     history_retention_seconds: int
     subscription_type: str = "UNKNOWN"
+    settings: ProjectSettings | None = None
 
     @classmethod
     def of_answer(cls, project: dict[str, Any]) -> "Project":
@@ -144,9 +162,15 @@ class Project(_View):
         return cls.model_validate({**project, "subscription_type": owner.get("subscription_type", "UNKNOWN")})
 
     @property
-    def root_branch_limit(self) -> int:
-        """How many root branches the plan allows; backups of a root branch count."""
-        return _ROOT_BRANCHES.get(self.subscription_type.partition("_")[0], min(_ROOT_BRANCHES.values()))
+    def root_branch_limit(self) -> int | None:
+        """How many root branches the plan allows; backups of a root branch count. None: not known of this plan."""
+        return _ROOT_BRANCHES.get(self.subscription_type.partition("_")[0])
+
+    @property
+    def limits_protected_only(self) -> bool:
+        """Whether IP Allow holds on protected branches only: any address reaches the others."""
+        allowed = self.settings.allowed_ips if self.settings is not None else None
+        return allowed is not None and bool(allowed.ips) and allowed.protected_branches_only
 
 
 @dataclass(frozen=True)

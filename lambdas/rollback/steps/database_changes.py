@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+from rollback.model.database_errors import RequestRefused
 from rollback.model.database_move import Move
 from rollback.model.database_progress import DatabaseIntent, DatabaseProgress, backup_name, preview_name
 from rollback.model.database_view import Change
+from rollback.model.errors import CallRefused
 from rollback.model.rollback import Obligation, ObligationKind, Rollback
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
@@ -47,6 +49,24 @@ def act(
     return progress.but(intent=None, operation_ids=(*progress.operation_ids, *fresh))
 
 
+def without_extras(progress: DatabaseProgress, move: Move, refused: CallRefused) -> DatabaseProgress | None:
+    """The way on after a refusal of what is good to have and not needed; None: it is needed.
+
+    - A preview that expires: not with the Data API (https://neon.com/docs/guides/branch-expiration). Whatever Neon's
+      reason was, the second request without `expires_at` tells whether it was that.
+    - The backup's protection: a plan allows so many protected branches.
+    """
+    if move is Move.CREATE_PREVIEW and isinstance(refused, RequestRefused) and progress.expiry_refused is None:
+        return progress.but(expiry_refused=str(refused))
+    if move is Move.PROTECT_BACKUP:
+        note = (
+            f"the backup {progress.backup_id} could not be protected, so any address reaches it: protect it, or delete "
+            f"its compute, in Neon's console: {refused}"
+        )
+        return progress.noted(note).but(backup_protection_settled=True)
+    return None
+
+
 def _send(
     rollback: Rollback, progress: DatabaseProgress, move: Move, restoring: Restoring, world: World
 ) -> Change | None:
@@ -54,14 +74,10 @@ def _send(
     match move:
         case Move.CREATE_PREVIEW:
             assert progress.point is not None  # noqa: S101 - a reset has no preview
-            at = progress.point.lsn or progress.point.at
-            return databases.create_branch(
-                preview_name(rollback.id),
-                target.branch_id,
-                at,
-                with_endpoint=True,
-                expires_at=world.clock.now() + timedelta(hours=target.preview_hours),
-            )
+            at, now = progress.point.lsn or progress.point.at, world.clock.now()
+            expires_at = None if progress.expiry_refused else now + timedelta(hours=target.preview_hours)
+            name = preview_name(rollback.id)
+            return databases.create_branch(name, target.branch_id, at, with_endpoint=True, expires_at=expires_at)
         case Move.DELETE_PREVIEW:
             assert progress.preview_id is not None  # noqa: S101 - it was seen
             return databases.delete_branch(progress.preview_id)
@@ -70,5 +86,8 @@ def _send(
             return databases.restore(target.branch_id, source, progress.preview_lsn, backup_name(rollback.id))
         case Move.UNPROTECT | Move.PROTECT_AGAIN:
             return databases.update_branch(target.branch_id, protected=move is Move.PROTECT_AGAIN)
+        case Move.PROTECT_BACKUP:
+            assert progress.backup_id is not None  # noqa: S101 - it was seen
+            return databases.update_branch(progress.backup_id, protected=True)
         case _:
             raise AssertionError(f"{move} changes nothing")

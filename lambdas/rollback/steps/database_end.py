@@ -92,7 +92,13 @@ def _of_restore(rollback: Rollback, progress: DatabaseProgress, restoring: Resto
     rollback = database_look.noticed(rollback, progress, seen, now)
     progress = rollback.database or progress
     if seen.preview is not None:
-        progress = progress.noted(f"preview branch {seen.preview.name} is left; it expires by itself, or delete it")
+        expires = seen.preview.expires_at is not None
+        then = "it expires by itself, or delete it" if expires else "delete it in Neon's console: it does not expire"
+        progress = progress.noted(f"preview branch {seen.preview.name} is left; {then}")
+    is_open = seen.backup is not None and not seen.backup.protected
+    if is_open and progress.limits_hang_on_protection and not progress.backup_protection_settled:
+        name = backup_name(rollback.id)
+        progress = progress.noted(f"any address reaches {name}: protect it in Neon's console, IP Allow hangs on that")
     if progress.restore_asked_at is not None and progress.backup_id is None:
         progress = _of_unseen_restore(rollback, progress, seen)
     return rollback.but(database=progress)

@@ -31,7 +31,7 @@ def look(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, n
 def noticed(rollback: Rollback, progress: DatabaseProgress, seen: DatabaseSnapshot, now: datetime) -> Rollback:
     """With what came of our changes, whether or not their answers arrived."""
     if seen.preview is not None:
-        progress = progress.but(preview_id=seen.preview.id)
+        progress = _with_preview(progress, seen.preview)
     was_reset = seen.branch is not None and progress.before.is_reset(seen.branch)
     if progress.backup_id is None and seen.backup is not None and was_reset:
         progress = progress.but(backup_id=seen.backup.id, accepted_at=now, intent=None)
@@ -42,6 +42,16 @@ def noticed(rollback: Rollback, progress: DatabaseProgress, seen: DatabaseSnapsh
             if owed.kind is ObligationKind.BRANCH_PROTECTION:
                 rollback = settle(rollback, owed, discharged_at=now)
     return rollback
+
+
+def _with_preview(progress: DatabaseProgress, preview: Branch) -> DatabaseProgress:
+    progress = progress.but(preview_id=preview.id)
+    if progress.expiry_refused is None or preview.expires_at is not None:
+        return progress
+    return progress.noted(
+        f"the preview {preview.name} was made without expires_at, it is deleted once it was looked at: "
+        f"{progress.expiry_refused}"
+    )
 
 
 def work_on(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from rollback.model.branch_removal import judge_connection
 from rollback.model.check import Check
-from rollback.model.connection_secret import is_pooled
+from rollback.model.connection_secret import SecretKeys, role_in
 from rollback.model.database_plan import DatabasePlan
 from rollback.model.database_progress import DatabaseProgress, Ending, backup_name
 from rollback.model.database_settings import DatabaseSettings
@@ -22,6 +22,7 @@ from rollback.steps.database_round import begun, ending_of, take_turn
 from rollback.steps.database_sending import may_still_arrive
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
+from rollback.steps.service_address import is_known_to_neon
 
 _CHANGES = frozenset(
     {
@@ -49,7 +50,7 @@ def recreate(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world
     settings, now = _settings(world), world.clock.now()
     if rollback.database is None:
         checks = preflight_of_recreate(plan.source_branch_id, settings, restoring, now)
-        checks = (*checks, _connection(settings, restoring, world))
+        checks = (*checks, _connection(plan.source_branch_id, settings, restoring, world))
         return begun(rollback, checks, restoring, now, source_branch_id=plan.source_branch_id)
 
     def one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
@@ -64,14 +65,29 @@ def _settings(world: World) -> DatabaseSettings:
     return world.settings.database
 
 
-def _connection(settings: DatabaseSettings, restoring: Restoring, world: World) -> Check:
+def _connection(source_branch_id: str | None, settings: DatabaseSettings, restoring: Restoring, world: World) -> Check:
     writers, unreadable = [service.name for service in restoring.target.writers], None
     if settings.connection_secret_arn is not None:
         try:
-            is_pooled(world.secrets.read(settings.connection_secret_arn), settings.connection_secret_key)
+            secret = world.secrets.read(settings.connection_secret_arn)
+            unreadable = _why_unwritable(role_in(secret, SecretKeys.of(settings)), source_branch_id, restoring)
         except (OutsideFailure, InvalidRequest) as error:
             unreadable = str(error)
     return judge_connection(settings, writers, unreadable)
+
+
+def _why_unwritable(role: str | None, source_id: str | None, restoring: Restoring) -> str | None:
+    """A child of a protected branch has new passwords: of a role that Neon does not know, nobody could tell it."""
+    source = restoring.databases.branch(source_id) if source_id is not None else None
+    if role is None or source is None or not source.protected:
+        return None
+    if is_known_to_neon(restoring.target.branch_id, role, restoring):
+        return None
+    return (
+        f"services log in as {role}, a role that Neon does not know the password of, and a branch made from "
+        f"{source.name}, which is protected, has new ones: create the role in Neon's console, or reset the branch "
+        "instead, which keeps its passwords"
+    )
 
 
 def _one_move(

@@ -2,10 +2,8 @@
 
 from datetime import datetime
 
-from pydantic import SecretStr
-
-from rollback.model.connection_secret import is_pooled, token_of, with_uri
-from rollback.model.database_errors import OutcomeUnknown
+from rollback.model.connection_secret import SecretKeys, token_of, with_uri
+from rollback.model.database_errors import OutcomeUnknown, RequestRefused
 from rollback.model.database_progress import DatabaseProgress, backup_name
 from rollback.model.database_settings import DatabaseSettings
 from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure, Throttled
@@ -15,6 +13,7 @@ from rollback.steps.database_sending import Sent, announced, is_announced, send
 from rollback.steps.fence import stands
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
+from rollback.steps.service_address import service_address
 
 
 def change(
@@ -43,11 +42,7 @@ def change(
             case RecreateMove.RENAME_OLD:
                 return databases.update_branch(seen.old.id, name=backup_name(rollback.id)).operations, {}
             case RecreateMove.CREATE_NEW:
-                assert progress.source_branch_id is not None  # noqa: S101 - without one it was refused
-                made = databases.create_branch(
-                    before.name, progress.source_branch_id, with_endpoint=True, expires_at=before.expires_at
-                )
-                return made.operations, {"branch_id": made.branch.id}
+                return _create()
             case RecreateMove.DELETE_NEW:
                 assert seen.named is not None  # noqa: S101
                 gone = databases.delete_branch(seen.named.id)
@@ -56,6 +51,19 @@ def change(
                 return databases.update_branch(seen.old.id, name=before.name).operations, {}
             case _:
                 return _expire(seen.old.id)
+
+    def _create() -> Sent:
+        """One that expires as the old one does, unless Neon refuses that: then without, announced once more."""
+        assert progress.source_branch_id is not None  # noqa: S101 - without one it was refused
+        until = None if progress.expiry_refused else before.expires_at
+        try:
+            made = databases.create_branch(before.name, progress.source_branch_id, with_endpoint=True, expires_at=until)
+        except RequestRefused as refused:
+            if until is None:
+                raise
+            note = f"the new branch {before.name} was asked for without expires_at {until}: {refused}"
+            return (), {"expiry_refused": str(refused), "notes": progress.noted(note).notes}
+        return made.operations, {"branch_id": made.branch.id}
 
     def _expire(branch_id: str) -> Sent:
         """Not every plan of Neon's knows it; then the backup stays until somebody deletes it."""
@@ -94,12 +102,12 @@ def _write_secret(
 
     What is refused for good is given up at once.
     """
-    arn, key = settings.connection_secret_arn, settings.connection_secret_key
+    arn, keys = settings.connection_secret_arn, SecretKeys.of(settings)
     assert arn is not None  # noqa: S101 - the move says so
     assert seen.named is not None  # noqa: S101
     try:
         secret = world.secrets.read(arn)
-        wanted = with_uri(secret, key, _address(seen.named.id, secret, key, restoring))
+        wanted = with_uri(secret, keys, service_address(seen.named.id, secret, keys, restoring))
     except InvalidRequest as error:
         return rollback.but(database=progress.given_up(str(error), world.clock.now()), wait_seconds=0)
     failure: list[OutsideFailure] = []
@@ -121,9 +129,3 @@ def _write_secret(
     if progress.secret_failure is not None or isinstance(failure[0], CallRefused):
         failed = failed.given_up(str(failure[0]), world.clock.now())
     return after.but(database=failed)
-
-
-def _address(branch_id: str, secret: SecretStr, key: str | None, restoring: Restoring) -> SecretStr:
-    """By the pooler, if services use it now."""
-    target = restoring.target
-    return restoring.databases.connection_uri(branch_id, target.database, target.role, pooled=is_pooled(secret, key))

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from rollback.model.connection_secret import has_uri, is_pooled
+from rollback.model.connection_secret import SecretKeys, has_uri
 from rollback.model.database_progress import DatabaseProgress, backup_name
 from rollback.model.database_settings import DatabaseSettings
 from rollback.model.database_view import Branch
@@ -13,6 +13,7 @@ from rollback.steps.database_look import work_on
 from rollback.steps.database_sending import is_announced, may_still_arrive
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
+from rollback.steps.service_address import service_address
 
 
 def look(
@@ -75,15 +76,13 @@ def _is_ours(named: Branch, progress: DatabaseProgress) -> bool:
 def _known_address(
     progress: DatabaseProgress, named: Branch | None, settings: DatabaseSettings, restoring: Restoring, world: World
 ) -> Literal["none", "old", "new", "unknown"]:
-    arn, key = settings.connection_secret_arn, settings.connection_secret_key
+    arn, keys = settings.connection_secret_arn, SecretKeys.of(settings)
     if arn is None:
         return "none"
     if named is None or progress.verified_at is None:
         return "unknown" if progress.redeploy else "old"
     try:
-        secret, target = world.secrets.read(arn), restoring.target
-        pooled = is_pooled(secret, key)
-        address = restoring.databases.connection_uri(named.id, target.database, target.role, pooled=pooled)
-        return "new" if has_uri(secret, key, address) else "old"
+        secret = world.secrets.read(arn)
+        return "new" if has_uri(secret, keys, service_address(named.id, secret, keys, restoring)) else "old"
     except (OutsideFailure, InvalidRequest):
         return "unknown"

@@ -17,7 +17,7 @@ from rollback.model.database_progress import BACKUP_PREFIX, DatabaseProgress, En
 from rollback.model.errors import CallRefused
 from rollback.model.release import sha256_of
 from rollback.model.rollback import Rollback
-from rollback.steps.database_changes import act, intend
+from rollback.steps.database_changes import act, intend, without_extras
 from rollback.steps.database_look import look, noticed
 from rollback.steps.database_preflight import preflight
 from rollback.steps.database_round import begun, ending_of, patiently, take_turn, wait_for
@@ -90,6 +90,9 @@ def _change(rollback: Rollback, progress: DatabaseProgress, move: Move, restorin
     except ComeBackLater as later:
         return rollback.but(database=not_sent, wait_seconds=wait_for(later, world))
     except CallRefused as refused:
+        without = without_extras(not_sent, move, refused)
+        if without is not None:
+            return rollback.but(database=without, wait_seconds=0)
         return rollback.but(database=not_sent.given_up(str(refused), world.clock.now()), wait_seconds=poll)
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from rollback.model.check import Check, Verdict
+from rollback.model.database_checks import do_limits_hang_on_protection, notes_of
 from rollback.model.database_errors import ComeBackLater, NotThere
 from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
 from rollback.model.errors import CallRefused, LeaseLost
@@ -41,7 +42,8 @@ def begun(
     if branch is None:
         raise NotThere(f"branch {branch_id} was deleted this moment; nothing was changed")
     before = BranchBefore.of(branch, databases.endpoints(branch_id))
-    progress = DatabaseProgress.model_validate({"started_at": now, "before": before, **what})
+    known = {"notes": notes_of(checks), "limits_hang_on_protection": do_limits_hang_on_protection(checks)}
+    progress = DatabaseProgress.model_validate({"started_at": now, "before": before, **known, **what})
     return rollback.but(database=progress, wait_seconds=0)
 
 

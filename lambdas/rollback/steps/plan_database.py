@@ -1,7 +1,10 @@
 """The database in a plan: does the target fit the schema, and if not, where does the database go?"""
 
 from rollback.model.check import Check, Verdict
+from rollback.model.database_checks import told_ahead
+from rollback.model.database_plan import DatabasePlan
 from rollback.model.database_planning import Known, named_data, plan_database, whose_data
+from rollback.model.database_settings import Strategy
 from rollback.model.plan import Plan
 from rollback.model.release import Release
 from rollback.model.release_names import Named
@@ -92,8 +95,20 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
     gone_to = planned.point if planned is not None else None
     point = next((one for one in points if gone_to is not None and one.point == gone_to), None)
     others = _others_fit(rollback.service_name, point, world) if point is not None else ()
-    checks = (*named_data(request, named, releases), *checks, *others, *_fences_hold(world))
+    ahead = _told_ahead(rollback, planned, world)
+    checks = (*named_data(request, named, releases), *checks, *others, *ahead, *_fences_hold(world))
     return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})
+
+
+def _told_ahead(rollback: Rollback, planned: DatabasePlan | None, world: World) -> tuple[Check, ...]:
+    """Branches that move and IP limits that lift, as the last look at the database saw them; warnings here."""
+    settings = world.settings.database
+    if planned is None or settings is None or settings.branch_id is None:
+        return ()
+    if planned.strategy not in (Strategy.RESTORE, Strategy.RESET):
+        return ()
+    seen = world.ledger.observation(settings.lease_of(None))
+    return told_ahead(seen.about(rollback.service_name)) if seen is not None else ()
 
 
 def _fences_hold(world: World) -> tuple[Check, ...]:
