@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rollback.model.database_progress import DatabaseProgress
 from rollback.model.database_view import Branch
+from rollback.model.restore_acceptance import is_of_a_person
 
 
 class Move(StrEnum):
@@ -34,7 +35,12 @@ CHANGES = frozenset({Move.CREATE_PREVIEW, Move.DELETE_PREVIEW, Move.UNPROTECT, M
 
 
 class DatabaseSnapshot(BaseModel):
-    """What Neon says now. None: there is no such branch. `operations`: all of them on these branches since we began."""
+    """What Neon says now. None: there is no such branch.
+
+    Attributes:
+        operations: of our own changes, as far as they are waited for.
+        restore_began: some tell that the branch got new storage since a restore was asked for.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,6 +49,7 @@ class DatabaseSnapshot(BaseModel):
     preview: Branch | None = None
     backup: Branch | None = None
     operations: Literal["running", "succeeded", "failed"] = "succeeded"
+    restore_began: bool = False
 
     @property
     def unready(self) -> tuple[Branch, ...]:
@@ -85,6 +92,8 @@ def objection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> str | None:
     ours = progress.restore_asked_at is not None or progress.backup_id is not None
     if not ours and progress.before.is_reset(seen.branch):
         return f"branch {name} was restored by somebody else at {seen.branch.last_reset_at}: look what is on it now"
+    if seen.backup is not None and progress.backup_id is None and is_of_a_person(seen.backup, seen.branch):
+        return f"there is a branch {seen.backup.name} that no restore of ours made: rename it, and start again"
     if seen.is_stuck:
         unready = ", ".join(f"{branch.name} is {branch.current_state}" for branch in seen.unready)
         return f"an operation of Neon failed and is not retried: {unready}; ask Neon's support"
@@ -97,7 +106,8 @@ def objection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> str | None:
 
 
 def _settle(branch: Branch, progress: DatabaseProgress) -> Move:
-    if progress.before.protected and not branch.protected:
+    """Protection first; while Neon is busy with somebody else's change, services do not wait for it."""
+    if progress.before.protected and not branch.protected and not progress.protection_left:
         return Move.PROTECT_AGAIN
     return Move.DONE if progress.verified_at is not None else Move.WAIT_FOR_ENDPOINT
 
@@ -105,6 +115,7 @@ def _settle(branch: Branch, progress: DatabaseProgress) -> Move:
 def _tidy_up(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
     if seen.preview is not None:
         return Move.DELETE_PREVIEW
-    if seen.branch is not None and progress.before.protected and not seen.branch.protected:
+    protects = progress.before.protected and not progress.protection_left
+    if seen.branch is not None and protects and not seen.branch.protected:
         return Move.PROTECT_AGAIN
     return Move.END
