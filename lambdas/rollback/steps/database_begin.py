@@ -10,6 +10,7 @@ from rollback.model.check import Check, Verdict
 from rollback.model.database_errors import ComeBackLater
 from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending, backup_name, preview_name
 from rollback.model.rollback import Rollback
+from rollback.steps.database_preflight import refused_for_good
 from rollback.steps.database_round import begun
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
@@ -35,7 +36,9 @@ def begin(
         OutsideFailure: Neon or AWS could not be asked; nothing is lost, call again.
     """
     try:
-        asked = (*checks(), _names_are_free(rollback, restoring))
+        asked = checks()
+        if not refused_for_good(asked):
+            asked = (*asked, _names_are_free(rollback, restoring))
     except ComeBackLater as later:
         return _ask_again(rollback, later, restoring, world)
     after = begun(rollback, asked, restoring, world.clock.now(), **what)

@@ -59,7 +59,7 @@ def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restori
     if progress.why_not is not None and progress.restore_asked_at is not None and progress.backup_id is None:
         if now < _may_land_until(progress, restoring, world):
             return rollback.but(database=progress, wait_seconds=policy.poll_seconds)
-        progress = _taken_back(progress, seen)
+        progress = _taken_back(progress, seen, now)
     move = next_move(seen, progress)
     progress = progress.moved(move, now)
     if move in CHANGES:
@@ -86,12 +86,12 @@ def _may_land_until(progress: DatabaseProgress, restoring: Restoring, world: Wor
     return (progress.tidying_since or world.clock.now()) + timedelta(seconds=seconds)
 
 
-def _taken_back(progress: DatabaseProgress, seen: DatabaseSnapshot) -> DatabaseProgress:
+def _taken_back(progress: DatabaseProgress, seen: DatabaseSnapshot, now: datetime) -> DatabaseProgress:
     """Given up after a restore was asked for: where nothing tells of one by now, the branch is as it was."""
     if seen.branch is None or seen.is_busy:
         return progress
     if was_never_made(progress, seen.branch, seen.backup, has_begun=seen.restore_began):
-        return progress.but(restore_asked_at=None)
+        return progress.but(restore_asked_at=None, tidying_since=now)
     return progress
 
 

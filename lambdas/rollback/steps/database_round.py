@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from rollback.model.check import Check, Verdict
 from rollback.model.database_errors import ComeBackLater, NotThere, SessionRefused
 from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
-from rollback.model.errors import CallRefused, LeaseLost
+from rollback.model.errors import CallRefused, LeaseLost, OutsideFailure
 from rollback.model.refusal import Refusal
 from rollback.model.rollback import Rollback
 from rollback.steps.fence import fence, hold_writers
@@ -99,7 +99,7 @@ def take_turn(
 
 
 def patiently(rollback: Rollback, progress: DatabaseProgress, ask: Callable[[], Rollback], world: World) -> Rollback:
-    """Ask again while Neon or Postgres can't be asked; give up what they, or AWS, refuse for good."""
+    """Ask again while Neon, Postgres or AWS can't be asked; give up what they refuse for good."""
     try:
         return ask()
     except ComeBackLater as later:
@@ -120,6 +120,8 @@ def patiently(rollback: Rollback, progress: DatabaseProgress, ask: Callable[[], 
             left = f"a branch that was made on the way may be left: {refused}"
             given_up = given_up.noted(left).ended(ending_of(progress), world.clock.now())
         return rollback.but(database=given_up, refusal=Refusal.of(refused), wait_seconds=0)
+    except OutsideFailure:  # saved as it is: what is counted here is how long services stand at zero for it
+        return rollback.but(database=progress, wait_seconds=world.settings.policy.poll_seconds)
 
 
 def ending_of(progress: DatabaseProgress) -> Ending:
