@@ -28,7 +28,11 @@ def others_go_on(restore: Restore, action: str, status: str = "running") -> None
         return theirs.model_copy(update={"created_at": at, "updated_at": at})
 
     restore.neon.operations_since = lambda since: (now(), *listed(since))  # type: ignore[method-assign]
-    restore.neon.operation = lambda i: now() if i == "theirs" else looked(i)  # type: ignore[method-assign]
+
+    def operation_now(operation_id: str) -> Operation:
+        return now() if operation_id == "theirs" else looked(operation_id)
+
+    restore.neon.operation = operation_now  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("action", ["detach_parent_branch", "apply_storage_config", "an_action_of_tomorrow"])

@@ -12,7 +12,7 @@ from stage_of_writers import StageOfWriters
 from stage_with_database import BAD, BEFORE, FIRST, GOOD, applied
 
 from rollback.model.check import Check, Verdict
-from rollback.model.database_content import Column, LiveSchema
+from rollback.model.database_content import Column, LiveSchema, Migration
 from rollback.model.database_errors import SessionRefused
 from rollback.model.database_progress import Ending
 from rollback.model.policy import Policy
@@ -58,7 +58,12 @@ def test_a_backup_without_a_compute_is_given_one_and_looked_at_while_services_ru
     undo = Undo()
     assert undo.neon.endpoints(undo.source_id) == ()
     asked: list[int] = []
-    undo.judge_preview(lambda schema, migrations: (asked.append(undo.writers.desired_counts()[SERVICE]), ())[1])
+
+    def judge(_schema: LiveSchema, _journal: tuple[Migration, ...] | None) -> tuple[Check, ...]:
+        asked.append(undo.writers.desired_counts()[SERVICE])
+        return ()
+
+    undo.judge_preview(judge)
     undo.until_ended()
     assert undo.progress.ending is Ending.RESTORED, undo.progress.why_not
     assert asked == [2]
