@@ -123,6 +123,7 @@ def test_where_nothing_was_overwritten_services_are_started_again_whoever_never_
     if scenario.progress.ending is Ending.FAILED:
         assert can_not_be_taken_back(kind, silence), scenario.progress.why_not
         return
+    assert not scenario.progress.collided, "the janitor would stop services again and again"
     assert at_zero <= _MOST_AT_ZERO, f"{at_zero}: {scenario.progress.why_not}"
     scenario.neon.settle()
     neon_answers_again(scenario)

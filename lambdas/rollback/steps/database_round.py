@@ -156,7 +156,7 @@ def _move_in_time(progress: DatabaseProgress, restoring: Restoring, now: datetim
     if progress.why_not is not None or since is None or now - since <= limit:
         return progress
     why = f"{move} was not done in {limit.total_seconds() / 60:g} minutes, while services stood at zero"
-    return progress.but(collided=True).given_up(why, now)
+    return progress.given_up(why, now)  # no collision: a look again would stop services again
 
 
 def _holding(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> DatabaseProgress:
