@@ -9,6 +9,7 @@ from fake_neon import FakeNeon
 from fake_sql import FakeSql
 from fakes import FakeClock
 
+from rollback.model.background_work import BackgroundWork, ReplicationSlot
 from rollback.model.database_content import ClientSession, Column, LiveSchema, Migration
 from rollback.model.database_position import Lsn
 
@@ -39,6 +40,7 @@ def sql() -> FakeSql:
     made._neon.write(MAIN, 1)
     made._neon.write(MAIN, 2)
     made.sessions[MAIN] = [ClientSession(pid=1, role="owner", application="api", state="idle")]
+    made.background[MAIN] = BackgroundWork(slots=(ReplicationSlot(name="to_kafka", database="app"),))
     made.schemas[MAIN] = LiveSchema(tables={"public.users": {"name": COLUMN}})
     made.journals[MAIN] = (Migration(hash="0" * 64, created_at=1),)
     return made
@@ -149,6 +151,7 @@ EXAMPLES: dict[str, Example] = {
     ),
     "Sql.head": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.client_sessions": Example({"address": address(MAIN)}, {"address": ANOTHER}),
+    "Sql.background_work": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.live_schema": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.migrations": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.content": Example(

@@ -6,20 +6,27 @@ from contextlib import contextmanager
 from fake_neon import FakeNeon
 from pydantic import SecretStr
 
+from rollback.model.background_work import BackgroundWork
 from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration, TableContent
-from rollback.model.database_errors import QueryFailed, Unreachable
+from rollback.model.database_errors import QueryFailed, SessionRefused, Unreachable
 
 TABLE, COLUMNS = "public.written", ("row",)
 
 
 class FakeSql:
-    """Sessions, schema and journal are those of a branch by its id."""
+    """Sessions, schema and journal are those of a branch by its id.
+
+    A compute that stops ends its sessions; programs in `comes_back`, by their application, connect again.
+    """
 
     def __init__(self, neon: FakeNeon) -> None:
         self.sessions: dict[str, list[ClientSession]] = {}
         self.schemas: dict[str, LiveSchema] = {}
         self.journals: dict[str, tuple[Migration, ...]] = {}
+        self.background: dict[str, BackgroundWork] = {}
+        self.comes_back: set[str] = set()
         self.asleep = 0
+        self._stops: dict[str, int] = {}
         self._neon = neon
 
     @contextmanager
@@ -28,14 +35,28 @@ class FakeSql:
         session = ClientSession(pid=1, role=role, application=application, state="idle")
         self.sessions.setdefault(branch_id, []).append(session)
         yield
-        self.sessions[branch_id].remove(session)
+        if session in self.sessions[branch_id]:
+            self.sessions[branch_id].remove(session)
 
     def head(self, address: SecretStr) -> Head:
         lsn, at = self._neon.position(self._branch(address))
         return Head(lsn=lsn, at=at)
 
     def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
-        return tuple(self.sessions.get(self._branch(address), ()))
+        branch = self._branch(address)
+        stops = sum(
+            operation.branch_id == branch and operation.action == "suspend_compute" and operation.has_succeeded
+            for operation in self._neon._operations.values()
+        )
+        if stops > self._stops.get(branch, 0):
+            again = [session for session in self.sessions.get(branch, ()) if session.application in self.comes_back]
+            now = self._neon._clock.now()
+            self.sessions[branch] = [session.model_copy(update={"connected_at": now}) for session in again]
+        self._stops[branch] = stops
+        return tuple(self.sessions.get(branch, ()))
+
+    def background_work(self, address: SecretStr) -> BackgroundWork:
+        return self.background.get(self._branch(address), BackgroundWork())
 
     def live_schema(self, address: SecretStr) -> LiveSchema:
         branch = self._branch(address)
@@ -65,4 +86,8 @@ class FakeSql:
         for branch in self._neon.branches():
             if branch.is_ready and address in self._neon.addresses(branch.id):
                 return branch.id
+        for endpoint in self._neon._endpoints.values():
+            found = self._neon.branch(endpoint.branch_id)
+            if found is not None and found.is_ready and f"@{endpoint.host}/" in address.get_secret_value():
+                raise SessionRefused("no session with the database: password authentication failed")
         raise Unreachable("no session with the database")

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from local_cloud.neon_project import Limits
 from local_cloud.neon_server import LocalNeon
 from rollback.model.database_content import Column, lost_writes
-from rollback.model.database_errors import QueryFailed, Unreachable
+from rollback.model.database_errors import QueryFailed, SessionRefused, Unreachable
 from rollback.model.errors import RefusalKind
 from rollback.steps.ports_database import Sql
 from rollback.world.postgres import PostgresSql
@@ -169,13 +169,35 @@ def run_through(address: SecretStr, statement: str) -> None:
 
 
 def test_a_database_that_can_not_be_reached_is_told_without_the_password(shared: Database) -> None:
-    for address in ("postgresql://u:hidden@127.0.0.1:1/app", shared.address.get_secret_value().replace("@", "hidden@")):
-        with pytest.raises(Unreachable) as told:
-            SQL.head(SecretStr(address))
-        assert "hidden" not in str(told.value)
+    with pytest.raises(Unreachable) as unreachable:
+        SQL.head(SecretStr("postgresql://u:hidden@127.0.0.1:1/app"))
+    assert "hidden" not in str(unreachable.value)
+    with pytest.raises(SessionRefused) as refused:
+        SQL.head(SecretStr(shared.address.get_secret_value().replace("@", "hidden@")))
+    assert "hidden" not in str(refused.value)
 
 
 def test_an_address_that_is_none_is_told_without_showing_it() -> None:
     with pytest.raises(QueryFailed) as told:
         SQL.head(SecretStr("postgresql://u:hid den@host:port/app"))
     assert "hid" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "kind"),
+    [
+        ("//app_owner:", "//nobody:", RefusalKind.CREDENTIALS),
+        ("@127", "x@127", RefusalKind.CREDENTIALS),
+        ("/app", "/no_such_database", RefusalKind.NOT_FOUND),
+    ],
+)
+def test_a_wrong_role_password_or_database_is_refused_for_good_and_never_called_waking_up(
+    shared: Database, part: str, other: str, kind: RefusalKind
+) -> None:
+    """libpq tells no SQLSTATE when a connection fails: Postgres's words decide."""
+    wrong = other.join(shared.address.get_secret_value().rsplit(part, 1))
+    with pytest.raises(SessionRefused) as refused:
+        SQL.head(SecretStr(wrong))
+    assert refused.value.kind is kind
+    assert "waking up" not in str(refused.value)
+    assert "in the settings" in str(refused.value)

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from local_cloud.neon_project import Limits
 from local_cloud.neon_server import ROLE
 from rollback.model.database_content import lost_writes
-from rollback.model.database_errors import QueryFailed, Unreachable
+from rollback.model.database_errors import QueryFailed, SessionRefused, Unreachable
 from rollback.model.database_view import Branch
 
 
@@ -60,10 +60,10 @@ def test_a_client_is_seen_while_it_is_connected(project: NeonProject) -> None:
     assert eventually(lambda: project.sql.client_sessions(address) == ())
 
 
-def test_a_branch_that_is_being_restored_and_a_wrong_password_are_unreachable(project: NeonProject) -> None:
+def test_a_wrong_password_is_refused_and_a_branch_that_is_being_restored_is_unreachable(project: NeonProject) -> None:
     root, address = main(project)
     lsn = project.sql.head(address).lsn
-    with pytest.raises(Unreachable):
+    with pytest.raises(SessionRefused):
         project.sql.head(SecretStr(address.get_secret_value().replace("@", "x@", 1)))
     project.fail_next("create_timeline")
     project.databases.restore(root.id, root.id, lsn, "backup")
@@ -97,5 +97,5 @@ def test_an_address_that_is_wrong_in_any_part_reaches_nothing(project: NeonProje
     _, address = main(project)
     wrong = other.join(address.get_secret_value().rsplit(part, 1))
     assert wrong != address.get_secret_value()
-    with pytest.raises((Unreachable, QueryFailed)):
+    with pytest.raises((Unreachable, SessionRefused)):
         project.sql.head(SecretStr(wrong))

@@ -106,6 +106,11 @@ class Restore:
         assert self.document.database is not None
         return self.document.database
 
+    def by_force(self) -> None:
+        """A person insists."""
+        request = self.document.request.model_copy(update={"force": True, "reason": "Ada knows"})
+        self.ledger.save(self.document.but(request=request))
+
     def judge_preview(self, judge: PreviewJudge) -> None:
         """What is asked of the restore point's tables."""
         self.restoring = replace(self.restoring, judge_preview=judge)

@@ -7,32 +7,113 @@ from faults.database_endings import assert_nothing_was_changed, assert_refused
 from faults.database_scenario import BAD, GOOD, WORKER, Restore
 
 from rollback.model.database_content import ClientSession
+from rollback.model.database_errors import RequestRefused
 from rollback.model.database_progress import Ending
 from rollback.model.rollback import ObligationKind
 
+NIGHTLY = ClientSession(pid=7, role="cron", application="nightly", address="10.0.0.7", database="app")
+POOLED = ClientSession(pid=8, role="owner", application="pgbouncer", address="127.0.0.1", database="app", state="idle")
 
-def test_an_unknown_writer_is_named_and_the_services_are_put_back() -> None:
+
+def test_a_writer_that_connects_again_after_the_restart_is_named_and_the_services_are_put_back() -> None:
     restore = Restore()
-    restore.sql.sessions[restore.branch_id] = [
-        ClientSession(pid=7, role="cron", application="nightly", address="10.0.0.7")
-    ]
-    assert_refused(restore, "nightly as cron from 10.0.0.7", "the database was not touched")
-    assert restore.neon.calls == []
+    restore.sql.sessions[restore.branch_id] = [NIGHTLY]
+    restore.sql.comes_back = {"nightly"}
+    assert_refused(
+        restore, "connected again: nightly as cron from 10.0.0.7 in database app, since", "the database was not touched"
+    )
+    assert restore.neon.calls == ["restart_endpoint"]
     assert restore.progress.head is None
     restore.unfenced()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-def test_a_session_that_a_pooler_lets_go_late_is_waited_for() -> None:
+def test_sessions_of_a_pooler_end_with_one_restart_of_the_compute() -> None:
+    """Neon's pgbouncer runs in the compute, and keeps idle server connections for 600 s (its default)."""
     restore = Restore()
-    restore.sql.sessions[restore.branch_id] = [ClientSession(pid=7, role="owner", application="pgbouncer")]
-    for _ in range(12):
+    restore.sql.sessions[restore.branch_id] = [POOLED]
+    began = restore.clock.now()
+    restore.until_ended()
+    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    assert restore.neon.calls.count("restart_endpoint") == 1
+    assert restore.clock.now() - began < timedelta(minutes=5)
+
+
+def test_without_a_session_nothing_is_restarted() -> None:
+    restore = Restore()
+    restore.until_ended()
+    assert "restart_endpoint" not in restore.neon.calls
+
+
+def test_where_neon_refuses_the_restart_a_pooler_s_session_is_waited_for() -> None:
+    restore = Restore()
+    restore.neon.refuse_next("restart_endpoint", RequestRefused("422: this endpoint can't be restarted"))
+    restore.sql.sessions[restore.branch_id] = [POOLED]
+    while restore.progress_or_none is None or restore.progress_or_none.restart_refused is None:
         restore.round()
-    assert restore.progress.stopped_at is not None
+    for _ in range(4):
+        restore.round()
     assert restore.progress.head is None
     restore.sql.sessions.clear()
     restore.until_ended()
     assert restore.progress.ending is Ending.RESTORED
+
+
+def test_where_neon_refuses_the_restart_a_session_that_stays_is_named_with_the_reason() -> None:
+    restore = Restore()
+    restore.neon.refuse_next("restart_endpoint", RequestRefused("422: this endpoint can't be restarted"))
+    restore.sql.sessions[restore.branch_id] = [POOLED]
+    assert_refused(restore, "pgbouncer as owner from 127.0.0.1", "not restarted: 422: this endpoint can't be restarted")
+
+
+def test_a_restart_whose_answer_is_lost_is_not_made_twice() -> None:
+    restore = Restore()
+    restore.neon.lose_next("restart_endpoint")
+    restore.sql.sessions[restore.branch_id] = [POOLED]
+    restore.until_ended()
+    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    assert restore.neon.calls.count("restart_endpoint") == 1
+
+
+def test_a_session_that_comes_between_the_fence_and_the_restore_brings_the_rollback_back_to_the_fence() -> None:
+    restore = Restore()
+    while "delete_branch" not in restore.neon.calls:
+        restore.round()
+    restore.sql.sessions[restore.branch_id] = [NIGHTLY]
+    restore.sql.comes_back = {"nightly"}
+    assert_refused(restore, "nightly as cron from 10.0.0.7", "the database was not touched")
+    assert "restore" not in restore.neon.calls
+
+
+def test_a_session_that_comes_and_goes_before_the_restore_does_not_end_it() -> None:
+    restore = Restore()
+    while "delete_branch" not in restore.neon.calls:
+        restore.round()
+    restore.sql.sessions[restore.branch_id] = [NIGHTLY]
+    restore.until_ended()
+    assert restore.progress.ending is Ending.RESTORED
+    assert restore.neon.calls.count("restore") == 1
+
+
+APPLY = ClientSession(pid=9, role="owner", kind="logical replication apply worker", database="app")
+
+
+def test_a_worker_of_the_database_itself_is_told_apart_and_named_before_anything_is_stopped() -> None:
+    restore = Restore()
+    restore.sql.sessions[restore.branch_id] = [APPLY]
+    assert_nothing_was_changed(restore, "logical replication apply worker as owner", "--force")
+
+
+def test_a_worker_of_the_database_itself_is_let_pass_by_force_and_told() -> None:
+    restore = Restore()
+    restore.by_force()
+    restore.sql.sessions[restore.branch_id] = [APPLY]
+    restore.sql.comes_back = {""}
+    restore.until_ended()
+    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    assert "may have written behind the fence, by force: logical replication apply worker as owner" in (
+        restore.progress.notes
+    )
 
 
 def test_a_writer_that_another_rollback_holds_is_left_alone() -> None:

@@ -70,7 +70,15 @@ def test_whoever_asks_by_sql_loads_it() -> None:
 @pytest.mark.parametrize(
     ("module", "importers"),
     [
-        ("psycopg", {"world/postgres.py", "world/postgres_journals.py", "world/postgres_schema.py"}),
+        (
+            "psycopg",
+            {
+                "world/postgres.py",
+                "world/postgres_background.py",
+                "world/postgres_journals.py",
+                "world/postgres_schema.py",
+            },
+        ),
         ("httpx", {"world/http.py", "world/neon_http.py"}),
         ("rollback.world.postgres", {"bootstrap.py"}),
     ],

@@ -1,12 +1,15 @@
 """What becomes of the other services that write to a branch which a rollback of one of them brings back."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import NoReturn
 
 from builders import SERVICE
 from stage import alarm_event
 from stage_of_writers import WORKER, WORKER_OUTAGE, StageOfWriters
 from stage_with_database import AFTER, BRANCH, GOOD
 
+from rollback.model.errors import OutsideFailure
 from rollback.model.rollback import ObligationKind, Outcome, Rollback
 from rollback.model.route import Step
 from rollback.steps.admit import admit
@@ -63,6 +66,39 @@ def test_another_writer_that_was_left_at_zero_is_not_started_by_its_own_alarm() 
     assert of_worker.outcome is Outcome.SUPPRESSED, of_worker.reason
     assert ended.id in of_worker.reason
     assert stage.worker.desired_count == 0
+
+
+def test_another_writer_and_the_branch_are_held_while_neon_is_asked_what_became_of_a_restore() -> None:
+    """Conclude asks for up to ten minutes, and a lease is ten minutes long: nothing is put back meanwhile."""
+    stage = StageOfWriters()
+    rollback = stage.admit(FULL)
+    stage.neon.lose_next("restore")
+    while "restore" not in stage.neon.calls:
+        rollback = stage.take(rollback)
+    stage.ledger.save(rollback.but(outcome=Outcome.FAILED, reason="its execution timed out", wait_seconds=0))
+
+    def silent(*_: object, **__: object) -> NoReturn:
+        raise OutsideFailure("Neon does not answer")
+
+    stage.replace(databases=Unanswered(silent))
+    began = stage.clock.now()
+    while stage.read(rollback).open_obligations() and stage.clock.now() - began < timedelta(minutes=12):
+        for name in (SERVICE, WORKER, stage.branch_key):
+            held = stage.ledger.lease(name)
+            assert held is not None, name
+            assert held.is_held_by(rollback.id, stage.clock.now()), name
+        stage.take(rollback)
+    assert stage.clock.now() - began > timedelta(minutes=10)
+
+
+class Unanswered:
+    """A port none of whose calls is answered."""
+
+    def __init__(self, silent: Callable[..., NoReturn]) -> None:
+        self._silent = silent
+
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        return self._silent
 
 
 def test_another_writer_is_held_for_as_long_as_it_stands_at_zero_for_us() -> None:

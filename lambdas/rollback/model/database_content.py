@@ -22,8 +22,15 @@ class Head(_Frozen):
     at: AwareDatetime
 
 
+CLIENT = "client backend"
+
+
 class ClientSession(_Frozen):
-    """A connection that is neither ours nor Neon's own; `state` is None if we may not see it."""
+    """A connection that is neither ours nor Neon's own; `state` is None if we may not see it.
+
+    Attributes:
+        kind: Postgres's `backend_type`; a background worker is no client.
+    """
 
     pid: int
     role: str
@@ -31,6 +38,22 @@ class ClientSession(_Frozen):
     address: str | None = None
     state: str | None = None
     connected_at: datetime | None = None
+    database: str = ""
+    kind: str = CLIENT
+
+    @property
+    def is_client(self) -> bool:
+        """Whether a program connected to the database; False: the database itself started it."""
+        return self.kind == CLIENT
+
+    @property
+    def in_words(self) -> str:
+        """Who it is, for whoever has to end it."""
+        where = f" in database {self.database}" if self.database else ""
+        since = f", since {self.connected_at:%H:%M:%S} UTC" if self.connected_at is not None else ""
+        if not self.is_client:
+            return f"{self.kind} as {self.role}{where}{since}"
+        return f"{self.application or 'unnamed'} as {self.role} from {self.address or 'unknown'}{where}{since}"
 
 
 class Column(_Frozen):

@@ -6,6 +6,7 @@ OutsideFailure
 ├── CallRefused                 refused for good: AWS's too, which has the secret with the API key and runs the tasks
 │   ├── AccessRefused           the API key is not known, or may not do this
 │   ├── NotThere                no such project, branch, endpoint or operation
+│   ├── SessionRefused          no session with the database comes about until an operator mends what the text names
 │   ├── QueryFailed             a session came about, but Postgres refused the query, or the address can't be read
 │   └── RequestRefused          nothing was changed, and the same request will be refused again
 │       ├── BackupNameRequired  a branch with children, or a restore from itself, must keep its state under a name
@@ -35,6 +36,10 @@ class NotThere(CallRefused):
 
 class AlreadyExists(OutsideFailure):
     """There is a branch of that name, or the branch has its compute."""
+
+
+class SessionRefused(CallRefused):
+    """Postgres or Neon's proxy turns the connection away for good (`model.connection_failure`)."""
 
 
 class QueryFailed(CallRefused):

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rollback.model.database_progress import DatabaseProgress
 from rollback.model.database_view import Branch
+from rollback.model.restore_acceptance import is_of_a_person
 
 
 class Move(StrEnum):
@@ -44,7 +45,12 @@ CHANGES = frozenset(
 
 
 class DatabaseSnapshot(BaseModel):
-    """What Neon says now. None: there is no such branch. `operations`: all of them on these branches since we began."""
+    """What Neon says now. None: there is no such branch.
+
+    Attributes:
+        operations: of our own changes, as far as they are waited for.
+        restore_began: some tell that the branch got new storage since a restore was asked for.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,6 +59,7 @@ class DatabaseSnapshot(BaseModel):
     preview: Branch | None = None
     backup: Branch | None = None
     operations: Literal["running", "succeeded", "failed"] = "succeeded"
+    restore_began: bool = False
 
     @property
     def unready(self) -> tuple[Branch, ...]:
@@ -95,6 +102,8 @@ def objection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> str | None:
     ours = progress.restore_asked_at is not None or progress.backup_id is not None
     if not ours and progress.before.is_reset(seen.branch):
         return f"branch {name} was restored by somebody else at {seen.branch.last_reset_at}: look what is on it now"
+    if seen.backup is not None and progress.backup_id is None and is_of_a_person(seen.backup, seen.branch):
+        return f"there is a branch {seen.backup.name} that no restore of ours made: rename it, and start again"
     if seen.is_stuck:
         unready = ", ".join(f"{branch.name} is {branch.current_state}" for branch in seen.unready)
         return f"an operation of Neon failed and is not retried: {unready}; ask Neon's support"
@@ -107,6 +116,7 @@ def objection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> str | None:
 
 
 def _settle(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
+    """Protection first; while Neon is busy with somebody else's change, services do not wait for it."""
     protection = _protection(seen, progress)
     if protection is not None:
         return protection
@@ -121,7 +131,8 @@ def _tidy_up(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
 
 def _protection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move | None:
     """What must be protected still; None: nothing."""
-    if seen.branch is not None and progress.before.protected and not seen.branch.protected:
+    protects = progress.before.protected and not progress.protection_left
+    if seen.branch is not None and protects and not seen.branch.protected:
         return Move.PROTECT_AGAIN
     open_backup = progress.backup_id is not None and seen.backup is not None and not seen.backup.protected
     wanted = progress.limits_hang_on_protection and not progress.backup_protection_settled

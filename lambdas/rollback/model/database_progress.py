@@ -41,6 +41,7 @@ class BranchBefore(_Stored):
     """The branch before anything was changed: what must be the same again, and what tells that a restore was made."""
 
     id: str | None = Field(default=None, description="a name may go to another branch meanwhile")
+    parent_id: str | None = Field(default=None, description="its backup gets the same; None: a root, and so is that")
     name: str
     protected: bool
     last_reset_at: AwareDatetime | None = None
@@ -53,6 +54,7 @@ class BranchBefore(_Stored):
         hosts = tuple(sorted(endpoint.host for endpoint in endpoints))
         return cls(
             id=branch.id,
+            parent_id=branch.parent_id,
             name=branch.name,
             protected=branch.protected,
             last_reset_at=branch.last_reset_at,
@@ -116,9 +118,20 @@ class DatabaseProgress(_Stored):
     source_branch_id: str | None = Field(default=None, description="of a reset; None: the branch's own past")
     before: BranchBefore
     stopped_at: AwareDatetime | None = Field(default=None, description="all tasks of all writers were seen STOPPED")
+    restarted_at: AwareDatetime | None = Field(
+        default=None, description="the compute's restart was accepted: who connected before is gone, a pooler too"
+    )
+    restart_ids: tuple[str, ...] = Field(default=(), description="its operations")
+    restart_over_at: AwareDatetime | None = Field(
+        default=None, description="those are over, or not waited for any more"
+    )
+    restart_refused: StoredText | None = Field(default=None, description="why the compute was not restarted")
     head: Head | None = Field(default=None, description="read behind the fence: nothing was written after it")
     intent: DatabaseIntent | None = None
-    operation_ids: tuple[str, ...] = ()
+    operation_ids: tuple[str, ...] = Field(default=(), description="of the answers to our changes")
+    adopted_since: AwareDatetime | None = Field(
+        default=None, description="a change without an answer was seen to be made: its operations began after this"
+    )
     preview_id: str | None = None
     preview_lsn: LsnText | None = Field(default=None, description="what was checked is what is restored")
     expiry_refused: StoredText | None = Field(
@@ -133,6 +146,7 @@ class DatabaseProgress(_Stored):
     restore_asked_at: AwareDatetime | None = Field(
         default=None, description="it may have happened, unless it was refused"
     )
+    restore_answered_at: AwareDatetime | None = Field(default=None, description="Neon answered that it restores")
     backup_id: str | None = Field(default=None, description="set: the restore was accepted")
     accepted_at: AwareDatetime | None = None
     verified_at: AwareDatetime | None = Field(default=None, description="SQL answered on the restored branch")
@@ -142,6 +156,12 @@ class DatabaseProgress(_Stored):
     )
     tidying_since: AwareDatetime | None = None
     moves: tuple[str, ...] = ()
+    moved_at: AwareDatetime | None = Field(default=None, description="when the last of them was first made")
+    refused_since: AwareDatetime | None = Field(
+        default=None, description="SQL is refused on a branch that was just made, restored or restarted"
+    )
+    protection_left: bool = Field(default=False, description="Neon was busy: Conclude protects the branch again")
+    can_be_lost: tuple[StoredLine, ...] = Field(default=(), description="replication that the restore may delete")
     branch_id: str | None = Field(default=None, description="of a recreate: the new branch; what was before is backup")
     secret_failure: StoredText | None = Field(
         default=None, description="why the connection secret could not be written once"
@@ -196,9 +216,15 @@ class DatabaseProgress(_Stored):
         """With a remark for the report, once."""
         return self if note in self.notes else self.but(notes=(*self.notes, note))
 
-    def moved(self, move: str) -> "DatabaseProgress":
-        """With the move in its record, once however often it is repeated."""
-        return self if self.moves and self.moves[-1] == move else self.but(moves=(*self.moves, move))
+    def moved(self, move: str, now: datetime | None = None) -> "DatabaseProgress":
+        """With the move in its record, once however often it is repeated.
+
+        Args:
+            now: when; how long a move takes is counted from the first time that it is made.
+        """
+        if self.moves and self.moves[-1] == move:
+            return self
+        return self.but(moves=(*self.moves, move), moved_at=now)
 
     def but(self, **changes: Any) -> "DatabaseProgress":
         """A validated copy with some fields changed."""

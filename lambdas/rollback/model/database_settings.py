@@ -33,10 +33,24 @@ class RestoreLimits(BaseModel):
         default=15, ge=0, description="a restore point this close to the end of Neon's history may leave it meanwhile"
     )
     session_grace_seconds: float = Field(
-        default=90, ge=0, description="after the last task has stopped; a pooler lets its sessions go later"
+        default=90,
+        ge=0,
+        description="after the last task has stopped, for sessions that no restart of the compute ended",
+    )
+    restart_timeout_seconds: float = Field(
+        default=120, gt=0, description="for the restart of the compute that ends a pooler's sessions"
+    )
+    reconnect_grace_seconds: float = Field(
+        default=20, ge=0, description="after that restart: a program that is connected for longer is a foreign writer"
     )
     fence_timeout_minutes: float = Field(default=10, gt=0, description="until every task is STOPPED")
     restore_timeout_minutes: float = Field(default=20, gt=0, description="fence, preview, restore and checks together")
+    move_timeout_minutes: float = Field(
+        default=5, gt=0, description="each move while services stand at zero and nothing was overwritten"
+    )
+    protect_timeout_seconds: float = Field(
+        default=60, gt=0, description="services wait for the branch's protection only so long: Conclude goes on with it"
+    )
     tidy_timeout_minutes: float = Field(default=5, gt=0, description="for putting right what a failure left")
     lost_answer_seconds: int = Field(
         default=30, ge=1, description="a change without an answer may still arrive: looked at before it is sent again"

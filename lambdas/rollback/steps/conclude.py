@@ -11,6 +11,7 @@ from rollback.model.errors import CallRefused, OutsideFailure, UnsupportedServic
 from rollback.model.report import is_page, message, report_id, subject
 from rollback.model.rollback import ObligationKind, Outcome, Rollback
 from rollback.steps.database_end import ask_what_became
+from rollback.steps.fence import hold_on_while_concluding
 from rollback.steps.judgement import judge_what_was_left
 from rollback.steps.ports import World
 from rollback.steps.put_back import gave_up, put_back
@@ -29,6 +30,7 @@ def conclude(rollback: Rollback, world: World) -> Rollback:
         sent = _report(rollback, world)
         if sent.reported:
             return sent
+    hold_on_while_concluding(rollback, world)
     if rollback.service is not None and rollback.service.intent is not None:
         return see_what_became(rollback, now, world)
     unanswered = rollback.database is not None and rollback.database.is_unanswered

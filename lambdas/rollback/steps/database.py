@@ -4,6 +4,7 @@ It holds the lease on the branch beside those on the services that write to it. 
 fails is part of the outcome: untouched (refused), or overwritten with its old state in a backup (failed).
 """
 
+from contextlib import suppress
 from datetime import timedelta
 
 from rollback.model.check import Check, Verdict
@@ -22,14 +23,16 @@ from rollback.steps.database_delete import delete
 from rollback.steps.database_recreate import recreate
 from rollback.steps.database_reset import reset
 from rollback.steps.database_restore import restore
-from rollback.steps.database_round import wait_for
 from rollback.steps.down_migrations import step_down
+from rollback.steps.fence import keep_stopped_held
 from rollback.steps.newer import gives_way_before_data, superseded
 from rollback.steps.observe import look_after_change
 from rollback.steps.ports import World
 from rollback.steps.restoring import PreviewJudge, Restoring
 from rollback.steps.schema import stored_schema
 from rollback.steps.tell_lost_writes import tell_lost_writes
+from rollback.steps.waiting import wait_for
+from rollback.steps.writers_fit import writers_fit
 
 
 def database(rollback: Rollback, world: World) -> Rollback:
@@ -46,6 +49,10 @@ def database(rollback: Rollback, world: World) -> Rollback:
     if held_by is not None:
         why = f"{held_by} is changing branch {plan.branch}: wait for it, and start again"
         return _refused(rollback, plan.branch, why, world, collided=True)
+    progress = rollback.database
+    if progress is not None and (progress.why_not is not None or progress.ended_at is not None):
+        with suppress(LeaseLost):  # to tidy up and to report needs no other service's lease, but those stand at zero
+            keep_stopped_held(rollback, world)
     if plan.strategy is not Strategy.DELETE:  # of a pull request that is closed
         rollback, is_over = gives_way_before_data(rollback, world)
         if is_over:
@@ -186,7 +193,8 @@ def _judge(rollback: Rollback, plan: DatabasePlan, world: World) -> PreviewJudge
         breaks = verdict.compatibility is Compatibility.BREAKING and not rollback.request.force
         fits = verdict.compatibility is Compatibility.COMPATIBLE
         graded = Verdict.FAIL if breaks else (Verdict.PASS if fits else Verdict.WARN)
-        return (Check(name="target-fits-restored-schema", verdict=graded, reason=verdict.reason),)
+        own = Check(name="target-fits-restored-schema", verdict=graded, reason=verdict.reason)
+        return (own, *writers_fit(rollback, schema, migrations, world))
 
     return judged
 

@@ -46,7 +46,10 @@ def act(
     assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
     change = _send(rollback, progress, move, restoring, world)
     fresh = tuple(operation.id for operation in change.operations) if change is not None else ()
-    return progress.but(intent=None, operation_ids=(*progress.operation_ids, *fresh))
+    answered = world.clock.now() if move is Move.RESTORE else progress.restore_answered_at
+    return progress.but(
+        intent=None, operation_ids=(*progress.operation_ids, *fresh), restore_answered_at=answered, refused_since=None
+    )
 
 
 def without_extras(progress: DatabaseProgress, move: Move, refused: CallRefused) -> DatabaseProgress | None:

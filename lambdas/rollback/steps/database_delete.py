@@ -73,7 +73,7 @@ def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restori
     if progress.why_not is not None:  # it is there, and nothing of ours is under way
         return rollback.but(database=progress.but(restore_asked_at=None).ended(Ending.REFUSED, now), wait_seconds=0)
     if not is_announced(progress, _DELETE):
-        moved = progress.moved(_DELETE)
+        moved = progress.moved(_DELETE, now)
         return announced(rollback, moved, _DELETE, world, restore_asked_at=moved.restore_asked_at or now)
 
     def call() -> Sent:

@@ -1,16 +1,16 @@
 """What Neon says of a restore now, and what that tells of what we asked for: a lost answer is found here."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from rollback.model.database_move import DatabaseSnapshot
 from rollback.model.database_progress import BranchBefore, DatabaseProgress, backup_name, preview_name
 from rollback.model.database_view import Branch, Operation
+from rollback.model.own_operations import CLOCKS_DIFFER_BY, is_waited_for, own_ids, tells_of_restore
+from rollback.model.restore_acceptance import is_accepted
 from rollback.model.rollback import ObligationKind, Rollback
 from rollback.steps.put_back import settle
 from rollback.steps.restoring import Restoring
-
-_CLOCKS_DIFFER_BY = timedelta(minutes=1)
 
 
 def look(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, now: datetime) -> DatabaseSnapshot:
@@ -19,12 +19,14 @@ def look(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, n
     branch = databases.branch(target.branch_id)
     preview, backup = (databases.branch_named(named(rollback.id)) for named in (preview_name, backup_name))
     before = BranchBefore.of(branch, databases.endpoints(branch.id)) if branch is not None else None
+    listed = databases.operations_since(progress.started_at - CLOCKS_DIFFER_BY)
     return DatabaseSnapshot(
         branch=branch,
         hosts=before.hosts if before is not None else (),
         preview=preview,
         backup=backup,
-        operations=work_on(progress, (branch, preview, backup), restoring, now),
+        operations=_state(progress, (branch, preview, backup), listed, restoring, now),
+        restore_began=tells_of_restore(listed, target.branch_id, progress.restore_asked_at),
     )
 
 
@@ -32,9 +34,10 @@ def noticed(rollback: Rollback, progress: DatabaseProgress, seen: DatabaseSnapsh
     """With what came of our changes, whether or not their answers arrived."""
     if seen.preview is not None:
         progress = _with_preview(progress, seen.preview)
-    was_reset = seen.branch is not None and progress.before.is_reset(seen.branch)
-    if progress.backup_id is None and seen.backup is not None and was_reset:
-        progress = progress.but(backup_id=seen.backup.id, accepted_at=now, intent=None)
+    accepted = is_accepted(progress, seen.branch, seen.backup, has_begun=seen.restore_began)
+    if progress.backup_id is None and seen.backup is not None and accepted:
+        lost = progress.restore_asked_at if progress.restore_answered_at is None else progress.adopted_since
+        progress = progress.but(backup_id=seen.backup.id, accepted_at=now, intent=None, adopted_since=lost)
     rollback = rollback.but(database=progress)
     is_over = progress.backup_id is not None or progress.why_not is not None
     if is_over and seen.branch is not None and seen.branch.protected:
@@ -57,12 +60,24 @@ def _with_preview(progress: DatabaseProgress, preview: Branch) -> DatabaseProgre
 def work_on(
     progress: DatabaseProgress, branches: tuple[Branch | None, ...], restoring: Restoring, now: datetime
 ) -> Literal["running", "succeeded", "failed"]:
-    """Those whose ids we were told, and those of our branches: an answer that was lost named some."""
-    ours = {branch.id for branch in branches if branch is not None} | {progress.preview_id, progress.branch_id}
-    listed = {o.id: o for o in restoring.databases.operations_since(progress.started_at - _CLOCKS_DIFFER_BY)}
-    ids = {*progress.operation_ids, *(o.id for o in listed.values() if o.branch_id in ours)}
-    found = tuple(_as_it_stands(identity, listed.get(identity), restoring, now) for identity in sorted(ids))
-    if not all(operation.is_over(now) for operation in found):
+    """Our own changes' operations, told from other people's and Neon's own (`model.own_operations`)."""
+    listed = restoring.databases.operations_since(progress.started_at - CLOCKS_DIFFER_BY)
+    return _state(progress, branches, listed, restoring, now)
+
+
+def _state(
+    progress: DatabaseProgress,
+    branches: tuple[Branch | None, ...],
+    listed: tuple[Operation, ...],
+    restoring: Restoring,
+    now: datetime,
+) -> Literal["running", "succeeded", "failed"]:
+    there = [branch for branch in branches if branch is not None]
+    ours = {branch.id for branch in there} | {progress.before.id, progress.preview_id, progress.branch_id}
+    by_id = {operation.id: operation for operation in listed}
+    ids = sorted(own_ids(progress, listed, ours))
+    found = [_as_it_stands(identity, by_id.get(identity), restoring, now) for identity in ids]
+    if any(is_waited_for(operation, there, now) for operation in found if not operation.is_over(now)):
         return "running"
     return "failed" if any(operation.has_failed(now) for operation in found) else "succeeded"
 

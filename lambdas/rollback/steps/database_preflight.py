@@ -1,4 +1,4 @@
-"""Before anything is changed: can this branch be brought there, with this key? Both only look.
+"""Before anything is changed: can this branch be brought there, with this key, and does it answer SQL? All only look.
 
 Raises:
     ComeBackLater, OutsideFailure: Neon could not be asked; nothing is known, ask again.
@@ -7,6 +7,7 @@ Raises:
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from rollback.model.background_work import judge_background_work
 from rollback.model.branch_removal import judge_recreate
 from rollback.model.check import Check, Verdict
 from rollback.model.database_checks import judge_reset, judge_restore, unknown_branch
@@ -14,6 +15,7 @@ from rollback.model.database_progress import RestorePoint
 from rollback.model.database_settings import DatabaseSettings
 from rollback.model.database_view import Branch, Endpoint, Project
 from rollback.model.errors import CallRefused
+from rollback.model.own_operations import changes_data
 from rollback.steps.restoring import Restoring
 
 _STILL_RUNNING = timedelta(minutes=30)  # an operation that began longer ago is not what we would wait for
@@ -37,7 +39,7 @@ def preflight_of_reset(
 
     def judge(project: Project, branches: tuple[Branch, ...], endpoints: tuple[Endpoint, ...]) -> tuple[Check, ...]:
         recent = restoring.databases.operations_since(now - _STILL_RUNNING)
-        busy = tuple(o for o in recent if o.branch_id == source_branch_id and not o.is_over(now))
+        busy = tuple(o for o in recent if o.branch_id == source_branch_id and changes_data(o) and not o.is_over(now))
         return judge_reset(project, branches, endpoints, source_branch_id, busy, restoring.target, is_undo=is_undo)
 
     return _asked(restoring, judge)
@@ -53,7 +55,7 @@ def preflight_of_recreate(
         if branch is None:
             return (unknown_branch("branch-exists", restoring.target.branch_id, project, branches),)
         recent = restoring.databases.operations_since(now - _STILL_RUNNING)
-        busy = tuple(o for o in recent if o.branch_id == source_branch_id and not o.is_over(now))
+        busy = tuple(o for o in recent if o.branch_id == source_branch_id and changes_data(o) and not o.is_over(now))
         return judge_recreate(branches, branch, endpoints, source_branch_id, busy, settings)
 
     return _asked(restoring, judge)
@@ -65,9 +67,32 @@ def _asked(restoring: Restoring, judge: Judge) -> tuple[Check, ...]:
         project, branches = databases.project(), tuple(databases.branches())
         there = any(branch.id == target.branch_id for branch in branches)
         endpoints = databases.endpoints(target.branch_id) if there else ()
-        if endpoints:
-            restoring.address(target.branch_id)
     except CallRefused as refused:
         return (Check(name="database-access", verdict=Verdict.FAIL, reason=str(refused)),)
     access = Check(name="database-access", verdict=Verdict.PASS, reason=f"the key opens project {project.name}")
-    return (access, *judge(project, branches, endpoints))
+    checks = (access, *judge(project, branches, endpoints))
+    if not endpoints or refused_for_good(checks):  # a compute that sleeps is not woken for a refusal
+        return checks
+    return (*checks, *background_checks(restoring, replaces_data=True))
+
+
+def refused_for_good(checks: tuple[Check, ...]) -> bool:
+    """Whether even a person's force goes no further."""
+    return any(check.verdict is Verdict.FAIL and not check.forceable for check in checks)
+
+
+def background_checks(restoring: Restoring, *, replaces_data: bool) -> tuple[Check, ...]:
+    """SQL answers by the role and the database of the settings; and what it tells of work that no fence stops.
+
+    Asked before services are stopped: a wrong password, a missing database or an address that Neon does not let in is
+    refused for good, and would else be found while they stand at zero.
+    """
+    try:
+        address = restoring.address(restoring.target.branch_id)
+        work = restoring.sql.background_work(address)
+        sessions = restoring.sql.client_sessions(address)
+    except CallRefused as refused:
+        return (Check(name="database-answers", verdict=Verdict.FAIL, reason=str(refused)),)
+    answers = Check(name="database-answers", verdict=Verdict.PASS, reason=f"{restoring.target.role} can connect")
+    workers = [session for session in sessions if not session.is_client]
+    return (answers, *judge_background_work(work, workers, replaces_data=replaces_data))

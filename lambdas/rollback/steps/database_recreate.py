@@ -15,11 +15,14 @@ from rollback.model.database_settings import DatabaseSettings
 from rollback.model.errors import InvalidRequest, OutsideFailure
 from rollback.model.recreate_move import RecreateMove, RecreateSnapshot, next_move, objection
 from rollback.model.rollback import Rollback
+from rollback.steps.database_begin import begin
+from rollback.steps.database_lost import told_of_lost_work
 from rollback.steps.database_preflight import preflight_of_recreate
 from rollback.steps.database_recreate_changes import change
 from rollback.steps.database_recreate_look import look, noticed
-from rollback.steps.database_round import begun, ending_of, take_turn
+from rollback.steps.database_round import ending_of, take_turn
 from rollback.steps.database_sending import may_still_arrive
+from rollback.steps.database_source import judge_source
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
 from rollback.steps.service_address import is_known_to_neon
@@ -47,16 +50,22 @@ def recreate(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world
         LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
         OutsideFailure: Neon or AWS could not be asked; nothing is lost, call again.
     """
-    settings, now = _settings(world), world.clock.now()
+    settings = _settings(world)
     if rollback.database is None:
-        checks = preflight_of_recreate(plan.source_branch_id, settings, restoring, now)
-        checks = (*checks, _connection(plan.source_branch_id, settings, restoring, world))
-        return begun(rollback, checks, restoring, now, source_branch_id=plan.source_branch_id)
+
+        def checks() -> tuple[Check, ...]:
+            found = preflight_of_recreate(plan.source_branch_id, settings, restoring, world.clock.now())
+            found = (*found, _connection(plan.source_branch_id, settings, restoring, world))
+            return (*found, *judge_source(rollback, found, plan.source_branch_id, restoring, world))
+
+        return begin(rollback, checks, restoring, world, {"source_branch_id": plan.source_branch_id})
 
     def one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
         return _one_move(rollback, progress, settings, restoring, world)
 
-    return take_turn(rollback, rollback.database, restoring, world, one_move)
+    # Until the secret names the new branch, the old one goes on answering under its host.
+    is_reversible = not rollback.database.redeploy
+    return take_turn(rollback, rollback.database, restoring, world, one_move, is_reversible=is_reversible)
 
 
 def _settings(world: World) -> DatabaseSettings:
@@ -103,7 +112,7 @@ def _one_move(
     move = next_move(seen, progress, backup, expires_at)
     if move in _TAKING_BACK and may_still_arrive(progress, restoring, world) and not _is_taking_back(progress):
         return rollback.but(database=progress, wait_seconds=poll)  # else it would come upon what was taken back
-    progress = progress.moved(move)
+    progress = progress.moved(move, now)
     if move in _CHANGES:
         return change(rollback, progress, move, seen, expires_at, settings, restoring, world)
     match move:
@@ -138,7 +147,9 @@ def _checked(
     address = restoring.address(seen.named.id)
     schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
     progress = progress.but(preview_checks=restoring.judge_preview(schema, migrations))
-    return progress if progress.failed_checks() else progress.but(verified_at=now)
+    if progress.failed_checks():
+        return progress
+    return told_of_lost_work(progress, address, restoring).but(verified_at=now, refused_since=None)
 
 
 def _named(progress: DatabaseProgress, settings: DatabaseSettings) -> DatabaseProgress:

@@ -10,7 +10,7 @@ from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure, T
 from rollback.model.recreate_move import RecreateMove, RecreateSnapshot
 from rollback.model.rollback import Rollback
 from rollback.steps.database_sending import Sent, announced, is_announced, send
-from rollback.steps.fence import stands
+from rollback.steps.fence import refenced
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
 from rollback.steps.service_address import service_address
@@ -27,9 +27,10 @@ def change(
     world: World,
 ) -> Rollback:
     """Announce it, or send what was announced. Raises as `database_sending.send`."""
-    if move is RecreateMove.RENAME_OLD and not stands(restoring.target.writers, world):
-        again = progress.but(head=None, stopped_at=None, intent=None)  # somebody started tasks: they write
-        return rollback.but(database=again, wait_seconds=0)
+    if move is RecreateMove.RENAME_OLD:
+        again = refenced(rollback, progress, restoring, world)
+        if again is not None:
+            return rollback.but(database=again, wait_seconds=0)
     if not is_announced(progress, move):
         return announced(rollback, progress, move, world, **_noted(progress, move, world))
     if move is RecreateMove.WRITE_SECRET:

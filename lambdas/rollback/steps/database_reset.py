@@ -3,10 +3,12 @@
 The source is a setting, never the branch's parent: after a restore of production, staging's parent is the bad backup.
 """
 
+from rollback.model.check import Check
 from rollback.model.rollback import Rollback
+from rollback.steps.database_begin import begin
 from rollback.steps.database_preflight import preflight_of_reset
 from rollback.steps.database_restore import go_on
-from rollback.steps.database_round import begun
+from rollback.steps.database_source import judge_source
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
 
@@ -19,8 +21,11 @@ def reset(
     Args:
         undoes: the rollback whose backup the source is: back to it may go the project's default branch too.
     """
-    now = world.clock.now()
     if rollback.database is not None:
         return go_on(rollback, rollback.database, restoring, world)
-    checks = preflight_of_reset(source_branch_id, restoring, now, is_undo=undoes is not None)
-    return begun(rollback, checks, restoring, now, source_branch_id=source_branch_id)
+
+    def checks() -> tuple[Check, ...]:
+        found = preflight_of_reset(source_branch_id, restoring, world.clock.now(), is_undo=undoes is not None)
+        return (*found, *judge_source(rollback, found, source_branch_id, restoring, world))
+
+    return begin(rollback, checks, restoring, world, {"source_branch_id": source_branch_id})

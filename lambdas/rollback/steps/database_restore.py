@@ -5,7 +5,7 @@ knows nothing of our lease; what keeps a second restore from happening is the ba
 rollback's id: Neon refuses a name that is taken.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rollback.model.database_errors import (
     AlreadyExists,
@@ -16,15 +16,19 @@ from rollback.model.database_move import CHANGES, DatabaseSnapshot, Move, next_m
 from rollback.model.database_progress import BACKUP_PREFIX, DatabaseProgress, Ending, RestorePoint
 from rollback.model.errors import CallRefused
 from rollback.model.release import sha256_of
+from rollback.model.restore_acceptance import was_never_made
 from rollback.model.rollback import Rollback
+from rollback.steps.database_begin import begin
 from rollback.steps.database_changes import act, intend, without_extras
 from rollback.steps.database_look import look, noticed
+from rollback.steps.database_lost import told_of_lost_work
 from rollback.steps.database_preflight import preflight
-from rollback.steps.database_round import begun, ending_of, patiently, take_turn, wait_for
-from rollback.steps.fence import stands
+from rollback.steps.database_round import ending_of, patiently, take_turn
+from rollback.steps.fence import refenced
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
 from rollback.steps.service_changes import assert_lease
+from rollback.steps.waiting import wait_for
 
 
 def restore(rollback: Rollback, point: RestorePoint, restoring: Restoring, world: World) -> Rollback:
@@ -34,10 +38,9 @@ def restore(rollback: Rollback, point: RestorePoint, restoring: Restoring, world
         LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
         OutsideFailure: Neon or AWS could not be asked; nothing is lost, call again.
     """
-    now = world.clock.now()
     if rollback.database is not None:
         return go_on(rollback, rollback.database, restoring, world)
-    return begun(rollback, preflight(point, restoring, now), restoring, now, point=point)
+    return begin(rollback, lambda: preflight(point, restoring, world.clock.now()), restoring, world, {"point": point})
 
 
 def go_on(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
@@ -53,8 +56,12 @@ def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restori
     against = objection(seen, progress)
     if against is not None:
         progress = progress.given_up(against, now)
+    if progress.why_not is not None and progress.restore_asked_at is not None and progress.backup_id is None:
+        if now < _may_land_until(progress, restoring, world):
+            return rollback.but(database=progress, wait_seconds=policy.poll_seconds)
+        progress = _taken_back(progress, seen, now)
     move = next_move(seen, progress)
-    progress = progress.moved(move)
+    progress = progress.moved(move, now)
     if move in CHANGES:
         return _change(rollback, progress, move, restoring, world)
     match move:
@@ -73,10 +80,26 @@ def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restori
             return rollback.but(database=progress, wait_seconds=policy.poll_seconds)
 
 
+def _may_land_until(progress: DatabaseProgress, restoring: Restoring, world: World) -> datetime:
+    """Rule 9: a request whose answer was lost was sent before the restore was given up, and may still arrive."""
+    seconds = max(world.settings.policy.database_timeout_seconds, restoring.target.lost_answer_seconds)
+    return (progress.tidying_since or world.clock.now()) + timedelta(seconds=seconds)
+
+
+def _taken_back(progress: DatabaseProgress, seen: DatabaseSnapshot, now: datetime) -> DatabaseProgress:
+    """Given up after a restore was asked for: where nothing tells of one by now, the branch is as it was."""
+    if seen.branch is None or seen.is_busy:
+        return progress
+    if was_never_made(progress, seen.branch, seen.backup, has_begun=seen.restore_began):
+        return progress.but(restore_asked_at=None, tidying_since=now)
+    return progress
+
+
 def _change(rollback: Rollback, progress: DatabaseProgress, move: Move, restoring: Restoring, world: World) -> Rollback:
-    if move is Move.RESTORE and not stands(restoring.target.writers, world):
-        again = progress.but(head=None, stopped_at=None, intent=None)  # somebody started tasks: they write
-        return rollback.but(database=again, wait_seconds=0)
+    if move is Move.RESTORE:
+        again = refenced(rollback, progress, restoring, world)
+        if again is not None:
+            return rollback.but(database=again, wait_seconds=0)
     if move is Move.RESTORE and _source_expires(progress, restoring):
         return _keep_backup(rollback, progress, restoring, world)
     if progress.intent is None or progress.intent.action != move:
@@ -88,12 +111,34 @@ def _change(rollback: Rollback, progress: DatabaseProgress, move: Move, restorin
     except (OutcomeUnknown, AlreadyExists):  # the next look tells; until then it may still arrive
         return rollback.but(database=progress, wait_seconds=max(poll, restoring.target.lost_answer_seconds))
     except ComeBackLater as later:
+        if move in (Move.PROTECT_AGAIN, Move.PROTECT_BACKUP):
+            not_sent = _left_to_conclude(not_sent, str(later), restoring, world)
         return rollback.but(database=not_sent, wait_seconds=wait_for(later, world))
     except CallRefused as refused:
         without = without_extras(not_sent, move, refused)
         if without is not None:
             return rollback.but(database=without, wait_seconds=0)
+        if move is Move.PROTECT_AGAIN:
+            return rollback.but(database=not_sent.but(protection_left=True).noted(_UNPROTECTED.format(refused)))
         return rollback.but(database=not_sent.given_up(str(refused), world.clock.now()), wait_seconds=poll)
+
+
+_UNPROTECTED = "the branch could not be protected again at once, and services did not wait for that: {}"
+_OPEN_BACKUP = (
+    "the backup {} could not be protected in time, so any address reaches it: protect it in Neon's console: {}"
+)
+    "the backup {} could not be protected in time, so any address reaches it; protect it in Neon's console: {}"
+)
+
+
+def _left_to_conclude(progress: DatabaseProgress, why: str, restoring: Restoring, world: World) -> DatabaseProgress:
+    """The data is as it is to be: somebody else's change of the project keeps no service at zero."""
+    limit = timedelta(seconds=restoring.target.protect_timeout_seconds)
+    if progress.moved_at is None or world.clock.now() - progress.moved_at < limit:
+        return progress
+    if progress.moves[-1:] == (Move.PROTECT_BACKUP,):
+        return progress.noted(_OPEN_BACKUP.format(progress.backup_id, why)).but(backup_protection_settled=True)
+    return progress.but(protection_left=True).noted(_UNPROTECTED.format(why))
 
 
 def _source_expires(progress: DatabaseProgress, restoring: Restoring) -> bool:
@@ -132,6 +177,7 @@ def _checked(
     if lsn is None:
         return progress.given_up(f"Neon did not say which LSN {progress.point.at} is", now)
     return progress.but(
+        refused_since=None,
         preview_lsn=lsn,
         preview_schema=sha256_of(schema.model_dump()),
         preview_checks=restoring.judge_preview(schema, migrations),
@@ -143,7 +189,8 @@ def _verified(
 ) -> DatabaseProgress:
     """The branch answers, and what is on it is what was looked at on the preview, if there was one."""
     assert seen.branch is not None  # noqa: S101 - the move says so
-    schema = restoring.sql.live_schema(restoring.address(seen.branch.id))
+    address = restoring.address(seen.branch.id)
+    schema = restoring.sql.live_schema(address)
     if progress.preview_schema not in (None, sha256_of(schema.model_dump())):
         return progress.given_up("the restored tables are not those that were looked at on the preview", now)
-    return progress.but(verified_at=now)
+    return told_of_lost_work(progress, address, restoring).but(verified_at=now, refused_since=None)

@@ -6,18 +6,21 @@ was sent that may have touched the branch's data.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from math import ceil
 
 from rollback.model.check import Check, Verdict
 from rollback.model.database_checks import do_limits_hang_on_protection, notes_of
-from rollback.model.database_errors import ComeBackLater, NotThere
+from rollback.model.database_errors import ComeBackLater, NotThere, SessionRefused
 from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
-from rollback.model.errors import CallRefused, LeaseLost
+from rollback.model.errors import CallRefused, LeaseLost, OutsideFailure
 from rollback.model.refusal import Refusal
 from rollback.model.rollback import Rollback
 from rollback.steps.fence import fence, hold_writers
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
+from rollback.steps.waiting import wait_for
+
+_REFUSED_FOR = timedelta(minutes=1)  # a branch that was just made or restarted: the proxy may know a former password
+_TIDY_AT_ZERO = timedelta(minutes=1)  # what is left expires by itself, or is an obligation of Conclude's
 
 OneMove = Callable[[Rollback, DatabaseProgress, Restoring, World], Rollback]
 
@@ -64,12 +67,14 @@ def take_turn(
     *,
     fenced: bool = True,
     more_minutes: float = 0,
+    is_reversible: bool | None = None,
 ) -> Rollback:
     """The next move of what has begun: the fence's until it stands, then the strategy's own.
 
     Args:
         fenced: whether anybody may write to the branch.
         more_minutes: than a restore may take.
+        is_reversible: all that was changed can be taken back; by default while no change of the data was sent.
 
     Raises:
         LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
@@ -79,6 +84,9 @@ def take_turn(
     if progress.ended_at is not None:
         return rollback.but(wait_seconds=0)
     progress = _in_time(progress, restoring, now, more_minutes)
+    can_start_again = not progress.may_have_changed_data if is_reversible is None else is_reversible
+    if fenced and can_start_again and progress.ended_at is None:
+        progress = _move_in_time(progress, restoring, now)
     if progress.ended_at is not None:
         return rollback.but(database=progress, wait_seconds=0)
     if progress.why_not is None and fenced:
@@ -93,11 +101,19 @@ def take_turn(
 
 
 def patiently(rollback: Rollback, progress: DatabaseProgress, ask: Callable[[], Rollback], world: World) -> Rollback:
-    """Ask again while Neon or Postgres can't be asked; give up what they, or AWS, refuse for good."""
+    """Ask again while Neon, Postgres or AWS can't be asked; give up what they refuse for good."""
     try:
         return ask()
     except ComeBackLater as later:
         return rollback.but(database=progress, wait_seconds=wait_for(later, world))
+    except SessionRefused as refused:
+        now = world.clock.now()
+        refused_since = progress.refused_since or now
+        is_fresh = bool(progress.moves) or progress.restarted_at is not None
+        if progress.why_not is None and is_fresh and now - refused_since < _REFUSED_FOR:
+            waiting = progress.but(refused_since=refused_since)
+            return rollback.but(database=waiting, wait_seconds=world.settings.policy.poll_seconds)
+        return rollback.but(database=progress.given_up(str(refused), now), refusal=Refusal.of(refused), wait_seconds=0)
     except NotThere:  # deleted between two looks of this round
         return rollback.but(database=progress, wait_seconds=world.settings.policy.poll_seconds)
     except CallRefused as refused:
@@ -106,11 +122,8 @@ def patiently(rollback: Rollback, progress: DatabaseProgress, ask: Callable[[], 
             left = f"a branch that was made on the way may be left: {refused}"
             given_up = given_up.noted(left).ended(ending_of(progress), world.clock.now())
         return rollback.but(database=given_up, refusal=Refusal.of(refused), wait_seconds=0)
-
-
-def wait_for(later: ComeBackLater, world: World) -> int:
-    """Seconds: as long as was asked for."""
-    return max(world.settings.policy.poll_seconds, ceil(later.retry_after_seconds or 0))
+    except OutsideFailure:  # saved as it is: what is counted here is how long services stand at zero for it
+        return rollback.but(database=progress, wait_seconds=world.settings.policy.poll_seconds)
 
 
 def ending_of(progress: DatabaseProgress) -> Ending:
@@ -123,13 +136,29 @@ def _in_time(progress: DatabaseProgress, restoring: Restoring, now: datetime, mo
     """What takes too long is given up; what can't be tidied up in time is left to whoever reads the report."""
     target = restoring.target
     if progress.tidying_since is not None:
-        late = now - progress.tidying_since > timedelta(minutes=target.tidy_timeout_minutes)
+        limit_of_tidying = timedelta(minutes=target.tidy_timeout_minutes)
+        if ending_of(progress) is Ending.REFUSED and progress.stopped_at is not None:
+            limit_of_tidying = min(limit_of_tidying, _TIDY_AT_ZERO)
+        late = now - progress.tidying_since > limit_of_tidying
         return progress.ended(ending_of(progress), now) if late else progress
     limit = target.restore_timeout_minutes + more_minutes
     if now - progress.started_at <= timedelta(minutes=limit):
         return progress
     last = progress.moves[-1] if progress.moves else "the fence"
     return progress.given_up(f"not done in {limit:g} minutes; it was at {last}", now)
+
+
+def _move_in_time(progress: DatabaseProgress, restoring: Restoring, now: datetime) -> DatabaseProgress:
+    """Services stand at zero, and can be started again: no move waits for longer than it may take."""
+    limit = timedelta(minutes=restoring.target.move_timeout_minutes)
+    if progress.head is None:
+        since, move = progress.stopped_at, "looking who is connected"
+    else:
+        since, move = progress.moved_at, progress.moves[-1] if progress.moves else ""
+    if progress.why_not is not None or since is None or now - since <= limit:
+        return progress
+    why = f"{move} was not done in {limit.total_seconds() / 60:g} minutes, while services stood at zero"
+    return progress.given_up(why, now)  # no collision: a look again would stop services again
 
 
 def _holding(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> DatabaseProgress:

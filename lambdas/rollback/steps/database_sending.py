@@ -16,10 +16,10 @@ from rollback.model.database_progress import DatabaseIntent, DatabaseProgress
 from rollback.model.database_view import Operation
 from rollback.model.errors import CallRefused, Throttled
 from rollback.model.rollback import Rollback
-from rollback.steps.database_round import wait_for
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
 from rollback.steps.service_changes import assert_lease
+from rollback.steps.waiting import wait_for
 
 Sent = tuple[Sequence[Operation], dict[str, Any]]  # what Neon began, and fields of the progress
 

@@ -19,8 +19,10 @@ from rollback.model.lost_writes import LostWritesReport
 from rollback.model.rollback import Rollback
 from rollback.model.task_definition import is_pinned
 from rollback.model.task_view import without_passwords
+from rollback.steps.database_begin import begin
 from rollback.steps.database_look import work_on
-from rollback.steps.database_round import begun, ending_of, take_turn
+from rollback.steps.database_preflight import background_checks
+from rollback.steps.database_round import ending_of, take_turn
 from rollback.steps.database_sending import may_still_arrive
 from rollback.steps.down_migrations_changes import change, running_action
 from rollback.steps.ports import World
@@ -49,9 +51,9 @@ def step_down(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, worl
         LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
         OutsideFailure: Neon or AWS could not be asked; nothing is lost, call again.
     """
-    settings, now = _settings(world), world.clock.now()
+    settings = _settings(world)
     if rollback.database is None:
-        return begun(rollback, _preflight(rollback, plan, settings, restoring, world), restoring, now)
+        return begin(rollback, lambda: _preflight(rollback, plan, settings, restoring, world), restoring, world, {})
     commands = commands_of(settings, plan.migrations)
 
     def one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
@@ -82,6 +84,7 @@ def _preflight(
         _check("down-command-is-set", None if settings.down_command else no_command, " ".join(settings.down_command)),
         _check("migrations-are-named", None if plan.migrations else "the plan names none", ", ".join(plan.migrations)),
         _definition(rollback, world),
+        *(background_checks(restoring, replaces_data=False) if branch is not None else ()),
     )
 
 
@@ -142,7 +145,7 @@ def _one_move(
         progress = progress.but(restore_asked_at=None, backup_id=None)  # nothing of it came to run
     expires_at = _expiry(progress, restoring)
     move = next_move(seen, progress, commands, expires_at)
-    progress = progress.moved(move)
+    progress = progress.moved(move, now)
     if move in _CHANGES:
         return change(rollback, progress, move, seen, commands, expires_at, restoring, world)
     match move:

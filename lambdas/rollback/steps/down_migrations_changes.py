@@ -9,7 +9,7 @@ from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.model.release import sha256_of
 from rollback.model.rollback import Rollback
 from rollback.steps.database_sending import Sent, announced, is_announced, send
-from rollback.steps.fence import stands
+from rollback.steps.fence import refenced
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
 
@@ -74,8 +74,9 @@ def _run(
     assert command is not None  # noqa: S101 - the move says so
     assert seen.backup is not None  # noqa: S101
     assert rollback.plan is not None  # noqa: S101 - it was asked before the fence
-    if not stands(restoring.target.writers, world):
-        again = progress.but(head=None, stopped_at=None, intent=None)  # somebody started tasks: they write
+    # A command of ours that ended may leave a pooled session: only before the first one nobody is connected.
+    again = refenced(rollback, progress, restoring, world, sessions_too=not progress.ran)
+    if again is not None:
         return rollback.but(database=again, wait_seconds=0)
     if not is_announced(progress, running_action(command)):
         noted = {

@@ -4,14 +4,16 @@ What is owed is announced first, for all writers at once: an open obligation is 
 about. Putting it back is `put_back`, as for every obligation.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 
-from rollback.model.database_content import ClientSession
 from rollback.model.database_progress import DatabaseProgress
+from rollback.model.database_settings import branch_key
 from rollback.model.errors import LeaseLost
 from rollback.model.rollback import Obligation, ObligationKind, Rollback
 from rollback.model.service_move import Move, next_move_at_zero
 from rollback.model.settings import ServiceSettings
+from rollback.steps.fence_sessions import wait_until_alone, writers_connected
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
 from rollback.steps.service import at_zero
@@ -42,15 +44,24 @@ def fence(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, 
             why = f"tasks of {', '.join(running)} did not stop in {target.fence_timeout_minutes:g} minutes"
             progress = progress.given_up(why, now)
         return rollback.but(database=progress, wait_seconds=policy.poll_seconds)
-    progress = progress.but(stopped_at=progress.stopped_at or now)
-    address = restoring.address(target.branch_id)
-    foreign = restoring.sql.client_sessions(address)
-    if not foreign:
-        return rollback.but(database=progress.but(head=restoring.sql.head(address)), wait_seconds=0)
-    assert progress.stopped_at is not None  # noqa: S101 - set above
-    if now - progress.stopped_at >= timedelta(seconds=target.session_grace_seconds):
-        progress = progress.given_up(_unknown_writers(foreign, restoring), now)
-    return rollback.but(database=progress, wait_seconds=policy.poll_seconds)
+    if progress.stopped_at is None:  # saved before SQL is asked, which may not answer
+        return rollback.but(database=progress.but(stopped_at=now), wait_seconds=0)
+    return wait_until_alone(rollback, progress, restoring, world)
+
+
+def refenced(
+    rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World, *, sessions_too: bool = True
+) -> DatabaseProgress | None:
+    """Look again immediately before the data is changed; None: the fence stands.
+
+    Tasks that somebody started may have gone through a pooler: the compute may be restarted once more for them.
+    """
+    if not stands(restoring.target.writers, world):
+        again = progress.but(head=None, stopped_at=None, intent=None)
+        return again.but(restarted_at=None, restart_ids=(), restart_over_at=None, restart_refused=None)
+    if sessions_too and writers_connected(rollback, progress, restoring)[0]:
+        return progress.but(head=None, stopped_at=None, intent=None)
+    return None
 
 
 def stands(writers: tuple[ServiceSettings, ...], world: World) -> bool:
@@ -87,14 +98,45 @@ def keep_stopped_held(rollback: Rollback, world: World) -> frozenset[str]:
     """
     now = world.clock.now()
     until = now + timedelta(minutes=world.settings.policy.lease_minutes)
-    lost = set()
+    lost, ran_out = set(), None
     for name in sorted({owed.service for owed in rollback.open_obligations() if owed.service is not None}):
         lease = world.ledger.acquire(name, rollback.id, now, until)
         if lease is None:
             lost.add(name)
-        else:
+            continue
+        try:
             world.ledger.renew(lease, now, until)
+        except LeaseLost as error:  # the others are held on to all the same
+            ran_out = error
+    if ran_out is not None:
+        raise ran_out
     return frozenset(lost)
+
+
+def hold_on_while_concluding(rollback: Rollback, world: World) -> None:
+    """Renew every lease that a rollback still needs while Neon or ECS is asked what became of its changes.
+
+    Nothing is put back meanwhile, and `put_back` renews them only then: without this, another rollback might begin on a
+    service that stands at zero for us, or on the branch. What somebody else has by now is left to them.
+    """
+    if not rollback.open_obligations():
+        return
+    now = world.clock.now()
+    until = now + timedelta(minutes=world.settings.policy.lease_minutes)
+    own = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
+    if own is None:
+        return
+    with suppress(LeaseLost):
+        world.ledger.renew(own, now, until)
+    planned = rollback.plan.database if rollback.plan is not None else None
+    if planned is not None and world.settings.database is not None:
+        of_branch = branch_key(world.settings.database.project_id, planned.branch)
+        lease = world.ledger.acquire(of_branch, rollback.id, now, until)
+        if lease is not None:
+            with suppress(LeaseLost):
+                world.ledger.renew(lease, now, until)
+    with suppress(LeaseLost):
+        keep_stopped_held(rollback, world)
 
 
 def _move(service: ServiceSettings, world: World) -> Move:
@@ -123,14 +165,3 @@ def _not_announced_yet(
         desired = world.services.look(service).desired_count
         owed.append(Obligation(kind=ObligationKind.FENCE, before={"desired_count": desired}, service=of))
     return tuple(new for one in owed if (new := not_owed_yet(one, rollback)).before)
-
-
-def _unknown_writers(foreign: tuple[ClientSession, ...], restoring: Restoring) -> str:
-    who = ", ".join(
-        sorted({f"{s.application or 'unnamed'} as {s.role} from {s.address or 'unknown'}" for s in foreign})
-    )
-    known = ", ".join(service.name for service in restoring.target.writers)
-    return (
-        f"all tasks of {known} have stopped, and somebody is still connected to the database: {who}; add the service "
-        "to the writers in the settings, or end the connection, and start again; the database was not touched"
-    )

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from rollback.model.background_work import BackgroundWork
 from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration, TableContent
 from rollback.model.database_position import Position
 from rollback.model.database_view import Branch, Change, Endpoint, EndpointChange, Operation, Project
@@ -88,11 +89,18 @@ class Databases(Protocol):
 
 
 class Sql(Protocol):
-    """A look into a database, by its connection URI on the direct host. A sleeping compute makes it `Unreachable`."""
+    """A look into a database, by its connection URI on the direct host.
+
+    A sleeping compute makes it `Unreachable`, an address that will never be let in `SessionRefused`.
+    """
 
     def head(self, address: SecretStr) -> Head: ...
     def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
-        """Who is connected to the branch, but for us and Neon itself (rule 8)."""
+        """Who may write to the branch, but for us and Neon itself (rule 8): clients, and background workers."""
+        ...
+
+    def background_work(self, address: SecretStr) -> BackgroundWork:
+        """Replication slots, subscriptions and scheduled jobs of the branch, in all its databases."""
         ...
 
     def live_schema(self, address: SecretStr) -> LiveSchema: ...

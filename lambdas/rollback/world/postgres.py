@@ -13,11 +13,14 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
+from rollback.model.background_work import BackgroundWork
+from rollback.model.connection_failure import permanent_failure
 from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration, TableContent
-from rollback.model.database_errors import QueryFailed, Unreachable
+from rollback.model.database_errors import QueryFailed, SessionRefused, Unreachable
 from rollback.model.database_position import Lsn
 from rollback.model.errors import RefusalKind
 from rollback.model.text import service_message
+from rollback.world.postgres_background import read_background_work
 from rollback.world.postgres_journals import read_journals
 from rollback.world.postgres_schema import OURS, read_schema
 
@@ -29,12 +32,22 @@ _APPLICATION = "rollback"
 _SESSION_ENDED, _MAY_NOT = ("08", "57P"), "42501"
 _NEON_S_OWN = ("cloud_admin",)  # its monitoring and its management of the compute
 
-# Of other roles' sessions Postgres tells no `backend_type`, only that they are there: they count as clients.
+# Of other roles' sessions Postgres tells no `backend_type`, only that they are there: they count as clients. No writers
+# are those that read only (`walsender`), whose leader is listed (`parallel worker`), or that write no rows.
+_NO_WRITERS = (
+    "parallel worker",
+    "walsender",
+    "autovacuum worker",
+    "autovacuum launcher",
+    "logical replication launcher",
+    "pg_cron launcher",
+)
 _SESSIONS = """
-SELECT pid, usename, coalesce(application_name, ''), host(client_addr), state, backend_start
+SELECT pid, usename, coalesce(application_name, ''), host(client_addr), state, backend_start, coalesce(datname, ''),
+  coalesce(backend_type, 'client backend')
 FROM pg_stat_activity
 WHERE pid <> pg_backend_pid() AND usename IS NOT NULL AND usename <> ALL(%s)
-  AND coalesce(backend_type, 'client backend') = 'client backend'
+  AND coalesce(backend_type, 'client backend') <> ALL(%s)
 ORDER BY pid
 """
 _KEY = """ARRAY(
@@ -68,11 +81,16 @@ class PostgresSql:
         return Head(lsn=Lsn.parse(lsn), at=at)
 
     def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
-        """Who else is connected to any database of the branch. Raises as `head`."""
-        names = ("pid", "role", "application", "address", "state", "connected_at")
+        """Who else may write to any database of the branch, background workers too. Raises as `head`."""
+        names = ("pid", "role", "application", "address", "state", "connected_at", "database", "kind")
         with _session(address) as session:
-            found = session.execute(_SESSIONS, [list(_NEON_S_OWN)]).fetchall()
+            found = session.execute(_SESSIONS, [list(_NEON_S_OWN), list(_NO_WRITERS)]).fetchall()
         return tuple(ClientSession(**dict(zip(names, row, strict=True))) for row in found)
+
+    def background_work(self, address: SecretStr) -> BackgroundWork:
+        """Replication and scheduled jobs of the whole branch. Raises as `head`."""
+        with _session(address) as session:
+            return read_background_work(session, lambda database: _connected(address, dbname=database))
 
     def live_schema(self, address: SecretStr) -> LiveSchema:
         """All that decides what a statement may do. Raises as `head`."""
@@ -125,17 +143,27 @@ def _content(
     return TableContent(rows=rows, digests=dict(session.execute(digest).fetchall()))
 
 
+def _connected(address: SecretStr, **other: str) -> "psycopg.Connection[Any]":
+    """A session; `other`: parts of the address that are not as it says."""
+    return psycopg.connect(
+        address.get_secret_value(),
+        connect_timeout=_CONNECT_SECONDS,
+        application_name=_APPLICATION,
+        options=f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
+        **other,  # type: ignore[arg-type]
+    )
+
+
 @contextmanager
 def _session(address: SecretStr) -> Iterator["psycopg.Connection[Any]"]:
     try:
-        session = psycopg.connect(
-            address.get_secret_value(),
-            connect_timeout=_CONNECT_SECONDS,
-            application_name=_APPLICATION,
-            options=f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
-        )
+        session = _connected(address)
     except psycopg.OperationalError as error:
-        raise Unreachable(f"no session with the database: {error}; it may be waking up, connect again") from error
+        told = f"no session with the database: {service_message(str(error))}"
+        permanent = permanent_failure(str(error), error.sqlstate)
+        if permanent is not None:
+            raise SessionRefused(f"{told}; {permanent.mend}", kind=permanent.kind) from error
+        raise Unreachable(f"{told}; it may be waking up, connect again") from error
     except psycopg.Error:  # its text quotes the address
         raise QueryFailed("the address of the database can't be read; look at the secret it came from") from None
     with session:

@@ -1,0 +1,133 @@
+"""Replication slots, subscriptions, scheduled jobs and background workers are seen on real Postgres."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from contract.local_cloud.workload import eventually
+from contract.neon_projects import LocalProject
+from pydantic import SecretStr
+
+from local_cloud.neon_project import Limits
+from local_cloud.neon_server import LocalNeon
+from rollback.model.background_work import ReplicationSlot, ScheduledJob, Subscription
+from rollback.world.postgres import PostgresSql
+
+SQL = PostgresSql()
+
+
+class Replicating:
+    """A project whose default branch has logical replication switched on, as in Neon's project settings."""
+
+    def __init__(self, project: LocalProject) -> None:
+        root = project.databases.branch_named("main")
+        assert root is not None
+        self.project, self.id = project, root.id
+        self.address = SecretStr(project.uri(root.id))
+        self.project.run(self.id, "SELECT 1")
+        with self.admin() as session:
+            for setting in ("wal_level = logical", "max_wal_senders = 4", "max_logical_replication_workers = 2"):
+                session.execute(f"ALTER SYSTEM SET {setting}".encode())
+        (endpoint,) = project.databases.endpoints(root.id)
+        project.databases.restart_endpoint(endpoint.id)
+        project.settle()
+        self.project.run(self.id, "SELECT 1")
+
+    @contextmanager
+    def admin(self) -> Iterator["psycopg.Connection[Any]"]:
+        with self.project._project.root.storage().cluster.connect() as session:
+            yield session
+
+    def as_admin(self, *statements: str) -> None:
+        with self.admin() as session:
+            for statement in statements:
+                session.execute(statement.encode())
+
+
+@pytest.fixture(scope="module")
+def replicating(local_neon: LocalNeon) -> Iterator[Replicating]:
+    project = LocalProject(local_neon, Limits())
+    yield Replicating(project)
+    project.close()
+
+
+def test_logical_slots_are_seen_and_neons_physical_and_a_session_s_temporary_ones_are_not(
+    replicating: Replicating,
+) -> None:
+    """Neon keeps `wal_proposer_slot` and `wal_retention_slot`, which are physical."""
+    with replicating.admin() as session:
+        session.execute("SELECT pg_create_logical_replication_slot('to_kafka', 'pgoutput')")
+        session.execute("SELECT pg_create_logical_replication_slot('of_a_session', 'pgoutput', true)")
+        session.execute("SELECT pg_create_physical_replication_slot('wal_proposer_slot')")
+        seen = SQL.background_work(replicating.address)
+    assert seen.slots == (ReplicationSlot(name="to_kafka", database="app", plugin="pgoutput"),)
+    assert seen.not_seen == ()
+    replicating.as_admin("SELECT pg_drop_replication_slot('to_kafka'), pg_drop_replication_slot('wal_proposer_slot')")
+
+
+def test_subscriptions_are_seen_by_a_role_that_is_no_superuser(replicating: Replicating) -> None:
+    subscribe = "CREATE SUBSCRIPTION from_shop CONNECTION 'host=nowhere' PUBLICATION all_of_it WITH (connect = false)"
+    replicating.as_admin(subscribe)
+    seen = SQL.background_work(replicating.address)
+    assert seen.subscriptions == (Subscription(name="from_shop", database="app", enabled=False),)
+    detach = "ALTER SUBSCRIPTION from_shop SET (slot_name = NONE)"
+    replicating.as_admin(detach, "DROP SUBSCRIPTION from_shop")
+
+
+def test_the_apply_worker_of_a_subscription_is_told_from_a_client(replicating: Replicating) -> None:
+    """It connects to nothing here, and is started again and again: what counts is that it is no client."""
+    socket = replicating.project._project.root.storage().cluster.data
+    replicating.as_admin(
+        "CREATE TABLE published (row int PRIMARY KEY)",
+        "CREATE PUBLICATION all_of_it FOR TABLE published",
+        "SELECT pg_create_logical_replication_slot('from_ourselves', 'pgoutput')",
+        "CREATE ROLE replicator LOGIN SUPERUSER",
+        f"CREATE SUBSCRIPTION from_ourselves CONNECTION 'host={socket} dbname=app user=cloud_admin' "
+        "PUBLICATION all_of_it WITH (create_slot = false, copy_data = false)",
+        "ALTER SUBSCRIPTION from_ourselves OWNER TO replicator",
+    )
+    replicating.as_admin("GRANT pg_monitor TO app_owner")
+
+    def workers() -> list[str]:
+        return [one.kind for one in SQL.client_sessions(replicating.address) if not one.is_client]
+
+    assert eventually(lambda: "logical replication apply worker" in workers())
+    (seen,) = SQL.background_work(replicating.address).subscriptions
+    assert seen.enabled
+    replicating.as_admin("ALTER SUBSCRIPTION from_ourselves DISABLE")
+    assert eventually(lambda: workers() == [])
+    replicating.as_admin("DROP SUBSCRIPTION from_ourselves")
+
+
+def test_jobs_of_pg_cron_are_seen_and_those_that_row_security_hides_are_told_as_not_seen(
+    replicating: Replicating,
+) -> None:
+    """The table and its policy are pg_cron's: pg_cron.sql in https://github.com/citusdata/pg_cron."""
+    replicating.as_admin(
+        "CREATE SCHEMA cron",
+        "CREATE TABLE cron.job (jobid bigint PRIMARY KEY, schedule text, command text, nodename text, nodeport int, "
+        "database text, username text, active boolean, jobname text)",
+        "ALTER TABLE cron.job ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY cron_job_policy ON cron.job USING (username = CURRENT_USER)",
+        "GRANT USAGE ON SCHEMA cron TO public",
+        "GRANT SELECT ON cron.job TO public",
+        "ALTER DATABASE app SET cron.database_name = 'app'",
+        "INSERT INTO cron.job VALUES (1, '0 3 * * *', 'x', 'localhost', 5432, 'app', 'app_owner', true, 'nightly'),"
+        " (2, '* * * * *', 'y', 'localhost', 5432, 'app', 'another', true, null)",
+    )
+    seen = SQL.background_work(replicating.address)
+    nightly = ScheduledJob(number=1, name="nightly", schedule="0 3 * * *", database="app", role="app_owner")
+    assert seen.jobs == (nightly,)
+    assert seen.not_seen == ("jobs of pg_cron of other roles (row security)",)
+
+
+def test_a_part_that_may_not_be_read_is_told_as_not_seen_and_hides_no_other(replicating: Replicating) -> None:
+    replicating.as_admin("SELECT pg_create_logical_replication_slot('to_kafka', 'pgoutput')")
+    replicating.as_admin("REVOKE ALL ON pg_subscription FROM public")
+    seen = SQL.background_work(replicating.address)
+    assert [slot.name for slot in seen.slots] == ["to_kafka"]
+    (why, *_) = seen.not_seen
+    assert why.startswith("subscriptions (permission denied")
+    replicating.as_admin("GRANT SELECT (oid, subdbid, subname, subenabled) ON pg_subscription TO public")

@@ -1,0 +1,161 @@
+"""The fence on the local Neon with real Postgres: sessions that stay, that come back, and that are never let in."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg
+import pytest
+from builders import SERVICE, definition, rollback
+from contract.local_cloud.workload import eventually
+from contract.neon_projects import LocalProject
+from fakes import FakeClock, FakeLedger, FakeServices
+from worlds import make_world
+
+from local_cloud.neon_project import Limits
+from local_cloud.neon_server import LocalNeon
+from rollback.model.database_progress import DatabaseProgress, Ending, RestorePoint
+from rollback.model.database_target import RestoreTarget
+from rollback.steps.database_restore import restore
+from rollback.steps.restoring import Restoring
+
+
+@pytest.fixture
+def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
+    local = LocalProject(local_neon, Limits())
+    yield local
+    local.close()
+
+
+class Restored:
+    """A restore of the project's root to where it was before row 2."""
+
+    def __init__(self, project: LocalProject, **target: object) -> None:
+        root = project.databases.branch_named("main")
+        assert root is not None
+        self.project, self.id = project, root.id
+        project.write(root.id, 1)
+        _, self.at = project.position(root.id)
+        project.write(root.id, 2)
+        self.clock, ledger = FakeClock(project.now()), FakeLedger()
+        self.services = FakeServices(self.clock)
+        self.services.run(self.services.register_release(definition("v1"), "family"))
+        until = self.clock.now().replace(year=self.clock.now().year + 1)
+        lease = ledger.acquire(SERVICE, rollback().id, self.clock.now(), until)
+        assert lease is not None
+        self.world = make_world(clock=self.clock, ledger=ledger, services=self.services)
+        given = {"branch_id": root.id, "database": "app", "role": "app_owner", "window_margin_minutes": 0, **target}
+        made = RestoreTarget.model_validate({"writers": self.world.settings.services, **given})
+        self.restoring = Restoring(made, project.databases, project.sql)
+        self.document = rollback(lease_counter=lease.counter)
+
+    def until_ended(self) -> DatabaseProgress:
+        for _ in range(200):
+            self.document = restore(self.document, RestorePoint(at=self.at), self.restoring, self.world)
+            progress = self.document.database
+            assert progress is not None
+            if progress.ended_at is not None:
+                return progress
+            if self.document.wait_seconds:
+                self.clock.pass_time(seconds=self.document.wait_seconds)
+                self.services.tick()
+                self.project.settle()
+        raise AssertionError(f"no end: {self.document.database}")
+
+    def restarts(self) -> int:
+        actions = [operation.action for operation in self.project.databases.operations_since(self.at)]
+        return actions.count("suspend_compute")
+
+
+@contextmanager
+def pooled(uri: str) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
+    """A server connection that a pooler keeps open though its client has gone."""
+    session = psycopg.connect(uri, application_name="pgbouncer", autocommit=True)
+    session.execute("SELECT 1")
+    yield session
+    with suppress(psycopg.Error):
+        session.close()
+
+
+@contextmanager
+def coming_back(uri: str) -> Iterator[None]:
+    """A program that connects again whenever it was disconnected."""
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.is_set():
+            with suppress(psycopg.Error), psycopg.connect(uri, application_name="nightly", autocommit=True) as session:
+                while not over.is_set():
+                    session.execute("SELECT 1")
+                    time.sleep(0.02)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_session_that_a_pooler_keeps_is_ended_by_the_restart_of_the_compute(project: LocalProject) -> None:
+    restored = Restored(project)
+    with pooled(project.uri(restored.id)) as session:
+        progress = restored.until_ended()
+        assert progress.ending is Ending.RESTORED, progress.why_not
+        assert progress.restarted_at is not None
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT 1")
+    assert project.rows(restored.id) == [1]
+
+
+def test_a_program_that_connects_again_is_named_and_nothing_is_overwritten(project: LocalProject) -> None:
+    restored = Restored(project, reconnect_grace_seconds=0)
+    with coming_back(project.uri(restored.id)):
+        assert eventually(lambda: project.sql.client_sessions(restored.restoring.address(restored.id)) != ())
+        progress = restored.until_ended()
+    assert progress.ending is Ending.REFUSED
+    assert "connected again: nightly as app_owner from" in (progress.why_not or "")
+    assert "in database app, since" in (progress.why_not or "")
+    assert project.rows(restored.id) == [1, 2]
+
+
+def test_without_a_session_the_compute_is_not_restarted(project: LocalProject) -> None:
+    restored = Restored(project)
+    progress = restored.until_ended()
+    assert (progress.ending, progress.restarted_at) == (Ending.RESTORED, None)
+
+
+def test_a_session_in_another_database_of_the_branch_is_seen(project: LocalProject) -> None:
+    """All databases of a branch are overwritten together."""
+    restored = Restored(project, reconnect_grace_seconds=0)
+    assert eventually(lambda: project.sql.client_sessions(restored.restoring.address(restored.id)) == ())
+    with project._project.root.storage().cluster.connect() as admin:
+        admin.execute("CREATE DATABASE reports OWNER app_owner TEMPLATE app")
+    with coming_back("/reports".join(project.uri(restored.id).rsplit("/app", 1))):
+        assert eventually(lambda: project.sql.client_sessions(restored.restoring.address(restored.id)) != ())
+        progress = restored.until_ended()
+    assert progress.ending is Ending.REFUSED
+    assert "in database reports" in (progress.why_not or "")
+
+
+@pytest.mark.parametrize(("part", "value"), [("role", "app_owner"), ("database", "app")])
+def test_what_postgres_refuses_is_refused_before_a_service_is_stopped(
+    project: LocalProject, part: str, value: str
+) -> None:
+    """The role may no longer log in: Neon gives its connection URI all the same."""
+    restored = Restored(project)
+    with project._project.root.storage().cluster.connect() as admin:
+        if part == "role":
+            admin.execute(f"ALTER ROLE {value} NOLOGIN".encode())
+        else:
+            admin.execute(f"REVOKE CONNECT ON DATABASE {value} FROM public, app_owner".encode())
+            admin.execute(f"ALTER DATABASE {value} OWNER TO cloud_admin".encode())
+    progress = restored.until_ended()
+    assert progress.ending is Ending.REFUSED
+    assert "database-answers: no session with the database" in (progress.why_not or "")
+    assert "waking up" not in (progress.why_not or "")
+    assert restored.services.desired_count == 2
+    assert restored.document.obligations == ()

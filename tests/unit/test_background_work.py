@@ -1,0 +1,131 @@
+"""What a restore deletes, and what writes behind every fence, is named before anything is stopped."""
+
+import pytest
+from builders import SERVICE
+from faults.branch_scenario import Recreate
+from faults.database_endings import assert_nothing_was_changed
+from faults.database_scenario import WORKER, Reset, Restore
+from faults.down_scenario import Down
+
+from rollback.model.background_work import (
+    BackgroundWork,
+    ReplicationSlot,
+    ScheduledJob,
+    Subscription,
+    judge_background_work,
+)
+from rollback.model.check import Check, Verdict
+from rollback.model.database_content import ClientSession
+from rollback.model.database_progress import Ending
+
+SLOT = ReplicationSlot(name="to_kafka", database="app", plugin="pgoutput", active=True)
+FROM_SHOP = Subscription(name="from_shop", database="app")
+NIGHTLY = ScheduledJob(number=7, name="nightly", schedule="0 3 * * *", database="app", role="owner")
+WORKER_OF_ONE = ClientSession(pid=9, role="owner", kind="logical replication apply worker", database="app")
+WAYS = [Restore, Reset, Recreate]
+
+
+def checks(work: BackgroundWork, *workers: ClientSession, replaces_data: bool = True) -> dict[str, Check]:
+    return {check.name: check for check in judge_background_work(work, workers, replaces_data=replaces_data)}
+
+
+def failed(found: dict[str, Check]) -> set[str]:
+    return {name for name, check in found.items() if check.verdict is Verdict.FAIL}
+
+
+def test_without_any_all_checks_pass() -> None:
+    assert {check.verdict for check in checks(BackgroundWork()).values()} == {Verdict.PASS}
+
+
+@pytest.mark.parametrize(
+    ("work", "name", "said"),
+    [
+        (BackgroundWork(slots=(SLOT,)), "replication-slots", "to_kafka (pgoutput, database app)"),
+        (BackgroundWork(subscriptions=(FROM_SHOP,)), "subscriptions", "from_shop (database app)"),
+        (BackgroundWork(jobs=(NIGHTLY,)), "scheduled-jobs", "7 nightly (0 3 * * *, as owner, database app)"),
+    ],
+)
+def test_each_is_a_refusal_of_its_own_that_names_it_and_a_person_may_force(
+    work: BackgroundWork, name: str, said: str
+) -> None:
+    found = checks(work)
+    assert failed(found) == {name}
+    assert found[name].forceable
+    assert said in found[name].reason
+    assert "--force" in found[name].reason
+
+
+def test_a_worker_that_is_connected_is_a_refusal_too() -> None:
+    found = checks(BackgroundWork(), WORKER_OF_ONE)
+    assert failed(found) == {"background-workers"}
+    assert "logical replication apply worker as owner in database app" in found["background-workers"].reason
+
+
+def test_what_does_not_run_is_no_matter_where_the_branch_keeps_its_data() -> None:
+    asleep = BackgroundWork(
+        slots=(SLOT,),
+        subscriptions=(FROM_SHOP.model_copy(update={"enabled": False}),),
+        jobs=(NIGHTLY.model_copy(update={"active": False}),),
+    )
+    assert failed(checks(asleep, replaces_data=False)) == set()
+    assert failed(checks(asleep)) == {"replication-slots", "subscriptions"}
+
+
+def test_what_could_not_be_looked_at_is_told_as_that() -> None:
+    found = checks(BackgroundWork(not_seen=("jobs of pg_cron of other roles (row security)",)))
+    seen = found["background-work-is-seen"]
+    assert seen.verdict is Verdict.WARN
+    assert "not looked at: jobs of pg_cron of other roles (row security)" in seen.reason
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_a_slot_refuses_every_way_that_replaces_the_data_and_nothing_is_stopped(kind: type[Restore]) -> None:
+    scenario = kind()
+    scenario.sql.background[scenario.branch_id] = BackgroundWork(slots=(SLOT,))
+    scenario.until_ended()
+    assert scenario.progress.ending is Ending.REFUSED
+    assert "replication slot" in (scenario.progress.why_not or "")
+    assert scenario.neon.calls == []
+    assert scenario.owed() == ()
+
+
+def test_a_slot_is_no_matter_where_migrations_step_down_in_place_and_a_job_is() -> None:
+    down = Down()
+    down.sql.background[down.branch_id] = BackgroundWork(slots=(SLOT,))
+    down.until_ended()
+    assert down.progress.ending is Ending.RESTORED, down.progress.why_not
+    scheduled = Down()
+    scheduled.sql.background[scheduled.branch_id] = BackgroundWork(jobs=(NIGHTLY,))
+    scheduled.until_ended()
+    assert scheduled.progress.ending is Ending.REFUSED
+
+
+@pytest.mark.parametrize("kind", [Restore, Reset])
+def test_by_force_it_goes_on_and_the_report_names_what_was_lost_and_what_was_not(kind: type[Restore]) -> None:
+    """Neon deletes the slots of a branch that it restores; the subscription is seen to be there still."""
+    scenario = kind()
+    scenario.by_force()
+    scenario.sql.background[scenario.branch_id] = BackgroundWork(slots=(SLOT,), subscriptions=(FROM_SHOP,))
+    while scenario.progress_or_none is None or scenario.progress_or_none.backup_id is None:
+        scenario.round()
+    scenario.sql.background[scenario.branch_id] = BackgroundWork(subscriptions=(FROM_SHOP,))
+    scenario.until_ended()
+    assert scenario.progress.ending is Ending.RESTORED, scenario.progress.why_not
+    lost = [note for note in scenario.progress.notes if note.startswith("lost by the restore")]
+    assert lost == [f"lost by the restore: replication slot {SLOT}: whatever uses it has to be set up anew"]
+    assert any(note.startswith("overridden by force: replication-slots") for note in scenario.progress.notes)
+
+
+def test_what_is_not_seen_before_is_in_the_report() -> None:
+    restore = Restore()
+    restore.sql.background[restore.branch_id] = BackgroundWork(not_seen=("subscriptions (permission denied)",))
+    restore.until_ended()
+    assert restore.progress.ending is Ending.RESTORED
+    assert any("not looked at: subscriptions (permission denied)" in note for note in restore.progress.notes)
+
+
+def test_a_slot_that_appears_only_where_nothing_was_forced_stops_no_service() -> None:
+    restore = Restore()
+    restore.sql.background[restore.branch_id] = BackgroundWork(slots=(SLOT,))
+    assert_nothing_was_changed(restore, "each one's consumer loses its place")
+    assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}

@@ -1,0 +1,105 @@
+"""Only operations of our own changes are waited for: Neon's maintenance and other people's may take half an hour."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE
+from faults.database_scenario import GOOD, WORKER, Reset, Restore
+
+from rollback.model.database_progress import BranchBefore, DatabaseIntent, DatabaseProgress, Ending
+from rollback.model.database_view import Branch, Operation
+from rollback.model.own_operations import changes_data, is_waited_for, own_ids, tells_of_restore
+from rollback.model.rollback import Outcome
+
+
+def operation(action: str, identity: str = "op", **more: Any) -> Operation:
+    given = {"status": "running", "created_at": NOW, "updated_at": NOW, "branch_id": "br-main"}
+    return Operation.model_validate({"id": identity, "action": action, **given, **more})
+
+
+def others_go_on(restore: Restore, action: str, status: str = "running") -> None:
+    """Somebody else's operation on the branch itself, never over; Neon lists it with ours."""
+    listed, looked = restore.neon.operations_since, restore.neon.operation
+    theirs = operation(action, "theirs", branch_id=restore.branch_id, status=status)
+
+    def now() -> Operation:
+        at = restore.clock.now() - timedelta(minutes=5 if status == "failed" else 0)
+        return theirs.model_copy(update={"created_at": at, "updated_at": at})
+
+    restore.neon.operations_since = lambda since: (now(), *listed(since))  # type: ignore[method-assign]
+
+    def operation_now(operation_id: str) -> Operation:
+        return now() if operation_id == "theirs" else looked(operation_id)
+
+    restore.neon.operation = operation_now  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("action", ["detach_parent_branch", "apply_storage_config", "an_action_of_tomorrow"])
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_operation_that_is_not_ours_holds_up_nothing(action: str, lost: bool) -> None:
+    """`detach_parent_branch` may take 25 minutes on a branch that is ready."""
+    restore = Restore()
+    others_go_on(restore, action)
+    if lost:
+        restore.neon.lose_next("restore")
+    began = restore.clock.now()
+    restore.until_ended()
+    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    assert restore.neon.rows(restore.branch_id) == GOOD
+    assert restore.branch.protected
+    assert restore.clock.now() - began < timedelta(minutes=5)
+    restore.unfenced(Outcome.SUCCEEDED)
+    assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
+
+
+def test_an_operation_of_somebody_else_that_fails_is_no_failure_of_ours() -> None:
+    reset = Reset()
+    others_go_on(reset, "apply_config", "failed")
+    reset.until_ended()
+    assert reset.progress.ending is Ending.RESTORED, reset.progress.why_not
+
+
+BRANCH = Branch(
+    id="br-main", name="main", current_state="ready", default=True, protected=False, created_at=NOW, updated_at=NOW
+)
+BUSY = BRANCH.model_copy(update={"current_state": "resetting"})
+
+
+def progress(**more: Any) -> DatabaseProgress:
+    return DatabaseProgress(started_at=NOW, before=BranchBefore.of(BRANCH, ()), operation_ids=("told",)).but(**more)
+
+
+def test_of_an_answer_that_was_lost_operations_of_a_change_on_our_branches_are_ours() -> None:
+    announced = progress(intent=DatabaseIntent(action="restore", at=NOW))
+    listed = (
+        operation("create_timeline", "ours"),
+        operation("detach_parent_branch", "neons"),
+        operation("create_branch", "of-another-branch", branch_id="br-staging"),
+        operation("create_timeline", "of-before", created_at=NOW - timedelta(minutes=5)),
+    )
+    assert own_ids(announced, listed, {"br-main"}) == {"told", "ours"}
+    assert own_ids(progress(), listed, {"br-main"}) == {"told"}
+    assert own_ids(progress(adopted_since=NOW), listed, {"br-main"}) == {"told", "ours"}
+
+
+def test_our_own_operation_is_waited_for_and_not_for_ever_once_the_branch_is_ready() -> None:
+    ours = operation("start_compute")
+    assert is_waited_for(ours, [BRANCH], NOW + timedelta(minutes=2))
+    assert not is_waited_for(ours, [BRANCH], NOW + timedelta(minutes=4))
+    assert is_waited_for(ours, [BUSY], NOW + timedelta(minutes=4))
+    assert not is_waited_for(operation("detach_parent_branch"), [BRANCH], NOW)
+
+
+def test_a_restore_is_told_by_new_storage_of_its_branch_since_it_was_asked_for() -> None:
+    at = NOW + timedelta(milliseconds=700)  # Neon tells whole seconds
+    assert tells_of_restore([operation("create_timeline")], "br-main", at)
+    assert not tells_of_restore([operation("suspend_compute")], "br-main", at)
+    assert not tells_of_restore([operation("create_timeline")], "br-other", at)
+    assert not tells_of_restore([operation("create_timeline")], "br-main", NOW + timedelta(seconds=1))
+    assert not tells_of_restore([operation("create_timeline")], "br-main", None)
+
+
+def test_a_compute_that_starts_is_no_change_of_a_source_s_data_and_an_unknown_action_may_be() -> None:
+    assert not any(map(changes_data, (operation("start_compute"), operation("detach_parent_branch"))))
+    assert all(map(changes_data, (operation("import_data"), operation("an_action_of_tomorrow"))))

@@ -1,0 +1,147 @@
+"""A restore was accepted if Neon kept the state before under our name, whether or not `last_reset_at` tells of it."""
+
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE
+from faults.database_endings import assert_refused
+from faults.database_scenario import BAD, GOOD, STAGED, WORKER, Reset, Restore
+
+from rollback.model.database_errors import OutcomeUnknown
+from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending, backup_name, preview_name
+from rollback.model.database_view import Branch
+from rollback.model.restore_acceptance import is_accepted, was_never_made
+
+
+def without_last_reset_at(restore: Restore) -> Restore:
+    """No document says that a restore of a branch to its own past sets it."""
+    real = restore.neon._update
+
+    def update(branch_id: str, **what: Any) -> None:
+        what.pop("last_reset_at", None)
+        real(branch_id, **what)
+
+    restore.neon._update = update  # type: ignore[method-assign]
+    return restore
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("kind", [Restore, Reset])
+def test_a_restore_that_sets_no_last_reset_at_is_seen_to_be_accepted(kind: type[Restore], lost: bool) -> None:
+    restore = without_last_reset_at(kind())
+    if lost:
+        restore.neon.lose_next("restore")
+    restore.until_ended()
+    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    assert restore.neon.calls.count("restore") == 1
+    assert restore.branch.protected
+    assert restore.backup is not None
+    assert restore.progress.backup_id == restore.backup.id
+
+
+@pytest.mark.parametrize("named", [backup_name, preview_name])
+def test_a_branch_that_has_one_of_our_names_already_is_refused_before_anything_is_stopped(named: Any) -> None:
+    restore = Restore()
+    restore.neon.create_branch(named(restore.id), restore.branch_id)
+    restore.neon.settle()
+    restore.neon.calls.clear()
+    restore.by_force()  # children may move; the name is no matter of force
+    restore.until_ended()
+    assert restore.progress.ending is Ending.REFUSED
+    assert f"branch-names-are-free: there is a branch {named(restore.id)} already" in (restore.progress.why_not or "")
+    assert restore.neon.calls == []
+    assert restore.owed() == ()
+
+
+def test_a_branch_that_a_person_gives_the_backup_s_name_meanwhile_proves_nothing() -> None:
+    restore = Restore()
+    while "delete_branch" not in restore.neon.calls:
+        restore.round()
+    restore.neon.settle()
+    restore.neon.create_branch(backup_name(restore.id), restore.branch_id)
+    restore.neon.settle()
+    restore.until_ended()
+    assert restore.progress.ending is Ending.REFUSED, restore.progress.why_not
+    assert "that no restore of ours made: rename it" in (restore.progress.why_not or "")
+    assert restore.neon.rows(restore.branch_id) == GOOD + BAD
+    assert "restore" not in restore.neon.calls
+    restore.unfenced()
+    assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
+
+
+def test_a_name_that_is_taken_between_the_look_and_the_restore_is_no_acceptance() -> None:
+    """Neon answers 409: so does one to a request that it has carried out already."""
+    restore = Restore()
+    while restore.progress_or_none is None or restore.progress_or_none.restore_asked_at is None:
+        restore.round()
+    restore.neon.create_branch(backup_name(restore.id), restore.branch_id)
+    restore.neon.settle()
+    restore.until_ended()
+    assert restore.progress.ending is Ending.REFUSED, restore.progress.why_not
+    assert restore.neon.rows(restore.branch_id) == GOOD + BAD
+
+
+def test_a_restore_whose_request_never_arrives_is_refused_in_the_end_and_services_start() -> None:
+    restore = Restore()
+
+    def unanswered(*_: object, **__: object) -> Any:
+        raise OutcomeUnknown("524")
+
+    restore.neon.restore = unanswered  # type: ignore[method-assign]
+    assert_refused(restore, "it was at restore")
+    restore.unfenced()
+    assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
+
+
+def branch(name: str, **more: Any) -> Branch:
+    given = {"current_state": "ready", "default": False, "protected": False, "created_at": NOW, "updated_at": NOW}
+    return Branch.model_validate({"id": f"br-{name}", "name": name, **given, **more})
+
+
+def asked(before: Branch, **more: Any) -> DatabaseProgress:
+    return DatabaseProgress(started_at=NOW, before=BranchBefore.of(before, ()), restore_asked_at=NOW).but(**more)
+
+
+ROOT, CHILD = branch("main"), branch("staging", parent_id="br-main")
+OF_ROOT, OF_CHILD = branch("backup"), branch("backup", parent_id="br-main")
+A_PERSONS, A_PERSONS_OF_CHILD = branch("backup", parent_id="br-main"), branch("backup", parent_id="br-staging")
+RESET = {"last_reset_at": NOW}
+
+TABLE = (
+    ("the backup of a root is a root, which nobody else can make", asked(ROOT), ROOT, OF_ROOT, False, True),
+    ("a person's child of a root", asked(ROOT), ROOT, A_PERSONS, False, False),
+    ("a person's child, though the answer came", asked(ROOT, restore_answered_at=NOW), ROOT, A_PERSONS, False, False),
+    ("no backup", asked(ROOT), branch("main", **RESET), None, True, False),
+    ("nothing was asked for", asked(ROOT, restore_asked_at=None), ROOT, OF_ROOT, True, False),
+    ("a child's backup alone may be a person's", asked(CHILD), CHILD, OF_CHILD, False, False),
+    ("with the answer", asked(CHILD, restore_answered_at=NOW), CHILD, OF_CHILD, False, True),
+    ("with last_reset_at", asked(CHILD), branch("staging", parent_id="br-main", **RESET), OF_CHILD, False, True),
+    ("with operations", asked(CHILD), CHILD, OF_CHILD, True, True),
+    ("a person's child of a child, with operations", asked(CHILD), CHILD, A_PERSONS_OF_CHILD, True, False),
+)
+
+
+@pytest.mark.parametrize(
+    ("then", "progress", "now", "backup", "begun", "accepted"), TABLE, ids=[row[0] for row in TABLE]
+)
+def test_acceptance_is_told_by_the_backup_and_one_witness_more_where_a_person_could_have_made_it(
+    then: str, progress: DatabaseProgress, now: Branch, backup: Branch | None, begun: bool, accepted: bool
+) -> None:
+    assert is_accepted(progress, now, backup, has_begun=begun) is accepted
+
+
+def test_a_restore_was_never_made_only_if_nothing_at_all_tells_of_it() -> None:
+    assert was_never_made(asked(ROOT), ROOT, None, has_begun=False)
+    assert was_never_made(asked(ROOT), ROOT, A_PERSONS, has_begun=False)
+    assert not was_never_made(asked(ROOT), ROOT, None, has_begun=True)
+    assert not was_never_made(asked(ROOT), branch("main", **RESET), None, has_begun=False)
+    assert not was_never_made(asked(ROOT, restore_answered_at=NOW), ROOT, None, has_begun=False)
+    assert not was_never_made(asked(CHILD), CHILD, OF_CHILD, has_begun=False)
+
+
+def test_rows_of_a_reset_without_last_reset_at_are_those_of_the_source() -> None:
+    reset = without_last_reset_at(Reset())
+    reset.until_ended()
+    assert reset.neon.rows(reset.branch_id) == GOOD + BAD
+    assert reset.backup is not None
+    assert reset.neon.rows(reset.backup.id) == [*GOOD, *BAD, STAGED]

@@ -1,0 +1,132 @@
+"""What a reset, an undo or `--to` would put under every writer is judged by SQL before anything is overwritten."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import NOW, SERVICE
+from faults.branch_scenario import Recreate
+from faults.database_scenario import WORKER, Reset, Restore, Undo
+from stage_of_writers import WORKER as OTHER
+from stage_of_writers import StageOfWriters
+from stage_with_database import BAD, BEFORE, FIRST, GOOD, applied
+
+from rollback.model.check import Check, Verdict
+from rollback.model.database_content import Column, LiveSchema, Migration
+from rollback.model.database_errors import SessionRefused
+from rollback.model.database_progress import Ending
+from rollback.model.policy import Policy
+from rollback.model.release_schema import ReleaseSchema
+from rollback.model.rollback import Outcome
+
+FROM_A_SOURCE = [Reset, Undo, Recreate]
+NO_GOOD = Check(name="target-fits-restored-schema", verdict=Verdict.FAIL, reason="orders.total is missing")
+
+
+@pytest.mark.parametrize("kind", FROM_A_SOURCE)
+def test_a_source_that_does_not_fit_is_refused_before_anything_is_stopped(kind: type[Restore]) -> None:
+    scenario = kind()
+    scenario.judge_preview(lambda schema, migrations: (NO_GOOD,))
+    rows = scenario.neon.rows(scenario.branch_id)
+    scenario.until_ended()
+    assert scenario.progress.ending is Ending.REFUSED
+    assert "orders.total is missing; nothing was changed" in (scenario.progress.why_not or "")
+    assert scenario.neon.rows(scenario.branch_id) == rows
+    assert scenario.owed() == ()
+    assert scenario.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
+
+
+@pytest.mark.parametrize("kind", FROM_A_SOURCE)
+def test_a_source_that_refuses_the_connection_is_refused_before_anything_is_stopped(kind: type[Restore]) -> None:
+    scenario = kind()
+    real = scenario.sql.live_schema
+
+    def of_the_branch_only(address: Any) -> LiveSchema:
+        if scenario.sql._branch(address) != scenario.branch_id:
+            raise SessionRefused("database app does not exist")
+        return real(address)
+
+    scenario.sql.live_schema = of_the_branch_only  # type: ignore[method-assign]
+    scenario.until_ended()
+    assert scenario.progress.ending is Ending.REFUSED
+    assert "source-answers" in (scenario.progress.why_not or "")
+    assert scenario.owed() == ()
+
+
+def test_a_backup_without_a_compute_is_given_one_and_looked_at_while_services_run() -> None:
+    """A restore makes no compute for the backup."""
+    undo = Undo()
+    assert undo.neon.endpoints(undo.source_id) == ()
+    asked: list[int] = []
+
+    def judge(_schema: LiveSchema, _journal: tuple[Migration, ...] | None) -> tuple[Check, ...]:
+        asked.append(undo.writers.desired_counts()[SERVICE])
+        return ()
+
+    undo.judge_preview(judge)
+    undo.until_ended()
+    assert undo.progress.ending is Ending.RESTORED, undo.progress.why_not
+    assert asked == [2]
+    assert undo.neon.calls.count("create_endpoint") == 1
+
+
+@pytest.mark.parametrize("lost", ["create_endpoint"])
+def test_a_compute_of_the_source_whose_answer_is_lost_is_made_once(lost: str) -> None:
+    undo = Undo()
+    undo.neon.lose_next(lost)
+    undo.until_ended()
+    assert undo.progress.ending is Ending.RESTORED, undo.progress.why_not
+    assert undo.neon.calls.count("create_endpoint") == 1
+
+
+NEEDS_EMAIL = ReleaseSchema(journal=applied(FIRST), ran_on=BEFORE)
+WITHOUT = LiveSchema(tables={"public.users": {"id": Column(type="integer", nullable=False, has_default=True)}})
+DATA_OF_THEN = {"type": "database", "service": SERVICE, "to": (NOW - timedelta(minutes=25)).isoformat()}
+
+
+class StageOfAWorkerThatNeedsTheEmail(StageOfWriters):
+    """What the worker runs was good with a column that the tables, wherever they are looked at, lack from then on."""
+
+    def lack_the_email(self) -> None:
+        self.ledger.put_schema(NEEDS_EMAIL)
+        for key, one in self.ledger._releases.items():
+            if one.service == OTHER:
+                self.ledger._releases[key] = one.model_copy(update={"schema_sha256": NEEDS_EMAIL.sha256})
+        for number in range(60):
+            self.sql.schemas[f"br-{number}"] = WITHOUT
+
+
+def test_another_writer_that_breaks_on_the_tables_at_a_time_refuses_before_the_restore() -> None:
+    """`--to` names a time of which the ledger knows nothing: the preview tells, for every writer."""
+    stage = StageOfAWorkerThatNeedsTheEmail(Policy(database_approval="none"))
+    stage.lack_the_email()
+    ended = stage.read(stage.run(DATA_OF_THEN))
+    assert ended.outcome is Outcome.REFUSED, ended.reason
+    assert f"writer-fits {OTHER}: w2 of {OTHER} on these tables" in ended.reason
+    assert stage.rows() == GOOD + BAD
+    assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
+
+
+def test_another_writer_that_breaks_on_the_backup_refuses_an_undo_before_anything_is_stopped() -> None:
+    stage = StageOfAWorkerThatNeedsTheEmail()
+    restored = stage.read(stage.run({"type": "full", "service": SERVICE, "target_version": "v1"}))
+    assert restored.outcome is Outcome.SUCCEEDED, restored.reason
+    stage.neon.settle()
+    stage.lack_the_email()
+    stage.services.calls.clear()
+    undone = stage.read(stage.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
+    assert undone.outcome is Outcome.REFUSED, undone.reason
+    assert f"writer-fits {OTHER}" in undone.reason
+    assert undone.obligations == ()
+    assert stage.rows() == GOOD
+
+
+def test_by_force_another_writer_that_breaks_is_a_warning_and_told() -> None:
+    stage = StageOfAWorkerThatNeedsTheEmail(Policy(database_approval="none"))
+    stage.lack_the_email()
+    stage.neon.settle()
+    ended = stage.read(stage.run({**DATA_OF_THEN, "force": True, "reason": "Ada knows"}))
+    assert ended.database is not None
+    assert ended.database.ending is Ending.RESTORED, ended.reason
+    told = {check.name: check.verdict for check in ended.database.preview_checks}
+    assert told[f"writer-fits {OTHER}"] is Verdict.WARN
