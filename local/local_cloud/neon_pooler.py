@@ -89,7 +89,9 @@ class Server:
         different = {n: v for n, v in wanted.items() if self.parameters.get(n) != v}
         if not different:
             return
-        self.wire.send(wire.query("".join(f"SET {n}={sql.Literal(v).as_string()};" for n, v in different.items())))
+        self.wire.send(
+            wire.simple_query("".join(f"SET {n}={sql.Literal(v).as_string()};" for n, v in different.items()))
+        )
         while True:
             for told in self.wire.messages():
                 if wire.kind_of(told) == wire.PARAMETER_STATUS:

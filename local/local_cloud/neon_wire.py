@@ -119,7 +119,7 @@ def parameter(whole: bytes) -> tuple[str, str]:
     return name.decode(), value.decode()
 
 
-def query(statement: str) -> bytes:
+def simple_query(statement: str) -> bytes:
     return message(b"Q", statement.encode() + b"\0")
 
 

@@ -166,6 +166,9 @@ def no_root_branch_is_left(stage: Environment) -> None:
 
 
 def it_has_a_child(stage: Environment) -> None:
+    """Where the settings do not let children move, and of a branch that is to be replaced or deleted."""
+    stage.database = stage.database.model_copy(update={"children": "refuse"})
+    stage.replace(settings=stage.world.settings.model_copy(update={"database": stage.database}))
     stage.neon.create_branch("preview/child", stage.own)
     stage.settled()
 
