@@ -20,6 +20,7 @@ class FakeSql:
         self.schemas: dict[str, LiveSchema] = {}
         self.journals: dict[str, tuple[Migration, ...]] = {}
         self.asleep = 0
+        self.ages: dict[str, dict[str, float]] = {}
         self._neon = neon
 
     @contextmanager
@@ -36,6 +37,9 @@ class FakeSql:
 
     def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
         return tuple(self.sessions.get(self._branch(address), ()))
+
+    def last_activity(self, address: SecretStr) -> Mapping[str, float]:
+        return dict(self.ages.get(self._branch(address), {}))
 
     def live_schema(self, address: SecretStr) -> LiveSchema:
         branch = self._branch(address)

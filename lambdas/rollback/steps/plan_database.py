@@ -1,7 +1,9 @@
 """The database in a plan: does the target fit the schema, and if not, where does the database go?"""
 
 from rollback.model.check import Check, Verdict
+from rollback.model.database_plan import DatabasePlan
 from rollback.model.database_planning import Known, named_data, plan_database, whose_data
+from rollback.model.database_settings import Strategy
 from rollback.model.plan import Plan
 from rollback.model.release import Release
 from rollback.model.release_names import Named
@@ -93,7 +95,17 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
     point = next((one for one in points if gone_to is not None and one.point == gone_to), None)
     others = _others_fit(rollback.service_name, point, world) if point is not None else ()
     checks = (*named_data(request, named, releases), *checks, *others, *_fences_hold(world))
+    if planned is not None:
+        planned = planned.model_copy(update={"reconnects": _reconnected(rollback.service_name, planned, world)})
     return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})
+
+
+def _reconnected(service_name: str, planned: DatabasePlan, world: World) -> tuple[str, ...]:
+    """Every service of the branch, the rollback's own first: the others' connections matter once it serves again."""
+    if planned.strategy is Strategy.DELETE:
+        return ()
+    names = [service.name for service in (*world.settings.writers(), *world.settings.readers())]
+    return tuple(sorted(dict.fromkeys(names), key=lambda name: (name != service_name, names.index(name))))
 
 
 def _fences_hold(world: World) -> tuple[Check, ...]:

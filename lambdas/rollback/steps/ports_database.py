@@ -95,6 +95,13 @@ class Sql(Protocol):
         """Who is connected to the branch, but for us and Neon itself (rule 8)."""
         ...
 
+    def last_activity(self, address: SecretStr) -> Mapping[str, float]:
+        """`application_name` → seconds since a session of that name last began or did something.
+
+        On the database's own clock. A name that is not there proves nothing.
+        """
+        ...
+
     def live_schema(self, address: SecretStr) -> LiveSchema: ...
     def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
         """What Drizzle applied, oldest first; None: it keeps no journal in the database."""

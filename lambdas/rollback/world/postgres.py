@@ -36,6 +36,13 @@ WHERE pid <> pg_backend_pid() AND usename IS NOT NULL AND usename <> ALL(%s)
   AND coalesce(backend_type, 'client backend') = 'client backend'
 ORDER BY pid
 """
+# Times of other roles' sessions are NULL without `pg_read_all_stats`; GREATEST passes NULLs over.
+_ACTIVITY = """
+SELECT application_name, extract(epoch FROM clock_timestamp() - max(greatest(backend_start, state_change)))::float8
+FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND application_name <> '' AND coalesce(backend_type, 'client backend') = 'client backend'
+GROUP BY application_name HAVING max(greatest(backend_start, state_change)) IS NOT NULL
+"""
 _KEY = """ARRAY(
   SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
   WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum))"""
@@ -65,6 +72,11 @@ class PostgresSql:
         with _session(address) as session:
             found = session.execute(_SESSIONS, [list(_NEON_S_OWN)]).fetchall()
         return tuple(ClientSession(**dict(zip(names, row, strict=True))) for row in found)
+
+    def last_activity(self, address: SecretStr) -> Mapping[str, float]:
+        """`application_name` → seconds since a session of that name last began or did something. Raises as `head`."""
+        with _session(address) as session:
+            return {str(name): float(age) for name, age in session.execute(_ACTIVITY.encode()).fetchall()}
 
     def live_schema(self, address: SecretStr) -> LiveSchema:
         """All that decides what a statement may do. Raises as `head`."""
