@@ -27,7 +27,7 @@ def wait(rollback: Rollback, one: ServiceConnection, why: str, world: World) -> 
 
 
 def over(rollback: Rollback, one: ServiceConnection, world: World) -> Rollback:
-    """End the turn, and give the service's lease back: it is free for other rollbacks again, unless it stays at zero."""
+    """End the turn, and give the service's lease back: others may roll it back again, unless it stays at zero."""
     is_owed = any(owed.service == one.service for owed in rollback.open_obligations())
     if one.service != rollback.service_name and not is_owed:
         world.ledger.release_lease(one.service, rollback.id)
