@@ -156,7 +156,10 @@ def _connection_uri(request: Request) -> Answer:
     if request.query["role_name"] != credentials.role:
         raise Refusal(404, f"role {request.query['role_name']} not found")
     who = f"{credentials.role}:{quote(credentials.password, safe='')}"
-    return 200, {"uri": f"postgresql://{who}@{compute.address}/{request.query['database_name']}"}
+    database = request.query["database_name"]
+    if request.query.get("pooled") == "true":
+        return 200, {"uri": f"postgresql://{who}@{compute.pooled_host}/{database}?{compute.pooled_query}"}
+    return 200, {"uri": f"postgresql://{who}@{compute.address}/{database}"}
 
 
 def _schema(request: Request) -> Answer:

@@ -4,7 +4,8 @@ import threading
 from datetime import datetime
 from pathlib import Path
 
-from local_cloud.neon_proxy import Proxy
+from local_cloud.neon_pooler import SERVER_IDLE_SECONDS, Pooler
+from local_cloud.neon_proxy import HOST, Proxy
 from local_cloud.neon_timeline import Timeline
 
 
@@ -18,11 +19,33 @@ class Compute:
         self._lock = threading.RLock()
         self._timeline: Timeline | None = None
         self._proxy = Proxy(self._open_socket)
+        self._pooler: Pooler | None = None  # listens from the first time that its address is asked for
 
     @property
     def address(self) -> str:
         """`host:port` of the connection string."""
         return self._proxy.address
+
+    @property
+    def pooler(self) -> Pooler:
+        """PgBouncer beside the server."""
+        with self._lock:
+            if self._pooler is None:
+                self._pooler = Pooler(self._open_socket, SERVER_IDLE_SECONDS)
+            return self._pooler
+
+    @property
+    def pooled_host(self) -> str:
+        """`host:port` of a pooled connection string.
+
+        The name stands for what Neon answers and need not resolve: `pooled_query` says where it is.
+        """
+        return f"{self.id}-pooler.localhost:{self.pooler.port}"
+
+    @property
+    def pooled_query(self) -> str:
+        """Query of a pooled connection string; libpq then looks no name up."""
+        return f"hostaddr={HOST}"
 
     @property
     def state(self) -> str:
@@ -41,6 +64,8 @@ class Compute:
     def suspend(self) -> None:
         """Drop all connections and stop the server."""
         with self._lock:
+            if self._pooler is not None:
+                self._pooler.drop()
             if self._timeline is not None:
                 self._timeline.stop()
 
@@ -58,6 +83,9 @@ class Compute:
     def close(self) -> None:
         """Stop listening."""
         self._proxy.close()
+        with self._lock:
+            if self._pooler is not None:
+                self._pooler.close()
 
     def _open_socket(self) -> Path:
         with self._lock:

@@ -11,6 +11,7 @@ from fake_sql import FakeSql
 from fakes import FakeClock
 
 from local_cloud.neon_cluster import DATABASE
+from local_cloud.neon_compute import Compute
 from local_cloud.neon_faults import Fault
 from local_cloud.neon_project import Limits
 from local_cloud.neon_server import ROLE, LocalNeon
@@ -109,6 +110,13 @@ class LocalProject:
 
     def uri(self, branch_id: str) -> str:
         return self.databases.connection_uri(branch_id, DATABASE, ROLE).get_secret_value()
+
+    def compute(self, branch_id: str) -> Compute:
+        """The branch's compute, with its pooler."""
+        found = self._project.compute_of(self._project.branch(branch_id))
+        if found is None:
+            raise LookupError(f"branch {branch_id} has no compute")
+        return found
 
     def write(self, branch_id: str, row: int) -> None:
         self.run(branch_id, "INSERT INTO written VALUES (%s)", row)

@@ -18,7 +18,7 @@ from contract.neon_projects import LocalProject
 
 from local_cloud import application_command
 from local_cloud.neon_project import Limits
-from local_cloud.neon_server import LocalNeon
+from local_cloud.neon_server import ROLE, LocalNeon
 
 PACKAGES = ["--packages", str(Path(psycopg.__file__).parents[1])]
 READS = "SELECT row FROM written ORDER BY row LIMIT 5"
@@ -81,6 +81,19 @@ def test_a_session_that_was_dropped_is_replaced_without_an_error(
     project.databases.restart_endpoint(endpoint.id)
     project.settle()
     assert [serving.get("/api/status")[0] for _ in range(3)] == [200] * 3
+
+
+def test_an_application_may_come_by_the_pooler_which_keeps_its_sessions(project: LocalProject, root: str) -> None:
+    """PgBouncer keeps server connections for 600 s after the last task has stopped."""
+    pooled = project.databases.connection_uri(root, "app", ROLE, pooled=True).get_secret_value()
+    running = WithDatabase(pooled, reads=READS, writes="INSERT INTO written VALUES (1)", write_share=0.5)
+    try:
+        assert [running.get("/api/status")[0] for _ in range(3)] == [200] * 3
+    finally:
+        running.end()
+    assert project.rows(root) == [1]
+    left = project.run(root, "SELECT application_name FROM pg_stat_activity WHERE application_name = 'pgbouncer'")
+    assert left == [("pgbouncer",)]
 
 
 def test_a_behaviour_of_errors_stays_one_with_a_database(project: LocalProject, root: str) -> None:

@@ -1,0 +1,128 @@
+"""Postgres's messages between a client and the local Neon's pooler.
+
+Formats: https://www.postgresql.org/docs/current/protocol-message-formats.html
+"""
+
+import socket
+import struct
+from collections.abc import Mapping
+
+_CHUNK = 65536
+_PROTOCOL = 3
+_REQUESTS_FOR_ENCRYPTION = frozenset({80877103, 80877104})  # SSLRequest, GSSENCRequest
+READY_FOR_QUERY, PARAMETER_STATUS, TERMINATE = b"Z", b"S", b"X"
+_ANSWERED_WITH_READY = frozenset({b"Q", b"S", b"F"})  # Query, Sync, FunctionCall
+
+
+class Ended(EOFError):
+    """The other side has closed the connection."""
+
+
+class Wire:
+    """A connection, read by whole messages."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._received = bytearray()
+
+    def messages(self) -> list[bytes]:
+        """The messages that are complete by now; blocks until bytes come.
+
+        Raises:
+            Ended: the other side has closed the connection.
+        """
+        data = self.socket.recv(_CHUNK)
+        if not data:
+            raise Ended
+        self._received += data
+        complete, begin = [], 0
+        while (end := self._end_of_message(begin)) is not None:
+            complete.append(bytes(self._received[begin:end]))
+            begin = end
+        del self._received[:begin]
+        return complete
+
+    def send(self, *messages: bytes) -> None:
+        self.socket.sendall(b"".join(messages))
+
+    def startup(self) -> dict[str, str] | None:
+        """The parameters that the client connects with; None for a request to cancel. Encryption is declined."""
+        while True:
+            (length,) = struct.unpack("!I", self._exactly(4))
+            body = self._exactly(length - 4)
+            (code,) = struct.unpack("!I", body[:4])
+            if code in _REQUESTS_FOR_ENCRYPTION:
+                self.send(b"N")
+            elif code >> 16 == _PROTOCOL:
+                parts = body[4:].decode().split("\0")
+                return {name: value for name, value in zip(parts[::2], parts[1::2], strict=False) if name}
+            else:
+                return None
+
+    def password(self) -> str:
+        """Ask for the password in clear text. Raises Ended."""
+        self.send(message(b"R", struct.pack("!I", 3)))
+        while not (found := self.messages()):
+            pass
+        return text_of(found[0])
+
+    def _end_of_message(self, begin: int) -> int | None:
+        if len(self._received) < begin + 5:
+            return None
+        (length,) = struct.unpack_from("!I", self._received, begin + 1)
+        end = begin + 1 + int(length)
+        return end if end <= len(self._received) else None
+
+    def _exactly(self, count: int) -> bytes:
+        read = b""
+        while len(read) < count:
+            data = self.socket.recv(count - len(read))
+            if not data:
+                raise Ended
+            read += data
+        return read
+
+
+def message(kind: bytes, body: bytes = b"") -> bytes:
+    return kind + struct.pack("!I", len(body) + 4) + body
+
+
+def kind_of(whole: bytes) -> bytes:
+    return whole[:1]
+
+
+def text_of(whole: bytes) -> str:
+    """The first string of a message."""
+    return whole[5:].split(b"\0", 1)[0].decode()
+
+
+def is_answered_with_ready(whole: bytes) -> bool:
+    return kind_of(whole) in _ANSWERED_WITH_READY
+
+
+def is_outside_transaction(ready: bytes) -> bool:
+    """True if a ReadyForQuery says that no transaction is open."""
+    return ready[5:6] == b"I"
+
+
+def parameter(whole: bytes) -> tuple[str, str]:
+    """Name and value of a ParameterStatus."""
+    name, value, _ = whole[5:].split(b"\0", 2)
+    return name.decode(), value.decode()
+
+
+def query(statement: str) -> bytes:
+    return message(b"Q", statement.encode() + b"\0")
+
+
+def welcome(parameters: Mapping[str, str]) -> bytes:
+    """AuthenticationOk, the parameters, a key that cancels nothing, ReadyForQuery."""
+    told = (message(PARAMETER_STATUS, f"{n}\0{v}\0".encode()) for n, v in parameters.items())
+    ok, key = message(b"R", struct.pack("!I", 0)), message(b"K", struct.pack("!II", 0, 0))
+    return b"".join((ok, *told, key, message(READY_FOR_QUERY, b"I")))
+
+
+def error(sqlstate: str, text: str) -> bytes:
+    """A FATAL error, after which the connection ends."""
+    fields = {"S": "FATAL", "V": "FATAL", "C": sqlstate, "M": text}
+    return message(b"E", "".join(f"{name}{value}\0" for name, value in fields.items()).encode() + b"\0")
