@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 import uuid
+from collections.abc import Callable
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from local_cloud import neon_api, neon_postgres, owned_folders
 from local_cloud.neon_branch import Refusal
+from local_cloud.neon_cluster import Cluster
 from local_cloud.neon_faults import Fault, Faults
 from local_cloud.neon_project import Limits, Project
 from local_cloud.neon_timeline import Timeline
@@ -65,8 +67,16 @@ class LocalNeon:
         threading.Thread(target=server.serve_forever, args=(0.05,), name="neon", daemon=True).start()
         self._server = server  # from now on there is a thread to be told to end
 
-    def create_project(self, project_id: str | None = None, limits: Limits | None = None) -> Project:
-        """A project with the default branch `main` and its compute, idle until somebody connects."""
+    def create_project(
+        self,
+        project_id: str | None = None,
+        limits: Limits | None = None,
+        prepare: Callable[[Cluster], None] | None = None,
+    ) -> Project:
+        """A project with the default branch `main` and its compute, idle until somebody connects.
+
+        `prepare` writes what the branch holds from its beginning: large tables, which no branch has to replay.
+        """
         if self._folder is None or self._empty is None:
             raise RuntimeError("the local Neon does not run")
         identity = project_id or f"local-{uuid.uuid4().hex[:8]}"
@@ -74,6 +84,8 @@ class LocalNeon:
         folder.mkdir()
         neon_postgres.account().own(folder)
         storage = self._empty.fork(folder / "main", self._empty.resolve(None), new_password=True)
+        if prepare is not None:
+            storage.prepare(prepare)
         self.projects[identity] = Project(identity, folder, storage, limits or Limits())
         return self.projects[identity]
 

@@ -8,7 +8,7 @@ was before the base is not to be had, which is Neon's rule too: a branch's own h
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -65,6 +65,15 @@ class Timeline:
                 session.execute("DROP DATABASE template0")
                 session.execute("DROP DATABASE postgres")
         return timeline
+
+    def prepare(self, prepare: Callable[[Cluster], None]) -> None:
+        """Write into the base, before the first start: what was there before its history, and is never replayed."""
+        configured = self._base.data / "postgresql.auto.conf"
+        with self.lock:
+            configured.write_text("wal_keep_size = 0\n")  # its log is nobody's history, and copied with each branch
+            with self._base.running():
+                prepare(self._base)
+            configured.write_text("")
 
     def start(self) -> None:
         """Start the server. The first time, this makes the data directory from the base."""

@@ -214,7 +214,9 @@ def of_two_services(database: dict[str, Any] | None, **connections: dict[str, An
         "repository": "reports",
     }  # fmt: skip
     second = {"name": "reports", "cluster": "c", "ecs_service": "reports", "container": "api", "existing": existing}
-    services = [{**one, "connection": connections.get(one["name"].replace("-", "_"), {})} for one in (first, second)]
+    services = [
+        {**one, "connection": connections.get(str(one["name"]).replace("-", "_"), {})} for one in (first, second)
+    ]
     return Configuration.read({**CONTEXT, "environments": {"production": {"services": services, "database": database}}})
 
 

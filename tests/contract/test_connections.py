@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -78,7 +79,7 @@ def test_a_session_of_a_role_whose_times_we_may_not_see_is_no_evidence(
     """Without pg_read_all_stats Postgres shows the name of another role's session, and no times."""
     with project._project.root.storage().cluster.connect() as admin:
         admin.execute("CREATE ROLE apart LOGIN PASSWORD 'x'")
-    as_another = {"user": "apart", "password": "x", "application_name": "apart"}
+    as_another: dict[str, Any] = {"user": "apart", "password": "x", "application_name": "apart"}
     with psycopg.connect(address.get_secret_value(), **as_another) as session:
         session.execute("SELECT 1")
         assert "apart" not in SQL.last_activity(address)

@@ -4,7 +4,8 @@ Whatever dies: a reader gets new tasks once, a command runs once, and what was r
 """
 
 import pytest
-from stage_of_readers import REPORTS, WORKER, check_of, connection_of
+from stage_of_readers import REPORTS, check_of, connection_of
+from stage_of_writers import WORKER
 from stage_with_database import GOOD
 
 from faults.crash import Killed, Outside

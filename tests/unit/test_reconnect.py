@@ -219,6 +219,17 @@ def test_a_refused_call_about_a_reader_keeps_the_others_from_nothing(
     assert stage.services.desired_count == 2
 
 
+def test_a_writer_whose_deployment_had_failed_is_begun_anew_and_that_is_remembered_as_ours_too() -> None:
+    """ECS starts no more tasks for a deployment that it has given up; the new one's failure is no release's fault."""
+    stage = StageOfReaders()
+    rollback = stage.go(stage.admit(FULL), Step.RECONNECT)
+    stage.worker._deployments[0].rollout_state = "FAILED"
+    stage.run_on(rollback)
+    caused = stage.ledger.caused_deployment(WORKER)
+    assert caused is not None
+    assert caused.definition_arn == stage.worker.look(stage.worker_settings).primary.definition_arn
+
+
 # What proves a connection
 
 
