@@ -3,16 +3,17 @@
 A table of two million rows, one without a key, one whose rows are hidden by row security, and a second database.
 """
 
-from rollback_cli.stage.endings import BY_THE_BAD
-
+BY_THE_BAD = "by v1.1.0"  # the name in the rows that the bad release writes
 BILLING = "billing"
 MEASUREMENTS = 2_000_000
 TENANT = "acme"
 
-# Narrow rows: they are copied with each branch.
-SEED = f"""
+
+def seed(measurements: int = MEASUREMENTS) -> str:
+    """The tables of the first database. Rows of the large one are narrow: they are copied with each branch."""
+    return f"""
 CREATE TABLE measurements (id int PRIMARY KEY, value int NOT NULL);
-INSERT INTO measurements SELECT n, n % 100 FROM generate_series(1, {MEASUREMENTS}) n;
+INSERT INTO measurements SELECT n, n % 100 FROM generate_series(1, {measurements}) n;
 CREATE TABLE audit (at timestamptz NOT NULL DEFAULT now(), what text NOT NULL);
 INSERT INTO audit (what) SELECT 'seen ' || n FROM generate_series(1, 5) n;
 CREATE TABLE notes (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tenant text NOT NULL, body text NOT NULL);
@@ -21,6 +22,8 @@ ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
 ALTER TABLE notes FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON notes USING (tenant = current_setting('app.tenant', true));
 """  # noqa: S608 - constants
+
+
 SEED_BILLING = """
 CREATE TABLE invoices (id serial PRIMARY KEY, amount int NOT NULL, by text NOT NULL);
 INSERT INTO invoices (amount, by) VALUES (100, 'before'), (200, 'before');
@@ -34,5 +37,5 @@ SELECT set_config('app.tenant', '{TENANT}', true);
 INSERT INTO users (name) VALUES ('{BY_THE_BAD}');
 INSERT INTO audit (what) VALUES ('{BY_THE_BAD}');
 INSERT INTO notes (tenant, body) VALUES ('{TENANT}', '{BY_THE_BAD}');
-UPDATE measurements SET value = -1 WHERE id = 1 + floor(random() * {MEASUREMENTS})::int
+UPDATE measurements SET value = -1 WHERE id = (SELECT 1 + floor(random() * {MEASUREMENTS})::int)
 """  # noqa: S608 - constants

@@ -10,7 +10,7 @@ from local_cloud.server import LocalCloud
 from rollback.model.database_view import Branch
 from rollback.world.neon import NeonDatabases
 from rollback.world.neon_http import NeonHttp
-from rollback_cli.stage.data import BILLED_SINCE, BILLING, SEED, SEED_BILLING
+from rollback_cli.stage.data import BILLED_SINCE, BILLING, SEED_BILLING, TENANT, seed
 from rollback_cli.stage.pipeline import CONNECTION_SECRET
 from rollback_cli.stage.profile import APPLICATION_NAME, stood_for
 
@@ -55,7 +55,8 @@ class StageDatabase:
 
     def query(self, branch_id: str, statement: str, *values: Any, database: str = DATABASE) -> list[tuple[Any, ...]]:
         """What a statement tells on a branch."""
-        with psycopg.connect(self.uri(branch_id, database), autocommit=True) as session:
+        tenant = f"-c app.tenant={TENANT}"  # whose rows row security lets be seen
+        with psycopg.connect(self.uri(branch_id, database), autocommit=True, options=tenant) as session:
             return session.execute(statement.encode(), values).fetchall()
 
     def bill(self) -> None:
@@ -89,6 +90,6 @@ def _prepare(cluster: Cluster) -> None:
     """The second database while the first is empty, then what each holds."""
     with cluster.connect(DATABASE) as admin:
         admin.execute(f"CREATE DATABASE {BILLING} TEMPLATE {DATABASE} OWNER {ROLE}".encode())
-    for database, statements in ((DATABASE, SEED), (BILLING, SEED_BILLING)):
+    for database, statements in ((DATABASE, seed()), (BILLING, SEED_BILLING)):
         with cluster.connect(database) as session:
             session.execute(f"SET ROLE {ROLE}; {statements}".encode())

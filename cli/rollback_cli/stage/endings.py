@@ -10,13 +10,13 @@ from rollback.model.database_progress import backup_name
 from rollback.model.escalation import Rung
 from rollback.model.request import RollbackType
 from rollback.model.rollback import Outcome, Rollback
+from rollback_cli.stage.data import BY_THE_BAD
 from rollback_cli.stage.profile import AS_SCALED
 from rollback_cli.stage.waiting import DidNotHappen, until
 
 if TYPE_CHECKING:  # the stories can be listed where the embedded cloud is not installed
     from rollback_cli.stage.stage import Stage
 
-BY_THE_BAD = "by v1.1.0"  # the name in the rows that the bad release writes
 _WRITTEN_SINCE = "SELECT count(*) FROM users WHERE name = %s"
 _TABLE = "public.users"
 
