@@ -19,7 +19,7 @@ _BRANCH = "main"
 
 
 class StageDatabase:
-    """The project's default branch is protected; the tasks' connection URI, direct, and the API key are secrets."""
+    """The project's default branch is protected; the tasks' connection URI, pooled, and the API key are secrets."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         """Starts a Neon beside the cloud, with all that the branch holds from the beginning: a few seconds."""
@@ -28,7 +28,7 @@ class StageDatabase:
         self.databases = NeonDatabases(NeonHttp(lambda: neon.api_key, neon.base_url), project.id)
         self.branch_id = self.branch().id
         self.databases.update_branch(self.branch_id, protected=True)
-        self.connection_secret_arn = self._secret(CONNECTION_SECRET, _named(self.uri(self.branch_id)))
+        self.connection_secret_arn = self._secret(CONNECTION_SECRET, _named(self.pooled_uri()))
         self._real = {
             "project_id": project.id,
             "branch_id": self.branch_id,
@@ -52,6 +52,10 @@ class StageDatabase:
     def uri(self, branch_id: str, database: str = DATABASE) -> str:
         """A branch's, direct; of the backup, too, once its rows were told apart: that gave it a compute."""
         return self.databases.connection_uri(branch_id, database, ROLE).get_secret_value()
+
+    def pooled_uri(self) -> str:
+        """The branch's through its pooler, as the tasks are told to connect."""
+        return self.databases.connection_uri(self.branch_id, DATABASE, ROLE, pooled=True).get_secret_value()
 
     def query(self, branch_id: str, statement: str, *values: Any, database: str = DATABASE) -> list[tuple[Any, ...]]:
         """What a statement tells on a branch."""
