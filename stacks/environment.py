@@ -19,6 +19,7 @@ from rollback_constructs.keys import KeySettings
 from rollback_constructs.ledger import LedgerSettings
 from rollback_constructs.triggers import TriggerSettings
 from rollback_constructs.watch import WatchSettings
+from stacks.connection_needs import connection_needs, reconnect_minutes
 from stacks.database_needs import database_minutes, database_needs
 from stacks.service_settings import Service
 from stacks.unique import conflicts
@@ -69,7 +70,7 @@ class Environment(_Strict):
         rungs = policy.service_timeout_minutes + policy.emergency_timeout_minutes + policy.restart_timeout_minutes
         waits = policy.service_timeout_minutes  # for CloudFormation, before there is a plan
         walks = waits + rungs + 3 * policy.verify_timeout_minutes + policy.conclude_timeout_minutes
-        walks += database_minutes(self.database)
+        walks += database_minutes(self.database) + reconnect_minutes(self.database, self.services)
         needs = {
             f"policy.act_timeout_seconds is {seconds:g}; allowed is at most 900, and less than lease_minutes": seconds
             <= min(900, policy.lease_minutes * 60 - 1e-9),
@@ -80,6 +81,7 @@ class Environment(_Strict):
                 policy.verify_timeout_minutes > policy.alarm_settle_minutes
             ),
             **database_needs(self.database, policy, {service.name for service in self.services}),
+            **connection_needs(self.database, self.services),
             "alarms.datapoints_to_alarm is more than evaluation_periods": self.alarms.datapoints_to_alarm
             <= self.alarms.evaluation_periods,
             f"triggers.janitor_minutes times the rounds that watch waits for, {self.watch.longest_rounds}, is more "

@@ -127,7 +127,7 @@ def workflow() -> FakeWorkflow:
 
 def http() -> FakeHttp:
     made = FakeHttp()
-    made.answers["http://api.test/slow"] = ProbeResult(status=503, seconds=1)
+    made.answers["http://api.test/slow"] = ProbeResult(status=503, seconds=1, body="out of connections")
     return made
 
 
@@ -315,8 +315,12 @@ EXAMPLES: dict[str, Example] = {
         {"target_groups": Each(((), (f"{TARGET_GROUP}0",))), "since": NOW + timedelta(minutes=2)},
     ),
     "Http.get": Example(
-        {"url": "http://api.test/slow", "timeout_seconds": 2.0},
-        {"url": Each(("http://api.test/", "http://elsewhere.test/slow", "http://[")), "timeout_seconds": 0.5},
+        {"url": "http://api.test/slow", "timeout_seconds": 2.0, "with_body": False},
+        {
+            "url": Each(("http://api.test/", "http://elsewhere.test/slow", "http://[")),
+            "timeout_seconds": 0.5,
+            "with_body": True,
+        },
     ),
     "Notifications.publish": Example(
         {"subject": "it ended", "message": "it succeeded", "attributes": {"severity": "info"}},

@@ -41,6 +41,7 @@ def sql() -> FakeSql:
     made._neon.write(MAIN, 2)
     made.sessions[MAIN] = [ClientSession(pid=1, role="owner", application="api", state="idle")]
     made.background[MAIN] = BackgroundWork(slots=(ReplicationSlot(name="to_kafka", database="app"),))
+    made.ages[MAIN] = {"api": 1.5}
     made.schemas[MAIN] = LiveSchema(tables={"public.users": {"name": COLUMN}})
     made.journals[MAIN] = (Migration(hash="0" * 64, created_at=1),)
     return made
@@ -152,6 +153,7 @@ EXAMPLES: dict[str, Example] = {
     "Sql.head": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.client_sessions": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.background_work": Example({"address": address(MAIN)}, {"address": ANOTHER}),
+    "Sql.last_activity": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.live_schema": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.migrations": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.content": Example(

@@ -14,6 +14,7 @@ from rollback.model.lease import Lease
 from rollback.model.observation import Observation
 from rollback.model.operators import OperatorAction, Pause
 from rollback.model.page_count import PageCount
+from rollback.model.reconnection import CausedDeployment
 from rollback.model.release import ReleaseState, normalised_definition
 from rollback.model.release_schema import ReleaseSchema
 from rollback.model.restore_points import RecordedPoint
@@ -48,6 +49,7 @@ PLAN = StandingPlan(service=SERVICE, computed_at=NOW)
 READY = PLAN.model_copy(update={"targets": (StandingTarget(release=V1, definition_arn=V1.definition_arn),)})
 BAKE = Bake(service=SERVICE, deployment_id="ecs-svc/1", since=NOW)
 PAUSE = Pause(service=SERVICE, since=NOW, by="ada", reason="drill")
+CAUSED = CausedDeployment(service=SERVICE, asked_at=NOW, definition_arn=V1.definition_arn, instead_of="ecs-svc/1")
 ACTION = OperatorAction(service=SERVICE, at=NOW, verb="unlock", by="ada", reason="drill")
 UNREADABLE = UnreadableItem("SERVICE#express-api / LEASE", "no holder")
 ASIDE = SetAside(key=UNREADABLE.key, why=UNREADABLE.why)
@@ -73,6 +75,7 @@ def ledger() -> FakeLedger:
     made.put_bake(BAKE)
     made.put_pause(PAUSE)
     made.record_action(ACTION)
+    made.put_caused_deployment(CAUSED)
     made.set_aside(UNREADABLE, NOW)
     made.put_page_count(PAGES, None)
     return made
@@ -209,4 +212,8 @@ EXAMPLES: dict[str, Example] = {
     "Operators.end_pause": _of_service(),
     "Operators.record_action": Example({"action": ACTION}, {"action": _changed(ACTION, verb="abort")}),
     "Operators.actions": _of_service(),
+    "CausedDeployments.caused_deployment": _of_service(),
+    "CausedDeployments.put_caused_deployment": Example(
+        {"caused": _changed(CAUSED, asked_at=LATE)}, {"caused": _changed(CAUSED, service=OTHER)}
+    ),
 }

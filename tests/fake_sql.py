@@ -27,6 +27,7 @@ class FakeSql:
         self.comes_back: set[str] = set()
         self.asleep = 0
         self._stops: dict[str, int] = {}
+        self.ages: dict[str, dict[str, float]] = {}
         self._neon = neon
 
     @contextmanager
@@ -57,6 +58,9 @@ class FakeSql:
 
     def background_work(self, address: SecretStr) -> BackgroundWork:
         return self.background.get(self._branch(address), BackgroundWork())
+
+    def last_activity(self, address: SecretStr) -> Mapping[str, float]:
+        return dict(self.ages.get(self._branch(address), {}))
 
     def live_schema(self, address: SecretStr) -> LiveSchema:
         branch = self._branch(address)

@@ -27,6 +27,7 @@ from rollback.model.names import RELEASE_TAG
 from rollback.model.observation import Observation
 from rollback.model.operators import OperatorAction, Pause
 from rollback.model.page_count import PageCount
+from rollback.model.reconnection import CausedDeployment
 from rollback.model.release import Release, ReleaseState, sha256_of
 from rollback.model.release_schema import ReleaseSchema
 from rollback.model.restore_points import RecordedPoint
@@ -182,6 +183,7 @@ class FakeLedger:
         self._points: list[RecordedPoint] = []
         self._observations: dict[str, Observation] = {}
         self._pauses: dict[str, Pause] = {}
+        self._caused: dict[str, CausedDeployment] = {}
         self._actions: list[OperatorAction] = []
         self._aside: dict[str, SetAside] = {}
         self._settled: set[tuple[str, str]] = set()
@@ -379,6 +381,14 @@ class FakeLedger:
 
     def end_pause(self, service: str) -> None:
         self._pauses.pop(service, None)
+
+    def caused_deployment(self, service: str) -> CausedDeployment | None:
+        return self._caused.get(service)
+
+    def put_caused_deployment(self, caused: CausedDeployment) -> None:
+        before = self._caused.get(caused.service)
+        if before is None or before.asked_at <= caused.asked_at:
+            self._caused[caused.service] = caused
 
     def record_action(self, action: OperatorAction) -> None:
         self._actions.append(action)
@@ -682,9 +692,10 @@ class FakeHttp:
         self.answers: dict[str, ProbeResult] = {}
         self.asked: list[str] = []
 
-    def get(self, url: str, timeout_seconds: float) -> ProbeResult:
+    def get(self, url: str, timeout_seconds: float, *, with_body: bool = False) -> ProbeResult:
         self.asked.append(url)
         answer = self.answers.get(url) or self._of_site(url)
+        answer = answer if with_body else answer.model_copy(update={"body": ""})
         if answer.seconds > timeout_seconds:
             return ProbeResult(status=None, seconds=timeout_seconds, error=f"no answer within {timeout_seconds:g} s")
         return answer

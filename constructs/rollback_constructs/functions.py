@@ -150,7 +150,7 @@ class Functions(Construct):
         return tuple(function for function in made if function is not None)
 
     def _database(self, database: DatabaseSettings, reading: list[Grant], access: Access) -> lambda_.Function:
-        """It alone speaks SQL; it stops services and starts none."""
+        """It alone speaks SQL; it stops services, and starts the others anew once the data is as it is to be."""
         secret = database.connection_secret_arn
         return self._function(
             "database",
@@ -163,10 +163,15 @@ class Functions(Construct):
                 access.stack_states(),  # a deployment by CloudFormation's way back is no newer release
                 access.secret_read(database.api_key_secret_arn, secret),
                 access.secret_write(secret),
-                *([access.tasks_run(), access.task_logs()] if database.down_command else []),
+                *([access.tasks_run(), access.task_logs()] if self._runs_tasks(database) else []),
             ],
             seconds=math.ceil(self._settings.policy.database_timeout_seconds),
         )
+
+    def _runs_tasks(self, database: DatabaseSettings | None) -> bool:
+        """Whether commands are run as tasks: migrations step down, or a service's connection is renewed or proved."""
+        steps_down = database is not None and bool(database.down_command)
+        return steps_down or self._settings.runs_connection_tasks
 
     def _function(
         self,

@@ -31,6 +31,7 @@ _FUNCTIONS = {
     Step.PLAN: "DecideFunction",
     Step.DATABASE: "DatabaseFunction",
     Step.SERVICE: "ServiceFunction",
+    Step.RECONNECT: "DatabaseFunction",
     Step.VERIFY: "ReportFunction",
     Step.CONCLUDE: "ReportFunction",
 }
@@ -86,7 +87,7 @@ def definition(timeout_minutes: float, *, has_database: bool = False) -> Definit
     """The whole state machine in Amazon States Language (JSONPath), with `${…}` for what deployment fills in.
 
     Args:
-        has_database: else that step is left out: Plan refuses what would need it.
+        has_database: else its two steps are left out: Plan refuses what would need them.
     """
     states: Definition = {CHOOSE_ENTRANCE: _choose_entrance()}
     for step, targets in edges(has_database=has_database).items():
@@ -114,7 +115,7 @@ def definition(timeout_minutes: float, *, has_database: bool = False) -> Definit
 
 def edges(*, has_database: bool) -> dict[Step, frozenset[Step]]:
     """The route's edges, as far as an environment has them."""
-    left_out = frozenset() if has_database else frozenset({Step.DATABASE})
+    left_out = frozenset() if has_database else frozenset({Step.DATABASE, Step.RECONNECT})
     return {step: targets - left_out for step, targets in EDGES.items() if step not in left_out}
 
 

@@ -92,11 +92,14 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
 @_retryable
 def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
-    """Database, and the looks at it ahead of need; deployments and the schedule come as EventBridge sends them."""
+    """Database and Reconnect, and the looks at the branch ahead of need.
+
+    Deployments and the schedule come as EventBridge sends them.
+    """
     from rollback.steps import watch_database  # noqa: PLC0415
 
     match event.get("step"), event.get("detail-type"):
-        case Step.DATABASE, _:
+        case ((Step.DATABASE | Step.RECONNECT), _):
             return _walked(event)
         case _, "ECS Deployment State Change":
             return {"done": watch_database.on_deployment(event, _world())}

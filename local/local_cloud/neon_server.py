@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 import uuid
+from collections.abc import Callable
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from local_cloud import neon_api, neon_postgres, owned_folders
 from local_cloud.neon_branch import Refusal
+from local_cloud.neon_cluster import Cluster
 from local_cloud.neon_faults import Fault, Faults
 from local_cloud.neon_project import Limits, Project
 from local_cloud.neon_timeline import Timeline
@@ -66,11 +68,17 @@ class LocalNeon:
         self._server = server  # from now on there is a thread to be told to end
 
     def create_project(
-        self, project_id: str | None = None, limits: Limits | None = None, *, logical_replication: bool = False
+        self,
+        project_id: str | None = None,
+        limits: Limits | None = None,
+        prepare: Callable[[Cluster], None] | None = None,
+        *,
+        logical_replication: bool = False,
     ) -> Project:
         """A project with the default branch `main` and its compute, idle until somebody connects.
 
         Args:
+            prepare: writes what the branch holds from its beginning: large tables, which no branch has to replay.
             logical_replication: Neon's setting `enable_logical_replication`, which can't be taken back.
         """
         if self._folder is None or self._empty is None:
@@ -82,6 +90,8 @@ class LocalNeon:
         empty = self._empty
         passwords = empty.credentials.renewed()
         storage = empty.fork(folder / "main", empty.resolve(None), passwords)
+        if prepare is not None:
+            storage.prepare(prepare)
         if logical_replication:
             storage.enable_logical_replication()
         self.projects[identity] = Project(identity, folder, storage, limits or Limits())

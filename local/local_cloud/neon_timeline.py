@@ -8,7 +8,7 @@ was before the base is not to be had, which is Neon's rule too: a branch's own h
 import re
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -103,6 +103,15 @@ class Timeline:
         self.logical_replication = True
         for cluster in (self._base, self.cluster):
             cluster.settings = LOGICAL_REPLICATION
+
+    def prepare(self, prepare: Callable[[Cluster], None]) -> None:
+        """Write into the base, before the first start: what was there before its history, and is never replayed."""
+        configured = self._base.data / "postgresql.auto.conf"
+        with self.lock:
+            configured.write_text("wal_keep_size = 0\n")  # its log is nobody's history, and copied with each branch
+            with self._base.running():
+                prepare(self._base)
+            configured.write_text("")
 
     def start(self) -> None:
         """Start the server. The first time, this makes the data directory from the base."""

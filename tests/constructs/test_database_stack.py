@@ -185,3 +185,19 @@ def test_only_who_records_releases_reads_labels_and_only_where_a_label_tells_the
         if LABELS in actions(statement):
             assert ":repository/" in json.dumps(statement["Resource"])
             assert statement["Resource"] != "*"
+
+
+def test_a_command_about_a_connection_lets_the_database_function_run_tasks_and_no_other(
+    tmp_path: Path, database_context: dict[str, Any]
+) -> None:
+    """Without down-migrations: what proves a connection is run where the others are, by the one that speaks SQL."""
+    context = json.loads(json.dumps(database_context))
+    staging = context["environments"]["staging"]
+    staging["services"][0]["connection"] = {"command": ["pnpm", "db:ping"]}
+    context["environments"] = {"staging": staging}
+    context["rollback:environments"] = "staging"
+    build(tmp_path, {"aws:cdk:bundling-stacks": [], **context}, validate=False).synth()
+    made = json.loads((tmp_path / "MacroAiStagingRollbackStack.template.json").read_text())
+    assert allowed(made, "database") >= TASKS
+    for other in set(FUNCTIONS) - {"database"}:
+        assert not {"ecs:RunTask", "ecs:StopTask"} & allowed(made, other)

@@ -187,10 +187,10 @@ PULL_REQUESTS = {**RESET, "branch_id": None, "branch_pattern": "preview/pr-{pr}"
             {"database": DATABASE, "policy": {"database_timeout_seconds": 901, "lease_minutes": 60}},
             "policy.database_timeout_seconds is 901; allowed is at most 900",
         ),
-        ({"database": DATABASE, "workflow_timeout_minutes": 130}, "more than the steps' limits together, 130"),
+        ({"database": DATABASE, "workflow_timeout_minutes": 140}, "more than the steps' limits together, 140"),
         (
-            {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 190},
-            "more than the steps' limits together, 190",
+            {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 200},
+            "more than the steps' limits together, 200",
         ),
     ],
 )
@@ -209,12 +209,72 @@ def test_a_database_that_can_not_be_brought_back_is_refused_at_synth(change: dic
         {"database": {**RESET, "strategy": "recreate", "connection_secret_arn": f"{ARN}url-AbCdEf"}},
         {"database": DATABASE, "policy": {"on_incompatible_schema": "full"}},
         {"database": DATABASE, "policy": {"database_timeout_seconds": 900, "lease_minutes": 16}},
-        {"database": DATABASE, "workflow_timeout_minutes": 130.1},
-        {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 190.1},
+        {"database": DATABASE, "workflow_timeout_minutes": 140.1},
+        {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 200.1},
     ],
 )
 def test_a_database_that_can_be_brought_back_is_not(change: dict[str, Any]) -> None:
     Configuration.read(with_production(change))
+
+
+def of_two_services(database: dict[str, Any] | None, **connections: dict[str, Any]) -> Configuration:
+    """Production with a second service beside its own, each with what is said of its connection."""
+    given = Configuration.read(CONTEXT).environments["production"].model_dump(mode="json", exclude_defaults=True)
+    first = given["services"][0]
+    existing = {
+        "load_balancer": "app/others/0123456789abcdef", "target_groups": ["targetgroup/reports/0123456789abcdef"],
+        "execution_role_arns": ["arn:aws:iam::123456789012:role/reports"], "log_group": "/reports",
+        "repository": "reports",
+    }  # fmt: skip
+    second = {"name": "reports", "cluster": "c", "ecs_service": "reports", "container": "api", "existing": existing}
+    services = [
+        {**one, "connection": connections.get(str(one["name"]).replace("-", "_"), {})} for one in (first, second)
+    ]
+    return Configuration.read({**CONTEXT, "environments": {"production": {"services": services, "database": database}}})
+
+
+READ = {**DATABASE, "writers": ["express-api"], "readers": ["reports"]}
+
+
+@pytest.mark.parametrize(
+    ("database", "connections", "said"),
+    [
+        ({**READ, "readers": ["billing"]}, {}, "database.readers names billing; allowed are express-api, reports"),
+        ({**DATABASE, "readers": ["reports"]}, {}, "database.readers names reports, which is among the writers"),
+        (
+            {**DATABASE, "writers": ["express-api"]},
+            {"reports": {"command": ["ping"]}},
+            "services.connection is set for reports; name it in database.writers or database.readers",
+        ),
+        (READ, {"express_api": {"reconnect_command": ["r"]}}, "connection.reconnect_command is set for express-api"),
+        (READ, {"reports": {"check_path": "/users/1"}}, "connection.check_path is set for reports; it needs"),
+        (READ, {"reports": {"check_body": "ada"}}, "looked for in the answer of check_path, which is not"),
+        (READ, {"reports": {"check_path": "users"}}, "connection.check_path is 'users'"),
+        (None, {"reports": {"command": ["ping"]}}, "without a database there is nothing to connect to"),
+    ],
+)
+def test_connections_that_could_not_be_renewed_or_proved_are_refused_at_synth(
+    database: dict[str, Any] | None, connections: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        of_two_services(database, **connections)
+    assert said in str(refused.value)
+
+
+def test_readers_and_their_connections_reach_the_functions() -> None:
+    read = of_two_services(READ, reports={"command": ["ping"], "reconnect_command": ["reset"]})
+    run_time = read.environments["production"].run_time(read.application, "production", {}, "stack")
+    assert [service.name for service in run_time.readers()] == ["reports"]
+    assert run_time.service("reports").connection.command == ("ping",)
+    assert run_time.runs_connection_tasks
+
+
+def test_the_time_of_a_workflow_has_room_for_each_service_that_is_reconnected() -> None:
+    given = of_two_services(READ, reports={"command": ["ping"], "reconnect_command": ["reset"]})
+    production = given.environments["production"].model_dump(mode="json", exclude_defaults=True)
+    production["workflow_timeout_minutes"] = 170
+    with pytest.raises(InvalidSettings, match="allowed is more than the steps' limits together, 170"):
+        Configuration.read({**CONTEXT, "environments": {"production": production}})
 
 
 def test_a_database_reaches_the_functions_with_its_settings() -> None:
@@ -340,7 +400,8 @@ EVERYTHING: dict[str, Any] = {
     "role": "macro_ai_production_owner",
     "strategy": "auto",
     "source_branch_id": "br-another-long-and-winding-name-a1b2c3d4",
-    "writers": [f"service-number-{number}" for number in range(5)],
+    "writers": [f"service-number-{number}" for number in range(4)],
+    "readers": ["service-number-4"],
     "connection_secret_arn": f"{ARN}macro-ai/production/database/connection-uri-AbCdEf",
     "connection_secret_key": "RELATIONAL_DATABASE_URL",
     "connection_secret_role_key": "RELATIONAL_DATABASE_ROLE",
@@ -359,11 +420,13 @@ EVERYTHING: dict[str, Any] = {
 
 def test_five_services_and_all_that_a_database_can_be_told_reach_the_functions() -> None:
     made = {key: value for key, value in SERVICE.items() if key != "workload"}
-    services = [
-        {**made, "name": name, "ecs_service": name, "existing": existing(name)} for name in EVERYTHING["writers"]
-    ]
+    connection = {"check_path": "/api/users/1", "check_body": "ada", "command": ["pnpm", "db:ping"]}
+    made |= {"base_url": "https://api.example.com", "connection": {**connection, "application_name": "express-api"}}
+    names = [*EVERYTHING["writers"], *EVERYTHING["readers"]]
+    services = [{**made, "name": name, "ecs_service": name, "existing": existing(name)} for name in names]
     context = copy.deepcopy(CONTEXT)
-    context["environments"]["production"] |= {"services": services, "database": EVERYTHING}
+    production = {"services": services, "database": EVERYTHING, "workflow_timeout_minutes": 480}
+    context["environments"]["production"] |= production
     assert not set(DatabaseSettings.model_fields) - {"branch_pattern", "api_url"} - set(EVERYTHING)
     run_time = Configuration.read(context).environments["production"].run_time(Application(), "production", {}, "stack")
     text = compact(run_time)  # it raises beyond what reaches the functions

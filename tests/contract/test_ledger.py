@@ -14,6 +14,7 @@ from rollback.model.database_position import Lsn
 from rollback.model.errors import Conflict, LeaseLost
 from rollback.model.observation import Observation
 from rollback.model.operators import OperatorAction, Pause
+from rollback.model.reconnection import CausedDeployment
 from rollback.model.release import Release, ReleaseState, normalised_definition, sha256_of
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
 from rollback.model.restore_points import RecordedPoint
@@ -213,6 +214,22 @@ def test_a_pause_stands_as_it_was_begun_until_it_is_ended(ledger: Ledger) -> Non
     ledger.end_pause(SERVICE)
     ledger.end_pause(SERVICE)
     assert ledger.pause(SERVICE) is None
+
+
+def test_of_the_deployments_that_rollbacks_asked_for_the_last_one_is_kept_each_service_s_own(ledger: Ledger) -> None:
+    first = CausedDeployment(
+        service=SERVICE, rollback_id=OTHER, asked_at=NOW, definition_arn="arn:1", instead_of="ecs-svc/1"
+    )
+    assert ledger.caused_deployment(SERVICE) is None
+    ledger.put_caused_deployment(first)
+    with_id = first.model_copy(update={"deployment_id": "ecs-svc/2"})
+    ledger.put_caused_deployment(with_id)
+    assert ledger.caused_deployment(SERVICE) == with_id
+    later = first.model_copy(update={"asked_at": SOON})
+    ledger.put_caused_deployment(later)
+    ledger.put_caused_deployment(with_id)
+    assert ledger.caused_deployment(SERVICE) == later
+    assert ledger.caused_deployment("another") is None
 
 
 def test_a_pause_after_a_pause_is_another_one(ledger: Ledger) -> None:

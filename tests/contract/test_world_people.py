@@ -42,6 +42,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[tuple[Http, str]]:
     if request.param == "fake":
         fake, base = FakeHttp("http://site.test"), "http://site.test"
         fake.answers[f"{base}/broken"] = ProbeResult(status=500, seconds=0.01)
+        fake.answers[f"{base}/ok"] = ProbeResult(status=200, seconds=0.01, body="ok")
         fake.answers[f"{base}/moved"] = ProbeResult(status=302, seconds=0.01)
         fake.answers[f"{base}/slow"] = ProbeResult(status=200, seconds=1)
         fake.answers["http://127.0.0.1:1/"] = ProbeResult(status=None, seconds=0.01, error="ConnectError: refused")
@@ -62,6 +63,12 @@ def test_an_answer_is_told_as_it_is(site: tuple[Http, str], path: str, status: i
     answer = http.get(base + path, 2.0)
     assert (answer.status, answer.error) == (status, "")
     assert 0 < answer.seconds < 2
+
+
+def test_the_body_is_told_only_where_it_is_asked_for(site: tuple[Http, str]) -> None:
+    http, base = site
+    assert http.get(f"{base}/ok", 2.0, with_body=True).body == "ok"
+    assert http.get(f"{base}/ok", 2.0).body == ""
 
 
 def test_no_answer_in_time_is_told(site: tuple[Http, str]) -> None:

@@ -13,7 +13,7 @@ from e2e.live import PATIENCE_SECONDS, LiveStage
 
 from local_cloud.listing import listed
 from local_cloud.load import LoadGenerator
-from rollback_cli.stage.endings import BY_THE_BAD
+from rollback_cli.stage.data import BY_THE_BAD
 from rollback_cli.stage.migrations import check_out
 from rollback_cli.stage.scenarios import BAD_VERSION, GOOD_VERSION, SCENARIOS
 

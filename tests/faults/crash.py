@@ -9,7 +9,7 @@ EFFECTS = frozenset(
         "create", "save", "reopen", "settle_unreadable", "set_aside", "mark_told", "put_page_count", "build_index",
         "acquire", "take_over", "release_lease", "record", "judge", "put_bake", "put_standing_plan",
         "amend_standing_plan", "put_schema", "know_schema", "put_restore_point", "put_observation", "put_pause",
-        "end_pause", "record_action",
+        "end_pause", "record_action", "put_caused_deployment",
         "register", "update", "stop_deployment", "put", "keep", "write", "publish", "start", "stop", "run",
     }
 )  # fmt: skip

@@ -43,6 +43,7 @@ FAKES: dict[type, tuple[Callable[[], Any], ...]] = {
     ports_ledger.Releases: (kept.ledger,),
     ports_ledger.Branches: (kept.ledger,),
     ports_ledger.Operators: (kept.ledger,),
+    ports_ledger.CausedDeployments: (kept.ledger,),
     ports_ledger.Ledger: (),  # the sum of those above
 }
 

@@ -4,30 +4,31 @@ from typing import Any
 
 import psycopg
 
-from local_cloud.neon_cluster import DATABASE
+from local_cloud.neon_cluster import DATABASE, Cluster
 from local_cloud.neon_server import ROLE
 from local_cloud.server import LocalCloud
 from rollback.model.database_view import Branch
 from rollback.world.neon import NeonDatabases
 from rollback.world.neon_http import NeonHttp
+from rollback_cli.stage.data import BILLED_SINCE, BILLING, SEED_BILLING, TENANT, seed
 from rollback_cli.stage.pipeline import CONNECTION_SECRET
-from rollback_cli.stage.profile import stood_for
+from rollback_cli.stage.profile import APPLICATION_NAME, stood_for
 
 _API_KEY_SECRET = "stage/neon-api-key"  # noqa: S105 - a name
 _BRANCH = "main"
 
 
 class StageDatabase:
-    """The project's default branch is protected; the tasks' connection URI, direct, and the API key are secrets."""
+    """The project's default branch is protected; the tasks' connection URI, pooled, and the API key are secrets."""
 
     def __init__(self, cloud: LocalCloud) -> None:
-        """Starts a Neon beside the cloud: one to two seconds."""
+        """Starts a Neon beside the cloud, with all that the branch holds from the beginning: a few seconds."""
         neon, self._secrets = cloud.neon(), cloud.client("secretsmanager")
-        project = neon.create_project()
+        project = neon.create_project(prepare=_prepare)
         self.databases = NeonDatabases(NeonHttp(lambda: neon.api_key, neon.base_url), project.id)
         self.branch_id = self.branch().id
         self.databases.update_branch(self.branch_id, protected=True)
-        self.connection_secret_arn = self._secret(CONNECTION_SECRET, self.uri(self.branch_id))
+        self.connection_secret_arn = self._secret(CONNECTION_SECRET, _named(self.pooled_uri()))
         self._real = {
             "project_id": project.id,
             "branch_id": self.branch_id,
@@ -48,14 +49,24 @@ class StageDatabase:
             raise LookupError(f"Neon has no branch {name}")
         return found
 
-    def uri(self, branch_id: str) -> str:
+    def uri(self, branch_id: str, database: str = DATABASE) -> str:
         """A branch's, direct; of the backup, too, once its rows were told apart: that gave it a compute."""
-        return self.databases.connection_uri(branch_id, DATABASE, ROLE).get_secret_value()
+        return self.databases.connection_uri(branch_id, database, ROLE).get_secret_value()
 
-    def query(self, branch_id: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    def pooled_uri(self) -> str:
+        """The branch's through its pooler, as the tasks are told to connect."""
+        return self.databases.connection_uri(self.branch_id, DATABASE, ROLE, pooled=True).get_secret_value()
+
+    def query(self, branch_id: str, statement: str, *values: Any, database: str = DATABASE) -> list[tuple[Any, ...]]:
         """What a statement tells on a branch."""
-        with psycopg.connect(self.uri(branch_id), autocommit=True) as session:
+        tenant = f"-c app.tenant={TENANT}"  # whose rows row security lets be seen
+        with psycopg.connect(self.uri(branch_id, database), autocommit=True, options=tenant) as session:
             return session.execute(statement.encode(), values).fetchall()
+
+    def bill(self) -> None:
+        """Another system writes to its own database on the same branch, and is gone again."""
+        with psycopg.connect(self.uri(self.branch_id, BILLING), autocommit=True) as session:
+            session.execute(BILLED_SINCE.encode())
 
     def address(self) -> tuple[str, tuple[str, ...], str]:
         """What must outlive a rollback: the branch's id, its hosts, and what the tasks are told to connect to."""
@@ -72,3 +83,17 @@ class StageDatabase:
     def _secret(self, name: str, value: str) -> str:
         arn: str = self._secrets.create_secret(Name=name, SecretString=value)["ARN"]
         return arn
+
+
+def _named(uri: str) -> str:
+    """With the name that the application's sessions have."""
+    return f"{uri}{'&' if '?' in uri else '?'}application_name={APPLICATION_NAME}"
+
+
+def _prepare(cluster: Cluster) -> None:
+    """The second database while the first is empty, then what each holds."""
+    with cluster.connect(DATABASE) as admin:
+        admin.execute(f"CREATE DATABASE {BILLING} TEMPLATE {DATABASE} OWNER {ROLE}".encode())
+    for database, statements in ((DATABASE, seed()), (BILLING, SEED_BILLING)):
+        with cluster.connect(database) as session:
+            session.execute(f"SET ROLE {ROLE}; {statements}".encode())

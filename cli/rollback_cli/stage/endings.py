@@ -8,17 +8,19 @@ import httpx
 
 from rollback.model.database_progress import backup_name
 from rollback.model.escalation import Rung
+from rollback.model.report import message
 from rollback.model.request import RollbackType
 from rollback.model.rollback import Outcome, Rollback
+from rollback_cli.stage.data import BY_THE_BAD
+from rollback_cli.stage.exactness import ids_used_again, not_told, taken_out
 from rollback_cli.stage.profile import AS_SCALED
 from rollback_cli.stage.waiting import DidNotHappen, until
 
 if TYPE_CHECKING:  # the stories can be listed where the embedded cloud is not installed
     from rollback_cli.stage.stage import Stage
 
-BY_THE_BAD = "by v1.1.0"  # the name in the rows that the bad release writes
 _WRITTEN_SINCE = "SELECT count(*) FROM users WHERE name = %s"
-_TABLE = "public.users"
+_ACCOUNT_SECONDS = 60  # it is made after the rollback is concluded
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,18 @@ def _recovered_with_data(stage: "Stage") -> None:
     )
     if not kept or left:
         raise DidNotHappen(f"of the rows written since, the backup has {kept}, and the restored branch {left}")
-    lost = ended.database.lost if ended.database is not None else None
-    if lost is None or _TABLE not in {table.table for table in lost.tables}:
-        raise DidNotHappen(f"the report of what was lost does not name {_TABLE}: {lost and lost.in_words()}")
+    taken = taken_out(database, backup.id)
+
+    def untold() -> list[str]:
+        told = message(stage.world.ledger.read(stage.service.name, ended.id), stage.service)
+        return list(not_told(told, taken))
+
+    try:
+        until("the report tells exactly what was lost", lambda: not untold(), _ACCOUNT_SECONDS)
+    except DidNotHappen as error:
+        raise DidNotHappen(f"the report does not tell: {'; '.join(untold())}") from error
+    if again := ids_used_again(database, backup.id):
+        raise DidNotHappen(f"{again} new rows have the ids of rows that were lost")
 
 
 def _serves(stage: "Stage") -> bool:
@@ -124,8 +135,8 @@ RECOVERED_BY_EMERGENCY = Ending(_recovered_by_emergency, RECOVERED.words, RECOVE
 RECOVERED_FROM_ZERO = Ending(_recovered_from_zero, RECOVERED.words, RECOVERED.otherwise)
 RECOVERED_WITH_DATA = Ending(
     _recovered_with_data,
-    "recovered with its data: the last known good release serves on the restored branch, and what was written since is "
-    "in the backup",
+    "recovered with its data: the last known good release serves on the restored branch, what was written since is in "
+    "the backup, and the report tells exactly what that is",
     RECOVERED.otherwise,
 )
 LEFT_ALONE = Ending(

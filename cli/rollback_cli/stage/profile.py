@@ -58,6 +58,9 @@ STANDING_FOR_DATABASE: dict[str, Any] = {
     "role": "app_owner",
     "window_margin_minutes": 0,  # the project's whole history is younger than the default
 }
+# The sessions are named in the address that the tasks are given; `/api/status` answers only with what it reads.
+APPLICATION_NAME = "express-api"
+CONNECTION = {"application_name": APPLICATION_NAME, "check_path": "/api/status"}
 STANDING_FOR_SECRETS = {"DATABASE_URL": _STANDING_FOR["connection_secret_arn"]}
 
 
@@ -85,6 +88,6 @@ def overrides(
         "policy": {**_POLICY, **policy},
         "alarms": _ALARMS,
         "workflow_timeout_minutes": 15 * SCALE,
-        "services": [{"base_url": base_url, "workload": workload}],
+        "services": [{"base_url": base_url, "workload": workload, **({"connection": CONNECTION} if database else {})}],
         **({"database": database} if database else {}),
     }

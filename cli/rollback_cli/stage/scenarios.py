@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rollback_cli.stage import endings
-from rollback_cli.stage.endings import BY_THE_BAD, Ending
+from rollback_cli.stage.data import WRITES_OF_BAD
+from rollback_cli.stage.endings import Ending
 from rollback_cli.stage.timeline import Timeline
 from rollback_cli.stage.waiting import until
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:  # see `endings`
 
 GOOD_VERSION, BAD_VERSION = "v1.0.0", "v1.1.0"
 _WRITES_OF_GOOD = "INSERT INTO users (email, name) VALUES (gen_random_uuid() || '@example.com', 'by v1.0.0')"
-_WRITES_OF_BAD = f"INSERT INTO users (name) VALUES ('{BY_THE_BAD}')"  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ SCENARIOS = {
     ),
     "bad-migration": Scenario(
         "it drops a column that v1.0.0 can't do without, and answers 60 % of its requests with HTTP 500",
-        {"kind": "errors", "rate": 0.6, "reads": "SELECT id FROM users ORDER BY id LIMIT 5", "writes": _WRITES_OF_BAD},
+        {"kind": "errors", "rate": 0.6, "reads": "SELECT id FROM users ORDER BY id LIMIT 5", "writes": WRITES_OF_BAD},
         endings.RECOVERED_WITH_DATA,
         good={"reads": "SELECT id, email FROM users ORDER BY id LIMIT 5", "writes": _WRITES_OF_GOOD},
         migrations=(1, 2),
@@ -92,6 +92,9 @@ def play(scenario: Scenario, stage: "Stage", timeline: Timeline) -> None:
         stage.prepare_database(BAD_VERSION, scenario.migrations[1])
     if scenario.good_first:
         stage.ship(BAD_VERSION)
+        if stage.database is not None:
+            stage.database.bill()
+            timeline.say("another system writes three invoices into its own database on the same branch")
     else:
         _ship_first(BAD_VERSION, stage)
         timeline.say("traffic flows")

@@ -11,9 +11,12 @@ from itertools import groupby
 from rollback.model.check import Verdict
 from rollback.model.database_progress import DatabaseProgress
 from rollback.model.plan import Plan
+from rollback.model.report_connections import about_connections
+from rollback.model.report_database import about_database
 from rollback.model.rollback import Rollback, ServiceProgress, Verification
 from rollback.model.schema_refusal import CHECK_NAME as SCHEMA_CHECK
 
+_TOLD = ("at zero tasks", "continues behind")  # lines of the report that are news
 _LONGEST = 160  # of a line about a table
 
 
@@ -46,6 +49,9 @@ def _so_far(rollback: Rollback) -> Iterator[Fact]:
         yield from _database(rollback.database)
     if rollback.service is not None:
         yield from _service(rollback.service)
+    yield from (Fact(line.strip()) for line in about_database(rollback) if any(words in line for words in _TOLD))
+    if rollback.reconnection is not None and rollback.reconnection.ended_at is not None:
+        yield from (Fact(f"connections: {line.strip()}") for line in about_connections(rollback)[1:])
     if rollback.verification is not None:
         yield from _rounds(rollback.verification)
 

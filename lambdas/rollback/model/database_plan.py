@@ -26,6 +26,9 @@ class DatabasePlan(BaseModel):
     migrations: tuple[str, ...] = ()
     schema_sha256: str | None = None
     undoes: str | None = Field(default=None, description="the rollback whose backup is gone back to")
+    reconnects: tuple[str, ...] = Field(
+        default=(), description="services that get new connections afterwards, in this order; an older plan has none"
+    )
 
     @property
     def in_words(self) -> str:

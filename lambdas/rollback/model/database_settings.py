@@ -85,6 +85,16 @@ class DatabaseSettings(RestoreLimits):
         default=None,
         description="every service that writes to the branch (rule 8), the first is put back first; None: all",
     )
+    readers: tuple[str, ...] = Field(
+        default=(),
+        description="services that connect to the branch and never write to it: not fenced, reconnected afterwards",
+    )
+    reconnect_timeout_minutes: float = Field(
+        default=10, gt=0, description="for each service, until it has new connections only, and for the proof of them"
+    )
+    session_proof_seconds: float = Field(
+        default=60, ge=0, description="how long a session of a service's application_name is looked for"
+    )
     connection_secret_arn: str | None = Field(
         default=None, pattern="^arn:aws[a-z-]*:secretsmanager:", description="where the services' connection URI is"
     )

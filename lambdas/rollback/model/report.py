@@ -6,6 +6,7 @@ from rollback.model.check import Check, Verdict
 from rollback.model.guards import TASKS_ARE_WANTED
 from rollback.model.plan import Plan
 from rollback.model.report_commands import next_commands
+from rollback.model.report_connections import about_connections
 from rollback.model.report_database import about_database, safe_condition
 from rollback.model.report_service import about_service
 from rollback.model.request import RollbackType, Trigger
@@ -66,6 +67,7 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
     if rollback.service is not None and rollback.service.stop_refused:
         lines.append(f"The deployment in flight could not be stopped: {rollback.service.stop_refused}")
     lines += about_service(rollback)
+    lines += about_connections(rollback)
     if rollback.verification is not None:
         lines.append(f"Verification: {rollback.verification.good_rounds} good rounds in a row")
         lines += [f"  {c.verdict:7} {c.name}: {c.reason}" for c in rollback.verification.checks]

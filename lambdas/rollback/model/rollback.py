@@ -13,6 +13,7 @@ from rollback.model.errors import RollbackError
 from rollback.model.escalation import Rung, Tried
 from rollback.model.newer_release import NewerRelease
 from rollback.model.plan import Plan
+from rollback.model.reconnection import Reconnection
 from rollback.model.refusal import Refusal
 from rollback.model.request import Request, RollbackType, Trigger
 from rollback.model.settings import Settings
@@ -186,6 +187,7 @@ class Rollback(BaseModel):
         default=None, description="Neon could not be asked; the database's part has not begun"
     )
     service: ServiceProgress | None = None
+    reconnection: Reconnection | None = Field(default=None, description="only after data changed")
     verification: Verification | None = None
     obligations: tuple[Obligation, ...] = ()
     outcome: Outcome | None = None
@@ -234,6 +236,14 @@ class Rollback(BaseModel):
     def has_changed_data(self) -> bool:
         """Whether the database branch is not, or perhaps not, as it was before."""
         return self.database is not None and self.database.may_have_changed_data
+
+    @property
+    def owes_reconnection(self) -> bool:
+        """Whether services still have to get new connections to data that changed."""
+        planned = self.plan.database if self.plan is not None else None
+        if planned is None or not planned.reconnects or not self.has_changed_data:
+            return False
+        return self.reconnection is None or self.reconnection.ended_at is None
 
     @property
     def never_acts(self) -> bool:

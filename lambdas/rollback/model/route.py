@@ -1,13 +1,15 @@
 """The whole workflow on one page: which step comes next. Pure: what is known decides, not how one got here.
 
-    Admit → Plan → Database → Service ⇄ Verify → Conclude → done
-      └───────┴───────┴──────────┴─────────┴───→ Conclude (suppressed · refused · planned · failed)
+    Admit → Plan → Database → Service → Reconnect → Verify → Conclude → done
+      └───────┴───────┴──────────┴──────────┴─────────┴───→ Conclude (suppressed · refused · planned · failed)
     Emergency → Service ⇄ Verify → …  (admitted, planned and acted upon in one invocation)
 
-Verify leads back to Service when the next rung of the ladder is tried (`escalation`). Plan waits while CloudFormation
-puts the service back by itself. A rollback of the service alone passes Database by; one of the database alone still
-passes Service, which starts again what the fence stopped. Emergency leads to Plan where the schema forbids it and the
-environment turns it into a full rollback. Approve has no place yet: Plan refuses what needs an approval.
+Verify leads back to Service when the next rung of the ladder is tried (`escalation`). Service leads straight to Verify
+where no data changed; else every other service of the branch gets new connections first (`reconnect`). Plan waits
+while CloudFormation puts the service back by itself. A rollback of the service alone passes Database by; one of the
+database alone still passes Service, which starts again what the fence stopped. Emergency leads to Plan where the schema
+forbids it and the environment turns it into a full rollback. Approve has no place yet: Plan refuses what needs an
+approval.
 """
 
 from collections.abc import Mapping
@@ -26,6 +28,7 @@ class Step(StrEnum):
     PLAN = "plan"
     DATABASE = "database"
     SERVICE = "service"
+    RECONNECT = "reconnect"
     VERIFY = "verify"
     CONCLUDE = "conclude"
     DONE = "done"
@@ -40,7 +43,8 @@ EDGES: dict[Step, frozenset[Step]] = {
     Step.EMERGENCY: frozenset({Step.PLAN, Step.SERVICE, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
     Step.PLAN: frozenset({Step.PLAN, Step.DATABASE, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
     Step.DATABASE: frozenset({Step.DATABASE, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
-    Step.SERVICE: frozenset({Step.SERVICE, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
+    Step.SERVICE: frozenset({Step.SERVICE, Step.RECONNECT, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
+    Step.RECONNECT: frozenset({Step.RECONNECT, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
     Step.VERIFY: frozenset({Step.VERIFY, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
     Step.CONCLUDE: frozenset({Step.CONCLUDE, Step.DONE}),
     Step.DONE: frozenset(),
@@ -76,4 +80,4 @@ def next_step(rollback: Rollback) -> Step:
         return Step.DATABASE
     if rollback.service is None or rollback.service.done_at is None:
         return Step.SERVICE
-    return Step.VERIFY
+    return Step.RECONNECT if rollback.owes_reconnection else Step.VERIFY

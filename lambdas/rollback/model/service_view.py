@@ -183,8 +183,12 @@ class ScalableTarget(_Frozen):
 
 
 class ProbeResult(_Frozen):
-    """One HTTP request; `status` is None if there was no answer, and `error` then says why."""
+    """One HTTP request; `status` is None if there was no answer, and `error` then says why.
+
+    `body`: the beginning of it, only where it was asked for.
+    """
 
     status: int | None
     seconds: float
     error: str = ""
+    body: str = ""

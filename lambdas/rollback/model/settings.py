@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rollback.model.commit_source import PATTERN, CommitSource, Source
+from rollback.model.connection_settings import ConnectionSettings
 from rollback.model.database_settings import DatabaseSettings
 from rollback.model.errors import InvalidRequest
 from rollback.model.policy import Policy
@@ -58,6 +59,9 @@ class ServiceSettings(BaseModel):
         description="whether others answer through the load balancer too: the errors that it gives by itself are then "
         "not counted. Not said: yes where the service is described by `existing`",
     )
+    connection: ConnectionSettings = Field(
+        default=ConnectionSettings(), description="to the environment's database, after its data changed"
+    )
 
     @property
     def commit_source(self) -> CommitSource:
@@ -81,6 +85,9 @@ class Settings(BaseModel):
         unknown = set((self.database.writers if self.database else None) or ()) - set(self.service_names)
         if unknown:
             raise ValueError(f"database.writers names {', '.join(sorted(unknown))}; services: {self.service_names}")
+        unknown = set(self.database.readers if self.database else ()) - set(self.service_names)
+        if unknown:
+            raise ValueError(f"database.readers names {', '.join(sorted(unknown))}; services: {self.service_names}")
         return self
 
     def writers(self) -> tuple[ServiceSettings, ...]:
@@ -89,6 +96,15 @@ class Settings(BaseModel):
             return ()
         named = self.database.writers
         return self.services if named is None else tuple(self.service(name) for name in named)
+
+    def readers(self) -> tuple[ServiceSettings, ...]:
+        """The services that connect to the database without writing to it: they run on during a restore."""
+        return tuple(self.service(name) for name in self.database.readers) if self.database is not None else ()
+
+    @property
+    def runs_connection_tasks(self) -> bool:
+        """Whether a command about some service's connection is run as a task."""
+        return self.database is not None and any(service.connection.runs_tasks for service in self.services)
 
     @property
     def reads_labels(self) -> bool:

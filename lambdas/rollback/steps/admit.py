@@ -22,6 +22,7 @@ from rollback.model.look_again import look_again_of
 from rollback.model.request import Request, RollbackType, Trigger, parse_request
 from rollback.model.rollback import Obligation, ObligationKind, Outcome, Rollback, TriggerEvent, rollback_id
 from rollback.model.takeover import why_not_taken_over
+from rollback.steps.caused import judge_not_caused
 from rollback.steps.guards import ALARM_IS_RED
 from rollback.steps.holder import document
 from rollback.steps.ports import World
@@ -148,10 +149,13 @@ def _failed_deployment(rollback: Rollback, event: TriggerEvent, world: World) ->
     view = world.services.look(world.settings.service(rollback.service_name))
     newest = view.newest if answers else None
     teams = newest is not None and not is_ours(newest.target_definition_arn, world)
+    caused = judge_not_caused(rollback.service_name, event.deployment_id, view, world)
+    if caused.verdict is Verdict.FAIL:
+        return (caused,)
     is_new = judge_failure_is_new(rollback, answers, newest.created_at if newest is not None and teams else None)
     if is_new.verdict is Verdict.FAIL:
         return (is_new,)
-    return is_new, judge_failed_deployment(view, event.deployment_id)
+    return caused, is_new, judge_failed_deployment(view, event.deployment_id)
 
 
 def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World) -> Rollback:

@@ -127,8 +127,6 @@ _UNPROTECTED = "the branch could not be protected again at once, and services di
 _OPEN_BACKUP = (
     "the backup {} could not be protected in time, so any address reaches it: protect it in Neon's console: {}"
 )
-    "the backup {} could not be protected in time, so any address reaches it; protect it in Neon's console: {}"
-)
 
 
 def _left_to_conclude(progress: DatabaseProgress, why: str, restoring: Restoring, world: World) -> DatabaseProgress:

@@ -97,7 +97,17 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
     others = _others_fit(rollback.service_name, point, world) if point is not None else ()
     ahead = _told_ahead(rollback, planned, world)
     checks = (*named_data(request, named, releases), *checks, *others, *ahead, *_fences_hold(world))
+    if planned is not None:
+        planned = planned.model_copy(update={"reconnects": _reconnected(rollback.service_name, planned, world)})
     return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})
+
+
+def _reconnected(service_name: str, planned: DatabasePlan, world: World) -> tuple[str, ...]:
+    """Every service of the branch, the rollback's own first: the others' connections matter once it serves again."""
+    if planned.strategy is Strategy.DELETE:
+        return ()
+    names = [service.name for service in (*world.settings.writers(), *world.settings.readers())]
+    return tuple(sorted(dict.fromkeys(names), key=lambda name: (name != service_name, names.index(name))))
 
 
 def _told_ahead(rollback: Rollback, planned: DatabasePlan | None, world: World) -> tuple[Check, ...]:

@@ -230,7 +230,9 @@ class Alarms(Protocol):
 class Http(Protocol):
     """Endpoints of the service."""
 
-    def get(self, url: str, timeout_seconds: float) -> ProbeResult: ...
+    def get(self, url: str, timeout_seconds: float, *, with_body: bool = False) -> ProbeResult:
+        """One GET. `with_body`: the beginning of the answer is told too."""
+        ...
 
 
 class Notifications(Protocol):

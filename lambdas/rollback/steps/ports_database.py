@@ -103,6 +103,13 @@ class Sql(Protocol):
         """Replication slots, subscriptions and scheduled jobs of the branch, in all its databases."""
         ...
 
+    def last_activity(self, address: SecretStr) -> Mapping[str, float]:
+        """`application_name` → seconds since a session of that name last began or did something.
+
+        On the database's own clock. A name that is not there proves nothing.
+        """
+        ...
+
     def live_schema(self, address: SecretStr) -> LiveSchema: ...
     def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
         """What migration tools applied, by their journals, each oldest first; None: the database has no journal."""

@@ -10,6 +10,7 @@ from rollback.model.ledger_index import Answer, Change, Owed, Pending
 from rollback.model.observation import Observation
 from rollback.model.operators import OperatorAction, Pause
 from rollback.model.page_count import PageCount
+from rollback.model.reconnection import CausedDeployment
 from rollback.model.release import Release, ReleaseState
 from rollback.model.release_schema import ReleaseSchema
 from rollback.model.restore_points import RecordedPoint
@@ -177,5 +178,14 @@ class Operators(Protocol):
     def actions(self, service: str) -> Iterator[OperatorAction]: ...
 
 
-class Ledger(Documents, Index, Pages, Leases, Releases, Branches, Operators, Protocol):
+class CausedDeployments(Protocol):
+    """Deployments of a service's own release that a rollback asked for: the last one of each service."""
+
+    def caused_deployment(self, service: str) -> CausedDeployment | None: ...
+    def put_caused_deployment(self, caused: CausedDeployment) -> None:
+        """Unless a newer one was put already."""
+        ...
+
+
+class Ledger(Documents, Index, Pages, Leases, Releases, Branches, Operators, CausedDeployments, Protocol):
     """The whole table."""

@@ -11,6 +11,7 @@ from rollback.model.errors import CallRefused, InvalidRequest, LeaseLost, Outsid
 from rollback.model.rollback import OPERATOR, Obligation, ObligationKind, Outcome, Rollback
 from rollback.model.service_view import ScalableTarget, ServiceView
 from rollback.model.settings import ServiceSettings
+from rollback.steps.caused import remember_caused
 from rollback.steps.fence import keep_stopped_held
 from rollback.steps.holder import document
 from rollback.steps.ports import World
@@ -153,6 +154,8 @@ def _fence(owed: Obligation, service: ServiceSettings, view: ServiceView, world:
     if view.desired_count >= before:
         return True
     given_up = view.primary.rollout_state == "FAILED"
+    if given_up:
+        remember_caused(service.name, view, world.clock.now(), world)
     world.services.update(service, desired_count=before, force_new_deployment=given_up)
     return False
 

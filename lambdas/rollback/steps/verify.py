@@ -20,6 +20,7 @@ from rollback.model.release import Release
 from rollback.model.rollback import Outcome, Rollback, Verification
 from rollback.model.service_view import ServiceView
 from rollback.model.settings import Endpoint, ServiceSettings
+from rollback.steps.connections import FOR_GOOD, NOT_LOOKED_AT, OF_ANOTHER, connection_checks
 from rollback.steps.escalation import asserted_again, escalate
 from rollback.steps.guards import outage_is_seen
 from rollback.steps.newer import gives_way
@@ -61,11 +62,14 @@ def verify(rollback: Rollback, world: World) -> Rollback:
         return rollback.but(outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
     looks = Alarms.COUNT if settled else Alarms.WAIT
     checks = run_checks(rollback.service_name, target, view, world, alarms=looks)
-    checks = (*_database(rollback), *checks)
+    checks = (*_database(rollback), *connection_checks(rollback, world), *checks)
     failing = [c for c in checks if c.verdict is Verdict.FAIL]
-    unasked = [c for c in failing if _REFUSED in c.evidence]  # for good: no other rung, and no time, changes that
+    unasked = [
+        c for c in failing if _REFUSED in c.evidence or FOR_GOOD in c.evidence
+    ]  # for good: no other rung, and no time, changes that
     good = 0 if len(failing) > len(unasked) else done.good_rounds + 1
-    enough = good >= policy.verify_rounds and not any(c.verdict is Verdict.WARN for c in checks)
+    waits = any(c.verdict is Verdict.WARN and NOT_LOOKED_AT not in c.evidence for c in checks)
+    enough = good >= policy.verify_rounds and not waits
     passed = enough and not unasked
     round_ = Verification(
         started_at=done.started_at,
@@ -81,6 +85,9 @@ def verify(rollback: Rollback, world: World) -> Rollback:
         reason = f"not verified, though what could be asked is well: {why}"
         return rollback.but(verification=round_, outcome=Outcome.FAILED, reason=reason[:2000], wait_seconds=0)
     if now - done.started_at > timedelta(minutes=policy.verify_timeout_minutes):
+        if failing and all(OF_ANOTHER in c.evidence for c in failing):  # no rung of this service mends another one
+            reason = f"not verified, though {target.version} is well: {why}"
+            return rollback.but(verification=round_, outcome=Outcome.FAILED, reason=reason[:2000], wait_seconds=0)
         return escalate(rollback.but(verification=round_), f"not verified: {why}", view, world)
     return rollback.but(verification=round_, wait_seconds=policy.verify_interval_seconds)
 

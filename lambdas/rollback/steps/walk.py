@@ -21,6 +21,7 @@ from rollback.steps.fence import keep_stopped_held
 from rollback.steps.holder import document
 from rollback.steps.plan import plan
 from rollback.steps.ports import World
+from rollback.steps.reconnect import announces_reconnection, reconnect
 from rollback.steps.service import service
 from rollback.steps.verify import verify
 
@@ -119,21 +120,24 @@ def _announced_until(before: Rollback, after: Rollback, step: Step, world: World
     if step is Step.DATABASE:
         until = now + timedelta(seconds=policy.database_timeout_seconds)
         return until if announces(before, after) else None
+    if step is Step.RECONNECT:
+        until = now + timedelta(seconds=policy.database_timeout_seconds)
+        return until if announces_reconnection(before, after) else None
     intent = after.service.intent if after.service is not None else None
     was = before.service.intent if before.service is not None else None
     return now + timedelta(seconds=policy.act_timeout_seconds) if intent is not None and intent != was else None
 
 
 def _give_leases_back(rollback: Rollback, world: World) -> None:
-    """The service's; and the branch's and the other writers', where the database was part of it."""
+    """The service's; and those of the branch, its writers and its readers, where the database was part of it."""
     world.ledger.release_lease(rollback.service_name, rollback.id)
     settings = world.settings.database
     planned = rollback.plan.database if rollback.plan is not None else None
     if planned is None or settings is None:
         return
     world.ledger.release_lease(branch_key(settings.project_id, planned.branch), rollback.id)
-    for writer in world.settings.writers():
-        world.ledger.release_lease(writer.name, rollback.id)
+    for one in (*world.settings.writers(), *world.settings.readers()):
+        world.ledger.release_lease(one.name, rollback.id)
 
 
 def heir_of(rollback: Rollback, world: World) -> str | None:
@@ -160,6 +164,8 @@ def _action(step: Step) -> Callable[[Rollback, World], Rollback]:
             return database
         case Step.SERVICE:
             return service
+        case Step.RECONNECT:
+            return reconnect
         case Step.VERIFY:
             return verify
         case Step.CONCLUDE:

@@ -6,6 +6,8 @@ import httpx
 
 from rollback.model.service_view import ProbeResult
 
+_MOST_BODY = 65_536
+
 
 class HttpxHttp:
     """Adapter. Each probe has a connection of its own: one kept from before would prove nothing."""
@@ -18,15 +20,23 @@ class HttpxHttp:
             trust_env=False,
         )
 
-    def get(self, url: str, timeout_seconds: float) -> ProbeResult:
-        """One GET to the end of its body; redirects are answers like others. Never raises for what the service does."""
+    def get(self, url: str, timeout_seconds: float, *, with_body: bool = False) -> ProbeResult:
+        """One GET to the end of its body; redirects are answers like others. Never raises for what the service does.
+
+        Args:
+            with_body: the first 64 KiB of the answer are told too.
+        """
         started = time.perf_counter()
         try:
             with self._client.stream("GET", url, timeout=timeout_seconds) as response:
-                for _ in response.iter_raw():
+                body = bytearray()
+                for part in response.iter_bytes() if with_body else response.iter_raw():
+                    body += part[: _MOST_BODY - len(body)] if with_body else b""
                     if time.perf_counter() - started > timeout_seconds:  # httpx's limit is one per read, not in all
                         return _unanswered(started, f"body not complete after {timeout_seconds:g} s")
-                return ProbeResult(status=response.status_code, seconds=time.perf_counter() - started)
+                text = bytes(body).decode(errors="replace")
+                seconds = time.perf_counter() - started
+                return ProbeResult(status=response.status_code, seconds=seconds, body=text)
         except httpx.TimeoutException:
             return _unanswered(started, f"no answer within {timeout_seconds:g} s")
         except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -7,6 +7,7 @@ kept in items of its own (`ledger_index`). An item that can't be read stops noth
 from typing import TYPE_CHECKING
 
 from rollback.world.ledger_branches import LedgerBranches
+from rollback.world.ledger_caused import LedgerCaused
 from rollback.world.ledger_index import LedgerIndex
 from rollback.world.ledger_leases import LedgerLeases
 from rollback.world.ledger_operators import LedgerOperators
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-class DynamoLedger(LedgerIndex, LedgerPages, LedgerLeases, LedgerReleases, LedgerBranches, LedgerOperators):
+class DynamoLedger(
+    LedgerIndex, LedgerPages, LedgerLeases, LedgerReleases, LedgerBranches, LedgerOperators, LedgerCaused
+):
     """Adapter of one environment's table.
 
     Args:

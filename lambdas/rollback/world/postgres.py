@@ -50,6 +50,13 @@ WHERE pid <> pg_backend_pid() AND usename IS NOT NULL AND usename <> ALL(%s)
   AND coalesce(backend_type, 'client backend') <> ALL(%s)
 ORDER BY pid
 """
+# Times of other roles' sessions are NULL without `pg_read_all_stats`; GREATEST passes NULLs over.
+_ACTIVITY = """
+SELECT application_name, extract(epoch FROM clock_timestamp() - max(greatest(backend_start, state_change)))::float8
+FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND application_name <> '' AND coalesce(backend_type, 'client backend') = 'client backend'
+GROUP BY application_name HAVING max(greatest(backend_start, state_change)) IS NOT NULL
+"""
 _KEY = """ARRAY(
   SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
   WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum))"""
@@ -91,6 +98,11 @@ class PostgresSql:
         """Replication and scheduled jobs of the whole branch. Raises as `head`."""
         with _session(address) as session:
             return read_background_work(session, lambda database: _connected(address, dbname=database))
+
+    def last_activity(self, address: SecretStr) -> Mapping[str, float]:
+        """`application_name` → seconds since a session of that name last began or did something. Raises as `head`."""
+        with _session(address) as session:
+            return {str(name): float(age) for name, age in session.execute(_ACTIVITY.encode()).fetchall()}
 
     def live_schema(self, address: SecretStr) -> LiveSchema:
         """All that decides what a statement may do. Raises as `head`."""

@@ -1,0 +1,41 @@
+"""What the stage's branch holds beside the tables of its migrations: a report of lost writes must be exact about it.
+
+A table of two million rows, one without a key, one whose rows are hidden by row security, and a second database.
+"""
+
+BY_THE_BAD = "by v1.1.0"  # the name in the rows that the bad release writes
+BILLING = "billing"
+MEASUREMENTS = 2_000_000
+TENANT = "acme"
+
+
+def seed(measurements: int = MEASUREMENTS) -> str:
+    """The tables of the first database. Rows of the large one are narrow: they are copied with each branch."""
+    return f"""
+CREATE TABLE measurements (id int PRIMARY KEY, value int NOT NULL);
+INSERT INTO measurements SELECT n, n % 100 FROM generate_series(1, {measurements}) n;
+CREATE TABLE audit (at timestamptz NOT NULL DEFAULT now(), what text NOT NULL);
+INSERT INTO audit (what) SELECT 'seen ' || n FROM generate_series(1, 5) n;
+CREATE TABLE notes (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tenant text NOT NULL, body text NOT NULL);
+INSERT INTO notes (tenant, body) VALUES ('{TENANT}', 'before'), ('globex', 'before');
+ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
+ALTER TABLE notes FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON notes USING (tenant = current_setting('app.tenant', true));
+"""  # noqa: S608 - constants
+
+
+SEED_BILLING = """
+CREATE TABLE invoices (id serial PRIMARY KEY, amount int NOT NULL, by text NOT NULL);
+INSERT INTO invoices (amount, by) VALUES (100, 'before'), (200, 'before');
+"""
+# By another system, after v1.1.0 was shipped: the database goes back with the branch all the same.
+BILLED_SINCE = "INSERT INTO invoices (amount, by) SELECT 10 * n, 'since' FROM generate_series(1, 3) n"
+
+# One request's, in one transaction. The tenant is set for it alone, as behind a pooler it must be.
+WRITES_OF_BAD = f"""
+SELECT set_config('app.tenant', '{TENANT}', true);
+INSERT INTO users (name) VALUES ('{BY_THE_BAD}');
+INSERT INTO audit (what) VALUES ('{BY_THE_BAD}');
+INSERT INTO notes (tenant, body) VALUES ('{TENANT}', '{BY_THE_BAD}');
+UPDATE measurements SET value = -1 WHERE id = (SELECT 1 + floor(random() * {MEASUREMENTS})::int)
+"""  # noqa: S608 - constants

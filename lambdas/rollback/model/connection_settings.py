@@ -1,0 +1,48 @@
+"""Settings of one service's connection to the database: how it is renewed, and what proves it, after data changed."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class ConnectionSettings(BaseModel):
+    """Each proof is optional; without any, verification says that the connection was not looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reconnect_command: tuple[str, ...] = Field(
+        default=(), description="of a reader's container, run as a task instead of giving the service new tasks"
+    )
+    check_path: str | None = Field(
+        default=None,
+        pattern="^/",
+        description="an endpoint whose answer needs the database, such as one row of a table; below base_url",
+    )
+    check_status: int = Field(default=200, ge=100, le=599)
+    check_body: str | None = Field(default=None, min_length=1, description="text that the answer must hold")
+    check_max_latency_seconds: float = Field(default=5.0, gt=0)
+    command: tuple[str, ...] = Field(
+        default=(), description="of the service's container, run as a task; exit code 0 proves the connection"
+    )
+    application_name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=63,
+        description="`application_name` of the service's sessions; Postgres keeps 63 bytes of it",
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.check_body is not None and self.check_path is None:
+            raise ValueError("connection.check_body is set; it is looked for in the answer of check_path, which is not")
+        return self
+
+    @property
+    def runs_tasks(self) -> bool:
+        """Whether a command is run as a task."""
+        return bool(self.reconnect_command or self.command)
+
+    @property
+    def has_proof(self) -> bool:
+        """Whether anything could prove the connection."""
+        return bool(self.check_path or self.command or self.application_name)

@@ -1,0 +1,85 @@
+"""Evidence of a service's connection on real Postgres, direct and behind the pooler."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from contract.neon_projects import LocalProject
+from pydantic import SecretStr
+
+from local_cloud.neon_project import Limits
+from local_cloud.neon_server import ROLE, LocalNeon
+from rollback.steps.ports_database import Sql
+from rollback.world.postgres import PostgresSql
+
+SQL: Sql = PostgresSql()
+
+
+@pytest.fixture(scope="module")
+def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
+    project = LocalProject(local_neon, Limits())
+    yield project
+    project.close()
+
+
+@pytest.fixture(scope="module")
+def root(project: LocalProject) -> str:
+    branch = project.databases.branch_named("main")
+    assert branch is not None
+    return branch.id
+
+
+@pytest.fixture(scope="module")
+def address(project: LocalProject, root: str) -> SecretStr:
+    return SecretStr(project.uri(root))
+
+
+def test_a_session_is_told_by_its_name_with_the_time_since_it_did_something(address: SecretStr) -> None:
+    began = time.monotonic()
+    with psycopg.connect(address.get_secret_value(), application_name="reports", autocommit=True) as session:
+        session.execute("SELECT 1")
+        quiet_since = time.monotonic()
+        time.sleep(0.3)
+        age = SQL.last_activity(address)["reports"]
+        assert quiet_since - began <= age + 0.3
+        assert 0.3 <= age <= time.monotonic() - began
+        session.execute("SELECT 1")
+        assert SQL.last_activity(address)["reports"] < age
+
+
+def test_who_is_not_connected_is_not_among_them_and_neither_are_we(address: SecretStr) -> None:
+    found = SQL.last_activity(address)
+    assert "billing" not in found
+    assert "rollback" not in found
+
+
+def test_behind_the_pooler_the_server_s_session_has_the_name_of_who_used_it_last(
+    project: LocalProject, root: str, address: SecretStr
+) -> None:
+    """PgBouncer tracks application_name (https://www.pgbouncer.org/config.html, track_extra_parameters): one server
+    session serves both, so that the name of who has asked nothing since is gone. That proves nothing against it."""
+    pooled = project.databases.connection_uri(root, "app", ROLE, pooled=True).get_secret_value()
+    with (
+        psycopg.connect(pooled, application_name="first", autocommit=True, prepare_threshold=None) as first,
+        psycopg.connect(pooled, application_name="second", autocommit=True, prepare_threshold=None) as second,
+    ):
+        first.execute("SELECT 1")
+        assert SQL.last_activity(address)["first"] < 5
+        second.execute("SELECT 1")
+        found = SQL.last_activity(address)
+    assert found["second"] < 5
+    assert "first" not in found
+
+
+def test_a_session_of_a_role_whose_times_we_may_not_see_is_no_evidence(
+    project: LocalProject, address: SecretStr
+) -> None:
+    """Without pg_read_all_stats Postgres shows the name of another role's session, and no times."""
+    with project._project.root.storage().cluster.connect() as admin:
+        admin.execute("CREATE ROLE apart LOGIN PASSWORD 'x'")
+    as_another: dict[str, Any] = {"user": "apart", "password": "x", "application_name": "apart"}
+    with psycopg.connect(address.get_secret_value(), **as_another) as session:
+        session.execute("SELECT 1")
+        assert "apart" not in SQL.last_activity(address)

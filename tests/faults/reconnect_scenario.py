@@ -1,0 +1,83 @@
+"""A full rollback whose data is restored and whose service runs: two services more are to get new connections."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+from builders import SERVICE
+from stage_of_readers import FULL, REPORTS, StageOfReaders
+from stage_of_writers import WORKER
+
+from faults.crash import Fragile, Killed, Outside
+from rollback.model.errors import RollbackError
+from rollback.model.policy import Policy
+from rollback.model.rollback import Rollback
+from rollback.model.route import Step, next_step
+from rollback.steps import janitor
+from rollback.steps.walk import walk
+
+PING, RESET = "pnpm db:ping", "pnpm db:reset-connection"
+_PORTS = ("ledger", "services", "scaling", "tasks")
+_POLICY = Policy(
+    database_approval="none", on_incompatible_schema="full", poll_seconds=60, verify_interval_seconds=60
+)  # long polls: what is killed is calls, and each poll would be some more of the same
+
+
+class Reconnecting:
+    """Reports gets new tasks, or runs its own command; a command proves its connections and the worker's."""
+
+    def __init__(self, outside: Outside | None = None, *, by_command: bool = False) -> None:
+        self.outside = outside or Outside()
+        self.stage = StageOfReaders(_POLICY)
+        own: dict[str, Any] = {"reconnect_command": RESET.split()} if by_command else {}
+        self.stage.connect(REPORTS, command=PING.split(), **own)
+        self.stage.connect(WORKER, command=PING.split())
+        for line in (PING, RESET):
+            self.stage.tasks.commands[line] = lambda log: 0
+        self.rollback = self.stage.go(self.stage.admit(FULL), Step.RECONNECT)
+        real = self.stage.world
+        fragile = {port: cast("Any", Fragile(getattr(real, port), self.outside)) for port in _PORTS}
+        self.world = replace(real, **fragile)
+
+    @property
+    def document(self) -> Rollback:
+        """As the ledger has it, through JSON as the table keeps it."""
+        return Rollback.model_validate_json(self.stage.read(self.rollback).model_dump_json())
+
+    def walk_on(self, *, retries: bool = True) -> Rollback:
+        """As Step Functions does: what failed is tried again. Raises Killed if it is not."""
+        for _ in range(400):
+            due = next_step(self.stage.read(self.rollback))
+            try:
+                wait = walk(self.rollback.id, due, self.world).wait_seconds
+            except (Killed, RollbackError):
+                if not retries:
+                    raise
+                self.outside.survive()
+                wait = 5
+            if due is Step.DONE:
+                return self.document
+            if wait:
+                self.stage.pass_time(seconds=wait)
+        raise AssertionError(f"no end: {self.document.reconnection}")
+
+    def sweep_until_concluded(self) -> Rollback:
+        """What the janitor makes of a rollback that nobody walks any more."""
+        for _ in range(60):
+            self.stage.pass_time(minutes=5)
+            janitor.sweep(self.stage.world)
+            if self.document.concluded_at is not None:
+                return self.document
+        raise AssertionError(f"never concluded: {self.document}")
+
+    def deployments(self) -> int:
+        """How often ECS was asked to give the reader new tasks."""
+        return len(self.stage.deployments_of_reports())
+
+    def tasks_run(self) -> list[str]:
+        return sorted(" ".join(task.command) for task in self.stage.tasks.tasks)
+
+    def leases(self) -> dict[str, bool]:
+        """Whether somebody holds each service now."""
+        held = {name: self.stage.ledger.lease(name) for name in (SERVICE, WORKER, REPORTS)}
+        now = self.stage.clock.now()
+        return {name: lease is not None and lease.expires_at > now for name, lease in held.items()}

@@ -1,0 +1,87 @@
+"""A writer, another writer and a reader of one branch on stage, each an ECS service of its own."""
+
+from typing import Any
+
+from builders import NOW, SERVICE, definition, release
+from fake_tasks import FakeTasks
+from fake_writers import FakeWriters, ecs_name
+from fakes import FakeScaling, FakeServices, FakeTargets
+from stage import PROMOTED
+from stage_of_writers import WORKER, StageOfWriters
+
+from rollback.model.check import Check
+from rollback.model.connection_settings import ConnectionSettings
+from rollback.model.policy import Policy
+from rollback.model.reconnection import ServiceConnection
+from rollback.model.release import normalised_definition
+from rollback.model.rollback import Rollback
+from rollback.model.settings import ServiceSettings
+
+REPORTS = "reports"
+FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
+_FAMILY = "macro-ai-production-reports"
+
+
+class StageOfReaders(StageOfWriters):
+    """The service and its worker write to the branch; reports, of r1, only reads it, and serves under its own name."""
+
+    def __init__(self, policy: Policy | None = None, *, writers: tuple[str, ...] = (SERVICE, WORKER), **database: Any):
+        super().__init__(policy, writers=writers, readers=(REPORTS,), **database)
+        self.reports = FakeServices(self.clock, ecs_service=ecs_name(REPORTS), beside=self.services)
+        self.reports.target_groups = ()
+        of_reports = self.world.settings.services[0].model_copy(
+            update={"name": REPORTS, "ecs_service": ecs_name(REPORTS), "base_url": "http://reports.test"}
+        )
+        all_of_them = FakeWriters(
+            {SERVICE: self.services, WORKER: self.worker, REPORTS: self.reports},
+            {SERVICE: self.scaling, WORKER: FakeScaling(self.worker), REPORTS: FakeScaling(self.reports)},
+        )
+        self.tasks = FakeTasks(all_of_them)
+        self.http.sites.add("http://reports.test")
+        self.replace(
+            services=all_of_them,
+            scaling=all_of_them.as_scaling,
+            targets=FakeTargets(all_of_them),
+            tasks=self.tasks,
+            settings=self.world.settings.model_copy(update={"services": (*self.world.settings.services, of_reports)}),
+        )
+        arn = self.reports.register_release(definition("r1"), _FAMILY)
+        stored = release("r1", state=PROMOTED, hours_ago=24, service=REPORTS, definition_arn=arn)
+        self.ledger.record(stored, normalised_definition(definition("r1"), {}))
+        self.reports.run(arn, desired_count=2, created_at=NOW)
+        self.reports.calls.clear()
+
+    def connect(self, name: str, **connection: Any) -> None:
+        """Other settings of a service's connection."""
+        given = ConnectionSettings.model_validate(connection)
+        services = tuple(
+            one.model_copy(update={"connection": given}) if one.name == name else one
+            for one in self.world.settings.services
+        )
+        self.replace(settings=self.world.settings.model_copy(update={"services": services}))
+
+    @property
+    def reports_settings(self) -> ServiceSettings:
+        return self.world.settings.service(REPORTS)
+
+    def deployments_of_reports(self) -> list[dict[str, Any]]:
+        """What ECS was asked to change of the reader."""
+        return [given for name, given in self.reports.calls if name == "update"]
+
+    def pass_time(self, **duration: float) -> None:
+        super().pass_time(**duration)
+        self.reports.tick()
+
+
+def connection_of(rollback: Rollback, name: str) -> ServiceConnection:
+    """What the document says of a service's connections."""
+    assert rollback.reconnection is not None
+    found = rollback.reconnection.of(name)
+    assert found is not None
+    return found
+
+
+def check_of(rollback: Rollback, name: str) -> Check:
+    """The last verification's check of a service's connection."""
+    assert rollback.verification is not None
+    return next(check for check in rollback.verification.checks if check.name == f"connection {name}")
