@@ -277,8 +277,8 @@ def test_a_source_that_is_missing_or_being_changed_is_refused() -> None:
     recreate.plan = recreate.plan.model_copy(update={"source_branch_id": "br-gone"})
     assert "no branch br-gone to copy from" in refused_with(recreate)
     recreate = Recreate()
-    recreate.neon.start_endpoint(recreate.neon.endpoints(recreate.source_id)[0].id)
-    assert "main is being changed (start_compute)" in refused_with(recreate)
+    recreate.neon._begin(recreate.source_id, "import_data")  # a compute that starts changes no data
+    assert "main is being changed (import_data)" in refused_with(recreate)
 
 
 def test_services_that_could_not_be_told_the_new_host_are_a_reason_to_refuse() -> None:
@@ -345,10 +345,11 @@ def test_without_writers_only_foreign_sessions_are_looked_at_and_no_secret_is_ne
     without = {"connection_secret_arn": None, "connection_secret_key": None}
     recreate = Recreate(settings=without)
     recreate.without_writers()
+    recreate.sql.comes_back = {"psql"}
     with recreate.sql.connected(recreate.branch_id, "somebody", "psql"):
         recreate.until_ended()
     assert recreate.progress.ending is Ending.REFUSED
-    assert "somebody is still connected" in (recreate.progress.why_not or "")
+    assert "connected again: psql as somebody" in (recreate.progress.why_not or "")
     recreate = Recreate(settings=without)
     recreate.without_writers()
     recreate.until_ended()

@@ -212,6 +212,12 @@ class DatabaseProgress(_Stored):
         """No more moves."""
         return self.but(ending=ending, ended_at=now, intent=None)
 
+    def adopted(self) -> "DatabaseProgress":
+        """What was announced last is seen to be made; its operations are known by their time if its answer was lost."""
+        if self.intent is None:
+            return self
+        return self.but(intent=None, adopted_since=self.adopted_since or self.intent.at)
+
     def noted(self, note: str) -> "DatabaseProgress":
         """With a remark for the report, once."""
         return self if note in self.notes else self.but(notes=(*self.notes, note))

@@ -23,7 +23,7 @@ def announces(before: Rollback, after: Rollback) -> bool:
 def intend(rollback: Rollback, progress: DatabaseProgress, move: Move, restoring: Restoring, world: World) -> Rollback:
     """Write down what the next call will do."""
     now = world.clock.now()
-    intended = progress.but(intent=DatabaseIntent(action=move, at=now))
+    intended = progress.adopted().but(intent=DatabaseIntent(action=move, at=now))
     if move is Move.RESTORE:
         intended = intended.but(restore_asked_at=now)
     owed: tuple[Obligation, ...] = ()

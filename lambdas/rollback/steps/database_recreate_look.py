@@ -37,16 +37,16 @@ def noticed(
     """With what came of our changes, whether or not their answers arrived."""
     now = world.clock.now()
     if seen.named is not None and progress.branch_id is None and _is_ours(seen.named, progress):
-        progress = progress.but(branch_id=seen.named.id, intent=None)
+        progress = progress.adopted().but(branch_id=seen.named.id)
     if seen.known_address == "new" and is_announced(progress, RecreateMove.WRITE_SECRET):
-        progress = progress.but(intent=None)
+        progress = progress.adopted()
     if seen.old is not None and seen.old.name == backup_name(rollback.id):
         accepted = progress.accepted_at or now
         progress = progress.but(backup_id=seen.old.id, accepted_at=accepted)
         if is_announced(progress, RecreateMove.RENAME_OLD):
-            progress = progress.but(intent=None)
+            progress = progress.adopted()
     if _was_taken_back(progress, seen):
-        progress = progress.but(intent=None)
+        progress = progress.adopted()
     if progress.why_not is not None and not may_still_arrive(progress, restoring, world):
         progress = _taken_back(progress, seen)
     return progress

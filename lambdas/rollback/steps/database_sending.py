@@ -32,7 +32,7 @@ def is_announced(progress: DatabaseProgress, action: str) -> bool:
 def announced(rollback: Rollback, progress: DatabaseProgress, action: str, world: World, **noted: object) -> Rollback:
     """Write down what the next call will do; `noted`: fields of the progress that hold from then on."""
     intent = DatabaseIntent(action=action, at=world.clock.now())
-    return rollback.but(database=progress.but(intent=intent, **noted), wait_seconds=0)
+    return rollback.but(database=progress.adopted().but(intent=intent, **noted), wait_seconds=0)
 
 
 def send(
