@@ -295,6 +295,26 @@ def test_a_document_of_an_older_version_that_was_aborted_behind_its_fence_stays_
     assert (stage.services.desired_count, stage.worker.desired_count) == (0, 0)
 
 
+def test_rule_3_whoever_goes_on_by_force_with_what_an_operator_stopped_lifts_its_fence_by_a_success_only() -> None:
+    """The operator knows more than we do: a newcomer that is refused has learnt nothing that speaks for the bad one."""
+    stage = StageOfWriters()
+    first = fenced(stage)
+    stage.ledger.save(stage.read(first).but(outcome=Outcome.ABORTED, reason="by ann", ended_by_person=True))
+    asked = {
+        "type": "database",
+        "service": SERVICE,
+        "target_version": "v9",
+        "force": True,
+        "reason": "it takes too long",
+    }
+    refused = stage.run(asked, "execution-2")
+
+    assert refused.outcome is Outcome.REFUSED
+    assert refused.keeps_fence_of == first.id
+    assert (stage.services.desired_count, stage.worker.desired_count) == (0, 0)
+    assert ObligationKind.FENCE in {owed.kind for owed in stage.read(refused).left_to_operator()}
+
+
 def test_a_fence_alone_judges_no_release_and_is_an_attempt() -> None:
     stage = StageWithDatabase()
     stage.neon.refuse_next("restore", RequestRefused("the branch is being moved"))

@@ -174,6 +174,11 @@ class Rollback(BaseModel):
     admitted_at: AwareDatetime | None = None
     lease_counter: int | None = None
     supersedes: str | None = Field(default=None, description="the open rollback that this one goes on with")
+    keeps_fence_of: str | None = Field(
+        default=None,
+        description="the rollback whose fence it inherited, and that only a success may lift: a person ended that one, "
+        "or it changed the data (rule 3)",
+    )
     superseded_by: str | None = Field(default=None, description="who took the lease over, and reports")
     newer: NewerRelease | None = Field(
         default=None, description="what the team deployed meanwhile: left alone if the outcome is `superseded`"

@@ -90,6 +90,8 @@ def stays_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world:
         return True
     if rollback.outcome is Outcome.SUCCEEDED:
         return False
+    if rollback.keeps_fence_of is not None and not rollback.has_changed_data:
+        return True
     if not rollback.has_changed_data:
         return _took_over_changed_data(rollback, world)
     return not (_is_data_as_planned(rollback) and _is_target(rollback, owed, view, world))
