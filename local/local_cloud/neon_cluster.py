@@ -47,8 +47,10 @@ _AUTHENTICATION = f"local all {ADMIN} trust\nlocal all all scram-sha-256\n"
 class Cluster:
     """Whoever calls sees to it that one thread at a time starts or stops a cluster."""
 
-    def __init__(self, data: Path, log: Path) -> None:
+    def __init__(self, data: Path, log: Path, *settings: str) -> None:
+        """`settings`: options of the server's command line, beside those of its configuration."""
         self.data = data
+        self._settings = settings
         self._log = log
         self._server: subprocess.Popen[str] | None = None
 
@@ -87,7 +89,7 @@ class Cluster:
         if self.is_running:
             return
         settings = f"-cunix_socket_directories={self.data}"  # named at each start: the directory was copied
-        self._server = neon_postgres.start("postgres", f"-D{self.data}", settings, log=self._log)
+        self._server = neon_postgres.start("postgres", f"-D{self.data}", settings, *self._settings, log=self._log)
         deadline = time.monotonic() + _START_SECONDS
         while not self._accepts_connections(database):
             if not self.is_running or time.monotonic() > deadline:

@@ -38,15 +38,20 @@ class Credentials:
 
 
 class Timeline:
-    """Thread-safe: its server is started, stopped and read by one thread at a time."""
+    """Thread-safe: its server is started, stopped and read by one thread at a time.
+
+    Attributes:
+        id: what `SHOW neon.timeline_id` answers, as on Neon's computes (neondatabase/neon, `libpagestore.c`).
+    """
 
     def __init__(self, folder: Path, credentials: Credentials) -> None:
         folder.mkdir()
         neon_postgres.account().own(folder)
         self.credentials = credentials
         self._folder = folder
+        self.id = secrets.token_hex(16)
         self._base = Cluster(folder / "base", folder / "log")
-        self.cluster = Cluster(folder / "data", folder / "log")
+        self.cluster = Cluster(folder / "data", folder / "log", f"-cneon.timeline_id={self.id}")
         self.lock = threading.RLock()
 
     @classmethod

@@ -85,6 +85,8 @@ def objection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> str | None:
     ours = progress.restore_asked_at is not None or progress.backup_id is not None
     if not ours and progress.before.is_reset(seen.branch):
         return f"branch {name} was restored by somebody else at {seen.branch.last_reset_at}: look what is on it now"
+    if not ours and progress.is_on_another_timeline:
+        return f"branch {name} is on another timeline than the restore point: somebody restored it; look what is on it"
     if seen.is_stuck:
         unready = ", ".join(f"{branch.name} is {branch.current_state}" for branch in seen.unready)
         return f"an operation of Neon failed and is not retried: {unready}; ask Neon's support"

@@ -21,6 +21,7 @@ class RecordedPoint(BaseModel):
         branch: its partition in the ledger (`database_settings.branch_key`).
         recorded_at: by our clock; of a deployment's: when that began, so that a second event makes no second point.
         by: a pipeline's `rollback checkpoint`, before the migrations ran; or a deployment's start, perhaps after.
+        timeline: Neon's identity of the history that `lsn` is a position in (`model.branch_history`); None: not known.
         shipped: the migrations of the version, as the pipeline read them; None: nobody told.
         schema_sha256: key of the stored `ReleaseSchema` with the tables and the journal at that point.
     """
@@ -34,13 +35,14 @@ class RecordedPoint(BaseModel):
     lsn: LsnText
     recorded_at: AwareDatetime
     by: Literal["checkpoint", "deployment"]
+    timeline: str | None = None
     shipped: tuple[ShippedMigration, ...] | None = None
     schema_sha256: str | None = None
 
     @property
     def point(self) -> RestorePoint:
         """What a restore needs of it."""
-        return RestorePoint(at=self.at, lsn=self.lsn)
+        return RestorePoint(at=self.at, lsn=self.lsn, timeline=self.timeline)
 
 
 def where_it_began(release: Release, points: Iterable[RecordedPoint]) -> RecordedPoint | None:

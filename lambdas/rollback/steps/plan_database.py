@@ -1,5 +1,6 @@
 """The database in a plan: does the target fit the schema, and if not, where does the database go?"""
 
+from rollback.model.branch_history import BranchHistory
 from rollback.model.check import Check, Verdict
 from rollback.model.database_planning import Known, named_data, plan_database, whose_data
 from rollback.model.plan import Plan
@@ -14,10 +15,11 @@ from rollback.model.schema_compatibility import SchemaVerdict, not_known
 from rollback.model.schema_finding import Compatibility
 from rollback.model.schema_refusal import CHECK_NAME, schema_check, widened
 from rollback.model.settings import ServiceSettings
+from rollback.steps.branch_history import history_of
 from rollback.steps.holder import document
 from rollback.steps.ports import World
 from rollback.steps.running import known_release, running_identity
-from rollback.steps.schema import fits_at, points_about, schema_verdict, shipped_by, verdict_at
+from rollback.steps.schema import fits_at, points_about, schema_verdict, shipped_by, since_about, verdict_at
 from rollback.steps.target_checks import asked
 
 _ALONE = (RollbackType.SERVICE, RollbackType.EMERGENCY)
@@ -87,13 +89,23 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
         later = tuple(world.ledger.releases(rollback.service_name, since=target.first_deployed_at))
         points = points_about(target, settings.lease_of(request.pr), world) if settings is not None else ()
     shipped = shipped_by(made.running, world)
-    known = Known(settings, world.settings.policy, later or releases, points, undone, fits, verdict, shipped)
+    history = _history(rollback, target, world)
+    known = Known(settings, world.settings.policy, later or releases, points, undone, fits, verdict, shipped, history)
     planned, checks = plan_database(request, made.running, target, known)
     gone_to = planned.point if planned is not None else None
     point = next((one for one in points if gone_to is not None and one.point == gone_to), None)
     others = _others_fit(rollback.service_name, point, world) if point is not None else ()
     checks = (*named_data(request, named, releases), *checks, *others, *_fences_hold(world))
     return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})
+
+
+def _history(rollback: Rollback, target: Release | None, world: World) -> BranchHistory:
+    """Of the branch that goes back, since the earliest position that the plan may choose."""
+    settings, to = world.settings.database, rollback.request.to
+    since = [at for at in (to, since_about(target) if target is not None else None) if at is not None]
+    if settings is None or not since:
+        return BranchHistory()
+    return history_of(settings.lease_of(rollback.request.pr), min(since), world)
 
 
 def _fences_hold(world: World) -> tuple[Check, ...]:
