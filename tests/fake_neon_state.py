@@ -1,5 +1,6 @@
 """What the fake Neon keeps: branches with their data, computes, operations, and the faults that are to come."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from rollback.model.errors import OutsideFailure
 
 _UNFINISHED = frozenset({"scheduling", "running"})
 _Result = TypeVar("_Result")
+_TIMELINES = itertools.count(1)  # each restore gives a branch another one
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Log:
     start: tuple[object, ...] = ()
     entries: list[tuple[int, datetime, object]] = field(default_factory=list)
     password: str = "secret-1"
+    timeline: str = field(default_factory=lambda: f"{next(_TIMELINES):032x}")
 
     @property
     def head(self) -> int:
@@ -115,6 +118,10 @@ class NeonState:
         now = self._clock.now()
         self._clock.pass_time(milliseconds=10)
         return Lsn(self._logs[branch_id].head), now
+
+    def timeline(self, branch_id: str) -> str:
+        """What `SHOW neon.timeline_id` answers."""
+        return self._logs[branch_id].timeline
 
     def restrict(self, branch_id: str, action: str, reason: str) -> None:
         self._update(branch_id, restricted_actions=(RestrictedAction(name=action, reason=reason),))

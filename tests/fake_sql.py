@@ -40,8 +40,9 @@ class FakeSql:
             self.sessions[branch_id].remove(session)
 
     def head(self, address: SecretStr) -> Head:
-        lsn, at = self._neon.position(self._branch(address))
-        return Head(lsn=lsn, at=at)
+        branch = self._branch(address)
+        lsn, at = self._neon.position(branch)
+        return Head(lsn=lsn, at=at, timeline=self._neon.timeline(branch))
 
     def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
         branch = self._branch(address)

@@ -104,6 +104,7 @@ class StageWithDatabase(Stage):
                 lsn=lsn,
                 recorded_at=self.clock.now(),
                 by="checkpoint",
+                timeline=self.neon.timeline(BRANCH),
                 shipped=shipped,
                 schema_sha256=seen.sha256,
             )
@@ -126,7 +127,10 @@ class StageWithDatabase(Stage):
         now = self.neon.migrated(BRANCH)
         seen = ReleaseSchema(journal=now.journal, ran_on=now.tables)
         self.ledger.put_schema(seen)
-        looked = Observation(branch=self.branch_key, schema_sha256=seen.sha256, observed_at=self.clock.now())
+        timeline = self.neon.timeline(BRANCH)
+        looked = Observation(
+            branch=self.branch_key, schema_sha256=seen.sha256, observed_at=self.clock.now(), timeline=timeline
+        )
         self.ledger.put_observation(looked)
 
     @property

@@ -47,9 +47,11 @@ _AUTHENTICATION = f"local all {ADMIN} trust\nlocal all all scram-sha-256\n"
 class Cluster:
     """Whoever calls sees to it that one thread at a time starts or stops a cluster."""
 
-    def __init__(self, data: Path, log: Path) -> None:
+    def __init__(self, data: Path, log: Path, *settings: str) -> None:
+        """`settings`: options of the server's command line, beside those of its configuration."""
         self.data = data
         self.settings: tuple[str, ...] = ()  # besides the configuration, from the next start on
+        self._settings = settings
         self._log = log
         self._server: subprocess.Popen[str] | None = None
 
@@ -88,9 +90,8 @@ class Cluster:
         if self.is_running:
             return
         sockets = f"-cunix_socket_directories={self.data}"  # named at each start: the directory was copied
-        self._server = neon_postgres.start(
-            "postgres", f"-D{self.data}", sockets, *(f"-c{one}" for one in self.settings), log=self._log
-        )
+        more = (*(f"-c{one}" for one in self.settings), *self._settings)
+        self._server = neon_postgres.start("postgres", f"-D{self.data}", sockets, *more, log=self._log)
         deadline = time.monotonic() + _START_SECONDS
         while not self._accepts_connections(database):
             if not self.is_running or time.monotonic() > deadline:

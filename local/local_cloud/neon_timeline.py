@@ -69,7 +69,11 @@ def new_password() -> str:
 
 
 class Timeline:
-    """Thread-safe: its server is started, stopped and read by one thread at a time."""
+    """Thread-safe: its server is started, stopped and read by one thread at a time.
+
+    Attributes:
+        id: what `SHOW neon.timeline_id` answers, as on Neon's computes (neondatabase/neon, `libpagestore.c`).
+    """
 
     def __init__(self, folder: Path, credentials: Credentials) -> None:
         folder.mkdir()
@@ -77,8 +81,9 @@ class Timeline:
         self.credentials = credentials
         self.logical_replication = False
         self._folder = folder
+        self.id = secrets.token_hex(16)
         self._base = Cluster(folder / "base", folder / "log")
-        self.cluster = Cluster(folder / "data", folder / "log")
+        self.cluster = Cluster(folder / "data", folder / "log", f"-cneon.timeline_id={self.id}")
         self.lock = threading.RLock()
 
     @classmethod

@@ -11,13 +11,17 @@ from fakes import FakeClock
 from local_cloud.neon_cluster import DATABASE as NAME
 from local_cloud.neon_project import Limits
 from local_cloud.neon_server import ROLE, LocalNeon
+from rollback.model.branch_history import CHECK_NAME, BranchHistory
 from rollback.model.check import Verdict
 from rollback.model.database_content import Migration
+from rollback.model.database_target import RestoreTarget
 from rollback.model.release_schema import ShippedMigration
 from rollback.model.schema_finding import Compatibility
 from rollback.steps.checkpoint import checkpoint
+from rollback.steps.database_preflight import preflight
 from rollback.steps.observe import observe
 from rollback.steps.readiness import prepare
+from rollback.steps.restoring import Restoring
 
 _RECORD = "INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES (%s, %s)"
 
@@ -48,6 +52,41 @@ def staged(project: LocalProject) -> tuple[DatabaseStage, str]:
 def migrated(project: LocalProject, branch_id: str, statement: str, migration: ShippedMigration) -> None:
     project.run(branch_id, statement)
     project.run(branch_id, _RECORD, migration.hash, migration.created_at)
+
+
+def test_a_restore_gives_the_branch_another_timeline_and_points_from_before_are_refused_naming_the_backup(
+    project: LocalProject,
+) -> None:
+    """`SHOW neon.timeline_id` on Neon's computes: neondatabase/neon, `pgxn/neon/libpagestore.c`."""
+    stage, main = staged(project)
+    point = checkpoint(SERVICE, "v2", (FIRST, DROPS), stage.world).point
+    assert point.timeline is not None
+    assert project.run(main, "SHOW neon.timeline_id") == [(point.timeline,)]
+    assert observe(stage.world) is not None
+    assert stage.seen().timeline == point.timeline
+    assert BranchHistory(timeline=stage.seen().timeline).has(point)
+
+    project.run(main, "CREATE TABLE written_after (id int)")
+    project.databases.restore(main, main, point.lsn, "rollback-backup-by-hand")
+    project.settle()
+    assert project.run(main, "SELECT to_regclass('written_after')") == [(None,)]
+    assert observe(stage.world) is not None
+    assert stage.seen().timeline not in (None, point.timeline)
+    assert not BranchHistory(timeline=stage.seen().timeline).has(point)
+    backup = project.databases.branch_named("rollback-backup-by-hand")
+    assert backup is not None
+    with project._session(backup.id) as session:
+        assert session.execute("SHOW neon.timeline_id").fetchall() == [(point.timeline,)]
+
+    target = RestoreTarget.of(stage.world.settings, main)
+    restoring = Restoring(target=target, databases=project.databases, sql=project.sql)
+    checks = preflight(point.point, restoring, project.now())
+    (check,) = (one for one in checks if one.name == CHECK_NAME)
+    assert check.verdict is Verdict.FAIL
+    assert "rollback-backup-by-hand" in check.reason
+    after = checkpoint(SERVICE, "v3", (FIRST,), stage.world).point
+    checks = preflight(after.point, restoring, project.now())
+    assert [one.verdict for one in checks if one.name == CHECK_NAME] == [Verdict.PASS]
 
 
 def test_a_column_that_a_deployment_s_migration_dropped_is_seen_and_the_data_could_go_back(

@@ -55,6 +55,18 @@ def test_a_restore_point_before_an_earlier_restore_is_refused_naming_its_backup(
     assert "rollback-backup-earlier" in check.reason
 
 
+def test_a_hotfix_that_came_within_the_margin_after_a_restore_can_go_back() -> None:
+    restore = Restore()
+    restore.neon.update_branch(restore.branch_id, protected=False)
+    restore.neon.restore(restore.branch_id, restore.branch_id, restore.point.at, "rollback-backup-earlier")
+    restore.neon.settle()
+    restore.clock.pass_time(minutes=8)
+    restore.point = RestorePoint(at=restore.clock.now())
+    restore.clock.pass_time(minutes=5)
+    assert restore.restoring.target.window_margin_minutes == 15
+    assert failed(restore) == ()
+
+
 def test_without_room_for_another_root_branch_it_is_refused() -> None:
     restore = Restore()
     restore.neon.root_branch_limit = 3

@@ -85,8 +85,19 @@ def test_the_window_is_what_the_project_keeps_and_begins_again_with_a_restore() 
     window = restore_window(project, branch(last_reset_at=NOW - 2 * HOUR), NOW)
     assert window.earliest == NOW - 2 * HOUR
     assert window.contains(NOW - HOUR, margin=timedelta(minutes=10))
-    assert not window.contains(NOW - 2 * HOUR + timedelta(minutes=9), margin=timedelta(minutes=10))
+    assert not window.contains(NOW - 2 * HOUR - timedelta(seconds=1), margin=timedelta(0))
     assert not window.contains(NOW + timedelta(seconds=1), margin=timedelta(0))
+
+
+def test_the_margin_is_for_the_end_of_the_retention_which_moves_and_not_for_the_last_restore_which_does_not() -> None:
+    """A hotfix minutes after a restore can go back: the history since the restore does not get shorter meanwhile."""
+    project = Project(id="p", name="p", history_retention_seconds=86_400)
+    minute, margin = timedelta(minutes=1), timedelta(minutes=10)
+    restored = restore_window(project, branch(last_reset_at=NOW - 20 * minute), NOW)
+    assert restored.contains(NOW - 19 * minute, margin=margin)
+    moving = restore_window(project, branch(), NOW)
+    assert not moving.contains(NOW - 24 * HOUR + 9 * minute, margin=margin)
+    assert moving.contains(NOW - 24 * HOUR + 11 * minute, margin=margin)
 
 
 @pytest.mark.parametrize(

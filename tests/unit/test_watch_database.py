@@ -178,9 +178,10 @@ def test_an_event_names_its_deployment_though_another_has_begun_since() -> None:
 
 def test_its_completion_is_a_look_and_no_point() -> None:
     stage = deploying()
+    now = stage.clock.now()
     stage.told(COMPLETED)
     assert points(stage) == ()
-    assert stage.seen().observed_at == stage.clock.now()
+    assert stage.seen().observed_at == now
 
 
 def test_a_service_that_does_not_write_to_the_branch_is_none_of_its_business() -> None:

@@ -154,8 +154,8 @@ def _is_in_window(
         )
     else:
         why_not = (
-            f"{point.at} is not within what Neon keeps of {branch.name}, from {window.earliest} with a margin of "
-            f"{target.window_margin_minutes:g} minutes: name a later time (--to), or bring the data back "
+            f"{point.at} is not within what Neon keeps of {branch.name}, from {window.earliest}, with a margin of "
+            f"{target.window_margin_minutes:g} minutes at that end: name a later time (--to), or bring the data back "
             "from a dump of your own; for the next time, have Neon keep history for longer (in the project's settings)"
         )
     kept = window.contains(point.at, margin)

@@ -15,11 +15,18 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Head(_Frozen):
-    """The end of a database's log, and its own clock: the two that a restore point is made of."""
+class Head(BaseModel):
+    """The end of a database's log, and its own clock: the two that a restore point is made of.
+
+    Attributes:
+        timeline: Neon's identity of the history that the LSN is a position in; None: this Postgres tells none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # part of a document: a newer version may have written it
 
     lsn: LsnText
     at: AwareDatetime
+    timeline: str | None = None
 
 
 CLIENT = "client backend"

@@ -104,6 +104,8 @@ def objection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> str | None:
         return f"branch {name} was restored by somebody else at {seen.branch.last_reset_at}: look what is on it now"
     if seen.backup is not None and progress.backup_id is None and is_of_a_person(seen.backup, seen.branch):
         return f"there is a branch {seen.backup.name} that no restore of ours made: rename it, and start again"
+    if not ours and progress.is_on_another_timeline:
+        return f"branch {name} is on another timeline than the restore point: somebody restored it; look what is on it"
     if seen.is_stuck:
         unready = ", ".join(f"{branch.name} is {branch.current_state}" for branch in seen.unready)
         return f"an operation of Neon failed and is not retried: {unready}; ask Neon's support"

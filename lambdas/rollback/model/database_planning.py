@@ -1,9 +1,10 @@
 """Where the database goes, and what speaks against it as far as the ledger knows; Neon is asked before the fence."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from rollback.model.branch_history import BranchHistory
 from rollback.model.check import Check, Verdict
 from rollback.model.database_plan import DatabasePlan
 from rollback.model.database_progress import RestorePoint, backup_name
@@ -31,6 +32,7 @@ class Known:
         fits: whether what is to run afterwards is known to work with the tables at a point.
         verdict: of the target on the live schema; None: it was not asked for, or can't be told.
         shipped: migrations of the running release, which alone could step them down.
+        history: what the branch's history is now; points that are not on it are no candidates.
     """
 
     settings: DatabaseSettings | None
@@ -41,6 +43,7 @@ class Known:
     fits: Callable[[RecordedPoint], bool] = lambda _: False
     verdict: SchemaVerdict | None = None
     shipped: tuple[ShippedMigration, ...] = ()
+    history: BranchHistory = field(default_factory=BranchHistory)
 
 
 def whose_data(request: Request, releases: tuple[Release, ...], running: Release) -> Named:
@@ -151,7 +154,7 @@ def _planned(
             return _chosen(branch, schema, target, known, settings)
         case Strategy.RESTORE | Strategy.AUTO:
             if request.to is not None:
-                return _to_a_time(branch, schema, request.to)
+                return _to_a_time(branch, schema, request.to, known)
             return _restored(branch, schema, target, known)
         case Strategy.RESET | Strategy.RECREATE:
             source = settings.source_branch_id
@@ -173,10 +176,14 @@ def _restored(
     if target is None:
         versions = ", ".join(sorted({r.version for r in known.releases})) or "none"
         return None, (_check(name, f"there is no good release to whose data to go back; known: {versions}", ""),)
-    point, after = where_to_go(target, known.releases, known.points, known.fits)
+    usable = (one for one in known.points if known.history.has(one))
+    point, after = where_to_go(target, known.releases, usable, known.fits)
     if after is None:
         why_not = f"no release was deployed after {target.version}: name the version to whose data to go back"
         return None, (_check(name, why_not, ""),)
+    left, _ = where_to_go(target, known.releases, known.points, known.fits) if point is None else (None, None)
+    if left is not None:
+        return None, (known.history.judge(left.at, f"the restore point before {left.version}, {left.at},"),)
     if point is None:
         why_not = (
             f"no restore point was recorded before {after.version}; `rollback checkpoint` in the pipeline, before "
@@ -224,7 +231,11 @@ def _chosen(
     return planned, (check, *more)
 
 
-def _to_a_time(branch: str, schema: str | None, at: datetime) -> tuple[DatabasePlan, tuple[Check, ...]]:
+def _to_a_time(
+    branch: str, schema: str | None, at: datetime, known: Known
+) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    if known.history.left_by(at) is not None:
+        return None, (known.history.judge(at, f"{at}"),)
     check = _check("restore-point-known", None, f"a person named it: {at}")
     return DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=RestorePoint(at=at), schema_sha256=schema), (
         check,

@@ -35,6 +35,7 @@ class RestorePoint(_Stored):
 
     at: AwareDatetime
     lsn: LsnText | None = None
+    timeline: str | None = Field(default=None, description="Neon's identity of the history it is in; None: not known")
 
 
 class BranchBefore(_Stored):
@@ -197,6 +198,13 @@ class DatabaseProgress(_Stored):
         is_running = any(run.ended_at is None for run in self.ran)
         is_open = self.ended_at is None and (self.intent is not None or is_running)
         return is_open or (self.restore_asked_at is not None and self.backup_id is None)
+
+    @property
+    def is_on_another_timeline(self) -> bool:
+        """Whether the branch was found behind the fence on another history than the restore point was recorded on."""
+        recorded = self.point.timeline if self.point is not None else None
+        found = self.head.timeline if self.head is not None else None
+        return None not in (recorded, found) and recorded != found
 
     def failed_checks(self) -> tuple[Check, ...]:
         """Of the preview."""

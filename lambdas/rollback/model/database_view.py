@@ -175,20 +175,31 @@ class Project(_View):
 
 @dataclass(frozen=True)
 class RestoreWindow:
-    """The part of a branch's history that it can be restored to."""
+    """The part of a branch's history that it can be restored to.
 
-    earliest: datetime
+    Attributes:
+        kept_since: the end of Neon's retention, which moves on with the clock.
+        began_at: when the branch was made or last restored, which never moves.
+    """
+
+    kept_since: datetime
+    began_at: datetime
     latest: datetime
 
+    @property
+    def earliest(self) -> datetime:
+        """The first time that is in it now."""
+        return max(self.kept_since, self.began_at)
+
     def contains(self, at: datetime, margin: timedelta) -> bool:
-        """Whether a time is in it, and not so close to its beginning that it may have left before the restore."""
-        return self.earliest + margin <= at <= self.latest
+        """Whether a time is in it, and not so close to the moving end that it may have left before the restore."""
+        return self.kept_since + margin <= at and self.began_at <= at <= self.latest
 
 
 def restore_window(project: Project, branch: Branch, now: datetime) -> RestoreWindow:
     """Neon keeps a project's history for so many seconds, and a branch has none before it was last restored."""
     kept_since = now - timedelta(seconds=project.history_retention_seconds)
-    return RestoreWindow(earliest=max(kept_since, branch.history_begins_at), latest=now)
+    return RestoreWindow(kept_since=kept_since, began_at=branch.history_begins_at, latest=now)
 
 
 class Change(_View):

@@ -13,6 +13,7 @@ class Observation(BaseModel):
         schema_sha256: key of the stored `ReleaseSchema` that has the live structure and journal.
         readiness: whether a restore would be possible: key, window, room for a backup; `service` in each one's
             evidence says for whose rollback.
+        timeline: Neon's identity of the branch's history, which a restore replaces; None: not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -21,6 +22,7 @@ class Observation(BaseModel):
     schema_sha256: str
     readiness: tuple[Check, ...] = ()
     observed_at: AwareDatetime
+    timeline: str | None = None
 
     def about(self, service: str) -> tuple[Check, ...]:
         """The checks of one service's way back: each goes back to data of its own releases."""

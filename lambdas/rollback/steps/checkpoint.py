@@ -77,6 +77,7 @@ def checkpoint(
         version=recorded_name(version.strip()),
         at=head.at,
         lsn=head.lsn,
+        timeline=head.timeline,
         recorded_at=now,
         by="checkpoint",
         shipped=shipped,

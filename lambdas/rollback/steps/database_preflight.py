@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from rollback.model.background_work import judge_background_work
+from rollback.model.branch_history import judge_timeline
 from rollback.model.branch_removal import judge_recreate
 from rollback.model.check import Check, Verdict
 from rollback.model.database_checks import judge_reset, judge_restore, unknown_branch
@@ -27,9 +28,19 @@ def preflight(point: RestorePoint, restoring: Restoring, now: datetime) -> tuple
     """Checks for the plan of a restore to a point in the branch's own past."""
 
     def judge(project: Project, branches: tuple[Branch, ...], endpoints: tuple[Endpoint, ...]) -> tuple[Check, ...]:
-        return judge_restore(project, branches, endpoints, point, restoring.target, now)
+        checks = judge_restore(project, branches, endpoints, point, restoring.target, now)
+        branch = next((one for one in branches if one.id == restoring.target.branch_id), None)
+        return checks if branch is None or not endpoints else (*checks, _timeline(point, branch, branches, restoring))
 
     return _asked(restoring, judge)
+
+
+def _timeline(point: RestorePoint, branch: Branch, branches: tuple[Branch, ...], restoring: Restoring) -> Check:
+    """Compared live: the last look may have been before a restore by somebody else."""
+    live = None
+    if point.timeline is not None:  # else there is nothing to compare: a compute that sleeps is not woken
+        live = restoring.sql.head(restoring.address(branch.id)).timeline
+    return judge_timeline(point.timeline, live, branch, branches)
 
 
 def preflight_of_reset(

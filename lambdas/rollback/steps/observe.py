@@ -15,8 +15,9 @@ from rollback.model.errors import Conflict, OutsideFailure
 from rollback.model.observation import Observation
 from rollback.model.release import Release, ReleaseState, last_known_good
 from rollback.model.release_schema import ReleaseSchema
-from rollback.model.restore_points import where_to_go
+from rollback.model.restore_points import RecordedPoint, where_to_go
 from rollback.model.settings import ServiceSettings
+from rollback.steps.branch_history import history_of
 from rollback.steps.database_preflight import preflight, preflight_of_reset
 from rollback.steps.database_readiness import judge_standing_plan
 from rollback.steps.holder import living_lease_about_database
@@ -25,7 +26,7 @@ from rollback.steps.ports import World
 from rollback.steps.ports_database import Sql
 from rollback.steps.restoring import Restoring
 from rollback.steps.running import running_fingerprint
-from rollback.steps.schema import fits_at, points_about
+from rollback.steps.schema import fits_at, points_about, since_about
 
 _LOOKS = 3
 
@@ -44,7 +45,8 @@ def observe(world: World) -> Observation | None:
     now = world.clock.now()  # what happens while we look is not seen
     target = RestoreTarget.of(world.settings, settings.branch_id)
     restoring = Restoring(target=target, databases=world.databases, sql=world.sql)
-    schema = live_schema(restoring.address(settings.branch_id), world.sql)
+    address = restoring.address(settings.branch_id)
+    timeline, schema = world.sql.head(address).timeline, live_schema(address, world.sql)
     running = {service.name: _running(service, world) for service in target.writers}
     readiness = tuple(
         check.model_copy(update={"evidence": {**check.evidence, "service": service.name}})
@@ -55,7 +57,11 @@ def observe(world: World) -> Observation | None:
         return None
     world.ledger.put_schema(schema)
     seen = Observation(
-        branch=settings.lease_of(None), schema_sha256=schema.sha256, readiness=readiness, observed_at=now
+        branch=settings.lease_of(None),
+        schema_sha256=schema.sha256,
+        readiness=readiness,
+        observed_at=now,
+        timeline=timeline,
     )
     world.ledger.put_observation(seen)
     for service in target.writers:
@@ -75,12 +81,13 @@ def look_after_change(restoring: Restoring, branch_id: str, world: World, *, set
     settings = world.settings.database
     if settings is None or settings.branch_id is None:
         return
-    schema, now = ReleaseSchema(), world.clock.now()
+    schema, timeline, now = ReleaseSchema(), None, world.clock.now()
     if settled:
         with contextlib.suppress(OutsideFailure):
-            schema = live_schema(restoring.address(branch_id), restoring.sql)
+            address = restoring.address(branch_id)
+            schema, timeline = live_schema(address, restoring.sql), restoring.sql.head(address).timeline
     world.ledger.put_schema(schema)
-    seen = Observation(branch=settings.lease_of(None), schema_sha256=schema.sha256, observed_at=now)
+    seen = Observation(branch=settings.lease_of(None), schema_sha256=schema.sha256, observed_at=now, timeline=timeline)
     world.ledger.put_observation(seen)
     for service in restoring.target.writers:
         with contextlib.suppress(OutsideFailure, Conflict):  # computed anew soon, and the plan is judged by the look
@@ -120,10 +127,18 @@ def _way_back(
     target = last_known_good(world.ledger.promoted(service_name), running)
     if target is None:
         return (_unknown("there is no other good release to whose data one would go back yet"),)
-    later = world.ledger.releases(service_name, since=target.first_deployed_at)
+    later = tuple(world.ledger.releases(service_name, since=target.first_deployed_at))
     points = points_about(target, settings.lease_of(None), world)
-    point, after = where_to_go(target, later, points, lambda point: fits_at(target, point, world))
+    history = history_of(settings.lease_of(None), since_about(target), world)
+
+    def fits(point: RecordedPoint) -> bool:
+        return fits_at(target, point, world)
+
+    point, after = where_to_go(target, later, (one for one in points if history.has(one)), fits)
     if point is None:
+        left, _ = where_to_go(target, later, points, fits)
+        if left is not None:
+            return (history.judge(left.at, f"the restore point before {left.version}, {left.at}"),)
         before = after.version if after is not None else "what came after it"
         checkpoint = f"rollback checkpoint {world.settings.environment} --service {service_name} --version VERSION"
         reason = (

@@ -1,5 +1,6 @@
 """The database in a plan: does the target fit the schema, and if not, where does the database go?"""
 
+from rollback.model.branch_history import BranchHistory
 from rollback.model.check import Check, Verdict
 from rollback.model.database_checks import told_ahead
 from rollback.model.database_plan import DatabasePlan
@@ -17,10 +18,11 @@ from rollback.model.schema_compatibility import SchemaVerdict, not_known
 from rollback.model.schema_finding import Compatibility
 from rollback.model.schema_refusal import CHECK_NAME, schema_check, widened
 from rollback.model.settings import ServiceSettings
+from rollback.steps.branch_history import history_of
 from rollback.steps.holder import document
 from rollback.steps.ports import World
 from rollback.steps.running import known_release, running_identity
-from rollback.steps.schema import fits_at, points_about, schema_verdict, shipped_by, verdict_at
+from rollback.steps.schema import fits_at, points_about, schema_verdict, shipped_by, since_about, verdict_at
 from rollback.steps.target_checks import asked
 
 _ALONE = (RollbackType.SERVICE, RollbackType.EMERGENCY)
@@ -90,7 +92,8 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
         later = tuple(world.ledger.releases(rollback.service_name, since=target.first_deployed_at))
         points = points_about(target, settings.lease_of(request.pr), world) if settings is not None else ()
     shipped = shipped_by(made.running, world)
-    known = Known(settings, world.settings.policy, later or releases, points, undone, fits, verdict, shipped)
+    history = _history(rollback, target, world)
+    known = Known(settings, world.settings.policy, later or releases, points, undone, fits, verdict, shipped, history)
     planned, checks = plan_database(request, made.running, target, known)
     gone_to = planned.point if planned is not None else None
     point = next((one for one in points if gone_to is not None and one.point == gone_to), None)
@@ -100,6 +103,15 @@ def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...],
     if planned is not None:
         planned = planned.model_copy(update={"reconnects": _reconnected(rollback.service_name, planned, world)})
     return made.model_copy(update={"database": planned, "checks": (*made.checks, *checks)})
+
+
+def _history(rollback: Rollback, target: Release | None, world: World) -> BranchHistory:
+    """Of the branch that goes back, since the earliest position that the plan may choose."""
+    settings, to = world.settings.database, rollback.request.to
+    since = [at for at in (to, since_about(target) if target is not None else None) if at is not None]
+    if settings is None or not since:
+        return BranchHistory()
+    return history_of(settings.lease_of(rollback.request.pr), min(since), world)
 
 
 def _reconnected(service_name: str, planned: DatabasePlan, world: World) -> tuple[str, ...]:

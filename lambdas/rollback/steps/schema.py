@@ -1,6 +1,6 @@
 """Whether a release can work with the schema that is live, told from the ledger: neither Neon nor SQL is asked."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rollback.model.database_content import Migration
 from rollback.model.journals import is_applied
@@ -96,7 +96,12 @@ def stored_schema(sha256: str | None, world: World) -> ReleaseSchema:
 
 def points_about(release: Release, branch: str, world: World) -> tuple[RecordedPoint, ...]:
     """Restore points that may be about a release or those after it, newest first: a pipeline records ahead of them."""
-    return tuple(world.ledger.restore_points(branch, since=release.first_deployed_at - _CHECKPOINT_BEFORE))
+    return tuple(world.ledger.restore_points(branch, since=since_about(release)))
+
+
+def since_about(release: Release) -> datetime:
+    """When the first restore point that may be about a release or those after it was recorded, at the earliest."""
+    return release.first_deployed_at - _CHECKPOINT_BEFORE
 
 
 def shipped_by(release: Release, world: World) -> tuple[ShippedMigration, ...]:

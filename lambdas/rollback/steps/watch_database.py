@@ -94,6 +94,7 @@ def _record_point(service_name: str, deployment_id: str | None, world: World) ->
             version=release.version,
             at=head.at,
             lsn=head.lsn,
+            timeline=head.timeline,
             recorded_at=began,
             by="deployment",
             schema_sha256=schema.sha256,

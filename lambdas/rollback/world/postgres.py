@@ -57,6 +57,10 @@ FROM pg_stat_activity
 WHERE pid <> pg_backend_pid() AND application_name <> '' AND coalesce(backend_type, 'client backend') = 'client backend'
 GROUP BY application_name HAVING max(greatest(backend_start, state_change)) IS NOT NULL
 """
+# Neon's identity of the history that the log is of; NULL or empty on another Postgres (`model.branch_history`).
+_HEAD = """
+SELECT pg_current_wal_lsn()::text, clock_timestamp(), nullif(current_setting('neon.timeline_id', true), '')
+"""
 _KEY = """ARRAY(
   SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
   WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum))"""
@@ -77,15 +81,15 @@ class PostgresSql:
         self._journal_table = journal_table
 
     def head(self, address: SecretStr) -> Head:
-        """The end of the log, and the database's clock.
+        """The end of the log, the database's clock, and Neon's timeline that both are about.
 
         Raises:
             Unreachable: no session came about; the compute may still be waking up.
             QueryFailed: Postgres refused, or took too long.
         """
         with _session(address) as session:
-            lsn, at = _one(session.execute("SELECT pg_current_wal_lsn()::text, clock_timestamp()"))
-        return Head(lsn=Lsn.parse(lsn), at=at)
+            lsn, at, timeline = _one(session.execute(_HEAD))
+        return Head(lsn=Lsn.parse(lsn), at=at, timeline=timeline)
 
     def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
         """Who else may write to any database of the branch, background workers too. Raises as `head`."""

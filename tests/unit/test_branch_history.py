@@ -1,0 +1,182 @@
+"""After a restore a branch uses its LSNs again: points from before are never gone back to on the branch itself."""
+
+from datetime import timedelta
+
+from builders import NOW, SERVICE
+from faults.database_scenario import Restore
+from stage import CANDIDATE
+from stage_with_database import AFTER, BRANCH, DROPS, FIRST, GOOD, StageWithDatabase, applied
+
+from rollback.model.branch_history import CHECK_NAME, BranchHistory, RestoreOfOurs, judge_timeline
+from rollback.model.check import Check, Verdict
+from rollback.model.database_position import Lsn
+from rollback.model.database_progress import Ending, RestorePoint, backup_name
+from rollback.model.database_settings import Strategy
+from rollback.model.policy import Policy
+from rollback.model.restore_points import RecordedPoint
+from rollback.model.rollback import Outcome
+from rollback.steps.branch_history import history_of
+from rollback.steps.database_preflight import preflight
+
+APPROVED = Policy(database_approval="none")
+FULL = {"type": "full", "target_version": "v1"}
+
+
+def point(minutes_ago: float, timeline: str | None) -> RecordedPoint:
+    at = NOW - timedelta(minutes=minutes_ago)
+    return RecordedPoint(branch="b", service=SERVICE, version="v2", at=at, lsn=Lsn(7), recorded_at=at,
+                         by="checkpoint", timeline=timeline)  # fmt: skip
+
+
+def restored(minutes_ago: float, name: str = "r-1") -> RestoreOfOurs:
+    return RestoreOfOurs(name, NOW - timedelta(minutes=minutes_ago), backup_name(name))
+
+
+def test_a_point_of_another_timeline_is_on_no_history_of_the_branch_whoever_restored_it() -> None:
+    history = BranchHistory(timeline="now")
+    assert history.has(point(5, "now"))
+    assert not history.has(point(5, "former"))
+    assert "by no rollback of ours" in history.judge(NOW, "it").reason
+
+
+def test_a_point_from_before_a_restore_of_ours_is_on_no_history_whatever_its_timeline() -> None:
+    history = BranchHistory(timeline="now", restores=(restored(10),))
+    assert not history.has(point(15, "now"))
+    assert history.has(point(5, "now"))
+    assert history.has(point(5, None))
+    assert not history.has(point(15, None))
+    assert not BranchHistory(restores=(restored(10),)).has(point(15, "former"))
+    assert BranchHistory().has(point(15, "any"))
+
+
+def test_the_history_of_a_point_is_in_the_backup_of_the_first_restore_after_it() -> None:
+    """The next restore's backup begins with what the first one brought back."""
+    history = BranchHistory(restores=(restored(10, "second"), restored(20, "first")))
+    left = history.left_by(NOW - timedelta(minutes=30))
+    assert left is not None
+    assert left.rollback_id == "first"
+    assert backup_name("first") in history.judge(NOW - timedelta(minutes=30), "it").reason
+
+
+def went_back(stage: StageWithDatabase) -> str:
+    """A full rollback from v2 to v1; v2 is deployed once more, without another checkpoint."""
+    ended = stage.read(stage.run(FULL))
+    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert stage.rows() == GOOD
+    stage.neon.settle()
+    stage.clock.pass_time(minutes=1)
+    return ended.id
+
+
+def test_a_point_from_before_a_restore_of_ours_is_refused_and_the_backup_that_has_it_is_named() -> None:
+    stage = StageWithDatabase(APPROVED)
+    first = went_back(stage)
+    calls = list(stage.neon.calls)
+    again = stage.read(stage.run({**FULL, "force": True, "reason": "again", "type": "database"}, "execution-2"))
+
+    assert again.outcome is Outcome.REFUSED
+    check = stage.check(again, CHECK_NAME)
+    assert check.verdict is Verdict.FAIL
+    assert f"before {first} restored the branch" in check.reason
+    assert backup_name(first) in check.reason
+    assert stage.neon.calls == calls
+
+
+def test_a_time_from_before_a_restore_of_ours_is_refused_when_a_person_names_it() -> None:
+    stage = StageWithDatabase(APPROVED)
+    before = stage.clock.now() - timedelta(minutes=10)
+    first = went_back(stage)
+    given = {"type": "database", "to": before.isoformat(), "force": True, "reason": "by hand"}
+    again = stage.read(stage.run(given, "execution-2"))
+
+    assert again.outcome is Outcome.REFUSED
+    assert first in stage.check(again, CHECK_NAME).reason
+
+
+def test_a_point_that_was_recorded_after_the_restore_is_gone_back_to() -> None:
+    stage = StageWithDatabase(APPROVED)
+    went_back(stage)
+    stage.checkpoint("v3", (FIRST, DROPS))
+    stage.clock.pass_time(minutes=1)
+    stage.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS))
+    stage.ship("v3", CANDIDATE, hours_ago=(NOW - stage.clock.now()).total_seconds() / 3600)
+    stage.neon.write(BRANCH, 5)
+    stage.clock.pass_time(minutes=2)
+    stage.observe()
+    again = stage.read(stage.run(FULL, "execution-2"))
+
+    assert again.outcome is Outcome.SUCCEEDED, again.reason
+    assert stage.rows() == GOOD
+
+
+def test_a_look_from_before_the_restore_tells_no_timeline() -> None:
+    """It would name the former one, on which every point from before still seems to be."""
+    stage = StageWithDatabase(APPROVED)
+    seen = stage.ledger.observation(stage.branch_key)
+    assert seen is not None
+    went_back(stage)
+    stage.ledger._observations[stage.branch_key] = seen  # the look after the restore failed
+    history = history_of(stage.branch_key, NOW - timedelta(days=3), stage.world)
+    assert history.timeline is None
+    assert not any(history.has(one) for one in stage.ledger.restore_points(stage.branch_key))
+
+
+def test_a_look_after_the_restore_tells_the_new_timeline() -> None:
+    stage = StageWithDatabase(APPROVED)
+    former = stage.neon.timeline(BRANCH)
+    went_back(stage)
+    history = history_of(stage.branch_key, NOW - timedelta(days=3), stage.world)
+    assert history.timeline == stage.neon.timeline(BRANCH) != former
+
+
+def timeline_check(restore: Restore) -> Check:
+    checks = preflight(restore.point, restore.real, restore.clock.now())
+    return next(check for check in checks if check.name == CHECK_NAME)
+
+
+def test_the_timeline_of_a_point_is_compared_live_before_anything_is_changed() -> None:
+    restore = Restore()
+    recorded = restore.neon.timeline(restore.branch_id)
+    restore.point = RestorePoint(at=restore.point.at, timeline=recorded)
+    assert timeline_check(restore).verdict is Verdict.PASS
+
+    restore.point = RestorePoint(at=restore.point.at, timeline="another")
+    check = timeline_check(restore)
+    assert (check.verdict, check.forceable) == (Verdict.FAIL, False)
+    assert "LSNs are used again" in check.reason
+
+
+def test_a_point_without_a_timeline_says_that_it_was_not_compared() -> None:
+    restore = Restore()
+    restore.sql.asleep = 1  # nothing is asked of it
+    assert timeline_check(restore).verdict is Verdict.SKIPPED
+
+
+def test_a_timeline_that_postgres_does_not_tell_is_no_proof() -> None:
+    branch = Restore().branch
+    assert judge_timeline("recorded", None, branch, ()).verdict is Verdict.WARN
+
+
+def test_a_branch_that_was_restored_between_the_look_and_the_fence_is_left_alone() -> None:
+    """A restore by hand need not show in `last_reset_at`: whether a self-restore sets it is not documented."""
+    restore = Restore()
+    restore.point = RestorePoint(at=restore.point.at, timeline=restore.neon.timeline(restore.branch_id))
+    restore.round()
+    assert restore.progress.ended_at is None
+    restore.neon._logs[restore.branch_id].timeline = "by hand"
+    restore.until_ended()
+    assert restore.progress.ending is Ending.REFUSED
+    assert "on another timeline" in (restore.progress.why_not or "")
+    assert "restore" not in restore.neon.calls
+
+
+def test_down_migrations_leave_the_history_as_it_is() -> None:
+    """They run on the branch; their backup is a copy."""
+    stage = StageWithDatabase(APPROVED)
+    ended = stage.ledger.read(SERVICE, went_back(stage))
+    assert history_of(stage.branch_key, NOW - timedelta(days=3), stage.world).restores
+    assert ended.plan is not None
+    assert ended.plan.database is not None
+    stepped_down = ended.plan.database.model_copy(update={"strategy": Strategy.DOWN_MIGRATIONS})
+    stage.ledger.save(ended.but(plan=ended.plan.model_copy(update={"database": stepped_down})))
+    assert history_of(stage.branch_key, NOW - timedelta(days=3), stage.world).restores == ()
