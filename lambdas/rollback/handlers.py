@@ -92,16 +92,18 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
 @_retryable
 def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
-    """Database, and the looks at it ahead of need; deployments and the schedule come as EventBridge sends them."""
-    from rollback.steps import watch_database  # noqa: PLC0415
+    """Database, Account, and looks ahead of need; deployments and the schedule come as EventBridge sends them."""
+    from rollback.steps import abandoned_accounts, watch_database  # noqa: PLC0415
 
     match event.get("step"), event.get("detail-type"):
-        case Step.DATABASE, _:
+        case Step.DATABASE | Step.ACCOUNT, _:
             return _walked(event)
         case _, "ECS Deployment State Change":
             return {"done": watch_database.on_deployment(event, _world())}
         case _, "Scheduled Event":
-            return {"done": watch_database.observe_if_due(_world())}
+            return {
+                "done": [*abandoned_accounts.go_on_with_abandoned(_world()), *watch_database.observe_if_due(_world())]
+            }
         case step, kind:
             raise InvalidRequest(f"neither step {step!r} nor event {kind!r} is for this function; nothing was changed")
 

@@ -70,7 +70,16 @@ def test_whoever_asks_by_sql_loads_it() -> None:
 @pytest.mark.parametrize(
     ("module", "importers"),
     [
-        ("psycopg", {"world/postgres.py", "world/postgres_schema.py"}),
+        (
+            "psycopg",
+            {
+                "world/postgres.py",
+                "world/postgres_rows.py",
+                "world/postgres_schema.py",
+                "world/postgres_sequences.py",
+                "world/postgres_session.py",
+            },
+        ),
         ("httpx", {"world/http.py", "world/neon_http.py"}),
         ("rollback.world.postgres", {"bootstrap.py"}),
     ],

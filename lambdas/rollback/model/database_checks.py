@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from rollback.model.account import ACCOUNT_PREFIX
 from rollback.model.check import Check, Verdict
 from rollback.model.database_progress import BACKUP_PREFIX, RestorePoint
 from rollback.model.database_target import RestoreTarget
@@ -152,7 +153,8 @@ def _has_room(project: Project, branches: Sequence[Branch]) -> Check:
 def _keeps_children(branch: Branch, branches: Sequence[Branch], target: RestoreTarget) -> Check:
     """A backup of ours may be a child (of a branch that stepped down): it keeps its data wherever it hangs."""
     others = (other.name for other in branches if other.parent_id == branch.id)
-    children = ", ".join(sorted(name for name in others if not name.startswith(BACKUP_PREFIX)))
+    ours = (BACKUP_PREFIX, ACCOUNT_PREFIX)
+    children = ", ".join(sorted(name for name in others if not name.startswith(ours)))
     if not children:
         return _check("children-stay", None, f"{branch.name} has no children")
     would = f"{children} would move from {branch.name} to its backup, and stay on the data that is being left"

@@ -17,6 +17,7 @@ from rollback.model.database_progress import BACKUP_PREFIX, DatabaseProgress, En
 from rollback.model.errors import CallRefused
 from rollback.model.release import sha256_of
 from rollback.model.rollback import Rollback
+from rollback.steps.carry_sequences import carry_sequences, read_sequences
 from rollback.steps.database_changes import act, intend
 from rollback.steps.database_look import look, noticed
 from rollback.steps.database_preflight import preflight
@@ -53,7 +54,7 @@ def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restori
     against = objection(seen, progress)
     if against is not None:
         progress = progress.given_up(against, now)
-    move = next_move(seen, progress)
+    move = next_move(seen, progress, carries_sequences=restoring.target.carry_sequences)
     progress = progress.moved(move)
     if move in CHANGES:
         return _change(rollback, progress, move, restoring, world)
@@ -62,6 +63,12 @@ def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restori
             return rollback.but(database=progress.ended(Ending.RESTORED, now), wait_seconds=0)
         case Move.END:
             return rollback.but(database=progress.ended(ending_of(progress), now), wait_seconds=0)
+        case Move.READ_SEQUENCES:
+
+            def read() -> Rollback:
+                return rollback.but(database=read_sequences(progress, seen, restoring), wait_seconds=0)
+
+            return patiently(rollback, progress, read, world)
         case Move.CHECK_PREVIEW | Move.WAIT_FOR_ENDPOINT:
 
             def ask() -> Rollback:
@@ -75,12 +82,15 @@ def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restori
 
 def _change(rollback: Rollback, progress: DatabaseProgress, move: Move, restoring: Restoring, world: World) -> Rollback:
     if move is Move.RESTORE and not stands(restoring.target.writers, world):
-        again = progress.but(head=None, stopped_at=None, intent=None)  # somebody started tasks: they write
+        # Somebody started tasks: they write.
+        again = progress.but(head=None, stopped_at=None, intent=None, sequences=None)
         return rollback.but(database=again, wait_seconds=0)
     if move is Move.RESTORE and _source_expires(progress, restoring):
         return _keep_backup(rollback, progress, restoring, world)
     if progress.intent is None or progress.intent.action != move:
         return intend(rollback, progress, move, restoring, world)
+    if move is Move.CARRY_SEQUENCES:
+        return _carry(rollback, progress, restoring, world)
     poll = world.settings.policy.poll_seconds
     not_sent = progress.but(intent=None, restore_asked_at=None if move is Move.RESTORE else progress.restore_asked_at)
     try:
@@ -91,6 +101,15 @@ def _change(rollback: Rollback, progress: DatabaseProgress, move: Move, restorin
         return rollback.but(database=not_sent, wait_seconds=wait_for(later, world))
     except CallRefused as refused:
         return rollback.but(database=not_sent.given_up(str(refused), world.clock.now()), wait_seconds=poll)
+
+
+def _carry(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
+    assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
+    try:
+        carried = carry_sequences(progress, restoring, world.clock.now())
+    except ComeBackLater as later:  # announced already, and idempotent
+        return rollback.but(database=progress, wait_seconds=wait_for(later, world))
+    return rollback.but(database=carried, wait_seconds=0)
 
 
 def _source_expires(progress: DatabaseProgress, restoring: Restoring) -> bool:
