@@ -12,7 +12,6 @@ from rollback.model.relation import Bucket, DatabaseOfBranch, Relation, RowsAske
 from rollback.model.row_comparison import RowDigest
 from rollback.model.sequences import Name, SequenceValue
 
-DATABASE = "app"
 TABLE, COLUMNS = "public.written", ("row",)
 
 
@@ -52,7 +51,7 @@ class FakeSql:
 
     def databases(self, address: SecretStr) -> tuple[DatabaseOfBranch, ...]:
         self._branch(address)
-        return (DatabaseOfBranch(name=DATABASE),)
+        return (DatabaseOfBranch(name=_database_of(address)),)
 
     def relations(self, address: SecretStr, database: str) -> tuple[Relation, ...]:
         self._known(address, database)
@@ -100,7 +99,7 @@ class FakeSql:
         return self._neon.rows(branch)
 
     def _known(self, address: SecretStr, database: str) -> str:
-        if database != DATABASE:
+        if database != _database_of(address):
             raise QueryFailed(f"the database refused to tell: there is no database {database}")
         return self._branch(address)
 
@@ -113,6 +112,11 @@ class FakeSql:
             if branch.is_ready and address in self._neon.addresses(branch.id):
                 return branch.id
         raise Unreachable("no session with the database")
+
+
+def _database_of(address: SecretStr) -> str:
+    """The only one that the fake has on a branch."""
+    return address.get_secret_value().rpartition("/")[2]
 
 
 def _digest(row: int, asked: RowsAsked) -> int:
