@@ -1,6 +1,7 @@
 """The account of lost writes as a step: after the conclusion, bounded, and never another outcome."""
 
 from datetime import timedelta
+from typing import Any
 
 from builders import SERVICE
 from stage_with_database import BRANCH, GOOD, StageWithDatabase
@@ -13,7 +14,7 @@ from rollback.steps import janitor
 from rollback.steps.walk import walk
 
 
-def accounting(**database: object) -> tuple[StageWithDatabase, Rollback]:
+def accounting(**database: Any) -> tuple[StageWithDatabase, Rollback]:
     """Both are back and concluded."""
     stage = StageWithDatabase(**database)
     return stage, stage.go(stage.admit(), Step.ACCOUNT)
