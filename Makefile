@@ -52,8 +52,9 @@ EMERGENCIES ?= 1000
 prove: $(STAMP) ## Play 1,000 emergencies while AWS throttles 30 % of all calls (EMERGENCIES=1000; a quarter of an hour)
 	PATH="$(CURDIR)/$(BIN):$$PATH" THROTTLED_EMERGENCIES=$(EMERGENCIES) $(BIN)/pytest -n 0 --capture no tests/contract/test_emergency_under_throttling.py
 
-bench: $(STAMP) ## Measure what each part reads of a young and an old ledger (AGES="10 100 1000 10000")
+bench: $(STAMP) ## Measure what each part reads of a young and an old ledger (AGES="10 100 1000 10000"), and account for lost rows (ROWS=2000000)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/ledger_age.py $(AGES)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/account_of_lost_writes.py $(ROWS)
 
 SCENARIO ?= bad-release
 demo: $(STAMP) ## Play a bad release on the embedded cloud (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration)

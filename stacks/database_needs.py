@@ -14,11 +14,12 @@ _OF_PULL_REQUESTS = (Strategy.RESET, Strategy.RECREATE, Strategy.DOWN_MIGRATIONS
 
 
 def database_minutes(database: DatabaseSettings | None) -> float:
-    """The longest that the database step may take: the restore, putting right what failed, the lost writes, tasks."""
+    """The longest that the database's steps take: the restore, putting right what failed, tasks, the lost writes."""
     if database is None:
         return 0
     tasks = database.task_timeout_minutes * _MOST_COMMANDS if database.down_command else 0
-    return database.restore_timeout_minutes + 2 * database.tidy_timeout_minutes + tasks
+    restore = database.restore_timeout_minutes + database.tidy_timeout_minutes
+    return restore + tasks + database.account_timeout_minutes
 
 
 def database_needs(database: DatabaseSettings | None, policy: Policy, services: set[str]) -> dict[str, bool]:

@@ -69,7 +69,8 @@ class Environment(_Strict):
         policy, seconds = self.policy, self.policy.act_timeout_seconds
         rungs = policy.service_timeout_minutes + policy.emergency_timeout_minutes + policy.restart_timeout_minutes
         waits = policy.service_timeout_minutes  # for CloudFormation, before there is a plan
-        walks = waits + rungs + 3 * policy.verify_timeout_minutes + policy.conclude_timeout_minutes
+        conclusions = 2 if self.database is not None else 1  # the second tells the lost writes
+        walks = waits + rungs + 3 * policy.verify_timeout_minutes + conclusions * policy.conclude_timeout_minutes
         walks += database_minutes(self.database) + reconnect_minutes(self.database, self.services)
         needs = {
             f"policy.act_timeout_seconds is {seconds:g}; allowed is at most 900, and less than lease_minutes": seconds

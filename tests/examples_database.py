@@ -12,6 +12,8 @@ from fakes import FakeClock
 from rollback.model.background_work import BackgroundWork, ReplicationSlot
 from rollback.model.database_content import ClientSession, Column, LiveSchema, Migration
 from rollback.model.database_position import Lsn
+from rollback.model.relation import RelationKind, RowsAsked
+from rollback.model.sequences import SequenceValue
 
 MAIN, STAGING, COPY = "br-1", "br-3", "br-5"
 ROOT_ENDPOINT, COPY_ENDPOINT = "ep-2", "ep-6"
@@ -57,6 +59,24 @@ def pooled(branch: str) -> From:
 
 ANOTHER = Each((address(COPY), pooled(MAIN)))
 _AT = Each((EARLY, NOW - timedelta(minutes=90), Lsn(1)))
+
+ASKED = RowsAsked(
+    database="app",
+    schema_name="public",
+    name="written",
+    kind=RelationKind.TABLE,
+    key=("row",),
+    columns=("row",),
+    seconds=1,
+)
+OTHERS_ASKED = Each(
+    (
+        ASKED.model_copy(update={"columns": ("no_such_column",)}),
+        ASKED.model_copy(update={"name": "no_such_table"}),
+        ASKED.model_copy(update={"reads_as": "no_such_role"}),
+    )
+)
+SEQUENCE = SequenceValue(database="app", schema_name="public", name="written_row_seq", last_value=2)
 
 
 def suspended(made: Any) -> None:
@@ -141,6 +161,9 @@ EXAMPLES: dict[str, Example] = {
     ),
     "Databases.delete_branch": Example({"branch_id": COPY}, {"branch_id": Each((STAGING, MAIN, "br-none"))}),
     "Databases.create_endpoint": Example({"branch_id": STAGING}, {"branch_id": Each((COPY, "br-none"))}),
+    "Databases.delete_endpoint": Example(
+        {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": Each((ROOT_ENDPOINT, "ep-none"))}
+    ),
     "Databases.start_endpoint": Example(
         {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": Each((ROOT_ENDPOINT, "ep-none"))}
     ),
@@ -156,12 +179,25 @@ EXAMPLES: dict[str, Example] = {
     "Sql.last_activity": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.live_schema": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.migrations": Example({"address": address(MAIN)}, {"address": ANOTHER}),
-    "Sql.content": Example(
-        {"address": address(MAIN), "digests_up_to_rows": 10, "columns": None},
+    "Sql.databases": Example({"address": address(MAIN)}, {"address": pooled(MAIN)}),
+    "Sql.relations": Example(
+        {"address": address(MAIN), "database": "app"}, {"address": pooled(MAIN), "database": "no_such_database"}
+    ),
+    "Sql.count": Example({"address": address(MAIN), "asked": ASKED}, {"address": ANOTHER, "asked": OTHERS_ASKED}),
+    "Sql.buckets": Example({"address": address(MAIN), "asked": ASKED}, {"address": ANOTHER, "asked": OTHERS_ASKED}),
+    "Sql.rows": Example(
+        {"address": address(MAIN), "asked": ASKED, "buckets": (1, 2)},
+        {"address": ANOTHER, "asked": OTHERS_ASKED, "buckets": (1,)},
+    ),
+    "Sql.sequences": Example(
+        {"address": address(MAIN), "database": "app"}, {"address": ANOTHER, "database": "no_such_database"}
+    ),
+    "Sql.set_sequences": Example(
+        {"address": address(MAIN), "database": "app", "values": ((SEQUENCE, 9),)},
         {
             "address": ANOTHER,
-            "digests_up_to_rows": 1,
-            "columns": Each(({"public.written": ()}, {"public.written": ("no_such_column",)})),
+            "database": "no_such_database",
+            "values": Each((((SEQUENCE, 10),), ((SEQUENCE.model_copy(update={"name": "none"}), 9),))),
         },
     ),
 }

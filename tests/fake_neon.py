@@ -23,6 +23,7 @@ class FakeNeon(NeonState):
     """The port `Databases`; what stands for SQL, for operations' ends and for faults is in the state."""
 
     def branches(self) -> Iterator[Branch]:
+        self._end_by_themselves()
         return iter(tuple(self._branches.values()))
 
     def branch(self, branch_id: str) -> Branch | None:
@@ -192,6 +193,15 @@ class FakeNeon(NeonState):
             )
 
         return self._do("create_endpoint", work)
+
+    def delete_endpoint(self, endpoint_id: str) -> EndpointChange | None:
+        def work() -> EndpointChange | None:
+            endpoint = self._endpoints.pop(endpoint_id, None)
+            if endpoint is None:
+                return None
+            return EndpointChange(endpoint=endpoint, operations=self._begin(endpoint.branch_id, "suspend_compute"))
+
+        return self._do("delete_endpoint", work)
 
     def start_endpoint(self, endpoint_id: str) -> EndpointChange:
         return self._endpoint(endpoint_id, "start_endpoint", "start_compute")

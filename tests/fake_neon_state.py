@@ -32,6 +32,7 @@ from rollback.model.database_view import (
 )
 from rollback.model.errors import OutsideFailure
 
+_END_UNSEEN_AFTER = timedelta(seconds=45)
 _UNFINISHED = frozenset({"scheduling", "running"})
 _Result = TypeVar("_Result")
 _TIMELINES = itertools.count(1)  # each restore gives a branch another one
@@ -163,6 +164,7 @@ class NeonState:
             if refusing[0] == call:
                 self._refusing.remove(refusing)
                 raise refusing[1]
+        self._end_by_themselves()
         if self._unfinished():
             raise ProjectLocked(f"{call}: the project has running operations")
         result = work()
@@ -286,6 +288,12 @@ class NeonState:
         elif branch_id in self._branches and operation.action in {"create_branch", "create_timeline"}:
             self._update(branch_id, current_state="ready", pending_state=None)
         self._set_endpoints(branch_id, {"start_compute": "active", "suspend_compute": "idle"}.get(operation.action))
+
+    def _end_by_themselves(self) -> None:
+        """Operations end though nobody looks at them; `held` ones do not."""
+        for operation in [] if self._held else self._unfinished():
+            if self._clock.now() - operation.created_at > _END_UNSEEN_AFTER:
+                self._end(operation)
 
     def _set_endpoints(self, branch_id: str, state: str | None) -> None:
         for endpoint in tuple(self._endpoints.values()):

@@ -1,14 +1,17 @@
 """SQL on the fake Neon's branches: what is in them is what was written there; the rest is set by the test."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from fake_neon import FakeNeon
 from pydantic import SecretStr
 
 from rollback.model.background_work import BackgroundWork
-from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration, TableContent
+from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration
 from rollback.model.database_errors import QueryFailed, SessionRefused, Unreachable
+from rollback.model.relation import Bucket, DatabaseOfBranch, Relation, RowsAsked
+from rollback.model.row_comparison import RowDigest
+from rollback.model.sequences import Name, SequenceValue
 
 TABLE, COLUMNS = "public.written", ("row",)
 
@@ -28,6 +31,7 @@ class FakeSql:
         self.asleep = 0
         self._stops: dict[str, int] = {}
         self.ages: dict[str, dict[str, float]] = {}
+        self.sequence_set: dict[str, int] = {}  # by branch id, the highest value that was set
         self._neon = neon
 
     @contextmanager
@@ -71,17 +75,59 @@ class FakeSql:
         branch = self._branch(address)
         return self.journals.get(branch, self._neon.migrated(branch).journal)
 
-    def content(
-        self, address: SecretStr, digests_up_to_rows: int, columns: Mapping[str, tuple[str, ...]] | None = None
-    ) -> Mapping[str, TableContent]:
-        compared = (columns or {}).get(TABLE, COLUMNS)
-        rows = self._neon.rows(self._branch(address))
-        if len(rows) > digests_up_to_rows:
-            return {TABLE: TableContent(rows=len(rows), digests=None)}
-        if not set(compared) <= set(COLUMNS):
-            raise QueryFailed(f"the database refused to tell: UndefinedColumn: {', '.join(compared)}")
-        digests = {str(row): f"digest of {row if compared else 'no column'}" for row in rows}
-        return {TABLE: TableContent(rows=len(rows), digests=digests)}
+    def databases(self, address: SecretStr) -> tuple[DatabaseOfBranch, ...]:
+        self._branch(address)
+        return (DatabaseOfBranch(name=_database_of(address)),)
+
+    def relations(self, address: SecretStr, database: str) -> tuple[Relation, ...]:
+        self._known(address, database)
+        schema, _, name = TABLE.partition(".")
+        return (Relation(schema_name=schema, name=name, key=COLUMNS, columns=COLUMNS),)
+
+    def count(self, address: SecretStr, asked: RowsAsked) -> int:
+        return len(self._rows(address, asked))
+
+    def buckets(self, address: SecretStr, asked: RowsAsked) -> Mapping[int, Bucket]:
+        found: dict[int, list[int]] = {}
+        for row in self._rows(address, asked):
+            found.setdefault(row & 16_383, []).append(row)
+        return {
+            number: Bucket(rows=len(rows), digest=str(sum(_digest(row, asked) for row in rows)))
+            for number, rows in found.items()
+        }
+
+    def rows(self, address: SecretStr, asked: RowsAsked, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
+        rows = sorted({row for row in self._rows(address, asked) if row & 16_383 in buckets})
+        yield from (RowDigest(row, f"[{row}]" if asked.key else "", _digest(row, asked)) for row in rows)
+
+    def sequences(self, address: SecretStr, database: str) -> tuple[SequenceValue, ...]:
+        """One that gives out the rows' numbers."""
+        branch = self._known(address, database)
+        last = max([*self._neon.rows(branch), self.sequence_set.get(branch, 0)], default=0)
+        name = "written_row_seq"
+        return (SequenceValue(database=database, schema_name="public", name=name, last_value=last or None),)
+
+    def set_sequences(
+        self, address: SecretStr, database: str, values: Iterable[tuple[SequenceValue, int]]
+    ) -> Mapping[Name, str]:
+        branch = self._known(address, database)
+        for one, value in values:
+            if one.name != "written_row_seq":
+                return {one.identity: "there is no such sequence"}
+            self.sequence_set[branch] = value
+        return {}
+
+    def _rows(self, address: SecretStr, asked: RowsAsked) -> list[int]:
+        branch = self._known(address, asked.database)
+        unknown = {*asked.columns, *asked.key} - set(COLUMNS)
+        if unknown or f"{asked.schema_name}.{asked.name}" != TABLE or asked.reads_as is not None:
+            raise QueryFailed(f"the database refused to tell: {asked}")
+        return self._neon.rows(branch)
+
+    def _known(self, address: SecretStr, database: str) -> str:
+        if database != _database_of(address):
+            raise QueryFailed(f"the database refused to tell: there is no database {database}")
+        return self._branch(address)
 
     def _branch(self, address: SecretStr) -> str:
         """The branch behind an address. `asleep` times it wakes up first; all of an address must be right."""
@@ -96,3 +142,12 @@ class FakeSql:
             if found is not None and found.is_ready and f"@{endpoint.host}/" in address.get_secret_value():
                 raise SessionRefused("no session with the database: password authentication failed")
         raise Unreachable("no session with the database")
+
+
+def _database_of(address: SecretStr) -> str:
+    """The only one that the fake has on a branch."""
+    return address.get_secret_value().rpartition("/")[2]
+
+
+def _digest(row: int, asked: RowsAsked) -> int:
+    return row * 1_000_003 if asked.columns else 7

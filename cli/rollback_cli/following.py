@@ -82,11 +82,12 @@ def _through_step_functions(console: Console, here: deployed.Deployed, given: di
         started = ledger.started_by(arn)
         if started is not None:
             rollback = ledger.read(*started)
-            line = f"{rollback.outcome or 'open':9} {rollback.reason}"
+            compares = "; concluded, lost writes are being compared" if rollback.owes_account else ""
+            line = f"{rollback.outcome or 'open':9} {rollback.reason}{compares}"
             if line != last:
                 plain.put(console, line)
                 last = line
-            if rollback.concluded_at is not None:
+            if rollback.concluded_at is not None and not rollback.owes_account:
                 return rollback
         with calling("DescribeExecution", arn):
             status = client.describe_execution(executionArn=arn)

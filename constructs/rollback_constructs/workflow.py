@@ -34,6 +34,7 @@ _FUNCTIONS = {
     Step.RECONNECT: "DatabaseFunction",
     Step.VERIFY: "ReportFunction",
     Step.CONCLUDE: "ReportFunction",
+    Step.ACCOUNT: "DatabaseFunction",
 }
 _PARTITION = "${AWS::Partition}"  # China's and GovCloud's differ
 _STARTED = {
@@ -115,7 +116,7 @@ def definition(timeout_minutes: float, *, has_database: bool = False) -> Definit
 
 def edges(*, has_database: bool) -> dict[Step, frozenset[Step]]:
     """The route's edges, as far as an environment has them."""
-    left_out = frozenset() if has_database else frozenset({Step.DATABASE, Step.RECONNECT})
+    left_out = frozenset() if has_database else frozenset({Step.DATABASE, Step.RECONNECT, Step.ACCOUNT})
     return {step: targets - left_out for step, targets in EDGES.items() if step not in left_out}
 
 

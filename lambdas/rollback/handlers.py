@@ -92,19 +92,21 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
 @_retryable
 def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
-    """Database and Reconnect, and the looks at the branch ahead of need.
+    """Database, Reconnect and Account, and the looks at the branch ahead of need.
 
     Deployments and the schedule come as EventBridge sends them.
     """
-    from rollback.steps import watch_database  # noqa: PLC0415
+    from rollback.steps import abandoned_accounts, watch_database  # noqa: PLC0415
 
     match event.get("step"), event.get("detail-type"):
-        case ((Step.DATABASE | Step.RECONNECT), _):
+        case ((Step.DATABASE | Step.RECONNECT | Step.ACCOUNT), _):
             return _walked(event)
         case _, "ECS Deployment State Change":
             return {"done": watch_database.on_deployment(event, _world())}
         case _, "Scheduled Event":
-            return {"done": watch_database.observe_if_due(_world())}
+            return {
+                "done": [*abandoned_accounts.go_on_with_abandoned(_world()), *watch_database.observe_if_due(_world())]
+            }
         case step, kind:
             raise InvalidRequest(f"neither step {step!r} nor event {kind!r} is for this function; nothing was changed")
 

@@ -144,6 +144,14 @@ def _change_endpoint(request: Request) -> Answer:
     return 200, {"endpoint": endpoint_answer(request.project, compute), "operations": _told(request, operations)}
 
 
+def _delete_endpoint(request: Request) -> Answer:
+    if request.ids["endpoint_id"] not in request.project.computes:
+        return 204, None
+    compute = request.project.compute(request.ids["endpoint_id"])
+    operations = request.project.delete_compute(compute)
+    return 200, {"endpoint": endpoint_answer(request.project, compute), "operations": _told(request, operations)}
+
+
 def _list_operations(request: Request) -> Answer:
     page, cursor = _page(list(reversed(request.project.operations.all)), request.query)
     pagination = {"pagination": {"cursor": cursor}} if cursor else {}
@@ -270,6 +278,7 @@ _ROUTES = (
     _route("GET", "/branches/{branch_id}/schema", _schema),
     _route("GET", "/branches/{branch_id}/compare_schema", _compare_schema),
     _route("POST", "/endpoints", _create_endpoint),
+    _route("DELETE", "/endpoints/{endpoint_id}", _delete_endpoint),
     _route("POST", "/endpoints/{endpoint_id}/(?P<verb>start|suspend|restart)", _change_endpoint),
     _route("GET", "/operations", _list_operations),
     _route("GET", "/operations/{operation_id}", _get_operation),

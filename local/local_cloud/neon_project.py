@@ -220,6 +220,13 @@ class Project:
         compute.attach(storage)
         return compute, self._do(branch, *_starting(compute))
 
+    def delete_compute(self, compute: Compute) -> Sequence[Operation]:
+        """The branch and its data stay."""
+        self.refuse_if_locked()
+        branch = self.branch(compute.branch_id)
+        del self.computes[compute.id]
+        return self._do(branch, ("suspend_compute", compute.detach), ("suspend_compute", compute.close))
+
     def change_compute(self, compute: Compute, verb: str) -> Sequence[Operation]:
         """`start`, `suspend` or `restart`."""
         self.refuse_if_locked()

@@ -187,10 +187,10 @@ PULL_REQUESTS = {**RESET, "branch_id": None, "branch_pattern": "preview/pr-{pr}"
             {"database": DATABASE, "policy": {"database_timeout_seconds": 901, "lease_minutes": 60}},
             "policy.database_timeout_seconds is 901; allowed is at most 900",
         ),
-        ({"database": DATABASE, "workflow_timeout_minutes": 140}, "more than the steps' limits together, 140"),
+        ({"database": DATABASE, "workflow_timeout_minutes": 170}, "more than the steps' limits together, 170"),
         (
-            {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 200},
-            "more than the steps' limits together, 200",
+            {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 230},
+            "more than the steps' limits together, 230",
         ),
     ],
 )
@@ -209,8 +209,8 @@ def test_a_database_that_can_not_be_brought_back_is_refused_at_synth(change: dic
         {"database": {**RESET, "strategy": "recreate", "connection_secret_arn": f"{ARN}url-AbCdEf"}},
         {"database": DATABASE, "policy": {"on_incompatible_schema": "full"}},
         {"database": DATABASE, "policy": {"database_timeout_seconds": 900, "lease_minutes": 16}},
-        {"database": DATABASE, "workflow_timeout_minutes": 140.1},
-        {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 200.1},
+        {"database": DATABASE, "workflow_timeout_minutes": 170.1},
+        {"database": {**DATABASE, "down_command": ["down"]}, "workflow_timeout_minutes": 230.1},
     ],
 )
 def test_a_database_that_can_be_brought_back_is_not(change: dict[str, Any]) -> None:
@@ -410,6 +410,9 @@ EVERYTHING: dict[str, Any] = {
     "verify_command": ["pnpm", "--filter", "express-api", "db:verify"],
     "children": "move",
     "backup_days": 14,
+    "report_keys": "keys",
+    "carry_sequences": False,
+    "digests_up_to_rows": 10_000,  # obsolete, and still read
     **{
         name: field.default + 1
         for name, field in DatabaseSettings.model_fields.items()

@@ -10,11 +10,12 @@ from pydantic import SecretStr
 
 from local_cloud.neon_project import Limits
 from local_cloud.neon_server import LocalNeon
-from rollback.model.database_content import Column, lost_writes
+from rollback.model.database_content import Column
 from rollback.model.database_errors import QueryFailed, SessionRefused, Unreachable
 from rollback.model.errors import RefusalKind
 from rollback.steps.ports_database import Sql
 from rollback.world.postgres import PostgresSql
+from rollback.world.postgres_session import session_with
 
 SQL: Sql = PostgresSql()
 
@@ -102,40 +103,6 @@ def test_a_journal_that_is_absent_is_not_an_empty_one(local_neon: LocalNeon) -> 
     database.project.close()
 
 
-def test_what_a_restore_took_is_told_by_key(local_neon: LocalNeon) -> None:
-    database = Database(LocalProject(local_neon, Limits()))
-    database.run("CREATE TABLE pairs (a int, b text, v int, PRIMARY KEY (b, a))")
-    database.run("CREATE TABLE keyless (i int)")
-    database.run("INSERT INTO pairs VALUES (1, 'x', 0), (2, 'x', 0), (3, 'x', 0)")
-    head = SQL.head(database.address)
-    database.run("INSERT INTO pairs VALUES (4, 'y', 0)")
-    database.run("UPDATE pairs SET v = 1 WHERE a = 1")
-    database.run("DELETE FROM pairs WHERE a = 2")
-    database.run("INSERT INTO keyless VALUES (9)")
-    before = SQL.content(database.address, 10)
-    database.project.databases.restore(database.id, database.id, head.lsn, "backup")
-    database.project.settle()
-    after = SQL.content(database.address, 10)
-    keyless, pairs = lost_writes(before, after)
-    assert (pairs.table, pairs.removed_keys, pairs.changed_keys) == ("public.pairs", ("y,4",), ("x,1",))
-    assert (keyless.rows_before, keyless.rows_after, keyless.removed_keys) == (1, 0, None)
-    assert SQL.content(database.address, 2)["public.pairs"].digests is None
-    database.project.close()
-
-
-def test_a_column_that_a_migration_took_makes_no_row_another_one(local_neon: LocalNeon) -> None:
-    database = Database(LocalProject(local_neon, Limits()))
-    database.run("CREATE TABLE users (id int PRIMARY KEY, email text, name text)")
-    database.run("INSERT INTO users VALUES (1, 'a@x', 'a'), (2, 'b@x', 'b')")
-    before = SQL.content(database.address, 10, {"public.users": ("id", "name")})
-    database.run("ALTER TABLE users DROP COLUMN email")
-    database.run("UPDATE users SET name = 'c' WHERE id = 2")
-    after = SQL.content(database.address, 10, {"public.users": ("id", "name")})
-    (users,) = lost_writes(after, before)
-    assert (users.removed_keys, users.changed_keys) == ((), ("2",))
-    database.project.close()
-
-
 def test_nothing_can_be_written(shared: Database) -> None:
     with pytest.raises(QueryFailed, match="ReadOnly"):
         write_through(shared.address)
@@ -162,9 +129,7 @@ def write_through(address: SecretStr) -> None:
 
 
 def run_through(address: SecretStr, statement: str) -> None:
-    from rollback.world.postgres import _session  # noqa: PLC0415 - the guard itself is what is tried
-
-    with _session(address) as session:
+    with session_with(address) as session:
         session.execute(statement.encode())
 
 

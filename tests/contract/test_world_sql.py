@@ -9,9 +9,10 @@ from pydantic import SecretStr
 
 from local_cloud.neon_project import Limits
 from local_cloud.neon_server import ROLE
-from rollback.model.database_content import lost_writes
 from rollback.model.database_errors import QueryFailed, SessionRefused, Unreachable
 from rollback.model.database_view import Branch
+from rollback.model.relation import RelationKind, RowsAsked
+from rollback.model.row_comparison import compare_rows, differing_buckets
 
 
 @pytest.fixture(params=["fake", "local"])
@@ -30,26 +31,50 @@ def main(project: NeonProject) -> tuple[Branch, SecretStr]:
     return found, project.databases.connection_uri(found.id, "app", ROLE)
 
 
+ASKED = RowsAsked(
+    database="app",
+    schema_name="public",
+    name="written",
+    kind=RelationKind.TABLE,
+    key=("row",),
+    columns=("row",),
+    seconds=5,
+)
+
+
 def test_a_head_is_a_point_to_restore_to_and_what_that_takes_is_told(project: NeonProject) -> None:
     root, address = main(project)
     project.write(root.id, 1)
     head = project.sql.head(address)
     project.write(root.id, 2)
     assert project.sql.head(address).lsn > head.lsn
-    before = project.sql.content(address, 10)
+    before = project.sql.buckets(address, ASKED)
+    rows = list(project.sql.rows(address, ASKED, tuple(before)))
     project.databases.restore(root.id, root.id, head.lsn, "backup")
     project.settle()
-    (lost,) = lost_writes(before, project.sql.content(address, 10))
-    assert (lost.table, lost.rows_before, lost.rows_after) == ("public.written", 2, 1)
-    assert (lost.removed_keys, lost.changed_keys) == (("2",), ())
+    after = project.sql.buckets(address, ASKED)
+    differing = differing_buckets(before, after)
+    assert (sum(bucket.rows for bucket in before.values()), project.sql.count(address, ASKED)) == (2, 1)
+    assert compare_rows(rows, project.sql.rows(address, ASKED, tuple(after)), 5).gone_keys == ("[2]",)
+    assert [row.key for row in project.sql.rows(address, ASKED, differing)] in ([], ["[1]"])
 
 
-def test_a_table_that_is_too_long_is_only_counted(project: NeonProject) -> None:
+def test_rows_come_in_ascending_order_of_hash_and_key(project: NeonProject) -> None:
     root, address = main(project)
-    project.write(root.id, 1)
-    project.write(root.id, 2)
-    content = project.sql.content(address, 1)["public.written"]
-    assert (content.rows, content.digests) == (2, None)
+    for row in range(1, 9):
+        project.write(root.id, row)
+    rows = list(project.sql.rows(address, ASKED, tuple(range(16_384))))
+    assert rows == sorted(rows)
+    assert {row.key for row in rows} == {f"[{row}]" for row in range(1, 9)}
+
+
+def test_the_databases_of_the_branch_and_what_holds_rows_are_told(project: NeonProject) -> None:
+    _, address = main(project)
+    assert [one.name for one in project.sql.databases(address)] == ["app"]
+    (written,) = project.sql.relations(address, "app")
+    assert (written.in_words, written.key, written.columns, written.why_not) == (
+        "public.written", ("row",), ("row",), "",
+    )  # fmt: skip
 
 
 def test_a_client_is_seen_while_it_is_connected(project: NeonProject) -> None:
@@ -81,13 +106,11 @@ def test_a_digest_is_made_of_the_columns_that_are_compared(project: NeonProject)
     project.write(root.id, 1)
     project.write(root.id, 2)
 
-    def digests(*columns: str) -> set[str]:
-        found = project.sql.content(address, 10, {"public.written": columns})["public.written"].digests
-        assert found is not None
-        return set(found.values())
+    def digests(*columns: str) -> list[int]:
+        asked = ASKED.model_copy(update={"columns": columns})
+        return [row.digest for row in project.sql.rows(address, asked, tuple(range(16_384)))]
 
-    assert len(digests("row")) == 2
-    assert len(digests()) == 1
+    assert digests("row") != digests()
     with pytest.raises(QueryFailed):
         digests("no_such_column")
 

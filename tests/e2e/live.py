@@ -106,7 +106,8 @@ class LiveStage(Pipeline):
 
         def over() -> Rollback | None:
             found = next((r for r in self.history() if is_it(r)), None)
-            return found if found is not None and found.concluded_at is not None else None
+            is_over = found is not None and found.concluded_at is not None and not found.owes_account
+            return found if is_over else None
 
         rollback = patiently(over)
         self.ended(rollback.execution)

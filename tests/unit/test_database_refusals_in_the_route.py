@@ -291,7 +291,7 @@ def test_staging_is_reset_to_production_and_protected_again() -> None:
     assert stage.branch.protected, "production's own"
     assert stage.rows() == GOOD + BAD
     assert stage.world.scaling.look(stage.world.settings.services[0]) == SCALED
-    assert "gone: 7" in stage.notifications.sent[-1].message
+    assert "gone: 1;" in stage.notifications.sent[-1].message
     assert f"rollback undo production {rollback.id}" in stage.notifications.sent[-1].message
 
 

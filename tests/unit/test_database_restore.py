@@ -151,4 +151,4 @@ def test_a_change_is_announced_before_it_is_sent_and_an_announcement_is_told_fro
             told += 1
             assert len(restore.neon.calls) == calls
         before = restore.document
-    assert told == 1 + len(restore.neon.calls)  # the fence, and each change of Neon's
+    assert told == 2 + len(restore.neon.calls)  # the fence, each change of Neon's, and the sequences

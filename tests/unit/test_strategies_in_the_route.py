@@ -130,7 +130,7 @@ def test_a_preview_is_recreated_when_asked_and_the_service_starts_with_the_new_a
     assert (stage.services.desired_count, stage.running()) == (desired, running)
     assert rollback.database is not None
     assert rollback.database.lost is not None
-    assert [table.removed_keys for table in rollback.database.lost.tables] == [("42",)]
+    assert [table.removed_rows for table in rollback.database.lost.tables] == [1]
 
 
 def test_a_recreated_preview_can_be_undone() -> None:

@@ -115,7 +115,8 @@ def _left_alone(stage: "Stage") -> None:
 def _concluded(stage: "Stage") -> Rollback:
     def found() -> Rollback | None:
         ended = answer(stage)
-        return ended if ended is not None and ended.concluded_at is not None else None
+        is_over = ended is not None and ended.concluded_at is not None and not ended.owes_account
+        return ended if is_over else None
 
     until("a rollback has concluded", lambda: found() is not None, 240)
     ended = found()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from rollback.model.account import ACCOUNT_PREFIX
 from rollback.model.check import Check, Verdict
 from rollback.model.database_progress import BACKUP_PREFIX, RestorePoint
 from rollback.model.database_target import RestoreTarget
@@ -188,7 +189,8 @@ def _keeps_children(branch: Branch, branches: Sequence[Branch], target: RestoreT
     is no reason to leave production broken, unless the settings say so.
     """
     others = (other.name for other in branches if other.parent_id == branch.id)
-    children = ", ".join(sorted(name for name in others if not name.startswith(BACKUP_PREFIX)))
+    ours = (BACKUP_PREFIX, ACCOUNT_PREFIX)
+    children = ", ".join(sorted(name for name in others if not name.startswith(ours)))
     if not children:
         return _check(CHILDREN_CHECK, None, f"{branch.name} has no children")
     if target.children == "move":

@@ -1,6 +1,5 @@
 """What SQL tells of a database: who is connected, what its tables look like, and what a restore took out of it."""
 
-from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -145,17 +144,16 @@ class Migration(_Frozen):
         return (self.tool, self.table, self.id, self.created_at, self.hash, self.state)
 
 
-class TableContent(_Frozen):
-    """How many rows a table has; primary key → digest of the row, unless it has no key or more rows than asked for."""
-
-    rows: int
-    digests: dict[str, str] | None = None
-
-
 class LostWrites(BaseModel):
-    """What a backup's table has and the restored one has not; keys are None if only rows could be counted.
+    """A table that differs between the backup and the restored branch.
 
     Attributes:
+        rows_before: in the backup. rows_after: on the restored branch.
+        removed_rows: only the backup has them; None: rows were only counted, or an older version wrote it.
+        changed_rows: both have the key, with other values.
+        returned_rows: only the restored branch has them: they were deleted after the restore point.
+        removed_keys, changed_keys: examples, as a JSON array where the key has several columns; None: none are kept.
+        has_key: without a primary key, rows were compared as a multiset: a changed row is one gone and one back.
         is_gone: the whole table is.
         removed_columns: with all their values; rows are compared without them.
         returned_columns: only the restored table has them; rows are compared without them too.
@@ -166,6 +164,10 @@ class LostWrites(BaseModel):
     table: str
     rows_before: int
     rows_after: int
+    removed_rows: int | None = None
+    changed_rows: int | None = None
+    returned_rows: int | None = None
+    has_key: bool = True
     removed_keys: tuple[str, ...] | None = None
     changed_keys: tuple[str, ...] | None = None
     is_gone: bool = False
@@ -174,49 +176,7 @@ class LostWrites(BaseModel):
 
     @property
     def anything(self) -> bool:
-        """Whether the backup has something that the table has not, or other rows, as far as it can be told."""
-        differs = bool(self.removed_keys or self.changed_keys) or self.rows_before != self.rows_after
+        """Whether the restore took something out of it, or put other rows in, as far as it can be told."""
+        told = (self.removed_rows, self.changed_rows, self.returned_rows, self.removed_keys, self.changed_keys)
+        differs = any(told) or self.rows_before != self.rows_after
         return differs or self.is_gone or bool(self.removed_columns)
-
-
-Columns = Mapping[str, Collection[str]]  # of each `schema.table`
-
-
-def lost_writes(
-    backup: Mapping[str, TableContent],
-    restored: Mapping[str, TableContent],
-    columns: tuple[Columns, Columns] = ({}, {}),
-) -> tuple[LostWrites, ...]:
-    """Per table of the backup that differs, sorted by name: rows that are gone, and rows that are back as they were.
-
-    Args:
-        columns: the backup's and the restored branch's: those of one side only are told.
-    """
-    compared = (
-        _compared(name, backup[name], restored.get(name), (columns[0].get(name, ()), columns[1].get(name, ())))
-        for name in sorted(backup)
-    )
-    return tuple(lost for lost in compared if lost.anything)
-
-
-def _compared(
-    table: str, backup: TableContent, restored: TableContent | None, columns: tuple[Collection[str], Collection[str]]
-) -> LostWrites:
-    if restored is None:
-        counted = LostWrites(table=table, rows_before=backup.rows, rows_after=0, is_gone=True)
-        restored = TableContent(rows=0)
-    else:
-        before, after = columns
-        counted = LostWrites(
-            table=table,
-            rows_before=backup.rows,
-            rows_after=restored.rows,
-            removed_columns=tuple(column for column in before if column not in after),
-            returned_columns=tuple(column for column in after if column not in before),
-        )
-    if backup.digests is None or (restored.digests is None and restored.rows):
-        return counted
-    there = restored.digests or {}
-    removed = tuple(sorted(key for key in backup.digests if key not in there))
-    changed = tuple(sorted(key for key, digest in backup.digests.items() if there.get(key, digest) != digest))
-    return counted.model_copy(update={"removed_keys": removed, "changed_keys": changed})

@@ -22,12 +22,14 @@ class Move(StrEnum):
     WAIT_FOR_OPERATIONS = "wait_for_operations"
     CREATE_PREVIEW = "create_preview"
     CHECK_PREVIEW = "check_preview"
+    READ_SEQUENCES = "read_sequences"  # behind the fence: their last values
     DELETE_PREVIEW = "delete_preview"
     UNPROTECT = "unprotect"
     RESTORE = "restore"  # takes the backup too: Neon keeps the old state under the name that it is sent
     PROTECT_AGAIN = "protect_again"
     PROTECT_BACKUP = "protect_backup"  # where IP limits hang on it; always after the branch itself: plans allow few
     WAIT_FOR_ENDPOINT = "wait_for_endpoint"  # its compute wakes up when it is connected to
+    CARRY_SEQUENCES = "carry_sequences"  # so that no id of a lost row is given out again
     DONE = "done"
     END = "end"  # without success, and tidied up
 
@@ -40,6 +42,7 @@ CHANGES = frozenset(
         Move.RESTORE,
         Move.PROTECT_AGAIN,
         Move.PROTECT_BACKUP,
+        Move.CARRY_SEQUENCES,
     }
 )
 
@@ -77,8 +80,12 @@ class DatabaseSnapshot(BaseModel):
         return self.operations == "running" or (bool(self.unready) and not self.is_stuck)
 
 
-def next_move(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
-    """The next move towards the restore point; the same again when nothing changed in between."""
+def next_move(seen: DatabaseSnapshot, progress: DatabaseProgress, *, carries_sequences: bool = False) -> Move:
+    """The next move towards the restore point; the same again when nothing changed in between.
+
+    Args:
+        carries_sequences: a setting: whether sequences continue behind the values of lost rows.
+    """
     if seen.is_busy:
         return Move.WAIT_FOR_OPERATIONS
     if progress.why_not is not None or seen.branch is None:
@@ -87,6 +94,8 @@ def next_move(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
         return _settle(seen, progress)
     if progress.point is not None and progress.preview_lsn is None:
         return Move.CREATE_PREVIEW if seen.preview is None else Move.CHECK_PREVIEW
+    if carries_sequences and progress.sequences is None and progress.restore_asked_at is None:
+        return Move.READ_SEQUENCES
     if seen.preview is not None:
         return Move.DELETE_PREVIEW
     if seen.backup is not None or progress.before.is_reset(seen.branch):
@@ -122,7 +131,9 @@ def _settle(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
     protection = _protection(seen, progress)
     if protection is not None:
         return protection
-    return Move.DONE if progress.verified_at is not None else Move.WAIT_FOR_ENDPOINT
+    if progress.verified_at is None:
+        return Move.WAIT_FOR_ENDPOINT
+    return Move.CARRY_SEQUENCES if progress.sequences and progress.sequences_carried is None else Move.DONE
 
 
 def _tidy_up(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:

@@ -6,11 +6,13 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from rollback.model.account import Account
 from rollback.model.check import Check, Verdict
 from rollback.model.database_content import Head
 from rollback.model.database_position import LsnText
 from rollback.model.database_view import Branch, Endpoint
 from rollback.model.lost_writes import LostWritesReport
+from rollback.model.sequences import SequenceCarried, SequenceValue
 from rollback.model.text import StoredLine, StoredText
 
 BACKUP_PREFIX = "rollback-backup-"
@@ -103,6 +105,14 @@ class CommandRun(_Stored):
         return CommandRun.model_validate({**dict(self), **changes})
 
 
+class TimeAtZero(_Stored):
+    """From when all tasks of a service were seen STOPPED until one was seen to run again: as exact as the looks are."""
+
+    service: str
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+
+
 class Ending(StrEnum):
     """How it ended."""
 
@@ -178,12 +188,19 @@ class DatabaseProgress(_Stored):
     )
     not_known: StoredText | None = Field(default=None, description="why that is not known; an operator has to look")
     lost: LostWritesReport | None = None
+    account: Account | None = Field(default=None, description="from the conclusion on, if there is a backup")
+    sequences: tuple[SequenceValue, ...] | None = Field(
+        default=None, description="behind the fence, before the restore: those that it takes back; None: not read"
+    )
+    sequences_left_out: int = Field(default=0, ge=0, description="more than a document takes: they are not carried")
+    sequences_carried: tuple[SequenceCarried, ...] | None = Field(default=None, description="None: not done")
+    more_sequences_carried: int = Field(default=0, ge=0)
+    zero: tuple[TimeAtZero, ...] = Field(default=(), description="how long each writer stood at zero tasks")
 
     @property
     def is_over(self) -> bool:
-        """Ended, and what it took out of the database is told, if it took anything."""
-        owes_report = self.ending is Ending.RESTORED and self.backup_id is not None and self.lost is None
-        return self.ended_at is not None and not owes_report
+        """Ended; what it took out of the database is told later, when the services run (`Account`)."""
+        return self.ended_at is not None
 
     @property
     def may_have_changed_data(self) -> bool:
@@ -205,6 +222,11 @@ class DatabaseProgress(_Stored):
         recorded = self.point.timeline if self.point is not None else None
         found = self.head.timeline if self.head is not None else None
         return None not in (recorded, found) and recorded != found
+
+    @property
+    def owes_account(self) -> bool:
+        """Whether the account of lost writes was begun, and not told yet."""
+        return self.account is not None and self.account.told_at is None
 
     def failed_checks(self) -> tuple[Check, ...]:
         """Of the preview."""

@@ -64,7 +64,18 @@ class RestoreLimits(BaseModel):
         le=_MOST_DAYS,
         description="of a recreated branch, and of one that steps down; null keeps it until deleted",
     )
-    digests_up_to_rows: int = Field(default=10_000, ge=0, description="longer tables are only counted for the report")
+    account_timeout_minutes: float = Field(
+        default=15, gt=0, description="for comparing the backup with what the restore left, after the conclusion"
+    )
+    report_keys: Literal["counts", "keys"] = Field(
+        default="counts", description="whether ledger and report name primary keys of lost rows: they may be personal"
+    )
+    carry_sequences: bool = Field(
+        default=True, description="sequences continue behind the values of lost rows, so that no id is given out again"
+    )
+    digests_up_to_rows: int | None = Field(
+        default=None, ge=0, description="obsolete and without effect: tables of any size are compared"
+    )
 
 
 class DatabaseSettings(RestoreLimits):

@@ -148,9 +148,9 @@ def entries_of(rollback: Rollback) -> dict[Key, Entry | None]:
 
 
 def pending_of(rollback: Rollback) -> Pending | None:
-    """None: concluded, reported, and its trigger is not to be looked at again."""
+    """None: concluded, reported, all lost writes told, and its trigger is not to be looked at again."""
     is_open = rollback.concluded_at is None
-    if not is_open and rollback.reported and rollback.recheck_at is None:
+    if not is_open and rollback.reported and rollback.recheck_at is None and not rollback.owes_account:
         return None
     return Pending(
         service=rollback.service_name,

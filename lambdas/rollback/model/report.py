@@ -23,7 +23,8 @@ def report_id(rollback: Rollback) -> str:
     left = ":not-put-back" if _is_left_to_a_person(rollback) else ""
     look = f":look-{rollback.looks}" if rollback.looks > 1 else ""
     asked = ":database-asked" if rollback.database is not None and rollback.database.asked_at_end is not None else ""
-    return f"{rollback.id}:{rollback.outcome}{asked}{left}{look}"
+    lost = ":lost-writes" if rollback.database is not None and rollback.database.lost is not None else ""
+    return f"{rollback.id}:{rollback.outcome}{asked}{left}{lost}{look}"
 
 
 def is_page(rollback: Rollback) -> bool:

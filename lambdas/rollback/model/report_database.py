@@ -1,5 +1,7 @@
 """What people are told about the database: where it went, where its old state is, what that took out of it."""
 
+from collections.abc import Iterator
+
 from rollback.model.database_progress import CommandRun, DatabaseProgress, Ending, backup_name
 from rollback.model.database_settings import Strategy
 from rollback.model.rollback import ObligationKind, Rollback
@@ -23,12 +25,45 @@ def about_database(rollback: Rollback) -> list[str]:
     if progress.backup_id is not None:
         lines.append(f"  Its state before is kept in branch {progress.backup_id}; to go back to that:")
         lines.append(f"    rollback undo {rollback.environment} {rollback.id}")
+    lines += [f"  {line}" for line in _time_at_zero(rollback, progress)]
+    if progress.sequences_carried:
+        lines += ["  Sequences:", *(f"    {one.in_words()}" for one in progress.sequences_carried)]
+        if progress.more_sequences_carried:
+            lines.append(f"    {progress.more_sequences_carried} more")
     if progress.lost is not None:
         lines += ["  Lost writes:", *(f"    {line}" for line in progress.lost.in_words())]
+    elif progress.backup_id is not None:
+        lines.append("  Lost writes: the backup is compared once this rollback is over; another report follows")
     if progress.redeploy:
         lines.append("  The secret with its address was replaced: tasks that ran before must be started anew")
     lines += [f"  {note}" for note in progress.notes]
     return lines
+
+
+def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
+    """How long each writer had no task, and how much of that the restore took. Nothing of what had none before."""
+    for one in progress.zero:
+        fences = [
+            owed
+            for owed in rollback.obligations
+            if owed.kind is ObligationKind.FENCE and rollback.service_owing(owed) == one.service
+        ]
+        if not any(int(owed.before.get("desired_count", 0)) for owed in fences):
+            continue
+        asked = next((owed.discharged_at for owed in fences if owed.discharged_at is not None), None)
+        until = one.until or asked
+        if until is None:
+            yield f"{one.service}: at zero tasks since {one.since:%H:%M:%S} UTC"
+            continue
+        seconds = round((until - one.since).total_seconds())
+        seen = "" if one.until is not None else "; then ECS was asked to start it"
+        yield f"{one.service}: at zero tasks for {seconds} s{_of_which_restore(progress)}{seen}"
+
+
+def _of_which_restore(progress: DatabaseProgress) -> str:
+    if progress.restore_asked_at is None or progress.verified_at is None:
+        return ""
+    return f", of which the restore took {round((progress.verified_at - progress.restore_asked_at).total_seconds())} s"
 
 
 def _exit(run: CommandRun) -> str:

@@ -251,6 +251,11 @@ class Rollback(BaseModel):
         return self.reconnection is None or self.reconnection.ended_at is None
 
     @property
+    def owes_account(self) -> bool:
+        """Whether it is concluded but for the account of lost writes, which holds no lease and keeps nobody waiting."""
+        return self.concluded_at is not None and self.database is not None and self.database.owes_account
+
+    @property
     def never_acts(self) -> bool:
         """A dry run, or any rollback of an environment that only observes: it plans, and holds nothing."""
         return self.request.dry_run or (self.settings is not None and self.settings.policy.mode == "observe")
@@ -269,9 +274,9 @@ class Rollback(BaseModel):
         again = " for now" if self.recheck_at is not None else ""
         acted = " acted" if self.has_acted else ""
         asked = " database asked" if self.database is not None and self.database.asked_at_end is not None else ""
-        return (
-            f"{self.outcome}{again}{acted}{asked} {' '.join(against)}{f' {left} left to an operator' if left else ''}"
-        )
+        lost = " lost writes told" if self.database is not None and self.database.lost is not None else ""
+        left_over = f" {left} left to an operator" if left else ""
+        return f"{self.outcome}{again}{acted}{asked}{lost} {' '.join(against)}{left_over}"
 
     @property
     def was_stopped_half_way(self) -> bool:

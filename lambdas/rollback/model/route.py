@@ -3,6 +3,7 @@
     Admit → Plan → Database → Service → Reconnect → Verify → Conclude → done
       └───────┴───────┴──────────┴──────────┴─────────┴───→ Conclude (suppressed · refused · planned · failed)
     Emergency → Service ⇄ Verify → …  (admitted, planned and acted upon in one invocation)
+    Conclude → Account → Conclude → done  (only where there is a backup: what the restore took out is told afterwards)
 
 Verify leads back to Service when the next rung of the ladder is tried (`escalation`). Service leads straight to Verify
 where no data changed; else every other service of the branch gets new connections first (`reconnect`). Plan waits
@@ -31,6 +32,7 @@ class Step(StrEnum):
     RECONNECT = "reconnect"
     VERIFY = "verify"
     CONCLUDE = "conclude"
+    ACCOUNT = "account"
     DONE = "done"
 
 
@@ -46,7 +48,8 @@ EDGES: dict[Step, frozenset[Step]] = {
     Step.SERVICE: frozenset({Step.SERVICE, Step.RECONNECT, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
     Step.RECONNECT: frozenset({Step.RECONNECT, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
     Step.VERIFY: frozenset({Step.VERIFY, Step.SERVICE, Step.CONCLUDE, Step.DONE}),
-    Step.CONCLUDE: frozenset({Step.CONCLUDE, Step.DONE}),
+    Step.CONCLUDE: frozenset({Step.CONCLUDE, Step.ACCOUNT, Step.DONE}),
+    Step.ACCOUNT: frozenset({Step.ACCOUNT, Step.CONCLUDE, Step.DONE}),
     Step.DONE: frozenset(),
 }
 
@@ -67,7 +70,7 @@ def entrance(given: object) -> Step:
 def next_step(rollback: Rollback) -> Step:
     """Where the document says to go on."""
     if rollback.concluded_at is not None:
-        return Step.DONE
+        return _after_the_conclusion(rollback)
     if rollback.outcome is not None:
         return Step.CONCLUDE
     if rollback.request.type is RollbackType.EMERGENCY and (rollback.admitted_at is None or rollback.plan is None):
@@ -81,3 +84,10 @@ def next_step(rollback: Rollback) -> Step:
     if rollback.service is None or rollback.service.done_at is None:
         return Step.SERVICE
     return Step.RECONNECT if rollback.owes_reconnection else Step.VERIFY
+
+
+def _after_the_conclusion(rollback: Rollback) -> Step:
+    account = rollback.database.account if rollback.database is not None else None
+    if account is None or account.told_at is not None:
+        return Step.DONE
+    return Step.ACCOUNT if account.ended_at is None else Step.CONCLUDE

@@ -10,6 +10,8 @@ from rollback.model import page_count
 from rollback.model.errors import CallRefused, OutsideFailure, UnsupportedService
 from rollback.model.report import is_page, message, report_id, subject
 from rollback.model.rollback import ObligationKind, Outcome, Rollback
+from rollback.steps.account import begun
+from rollback.steps.account_end import tell_account
 from rollback.steps.database_end import ask_what_became
 from rollback.steps.fence import hold_on_while_concluding
 from rollback.steps.judgement import judge_what_was_left
@@ -22,6 +24,8 @@ from rollback.steps.stack import drift_of
 def conclude(rollback: Rollback, world: World) -> Rollback:
     """The next thing that is still to be done before the rollback is over."""
     now = world.clock.now()
+    if rollback.concluded_at is not None:
+        return tell_account(rollback, world)
     if rollback.outcome is None:
         return rollback.but(outcome=Outcome.FAILED, reason=rollback.reason or "ended before it had an outcome")
     if rollback.concluding_since is None:
@@ -46,7 +50,7 @@ def conclude(rollback: Rollback, world: World) -> Rollback:
         if sent.reported or (sent.wait_seconds and not gave_up(rollback, now, world)):
             return sent
     world.metrics.concluded(rollback)
-    return rollback.but(concluded_at=now, wait_seconds=0)
+    return begun(rollback, now).but(concluded_at=now, wait_seconds=0)
 
 
 def _put_back(rollback: Rollback, now: datetime, world: World) -> Rollback:

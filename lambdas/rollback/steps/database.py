@@ -1,4 +1,4 @@
-"""Database: bring the branch where the plan says, behind the fence, and tell what that took out of it.
+"""Database: bring the branch where the plan says, behind the fence. What that took out of it is told later (`account`).
 
 It holds the lease on the branch beside those on the services that write to it. What may be on the branch when this step
 fails is part of the outcome: untouched (refused), or overwritten with its old state in a backup (failed).
@@ -30,7 +30,6 @@ from rollback.steps.observe import look_after_change
 from rollback.steps.ports import World
 from rollback.steps.restoring import PreviewJudge, Restoring
 from rollback.steps.schema import stored_schema
-from rollback.steps.tell_lost_writes import tell_lost_writes
 from rollback.steps.waiting import wait_for
 from rollback.steps.writers_fit import writers_fit
 
@@ -87,10 +86,7 @@ def _one_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
         sql=world.sql,
         judge_preview=_judge(rollback, plan, world),
     )
-    if rollback.database is None or rollback.database.ended_at is None:
-        after = _ended(_moved(rollback, plan, restoring, world), world)
-    else:
-        after = tell_lost_writes(rollback, restoring, world)
+    after = _ended(_moved(rollback, plan, restoring, world), world)
     done = after.database
     if done is not None and done.is_over and done.ending is not Ending.REFUSED:
         settled = done.ending is Ending.RESTORED

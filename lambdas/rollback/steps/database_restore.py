@@ -18,6 +18,7 @@ from rollback.model.errors import CallRefused
 from rollback.model.release import sha256_of
 from rollback.model.restore_acceptance import was_never_made
 from rollback.model.rollback import Rollback
+from rollback.steps.carry_sequences import carry_sequences, read_sequences
 from rollback.steps.database_begin import begin
 from rollback.steps.database_changes import act, intend, without_extras
 from rollback.steps.database_look import look, noticed
@@ -60,7 +61,7 @@ def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restori
         if now < _may_land_until(progress, restoring, world):
             return rollback.but(database=progress, wait_seconds=policy.poll_seconds)
         progress = _taken_back(progress, seen, now)
-    move = next_move(seen, progress)
+    move = next_move(seen, progress, carries_sequences=restoring.target.carry_sequences)
     progress = progress.moved(move, now)
     if move in CHANGES:
         return _change(rollback, progress, move, restoring, world)
@@ -69,6 +70,12 @@ def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restori
             return rollback.but(database=progress.ended(Ending.RESTORED, now), wait_seconds=0)
         case Move.END:
             return rollback.but(database=progress.ended(ending_of(progress), now), wait_seconds=0)
+        case Move.READ_SEQUENCES:
+
+            def read() -> Rollback:
+                return rollback.but(database=read_sequences(progress, seen, restoring), wait_seconds=0)
+
+            return patiently(rollback, progress, read, world)
         case Move.CHECK_PREVIEW | Move.WAIT_FOR_ENDPOINT:
 
             def ask() -> Rollback:
@@ -99,11 +106,13 @@ def _change(rollback: Rollback, progress: DatabaseProgress, move: Move, restorin
     if move is Move.RESTORE:
         again = refenced(rollback, progress, restoring, world)
         if again is not None:
-            return rollback.but(database=again, wait_seconds=0)
+            return rollback.but(database=again.but(sequences=None), wait_seconds=0)
     if move is Move.RESTORE and _source_expires(progress, restoring):
         return _keep_backup(rollback, progress, restoring, world)
     if progress.intent is None or progress.intent.action != move:
         return intend(rollback, progress, move, restoring, world)
+    if move is Move.CARRY_SEQUENCES:
+        return _carry(rollback, progress, restoring, world)
     poll = world.settings.policy.poll_seconds
     not_sent = progress.but(intent=None, restore_asked_at=None if move is Move.RESTORE else progress.restore_asked_at)
     try:
@@ -137,6 +146,15 @@ def _left_to_conclude(progress: DatabaseProgress, why: str, restoring: Restoring
     if progress.moves[-1:] == (Move.PROTECT_BACKUP,):
         return progress.noted(_OPEN_BACKUP.format(progress.backup_id, why)).but(backup_protection_settled=True)
     return progress.but(protection_left=True).noted(_UNPROTECTED.format(why))
+
+
+def _carry(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
+    assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
+    try:
+        carried = carry_sequences(progress, restoring, world.clock.now())
+    except ComeBackLater as later:  # announced already, and idempotent
+        return rollback.but(database=progress, wait_seconds=wait_for(later, world))
+    return rollback.but(database=carried, wait_seconds=0)
 
 
 def _source_expires(progress: DatabaseProgress, restoring: Restoring) -> bool:

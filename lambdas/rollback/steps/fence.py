@@ -18,6 +18,7 @@ from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
 from rollback.steps.service import at_zero
 from rollback.steps.service_changes import assert_lease, not_owed_yet
+from rollback.steps.time_at_zero import with_services_at_zero
 
 
 def fence(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
@@ -38,6 +39,7 @@ def fence(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, 
             _stop(service, moves[service.name], world)
             return rollback.but(database=progress.but(stopped_at=None), wait_seconds=0)
     running = [name for name, move in moves.items() if move is Move.WAIT_FOR_STOPPED]
+    progress = with_services_at_zero(progress, [name for name in moves if name not in running], now)
     if running:
         progress = progress.but(stopped_at=None)
         if now - progress.started_at > timedelta(minutes=target.fence_timeout_minutes):

@@ -19,8 +19,9 @@ from rollback.model.names import OUTAGE_SUFFIX, degraded_alarm, outage_alarm
 from rollback.model.newer_release import Standing, latest_deployment
 from rollback.model.refusal import Refusal
 from rollback.model.rollback import Outcome, Rollback
-from rollback.model.route import Step
+from rollback.model.route import Step, next_step
 from rollback.model.text import paragraph
+from rollback.steps.account import given_up
 from rollback.steps.conclude import report_once
 from rollback.steps.definition import standing_plan
 from rollback.steps.holder import document
@@ -146,9 +147,27 @@ def _settle(one: Pending, world: World) -> Iterator[str]:
             yield _conclude_dead(rollback, "its execution ended without a conclusion", under, look_again=True)
     elif not rollback.reported:
         yield from _report_late(rollback, under)
+    elif rollback.owes_account:
+        yield from _end_account(rollback, under)
     elif one.recheck_at is not None and rollback.service_name not in world.settings.service_names:
         world.ledger.save(rollback.but(recheck_at=None))
         yield f"{rollback.id}: its service is gone, it is not looked at again"
+
+
+def _end_account(rollback: Rollback, world: World) -> Iterator[str]:
+    """End an account of lost writes that is overdue, and tell it; the database function goes on with younger ones."""
+    account = rollback.database.account if rollback.database is not None else None
+    if account is None:
+        return
+    database, policy, now = world.settings.database, world.settings.policy, world.clock.now()
+    minutes = database.account_timeout_minutes if database is not None else 0
+    limit = timedelta(minutes=minutes) + 2 * timedelta(seconds=policy.database_timeout_seconds)
+    with contextlib.suppress(Conflict):
+        if account.ended_at is None and now - account.began_at > limit:
+            rollback = world.ledger.save(given_up(rollback, "its execution ended before it was made", now))
+        if next_step(rollback) is Step.CONCLUDE:
+            cursor = walk(rollback.id, Step.CONCLUDE, world)
+            yield f"{rollback.id}: lost writes, {cursor.next}"
 
 
 def _return_lease(service: str, world: World) -> Iterator[str]:

@@ -1,15 +1,18 @@
 """What the database step needs of Neon, and of Postgres. Neon answers a change at once; its operations go on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
 from pydantic import SecretStr
 
 from rollback.model.background_work import BackgroundWork
-from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration, TableContent
+from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration
 from rollback.model.database_position import Position
 from rollback.model.database_view import Branch, Change, Endpoint, EndpointChange, Operation, Project
+from rollback.model.relation import Bucket, DatabaseOfBranch, Relation, RowsAsked
+from rollback.model.row_comparison import RowDigest
+from rollback.model.sequences import Name, SequenceValue
 
 
 class Databases(Protocol):
@@ -83,6 +86,10 @@ class Databases(Protocol):
         """A read-write one; a branch has at most one."""
         ...
 
+    def delete_endpoint(self, endpoint_id: str) -> EndpointChange | None:
+        """Drop its connections and the compute; the branch's data stays. None: it was gone already."""
+        ...
+
     def start_endpoint(self, endpoint_id: str) -> EndpointChange: ...
     def suspend_endpoint(self, endpoint_id: str) -> EndpointChange: ...
     def restart_endpoint(self, endpoint_id: str) -> EndpointChange: ...
@@ -115,12 +122,30 @@ class Sql(Protocol):
         """What migration tools applied, by their journals, each oldest first; None: the database has no journal."""
         ...
 
-    def content(
-        self, address: SecretStr, digests_up_to_rows: int, columns: Mapping[str, tuple[str, ...]] | None = None
-    ) -> Mapping[str, TableContent]:
-        """`schema.table` → its rows; digests of each row only of tables that are small enough.
+    def databases(self, address: SecretStr) -> tuple[DatabaseOfBranch, ...]:
+        """All databases of the branch: a restore takes every one of them back."""
+        ...
 
-        Args:
-            columns: of which a row's digest is made, by table; of all, where a table is not named.
+    def relations(self, address: SecretStr, database: str) -> tuple[Relation, ...]:
+        """All that holds rows in one database, sorted by name, but what is Postgres's or Neon's own."""
+        ...
+
+    def count(self, address: SecretStr, asked: RowsAsked) -> int: ...
+    def buckets(self, address: SecretStr, asked: RowsAsked) -> Mapping[int, Bucket]:
+        """The number and the digest of the rows in each of 16,384 buckets."""
+        ...
+
+    def rows(self, address: SecretStr, asked: RowsAsked, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
+        """The rows of some buckets, in ascending order, as a stream."""
+        ...
+
+    def sequences(self, address: SecretStr, database: str) -> tuple[SequenceValue, ...]: ...
+    def set_sequences(
+        self, address: SecretStr, database: str, values: Iterable[tuple[SequenceValue, int]]
+    ) -> Mapping[Name, str]:
+        """Have sequences continue behind a value; the same again changes nothing. The only call that writes.
+
+        Returns:
+            those that Postgres refused, with its reason.
         """
         ...

@@ -17,6 +17,7 @@ from rollback.steps.holder import document
 from rollback.steps.ports import World
 from rollback.steps.ports_database import Databases
 from rollback.steps.running import running_identity
+from rollback.steps.time_at_zero import with_service_running
 
 
 def put_back(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
@@ -42,6 +43,7 @@ def put_back(rollback: Rollback, owed: Obligation, now: datetime, world: World) 
     service = world.settings.service(rollback.service_owing(owed))
     try:
         view = world.services.look(service)
+        rollback = with_service_running(rollback, service.name, view, now)
         if stays_fenced(rollback, owed, view, world):
             return _hand_to_operator(rollback, owed)
         if discharge(owed, service, view, world):

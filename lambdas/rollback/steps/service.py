@@ -32,6 +32,7 @@ from rollback.steps.ports import World
 from rollback.steps.running import identity_of
 from rollback.steps.service_changes import act, intend, is_meant
 from rollback.steps.stack import known_stack
+from rollback.steps.time_at_zero import with_service_running
 
 
 def service(rollback: Rollback, world: World) -> Rollback:
@@ -43,6 +44,7 @@ def service(rollback: Rollback, world: World) -> Rollback:
     if now < _data_may_change_until(rollback, world):
         return rollback.but(service=progress, wait_seconds=world.settings.policy.poll_seconds)
     view = world.services.look(world.settings.service(rollback.service_name))
+    rollback = with_service_running(rollback, rollback.service_name, view, now)
     rollback, is_over = gives_way(rollback.but(service=_restarted_unseen(progress, view)), view, world)
     if is_over:
         return rollback

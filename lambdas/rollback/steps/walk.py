@@ -14,6 +14,7 @@ from rollback.model.errors import CallRefused, Conflict, LeaseLost, UnreadableIt
 from rollback.model.rollback import Outcome, Rollback, service_of
 from rollback.model.route import Step, next_step
 from rollback.steps import emergency
+from rollback.steps.account import account, given_up
 from rollback.steps.conclude import conclude
 from rollback.steps.database import database
 from rollback.steps.database_changes import announces
@@ -25,6 +26,7 @@ from rollback.steps.reconnect import announces_reconnection, reconnect
 from rollback.steps.service import service
 from rollback.steps.verify import verify
 
+_WITHOUT_LEASE = frozenset({Step.CONCLUDE, Step.ACCOUNT})
 _MOST_SAVES = 50  # a step that never waits nor ends would be a defect: fail loudly rather than spin
 
 
@@ -74,9 +76,11 @@ def walk(rollback_id: str, due: Step, world: World, failure: str | None = None) 
         world = world.hurried()
     if failure is not None and rollback.outcome is None:
         rollback = world.ledger.save(rollback.but(outcome=Outcome.FAILED, reason=failure[:2000], wait_seconds=0))
+    if failure is not None and next_step(rollback) is Step.ACCOUNT:
+        rollback = world.ledger.save(given_up(rollback, failure, world.clock.now()))
     for _ in range(_MOST_SAVES):
         step = next_step(rollback)
-        if step is Step.DONE:
+        if rollback.concluded_at is not None:  # the account of lost writes holds nothing
             _give_leases_back(rollback, world)
         if step is not due or step is Step.DONE:
             return cursor_of(rollback)
@@ -90,7 +94,8 @@ def _advance(rollback: Rollback, step: Step, world: World) -> Rollback:
     """One round of one step, saved. A lost lease ends the rollback: whoever holds it acts now, and reports."""
     try:
         # Conclude is reached without the lease too, and takes it where it needs it.
-        if step is not Step.CONCLUDE and not rollback.never_acts:
+        # The account of lost writes is made without one.
+        if step not in _WITHOUT_LEASE and not rollback.never_acts:
             counter = _renew(rollback, world)
             if counter != rollback.lease_counter:
                 return world.ledger.save(rollback.but(lease_counter=counter))
@@ -99,7 +104,7 @@ def _advance(rollback: Rollback, step: Step, world: World) -> Rollback:
         after = _action(step)(rollback, world)
         return world.ledger.save(after, under_lease_until=_announced_until(rollback, after, step, world))
     except (CallRefused, UnsupportedService) as refused:
-        if step is Step.CONCLUDE:  # it has its outcome: the janitor goes on with what is left
+        if step in _WITHOUT_LEASE:  # it has its outcome: the janitor goes on with what is left
             raise
         return world.ledger.save(rollback.ended_by(refused))
     except LeaseLost as lost:
@@ -170,6 +175,8 @@ def _action(step: Step) -> Callable[[Rollback, World], Rollback]:
             return verify
         case Step.CONCLUDE:
             return conclude
+        case Step.ACCOUNT:
+            return account
         case Step.ADMIT | Step.DONE:
             raise Conflict(f"{step} is not walked to: Admit makes the document, and done is the end")
         case _:

@@ -164,6 +164,15 @@ class NeonDatabases:
         path = f"{self._project}/endpoints"
         return _changed(EndpointChange, f"POST {path}", self._http.change("POST", path, body))
 
+    def delete_endpoint(self, endpoint_id: str) -> EndpointChange | None:
+        """Delete a compute; None: it was gone already."""
+        path = self._of("endpoints", endpoint_id)
+        try:
+            answer = self._http.change("DELETE", path)
+        except NotThere:
+            return None
+        return _changed(EndpointChange, f"DELETE {path}", answer) if answer else None
+
     def start_endpoint(self, endpoint_id: str) -> EndpointChange:
         """Wake a compute; one that runs stays as it is."""
         return self._endpoint(endpoint_id, "start")

@@ -1,0 +1,101 @@
+"""Delete what the account of lost writes was made with, and tell it: a second report, never another outcome.
+
+A compute of the backup has production's passwords on a branch that may not be protected ("IP Allow on protected
+branches only" leaves all others open), so it stays no longer than it is used.
+"""
+
+from datetime import datetime, timedelta
+
+from rollback.model.account import Account, account_name
+from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure
+from rollback.model.report import message, report_id, subject
+from rollback.model.rollback import Rollback
+from rollback.steps.ports import World
+
+
+def tell_account(rollback: Rollback, world: World) -> Rollback:
+    """One change that tidies up, or the report."""
+    progress = rollback.database
+    assert progress is not None  # noqa: S101 - the route comes here only with an account that has ended
+    assert progress.account is not None  # noqa: S101
+    now, account = world.clock.now(), progress.account
+    if account.tidied_at is None:
+        return _tidied(rollback, account, now, world)
+    try:
+        _send(rollback, world)
+    except CallRefused:
+        reported = False  # the janitor tries again
+    except OutsideFailure:
+        if now - account.tidied_at < timedelta(minutes=world.settings.policy.conclude_timeout_minutes):
+            return rollback.but(wait_seconds=world.settings.policy.poll_seconds)
+        reported = False
+    else:
+        reported = True
+    told = progress.but(account=account.but(told_at=now))
+    answer = {"told": rollback.answer} if reported else {}
+    return rollback.but(database=told, reported=rollback.reported and reported, wait_seconds=0, **answer)
+
+
+def _tidied(rollback: Rollback, account: Account, now: datetime, world: World) -> Rollback:
+    """Announced by the end of the account. What can't be deleted in time is left, and said."""
+    assert rollback.database is not None  # noqa: S101 - it has an account
+    assert account.ended_at is not None  # noqa: S101
+    poll = world.settings.policy.poll_seconds
+    try:
+        is_changing = _delete_next(rollback, account, world)
+    except (CallRefused, InvalidRequest) as refused:
+        return _left(rollback, account, str(refused), now)
+    except OutsideFailure as failure:
+        limit = world.settings.policy.conclude_timeout_minutes
+        if now - account.ended_at > timedelta(minutes=limit):
+            return _left(rollback, account, f"{failure}, for {limit:g} minutes", now)
+        return rollback.but(wait_seconds=poll)
+    if is_changing:
+        return rollback.but(wait_seconds=poll)
+    progress = rollback.database.but(account=account.but(tidied_at=now))
+    if account.computes:
+        project = world.settings.database.project_id if world.settings.database is not None else "PROJECT"
+        made = ", ".join(account.computes)
+        progress = progress.noted(
+            f"The compute that {made} was read with is deleted, so that no password opens it; for another one: "
+            f"neon branches add-compute {account.computes[0]} --project-id {project}"
+        )
+    return rollback.but(database=progress, wait_seconds=0)
+
+
+def _delete_next(rollback: Rollback, account: Account, world: World) -> bool:
+    """Whether something was there to delete; it is asked for again until it is gone."""
+    if account.child_asked_at is not None:
+        child = world.databases.branch_named(account_name(rollback.id))
+        if child is not None:
+            world.databases.delete_branch(child.id)
+            return True
+    for branch_id in account.computes:
+        if world.databases.branch(branch_id) is None:
+            continue
+        for endpoint in world.databases.endpoints(branch_id):
+            world.databases.delete_endpoint(endpoint.id)
+            return True
+    return False
+
+
+def _left(rollback: Rollback, account: Account, why: str, now: datetime) -> Rollback:
+    assert rollback.database is not None  # noqa: S101 - it has an account
+    child = f"branch {account_name(rollback.id)}" if account.child_asked_at is not None else ""
+    computes = f"the compute of {', '.join(account.computes)}" if account.computes else ""
+    what = " and ".join(part for part in (child, computes) if part)
+    note = f"Delete {what} in Neon's console, if it is there: it could not be deleted: {why}"
+    progress = rollback.database.noted(note) if what else rollback.database
+    return rollback.but(database=progress.but(account=account.but(tidied_at=now)), wait_seconds=0)
+
+
+def _send(rollback: Rollback, world: World) -> None:
+    """Nobody is woken up for it: the page of a rollback that failed was sent before."""
+    attributes = {
+        "report_id": report_id(rollback),
+        "outcome": str(rollback.outcome),
+        "environment": rollback.environment,
+        "severity": "info",
+    }
+    service = world.settings.service(rollback.service_name)
+    world.notifications.publish(f"{subject(rollback)}: lost writes"[:100], message(rollback, service), attributes)

@@ -1,0 +1,97 @@
+"""Sequences across a restore: read behind the fence before it, set after it, before any service starts.
+
+The only SQL of ours that writes. Nothing of it can fail a restore: what Postgres refuses is told in the report.
+"""
+
+from datetime import datetime, timedelta
+
+from rollback.model.database_errors import ComeBackLater
+from rollback.model.database_move import DatabaseSnapshot
+from rollback.model.database_progress import DatabaseProgress
+from rollback.model.errors import CallRefused
+from rollback.model.sequences import (
+    MOST_NAMED,
+    MOST_SEQUENCES,
+    Name,
+    SequenceCarried,
+    SequenceValue,
+    remembered,
+    to_carry,
+)
+from rollback.steps.restoring import Restoring
+
+_PATIENCE = timedelta(minutes=2)  # services stand at zero: a database that does not answer is left as it is
+
+
+def read_sequences(progress: DatabaseProgress, seen: DatabaseSnapshot, restoring: Restoring) -> DatabaseProgress:
+    """Keep the values that the restore takes back, of all databases; those that have not moved since are left out.
+
+    Raises:
+        ComeBackLater: the database is waking up.
+    """
+    preview = seen.preview.id if seen.preview is not None else None
+    try:
+        now = _all_sequences(restoring.target.branch_id, restoring)
+    except CallRefused as refused:
+        note = f"sequences could not be read, so that ids of lost rows may come again: {refused}"
+        return progress.noted(note).but(sequences=())
+    try:
+        restored = _all_sequences(preview, restoring) if preview is not None else None
+    except CallRefused:
+        restored = None
+    kept = remembered(now, restored)
+    hidden = sum(not one.is_readable for one in now)
+    if hidden:
+        note = f"{hidden} sequences can't be read by role {restoring.target.role}: ids of lost rows may come again"
+        progress = progress.noted(note)
+    left_out = max(0, len(kept) - MOST_SEQUENCES)
+    return progress.but(sequences=tuple(kept[:MOST_SEQUENCES]), sequences_left_out=left_out)
+
+
+def carry_sequences(progress: DatabaseProgress, restoring: Restoring, now: datetime) -> DatabaseProgress:
+    """Have the restored sequences continue behind the values of lost rows; made again, it changes nothing.
+
+    Raises:
+        ComeBackLater: no session came about; the intent stays, and the call is made again.
+    """
+    target = restoring.target
+    try:
+        restored = {one.identity: one for one in _all_sequences(target.branch_id, restoring)}
+        wanted, told = to_carry(progress.sequences or (), restored, target.database)
+        refused = _set(wanted, restoring)
+    except CallRefused as failure:
+        return _not_carried(progress, str(failure))
+    except ComeBackLater as later:
+        asked_at = progress.intent.at if progress.intent is not None else now
+        if now - asked_at < _PATIENCE:
+            raise
+        return _not_carried(progress, str(later))
+    told += [one.model_copy(update={"why_not": refused.get(there.identity, "")}) for there, one in wanted]
+    if progress.sequences_left_out:
+        more = f"{progress.sequences_left_out} more sequences were not continued: set them by hand"
+        progress = progress.noted(more)
+    return progress.but(
+        intent=None,
+        sequences=(),
+        sequences_carried=tuple(sorted(told, key=lambda one: (not one.why_not, one.name)))[:MOST_NAMED],
+        more_sequences_carried=max(0, len(told) - MOST_NAMED),
+    )
+
+
+def _set(wanted: list[tuple[SequenceValue, SequenceCarried]], restoring: Restoring) -> dict[Name, str]:
+    address, refused = restoring.address(restoring.target.branch_id), dict[Name, str]()
+    for database in sorted({there.database for there, _ in wanted}):
+        values = [(there, carried.value) for there, carried in wanted if there.database == database]
+        refused.update(restoring.sql.set_sequences(address, database, values))
+    return refused
+
+
+def _not_carried(progress: DatabaseProgress, why: str) -> DatabaseProgress:
+    note = f"sequences could not be continued, so that ids of lost rows may come again: {why}"
+    return progress.noted(note).but(intent=None, sequences=(), sequences_carried=())
+
+
+def _all_sequences(branch_id: str, restoring: Restoring) -> list[SequenceValue]:
+    address = restoring.address(branch_id)
+    names = [one.name for one in restoring.sql.databases(address) if one.can_connect]
+    return [one for name in names for one in restoring.sql.sequences(address, name)]

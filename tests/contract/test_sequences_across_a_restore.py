@@ -1,0 +1,132 @@
+"""Sequences continue behind the ids of lost rows, on real Postgres, through the restore itself."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from builders import SERVICE, definition, rollback
+from contract.neon_projects import LocalProject
+from fakes import FakeClock, FakeLedger, FakeServices
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
+from worlds import make_world
+
+from local_cloud.neon_cluster import DATABASE
+from local_cloud.neon_project import Limits
+from local_cloud.neon_server import ROLE, LocalNeon
+from rollback.model.database_progress import DatabaseProgress, Ending, RestorePoint
+from rollback.model.database_target import RestoreTarget
+from rollback.steps.database_restore import restore
+from rollback.steps.restoring import Restoring
+from rollback.world.postgres import PostgresSql
+
+
+class Restored:
+    """main, restored to a point; statements run before and after it."""
+
+    def __init__(self, project: LocalProject) -> None:
+        self.project = project
+        root = project.databases.branch_named("main")
+        assert root is not None
+        self.id = root.id
+
+    def run(self, statement: str, database: str = DATABASE) -> list[tuple[object, ...]]:
+        uri = make_conninfo(self.project.uri(self.id), dbname=database)
+        with psycopg.connect(uri, autocommit=True) as session:
+            cursor = session.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def as_admin(self, statement: str) -> None:
+        with self.project._project.branch(self.id).storage().cluster.connect() as session:
+            session.execute(statement.encode())
+
+    def restore(self, at: RestorePoint, **settings: object) -> DatabaseProgress:
+        clock, ledger = FakeClock(self.project.now()), FakeLedger()
+        services = FakeServices(clock)
+        services.run(services.register_release(definition("v1"), "family"))
+        lease = ledger.acquire(SERVICE, rollback().id, clock.now(), clock.now().replace(year=2100))
+        assert lease is not None
+        world = make_world(clock=clock, ledger=ledger, services=services)
+        given = {"branch_id": self.id, "database": DATABASE, "role": ROLE, "writers": world.settings.services}
+        target = RestoreTarget.model_validate({**given, "window_margin_minutes": 0, **settings})
+        restoring, document = (
+            Restoring(target, self.project.databases, self.project.sql),
+            rollback(lease_counter=lease.counter),
+        )
+        for _ in range(200):
+            document = restore(document, at, restoring, world)
+            assert document.database is not None
+            if document.database.ended_at is not None:
+                return document.database
+            if document.wait_seconds:
+                services.tick()
+                self.project.settle()
+        raise AssertionError(document.database)
+
+    def now(self) -> RestorePoint:
+        lsn, at = self.project.position(self.id)
+        return RestorePoint(at=at, lsn=lsn)
+
+
+@pytest.fixture
+def branch(local_neon: LocalNeon) -> Iterator[Restored]:
+    project = LocalProject(local_neon, Limits())
+    yield Restored(project)
+    project.close()
+
+
+def test_no_id_of_a_lost_row_is_given_out_again_in_any_database(branch: Restored) -> None:
+    branch.as_admin(f"CREATE DATABASE billing OWNER {ROLE} TEMPLATE {DATABASE}")
+    branch.run("CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what text)")
+    branch.run("CREATE TABLE invoices (id serial PRIMARY KEY)", "billing")
+    branch.run("CREATE SEQUENCE \"Down\" INCREMENT -5; CREATE SEQUENCE still; SELECT nextval('still')")
+    branch.run("INSERT INTO orders (what) SELECT 'good' FROM generate_series(1, 10)")
+    point = branch.now()
+    branch.run("INSERT INTO orders (what) SELECT 'bad' FROM generate_series(1, 70)")
+    branch.run("INSERT INTO invoices SELECT FROM generate_series(1, 3)", "billing")
+    branch.run("SELECT nextval('\"Down\"'), nextval('\"Down\"')")
+    done = branch.restore(point)
+
+    assert done.ending is Ending.RESTORED, done.why_not
+    assert branch.run("INSERT INTO orders (what) VALUES ('new') RETURNING id") == [(81,)]
+    assert branch.run("INSERT INTO invoices DEFAULT VALUES RETURNING id", "billing") == [(4,)]
+    assert branch.run("SELECT nextval('\"Down\"')") == [(-11,)]
+    assert [one.in_words() for one in done.sequences_carried or ()] == [
+        "billing.public.invoices_id_seq continues behind 3 instead of its beginning: no id of a lost row is used again",
+        "public.Down continues behind -6 instead of its beginning: no id of a lost row is used again",
+        "public.orders_id_seq continues behind 80 instead of 33: no id of a lost row is used again",
+    ]
+    assert done.sequences == (), "the document does not keep what it was done from"
+
+
+def test_a_sequence_that_the_role_may_not_set_is_told_and_fails_no_restore(branch: Restored) -> None:
+    branch.run("CREATE SEQUENCE tickets")
+    branch.as_admin(
+        f"CREATE ROLE other; ALTER SEQUENCE tickets OWNER TO other; GRANT USAGE, SELECT ON SEQUENCE tickets TO {ROLE}"
+    )
+    point = branch.now()
+    branch.run("SELECT nextval('tickets')")
+    done = branch.restore(point)
+    assert done.ending is Ending.RESTORED, done.why_not
+    (told,) = done.sequences_carried or ()
+    assert "permission denied for sequence tickets" in told.why_not
+    assert "ids of lost rows come again" in told.in_words()
+
+
+def test_sequences_go_back_with_the_rows_where_that_is_set(branch: Restored) -> None:
+    branch.run("CREATE SEQUENCE tickets")
+    point = branch.now()
+    branch.run("SELECT nextval('tickets')")
+    assert branch.restore(point, carry_sequences=False).sequences_carried is None
+    assert branch.run("SELECT nextval('tickets')") == [(1,)]
+
+
+def test_setting_a_sequence_twice_is_setting_it_once_and_bounds_and_cycle_stay(branch: Restored) -> None:
+    branch.run("CREATE SEQUENCE round MINVALUE 1 MAXVALUE 9 CYCLE")
+    address, sql = SecretStr(branch.project.uri(branch.id)), PostgresSql()
+    (there,) = (one for one in sql.sequences(address, DATABASE) if one.name == "round")
+    for _ in range(2):
+        assert sql.set_sequences(address, DATABASE, [(there, 9)]) == {}
+    assert branch.run("SELECT nextval('round')") == [(1,)]
+    (after,) = (one for one in sql.sequences(address, DATABASE) if one.name == "round")
+    assert (after.minimum, after.maximum, after.cycles) == (1, 9, True)

@@ -1,0 +1,137 @@
+"""The account of lost writes as a step: after the conclusion, bounded, and never another outcome."""
+
+from datetime import timedelta
+from typing import Any
+
+from builders import SERVICE
+from stage_with_database import BRANCH, GOOD, StageWithDatabase
+
+from rollback.model.account import Base, account_name
+from rollback.model.database_errors import AccessRefused, RequestRefused
+from rollback.model.rollback import Outcome, Rollback
+from rollback.model.route import Step
+from rollback.steps import janitor
+from rollback.steps.walk import walk
+
+
+def accounting(**database: Any) -> tuple[StageWithDatabase, Rollback]:
+    """Both are back and concluded."""
+    stage = StageWithDatabase(**database)
+    return stage, stage.go(stage.admit(), Step.ACCOUNT)
+
+
+def done(stage: StageWithDatabase, rollback: Rollback) -> Rollback:
+    ended = stage.read(stage.go(rollback))
+    assert ended.outcome is rollback.outcome
+    return ended
+
+
+def words(rollback: Rollback) -> str:
+    assert rollback.database is not None
+    assert rollback.database.lost is not None
+    return "\n".join(rollback.database.lost.in_words())
+
+
+def test_the_first_report_says_that_another_follows_and_the_second_tells_the_rows() -> None:
+    stage, rollback = accounting()
+    first = stage.notifications.sent[-1]
+    assert "another report follows" in first.message
+    ended = done(stage, rollback)
+    second = stage.notifications.sent[-1]
+    assert first.attributes["report_id"] != second.attributes["report_id"]
+    assert second.subject.endswith("lost writes")
+    assert "gone: 2" in second.message
+    assert "compared row by row: 1 table of 1 database, against a branch made at" in words(ended)
+
+
+def test_the_time_at_zero_is_told_with_the_restore_s_part_of_it() -> None:
+    stage, _ = accounting()
+    (line,) = [line for line in stage.notifications.sent[-1].message.split("\n") if "at zero tasks" in line]
+    assert line.strip().startswith(f"{SERVICE}: at zero tasks for ")
+    assert "of which the restore took" in line
+
+
+def test_a_rollback_that_failed_behind_the_restore_gets_an_account_and_no_second_page() -> None:
+    stage = StageWithDatabase()
+    stage.cures.clear()  # v1 is no better: the rollback fails, and the data is restored
+    ended = stage.read(stage.run())
+    assert ended.outcome is Outcome.FAILED
+    assert stage.rows() == GOOD
+    assert "gone: 2" in words(ended)
+    assert stage.severities()[-2:] == ["page", "info"]
+
+
+def test_no_lease_is_held_meanwhile() -> None:
+    stage, rollback = accounting()
+    stage.take(rollback)
+    assert stage.ledger.lease(SERVICE) is None
+    assert stage.ledger.lease(stage.branch_key) is None
+
+
+def test_a_branch_that_may_not_expire_is_made_without_an_expiry() -> None:
+    stage, rollback = accounting()
+    stage.neon.refuse_next("create_branch", RequestRefused("422: expires_at can't be used with the Data API"))
+    while stage.neon.branch_named(account_name(rollback.id)) is None:
+        rollback = stage.take(rollback)
+    child = stage.neon.branch_named(account_name(rollback.id))
+    assert child is not None
+    assert child.expires_at is None
+    assert "against a branch made at" in words(done(stage, rollback))
+    assert stage.neon.branch_named(account_name(rollback.id)) is None
+
+
+def test_where_no_child_can_be_made_the_branch_itself_is_compared_and_that_is_said() -> None:
+    stage, rollback = accounting()
+    for _ in range(2):
+        stage.neon.refuse_next("create_branch", RequestRefused("422: too many branches"))
+    stage.neon.write(BRANCH, 5)
+    ended = done(stage, rollback)
+    assert ended.database is not None
+    assert ended.database.account is not None
+    assert ended.database.account.base is Base.BRANCH
+    assert "as it is now (422: too many branches): rows that services have changed since" in words(ended)
+
+
+def test_an_undo_is_compared_with_the_branch_that_it_went_back_to() -> None:
+    stage, rollback = accounting()
+    done(stage, rollback)
+    stage.pass_time(minutes=30)
+    undone = stage.read(stage.run({"type": "full", "service": SERVICE, "undo": rollback.id, "force": True}, "e2"))
+    assert undone.outcome is not Outcome.REFUSED, undone.reason
+    assert undone.database is not None
+    assert undone.database.account is not None
+    assert undone.database.account.base is Base.SOURCE
+    assert stage.neon.endpoints(str(undone.database.source_branch_id)) == ()
+
+
+def test_what_can_t_be_told_is_said_to_be_so_with_the_reason() -> None:
+    stage, rollback = accounting()
+    stage.neon.refuse_next("create_endpoint", AccessRefused("403: no more computes"))
+    assert "could not be told: 403: no more computes" in words(done(stage, rollback))
+
+
+def test_a_database_that_does_not_wake_up_keeps_nobody_waiting_for_ever() -> None:
+    stage, rollback = accounting(account_timeout_minutes=3)
+    began = stage.clock.now()
+    stage.sql.asleep = 10_000
+    assert "not done in 3 minutes" in words(done(stage, rollback))
+    assert stage.clock.now() - began < timedelta(minutes=10)
+
+
+def test_a_step_that_failed_for_good_is_told_and_the_outcome_stays() -> None:
+    """The state machine's Catch leads to Conclude."""
+    stage, rollback = accounting()
+    walk(rollback.id, Step.CONCLUDE, stage.world, "Lambda.Unknown: out of memory")
+    assert "could not be told: Lambda.Unknown: out of memory" in words(done(stage, rollback))
+
+
+def test_the_janitor_leaves_a_young_account_alone_and_ends_one_that_is_overdue() -> None:
+    stage, rollback = accounting()
+    janitor.sweep(stage.world)
+    assert stage.read(rollback).owes_account
+    for _ in range(10):
+        stage.pass_time(minutes=5)
+        janitor.sweep(stage.world)
+    ended = stage.read(rollback)
+    assert not ended.owes_account
+    assert "its execution ended before it was made" in words(ended)

@@ -1,0 +1,68 @@
+"""From where a sequence continues after a restore: never with an id that a lost row had."""
+
+import pytest
+
+from rollback.model.sequences import SequenceCarried, SequenceValue, remembered, to_carry, value_to_set
+
+
+def sequence(last_value: int | None, **more: object) -> SequenceValue:
+    given = {"database": "app", "schema_name": "public", "name": "orders_id_seq", "last_value": last_value, **more}
+    return SequenceValue.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    ("kept", "restored", "value"),
+    [
+        (sequence(5123), sequence(5000), 5123),
+        (sequence(5000), sequence(5123), None),  # it was set back after the point: the restored one is further
+        (sequence(5000), sequence(5000), None),
+        (sequence(5123), sequence(None), 5123),  # it had given out nothing at the point
+        (sequence(None), sequence(7), None),
+        (sequence(-9, increment=-1), sequence(-3, increment=-1), -9),  # downwards, the least is furthest
+        (sequence(-3, increment=-1), sequence(-9, increment=-1), None),
+        (sequence(2, cycles=True), sequence(9, cycles=True), 2),  # it went round: there is no greatest value
+    ],
+)
+def test_a_sequence_continues_where_it_was_furthest(
+    kept: SequenceValue, restored: SequenceValue, value: int | None
+) -> None:
+    assert value_to_set(kept, restored) == value
+
+
+@pytest.mark.parametrize(
+    ("kept", "restored", "why"),
+    [
+        (sequence(5_000_000_000), sequence(5, maximum=2_147_483_647), "its bounds are 1 to 2,147,483,647 again"),
+        (sequence(9), sequence(5, maximum=9), "it would have no value left"),
+        (sequence(6), sequence(5, is_readable=False), "the role may not read it"),
+    ],
+)
+def test_a_sequence_is_not_left_without_a_next_value(kept: SequenceValue, restored: SequenceValue, why: str) -> None:
+    wanted, refused = to_carry([kept], {restored.identity: restored}, "app")
+    assert wanted == []
+    assert [one.why_not for one in refused] == [why]
+    assert "ids of lost rows come again" in refused[0].in_words()
+
+
+def test_only_those_are_kept_in_mind_that_the_restore_takes_back() -> None:
+    moved, still, fresh = sequence(9), sequence(4, name="still"), sequence(1, name="made_after_the_point")
+    at_the_point = [sequence(5), sequence(4, name="still")]
+    assert remembered([moved, still, fresh, sequence(None, name="unused")], at_the_point) == [moved]
+    assert remembered([moved, still], None) == [moved, still], "the point was not looked at"
+
+
+def test_a_sequence_that_the_restore_removed_gives_nothing_out() -> None:
+    assert to_carry([sequence(9)], {}, "app") == ([], [])
+
+
+def test_what_is_said_of_it() -> None:
+    carried = SequenceCarried(name="public.orders_id_seq", value=5123, before=5000)
+    assert carried.in_words() == (
+        "public.orders_id_seq continues behind 5,123 instead of 5,000: no id of a lost row is used again"
+    )
+    assert "instead of its beginning" in carried.model_copy(update={"before": None}).in_words()
+
+
+def test_a_sequence_of_another_database_is_named_with_it() -> None:
+    assert sequence(1, database="billing").in_words("app") == "billing.public.orders_id_seq"
+    assert sequence(1).in_words("app") == "public.orders_id_seq"
