@@ -197,6 +197,10 @@ def use_everything(project: LocalProject, databases: Any) -> None:
     project.settle()
     databases.branch(root.id)
     databases.branch("br-none")
+    databases.delete_endpoint(endpoint.id)
+    project.settle()
+    assert databases.delete_endpoint(endpoint.id) is None, "it is gone already"
+    assert databases.endpoints(bare.branch.id) == ()
     databases.delete_branch(bare.branch.id)
     project.settle()
     databases.delete_branch(bare.branch.id)
