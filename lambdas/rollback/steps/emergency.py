@@ -17,6 +17,7 @@ from rollback.model.request import RollbackType
 from rollback.model.rollback import Rollback
 from rollback.model.route import Step, next_step
 from rollback.model.schema_compatibility import SchemaVerdict, not_known
+from rollback.model.schema_finding import Compatibility
 from rollback.model.schema_refusal import CHECK_NAME
 from rollback.model.standing_plan import StandingPlan
 from rollback.steps.admit import admit
@@ -91,11 +92,19 @@ def _guard_schema(
     """Rule 12, without another read if the target stands in the plan. What is gone on with was judged when it began."""
     if made.target is None:
         return rollback, ()
-    judged = before.plan.checks if before is not None and before.plan is not None else ()
+    judged = (
+        before.plan.checks if before is not None and before.plan is not None and not _judged_as_full(before) else ()
+    )
     as_then = tuple(check for check in judged if check.name == CHECK_NAME)
     if as_then:
         return rollback, as_then
     return guarded(rollback, made.target, _verdict(made.target, made.running, standing, world), world)
+
+
+def _judged_as_full(before: Rollback) -> bool:
+    """Whether its schema was judged for a rollback with the database, of which nothing has begun."""
+    has_database = before.plan is not None and before.plan.database is not None
+    return has_database and not before.has_fenced and not before.has_changed_data
 
 
 def _verdict(target: Release, running: Release, standing: StandingPlan | None, world: World) -> SchemaVerdict | None:
@@ -107,8 +116,17 @@ def _verdict(target: Release, running: Release, standing: StandingPlan | None, w
     if planned is None or planned.schema_verdict is None:
         return schema_verdict(target, world, running)
     if seen_at is None or seen_at >= running.first_deployed_at:
-        return planned.schema_verdict
+        fits = planned.schema_verdict.compatibility is Compatibility.COMPATIBLE
+        is_old = fits and seen_at is not None and _is_followed_by_checkpoint(seen_at, world)
+        return schema_verdict(target, world, running) if is_old else planned.schema_verdict
     return not_known(f"the database was last looked at on {seen_at:%Y-%m-%d %H:%M} UTC, before {running.version} came")
+
+
+def _is_followed_by_checkpoint(seen_at: datetime, world: World) -> bool:
+    """Whether a pipeline may have migrated since the last look: one query of the ledger, which finds nothing mostly."""
+    database = world.settings.database
+    points = world.ledger.restore_points(database.lease_of(None), since=seen_at) if database is not None else iter(())
+    return any(point.by == "checkpoint" for point in points)
 
 
 def _as_known(found: Identified, standing: StandingPlan | None, world: World) -> Release:
