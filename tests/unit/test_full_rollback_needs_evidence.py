@@ -26,7 +26,7 @@ SEEN: dict[str, Callable[[StageWithDatabase], None]] = {
 
 
 def arranged(ledger: str, policy: str, live: str) -> StageWithDatabase:
-    stage = StageWithDatabase(Policy(database_approval="none", on_incompatible_schema=policy))  # type: ignore[arg-type]
+    stage = StageWithDatabase(Policy(database_approval="none", on_incompatible_schema=policy))
     SEEN[ledger](stage)
     stage.observe()
     SEEN[live](stage)
@@ -93,7 +93,7 @@ def test_where_nobody_can_look_it_is_asked_again_and_then_refused() -> None:
         looked.append(1)
         raise Unreachable("no session with the database")
 
-    stage.sql.live_schema = no  # type: ignore[method-assign]
+    stage.sql.live_schema = no  # type: ignore[assignment,method-assign]
     ended = stage.read(stage.run({"type": "service"}))
     assert (ended.outcome, ended.has_fenced, stage.rows()) == (Outcome.REFUSED, False, [*GOOD, *BAD])
     assert len(looked) > 1

@@ -92,19 +92,11 @@ def _guard_schema(
     """Rule 12, without another read if the target stands in the plan. What is gone on with was judged when it began."""
     if made.target is None:
         return rollback, ()
-    judged = (
-        before.plan.checks if before is not None and before.plan is not None and not _judged_as_full(before) else ()
-    )
+    judged = before.plan.checks if before is not None and before.plan is not None else ()
     as_then = tuple(check for check in judged if check.name == CHECK_NAME)
     if as_then:
         return rollback, as_then
     return guarded(rollback, made.target, _verdict(made.target, made.running, standing, world), world)
-
-
-def _judged_as_full(before: Rollback) -> bool:
-    """Whether its schema was judged for a rollback with the database, of which nothing has begun."""
-    has_database = before.plan is not None and before.plan.database is not None
-    return has_database and not before.has_fenced and not before.has_changed_data
 
 
 def _verdict(target: Release, running: Release, standing: StandingPlan | None, world: World) -> SchemaVerdict | None:
