@@ -33,7 +33,9 @@ WIDER = LiveSchema(
     tables={"public.users": {"id": _ID, "email": _TEXT, "name": _TEXT.model_copy(update={"nullable": True})}}
 )
 FIRST = ShippedMigration(tag="0000_users", created_at=1, hash=f"{1:064x}", impact=ADDITIVE)
-DROPS = ShippedMigration(tag="0001_drop_email", created_at=2, hash=f"{2:064x}", impact=breaking("drop column email"))
+DROPS = ShippedMigration(
+    tag="0001_drop_email", created_at=2, hash=f"{2:064x}", impact=breaking("users: drop column email")
+)
 ADDS = ShippedMigration(tag="0001_add_name", created_at=2, hash=f"{3:064x}", impact=ADDITIVE)
 
 

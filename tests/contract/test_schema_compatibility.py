@@ -176,6 +176,129 @@ def test_the_old_statements_work_before_any_change(database: Database) -> None:
     assert database.refused() == []
 
 
+SILENT = (
+    "ALTER TABLE users ALTER feeling SET DEFAULT 'sad'",
+    "CREATE OR REPLACE VIEW emails AS SELECT email FROM users WHERE false",
+    "ALTER TABLE users ALTER id SET INCREMENT BY 50",
+    "ALTER TABLE users ADD number serial; ALTER SEQUENCE users_number_seq INCREMENT BY 50",
+)
+
+
+@pytest.mark.parametrize("sql", SILENT[:3])
+def test_what_refuses_no_statement_and_gives_other_values_is_unknown(database: Database, sql: str) -> None:
+    database.reset()
+    ran_on = database.schema()
+    database.run(sql)
+    assert database.refused() == []
+    assert worst(judge_structure(ran_on, database.schema())) is UNKNOWN
+
+
+def test_the_sequence_that_a_column_owns_is_compared(database: Database) -> None:
+    database.reset()
+    first, second = SILENT[3].split("; ")
+    database.run(first)
+    ran_on = database.schema()
+    database.run(second)
+    assert worst(judge_structure(ran_on, database.schema())) is UNKNOWN
+
+
+def test_another_query_of_a_materialized_view_is_unknown(database: Database) -> None:
+    database.reset()
+    database.run("CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM users")
+    ran_on = database.schema()
+    database.run("DROP MATERIALIZED VIEW totals; CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM teams")
+    assert worst(judge_structure(ran_on, database.schema())) is UNKNOWN
+
+
+@pytest.mark.parametrize("sql", [*SILENT[:3], "SELECT 1"])
+def test_a_snapshot_of_an_older_version_differs_in_nothing_that_it_does_not_tell(database: Database, sql: str) -> None:
+    database.reset()
+    told = database.schema()
+    tables = {
+        table: {name: column.model_copy(update={"default": None, "sequence": None}) for name, column in columns.items()}
+        for table, columns in told.tables.items()
+    }
+    old = told.model_copy(update={"tables": tables, "view_bodies": None, "partitions": None})
+    assert '"default"' not in old.model_dump_json()  # the digest of what is stored stays what it was
+    database.run(sql)
+    assert worst(judge_structure(old, database.schema())) is COMPATIBLE
+
+
+EVENTS = """
+CREATE TABLE events (at date NOT NULL, what text) PARTITION BY RANGE (at);
+CREATE TABLE events_09 PARTITION OF events FOR VALUES FROM ('2026-09-01') TO ('2026-10-01');
+CREATE TABLE events_10 PARTITION OF events FOR VALUES FROM ('2026-10-01') TO ('2026-11-01') PARTITION BY LIST (what);
+CREATE TABLE events_10_a PARTITION OF events_10 FOR VALUES IN ('a');
+CREATE INDEX ON events (what);
+"""
+RETENTION = """
+DROP TABLE events_09;
+CREATE TABLE events_12 PARTITION OF events FOR VALUES FROM ('2026-12-01') TO ('2027-01-01');
+"""
+
+
+def test_a_partition_that_retention_dropped_is_no_difference(database: Database) -> None:
+    database.reset()
+    database.run(EVENTS)
+    ran_on = database.schema()
+    assert [name for name in ran_on.tables if "events" in name] == ["public.events"]
+    assert ran_on.partitions is not None
+    assert ran_on.partitions["public.events_10_a"] == "public.events_10"
+    database.run(RETENTION)
+    assert worst(judge_structure(ran_on, database.schema())) is COMPATIBLE
+
+
+def test_a_column_of_a_partitioned_table_that_is_gone_still_breaks(database: Database) -> None:
+    database.reset()
+    database.run(EVENTS)
+    ran_on = database.schema()
+    database.run(
+        "ALTER TABLE events_10 DETACH PARTITION events_10_a; DROP TABLE events_10; DROP INDEX events_what_idx;"
+    )
+    database.run("ALTER TABLE events DROP COLUMN what")
+    assert worst(judge_structure(ran_on, database.schema())) is BREAKING
+
+
+def test_in_an_older_snapshot_a_partition_that_is_there_is_no_difference_and_one_that_is_gone_is_unknown(
+    database: Database,
+) -> None:
+    """Not breaking: nothing would be restored for it. Not compatible: a table of its own may have the same columns."""
+    database.reset()
+    database.run(EVENTS)
+    told = database.schema()
+    events = told.tables["public.events"]
+    tables = {**told.tables, **dict.fromkeys(told.partitions or (), events)}
+    old = told.model_copy(update={"tables": tables, "partitions": None})
+    assert worst(judge_structure(old, database.schema())) is COMPATIBLE
+    database.run(RETENTION)
+    assert worst(judge_structure(old, database.schema())) is UNKNOWN
+
+
+def test_a_table_that_became_a_partition_refuses_what_is_outside_of_its_bounds(database: Database) -> None:
+    database.reset()
+    database.run("CREATE TABLE jobs (at date NOT NULL)")
+    ran_on = database.schema()
+    database.run("CREATE TABLE all_jobs (at date NOT NULL) PARTITION BY RANGE (at)")
+    database.run("ALTER TABLE all_jobs ATTACH PARTITION jobs FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')")
+    assert worst(judge_structure(ran_on, database.schema())) is UNKNOWN
+
+
+def test_a_change_that_neon_makes_in_a_schema_of_its_own_is_no_difference(database: Database) -> None:
+    """Neon Auth makes `neon_auth`, and changes it without the application (neon.com/docs, "How Neon Auth works")."""
+    database.reset()
+    database.run(
+        "DROP SCHEMA IF EXISTS neon_auth CASCADE; CREATE SCHEMA neon_auth;"
+        "CREATE TABLE neon_auth.users_sync (id text PRIMARY KEY, x text); CREATE TYPE neon_auth.kind AS ENUM ('a')"
+    )
+    ran_on = database.schema()
+    database.run("ALTER TABLE neon_auth.users_sync DROP COLUMN x; DROP TYPE neon_auth.kind")
+    live = database.schema()
+    assert not [name for name in (*live.tables, *live.enums) if name.startswith("neon_auth")]
+    old = ran_on.model_copy(update={"tables": {**ran_on.tables, "neon_auth.users_sync": ran_on.tables["public.teams"]}})
+    assert worst(judge_structure(old, live)) is COMPATIBLE
+    database.run("DROP SCHEMA neon_auth CASCADE")
+
+
 def test_the_same_structure_made_anew_reads_the_same(database: Database) -> None:
     database.reset()
     first = database.schema()

@@ -6,16 +6,19 @@ from typing import Any
 
 import pytest
 from builders import SERVICE, image
-from database_stage import ADDS, BEGAN, BRANCH, DROPS, FIRST, DatabaseStage, users
+from database_stage import ADDS, BEGAN, BRANCH, DROPS, FIRST, DatabaseStage, migration, users
 from stage import Stage, worn_in
 from stand_ins import Counting, Down
 from worlds import OUTAGE
 
 from rollback.model.check import Check, Verdict
 from rollback.model.policy import Policy
+from rollback.model.release_schema import ShippedMigration
 from rollback.model.request import RollbackType, parse_request
 from rollback.model.rollback import Outcome, Rollback
 from rollback.model.route import Step, next_step
+from rollback.model.statement_impact import Impact, breaking
+from rollback.steps.checkpoint import checkpoint
 from rollback.steps.observe import observe
 from rollback.steps.promote import record
 from rollback.steps.readiness import prepare
@@ -93,6 +96,21 @@ def test_a_look_from_before_the_deployment_says_nothing() -> None:
     assert "last looked at on 2026-03-01 03:00 UTC, before" in done.reason
 
 
+@pytest.mark.parametrize("shipped", [migration(3, breaking("users: drop column name")), migration(3)])
+def test_after_a_checkpoint_that_no_look_has_seen_only_what_adds_lets_it_through(shipped: ShippedMigration) -> None:
+    """v3's pipeline has migrated, and its deployment has not begun: v2 runs still, and is in alarm."""
+    stage = added()
+    stage.pass_time(minutes=1)
+    checkpoint(SERVICE, "v3", (FIRST, ADDS, shipped), stage.world)
+    stage.pass_time(minutes=1)
+    done = stage.alarm(OUTAGE)
+    if shipped.impact.impact is Impact.BREAKING:
+        assert (done.outcome, stage.services.calls) == (Outcome.REFUSED, [])
+        assert "a pipeline may have applied 0003_it since the last look" in done.reason
+    else:
+        assert done.outcome is Outcome.SUCCEEDED
+
+
 def test_a_person_may_force_it() -> None:
     stage = dropped()
     forced = stage.run({"type": "emergency", "force": True, "reason": "v1 copes"})
@@ -115,7 +133,8 @@ def test_the_verdict_comes_with_the_plan_from_one_item_of_the_ledger(make: Any) 
     stage.replace(ledger=ledger)
     stage.admit(stage.red(OUTAGE))
     assert ledger.called.count("standing_plan") <= 2  # the plan, and the definition registered for it
-    assert not {"releases", "observation", "schema", "restore_points"} & set(ledger.called)
+    assert not {"releases", "observation", "schema"} & set(ledger.called)
+    assert ledger.called.count("restore_points") <= 1  # whether a pipeline made a checkpoint since the last look
 
 
 def test_with_neon_postgres_and_the_secrets_gone_it_still_acts() -> None:

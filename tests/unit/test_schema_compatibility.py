@@ -16,8 +16,10 @@ from rollback.model.plan import Plan
 from rollback.model.release import Release
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
 from rollback.model.request import Request, RollbackType, parse_request
+from rollback.model.schema_attribution import attribute
 from rollback.model.schema_compatibility import JournalRelation, SchemaVerdict, judge_schema
 from rollback.model.schema_finding import Compatibility
+from rollback.model.schema_finding import breaking as breaking_finding
 from rollback.model.schema_refusal import (
     full_rollback_command,
     full_rollback_input,
@@ -239,14 +241,62 @@ def test_a_check_refuses_what_is_not_compatible_unless_it_is_forced(structure: C
 
 
 @pytest.mark.parametrize("asked", [RollbackType.SERVICE, RollbackType.EMERGENCY])
-@pytest.mark.parametrize("structure", [BREAKING, UNKNOWN])
-def test_what_does_not_fit_becomes_a_full_rollback_only_where_the_environment_says_so(
-    asked: RollbackType, structure: Compatibility
+@pytest.mark.parametrize(
+    ("compatibility", "tags", "unexplained", "becomes_full"),
+    [
+        (BREAKING, ("0002",), (), True),
+        (BREAKING, ("0002",), ("table public.events_2024 is gone",), False),
+        (BREAKING, (), ("table public.events_2024 is gone",), False),
+        (BREAKING, (), (), False),
+        (UNKNOWN, ("0002",), (), False),
+        (COMPATIBLE, ("0002",), (), False),
+    ],
+)
+def test_only_what_shipped_migrations_explain_becomes_full_and_only_where_the_environment_says_so(
+    asked: RollbackType,
+    compatibility: Compatibility,
+    tags: tuple[str, ...],
+    unexplained: tuple[str, ...],
+    becomes_full: bool,
 ) -> None:
     request = Request(service="express-api", type=asked, target_version="v1")
-    verdict = judged(None, structure)
-    assert widened(request, verdict, "full") == request.model_copy(update={"type": RollbackType.FULL})
+    update = {"compatibility": compatibility, "attributed_to": tags, "unexplained": unexplained}
+    verdict = judged(None, BREAKING).model_copy(update=update)
+    full = request.model_copy(update={"type": RollbackType.FULL})
+    assert widened(request, verdict, "full") == (full if becomes_full else request)
     assert widened(request, verdict, "refuse") == request
+
+
+def test_what_a_document_keeps_of_a_verdict_is_bounded_and_counts_what_it_leaves_out() -> None:
+    findings = tuple(breaking_finding(f"table public.t{number} is gone {'x' * 5000}") for number in range(500))
+    verdict = judged(None, BREAKING).model_copy(update={"findings": findings, "unexplained": ("y" * 5000,) * 500})
+    kept = verdict.bounded
+    assert len(kept.model_dump_json()) < 40_000
+    assert kept.left_out == (500 - 20) * 2
+    assert kept.compatibility is verdict.compatibility
+
+
+@pytest.mark.parametrize(
+    ("about", "reason", "is_explained"),
+    [
+        ("public.users.email", "users: drop column email", True),
+        ("public.users.email", "users.email: drop column", True),
+        ("public.users.email", "users: drop column email_old", False),
+        ("public.users.email", "accounts: drop column email", False),
+        ("public.events_2024", "drop table events_2024", True),
+        ("public.events_2024", "drop table events", False),
+        ("", "drop table events", False),
+    ],
+)
+def test_a_migration_explains_a_difference_that_it_names(about: str, reason: str, is_explained: bool) -> None:
+    shipped = ShippedMigration(tag="0002", created_at=2, hash="b" * 64, impact=breaking(reason))
+    difference = breaking_finding("it is gone", about)
+    assert attribute((difference,), (shipped,)) == ((("0002",), ()) if is_explained else ((), ("it is gone",)))
+
+
+def test_rows_that_a_migration_rewrote_show_in_no_structure_and_are_its_doing() -> None:
+    wipes = ShippedMigration(tag="0002", created_at=2, hash="b" * 64, impact=WIPES)
+    assert attribute((), (wipes,)) == (("0002",), ())
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ def test_a_column_or_table_that_is_missed_is_breaking(schema: LiveSchema, data: 
     without = {name: one for name, one in schema.tables.items() if name != table}
     views = {name: one for name, one in schema.views.items() if name != table}
     gone = schema.model_copy(update={"tables": without, "views": views})
+    schema = schema.model_copy(update={"partitions": {}})  # else it may have been one
     assert worst(judge_structure(schema.model_copy(update={"views": views}), gone)) is BREAKING
 
 

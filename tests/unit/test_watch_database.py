@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, definition, rollback
-from database_stage import ADDS, BEGAN, BRANCH, COMPLETED, DATABASE, FIRST, MAIN, DatabaseStage, users
+from database_stage import ADDS, BEGAN, BRANCH, COMPLETED, DATABASE, DROPS, FIRST, MAIN, DatabaseStage, users
 from stage import PROMOTED, Stage, deployment_event
 from worlds import ECS_SERVICE_ARN
 
@@ -19,6 +19,7 @@ from rollback.model.names import last_known_good_family
 from rollback.model.restore_points import RecordedPoint, where_it_began
 from rollback.model.rollback import Outcome
 from rollback.model.route import Step
+from rollback.steps.checkpoint import checkpoint
 from rollback.steps.observe import observe
 from rollback.steps.watch_database import observe_if_due, on_deployment
 
@@ -239,6 +240,29 @@ def test_a_release_that_no_look_has_seen_yet_is_looked_at_at_once_and_while_it_i
     for _ in range(3):
         stage.pass_time(seconds=20)
     assert stage.services.look(stage.world.settings.services[0]).primary.rollout_state == "COMPLETED"
+    assert not due(stage)
+
+
+def test_a_checkpoint_of_a_breaking_migration_makes_a_look_due_until_its_pipeline_would_have_migrated() -> None:
+    """A pipeline makes its checkpoint, migrates and deploys: in between the verdicts of the last look may be wrong."""
+    stage = DatabaseStage()
+    observe(stage.world)
+    stage.pass_time(minutes=5)
+    checkpoint(SERVICE, "v2", (FIRST, DROPS), stage.world)
+    stage.pass_time(minutes=1)
+    assert due(stage)
+    stage.pass_time(minutes=10)
+    assert due(stage)
+    stage.pass_time(minutes=5)
+    assert not due(stage)  # it was seen since then that nothing was applied: the pipeline has failed
+
+
+def test_a_checkpoint_of_migrations_that_only_add_makes_no_look_due() -> None:
+    stage = DatabaseStage()
+    observe(stage.world)
+    stage.pass_time(minutes=5)
+    checkpoint(SERVICE, "v2", (FIRST, ADDS), stage.world)
+    stage.pass_time(minutes=1)
     assert not due(stage)
 
 

@@ -67,6 +67,8 @@ class Column(_Frozen):
 
     `generated`: an INSERT must leave it out: the database refuses any value (`GENERATED ALWAYS`).
     `default_differs`: each row that leaves it out is given another value, as by a sequence.
+    `default`: the expression that gives it, a long one by its digest; None: there is none, or an older snapshot.
+    `sequence`: start, increment and bounds of the identity's or the column's own sequence; None: as above.
     """
 
     type: str
@@ -74,6 +76,9 @@ class Column(_Frozen):
     has_default: bool
     generated: bool = False
     default_differs: bool = False
+    # Left out where they are not known: the digest of what an older version stored stays what it was.
+    default: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    sequence: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Constraint(_Frozen):
@@ -104,7 +109,12 @@ class SchemaObject(_Frozen):
 class LiveSchema(_Frozen):
     """Relations are `schema.name` → column → what it is. What the system or an extension owns is left out.
 
-    `enums` are called as columns call their type. Not told: privileges, collations, the bodies of views.
+    `enums` are called as columns call their type. Not told: privileges, collations, where a sequence stands.
+
+    Attributes:
+        view_bodies: digest of each view's query; None: a snapshot of an older version.
+        partitions: each partition and its parent: they come and go, and are not among `tables`. None: a snapshot of an
+            older version, which has them among `tables`.
     """
 
     tables: dict[str, dict[str, Column]]
@@ -112,6 +122,8 @@ class LiveSchema(_Frozen):
     constraints: dict[str, tuple[Constraint, ...]] = Field(default_factory=dict)
     enums: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     objects: tuple[SchemaObject, ...] = ()
+    view_bodies: dict[str, str] | None = Field(default=None, exclude_if=lambda value: value is None)
+    partitions: dict[str, str] | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Migration(_Frozen):

@@ -159,6 +159,10 @@ class Rollback(BaseModel):
         description="the environment's when it was admitted: a deployment of the stack changes no open one",
     )
     request: Request
+    full_instead_of: RollbackType | None = Field(
+        default=None,
+        description="what was asked for, where the schema made it a full rollback; None: a person asked for what it is",
+    )
     trigger: Trigger
     event: TriggerEvent | None = None
     execution: str = ""

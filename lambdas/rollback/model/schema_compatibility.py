@@ -16,11 +16,13 @@ from rollback.model.journals import impact_of, name_of, not_shipped_by, shipped_
 from rollback.model.migration_tools import MigrationTool
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
 from rollback.model.removed_names import still_there
+from rollback.model.schema_attribution import attribute
 from rollback.model.schema_finding import Compatibility, Finding, worst
 from rollback.model.schema_structure import judge_structure
 from rollback.model.statement_impact import Impact, MigrationImpact, together
+from rollback.model.text import STORED_LINE_LIMIT, cut
 
-_LONGEST_REASON, _MOST_TAGS = 2000, 20
+_LONGEST_REASON, _MOST_TAGS, _MOST_TOLD = 2000, 20, 20
 
 
 class JournalRelation(StrEnum):
@@ -41,6 +43,9 @@ class SchemaVerdict(BaseModel):
         since: tags (or the start of the hash) of what was applied since the target, oldest first.
         can_step_down: each of those ships a down file.
         findings: of the structure; None: there is no snapshot of the target's.
+        attributed_to: of a breaking verdict, tags of the shipped migrations that cause it (`schema_attribution`).
+        unexplained: of a breaking verdict, the differences that no shipped migration explains.
+        left_out: how many tags, findings and reasons were cut off to make it fit into a document.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,12 +57,43 @@ class SchemaVerdict(BaseModel):
     can_step_down: bool = False
     impact: MigrationImpact | None = None
     findings: tuple[Finding, ...] | None = None
+    attributed_to: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()
+    left_out: int = 0
+
+    @property
+    def is_attributed(self) -> bool:
+        """Whether migrations that later releases shipped are all that keeps the release from running."""
+        return self.compatibility is Compatibility.BREAKING and bool(self.attributed_to) and not self.unexplained
+
+    @property
+    def bounded(self) -> "SchemaVerdict":
+        """A copy that fits into a rollback's document, with a count of what was cut off. The worst findings stay."""
+        order = (Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE)
+        findings = sorted(self.findings or (), key=lambda one: order.index(one.compatibility))
+        reasons = self.impact.reasons if self.impact is not None else ()
+        impact = self.impact.model_copy(update={"reasons": _short(reasons)}) if self.impact is not None else None
+        told = tuple(one.model_copy(update={"what": cut(one.what, STORED_LINE_LIMIT)}) for one in findings[:_MOST_TOLD])
+        lists = (self.since, self.attributed_to, self.unexplained, findings, reasons)
+        short = {
+            "reason": cut(self.reason, _LONGEST_REASON),
+            "since": self.since[-_MOST_TAGS:],
+            "attributed_to": self.attributed_to[-_MOST_TAGS:],
+            "unexplained": _short(self.unexplained),
+            "impact": impact,
+            "findings": None if self.findings is None else told,
+            "left_out": self.left_out + sum(max(0, len(one) - _MOST_TOLD) for one in lists),
+        }
+        return self.model_copy(update=short)
 
     @property
     def in_brief(self) -> "SchemaVerdict":
-        """What decides and is told, without what it stands on: small enough for a standing plan."""
-        cut = {"reason": self.reason[:_LONGEST_REASON], "since": self.since[-_MOST_TAGS:]}
-        return self.model_copy(update={**cut, "impact": None, "findings": None})
+        """The decision and its reason without the findings: small enough for a standing plan."""
+        return self.bounded.model_copy(update={"impact": None, "findings": None})
+
+
+def _short(lines: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(cut(line, STORED_LINE_LIMIT) for line in lines[:_MOST_TOLD])
 
 
 def judge_schema(
@@ -94,6 +130,9 @@ def judge_schema(
     said = [one.what for one in findings or () if one.compatibility is compatibility]
     told = (*said, *begun) if compatibility is not Compatibility.COMPATIBLE else ()
     files = tuple(shipped_as(one, shipped) for one in extra)
+    is_breaking = compatibility is Compatibility.BREAKING and relation is not JournalRelation.BEHIND
+    since = tuple(one for one in files if one is not None) or not_shipped_by(target.shipped or (), shipped)
+    attributed_to, unexplained = attribute(findings, since) if is_breaking else ((), ())
     return SchemaVerdict(
         compatibility=compatibility,
         reason="; ".join((reason, *told, *_why(compatibility, impact))),
@@ -102,6 +141,8 @@ def judge_schema(
         can_step_down=bool(extra) and all(file is not None and file.has_down for file in files),
         impact=impact,
         findings=findings,
+        attributed_to=attributed_to,
+        unexplained=unexplained,
     )
 
 

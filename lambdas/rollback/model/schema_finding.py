@@ -14,17 +14,22 @@ class Compatibility(StrEnum):
 
 
 class Finding(BaseModel):
-    """One difference; a compatible one is worth knowing, and blocks nothing."""
+    """One difference; a compatible one is worth knowing, and blocks nothing.
+
+    Attributes:
+        about: the name of the object that differs: `schema.table`, `schema.table.column`, or a type's; empty: not told.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     compatibility: Compatibility
     what: str
+    about: str = ""
 
 
-def breaking(what: str) -> Finding:
+def breaking(what: str, about: str = "") -> Finding:
     """Something that the release may do is refused now."""
-    return Finding(compatibility=Compatibility.BREAKING, what=what)
+    return Finding(compatibility=Compatibility.BREAKING, what=what, about=about)
 
 
 def unknown(what: str) -> Finding:

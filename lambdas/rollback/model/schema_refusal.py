@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from typing import Literal
+from typing import Any, Literal
 
 from rollback.model.check import Check, Verdict
 from rollback.model.request import Request, RollbackType
@@ -11,7 +11,7 @@ from rollback.model.schema_finding import Compatibility
 from rollback.model.text import one_line
 
 CHECK_NAME = "schema-is-compatible"
-_LONGEST_REASON = 800
+_LONGEST_REASON, _MOST_DIFFERENCES = 800, 3
 
 
 def full_rollback_command(environment: str, service: str, version: str, *, needs_force: bool = False) -> str:
@@ -28,9 +28,12 @@ def full_rollback_input(service: str, version: str, *, needs_force: bool = False
     return json.dumps({**asked, **by_force}, ensure_ascii=False)
 
 
-def refusal(verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False) -> str:
+def refusal(
+    verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False, remark: str = ""
+) -> str:
     """Why going back to a version of the service alone is refused, and the full rollback, ready to paste."""
     reason = one_line(verdict.reason, _LONGEST_REASON)  # the commands behind it must not be cut off
+    reason = f"{reason}; {remark}" if remark else reason
     return (
         f"{version} of {service} can't go back alone, the schema is {verdict.compatibility}: {reason}. "
         "Nothing was changed. To take the database back with it (what was written since leaves it, and is kept in a "
@@ -39,16 +42,47 @@ def refusal(verdict: SchemaVerdict, environment: str, service: str, version: str
     )
 
 
+def evidence_of(verdict: SchemaVerdict) -> dict[str, Any]:
+    """The verdict as a check keeps it: bounded, since a document has one of each rollback's checks (400 KB an item)."""
+    return verdict.bounded.model_dump(mode="json", exclude_none=True)
+
+
+def why_not_full(verdict: SchemaVerdict) -> str:
+    """Why an environment that wants a full rollback does not get one; empty: it does.
+
+    A full rollback overwrites data. Not knowing is no evidence for that, and neither is a difference that no shipped
+    migration explains: the data of an earlier time may have it too.
+    """
+    if verdict.is_attributed:
+        return ""
+    if verdict.compatibility is Compatibility.UNKNOWN:
+        return "the database does not go back by itself on an unknown verdict"
+    no_migration = "the database does not go back by itself: no migration that a later release shipped"
+    if verdict.unexplained:
+        return f"{no_migration} explains that {one_line(_listed(verdict.unexplained), _LONGEST_REASON // 2)}"
+    return f"{no_migration} breaks it"
+
+
+def _listed(differences: tuple[str, ...]) -> str:
+    more = len(differences) - _MOST_DIFFERENCES
+    return "; ".join((*differences[:_MOST_DIFFERENCES], *((f"and {more} more",) if more > 0 else ())))
+
+
 def schema_check(
-    verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False
+    verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False, remark: str = ""
 ) -> Check:
-    """Rule 12: breaking and unknown refuse, unless a person forces it."""
+    """Rule 12: breaking and unknown refuse, unless a person forces it.
+
+    Args:
+        remark: more about a refusal.
+    """
     fits = verdict.compatibility is Compatibility.COMPATIBLE
+    against = "" if fits else refusal(verdict, environment, service, version, needs_force=needs_force, remark=remark)
     return Check(
         name=CHECK_NAME,
         verdict=Verdict.PASS if fits else Verdict.FAIL,
-        reason=verdict.reason if fits else refusal(verdict, environment, service, version, needs_force=needs_force),
-        evidence=verdict.model_dump(mode="json", exclude_none=True),
+        reason=against or verdict.reason,
+        evidence=evidence_of(verdict),
         forceable=True,
     )
 
@@ -56,10 +90,10 @@ def schema_check(
 def widened(request: Request, verdict: SchemaVerdict, on_incompatible_schema: Literal["refuse", "full"]) -> Request:
     """What is done about the request: itself, or the full rollback that it becomes by the environment's setting.
 
-    As a full one it needs the approval that a full one needs, also if it was an emergency; a forced one stays as it is.
+    Only a verdict that shipped migrations explain makes it one: any other is refused, as `refuse` does. As a full one
+    it needs the approval that a full one needs, also if it was an emergency; a forced one stays as it is.
     """
     alone = request.type in (RollbackType.SERVICE, RollbackType.EMERGENCY)
-    blocked = verdict.compatibility is not Compatibility.COMPATIBLE and not request.force
-    if alone and blocked and on_incompatible_schema == "full":
+    if alone and verdict.is_attributed and not request.force and on_incompatible_schema == "full":
         return request.model_copy(update={"type": RollbackType.FULL})
     return request

@@ -5,11 +5,13 @@ a statement may read is still there, and what it may write is still taken. Break
 before, whether or not the release happens to do it; unknown is what a snapshot of the structure can't tell.
 """
 
+import re
 from collections.abc import Iterator
 
 from rollback.model.column_types import judge_type
 from rollback.model.database_content import Column, Constraint, LiveSchema, SchemaObject
 from rollback.model.schema_finding import Compatibility, Finding, breaking, remark, unknown
+from rollback.model.schema_scope import twin_of, without_neons
 
 
 def judge_structure(ran_on: LiveSchema, live: LiveSchema) -> tuple[Finding, ...]:
@@ -19,6 +21,7 @@ def judge_structure(ran_on: LiveSchema, live: LiveSchema) -> tuple[Finding, ...]
         ran_on: read while the release ran, and was found to be good.
         live: read now.
     """
+    ran_on, live = without_neons(ran_on), without_neons(live)
     return (
         *_tables(ran_on, live),
         *_views(ran_on, live),
@@ -32,43 +35,73 @@ def _tables(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     for table, columns in ran_on.tables.items():
         now = live.tables.get(table)
         if now is None:
-            if table in live.views:
-                yield unknown(f"table {table} is a view now: it may not take what is written to it")
-            else:
-                yield breaking(f"table {table} is gone, or has another name")
+            yield from _gone(table, ran_on, live)
             continue
         for name, column in columns.items():
             yield from _column(f"{table}.{name}", column, now.get(name))
         for name in now.keys() - columns.keys():
             if not now[name].nullable and not now[name].has_default:
-                yield breaking(f"{table}.{name} is new, NOT NULL and without a default: rows without it are refused")
+                told = f"{table}.{name} is new, NOT NULL and without a default: rows without it are refused"
+                yield breaking(told, f"{table}.{name}")
+
+
+def _gone(table: str, ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
+    """A snapshot of an older version has partitions among its tables: one that is there still is no difference."""
+    twin = twin_of(table, ran_on, live)
+    if table in live.views:
+        yield unknown(f"table {table} is a view now: it may not take what is written to it")
+    elif table in (live.partitions or {}):
+        if ran_on.partitions is not None:
+            yield unknown(f"table {table} is a partition now: rows outside of its bounds are refused")
+    elif twin is not None:
+        yield unknown(
+            f"table {table} is gone; it may have been a partition of {twin}, which this snapshot does not tell"
+        )
+    else:
+        yield breaking(f"table {table} is gone, or has another name", table)
 
 
 def _column(name: str, was: Column, now: Column | None) -> Iterator[Finding]:
     if now is None:
-        yield breaking(f"column {name} is gone, or has another name")
+        yield breaking(f"column {name} is gone, or has another name", name)
         return
     yield from _type(name, was, now)
     if now.generated and not was.generated:
-        yield breaking(f"{name} is generated now: a value for it is refused")
+        yield breaking(f"{name} is generated now: a value for it is refused", name)
     elif was.generated and not now.generated:
         yield unknown(f"{name} is no longer generated")
     if was.nullable and not now.nullable:
         # A row that leaves it out is given the default; one that says NULL is refused.
-        told = unknown if now.has_default else breaking
-        yield told(f"{name} is NOT NULL now, and rows without it were taken before")
+        told = f"{name} is NOT NULL now, and rows without it were taken before"
+        yield unknown(told) if now.has_default else breaking(told, name)
     elif not was.nullable and now.nullable:
         yield unknown(f"{name} may hold NULL now, which could never be read from it")
     if was.has_default and not now.has_default:
-        told = unknown if now.nullable else breaking
-        yield told(f"{name} has no default any more")
+        told = f"{name} has no default any more"
+        yield unknown(told) if now.nullable else breaking(told, name)
+    yield from _value_left_out(name, was, now)
+
+
+def _value_left_out(name: str, was: Column, now: Column) -> Iterator[Finding]:
+    """The value in a row that leaves the column out. A snapshot of an older version has none of it, and differs not."""
+    if was.default is not None and now.default is not None and _plain(was.default) != _plain(now.default):
+        told = f"the default of {name} was {was.default} and is {now.default}"
+        each_its_own = was.default_differs and now.default_differs
+        yield remark(told) if each_its_own else unknown(f"{told}: rows that leave it out are other ones")
+    if was.sequence is not None and now.sequence is not None and was.sequence != now.sequence:
+        yield unknown(f"the sequence of {name} was {was.sequence} and is {now.sequence}: its numbers are other ones")
+
+
+def _plain(expression: str) -> str:
+    """The expression without its casts: Postgres writes others for the same value when the column's type is changed."""
+    return re.sub(r"[()]", "", re.sub(r"::[\w .\"]+(\([\d, ]*\))?(\[\])*", "", expression))
 
 
 def _type(name: str, was: Column, now: Column) -> Iterator[Finding]:
     verdict = judge_type(was.type, now.type)
     told = f"the type of {name} was {was.type} and is {now.type}"
     if verdict is Compatibility.BREAKING:
-        yield breaking(told)
+        yield breaking(told, name)
     elif verdict is Compatibility.UNKNOWN:
         yield unknown(told)
     elif was.type != now.type:
@@ -80,11 +113,14 @@ def _views(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     for view, columns in ran_on.views.items():
         now = live.views.get(view) or live.tables.get(view)
         if now is None:
-            yield breaking(f"view {view} is gone, or has another name")
+            yield breaking(f"view {view} is gone, or has another name", view)
             continue
+        body, body_now = (ran_on.view_bodies or {}).get(view), (live.view_bodies or {}).get(view)
+        if body is not None and body_now is not None and body != body_now:
+            yield unknown(f"view {view} has another query: what it gives can't be told")
         for name, column in columns.items():
             if name not in now:
-                yield breaking(f"column {view}.{name} is gone, or has another name")
+                yield breaking(f"column {view}.{name} is gone, or has another name", f"{view}.{name}")
             else:
                 yield from _type(f"{view}.{name}", column, now[name])
 
@@ -104,7 +140,8 @@ def _constraints(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
         for constraint in gone:
             if constraint.kind in ("unique", "exclusion"):
                 # INSERT: there must be a constraint that matches what ON CONFLICT names
-                yield breaking(f"{table} is no longer {_said(constraint)}: an ON CONFLICT that names it is refused")
+                told = f"{table} is no longer {_said(constraint)}: an ON CONFLICT that names it is refused"
+                yield breaking(told, table)
 
 
 def _new_constraint(
@@ -119,7 +156,7 @@ def _new_constraint(
     elif constraint.kind == "check" and not set(constraint.columns) & ran_on.tables[table].keys():
         yield unknown(f"{told}: whether a row without its columns passes can't be told")
     else:
-        yield breaking(f"{told}: rows are refused that were taken before")
+        yield breaking(f"{told}: rows are refused that were taken before", table)
 
 
 def _default_in(table: str, constraint: Constraint, ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
@@ -157,7 +194,7 @@ def _enums(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
             continue
         for value in values:
             if value not in now:
-                yield breaking(f"enum {enum} has no value {value!r} any more")
+                yield breaking(f"enum {enum} has no value {value!r} any more", enum)
         added = [value for value in now if value not in values]
         if added:
             yield remark(f"enum {enum} may give values that the release never saw: {', '.join(added)}")
@@ -169,8 +206,8 @@ def _objects(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     was, now = _by_name(ran_on), _by_name(live)
     for key, one in was.items():
         if one.table is None and key not in now:
-            told = breaking if one.kind in ("sequence", "function") else unknown
-            yield told(f"{one.kind} {one.name} is gone, or has another name")
+            told = f"{one.kind} {one.name} is gone, or has another name"
+            yield breaking(told, one.name) if one.kind in ("sequence", "function") else unknown(told)
         elif _is_there(one.table, live) and now.get(key) != one:
             yield unknown(f"{one.kind} on {one.name} is gone or changed: what it did to rows can't be told")
         elif one.table is None and now[key] != one:

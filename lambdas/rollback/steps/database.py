@@ -16,9 +16,12 @@ from rollback.model.database_progress import BranchBefore, DatabaseProgress, End
 from rollback.model.database_settings import DatabaseSettings, Strategy, branch_key
 from rollback.model.database_target import RestoreTarget
 from rollback.model.errors import CallRefused, InvalidRequest, LeaseLost
+from rollback.model.release_schema import ShippedMigration
 from rollback.model.rollback import Outcome, Rollback
-from rollback.model.schema_compatibility import judge_schema
+from rollback.model.schema_compatibility import SchemaVerdict, judge_schema
 from rollback.model.schema_finding import Compatibility
+from rollback.model.schema_refusal import evidence_of
+from rollback.steps.confirm_full import alone_again, is_confirmed_first, is_fit, live_verdict, not_confirmed
 from rollback.steps.database_delete import delete
 from rollback.steps.database_recreate import recreate
 from rollback.steps.database_reset import reset
@@ -29,7 +32,7 @@ from rollback.steps.newer import gives_way_before_data, superseded
 from rollback.steps.observe import look_after_change
 from rollback.steps.ports import World
 from rollback.steps.restoring import PreviewJudge, Restoring
-from rollback.steps.schema import stored_schema
+from rollback.steps.schema import shipped_about, stored_schema
 from rollback.steps.waiting import wait_for
 from rollback.steps.writers_fit import writers_fit
 
@@ -86,12 +89,24 @@ def _one_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
         sql=world.sql,
         judge_preview=_judge(rollback, plan, world),
     )
+    if is_confirmed_first(rollback):
+        verdict = live_verdict(rollback, restoring, world)
+        if is_fit(verdict):
+            world.ledger.release_lease(branch_key(settings.project_id, plan.branch), rollback.id)
+            return alone_again(rollback, verdict)
+        if not verdict.is_attributed:
+            return _refused(*_why_not(rollback, plan, verdict, world), world)
     after = _ended(_moved(rollback, plan, restoring, world), world)
     done = after.database
     if done is not None and done.is_over and done.ending is not Ending.REFUSED:
         settled = done.ending is Ending.RESTORED
         look_after_change(restoring, done.branch_id or restoring.target.branch_id, world, settled=settled)
     return after
+
+
+def _why_not(rollback: Rollback, plan: DatabasePlan, verdict: SchemaVerdict, world: World) -> tuple[Rollback, str, str]:
+    refused, why = not_confirmed(rollback, verdict, world)
+    return refused, plan.branch, why
 
 
 def _ask_again(
@@ -181,18 +196,34 @@ def _branch_id(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
 
 
 def _judge(rollback: Rollback, plan: DatabasePlan, world: World) -> PreviewJudge:
-    """Whether what is to run afterwards can work with the tables that are there then. Nothing is changed before."""
+    """Whether what is to run afterwards can work with the tables that are there then. Nothing is changed before.
+
+    Not knowing refuses as breaking does, unless a person forces it. Of a pull request's branch nothing is recorded
+    ahead of need: there only breaking refuses.
+    """
+    is_recorded = _settings(world).branch_id is not None
+    refuses = (Compatibility.BREAKING, *((Compatibility.UNKNOWN,) if is_recorded else ()))
 
     def judged(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:
         expected = stored_schema(plan.schema_sha256, world) if plan.schema_sha256 is not None else None
-        verdict = judge_schema(expected, schema, migrations)
-        breaks = verdict.compatibility is Compatibility.BREAKING and not rollback.request.force
+        verdict = judge_schema(expected, schema, migrations, _shipped(rollback, world))
+        is_refused = verdict.compatibility in refuses and not rollback.request.force
         fits = verdict.compatibility is Compatibility.COMPATIBLE
-        graded = Verdict.FAIL if breaks else (Verdict.PASS if fits else Verdict.WARN)
-        own = Check(name="target-fits-restored-schema", verdict=graded, reason=verdict.reason)
+        graded = Verdict.FAIL if is_refused else (Verdict.PASS if fits else Verdict.WARN)
+        name, evidence = "target-fits-restored-schema", evidence_of(verdict)
+        reason = verdict.bounded.reason
+        own = Check(name=name, verdict=graded, reason=reason, evidence=evidence, forceable=is_refused)
         return (own, *writers_fit(rollback, schema, migrations, world))
 
     return judged
+
+
+def _shipped(rollback: Rollback, world: World) -> tuple[ShippedMigration, ...]:
+    """Migrations that may have been applied at the restore point: without their class they would be unknown."""
+    settings, plan = _settings(world), rollback.plan
+    if plan is None or plan.target is None or settings.branch_id is None:
+        return ()
+    return shipped_about(plan.target, settings.lease_of(None), world)
 
 
 def _settings(world: World) -> DatabaseSettings:

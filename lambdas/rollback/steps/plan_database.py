@@ -16,7 +16,7 @@ from rollback.model.scaling_hazards import CHECK_NAME as CHECK_OF_FENCE
 from rollback.model.scaling_hazards import nothing_starts_tasks
 from rollback.model.schema_compatibility import SchemaVerdict, not_known
 from rollback.model.schema_finding import Compatibility
-from rollback.model.schema_refusal import CHECK_NAME, schema_check, widened
+from rollback.model.schema_refusal import CHECK_NAME, evidence_of, schema_check, why_not_full, widened
 from rollback.model.settings import ServiceSettings
 from rollback.steps.branch_history import history_of
 from rollback.steps.holder import document
@@ -58,12 +58,13 @@ def guarded(
     wider = widened(request, verdict, policy.on_incompatible_schema)
     if wider.type is request.type:
         needs_force = policy.database_approval == "required"
-        check = schema_check(verdict, rollback.environment, target.service, target.version, needs_force=needs_force)
-        return rollback, (check,)
-    reason = f"{target.version} can't go back alone, the database goes with it: {verdict.reason}"
-    evidence = verdict.model_dump(mode="json", exclude_none=True)
-    check = Check(name=CHECK_NAME, verdict=Verdict.WARN, reason=reason, evidence=evidence)
-    return rollback.but(request=wider), (check,)
+        remark = why_not_full(verdict) if policy.on_incompatible_schema == "full" else ""
+        named = (rollback.environment, target.service, target.version)
+        return rollback, (schema_check(verdict, *named, needs_force=needs_force, remark=remark),)
+    by = ", ".join(verdict.attributed_to)
+    reason = f"{target.version} can't go back alone, the database goes with it, because of {by}: {verdict.reason}"
+    check = Check(name=CHECK_NAME, verdict=Verdict.WARN, reason=reason, evidence=evidence_of(verdict))
+    return rollback.but(request=wider, full_instead_of=request.type), (check,)
 
 
 def with_database(rollback: Rollback, made: Plan, releases: tuple[Release, ...], world: World) -> Plan:

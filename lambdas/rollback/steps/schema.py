@@ -13,6 +13,7 @@ from rollback.model.schema_finding import Compatibility
 from rollback.model.statement_impact import Impact
 from rollback.steps.ports import World
 
+_PIPELINE_MIGRATES_WITHIN = timedelta(minutes=10)  # from its checkpoint on; after that it has failed, or will not
 _CHECKPOINT_BEFORE = timedelta(days=7)  # from a pipeline's checkpoint to the deployment of its release, at most
 
 
@@ -35,22 +36,63 @@ def schema_verdict(target: Release, world: World, running: Release) -> SchemaVer
     if seen.observed_at < running.first_deployed_at:
         looked = f"{seen.observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} came"
         return not_known(f"the database was last looked at on {looked}")
-    live = stored_schema(seen.schema_sha256, world)
+    return verdict_on(target, stored_schema(seen.schema_sha256, world), seen.observed_at, world, running)
+
+
+def verdict_on(
+    target: Release, live: ReleaseSchema, seen_at: datetime, world: World, running: Release
+) -> SchemaVerdict:
+    """The verdict on a rollback of the service alone, on a schema that was seen at a time."""
+    database = world.settings.database
+    assert database is not None  # noqa: S101 - its schema was looked at
+    branch = database.lease_of(None)
     if live.ran_on is None:
         return not_known("the last look at the database did not see its tables")
     if live.journal is None and not live.sought_all_journals:
         return not_known("the last look at the database sought the journal of Drizzle only")
-    known = tuple(one for point in points_about(target, branch, world) for one in point.shipped or ())
-    verdict = judge_schema(schema_of(target, world), live.ran_on, live.journal, known)
-    pending = _pending(running, live.journal, world)
-    if verdict.compatibility is Compatibility.COMPATIBLE and pending:
+    verdict = judge_schema(schema_of(target, world), live.ran_on, live.journal, shipped_about(target, branch, world))
+    if verdict.compatibility is not Compatibility.COMPATIBLE:
+        return verdict
+    pending = _not_applied(shipped_by(running, world), live.journal)
+    if pending:
         return not_known(f"{running.version} may have applied {', '.join(pending)} since the last look")
+    awaited = awaited_migrations(branch, live.journal, seen_at, world, apart_from=target)
+    if awaited:
+        return not_known(f"a pipeline may have applied {', '.join(awaited)} since the last look")
     return verdict
 
 
-def _pending(running: Release, journal: tuple[Migration, ...] | None, world: World) -> tuple[str, ...]:
-    """Tags of migrations that a release ships, that were not applied, and that do more than add."""
-    shipped = shipped_by(running, world)
+def awaited_migrations(
+    branch: str,
+    journal: tuple[Migration, ...] | None,
+    seen_at: datetime,
+    world: World,
+    *,
+    apart_from: Release | None = None,
+) -> tuple[str, ...]:
+    """Tags of migrations that do more than add, and that a pipeline may have applied since a look; of any service.
+
+    A pipeline makes its checkpoint, and migrates then: a look soon after a checkpoint may be before its migrations.
+    A checkpoint that does not tell what its version ships counts if it is newer than the look.
+
+    Args:
+        journal: what the look saw.
+        apart_from: the release that one goes back to, which works with its own.
+    """
+    found: list[str] = []
+    for point in world.ledger.restore_points(branch, since=seen_at - _PIPELINE_MIGRATES_WITHIN):
+        is_own = apart_from is not None and (point.service, point.version) == (apart_from.service, apart_from.version)
+        if point.by != "checkpoint" or is_own:
+            continue
+        if point.shipped is not None:
+            found += _not_applied(point.shipped, journal)
+        elif point.recorded_at > seen_at:
+            found.append(f"the migrations of {point.version}, of which its checkpoint does not tell")
+    return tuple(dict.fromkeys(found))
+
+
+def _not_applied(shipped: tuple[ShippedMigration, ...], journal: tuple[Migration, ...] | None) -> tuple[str, ...]:
+    """Tags of the migrations that were not applied, and that do more than add."""
     return tuple(
         one.tag
         for one in shipped
@@ -72,7 +114,7 @@ def verdict_at(release: Release, point: RecordedPoint, world: World) -> SchemaVe
         return not_known("the tables at the restore point were not recorded")
     if there.journal is None and not there.sought_all_journals:
         return not_known("at the restore point the journal of Drizzle was sought only")
-    known = tuple(one for recorded in points_about(release, point.branch, world) for one in recorded.shipped or ())
+    known = shipped_about(release, point.branch, world)
     return judge_schema(schema_of(release, world), there.ran_on, there.journal, known)
 
 
@@ -102,6 +144,11 @@ def points_about(release: Release, branch: str, world: World) -> tuple[RecordedP
 def since_about(release: Release) -> datetime:
     """When the first restore point that may be about a release or those after it was recorded, at the earliest."""
     return release.first_deployed_at - _CHECKPOINT_BEFORE
+
+
+def shipped_about(release: Release, branch: str, world: World) -> tuple[ShippedMigration, ...]:
+    """The migrations that pipelines told of with a release, and with those after it."""
+    return tuple(one for point in points_about(release, branch, world) for one in point.shipped or ())
 
 
 def shipped_by(release: Release, world: World) -> tuple[ShippedMigration, ...]:

@@ -19,6 +19,7 @@ from rollback.steps.holder import living_lease, living_lease_about_database
 from rollback.steps.observe import live_schema, observe
 from rollback.steps.ports import World
 from rollback.steps.running import is_ours, release_behind
+from rollback.steps.schema import awaited_migrations, stored_schema
 
 _BEGAN, _COMPLETED = "SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED"
 _LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end; its state machine ends sooner
@@ -54,7 +55,8 @@ def observe_if_due(world: World) -> list[str]:
     if living_lease_about_database(world) is None:  # else what is asked here is in its hands
         seen = world.ledger.observation(database.lease_of(None))
         every = timedelta(minutes=database.observe_minutes)
-        if seen is not None and world.clock.now() - seen.observed_at < every and not _changed_since(seen, world):
+        is_recent = seen is not None and world.clock.now() - seen.observed_at < every
+        if seen is not None and is_recent and not (_changed_since(seen, world) or _awaits_migrations(seen, world)):
             return [f"looked at on {seen.observed_at:%Y-%m-%d %H:%M} UTC: not due"]
     return [_in_words(observe(world))]
 
@@ -108,6 +110,12 @@ def _deployment(deployment_id: str | None, view: ServiceView) -> Deployment | No
     if deployment_id is None:
         return view.primary
     return next((one for one in view.deployments if one.id == deployment_id), None)
+
+
+def _awaits_migrations(seen: Observation, world: World) -> bool:
+    """Whether a pipeline may have migrated since the look: the verdicts on it are unknown until the next one."""
+    journal = stored_schema(seen.schema_sha256, world).journal
+    return bool(awaited_migrations(seen.branch, journal, seen.observed_at, world))
 
 
 def _changed_since(seen: Observation, world: World) -> bool:

@@ -1,0 +1,143 @@
+"""A rollback of the service becomes one of the data only on a breaking migration that is seen live (rule 12)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from builders import SERVICE, image
+from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, WIDER, StageWithDatabase, applied
+
+from rollback.model.database_errors import Unreachable
+from rollback.model.database_progress import Ending
+from rollback.model.policy import Policy
+from rollback.model.release_schema import ShippedMigration
+from rollback.model.request import RollbackType
+from rollback.model.rollback import Outcome
+from rollback.model.statement_impact import breaking, unknown
+from rollback.steps.schema import schema_verdict
+
+NOBODY_TOLD = ShippedMigration(tag="0009", created_at=9, hash=f"{9:064x}", impact=unknown("nobody told of it"))
+SEEN: dict[str, Callable[[StageWithDatabase], None]] = {
+    "attributed": lambda stage: stage.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS)),
+    "not attributed": lambda stage: stage.neon.migrate(BRANCH, AFTER, applied(FIRST)),
+    "unknown": lambda stage: stage.neon.migrate(BRANCH, BEFORE, applied(FIRST, NOBODY_TOLD)),
+    "fits": lambda stage: stage.neon.migrate(BRANCH, WIDER, applied(FIRST, DROPS)),
+}
+
+
+def arranged(ledger: str, policy: str, live: str) -> StageWithDatabase:
+    stage = StageWithDatabase(Policy(database_approval="none", on_incompatible_schema=policy))
+    SEEN[ledger](stage)
+    stage.observe()
+    SEEN[live](stage)
+    stage.neon.calls.clear()
+    return stage
+
+
+@pytest.mark.parametrize("asked", [RollbackType.SERVICE, RollbackType.EMERGENCY])
+@pytest.mark.parametrize("policy", ["refuse", "full"])
+@pytest.mark.parametrize("live", SEEN)
+@pytest.mark.parametrize("ledger", SEEN)
+def test_only_an_attributed_verdict_that_is_true_live_restores(
+    ledger: str, live: str, policy: str, asked: RollbackType
+) -> None:
+    stage = arranged(ledger, policy, live)
+    ended = stage.read(stage.run({"type": asked.value}))
+    restores = (ledger, policy, live) == ("attributed", "full", "attributed")
+    alone = ledger == "fits" or (ledger, policy, live) == ("attributed", "full", "fits")
+    assert (stage.rows() == GOOD, stage.backup(ended) is not None) == (restores, restores), ended.reason
+    assert restores or stage.rows() == [*GOOD, *BAD]
+    assert (stage.running() == image("v1")) == (restores or alone), ended.reason
+    assert ended.outcome is (Outcome.SUCCEEDED if restores or alone else Outcome.REFUSED)
+    assert ended.has_fenced == restores
+    assert ended.open_obligations() == ()
+    assert stage.ledger.lease(stage.branch_key) is None
+
+
+@pytest.mark.parametrize("asked", [RollbackType.SERVICE, RollbackType.EMERGENCY])
+def test_where_the_target_fits_after_all_the_rollback_that_was_asked_for_goes_on_and_says_so(
+    asked: RollbackType,
+) -> None:
+    stage = arranged("attributed", "full", "fits")
+    ended = stage.read(stage.run({"type": asked.value}))
+    assert (ended.request.type, ended.full_instead_of, ended.database) == (asked, asked, None)
+    assert ended.plan is not None
+    assert ended.plan.database is None
+    told = next(check for check in ended.plan.checks if check.name == "full-rollback-is-needed")
+    assert "the database stays as it is" in told.reason
+    assert "0001_drop_email" in told.reason  # and what had led to it
+
+
+@pytest.mark.parametrize(
+    ("ledger", "live", "said"),
+    [
+        ("unknown", "unknown", "does not go back by itself on an unknown verdict"),
+        ("not attributed", "fits", "no migration that a later release shipped explains that column public.users.email"),
+        ("attributed", "unknown", "looked at before anything was stopped"),
+        ("attributed", "not attributed", "no migration that a later release shipped explains that column"),
+    ],
+)
+def test_a_refusal_says_what_is_missing_and_how_a_person_goes_on(ledger: str, live: str, said: str) -> None:
+    stage = arranged(ledger, "full", live)
+    ended = stage.read(stage.run())
+    assert ended.outcome is Outcome.REFUSED
+    assert said in ended.reason
+    assert f"rollback start production --type full --service {SERVICE} --target-version v1" in ended.reason
+
+
+def test_where_nobody_can_look_it_is_asked_again_and_then_refused() -> None:
+    stage = StageWithDatabase()
+    looked: list[int] = []
+
+    def no(*_: Any) -> Any:
+        looked.append(1)
+        raise Unreachable("no session with the database")
+
+    stage.sql.live_schema = no  # type: ignore[assignment,method-assign]
+    ended = stage.read(stage.run({"type": "service"}))
+    assert (ended.outcome, ended.has_fenced, stage.rows()) == (Outcome.REFUSED, False, [*GOOD, *BAD])
+    assert len(looked) > 1
+    assert ended.database is not None
+    assert ended.database.ending is Ending.REFUSED
+    assert "could not be asked" in ended.reason
+
+
+def test_what_a_person_asks_for_as_full_stays_full_though_the_target_fits() -> None:
+    stage = StageWithDatabase(second=ADDS)
+    ended = stage.read(stage.run({"type": "full", "target_version": "v1"}))
+    assert (ended.outcome, ended.full_instead_of, stage.rows()) == (Outcome.SUCCEEDED, None, GOOD)
+
+
+def test_a_preview_that_is_not_known_to_fit_refuses_unless_a_person_forces_it() -> None:
+    given = {"type": "database", "reason": "wrong rows"}
+    refused = StageWithDatabase(second=ADDS)  # v2 runs, and the schema that it works with was never recorded
+    ended = refused.read(refused.run(given))
+    assert (ended.outcome, refused.rows()) == (Outcome.REFUSED, [*GOOD, *BAD])
+    assert ended.database is not None
+    assert [check.forceable for check in ended.database.preview_checks] == [True]
+    forced = StageWithDatabase(second=ADDS)
+    forced.run({**given, "force": True})
+    assert forced.rows() == GOOD
+
+
+@pytest.mark.parametrize(("minutes", "is_pending"), [(-1, True), (5, True), (11, False)])
+def test_what_a_checkpoint_ships_is_pending_until_its_pipeline_would_have_migrated(
+    minutes: int, is_pending: bool
+) -> None:
+    """`minutes`: from the checkpoint of v3 to the last look, which saw nothing of its migrations."""
+    stage = StageWithDatabase(second=ADDS)
+    drops = ShippedMigration(
+        tag="0002_drop", created_at=3, hash=f"{4:064x}", impact=breaking("users: drop column email")
+    )
+    if minutes < 0:
+        stage.observe()
+        stage.clock.pass_time(minutes=-minutes)
+    stage.checkpoint("v3", (FIRST, ADDS, drops))
+    if minutes > 0:
+        stage.clock.pass_time(minutes=minutes)
+        stage.observe()
+    v1, v2 = (next(r for r in stage.ledger.releases(SERVICE) if r.version == name) for name in ("v1", "v2"))
+    verdict = schema_verdict(v1, stage.world, v2)
+    assert verdict is not None
+    assert verdict.compatibility == ("unknown" if is_pending else "compatible")
+    assert ("0002_drop" in verdict.reason) == is_pending
