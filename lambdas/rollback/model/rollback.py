@@ -173,6 +173,11 @@ class Rollback(BaseModel):
     admitted_at: AwareDatetime | None = None
     lease_counter: int | None = None
     supersedes: str | None = Field(default=None, description="the open rollback that this one goes on with")
+    inherits_fence_of: str | None = Field(
+        default=None,
+        description="a rollback that had changed the database, or that a person ended behind its fence: its fence is "
+        "inherited, and only success lifts it",
+    )
     superseded_by: str | None = Field(default=None, description="who took the lease over, and reports")
     newer: NewerRelease | None = Field(
         default=None, description="what the team deployed meanwhile: left alone if the outcome is `superseded`"
