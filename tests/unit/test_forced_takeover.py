@@ -15,6 +15,7 @@ from rollback.model.route import Step
 from rollback.model.takeover import state_of_the_data
 from rollback.steps.admit import admit
 from rollback.steps.levers import abort
+from rollback.steps.walk import walk
 
 ADA = Operator(name="ada@desk", reason="stop it")
 APPROVED = Policy(database_approval="none")
@@ -107,7 +108,12 @@ def test_where_nobody_concludes_the_other_its_restore_counts_as_made_after_a_whi
 
 def test_who_starts_tasks_waits_as_long_as_a_lost_request_may_reach_neon() -> None:
     stage = StageWithDatabase(APPROVED, lost_answer_seconds=300)
-    first = with_a_restore_that_was_lost(stage, is_made=True)
+    first = behind_its_fence(stage)
+    stage.neon.lose_next("restore")
+    while "restore" not in stage.neon.calls:
+        cursor = walk(first.id, Step.DATABASE, stage.world)
+        stage.pass_time(seconds=cursor.wait_seconds if "restore" not in stage.neon.calls else 0)
+    first = stage.read(first)
     assert first.database is not None
     assert first.database.intent is not None
     sent_at = first.database.intent.at
