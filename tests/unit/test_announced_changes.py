@@ -310,7 +310,7 @@ def test_rule_3_whoever_goes_on_by_force_with_what_an_operator_stopped_lifts_its
     refused = stage.run(asked, "execution-2")
 
     assert refused.outcome is Outcome.REFUSED
-    assert refused.keeps_fence_of == first.id
+    assert refused.inherits_fence_of == first.id
     assert (stage.services.desired_count, stage.worker.desired_count) == (0, 0)
     assert ObligationKind.FENCE in {owed.kind for owed in stage.read(refused).left_to_operator()}
 

@@ -147,9 +147,7 @@ def test_the_timeline_of_a_point_is_compared_live_before_anything_is_changed() -
 
 
 def test_a_point_without_a_timeline_says_that_it_was_not_compared() -> None:
-    restore = Restore()
-    restore.sql.asleep = 1  # nothing is asked of it
-    assert timeline_check(restore).verdict is Verdict.SKIPPED
+    assert timeline_check(Restore()).verdict is Verdict.SKIPPED
 
 
 def test_a_timeline_that_postgres_does_not_tell_is_no_proof() -> None:

@@ -178,10 +178,13 @@ class Rollback(BaseModel):
     admitted_at: AwareDatetime | None = None
     lease_counter: int | None = None
     supersedes: str | None = Field(default=None, description="the open rollback that this one goes on with")
-    keeps_fence_of: str | None = Field(
+    source_compute: str | None = Field(
+        default=None, description="the source of an undo that was given a compute to be looked at; it is deleted again"
+    )
+    inherits_fence_of: str | None = Field(
         default=None,
-        description="the rollback whose fence it inherited, and that only a success may lift: a person ended that one, "
-        "or it changed the data (rule 3)",
+        description="a rollback that had changed the database, or that a person ended behind its fence: its fence is "
+        "inherited, and only success lifts it",
     )
     superseded_by: str | None = Field(default=None, description="who took the lease over, and reports")
     newer: NewerRelease | None = Field(

@@ -36,6 +36,8 @@ def state_of_the_data(holder: Rollback) -> str:
     said.append(
         "it may be changing the database" if holder.holds_database_lease else "the database has not been touched by it"
     )
+    if holder.database is not None and holder.database.is_unanswered:
+        said.append("it has sent a change of the database: nothing is planned before Neon has told what became of that")
     for owed in holder.open_obligations():
         of = f" of {owed.service}" if owed.service is not None else ""
         said.append(f"it still owes: {owed.kind}{of}, was {owed.before}")

@@ -86,7 +86,9 @@ def _chosen(rollback: Rollback, progress: DatabaseProgress, account: Account, wo
     planned = rollback.plan.database if rollback.plan is not None else None
     restored = progress.branch_id or progress.before.id
     if planned is not None and planned.undoes is not None and progress.source_branch_id is not None:
-        return account.but(base=Base.SOURCE, base_id=progress.source_branch_id)
+        made = (rollback.source_compute,) if rollback.source_compute == progress.source_branch_id else ()
+        computes = tuple(branch_id for branch_id in made if branch_id is not None)
+        return account.but(base=Base.SOURCE, base_id=progress.source_branch_id, computes=computes)
     if progress.source_branch_id is None and progress.preview_lsn is not None:
         return account.but(base=Base.CHILD, parent_id=progress.backup_id, lsn=progress.preview_lsn)
     if planned is not None and planned.strategy in (Strategy.RESET, Strategy.RECREATE) and restored is not None:

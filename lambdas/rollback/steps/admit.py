@@ -181,7 +181,7 @@ def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World)
         admitted_at=now,
         lease_counter=lease.counter,
         supersedes=next((r.id for r in open_ones if _is_to_be_gone_on_with(r, rollback)), None),
-        keeps_fence_of=next((r.id for r in open_ones if _has_fence_to_keep(r)), None),
+        inherits_fence_of=unsettled.id if unsettled is not None and unsettled.is_fenced else None,
         obligations=_inherited(open_ones),
     )
     saved = world.ledger.save(admitted)
@@ -192,13 +192,9 @@ def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World)
 
 
 def _is_nobodys_to_go_on_with(earlier: Rollback) -> bool:
-    """Its fence stands around data that it changed; or a person ended it behind its fence (rule 3)."""
-    return earlier.has_changed_data or (earlier.is_ended_by_person and earlier.is_fenced)
-
-
-def _has_fence_to_keep(earlier: Rollback) -> bool:
-    """Also one that inherited such a fence itself: however many go on with it, none but a success lifts it."""
-    return _is_nobodys_to_go_on_with(earlier) or (earlier.keeps_fence_of is not None and earlier.is_fenced)
+    """Its fence stands around data that it changed; or a person ended a rollback behind that fence (rule 3)."""
+    stays = earlier.is_ended_by_person or earlier.inherits_fence_of is not None
+    return earlier.has_changed_data or (stays and earlier.is_fenced)
 
 
 def _leave_alone(rollback: Rollback, checks: tuple[Check, ...], unsettled: Rollback, world: World) -> Rollback:

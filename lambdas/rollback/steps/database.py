@@ -48,6 +48,9 @@ def database(rollback: Rollback, world: World) -> Rollback:
     assert rollback.plan.database is not None  # noqa: S101
     plan, settings = rollback.plan.database, _settings(world)
     held_by = _hold_branch(rollback, plan, settings, world)
+    if held_by is not None and held_by == rollback.supersedes and not _waited_long_enough(rollback, settings, world):
+        since = rollback.database_waits_since or world.clock.now()
+        return rollback.but(database_waits_since=since, wait_seconds=world.settings.policy.poll_seconds)
     if held_by is not None:
         why = f"{held_by} is changing branch {plan.branch}: wait for it, and start again"
         return _refused(rollback, plan.branch, why, world, collided=True)
@@ -107,6 +110,12 @@ def _one_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
 def _why_not(rollback: Rollback, plan: DatabasePlan, verdict: SchemaVerdict, world: World) -> tuple[Rollback, str, str]:
     refused, why = not_confirmed(rollback, verdict, world)
     return refused, plan.branch, why
+
+
+def _waited_long_enough(rollback: Rollback, settings: DatabaseSettings, world: World) -> bool:
+    """Whether the rollback that was taken over has had its time to conclude, and to give the branch back."""
+    since = rollback.database_waits_since
+    return since is not None and world.clock.now() - since > timedelta(minutes=settings.restore_timeout_minutes)
 
 
 def _ask_again(

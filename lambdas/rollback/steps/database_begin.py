@@ -12,6 +12,7 @@ from rollback.model.database_progress import BranchBefore, DatabaseProgress, End
 from rollback.model.rollback import Rollback
 from rollback.steps.database_preflight import refused_for_good
 from rollback.steps.database_round import begun
+from rollback.steps.database_source import SourceHasNoCompute
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
 from rollback.steps.waiting import wait_for
@@ -72,7 +73,9 @@ def _ask_again(rollback: Rollback, later: ComeBackLater, restoring: Restoring, w
     now, limit = world.clock.now(), restoring.target.restore_timeout_minutes
     since = rollback.database_waits_since or now
     if now - since <= timedelta(minutes=limit):
-        return rollback.but(database_waits_since=since, wait_seconds=wait_for(later, world))
+        compute = later.announces if isinstance(later, SourceHasNoCompute) else None
+        waiting = rollback.but(database_waits_since=since, wait_seconds=wait_for(later, world))
+        return waiting.but(source_compute=compute, wait_seconds=0) if compute is not None else waiting
     before = BranchBefore(name=restoring.target.branch_id, protected=False)
     why = f"Neon and the database could not be asked in {limit:g} minutes: {later}; nothing was changed"
     progress = DatabaseProgress(started_at=now, before=before, collided=True)

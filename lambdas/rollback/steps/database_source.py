@@ -20,7 +20,12 @@ _STARTS_IN = timedelta(minutes=2)  # then it is enough that SQL answers
 
 
 class SourceHasNoCompute(ComeBackLater):
-    """A compute was asked for: it can be connected to soon."""
+    """A compute is to be made for it, or was: it can be connected to soon."""
+
+    def __init__(self, why: str, announces: str | None = None) -> None:
+        """`announces`: the branch that gets a compute by the next call; kept in the document before."""
+        super().__init__(why, retry_after_seconds=0 if announces is not None else None)
+        self.announces = announces
 
 
 def judge_source(
@@ -57,6 +62,8 @@ def judge_source(
 
 
 def _make_compute(rollback: Rollback, source_branch_id: str, restoring: Restoring, world: World) -> None:
+    if rollback.source_compute != source_branch_id:
+        raise SourceHasNoCompute(f"a compute of {source_branch_id} is to be made", announces=source_branch_id)
     assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
     with suppress(AlreadyExists, OutcomeUnknown):  # the next look finds it, or it is made then
         restoring.databases.create_endpoint(source_branch_id)

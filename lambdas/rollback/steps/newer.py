@@ -123,7 +123,8 @@ def _our_calls_land_until(rollback: Rollback, world: World) -> datetime:
 
 def _why_not_for_this_data(rollback: Rollback, newer: NewerRelease) -> str:
     """Why it must not run on the data that is there: it was deployed before what goes with that data ran again."""
-    inherited_fence = rollback.supersedes is not None and rollback.is_fenced
+    inherits = rollback.supersedes is not None or rollback.inherits_fence_of is not None
+    inherited_fence = inherits and rollback.is_fenced
     if not rollback.has_changed_data and not inherited_fence:
         return ""
     started_at = rollback.service.acted_at if rollback.service is not None else None

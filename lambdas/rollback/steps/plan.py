@@ -20,6 +20,7 @@ from rollback.steps.guards import automatic_guards, traffic_guard
 from rollback.steps.holder import document
 from rollback.steps.newer import newer_release
 from rollback.steps.next_target import is_chosen, stand_in, told_of_readiness
+from rollback.steps.other_restore import waits_for_answer
 from rollback.steps.plan_database import guard_schema, undone_by, with_database
 from rollback.steps.ports import World
 from rollback.steps.running import identify, is_ours
@@ -37,6 +38,9 @@ def plan(rollback: Rollback, world: World) -> Rollback:
     if stack.state is StackState.ROLLING_BACK and now - rollback.created_at < patience:
         reason = f"CloudFormation is rolling {service.stack} back by itself: planned when it has ended"
         return rollback.but(reason=reason, wait_seconds=policy.poll_seconds)
+    waits = waits_for_answer(rollback, world)
+    if waits is not None:
+        return rollback.but(reason=waits, wait_seconds=policy.poll_seconds)
     view = world.services.look(service)
     before = goes_on_with(rollback, view, world)
     running, target = what_it_leaves(before)

@@ -92,11 +92,19 @@ def stays_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world:
         return True
     if rollback.outcome is Outcome.SUCCEEDED:
         return False
-    if rollback.keeps_fence_of is not None and not rollback.has_changed_data:
+    if _inherits_fence_of_person(rollback, world):
         return True
     if not rollback.has_changed_data:
-        return _took_over_changed_data(rollback, world)
+        return rollback.inherits_fence_of is not None or _took_over_changed_data(rollback, world)
     return not (_is_data_as_planned(rollback) and _is_target(rollback, owed, view, world))
+
+
+def _inherits_fence_of_person(rollback: Rollback, world: World) -> bool:
+    """True if a person ended a rollback behind the fence that this one inherited: only success lifts that fence."""
+    if rollback.inherits_fence_of is None:
+        return False
+    before = document(rollback.inherits_fence_of, world)
+    return before is None or before.is_ended_by_person or _inherits_fence_of_person(before, world)
 
 
 def _took_over_changed_data(rollback: Rollback, world: World) -> bool:

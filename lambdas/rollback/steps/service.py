@@ -28,6 +28,7 @@ from rollback.model.stack_view import StackState
 from rollback.steps.escalation import escalate, footing_of, healthy_targets
 from rollback.steps.holder import document
 from rollback.steps.newer import gives_way
+from rollback.steps.other_restore import may_land_until
 from rollback.steps.ports import World
 from rollback.steps.running import identity_of
 from rollback.steps.service_changes import act, intend, is_meant
@@ -96,7 +97,7 @@ def _data_may_change_until(rollback: Rollback, world: World) -> datetime:
     intent = before.database.intent if before is not None and before.database is not None else None
     if intent is None:
         return rollback.created_at
-    return intent.at + timedelta(seconds=world.settings.policy.database_timeout_seconds)
+    return may_land_until(intent.at, world)
 
 
 def _stack(
