@@ -132,6 +132,12 @@ class LocalProject:
             raise LookupError(f"branch {branch_id} has no compute")
         return found
 
+    def as_made_by_sql(self, branch_id: str) -> None:
+        """Take from the role what Neon's API gives to those that it makes: BYPASSRLS, and all data to read."""
+        with self._project.branch(branch_id).storage().cluster.connect() as admin:
+            admin.execute(f"ALTER ROLE {ROLE} NOBYPASSRLS NOREPLICATION".encode())
+            admin.execute(f"REVOKE neon_superuser FROM {ROLE}".encode())
+
     def write(self, branch_id: str, row: int) -> None:
         self.run(branch_id, "INSERT INTO written VALUES (%s)", row)
 

@@ -1,5 +1,6 @@
 """Replication slots, subscriptions, scheduled jobs and background workers are seen on real Postgres."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -77,34 +78,32 @@ def test_subscriptions_are_seen_by_a_role_that_is_no_superuser(replicating: Repl
 
 
 def test_the_apply_worker_of_a_subscription_is_told_from_a_client(replicating: Replicating) -> None:
-    """It connects to nothing here, and is started again and again: what counts is that it is no client."""
-    socket = replicating.project._project.root.storage().cluster.data
-    replicating.as_admin(
-        "CREATE TABLE published (row int PRIMARY KEY)",
-        "CREATE PUBLICATION all_of_it FOR TABLE published",
-        "SELECT pg_create_logical_replication_slot('from_ourselves', 'pgoutput')",
-        "CREATE ROLE replicator LOGIN SUPERUSER",
-        f"CREATE SUBSCRIPTION from_ourselves CONNECTION 'host={socket} dbname=app user=cloud_admin' "
-        "PUBLICATION all_of_it WITH (create_slot = false, copy_data = false)",
-        "ALTER SUBSCRIPTION from_ourselves OWNER TO replicator",
-    )
-    replicating.as_admin("GRANT pg_monitor TO app_owner")
+    """Its publisher accepts the connection and never answers, so that the worker stays."""
+    replicating.as_admin("GRANT pg_monitor TO app_owner", "CREATE ROLE replicator LOGIN SUPERUSER")
 
     def workers() -> list[str]:
         return [one.kind for one in SQL.client_sessions(replicating.address) if not one.is_client]
 
-    assert eventually(lambda: "logical replication apply worker" in workers())
-    (seen,) = SQL.background_work(replicating.address).subscriptions
-    assert seen.enabled
-    replicating.as_admin("ALTER SUBSCRIPTION from_ourselves DISABLE")
+    with socket.create_server(("127.0.0.1", 0)) as publisher:
+        replicating.as_admin(
+            f"CREATE SUBSCRIPTION from_nobody CONNECTION 'host=127.0.0.1 port={publisher.getsockname()[1]}' "
+            "PUBLICATION all_of_it WITH (connect = false)",
+            "ALTER SUBSCRIPTION from_nobody OWNER TO replicator",
+            "ALTER SUBSCRIPTION from_nobody ENABLE",
+        )
+        assert eventually(lambda: "logical replication apply worker" in workers())
+        (seen,) = SQL.background_work(replicating.address).subscriptions
+        assert seen.enabled
+        replicating.as_admin("ALTER SUBSCRIPTION from_nobody DISABLE")
     assert eventually(lambda: workers() == [])
-    replicating.as_admin("DROP SUBSCRIPTION from_ourselves")
+    replicating.as_admin("ALTER SUBSCRIPTION from_nobody SET (slot_name = NONE)", "DROP SUBSCRIPTION from_nobody")
 
 
 def test_jobs_of_pg_cron_are_seen_and_those_that_row_security_hides_are_told_as_not_seen(
     replicating: Replicating,
 ) -> None:
     """The table and its policy are pg_cron's: pg_cron.sql in https://github.com/citusdata/pg_cron."""
+    replicating.project.as_made_by_sql(replicating.id)
     replicating.as_admin(
         "CREATE SCHEMA cron",
         "CREATE TABLE cron.job (jobid bigint PRIMARY KEY, schedule text, command text, nodename text, nodeport int, "
@@ -124,6 +123,7 @@ def test_jobs_of_pg_cron_are_seen_and_those_that_row_security_hides_are_told_as_
 
 
 def test_a_part_that_may_not_be_read_is_told_as_not_seen_and_hides_no_other(replicating: Replicating) -> None:
+    replicating.project.as_made_by_sql(replicating.id)
     replicating.as_admin("SELECT pg_create_logical_replication_slot('to_kafka', 'pgoutput')")
     replicating.as_admin("REVOKE ALL ON pg_subscription FROM public")
     seen = SQL.background_work(replicating.address)

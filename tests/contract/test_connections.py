@@ -77,6 +77,7 @@ def test_a_session_of_a_role_whose_times_we_may_not_see_is_no_evidence(
     project: LocalProject, address: SecretStr
 ) -> None:
     """Without pg_read_all_stats Postgres shows the name of another role's session, and no times."""
+    project.as_made_by_sql(project._project.root.id)
     with project._project.root.storage().cluster.connect() as admin:
         admin.execute("CREATE ROLE apart LOGIN PASSWORD 'x'")
     as_another: dict[str, Any] = {"user": "apart", "password": "x", "application_name": "apart"}

@@ -74,8 +74,7 @@ class Restored:
                 self.document = restore(self.document, self.point, self.restoring, self.world)
             else:
                 self.document = reset(self.document, undo[0], self.restoring, self.world, undoes=undo[1])
-            assert self.document.database is not None
-            if self.document.database.ended_at is not None:
+            if self.document.database is not None and self.document.database.ended_at is not None:
                 return self.document.database
             if self.document.wait_seconds:
                 self.services.tick()

@@ -100,6 +100,7 @@ def test_no_id_of_a_lost_row_is_given_out_again_in_any_database(branch: Restored
 
 
 def test_a_sequence_that_the_role_may_not_set_is_told_and_fails_no_restore(branch: Restored) -> None:
+    branch.project.as_made_by_sql(branch.id)
     branch.run("CREATE SEQUENCE tickets")
     branch.as_admin(
         f"CREATE ROLE other; ALTER SEQUENCE tickets OWNER TO other; GRANT USAGE, SELECT ON SEQUENCE tickets TO {ROLE}"

@@ -80,10 +80,17 @@ def test_the_schema_tells_what_an_insert_needs(shared: Database) -> None:
     shared.run("CREATE VIEW emails AS SELECT email FROM users")
     tables = SQL.live_schema(shared.address).tables
     assert tables["public.users"] == {
-        "id": Column(type="integer", nullable=False, has_default=True, generated=True, default_differs=True),
+        "id": Column(
+            type="integer",
+            nullable=False,
+            has_default=True,
+            generated=True,
+            default_differs=True,
+            sequence="integer: 1 by 1 in 1 to 2147483647",
+        ),
         "email": Column(type="character varying(80)", nullable=False, has_default=False),
         "note": Column(type="text", nullable=True, has_default=False),
-        "seen": Column(type="timestamp with time zone", nullable=False, has_default=True),
+        "seen": Column(type="timestamp with time zone", nullable=False, has_default=True, default="now()"),
     }
     assert set(tables) == {"public.users", "public.written"}
 
