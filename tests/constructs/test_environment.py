@@ -400,8 +400,8 @@ EVERYTHING: dict[str, Any] = {
     "role": "macro_ai_production_owner",
     "strategy": "auto",
     "source_branch_id": "br-another-long-and-winding-name-a1b2c3d4",
-    "writers": [f"service-number-{number}" for number in range(4)],
-    "readers": ["service-number-4"],
+    "writers": [f"service-number-{number}" for number in range(3)],
+    "readers": ["service-number-3"],
     "connection_secret_arn": f"{ARN}macro-ai/production/database/connection-uri-AbCdEf",
     "connection_secret_key": "RELATIONAL_DATABASE_URL",
     "connection_secret_role_key": "RELATIONAL_DATABASE_ROLE",
@@ -422,7 +422,7 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def test_five_services_and_all_that_a_database_can_be_told_reach_the_functions() -> None:
+def test_four_services_and_all_that_a_database_can_be_told_reach_the_functions() -> None:
     made = {key: value for key, value in SERVICE.items() if key != "workload"}
     connection = {"check_path": "/api/users/1", "check_body": "ada", "command": ["pnpm", "db:ping"]}
     made |= {"base_url": "https://api.example.com", "connection": {**connection, "application_name": "express-api"}}
