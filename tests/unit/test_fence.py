@@ -22,7 +22,7 @@ def test_a_writer_that_connects_again_after_the_restart_is_named_and_the_service
     assert_refused(
         restore, "connected again: nightly as cron from 10.0.0.7 in database app, since", "the database was not touched"
     )
-    assert restore.neon.calls == ["restart_endpoint"]
+    assert restore.neon.calls == ["create_branch", "delete_branch", "restart_endpoint"]  # the preview, before the fence
     assert restore.progress.head is None
     restore.unfenced()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
@@ -126,7 +126,7 @@ def test_tasks_that_never_stop_are_not_waited_for_for_ever() -> None:
     restore = Restore()
     restore.writers.services[WORKER].tick = lambda: None  # type: ignore[method-assign]
     assert_refused(restore, f"tasks of {WORKER} did not stop in 10 minutes")
-    assert restore.neon.calls == []
+    assert restore.neon.calls == ["create_branch", "delete_branch"]  # the preview, before the fence
 
 
 def test_every_writer_is_announced_before_the_first_is_stopped() -> None:

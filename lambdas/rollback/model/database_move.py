@@ -46,6 +46,9 @@ CHANGES = frozenset(
     }
 )
 
+# These need a fence; all before them is done while services run, so that they stand at zero for the restore alone.
+BEHIND_THE_FENCE = frozenset({Move.READ_SEQUENCES, Move.UNPROTECT, Move.RESTORE})
+
 
 class DatabaseSnapshot(BaseModel):
     """What Neon says now. None: there is no such branch.
@@ -94,10 +97,10 @@ def next_move(seen: DatabaseSnapshot, progress: DatabaseProgress, *, carries_seq
         return _settle(seen, progress)
     if progress.point is not None and progress.preview_lsn is None:
         return Move.CREATE_PREVIEW if seen.preview is None else Move.CHECK_PREVIEW
-    if carries_sequences and progress.sequences is None and progress.restore_asked_at is None:
-        return Move.READ_SEQUENCES
     if seen.preview is not None:
         return Move.DELETE_PREVIEW
+    if carries_sequences and progress.sequences is None and progress.restore_asked_at is None:
+        return Move.READ_SEQUENCES
     if seen.backup is not None or progress.before.is_reset(seen.branch):
         return Move.WAIT_FOR_OPERATIONS  # accepted, though not all of it is told yet: never sent a second time
     return Move.UNPROTECT if seen.branch.protected else Move.RESTORE

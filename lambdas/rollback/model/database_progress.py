@@ -154,6 +154,12 @@ class DatabaseProgress(_Stored):
     backup_protection_settled: bool = Field(default=False, description="the backup is protected, or can't be")
     preview_schema: str | None = Field(default=None, description="SHA-256 of the tables and columns there")
     preview_checks: tuple[Check, ...] = ()
+    preview_sequences: tuple[SequenceValue, ...] | None = Field(
+        default=None, description="at the restore point, until those behind the fence are read; None: not known"
+    )
+    previewed_at: AwareDatetime | None = Field(
+        default=None, description="the preview was looked at and is deleted: only now services are stopped"
+    )
     restore_asked_at: AwareDatetime | None = Field(
         default=None, description="it may have happened, unless it was refused"
     )
@@ -196,6 +202,12 @@ class DatabaseProgress(_Stored):
     sequences_carried: tuple[SequenceCarried, ...] | None = Field(default=None, description="None: not done")
     more_sequences_carried: int = Field(default=0, ge=0)
     zero: tuple[TimeAtZero, ...] = Field(default=(), description="how long each writer stood at zero tasks")
+
+    @property
+    def is_to_be_fenced(self) -> bool:
+        """Whether services have to stop now: what needs none of them stopped is done, and no fence stands."""
+        is_looked_at = self.point is None or self.previewed_at is not None
+        return self.head is None and self.why_not is None and is_looked_at
 
     @property
     def is_over(self) -> bool:

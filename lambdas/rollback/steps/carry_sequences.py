@@ -6,7 +6,6 @@ The only SQL of ours that writes. Nothing of it can fail a restore: what Postgre
 from datetime import datetime, timedelta
 
 from rollback.model.database_errors import ComeBackLater
-from rollback.model.database_move import DatabaseSnapshot
 from rollback.model.database_progress import DatabaseProgress
 from rollback.model.errors import CallRefused
 from rollback.model.sequences import (
@@ -23,29 +22,37 @@ from rollback.steps.restoring import Restoring
 _PATIENCE = timedelta(minutes=2)  # services stand at zero: a database that does not answer is left as it is
 
 
-def read_sequences(progress: DatabaseProgress, seen: DatabaseSnapshot, restoring: Restoring) -> DatabaseProgress:
+def sequences_at(branch_id: str, restoring: Restoring) -> tuple[SequenceValue, ...] | None:
+    """The values on a branch; None: not readable, or more than a document takes.
+
+    Raises:
+        ComeBackLater: the database is waking up.
+    """
+    try:
+        found = tuple(_all_sequences(branch_id, restoring))
+    except CallRefused:
+        return None
+    return found if len(found) <= MOST_SEQUENCES else None
+
+
+def read_sequences(progress: DatabaseProgress, restoring: Restoring) -> DatabaseProgress:
     """Keep the values that the restore takes back, of all databases; those that have not moved since are left out.
 
     Raises:
         ComeBackLater: the database is waking up.
     """
-    preview = seen.preview.id if seen.preview is not None else None
     try:
         now = _all_sequences(restoring.target.branch_id, restoring)
     except CallRefused as refused:
         note = f"sequences could not be read, so that ids of lost rows may come again: {refused}"
         return progress.noted(note).but(sequences=())
-    try:
-        restored = _all_sequences(preview, restoring) if preview is not None else None
-    except CallRefused:
-        restored = None
-    kept = remembered(now, restored)
+    kept = remembered(now, progress.preview_sequences)
     hidden = sum(not one.is_readable for one in now)
     if hidden:
         note = f"{hidden} sequences can't be read by role {restoring.target.role}: ids of lost rows may come again"
         progress = progress.noted(note)
     left_out = max(0, len(kept) - MOST_SEQUENCES)
-    return progress.but(sequences=tuple(kept[:MOST_SEQUENCES]), sequences_left_out=left_out)
+    return progress.but(preview_sequences=None, sequences=tuple(kept[:MOST_SEQUENCES]), sequences_left_out=left_out)
 
 
 def carry_sequences(progress: DatabaseProgress, restoring: Restoring, now: datetime) -> DatabaseProgress:

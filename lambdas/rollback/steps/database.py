@@ -207,11 +207,13 @@ def _branch_id(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
 def _judge(rollback: Rollback, plan: DatabasePlan, world: World) -> PreviewJudge:
     """Whether what is to run afterwards can work with the tables that are there then. Nothing is changed before.
 
-    Not knowing refuses as breaking does, unless a person forces it. Of a pull request's branch nothing is recorded
-    ahead of need: there only breaking refuses.
+    Not knowing refuses as breaking does, unless a person forces it. Only breaking refuses where nothing is recorded
+    ahead of need (a pull request's branch), and where a person asked for another branch's state as it is (a reset, an
+    undo): what that is was known when it was asked for, and a backup keeps what it replaces.
     """
     is_recorded = _settings(world).branch_id is not None
-    refuses = (Compatibility.BREAKING, *((Compatibility.UNKNOWN,) if is_recorded else ()))
+    is_asked_for = plan.strategy is not Strategy.RESTORE and rollback.full_instead_of is None and rollback.event is None
+    refuses = (Compatibility.BREAKING, *((Compatibility.UNKNOWN,) if is_recorded and not is_asked_for else ()))
 
     def judged(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:
         expected = stored_schema(plan.schema_sha256, world) if plan.schema_sha256 is not None else None

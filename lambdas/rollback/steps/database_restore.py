@@ -12,13 +12,13 @@ from rollback.model.database_errors import (
     ComeBackLater,
     OutcomeUnknown,
 )
-from rollback.model.database_move import CHANGES, DatabaseSnapshot, Move, next_move, objection
+from rollback.model.database_move import BEHIND_THE_FENCE, CHANGES, DatabaseSnapshot, Move, next_move, objection
 from rollback.model.database_progress import BACKUP_PREFIX, DatabaseProgress, Ending, RestorePoint
 from rollback.model.errors import CallRefused
 from rollback.model.release import sha256_of
 from rollback.model.restore_acceptance import was_never_made
 from rollback.model.rollback import Rollback
-from rollback.steps.carry_sequences import carry_sequences, read_sequences
+from rollback.steps.carry_sequences import carry_sequences, read_sequences, sequences_at
 from rollback.steps.database_begin import begin
 from rollback.steps.database_changes import act, intend, without_extras
 from rollback.steps.database_look import look, noticed
@@ -62,6 +62,8 @@ def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restori
             return rollback.but(database=progress, wait_seconds=policy.poll_seconds)
         progress = _taken_back(progress, seen, now)
     move = next_move(seen, progress, carries_sequences=restoring.target.carry_sequences)
+    if move in BEHIND_THE_FENCE and progress.head is None:
+        return rollback.but(database=progress.but(previewed_at=now, moved_at=None), wait_seconds=0)
     progress = progress.moved(move, now)
     if move in CHANGES:
         return _change(rollback, progress, move, restoring, world)
@@ -73,7 +75,7 @@ def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restori
         case Move.READ_SEQUENCES:
 
             def read() -> Rollback:
-                return rollback.but(database=read_sequences(progress, seen, restoring), wait_seconds=0)
+                return rollback.but(database=read_sequences(progress, restoring), wait_seconds=0)
 
             return patiently(rollback, progress, read, world)
         case Move.CHECK_PREVIEW | Move.WAIT_FOR_ENDPOINT:
@@ -106,7 +108,7 @@ def _change(rollback: Rollback, progress: DatabaseProgress, move: Move, restorin
     if move is Move.RESTORE:
         again = refenced(rollback, progress, restoring, world)
         if again is not None:
-            return rollback.but(database=again.but(sequences=None), wait_seconds=0)
+            return rollback.but(database=again.but(sequences=None, moved_at=None), wait_seconds=0)
     if move is Move.RESTORE and _source_expires(progress, restoring):
         return _keep_backup(rollback, progress, restoring, world)
     if progress.intent is None or progress.intent.action != move:
@@ -197,6 +199,7 @@ def _checked(
         preview_lsn=lsn,
         preview_schema=sha256_of(schema.model_dump()),
         preview_checks=restoring.judge_preview(schema, migrations),
+        preview_sequences=sequences_at(seen.preview.id, restoring) if restoring.target.carry_sequences else None,
     )
 
 

@@ -93,7 +93,7 @@ def take_turn(
         progress = _holding(rollback, progress, restoring, world)
 
     def ask() -> Rollback:
-        if progress.why_not is None and progress.head is None and fenced:
+        if fenced and progress.is_to_be_fenced:
             return fence(rollback, progress, restoring, world)
         return one_move(rollback, progress, restoring, world)
 

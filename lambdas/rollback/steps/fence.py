@@ -42,7 +42,7 @@ def fence(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, 
     progress = with_services_at_zero(progress, [name for name in moves if name not in running], now)
     if running:
         progress = progress.but(stopped_at=None)
-        if now - progress.started_at > timedelta(minutes=target.fence_timeout_minutes):
+        if now - (progress.previewed_at or progress.started_at) > timedelta(minutes=target.fence_timeout_minutes):
             why = f"tasks of {', '.join(running)} did not stop in {target.fence_timeout_minutes:g} minutes"
             progress = progress.given_up(why, now)
         return rollback.but(database=progress, wait_seconds=policy.poll_seconds)
