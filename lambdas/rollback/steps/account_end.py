@@ -32,7 +32,8 @@ def tell_account(rollback: Rollback, world: World) -> Rollback:
     else:
         reported = True
     told = progress.but(account=account.but(told_at=now))
-    answer = {"told": rollback.answer} if reported else {}
+    # One that is no page, so that it stands for none: a report of before that was never sent is the janitor's still.
+    answer = {"told": rollback.answer} if reported and rollback.reported else {}
     return rollback.but(database=told, reported=rollback.reported and reported, wait_seconds=0, **answer)
 
 
