@@ -1,9 +1,14 @@
 """Where two parts of a rollback of data meet: each is right by itself, and together they must be too."""
 
+from datetime import timedelta
+
 from builders import SERVICE
+from faults.database_scenario import BAD, WORKER, Restore
 from stage_of_writers import StageOfWriters
 from stage_with_database import GOOD, StageWithDatabase
 
+from rollback.model.database_errors import OutcomeUnknown
+from rollback.model.database_progress import Ending, backup_name
 from rollback.model.errors import OutsideFailure
 from rollback.model.operators import Operator
 from rollback.model.policy import Policy
@@ -57,3 +62,55 @@ def test_a_page_that_could_not_be_sent_is_sent_later_although_the_account_was_to
     assert stage.pages() == []
     janitor_done = list(janitor.sweep(stage.world))
     assert len(stage.pages()) == 1, janitor_done
+
+
+def test_a_neon_that_breaks_down_before_sequences_are_continued_keeps_no_service_at_zero() -> None:
+    """Neon's API answers 500 to reads, which is neither a refusal nor a word of when to come again."""
+    restore = Restore(carry_sequences=True)
+    while restore.progress_or_none is None or restore.progress_or_none.verified_at is None:
+        restore.round()
+    assert restore.progress.sequences
+    real = restore.real.databases.connection_uri
+
+    def broken(*_: object, **__: object) -> None:
+        raise OutsideFailure("GET connection_uri failed: 500")
+
+    restore.neon.connection_uri = broken  # type: ignore[method-assign]
+    began = restore.clock.now()
+    restore.until_ended()
+    restore.neon.connection_uri = real  # type: ignore[method-assign]
+    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    assert restore.clock.now() - began < timedelta(minutes=4)
+    assert "sequences could not be continued" in " ".join(restore.progress.notes)
+
+
+def test_sequences_are_read_again_when_the_fence_breaks_after_the_restore_was_announced() -> None:
+    """Its restore was not sent: the fence is looked at between the announcement and the call."""
+    restore = Restore(carry_sequences=True)
+    while restore.progress_or_none is None or restore.progress_or_none.restore_asked_at is None:
+        restore.round()
+    assert "restore" not in restore.neon.calls
+    restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
+    restore.neon.write(restore.branch_id, 50)
+    restore.round()
+    assert restore.progress.head is None
+    restore.until_ended()
+    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    assert restore.sql.sequence_set[restore.branch_id] >= 50
+
+
+def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_the_fence_is_made_anew() -> None:
+    """It was sent, its answer was lost, and a task started meanwhile: the fence is looked at before it is sent again."""
+    restore = Restore(carry_sequences=True)
+    restore.neon.refuse_next("restore", OutcomeUnknown("no answer yet"))
+    while "restore" not in restore.neon.calls:
+        restore.round()
+    restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
+    while restore.progress.head is not None:
+        restore.clock.pass_time(seconds=restore.document.wait_seconds)
+        restore.round()
+    at = restore.progress.preview_lsn
+    restore.neon.restore(restore.branch_id, restore.branch_id, at, backup_name(restore.id))  # it arrives now
+    restore.until_ended()
+    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    assert restore.sql.sequence_set[restore.branch_id] == max(BAD)
