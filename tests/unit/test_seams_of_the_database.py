@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+import pytest
 from builders import SERVICE
 from faults.database_scenario import BAD, WORKER, Restore
 from stage_of_writers import StageOfWriters
-from stage_with_database import GOOD, StageWithDatabase
+from stage_with_database import AFTER, BRANCH, GOOD, StageWithDatabase
 
+from rollback.model.database_content import LiveSchema
 from rollback.model.database_errors import OutcomeUnknown
 from rollback.model.database_progress import Ending, backup_name
 from rollback.model.errors import OutsideFailure
@@ -100,7 +102,7 @@ def test_sequences_are_read_again_when_the_fence_breaks_after_the_restore_was_an
 
 
 def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_the_fence_is_made_anew() -> None:
-    """It was sent, its answer was lost, and a task started meanwhile: the fence is looked at before it is sent again."""
+    """It was sent, its answer was lost, and a task started meanwhile: the fence is looked at before it is sent anew."""
     restore = Restore(carry_sequences=True)
     restore.neon.refuse_next("restore", OutcomeUnknown("no answer yet"))
     while "restore" not in restore.neon.calls:
@@ -114,3 +116,90 @@ def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_t
     restore.until_ended()
     assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
     assert restore.sql.sequence_set[restore.branch_id] == max(BAD)
+
+
+@pytest.mark.parametrize("ends", ["fails", "is_ended"])
+def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -> None:
+    """Its fence may be lifted by a person, who has to know that ids of lost rows come again."""
+    stage = StageWithDatabase(Policy(database_approval="none"))
+    rollback = stage.admit(FULL)
+    while rollback.database is None or rollback.database.backup_id is None:
+        rollback = stage.take(rollback)
+    assert rollback.database.sequences
+    if ends == "fails":
+        stage.sql.schemas[BRANCH] = AFTER
+    else:
+        abort(rollback.id, ADA, stage.world)
+    stage.run_on(rollback)
+    assert "sequences were not continued" in stage.pages()[-1]
+    assert f"public.written_row_seq: {max(BAD)}" in stage.pages()[-1]
+
+
+def test_the_compute_that_a_source_was_looked_at_with_is_deleted_though_the_undo_was_refused() -> None:
+    """It has production's passwords, on a branch that may let every address in."""
+    stage = StageOfWriters(Policy(database_approval="none"))
+    restored = stage.read(stage.run(FULL))
+    assert restored.outcome is Outcome.SUCCEEDED, restored.reason
+    assert restored.database is not None
+    backup = str(restored.database.backup_id)
+    assert stage.neon.endpoints(backup) == ()
+    stage.neon.settle()
+    stage.sql.schemas[backup] = LiveSchema(tables={})
+    undone = stage.read(stage.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
+    assert undone.outcome is Outcome.REFUSED, undone.reason
+    assert undone.source_compute == backup
+    assert stage.neon.endpoints(backup) == ()
+
+
+def with_a_restored(stage: StageWithDatabase) -> tuple[Rollback, str]:
+    restored = stage.read(stage.run(FULL))
+    assert restored.outcome is Outcome.SUCCEEDED, restored.reason
+    assert restored.database is not None
+    stage.neon.settle()
+    stage.pass_time(minutes=30)
+    return restored, str(restored.database.backup_id)
+
+
+def test_the_compute_of_a_source_is_deleted_though_the_rollback_ended_while_it_started() -> None:
+    stage = StageWithDatabase(Policy(database_approval="none"))
+    restored, backup = with_a_restored(stage)
+    undo = stage.admit({"type": "full", "service": SERVICE, "undo": restored.id, "force": True}, "execution-2")
+    while not stage.neon.endpoints(backup):
+        undo = stage.take(undo)
+    assert undo.database is None
+    abort(undo.id, ADA, stage.world)
+    stage.run_on(undo)
+    assert stage.neon.endpoints(backup) == ()
+    assert stage.services.desired_count == 2
+
+
+def test_a_compute_that_can_t_be_deleted_keeps_no_other_one_and_wakes_nobody_up() -> None:
+    """Neon deletes no compute of a protected branch (Neon's documentation, "Protected branches")."""
+    stage = StageWithDatabase(Policy(database_approval="none"))
+    restored, backup = with_a_restored(stage)
+    stage.neon.update_branch(backup, protected=True)
+    stage.neon.settle()
+    undone = stage.read(
+        stage.run({"type": "full", "service": SERVICE, "undo": restored.id, "force": True}, "execution-2")
+    )
+    assert undone.outcome is not Outcome.REFUSED, undone.reason
+    assert undone.database is not None
+    assert len(stage.neon.endpoints(backup)) == 1
+    assert stage.neon.endpoints(str(undone.database.backup_id)) == ()
+    assert "Delete" in stage.notifications.sent[-1].message
+    assert backup in stage.notifications.sent[-1].message
+    assert stage.severities()[-1] == "info"
+
+
+def test_a_compute_that_is_left_by_a_refused_undo_is_told() -> None:
+    stage = StageWithDatabase(Policy(database_approval="none"))
+    restored, backup = with_a_restored(stage)
+    stage.neon.update_branch(backup, protected=True)
+    stage.neon.settle()
+    stage.sql.schemas[backup] = LiveSchema(tables={})
+    undone = stage.read(stage.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
+    assert undone.outcome is Outcome.REFUSED, undone.reason
+    last = stage.notifications.sent[-1]
+    assert last.subject.endswith("left over")
+    assert f"Delete the compute of {backup} in Neon's console" in last.message
+    assert last.attributes["severity"] == "info"

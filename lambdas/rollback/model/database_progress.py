@@ -194,7 +194,7 @@ class DatabaseProgress(_Stored):
     )
     sequences_to_read_again: bool = Field(
         default=False,
-        description="the fence was made anew after the restore was announced: values were given out since",
+        description="the fence was made anew after the restore was announced, and values may be further",
     )
     sequences_left_out: int = Field(default=0, ge=0, description="more than a document takes: they are not carried")
     sequences_carried: tuple[SequenceCarried, ...] | None = Field(default=None, description="None: not done")
