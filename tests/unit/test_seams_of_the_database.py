@@ -1,6 +1,7 @@
 """Where two parts of a rollback of data meet: each is right by itself, and together they must be too."""
 
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
 from builders import SERVICE
@@ -74,7 +75,7 @@ def test_a_neon_that_breaks_down_before_sequences_are_continued_keeps_no_service
     assert restore.progress.sequences
     real = restore.real.databases.connection_uri
 
-    def broken(*_: object, **__: object) -> None:
+    def broken(*_: object, **__: object) -> NoReturn:
         raise OutsideFailure("GET connection_uri failed: 500")
 
     restore.neon.connection_uri = broken  # type: ignore[method-assign]
@@ -203,3 +204,16 @@ def test_a_compute_that_is_left_by_a_refused_undo_is_told() -> None:
     assert last.subject.endswith("left over")
     assert f"Delete the compute of {backup} in Neon's console" in last.message
     assert last.attributes["severity"] == "info"
+
+
+def test_a_writer_that_somebody_started_in_between_did_not_stand_at_zero_meanwhile() -> None:
+    restore = Restore()
+    while restore.progress_or_none is None or restore.progress_or_none.head is None:
+        restore.round()
+    restore.clock.pass_time(minutes=1)
+    restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
+    restore.clock.pass_time(minutes=3)
+    restore.writers.services[WORKER].tick()
+    restore.until_ended()
+    of_the_worker = [one for one in restore.progress.zero if one.service == WORKER]
+    assert [one.until is None for one in of_the_worker] == [False, True]
