@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from builders import release, rollback
-from contract.neon_projects import LocalProject
+from contract.neon_projects import LEAST_PRIVILEGED, LocalProject
 from fakes import FakeClock
 from psycopg.conninfo import make_conninfo
 from worlds import make_world
@@ -201,6 +201,7 @@ def test_composite_keys_that_read_alike_are_two(branch: Branch) -> None:
 
 
 def test_rows_that_a_forced_policy_hides_are_not_taken_for_none(branch: Branch) -> None:
+    branch.as_admin(LEAST_PRIVILEGED)
     """`FORCE ROW LEVEL SECURITY` holds for the owner too (Postgres's manual, "Row Security Policies")."""
     branch.run("CREATE TABLE tenants (id int PRIMARY KEY)")
     branch.run("ALTER TABLE tenants ENABLE ROW LEVEL SECURITY")
@@ -236,6 +237,7 @@ def test_the_owner_sees_all_rows_of_a_table_without_a_forced_policy(branch: Bran
 
 
 def test_what_holds_rows_and_can_not_be_compared_is_named_with_the_reason(branch: Branch) -> None:
+    branch.as_admin(LEAST_PRIVILEGED)
     branch.run("CREATE UNLOGGED TABLE cache (i int PRIMARY KEY)")
     branch.run("CREATE MATERIALIZED VIEW never AS SELECT 1 AS i WITH NO DATA")
     branch.as_admin("CREATE TABLE private (i int); CREATE ROLE other; ALTER TABLE private OWNER TO other")

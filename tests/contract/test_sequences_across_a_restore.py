@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from builders import SERVICE, definition, rollback
-from contract.neon_projects import LocalProject
+from contract.neon_projects import LEAST_PRIVILEGED, LocalProject
 from fakes import FakeClock, FakeLedger, FakeServices
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
@@ -100,6 +100,7 @@ def test_no_id_of_a_lost_row_is_given_out_again_in_any_database(branch: Restored
 
 
 def test_a_sequence_that_the_role_may_not_set_is_told_and_fails_no_restore(branch: Restored) -> None:
+    branch.as_admin(LEAST_PRIVILEGED)
     branch.run("CREATE SEQUENCE tickets")
     branch.as_admin(
         f"CREATE ROLE other; ALTER SEQUENCE tickets OWNER TO other; GRANT USAGE, SELECT ON SEQUENCE tickets TO {ROLE}"
