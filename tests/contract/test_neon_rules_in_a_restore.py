@@ -74,9 +74,9 @@ class Restored:
                 self.document = restore(self.document, self.point, self.restoring, self.world)
             else:
                 self.document = reset(self.document, undo[0], self.restoring, self.world, undoes=undo[1])
-            assert self.document.database is not None
-            if self.document.database.ended_at is not None:
-                return self.document.database
+            progress = self.document.database  # none while a source without a compute is given one
+            if progress is not None and progress.ended_at is not None:
+                return progress
             if self.document.wait_seconds:
                 self.services.tick()
                 self.project.settle()
