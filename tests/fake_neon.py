@@ -196,9 +196,12 @@ class FakeNeon(NeonState):
 
     def delete_endpoint(self, endpoint_id: str) -> EndpointChange | None:
         def work() -> EndpointChange | None:
-            endpoint = self._endpoints.pop(endpoint_id, None)
+            endpoint = self._endpoints.get(endpoint_id)
             if endpoint is None:
                 return None
+            if self._branches[endpoint.branch_id].protected:  # https://neon.com/docs/guides/protected-branches
+                raise BranchProtected(f"branch {endpoint.branch_id} is protected: its compute can't be deleted")
+            del self._endpoints[endpoint_id]
             return EndpointChange(endpoint=endpoint, operations=self._begin(endpoint.branch_id, "suspend_compute"))
 
         return self._do("delete_endpoint", work)

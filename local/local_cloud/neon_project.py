@@ -224,6 +224,8 @@ class Project:
         """The branch and its data stay."""
         self.refuse_if_locked()
         branch = self.branch(compute.branch_id)
+        if branch.protected:  # https://neon.com/docs/guides/protected-branches
+            raise Refusal(422, "cannot delete compute of protected branch")
         del self.computes[compute.id]
         return self._do(branch, ("suspend_compute", compute.detach), ("suspend_compute", compute.close))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rollback.model.sequences import SequenceCarried, SequenceValue, remembered, to_carry, value_to_set
+from rollback.model.sequences import SequenceCarried, SequenceValue, furthest_of, remembered, to_carry, value_to_set
 
 
 def sequence(last_value: int | None, **more: object) -> SequenceValue:
@@ -66,3 +66,12 @@ def test_what_is_said_of_it() -> None:
 def test_a_sequence_of_another_database_is_named_with_it() -> None:
     assert sequence(1, database="billing").in_words("app") == "billing.public.orders_id_seq"
     assert sequence(1).in_words("app") == "public.orders_id_seq"
+
+
+def test_of_two_readings_the_furthest_values_are_kept_in_mind() -> None:
+    """The later one may be of a branch that was restored in between."""
+    earlier = [sequence(last_value=10), sequence(name="only_earlier", last_value=3)]
+    later = [sequence(last_value=4), sequence(name="only_later", last_value=5)]
+    found = {one.name: one.last_value for one in furthest_of(earlier, later)}
+    assert found == {"orders_id_seq": 10, "only_earlier": 3, "only_later": 5}
+    assert [one.last_value for one in furthest_of([sequence(last_value=10)], [sequence(last_value=12)])] == [12]

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.model.database_position import LsnText
 from rollback.model.lost_writes import LostWritesReport
+from rollback.model.text import StoredText
 
 ACCOUNT_PREFIX = "rollback-account-"
 
@@ -45,6 +46,7 @@ class Account(BaseModel):
     why_not_child: str = ""
     computes: tuple[str, ...] = Field(default=(), description="branches that are given a compute, which is deleted")
     position: tuple[str, str, str] | None = Field(default=None, description="the last table compared")
+    left: StoredText = Field(default="", description="what could not be deleted")
     report: LostWritesReport = LostWritesReport()
     ended_at: AwareDatetime | None = None
     tidied_at: AwareDatetime | None = None

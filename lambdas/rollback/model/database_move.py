@@ -97,13 +97,21 @@ def next_move(seen: DatabaseSnapshot, progress: DatabaseProgress, *, carries_seq
         return _settle(seen, progress)
     if progress.point is not None and progress.preview_lsn is None:
         return Move.CREATE_PREVIEW if seen.preview is None else Move.CHECK_PREVIEW
+    is_told_of = seen.backup is not None or progress.before.is_reset(seen.branch)
     if seen.preview is not None:
         return Move.DELETE_PREVIEW
-    if carries_sequences and progress.sequences is None and progress.restore_asked_at is None:
+    if carries_sequences and _are_sequences_to_read(progress) and not is_told_of:
         return Move.READ_SEQUENCES
-    if seen.backup is not None or progress.before.is_reset(seen.branch):
+    if is_told_of:
         return Move.WAIT_FOR_OPERATIONS  # accepted, though not all of it is told yet: never sent a second time
     return Move.UNPROTECT if seen.branch.protected else Move.RESTORE
+
+
+def _are_sequences_to_read(progress: DatabaseProgress) -> bool:
+    """Once it was asked for, a restore may have taken them back: only those that were read before are read again."""
+    if progress.restore_asked_at is not None:
+        return progress.sequences_to_read_again
+    return progress.sequences is None
 
 
 def objection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> str | None:

@@ -198,6 +198,10 @@ class DatabaseProgress(_Stored):
     sequences: tuple[SequenceValue, ...] | None = Field(
         default=None, description="behind the fence, before the restore: those that it takes back; None: not read"
     )
+    sequences_to_read_again: bool = Field(
+        default=False,
+        description="the fence was made anew after the restore was announced, and values may be further",
+    )
     sequences_left_out: int = Field(default=0, ge=0, description="more than a document takes: they are not carried")
     sequences_carried: tuple[SequenceCarried, ...] | None = Field(default=None, description="None: not done")
     more_sequences_carried: int = Field(default=0, ge=0)

@@ -6,6 +6,8 @@ from rollback.model.database_progress import CommandRun, DatabaseProgress, Endin
 from rollback.model.database_settings import Strategy
 from rollback.model.rollback import ObligationKind, Rollback
 
+_MOST_SEQUENCES = 20
+
 
 def about_database(rollback: Rollback) -> list[str]:
     """Lines of the report; none if the database was no part of it."""
@@ -30,6 +32,7 @@ def about_database(rollback: Rollback) -> list[str]:
         lines += ["  Sequences:", *(f"    {one.in_words()}" for one in progress.sequences_carried)]
         if progress.more_sequences_carried:
             lines.append(f"    {progress.more_sequences_carried} more")
+    lines += [f"  {line}" for line in _sequences_not_continued(rollback, progress)]
     if progress.lost is not None:
         lines += ["  Lost writes:", *(f"    {line}" for line in progress.lost.in_words())]
     elif progress.backup_id is not None:
@@ -38,6 +41,20 @@ def about_database(rollback: Rollback) -> list[str]:
         lines.append("  The secret with its address was replaced: tasks that ran before must be started anew")
     lines += [f"  {note}" for note in progress.notes]
     return lines
+
+
+def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
+    """Of a restore that did not come to its end: whoever starts the services has to know."""
+    if rollback.outcome is None or not progress.sequences or progress.backup_id is None:
+        return
+    yield "Its sequences were not continued, or not seen to be: ids of lost rows come again, unless each is set before"
+    yield "  services start (SELECT setval('schema.name', value)); they were at:"
+    known = rollback.settings.database.database if rollback.settings and rollback.settings.database else ""
+    for one in progress.sequences[:_MOST_SEQUENCES]:
+        yield f"    {one.in_words(known)}: {one.last_value}"
+    more = len(progress.sequences) - _MOST_SEQUENCES + progress.sequences_left_out
+    if more > 0:
+        yield f"    {more} more, which the backup tells"
 
 
 def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:

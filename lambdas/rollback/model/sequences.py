@@ -82,6 +82,16 @@ def remembered(values: Iterable[SequenceValue], restored: Iterable[SequenceValue
     return [one for one in used if one.identity in there and value_to_set(one, there[one.identity]) is not None]
 
 
+def furthest_of(earlier: Iterable[SequenceValue], later: Iterable[SequenceValue]) -> list[SequenceValue]:
+    """Two readings of the same sequences in one: a restore between them may have taken the later one back."""
+    furthest = {one.identity: one for one in earlier}
+    for one in later:
+        before = furthest.get(one.identity)
+        value = value_to_set(before, one) if before is not None and not one.cycles else None
+        furthest[one.identity] = one if value is None else one.model_copy(update={"last_value": value})
+    return list(furthest.values())
+
+
 def value_to_set(kept: SequenceValue, restored: SequenceValue) -> int | None:
     """The value a restored sequence has to continue behind; None: it is there already.
 

@@ -10,7 +10,7 @@ from math import ceil
 
 from rollback.model.account import Account, Base, account_name
 from rollback.model.database_errors import AlreadyExists, ComeBackLater, OutcomeUnknown, RequestRefused
-from rollback.model.database_progress import DatabaseProgress
+from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
 from rollback.model.database_settings import DatabaseSettings, Strategy
 from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure
 from rollback.model.lost_writes import LostWritesReport
@@ -23,11 +23,28 @@ _BEGINS, _SUMS, _ROWS = 0.25, 0.12, 0.3
 
 
 def begun(rollback: Rollback, now: datetime) -> Rollback:
-    """Owe an account from the conclusion on, if there is a backup and it was not told yet."""
-    progress = rollback.database
-    if progress is None or progress.backup_id is None or progress.lost is not None or progress.account is not None:
+    """Owe an account from the conclusion on, if there is a backup and it was not told yet.
+
+    Without a backup there is nothing to compare: all that is owed is to delete a compute that the source was given.
+    """
+    progress, source = rollback.database or _not_begun(rollback, now), rollback.source_compute
+    if progress is None or progress.lost is not None or progress.account is not None:
         return rollback
-    return rollback.but(database=progress.but(account=Account(began_at=now, seen_at=now)))
+    if progress.backup_id is None and source is None:
+        return rollback
+    owed = Account(began_at=now, seen_at=now, computes=(source,) if source is not None else ())
+    return rollback.but(
+        database=progress.but(account=owed if progress.backup_id is not None else owed.but(ended_at=now))
+    )
+
+
+def _not_begun(rollback: Rollback, now: datetime) -> DatabaseProgress | None:
+    """Of a rollback that ended while the source was still looked at; None: its source was given no compute."""
+    planned = rollback.plan.database if rollback.plan is not None else None
+    if planned is None or rollback.source_compute is None:
+        return None
+    before = BranchBefore(name=planned.branch, protected=False)
+    return DatabaseProgress(started_at=now, before=before).ended(Ending.REFUSED, now)
 
 
 def account(rollback: Rollback, world: World) -> Rollback:
@@ -86,9 +103,7 @@ def _chosen(rollback: Rollback, progress: DatabaseProgress, account: Account, wo
     planned = rollback.plan.database if rollback.plan is not None else None
     restored = progress.branch_id or progress.before.id
     if planned is not None and planned.undoes is not None and progress.source_branch_id is not None:
-        made = (rollback.source_compute,) if rollback.source_compute == progress.source_branch_id else ()
-        computes = tuple(branch_id for branch_id in made if branch_id is not None)
-        return account.but(base=Base.SOURCE, base_id=progress.source_branch_id, computes=computes)
+        return account.but(base=Base.SOURCE, base_id=progress.source_branch_id)
     if progress.source_branch_id is None and progress.preview_lsn is not None:
         return account.but(base=Base.CHILD, parent_id=progress.backup_id, lsn=progress.preview_lsn)
     if planned is not None and planned.strategy in (Strategy.RESET, Strategy.RECREATE) and restored is not None:

@@ -5,6 +5,7 @@ branches only" leaves all others open), so it stays no longer than it is used.
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from rollback.model.account import Account, account_name
 from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure
@@ -21,6 +22,8 @@ def tell_account(rollback: Rollback, world: World) -> Rollback:
     now, account = world.clock.now(), progress.account
     if account.tidied_at is None:
         return _tidied(rollback, account, now, world)
+    if progress.backup_id is None and not account.left:  # nothing was compared, and nothing is to be said
+        return rollback.but(database=progress.but(account=account.but(told_at=now)), wait_seconds=0)
     try:
         _send(rollback, world)
     except CallRefused:
@@ -32,7 +35,8 @@ def tell_account(rollback: Rollback, world: World) -> Rollback:
     else:
         reported = True
     told = progress.but(account=account.but(told_at=now))
-    answer = {"told": rollback.answer} if reported else {}
+    # One that is no page, so that it stands for none: a report of before that was never sent is the janitor's still.
+    answer = {"told": rollback.answer} if reported and rollback.reported else {}
     return rollback.but(database=told, reported=rollback.reported and reported, wait_seconds=0, **answer)
 
 
@@ -64,19 +68,44 @@ def _tidied(rollback: Rollback, account: Account, now: datetime, world: World) -
 
 
 def _delete_next(rollback: Rollback, account: Account, world: World) -> bool:
-    """Whether something was there to delete; it is asked for again until it is gone."""
+    """Whether something was there to delete; it is asked for again until it is gone.
+
+    What Neon refuses to delete, such as the compute of a protected branch, keeps nothing else.
+
+    Raises:
+        CallRefused: that is all that is left.
+    """
+    deletions = [partial(_delete_compute, branch_id, world) for branch_id in account.computes]
     if account.child_asked_at is not None:
-        child = world.databases.branch_named(account_name(rollback.id))
-        if child is not None:
-            world.databases.delete_branch(child.id)
-            return True
-    for branch_id in account.computes:
-        if world.databases.branch(branch_id) is None:
-            continue
-        for endpoint in world.databases.endpoints(branch_id):
-            world.databases.delete_endpoint(endpoint.id)
-            return True
+        deletions.insert(0, partial(_delete_child, account_name(rollback.id), world))
+    refusals: list[CallRefused] = []
+    for delete in deletions:
+        try:
+            if delete():
+                return True
+        except CallRefused as refused:
+            refusals.append(refused)
+    if refusals:
+        raise refusals[0]
     return False
+
+
+def _delete_child(name: str, world: World) -> bool:
+    child = world.databases.branch_named(name)
+    if child is None:
+        return False
+    world.databases.delete_branch(child.id)
+    return True
+
+
+def _delete_compute(branch_id: str, world: World) -> bool:
+    if world.databases.branch(branch_id) is None:
+        return False
+    endpoints = world.databases.endpoints(branch_id)
+    if not endpoints:
+        return False
+    world.databases.delete_endpoint(endpoints[0].id)
+    return True
 
 
 def _left(rollback: Rollback, account: Account, why: str, now: datetime) -> Rollback:
@@ -86,7 +115,7 @@ def _left(rollback: Rollback, account: Account, why: str, now: datetime) -> Roll
     what = " and ".join(part for part in (child, computes) if part)
     note = f"Delete {what} in Neon's console, if it is there: it could not be deleted: {why}"
     progress = rollback.database.noted(note) if what else rollback.database
-    return rollback.but(database=progress.but(account=account.but(tidied_at=now)), wait_seconds=0)
+    return rollback.but(database=progress.but(account=account.but(tidied_at=now, left=what)), wait_seconds=0)
 
 
 def _send(rollback: Rollback, world: World) -> None:
@@ -98,4 +127,5 @@ def _send(rollback: Rollback, world: World) -> None:
         "severity": "info",
     }
     service = world.settings.service(rollback.service_name)
-    world.notifications.publish(f"{subject(rollback)}: lost writes"[:100], message(rollback, service), attributes)
+    about = "lost writes" if rollback.database is not None and rollback.database.backup_id is not None else "left over"
+    world.notifications.publish(f"{subject(rollback)}: {about}"[:100], message(rollback, service), attributes)

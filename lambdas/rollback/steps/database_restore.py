@@ -18,7 +18,7 @@ from rollback.model.errors import CallRefused
 from rollback.model.release import sha256_of
 from rollback.model.restore_acceptance import was_never_made
 from rollback.model.rollback import Rollback
-from rollback.steps.carry_sequences import carry_sequences, read_sequences, sequences_at
+from rollback.steps.carry_sequences import carry_sequences, read_sequences, sequences_at, with_sequences_to_read
 from rollback.steps.database_begin import begin
 from rollback.steps.database_changes import act, intend, without_extras
 from rollback.steps.database_look import look, noticed
@@ -108,7 +108,7 @@ def _change(rollback: Rollback, progress: DatabaseProgress, move: Move, restorin
     if move is Move.RESTORE:
         again = refenced(rollback, progress, restoring, world)
         if again is not None:
-            return rollback.but(database=again.but(sequences=None, moved_at=None), wait_seconds=0)
+            return rollback.but(database=with_sequences_to_read(again).but(moved_at=None), wait_seconds=0)
     if move is Move.RESTORE and _source_expires(progress, restoring):
         return _keep_backup(rollback, progress, restoring, world)
     if progress.intent is None or progress.intent.action != move:

@@ -39,7 +39,7 @@ def fence(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, 
             _stop(service, moves[service.name], world)
             return rollback.but(database=progress.but(stopped_at=None), wait_seconds=0)
     running = [name for name, move in moves.items() if move is Move.WAIT_FOR_STOPPED]
-    progress = with_services_at_zero(progress, [name for name in moves if name not in running], now)
+    progress = with_services_at_zero(progress, [name for name in moves if name not in running], running, now)
     if running:
         progress = progress.but(stopped_at=None)
         if now - (progress.previewed_at or progress.started_at) > timedelta(minutes=target.fence_timeout_minutes):

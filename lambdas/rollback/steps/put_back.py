@@ -84,7 +84,8 @@ def protected_again(owed: Obligation, databases: Databases) -> bool:
 def stays_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world: World) -> bool:
     """Rule 3; and a release never meets data that it was not meant for: not the bad one, and not what may be half done.
 
-    Where the data is as planned, and the service runs what was planned, a fence has no purpose any more.
+    Where the data is as planned, and the service runs what was planned, a fence has no purpose any more. A rollback
+    without an outcome starts other writers to verify them (`reconnect`): without that it could never succeed.
     """
     if owed.kind not in (ObligationKind.FENCE, ObligationKind.SCALING) or view.desired_count > 0:
         return False
@@ -92,7 +93,7 @@ def stays_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world:
         return True
     if rollback.outcome is Outcome.SUCCEEDED:
         return False
-    if _inherits_fence_of_person(rollback, world):
+    if rollback.outcome is not None and _inherits_fence_of_person(rollback, world):
         return True
     if not rollback.has_changed_data:
         return rollback.inherits_fence_of is not None or _took_over_changed_data(rollback, world)

@@ -8,11 +8,15 @@ from rollback.model.rollback import Rollback
 from rollback.model.service_view import ServiceView
 
 
-def with_services_at_zero(progress: DatabaseProgress, services: Iterable[str], now: datetime) -> DatabaseProgress:
-    """With the services that are seen at zero for the first time."""
-    known = {one.service for one in progress.zero}
+def with_services_at_zero(
+    progress: DatabaseProgress, services: Iterable[str], running: Iterable[str], now: datetime
+) -> DatabaseProgress:
+    """With the services that are seen at zero now and were not before; one that runs again ends its time there."""
+    ended = _ended(progress.zero, frozenset(running), now)
+    known = {one.service for one in ended if one.until is None}
     fresh = tuple(TimeAtZero(service=name, since=now) for name in services if name not in known)
-    return progress.but(zero=(*progress.zero, *fresh)) if fresh else progress
+    zero = (*ended, *fresh)
+    return progress.but(zero=zero) if zero != progress.zero else progress
 
 
 def with_service_running(rollback: Rollback, service: str, view: ServiceView, now: datetime) -> Rollback:
@@ -22,8 +26,10 @@ def with_service_running(rollback: Rollback, service: str, view: ServiceView, no
         return rollback
     if not any(one.service == service and one.until is None for one in progress.zero):
         return rollback
-    zero = tuple(
-        one.model_copy(update={"until": now}) if one.service == service and one.until is None else one
-        for one in progress.zero
+    return rollback.but(database=progress.but(zero=_ended(progress.zero, frozenset({service}), now)))
+
+
+def _ended(zero: tuple[TimeAtZero, ...], services: frozenset[str], now: datetime) -> tuple[TimeAtZero, ...]:
+    return tuple(
+        one.model_copy(update={"until": now}) if one.service in services and one.until is None else one for one in zero
     )
-    return rollback.but(database=progress.but(zero=zero))
