@@ -15,7 +15,7 @@ from rollback.model.database_content import LiveSchema, Migration
 from rollback.model.journals import impact_of, name_of, not_shipped_by, shipped_as, unfinished, with_ancestors
 from rollback.model.migration_tools import MigrationTool
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
-from rollback.model.removed_names import still_there
+from rollback.model.removed_names import removed_by, still_there
 from rollback.model.schema_attribution import attribute
 from rollback.model.schema_finding import Compatibility, Finding, worst
 from rollback.model.schema_structure import judge_structure
@@ -132,7 +132,7 @@ def judge_schema(
     files = tuple(shipped_as(one, shipped) for one in extra)
     is_breaking = compatibility is Compatibility.BREAKING and relation is not JournalRelation.BEHIND
     since = tuple(one for one in files if one is not None) or not_shipped_by(target.shipped or (), shipped)
-    attributed_to, unexplained = attribute(findings, since) if is_breaking else ((), ())
+    attributed_to, unexplained = attribute(findings, since, target.ran_on) if is_breaking else ((), ())
     return SchemaVerdict(
         compatibility=compatibility,
         reason="; ".join((reason, *told, *_why(compatibility, impact))),
@@ -173,7 +173,7 @@ def _extra(expects: tuple[Migration, ...] | None, journal: tuple[Migration, ...]
 
 def _seen_in(ran_on: LiveSchema, live: LiveSchema, impact: MigrationImpact) -> MigrationImpact:
     """What was removed and is there all the same was made again, by a person or another tool: that does not show."""
-    again = still_there(impact.removes, ran_on, live)
+    again = still_there(removed_by(impact), ran_on, live)
     if not again:
         return impact
     reasons = (*impact.reasons, *(f"{name} was removed, and is there again" for name in again))

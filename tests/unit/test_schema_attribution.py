@@ -1,0 +1,110 @@
+"""Which difference a migration's text explains: a name that only looks alike is no evidence to overwrite data."""
+
+import pytest
+
+from rollback.model.database_content import Column, LiveSchema, Migration
+from rollback.model.release_schema import ReleaseSchema, ShippedMigration
+from rollback.model.schema_compatibility import SchemaVerdict, judge_schema
+from rollback.model.schema_finding import Compatibility
+from rollback.model.statement_impact import MigrationImpact, breaking
+from rollback_cli.migrations.migration_impact import classify
+
+ID = Column(type="integer", nullable=False, has_default=True, default_differs=True)
+TEXT = Column(type="text", nullable=True, has_default=False)
+REQUIRED = TEXT.model_copy(update={"nullable": False})
+ORDERS = {"id": ID, "status": TEXT, "users": TEXT}
+BEFORE, SINCE = Migration(hash="a" * 64, created_at=1000), Migration(hash="b" * 64, created_at=2000)
+
+
+def judged(
+    ran_on: dict[str, dict[str, Column]], live: dict[str, dict[str, Column]], impact: MigrationImpact
+) -> SchemaVerdict:
+    """After one migration more, of that class."""
+    shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=impact)
+    target = ReleaseSchema(journal=(BEFORE,), ran_on=LiveSchema(tables=ran_on, partitions={}))
+    return judge_schema(target, LiveSchema(tables=live, partitions={}), (BEFORE, SINCE), (shipped,))
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "sql", "left"),
+    [
+        ("public.users", "ALTER TABLE orders DROP COLUMN users", {"id": ID, "status": TEXT}),
+        (
+            "public.key",
+            "ALTER TABLE orders ALTER status SET NOT NULL; CREATE UNIQUE INDEX ON orders (users)",
+            {},
+        ),
+        ("audit.orders", "ALTER TABLE orders DROP COLUMN status, DROP COLUMN users", {"id": ID}),
+        ("public.audit", "-- see audit\nALTER TABLE orders RENAME COLUMN status TO users_status", {}),
+        ("public.Orders", "ALTER TABLE orders DROP COLUMN status", {"id": ID, "users": TEXT}),
+        ("public.users", "ALTER TABLE users DROP CONSTRAINT users_name_key", {}),
+        ("public.orders.status", "ALTER TABLE customers DROP COLUMN status; CREATE UNIQUE INDEX ON orders (id)", {}),
+    ],
+)
+def test_what_a_person_removed_by_hand_is_not_explained_by_a_migration_that_has_a_like_name(
+    by_hand: str, sql: str, left: dict[str, Column]
+) -> None:
+    tables = {"public.orders": ORDERS, "public.customers": ORDERS}
+    ran_on, live = dict(tables), {**tables, "public.orders": left or ORDERS}
+    if by_hand == "public.orders.status":
+        live["public.orders"] = {"id": ID, "users": TEXT}
+    else:
+        ran_on[by_hand] = ORDERS
+    verdict = judged(ran_on, live, classify(sql))
+    assert verdict.compatibility is Compatibility.BREAKING
+    assert any(by_hand in one for one in verdict.unexplained), verdict
+    assert not verdict.is_attributed
+
+
+@pytest.mark.parametrize(
+    ("sql", "left"),
+    [
+        ('ALTER TABLE "public"."orders" DROP COLUMN "status"', {"id": ID, "users": TEXT}),
+        ("ALTER TABLE orders RENAME COLUMN status TO state", {"id": ID, "users": TEXT, "state": REQUIRED}),
+        ("ALTER TABLE orders ADD COLUMN state text NOT NULL", {**ORDERS, "state": REQUIRED}),
+        ("ALTER TABLE orders ALTER COLUMN status SET NOT NULL", {**ORDERS, "status": REQUIRED}),
+        ("ALTER TABLE orders ALTER status TYPE int USING 1", {**ORDERS, "status": ID}),
+    ],
+)
+def test_what_a_migration_does_to_a_column_it_explains(sql: str, left: dict[str, Column]) -> None:
+    verdict = judged({"public.orders": ORDERS}, {"public.orders": left}, classify(sql))
+    assert (verdict.attributed_to, verdict.unexplained) == (("0002",), ()), verdict
+
+
+@pytest.mark.parametrize(
+    ("table", "sql"),
+    [
+        ("public.orders", "DROP TABLE orders"),
+        ("public.Orders", 'DROP TABLE "Orders"'),
+        ("app.orders", "ALTER TABLE app.orders RENAME TO old"),
+        ("app.orders", "DROP TABLE orders"),  # a role's own search path
+    ],
+)
+def test_a_table_that_a_migration_dropped_or_renamed_it_explains(table: str, sql: str) -> None:
+    verdict = judged({table: ORDERS}, {}, classify(sql))
+    assert (verdict.attributed_to, verdict.unexplained) == (("0002",), ())
+
+
+@pytest.mark.parametrize(
+    ("reason", "left"),
+    [
+        ("orders: drop column status", {"id": ID, "users": TEXT}),
+        ("orders: alter column status set not null", {**ORDERS, "status": REQUIRED}),
+    ],
+)
+def test_what_an_older_version_told_in_reasons_alone_is_still_understood(reason: str, left: dict[str, Column]) -> None:
+    verdict = judged({"public.orders": ORDERS}, {"public.orders": left}, breaking(reason))
+    assert verdict.is_attributed
+
+
+def test_a_table_that_an_older_version_told_as_dropped_and_that_is_there_again_is_another_one() -> None:
+    verdict = judged({"public.orders": ORDERS}, {"public.orders": ORDERS}, breaking("drop table orders"))
+    assert verdict.compatibility is Compatibility.BREAKING
+
+
+def test_an_enum_whose_value_a_migration_renamed_it_explains() -> None:
+    ran_on, live = (LiveSchema(tables={}, enums={'"Mood"': (value,)}) for value in ("sad", "low"))
+    impact = classify("""ALTER TYPE "Mood" RENAME VALUE 'sad' TO 'low'""")
+    shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=impact)
+    target = ReleaseSchema(journal=(BEFORE,), ran_on=ran_on)
+    assert judge_schema(target, live, (BEFORE, SINCE), (shipped,)).is_attributed
