@@ -108,3 +108,61 @@ def test_an_enum_whose_value_a_migration_renamed_it_explains() -> None:
     shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=impact)
     target = ReleaseSchema(journal=(BEFORE,), ran_on=ran_on)
     assert judge_schema(target, live, (BEFORE, SINCE), (shipped,)).is_attributed
+
+
+@pytest.mark.parametrize(
+    ("table", "sql"),
+    [
+        ("public.orders", "ALTER TABLE orders DROP COLUMN status"),  # and somebody made it again by hand
+        ("audit.orders", "DROP TABLE orders"),  # another one, which the release never knew
+    ],
+)
+def test_what_a_migration_dropped_and_is_there_all_the_same_refuses_and_overwrites_nothing(
+    table: str, sql: str
+) -> None:
+    verdict = judged({table: ORDERS}, {table: ORDERS}, classify(sql))
+    assert verdict.compatibility is Compatibility.BREAKING
+    assert not verdict.is_attributed
+    assert "is there again" in str(verdict.unexplained)
+
+
+def test_what_migrations_dropped_and_made_again_themselves_they_explain() -> None:
+    impact = classify("DROP TABLE orders; CREATE TABLE orders (id serial, status text, users text)")
+    verdict = judged({"public.orders": ORDERS}, {"public.orders": ORDERS}, impact)
+    assert verdict.is_attributed
+
+
+def plain(sql: str, name: str = "two.sql") -> ShippedMigration:
+    return ShippedMigration(tag=name, created_at=2, hash="c" * 64, impact=classify(sql), tool="sql", id=name)
+
+
+OLD = plain("UPDATE orders SET status = 'x'", "one.sql")
+STANDS = LiveSchema(tables={"public.orders": ORDERS}, partitions={})
+
+
+@pytest.mark.parametrize("journal", [None, (BEFORE,)])
+@pytest.mark.parametrize(
+    ("sql", "compatibility"),
+    [
+        ("UPDATE orders SET status = lower(status)", Compatibility.UNKNOWN),
+        ("TRUNCATE orders", Compatibility.BREAKING),
+        ("ALTER TABLE orders ADD COLUMN note text", Compatibility.COMPATIBLE),
+    ],
+)
+def test_a_plain_file_counts_beside_the_journal_of_another_tool_and_alone_overwrites_nothing(
+    sql: str, compatibility: Compatibility, journal: tuple[Migration, ...] | None
+) -> None:
+    """No journal tells that it was applied."""
+    target = ReleaseSchema(shipped=(OLD,), journal=journal, ran_on=STANDS, sought_all_journals=True)
+    verdict = judge_schema(target, STANDS, journal, (OLD, plain(sql)))
+    assert verdict.compatibility is compatibility
+    assert not verdict.is_attributed
+
+
+def test_a_plain_file_explains_a_difference_where_the_target_told_which_files_it_had() -> None:
+    live = LiveSchema(tables={}, partitions={})
+    drops = plain("DROP TABLE orders")
+    target = ReleaseSchema(shipped=(OLD,), ran_on=STANDS, sought_all_journals=True)
+    assert judge_schema(target, live, None, (OLD, drops)).is_attributed
+    untold = target.model_copy(update={"shipped": None})
+    assert not judge_schema(untold, live, None, (OLD, drops)).is_attributed
