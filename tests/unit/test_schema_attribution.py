@@ -166,3 +166,34 @@ def test_a_plain_file_explains_a_difference_where_the_target_told_which_files_it
     assert judge_schema(target, live, None, (OLD, drops)).is_attributed
     untold = target.model_copy(update={"shipped": None})
     assert not judge_schema(untold, live, None, (OLD, drops)).is_attributed
+
+
+PARTITIONED = LiveSchema(
+    tables={"public.ev": ORDERS}, partitions={"public.ev_1": "public.ev", "public.ev_2": "public.ev"}
+)
+WITHOUT_BODIES = LiveSchema(tables={}, views={"public.v": ORDERS})
+
+
+@pytest.mark.parametrize(
+    ("ran_on", "live", "sql"),
+    [
+        (PARTITIONED, PARTITIONED.model_copy(update={"partitions": {"public.ev_1": "public.ev"}}), "DROP TABLE ev_2"),
+        (PARTITIONED, PARTITIONED, "CREATE UNIQUE INDEX ON ev_2 (status)"),
+        (PARTITIONED, PARTITIONED, "ALTER TABLE public.ev_2 ALTER COLUMN status SET NOT NULL"),
+        (PARTITIONED, PARTITIONED, "CREATE TRIGGER t BEFORE INSERT ON ev_2 EXECUTE FUNCTION f()"),
+        (STANDS, STANDS, "ALTER TABLE neon_auth.users_sync DROP COLUMN name"),
+        (
+            WITHOUT_BODIES,
+            WITHOUT_BODIES.model_copy(update={"view_bodies": {"public.v": "x"}, "partitions": {}}),
+            "CREATE OR REPLACE VIEW v AS SELECT * FROM orders WHERE false",
+        ),
+    ],
+)
+def test_what_a_migration_does_to_what_is_not_compared_is_unknown(
+    ran_on: LiveSchema, live: LiveSchema, sql: str
+) -> None:
+    """No difference there is no evidence: nothing was compared."""
+    shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=classify(sql))
+    verdict = judge_schema(ReleaseSchema(journal=(BEFORE,), ran_on=ran_on), live, (BEFORE, SINCE), (shipped,))
+    assert verdict.compatibility is Compatibility.UNKNOWN
+    assert "left out of the structure that is compared" in verdict.reason

@@ -18,6 +18,7 @@ from rollback.model.release_schema import ReleaseSchema, ShippedMigration
 from rollback.model.removed_names import removed_by, still_there
 from rollback.model.schema_attribution import attribute
 from rollback.model.schema_finding import Compatibility, Finding, worst
+from rollback.model.schema_scope import not_compared
 from rollback.model.schema_structure import judge_structure
 from rollback.model.statement_impact import Impact, MigrationImpact, together
 from rollback.model.text import STORED_LINE_LIMIT, cut
@@ -207,12 +208,20 @@ def _extra(expects: tuple[Migration, ...] | None, journal: tuple[Migration, ...]
 
 
 def _seen_in(ran_on: LiveSchema, live: LiveSchema, impact: MigrationImpact) -> MigrationImpact:
-    """What was removed and is there all the same was made again, by a person or another tool: that does not show."""
+    """What was removed and is there all the same was made again, by a person or another tool: that does not show.
+
+    Neither does what is left out of the structure. Retention drops partitions, so that is no proof of a break either.
+    """
     again = still_there(_told_removed(impact), ran_on, live)
-    if not again:
+    left_out = not_compared((*impact.reasons, *impact.removes), ran_on, live)
+    if not again and not left_out:
         return impact
-    reasons = (*impact.reasons, *(f"{name} was removed, and is there again" for name in again))
-    return impact.model_copy(update={"shows_in_structure": False, "reasons": tuple(dict.fromkeys(reasons))})
+    reasons = [*impact.reasons, *(f"{name} was removed, and is there again" for name in again)]
+    reasons += [f"{name} is left out of the structure that is compared" for name in left_out]
+    changes = {"shows_in_structure": False, "reasons": tuple(dict.fromkeys(reasons))}
+    if left_out and impact.impact is Impact.BREAKING:
+        changes["impact"] = Impact.UNKNOWN
+    return impact.model_copy(update=changes)
 
 
 def _of_plain_files(target: ReleaseSchema, known: tuple[ShippedMigration, ...]) -> MigrationImpact | None:
