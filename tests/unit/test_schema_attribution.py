@@ -197,3 +197,25 @@ def test_what_a_migration_does_to_what_is_not_compared_is_unknown(
     verdict = judge_schema(ReleaseSchema(journal=(BEFORE,), ran_on=ran_on), live, (BEFORE, SINCE), (shipped,))
     assert verdict.compatibility is Compatibility.UNKNOWN
     assert "left out of the structure that is compared" in verdict.reason
+
+
+def test_a_default_whose_text_differs_behind_a_cast_is_another_one() -> None:
+    """As `pg_get_expr` writes it: the words and numbers behind a type's name are no part of the type."""
+    ran_on, live = (
+        LiveSchema(
+            tables={
+                "public.orders": {
+                    "n": TEXT.model_copy(
+                        update={
+                            "has_default": True,
+                            "default": f"CASE WHEN true THEN (length('x'::text))::numeric ELSE {value} END",
+                        }
+                    )
+                }
+            },
+            partitions={},
+        )
+        for value in ("0.5", "0.7")
+    )
+    verdict = judge_schema(ReleaseSchema(journal=(BEFORE,), ran_on=ran_on), live, (BEFORE,))
+    assert verdict.compatibility is Compatibility.UNKNOWN

@@ -13,6 +13,11 @@ from rollback.model.database_content import Column, Constraint, LiveSchema, Sche
 from rollback.model.schema_finding import GONE, Compatibility, Finding, breaking, remark, unknown
 from rollback.model.schema_scope import twin_of, without_neons
 
+_NAME = r'(?:"[^"]+"|\w+)'
+_CAST = re.compile(
+    rf"::{_NAME}(?:\.{_NAME})?(?: varying| precision)?(?:\([\d, ]*\))?(?: with(?:out)? time zone)?(?:\[\])*"
+)
+
 
 def judge_structure(ran_on: LiveSchema, live: LiveSchema) -> tuple[Finding, ...]:
     """All that speaks against it, and what is worth knowing; nothing found is compatible.
@@ -94,7 +99,7 @@ def _value_left_out(name: str, was: Column, now: Column) -> Iterator[Finding]:
 
 def _plain(expression: str) -> str:
     """The expression without its casts: Postgres writes others for the same value when the column's type is changed."""
-    return re.sub(r"[()]", "", re.sub(r"::[\w .\"]+(\([\d, ]*\))?(\[\])*", "", expression))
+    return re.sub(r"[()]", "", _CAST.sub("", expression))
 
 
 def _type(name: str, was: Column, now: Column) -> Iterator[Finding]:
