@@ -42,7 +42,7 @@ def users(*columns: str) -> LiveSchema:
 
 
 FIRST = migration(1)
-DROPS = migration(2, breaking("users.name is dropped"))
+DROPS = migration(2, breaking("users.name: drop column", removes=("column users.name",)))
 ADDS = migration(2)
 
 

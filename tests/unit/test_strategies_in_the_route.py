@@ -8,7 +8,7 @@ from fake_tasks import FakeTasks
 from fakes import FakeSecrets
 from faults.crash import Killed
 from pydantic import SecretStr
-from stage_with_database import ADDS, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, StageWithDatabase, applied
+from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, StageWithDatabase, applied
 from worlds import DEGRADED
 
 from rollback.model.connection_secret import SecretKeys, has_uri
@@ -76,6 +76,21 @@ def test_a_way_down_that_fails_leaves_nothing_running_on_what_may_be_half_done()
     assert stage.services.desired_count == 0
     assert stage.rows() == GOOD + BAD
     assert f"perhaps: {DROPS.tag}" in stage.pages()[0]
+
+
+def test_a_migration_that_came_after_the_last_look_is_not_left_on_top_of_those_that_step_down() -> None:
+    """The plan names the migrations of that look: to step one down below another leads to no release's schema."""
+    way_down = with_way_down(ADDITIVE)
+    stage = stepping_stage(way_down)
+    later = way_down.model_copy(update={"tag": "0002_more", "created_at": 3000, "hash": f"{9:064x}"})
+    stage.checkpoint("v2", (FIRST, way_down, later))
+    stage.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS, later))
+    desired = stage.services.desired_count
+    rollback = ended(stage)
+    assert rollback.outcome is Outcome.SUPPRESSED, rollback.reason
+    assert rollback.recheck_at is not None
+    assert "0002_more" in rollback.reason
+    assert (rollback.has_fenced, stage.services.desired_count) == (False, desired)
 
 
 @pytest.mark.parametrize("down", [None, breaking("drop column email")])

@@ -274,7 +274,7 @@ def _schema(statement: Statement) -> MigrationImpact:
 
 def _enum(statement: Statement) -> MigrationImpact:
     if "old_val" in statement.node:
-        return breaking(statement.brief)
+        return breaking(statement.brief, removes=(f"enum {qualified(strings(statement.node.get('type_name')))}",))
     return ADDITIVE
 
 

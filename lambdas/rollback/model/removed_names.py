@@ -1,8 +1,28 @@
 """Names that a migration removed and that are there all the same: something that we did not see made them again."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from rollback.model.database_content import LiveSchema
+from rollback.model.statement_impact import MigrationImpact
+
+# How a classification of an older version tells it: in its reasons alone.
+_DROPPED = re.compile(r"drop (?:materialized )?(?P<kind>table|view|sequence|function) (?P<names>.+)")
+_COLUMN = re.compile(r"(?P<table>\S+): (?:drop|rename) column (?:if exists )?(?P<column>\S+).*")
+
+
+def removed_by(impact: MigrationImpact) -> tuple[str, ...]:
+    """`kind name` of what a migration drops or renames, also where an older version classified it."""
+    told = (name for reason in impact.reasons for name in _told(reason))
+    return tuple(dict.fromkeys((*impact.removes, *told)))
+
+
+def _told(reason: str) -> Iterator[str]:
+    dropped, column = _DROPPED.fullmatch(reason), _COLUMN.fullmatch(reason)
+    if dropped is not None:
+        yield from (f"{dropped['kind']} {name}" for name in dropped["names"].split(", "))
+    if column is not None:
+        yield f"column {column['table']}.{column['column']}"
 
 
 def still_there(removes: Iterable[str], ran_on: LiveSchema, live: LiveSchema) -> tuple[str, ...]:

@@ -15,9 +15,10 @@ from rollback.model.database_content import LiveSchema, Migration
 from rollback.model.journals import impact_of, name_of, not_shipped_by, shipped_as, unfinished, with_ancestors
 from rollback.model.migration_tools import MigrationTool
 from rollback.model.release_schema import ReleaseSchema, ShippedMigration
-from rollback.model.removed_names import still_there
+from rollback.model.removed_names import removed_by, still_there
 from rollback.model.schema_attribution import attribute
 from rollback.model.schema_finding import Compatibility, Finding, worst
+from rollback.model.schema_scope import not_compared
 from rollback.model.schema_structure import judge_structure
 from rollback.model.statement_impact import Impact, MigrationImpact, together
 from rollback.model.text import STORED_LINE_LIMIT, cut
@@ -120,6 +121,8 @@ def judge_schema(
     if relation is JournalRelation.ABSENT:
         relation = relation if target.sought_all_journals else JournalRelation.ONE_SIDED
         impact = _of_plain_files(target, shipped)
+    elif not_shipped_by(target.shipped or (), shipped):  # the journal is another tool's
+        impact = together((*(impact_of(one, shipped) for one in extra), *_plain(target, shipped)))
     if impact is not None and target.ran_on is not None:
         impact = _seen_in(target.ran_on, live, impact)
     findings = None if target.ran_on is None else judge_structure(target.ran_on, live)
@@ -131,8 +134,10 @@ def judge_schema(
     told = (*said, *begun) if compatibility is not Compatibility.COMPATIBLE else ()
     files = tuple(shipped_as(one, shipped) for one in extra)
     is_breaking = compatibility is Compatibility.BREAKING and relation is not JournalRelation.BEHIND
-    since = tuple(one for one in files if one is not None) or not_shipped_by(target.shipped or (), shipped)
-    attributed_to, unexplained = attribute(findings, since) if is_breaking else ((), ())
+    applied_since = tuple(one for one in files if one is not None)
+    attributed_to, unexplained = (
+        _attributed(target, live, findings, applied_since, shipped) if is_breaking else ((), ())
+    )
     return SchemaVerdict(
         compatibility=compatibility,
         reason="; ".join((reason, *told, *_why(compatibility, impact))),
@@ -155,6 +160,37 @@ def not_known(reason: str) -> SchemaVerdict:
     )
 
 
+def _attributed(
+    target: ReleaseSchema,
+    live: LiveSchema,
+    findings: tuple[Finding, ...] | None,
+    applied_since: tuple[ShippedMigration, ...],
+    shipped: tuple[ShippedMigration, ...],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What explains the verdict, and what nothing explains: a class is evidence only of what was applied, and counts.
+
+    No journal tells that a plain file was applied: only a difference that it explains does. What was removed and is
+    there again was made by something that no migration tells of.
+    """
+    plain = not_shipped_by(target.shipped, shipped) if target.shipped is not None else ()
+    attributed_to, unexplained = attribute(findings, (*applied_since, *plain), target.ran_on)
+    if any(one.compatibility is Compatibility.BREAKING for one in findings or ()):
+        return attributed_to, unexplained
+    attributed_to, _ = attribute((), applied_since)
+    if target.ran_on is None or not attributed_to:
+        return attributed_to, ()
+    impact = together(one.impact for one in applied_since)
+    again = still_there(_told_removed(impact), target.ran_on, live)
+    by_others = tuple(f"{name} was removed, and is there again" for name in again if name not in impact.makes)
+    return attributed_to, by_others
+
+
+def _told_removed(impact: MigrationImpact) -> tuple[str, ...]:
+    """With the tables, views and sequences that an older version told in its reasons alone."""
+    older = (name for name in removed_by(impact) if not name.startswith("column "))
+    return tuple(dict.fromkeys((*impact.removes, *older)))
+
+
 def _relation(expects: tuple[Migration, ...] | None, journal: tuple[Migration, ...] | None) -> JournalRelation:
     if expects is None or journal is None:
         return JournalRelation.ABSENT if expects is None and journal is None else JournalRelation.ONE_SIDED
@@ -172,19 +208,31 @@ def _extra(expects: tuple[Migration, ...] | None, journal: tuple[Migration, ...]
 
 
 def _seen_in(ran_on: LiveSchema, live: LiveSchema, impact: MigrationImpact) -> MigrationImpact:
-    """What was removed and is there all the same was made again, by a person or another tool: that does not show."""
-    again = still_there(impact.removes, ran_on, live)
-    if not again:
+    """What was removed and is there all the same was made again, by a person or another tool: that does not show.
+
+    Neither does what is left out of the structure. Retention drops partitions, so that is no proof of a break either.
+    """
+    again = still_there(_told_removed(impact), ran_on, live)
+    left_out = not_compared((*impact.reasons, *impact.removes), ran_on, live)
+    if not again and not left_out:
         return impact
-    reasons = (*impact.reasons, *(f"{name} was removed, and is there again" for name in again))
-    return impact.model_copy(update={"shows_in_structure": False, "reasons": tuple(dict.fromkeys(reasons))})
+    reasons = [*impact.reasons, *(f"{name} was removed, and is there again" for name in again)]
+    reasons += [f"{name} is left out of the structure that is compared" for name in left_out]
+    changes = {"shows_in_structure": False, "reasons": tuple(dict.fromkeys(reasons))}
+    if left_out and impact.impact is Impact.BREAKING:
+        changes["impact"] = Impact.UNKNOWN
+    return impact.model_copy(update=changes)
 
 
 def _of_plain_files(target: ReleaseSchema, known: tuple[ShippedMigration, ...]) -> MigrationImpact | None:
     """Without a journal: the files that pipelines told of and the target had not; None: nobody told of any."""
     if not any(one.tool == MigrationTool.SQL for one in known):
         return None
-    return together(one.impact for one in not_shipped_by(target.shipped or (), known))
+    return together(_plain(target, known))
+
+
+def _plain(target: ReleaseSchema, known: tuple[ShippedMigration, ...]) -> tuple[MigrationImpact, ...]:
+    return tuple(one.impact for one in not_shipped_by(target.shipped or (), known))
 
 
 def _verdict(
@@ -196,6 +244,8 @@ def _verdict(
     if structure is Compatibility.BREAKING:
         return structure, "the target can't work with the live schema"
     match relation:
+        case JournalRelation.EQUAL if impact is not None:
+            ours = _since(impact, structure)
         case JournalRelation.EQUAL:
             ours = Compatibility.COMPATIBLE, "the same migrations are applied as when the target was good"
         case JournalRelation.AHEAD:

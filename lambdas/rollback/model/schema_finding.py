@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+GONE = "is gone, or has another name"  # of an object that the live schema has not
+
 
 class Compatibility(StrEnum):
     """Whether a release can work with the schema that is live. Only `compatible` lets a rollback through (rule 12)."""

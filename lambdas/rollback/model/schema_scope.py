@@ -4,7 +4,8 @@ Neon changes its schemas without a migration of the application. Partitions come
 them ahead of need and drops old ones. Neither says anything about a release.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from rollback.model.database_content import Column, LiveSchema
@@ -30,6 +31,27 @@ def without_neons(schema: LiveSchema) -> LiveSchema:
 
 def _own(named: Mapping[str, _Value]) -> dict[str, _Value]:
     return {name: value for name, value in named.items() if not name.startswith(_PREFIXES)}
+
+
+def not_compared(told: Iterable[str], ran_on: LiveSchema, live: LiveSchema) -> tuple[str, ...]:
+    """What a classification names, and a comparison of the two leaves out: no difference there says nothing.
+
+    Partitions and Neon's schemas are never compared, and the query of a view not with a snapshot of an older version.
+
+    Args:
+        told: reasons of the classification, and what it says to be removed.
+    """
+    text = "\n".join(told)
+    return tuple(dict.fromkeys(name for name, shape in _left_out(ran_on, live) if re.search(shape, text)))
+
+
+def _left_out(ran_on: LiveSchema, live: LiveSchema) -> Iterator[tuple[str, str]]:
+    for name in (*(ran_on.partitions or {}), *(live.partitions or {})):
+        yield f"partition {name}", rf"(?<![\w$]){re.escape(name.split('.', maxsplit=1)[-1])}(?![\w$])"
+    for name in NEON_SCHEMAS:
+        yield f"schema {name}", rf"(?<![\w$.]){name}\."
+    for name in ran_on.views if ran_on.view_bodies is None else ():
+        yield f"view {name}", rf"view {re.escape(name.removeprefix('public.'))} may be replaced"
 
 
 def twin_of(table: str, ran_on: LiveSchema, live: LiveSchema) -> str | None:

@@ -10,8 +10,13 @@ from collections.abc import Iterator
 
 from rollback.model.column_types import judge_type
 from rollback.model.database_content import Column, Constraint, LiveSchema, SchemaObject
-from rollback.model.schema_finding import Compatibility, Finding, breaking, remark, unknown
+from rollback.model.schema_finding import GONE, Compatibility, Finding, breaking, remark, unknown
 from rollback.model.schema_scope import twin_of, without_neons
+
+_NAME = r'(?:"[^"]+"|\w+)'
+_CAST = re.compile(
+    rf"::{_NAME}(?:\.{_NAME})?(?: varying| precision)?(?:\([\d, ]*\))?(?: with(?:out)? time zone)?(?:\[\])*"
+)
 
 
 def judge_structure(ran_on: LiveSchema, live: LiveSchema) -> tuple[Finding, ...]:
@@ -58,12 +63,12 @@ def _gone(table: str, ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]
             f"table {table} is gone; it may have been a partition of {twin}, which this snapshot does not tell"
         )
     else:
-        yield breaking(f"table {table} is gone, or has another name", table)
+        yield breaking(f"table {table} {GONE}", table)
 
 
 def _column(name: str, was: Column, now: Column | None) -> Iterator[Finding]:
     if now is None:
-        yield breaking(f"column {name} is gone, or has another name", name)
+        yield breaking(f"column {name} {GONE}", name)
         return
     yield from _type(name, was, now)
     if now.generated and not was.generated:
@@ -94,7 +99,7 @@ def _value_left_out(name: str, was: Column, now: Column) -> Iterator[Finding]:
 
 def _plain(expression: str) -> str:
     """The expression without its casts: Postgres writes others for the same value when the column's type is changed."""
-    return re.sub(r"[()]", "", re.sub(r"::[\w .\"]+(\([\d, ]*\))?(\[\])*", "", expression))
+    return re.sub(r"[()]", "", _CAST.sub("", expression))
 
 
 def _type(name: str, was: Column, now: Column) -> Iterator[Finding]:
@@ -113,14 +118,14 @@ def _views(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     for view, columns in ran_on.views.items():
         now = live.views.get(view) or live.tables.get(view)
         if now is None:
-            yield breaking(f"view {view} is gone, or has another name", view)
+            yield breaking(f"view {view} {GONE}", view)
             continue
         body, body_now = (ran_on.view_bodies or {}).get(view), (live.view_bodies or {}).get(view)
         if body is not None and body_now is not None and body != body_now:
             yield unknown(f"view {view} has another query: what it gives can't be told")
         for name, column in columns.items():
             if name not in now:
-                yield breaking(f"column {view}.{name} is gone, or has another name", f"{view}.{name}")
+                yield breaking(f"column {view}.{name} {GONE}", f"{view}.{name}")
             else:
                 yield from _type(f"{view}.{name}", column, now[name])
 
@@ -206,7 +211,7 @@ def _objects(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     was, now = _by_name(ran_on), _by_name(live)
     for key, one in was.items():
         if one.table is None and key not in now:
-            told = f"{one.kind} {one.name} is gone, or has another name"
+            told = f"{one.kind} {one.name} {GONE}"
             yield breaking(told, one.name) if one.kind in ("sequence", "function") else unknown(told)
         elif _is_there(one.table, live) and now.get(key) != one:
             yield unknown(f"{one.kind} on {one.name} is gone or changed: what it did to rows can't be told")

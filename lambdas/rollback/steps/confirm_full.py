@@ -6,6 +6,8 @@ SQL tells what is there now: a restore overwrites data, and begins on fresh evid
 
 from rollback.model.check import Check, Verdict
 from rollback.model.database_errors import ComeBackLater
+from rollback.model.database_plan import DatabasePlan
+from rollback.model.database_settings import Strategy
 from rollback.model.errors import CallRefused, OutsideFailure
 from rollback.model.plan import Plan
 from rollback.model.release_schema import ReleaseSchema
@@ -82,6 +84,17 @@ def not_confirmed(rollback: Rollback, verdict: SchemaVerdict, world: World) -> t
     check = schema_check(verdict, *named, needs_force=needs_force, remark=remark)
     made = rollback.plan.model_copy(update={"checks": (*_others(rollback.plan), check)})
     return rollback.but(plan=made), f"{CHECK_NAME}: {check.reason}"
+
+
+def why_not_this_way_down(plan: DatabasePlan, verdict: SchemaVerdict) -> str | None:
+    """None: the migrations that the plan steps down are those that the live journal has since the target."""
+    applied = tuple(reversed(verdict.since))
+    if plan.strategy is not Strategy.DOWN_MIGRATIONS or plan.migrations == applied:
+        return None
+    return (
+        f"the plan steps down {', '.join(plan.migrations)}, and since the target the database has applied "
+        f"{', '.join(reversed(applied))}: it is planned anew after the next look"
+    )
 
 
 def is_fit(verdict: SchemaVerdict) -> bool:

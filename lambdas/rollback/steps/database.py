@@ -21,7 +21,14 @@ from rollback.model.rollback import Outcome, Rollback
 from rollback.model.schema_compatibility import SchemaVerdict, judge_schema
 from rollback.model.schema_finding import Compatibility
 from rollback.model.schema_refusal import evidence_of
-from rollback.steps.confirm_full import alone_again, is_confirmed_first, is_fit, live_verdict, not_confirmed
+from rollback.steps.confirm_full import (
+    alone_again,
+    is_confirmed_first,
+    is_fit,
+    live_verdict,
+    not_confirmed,
+    why_not_this_way_down,
+)
 from rollback.steps.database_delete import delete
 from rollback.steps.database_recreate import recreate
 from rollback.steps.database_reset import reset
@@ -99,6 +106,9 @@ def _one_round(rollback: Rollback, plan: DatabasePlan, settings: DatabaseSetting
             return alone_again(rollback, verdict)
         if not verdict.is_attributed:
             return _refused(*_why_not(rollback, plan, verdict, world), world)
+        another_way = why_not_this_way_down(plan, verdict)
+        if another_way is not None:
+            return _refused(rollback, plan.branch, another_way, world, collided=True)
     after = _ended(_moved(rollback, plan, restoring, world), world)
     done = after.database
     if done is not None and done.is_over and done.ending is not Ending.REFUSED:

@@ -89,10 +89,14 @@ def plan_emergency(rollback: Rollback, world: World) -> Rollback:
 def _guard_schema(
     rollback: Rollback, made: Plan, standing: StandingPlan | None, before: Rollback | None, world: World
 ) -> tuple[Rollback, tuple[Check, ...]]:
-    """Rule 12, without another read if the target stands in the plan. What is gone on with was judged when it began."""
+    """Rule 12, without another read if the target stands in the plan. What is gone on with was judged when it began.
+
+    Not if it was to take the database along: that the target fits then says nothing about the service alone.
+    """
     if made.target is None:
         return rollback, ()
-    judged = before.plan.checks if before is not None and before.plan is not None else ()
+    was_alone = before is not None and before.request.type in (RollbackType.SERVICE, RollbackType.EMERGENCY)
+    judged = before.plan.checks if was_alone and before is not None and before.plan is not None else ()
     as_then = tuple(check for check in judged if check.name == CHECK_NAME)
     if as_then:
         return rollback, as_then

@@ -147,8 +147,15 @@ def since_about(release: Release) -> datetime:
 
 
 def shipped_about(release: Release, branch: str, world: World) -> tuple[ShippedMigration, ...]:
-    """The migrations that pipelines told of with a release, and with those after it."""
-    return tuple(one for point in points_about(release, branch, world) for one in point.shipped or ())
+    """The migrations that pipelines told of with a release, and with those after it.
+
+    No journal tells which plain files are applied: another service's that came before the release are no news to it.
+    """
+    points = points_about(release, branch, world)
+    others = (p for p in points if p.service != release.service and p.recorded_at < release.first_deployed_at)
+    had = {(one.id, one.hash) for p in others for one in p.shipped or () if one.tool == MigrationTool.SQL}
+    shipped = (one for point in points for one in point.shipped or ())
+    return tuple(one for one in shipped if one.tool != MigrationTool.SQL or (one.id, one.hash) not in had)
 
 
 def shipped_by(release: Release, world: World) -> tuple[ShippedMigration, ...]:

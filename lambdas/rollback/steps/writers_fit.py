@@ -11,7 +11,7 @@ from rollback.model.schema_finding import Compatibility
 from rollback.model.settings import ServiceSettings
 from rollback.steps.ports import World
 from rollback.steps.running import known_release, running_identity
-from rollback.steps.schema import points_about, schema_of
+from rollback.steps.schema import schema_of, shipped_about
 
 
 def writers_fit(
@@ -42,7 +42,7 @@ def _fits(
     known: tuple[ShippedMigration, ...] = ()
     if world.settings.database is not None:
         branch = world.settings.database.lease_of(rollback.request.pr)
-        known = tuple(one for point in points_about(release, branch, world) for one in point.shipped or ())
+        known = shipped_about(release, branch, world)
     verdict = judge_schema(schema_of(release, world), schema, migrations, known)
     return _check(service, release, verdict, force=rollback.request.force)
 

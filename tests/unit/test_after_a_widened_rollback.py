@@ -1,0 +1,23 @@
+"""An emergency that goes on with a rollback which the schema had made a full one: the service alone does not fit."""
+
+from builders import image
+from stage_with_database import AFTER, BAD, BRANCH, DROPS, FIRST, GOOD, StageWithDatabase, applied
+from worlds import OUTAGE
+
+from rollback.model.request import RollbackType
+from rollback.model.rollback import Outcome
+from rollback.model.route import Step
+
+
+def test_an_emergency_after_a_full_rollback_that_died_before_its_fence_judges_the_schema_anew() -> None:
+    stage = StageWithDatabase()
+    died = stage.go(stage.admit({"type": "service"}), until=Step.DATABASE)
+    assert (died.request.type, died.full_instead_of) == (RollbackType.FULL, RollbackType.SERVICE)
+    stage.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS))
+    stage.pass_time(minutes=stage.policy.lease_minutes + 1)
+    ended = stage.read(stage.alarm(OUTAGE))
+    assert ended.supersedes == died.id
+    assert (stage.running(), stage.rows()) != (image("v1"), [*GOOD, *BAD]), ended.reason
+    assert ended.outcome is Outcome.SUCCEEDED
+    assert ended.full_instead_of is RollbackType.EMERGENCY
+    assert (stage.running(), stage.rows()) == (image("v1"), GOOD)

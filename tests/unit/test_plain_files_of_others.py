@@ -1,0 +1,42 @@
+"""Plain SQL files of another service that writes to the branch: those from before a release are no news to it."""
+
+from datetime import timedelta
+
+import pytest
+from builders import SERVICE
+from stage_with_database import ADDS, FIRST, StageWithDatabase
+
+from rollback.model.release_schema import ShippedMigration
+from rollback.model.restore_points import RecordedPoint
+from rollback.model.statement_impact import unknown
+from rollback.steps.schema import schema_verdict
+
+REWRITES = ShippedMigration(
+    tag="one.sql", created_at=1, hash="e" * 64, impact=unknown("rows of jobs are rewritten"), tool="sql", id="one.sql"
+)
+
+
+@pytest.mark.parametrize(("was_there_before", "compatibility"), [(True, "compatible"), (False, "unknown")])
+def test_a_plain_file_of_another_service_counts_only_where_it_came_after_the_release(
+    was_there_before: bool, compatibility: str
+) -> None:
+    stage = StageWithDatabase(second=ADDS)
+    v1, v2 = (next(r for r in stage.ledger.releases(SERVICE) if r.version == name) for name in ("v1", "v2"))
+    times = [v2.first_deployed_at, *([v1.first_deployed_at - timedelta(hours=1)] if was_there_before else [])]
+    for at in times:
+        stage.ledger.put_restore_point(
+            RecordedPoint(
+                branch=stage.branch_key,
+                service="worker",
+                version=f"w {at}",
+                at=at,
+                lsn=stage.neon.position("br-1")[0],
+                recorded_at=at,
+                by="checkpoint",
+                shipped=(REWRITES,),
+            )
+        )
+    verdict = schema_verdict(v1, stage.world, v2)
+    assert FIRST.tool == "drizzle"
+    assert verdict is not None
+    assert verdict.compatibility == compatibility, verdict.reason

@@ -1,0 +1,221 @@
+"""Which difference a migration's text explains: a name that only looks alike is no evidence to overwrite data."""
+
+import pytest
+
+from rollback.model.database_content import Column, LiveSchema, Migration
+from rollback.model.release_schema import ReleaseSchema, ShippedMigration
+from rollback.model.schema_compatibility import SchemaVerdict, judge_schema
+from rollback.model.schema_finding import Compatibility
+from rollback.model.statement_impact import MigrationImpact, breaking
+from rollback_cli.migrations.migration_impact import classify
+
+ID = Column(type="integer", nullable=False, has_default=True, default_differs=True)
+TEXT = Column(type="text", nullable=True, has_default=False)
+REQUIRED = TEXT.model_copy(update={"nullable": False})
+ORDERS = {"id": ID, "status": TEXT, "users": TEXT}
+BEFORE, SINCE = Migration(hash="a" * 64, created_at=1000), Migration(hash="b" * 64, created_at=2000)
+
+
+def judged(
+    ran_on: dict[str, dict[str, Column]], live: dict[str, dict[str, Column]], impact: MigrationImpact
+) -> SchemaVerdict:
+    """After one migration more, of that class."""
+    shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=impact)
+    target = ReleaseSchema(journal=(BEFORE,), ran_on=LiveSchema(tables=ran_on, partitions={}))
+    return judge_schema(target, LiveSchema(tables=live, partitions={}), (BEFORE, SINCE), (shipped,))
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "sql", "left"),
+    [
+        ("public.users", "ALTER TABLE orders DROP COLUMN users", {"id": ID, "status": TEXT}),
+        (
+            "public.key",
+            "ALTER TABLE orders ALTER status SET NOT NULL; CREATE UNIQUE INDEX ON orders (users)",
+            {},
+        ),
+        ("audit.orders", "ALTER TABLE orders DROP COLUMN status, DROP COLUMN users", {"id": ID}),
+        ("public.audit", "-- see audit\nALTER TABLE orders RENAME COLUMN status TO users_status", {}),
+        ("public.Orders", "ALTER TABLE orders DROP COLUMN status", {"id": ID, "users": TEXT}),
+        ("public.users", "ALTER TABLE users DROP CONSTRAINT users_name_key", {}),
+        ("public.orders.status", "ALTER TABLE customers DROP COLUMN status; CREATE UNIQUE INDEX ON orders (id)", {}),
+    ],
+)
+def test_what_a_person_removed_by_hand_is_not_explained_by_a_migration_that_has_a_like_name(
+    by_hand: str, sql: str, left: dict[str, Column]
+) -> None:
+    tables = {"public.orders": ORDERS, "public.customers": ORDERS}
+    ran_on, live = dict(tables), {**tables, "public.orders": left or ORDERS}
+    if by_hand == "public.orders.status":
+        live["public.orders"] = {"id": ID, "users": TEXT}
+    else:
+        ran_on[by_hand] = ORDERS
+    verdict = judged(ran_on, live, classify(sql))
+    assert verdict.compatibility is Compatibility.BREAKING
+    assert any(by_hand in one for one in verdict.unexplained), verdict
+    assert not verdict.is_attributed
+
+
+@pytest.mark.parametrize(
+    ("sql", "left"),
+    [
+        ('ALTER TABLE "public"."orders" DROP COLUMN "status"', {"id": ID, "users": TEXT}),
+        ("ALTER TABLE orders RENAME COLUMN status TO state", {"id": ID, "users": TEXT, "state": REQUIRED}),
+        ("ALTER TABLE orders ADD COLUMN state text NOT NULL", {**ORDERS, "state": REQUIRED}),
+        ("ALTER TABLE orders ALTER COLUMN status SET NOT NULL", {**ORDERS, "status": REQUIRED}),
+        ("ALTER TABLE orders ALTER status TYPE int USING 1", {**ORDERS, "status": ID}),
+    ],
+)
+def test_what_a_migration_does_to_a_column_it_explains(sql: str, left: dict[str, Column]) -> None:
+    verdict = judged({"public.orders": ORDERS}, {"public.orders": left}, classify(sql))
+    assert (verdict.attributed_to, verdict.unexplained) == (("0002",), ()), verdict
+
+
+@pytest.mark.parametrize(
+    ("table", "sql"),
+    [
+        ("public.orders", "DROP TABLE orders"),
+        ("public.Orders", 'DROP TABLE "Orders"'),
+        ("app.orders", "ALTER TABLE app.orders RENAME TO old"),
+        ("app.orders", "DROP TABLE orders"),  # a role's own search path
+    ],
+)
+def test_a_table_that_a_migration_dropped_or_renamed_it_explains(table: str, sql: str) -> None:
+    verdict = judged({table: ORDERS}, {}, classify(sql))
+    assert (verdict.attributed_to, verdict.unexplained) == (("0002",), ())
+
+
+@pytest.mark.parametrize(
+    ("reason", "left"),
+    [
+        ("orders: drop column status", {"id": ID, "users": TEXT}),
+        ("orders: alter column status set not null", {**ORDERS, "status": REQUIRED}),
+    ],
+)
+def test_what_an_older_version_told_in_reasons_alone_is_still_understood(reason: str, left: dict[str, Column]) -> None:
+    verdict = judged({"public.orders": ORDERS}, {"public.orders": left}, breaking(reason))
+    assert verdict.is_attributed
+
+
+def test_a_table_that_an_older_version_told_as_dropped_and_that_is_there_again_is_another_one() -> None:
+    verdict = judged({"public.orders": ORDERS}, {"public.orders": ORDERS}, breaking("drop table orders"))
+    assert verdict.compatibility is Compatibility.BREAKING
+
+
+def test_an_enum_whose_value_a_migration_renamed_it_explains() -> None:
+    ran_on, live = (LiveSchema(tables={}, enums={'"Mood"': (value,)}) for value in ("sad", "low"))
+    impact = classify("""ALTER TYPE "Mood" RENAME VALUE 'sad' TO 'low'""")
+    shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=impact)
+    target = ReleaseSchema(journal=(BEFORE,), ran_on=ran_on)
+    assert judge_schema(target, live, (BEFORE, SINCE), (shipped,)).is_attributed
+
+
+@pytest.mark.parametrize(
+    ("table", "sql"),
+    [
+        ("public.orders", "ALTER TABLE orders DROP COLUMN status"),  # and somebody made it again by hand
+        ("audit.orders", "DROP TABLE orders"),  # another one, which the release never knew
+    ],
+)
+def test_what_a_migration_dropped_and_is_there_all_the_same_refuses_and_overwrites_nothing(
+    table: str, sql: str
+) -> None:
+    verdict = judged({table: ORDERS}, {table: ORDERS}, classify(sql))
+    assert verdict.compatibility is Compatibility.BREAKING
+    assert not verdict.is_attributed
+    assert "is there again" in str(verdict.unexplained)
+
+
+def test_what_migrations_dropped_and_made_again_themselves_they_explain() -> None:
+    impact = classify("DROP TABLE orders; CREATE TABLE orders (id serial, status text, users text)")
+    verdict = judged({"public.orders": ORDERS}, {"public.orders": ORDERS}, impact)
+    assert verdict.is_attributed
+
+
+def plain(sql: str, name: str = "two.sql") -> ShippedMigration:
+    return ShippedMigration(tag=name, created_at=2, hash="c" * 64, impact=classify(sql), tool="sql", id=name)
+
+
+OLD = plain("UPDATE orders SET status = 'x'", "one.sql")
+STANDS = LiveSchema(tables={"public.orders": ORDERS}, partitions={})
+
+
+@pytest.mark.parametrize("journal", [None, (BEFORE,)])
+@pytest.mark.parametrize(
+    ("sql", "compatibility"),
+    [
+        ("UPDATE orders SET status = lower(status)", Compatibility.UNKNOWN),
+        ("TRUNCATE orders", Compatibility.BREAKING),
+        ("ALTER TABLE orders ADD COLUMN note text", Compatibility.COMPATIBLE),
+    ],
+)
+def test_a_plain_file_counts_beside_the_journal_of_another_tool_and_alone_overwrites_nothing(
+    sql: str, compatibility: Compatibility, journal: tuple[Migration, ...] | None
+) -> None:
+    """No journal tells that it was applied."""
+    target = ReleaseSchema(shipped=(OLD,), journal=journal, ran_on=STANDS, sought_all_journals=True)
+    verdict = judge_schema(target, STANDS, journal, (OLD, plain(sql)))
+    assert verdict.compatibility is compatibility
+    assert not verdict.is_attributed
+
+
+def test_a_plain_file_explains_a_difference_where_the_target_told_which_files_it_had() -> None:
+    live = LiveSchema(tables={}, partitions={})
+    drops = plain("DROP TABLE orders")
+    target = ReleaseSchema(shipped=(OLD,), ran_on=STANDS, sought_all_journals=True)
+    assert judge_schema(target, live, None, (OLD, drops)).is_attributed
+    untold = target.model_copy(update={"shipped": None})
+    assert not judge_schema(untold, live, None, (OLD, drops)).is_attributed
+
+
+PARTITIONED = LiveSchema(
+    tables={"public.ev": ORDERS}, partitions={"public.ev_1": "public.ev", "public.ev_2": "public.ev"}
+)
+WITHOUT_BODIES = LiveSchema(tables={}, views={"public.v": ORDERS})
+
+
+@pytest.mark.parametrize(
+    ("ran_on", "live", "sql"),
+    [
+        (PARTITIONED, PARTITIONED.model_copy(update={"partitions": {"public.ev_1": "public.ev"}}), "DROP TABLE ev_2"),
+        (PARTITIONED, PARTITIONED, "CREATE UNIQUE INDEX ON ev_2 (status)"),
+        (PARTITIONED, PARTITIONED, "ALTER TABLE public.ev_2 ALTER COLUMN status SET NOT NULL"),
+        (PARTITIONED, PARTITIONED, "CREATE TRIGGER t BEFORE INSERT ON ev_2 EXECUTE FUNCTION f()"),
+        (STANDS, STANDS, "ALTER TABLE neon_auth.users_sync DROP COLUMN name"),
+        (
+            WITHOUT_BODIES,
+            WITHOUT_BODIES.model_copy(update={"view_bodies": {"public.v": "x"}, "partitions": {}}),
+            "CREATE OR REPLACE VIEW v AS SELECT * FROM orders WHERE false",
+        ),
+    ],
+)
+def test_what_a_migration_does_to_what_is_not_compared_is_unknown(
+    ran_on: LiveSchema, live: LiveSchema, sql: str
+) -> None:
+    """No difference there is no evidence: nothing was compared."""
+    shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=classify(sql))
+    verdict = judge_schema(ReleaseSchema(journal=(BEFORE,), ran_on=ran_on), live, (BEFORE, SINCE), (shipped,))
+    assert verdict.compatibility is Compatibility.UNKNOWN
+    assert "left out of the structure that is compared" in verdict.reason
+
+
+def test_a_default_whose_text_differs_behind_a_cast_is_another_one() -> None:
+    """As `pg_get_expr` writes it: the words and numbers behind a type's name are no part of the type."""
+    ran_on, live = (
+        LiveSchema(
+            tables={
+                "public.orders": {
+                    "n": TEXT.model_copy(
+                        update={
+                            "has_default": True,
+                            "default": f"CASE WHEN true THEN (length('x'::text))::numeric ELSE {value} END",
+                        }
+                    )
+                }
+            },
+            partitions={},
+        )
+        for value in ("0.5", "0.7")
+    )
+    verdict = judge_schema(ReleaseSchema(journal=(BEFORE,), ran_on=ran_on), live, (BEFORE,))
+    assert verdict.compatibility is Compatibility.UNKNOWN
