@@ -1,5 +1,6 @@
 """The stage's database: a Neon project as a team has one, with what its service and our functions need to reach it."""
 
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -7,6 +8,7 @@ import psycopg
 from local_cloud.neon_cluster import DATABASE, Cluster
 from local_cloud.neon_server import ROLE
 from local_cloud.server import LocalCloud
+from rollback.model.database_errors import ComeBackLater
 from rollback.model.database_view import Branch
 from rollback.world.neon import NeonDatabases
 from rollback.world.neon_http import NeonHttp
@@ -50,7 +52,7 @@ class StageDatabase:
         return found
 
     def uri(self, branch_id: str, database: str = DATABASE) -> str:
-        """A branch's, direct; of the backup, too, once its rows were told apart: that gave it a compute."""
+        """A branch's, direct; of the backup, once it has a compute."""
         return self.databases.connection_uri(branch_id, database, ROLE).get_secret_value()
 
     def pooled_uri(self) -> str:
@@ -62,6 +64,14 @@ class StageDatabase:
         tenant = f"-c app.tenant={TENANT}"  # whose rows row security lets be seen
         with psycopg.connect(self.uri(branch_id, database), autocommit=True, options=tenant) as session:
             return session.execute(statement.encode(), values).fetchall()
+
+    def give_compute(self, branch_id: str) -> bool:
+        """Whether a backup has a compute, as an operator gives it one to look into it; the account's own is deleted."""
+        with suppress(ComeBackLater):  # Neon is busy: asked again
+            if self.databases.endpoints(branch_id):
+                return True
+            self.databases.create_endpoint(branch_id)
+        return False
 
     def bill(self) -> None:
         """Another system writes to its own database on the same branch, and is gone again."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the stories can be listed where the embedded cloud is not i
     from rollback_cli.stage.stage import Stage
 
 _WRITTEN_SINCE = "SELECT count(*) FROM users WHERE name = %s"
-_ACCOUNT_SECONDS = 60  # it is made after the rollback is concluded
+_ACCOUNT_SECONDS = 180  # it is made after the rollback is concluded
 
 
 @dataclass(frozen=True)
@@ -74,21 +74,22 @@ def _recovered_with_data(stage: "Stage") -> None:
     if not database.address_is_kept:
         raise DidNotHappen(f"the branch, its host or the connection secret changed: {database.address()[:2]}")
     backup = database.branch(backup_name(ended.id))
+
+    def concluded() -> Rollback:
+        return stage.world.ledger.read(stage.service.name, ended.id)
+
+    until("the account of lost writes is told", lambda: not concluded().owes_account, _ACCOUNT_SECONDS)
+    if database.databases.endpoints(backup.id):
+        raise DidNotHappen("the compute that the backup was read with stays, with production's passwords")
+    until("the backup has a compute", lambda: database.give_compute(backup.id), 60)
     kept, left = (
         database.query(branch, _WRITTEN_SINCE, BY_THE_BAD)[0][0] for branch in (backup.id, database.branch_id)
     )
     if not kept or left:
         raise DidNotHappen(f"of the rows written since, the backup has {kept}, and the restored branch {left}")
-    taken = taken_out(database, backup.id)
-
-    def untold() -> list[str]:
-        told = message(stage.world.ledger.read(stage.service.name, ended.id), stage.service)
-        return list(not_told(told, taken))
-
-    try:
-        until("the report tells exactly what was lost", lambda: not untold(), _ACCOUNT_SECONDS)
-    except DidNotHappen as error:
-        raise DidNotHappen(f"the report does not tell: {'; '.join(untold())}") from error
+    untold = list(not_told(message(concluded(), stage.service), taken_out(database, backup.id)))
+    if untold:
+        raise DidNotHappen(f"the report does not tell: {'; '.join(untold)}")
     if again := ids_used_again(database, backup.id):
         raise DidNotHappen(f"{again} new rows have the ids of rows that were lost")
 
