@@ -207,7 +207,7 @@ CAUSES = (
     ),
     Cause("children", it_has_a_child, ("preview/child", "delete or reset them first"), ALL),
     Cause("writer", somebody_is_connected, ("metabase as reporting from 10.0.0.9", "add the service to the writers"),
-          (*FENCED, Recreated)),
+          (Full, Staging, Feature, Recreated)),  # of Data the preview refuses first: what it ran on was never recorded
     Cause("key", the_key_is_wrong, ("check that the API key in the secret is this project's",), ALL),
     Cause("project", the_project_is_unknown, ("check the project and branch ids in the settings",), ALL),
     Cause("branch", the_branch_is_gone, ("has no branch", "its branches: ", "other (br-other)"), (*FENCED, Recreated)),

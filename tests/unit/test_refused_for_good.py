@@ -317,7 +317,23 @@ def behind_the_fence(stage: StageWithDatabase, neon: Refusing, *, until: str | N
     return rollback
 
 
-@pytest.mark.parametrize("method", ["branch", "endpoints", "operation", "branch_named"])
+def test_neon_that_refuses_to_tell_of_the_preview_stops_no_service() -> None:
+    stage = StageWithDatabase()
+    neon = Refusing(stage.neon, "operation")
+    neon.methods.clear()
+    stage.replace(databases=neon)
+    rollback = stage.admit({"type": "full", "target_version": "v1"})
+    while "create_branch" not in stage.neon.calls:
+        rollback = stage.take(rollback)
+    neon.methods.add("operation")
+    ended = stage.run_on(rollback)
+    assert ended.outcome is Outcome.REFUSED
+    assert "some:operation" in ended.reason
+    assert stage.services.desired_count > 0
+    assert ended.obligations == ()
+
+
+@pytest.mark.parametrize("method", ["branch", "endpoints", "branch_named"])
 def test_neon_that_refuses_behind_the_fence_before_the_restore_leaves_all_as_it_was(method: str) -> None:
     stage = StageWithDatabase()
     neon = Refusing(stage.neon, method)

@@ -6,11 +6,12 @@ from typing import NoReturn
 import pytest
 from builders import SERVICE
 from faults.database_scenario import BAD, WORKER, Restore
+from pydantic import SecretStr
 from stage_of_writers import StageOfWriters
 from stage_with_database import AFTER, BRANCH, GOOD, StageWithDatabase
 
 from rollback.model.database_content import LiveSchema
-from rollback.model.database_errors import OutcomeUnknown
+from rollback.model.database_errors import OutcomeUnknown, QueryFailed
 from rollback.model.database_progress import Ending, backup_name
 from rollback.model.errors import OutsideFailure
 from rollback.model.operators import Operator
@@ -136,6 +137,18 @@ def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -
     assert f"public.written_row_seq: {max(BAD)}" in stage.pages()[-1]
 
 
+def refuse_to_show(stage: StageWithDatabase, branch_id: str) -> None:
+    """Postgres refuses to tell the tables of one branch."""
+    shown = stage.sql.live_schema
+
+    def refusing(address: SecretStr) -> LiveSchema:
+        if stage.sql._branch(address) == branch_id:
+            raise QueryFailed("the database refused to tell: InsufficientPrivilege")
+        return shown(address)
+
+    stage.sql.live_schema = refusing  # type: ignore[method-assign]
+
+
 def test_the_compute_that_a_source_was_looked_at_with_is_deleted_though_the_undo_was_refused() -> None:
     """It has production's passwords, on a branch that may let every address in."""
     stage = StageOfWriters(Policy(database_approval="none"))
@@ -145,7 +158,7 @@ def test_the_compute_that_a_source_was_looked_at_with_is_deleted_though_the_undo
     backup = str(restored.database.backup_id)
     assert stage.neon.endpoints(backup) == ()
     stage.neon.settle()
-    stage.sql.schemas[backup] = LiveSchema(tables={})
+    refuse_to_show(stage, backup)
     undone = stage.read(stage.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
     assert undone.outcome is Outcome.REFUSED, undone.reason
     assert undone.source_compute == backup
@@ -197,7 +210,7 @@ def test_a_compute_that_is_left_by_a_refused_undo_is_told() -> None:
     restored, backup = with_a_restored(stage)
     stage.neon.update_branch(backup, protected=True)
     stage.neon.settle()
-    stage.sql.schemas[backup] = LiveSchema(tables={})
+    refuse_to_show(stage, backup)
     undone = stage.read(stage.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
     assert undone.outcome is Outcome.REFUSED, undone.reason
     last = stage.notifications.sent[-1]

@@ -1,7 +1,7 @@
 """Restore: bring a root branch back to its restore point, one safe move at a time.
 
-Called until `rollback.database.ending` says how it ended: behind the fence, on a preview first, and never twice. Neon
-knows nothing of our lease; what keeps a second restore from happening is the backup's name, which follows from the
+Called until `rollback.database.ending` says how it ended: on a preview first, then behind the fence, and never twice.
+Neon knows nothing of our lease; what keeps a second restore from happening is the backup's name, which follows from the
 rollback's id: Neon refuses a name that is taken.
 """
 
