@@ -35,7 +35,7 @@ synth: $(TOOLS) ## Synthesise the stacks of all environments into cdk.out, funct
 
 # The end-to-end tests last and in processes of their own: the others' embedded cloud goes on simulating in theirs.
 test: $(TOOLS) ## Run the whole test suite
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 --ignore tests/e2e
+	PATH="$(CURDIR)/$(BIN):$$PATH" CRASH_HARNESS=half $(BIN)/pytest -n 2 --ignore tests/e2e
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 --dist loadgroup tests/e2e
 
 # In an environment of its own: it pins botocore, and deployed functions must not see what we have installed.
@@ -49,7 +49,8 @@ referee: $(TOOLS) $(REFEREE) ## Deploy by the real cdk on MiniStack, IAM enforce
 	PATH="$(CURDIR)/$(BIN):$$PATH" REFEREE=1 PLANT=$(PLANT) $(BIN)/pytest -n 0 -vv --durations 5 tests/referee
 
 EMERGENCIES ?= 1000
-prove: $(STAMP) ## Play 1,000 emergencies while AWS throttles 30 % of all calls (EMERGENCIES=1000; a quarter of an hour)
+prove: $(STAMP) ## Kill a rollback at every moment, and play 1,000 emergencies while AWS throttles 30 % of all calls (EMERGENCIES=1000; half an hour)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 tests/faults
 	PATH="$(CURDIR)/$(BIN):$$PATH" THROTTLED_EMERGENCIES=$(EMERGENCIES) $(BIN)/pytest -n 0 --capture no tests/contract/test_emergency_under_throttling.py
 
 bench: $(STAMP) ## Measure what each part reads of a young and an old ledger (AGES="10 100 1000 10000"), and account for lost rows (ROWS=2000000)
