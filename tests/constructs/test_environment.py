@@ -413,7 +413,6 @@ EVERYTHING: dict[str, Any] = {
     "report_keys": "keys",
     "carry_sequences": False,
     "journal_table": "drizzle.__drizzle_migrations",
-    "digests_up_to_rows": 10_000,  # obsolete, and still read
     **{
         name: field.default + 1
         for name, field in DatabaseSettings.model_fields.items()

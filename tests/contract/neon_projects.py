@@ -23,7 +23,6 @@ from rollback.world.neon_http import NeonHttp
 from rollback.world.postgres import PostgresSql
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
-# A role that Neon makes reads and writes all, and no policy holds it; one that SQL made may do what it is granted.
 _CALLS = {
     "create_branch": ("POST", "^/branches$"),
     "restore": ("POST", "/restore$"),

@@ -1,4 +1,4 @@
-"""What an expression may do besides giving a value: call a function that writes, change rows, or fail for a row."""
+"""Side effects of an expression: it may call a function that writes, change rows, or fail for a row."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What all readers of migration folders share: how a file is read, classified, and made into what a release ships."""
+"""Read a migration file, classify it, and describe it as a release ships it: shared by all readers of folders."""
 
 import hashlib
 from collections.abc import Callable

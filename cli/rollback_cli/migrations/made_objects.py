@@ -1,4 +1,4 @@
-"""What a migration has made itself so far: no release before it knows that, so nothing done to it harms one."""
+"""Objects that a migration has created itself: no earlier release knows them, so changing them harms none."""
 
 from collections.abc import Iterable
 

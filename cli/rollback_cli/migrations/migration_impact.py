@@ -1,4 +1,4 @@
-"""What a migration means for the release before it, told from its SQL alone, as Postgres's own parser reads it.
+"""The impact of a migration on the release before it, read from its SQL alone, as Postgres's own parser reads it.
 
 What is known to be harmless, or to show in the structure, is listed; what is on no list is unknown and does not show.
 A statement is judged as it stands in its file: keys of a table that the file itself has made, and values for its own

@@ -1,4 +1,4 @@
-"""What the stage's branch holds beside the tables of its migrations: a report of lost writes must be exact about it.
+"""Rows of the stage's branch beside its migrations' tables: a report of lost writes must be exact about them.
 
 A table of two million rows, one without a key, one whose rows are hidden by row security, and a second database.
 """
@@ -28,7 +28,7 @@ SEED_BILLING = """
 CREATE TABLE invoices (id serial PRIMARY KEY, amount int NOT NULL, by text NOT NULL);
 INSERT INTO invoices (amount, by) VALUES (100, 'before'), (200, 'before');
 """
-# By another system, after v1.1.0 was shipped: the database goes back with the branch all the same.
+# Another system writes this after v1.1.0 was shipped: its database goes back with the branch all the same.
 BILLED_SINCE = "INSERT INTO invoices (amount, by) SELECT 10 * n, 'since' FROM generate_series(1, 3) n"
 
 # One request's, in one transaction. The tenant is set for it alone, as behind a pooler it must be.

@@ -40,7 +40,7 @@ def _has(word: str, number: int, line: str) -> bool:
 
 
 def taken_out(database: "StageDatabase", backup_id: str) -> tuple[Taken, ...]:
-    """What is gone of each table, and what is as it was."""
+    """Count the rows of each table that are gone, and those that are as they were."""
 
     def missing(table: str, of: str = "") -> int:
         ids = f"SELECT id FROM {table}"  # noqa: S608 - a constant
@@ -61,7 +61,7 @@ def taken_out(database: "StageDatabase", backup_id: str) -> tuple[Taken, ...]:
 
 
 def not_told(text: str, taken: tuple[Taken, ...]) -> Iterator[str]:
-    """What is missing in a report, in words."""
+    """Name each fact that a report lacks."""
     for one in taken:
         if not one.is_told_in(text):
             yield f"{'.'.join(one.names)}: {one.gone} rows gone, {one.changed} changed back"

@@ -73,9 +73,6 @@ class RestoreLimits(BaseModel):
     carry_sequences: bool = Field(
         default=True, description="sequences continue behind the values of lost rows, so that no id is given out again"
     )
-    digests_up_to_rows: int | None = Field(
-        default=None, ge=0, description="obsolete and without effect: tables of any size are compared"
-    )
 
 
 class DatabaseSettings(RestoreLimits):

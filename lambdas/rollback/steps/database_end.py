@@ -18,6 +18,7 @@ from rollback.steps import database_look, database_recreate_look, down_migration
 from rollback.steps.database_round import ending_of
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
+from rollback.steps.waiting import lands_before
 
 _WHY = "the rollback ended before the database's part did"
 
@@ -55,11 +56,10 @@ def _is_out_of_time(rollback: Rollback, now: datetime, world: World) -> bool:
 
 
 def _may_land_until(progress: DatabaseProgress, restoring: Restoring, world: World) -> datetime:
-    """Rule 9: until the function's time is over; and until Neon can't come upon a request whose answer was lost."""
+    """The time by which the last announced change was made or never will be."""
     if progress.intent is None:
         return progress.started_at
-    seconds = max(world.settings.policy.database_timeout_seconds, restoring.target.lost_answer_seconds)
-    return progress.intent.at + timedelta(seconds=seconds)
+    return lands_before(progress.intent.at, restoring.target.lost_answer_seconds, world)
 
 
 def _settled(rollback: Rollback, progress: DatabaseProgress, now: datetime) -> Rollback:

@@ -29,7 +29,7 @@ from rollback.steps.fence import refenced
 from rollback.steps.ports import World
 from rollback.steps.restoring import Restoring
 from rollback.steps.service_changes import assert_lease
-from rollback.steps.waiting import wait_for
+from rollback.steps.waiting import lands_before, wait_for
 
 
 def restore(rollback: Rollback, point: RestorePoint, restoring: Restoring, world: World) -> Rollback:
@@ -90,9 +90,9 @@ def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restori
 
 
 def _may_land_until(progress: DatabaseProgress, restoring: Restoring, world: World) -> datetime:
-    """Rule 9: a request whose answer was lost was sent before the restore was given up, and may still arrive."""
-    seconds = max(world.settings.policy.database_timeout_seconds, restoring.target.lost_answer_seconds)
-    return (progress.tidying_since or world.clock.now()) + timedelta(seconds=seconds)
+    """A request whose answer was lost was sent before the restore was given up, and may still arrive."""
+    given_up_at = progress.tidying_since or world.clock.now()
+    return lands_before(given_up_at, restoring.target.lost_answer_seconds, world)
 
 
 def _taken_back(progress: DatabaseProgress, seen: DatabaseSnapshot, now: datetime) -> DatabaseProgress:

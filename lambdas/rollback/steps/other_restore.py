@@ -4,7 +4,7 @@ Neon knows nothing of our leases. A rollback that takes another one over by forc
 Conclude has asked Neon (`steps.database_end`), before it plans or changes anything about the database.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from rollback.model.request import RollbackType
 from rollback.model.rollback import Rollback
@@ -12,15 +12,6 @@ from rollback.steps.holder import document
 from rollback.steps.ports import World
 
 _WITH_DATABASE = (RollbackType.DATABASE, RollbackType.FULL)
-
-
-def may_land_until(announced_at: datetime, world: World) -> datetime:
-    """Until when a change of the database may be made that was announced at a time (rule 9).
-
-    The function that sends it ends first; a request whose answer was lost may still reach Neon after that.
-    """
-    lost = world.settings.database.lost_answer_seconds if world.settings.database is not None else 0
-    return announced_at + timedelta(seconds=max(world.settings.policy.database_timeout_seconds, lost))
 
 
 def waits_for_answer(rollback: Rollback, world: World) -> str | None:

@@ -28,12 +28,12 @@ from rollback.model.stack_view import StackState
 from rollback.steps.escalation import escalate, footing_of, healthy_targets
 from rollback.steps.holder import document
 from rollback.steps.newer import gives_way
-from rollback.steps.other_restore import may_land_until
 from rollback.steps.ports import World
 from rollback.steps.running import identity_of
 from rollback.steps.service_changes import act, intend, is_meant
 from rollback.steps.stack import known_stack
 from rollback.steps.time_at_zero import with_service_running
+from rollback.steps.waiting import lands_before
 
 
 def service(rollback: Rollback, world: World) -> Rollback:
@@ -97,7 +97,8 @@ def _data_may_change_until(rollback: Rollback, world: World) -> datetime:
     intent = before.database.intent if before is not None and before.database is not None else None
     if intent is None:
         return rollback.created_at
-    return may_land_until(intent.at, world)
+    lost = world.settings.database.lost_answer_seconds if world.settings.database is not None else 0
+    return lands_before(intent.at, lost, world)
 
 
 def _stack(
