@@ -14,6 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from local_cloud.signals import undisturbed
+
 _GRACE_SECONDS = 5.0
 _running: set["subprocess.Popen[str]"] = set()
 _lock = threading.Lock()
@@ -66,8 +68,8 @@ def end_all() -> None:
 
 
 def _start(command: Sequence[str], **options: Any) -> "subprocess.Popen[str]":
-    process = subprocess.Popen(command, text=True, errors="replace", start_new_session=True, **options)
-    with _lock:
+    with undisturbed(), _lock:  # a signal or an end meanwhile finds it recorded
+        process = subprocess.Popen(command, text=True, errors="replace", start_new_session=True, **options)
         _running.difference_update([known for known in _running if known.returncode is not None])
         _running.add(process)
     return process

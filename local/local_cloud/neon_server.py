@@ -19,7 +19,7 @@ from local_cloud.neon_cluster import Cluster
 from local_cloud.neon_faults import Fault, Faults
 from local_cloud.neon_project import Limits, Project
 from local_cloud.neon_timeline import Timeline
-from local_cloud.orderly_exit import undisturbed
+from local_cloud.signals import undisturbed
 
 ROLE = "app_owner"
 _MEMORY, _ROOM_BYTES = "/dev/shm", 2 << 30  # noqa: S108 - `owned_folders` makes a folder in it

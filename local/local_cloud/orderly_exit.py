@@ -5,25 +5,13 @@ closed) would end the process where it stands, with its folders and its children
 """
 
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from local_cloud import child_processes, owned_folders
+from local_cloud.signals import SIGNALLED, caused_an_end, raise_exception, undisturbed
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_SIGNALLED = 128  # a shell's exit code for a process that a signal ended, less the signal's number
-_LONGEST_TEARDOWN_SECONDS = 30.0
-
-
-class _Teardown:
-    """How many are under way, since when and why, and the signals that came meanwhile."""
-
-    depth = 0
-    since = 0.0
-    caused = False  # by a signal
-    waiting: list[int] = []  # noqa: RUF012 - one per process, as there is one set of handlers
 
 
 @contextmanager
@@ -37,7 +25,7 @@ def orderly_exit() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in _ENDING}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
-            signal.signal(number, _raise)
+            signal.signal(number, raise_exception)
     try:
         try:
             yield
@@ -46,37 +34,8 @@ def orderly_exit() -> Iterator[None]:
                 child_processes.end_all()
                 owned_folders.remove_all()
     except KeyboardInterrupt:
-        raise SystemExit(_SIGNALLED + signal.SIGINT) from None
+        raise SystemExit(SIGNALLED + signal.SIGINT) from None
     finally:
         for number, handler in before.items():
             # All is removed, and the interpreter is about to end: a late signal must not change the exit code.
-            signal.signal(number, signal.SIG_IGN if _Teardown.caused else handler)
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Around a teardown: a signal that comes meanwhile takes effect when the teardown is through.
-
-    Only under `orderly_exit`; elsewhere signals do what they always do. One that hangs can be ended after a while.
-    """
-    if not _Teardown.depth:
-        _Teardown.since = time.monotonic()
-    _Teardown.depth += 1
-    try:
-        yield
-    finally:
-        _Teardown.depth -= 1
-        if not _Teardown.depth and _Teardown.waiting:
-            first = _Teardown.waiting[0]
-            _Teardown.waiting.clear()
-            signal.raise_signal(first)  # reaches the main thread, whichever thread tore down
-
-
-def _raise(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler
-    if _Teardown.depth and time.monotonic() - _Teardown.since < _LONGEST_TEARDOWN_SECONDS:
-        _Teardown.waiting.append(number)
-        return
-    _Teardown.caused = True
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    raise SystemExit(_SIGNALLED + number)
+            signal.signal(number, signal.SIG_IGN if caused_an_end() else handler)

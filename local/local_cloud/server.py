@@ -25,7 +25,7 @@ from local_cloud import (
     pagination,
     step_functions,
 )
-from local_cloud.orderly_exit import undisturbed
+from local_cloud.signals import undisturbed
 
 if TYPE_CHECKING:
     from local_cloud.neon_server import LocalNeon

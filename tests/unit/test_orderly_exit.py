@@ -18,7 +18,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 from local_cloud import child_processes, owned_folders
-from local_cloud.orderly_exit import orderly_exit, undisturbed
+from local_cloud.orderly_exit import orderly_exit
+from local_cloud.signals import undisturbed
 place = Path(sys.argv[1])
 """
 WAITS = """
@@ -51,6 +52,18 @@ RUNS = """
 with orderly_exit():
     print("ready", flush=True)
     child_processes.run(["sh", "-c", "sleep 60 & echo $! > $0/pid; wait", str(place)])
+"""
+INTERRUPTED_WHILE_STARTING = """
+import os
+
+def told_to_end():  # in the child, before it becomes its program: the parent is not through with starting it
+    (place / "pid").write_text(str(os.getpid()))
+    os.kill(os.getppid(), signal.SIGTERM)
+    time.sleep(0.2)
+
+with orderly_exit():
+    print("ready", flush=True)
+    child_processes.{start}(["sleep", "60"], preexec_fn=told_to_end)
 """
 IGNORES = """
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -150,6 +163,15 @@ def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
     assert program.end(signal.SIGTERM) == 128 + signal.SIGTERM
 
     assert not lives(int(file.read_text()))
+
+
+@pytest.mark.parametrize("start", ["start", "run"])
+def test_what_is_being_started_when_a_signal_comes_ends_too(start: str, tmp_path: Path) -> None:
+    program = Started(INTERRUPTED_WHILE_STARTING.format(start=start), tmp_path)
+
+    assert program.end() == 128 + signal.SIGTERM
+
+    assert not lives(int((tmp_path / "pid").read_text()))
 
 
 def test_one_server_can_be_ended_by_itself() -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 from local_cloud import child_processes, load_balancer, owned_folders
 from local_cloud.deploy import deploy_assembly
 from local_cloud.load import LoadGenerator
-from local_cloud.orderly_exit import undisturbed
 from local_cloud.server import LocalCloud
+from local_cloud.signals import undisturbed
 from rollback.model.service_view import ScalableTarget
 from rollback.model.settings import ServiceSettings
 from rollback.steps.ports import World

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from local_cloud.orderly_exit import undisturbed
+from local_cloud.signals import undisturbed
 from rollback.model.release import Release, ReleaseState
 from rollback.model.request import RollbackType
 from rollback.model.rollback import Outcome, Rollback
