@@ -71,11 +71,26 @@ def account() -> Account:
     try:
         pwd.getpwnam(_USER)
     except KeyError:
-        subprocess.run(["useradd", "--system", "--no-create-home", _USER], check=True, capture_output=True)
+        _make_user()
     if not _can_execute():
         for folder in programs().parents:
             folder.chmod(folder.stat().st_mode | stat.S_IXOTH)  # to pass through, not to look into
     return Account(_USER)
+
+
+def _make_user() -> None:
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # where `useradd` is; not in everybody's PATH
+    try:
+        subprocess.run(
+            ["useradd", "--system", "--no-create-home", _USER],
+            check=True, capture_output=True, text=True, env={**os.environ, "PATH": path},
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError) as failure:
+        why = getattr(failure, "stderr", "") or str(failure)
+        raise PostgresFailure(
+            f"Postgres does not run as root, and the user {_USER!r} could not be made ({why.strip()}); "
+            f"make it (useradd --system {_USER}) or start the embedded cloud as another user"
+        ) from failure
 
 
 def run(program: str, *arguments: str | Path, accepted: tuple[int, ...] = (0,)) -> str:

@@ -63,7 +63,7 @@ def told_to_end():  # in the child, before it becomes its program: the parent is
 
 with orderly_exit():
     print("ready", flush=True)
-    child_processes.{start}(["sleep", "60"], preexec_fn=told_to_end)
+    child_processes.{start}(["sh", "-c", "{program}"], preexec_fn=told_to_end)
 """
 IGNORES = """
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -165,9 +165,9 @@ def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
     assert not lives(int(file.read_text()))
 
 
-@pytest.mark.parametrize("start", ["start", "run"])
-def test_what_is_being_started_when_a_signal_comes_ends_too(start: str, tmp_path: Path) -> None:
-    program = Started(INTERRUPTED_WHILE_STARTING.format(start=start), tmp_path)
+@pytest.mark.parametrize(("start", "command"), [("start", "read _"), ("run", "sleep 60")])
+def test_what_is_being_started_when_a_signal_comes_ends_too(start: str, command: str, tmp_path: Path) -> None:
+    program = Started(INTERRUPTED_WHILE_STARTING.format(start=start, program=command), tmp_path)
 
     assert program.end() == 128 + signal.SIGTERM
 

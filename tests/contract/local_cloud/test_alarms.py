@@ -65,14 +65,14 @@ class Watch:
         (alarm,) = answer["MetricAlarms"] + answer["CompositeAlarms"]
         return dict(alarm)
 
-    def becomes(self, name: str, state: str, seconds: float = 5) -> dict[str, Any]:
+    def becomes(self, name: str, state: str, seconds: float = 30) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while (alarm := self.described(name))["StateValue"] != state:
             assert time.monotonic() < deadline, f"{name} is {alarm['StateValue']}: {alarm['StateReason']}"
             time.sleep(0.01)
         return alarm
 
-    def changes(self, count: int, seconds: float = 5) -> list[dict[str, Any]]:
+    def changes(self, count: int, seconds: float = 30) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         deadline = time.monotonic() + seconds
         while len(found) < count and time.monotonic() < deadline:
@@ -109,7 +109,7 @@ def test_a_breaching_metric_raises_the_alarm_and_its_end_clears_it(watch: Watch)
     assert json.loads(raised["StateReasonData"])["recentDatapoints"] == [8.0]
     began = time.monotonic()
     watch.becomes(name, "OK")
-    assert time.monotonic() - began < clock.real_seconds(PERIOD_SECONDS) + 2
+    assert time.monotonic() - began < clock.real_seconds(PERIOD_SECONDS) + 30
 
 
 def test_a_state_change_is_an_event_with_the_shape_that_aws_delivers(watch: Watch) -> None:
@@ -158,7 +158,7 @@ def test_disabled_actions_still_emit_but_do_not_notify(watch: Watch, cloud: Loca
     raised = {e["detail"]["alarmName"] for e in watch.changes(4) if e["detail"]["state"]["value"] == "ALARM"}
     assert raised == {silent, loud}
     notified: list[dict[str, Any]] = []
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 30
     while not notified and time.monotonic() < deadline:
         notified = watch.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     messages = [json.loads(json.loads(m["Body"])["Message"]) for m in notified]

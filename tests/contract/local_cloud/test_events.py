@@ -56,7 +56,7 @@ class Bus:
         entry = {"Source": self.source, "DetailType": "Deployed", "Detail": json.dumps(detail)}
         return str(self.events.put_events(Entries=[entry])["Entries"][0]["EventId"])
 
-    def received(self, name: str, count: int = 1, seconds: float = 5) -> list[dict[str, Any]]:
+    def received(self, name: str, count: int = 1, seconds: float = 30) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         deadline = time.monotonic() + seconds
         while len(found) < count and time.monotonic() < deadline:
@@ -66,7 +66,7 @@ class Bus:
             time.sleep(0.01)
         return found
 
-    def delivery(self, event_id: str, seconds: float = 5) -> events.Delivery:
+    def delivery(self, event_id: str, seconds: float = 30) -> events.Delivery:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for delivery in events.deliveries():
@@ -189,7 +189,7 @@ def test_retries_end_by_number_or_age_and_then_dead_letter(
     bus.rule({"Arn": arn, "RetryPolicy": policy, "DeadLetterConfig": {"Arn": bus.queue("dead")}})
     began = time.monotonic()
     event_id = bus.put(name="web")
-    (message,) = bus.received("dead", seconds=clock.real_seconds(60) + 5)
+    (message,) = bus.received("dead", seconds=clock.real_seconds(60) + 30)
     assert time.monotonic() - began >= clock.real_seconds(3)
     assert message["MessageAttributes"]["EXHAUSTED_RETRY_CONDITION"]["StringValue"] == condition
     assert message["MessageAttributes"]["RETRY_ATTEMPTS"]["StringValue"] == retries
@@ -234,7 +234,7 @@ def test_a_rate_fires_each_period_of_the_scaled_clock_and_takes_no_other_event(b
     rule = bus.rule({"Arn": bus.queue("target")}, ScheduleExpression="rate(1 minute)")
     began = time.monotonic()
     bus.put(name="unrelated")
-    messages = bus.received("target", 2, seconds=clock.real_seconds(180) + 3)
+    messages = bus.received("target", 2, seconds=clock.real_seconds(180) + 30)
     assert time.monotonic() - began >= clock.real_seconds(115)
     fired = [json.loads(message["Body"]) for message in messages]
     assert [(event["source"], event["detail-type"], event["resources"]) for event in fired] == [

@@ -130,7 +130,7 @@ def test_a_function_that_takes_too_long_is_ended(cloud: LocalCloud) -> None:
     assert error == "Unhandled"
     assert answer["errorType"] == "Sandbox.Timedout"
     assert "timed out after 1.00 seconds" in answer["errorMessage"]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 25
 
 
 def test_a_process_that_dies_is_reported_and_replaced(cloud: LocalCloud, name: str) -> None:

@@ -48,7 +48,7 @@ class Machines:
         arn = self.create(states, **fields)
         return str(self.api.start_execution(stateMachineArn=arn, input=json.dumps(document or {}))["executionArn"])
 
-    def end_of(self, execution: str, seconds: float = 10) -> dict[str, Any]:
+    def end_of(self, execution: str, seconds: float = 60) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             described: dict[str, Any] = self.api.describe_execution(executionArn=execution)
@@ -66,7 +66,7 @@ class Machines:
         return json.loads(end["output"])
 
     def event(self, execution: str, kind: str) -> dict[str, Any]:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             for event in listed(self.api, "get_execution_history", "events", executionArn=execution):
                 if event["type"] == kind:
@@ -332,7 +332,7 @@ def test_executions_are_counted_by_state_machine_and_by_how_they_end(machines: M
         )  # fmt: skip
         return float(sum(point["Sum"] for point in answer["Datapoints"]))
 
-    deadline = time.monotonic() + 5  # the count follows the end
+    deadline = time.monotonic() + 30  # the count follows the end
     while counted("ExecutionsFailed") == 0 and time.monotonic() < deadline:
         time.sleep(0.02)
     assert [counted(f"Executions{end}") for end in ("Started", "Failed", "Succeeded", "Aborted")] == [1, 1, 0, 0]
@@ -351,7 +351,7 @@ def test_each_change_of_an_execution_is_an_event(machines: Machines, cloud: Loca
     machines.event(stopped, "WaitStateEntered")
     machines.api.stop_execution(executionArn=stopped, error="Operator", cause="stopped by hand")
     seen: dict[str, Any] = {}
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while len(seen) < 3 and time.monotonic() < deadline:
         for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
             event = json.loads(message["Body"])
