@@ -28,7 +28,11 @@ SEED_BILLING = """
 CREATE TABLE invoices (id serial PRIMARY KEY, amount int NOT NULL, by text NOT NULL);
 INSERT INTO invoices (amount, by) VALUES (100, 'before'), (200, 'before');
 """
-# Another system writes this after v1.1.0 was shipped: its database goes back with the branch all the same.
+# Two other systems write this after v1.1.0 was shipped. The users are more than the 32 ids that Postgres logs ahead, so
+# that the restore takes their sequence back however few requests the service answered; the invoices stand in a database
+# of their own, which goes back with the branch all the same.
+IMPORTED_USERS = 40
+IMPORTED_SINCE = f"INSERT INTO users (name) SELECT 'imported ' || n FROM generate_series(1, {IMPORTED_USERS}) n"  # noqa: S608
 BILLED_SINCE = "INSERT INTO invoices (amount, by) SELECT 10 * n, 'since' FROM generate_series(1, 3) n"
 
 # One request's, in one transaction. The tenant is set for it alone, as behind a pooler it must be.

@@ -12,7 +12,7 @@ from rollback.model.database_errors import ComeBackLater
 from rollback.model.database_view import Branch
 from rollback.world.neon import NeonDatabases
 from rollback.world.neon_http import NeonHttp
-from rollback_cli.stage.data import BILLED_SINCE, BILLING, SEED_BILLING, TENANT, seed
+from rollback_cli.stage.data import BILLED_SINCE, BILLING, IMPORTED_SINCE, SEED_BILLING, TENANT, seed
 from rollback_cli.stage.pipeline import CONNECTION_SECRET
 from rollback_cli.stage.profile import APPLICATION_NAME, stood_for
 
@@ -73,10 +73,11 @@ class StageDatabase:
             self.databases.create_endpoint(branch_id)
         return False
 
-    def bill(self) -> None:
-        """Another system writes to its own database on the same branch, and is gone again."""
-        with psycopg.connect(self.uri(self.branch_id, BILLING), autocommit=True) as session:
-            session.execute(BILLED_SINCE.encode())
+    def write_from_other_systems(self) -> None:
+        """Write to the service's database and to another one on the same branch, and disconnect again."""
+        for database, statement in ((DATABASE, IMPORTED_SINCE), (BILLING, BILLED_SINCE)):
+            with psycopg.connect(self.uri(self.branch_id, database), autocommit=True) as session:
+                session.execute(statement.encode())
 
     def address(self) -> tuple[str, tuple[str, ...], str]:
         """What must outlive a rollback: the branch's id, its hosts, and what the tasks are told to connect to."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rollback_cli.stage import endings
-from rollback_cli.stage.data import WRITES_OF_BAD
+from rollback_cli.stage.data import IMPORTED_USERS, WRITES_OF_BAD
 from rollback_cli.stage.endings import Ending
 from rollback_cli.stage.timeline import Timeline
 from rollback_cli.stage.waiting import until
@@ -93,8 +93,8 @@ def play(scenario: Scenario, stage: "Stage", timeline: Timeline) -> None:
     if scenario.good_first:
         stage.ship(BAD_VERSION)
         if stage.database is not None:
-            stage.database.bill()
-            timeline.say("another system writes three invoices into its own database on the same branch")
+            stage.database.write_from_other_systems()
+            timeline.say(f"other systems import {IMPORTED_USERS} users, and write three invoices into another database")
     else:
         _ship_first(BAD_VERSION, stage)
         timeline.say("traffic flows")
