@@ -68,7 +68,7 @@ def end_all() -> None:
 
 
 def _start(command: Sequence[str], **options: Any) -> "subprocess.Popen[str]":
-    with undisturbed(), _lock:  # a signal or an end meanwhile finds it recorded
+    with undisturbed(), _lock:  # a signal or `end_all` finds the process recorded
         process = subprocess.Popen(command, text=True, errors="replace", start_new_session=True, **options)
         _running.difference_update([known for known in _running if known.returncode is not None])
         _running.add(process)

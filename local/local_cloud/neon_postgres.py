@@ -8,6 +8,7 @@ import os
 import pwd
 import stat
 import subprocess
+import time
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from local_cloud import child_processes
 
 VERSION = 18
 _USER = "pgserver"  # the package's name for it
+_USER_SECONDS = 10.0  # to make it, while another process may have /etc/passwd locked
 # Times in what Postgres's programs print are UTC; nothing of our environment (PGHOST, PGPASSWORD) reaches them.
 _ENVIRONMENT = {"TZ": "UTC", "LC_ALL": "C", "PATH": "/usr/bin:/bin"}
 
@@ -68,9 +70,7 @@ def account() -> Account:
     """Us, or, if we are root, a user that can reach the programs."""
     if os.geteuid() != 0:
         return Account(None)
-    try:
-        pwd.getpwnam(_USER)
-    except KeyError:
+    if not _user_exists():
         _make_user()
     if not _can_execute():
         for folder in programs().parents:
@@ -79,18 +79,34 @@ def account() -> Account:
 
 
 def _make_user() -> None:
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # where `useradd` is; not in everybody's PATH
+    """Make the user that Postgres runs as; another process may be making it, and locks /etc/passwd meanwhile."""
+    deadline = time.monotonic() + _USER_SECONDS
+    while (why := _useradd()) and not _user_exists():
+        if time.monotonic() > deadline:
+            raise PostgresFailure(
+                f"Postgres does not run as root, and the user {_USER!r} could not be made ({why}); "
+                f"make it (useradd --system {_USER}) or start the embedded cloud as another user"
+            )
+        time.sleep(0.1)
+
+
+def _useradd() -> str:
+    """Run `useradd`; the reason if it failed."""
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # `useradd` is there, and a PATH may lack both
+    command = ["useradd", "--system", "--no-create-home", _USER]
     try:
-        subprocess.run(
-            ["useradd", "--system", "--no-create-home", _USER],
-            check=True, capture_output=True, text=True, env={**os.environ, "PATH": path},
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError) as failure:
-        why = getattr(failure, "stderr", "") or str(failure)
-        raise PostgresFailure(
-            f"Postgres does not run as root, and the user {_USER!r} could not be made ({why.strip()}); "
-            f"make it (useradd --system {_USER}) or start the embedded cloud as another user"
-        ) from failure
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "PATH": path})
+    except OSError as failure:
+        return str(failure)
+    return "" if done.returncode == 0 else done.stderr.strip() or f"useradd ended with {done.returncode}"
+
+
+def _user_exists() -> bool:
+    try:
+        pwd.getpwnam(_USER)
+    except KeyError:
+        return False
+    return True
 
 
 def run(program: str, *arguments: str | Path, accepted: tuple[int, ...] = (0,)) -> str:

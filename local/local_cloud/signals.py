@@ -1,4 +1,4 @@
-"""Signals that end a process, as exceptions of its main thread; what must be done whole is not cut short by one."""
+"""Signals that end a process: raised as exceptions in its main thread, and held back while a part must be finished."""
 
 import signal
 import threading
@@ -12,7 +12,7 @@ _LONGEST_SECONDS = 30.0
 
 
 class _Undisturbed:
-    """How many parts are under way, since when, and the signals that came meanwhile."""
+    """The number of parts that must be finished, the start of the first, and the signals that came since."""
 
     lock = threading.Lock()
     depth = 0
@@ -23,9 +23,10 @@ class _Undisturbed:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Around what must be done whole (a teardown; a thing made and recorded): a signal takes effect after it.
+    """Hold signals back until the block is finished: a teardown, or the start of a process and its record.
 
-    Only under `orderly_exit`; elsewhere signals do what they always do. What hangs can be ended after a while.
+    A signal is raised at the end of the block, or at once if the block takes longer than 30 seconds. Without
+    `orderly_exit` around it the block changes nothing.
     """
     with _Undisturbed.lock:
         if not _Undisturbed.depth:
@@ -40,12 +41,12 @@ def undisturbed() -> Iterator[None]:
         if last and _Undisturbed.waiting:
             first = _Undisturbed.waiting[0]
             _Undisturbed.waiting.clear()
-            signal.raise_signal(first)  # reaches the main thread, whichever thread was undisturbed
+            signal.raise_signal(first)  # its handler runs in the main thread, whichever thread raises it
 
 
 def raise_exception(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler
     """Handle a signal: SIGINT raises KeyboardInterrupt, any other SystemExit with 128 + its number."""
-    _Undisturbed.waiting.append(number)  # before the look at the depth: a thread that is just through must see it
+    _Undisturbed.waiting.append(number)  # before the depth is read: a thread that leaves its block now must see it
     if _Undisturbed.depth and time.monotonic() - _Undisturbed.since < _LONGEST_SECONDS:
         return
     _Undisturbed.waiting.clear()

@@ -19,6 +19,7 @@ from rollback.model.database_target import RestoreTarget
 from rollback.steps.database_restore import restore
 from rollback.steps.restoring import Restoring
 from rollback.world.postgres import PostgresSql
+from rollback_cli.stage.data import IMPORTED_USERS
 
 
 class Restored:
@@ -97,6 +98,20 @@ def test_no_id_of_a_lost_row_is_given_out_again_in_any_database(branch: Restored
         "public.orders_id_seq continues behind 80 instead of 33: no id of a lost row is used again",
     ]
     assert done.sequences == (), "the document does not keep what it was done from"
+
+
+@pytest.mark.parametrize(("lost", "is_taken_back"), [(32, False), (33, True), (IMPORTED_USERS, True)])
+def test_postgres_logs_32_ids_ahead_and_the_demo_loses_more(branch: Restored, lost: int, is_taken_back: bool) -> None:
+    branch.run("CREATE TABLE orders (id serial PRIMARY KEY, what text)")
+    branch.run("INSERT INTO orders (what) VALUES ('good')")
+    point = branch.now()
+    branch.run(f"INSERT INTO orders (what) SELECT 'bad' FROM generate_series(1, {lost})")  # noqa: S608 - a number
+    done = branch.restore(point)
+
+    assert done.ending is Ending.RESTORED, done.why_not
+    assert bool(done.sequences_carried) is is_taken_back
+    ((new,),) = branch.run("INSERT INTO orders (what) VALUES ('new') RETURNING id")
+    assert new == 1 + lost + 1, "no id of a lost row is used again, whether the sequence was carried or logged ahead"
 
 
 def test_a_sequence_that_the_role_may_not_set_is_told_and_fails_no_restore(branch: Restored) -> None:

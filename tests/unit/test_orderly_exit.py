@@ -4,8 +4,10 @@ import ast
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,7 +65,7 @@ def told_to_end():  # in the child, before it becomes its program: the parent is
 
 with orderly_exit():
     print("ready", flush=True)
-    child_processes.{start}(["sh", "-c", "{program}"], preexec_fn=told_to_end)
+    child_processes.run(["sleep", "60"], preexec_fn=told_to_end)
 """
 IGNORES = """
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -165,13 +167,36 @@ def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
     assert not lives(int(file.read_text()))
 
 
-@pytest.mark.parametrize(("start", "command"), [("start", "read _"), ("run", "sleep 60")])
-def test_what_is_being_started_when_a_signal_comes_ends_too(start: str, command: str, tmp_path: Path) -> None:
-    program = Started(INTERRUPTED_WHILE_STARTING.format(start=start, program=command), tmp_path)
+def test_a_process_that_is_being_started_when_a_signal_comes_ends_too(tmp_path: Path) -> None:
+    program = Started(INTERRUPTED_WHILE_STARTING, tmp_path)
 
     assert program.end() == 128 + signal.SIGTERM
 
     assert not lives(int((tmp_path / "pid").read_text()))
+
+
+def test_the_end_of_all_waits_for_a_start_that_is_under_way() -> None:
+    """A thread may start a process while the main thread ends all of them."""
+    begun = threading.Event()
+    started: list[subprocess.Popen[str]] = []
+
+    class Slow(subprocess.Popen[str]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            begun.set()
+            time.sleep(0.3)
+            super().__init__(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess, "Popen", Slow)
+        patch.setattr(child_processes, "_running", set())  # the processes of other tests go on
+        thread = threading.Thread(target=lambda: started.append(child_processes.start(["sh", "-c", "read _"])))
+        thread.start()
+        begun.wait()
+        child_processes.end_all()
+        thread.join()
+
+    (process,) = started
+    assert process.poll() is not None
 
 
 def test_one_server_can_be_ended_by_itself() -> None:

@@ -1,4 +1,4 @@
-"""Root needs a user that Postgres runs as: made where it is missing, or it is said why it could not be."""
+"""The user that Postgres runs as under root: made where it is missing, or the error says why it could not be made."""
 
 import os
 import pwd
@@ -17,6 +17,8 @@ def _root_without_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(pwd, "getpwnam", nobody)
+    monkeypatch.setattr(neon_postgres, "_USER_SECONDS", 0.3)
+    monkeypatch.setattr(neon_postgres, "_can_execute", lambda: True)
 
 
 def useradd(folder: Path, script: str) -> None:
@@ -36,8 +38,18 @@ def test_a_refusal_says_why_and_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_the_program_is_found_where_the_path_does_not_lead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     useradd(tmp_path, f'echo "$PATH" > {tmp_path}/searched')
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin")
-    monkeypatch.setattr(neon_postgres, "_can_execute", lambda: True)
 
     assert neon_postgres.account.__wrapped__().name == "pgserver"
 
     assert (tmp_path / "searched").read_text().strip().split(":")[-2:] == ["/usr/sbin", "/sbin"]
+
+
+def test_another_process_that_makes_the_user_meanwhile_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    useradd(tmp_path, f"test -e {tmp_path}/tried && exit 9; touch {tmp_path}/tried; echo 'try again later' >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    looks = iter([False, False, True])  # before, after the locked file, after "user already exists"
+    monkeypatch.setattr(neon_postgres, "_user_exists", lambda: next(looks))
+
+    assert neon_postgres.account.__wrapped__().name == "pgserver"
