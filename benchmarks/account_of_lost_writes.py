@@ -13,11 +13,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from contract.neon_projects import LocalProject
 
-from local_cloud.neon_cluster import DATABASE
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import LocalNeon
-from rollback.steps.compare_branches import Comparison
-from rollback.steps.compare_branches import Limits as CompareLimits
+from local_cloud.neon.cluster import DATABASE
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import LocalNeon
+from rollback.database.account.compare_branches import Comparison
+from rollback.database.account.compare_branches import Limits as CompareLimits
 
 _CASES = {
     "no row changed": "SELECT 1",

@@ -22,18 +22,18 @@ from ledger_tables import new_table
 from stage import PROMOTED, Stage, alarm_event
 from worlds import DEGRADED, OUTAGE
 
-from local_cloud.server import LocalCloud
-from rollback.model.check import Check, Verdict
-from rollback.model.plan import Plan
-from rollback.model.release import ReleaseState, fingerprint, normalised_definition, sha256_of
-from rollback.model.rollback import Outcome
-from rollback.model.route import Step
-from rollback.steps import janitor
-from rollback.steps.readiness import prepare
-from rollback.steps.walk import start_emergency, walk
-from rollback.world.ledger import DynamoLedger
-from rollback.world.ledger_documents import _document, entry_writes
-from rollback.world.ledger_releases import _beside, release_item
+from local_cloud.deployment.server import LocalCloud
+from rollback.adapters.ledger.documents import _document, entry_writes
+from rollback.adapters.ledger.dynamodb import DynamoLedger
+from rollback.adapters.ledger.releases import _beside, release_item
+from rollback.check import Check, Verdict
+from rollback.domain.plan import Plan
+from rollback.domain.releases.release import ReleaseState, fingerprint, normalised_definition, sha256_of
+from rollback.domain.rollback import Outcome
+from rollback.promotion.readiness import prepare
+from rollback.workflow import janitor
+from rollback.workflow.route import Step
+from rollback.workflow.runner import start_emergency, walk
 from rollback_cli import state
 
 _BATCH = 25

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rollback.model.database_settings import DatabaseSettings
+from rollback.domain.settings.database import DatabaseSettings
 from stacks.service_settings import Service
 
 

@@ -2,8 +2,8 @@
 
 import re
 
-from rollback.model.database_settings import DatabaseSettings, Strategy
-from rollback.model.policy import Policy
+from rollback.domain.settings.database import DatabaseSettings, Strategy
+from rollback.domain.settings.policy import Policy
 
 _LONGEST_FUNCTION_SECONDS = 900  # Lambda's own limit
 _MOST_COMMANDS = 6  # steps down and their verification; more of them than a release brings take the time limit up

@@ -9,9 +9,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from rollback.model.database_settings import DatabaseSettings
-from rollback.model.policy import Policy
-from rollback.model.settings import Settings
+from rollback.domain.settings.database import DatabaseSettings
+from rollback.domain.settings.environment import Settings
+from rollback.domain.settings.policy import Policy
 from rollback_constructs.alarms import AlarmSettings
 from rollback_constructs.bundling import BundleSettings
 from rollback_constructs.function_settings import FunctionSettings

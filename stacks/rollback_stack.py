@@ -5,8 +5,8 @@ from aws_cdk import Environment as CdkEnvironment
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from rollback.model.names import degraded_alarm, outage_alarm
-from rollback.model.settings import Settings
+from rollback.domain.settings.environment import Settings
+from rollback.names import degraded_alarm, outage_alarm
 from rollback_constructs import promotion, workflow
 from rollback_constructs.access import Access
 from rollback_constructs.alarms import ServiceAlarms

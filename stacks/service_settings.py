@@ -4,8 +4,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rollback.model.names import MOST_TARGET_GROUPS
-from rollback.model.settings import ServiceSettings
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.names import MOST_TARGET_GROUPS
 
 
 class _Strict(BaseModel):

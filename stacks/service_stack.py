@@ -11,7 +11,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from rollback.model.names import LAST_KNOWN_GOOD
+from rollback.names import LAST_KNOWN_GOOD
 from rollback_constructs.attachment import Attachment
 from stacks.environment import Environment
 from stacks.service_settings import Service, Workload

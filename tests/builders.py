@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rollback.model.release import Release, ReleaseState, fingerprint, normalised_definition, sha256_of
-from rollback.model.request import Request, Trigger
-from rollback.model.rollback import Rollback
+from rollback.domain.releases.release import Release, ReleaseState, fingerprint, normalised_definition, sha256_of
+from rollback.domain.request import Request, Trigger
+from rollback.domain.rollback import Rollback
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 SERVICE = "express-api"

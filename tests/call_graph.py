@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 
 LAMBDAS = Path(__file__).resolve().parents[1] / "lambdas"
-_PACKAGE, _BOOTSTRAP, _WORLD = "rollback", "rollback.bootstrap", "rollback.steps.ports.World"
-_STEP, _STUBS = "rollback.model.route.Step", "mypy_boto3_"
+_PACKAGE, _BOOTSTRAP, _WORLD = "rollback", "rollback.bootstrap", "rollback.ports.world.World"
+_STEP, _STUBS = "rollback.workflow.route.Step", "mypy_boto3_"
 _MAKE_WORLD = f"{_BOOTSTRAP}.make_world"
 _IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
 _GIVING_ONE = frozenset({"get", "pop", "setdefault"})  # of a container
@@ -112,7 +112,7 @@ class CallGraph:
         found: dict[str, frozenset[str]] = {}
         for keyword in made.keywords:
             annotation = self.classes[_WORLD].fields[str(keyword.arg)]
-            for port in self.annotated(annotation, "rollback.steps.ports"):
+            for port in self.annotated(annotation, "rollback.ports.world"):
                 methods = self._methods_of(port.removeprefix("of "))
                 some = frozenset(c for c in self._made_in(keyword.value) if methods and methods <= set(self.methods(c)))
                 if some:
@@ -236,14 +236,14 @@ class CallGraph:
         return {method for method in self.methods(name) if not method.startswith("_")}
 
     def _made_in(self, node: ast.AST, seen: frozenset[str] = frozenset()) -> set[str]:
-        """Classes of `rollback.world` that an expression of `make_world` makes, here or in what it names."""
+        """Classes of `rollback.adapters` that an expression of `make_world` makes, here or in what it names."""
         found: set[str] = set()
         local = dict(_assignments(self.functions[_MAKE_WORLD][2]))
         for part in ast.walk(node):
             if not isinstance(part, ast.Name) or part.id in seen:
                 continue
             target = self.symbols[_BOOTSTRAP].get(part.id, "")
-            if target.startswith(f"{_PACKAGE}.world.") and target in self.classes:
+            if target.startswith(f"{_PACKAGE}.adapters.") and target in self.classes:
                 found.add(target)
             elif target in self.functions and target != _MAKE_WORLD:
                 found |= self._made_in(self.functions[target][2], seen | {part.id})
@@ -267,7 +267,7 @@ class CallGraph:
                         if isinstance(part, ast.Call) and isinstance(part.func, ast.Name)
                         else ""
                     )
-                    if made.startswith(f"{_PACKAGE}.world."):
+                    if made.startswith(f"{_PACKAGE}.adapters."):
                         found.setdefault(made, set()).add(name)
         return found
 

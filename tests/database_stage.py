@@ -8,16 +8,16 @@ from fake_neon import FakeNeon
 from fake_sql import FakeSql
 from stage import FAMILY, PROMOTED, Stage, deployment_event
 
-from rollback.model.database_content import Column, LiveSchema, Migration
-from rollback.model.database_settings import DatabaseSettings
-from rollback.model.observation import Observation
-from rollback.model.release import Release
-from rollback.model.release_schema import ShippedMigration
-from rollback.model.standing_plan import StandingPlan, StandingTarget
-from rollback.model.statement_impact import ADDITIVE, MigrationImpact, breaking
-from rollback.steps.checkpoint import checkpoint
-from rollback.steps.promote import record
-from rollback.steps.watch_database import on_deployment
+from rollback.database.observation.schedule import on_deployment
+from rollback.domain.database.migration_impact import ADDITIVE, MigrationImpact, breaking
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.domain.database.schema_observation import Observation
+from rollback.domain.releases.release import Release
+from rollback.domain.settings.database import DatabaseSettings
+from rollback.domain.standing_plan import StandingPlan, StandingTarget
+from rollback.operations.checkpoint import checkpoint
+from rollback.promotion.promote import record
+from rollback.resources.database.postgres import Column, LiveSchema, Migration
 
 MAIN = "br-1"  # the fake Neon's first branch
 DATABASE = DatabaseSettings(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, SecretStr
 
-from rollback.model.errors import RollbackError
+from rollback.errors import RollbackError
 
 _LOGS = frozenset({"calls", "asked", "puts"})  # what a fake writes down of its calls is not what it does with them
 _OURS = ("fake", "example")  # modules whose objects have state of their own

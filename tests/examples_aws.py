@@ -1,4 +1,4 @@
-"""Example calls of the ports to AWS and to people (`rollback.steps.ports`)."""
+"""Example calls of the ports to AWS and to people (`rollback.ports.world`)."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,8 +27,8 @@ from fakes import (
 from pydantic import SecretStr
 from worlds import SETTINGS
 
-from rollback.model.service_view import SCALING_FLAGS, ProbeResult, ScalableTarget, TargetHealth
-from rollback.model.stack_view import StackView
+from rollback.resources.aws.cloudformation_stack import StackView
+from rollback.resources.aws.ecs_service import SCALING_FLAGS, ProbeResult, ScalableTarget, TargetHealth
 
 (WEB,) = SETTINGS.services
 OTHER_SERVICE = WEB.model_copy(update={"ecs_service": "another-service"})

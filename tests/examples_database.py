@@ -1,4 +1,4 @@
-"""Example calls of the ports to Neon and to Postgres (`rollback.steps.ports_database`)."""
+"""Example calls of the ports to Neon and to Postgres (`rollback.ports.database`)."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,11 +9,11 @@ from fake_neon import FakeNeon
 from fake_sql import FakeSql
 from fakes import FakeClock
 
-from rollback.model.background_work import BackgroundWork, ReplicationSlot
-from rollback.model.database_content import ClientSession, Column, LiveSchema, Migration
-from rollback.model.database_position import Lsn
-from rollback.model.relation import RelationKind, RowsAsked
-from rollback.model.sequences import SequenceValue
+from rollback.domain.database.sequences import SequenceValue
+from rollback.resources.database.background_work import BackgroundWork, ReplicationSlot
+from rollback.resources.database.postgres import ClientSession, Column, LiveSchema, Migration
+from rollback.resources.database.relation import RelationKind, RowsAsked
+from rollback.resources.database.wal_position import Lsn
 
 MAIN, STAGING, COPY = "br-1", "br-3", "br-5"
 ROOT_ENDPOINT, COPY_ENDPOINT = "ep-2", "ep-6"

@@ -1,4 +1,4 @@
-"""Example calls of the ledger's ports (`rollback.steps.ports_ledger`)."""
+"""Example calls of the ledger's ports (`rollback.ports.ledger`)."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,20 +7,20 @@ from builders import NOW, SERVICE, definition, release, rollback
 from example_calls import Each, Example, From
 from fakes import FakeLedger
 
-from rollback.model.database_content import LiveSchema
-from rollback.model.database_position import Lsn
-from rollback.model.errors import UnreadableItem
-from rollback.model.lease import Lease
-from rollback.model.observation import Observation
-from rollback.model.operators import OperatorAction, Pause
-from rollback.model.page_count import PageCount
-from rollback.model.reconnection import CausedDeployment
-from rollback.model.release import ReleaseState, normalised_definition
-from rollback.model.release_schema import ReleaseSchema
-from rollback.model.restore_points import RecordedPoint
-from rollback.model.rollback import Obligation, ObligationKind, ServiceProgress, TriggerEvent
-from rollback.model.standing_plan import Bake, StandingPlan, StandingTarget
-from rollback.model.stored import SetAside
+from rollback.domain.database.reconnection import CausedDeployment
+from rollback.domain.database.release_schema import ReleaseSchema
+from rollback.domain.database.restore_points import RecordedPoint
+from rollback.domain.database.schema_observation import Observation
+from rollback.domain.lease import Lease
+from rollback.domain.operator import OperatorAction, Pause
+from rollback.domain.page_count import PageCount
+from rollback.domain.releases.release import ReleaseState, normalised_definition
+from rollback.domain.rollback import Obligation, ObligationKind, ServiceProgress, TriggerEvent
+from rollback.domain.standing_plan import Bake, StandingPlan, StandingTarget
+from rollback.domain.stored import SetAside
+from rollback.errors import UnreadableItem
+from rollback.resources.database.postgres import LiveSchema
+from rollback.resources.database.wal_position import Lsn
 
 OTHER, ALARM, BRANCH = "worker", "macro-ai-production-express-api-outage", "BRANCH#shop#main"
 SOON, LATE = NOW + timedelta(minutes=10), NOW + timedelta(minutes=20)

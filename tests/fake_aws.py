@@ -10,7 +10,7 @@ from botocore.model import Shape
 from botocore.session import Session
 from botocore.validate import ParamValidator
 
-from rollback.world.failures import calling
+from rollback.adapters.aws.errors import calling
 
 
 def check_request(service: str, operation: str, on: str, /, **request: Any) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from fake_neon_state import NeonState
 from pydantic import SecretStr
 
-from rollback.model.database_errors import (
+from rollback.resources.database.errors import (
     AlreadyExists,
     BackupNameRequired,
     BranchHasChildren,
@@ -15,8 +15,8 @@ from rollback.model.database_errors import (
     NotThere,
     RequestRefused,
 )
-from rollback.model.database_position import Lsn, Position
-from rollback.model.database_view import Branch, Change, Endpoint, EndpointChange, Operation
+from rollback.resources.database.neon import Branch, Change, Endpoint, EndpointChange, Operation
+from rollback.resources.database.wal_position import Lsn, Position
 
 
 class FakeNeon(NeonState):

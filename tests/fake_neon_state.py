@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from fakes import FakeClock
 
-from rollback.model.database_content import LiveSchema, Migration
-from rollback.model.database_errors import (
+from rollback.errors import OutsideFailure
+from rollback.resources.database.errors import (
     AlreadyExists,
     BranchNotReady,
     NotThere,
@@ -18,8 +18,7 @@ from rollback.model.database_errors import (
     ProjectLocked,
     RequestRefused,
 )
-from rollback.model.database_position import Lsn, Position
-from rollback.model.database_view import (
+from rollback.resources.database.neon import (
     AllowedIps,
     Branch,
     Change,
@@ -30,7 +29,8 @@ from rollback.model.database_view import (
     RestrictedAction,
     restore_window,
 )
-from rollback.model.errors import OutsideFailure
+from rollback.resources.database.postgres import LiveSchema, Migration
+from rollback.resources.database.wal_position import Lsn, Position
 
 _END_UNSEEN_AFTER = timedelta(seconds=45)
 _UNFINISHED = frozenset({"scheduling", "running"})

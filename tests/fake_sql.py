@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from fake_neon import FakeNeon
 from pydantic import SecretStr
 
-from rollback.model.background_work import BackgroundWork
-from rollback.model.database_content import ClientSession, Head, LiveSchema, Migration
-from rollback.model.database_errors import QueryFailed, SessionRefused, Unreachable
-from rollback.model.relation import Bucket, DatabaseOfBranch, Relation, RowsAsked
-from rollback.model.row_comparison import RowDigest
-from rollback.model.sequences import Name, SequenceValue
+from rollback.domain.database.sequences import Name, SequenceValue
+from rollback.resources.database.background_work import BackgroundWork
+from rollback.resources.database.errors import QueryFailed, SessionRefused, Unreachable
+from rollback.resources.database.postgres import ClientSession, Head, LiveSchema, Migration
+from rollback.resources.database.relation import Bucket, DatabaseOfBranch, Relation, RowsAsked
+from rollback.resources.database.row_comparison import RowDigest
 
 TABLE, COLUMNS = "public.written", ("row",)
 

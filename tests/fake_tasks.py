@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from fake_aws import check_request, refuse
 from fakes import EcsServices, FakeServices
 
-from rollback.model.database_errors import OutcomeUnknown, RequestRefused
-from rollback.model.errors import CallRefused, OutsideFailure
-from rollback.model.settings import ServiceSettings
-from rollback.model.task_view import TaskView
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import CallRefused, OutsideFailure
+from rollback.resources.aws.ecs_task import TaskView
+from rollback.resources.database.errors import OutcomeUnknown, RequestRefused
 
 NOT_FOUND = 127
 _STARTED_BY = re.compile(r"[a-zA-Z0-9/_-]{1,128}")  # ECS API reference, RunTask

@@ -5,8 +5,8 @@ from typing import Any
 
 from fakes import FakeClock, FakeScaling, FakeServices
 
-from rollback.model.service_view import ScalableTarget, ServiceView
-from rollback.model.settings import ServiceSettings
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
 
 
 class FakeWriters:

@@ -11,8 +11,24 @@ from urllib.parse import urlsplit
 from fake_aws import accepted, as_parsed, check_request, refuse
 from pydantic import SecretStr
 
-from rollback.model.check import Verdict
-from rollback.model.errors import (
+from rollback.adapters.aws.ecr import parse
+from rollback.adapters.aws.ecs.parse import supported_service, with_revisions
+from rollback.adapters.aws.sns import acceptable_message, acceptable_subject
+from rollback.check import Verdict
+from rollback.domain.database.reconnection import CausedDeployment
+from rollback.domain.database.release_schema import ReleaseSchema
+from rollback.domain.database.restore_points import RecordedPoint
+from rollback.domain.database.schema_observation import Observation
+from rollback.domain.lease import Lease
+from rollback.domain.ledger_index import Answer, Change, Owed, Pending, entries_of
+from rollback.domain.operator import OperatorAction, Pause
+from rollback.domain.page_count import PageCount
+from rollback.domain.releases.release import Release, ReleaseState, sha256_of
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.domain.standing_plan import Bake, StandingPlan
+from rollback.domain.stored import Found, SetAside
+from rollback.errors import (
     CallRefused,
     Conflict,
     InvalidRequest,
@@ -20,20 +36,9 @@ from rollback.model.errors import (
     UnreadableItem,
     UnsupportedService,
 )
-from rollback.model.group_health import may_be_unused
-from rollback.model.lease import Lease
-from rollback.model.ledger_index import Answer, Change, Owed, Pending, entries_of
-from rollback.model.names import RELEASE_TAG
-from rollback.model.observation import Observation
-from rollback.model.operators import OperatorAction, Pause
-from rollback.model.page_count import PageCount
-from rollback.model.reconnection import CausedDeployment
-from rollback.model.release import Release, ReleaseState, sha256_of
-from rollback.model.release_schema import ReleaseSchema
-from rollback.model.restore_points import RecordedPoint
-from rollback.model.rollback import Rollback
-from rollback.model.service_shape import ServiceShape, fits_service
-from rollback.model.service_view import (
+from rollback.names import RELEASE_TAG
+from rollback.resources.aws.cloudformation_stack import StackView
+from rollback.resources.aws.ecs_service import (
     IN_FLIGHT,
     SCALING_FLAGS,
     Deployment,
@@ -44,13 +49,8 @@ from rollback.model.service_view import (
     ServiceView,
     TargetHealth,
 )
-from rollback.model.settings import ServiceSettings
-from rollback.model.stack_view import StackView
-from rollback.model.standing_plan import Bake, StandingPlan
-from rollback.model.stored import Found, SetAside
-from rollback.world.ecr import parse
-from rollback.world.ecs_view import supported_service, with_revisions
-from rollback.world.notifications import acceptable_message, acceptable_subject
+from rollback.resources.aws.service_shape import ServiceShape, fits_service
+from rollback.resources.aws.target_group_health import may_be_unused
 
 T = TypeVar("T")
 

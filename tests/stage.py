@@ -22,15 +22,15 @@ from fakes import (
 )
 from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_world
 
-from rollback.model.check import Check
-from rollback.model.policy import Policy
-from rollback.model.release import Release, ReleaseState, normalised_definition
-from rollback.model.rollback import Rollback
-from rollback.model.route import Step, entrance, next_step
-from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
-from rollback.steps.admit import admit
-from rollback.steps.ports import World
-from rollback.steps.walk import start_emergency, walk
+from rollback.check import Check
+from rollback.domain.releases.release import Release, ReleaseState, normalised_definition
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.policy import Policy
+from rollback.ports.world import World
+from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
+from rollback.workflow.admit import admit
+from rollback.workflow.route import Step, entrance, next_step
+from rollback.workflow.runner import start_emergency, walk
 
 FAMILY = "macro-ai-production-task"
 PROMOTED, CANDIDATE = ReleaseState.PROMOTED, ReleaseState.CANDIDATE

@@ -9,13 +9,13 @@ from fakes import FakeScaling, FakeServices, FakeTargets
 from stage import PROMOTED
 from stage_of_writers import WORKER, StageOfWriters
 
-from rollback.model.check import Check
-from rollback.model.connection_settings import ConnectionSettings
-from rollback.model.policy import Policy
-from rollback.model.reconnection import ServiceConnection
-from rollback.model.release import normalised_definition
-from rollback.model.rollback import Rollback
-from rollback.model.settings import ServiceSettings
+from rollback.check import Check
+from rollback.domain.database.reconnection import ServiceConnection
+from rollback.domain.releases.release import normalised_definition
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.connections import ConnectionSettings
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.domain.settings.policy import Policy
 
 REPORTS = "reports"
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}

@@ -9,11 +9,11 @@ from fakes import FakeScaling, FakeServices, FakeTargets
 from stage import PROMOTED
 from stage_with_database import FIRST, StageWithDatabase, applied
 
-from rollback.model.database_content import LiveSchema
-from rollback.model.policy import Policy
-from rollback.model.release import normalised_definition
-from rollback.model.release_schema import ReleaseSchema
-from rollback.model.settings import ServiceSettings
+from rollback.domain.database.release_schema import ReleaseSchema
+from rollback.domain.releases.release import normalised_definition
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.domain.settings.policy import Policy
+from rollback.resources.database.postgres import LiveSchema
 
 WORKER = "worker"
 WORKER_OUTAGE = f"macro-ai-production-{WORKER}-outage"

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from rollback.model import aws_refusal
-from rollback.model.errors import CallRefused, OutsideFailure, RefusalKind
+from rollback.errors import CallRefused, OutsideFailure, RefusalKind
+from rollback.resources.aws import refusal as aws_refusal
 
 
 class Down:

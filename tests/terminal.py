@@ -9,7 +9,7 @@ import pytest
 from builders import SERVICE
 from stage import Stage
 
-from rollback.steps.ports import World
+from rollback.ports.world import World
 from rollback_cli import deployed, direct
 from rollback_cli.deployed import Deployed
 from rollback_cli.main import main

@@ -24,9 +24,9 @@ from fakes import (
     FakeWorkflow,
 )
 
-from rollback.model.policy import Policy
-from rollback.model.settings import Endpoint, ServiceSettings, Settings
-from rollback.steps.ports import World
+from rollback.domain.settings.environment import Endpoint, ServiceSettings, Settings
+from rollback.domain.settings.policy import Policy
+from rollback.ports.world import World
 
 SETTINGS = Settings(
     application="macro-ai",

@@ -7,12 +7,12 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from rollback.adapters.aws.errors import calling
 from rollback.bootstrap import make_world
-from rollback.model.errors import InvalidRequest
-from rollback.model.rollback import Rollback
-from rollback.model.settings import Settings
-from rollback.steps.ports import World
-from rollback.world.failures import calling
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.environment import Settings
+from rollback.errors import InvalidRequest
+from rollback.ports.world import World
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rollback.model.errors import CallRefused, Conflict, OutsideFailure, RollbackError
-from rollback.model.rollback import DIRECT, Rollback, service_of
-from rollback.model.route import Step, entrance
-from rollback.model.text import WHO_LIMIT, one_line
-from rollback.steps.admit import admit
-from rollback.steps.holder import living_lease
-from rollback.steps.ports import World
-from rollback.steps.walk import Cursor, cursor_of, start_emergency, walk
+from rollback.domain.rollback import DIRECT, Rollback, service_of
+from rollback.errors import CallRefused, Conflict, OutsideFailure, RollbackError
+from rollback.leases.holder import living_lease
+from rollback.ports.world import World
+from rollback.text import WHO_LIMIT, one_line
+from rollback.workflow.admit import admit
+from rollback.workflow.route import Step, entrance
+from rollback.workflow.runner import Cursor, cursor_of, start_emergency, walk
 
 _TRIES, _LONGEST_SECONDS = 7, 20  # of one step, as the state machine's
 _GRACE_SECONDS = 5  # until an execution's end has come to the function that concludes it

@@ -9,14 +9,14 @@ import boto3
 import typer
 from rich.console import Console
 
-from rollback.model.errors import OutsideFailure
-from rollback.model.execution_failure import ExecutionFailure
-from rollback.model.request import Request, RollbackType, parse_request
-from rollback.model.rollback import Outcome, Rollback, service_of
-from rollback.steps.holder import living_lease, told_of
-from rollback.steps.ports import World
-from rollback.steps.walk import Cursor
-from rollback.world.failures import calling
+from rollback.adapters.aws.errors import calling
+from rollback.domain.request import Request, RollbackType, parse_request
+from rollback.domain.rollback import Outcome, Rollback, service_of
+from rollback.errors import OutsideFailure
+from rollback.leases.holder import living_lease, told_of
+from rollback.ports.world import World
+from rollback.resources.aws.execution_failure import ExecutionFailure
+from rollback.workflow.runner import Cursor
 from rollback_cli import deployed, direct, lever, plain
 from rollback_cli import show as look
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.model.operators import Operator
+from rollback.domain.operator import Operator
 from rollback_cli import direct, plain
 
 Reason = Annotated[str, typer.Option("--reason", help="why, for the record")]

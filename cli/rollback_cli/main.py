@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from rollback.model.errors import InvalidRequest, RollbackError
+from rollback.errors import InvalidRequest, RollbackError
 from rollback_cli import plain
 from rollback_cli.verbs import (
     abort,

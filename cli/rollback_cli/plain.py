@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from rollback.model.text import one_line, paragraph
+from rollback.text import one_line, paragraph
 
 
 def console(*, stderr: bool = False) -> Console:

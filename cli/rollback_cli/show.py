@@ -6,13 +6,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from rollback.model.errors import UnreadableItem
-from rollback.model.release import Release, ReleaseState
-from rollback.model.release_names import name_of
-from rollback.model.report import message
-from rollback.model.rollback import Rollback
-from rollback.model.route import next_step
-from rollback.model.settings import Settings
+from rollback.domain.releases.release import Release, ReleaseState
+from rollback.domain.releases.release_names import name_of
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.environment import Settings
+from rollback.errors import UnreadableItem
+from rollback.reports.report import message
+from rollback.workflow.route import next_step
 from rollback_cli import plain
 
 _COLOURS = {

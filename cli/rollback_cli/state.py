@@ -3,21 +3,21 @@
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from rollback.model.check import Verdict
-from rollback.model.errors import RollbackError
-from rollback.model.names import degraded_alarm, outage_alarm
-from rollback.model.release import ReleaseState, last_known_good
-from rollback.model.release_names import name_of
-from rollback.model.schema_finding import Compatibility
-from rollback.model.settings import ServiceSettings
-from rollback.model.standing_plan import StandingPlan
-from rollback.steps.candidates import in_ledger
-from rollback.steps.database_readiness import writes_to_standing_branch
-from rollback.steps.holder import living_lease
-from rollback.steps.ports import World
-from rollback.steps.running import running_fingerprint
-from rollback.steps.stack import drift_of
-from rollback.steps.unfence import owed_by_operator
+from rollback.check import Verdict
+from rollback.database.observation.readiness import writes_to_standing_branch
+from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.releases.release import ReleaseState, last_known_good
+from rollback.domain.releases.release_names import name_of
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.domain.standing_plan import StandingPlan
+from rollback.errors import RollbackError
+from rollback.identity.candidates import in_ledger
+from rollback.identity.identify import running_fingerprint
+from rollback.leases.holder import living_lease
+from rollback.names import degraded_alarm, outage_alarm
+from rollback.operations.unfence import owed_by_operator
+from rollback.ports.world import World
+from rollback.service.stack import drift_of
 from rollback_cli.plain import safe
 
 _ACTIONS = 3

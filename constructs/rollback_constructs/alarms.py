@@ -24,7 +24,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 from pydantic import BaseModel, ConfigDict, Field
 
-from rollback.model.names import NO_HEALTHY_TARGETS, degraded_alarm, leaf_alarm, outage_alarm
+from rollback.names import NO_HEALTHY_TARGETS, degraded_alarm, leaf_alarm, outage_alarm
 from rollback_constructs.attachment import Attachment
 
 _BALANCER = "AWS/ApplicationELB"

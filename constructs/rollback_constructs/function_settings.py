@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rollback.model.settings import Settings
+from rollback.domain.settings.environment import Settings
 from rollback_constructs.limits import LimitExceeded
 
 SETTINGS_LIMIT_BYTES = 3500

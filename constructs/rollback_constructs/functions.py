@@ -12,8 +12,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from rollback.model.database_settings import DatabaseSettings
-from rollback.model.settings import (
+from rollback.domain.settings.database import DatabaseSettings
+from rollback.domain.settings.environment import (
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,

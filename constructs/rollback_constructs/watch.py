@@ -17,7 +17,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 from pydantic import BaseModel, ConfigDict, Field
 
-from rollback.model.names import (
+from rollback.names import (
     METRIC_NAMESPACE,
     METRIC_STALE_LEASES,
     METRIC_SWEEPS,

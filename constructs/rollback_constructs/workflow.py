@@ -15,9 +15,9 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from rollback.model.names import OUTAGE_SUFFIX
-from rollback.model.request import RollbackType
-from rollback.model.route import EDGES, ENTRANCES, Step
+from rollback.domain.request import RollbackType
+from rollback.names import OUTAGE_SUFFIX
+from rollback.workflow.route import EDGES, ENTRANCES, Step
 from rollback_constructs.limits import within
 
 Definition = dict[str, Any]

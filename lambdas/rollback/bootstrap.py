@@ -8,9 +8,22 @@ from typing import Any, cast
 import boto3
 from botocore.config import Config
 
-from rollback.model.errors import InvalidRequest
-from rollback.model.home import Home
-from rollback.model.settings import (
+from rollback.adapters.aws.autoscaling import EcsScaling
+from rollback.adapters.aws.cloudformation import CloudFormationStacks
+from rollback.adapters.aws.cloudwatch import CloudWatchAlarms
+from rollback.adapters.aws.ecr import EcrImages
+from rollback.adapters.aws.ecs.client import EcsServices
+from rollback.adapters.aws.ecs.tasks import EcsTasks
+from rollback.adapters.aws.elb import ElbTargets
+from rollback.adapters.aws.metrics import LoggedMetrics
+from rollback.adapters.aws.references import DefinitionReferences
+from rollback.adapters.aws.secrets import ReferencedSecrets
+from rollback.adapters.aws.sns import SnsNotifications
+from rollback.adapters.aws.step_functions import StepFunctionsWorkflow
+from rollback.adapters.clock import SystemClock
+from rollback.adapters.ledger.dynamodb import DynamoLedger
+from rollback.adapters.patience import until_silent
+from rollback.domain.settings.environment import (
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
@@ -18,23 +31,10 @@ from rollback.model.settings import (
     WORKFLOW_VARIABLE,
     Settings,
 )
-from rollback.steps.ports import Http, OptionalPorts, Secrets, World
-from rollback.steps.ports_database import Databases, Sql
-from rollback.world.alarms import CloudWatchAlarms
-from rollback.world.clock import SystemClock
-from rollback.world.ecr import EcrImages
-from rollback.world.ecs import EcsServices
-from rollback.world.ledger import DynamoLedger
-from rollback.world.metrics import LoggedMetrics
-from rollback.world.notifications import SnsNotifications
-from rollback.world.patience import until_silent
-from rollback.world.references import DefinitionReferences
-from rollback.world.scaling import EcsScaling
-from rollback.world.secrets import ReferencedSecrets
-from rollback.world.stacks import CloudFormationStacks
-from rollback.world.target_health import ElbTargets
-from rollback.world.tasks import EcsTasks
-from rollback.world.workflow import StepFunctionsWorkflow
+from rollback.errors import InvalidRequest
+from rollback.ports.database import Databases, Sql
+from rollback.ports.world import Http, OptionalPorts, Secrets, World
+from rollback.resources.aws.account_and_region import Home
 
 _CONNECT_SECONDS, _READ_SECONDS = 3, 10
 _READING = Config(
@@ -175,15 +175,15 @@ class _Clients:
 
 
 def _http() -> Http:
-    from rollback.world.http import HttpxHttp  # noqa: PLC0415 - httpx takes a while to import, and few functions probe
+    from rollback.adapters.http import HttpxHttp  # noqa: PLC0415 - httpx takes a while to import, and few functions probe
 
     return HttpxHttp()
 
 
 def _databases(settings: Settings, secrets: Secrets) -> Databases:
     """Raises InvalidRequest: the environment has no database."""
-    from rollback.world.neon import NeonDatabases  # noqa: PLC0415 - httpx again
-    from rollback.world.neon_http import NeonHttp  # noqa: PLC0415
+    from rollback.adapters.neon.client import NeonDatabases  # noqa: PLC0415 - httpx again
+    from rollback.adapters.neon.http import NeonHttp  # noqa: PLC0415
 
     database = settings.database
     if database is None:
@@ -194,6 +194,6 @@ def _databases(settings: Settings, secrets: Secrets) -> Databases:
 
 
 def _sql(settings: Settings) -> Sql:
-    from rollback.world.postgres import PostgresSql  # noqa: PLC0415 - psycopg is for the database function only
+    from rollback.adapters.postgres.sql import PostgresSql  # noqa: PLC0415 - psycopg is for the database function only
 
     return PostgresSql(settings.database.journal_table if settings.database is not None else None)

@@ -6,12 +6,12 @@ from functools import cache, wraps
 from typing import Any
 
 from rollback.bootstrap import world_from_environment
-from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure, Throttled
-from rollback.model.execution_failure import ExecutionFailure
-from rollback.model.route import Step
-from rollback.steps.admit import admit
-from rollback.steps.ports import World
-from rollback.steps.walk import Cursor, cursor_of, start_emergency, walk
+from rollback.errors import CallRefused, InvalidRequest, OutsideFailure, Throttled
+from rollback.ports.world import World
+from rollback.resources.aws.execution_failure import ExecutionFailure
+from rollback.workflow.admit import admit
+from rollback.workflow.route import Step
+from rollback.workflow.runner import Cursor, cursor_of, start_emergency, walk
 
 Payload = dict[str, Any]
 
@@ -70,7 +70,7 @@ def service(event: Payload, context: object) -> Payload:  # noqa: ARG001
 @_retryable
 def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
     """Verify and Conclude; the janitor's schedule and the end of an execution come as EventBridge sends them."""
-    from rollback.steps import janitor  # noqa: PLC0415 - the other steps need not wait for it
+    from rollback.workflow import janitor  # noqa: PLC0415 - the other steps need not wait for it
 
     match event.get("detail-type"):
         case None:
@@ -96,7 +96,8 @@ def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
     Deployments and the schedule come as EventBridge sends them.
     """
-    from rollback.steps import abandoned_accounts, watch_database  # noqa: PLC0415
+    from rollback.database.observation import schedule as watch_database  # noqa: PLC0415
+    from rollback.workflow import abandoned_accounts  # noqa: PLC0415
 
     match event.get("step"), event.get("detail-type"):
         case ((Step.DATABASE | Step.RECONNECT | Step.ACCOUNT), _):
@@ -114,7 +115,7 @@ def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
 @_retryable
 def promote(event: Payload, context: object) -> Payload:  # noqa: ARG001
     """Record and judge, for the promotion's state machine; a deployment's start and the schedule come as events."""
-    from rollback.steps import promote as promotion  # noqa: PLC0415
+    from rollback.promotion import promote as promotion  # noqa: PLC0415
 
     match event.get("step"), event.get("detail-type"):
         case "record", _:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.model.database_settings import DatabaseSettings, Strategy
-from rollback.model.policy import Policy
-from rollback.model.settings import Settings
+from rollback.domain.settings.database import DatabaseSettings, Strategy
+from rollback.domain.settings.environment import Settings
+from rollback.domain.settings.policy import Policy
 from rollback_constructs.function_settings import compact
 from stacks.assembly import PROJECT, project_context
 from stacks.environment import Application, Configuration, InvalidSettings, merged

@@ -19,7 +19,7 @@ from aws_cdk import App, Stack
 from call_graph import LAMBDAS, CallGraph
 from constructs.test_access import actions, statements
 
-from rollback.world.failures import _PREFIX_OF
+from rollback.adapters.aws.errors import _PREFIX_OF
 from rollback_constructs.access import Access
 from rollback_constructs.attachment import Attachment
 from rollback_constructs.functions import PROBING
@@ -90,7 +90,7 @@ def called_in(graph: CallGraph, function: str) -> dict[str, Call]:
         body = graph.body(name, frozenset(steps_of(function)))
         needs = {action: call.site for call in body.aws for action in actions_of(call.service, call.method)}
         module, _, node = graph.functions[name]
-        if module.startswith("rollback.world.ledger"):
+        if module.startswith("rollback.adapters.ledger."):
             site = graph.site(module, node)
             needs |= dict.fromkeys(actions_of_parts(body.transaction_parts), site)
         for action, site in needs.items():
@@ -198,12 +198,12 @@ def test_a_planted_grant_and_a_planted_call_are_both_found(
 @pytest.mark.parametrize(
     ("file", "name", "planted", "function", "action"),
     [
-        ("steps/verify.py", "verify", "world.images.keep('i', 't')", "report", "ecr:PutImage"),
-        ("steps/conclude.py", "conclude", "(world.tasks.stop, 1)", "report", "ecs:StopTask"),
-        ("steps/plan.py", "plan", "[one.stop_deployment('a') for one in [world.services]]", "decide",
+        ("verification/step.py", "verify", "world.images.keep('i', 't')", "report", "ecr:PutImage"),
+        ("conclusion/step.py", "conclude", "(world.tasks.stop, 1)", "report", "ecs:StopTask"),
+        ("planning/step.py", "plan", "[one.stop_deployment('a') for one in [world.services]]", "decide",
          "ecs:StopServiceDeployment"),
-        ("steps/verify.py", "verify", "{'a': world.tasks}.get('a').stop('s', 'a', 'r')", "report", "ecs:StopTask"),
-        ("steps/readiness.py", "prepare", "getattr(world, 'x').stop_deployment('a')", "promote",
+        ("verification/step.py", "verify", "{'a': world.tasks}.get('a').stop('s', 'a', 'r')", "report", "ecs:StopTask"),
+        ("promotion/readiness.py", "prepare", "getattr(world, 'x').stop_deployment('a')", "promote",
          "ecs:StopServiceDeployment"),
     ],
 )  # fmt: skip
@@ -219,7 +219,7 @@ def test_a_call_planted_in_the_code_is_found(
     path.write_text(ast.unparse(code))
     found = called_in(CallGraph(tmp_path / "lambdas"), function)
     missing = never_granted(function, called(function), found)
-    assert any(one.startswith(f"{function} calls {action}, and may not: lambdas/rollback/world/") for one in missing)
+    assert any(one.startswith(f"{function} calls {action}, and may not: lambdas/rollback/adapters/") for one in missing)
 
 
 def test_the_call_graph_sees_what_is_called_in_a_roundabout_way() -> None:
@@ -239,7 +239,7 @@ def test_every_call_of_an_aws_client_in_the_package_is_one_that_the_call_graph_r
     named = {
         method
         for name in graph().functions
-        if graph().functions[name][0].startswith("rollback.world.")
+        if graph().functions[name][0].startswith("rollback.adapters.")
         for method in graph().attributes(name)
         if any(_is_operation(service, method) for service in SERVICES)
     }
@@ -247,7 +247,7 @@ def test_every_call_of_an_aws_client_in_the_package_is_one_that_the_call_graph_r
 
 
 def test_a_refusal_of_any_call_is_told_by_the_action_that_is_missing() -> None:
-    """`world.failures` names AWS's action by a table of its own, since AWS's message does not always."""
+    """`adapters.aws.errors` names AWS's action by a table of its own, since AWS's message does not always."""
     for name in graph().functions:
         for call in graph().body(name, EVERY_STEP).aws:
             prefix, operation = action_of(call.service, call.method).split(":")
@@ -273,12 +273,12 @@ def _is_operation(service: str, method: str) -> bool:
 
 def test_functions_that_can_probe_the_service_are_those_placed_beside_it() -> None:
     """With a private load balancer, one that probes from elsewhere finds every release broken."""
-    probing = {name for name in FUNCTIONS if "rollback.world.http.HttpxHttp.get" in reach(name)}
+    probing = {name for name in FUNCTIONS if "rollback.adapters.http.HttpxHttp.get" in reach(name)}
     assert probing == set(PROBING)
 
 
 def test_only_the_database_function_speaks_sql() -> None:
-    assert {name for name in FUNCTIONS if any("world.postgres.PostgresSql" in one for one in reach(name))} == {
+    assert {name for name in FUNCTIONS if any("adapters.postgres.sql.PostgresSql" in one for one in reach(name))} == {
         "database"
     }
 

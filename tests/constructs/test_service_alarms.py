@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from local_cloud import alarm_rules
-from local_cloud.alarm_evaluation import evaluate
-from local_cloud.alarm_metrics import Reading, read_as
-from local_cloud.alarm_statistics import MetricKey, Sample, statistic_of
-from rollback.model.names import (
+from local_cloud.cloudwatch import rules as alarm_rules
+from local_cloud.cloudwatch.alarm_statistics import MetricKey, Sample, statistic_of
+from local_cloud.cloudwatch.evaluation import evaluate
+from local_cloud.cloudwatch.metrics import Reading, read_as
+from rollback.names import (
     MOST_TARGET_GROUPS,
     RATE_ALARMS,
     STATE_ALARMS,

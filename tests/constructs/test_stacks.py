@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollback.model.settings import Endpoint, ServiceSettings, Settings
+from rollback.domain.settings.environment import Endpoint, ServiceSettings, Settings
 from rollback_constructs.bundling import BundleSettings
 from rollback_constructs.function_settings import SettingsTooLarge, compact
 from stacks.assembly import project_context, synthesise

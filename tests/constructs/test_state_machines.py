@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from rollback.model import errors
-from rollback.model.route import EDGES, ENTRANCES, Step, entrance
-from rollback.steps.promote import PromotionCursor
-from rollback.steps.walk import Cursor
+from rollback import errors
+from rollback.promotion.promote import PromotionCursor
+from rollback.workflow.route import EDGES, ENTRANCES, Step, entrance
+from rollback.workflow.runner import Cursor
 from rollback_constructs.workflow import CHOOSE_ENTRANCE
 
 PROJECT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from rollback.model.names import RATE_ALARMS, STATE_ALARMS, degraded_alarm, outage_alarm
+from rollback.names import RATE_ALARMS, STATE_ALARMS, degraded_alarm, outage_alarm
 
 Template = dict[str, Any]
 STACKS = [

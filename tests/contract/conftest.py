@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from local_cloud.neon_server import LocalNeon
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.neon.server import LocalNeon
 
 
 @pytest.fixture(scope="session")

@@ -10,17 +10,17 @@ from fake_neon import FakeNeon
 from fake_sql import FakeSql
 from fakes import FakeClock
 
-from local_cloud.neon_cluster import DATABASE
-from local_cloud.neon_compute import Compute
-from local_cloud.neon_faults import Fault, Orders
-from local_cloud.neon_project import Limits, ProjectSettings
-from local_cloud.neon_server import ROLE, LocalNeon
-from rollback.model.database_errors import ComeBackLater
-from rollback.model.database_position import Lsn
-from rollback.steps.ports_database import Databases, Sql
-from rollback.world.neon import NeonDatabases
-from rollback.world.neon_http import NeonHttp
-from rollback.world.postgres import PostgresSql
+from local_cloud.neon.cluster import DATABASE
+from local_cloud.neon.compute import Compute
+from local_cloud.neon.faults import Fault, Orders
+from local_cloud.neon.project import Limits, ProjectSettings
+from local_cloud.neon.server import ROLE, LocalNeon
+from rollback.adapters.neon.client import NeonDatabases
+from rollback.adapters.neon.http import NeonHttp
+from rollback.adapters.postgres.sql import PostgresSql
+from rollback.ports.database import Databases, Sql
+from rollback.resources.database.errors import ComeBackLater
+from rollback.resources.database.wal_position import Lsn
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 _CALLS = {

@@ -6,10 +6,10 @@ import boto3
 import pytest
 from builders import SERVICE
 
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
 from rollback.bootstrap import make_world
-from rollback.model.settings import ServiceSettings, Settings
-from rollback.steps.ports import World
+from rollback.domain.settings.environment import ServiceSettings, Settings
+from rollback.ports.world import World
 
 WEB = ServiceSettings(name=SERVICE, cluster="c", ecs_service="s", container="app")
 

@@ -12,20 +12,20 @@ from fakes import FakeClock
 from psycopg.conninfo import make_conninfo
 from worlds import make_world
 
-from local_cloud.neon_cluster import DATABASE
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import ROLE, LocalNeon
-from rollback.model.account import account_name
-from rollback.model.database_content import LostWrites
-from rollback.model.database_plan import DatabasePlan
-from rollback.model.database_position import Lsn
-from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending, backup_name
-from rollback.model.database_settings import DatabaseSettings, Strategy
-from rollback.model.lost_writes import LostWritesReport
-from rollback.model.plan import Plan
-from rollback.model.rollback import Outcome, Rollback
-from rollback.steps.account import account, begun
-from rollback.steps.account_end import tell_account
+from local_cloud.neon.cluster import DATABASE
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import ROLE, LocalNeon
+from rollback.database.account.end import tell_account
+from rollback.database.account.step import account, begun
+from rollback.domain.database.account import account_name
+from rollback.domain.database.data_loss import LostWritesReport
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import BranchBefore, DatabaseProgress, Ending, backup_name
+from rollback.domain.plan import Plan
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.settings.database import DatabaseSettings, Strategy
+from rollback.resources.database.postgres import LostWrites
+from rollback.resources.database.wal_position import Lsn
 
 KEY = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-AbCdEf"
 

@@ -11,10 +11,10 @@ from contract.local_cloud.workload import eventually
 from contract.neon_projects import LocalProject
 from pydantic import SecretStr
 
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import LocalNeon
-from rollback.model.background_work import ReplicationSlot, ScheduledJob, Subscription
-from rollback.world.postgres import PostgresSql
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import LocalNeon
+from rollback.adapters.postgres.sql import PostgresSql
+from rollback.resources.database.background_work import ReplicationSlot, ScheduledJob, Subscription
 
 SQL = PostgresSql()
 

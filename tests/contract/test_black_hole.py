@@ -15,11 +15,11 @@ import pytest
 from contract.real_world import WEB, real_world
 from contract.throttled_emergency import Emergencies, tasks_without_processes
 
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
 from rollback.bootstrap import make_world
-from rollback.model.errors import OutsideFailure
-from rollback.model.settings import Settings
-from rollback.steps.ports import World
+from rollback.domain.settings.environment import Settings
+from rollback.errors import OutsideFailure
+from rollback.ports.world import World
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v1"
 GROUP = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef"

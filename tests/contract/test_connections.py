@@ -9,10 +9,10 @@ import pytest
 from contract.neon_projects import LocalProject
 from pydantic import SecretStr
 
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import ROLE, LocalNeon
-from rollback.steps.ports_database import Sql
-from rollback.world.postgres import PostgresSql
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import ROLE, LocalNeon
+from rollback.adapters.postgres.sql import PostgresSql
+from rollback.ports.database import Sql
 
 SQL: Sql = PostgresSql()
 

@@ -8,20 +8,20 @@ from contract.neon_projects import LocalProject
 from database_stage import BEGAN, DATABASE, DROPS, FIRST, DatabaseStage
 from fakes import FakeClock
 
-from local_cloud.neon_cluster import DATABASE as NAME
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import ROLE, LocalNeon
-from rollback.model.branch_history import CHECK_NAME, BranchHistory
-from rollback.model.check import Verdict
-from rollback.model.database_content import Migration
-from rollback.model.database_target import RestoreTarget
-from rollback.model.release_schema import ShippedMigration
-from rollback.model.schema_finding import Compatibility
-from rollback.steps.checkpoint import checkpoint
-from rollback.steps.database_preflight import preflight
-from rollback.steps.observe import observe
-from rollback.steps.readiness import prepare
-from rollback.steps.restoring import Restoring
+from local_cloud.neon.cluster import DATABASE as NAME
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import ROLE, LocalNeon
+from rollback.check import Verdict
+from rollback.database.observation.observe import observe
+from rollback.database.preflight.branch_history_rules import CHECK_NAME, BranchHistory
+from rollback.database.preflight.context import Restoring
+from rollback.database.preflight.preflight import preflight
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.target import RestoreTarget
+from rollback.operations.checkpoint import checkpoint
+from rollback.promotion.readiness import prepare
+from rollback.resources.database.postgres import Migration
 
 _RECORD = "INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES (%s, %s)"
 

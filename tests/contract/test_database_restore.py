@@ -9,15 +9,15 @@ from contract.neon_projects import LocalProject
 from fakes import FakeClock, FakeLedger, FakeServices
 from worlds import make_world
 
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import LocalNeon
-from rollback.model.database_progress import Ending, RestorePoint, backup_name
-from rollback.model.database_target import RestoreTarget
-from rollback.model.rollback import Rollback
-from rollback.steps.database_reset import reset
-from rollback.steps.database_restore import restore
-from rollback.steps.ports import World
-from rollback.steps.restoring import Restoring
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import LocalNeon
+from rollback.database.preflight.context import Restoring
+from rollback.database.restore.reconciler import restore
+from rollback.database.restore.reset import reset
+from rollback.domain.database.progress import Ending, RestorePoint, backup_name
+from rollback.domain.database.target import RestoreTarget
+from rollback.domain.rollback import Rollback
+from rollback.ports.world import World
 
 
 @pytest.fixture

@@ -14,23 +14,23 @@ from fakes import FakeClock, FakeLedger, FakeSecrets, FakeServices
 from pydantic import SecretStr
 from worlds import make_world
 
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import ROLE, LocalNeon
-from rollback.model.check import Check, Verdict
-from rollback.model.database_content import LiveSchema, Migration
-from rollback.model.database_plan import DatabasePlan
-from rollback.model.database_progress import DatabaseProgress, Ending, backup_name
-from rollback.model.database_settings import DatabaseSettings, Strategy
-from rollback.model.database_target import RestoreTarget
-from rollback.model.database_view import Branch
-from rollback.model.plan import Plan
-from rollback.model.rollback import Rollback
-from rollback.steps.database_delete import delete
-from rollback.steps.database_recreate import recreate
-from rollback.steps.database_reset import reset
-from rollback.steps.down_migrations import step_down
-from rollback.steps.ports import World
-from rollback.steps.restoring import Restoring
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import ROLE, LocalNeon
+from rollback.check import Check, Verdict
+from rollback.database.delete.reconciler import delete
+from rollback.database.down_migrations.reconciler import step_down
+from rollback.database.preflight.context import Restoring
+from rollback.database.recreate.reconciler import recreate
+from rollback.database.restore.reset import reset
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import DatabaseProgress, Ending, backup_name
+from rollback.domain.database.target import RestoreTarget
+from rollback.domain.plan import Plan
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.database import DatabaseSettings, Strategy
+from rollback.ports.world import World
+from rollback.resources.database.neon import Branch
+from rollback.resources.database.postgres import LiveSchema, Migration
 
 NAME = "preview/pr-42"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:pr-42-AbCdEf"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 from contract.throttled_emergency import Course, Emergencies, tasks_without_processes
 
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
 
 SHARE, SEED = 0.3, "robust"
 COUNT = int(os.environ.get("THROTTLED_EMERGENCIES", "20"))

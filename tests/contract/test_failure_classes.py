@@ -17,11 +17,11 @@ from botocore.model import OperationModel
 from botocore.session import get_session
 from botocore.stub import Stubber
 
-from rollback.model.errors import CallRefused, OutsideFailure, RefusalKind, RollbackError, Throttled
-from rollback.model.settings import ServiceSettings
-from rollback.world.ecs import EcsServices
-from rollback.world.failures import Passing, calling, classify, iam_action
-from rollback.world.scaling import EcsScaling
+from rollback.adapters.aws.autoscaling import EcsScaling
+from rollback.adapters.aws.ecs.client import EcsServices
+from rollback.adapters.aws.errors import Passing, calling, classify, iam_action
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import CallRefused, OutsideFailure, RefusalKind, RollbackError, Throttled
 
 WORLD = Path(__file__).parents[2] / "lambdas" / "rollback" / "world"
 SERVICES = {

@@ -13,12 +13,12 @@ from contract.neon_projects import LocalProject
 from fakes import FakeClock, FakeLedger, FakeServices
 from worlds import make_world
 
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import LocalNeon
-from rollback.model.database_progress import DatabaseProgress, Ending, RestorePoint
-from rollback.model.database_target import RestoreTarget
-from rollback.steps.database_restore import restore
-from rollback.steps.restoring import Restoring
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import LocalNeon
+from rollback.database.preflight.context import Restoring
+from rollback.database.restore.reconciler import restore
+from rollback.domain.database.progress import DatabaseProgress, Ending, RestorePoint
+from rollback.domain.database.target import RestoreTarget
 
 
 @pytest.fixture

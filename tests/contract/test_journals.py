@@ -8,18 +8,18 @@ import pytest
 from contract.neon_projects import LocalProject
 from pydantic import SecretStr
 
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import LocalNeon
-from rollback.model.database_content import LiveSchema, Migration
-from rollback.model.database_errors import QueryFailed
-from rollback.model.errors import InvalidRequest
-from rollback.model.journals import in_brief, is_applied, unfinished
-from rollback.model.migration_tools import MigrationTool
-from rollback.model.release_schema import ReleaseSchema, ShippedMigration
-from rollback.model.schema_compatibility import JournalRelation, SchemaVerdict, judge_schema
-from rollback.model.schema_finding import Compatibility
-from rollback.model.statement_impact import NOTHING, Impact
-from rollback.world.postgres import PostgresSql
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import LocalNeon
+from rollback.adapters.postgres.sql import PostgresSql
+from rollback.domain.database.migration_impact import NOTHING, Impact
+from rollback.domain.database.migration_tools import MigrationTool
+from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
+from rollback.domain.database.schema_finding import Compatibility
+from rollback.errors import InvalidRequest
+from rollback.resources.database.errors import QueryFailed
+from rollback.resources.database.postgres import LiveSchema, Migration
+from rollback.schema.compatibility import JournalRelation, SchemaVerdict, judge_schema
+from rollback.schema.journals import in_brief, is_applied, unfinished
 from rollback_cli.migrations.shipped import read_shipped
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "migrations"

@@ -6,10 +6,10 @@ import pytest
 from contract.local_cloud.workload import Workload
 from contract.real_world import real_world
 
-from local_cloud import lag
-from local_cloud.server import LocalCloud
-from rollback.model.settings import ServiceSettings
-from rollback.steps.ports import Services
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.moto_fixes import lag
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.ports.world import Services
 
 VIEWS = ("DescribeServices", "ListServiceDeployments", "DescribeServiceDeployments")
 

@@ -8,20 +8,20 @@ from builders import NOW, SERVICE, definition, release, rollback
 from fakes import FakeLedger
 from ledger_tables import new_table
 
-from rollback.model.check import Check, Verdict
-from rollback.model.database_content import Column, LiveSchema, Migration
-from rollback.model.database_position import Lsn
-from rollback.model.errors import Conflict, LeaseLost
-from rollback.model.observation import Observation
-from rollback.model.operators import OperatorAction, Pause
-from rollback.model.reconnection import CausedDeployment
-from rollback.model.release import Release, ReleaseState, normalised_definition, sha256_of
-from rollback.model.release_schema import ReleaseSchema, ShippedMigration
-from rollback.model.restore_points import RecordedPoint
-from rollback.model.rollback import TriggerEvent
-from rollback.model.standing_plan import StandingPlan, StandingTarget
-from rollback.model.statement_impact import breaking
-from rollback.world.ledger import DynamoLedger
+from rollback.adapters.ledger.dynamodb import DynamoLedger
+from rollback.check import Check, Verdict
+from rollback.domain.database.migration_impact import breaking
+from rollback.domain.database.reconnection import CausedDeployment
+from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
+from rollback.domain.database.restore_points import RecordedPoint
+from rollback.domain.database.schema_observation import Observation
+from rollback.domain.operator import OperatorAction, Pause
+from rollback.domain.releases.release import Release, ReleaseState, normalised_definition, sha256_of
+from rollback.domain.rollback import TriggerEvent
+from rollback.domain.standing_plan import StandingPlan, StandingTarget
+from rollback.errors import Conflict, LeaseLost
+from rollback.resources.database.postgres import Column, LiveSchema, Migration
+from rollback.resources.database.wal_position import Lsn
 
 SOON = NOW + timedelta(minutes=10)
 OTHER = "express-api-20260301T030001Z-11111111"

@@ -13,17 +13,17 @@ from stage import alarm_event
 from stage_of_writers import WORKER, StageOfWriters
 from worlds import DEGRADED
 
-from rollback.model.ledger_index import Answer, Change, Owed, Pending, entries_of
-from rollback.model.operators import Operator
-from rollback.model.release import ReleaseState, normalised_definition
-from rollback.model.rollback import Outcome
-from rollback.model.route import Step, next_step
-from rollback.steps import janitor
-from rollback.steps.admit import admit
-from rollback.steps.levers import abort
-from rollback.steps.readiness import prepare
-from rollback.steps.walk import cursor_of, start_emergency, walk
-from rollback.world.ledger import DynamoLedger
+from rollback.adapters.ledger.dynamodb import DynamoLedger
+from rollback.domain.ledger_index import Answer, Change, Owed, Pending, entries_of
+from rollback.domain.operator import Operator
+from rollback.domain.releases.release import ReleaseState, normalised_definition
+from rollback.domain.rollback import Outcome
+from rollback.operations.pause_abort_unlock import abort
+from rollback.promotion.readiness import prepare
+from rollback.workflow import janitor
+from rollback.workflow.admit import admit
+from rollback.workflow.route import Step, next_step
+from rollback.workflow.runner import cursor_of, start_emergency, walk
 
 LATER = NOW + timedelta(hours=1)
 WORKER_DEGRADED = f"macro-ai-production-{WORKER}-degraded"

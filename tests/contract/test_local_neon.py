@@ -9,15 +9,15 @@ import psycopg
 import pytest
 from contract.neon_projects import LocalProject
 
-from local_cloud.neon_faults import (
+from local_cloud.neon.faults import (
     ENDPOINT_DISABLED,
     QUOTA_EXCEEDED,
     address_not_allowed,
 )
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import ROLE, LocalNeon
-from rollback.model.database_errors import AlreadyExists, NotThere, ProjectLocked, RequestRefused
-from rollback.model.database_view import Branch
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import ROLE, LocalNeon
+from rollback.resources.database.errors import AlreadyExists, NotThere, ProjectLocked, RequestRefused
+from rollback.resources.database.neon import Branch
 
 
 @pytest.fixture

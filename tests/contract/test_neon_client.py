@@ -8,10 +8,14 @@ import psycopg
 import pytest
 from contract.neon_projects import LocalProject
 
-from local_cloud.neon_faults import Fault
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import LocalNeon
-from rollback.model.database_errors import (
+from local_cloud.neon.faults import Fault
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import LocalNeon
+from rollback.adapters.neon import client as neon
+from rollback.adapters.neon.client import NeonDatabases
+from rollback.adapters.neon.http import NeonHttp
+from rollback.errors import OutsideFailure
+from rollback.resources.database.errors import (
     AccessRefused,
     ComeBackLater,
     NotThere,
@@ -19,11 +23,7 @@ from rollback.model.database_errors import (
     RequestRefused,
     Unreachable,
 )
-from rollback.model.database_view import Branch
-from rollback.model.errors import OutsideFailure
-from rollback.world import neon
-from rollback.world.neon import NeonDatabases
-from rollback.world.neon_http import NeonHttp
+from rollback.resources.database.neon import Branch
 
 
 @pytest.fixture

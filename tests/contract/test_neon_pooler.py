@@ -12,11 +12,11 @@ import psycopg
 import pytest
 from contract.neon_projects import LocalProject
 
-from local_cloud.neon_compute import Compute
-from local_cloud.neon_pooler import SERVER_IDLE_SECONDS
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import ROLE, LocalNeon
-from rollback.model.connection_secret import SecretKeys, is_pooled
+from local_cloud.neon.compute import Compute
+from local_cloud.neon.pooler import SERVER_IDLE_SECONDS
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import ROLE, LocalNeon
+from rollback.resources.database.connection_secret import SecretKeys, is_pooled
 
 
 @pytest.fixture

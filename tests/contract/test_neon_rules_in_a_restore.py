@@ -16,16 +16,16 @@ from contract.test_database_strategies import NAME, SECRET, Stage, preview_of
 from fakes import FakeLedger
 from pydantic import SecretStr
 
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import LocalNeon
-from rollback.model.database_plan import DatabasePlan
-from rollback.model.database_progress import DatabaseProgress, Ending, RestorePoint, backup_name
-from rollback.model.database_settings import Strategy
-from rollback.model.database_target import RestoreTarget
-from rollback.steps.database_recreate import recreate
-from rollback.steps.database_reset import reset
-from rollback.steps.database_restore import restore
-from rollback.steps.restoring import Restoring
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import LocalNeon
+from rollback.database.preflight.context import Restoring
+from rollback.database.recreate.reconciler import recreate
+from rollback.database.restore.reconciler import restore
+from rollback.database.restore.reset import reset
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import DatabaseProgress, Ending, RestorePoint, backup_name
+from rollback.domain.database.target import RestoreTarget
+from rollback.domain.settings.database import Strategy
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ import pytest
 from contract.neon_projects import LocalProject
 from openapi_schema_validator import OAS30Validator
 
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import ROLE, LocalNeon
-from rollback.model.database_errors import BackupNameRequired
-from rollback.steps.ports_database import Databases
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import ROLE, LocalNeon
+from rollback.ports.database import Databases
+from rollback.resources.database.errors import BackupNameRequired
 
 SPECIFICATION = Path(__file__).parents[3] / "shared" / "contracts" / "neon-openapi-subset.json"
 pytestmark = pytest.mark.skipif(

@@ -11,16 +11,16 @@ from contract.local_cloud.workload import CRASHING, Workload
 from contract.real_world import real_world
 from fakes import FakeLedger
 
-from local_cloud.server import LocalCloud
-from rollback.model.database_plan import DatabasePlan
-from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
-from rollback.model.database_settings import DatabaseSettings, Strategy
-from rollback.model.plan import Plan
-from rollback.model.reconnection import ServiceConnection
-from rollback.model.rollback import Rollback, ServiceProgress
-from rollback.model.settings import ServiceSettings, Settings
-from rollback.steps.ports import World
-from rollback.steps.reconnect import reconnect
+from local_cloud.deployment.server import LocalCloud
+from rollback.database.reconnection.step import reconnect
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import BranchBefore, DatabaseProgress, Ending
+from rollback.domain.database.reconnection import ServiceConnection
+from rollback.domain.plan import Plan
+from rollback.domain.rollback import Rollback, ServiceProgress
+from rollback.domain.settings.database import DatabaseSettings, Strategy
+from rollback.domain.settings.environment import ServiceSettings, Settings
+from rollback.ports.world import World
 
 READER = "reports"
 PING, RESET = ("pnpm", "db:ping"), ("pnpm", "db:reset-connection")

@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import LocalNeon
-from rollback.model.database_content import LiveSchema
-from rollback.model.schema_finding import Compatibility, worst
-from rollback.model.schema_structure import judge_structure
-from rollback.model.statement_impact import Impact
-from rollback.world.postgres import PostgresSql
-from rollback.world.postgres_schema import read_schema
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import LocalNeon
+from rollback.adapters.postgres.catalog import read_schema
+from rollback.adapters.postgres.sql import PostgresSql
+from rollback.domain.database.migration_impact import Impact
+from rollback.domain.database.schema_finding import Compatibility, worst
+from rollback.resources.database.postgres import LiveSchema
+from rollback.schema.structure_diff import judge_structure
 from rollback_cli.migrations.migration_impact import classify
 
 BREAKING, UNKNOWN, COMPATIBLE = Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE

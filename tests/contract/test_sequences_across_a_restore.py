@@ -11,14 +11,14 @@ from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 from worlds import make_world
 
-from local_cloud.neon_cluster import DATABASE
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import ROLE, LocalNeon
-from rollback.model.database_progress import DatabaseProgress, Ending, RestorePoint
-from rollback.model.database_target import RestoreTarget
-from rollback.steps.database_restore import restore
-from rollback.steps.restoring import Restoring
-from rollback.world.postgres import PostgresSql
+from local_cloud.neon.cluster import DATABASE
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import ROLE, LocalNeon
+from rollback.adapters.postgres.sql import PostgresSql
+from rollback.database.preflight.context import Restoring
+from rollback.database.restore.reconciler import restore
+from rollback.domain.database.progress import DatabaseProgress, Ending, RestorePoint
+from rollback.domain.database.target import RestoreTarget
 from rollback_cli.stage.data import IMPORTED_USERS
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rollback.model.errors import InvalidRequest, OutsideFailure
-from rollback.model.statement_impact import Impact, MigrationImpact, unknown
+from rollback.domain.database.migration_impact import Impact, MigrationImpact, unknown
+from rollback.errors import InvalidRequest, OutsideFailure
 from rollback_cli.migrations.drizzle import read_migrations
 from rollback_cli.migrations.migration_impact import classify
 from rollback_cli.migrations.squawk import second_reading

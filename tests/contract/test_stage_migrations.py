@@ -7,9 +7,9 @@ import psycopg
 import pytest
 from contract.neon_projects import LocalProject
 
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import LocalNeon
-from rollback.model.statement_impact import Impact
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import LocalNeon
+from rollback.domain.database.migration_impact import Impact
 from rollback_cli.migrations.drizzle import read_migrations
 from rollback_cli.stage.data import seed
 from rollback_cli.stage.migrations import apply, check_out, down_commands

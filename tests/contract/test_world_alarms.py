@@ -10,10 +10,10 @@ from contract.local_cloud.workload import Workload, eventually
 from contract.real_world import real_world
 from fakes import TARGET_GROUP, FakeAlarms
 
-from local_cloud.load import LoadGenerator
-from local_cloud.server import LocalCloud
-from rollback.model.errors import CallRefused, OutsideFailure
-from rollback.steps.ports import Alarms
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.elb.load import LoadGenerator
+from rollback.errors import CallRefused, OutsideFailure
+from rollback.ports.world import Alarms
 
 
 class Watch:

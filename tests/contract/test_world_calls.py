@@ -13,10 +13,10 @@ from botocore.exceptions import ParamValidationError
 from contract.real_world import WEB
 
 from rollback.bootstrap import make_world
-from rollback.model.errors import OutsideFailure
-from rollback.model.service_view import ScalableTarget
-from rollback.model.settings import Settings
-from rollback.steps.ports import World
+from rollback.domain.settings.environment import Settings
+from rollback.errors import OutsideFailure
+from rollback.ports.world import World
+from rollback.resources.aws.ecs_service import ScalableTarget
 
 WRONG = cast(Any, 7)  # where AWS takes a text
 SCALABLE = ScalableTarget(min_capacity=WRONG, max_capacity=2, suspended={"DynamicScalingInSuspended": True})

@@ -7,10 +7,10 @@ import pytest
 from contract.real_world import real_world
 from fakes import FakeImages
 
-from local_cloud.images import VERSION_ANNOTATION, push_image
-from local_cloud.server import LocalCloud
-from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure
-from rollback.steps.ports import Images
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.ecr.images import VERSION_ANNOTATION, push_image
+from rollback.errors import CallRefused, InvalidRequest, OutsideFailure
+from rollback.ports.world import Images
 
 GONE = "sha256:" + "0" * 64
 

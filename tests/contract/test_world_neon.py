@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from contract.neon_projects import FakeProject, LocalProject, NeonProject
 
-from local_cloud.neon_project import Limits
-from rollback.model.database_errors import (
+from local_cloud.neon.project import Limits
+from rollback.resources.database.errors import (
     AlreadyExists,
     BackupNameRequired,
     BranchHasChildren,
@@ -21,8 +21,8 @@ from rollback.model.database_errors import (
     SessionRefused,
     Unreachable,
 )
-from rollback.model.database_position import Lsn
-from rollback.model.database_view import Branch, Operation, progress
+from rollback.resources.database.neon import Branch, Operation, progress
+from rollback.resources.database.wal_position import Lsn
 
 LIMITS = Limits(root_branches=3, subscription_type="free_v3")
 

@@ -13,12 +13,12 @@ from contract.local_cloud.workload import eventually
 from contract.real_world import real_world
 from fakes import FakeHttp, FakeNotifications, FakeWorkflow, Sent, execution_arn
 
-from local_cloud.listing import listed
-from local_cloud.server import LocalCloud
-from rollback.model.errors import CallRefused, NotAvailable, OutsideFailure
-from rollback.model.service_view import ProbeResult
-from rollback.steps.ports import Http, Notifications, Workflow
-from rollback.world.http import HttpxHttp
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.moto_fixes.listing import listed
+from rollback.adapters.http import HttpxHttp
+from rollback.errors import CallRefused, NotAvailable, OutsideFailure
+from rollback.ports.world import Http, Notifications, Workflow
+from rollback.resources.aws.ecs_service import ProbeResult
 
 
 class _Site(BaseHTTPRequestHandler):

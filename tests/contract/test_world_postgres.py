@@ -8,14 +8,14 @@ from contract.local_cloud.workload import eventually
 from contract.neon_projects import LocalProject
 from pydantic import SecretStr
 
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import LocalNeon
-from rollback.model.database_content import Column
-from rollback.model.database_errors import QueryFailed, SessionRefused, Unreachable
-from rollback.model.errors import RefusalKind
-from rollback.steps.ports_database import Sql
-from rollback.world.postgres import PostgresSql
-from rollback.world.postgres_session import session_with
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import LocalNeon
+from rollback.adapters.postgres.session import session_with
+from rollback.adapters.postgres.sql import PostgresSql
+from rollback.errors import RefusalKind
+from rollback.ports.database import Sql
+from rollback.resources.database.errors import QueryFailed, SessionRefused, Unreachable
+from rollback.resources.database.postgres import Column
 
 SQL: Sql = PostgresSql()
 

@@ -9,10 +9,10 @@ from botocore.stub import Stubber
 from contract.real_world import real_world
 from fakes import FakeReferences
 
-from local_cloud.server import LocalCloud
-from rollback.model.errors import OutsideFailure
-from rollback.steps.ports import References
-from rollback.world.references import DefinitionReferences
+from local_cloud.deployment.server import LocalCloud
+from rollback.adapters.aws.references import DefinitionReferences
+from rollback.errors import OutsideFailure
+from rollback.ports.world import References
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 

@@ -12,11 +12,11 @@ from contract.local_cloud.workload import Workload
 from contract.real_world import real_world
 from fakes import CLUSTER, ECS_SERVICE, FakeScaling, FakeServices
 
-from rollback.model.errors import CallRefused, OutsideFailure
-from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
-from rollback.model.settings import ServiceSettings
-from rollback.steps.ports import Scaling
-from rollback.world.scaling import EcsScaling
+from rollback.adapters.aws.autoscaling import EcsScaling
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import CallRefused, OutsideFailure
+from rollback.ports.world import Scaling
+from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 
 WEB = ServiceSettings(name=SERVICE, cluster=CLUSTER, ecs_service=ECS_SERVICE, container="app")
 AUTOSCALED = ScalableTarget(min_capacity=2, max_capacity=4, suspended=dict.fromkeys(SCALING_FLAGS, False))

@@ -9,10 +9,10 @@ from contract.real_world import real_world
 from fakes import FakeSecrets
 from pydantic import SecretStr
 
-from local_cloud.server import LocalCloud
-from rollback.model.errors import CallRefused, OutsideFailure
-from rollback.steps.ports import Secrets
-from rollback.world.secrets import ReferencedSecrets
+from local_cloud.deployment.server import LocalCloud
+from rollback.adapters.aws.secrets import ReferencedSecrets
+from rollback.errors import CallRefused, OutsideFailure
+from rollback.ports.world import Secrets
 
 
 class Store:

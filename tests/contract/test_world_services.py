@@ -12,16 +12,16 @@ from contract.real_world import real_world
 from fake_writers import FakeWriters
 from fakes import CLUSTER, ECS_SERVICE, Behaviour, FakeClock, FakeImages, FakeServices, FakeTargets
 
-from local_cloud.listing import listed
-from local_cloud.server import LocalCloud
-from rollback.model.check import Verdict
-from rollback.model.errors import CallRefused, OutsideFailure, RefusalKind, UnsupportedService
-from rollback.model.names import RELEASE_TAG
-from rollback.model.release import fingerprint, normalised_definition
-from rollback.model.service_shape import fits_service
-from rollback.model.service_view import IN_FLIGHT, ServiceView
-from rollback.model.settings import ServiceSettings
-from rollback.steps.ports import Services, Targets
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.moto_fixes.listing import listed
+from rollback.check import Verdict
+from rollback.domain.releases.release import fingerprint, normalised_definition
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import CallRefused, OutsideFailure, RefusalKind, UnsupportedService
+from rollback.names import RELEASE_TAG
+from rollback.ports.world import Services, Targets
+from rollback.resources.aws.ecs_service import IN_FLIGHT, ServiceView
+from rollback.resources.aws.service_shape import fits_service
 
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 QUIET_BREAKER = {"enable": True, "rollback": False}

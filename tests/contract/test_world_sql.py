@@ -7,12 +7,12 @@ from contract.local_cloud.workload import eventually
 from contract.neon_projects import FakeProject, LocalProject, NeonProject
 from pydantic import SecretStr
 
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import ROLE
-from rollback.model.database_errors import QueryFailed, SessionRefused, Unreachable
-from rollback.model.database_view import Branch
-from rollback.model.relation import RelationKind, RowsAsked
-from rollback.model.row_comparison import compare_rows, differing_buckets
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import ROLE
+from rollback.resources.database.errors import QueryFailed, SessionRefused, Unreachable
+from rollback.resources.database.neon import Branch
+from rollback.resources.database.relation import RelationKind, RowsAsked
+from rollback.resources.database.row_comparison import compare_rows, differing_buckets
 
 
 @pytest.fixture(params=["fake", "local"])

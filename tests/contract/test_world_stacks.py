@@ -7,9 +7,9 @@ import pytest
 from contract.real_world import real_world
 from fakes import FakeStacks
 
-from local_cloud.server import LocalCloud
-from rollback.model.stack_view import StackState, StackView, drift
-from rollback.steps.ports import Stacks
+from local_cloud.deployment.server import LocalCloud
+from rollback.ports.world import Stacks
+from rollback.resources.aws.cloudformation_stack import StackState, StackView, drift
 
 
 def template(image: str) -> str:

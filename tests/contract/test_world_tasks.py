@@ -12,12 +12,12 @@ from fake_tasks import FakeTasks
 from fake_writers import FakeWriters
 from fakes import CLUSTER, ECS_SERVICE, FakeServices
 
-from local_cloud.server import LocalCloud
-from rollback.model.database_errors import OutcomeUnknown, RequestRefused
-from rollback.model.errors import CallRefused, OutsideFailure
-from rollback.model.settings import ServiceSettings
-from rollback.model.task_view import TaskView
-from rollback.steps.ports import Tasks
+from local_cloud.deployment.server import LocalCloud
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import CallRefused, OutsideFailure
+from rollback.ports.world import Tasks
+from rollback.resources.aws.ecs_task import TaskView
+from rollback.resources.database.errors import OutcomeUnknown, RequestRefused
 
 DOWN, FAILS, LONG = ("pnpm", "db:down", "0002_x"), ("fail",), ("long",)
 SAYS = "stepping down 0002_x"

@@ -22,16 +22,17 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from builders import image, release
 
-from local_cloud import ecs_api, ecs_tasks
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.ecs import api as ecs_api
+from local_cloud.ecs import tasks as ecs_tasks
 from rollback import handlers
 from rollback.bootstrap import make_world
-from rollback.model.names import outage_alarm
-from rollback.model.policy import Policy
-from rollback.model.release import Release, ReleaseState, fingerprint, normalised_definition, sha256_of
-from rollback.model.settings import ServiceSettings, Settings
-from rollback.steps.ports import World
-from rollback.steps.readiness import prepare
+from rollback.domain.releases.release import Release, ReleaseState, fingerprint, normalised_definition, sha256_of
+from rollback.domain.settings.environment import ServiceSettings, Settings
+from rollback.domain.settings.policy import Policy
+from rollback.names import outage_alarm
+from rollback.ports.world import World
+from rollback.promotion.readiness import prepare
 from rollback_constructs.workflow import transient_retries
 
 APPLICATION, ENVIRONMENT = "macro-ai", "production"

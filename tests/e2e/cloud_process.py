@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 
 from rich.console import Console
 
-from local_cloud.deploy import bootstrap
-from local_cloud.orderly_exit import orderly_exit
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.deploy import bootstrap
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.processes.orderly_exit import orderly_exit
 from rollback_cli.stage.stage import Stage
 from rollback_cli.stage.timeline import Timeline
 

@@ -11,7 +11,7 @@ import pytest
 from e2e.live import LiveStage, patiently
 from e2e.processes import Process
 
-from rollback.model.release import Release
+from rollback.domain.releases.release import Release
 
 WINDOW_MINUTES = 0.2
 POLICY = {

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import boto3
 from contract.local_cloud.workload import HEALTHY, eventually
 
-from local_cloud.listing import listed
-from rollback.model.names import RATE_ALARMS, STATE_ALARMS, degraded_alarm, leaf_alarm, outage_alarm
-from rollback.model.release import Release, ReleaseState
-from rollback.model.rollback import Rollback
-from rollback.model.settings import ServiceSettings
-from rollback.steps.promote import promote_by_hand
+from local_cloud.moto_fixes.listing import listed
+from rollback.domain.releases.release import Release, ReleaseState
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.names import RATE_ALARMS, STATE_ALARMS, degraded_alarm, leaf_alarm, outage_alarm
+from rollback.promotion.promote import promote_by_hand
 from rollback_cli.deployed import Deployed, from_outputs, stack_name
 from rollback_cli.stage.pager import Pager
 from rollback_cli.stage.pipeline import Pipeline

@@ -12,7 +12,7 @@ from e2e.conftest import cloud_process, pointed_at
 from e2e.live import patiently
 from e2e.processes import ROLLBACK, ROOT, run
 
-from local_cloud.listing import listed
+from local_cloud.moto_fixes.listing import listed
 
 CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
 # Of this machine, where the embedded cloud runs the functions; ECR is still empty, so no task is wanted.

@@ -9,7 +9,7 @@ import pytest
 from e2e.live import LiveStage
 from e2e.processes import ROLLBACK, run
 
-from rollback.model.release import Release
+from rollback.domain.releases.release import Release
 
 pytestmark = pytest.mark.e2e
 

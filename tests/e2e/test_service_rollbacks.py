@@ -6,9 +6,9 @@ import pytest
 from e2e.conftest import WINDOW_MINUTES
 from e2e.live import LiveStage, patiently
 
-from rollback.model.check import Verdict
-from rollback.model.release import Release, ReleaseState
-from rollback.model.rollback import Outcome, Rollback
+from rollback.check import Verdict
+from rollback.domain.releases.release import Release, ReleaseState
+from rollback.domain.rollback import Outcome, Rollback
 
 pytestmark = pytest.mark.e2e
 

@@ -11,8 +11,8 @@ from contract.local_cloud.workload import eventually
 from e2e.conftest import POLICY, cloud_process, pointed_at
 from e2e.live import PATIENCE_SECONDS, LiveStage
 
-from local_cloud.listing import listed
-from local_cloud.load import LoadGenerator
+from local_cloud.elb.load import LoadGenerator
+from local_cloud.moto_fixes.listing import listed
 from rollback_cli.stage.data import BY_THE_BAD
 from rollback_cli.stage.migrations import check_out
 from rollback_cli.stage.scenarios import BAD_VERSION, GOOD_VERSION, SCENARIOS

@@ -8,14 +8,14 @@ from pydantic import SecretStr
 
 from faults.crash import Outside
 from faults.database_scenario import STAGED, Restore
-from rollback.model.connection_secret import SecretKeys, has_uri
-from rollback.model.database_plan import DatabasePlan
-from rollback.model.database_progress import backup_name
-from rollback.model.database_settings import DatabaseSettings, Strategy
-from rollback.model.database_view import Branch
-from rollback.model.rollback import Rollback
-from rollback.steps.database_delete import delete
-from rollback.steps.database_recreate import recreate
+from rollback.database.delete.reconciler import delete
+from rollback.database.recreate.reconciler import recreate
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import backup_name
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.database import DatabaseSettings, Strategy
+from rollback.resources.database.connection_secret import SecretKeys, has_uri
+from rollback.resources.database.neon import Branch
 
 NAME, PATTERN = "preview/pr-42", "preview/pr-{pr}"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:pr-42-AbCdEf"

@@ -6,7 +6,7 @@ from typing import Any
 from builders import SERVICE
 
 from faults.database_scenario import BAD, GOOD, WORKER, Restore
-from rollback.model.database_progress import Ending
+from rollback.domain.database.progress import Ending
 
 
 def assert_refused(restore: Restore, *said: str) -> None:

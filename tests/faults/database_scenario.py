@@ -12,18 +12,18 @@ from fakes import FakeClock, FakeLedger
 from worlds import SETTINGS, make_world
 
 from faults.crash import Fragile, Killed, Outside
-from rollback.model.database_progress import DatabaseProgress, RestorePoint, backup_name
-from rollback.model.database_target import RestoreTarget
-from rollback.model.database_view import Branch
-from rollback.model.errors import RollbackError
-from rollback.model.rollback import Obligation, Outcome, Rollback
-from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
-from rollback.steps.database_changes import announces
-from rollback.steps.database_reset import reset
-from rollback.steps.database_restore import restore
-from rollback.steps.ports import World
-from rollback.steps.put_back import put_back
-from rollback.steps.restoring import PreviewJudge, Restoring
+from rollback.conclusion.obligations import put_back
+from rollback.database.preflight.context import PreviewJudge, Restoring
+from rollback.database.restore.actions import announces
+from rollback.database.restore.reconciler import restore
+from rollback.database.restore.reset import reset
+from rollback.domain.database.progress import DatabaseProgress, RestorePoint, backup_name
+from rollback.domain.database.target import RestoreTarget
+from rollback.domain.rollback import Obligation, Outcome, Rollback
+from rollback.errors import RollbackError
+from rollback.ports.world import World
+from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
+from rollback.resources.database.neon import Branch
 
 WORKER = "worker"
 GOOD, BAD = [1, 2], [3, 4]

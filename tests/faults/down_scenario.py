@@ -9,13 +9,13 @@ from fake_tasks import FakeTasks
 
 from faults.crash import Outside
 from faults.database_scenario import Restore
-from rollback.model.check import Check, Verdict
-from rollback.model.database_content import LiveSchema, Migration
-from rollback.model.database_plan import DatabasePlan
-from rollback.model.database_settings import DatabaseSettings, Strategy
-from rollback.model.plan import Plan
-from rollback.model.rollback import Rollback
-from rollback.steps.down_migrations import step_down
+from rollback.check import Check, Verdict
+from rollback.database.down_migrations.reconciler import step_down
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.plan import Plan
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.database import DatabaseSettings, Strategy
+from rollback.resources.database.postgres import LiveSchema, Migration
 
 KEPT, OLDER, NEWER = "0001_users", "0002_teams", "0003_nick"
 _NUMBERS = {KEPT: 1, OLDER: 2, NEWER: 3}

@@ -9,14 +9,14 @@ from stage_with_database import BAD, BRANCH, GOOD, StageWithDatabase
 
 from faults.crash import EFFECTS, Fragile
 from faults.scenario import EVENT, PORTS, Incident
-from rollback.model.database_progress import BACKUP_PREFIX
-from rollback.model.database_view import Branch
-from rollback.model.policy import Policy
-from rollback.model.rollback import Rollback
-from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
-from rollback.steps import janitor
-from rollback.steps.admit import admit
-from rollback.steps.walk import cursor_of, walk
+from rollback.domain.database.progress import BACKUP_PREFIX
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.policy import Policy
+from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
+from rollback.resources.database.neon import Branch
+from rollback.workflow import janitor
+from rollback.workflow.admit import admit
+from rollback.workflow.runner import cursor_of, walk
 
 _ASKED = ("databases", "sql")  # killed at each call, looks too
 V1, V2 = release("v1").fingerprint, release("v2").fingerprint

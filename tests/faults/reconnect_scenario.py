@@ -8,12 +8,12 @@ from stage_of_readers import FULL, REPORTS, StageOfReaders
 from stage_of_writers import WORKER
 
 from faults.crash import Fragile, Killed, Outside
-from rollback.model.errors import RollbackError
-from rollback.model.policy import Policy
-from rollback.model.rollback import Rollback
-from rollback.model.route import Step, next_step
-from rollback.steps import janitor
-from rollback.steps.walk import walk
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.policy import Policy
+from rollback.errors import RollbackError
+from rollback.workflow import janitor
+from rollback.workflow.route import Step, next_step
+from rollback.workflow.runner import walk
 
 PING, RESET = "pnpm db:ping", "pnpm db:reset-connection"
 _PORTS = ("ledger", "services", "scaling", "tasks")

@@ -19,16 +19,16 @@ from fakes import (
 from worlds import DEGRADED, OUTAGE, SETTINGS, make_world
 
 from faults.crash import Fragile, Killed, Outside
-from rollback.model.errors import RollbackError
-from rollback.model.policy import Policy
-from rollback.model.release import ReleaseState, normalised_definition
-from rollback.model.rollback import Rollback
-from rollback.model.route import Step, entrance
-from rollback.steps import janitor
-from rollback.steps.admit import admit
-from rollback.steps.ports import World
-from rollback.steps.running import running_fingerprint
-from rollback.steps.walk import Cursor, cursor_of, start_emergency, walk
+from rollback.domain.releases.release import ReleaseState, normalised_definition
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.policy import Policy
+from rollback.errors import RollbackError
+from rollback.identity.identify import running_fingerprint
+from rollback.ports.world import World
+from rollback.workflow import janitor
+from rollback.workflow.admit import admit
+from rollback.workflow.route import Step, entrance
+from rollback.workflow.runner import Cursor, cursor_of, start_emergency, walk
 
 EVENT = {
     "id": "e1",

@@ -11,12 +11,12 @@ from stage_with_database import BAD, BRANCH, GOOD
 from faults.crash import Killed, Outside
 from faults.full_scenario import SCALED, V1, FullIncident
 from faults.scenario import EVENT
-from rollback.model.account import ACCOUNT_PREFIX
-from rollback.model.rollback import Outcome, Rollback
-from rollback.model.route import Step
-from rollback.steps import abandoned_accounts, janitor
-from rollback.steps.admit import admit
-from rollback.steps.walk import Cursor, cursor_of, walk
+from rollback.domain.database.account import ACCOUNT_PREFIX
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.workflow import abandoned_accounts, janitor
+from rollback.workflow.admit import admit
+from rollback.workflow.route import Step
+from rollback.workflow.runner import Cursor, cursor_of, walk
 
 
 class Accounting(FullIncident):

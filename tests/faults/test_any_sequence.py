@@ -14,18 +14,18 @@ from worlds import DEGRADED, OUTAGE
 
 from faults.crash import Fragile, Killed, Outside
 from faults.scenario import PORTS, Incident
-from rollback.model.errors import RollbackError
-from rollback.model.operators import Pause
-from rollback.model.policy import Policy
-from rollback.model.release import ReleaseState, normalised_definition
-from rollback.model.request import Trigger
-from rollback.model.rollback import Outcome, Rollback
-from rollback.model.route import Step, entrance
-from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
-from rollback.steps import janitor
-from rollback.steps.admit import admit
-from rollback.steps.readiness import prepare
-from rollback.steps.walk import Cursor, cursor_of, start_emergency, walk
+from rollback.domain.operator import Pause
+from rollback.domain.releases.release import ReleaseState, normalised_definition
+from rollback.domain.request import Trigger
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.settings.policy import Policy
+from rollback.errors import RollbackError
+from rollback.promotion.readiness import prepare
+from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
+from rollback.workflow import janitor
+from rollback.workflow.admit import admit
+from rollback.workflow.route import Step, entrance
+from rollback.workflow.runner import Cursor, cursor_of, start_emergency, walk
 
 FAMILY = "macro-ai-production-task"
 SHORT = Policy(

@@ -6,8 +6,8 @@ from builders import SERVICE
 from faults.branch_scenario import NAME, Delete
 from faults.crash import Outside, moments
 from faults.database_scenario import WORKER
-from rollback.model.database_errors import AccessRefused, ProjectLocked, RequestRefused
-from rollback.model.database_progress import Ending
+from rollback.domain.database.progress import Ending
+from rollback.resources.database.errors import AccessRefused, ProjectLocked, RequestRefused
 
 
 def calls_of_an_undisturbed_run() -> int:

@@ -8,9 +8,9 @@ import pytest
 
 from faults.crash import Outside, moments
 from faults.database_scenario import BAD, GOOD, Restore
-from rollback.model.database_errors import RequestRefused
-from rollback.model.database_progress import Ending
-from rollback.model.database_view import AllowedIps
+from rollback.domain.database.progress import Ending
+from rollback.resources.database.errors import RequestRefused
+from rollback.resources.database.neon import AllowedIps
 
 WORDS = "branch expiration is not supported with the Data API"
 LIMITED = AllowedIps(ips=("203.0.113.0/24",), protected_branches_only=True)

@@ -13,11 +13,11 @@ from faults.branch_scenario import KEY, NAME, OTHER, SECRET, Recreate, backup_of
 from faults.crash import Outside, moments
 from faults.database_endings import raising
 from faults.database_scenario import BAD, GOOD, STAGED, WORKER
-from rollback.model.check import Check, Verdict
-from rollback.model.database_errors import AccessRefused, ProjectLocked, RequestRefused
-from rollback.model.database_progress import Ending
-from rollback.model.errors import CallRefused, OutsideFailure
-from rollback.model.rollback import Outcome
+from rollback.check import Check, Verdict
+from rollback.domain.database.progress import Ending
+from rollback.domain.rollback import Outcome
+from rollback.errors import CallRefused, OutsideFailure
+from rollback.resources.database.errors import AccessRefused, ProjectLocked, RequestRefused
 
 
 def calls_of_an_undisturbed_run() -> int:

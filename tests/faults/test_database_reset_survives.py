@@ -5,10 +5,10 @@ from builders import SERVICE
 
 from faults.crash import Outside, moments
 from faults.database_scenario import BAD, GOOD, STAGED, WORKER, Reset
-from rollback.model.check import Verdict
-from rollback.model.database_progress import Ending
-from rollback.model.rollback import ObligationKind, Outcome
-from rollback.steps.database_preflight import preflight_of_reset
+from rollback.check import Verdict
+from rollback.database.preflight.preflight import preflight_of_reset
+from rollback.domain.database.progress import Ending
+from rollback.domain.rollback import ObligationKind, Outcome
 
 
 def calls_of_an_undisturbed_run() -> int:

@@ -5,8 +5,8 @@ from builders import SERVICE
 
 from faults.crash import Outside, moments
 from faults.database_scenario import BAD, CHANGES, GOOD, SCALED, WORKER, Restore
-from rollback.model.database_progress import Ending
-from rollback.model.rollback import ObligationKind, Outcome
+from rollback.domain.database.progress import Ending
+from rollback.domain.rollback import ObligationKind, Outcome
 
 
 def calls_of_an_undisturbed_run() -> int:

@@ -10,12 +10,12 @@ from faults.crash import Outside, moments
 from faults.database_endings import raising
 from faults.database_scenario import BAD, GOOD, WORKER
 from faults.down_scenario import NEWER, OLDER, Down
-from rollback.model.database_errors import AccessRefused, ProjectLocked, RequestRefused
-from rollback.model.database_progress import Ending
-from rollback.model.errors import OutsideFailure, Throttled
-from rollback.model.rollback import Outcome
-from rollback.model.settings import ServiceSettings
-from rollback.model.task_view import TaskView
+from rollback.domain.database.progress import Ending
+from rollback.domain.rollback import Outcome
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import OutsideFailure, Throttled
+from rollback.resources.aws.ecs_task import TaskView
+from rollback.resources.database.errors import AccessRefused, ProjectLocked, RequestRefused
 
 ALL = [NEWER, OLDER, "verify"]
 

@@ -9,14 +9,14 @@ from worlds import DEGRADED, OUTAGE
 
 from faults.crash import Killed, Outside, moments
 from faults.scenario import EVENT, Incident
-from rollback.model.policy import Policy
-from rollback.model.release import ReleaseState
-from rollback.model.rollback import Outcome
-from rollback.model.route import Step
-from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
-from rollback.steps.admit import admit
-from rollback.steps.readiness import prepare
-from rollback.steps.walk import walk
+from rollback.domain.releases.release import ReleaseState
+from rollback.domain.rollback import Outcome
+from rollback.domain.settings.policy import Policy
+from rollback.promotion.readiness import prepare
+from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
+from rollback.workflow.admit import admit
+from rollback.workflow.route import Step
+from rollback.workflow.runner import walk
 
 OUTAGE_EVENT = {**EVENT, "id": "e2", "detail": {**EVENT["detail"], "alarmName": OUTAGE}}  # type: ignore[dict-item]
 TAKEN_OVER = execution_arn("execution-0")

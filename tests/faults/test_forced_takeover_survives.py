@@ -13,12 +13,12 @@ from stage_with_database import BAD, BRANCH, GOOD
 from faults.crash import Killed, Outside
 from faults.full_scenario import V1, V2, FullIncident
 from faults.scenario import EVENT
-from rollback.model.database_errors import OutcomeUnknown
-from rollback.model.operators import Operator
-from rollback.model.rollback import ObligationKind, Outcome, Rollback
-from rollback.steps.admit import admit
-from rollback.steps.levers import abort
-from rollback.steps.walk import cursor_of, walk
+from rollback.domain.operator import Operator
+from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.operations.pause_abort_unlock import abort
+from rollback.resources.database.errors import OutcomeUnknown
+from rollback.workflow.admit import admit
+from rollback.workflow.runner import cursor_of, walk
 
 ADA = Operator(name="ada@desk", reason="stop it")
 FORCED = {"service": SERVICE, "force": True, "reason": "Ada knows"}

@@ -11,7 +11,7 @@ from worlds import DEGRADED, OUTAGE
 
 from faults.crash import Killed, Outside
 from faults.full_scenario import SCALED, V1, V2, FullIncident
-from rollback.model.rollback import ObligationKind, Outcome
+from rollback.domain.rollback import ObligationKind, Outcome
 
 
 def calls_of_an_undisturbed_run() -> int:

@@ -10,9 +10,9 @@ from worlds import DEGRADED
 
 from faults.crash import Killed, Outside, moments
 from faults.scenario import EVENT, Incident
-from rollback.model.release import ReleaseState
-from rollback.model.rollback import Outcome
-from rollback.steps.promote import Next, adopt, judge, record
+from rollback.domain.releases.release import ReleaseState
+from rollback.domain.rollback import Outcome
+from rollback.promotion.promote import Next, adopt, judge, record
 
 V1 = release("v1").fingerprint
 

@@ -6,9 +6,9 @@ from builders import SERVICE
 from faults.branch_scenario import Recreate
 from faults.crash import Outside, moments
 from faults.database_scenario import BAD, GOOD, WORKER, Reset, Restore
-from rollback.model.database_content import ClientSession
-from rollback.model.database_progress import Ending
-from rollback.model.rollback import Outcome
+from rollback.domain.database.progress import Ending
+from rollback.domain.rollback import Outcome
+from rollback.resources.database.postgres import ClientSession
 
 POOLED = ClientSession(pid=8, role="owner", application="pgbouncer", address="127.0.0.1", database="app", state="idle")
 

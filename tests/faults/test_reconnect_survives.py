@@ -10,9 +10,9 @@ from stage_with_database import GOOD
 
 from faults.crash import Killed, Outside
 from faults.reconnect_scenario import PING, RESET, Reconnecting
-from rollback.model.check import Verdict
-from rollback.model.report import message
-from rollback.model.rollback import Outcome
+from rollback.check import Verdict
+from rollback.domain.rollback import Outcome
+from rollback.reports.report import message
 
 WAYS = {"new tasks": False, "a command": True}
 

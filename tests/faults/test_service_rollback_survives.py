@@ -7,8 +7,8 @@ from builders import SERVICE, release
 
 from faults.crash import Killed, Outside, moments
 from faults.scenario import Incident
-from rollback.model.release import ReleaseState
-from rollback.model.rollback import Outcome
+from rollback.domain.releases.release import ReleaseState
+from rollback.domain.rollback import Outcome
 
 V1, V3 = release("v1").fingerprint, release("v3").fingerprint
 

@@ -4,8 +4,8 @@ import pytest
 
 from faults.crash import Outside, moments
 from faults.database_scenario import BAD, GOOD, STAGED, Undo
-from rollback.model.database_errors import AccessRefused
-from rollback.model.database_progress import Ending
+from rollback.domain.database.progress import Ending
+from rollback.resources.database.errors import AccessRefused
 
 
 def calls_of_an_undisturbed_run() -> int:

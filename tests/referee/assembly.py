@@ -9,7 +9,7 @@ from typing import Any
 
 from referee.emulator import ACCOUNT, REGION, ROOT, Emulator
 
-from local_cloud import child_processes
+from local_cloud.processes import child_processes
 
 CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
 # Production as it is, but for waits of seconds, and a service that begins without tasks: its repository is empty.

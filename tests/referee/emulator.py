@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
-from local_cloud import child_processes
+from local_cloud.processes import child_processes
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".referee" / "bin" / "python"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from referee.live import PREFIX, SERVICE, Live, patiently
 
-from local_cloud.identity_policies import allows
+from local_cloud.iam.policies import allows
 
 # What the story makes each function do, at least: a journal that misses it has recorded nothing.
 EXPECTED = {

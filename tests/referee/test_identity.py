@@ -7,7 +7,7 @@ from referee.calls import CALLS
 from referee.emulator import ask
 from referee.live import PREFIX, Live
 
-from local_cloud.identity_policies import allows
+from local_cloud.iam.policies import allows
 
 # What MiniStack's evaluator says otherwise than AWS.
 MINISTACK_DIFFERS: dict[str, str] = {}

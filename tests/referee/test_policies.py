@@ -14,7 +14,7 @@ import pytest
 from referee.emulator import ROOT, ask
 from referee.live import Live
 
-from local_cloud import child_processes
+from local_cloud.processes import child_processes
 
 Document = dict[str, Any]
 # Actions that AWS has and the database, which is older than they are, lacks.

@@ -11,18 +11,18 @@ from faults.database_endings import raising
 from stage import CANDIDATE, PROMOTED, Stage, alarm_event, worn_in
 from worlds import DEGRADED, OUTAGE, SETTINGS
 
-from rollback.model.check import Verdict
-from rollback.model.errors import CallRefused, OutsideFailure
-from rollback.model.names import leaf_alarm
-from rollback.model.policy import Policy
-from rollback.model.release import ReleaseState
-from rollback.model.rollback import Outcome
-from rollback.model.route import Step
-from rollback.model.service_view import TargetHealth
-from rollback.steps.janitor import sweep
-from rollback.steps.ports import OptionalPorts
-from rollback.steps.promote import adopt
-from rollback.steps.readiness import prepare
+from rollback.check import Verdict
+from rollback.domain.releases.release import ReleaseState
+from rollback.domain.rollback import Outcome
+from rollback.domain.settings.policy import Policy
+from rollback.errors import CallRefused, OutsideFailure
+from rollback.names import leaf_alarm
+from rollback.ports.world import OptionalPorts
+from rollback.promotion.promote import adopt
+from rollback.promotion.readiness import prepare
+from rollback.resources.aws.ecs_service import TargetHealth
+from rollback.workflow.janitor import sweep
+from rollback.workflow.route import Step
 
 NO_HEALTHY = leaf_alarm(SETTINGS.prefix, SERVICE, "no-healthy-targets")
 NEAR_TOTAL = leaf_alarm(SETTINGS.prefix, SERVICE, "near-total-errors")

@@ -6,12 +6,12 @@ from typing import Any
 from builders import SERVICE
 from stage_with_database import BRANCH, GOOD, StageWithDatabase
 
-from rollback.model.account import Base, account_name
-from rollback.model.database_errors import AccessRefused, RequestRefused
-from rollback.model.rollback import Outcome, Rollback
-from rollback.model.route import Step
-from rollback.steps import janitor
-from rollback.steps.walk import walk
+from rollback.domain.database.account import Base, account_name
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.resources.database.errors import AccessRefused, RequestRefused
+from rollback.workflow import janitor
+from rollback.workflow.route import Step
+from rollback.workflow.runner import walk
 
 
 def accounting(**database: Any) -> tuple[StageWithDatabase, Rollback]:

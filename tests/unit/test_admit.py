@@ -8,12 +8,12 @@ from fakes import FakeAlarms, FakeClock, FakeLedger
 from stage import PROMOTED, Stage, worn_in
 from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_world
 
-from rollback.model.check import Verdict
-from rollback.model.errors import InvalidRequest
-from rollback.model.policy import Policy
-from rollback.model.request import Trigger
-from rollback.model.rollback import Outcome, Rollback
-from rollback.steps.admit import admit
+from rollback.check import Verdict
+from rollback.domain.request import Trigger
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.settings.policy import Policy
+from rollback.errors import InvalidRequest
+from rollback.workflow.admit import admit
 
 
 def alarm_event(

@@ -7,12 +7,12 @@ from builders import NOW, SERVICE, image
 from stage_of_writers import WORKER, StageOfWriters
 from stage_with_database import ADDS, AFTER, BAD, BRANCH, GOOD, StageWithDatabase
 
-from rollback.model.policy import Policy
-from rollback.model.release import ReleaseState
-from rollback.model.rollback import ObligationKind, Outcome, Rollback
-from rollback.model.route import Step
-from rollback.model.schema_finding import Compatibility
-from rollback.steps.schema import schema_verdict
+from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.releases.release import ReleaseState
+from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.settings.policy import Policy
+from rollback.schema.verdict import schema_verdict
+from rollback.workflow.route import Step
 
 APPROVED = Policy(database_approval="none")
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}

@@ -4,9 +4,9 @@ from builders import image
 from stage_with_database import AFTER, BAD, BRANCH, DROPS, FIRST, GOOD, StageWithDatabase, applied
 from worlds import OUTAGE
 
-from rollback.model.request import RollbackType
-from rollback.model.rollback import Outcome
-from rollback.model.route import Step
+from rollback.domain.request import RollbackType
+from rollback.domain.rollback import Outcome
+from rollback.workflow.route import Step
 
 
 def test_an_emergency_after_a_full_rollback_that_died_before_its_fence_judges_the_schema_anew() -> None:

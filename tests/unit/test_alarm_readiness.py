@@ -10,10 +10,10 @@ from faults.database_endings import raising
 from stage import PROMOTED, Stage, worn_in
 from worlds import SETTINGS
 
-from rollback.model.check import Check, Verdict
-from rollback.model.errors import OutsideFailure
-from rollback.model.names import leaf_alarm
-from rollback.steps.readiness import prepare
+from rollback.check import Check, Verdict
+from rollback.errors import OutsideFailure
+from rollback.names import leaf_alarm
+from rollback.promotion.readiness import prepare
 
 NO_HEALTHY = leaf_alarm(SETTINGS.prefix, SERVICE, "no-healthy-targets")
 

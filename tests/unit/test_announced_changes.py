@@ -10,15 +10,15 @@ from stage import PROMOTED, QUARANTINED, Stage, worn_in
 from stage_of_writers import StageOfWriters
 from stage_with_database import BAD, GOOD, StageWithDatabase
 
-from rollback.model.database_errors import OutcomeUnknown, RequestRefused, Unreachable
-from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending, backup_name
-from rollback.model.operators import Operator
-from rollback.model.policy import Policy
-from rollback.model.rollback import ObligationKind, Outcome, Rollback
-from rollback.model.route import Step
-from rollback.steps import janitor
-from rollback.steps.levers import abort, unlock
-from rollback.steps.service import service
+from rollback.domain.database.progress import BranchBefore, DatabaseProgress, Ending, backup_name
+from rollback.domain.operator import Operator
+from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.settings.policy import Policy
+from rollback.operations.pause_abort_unlock import abort, unlock
+from rollback.resources.database.errors import OutcomeUnknown, RequestRefused, Unreachable
+from rollback.service.reconciler import service
+from rollback.workflow import janitor
+from rollback.workflow.route import Step
 
 ANN = Operator(name="ann@desk", reason="I look at it first")
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from rollback.model.aws_refusal import Denial, iam_statement, refused
-from rollback.model.errors import RefusalKind
+from rollback.errors import RefusalKind
+from rollback.resources.aws.refusal import Denial, iam_statement, refused
 
 ROLE = "arn:aws:sts::123456789012:assumed-role/macro-ai-production-service/rollback"
 SERVICE = "arn:aws:ecs:eu-west-1:123456789012:service/prod/web"

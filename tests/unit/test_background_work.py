@@ -7,16 +7,16 @@ from faults.database_endings import assert_nothing_was_changed
 from faults.database_scenario import WORKER, Reset, Restore
 from faults.down_scenario import Down
 
-from rollback.model.background_work import (
+from rollback.check import Check, Verdict
+from rollback.domain.database.progress import Ending
+from rollback.resources.database.background_work import (
     BackgroundWork,
     ReplicationSlot,
     ScheduledJob,
     Subscription,
     judge_background_work,
 )
-from rollback.model.check import Check, Verdict
-from rollback.model.database_content import ClientSession
-from rollback.model.database_progress import Ending
+from rollback.resources.database.postgres import ClientSession
 
 SLOT = ReplicationSlot(name="to_kafka", database="app", plugin="pgoutput", active=True)
 FROM_SHOP = Subscription(name="from_shop", database="app")

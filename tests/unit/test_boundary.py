@@ -17,16 +17,16 @@ from stage import FAMILY, PROMOTED, Stage, alarm_event, deployment_event, worn_i
 from terminal import At
 from worlds import OUTAGE
 
-from rollback.model.check import Check, Verdict
-from rollback.model.errors import InvalidRequest, OutsideFailure
-from rollback.model.home import Home
-from rollback.model.operators import Operator
-from rollback.model.request import Request
-from rollback.model.rollback import Outcome, Rollback
-from rollback.model.text import ERROR_LIMIT
-from rollback.steps import janitor
-from rollback.steps.admit import admit
-from rollback.steps.levers import pause
+from rollback.check import Check, Verdict
+from rollback.domain.operator import Operator
+from rollback.domain.request import Request
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.errors import InvalidRequest, OutsideFailure
+from rollback.operations.pause_abort_unlock import pause
+from rollback.resources.aws.account_and_region import Home
+from rollback.text import ERROR_LIMIT
+from rollback.workflow import janitor
+from rollback.workflow.admit import admit
 
 ITEM_LIMIT = 400 * 1024  # bytes, DynamoDB
 ROOM = 50 * 1024  # for keys, and for what later steps add

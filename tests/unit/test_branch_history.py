@@ -7,16 +7,16 @@ from faults.database_scenario import Restore
 from stage import CANDIDATE
 from stage_with_database import AFTER, BRANCH, DROPS, FIRST, GOOD, StageWithDatabase, applied
 
-from rollback.model.branch_history import CHECK_NAME, BranchHistory, RestoreOfOurs, judge_timeline
-from rollback.model.check import Check, Verdict
-from rollback.model.database_position import Lsn
-from rollback.model.database_progress import Ending, RestorePoint, backup_name
-from rollback.model.database_settings import Strategy
-from rollback.model.policy import Policy
-from rollback.model.restore_points import RecordedPoint
-from rollback.model.rollback import Outcome
-from rollback.steps.branch_history import history_of
-from rollback.steps.database_preflight import preflight
+from rollback.check import Check, Verdict
+from rollback.database.preflight.branch_history import history_of
+from rollback.database.preflight.branch_history_rules import CHECK_NAME, BranchHistory, RestoreOfOurs, judge_timeline
+from rollback.database.preflight.preflight import preflight
+from rollback.domain.database.progress import Ending, RestorePoint, backup_name
+from rollback.domain.database.restore_points import RecordedPoint
+from rollback.domain.rollback import Outcome
+from rollback.domain.settings.database import Strategy
+from rollback.domain.settings.policy import Policy
+from rollback.resources.database.wal_position import Lsn
 
 APPROVED = Policy(database_approval="none")
 FULL = {"type": "full", "target_version": "v1"}

@@ -10,13 +10,13 @@ from database_stage import ADDS, BRANCH, DATABASE, DROPS, FIRST, MAIN, DatabaseS
 from stage import PROMOTED, Stage
 from terminal import At
 
-from rollback.model.database_content import Migration
-from rollback.model.database_errors import AccessRefused, Unreachable
-from rollback.model.errors import OutsideFailure
-from rollback.model.statement_impact import Impact
-from rollback.steps import checkpoint as steps
-from rollback.steps.observe import observe
-from rollback.steps.readiness import prepare
+from rollback.database.observation.observe import observe
+from rollback.domain.database.migration_impact import Impact
+from rollback.errors import OutsideFailure
+from rollback.operations import checkpoint as steps
+from rollback.promotion.readiness import prepare
+from rollback.resources.database.errors import AccessRefused, Unreachable
+from rollback.resources.database.postgres import Migration
 from rollback_cli.verbs.checkpoint import patiently
 
 MADE = 'CREATE TABLE "users" ("id" text PRIMARY KEY NOT NULL, "name" text);'

@@ -14,11 +14,11 @@ from builders import NOW, SERVICE, definition, image
 from pydantic import ValidationError
 from stage import FAMILY, Stage
 
-from rollback.model.commit_source import CommitSource, commit_in
-from rollback.model.errors import OutsideFailure
-from rollback.model.settings import ServiceSettings
-from rollback.steps.promote import record_running
-from rollback.world.ecr import EcrImages
+from rollback.adapters.aws.ecr import EcrImages
+from rollback.domain.settings.commit_source import CommitSource, commit_in
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import OutsideFailure
+from rollback.promotion.promote import record_running
 
 SHA = "4f5e6d7c8b9a0f1e2d3c4b5a69788796a5b4c3d2"
 REVISION = "org.opencontainers.image.revision"

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 from stage import QUARANTINED, Stage, worn_in
 
-from rollback.model.errors import OutsideFailure
-from rollback.model.rollback import Outcome
-from rollback.steps.janitor import sweep
+from rollback.domain.rollback import Outcome
+from rollback.errors import OutsideFailure
+from rollback.workflow.janitor import sweep
 
 
 def publishing_fails(stage: Stage, times: int) -> None:

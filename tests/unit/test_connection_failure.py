@@ -2,8 +2,8 @@
 
 import pytest
 
-from rollback.model.connection_failure import permanent_failure
-from rollback.model.errors import RefusalKind
+from rollback.errors import RefusalKind
+from rollback.resources.database.connection_failure import permanent_failure
 
 _AT = 'connection failed: connection to server at "52.1.2.3", port 5432 failed: '
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from pydantic import SecretStr
 
-from rollback.model.connection_secret import SecretKeys, has_uri, is_pooled, role_in, token_of, with_uri
-from rollback.model.errors import InvalidRequest
+from rollback.errors import InvalidRequest
+from rollback.resources.database.connection_secret import SecretKeys, has_uri, is_pooled, role_in, token_of, with_uri
 
 OLD, NEW = (
     SecretStr("postgresql://app:old@ep-old.neon.tech/app"),

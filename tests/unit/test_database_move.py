@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from builders import NOW
 
-from rollback.model.check import Check, Verdict
-from rollback.model.database_content import Head
-from rollback.model.database_move import DatabaseSnapshot, Move, next_move, objection
-from rollback.model.database_position import Lsn
-from rollback.model.database_progress import BranchBefore, DatabaseProgress, RestorePoint
-from rollback.model.database_view import Branch
+from rollback.check import Check, Verdict
+from rollback.database.restore.next_action import DatabaseSnapshot, Move, next_move, objection
+from rollback.domain.database.progress import BranchBefore, DatabaseProgress, RestorePoint
+from rollback.resources.database.neon import Branch
+from rollback.resources.database.postgres import Head
+from rollback.resources.database.wal_position import Lsn
 
 HOSTS = ("ep-1.test",)
 

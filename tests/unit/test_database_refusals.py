@@ -6,10 +6,10 @@ import pytest
 from faults.database_endings import assert_nothing_was_changed, raising
 from faults.database_scenario import Restore
 
-from rollback.model.check import Check, Verdict
-from rollback.model.database_errors import AccessRefused, NotThere
-from rollback.model.database_progress import Ending, RestorePoint
-from rollback.steps.database_preflight import preflight
+from rollback.check import Check, Verdict
+from rollback.database.preflight.preflight import preflight
+from rollback.domain.database.progress import Ending, RestorePoint
+from rollback.resources.database.errors import AccessRefused, NotThere
 
 
 def test_a_branch_that_neon_does_not_know_is_refused_naming_those_it_knows() -> None:

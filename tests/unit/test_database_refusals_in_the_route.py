@@ -11,15 +11,15 @@ from fakes import FakeScaling, FakeSecrets
 from stage_with_database import ADDS, BAD, BRANCH, GOOD, StageWithDatabase
 from worlds import DEGRADED
 
-from rollback.model.database_content import ClientSession
-from rollback.model.database_errors import AccessRefused, NotThere, OutcomeUnknown, ProjectLocked, RequestRefused
-from rollback.model.database_settings import Strategy
-from rollback.model.errors import OutsideFailure
-from rollback.model.policy import Policy
-from rollback.model.rollback import Outcome, Rollback
-from rollback.model.route import Step, next_step
-from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
-from rollback.steps.walk import walk
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.settings.database import Strategy
+from rollback.domain.settings.policy import Policy
+from rollback.errors import OutsideFailure
+from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
+from rollback.resources.database.errors import AccessRefused, NotThere, OutcomeUnknown, ProjectLocked, RequestRefused
+from rollback.resources.database.postgres import ClientSession
+from rollback.workflow.route import Step, next_step
+from rollback.workflow.runner import walk
 
 APPROVED = Policy(database_approval="none")
 STAGING_ROW, PREVIEW_ROW = 7, 42

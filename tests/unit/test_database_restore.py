@@ -7,14 +7,14 @@ from builders import SERVICE
 from faults.database_endings import assert_refused, raising
 from faults.database_scenario import BAD, GOOD, WORKER, Restore
 
-from rollback.model.check import Check, Verdict
-from rollback.model.database_errors import ComeBackLater, QueryFailed, RequestRefused
-from rollback.model.database_progress import Ending
-from rollback.model.errors import LeaseLost
-from rollback.model.rollback import ObligationKind
-from rollback.steps.database_changes import announces
-from rollback.steps.database_restore import restore as restore_once
-from rollback.steps.put_back import protected_again
+from rollback.check import Check, Verdict
+from rollback.conclusion.obligations import protected_again
+from rollback.database.restore.actions import announces
+from rollback.database.restore.reconciler import restore as restore_once
+from rollback.domain.database.progress import Ending
+from rollback.domain.rollback import ObligationKind
+from rollback.errors import LeaseLost
+from rollback.resources.database.errors import ComeBackLater, QueryFailed, RequestRefused
 
 
 def test_a_restore_point_that_the_judge_refuses_is_refused_and_the_preview_deleted() -> None:

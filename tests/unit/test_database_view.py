@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from rollback.model.database_position import Lsn, rfc3339
-from rollback.model.database_view import Branch, Operation, Project, progress, restore_window
-from rollback.model.errors import OutsideFailure
-from rollback.world.neon_failures import refusal
+from rollback.adapters.neon.errors import refusal
+from rollback.errors import OutsideFailure
+from rollback.resources.database.neon import Branch, Operation, Project, progress, restore_window
+from rollback.resources.database.wal_position import Lsn, rfc3339
 
 NOW = datetime(2026, 3, 1, 3, 0, 0, 500_000, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -4,9 +4,9 @@ import pytest
 from builders import SERVICE, definition, image, release
 from stage import CANDIDATE, PROMOTED, QUARANTINED, SUSPECT, Stage, worn_in
 
-from rollback.model.errors import InvalidRequest, OutsideFailure
-from rollback.model.release import ReleaseState, fingerprint, normalised_definition, sha256_of
-from rollback.steps.deploy_check import check_deploy
+from rollback.domain.releases.release import ReleaseState, fingerprint, normalised_definition, sha256_of
+from rollback.errors import InvalidRequest, OutsideFailure
+from rollback.operations.deploy_check import check_deploy
 
 REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/macro-ai-express-api"
 AGENT = "public.ecr.aws/datadog/agent@sha256:" + "d" * 64

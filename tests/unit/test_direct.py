@@ -6,8 +6,8 @@ import pytest
 from builders import SERVICE
 from stage import Stage, worn_in
 
-from rollback.model.errors import OutsideFailure
-from rollback.model.rollback import Outcome, Rollback
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.errors import OutsideFailure
 from rollback_cli.direct import run_directly
 
 

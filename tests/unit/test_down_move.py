@@ -8,14 +8,21 @@ from builders import NOW, release, rollback
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.model.database_plan import DatabasePlan
-from rollback.model.database_progress import BranchBefore, CommandRun, DatabaseProgress, Ending
-from rollback.model.database_settings import DatabaseSettings, Strategy
-from rollback.model.database_view import Branch
-from rollback.model.down_move import Command, DownMove, DownSnapshot, commands_of, next_move, objection
-from rollback.model.plan import Plan
-from rollback.model.report_database import about_database
-from rollback.model.task_view import without_passwords
+from rollback.database.down_migrations.next_action import (
+    Command,
+    DownMove,
+    DownSnapshot,
+    commands_of,
+    next_move,
+    objection,
+)
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import BranchBefore, CommandRun, DatabaseProgress, Ending
+from rollback.domain.plan import Plan
+from rollback.domain.settings.database import DatabaseSettings, Strategy
+from rollback.reports.database import about_database
+from rollback.resources.aws.ecs_task import without_passwords
+from rollback.resources.database.neon import Branch
 
 TAGS = ("0003_nick", "0002_teams")
 COMMANDS = tuple(Command(tag, ("down", tag)) for tag in TAGS)

@@ -11,13 +11,13 @@ from stage import PROMOTED, QUARANTINED, Stage, worn_in
 from stand_ins import Counting, Down
 from worlds import OUTAGE
 
-from rollback.model.check import Verdict
-from rollback.model.operators import Pause
-from rollback.model.policy import Policy
-from rollback.model.release import ReleaseState
-from rollback.model.rollback import Outcome
-from rollback.model.route import Step, next_step
-from rollback.steps.readiness import prepare
+from rollback.check import Verdict
+from rollback.domain.operator import Pause
+from rollback.domain.releases.release import ReleaseState
+from rollback.domain.rollback import Outcome
+from rollback.domain.settings.policy import Policy
+from rollback.promotion.readiness import prepare
+from rollback.workflow.route import Step, next_step
 
 LAMBDAS = Path(__file__).parents[2] / "lambdas"
 
@@ -65,7 +65,8 @@ def test_it_needs_ecs_and_the_ledger_only() -> None:
 def test_the_service_function_imports_neither_httpx_nor_psycopg() -> None:
     program = """
 import sys
-import rollback.handlers, rollback.bootstrap, rollback.steps.emergency, rollback.steps.service, rollback.world.ecs
+import rollback.handlers, rollback.bootstrap, rollback.workflow.emergency, rollback.service.reconciler
+import rollback.adapters.aws.ecs.client
 assert not {"httpx", "psycopg"} & set(sys.modules), sorted(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": str(LAMBDAS)}, timeout=60)

@@ -11,17 +11,17 @@ from stage import Stage, worn_in
 from stand_ins import Counting, Down
 from worlds import OUTAGE
 
-from rollback.model.check import Check, Verdict
-from rollback.model.policy import Policy
-from rollback.model.release_schema import ShippedMigration
-from rollback.model.request import RollbackType, parse_request
-from rollback.model.rollback import Outcome, Rollback
-from rollback.model.route import Step, next_step
-from rollback.model.statement_impact import Impact, breaking
-from rollback.steps.checkpoint import checkpoint
-from rollback.steps.observe import observe
-from rollback.steps.promote import record
-from rollback.steps.readiness import prepare
+from rollback.check import Check, Verdict
+from rollback.database.observation.observe import observe
+from rollback.domain.database.migration_impact import Impact, breaking
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.domain.request import RollbackType, parse_request
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.settings.policy import Policy
+from rollback.operations.checkpoint import checkpoint
+from rollback.promotion.promote import record
+from rollback.promotion.readiness import prepare
+from rollback.workflow.route import Step, next_step
 
 FULL = Policy(on_incompatible_schema="full", database_approval="none")
 

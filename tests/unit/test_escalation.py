@@ -6,12 +6,12 @@ from fakes import FakeServices
 from stage import Stage, worn_in
 from worlds import DEGRADED
 
-from rollback.model.errors import OutsideFailure
-from rollback.model.escalation import End, Footing, Rung, next_rung
-from rollback.model.policy import Policy
-from rollback.model.rollback import Outcome
-from rollback.model.route import Step
-from rollback.model.service_view import TargetHealth
+from rollback.domain.escalation import End, Footing, Rung, next_rung
+from rollback.domain.rollback import Outcome
+from rollback.domain.settings.policy import Policy
+from rollback.errors import OutsideFailure
+from rollback.resources.aws.ecs_service import TargetHealth
+from rollback.workflow.route import Step
 
 SERVES = Footing(target_runs=True, healthy_targets=2, serves=True, wanted=2)
 HALF = Footing(target_runs=True, healthy_targets=1, serves=True, wanted=2)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from botocore import xform_name
 
-from local_cloud.pagination_model import operation_model, paged
-from rollback.world.paging import batches, pages_of
+from local_cloud.moto_fixes.pagination_model import operation_model, paged
+from rollback.adapters.aws.paging import batches, pages_of
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("lambdas/rollback", "cli/rollback_cli", "local/local_cloud", "constructs", "stacks")

@@ -9,8 +9,8 @@ from hypothesis import strategies as some
 from stage import alarm_event, worn_in
 
 from rollback import handlers
-from rollback.model.execution_failure import ExecutionFailure
-from rollback.model.route import Step
+from rollback.resources.aws.execution_failure import ExecutionFailure
+from rollback.workflow.route import Step
 
 TRACE = ['  File "/var/task/rollback/handlers.py", line 30, in handled\n    return handler(event, context)\n']
 

@@ -13,7 +13,9 @@ import examples_ledger as kept
 import pytest
 from example_calls import Example, makes_no_difference, methods, parameters, ports_of, went
 
-from rollback.steps import ports, ports_database, ports_ledger
+from rollback.ports import database as ports_database
+from rollback.ports import ledger as ports_ledger
+from rollback.ports import world as ports
 
 MODULES = (ports, ports_database, ports_ledger)
 EXAMPLES = aws.EXAMPLES | database.EXAMPLES | kept.EXAMPLES

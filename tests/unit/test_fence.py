@@ -6,10 +6,10 @@ from builders import SERVICE
 from faults.database_endings import assert_nothing_was_changed, assert_refused
 from faults.database_scenario import BAD, GOOD, WORKER, Restore
 
-from rollback.model.database_content import ClientSession
-from rollback.model.database_errors import RequestRefused
-from rollback.model.database_progress import Ending
-from rollback.model.rollback import ObligationKind
+from rollback.domain.database.progress import Ending
+from rollback.domain.rollback import ObligationKind
+from rollback.resources.database.errors import RequestRefused
+from rollback.resources.database.postgres import ClientSession
 
 NIGHTLY = ClientSession(pid=7, role="cron", application="nightly", address="10.0.0.7", database="app")
 POOLED = ClientSession(pid=8, role="owner", application="pgbouncer", address="127.0.0.1", database="app", state="idle")

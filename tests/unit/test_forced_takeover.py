@@ -7,15 +7,15 @@ import pytest
 from builders import SERVICE, image
 from stage_with_database import BAD, GOOD, StageWithDatabase
 
-from rollback.model.database_errors import OutcomeUnknown
-from rollback.model.operators import Operator
-from rollback.model.policy import Policy
-from rollback.model.rollback import ObligationKind, Outcome, Rollback
-from rollback.model.route import Step
-from rollback.model.takeover import state_of_the_data
-from rollback.steps.admit import admit
-from rollback.steps.levers import abort
-from rollback.steps.walk import walk
+from rollback.domain.operator import Operator
+from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.settings.policy import Policy
+from rollback.leases.takeover import state_of_the_data
+from rollback.operations.pause_abort_unlock import abort
+from rollback.resources.database.errors import OutcomeUnknown
+from rollback.workflow.admit import admit
+from rollback.workflow.route import Step
+from rollback.workflow.runner import walk
 
 ADA = Operator(name="ada@desk", reason="stop it")
 APPROVED = Policy(database_approval="none")

@@ -7,16 +7,16 @@ from builders import NOW, SERVICE, definition, image, release
 from stage import FAMILY
 from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, FIRST, GOOD, StageWithDatabase, applied
 
-from rollback.model.check import Verdict
-from rollback.model.database_content import Column, LiveSchema
-from rollback.model.database_settings import DatabaseSettings
-from rollback.model.names import family_of, rollback_family
-from rollback.model.policy import Policy
-from rollback.model.release import ReleaseState, normalised_definition
-from rollback.model.release_schema import ReleaseSchema
-from rollback.model.request import RollbackType
-from rollback.model.rollback import ObligationKind, Outcome
-from rollback.model.route import Step
+from rollback.check import Verdict
+from rollback.domain.database.release_schema import ReleaseSchema
+from rollback.domain.releases.release import ReleaseState, normalised_definition
+from rollback.domain.request import RollbackType
+from rollback.domain.rollback import ObligationKind, Outcome
+from rollback.domain.settings.database import DatabaseSettings
+from rollback.domain.settings.policy import Policy
+from rollback.names import family_of, rollback_family
+from rollback.resources.database.postgres import Column, LiveSchema
+from rollback.workflow.route import Step
 
 REFUSING = Policy()
 APPROVED = Policy(database_approval="none")

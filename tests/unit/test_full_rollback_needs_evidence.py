@@ -7,14 +7,14 @@ import pytest
 from builders import SERVICE, image
 from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, WIDER, StageWithDatabase, applied
 
-from rollback.model.database_errors import Unreachable
-from rollback.model.database_progress import Ending
-from rollback.model.policy import Policy
-from rollback.model.release_schema import ShippedMigration
-from rollback.model.request import RollbackType
-from rollback.model.rollback import Outcome
-from rollback.model.statement_impact import breaking, unknown
-from rollback.steps.schema import schema_verdict
+from rollback.domain.database.migration_impact import breaking, unknown
+from rollback.domain.database.progress import Ending
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.domain.request import RollbackType
+from rollback.domain.rollback import Outcome
+from rollback.domain.settings.policy import Policy
+from rollback.resources.database.errors import Unreachable
+from rollback.schema.verdict import schema_verdict
 
 NOBODY_TOLD = ShippedMigration(tag="0009", created_at=9, hash=f"{9:064x}", impact=unknown("nobody told of it"))
 SEEN: dict[str, Callable[[StageWithDatabase], None]] = {

@@ -8,18 +8,18 @@ from builders import NOW, SERVICE, definition, release, rollback
 from stage import CANDIDATE, PROMOTED, QUARANTINED, Stage, alarm_event, deployment_event, worn_in
 from worlds import DEGRADED, OUTAGE, SETTINGS
 
-from rollback.model import guards
-from rollback.model.check import Verdict
-from rollback.model.ledger_index import Change, change_of
-from rollback.model.names import leaf_alarm
-from rollback.model.operators import Pause
-from rollback.model.plan import Plan
-from rollback.model.policy import Policy
-from rollback.model.request import Trigger
-from rollback.model.rollback import Outcome, Rollback, ServiceProgress
-from rollback.model.stack_view import StackView
-from rollback.model.stored import Found
-from rollback.steps.janitor import sweep
+from rollback.check import Verdict
+from rollback.domain.ledger_index import Change, change_of
+from rollback.domain.operator import Pause
+from rollback.domain.plan import Plan
+from rollback.domain.request import Trigger
+from rollback.domain.rollback import Outcome, Rollback, ServiceProgress
+from rollback.domain.settings.policy import Policy
+from rollback.domain.stored import Found
+from rollback.guards import rules as guards
+from rollback.names import leaf_alarm
+from rollback.resources.aws.cloudformation_stack import StackView
+from rollback.workflow.janitor import sweep
 
 POLICY = Policy()
 V1, V2 = release("v1"), release("v2", state=CANDIDATE)

@@ -6,11 +6,11 @@ from typing import Any, cast
 import pytest
 
 from rollback import handlers
-from rollback.model.errors import CallRefused, InvalidRequest, OutsideFailure, RollbackError, Throttled
-from rollback.steps.ports import World
+from rollback.errors import CallRefused, InvalidRequest, OutsideFailure, RollbackError, Throttled
+from rollback.ports.world import World
 from rollback_constructs.workflow import transient_retries
 
-for _where in ("model.database_errors", "world.neon_http"):  # so that its errors are below ours
+for _where in ("resources.database.errors", "adapters.neon.http"):  # so that its errors are below ours
     import_module(f"rollback.{_where}")
 RETRIED = {name for retry in transient_retries() for name in retry["ErrorEquals"] if retry["MaxAttempts"]}
 NEVER_RETRIED = {name for retry in transient_retries() for name in retry["ErrorEquals"] if not retry["MaxAttempts"]}

@@ -11,12 +11,12 @@ from faults.database_endings import raising
 from stage import PROMOTED, Stage, alarm_event, worn_in
 from worlds import DEGRADED, OUTAGE
 
-from rollback.model.errors import OutsideFailure, RollbackError
-from rollback.model.look_again import execution_name, still_red_name
-from rollback.model.names import degraded_alarm, outage_alarm
-from rollback.model.rollback import Outcome, TriggerEvent
-from rollback.model.route import Step
-from rollback.steps.janitor import conclude_execution, sweep
+from rollback.domain.rollback import Outcome, TriggerEvent
+from rollback.errors import OutsideFailure, RollbackError
+from rollback.names import degraded_alarm, outage_alarm
+from rollback.workflow.janitor import conclude_execution, sweep
+from rollback.workflow.look_again import execution_name, still_red_name
+from rollback.workflow.route import Step
 
 
 def suppressed(stage: Stage, **changes: Any) -> None:

@@ -22,8 +22,6 @@ def test_the_folder_constructs_is_not_a_package() -> None:
 @pytest.mark.parametrize(
     ("inside", "forbidden"),
     [
-        ("lambdas/rollback/model", ("boto3", "botocore", "httpx", "rollback.steps", "rollback.world")),
-        ("lambdas/rollback/steps", ("boto3", "botocore", "httpx", "rollback.world", "rollback.bootstrap")),
         ("lambdas/rollback", ("aws_cdk", "constructs", "rollback_cli", "local_cloud", "stacks", "postgast")),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback.model.settings import (
+from rollback.domain.settings.environment import (
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
     NOTIFICATION_TOPIC_VARIABLE,
@@ -36,11 +36,11 @@ VARIABLES = {
 WITHOUT_DRIVERS = "assert not {'httpx', 'psycopg'} & set(sys.modules), sorted(sys.modules)\n"
 # What each handler imports when it is called, besides what its module does.
 LATE = {
-    "decide": ("steps.plan", "steps.plan_database"),
-    "service": ("steps.emergency", "steps.service"),
-    "report": ("steps.janitor", "steps.verify", "steps.conclude"),
-    "promote": ("steps.promote",),
-    "database": ("steps.watch_database", "steps.database"),
+    "decide": ("planning.step", "planning.database"),
+    "service": ("workflow.emergency", "service.reconciler"),
+    "report": ("workflow.janitor", "verification.step", "conclusion.step"),
+    "promote": ("promotion.promote",),
+    "database": ("database.observation.schedule", "database.step"),
 }
 
 
@@ -58,7 +58,7 @@ def test_a_function_starts_without_a_driver_in_an_environment_that_has_a_databas
 def test_what_speaks_to_neon_alone_does_not_load_the_driver_for_sql() -> None:
     speak = "try:\n    world.databases.project()\nexcept OutsideFailure:\n    pass\n"  # nobody gave it credentials
     run(
-        "from rollback.handlers import _world\nfrom rollback.model.errors import OutsideFailure\nworld = _world()\n"
+        "from rollback.handlers import _world\nfrom rollback.errors import OutsideFailure\nworld = _world()\n"
         f"{speak}assert 'httpx' in sys.modules\nassert 'psycopg' not in sys.modules\n"
     )
 
@@ -73,17 +73,17 @@ def test_whoever_asks_by_sql_loads_it() -> None:
         (
             "psycopg",
             {
-                "world/postgres.py",
-                "world/postgres_background.py",
-                "world/postgres_journals.py",
-                "world/postgres_rows.py",
-                "world/postgres_schema.py",
-                "world/postgres_sequences.py",
-                "world/postgres_session.py",
+                "adapters/postgres/sql.py",
+                "adapters/postgres/background_work.py",
+                "adapters/postgres/journals.py",
+                "adapters/postgres/rows.py",
+                "adapters/postgres/catalog.py",
+                "adapters/postgres/sequences.py",
+                "adapters/postgres/session.py",
             },
         ),
-        ("httpx", {"world/http.py", "world/neon_http.py"}),
-        ("rollback.world.postgres", {"bootstrap.py"}),
+        ("httpx", {"adapters/http.py", "adapters/neon/http.py"}),
+        ("rollback.adapters.postgres.sql", {"bootstrap.py"}),
     ],
 )
 def test_a_driver_is_behind_one_port(module: str, importers: set[str]) -> None:

@@ -9,13 +9,13 @@ from builders import rollback as a_rollback
 from faults.crash import Fragile, Killed, Outside
 from stage import SUSPECT, Stage, alarm_event, at_zero, worn_in
 
-from rollback.model.errors import Conflict, InvalidRequest, OutsideFailure
-from rollback.model.operators import Operator
-from rollback.model.rollback import Outcome, Rollback
-from rollback.model.route import Step
-from rollback.steps import janitor
-from rollback.steps.levers import abort, pause, resume, unlock
-from rollback.steps.walk import walk
+from rollback.domain.operator import Operator
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.errors import Conflict, InvalidRequest, OutsideFailure
+from rollback.operations.pause_abort_unlock import abort, pause, resume, unlock
+from rollback.workflow import janitor
+from rollback.workflow.route import Step
+from rollback.workflow.runner import walk
 from rollback_cli.direct import see_concluded
 
 ANN = Operator(name="ann@desk", reason="the database is being moved")

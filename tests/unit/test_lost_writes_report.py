@@ -2,9 +2,9 @@
 
 from builders import SERVICE, rollback
 
-from rollback.model.database_content import LostWrites
-from rollback.model.lost_writes import LostWritesReport
-from rollback.model.rollback import Obligation, ObligationKind, Rollback
+from rollback.domain.database.data_loss import LostWritesReport
+from rollback.domain.rollback import Obligation, ObligationKind, Rollback
+from rollback.resources.database.postgres import LostWrites
 
 EMPTY = LostWritesReport(databases=1)
 

@@ -11,20 +11,20 @@ from stage_of_writers import WORKER, StageOfWriters
 from stage_with_database import StageWithDatabase
 from worlds import DEGRADED, OUTAGE
 
-from rollback.model import guards
-from rollback.model.check import Verdict
-from rollback.model.errors import OutsideFailure, UnreadableItem
-from rollback.model.ledger_index import Change, Owed
-from rollback.model.operators import Operator, Pause
-from rollback.model.policy import Policy
-from rollback.model.rollback import ObligationKind, Outcome, Rollback, TriggerEvent, rollback_id
-from rollback.model.route import Step
-from rollback.model.stored import Found
-from rollback.steps.admit import admit
-from rollback.steps.janitor import conclude_execution, sweep
-from rollback.steps.levers import abort
-from rollback.steps.unfence import owed_by_operator, unfence
-from rollback.steps.walk import walk
+from rollback.check import Verdict
+from rollback.domain.ledger_index import Change, Owed
+from rollback.domain.operator import Operator, Pause
+from rollback.domain.rollback import ObligationKind, Outcome, Rollback, TriggerEvent, rollback_id
+from rollback.domain.settings.policy import Policy
+from rollback.domain.stored import Found
+from rollback.errors import OutsideFailure, UnreadableItem
+from rollback.guards import rules as guards
+from rollback.operations.pause_abort_unlock import abort
+from rollback.operations.unfence import owed_by_operator, unfence
+from rollback.workflow.admit import admit
+from rollback.workflow.janitor import conclude_execution, sweep
+from rollback.workflow.route import Step
+from rollback.workflow.runner import walk
 from rollback_cli import state
 
 ANN = Operator(name="ann", reason="I look at the data first")

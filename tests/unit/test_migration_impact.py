@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.model.statement_impact import Impact, MigrationImpact, together
+from rollback.domain.database.migration_impact import Impact, MigrationImpact, together
 from rollback_cli.migrations.migration_impact import classify
 
 NONE, ADDITIVE, BREAKING, UNKNOWN = Impact.NONE, Impact.ADDITIVE, Impact.BREAKING, Impact.UNKNOWN

@@ -4,7 +4,7 @@ import pytest
 from builders import SERVICE, definition
 from stage import FAMILY, PROMOTED, Stage
 
-from rollback.model.names import (
+from rollback.names import (
     is_named_as_ours,
     last_known_good_family,
     leaf_alarm,
@@ -12,7 +12,7 @@ from rollback.model.names import (
     original_family,
     rollback_family,
 )
-from rollback.steps.readiness import prepare
+from rollback.promotion.readiness import prepare
 
 
 @pytest.mark.parametrize("family_of", [last_known_good_family, rollback_family])

@@ -2,7 +2,9 @@
 
 import pytest
 
-from rollback.model.database_errors import (
+from rollback.adapters.neon.errors import refusal
+from rollback.errors import CallRefused, OutsideFailure, RefusalKind
+from rollback.resources.database.errors import (
     AccessRefused,
     AlreadyExists,
     BackupNameRequired,
@@ -15,8 +17,6 @@ from rollback.model.database_errors import (
     ProjectLocked,
     RequestRefused,
 )
-from rollback.model.errors import CallRefused, OutsideFailure, RefusalKind
-from rollback.world.neon_failures import refusal
 
 WHAT = "POST /projects/p/branches/b/restore"
 

@@ -12,17 +12,17 @@ from stage_with_database import BAD, GOOD, StageWithDatabase
 from terminal import terminal  # noqa: F401
 from worlds import DEGRADED, OUTAGE, SETTINGS
 
-from rollback.model.errors import OutsideFailure
-from rollback.model.names import last_known_good_family, rollback_family
-from rollback.model.newer_release import Standing, in_time, latest_deployment, may_be_newer, newest_known_at
-from rollback.model.release import ReleaseState
-from rollback.model.rollback import Outcome, Rollback
-from rollback.model.route import Step
-from rollback.model.service_view import Deployment, ServiceDeployment, ServiceView
-from rollback.model.stack_view import StackView
-from rollback.steps import janitor
-from rollback.steps.admit import admit
-from rollback.steps.service import service
+from rollback.domain.releases.newer_release import Standing, in_time, latest_deployment, may_be_newer, newest_known_at
+from rollback.domain.releases.release import ReleaseState
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.errors import OutsideFailure
+from rollback.names import last_known_good_family, rollback_family
+from rollback.resources.aws.cloudformation_stack import StackView
+from rollback.resources.aws.ecs_service import Deployment, ServiceDeployment, ServiceView
+from rollback.service.reconciler import service
+from rollback.workflow import janitor
+from rollback.workflow.admit import admit
+from rollback.workflow.route import Step
 from rollback_cli.following import _FINE
 
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}

@@ -6,16 +6,16 @@ from fakes import FakeServices
 from stage import PROMOTED, QUARANTINED, Stage, alarm_event
 from worlds import OUTAGE
 
-from rollback.model.check import Check, Verdict
-from rollback.model.errors import OutsideFailure
-from rollback.model.escalation import End, Footing, Rung, Switch, next_rung
-from rollback.model.readiness import NOT_KNOWN, Sight, existence, is_ready
-from rollback.model.rollback import Outcome
-from rollback.model.schema_compatibility import JournalRelation, SchemaVerdict
-from rollback.model.schema_finding import Compatibility
-from rollback.steps import next_target
-from rollback.steps.readiness import prepare
-from rollback.steps.unfence import owed_by_operator
+from rollback.check import Check, Verdict
+from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.escalation import End, Footing, Rung, Switch, next_rung
+from rollback.domain.readiness import NOT_KNOWN, Sight, existence, is_ready
+from rollback.domain.rollback import Outcome
+from rollback.errors import OutsideFailure
+from rollback.operations.unfence import owed_by_operator
+from rollback.promotion.readiness import prepare
+from rollback.schema.compatibility import JournalRelation, SchemaVerdict
+from rollback.service import next_target
 
 PASS = Check(name="a", verdict=Verdict.PASS, reason="")
 WARN = Check(name="b", verdict=Verdict.WARN, reason="")

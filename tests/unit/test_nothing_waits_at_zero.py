@@ -14,13 +14,13 @@ from faults.branch_scenario import Recreate
 from faults.database_scenario import WORKER, Reset, Restore, Undo
 from faults.down_scenario import Down
 
-from rollback.model.database_errors import ComeBackLater, ProjectLocked, SessionRefused, Unreachable
-from rollback.model.database_move import Move
-from rollback.model.database_progress import Ending
-from rollback.model.down_move import DownMove
-from rollback.model.errors import OutsideFailure
-from rollback.model.recreate_move import RecreateMove
-from rollback.model.rollback import Outcome
+from rollback.database.down_migrations.next_action import DownMove
+from rollback.database.recreate.next_action import RecreateMove
+from rollback.database.restore.next_action import Move
+from rollback.domain.database.progress import Ending
+from rollback.domain.rollback import Outcome
+from rollback.errors import OutsideFailure
+from rollback.resources.database.errors import ComeBackLater, ProjectLocked, SessionRefused, Unreachable
 
 FENCE = "the fence"
 _CHANGES = ("create_branch", "delete_branch", "update_branch", "restore", "restart_endpoint", "expire_branch")

@@ -8,19 +8,19 @@ from builders import NOW, SERVICE
 from database_stage import ADDS, BEGAN, BRANCH, COMPLETED, DATABASE, DROPS, FIRST, MAIN, DatabaseStage, users
 from stage import CANDIDATE, PROMOTED, Stage
 
-from rollback.model.check import Check, Verdict
-from rollback.model.database_content import LiveSchema
-from rollback.model.database_errors import AccessRefused, Unreachable
-from rollback.model.database_settings import DatabaseSettings, Strategy
-from rollback.model.errors import Conflict, OutsideFailure
-from rollback.model.policy import Policy
-from rollback.model.release import Release, ReleaseState
-from rollback.model.schema_finding import Compatibility
-from rollback.model.standing_plan import StandingPlan
-from rollback.steps.judgement import judge as judge_release
-from rollback.steps.observe import observe
-from rollback.steps.promote import judge, promote_by_hand, record
-from rollback.steps.readiness import prepare
+from rollback.check import Check, Verdict
+from rollback.conclusion.release_state import judge as judge_release
+from rollback.database.observation.observe import observe
+from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.releases.release import Release, ReleaseState
+from rollback.domain.settings.database import DatabaseSettings, Strategy
+from rollback.domain.settings.policy import Policy
+from rollback.domain.standing_plan import StandingPlan
+from rollback.errors import Conflict, OutsideFailure
+from rollback.promotion.promote import judge, promote_by_hand, record
+from rollback.promotion.readiness import prepare
+from rollback.resources.database.errors import AccessRefused, Unreachable
+from rollback.resources.database.postgres import LiveSchema
 
 BREAKING, COMPATIBLE, UNKNOWN = Compatibility.BREAKING, Compatibility.COMPATIBLE, Compatibility.UNKNOWN
 

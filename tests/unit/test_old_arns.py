@@ -2,9 +2,9 @@
 
 import pytest
 
-from rollback.model.errors import InvalidRequest
-from rollback.model.event import service_of_arn
-from rollback.model.settings import ServiceSettings, Settings
+from rollback.domain.event import service_of_arn
+from rollback.domain.settings.environment import ServiceSettings, Settings
+from rollback.errors import InvalidRequest
 
 ARN = "arn:aws:ecs:eu-west-1:123456789012:service"
 

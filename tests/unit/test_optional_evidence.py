@@ -11,16 +11,16 @@ from stage_with_database import StageWithDatabase
 from stand_ins import Counting, Down, Refusing, denied
 from worlds import OUTAGE
 
-from rollback.model.check import Verdict
-from rollback.model.errors import CallRefused, OutsideFailure, Throttled
-from rollback.model.policy import Policy
-from rollback.model.rollback import Outcome
-from rollback.model.route import Step
-from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
-from rollback.model.stack_view import StackView
-from rollback.steps.ports import OptionalPorts
-from rollback.steps.readiness import prepare
-from rollback.world.patience import until_silent
+from rollback.adapters.patience import until_silent
+from rollback.check import Verdict
+from rollback.domain.rollback import Outcome
+from rollback.domain.settings.policy import Policy
+from rollback.errors import CallRefused, OutsideFailure, Throttled
+from rollback.ports.world import OptionalPorts
+from rollback.promotion.readiness import prepare
+from rollback.resources.aws.cloudformation_stack import StackView
+from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
+from rollback.workflow.route import Step
 
 OPTIONAL = ("targets", "scaling", "stacks", "images", "alarms", "workflow", "secrets", "references", "http")
 

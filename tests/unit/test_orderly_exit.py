@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local_cloud import child_processes
+from local_cloud.processes import child_processes
 
 ROOT = Path(__file__).parents[2]
 BEGIN = """
@@ -19,9 +19,10 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
-from local_cloud import child_processes, owned_folders
-from local_cloud.orderly_exit import orderly_exit
-from local_cloud.signals import undisturbed
+from local_cloud.processes import child_processes
+from local_cloud.processes import owned_folders
+from local_cloud.processes.orderly_exit import orderly_exit
+from local_cloud.processes.signals import undisturbed
 place = Path(sys.argv[1])
 """
 WAITS = """

@@ -9,12 +9,12 @@ from stage import alarm_event
 from stage_of_writers import WORKER, WORKER_OUTAGE, StageOfWriters
 from stage_with_database import AFTER, BRANCH, GOOD
 
-from rollback.model.errors import OutsideFailure
-from rollback.model.rollback import ObligationKind, Outcome, Rollback
-from rollback.model.route import Step
-from rollback.steps.admit import admit
-from rollback.steps.holder import told_of
-from rollback.steps.walk import walk
+from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.errors import OutsideFailure
+from rollback.leases.holder import told_of
+from rollback.workflow.admit import admit
+from rollback.workflow.route import Step
+from rollback.workflow.runner import walk
 
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 

@@ -7,10 +7,10 @@ import pytest
 from builders import NOW, SERVICE
 from faults.database_scenario import GOOD, WORKER, Reset, Restore
 
-from rollback.model.database_progress import BranchBefore, DatabaseIntent, DatabaseProgress, Ending
-from rollback.model.database_view import Branch, Operation
-from rollback.model.own_operations import changes_data, is_waited_for, own_ids, tells_of_restore
-from rollback.model.rollback import Outcome
+from rollback.database.preflight.own_operations import changes_data, is_waited_for, own_ids, tells_of_restore
+from rollback.domain.database.progress import BranchBefore, DatabaseIntent, DatabaseProgress, Ending
+from rollback.domain.rollback import Outcome
+from rollback.resources.database.neon import Branch, Operation
 
 
 def operation(action: str, identity: str = "op", **more: Any) -> Operation:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from local_cloud import owned_folders
+from local_cloud.processes import owned_folders
 
 LOCAL = Path(__file__).parents[2] / "local"
 OWNER = """
 import os, sys
 from pathlib import Path
-from local_cloud import owned_folders
+from local_cloud.processes import owned_folders
 folder = owned_folders.make("things", Path(sys.argv[1]))
 (folder / "file").write_text("held")
 {then}

@@ -6,10 +6,10 @@ import pytest
 from builders import SERVICE
 from stage_with_database import ADDS, FIRST, StageWithDatabase
 
-from rollback.model.release_schema import ShippedMigration
-from rollback.model.restore_points import RecordedPoint
-from rollback.model.statement_impact import unknown
-from rollback.steps.schema import schema_verdict
+from rollback.domain.database.migration_impact import unknown
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.domain.database.restore_points import RecordedPoint
+from rollback.schema.verdict import schema_verdict
 
 REWRITES = ShippedMigration(
     tag="one.sql", created_at=1, hash="e" * 64, impact=unknown("rows of jobs are rewritten"), tool="sql", id="one.sql"

@@ -1,10 +1,10 @@
 from builders import NOW, SERVICE, release
 
-from rollback.model.check import Verdict
-from rollback.model.plan import Plan, judge
-from rollback.model.policy import Policy
-from rollback.model.release import Release, ReleaseState
-from rollback.model.request import Request, Trigger
+from rollback.check import Verdict
+from rollback.domain.plan import Plan, judge
+from rollback.domain.releases.release import Release, ReleaseState
+from rollback.domain.request import Request, Trigger
+from rollback.domain.settings.policy import Policy
 
 V1 = release("v1", hours_ago=48)
 V2 = release("v2", hours_ago=24, state=ReleaseState.QUARANTINED)

@@ -2,10 +2,10 @@
 
 from stage_with_database import BRANCH, StageWithDatabase
 
-from rollback.model.check import Check, Verdict
-from rollback.model.database_view import AllowedIps
-from rollback.model.report_database import about_database
-from rollback.steps.observe import observe
+from rollback.check import Check, Verdict
+from rollback.database.observation.observe import observe
+from rollback.reports.database import about_database
+from rollback.resources.database.neon import AllowedIps
 
 
 def stage() -> StageWithDatabase:

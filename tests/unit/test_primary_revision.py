@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from builders import NOW
 
-from rollback.model.primary_revision import primary_revision
-from rollback.model.service_view import Deployment, ServiceDeployment
+from rollback.resources.aws.ecs_service import Deployment, ServiceDeployment
+from rollback.resources.aws.primary_revision import primary_revision
 
 GOOD, BAD, OTHER = "r/good", "r/bad", "r/other"
 SAME = {GOOD: "d/1", BAD: "d/1"}  # one definition, deployed again by force

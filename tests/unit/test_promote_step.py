@@ -5,9 +5,9 @@ from builders import SERVICE, image, release
 from stage import PROMOTED, QUARANTINED, Stage, deployment_event, worn_in
 from worlds import DEGRADED
 
-from rollback.model.errors import InvalidRequest
-from rollback.model.policy import Policy
-from rollback.steps.promote import Next, PromotionCursor, adopt, judge, promote_by_hand, record
+from rollback.domain.settings.policy import Policy
+from rollback.errors import InvalidRequest
+from rollback.promotion.promote import Next, PromotionCursor, adopt, judge, promote_by_hand, record
 
 COMPLETED = deployment_event("SERVICE_DEPLOYMENT_COMPLETED")
 

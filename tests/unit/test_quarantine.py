@@ -8,13 +8,13 @@ from builders import SERVICE, definition, image, release
 from faults.crash import Fragile, Killed, Outside
 from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Stage
 
-from rollback.model.errors import Conflict, InvalidRequest, OutsideFailure
-from rollback.model.names import last_known_good_family
-from rollback.model.operators import Operator
-from rollback.model.release import Release, normalised_definition
-from rollback.model.rollback import Outcome
-from rollback.steps.quarantine import quarantine, unquarantine
-from rollback.steps.readiness import prepare
+from rollback.domain.operator import Operator
+from rollback.domain.releases.release import Release, normalised_definition
+from rollback.domain.rollback import Outcome
+from rollback.errors import Conflict, InvalidRequest, OutsideFailure
+from rollback.names import last_known_good_family
+from rollback.operations.quarantine import quarantine, unquarantine
+from rollback.promotion.readiness import prepare
 
 ANN = Operator(name="ann@desk", reason="it loses orders")
 

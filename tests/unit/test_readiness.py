@@ -10,13 +10,13 @@ from stage import PROMOTED, Stage, deployment_event
 from stand_ins import denied
 from worlds import OUTAGE, SETTINGS
 
-from rollback.model.check import Verdict
-from rollback.model.errors import CallRefused, OutsideFailure
-from rollback.model.stack_view import StackState, StackView, drift
-from rollback.model.standing_plan import StandingPlan
-from rollback.steps.janitor import sweep
-from rollback.steps.promote import adopt, record
-from rollback.steps.readiness import prepare, prepare_if_due
+from rollback.check import Verdict
+from rollback.domain.standing_plan import StandingPlan
+from rollback.errors import CallRefused, OutsideFailure
+from rollback.promotion.promote import adopt, record
+from rollback.promotion.readiness import prepare, prepare_if_due
+from rollback.resources.aws.cloudformation_stack import StackState, StackView, drift
+from rollback.workflow.janitor import sweep
 
 HEALTH_CHECKS = {"HealthCheckPath": "/health", "HealthCheckPort": "traffic-port", "HealthCheckProtocol": "HTTP"}
 

@@ -10,16 +10,16 @@ from stage_of_readers import FULL, REPORTS, StageOfReaders, check_of, connection
 from stage_of_writers import WORKER
 from stage_with_database import BRANCH, GOOD
 
-from rollback.model.check import Verdict
-from rollback.model.errors import CallRefused
-from rollback.model.reconnection import Way
-from rollback.model.report import message
-from rollback.model.rollback import Outcome, Rollback
-from rollback.model.route import Step
-from rollback.model.service_view import ProbeResult
-from rollback.model.settings import ServiceSettings
-from rollback.model.stack_view import StackView
-from rollback.steps.admit import admit
+from rollback.check import Verdict
+from rollback.domain.database.reconnection import Way
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import CallRefused
+from rollback.reports.report import message
+from rollback.resources.aws.cloudformation_stack import StackView
+from rollback.resources.aws.ecs_service import ProbeResult
+from rollback.workflow.admit import admit
+from rollback.workflow.route import Step
 
 
 def told(stage: StageOfReaders, rollback: Rollback) -> str:

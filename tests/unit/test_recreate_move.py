@@ -7,9 +7,9 @@ from builders import NOW
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.model.database_progress import BranchBefore, DatabaseProgress
-from rollback.model.database_view import Branch
-from rollback.model.recreate_move import RecreateMove, RecreateSnapshot, next_move, objection
+from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot, next_move, objection
+from rollback.domain.database.progress import BranchBefore, DatabaseProgress
+from rollback.resources.database.neon import Branch
 
 NAME, BACKUP = "preview/pr-42", "rollback-backup-1"
 UNTIL = NOW + timedelta(days=7)

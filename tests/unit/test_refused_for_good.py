@@ -13,12 +13,12 @@ from stage_with_database import BRANCH, GOOD, StageWithDatabase
 from stand_ins import Refusing, denied
 from worlds import DEGRADED, OUTAGE
 
-from rollback.model.database_errors import NotThere
-from rollback.model.errors import CallRefused, OutsideFailure, RefusalKind
-from rollback.model.rollback import ObligationKind, Outcome, Rollback
-from rollback.model.route import Step
-from rollback.steps.janitor import sweep
-from rollback.steps.readiness import prepare
+from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.errors import CallRefused, OutsideFailure, RefusalKind
+from rollback.promotion.readiness import prepare
+from rollback.resources.database.errors import NotThere
+from rollback.workflow.janitor import sweep
+from rollback.workflow.route import Step
 from rollback_cli.direct import run_directly
 
 ROLLS_BACK = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}

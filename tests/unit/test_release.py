@@ -2,8 +2,8 @@ from builders import definition, image, release
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.model.release import Release, ReleaseState, fingerprint, last_known_good
-from rollback.model.task_definition import UNRESOLVED
+from rollback.domain.releases.release import Release, ReleaseState, fingerprint, last_known_good
+from rollback.resources.aws.task_definition import UNRESOLVED
 
 
 def test_registering_the_same_definition_again_keeps_its_fingerprint() -> None:

@@ -9,14 +9,14 @@ from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Stage
 from stage_with_database import StageWithDatabase
 from terminal import At
 
-from rollback.model.check import Verdict
-from rollback.model.errors import InvalidRequest
-from rollback.model.operators import Operator
-from rollback.model.release import Release, fingerprint, normalised_definition, sha256_of
-from rollback.model.release_names import described, find, name_of
-from rollback.model.rollback import Outcome
-from rollback.steps.promote import promote_by_hand
-from rollback.steps.quarantine import quarantine, unquarantine
+from rollback.check import Verdict
+from rollback.domain.operator import Operator
+from rollback.domain.releases.release import Release, fingerprint, normalised_definition, sha256_of
+from rollback.domain.releases.release_names import described, find, name_of
+from rollback.domain.rollback import Outcome
+from rollback.errors import InvalidRequest
+from rollback.operations.quarantine import quarantine, unquarantine
+from rollback.promotion.promote import promote_by_hand
 
 ANN = Operator(name="ann@desk", reason="it loses orders")
 COMMIT = "4f5e6d7c8b9a0f1e2d3c4b5a69788796a5b4c3d2"

@@ -11,10 +11,10 @@ from stage import Stage, worn_in
 from stage_with_database import AFTER, BRANCH, StageWithDatabase
 from stand_ins import Refusing
 
-from rollback.model.policy import Policy
-from rollback.model.report_commands import next_commands
-from rollback.model.rollback import Outcome, Rollback
-from rollback.steps.promote import promote, record_running
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.settings.policy import Policy
+from rollback.promotion.promote import promote, record_running
+from rollback.reports.commands import next_commands
 from rollback_cli.main import app
 
 APPROVED = Policy(database_approval="none")

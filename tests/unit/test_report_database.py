@@ -2,12 +2,12 @@
 
 from builders import NOW, release, rollback
 
-from rollback.model.database_plan import DatabasePlan
-from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending
-from rollback.model.database_settings import Strategy
-from rollback.model.plan import Plan
-from rollback.model.report_database import safe_condition
-from rollback.model.rollback import OPERATOR, Obligation, ObligationKind, Outcome
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import BranchBefore, DatabaseProgress, Ending
+from rollback.domain.plan import Plan
+from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Outcome
+from rollback.domain.settings.database import Strategy
+from rollback.reports.database import safe_condition
 
 
 def test_a_branch_that_could_not_be_protected_again_is_left_to_a_person_by_name() -> None:

@@ -1,8 +1,8 @@
 import pytest
 
-from rollback.model.database_settings import Strategy
-from rollback.model.errors import InvalidRequest
-from rollback.model.request import RollbackType, parse_request
+from rollback.domain.request import RollbackType, parse_request
+from rollback.domain.settings.database import Strategy
+from rollback.errors import InvalidRequest
 
 ONE = ("express-api",)
 

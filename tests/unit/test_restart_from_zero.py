@@ -9,15 +9,15 @@ from stage import PROMOTED, Stage, worn_in
 from stage import at_zero as at_zero_scaled
 from worlds import OUTAGE
 
-from rollback.model.escalation import Rung
-from rollback.model.operators import Operator
-from rollback.model.rollback import ObligationKind, Outcome, Rollback
-from rollback.model.route import Step
-from rollback.model.service_move import AtZero, Move, next_move_at_zero
-from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
-from rollback.steps.janitor import conclude_execution, sweep
-from rollback.steps.levers import abort
-from rollback.steps.walk import walk
+from rollback.domain.escalation import Rung
+from rollback.domain.operator import Operator
+from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.operations.pause_abort_unlock import abort
+from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
+from rollback.service.next_action import AtZero, Move, next_move_at_zero
+from rollback.workflow.janitor import conclude_execution, sweep
+from rollback.workflow.route import Step
+from rollback.workflow.runner import walk
 
 SUSPENDED = {**dict.fromkeys(SCALING_FLAGS, False), "ScheduledScalingSuspended": True}
 SCALED = ScalableTarget(min_capacity=2, max_capacity=10, suspended=SUSPENDED)

@@ -7,10 +7,10 @@ from builders import NOW, SERVICE
 from faults.database_endings import assert_refused
 from faults.database_scenario import BAD, GOOD, STAGED, WORKER, Reset, Restore
 
-from rollback.model.database_errors import OutcomeUnknown
-from rollback.model.database_progress import BranchBefore, DatabaseProgress, Ending, backup_name, preview_name
-from rollback.model.database_view import Branch
-from rollback.model.restore_acceptance import is_accepted, was_never_made
+from rollback.database.restore.acceptance import is_accepted, was_never_made
+from rollback.domain.database.progress import BranchBefore, DatabaseProgress, Ending, backup_name, preview_name
+from rollback.resources.database.errors import OutcomeUnknown
+from rollback.resources.database.neon import Branch
 
 
 def without_last_reset_at(restore: Restore) -> Restore:

@@ -5,8 +5,8 @@ from typing import Literal
 
 from builders import release
 
-from rollback.model.database_position import Lsn
-from rollback.model.restore_points import RecordedPoint, where_it_began, where_to_go
+from rollback.domain.database.restore_points import RecordedPoint, where_it_began, where_to_go
+from rollback.resources.database.wal_position import Lsn
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 V1 = release("v1").model_copy(update={"first_deployed_at": NOW - timedelta(days=2)})

@@ -1,8 +1,8 @@
 from builders import NOW, release, rollback
 
-from rollback.model.plan import Plan
-from rollback.model.rollback import Outcome, ServiceProgress
-from rollback.model.route import EDGES, Step, next_step
+from rollback.domain.plan import Plan
+from rollback.domain.rollback import Outcome, ServiceProgress
+from rollback.workflow.route import EDGES, Step, next_step
 
 PLAN = Plan(running=release("v2"), target=release("v1"), checks=())
 SETTLED = ServiceProgress(started_at=NOW, rung_since=NOW, done_at=NOW)

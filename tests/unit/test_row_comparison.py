@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 from hypothesis import given, strategies
 
-from rollback.model.relation import Bucket
-from rollback.model.row_comparison import RowDifference, RowDigest, compare_rows, differing_buckets
+from rollback.resources.database.relation import Bucket
+from rollback.resources.database.row_comparison import RowDifference, RowDigest, compare_rows, differing_buckets
 
 KEYED = strategies.dictionaries(strategies.integers(0, 40), strategies.integers(0, 3))
 KEYLESS = strategies.lists(strategies.integers(0, 20), max_size=60)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from rollback.model.database_content import Column, LiveSchema, Migration
-from rollback.model.release_schema import ReleaseSchema, ShippedMigration
-from rollback.model.schema_compatibility import SchemaVerdict, judge_schema
-from rollback.model.schema_finding import Compatibility
-from rollback.model.statement_impact import MigrationImpact, breaking
+from rollback.domain.database.migration_impact import MigrationImpact, breaking
+from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
+from rollback.domain.database.schema_finding import Compatibility
+from rollback.resources.database.postgres import Column, LiveSchema, Migration
+from rollback.schema.compatibility import SchemaVerdict, judge_schema
 from rollback_cli.migrations.migration_impact import classify
 
 ID = Column(type="integer", nullable=False, has_default=True, default_differs=True)

@@ -10,24 +10,24 @@ from builders import release
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.model.check import Verdict
-from rollback.model.database_content import Column, LiveSchema, Migration
-from rollback.model.plan import Plan
-from rollback.model.release import Release
-from rollback.model.release_schema import ReleaseSchema, ShippedMigration
-from rollback.model.request import Request, RollbackType, parse_request
-from rollback.model.schema_attribution import attribute
-from rollback.model.schema_compatibility import JournalRelation, SchemaVerdict, judge_schema
-from rollback.model.schema_finding import Compatibility
-from rollback.model.schema_finding import breaking as breaking_finding
-from rollback.model.schema_refusal import (
+from rollback.check import Verdict
+from rollback.domain.database.migration_impact import ADDITIVE, NOTHING, MigrationImpact, breaking, unknown
+from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
+from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_finding import breaking as breaking_finding
+from rollback.domain.plan import Plan
+from rollback.domain.releases.release import Release
+from rollback.domain.request import Request, RollbackType, parse_request
+from rollback.resources.database.postgres import Column, LiveSchema, Migration
+from rollback.schema.attribution import attribute
+from rollback.schema.compatibility import JournalRelation, SchemaVerdict, judge_schema
+from rollback.schema.refusal import (
     full_rollback_command,
     full_rollback_input,
     refusal,
     schema_check,
     widened,
 )
-from rollback.model.statement_impact import ADDITIVE, NOTHING, MigrationImpact, breaking, unknown
 from rollback_cli.main import app
 
 BREAKING, UNKNOWN, COMPATIBLE = Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE

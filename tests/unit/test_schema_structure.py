@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.model.column_types import judge_type
-from rollback.model.database_content import Column, Constraint, LiveSchema, SchemaObject
-from rollback.model.schema_finding import Compatibility, worst
-from rollback.model.schema_structure import judge_structure
+from rollback.domain.database.schema_finding import Compatibility, worst
+from rollback.resources.database.postgres import Column, Constraint, LiveSchema, SchemaObject
+from rollback.schema.column_types import judge_type
+from rollback.schema.structure_diff import judge_structure
 
 BREAKING, UNKNOWN, COMPATIBLE = Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE
 

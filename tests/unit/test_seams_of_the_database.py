@@ -10,16 +10,16 @@ from pydantic import SecretStr
 from stage_of_writers import StageOfWriters
 from stage_with_database import AFTER, BRANCH, GOOD, StageWithDatabase
 
-from rollback.model.database_content import LiveSchema
-from rollback.model.database_errors import OutcomeUnknown, QueryFailed
-from rollback.model.database_progress import Ending, backup_name
-from rollback.model.errors import OutsideFailure
-from rollback.model.operators import Operator
-from rollback.model.policy import Policy
-from rollback.model.rollback import Outcome, Rollback
-from rollback.model.route import Step
-from rollback.steps import janitor
-from rollback.steps.levers import abort
+from rollback.domain.database.progress import Ending, backup_name
+from rollback.domain.operator import Operator
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.settings.policy import Policy
+from rollback.errors import OutsideFailure
+from rollback.operations.pause_abort_unlock import abort
+from rollback.resources.database.errors import OutcomeUnknown, QueryFailed
+from rollback.resources.database.postgres import LiveSchema
+from rollback.workflow import janitor
+from rollback.workflow.route import Step
 
 ADA = Operator(name="ada@desk", reason="stop it")
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}

@@ -2,7 +2,14 @@
 
 import pytest
 
-from rollback.model.sequences import SequenceCarried, SequenceValue, furthest_of, remembered, to_carry, value_to_set
+from rollback.domain.database.sequences import (
+    SequenceCarried,
+    SequenceValue,
+    furthest_of,
+    remembered,
+    to_carry,
+    value_to_set,
+)
 
 
 def sequence(last_value: int | None, **more: object) -> SequenceValue:

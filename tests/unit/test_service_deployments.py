@@ -5,8 +5,8 @@ from typing import Any
 
 from builders import NOW
 
-from rollback.model.settings import ServiceSettings
-from rollback.world.service_deployments import listed_deployments
+from rollback.adapters.aws.ecs.service_deployments import listed_deployments
+from rollback.domain.settings.environment import ServiceSettings
 
 SERVICE = ServiceSettings(name="api", cluster="c", ecs_service="s", container="app")
 

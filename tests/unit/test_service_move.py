@@ -5,7 +5,7 @@ from builders import release
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.model.service_move import Move, ServiceSnapshot, desired_count_for, next_move
+from rollback.service.next_action import Move, ServiceSnapshot, desired_count_for, next_move
 
 GOOD, BAD, OTHER = "good", "bad", "other"
 

@@ -10,19 +10,19 @@ from fakes import FakeImages
 from faults.down_scenario import Down
 from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, Stage, alarm_event, deployment_event, worn_in
 
-from rollback.model.check import Verdict
-from rollback.model.database_progress import Ending
-from rollback.model.failed_deployment import revision_to_leave
-from rollback.model.names import RELEASE_TAG, last_known_good_family, original_family
-from rollback.model.policy import Policy
-from rollback.model.release import Release, ReleaseState
-from rollback.model.rollback import Outcome
-from rollback.model.service_view import Deployment, ServiceDeployment, ServiceRevision, ServiceView
-from rollback.steps.definition import registered_definition
-from rollback.steps.down_migrations import step_down
-from rollback.steps.promote import Next, adopt, promote, record_running
-from rollback.steps.readiness import prepare
-from rollback.steps.running import identify, is_ours
+from rollback.check import Verdict
+from rollback.database.down_migrations.reconciler import step_down
+from rollback.domain.database.progress import Ending
+from rollback.domain.releases.release import Release, ReleaseState
+from rollback.domain.rollback import Outcome
+from rollback.domain.settings.policy import Policy
+from rollback.guards.failed_deployment import revision_to_leave
+from rollback.identity.identify import identify, is_ours
+from rollback.identity.task_definition import registered_definition
+from rollback.names import RELEASE_TAG, last_known_good_family, original_family
+from rollback.promotion.promote import Next, adopt, promote, record_running
+from rollback.promotion.readiness import prepare
+from rollback.resources.aws.ecs_service import Deployment, ServiceDeployment, ServiceRevision, ServiceView
 
 REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/macro-ai-express-api"
 GOOD, BAD = "sha256:" + "a" * 64, "sha256:" + "b" * 64

@@ -6,14 +6,14 @@ from builders import SERVICE, image
 from fakes import FakeScaling, FakeServices
 from stage import AUTOSCALED, CANDIDATE, PROMOTED, QUARANTINED, Stage, at_zero, deployment_event, worn_in
 
-from rollback.model.database_progress import BranchBefore, DatabaseProgress
-from rollback.model.errors import OutsideFailure
-from rollback.model.rollback import ObligationKind, Outcome, Rollback
-from rollback.model.route import Step
-from rollback.model.service_view import ScalableTarget
-from rollback.model.settings import ServiceSettings
-from rollback.steps.service import service
-from rollback.steps.walk import walk
+from rollback.domain.database.progress import BranchBefore, DatabaseProgress
+from rollback.domain.rollback import ObligationKind, Outcome, Rollback
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import OutsideFailure
+from rollback.resources.aws.ecs_service import ScalableTarget
+from rollback.service.reconciler import service
+from rollback.workflow.route import Step
+from rollback.workflow.runner import walk
 
 
 def planned(stage: Stage, given: object = None) -> Rollback:

@@ -11,13 +11,13 @@ from stage_of_writers import WORKER as OTHER
 from stage_of_writers import StageOfWriters
 from stage_with_database import BAD, BEFORE, FIRST, GOOD, applied
 
-from rollback.model.check import Check, Verdict
-from rollback.model.database_content import Column, LiveSchema, Migration
-from rollback.model.database_errors import SessionRefused
-from rollback.model.database_progress import Ending
-from rollback.model.policy import Policy
-from rollback.model.release_schema import ReleaseSchema
-from rollback.model.rollback import Outcome
+from rollback.check import Check, Verdict
+from rollback.domain.database.progress import Ending
+from rollback.domain.database.release_schema import ReleaseSchema
+from rollback.domain.rollback import Outcome
+from rollback.domain.settings.policy import Policy
+from rollback.resources.database.errors import SessionRefused
+from rollback.resources.database.postgres import Column, LiveSchema, Migration
 
 FROM_A_SOURCE = [Reset, Undo, Recreate]
 NO_GOOD = Check(name="target-fits-restored-schema", verdict=Verdict.FAIL, reason="orders.total is missing")

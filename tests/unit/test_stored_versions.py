@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from rollback.model.errors import UnreadableItem
-from rollback.model.lease import Lease
-from rollback.model.ledger_index import entries_of
-from rollback.model.observation import Observation
-from rollback.model.operators import OperatorAction, Pause
-from rollback.model.release import Release
-from rollback.model.release_schema import ReleaseSchema
-from rollback.model.restore_points import RecordedPoint
-from rollback.model.rollback import Rollback
-from rollback.model.standing_plan import Bake, StandingPlan
-from rollback.model.stored import READABLE, SCHEMA_VERSION, read_stored
+from rollback.domain.database.release_schema import ReleaseSchema
+from rollback.domain.database.restore_points import RecordedPoint
+from rollback.domain.database.schema_observation import Observation
+from rollback.domain.lease import Lease
+from rollback.domain.ledger_index import entries_of
+from rollback.domain.operator import OperatorAction, Pause
+from rollback.domain.releases.release import Release
+from rollback.domain.rollback import Rollback
+from rollback.domain.standing_plan import Bake, StandingPlan
+from rollback.domain.stored import READABLE, SCHEMA_VERSION, read_stored
+from rollback.errors import UnreadableItem
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 KINDS = {

@@ -11,14 +11,14 @@ from pydantic import SecretStr
 from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, StageWithDatabase, applied
 from worlds import DEGRADED
 
-from rollback.model.connection_secret import SecretKeys, has_uri
-from rollback.model.database_errors import OutcomeUnknown
-from rollback.model.database_progress import backup_name
-from rollback.model.database_settings import Strategy
-from rollback.model.release_schema import ShippedMigration
-from rollback.model.rollback import Outcome, Rollback
-from rollback.model.statement_impact import ADDITIVE, MigrationImpact, breaking
-from rollback.steps import janitor
+from rollback.domain.database.migration_impact import ADDITIVE, MigrationImpact, breaking
+from rollback.domain.database.progress import backup_name
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.settings.database import Strategy
+from rollback.resources.database.connection_secret import SecretKeys, has_uri
+from rollback.resources.database.errors import OutcomeUnknown
+from rollback.workflow import janitor
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:pr-42-AbCdEf"
 NAME = "preview/pr-42"

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.model.database_settings import DatabaseSettings, Strategy
-from rollback.model.release_schema import ShippedMigration
-from rollback.model.schema_compatibility import JournalRelation, SchemaVerdict
-from rollback.model.schema_finding import Compatibility
-from rollback.model.statement_impact import ADDITIVE, NOTHING, Impact, MigrationImpact, breaking, unknown
-from rollback.model.strategy_choice import choose_strategy, steps_down
+from rollback.domain.database.migration_impact import ADDITIVE, NOTHING, Impact, MigrationImpact, breaking, unknown
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.strategy_choice import choose_strategy, steps_down
+from rollback.domain.settings.database import DatabaseSettings, Strategy
+from rollback.schema.compatibility import JournalRelation, SchemaVerdict
 
 TAGS = ("0002_drops_nick", "0003_adds_team")
 DROPS = breaking("drop column nick")

@@ -8,16 +8,16 @@ from fakes import execution_arn
 from stage import CANDIDATE, FAMILY, PROMOTED, Stage, worn_in
 from worlds import DEGRADED, OUTAGE
 
-from rollback.model.escalation import Rung
-from rollback.model.names import family_of, rollback_family
-from rollback.model.operators import Operator
-from rollback.model.request import Request, RollbackType, Trigger
-from rollback.model.rollback import Obligation, ObligationKind, Outcome, Rollback, ServiceProgress
-from rollback.model.route import Step
-from rollback.model.takeover import state_of_the_data, why_not_taken_over
-from rollback.steps.admit import admit
-from rollback.steps.levers import pause
-from rollback.steps.readiness import prepare
+from rollback.domain.escalation import Rung
+from rollback.domain.operator import Operator
+from rollback.domain.request import Request, RollbackType, Trigger
+from rollback.domain.rollback import Obligation, ObligationKind, Outcome, Rollback, ServiceProgress
+from rollback.leases.takeover import state_of_the_data, why_not_taken_over
+from rollback.names import family_of, rollback_family
+from rollback.operations.pause_abort_unlock import pause
+from rollback.promotion.readiness import prepare
+from rollback.workflow.admit import admit
+from rollback.workflow.route import Step
 
 EMERGENCY = Request(service=SERVICE, type=RollbackType.EMERGENCY)
 FENCE = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 4})

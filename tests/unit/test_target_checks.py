@@ -7,17 +7,17 @@ from builders import SERVICE, definition, release
 from fakes import FakeReferences, FakeScaling, FakeSecrets
 from stage import FAMILY, PROMOTED, Stage
 
-from rollback.model.check import Check, Verdict
-from rollback.model.definition_references import Kind, Reference, references
-from rollback.model.errors import CallRefused, UnsupportedService
-from rollback.model.home import Home
-from rollback.model.readiness import NOT_KNOWN
-from rollback.model.release import fingerprint, normalised_definition, sha256_of
-from rollback.model.service_shape import ServiceShape, arn_format, fits_service, shape_of
-from rollback.model.service_view import ScalableTarget
-from rollback.model.standing_plan import StandingPlan, StandingTarget
-from rollback.steps.readiness import prepare
-from rollback.world.ecs_view import supported_service
+from rollback.adapters.aws.ecs.parse import supported_service
+from rollback.check import Check, Verdict
+from rollback.domain.readiness import NOT_KNOWN
+from rollback.domain.releases.release import fingerprint, normalised_definition, sha256_of
+from rollback.domain.standing_plan import StandingPlan, StandingTarget
+from rollback.errors import CallRefused, UnsupportedService
+from rollback.promotion.readiness import prepare
+from rollback.resources.aws.account_and_region import Home
+from rollback.resources.aws.definition_references import Kind, Reference, references
+from rollback.resources.aws.ecs_service import ScalableTarget
+from rollback.resources.aws.service_shape import ServiceShape, arn_format, fits_service, shape_of
 
 ROLE = "arn:aws:iam::123456789012:role/task"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:web-AbCdEf"

@@ -6,14 +6,14 @@ from fakes import TARGET_GROUP, FakeTargets
 from stage import PROMOTED, Stage, worn_in
 from stand_ins import Refusing, denied
 
-from rollback.model.check import Check, Verdict
-from rollback.model.escalation import Rung
-from rollback.model.rollback import Outcome
-from rollback.model.service_view import TargetHealth
-from rollback.steps.escalation import healthy_targets
-from rollback.steps.promote import adopt
-from rollback.steps.readiness import prepare
-from rollback.steps.verify import Alarms, run_checks
+from rollback.check import Check, Verdict
+from rollback.domain.escalation import Rung
+from rollback.domain.rollback import Outcome
+from rollback.promotion.promote import adopt
+from rollback.promotion.readiness import prepare
+from rollback.resources.aws.ecs_service import TargetHealth
+from rollback.service.escalate import healthy_targets
+from rollback.verification.step import Alarms, run_checks
 
 SECOND = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/internal/fedcba9876543210"
 UNUSED = (TargetHealth(target="10.0.0.1:8080", state="unused", reason="Target.NotInUse"),) * 2

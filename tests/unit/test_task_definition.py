@@ -8,9 +8,9 @@ import botocore.session
 import pytest
 from builders import definition, image, release
 
-from rollback.model.identity import former_fingerprint, identity, known
-from rollback.model.release import fingerprint, normalised_definition
-from rollback.model.task_definition import ALLOWED, normal_form
+from rollback.domain.releases.identity import former_fingerprint, identity, known
+from rollback.domain.releases.release import fingerprint, normalised_definition
+from rollback.resources.aws.task_definition import ALLOWED, normal_form
 
 GOLDEN = sorted((Path(__file__).parent.parent / "golden" / "definitions").glob("*.json"))
 # Fingerprint of builders' `v1` as ledgers before the allow-list have it.

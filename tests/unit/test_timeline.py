@@ -13,10 +13,10 @@ from builders import NOW, SERVICE
 from rich.console import Console
 from stage import Stage, worn_in
 
-from rollback.model.escalation import Rung
-from rollback.model.rollback import Outcome, Rollback
-from rollback.model.route import Step, next_step
-from rollback.steps.walk import walk
+from rollback.domain.escalation import Rung
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.workflow.route import Step, next_step
+from rollback.workflow.runner import walk
 from rollback_cli.stage.pager import Page
 from rollback_cli.stage.timeline import Timeline
 from rollback_cli.stage.watch import Watch

@@ -9,16 +9,16 @@ from faults.database_endings import raising
 from stage import AUTOSCALED, SUSPECT, Stage, at_zero, worn_in
 from stage_with_database import StageWithDatabase
 
-from rollback.model.database_errors import AccessRefused
-from rollback.model.errors import Conflict, InvalidRequest
-from rollback.model.operators import Operator
-from rollback.model.report import is_page, message
-from rollback.model.rollback import OPERATOR, Obligation, ObligationKind, Rollback
-from rollback.model.route import Step
-from rollback.steps.janitor import sweep
-from rollback.steps.levers import abort
-from rollback.steps.unfence import Unfenced, owed_by_operator, unfence
-from rollback.steps.walk import walk
+from rollback.domain.operator import Operator
+from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Rollback
+from rollback.errors import Conflict, InvalidRequest
+from rollback.operations.pause_abort_unlock import abort
+from rollback.operations.unfence import Unfenced, owed_by_operator, unfence
+from rollback.reports.report import is_page, message
+from rollback.resources.database.errors import AccessRefused
+from rollback.workflow.janitor import sweep
+from rollback.workflow.route import Step
+from rollback.workflow.runner import walk
 from rollback_cli.direct import see_concluded
 
 ANN = Operator(name="ann@desk", reason="the fix is out")

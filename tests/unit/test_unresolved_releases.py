@@ -6,12 +6,12 @@ import pytest
 from builders import NOW, SERVICE, definition
 from stage import CANDIDATE, FAMILY, PROMOTED, Stage
 
-from rollback.model.errors import InvalidRequest
-from rollback.model.release import Release
-from rollback.model.rollback import Outcome
-from rollback.steps.promote import promote_by_hand, record_running
-from rollback.steps.quarantine import named
-from rollback.steps.readiness import prepare
+from rollback.domain.releases.release import Release
+from rollback.domain.rollback import Outcome
+from rollback.errors import InvalidRequest
+from rollback.operations.quarantine import named
+from rollback.promotion.promote import promote_by_hand, record_running
+from rollback.promotion.readiness import prepare
 
 REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/macro-ai-express-api"
 LATEST = f"{REPOSITORY}:latest"

@@ -11,13 +11,13 @@ from fakes import FakeStacks
 from stage import PROMOTED, QUARANTINED, Stage, at_zero, worn_in
 from terminal import At
 
-from rollback.model.errors import OutsideFailure
-from rollback.model.operators import Operator
-from rollback.model.rollback import Outcome
-from rollback.model.route import Step
-from rollback.model.stack_view import StackView
-from rollback.steps.levers import abort, pause
-from rollback.steps.readiness import prepare
+from rollback.domain.operator import Operator
+from rollback.domain.rollback import Outcome
+from rollback.errors import OutsideFailure
+from rollback.operations.pause_abort_unlock import abort, pause
+from rollback.promotion.readiness import prepare
+from rollback.resources.aws.cloudformation_stack import StackView
+from rollback.workflow.route import Step
 from rollback_cli import direct
 
 WHY = ("--reason", "the database is being moved")

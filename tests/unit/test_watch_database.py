@@ -11,17 +11,17 @@ from stage import PROMOTED, Stage, deployment_event
 from worlds import ECS_SERVICE_ARN
 
 from rollback import handlers
-from rollback.model.database_errors import Unreachable
-from rollback.model.database_progress import BranchBefore, DatabaseProgress
-from rollback.model.errors import InvalidRequest, OutsideFailure
-from rollback.model.home import Home
-from rollback.model.names import last_known_good_family
-from rollback.model.restore_points import RecordedPoint, where_it_began
-from rollback.model.rollback import Outcome
-from rollback.model.route import Step
-from rollback.steps.checkpoint import checkpoint
-from rollback.steps.observe import observe
-from rollback.steps.watch_database import observe_if_due, on_deployment
+from rollback.database.observation.observe import observe
+from rollback.database.observation.schedule import observe_if_due, on_deployment
+from rollback.domain.database.progress import BranchBefore, DatabaseProgress
+from rollback.domain.database.restore_points import RecordedPoint, where_it_began
+from rollback.domain.rollback import Outcome
+from rollback.errors import InvalidRequest, OutsideFailure
+from rollback.names import last_known_good_family
+from rollback.operations.checkpoint import checkpoint
+from rollback.resources.aws.account_and_region import Home
+from rollback.resources.database.errors import Unreachable
+from rollback.workflow.route import Step
 
 
 def points(stage: Stage) -> tuple[RecordedPoint, ...]:

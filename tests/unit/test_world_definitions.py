@@ -9,9 +9,9 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from builders import definition
 
-from rollback.model.errors import CallRefused
-from rollback.model.release import normalised_definition
-from rollback.world.ecs import EcsServices
+from rollback.adapters.aws.ecs.client import EcsServices
+from rollback.domain.releases.release import normalised_definition
+from rollback.errors import CallRefused
 
 
 class Wire:

@@ -12,14 +12,9 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 from builders import NOW, release, rollback
 
-from rollback.bootstrap import world_from_environment
-from rollback.model.errors import InvalidRequest, OutsideFailure, Throttled, UnsupportedService
-from rollback.model.phases import phases
-from rollback.model.plan import Plan
-from rollback.model.rollback import Outcome, Rollback, ServiceProgress, TriggerEvent, Verification
-from rollback.world.alarms import dimension_of, goes_into_alarm
-from rollback.world.ecr import parse
-from rollback.world.ecs_view import (
+from rollback.adapters.aws.cloudwatch import dimension_of, goes_into_alarm
+from rollback.adapters.aws.ecr import parse
+from rollback.adapters.aws.ecs.parse import (
     images_of_tasks,
     newest_of,
     resolved_images,
@@ -27,9 +22,14 @@ from rollback.world.ecs_view import (
     service_view,
     supported_service,
 )
-from rollback.world.failures import calling
-from rollback.world.metrics import LoggedMetrics
-from rollback.world.notifications import acceptable_subject
+from rollback.adapters.aws.errors import calling
+from rollback.adapters.aws.metrics import LoggedMetrics
+from rollback.adapters.aws.sns import acceptable_subject
+from rollback.bootstrap import world_from_environment
+from rollback.domain.phases import phases
+from rollback.domain.plan import Plan
+from rollback.domain.rollback import Outcome, Rollback, ServiceProgress, TriggerEvent, Verification
+from rollback.errors import InvalidRequest, OutsideFailure, Throttled, UnsupportedService
 
 DIGEST = "sha256:" + "a" * 64
 LAMBDAS = Path(__file__).parents[2] / "lambdas"

@@ -4,9 +4,9 @@ import ast
 import re
 from pathlib import Path
 
-from rollback.model.errors import InvalidRequest
-from rollback.model.migration_tools import MigrationTool
-from rollback.model.release_schema import ShippedMigration
+from rollback.domain.database.migration_tools import MigrationTool
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.errors import InvalidRequest
 from rollback_cli.migrations.folder import SecondReader, of_code, read, sql_beside
 
 RAILS_FILE = re.compile(r"(?P<version>\d{14}|\d{3,})_\w+\.rb")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rollback.model.errors import InvalidRequest
-from rollback.model.release_schema import ShippedMigration
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.errors import InvalidRequest
 from rollback_cli.migrations.folder import SecondReader, judged, read
 from rollback_cli.migrations.squawk import second_reading
 

@@ -8,9 +8,9 @@ import re
 import zlib
 from pathlib import Path
 
-from rollback.model.errors import InvalidRequest
-from rollback.model.migration_tools import MigrationTool
-from rollback.model.release_schema import ShippedMigration
+from rollback.domain.database.migration_tools import MigrationTool
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.errors import InvalidRequest
 from rollback_cli.migrations.folder import SecondReader, judged, of_code, of_sql, read
 
 FILE = re.compile(r"(?:(?P<kind>[VUB])(?P<version>\d+(?:[._]\d+)*)|(?P<repeats>R))__.+\.(?P<type>sql|java)")

@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from rollback.model.errors import InvalidRequest
-from rollback.model.migration_tools import MigrationTool
-from rollback.model.release_schema import ShippedMigration
-from rollback.model.statement_impact import MigrationImpact, together, unknown
+from rollback.domain.database.migration_impact import MigrationImpact, together, unknown
+from rollback.domain.database.migration_tools import MigrationTool
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.errors import InvalidRequest
 from rollback_cli.migrations.migration_impact import classify
 from rollback_cli.migrations.squawk import second_reading
 

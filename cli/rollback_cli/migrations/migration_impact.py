@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from rollback.model.statement_impact import (
+from rollback.domain.database.migration_impact import (
     ADDITIVE,
     ANYTHING,
     NOTHING,

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from rollback.model.errors import InvalidRequest
-from rollback.model.migration_tools import MigrationTool
-from rollback.model.release_schema import ShippedMigration
+from rollback.domain.database.migration_tools import MigrationTool
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.errors import InvalidRequest
 from rollback_cli.migrations import code, drizzle, flyway
 from rollback_cli.migrations.folder import SecondReader, of_sql, read
 from rollback_cli.migrations.squawk import second_reading

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from rollback.model.errors import OutsideFailure
-from rollback.model.statement_impact import NOTHING, MigrationImpact, breaking, together, unknown
+from rollback.domain.database.migration_impact import NOTHING, MigrationImpact, breaking, together, unknown
+from rollback.errors import OutsideFailure
 
 # Rules about what clients may do; the others are about locks, time and taste. Not `adding-required-field`: it takes a
 # `bigserial NOT NULL` for a column without a default.

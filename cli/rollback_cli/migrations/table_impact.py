@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from rollback.model.statement_impact import ADDITIVE, NOTHING, MigrationImpact, additive, breaking, together, unknown
+from rollback.domain.database.migration_impact import (
+    ADDITIVE,
+    NOTHING,
+    MigrationImpact,
+    additive,
+    breaking,
+    together,
+    unknown,
+)
 from rollback_cli.migrations.expressions import gives_another_each_time, objection
 from rollback_cli.migrations.made_objects import Made
 from rollback_cli.migrations.postgres_parser import Node, Statement, relation, strings

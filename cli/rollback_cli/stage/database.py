@@ -5,13 +5,13 @@ from typing import Any
 
 import psycopg
 
-from local_cloud.neon_cluster import DATABASE, Cluster
-from local_cloud.neon_server import ROLE
-from local_cloud.server import LocalCloud
-from rollback.model.database_errors import ComeBackLater
-from rollback.model.database_view import Branch
-from rollback.world.neon import NeonDatabases
-from rollback.world.neon_http import NeonHttp
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.neon.cluster import DATABASE, Cluster
+from local_cloud.neon.server import ROLE
+from rollback.adapters.neon.client import NeonDatabases
+from rollback.adapters.neon.http import NeonHttp
+from rollback.resources.database.errors import ComeBackLater
+from rollback.resources.database.neon import Branch
 from rollback_cli.stage.data import BILLED_SINCE, BILLING, IMPORTED_SINCE, SEED_BILLING, TENANT, seed
 from rollback_cli.stage.pipeline import CONNECTION_SECRET
 from rollback_cli.stage.profile import APPLICATION_NAME, stood_for

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from rollback.model.database_progress import backup_name
-from rollback.model.escalation import Rung
-from rollback.model.report import message
-from rollback.model.request import RollbackType
-from rollback.model.rollback import Outcome, Rollback
+from rollback.domain.database.progress import backup_name
+from rollback.domain.escalation import Rung
+from rollback.domain.request import RollbackType
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.reports.report import message
 from rollback_cli.stage.data import BY_THE_BAD
 from rollback_cli.stage.exactness import ids_used_again, not_told, taken_out
 from rollback_cli.stage.profile import AS_SCALED

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from rollback.model.statement_impact import NOTHING
+from rollback.domain.database.migration_impact import NOTHING
 from rollback_cli.migrations.drizzle import read_migrations
 
 _REPOSITORY = Path(__file__).with_name("drizzle")

@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from local_cloud.images import push_image
-from rollback.model.names import family_of, original_family
-from rollback.model.settings import ServiceSettings
+from local_cloud.ecr.images import push_image
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.names import family_of, original_family
 
 CONNECTION_SECRET = "stage/database-url"  # noqa: S105 - a name
 # What a pipeline copies of a registered definition; the rest is ECS's own.

@@ -7,7 +7,7 @@ functions decide by is real time, and therefore short here.
 from collections.abc import Mapping
 from typing import Any
 
-from rollback.model.service_view import SCALING_FLAGS, ScalableTarget
+from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 
 ENVIRONMENT = "production"
 SCALE = 20.0

@@ -9,14 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from local_cloud import child_processes, load_balancer, owned_folders
-from local_cloud.deploy import deploy_assembly
-from local_cloud.load import LoadGenerator
-from local_cloud.server import LocalCloud
-from local_cloud.signals import undisturbed
-from rollback.model.service_view import ScalableTarget
-from rollback.model.settings import ServiceSettings
-from rollback.steps.ports import World
+from local_cloud.deployment.deploy import deploy_assembly
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.elb import load_balancer
+from local_cloud.elb.load import LoadGenerator
+from local_cloud.processes import child_processes, owned_folders
+from local_cloud.processes.signals import undisturbed
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.ports.world import World
+from rollback.resources.aws.ecs_service import ScalableTarget
 from rollback_cli.deployed import Deployed, from_outputs, stack_name
 from rollback_cli.stage.pager import Page, Pager
 from rollback_cli.stage.pipeline import Pipeline

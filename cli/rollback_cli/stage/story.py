@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from rollback.model.check import Verdict
-from rollback.model.database_progress import DatabaseProgress
-from rollback.model.plan import Plan
-from rollback.model.report_connections import about_connections
-from rollback.model.report_database import about_database
-from rollback.model.rollback import Rollback, ServiceProgress, Verification
-from rollback.model.schema_refusal import CHECK_NAME as SCHEMA_CHECK
+from rollback.check import Verdict
+from rollback.domain.database.progress import DatabaseProgress
+from rollback.domain.plan import Plan
+from rollback.domain.rollback import Rollback, ServiceProgress, Verification
+from rollback.reports.connections import about_connections
+from rollback.reports.database import about_database
+from rollback.schema.refusal import CHECK_NAME as SCHEMA_CHECK
 
 _TOLD = ("at zero tasks", "continues behind")  # lines of the report that are news
 _LONGEST = 160  # of a line about a table

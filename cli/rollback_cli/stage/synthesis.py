@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from local_cloud import child_processes, owned_folders
+from local_cloud.processes import child_processes, owned_folders
 from rollback_constructs.build_cache import PROJECT, app, contents, kept
 
 # Stands for the application's address, which is another one each time, in an assembly that is kept.

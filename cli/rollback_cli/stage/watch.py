@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from local_cloud.signals import undisturbed
-from rollback.model.release import Release, ReleaseState
-from rollback.model.request import RollbackType
-from rollback.model.rollback import Outcome, Rollback
+from local_cloud.processes.signals import undisturbed
+from rollback.domain.releases.release import Release, ReleaseState
+from rollback.domain.request import RollbackType
+from rollback.domain.rollback import Outcome, Rollback
 from rollback_cli.stage.alarm_changes import AlarmChanges
 from rollback_cli.stage.pager import Page
 from rollback_cli.stage.story import Fact, ending, lines, progress

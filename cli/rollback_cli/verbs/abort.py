@@ -2,7 +2,7 @@
 
 import typer
 
-from rollback.steps import levers
+from rollback.operations import pause_abort_unlock as levers
 from rollback_cli import deployed, direct, lever, plain
 from rollback_cli import show as look
 

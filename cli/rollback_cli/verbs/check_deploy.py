@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.steps.deploy_check import check_deploy as ask
+from rollback.operations.deploy_check import check_deploy as ask
 from rollback_cli import deployed, lever
 
 

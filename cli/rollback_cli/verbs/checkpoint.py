@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rollback.model.database_errors import ComeBackLater
-from rollback.model.migration_tools import MigrationTool
-from rollback.steps import checkpoint as made
+from rollback.domain.database.migration_tools import MigrationTool
+from rollback.operations import checkpoint as made
+from rollback.resources.database.errors import ComeBackLater
 from rollback_cli import deployed, lever
 from rollback_cli.migrations.shipped import read_shipped
 

@@ -6,9 +6,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from rollback.model.errors import InvalidRequest
-from rollback.model.phases import phases
-from rollback.model.rollback import Rollback
+from rollback.domain.phases import phases
+from rollback.domain.rollback import Rollback
+from rollback.errors import InvalidRequest
 from rollback_cli import plain
 from rollback_cli.stage.endings import answer
 from rollback_cli.stage.scenarios import SCENARIOS, play
@@ -21,7 +21,7 @@ def demo(
 ) -> None:
     """Ship a bad release, and watch what becomes of it. Exit code 0 only if it verifiably ended as it should."""
     # The embedded cloud is for development: the command must work where it is not installed.
-    from local_cloud.orderly_exit import orderly_exit  # noqa: PLC0415
+    from local_cloud.processes.orderly_exit import orderly_exit  # noqa: PLC0415
     from rollback_cli.stage.stage import Stage  # noqa: PLC0415
     from rollback_cli.stage.watch import Watch  # noqa: PLC0415
 

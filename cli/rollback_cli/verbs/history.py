@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.model.rollback import Rollback, service_of
+from rollback.domain.rollback import Rollback, service_of
 from rollback_cli import deployed, lever, plain
 from rollback_cli import show as look
 

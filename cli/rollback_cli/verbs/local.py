@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from rollback.model.errors import InvalidRequest
+from rollback.errors import InvalidRequest
 
 app = typer.Typer(no_args_is_help=True, help="The embedded cloud on this machine.")
 
@@ -20,7 +20,7 @@ def local() -> None:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    from local_cloud.server import PortTaken  # noqa: PLC0415 - see `demo`
+    from local_cloud.deployment.server import PortTaken  # noqa: PLC0415 - see `demo`
 
     try:
         yield
@@ -31,7 +31,7 @@ def _explained() -> Iterator[None]:
 @app.command()
 def up(port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 5000) -> None:
     """Start the cloud with our stacks deployed and a healthy release shipped; Ctrl-C ends it, and all its state."""
-    from local_cloud.orderly_exit import orderly_exit  # noqa: PLC0415
+    from local_cloud.processes.orderly_exit import orderly_exit  # noqa: PLC0415
     from rollback_cli.stage.scenarios import GOOD_VERSION  # noqa: PLC0415 - see `demo`
     from rollback_cli.stage.stage import Stage  # noqa: PLC0415
     from rollback_cli.stage.timeline import Timeline  # noqa: PLC0415

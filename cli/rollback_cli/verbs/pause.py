@@ -1,6 +1,6 @@
 """`rollback pause ENV`: no automatic rollback until a person resumes it."""
 
-from rollback.steps import levers
+from rollback.operations import pause_abort_unlock as levers
 from rollback_cli import deployed, lever
 
 

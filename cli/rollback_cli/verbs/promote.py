@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.steps.promote import promote_by_hand
+from rollback.promotion.promote import promote_by_hand
 from rollback_cli import deployed, direct, lever
 
 

@@ -1,6 +1,6 @@
 """`rollback quarantine ENV VERSION`: a release is never gone back to again, unless by force."""
 
-from rollback.steps import quarantine as word
+from rollback.operations import quarantine as word
 from rollback_cli import deployed, lever
 
 

@@ -1,6 +1,6 @@
 """`rollback resume ENV`: automatic rollbacks are on again."""
 
-from rollback.steps import levers
+from rollback.operations import pause_abort_unlock as levers
 from rollback_cli import deployed, lever
 
 

@@ -1,7 +1,7 @@
 """`rollback show ENV ID`: the whole report of one rollback."""
 
-from rollback.model.errors import InvalidRequest
-from rollback.model.rollback import service_of
+from rollback.domain.rollback import service_of
+from rollback.errors import InvalidRequest
 from rollback_cli import deployed, plain
 from rollback_cli import show as look
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from rollback.model.errors import InvalidRequest
-from rollback.model.rollback import service_of
+from rollback.domain.rollback import service_of
+from rollback.errors import InvalidRequest
 from rollback_cli import deployed, following
 
 

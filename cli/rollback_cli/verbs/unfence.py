@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from rollback.steps import unfence as fence
-from rollback.steps.holder import living_lease, told_of
+from rollback.leases.holder import living_lease, told_of
+from rollback.operations import unfence as fence
 from rollback_cli import deployed, lever
 
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from rollback.steps import levers
-from rollback.steps.holder import told_of
+from rollback.leases.holder import told_of
+from rollback.operations import pause_abort_unlock as levers
 from rollback_cli import deployed, lever
 
 

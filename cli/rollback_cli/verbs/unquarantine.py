@@ -1,6 +1,6 @@
 """`rollback unquarantine ENV VERSION`: a quarantined or suspect release is a candidate again."""
 
-from rollback.steps import quarantine as word
+from rollback.operations import quarantine as word
 from rollback_cli import deployed, lever
 
 

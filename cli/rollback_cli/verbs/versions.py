@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.steps.running import running_fingerprint
+from rollback.identity.identify import running_fingerprint
 from rollback_cli import deployed, plain
 from rollback_cli import show as look
 

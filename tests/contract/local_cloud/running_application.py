@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-from local_cloud import application
+from local_cloud.app import application
 
 
 class Running:

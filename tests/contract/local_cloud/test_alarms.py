@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_cloud import alarm_log_metrics, alarm_metrics, alarm_rules, clock
-from local_cloud.alarm_evaluation import decide
-from local_cloud.alarm_metrics import Reading
-from local_cloud.alarm_statistics import Sample, statistic_of
-from local_cloud.listing import listed
-from local_cloud.server import LocalCloud
+from local_cloud import clock
+from local_cloud.cloudwatch import log_metrics as alarm_log_metrics
+from local_cloud.cloudwatch import metrics as alarm_metrics
+from local_cloud.cloudwatch import rules as alarm_rules
+from local_cloud.cloudwatch.alarm_statistics import Sample, statistic_of
+from local_cloud.cloudwatch.evaluation import decide
+from local_cloud.cloudwatch.metrics import Reading
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.moto_fixes.listing import listed
 
 PERIOD_SECONDS = 180
 """Long enough to be seen, on a busy machine, before it is over on the scaled clock."""

@@ -16,9 +16,9 @@ import pytest
 from contract.local_cloud.running_application import Running
 from contract.neon_projects import LocalProject
 
-from local_cloud import application_command
-from local_cloud.neon_project import Limits
-from local_cloud.neon_server import ROLE, LocalNeon
+from local_cloud.app import command as application_command
+from local_cloud.neon.project import Limits
+from local_cloud.neon.server import ROLE, LocalNeon
 
 PACKAGES = ["--packages", str(Path(psycopg.__file__).parents[1])]
 READS = "SELECT row FROM written ORDER BY row LIMIT 5"

@@ -1,4 +1,4 @@
-"""What `local_cloud.cloudformation` changes in moto's CloudFormation."""
+"""What `local_cloud.cloudformation.service` changes in moto's CloudFormation."""
 
 import json
 import uuid
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_cloud.cloudformation_states import busy
-from local_cloud.listing import listed
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.deployment.states import busy
+from local_cloud.moto_fixes.listing import listed
 
 ALARM = {
     "Type": "AWS::CloudWatch::Alarm",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from local_cloud import deploy
-from local_cloud.server import LocalCloud
+from local_cloud.deployment import deploy
+from local_cloud.deployment.server import LocalCloud
 
 
 def write_assembly(directory: Path, stacks: dict[str, dict[str, Any]], after: dict[str, list[str]]) -> Path:

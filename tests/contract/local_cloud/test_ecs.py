@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 from contract.local_cloud.workload import CRASHING, UNHEALTHY, Workload, eventually
 
-from local_cloud import events
-from local_cloud.listing import listed
-from local_cloud.load import LoadGenerator
+from local_cloud.elb.load import LoadGenerator
+from local_cloud.events import rules as events
+from local_cloud.moto_fixes.listing import listed
 
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_cloud import clock, events, events_targets
-from local_cloud.events_payload import payload_for
-from local_cloud.events_schedule import period_seconds
-from local_cloud.listing import listed
-from local_cloud.server import LocalCloud
+from local_cloud import clock
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.events import rules as events
+from local_cloud.events import targets as events_targets
+from local_cloud.events.payload import payload_for
+from local_cloud.events.schedule import period_seconds
+from local_cloud.moto_fixes.listing import listed
 
 EVENT = {
     "version": "0",

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from local_cloud.server import LocalCloud, PortTaken
+from local_cloud.deployment.server import LocalCloud, PortTaken
 
 _A_PART_FAILS = """
 import threading
-from local_cloud import alarms
-from local_cloud.server import LocalCloud
+from local_cloud.cloudwatch import alarms
+from local_cloud.deployment.server import LocalCloud
 
 install, before = alarms.install, set(threading.enumerate())
 def fails(): raise LookupError("no alarms")

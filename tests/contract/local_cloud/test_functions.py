@@ -1,4 +1,4 @@
-"""What `local_cloud.functions` changes in moto's Lambda."""
+"""What `local_cloud.functions.functions` changes in moto's Lambda."""
 
 import datetime
 import io
@@ -13,9 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 from contract.local_cloud.workload import Workload
 
-from local_cloud import functions
-from local_cloud.listing import listed
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.functions import functions
+from local_cloud.moto_fixes.listing import listed
 
 CODE = """
 import json, os, sys, time, uuid

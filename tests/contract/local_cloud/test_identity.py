@@ -1,4 +1,4 @@
-"""What `local_cloud.identity` enforces that moto does not."""
+"""What `local_cloud.iam.identity` enforces that moto does not."""
 
 import json
 import uuid
@@ -10,8 +10,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local_cloud import credentials, identity
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.iam import credentials, identity
 
 TABLE = "arn:aws:dynamodb:eu-west-1:123456789012:table/ledger"
 SERVICE = "arn:aws:ecs:eu-west-1:123456789012:service/prod/checkout"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_cloud.images import CannotPullContainerError, behaviour_of, pinned, push_image
+from local_cloud.ecr.images import CannotPullContainerError, behaviour_of, pinned, push_image
 
 
 class Repository:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from contract.local_cloud.workload import UNHEALTHY, Workload, eventually
 
-from local_cloud.listing import listed
-from local_cloud.load import LoadGenerator
-from local_cloud.load_balancer import base_url
-from local_cloud.load_balancer_nodes import NODES, add_node, dealt, shares
-from local_cloud.target_health import targets_of
+from local_cloud.elb.load import LoadGenerator
+from local_cloud.elb.load_balancer import base_url
+from local_cloud.elb.nodes import NODES, add_node, dealt, shares
+from local_cloud.elb.target_health import targets_of
+from local_cloud.moto_fixes.listing import listed
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 from contract.local_cloud.workload import Workload, eventually
 
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
 
 
 @pytest.fixture

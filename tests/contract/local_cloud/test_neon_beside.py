@@ -12,15 +12,15 @@ import pytest
 from contract.local_cloud.workload import Workload, eventually
 from contract.neon_projects import LocalProject
 
-from local_cloud.listing import listed
-from local_cloud.load import LoadGenerator
-from local_cloud.neon_project import Limits
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.elb.load import LoadGenerator
+from local_cloud.moto_fixes.listing import listed
+from local_cloud.neon.project import Limits
 
 _STARTED_AND_STOPPED = """
 import socket
 from urllib.parse import urlsplit
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
 
 with LocalCloud() as cloud:
     neon = cloud.neon()

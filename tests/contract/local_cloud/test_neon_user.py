@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local_cloud import neon_postgres
-from local_cloud.neon_postgres import PostgresFailure
+from local_cloud.neon import postgres as neon_postgres
+from local_cloud.neon.postgres import PostgresFailure
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,10 @@ import pytest
 from botocore.exceptions import ClientError
 from contract.local_cloud.workload import Workload
 
-from local_cloud import pagination
-from local_cloud.listing import listed
-from local_cloud.pagination_model import invalid_token_code, paged
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.moto_fixes import pagination
+from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.pagination_model import invalid_token_code, paged
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 ALLOW = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})

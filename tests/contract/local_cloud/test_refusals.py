@@ -9,16 +9,16 @@ from contract.local_cloud.test_functions import archive, make_function
 from contract.local_cloud.test_identity import allow, client
 from contract.local_cloud.test_step_functions import Machines
 
-from local_cloud.server import LocalCloud
-from rollback.model.errors import CallRefused, RefusalKind
-from rollback.model.execution_failure import ExecutionFailure
-from rollback.model.settings import ServiceSettings
-from rollback.world.alarms import CloudWatchAlarms
-from rollback.world.ecs import EcsServices
-from rollback.world.ledger_table import LedgerTable
-from rollback.world.notifications import SnsNotifications
-from rollback.world.scaling import EcsScaling
-from rollback.world.target_health import ElbTargets
+from local_cloud.deployment.server import LocalCloud
+from rollback.adapters.aws.autoscaling import EcsScaling
+from rollback.adapters.aws.cloudwatch import CloudWatchAlarms
+from rollback.adapters.aws.ecs.client import EcsServices
+from rollback.adapters.aws.elb import ElbTargets
+from rollback.adapters.aws.sns import SnsNotifications
+from rollback.adapters.ledger.table import LedgerTable
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import CallRefused, RefusalKind
+from rollback.resources.aws.execution_failure import ExecutionFailure
 from rollback_constructs.workflow import retries, transient_retries
 
 ACCOUNT = "eu-west-1:123456789012"

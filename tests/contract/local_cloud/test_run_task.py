@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 from contract.local_cloud.workload import Workload, eventually
 
-from local_cloud import credentials
-from local_cloud.listing import listed
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.iam import credentials
+from local_cloud.moto_fixes.listing import listed
 
 COMMANDS: dict[str, Any] = {
     "pnpm db:down 0002_x": {"says": "stepping down"},

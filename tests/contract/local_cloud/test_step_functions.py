@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_cloud import clock, step_functions_definition
-from local_cloud.listing import listed
-from local_cloud.server import LocalCloud
+from local_cloud import clock
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.moto_fixes.listing import listed
+from local_cloud.step_functions import definition as step_functions_definition
 
 ROLE = "arn:aws:iam::123456789012:role/state-machine"
 ADMINISTRATION = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}

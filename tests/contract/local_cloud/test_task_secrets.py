@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 from contract.local_cloud.workload import Workload, eventually
 
-from local_cloud.listing import listed
-from local_cloud.server import LocalCloud
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.moto_fixes.listing import listed
 
 # What the container says of its environment: its database is its own variable.
 SHOWS = {"commands": {"show": {"shows": ["PLAIN", "WHOLE", "KEY", "PARAMETER", "AWS_ACCESS_KEY_ID"]}}}

@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from local_cloud import load_balancer
-from local_cloud.images import push_image
-from local_cloud.listing import listed
-from rollback.world.paging import pages_of
+from local_cloud.ecr.images import push_image
+from local_cloud.elb import load_balancer
+from local_cloud.moto_fixes.listing import listed
+from rollback.adapters.aws.paging import pages_of
 
 T = TypeVar("T")
 HEALTHY: dict[str, Any] = {"kind": "healthy"}

@@ -1,0 +1,77 @@
+"""Application Auto Scaling of an ECS service's desired count.
+
+`RegisterScalableTarget` on a target that exists lifts (or lowers) the service's desired count into the bounds, whatever
+else it was called for (Application Auto Scaling API reference): see rule 2. Parameters that a request leaves out are
+not changed (same page): role, tags and what AWS adds one day stay as they are.
+"""
+
+from typing import TYPE_CHECKING, Any, cast
+
+from rollback.adapters.aws.errors import calling
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
+
+if TYPE_CHECKING:
+    from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
+    from mypy_boto3_application_autoscaling.type_defs import SuspendedStateTypeDef
+
+_DIMENSION: Any = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
+
+
+class EcsScaling:
+    """Adapter. `changer` must not retry by itself."""
+
+    def __init__(self, reader: "ApplicationAutoScalingClient", changer: "ApplicationAutoScalingClient") -> None:
+        self._reader = reader
+        self._changer = changer
+
+    def look(self, service: ServiceSettings) -> ScalableTarget | None:
+        """The scalable target; None: the service is not scaled automatically."""
+        resource = _resource(service)
+        with calling("DescribeScalableTargets", resource):
+            pages = self._reader.get_paginator("describe_scalable_targets").paginate(
+                **_DIMENSION, ResourceIds=[resource]
+            )
+            found = [target for page in pages for target in page["ScalableTargets"]]
+        if not found:
+            return None
+        suspended = found[0].get("SuspendedState") or {}
+        return ScalableTarget(
+            min_capacity=found[0]["MinCapacity"],
+            max_capacity=found[0]["MaxCapacity"],
+            suspended={flag: bool(suspended.get(flag, False)) for flag in SCALING_FLAGS},
+        )
+
+    def predictive_policies(self, service: ServiceSettings) -> tuple[str, ...]:
+        """Names of policies that scale by forecast; one in the mode ForecastOnly, which is the default, never scales.
+
+        SuspendedState has flags for target tracking and step scaling policies and for scheduled actions, and none for
+        these (Application Auto Scaling API reference, SuspendedState).
+        """
+        resource = _resource(service)
+        with calling("DescribeScalingPolicies", resource):
+            pages = self._reader.get_paginator("describe_scaling_policies").paginate(**_DIMENSION, ResourceId=resource)
+            policies: list[Any] = [policy for page in pages for policy in page["ScalingPolicies"]]
+        return tuple(
+            policy["PolicyName"]
+            for policy in policies
+            if policy["PolicyType"] == "PredictiveScaling"
+            and (policy.get("PredictiveScalingPolicyConfiguration") or {}).get("Mode") == "ForecastAndScale"
+        )
+
+    def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
+        """Register exactly this: bounds and all three flags of SuspendedState, where one that is not named is off."""
+        resource = _resource(service)
+        suspended = {**dict.fromkeys(SCALING_FLAGS, False), **target.suspended}
+        with calling("RegisterScalableTarget", resource):
+            self._changer.register_scalable_target(
+                **_DIMENSION,
+                ResourceId=resource,
+                MinCapacity=target.min_capacity,
+                MaxCapacity=target.max_capacity,
+                SuspendedState=cast("SuspendedStateTypeDef", suspended),
+            )
+
+
+def _resource(service: ServiceSettings) -> str:
+    return f"service/{service.cluster}/{service.ecs_service}"

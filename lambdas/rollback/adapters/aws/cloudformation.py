@@ -1,0 +1,36 @@
+"""CloudFormation: what a stack is doing, and which task definitions it believes in."""
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from rollback.adapters.aws.errors import calling
+from rollback.resources.aws.cloudformation_stack import StackView
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+_DEFINITION = "AWS::ECS::TaskDefinition"
+
+
+class CloudFormationStacks:
+    """Adapter."""
+
+    def __init__(self, client: "CloudFormationClient") -> None:
+        self._client = client
+
+    def look(self, stack: str) -> StackView | None:
+        """The stack; None: there is none of this name (any more)."""
+        with calling("DescribeStacks", stack):
+            try:
+                described = self._client.get_paginator("describe_stacks").paginate(StackName=stack)
+                found = next(one for page in described for one in page["Stacks"])
+                # DescribeStackResources tells of the first hundred only (its reference)
+                pages = self._client.get_paginator("list_stack_resources").paginate(StackName=stack)
+                resources = [resource for page in pages for resource in page["StackResourceSummaries"]]
+            except ClientError as error:
+                if "does not exist" in str(error):  # CloudFormation says so as a ValidationError
+                    return None
+                raise
+        definitions = [r.get("PhysicalResourceId", "") for r in resources if r["ResourceType"] == _DEFINITION]
+        return StackView(name=stack, status=found["StackStatus"], definition_arns=tuple(filter(None, definitions)))

@@ -1,0 +1,170 @@
+"""CloudWatch: states and history of alarms, and how many requests there were."""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from rollback.adapters.aws.errors import calling
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_cloudwatch.literals import AlarmTypeType
+    from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+
+_BOTH: "tuple[AlarmTypeType, ...]" = ("MetricAlarm", "CompositeAlarm")  # without it composites are left out
+_NAMES_A_CALL = 100
+_PERIOD = timedelta(minutes=1)
+_QUERIES_A_CALL = 500  # CloudWatch API, GetMetricData
+_COARSE_SECONDS = 300
+
+
+class CloudWatchAlarms:
+    """Adapter. `balancers` is asked which load balancer a target group belongs to."""
+
+    def __init__(self, client: "CloudWatchClient", balancers: "ElasticLoadBalancingv2Client") -> None:
+        self._client = client
+        self._balancers = balancers
+
+    def states(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Name → state; alarms that don't exist are left out."""
+        return {alarm["AlarmName"]: alarm["StateValue"] for alarm in self._described(names)}
+
+    def red_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
+        """Alarms in ALARM, and since when (StateTransitionedTimestamp: confirming a state does not renew it)."""
+        red = [alarm for alarm in self._described(names) if alarm["StateValue"] == "ALARM"]
+        return {a["AlarmName"]: a.get("StateTransitionedTimestamp") or a["StateUpdatedTimestamp"] for a in red}
+
+    def _described(self, names: tuple[str, ...]) -> Iterator[Any]:
+        for start in range(0, len(names), _NAMES_A_CALL):
+            some = list(names[start : start + _NAMES_A_CALL])
+            with calling("DescribeAlarms", ", ".join(some)):
+                pages = self._client.get_paginator("describe_alarms").paginate(AlarmNames=some, AlarmTypes=_BOTH)
+                found = [a for page in pages for a in (*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ()))]
+            yield from found
+
+    def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        """Alarms that went into ALARM after `since`, those that recovered too (CloudWatch remembers 30 days)."""
+        return tuple(name for name in names if self._fired(name, since))
+
+    def _fired(self, name: str, since: datetime) -> bool:
+        with calling("DescribeAlarmHistory", name):
+            return any(at > since and goes_into_alarm(data) for at, data in self._history(name, since))
+
+    def _history(self, name: str, since: datetime) -> "Iterator[tuple[datetime, str]]":
+        """Changes of state: when, and CloudWatch's JSON about it; newest first."""
+        pages = self._client.get_paginator("describe_alarm_history").paginate(
+            AlarmName=name,
+            AlarmTypes=_BOTH,
+            HistoryItemType="StateUpdate",
+            StartDate=since,
+            EndDate=datetime.now(UTC) + _PERIOD,
+            ScanBy="TimestampDescending",
+        )
+        for page in pages:
+            yield from ((item["Timestamp"], item.get("HistoryData", "")) for item in page["AlarmHistoryItems"])
+
+    def state_before(self, name: str, since: datetime) -> str | None:
+        """The state before the last change into ALARM at `since` or after; None: the history does not tell."""
+        with calling("DescribeAlarmHistory", name):
+            return next((state_left(data) for _, data in self._history(name, since) if goes_into_alarm(data)), None)
+
+    def mute_rules(self, name: str) -> tuple[str, ...]:
+        """Names of the ACTIVE alarm mute rules that target the alarm (CloudWatch API, ListAlarmMuteRules)."""
+        with calling("ListAlarmMuteRules", name):
+            pages = self._client.get_paginator("list_alarm_mute_rules").paginate(AlarmName=name, Statuses=["ACTIVE"])
+            found = [rule["AlarmMuteRuleArn"] for page in pages for rule in page.get("AlarmMuteRuleSummaries", ())]
+        return tuple(arn.rsplit(":", 1)[-1] for arn in found)
+
+    def without_data(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
+        """Metric alarms that exist, and none of whose metrics had a data point after `since`."""
+        wanted = [
+            (alarm["AlarmName"], metric, statistic)
+            for alarm in self._described(names)
+            for metric, statistic in _described_metrics(alarm)
+        ]
+        spoke: set[str] = set()
+        for start in range(0, len(wanted), _QUERIES_A_CALL):
+            some = wanted[start : start + _QUERIES_A_CALL]
+            queries: list[Any] = [
+                {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": _COARSE_SECONDS, "Stat": statistic}}
+                for number, (_, metric, statistic) in enumerate(some)
+            ]
+            with calling("GetMetricData", ", ".join(names)):
+                pages = self._client.get_paginator("get_metric_data").paginate(
+                    MetricDataQueries=queries, StartTime=since, EndTime=datetime.now(UTC) + _PERIOD
+                )
+                seen = {result["Id"] for page in pages for result in page["MetricDataResults"] if result["Values"]}
+            spoke |= {some[int(number.removeprefix("m"))][0] for number in seen}
+        return tuple(dict.fromkeys(name for name, _, _ in wanted if name not in spoke))
+
+    def requests_since(self, target_groups: tuple[str, ...], since: datetime) -> float:
+        """Requests that reached the target groups, in whole minutes: those of `since`'s own minute are counted."""
+        if not target_groups:
+            return 0.0
+        with calling("DescribeTargetGroups", ", ".join(target_groups)):
+            asked = self._balancers.get_paginator("describe_target_groups").paginate(
+                TargetGroupArns=list(target_groups)
+            )
+            described = [group for page in asked for group in page["TargetGroups"]]
+        pairs = [(g["TargetGroupArn"], arn) for g in described for arn in g.get("LoadBalancerArns", ())]
+        if not pairs:
+            return 0.0
+        with calling("GetMetricData", ", ".join(target_groups)):
+            pages = self._client.get_paginator("get_metric_data").paginate(
+                MetricDataQueries=list(_request_counts(pairs)),
+                StartTime=since.replace(second=0, microsecond=0),
+                EndTime=datetime.now(UTC) + _PERIOD,
+            )
+            return float(sum(sum(r["Values"]) for page in pages for r in page["MetricDataResults"]))
+
+
+def _described_metrics(alarm: Any) -> "Iterator[tuple[dict[str, Any], str]]":
+    """The metrics that an alarm reads, and by which statistic."""
+    for query in alarm.get("Metrics", ()):
+        if "MetricStat" in query:
+            yield query["MetricStat"]["Metric"], query["MetricStat"]["Stat"]
+    if alarm.get("MetricName"):
+        metric = {name: alarm[name] for name in ("Namespace", "MetricName", "Dimensions") if name in alarm}
+        yield metric, alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "SampleCount"
+
+
+def goes_into_alarm(history_data: str) -> bool:
+    """Whether a StateUpdate of DescribeAlarmHistory is one into ALARM."""
+    try:
+        return bool(json.loads(history_data)["newState"]["stateValue"] == "ALARM")
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def state_left(history_data: str) -> str | None:
+    """The state that a StateUpdate of DescribeAlarmHistory left; None: it does not tell."""
+    try:
+        return str(json.loads(history_data)["oldState"]["stateValue"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def dimension_of(arn: str) -> str:
+    """How ELB names a resource in CloudWatch: `targetgroup/<name>/<id>`, `app/<name>/<id>`."""
+    return arn.split(":", 5)[5].removeprefix("loadbalancer/")
+
+
+def _request_counts(pairs: Iterable[tuple[str, str]]) -> "Iterable[MetricDataQueryTypeDef]":
+    for number, (group, balancer) in enumerate(pairs):
+        yield {
+            "Id": f"requests{number}",
+            "MetricStat": {
+                "Metric": {
+                    "Namespace": "AWS/ApplicationELB",
+                    "MetricName": "RequestCount",
+                    "Dimensions": [
+                        {"Name": "TargetGroup", "Value": dimension_of(group)},
+                        {"Name": "LoadBalancer", "Value": dimension_of(balancer)},
+                    ],
+                },
+                "Period": int(_PERIOD.total_seconds()),
+                "Stat": "Sum",
+            },
+        }

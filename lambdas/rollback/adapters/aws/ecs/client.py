@@ -1,0 +1,179 @@
+"""ECS: look at a service, and the few calls that change one."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from botocore.exceptions import ClientError
+
+from rollback.adapters.aws.ecs.definitions import described, registered
+from rollback.adapters.aws.ecs.parse import (
+    Answer,
+    images_of_tasks,
+    newest_of,
+    revision_arns,
+    service_view,
+    supported_service,
+)
+from rollback.adapters.aws.ecs.service_deployments import listed_deployments
+from rollback.adapters.aws.errors import calling, code_of
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import OutsideFailure, UnsupportedService
+from rollback.names import RELEASE_TAG
+from rollback.resources.aws.ecs_service import ServiceView
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_ecs.type_defs import UpdateServiceRequestTypeDef
+
+_DESIRED: tuple[Literal["RUNNING", "STOPPED"], ...] = ("RUNNING", "STOPPED")
+_TASKS_A_CALL = 100
+_REVISIONS_A_CALL = 20  # DescribeServiceRevisions takes no more
+# It has ended, or can't be stopped at this moment: the next look tells. A missing permission or feature is for good.
+_NOT_STOPPABLE_NOW = frozenset({"ClientException", "InvalidParameterException", "ServiceDeploymentNotFoundException"})
+
+
+class EcsServices:
+    """Adapter. `reader` may retry by itself; `changer` must not: a second UpdateService is not a harmless one."""
+
+    def __init__(self, reader: "ECSClient", changer: "ECSClient") -> None:
+        self._reader = reader
+        self._changer = changer
+
+    def look(self, service: ServiceSettings) -> ServiceView:
+        """The service as ECS has it now.
+
+        Raises:
+            UnsupportedService: gone, not ACTIVE, or not deployed by ECS's rolling update.
+        """
+        name = f"{service.cluster}/{service.ecs_service}"
+        try:
+            with calling("DescribeServices", name):
+                answer = self._reader.describe_services(cluster=service.cluster, services=[service.ecs_service])
+        except OutsideFailure as error:
+            if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == "ClusterNotFoundException":
+                raise UnsupportedService(f"there is no cluster {service.cluster}; check the settings") from error
+            raise
+        found = supported_service(cast(Answer, answer), name)
+        newest = self._newest_deployment(service, found)
+        return service_view(found, newest, self._revisions(revision_arns(found, newest), name))
+
+    def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
+        """`taskDefinition` of DescribeTaskDefinition with its `tags`; None if ECS has none such."""
+        with calling("DescribeTaskDefinition", arn_or_family):
+            try:
+                return described(self._reader, arn_or_family)
+            except ClientError as error:
+                if _is_unknown_definition(error):
+                    return None
+                raise
+
+    def register(
+        self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str] | None = None
+    ) -> str:
+        """Register a definition (as described, or as stored) in a family; its ARN.
+
+        Args:
+            release: the fingerprint it is registered for, kept as a tag: ECS may add defaults to what it is given.
+            tags: of the release's own definition.
+        """
+        with calling("RegisterTaskDefinition", family):
+            return registered(self._changer, definition, family, {**(tags or {}), RELEASE_TAG: release})
+
+    def task_images(self, service: ServiceSettings, definition_arn: str, deployment_id: str | None) -> dict[str, str]:
+        """Container → image by digest, as the running tasks of a definition have it; those that differ are left out.
+
+        `startedBy` of a service's task is the deployment's id (ECS API reference, Task).
+        """
+        tasks = [
+            task
+            for task in self._tasks(service, "RUNNING")
+            if task["taskDefinitionArn"] == definition_arn and deployment_id in (None, task.get("startedBy"))
+        ]
+        return images_of_tasks(tasks)
+
+    def update(
+        self,
+        service: ServiceSettings,
+        *,
+        definition_arn: str | None = None,
+        desired_count: int | None = None,
+        deployment_configuration: Mapping[str, Any] | None = None,
+        force_new_deployment: bool = False,
+    ) -> None:
+        """UpdateService with only what is given: ECS keeps the rest.
+
+        Also of `deployment_configuration`, members of which may be left out at any depth: UpdateService keeps what it
+        is not given (measured by others on a live account, go-to-k/cdkd issue 1861).
+        """
+        given = {
+            "taskDefinition": definition_arn,
+            "desiredCount": desired_count,
+            "deploymentConfiguration": deployment_configuration,
+            "forceNewDeployment": force_new_deployment or None,
+        }
+        changes = {name: value for name, value in given.items() if value is not None}
+        request = cast(
+            "UpdateServiceRequestTypeDef", {"cluster": service.cluster, "service": service.ecs_service, **changes}
+        )
+        with calling("UpdateService", f"{service.cluster}/{service.ecs_service}"):
+            self._changer.update_service(**request)
+
+    def unstopped_tasks(self, service: ServiceSettings) -> int:
+        """Tasks whose last status is not STOPPED; those that ECS wants stopped may drain for minutes."""
+        tasks = [task for wanted in _DESIRED for task in self._tasks(service, wanted)]
+        return sum(1 for task in tasks if task.get("lastStatus") != "STOPPED")
+
+    def _tasks(self, service: ServiceSettings, wanted: Literal["RUNNING", "STOPPED"]) -> list[Answer]:
+        """The service's tasks, whichever deployment started them, by the status that ECS wants for them."""
+        name, found = f"{service.cluster}/{service.ecs_service}", list[Any]()
+        with calling("ListTasks", name):
+            pages = self._reader.get_paginator("list_tasks").paginate(
+                cluster=service.cluster, serviceName=service.ecs_service, desiredStatus=wanted
+            )
+            arns = [arn for page in pages for arn in page["taskArns"]]
+        for start in range(0, len(arns), _TASKS_A_CALL):
+            with calling("DescribeTasks", name):
+                some = arns[start : start + _TASKS_A_CALL]
+                found += self._reader.describe_tasks(cluster=service.cluster, tasks=some)["tasks"]
+        return found
+
+    def has_container_insights(self, cluster: str) -> bool:
+        """Whether the cluster publishes running and desired task counts (`enabled` or `enhanced`)."""
+        with calling("DescribeClusters", cluster):
+            found = self._reader.describe_clusters(clusters=[cluster], include=["SETTINGS"])["clusters"]
+        settings = found[0].get("settings", []) if found else []
+        return any(s.get("name") == "containerInsights" and s.get("value") != "disabled" for s in settings)
+
+    def stop_deployment(self, service_deployment_arn: str) -> None:
+        """Send a deployment in flight back to its source.
+
+        Raises:
+            OutsideFailure: it has ended meanwhile, or something else; look again.
+        """
+        with calling("StopServiceDeployment", service_deployment_arn, _NOT_STOPPABLE_NOW):
+            self._changer.stop_service_deployment(serviceDeploymentArn=service_deployment_arn, stopType="ROLLBACK")
+
+    def _newest_deployment(self, service: ServiceSettings, found: Answer) -> Answer | None:
+        newest = newest_of(listed_deployments(self._reader, service, found))
+        if newest is None:
+            return None
+        arn = newest["serviceDeploymentArn"]
+        with calling("DescribeServiceDeployments", arn):
+            answer = self._reader.describe_service_deployments(serviceDeploymentArns=[arn])
+        return cast("Answer | None", next(iter(answer["serviceDeployments"]), None))
+
+    def _revisions(self, arns: tuple[str, ...], name: str) -> list[Answer]:
+        found: list[Any] = []
+        for start in range(0, len(arns), _REVISIONS_A_CALL):
+            with calling("DescribeServiceRevisions", name):
+                answer = self._reader.describe_service_revisions(
+                    serviceRevisionArns=list(arns[start : start + _REVISIONS_A_CALL])
+                )
+            found += answer["serviceRevisions"]
+        return found
+
+
+def _is_unknown_definition(error: ClientError) -> bool:
+    message = str(error)
+    gone = "Unable to describe task definition" in message or "does not exist" in message
+    return code_of(error) == "ClientException" and gone

@@ -1,0 +1,164 @@
+"""ECS RunTask: a command of a release, run once, and what came of it.
+
+Facts: the client token makes a call idempotent within its cluster (Amazon ECS API reference, "Ensuring idempotency");
+ECS tells of a stopped task for an hour; awslogs names a stream `prefix/container/task id` (developer guide).
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+from botocore.exceptions import ClientError
+
+from rollback.adapters.aws.errors import calling, code_of
+from rollback.adapters.aws.paging import pages_of
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.errors import CallRefused, OutsideFailure, Throttled
+from rollback.resources.aws.ecs_task import TaskView
+from rollback.resources.database.errors import OutcomeUnknown, RequestRefused
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_ecs.type_defs import RunTaskRequestTypeDef, TaskTypeDef
+    from mypy_boto3_logs import CloudWatchLogsClient
+
+_FROM_SERVICE = ("launchType", "capacityProviderStrategy", "platformVersion", "networkConfiguration")
+_TASKS_A_CALL = 100
+
+
+class EcsTasks:
+    """Adapter. `reader` may retry by itself; `changer` must not."""
+
+    def __init__(self, reader: "ECSClient", changer: "ECSClient", logs: "CloudWatchLogsClient") -> None:
+        self._reader = reader
+        self._changer = changer
+        self._logs = logs
+
+    def run(
+        self, service: ServiceSettings, definition_arn: str, command: tuple[str, ...], started_by: str, token: str
+    ) -> str:
+        """Where and how the service's own tasks run; see the port for what it raises."""
+        override = {"name": service.container, "command": list(command)}
+        request = {
+            **self._as_the_service(service),
+            "cluster": service.cluster,
+            "taskDefinition": definition_arn,
+            "overrides": {"containerOverrides": [override]},
+            "startedBy": started_by,
+            "clientToken": token,
+        }
+        try:
+            with calling("RunTask", definition_arn):
+                answer = self._changer.run_task(**cast("RunTaskRequestTypeDef", request))
+        except Throttled:
+            raise
+        except CallRefused as error:
+            told = f"{error}; no task was started"
+            raise RequestRefused(told, action=error.action, resource=error.resource, kind=error.kind) from error
+        except OutsideFailure as error:  # a conflict too: the token is in use, and its task is looked up
+            raise OutcomeUnknown(str(error)) from error
+        if not answer["tasks"]:
+            why = "; ".join(f"{f.get('reason', '?')} {f.get('detail', '')}".strip() for f in answer["failures"])
+            raise Throttled(f"RunTask on {definition_arn} started nothing: {why}; send it again later")
+        return answer["tasks"][0]["taskArn"]
+
+    def started_by(self, service: ServiceSettings, started_by: str) -> tuple[TaskView, ...]:
+        """Those that run, and those of the cluster that stopped lately and were started so.
+
+        `startedBy` must be the only filter (reference, ListTasks), and lists what runs; what stopped is looked through.
+        """
+        running = self._listed(service, started_by, startedBy=started_by)
+        stopped = self._listed(service, started_by, desiredStatus="STOPPED")
+        described = self._described(service, list(dict.fromkeys((*running, *stopped))))
+        return tuple(_view(task, service) for task in described if task.get("startedBy") == started_by)
+
+    def _listed(self, service: ServiceSettings, started_by: str, **only: Any) -> list[str]:
+        with calling("ListTasks", started_by):
+            pages = self._reader.get_paginator("list_tasks").paginate(cluster=service.cluster, **only)
+            return [arn for page in pages for arn in page["taskArns"]]
+
+    def look(self, service: ServiceSettings, arn: str) -> TaskView | None:
+        """One task as it stands."""
+        return next((_view(task, service) for task in self._described(service, [arn])), None)
+
+    def logs(self, service: ServiceSettings, arn: str, lines: int) -> tuple[str, ...]:
+        """By the awslogs options of its definition."""
+        task = next(self._described(service, [arn]), None)
+        place = self._log_of(service, task["taskDefinitionArn"], arn) if task is not None else None
+        if place is None:
+            return ()
+        with calling("GetLogEvents", "/".join(place)):
+            try:
+                return self._last_lines(place, lines)
+            except ClientError as error:
+                if code_of(error) == "ResourceNotFoundException":  # it has not written anything
+                    return ()
+                raise
+
+    def _last_lines(self, place: tuple[str, str], lines: int) -> tuple[str, ...]:
+        """Backwards, a page may be short or empty; the same token again is the end (GetLogEvents)."""
+        found: list[str] = []
+        pages = pages_of(
+            self._logs.get_log_events,
+            "nextToken",
+            "nextBackwardToken",
+            logGroupName=place[0],
+            logStreamName=place[1],
+            limit=lines,
+            startFromHead=False,
+        )
+        for page in pages:
+            found = [*(str(event.get("message", "")) for event in page["events"]), *found]
+            if len(found) >= lines:
+                break
+        return tuple(found[-lines:])
+
+    def stop(self, service: ServiceSettings, arn: str, reason: str) -> None:
+        """SIGTERM, and SIGKILL after the definition's stop timeout."""
+        with calling("StopTask", arn):
+            self._changer.stop_task(cluster=service.cluster, task=arn, reason=reason)
+
+    def _as_the_service(self, service: ServiceSettings) -> dict[str, Any]:
+        with calling("DescribeServices", service.ecs_service):
+            answer = self._reader.describe_services(cluster=service.cluster, services=[service.ecs_service])
+        found = next((dict(one) for one in answer["services"] if one.get("status") == "ACTIVE"), None)
+        if found is None:
+            raise RequestRefused(
+                f"there is no ACTIVE service {service.ecs_service} to run a task like; check the settings"
+            )
+        return {name: found[name] for name in _FROM_SERVICE if found.get(name)}
+
+    def _described(self, service: ServiceSettings, arns: list[str]) -> "Iterator[TaskTypeDef]":
+        for start in range(0, len(arns), _TASKS_A_CALL):
+            some = arns[start : start + _TASKS_A_CALL]
+            with calling("DescribeTasks", service.cluster):
+                answer = self._reader.describe_tasks(cluster=service.cluster, tasks=some)
+            yield from answer["tasks"]
+
+    def _log_of(self, service: ServiceSettings, definition_arn: str, arn: str) -> tuple[str, str] | None:
+        """Group and stream; None: its container writes elsewhere."""
+        with calling("DescribeTaskDefinition", definition_arn):
+            answer = self._reader.describe_task_definition(taskDefinition=definition_arn)
+        for container in answer["taskDefinition"].get("containerDefinitions", []):
+            configuration = container.get("logConfiguration", {})
+            options = configuration.get("options", {})
+            if container.get("name") == service.container and configuration.get("logDriver") == "awslogs":
+                if "awslogs-group" not in options or "awslogs-stream-prefix" not in options:
+                    return None
+                task_id = arn.rpartition("/")[2]
+                return options["awslogs-group"], f"{options['awslogs-stream-prefix']}/{service.container}/{task_id}"
+        return None
+
+
+def _view(task: "TaskTypeDef", service: ServiceSettings) -> TaskView:
+    container = next((c for c in task.get("containers", []) if c.get("name") == service.container), None)
+    overrides = task.get("overrides", {}).get("containerOverrides", [])
+    command = next((o.get("command", []) for o in overrides if o.get("name") == service.container), [])
+    reasons = (task.get("stoppedReason", ""), container.get("reason", "") if container is not None else "")
+    return TaskView(
+        arn=task.get("taskArn", ""),
+        command=tuple(command),
+        is_stopped=task.get("lastStatus") == "STOPPED",
+        started=task.get("startedAt") is not None,
+        exit_code=container.get("exitCode") if container is not None else None,
+        reason="; ".join(reason for reason in reasons if reason),
+    )

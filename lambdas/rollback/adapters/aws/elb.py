@@ -1,0 +1,93 @@
+"""ELB target health."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from rollback.adapters.aws.errors import calling
+from rollback.resources.aws.ecs_service import TargetHealth
+
+if TYPE_CHECKING:
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_elbv2.type_defs import TargetGroupTypeDef
+
+
+class ElbTargets:
+    """Adapter."""
+
+    def __init__(self, client: "ElasticLoadBalancingv2Client") -> None:
+        self._client = client
+
+    def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
+        """All targets of a group, as `address:port`; draining ones too."""
+        with calling("DescribeTargetHealth", target_group_arn):
+            answer = self._client.describe_target_health(TargetGroupArn=target_group_arn)
+        return tuple(
+            TargetHealth(
+                target=f"{found['Target']['Id']}:{found['Target'].get('Port', '')}",
+                state=found["TargetHealth"]["State"],
+                reason=found["TargetHealth"].get("Reason", ""),
+            )
+            for found in answer["TargetHealthDescriptions"]
+        )
+
+    def is_used(self, target_group_arn: str) -> bool:
+        """Whether a load balancer routes to the group (ELB API reference, TargetGroup, `LoadBalancerArns`)."""
+        with calling("DescribeTargetGroups", target_group_arn):
+            return any(group.get("LoadBalancerArns") for group in self._described(target_group_arn))
+
+    def health_checks(self, target_group_arns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+        """Target group → its health check; a release that was good under another one may fail under this.
+
+        Groups that are gone are left out.
+        """
+        found = [group for arn in dict.fromkeys(target_group_arns) for group in self._group(arn)]
+        return {
+            group["TargetGroupArn"]: {
+                part: group.get(part)
+                for part in ("HealthCheckPath", "HealthCheckPort", "HealthCheckProtocol", "Matcher")
+            }
+            for group in found
+        }
+
+    def _group(self, target_group_arn: str) -> "list[TargetGroupTypeDef]":
+        """One at a time: ELB answers for none of several if one is gone. Empty: it is."""
+        with calling("DescribeTargetGroups", target_group_arn):
+            try:
+                return self._described(target_group_arn)
+            except self._client.exceptions.TargetGroupNotFoundException:
+                return []
+
+    def _described(self, target_group_arn: str) -> "list[TargetGroupTypeDef]":
+        pages = self._client.get_paginator("describe_target_groups").paginate(TargetGroupArns=[target_group_arn])
+        return [group for page in pages for group in page["TargetGroups"]]
+
+    def neighbours(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
+        """Other target groups to which the load balancers of these forward, by a listener or one of its rules.
+
+        Rules tell default actions too; those of network load balancers are the listener's own (ELB API reference).
+        """
+        if not target_group_arns:
+            return ()
+        found = [group for arn in target_group_arns for group in self._group(arn)]
+        balancers = sorted({arn for group in found for arn in group.get("LoadBalancerArns", ())})
+        forwarded = {group for balancer in balancers for group in self._forwarded(balancer)}
+        return tuple(sorted(forwarded - set(target_group_arns)))
+
+    def _forwarded(self, balancer: str) -> Iterator[str]:
+        with calling("DescribeListeners", balancer):
+            pages = self._client.get_paginator("describe_listeners").paginate(LoadBalancerArn=balancer)
+            listeners = [listener for page in pages for listener in page["Listeners"]]
+        for listener in listeners:
+            yield from _groups(listener.get("DefaultActions", ()))
+            with calling("DescribeRules", listener["ListenerArn"]):
+                rules = self._client.get_paginator("describe_rules").paginate(ListenerArn=listener["ListenerArn"])
+                actions = [action for page in rules for rule in page["Rules"] for action in rule.get("Actions", ())]
+            yield from _groups(actions)
+
+
+def _groups(actions: Iterable[Any]) -> Iterator[str]:
+    for action in actions:
+        groups = action.get("ForwardConfig", {}).get("TargetGroups", ())
+        yield from (group["TargetGroupArn"] for group in groups)
+        if action.get("TargetGroupArn"):
+            yield action["TargetGroupArn"]

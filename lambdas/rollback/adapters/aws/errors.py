@@ -1,0 +1,262 @@
+"""Errors of AWS's SDK turned into ours: at each call, with the operation and what it was called on.
+
+An answer is one of three things, told by AWS's error code first and the HTTP status second:
+
+- *throttled*: AWS did nothing and asks for patience. The codes are botocore's (`standard` retry mode), but for two.
+  `LimitExceededException` is a quota in every API that we call, and `TransactionInProgressException` means that
+  the first request is still being carried out (API references of ECS, ECR, Application Auto Scaling, Secrets Manager,
+  DynamoDB).
+- *passing*: the outcome is unknown, or the state of the resource at this moment is in the way. A server's error (5xx)
+  may come after the change was made, 503 too ("Common errors" of each API reference: ServiceUnavailable is a temporary
+  failure of the server, not a word about what was done). Conflicts end by themselves: DynamoDB's
+  TransactionConflictException and ReplicatedWriteConflictException, ECS's ConflictException ("conflict in the current
+  state of the resource"), Application Auto Scaling's ConcurrentUpdateException.
+- *refused*: any other 4xx, which AWS calls the client's fault. The same request is refused again.
+
+`tests/contract/test_failure_classes.py` holds every error of every operation that we call against this.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any
+
+from botocore import exceptions as sdk
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rollback.errors import OutsideFailure, RefusalKind, Throttled
+from rollback.resources.aws import refusal as aws_refusal
+from rollback.text import service_message
+
+# IAM's prefix → operations. DynamoDB's transactions have no permission of their own: AWS names what is missing.
+_OPERATIONS = {
+    "ecs": "DescribeClusters DescribeServiceDeployments DescribeServiceRevisions DescribeServices "
+    "DescribeTaskDefinition DescribeTasks ListServiceDeployments ListTasks RegisterTaskDefinition RunTask "
+    "StopServiceDeployment StopTask UpdateService",
+    "dynamodb": "BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query TransactGetItems TransactWriteItems "
+    "UpdateItem",
+    "states": "DescribeExecution StartExecution StopExecution",
+    "elasticloadbalancing": "DescribeListeners DescribeRules DescribeTargetGroups DescribeTargetHealth",
+    "cloudwatch": "DescribeAlarmHistory DescribeAlarms GetMetricData ListAlarmMuteRules",
+    "ecr": "BatchGetImage DescribeImages GetDownloadUrlForLayer PutImage",
+    "sns": "Publish",
+    "application-autoscaling": "DescribeScalableTargets DescribeScalingPolicies RegisterScalableTarget",
+    "cloudformation": "DescribeStacks ListStackResources",
+    "secretsmanager": "DescribeSecret GetSecretValue PutSecretValue",
+    "ssm": "DescribeParameters",
+    "logs": "DescribeLogGroups GetLogEvents",
+    "iam": "GetRole",
+    "s3": "ListObjectsV2",
+}
+_PREFIX_OF = {operation: prefix for prefix, some in _OPERATIONS.items() for operation in some.split()}
+
+_THROTTLED = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "ExecutionLimitExceeded",  # Step Functions: too many run at this moment
+        "KMSThrottling",
+        "KMSThrottlingException",
+        "KmsThrottlingException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "Throttled",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+# ECS says so as a ClientException when two register in one family at once; some services with no code of their own.
+_THROTTLED_IN_WORDS = re.compile(r"too many concurrent attempts|^rate exceeded", re.IGNORECASE)
+_PASSING = frozenset(
+    {
+        "ConcurrentModificationException",
+        "ConcurrentUpdateException",
+        "ConflictException",
+        "HealthUnavailable",
+        "InternalError",
+        "InternalErrorException",
+        "InternalFailure",
+        "InternalServerError",
+        "InternalServerException",
+        "InternalServiceError",
+        "InternalServiceException",
+        "InternalServiceFault",
+        "ServiceFailure",  # IAM's, with 500
+        "OperationAbortedException",
+        "PriorRequestNotComplete",
+        "ReplicatedWriteConflictException",
+        "RequestAborted",
+        "RequestAbortedException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServerException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+        "UpdateInProgressException",
+    }
+)
+_PASSING_STATUS = frozenset({408, 409, 425})
+_CREDENTIALS = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSecurity",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_NOT_SUBSCRIBED = frozenset({"OptInRequired", "KMSOptInRequired"})  # 403, but no policy of IAM mends it
+_ACCESS = re.compile(r"AccessDenied|Authorization|Unauthorized|NotAuthorized|Forbidden")
+_DENIED_IN_WORDS = re.compile(r"is not authorized to perform", re.IGNORECASE)
+_NOT_FOUND = re.compile(r"NotFound|DoesNotExist|NotExist|UnknownException|NotActive|^NoSuch")
+_QUOTA = re.compile(r"LimitExceeded|QuotaExceeded")
+_OF_A_MOMENT = frozenset(
+    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "ConditionalCheckFailed"}
+)
+
+# Errors of the SDK before anything was sent, which stay until a person mends them.
+_NO_CREDENTIALS = (
+    sdk.LoginError,
+    sdk.NoAuthTokenError,
+    sdk.NoCredentialsError,
+    sdk.PartialCredentialsError,
+    sdk.ProfileNotFound,
+    sdk.SSOError,
+    sdk.TokenRetrievalError,
+)
+_WRONG_REQUEST = (
+    sdk.BaseEndpointResolverError,
+    sdk.InvalidRegionError,
+    sdk.MissingParametersError,
+    sdk.ParamValidationError,
+    sdk.UnknownRegionError,
+)
+
+
+class Passing(StrEnum):
+    """Answers after which the same call may succeed."""
+
+    THROTTLED = "throttled"  # nothing was done
+    UNKNOWN = "unknown"  # it may have been done: look first
+
+
+@contextmanager
+def calling(operation: str, on: str, passing: frozenset[str] = frozenset()) -> Iterator[None]:
+    """Around one call of the SDK.
+
+    Args:
+        operation: as AWS names it, `UpdateService`.
+        on: the resource, for whoever reads the error.
+        passing: codes that tell of the resource's state at this moment where this operation gives them.
+
+    Raises:
+        Throttled: nothing was done, the same call may be sent again.
+        CallRefused: this call did nothing, and sent again it is refused again.
+        OutsideFailure: the outcome is unknown.
+    """
+    try:
+        yield
+    except ClientError as error:
+        raise _explained(error, operation, on, passing) from error
+    except BotoCoreError as error:
+        raise _unsent(error, operation, on) from error
+
+
+def code_of(error: ClientError) -> str:
+    """AWS's error code."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def is_denied(error: ClientError) -> bool:
+    """Whether AWS refuses the caller, who may look at no such thing: what is there can't be told."""
+    return classify(error) is RefusalKind.ACCESS
+
+
+def classify(error: ClientError) -> Passing | RefusalKind:
+    """The meaning of an answer for the next attempt."""
+    code, message = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
+    if code in _THROTTLED or status == 429 or _THROTTLED_IN_WORDS.search(message):
+        return Passing.THROTTLED
+    if code in _PASSING or status >= 500 or status in _PASSING_STATUS or _is_canceled_for_a_moment(error):
+        return Passing.UNKNOWN
+    kind = _kind(code, message, status)
+    known = kind is not RefusalKind.REQUEST or 400 <= status < 500
+    return kind if known else Passing.UNKNOWN  # no code that we know, and no status: nothing can be told from it
+
+
+def _kind(code: str, message: str, status: int) -> RefusalKind:
+    if code in _CREDENTIALS or status == 401:
+        return RefusalKind.CREDENTIALS
+    if code in _NOT_SUBSCRIBED:
+        return RefusalKind.REQUEST
+    if _ACCESS.search(code) or _DENIED_IN_WORDS.search(message) or status == 403:
+        return RefusalKind.ACCESS
+    if _NOT_FOUND.search(code) or status == 404:
+        return RefusalKind.NOT_FOUND
+    return RefusalKind.QUOTA if _QUOTA.search(code) else RefusalKind.REQUEST
+
+
+def _is_canceled_for_a_moment(error: ClientError) -> bool:
+    """DynamoDB cancels a transaction for the reasons of its parts: conflicts and throttling end, wrong items do not."""
+    if code_of(error) != "TransactionCanceledException":
+        return False
+    reasons = {str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])} - {"None"}
+    return not reasons or bool(reasons & _OF_A_MOMENT)
+
+
+def _explained(error: ClientError, operation: str, on: str, passing: frozenset[str]) -> OutsideFailure:
+    said: Any = error.response.get("Error", {})
+    code, message = str(said.get("Code", "?")), str(said.get("Message", error))
+    answer = classify(error)
+    text = service_message(f"{operation} on {on} failed: {code}: {message}")
+    if answer is Passing.THROTTLED:
+        return Throttled(f"{text}; send it again later")
+    of_the_caller = answer in (RefusalKind.ACCESS, RefusalKind.CREDENTIALS)
+    if answer is Passing.UNKNOWN or (code in passing and not of_the_caller):
+        return OutsideFailure(f"{text}; look before sending it again")
+    return aws_refusal.refused(iam_action(operation), on, code, message, RefusalKind(answer))
+
+
+def _unsent(error: BotoCoreError, operation: str, on: str) -> OutsideFailure:
+    if isinstance(error, _NO_CREDENTIALS):
+        kind = RefusalKind.CREDENTIALS
+    elif isinstance(error, _WRONG_REQUEST):
+        kind = RefusalKind.REQUEST
+    else:
+        return OutsideFailure(
+            f"{operation} on {on} got no answer: {service_message(str(error))}; look before sending it again"
+        )
+    name, on = type(error).__name__, str(on)  # the SDK refuses what is no text
+    return aws_refusal.refused(iam_action(operation), on, name, str(error), kind, "AWS's SDK did not send")
+
+
+def iam_action(operation: str) -> str:
+    """The permission that an operation needs, `ecs:UpdateService`; as it came, if we don't know it.
+
+    Args:
+        operation: as AWS names it, or as the SDK's client does (`get_item`).
+    """
+    name = operation if operation[:1].isupper() else "".join(part.title() for part in operation.split("_"))
+    if name == "ListObjectsV2":  # the one operation whose permission has another name (Service Authorization Reference)
+        return "s3:ListBucket"
+    return f"{_PREFIX_OF[name]}:{name}" if name in _PREFIX_OF else operation

@@ -1,0 +1,76 @@
+"""Numbers for the dashboard, as a log line in CloudWatch's embedded metric format: no call, so nothing can fail.
+
+Format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+import json
+import sys
+import time
+from datetime import datetime
+from typing import Any, TextIO
+
+from rollback.domain.phases import phases
+from rollback.domain.rollback import Rollback
+from rollback.names import (
+    METRIC_NAMESPACE,
+    METRIC_STALE_LEASES,
+    METRIC_SWEEPS,
+    METRIC_WAY_BACK,
+    metric_dimensions,
+)
+
+DIMENSIONS = ("Application", "Environment", "Service", "Type")
+
+
+class LoggedMetrics:
+    """Adapter: one line of JSON to stdout, which Lambda logs.
+
+    Two applications may both have a `production` in one account: the application is a dimension too.
+    """
+
+    def __init__(self, application: str, environment: str, out: TextIO | None = None) -> None:
+        self._of = metric_dimensions(application, environment)
+        self._out = out
+
+    def concluded(self, rollback: Rollback) -> None:
+        """Count a rollback, and how long each of its phases took."""
+        self._write(metric_line(rollback, rollback.concluded_at or rollback.created_at, self._of))
+
+    def swept(self) -> None:
+        """The janitor was here: its silence is an alarm."""
+        self._write(_counts(self._of, {METRIC_SWEEPS: 1}))
+
+    def watched(self, service: str, *, has_way_back: bool, stale_leases: int) -> None:
+        """Whether there is something to go back to, and leases that nobody gave back."""
+        dimensions = {**self._of, "Service": service}
+        self._write(_counts(dimensions, {METRIC_WAY_BACK: int(has_way_back), METRIC_STALE_LEASES: stale_leases}))
+
+    def _write(self, line: dict[str, Any]) -> None:
+        out = self._out or sys.stdout  # looked up late: Lambda and pytest replace it
+        out.write(json.dumps(line) + "\n")
+        out.flush()
+
+
+def _counts(dimensions: dict[str, str], values: dict[str, int]) -> dict[str, Any]:
+    metrics = [{"Name": name, "Unit": "Count"} for name in values]
+    definition = {"Namespace": METRIC_NAMESPACE, "Dimensions": [list(dimensions)], "Metrics": metrics}
+    now = int(time.time() * 1000)
+    return {"_aws": {"Timestamp": now, "CloudWatchMetrics": [definition]}, **dimensions, **values}
+
+
+def metric_line(rollback: Rollback, at: datetime, of: dict[str, str]) -> dict[str, Any]:
+    """The line. What is no metric and no dimension is a property, to be searched for in the log."""
+    seconds = {f"{phase.capitalize()}Seconds": value for phase, value in phases(rollback).items()}
+    metrics = [{"Name": "Rollbacks", "Unit": "Count"}, *({"Name": name, "Unit": "Seconds"} for name in seconds)]
+    definition = {"Namespace": METRIC_NAMESPACE, "Dimensions": [list(DIMENSIONS)], "Metrics": metrics}
+    return {
+        "_aws": {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [definition]},
+        **of,
+        "Service": rollback.service_name,
+        "Type": str(rollback.request.type),
+        "Rollbacks": 1,
+        **seconds,
+        "outcome": str(rollback.outcome) if rollback.outcome is not None else "",
+        "rollback_id": rollback.id,
+        "trigger": str(rollback.trigger),
+    }

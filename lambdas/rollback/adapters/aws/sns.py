@@ -1,0 +1,49 @@
+"""SNS: where people are told; a page goes to a topic of its own, so that only pages wake somebody."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rollback.adapters.aws.errors import calling
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef
+
+_SUBJECT_CHARACTERS = 100  # SNS: ASCII, no line breaks, fewer than 100
+_MESSAGE_BYTES = 250_000  # SNS: 256 KiB with the attributes
+
+
+class SnsNotifications:
+    """Adapter of both topics."""
+
+    def __init__(self, client: "SNSClient", topic_arn: str, critical_topic_arn: str) -> None:
+        self._client = client
+        self._topic_arn = topic_arn
+        self._critical_topic_arn = critical_topic_arn
+
+    def publish(self, subject: str, message: str, attributes: Mapping[str, str]) -> None:
+        """Send; what SNS would refuse is cut to what it takes. Attributes are what subscriptions filter by."""
+        given: dict[str, MessageAttributeValueTypeDef] = {
+            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
+        }
+        topic_arn = self._critical_topic_arn if attributes.get("severity") == "page" else self._topic_arn
+        with calling("Publish", topic_arn):
+            self._client.publish(
+                TopicArn=topic_arn,
+                Subject=acceptable_subject(subject),
+                Message=acceptable_message(message),
+                MessageAttributes=given,
+            )
+
+
+def acceptable_subject(subject: str) -> str:
+    """One line of printable ASCII, shorter than 100 characters."""
+    typography = {"–": "-", "—": "-", "→": "->", "…": "...", "’": "'"}
+    plain = "".join(typography.get(character, character) for character in " ".join(subject.split()))
+    ascii_only = "".join(c if c.isascii() and c.isprintable() else "?" for c in plain)
+    return ascii_only[: _SUBJECT_CHARACTERS - 1].strip() or "Rollback"
+
+
+def acceptable_message(message: str) -> str:
+    """UTF-8 within the limit. A lone surrogate has no UTF-8: it becomes a question mark."""
+    return message.encode(errors="replace")[:_MESSAGE_BYTES].decode(errors="ignore")

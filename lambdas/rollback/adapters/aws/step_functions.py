@@ -1,0 +1,63 @@
+"""Step Functions: start an execution, and ask whether one still runs."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from rollback.adapters.aws.errors import calling, code_of
+from rollback.errors import NotAvailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+_CAUSE_CHARACTERS = 32_768  # Step Functions API reference, StopExecution
+
+
+class StepFunctionsWorkflow:
+    """Adapter of one state machine. Functions that the machine itself runs are not told its ARN (it needs theirs)."""
+
+    def __init__(self, client: "SFNClient", workflow_arn: str | None) -> None:
+        self._client = client
+        self._workflow_arn = workflow_arn
+
+    def start(self, name: str, given: Mapping[str, Any]) -> None:
+        """Start an execution; one of that name that was started already is success (names are unique for 90 days).
+
+        Raises:
+            NotAvailable: this function does not know the state machine.
+        """
+        if self._workflow_arn is None:
+            raise NotAvailable(f"execution {name} can't be started: WORKFLOW_ARN is not set for this function")
+        with calling("StartExecution", f"{self._workflow_arn} as {name}"):
+            try:
+                self._client.start_execution(stateMachineArn=self._workflow_arn, name=name, input=json.dumps(given))
+            except ClientError as error:
+                if code_of(error) != "ExecutionAlreadyExists":
+                    raise
+
+    def is_running(self, execution: str) -> bool:
+        """Whether an execution still runs; what is no execution (direct mode) or is forgotten does not."""
+        if not execution.startswith("arn:"):
+            return False
+        with calling("DescribeExecution", execution):
+            try:
+                status = self._client.describe_execution(executionArn=execution)["status"]
+            except ClientError as error:
+                if code_of(error) == "ExecutionDoesNotExist":
+                    return False
+                raise
+        return status in {"RUNNING", "PENDING_REDRIVE"}
+
+    def stop(self, execution: str, cause: str) -> None:
+        """Stop an execution; one that has ended, was forgotten, or is none (direct mode), is success."""
+        if not execution.startswith("arn:"):
+            return
+        with calling("StopExecution", execution):
+            try:
+                self._client.stop_execution(executionArn=execution, error="TakenOver", cause=cause[:_CAUSE_CHARACTERS])
+            except ClientError as error:
+                if code_of(error) != "ExecutionDoesNotExist":
+                    raise

@@ -1,0 +1,47 @@
+"""HTTP requests to the service. The only module that imports httpx, and loaded only when a probe is sent."""
+
+import time
+
+import httpx
+
+from rollback.resources.aws.ecs_service import ProbeResult
+
+_MOST_BODY = 65_536
+
+
+class HttpxHttp:
+    """Adapter. Each probe has a connection of its own: one kept from before would prove nothing."""
+
+    def __init__(self) -> None:
+        self._client = httpx.Client(
+            headers={"User-Agent": "rollback-verify", "Cache-Control": "no-cache"},
+            limits=httpx.Limits(max_keepalive_connections=0),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def get(self, url: str, timeout_seconds: float, *, with_body: bool = False) -> ProbeResult:
+        """One GET to the end of its body; redirects are answers like others. Never raises for what the service does.
+
+        Args:
+            with_body: the first 64 KiB of the answer are told too.
+        """
+        started = time.perf_counter()
+        try:
+            with self._client.stream("GET", url, timeout=timeout_seconds) as response:
+                body = bytearray()
+                for part in response.iter_bytes() if with_body else response.iter_raw():
+                    body += part[: _MOST_BODY - len(body)] if with_body else b""
+                    if time.perf_counter() - started > timeout_seconds:  # httpx's limit is one per read, not in all
+                        return _unanswered(started, f"body not complete after {timeout_seconds:g} s")
+                text = bytes(body).decode(errors="replace")
+                seconds = time.perf_counter() - started
+                return ProbeResult(status=response.status_code, seconds=seconds, body=text)
+        except httpx.TimeoutException:
+            return _unanswered(started, f"no answer within {timeout_seconds:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return _unanswered(started, f"{type(error).__name__}: {error}")
+
+
+def _unanswered(started: float, error: str) -> ProbeResult:
+    return ProbeResult(status=None, seconds=time.perf_counter() - started, error=error)

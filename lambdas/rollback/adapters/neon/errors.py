@@ -1,0 +1,72 @@
+"""Neon's refusals turned into ours: each status and text that means something to whoever must act on it.
+
+A text is told apart only where Neon gives one status to several causes. Its statuses: 423 is a lock on the whole
+project; 423, 429 and 503 mean that nothing was done; 524 that a proxy in between gave up waiting (Neon's API
+specification, response GeneralError).
+"""
+
+from collections.abc import Mapping
+
+from rollback.errors import OutsideFailure, RefusalKind
+from rollback.resources.database.errors import (
+    AccessRefused,
+    AlreadyExists,
+    BackupNameRequired,
+    BranchHasChildren,
+    BranchNotReady,
+    BranchProtected,
+    ComeBackLater,
+    NotThere,
+    OutcomeUnknown,
+    ProjectLocked,
+    RequestRefused,
+)
+from rollback.text import service_message
+
+_NOTHING_DONE = frozenset({429, 503})
+_TIMED_OUT = frozenset({408, 425})  # Neon's specification lists neither; a proxy before it may answer so
+
+
+def refusal(
+    what: str, status: int, said: Mapping[str, object], retry_after: float | None, *, changes: bool
+) -> OutsideFailure:
+    """The error for an answer that is no success.
+
+    Args:
+        what: the request, for whoever reads the error.
+        said: the body: `message`, and often an empty `code` and a `request_id`.
+        retry_after: seconds, if the answer named them.
+        changes: whether the request was to change something.
+    """
+    message = service_message(str(said.get("message") or "no reason given"))
+    request = f" (request {said['request_id']})" if said.get("request_id") else ""
+    text = f"{what} failed: {status}: {message}{request}"
+    if status == 423:
+        return ProjectLocked(f"{text}; wait for the project's operations to end", retry_after)
+    if status in _NOTHING_DONE:
+        return ComeBackLater(f"{text}; send it again later", retry_after)
+    if status in {401, 403}:
+        why = f"{text}; check that the API key in the secret is this project's and not revoked"
+        return AccessRefused(why, action=what, kind=RefusalKind.ACCESS)
+    if status == 404:
+        why = f"{text}; check the project and branch ids in the settings"
+        return NotThere(why, action=what, kind=RefusalKind.NOT_FOUND)
+    if status == 409:
+        return AlreadyExists(f"{text}; look whether an earlier request made it")
+    if 400 <= status < 500 and status not in _TIMED_OUT:
+        return _broken_rule(what, text, message.lower(), retry_after)
+    if changes:
+        return OutcomeUnknown(f"{text}; it may have been done: look before sending it again")
+    return OutsideFailure(text)
+
+
+def _broken_rule(what: str, text: str, message: str, retry_after: float | None) -> OutsideFailure:
+    if "not ready yet" in message:
+        return BranchNotReady(f"{text}; wait for its operations to end", retry_after)
+    if "preserve_under_name is required" in message:
+        return BackupNameRequired(f"{text}; send it with a name for the backup", action=what)
+    if "delete branch that has children" in message:
+        return BranchHasChildren(f"{text}; delete the children first", action=what)
+    if "protected branch" in message:
+        return BranchProtected(f"{text}; un-protect it first, and protect it again afterwards", action=what)
+    return RequestRefused(f"{text}; the same request is refused again: mend what Neon names", action=what)

@@ -1,0 +1,191 @@
+"""The structure of a database, read from Postgres's catalogue.
+
+Each query gives rows of plain values, and gives them the same for the same structure: a difference between two answers
+is one between two schemas. The catalogue's columns are those of Postgres 14 to 18 (chapter "System Catalogs").
+"""
+
+import hashlib
+from typing import Any
+
+import psycopg
+
+from rollback.resources.database.postgres import Column, Constraint, LiveSchema, SchemaObject
+from rollback.schema.scope import NEON_SCHEMAS
+
+OURS = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'"
+# What an extension brought (pg_stat_statements has views in `public`) comes and goes with it.
+_OF_EXTENSIONS = (
+    "EXISTS (SELECT FROM pg_depend d WHERE d.classid = '{0}'::regclass AND d.objid = {1} AND d.deptype = 'e')"
+)
+_APPLICATIONS = f"{OURS} AND n.nspname NOT IN ({', '.join(repr(name) for name in NEON_SCHEMAS)})"
+# A partition is reached through its parent, and comes and goes by a job: retention is no migration.
+_OWN_RELATION = f"{_APPLICATIONS} AND NOT c.relispartition AND NOT {_OF_EXTENSIONS.format('pg_class', 'c.oid')}"
+
+_ANOTHER_EACH_TIME = r"^(nextval|gen_random_uuid|uuid_generate_v[14]|uuidv[47])\("
+_COLUMNS = f"""
+SELECT c.relkind::text, n.nspname || '.' || c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+       NOT (a.attnotnull OR t.typnotnull), a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
+       a.attgenerated <> '' OR a.attidentity = 'a',
+       a.attidentity <> '' OR coalesce(pg_get_expr(f.adbin, f.adrelid) ~ '{_ANOTHER_EACH_TIME}', false),
+       coalesce(pg_get_expr(f.adbin, f.adrelid), CASE WHEN a.attidentity = '' THEN t.typdefault END),
+       (SELECT format('%s: %s by %s in %s to %s%s', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmin, s.seqmax,
+                      CASE WHEN s.seqcycle THEN ', then again' END)
+        FROM pg_depend o JOIN pg_sequence s ON s.seqrelid = o.objid
+        WHERE o.classid = 'pg_class'::regclass AND o.refclassid = 'pg_class'::regclass AND o.refobjid = c.oid
+          AND o.refobjsubid = a.attnum AND o.deptype IN ('a', 'i') ORDER BY s.seqrelid LIMIT 1)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+JOIN pg_type t ON t.oid = a.atttypid -- a domain may forbid NULL, and have a default
+LEFT JOIN pg_attrdef f ON f.adrelid = c.oid AND f.adnum = a.attnum
+WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND a.attnum > 0 AND NOT a.attisdropped AND {_OWN_RELATION}
+ORDER BY 2, a.attnum
+"""  # noqa: S608 - put together from constants
+_VIEWS = ("v", "m")
+_LONGEST_DEFAULT = 200
+_VIEW_BODIES = f"""
+SELECT n.nspname || '.' || c.relname, md5(pg_get_viewdef(c.oid))
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('v', 'm') AND {_OWN_RELATION} ORDER BY 1
+"""  # noqa: S608 - put together from constants
+_PARTITIONS = f"""
+SELECT n.nspname || '.' || c.relname, pn.nspname || '.' || p.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_inherits i ON i.inhrelid = c.oid
+JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
+WHERE c.relispartition AND c.relkind IN ('r', 'p', 'f') AND {_APPLICATIONS} ORDER BY 1
+"""  # noqa: S608 - put together from constants
+
+# A unique index refuses rows whether or not it belongs to a constraint. A partial or deferrable one, or one that was
+# not finished, is no arbiter for ON CONFLICT, so this is part of what it says. `indnullsnotdistinct` is of Postgres 15.
+_UNIQUE = f"""
+SELECT n.nspname || '.' || c.relname,
+       ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (used.columns)
+             ORDER BY a.attnum),
+       concat((SELECT string_agg(pg_get_indexdef(i.indexrelid, k, true), ', ' ORDER BY k)
+               FROM generate_series(1, i.indnkeyatts) k),
+              ' WHERE ' || pg_get_expr(i.indpred, i.indrelid), CASE WHEN nulls.equal THEN ' NULLS NOT DISTINCT' END,
+              CASE WHEN NOT i.indimmediate THEN ' DEFERRABLE' END, CASE WHEN NOT i.indisvalid THEN ' INVALID' END),
+       i.indexprs IS NULL AND NOT nulls.equal
+FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (SELECT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) AS equal) nulls
+CROSS JOIN LATERAL (SELECT CASE WHEN i.indexprs IS NULL THEN (i.indkey::int2[])[0:i.indnkeyatts - 1] ELSE
+    ARRAY(SELECT d.refobjsubid::int2 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+          AND d.objid = i.indexrelid AND d.refobjid = i.indrelid) END AS columns) used
+WHERE i.indisunique AND {_OWN_RELATION}
+ORDER BY 1, 3
+"""  # noqa: S608 - put together from constants
+
+# An unvalidated constraint refuses new rows like any other.
+_CONSTRAINTS = f"""
+SELECT n.nspname || '.' || c.relname, k.contype::text,
+       ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (k.conkey)
+             ORDER BY a.attnum),
+       replace(pg_get_constraintdef(k.oid), ' NOT VALID', ''), k.contype = 'f' AND k.confmatchtype = 's',
+       CASE WHEN k.contype = 'f' AND k.confdeltype IN ('a', 'r') THEN
+         (SELECT rn.nspname || '.' || r.relname FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace
+          WHERE r.oid = k.confrelid) END
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype IN ('c', 'f', 'x') AND {_OWN_RELATION}
+ORDER BY 1, 2, 4
+"""  # noqa: S608 - put together from constants
+_KINDS = {"c": "check", "f": "foreign", "x": "exclusion"}
+
+_ENUMS = f"""
+SELECT format_type(t.oid, NULL), array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_enum e ON e.enumtypid = t.oid
+WHERE {_APPLICATIONS} AND NOT {_OF_EXTENSIONS.format("pg_type", "t.oid")} GROUP BY t.oid ORDER BY 1
+"""  # noqa: S608 - put together from constants
+
+# A sequence that a column owns is that column's default, and goes with it.
+_OBJECTS = f"""
+SELECT 'sequence', n.nspname || '.' || c.relname, md5(to_jsonb(s)::text), NULL::text
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (SELECT seqtypid::regtype::text, seqincrement, seqmin, seqmax, seqcycle
+                    FROM pg_sequence WHERE seqrelid = c.oid) s
+WHERE c.relkind = 'S' AND {_OWN_RELATION} AND NOT EXISTS (SELECT FROM pg_depend d
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0)
+UNION ALL
+SELECT 'function', format('%s.%s(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)),
+       md5(concat_ws(' ', p.prokind, p.provolatile, p.proisstrict, p.prosecdef, pg_get_function_result(p.oid),
+                     p.prosrc, to_jsonb(p) ->> 'prosqlbody')), NULL
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE {_APPLICATIONS} AND NOT {_OF_EXTENSIONS.format("pg_proc", "p.oid")}
+UNION ALL
+SELECT 'domain', format_type(t.oid, NULL),
+       md5(concat_ws(' ', format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault, (SELECT string_agg(
+           replace(pg_get_constraintdef(k.oid), ' NOT VALID', ''), ' ' ORDER BY pg_get_constraintdef(k.oid))
+           FROM pg_constraint k WHERE k.contypid = t.oid))), NULL
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE t.typtype = 'd' AND {_APPLICATIONS} AND NOT {_OF_EXTENSIONS.format("pg_type", "t.oid")}
+UNION ALL
+SELECT 'type', n.nspname || '.' || c.relname, md5((SELECT string_agg(
+    concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod)), ',' ORDER BY a.attnum)
+    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)), NULL
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'c' AND {_OWN_RELATION}
+UNION ALL
+SELECT o.kind, n.nspname || '.' || c.relname || ' ' || o.name, md5(o.definition), n.nspname || '.' || c.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+    SELECT 'trigger' AS kind, tgname AS name, concat(tgenabled, pg_get_triggerdef(oid)) AS definition
+    FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal
+    UNION ALL SELECT 'rule', rulename, concat(ev_enabled, pg_get_ruledef(oid))
+    FROM pg_rewrite WHERE ev_class = c.oid AND rulename <> '_RETURN'
+    UNION ALL SELECT 'policy', polname, concat_ws(' ', polcmd, polpermissive, pg_get_expr(polqual, polrelid),
+        pg_get_expr(polwithcheck, polrelid), polroles::regrole[]::text) FROM pg_policy WHERE polrelid = c.oid
+    UNION ALL SELECT 'row security', '', c.relforcerowsecurity::text WHERE c.relrowsecurity
+) o
+WHERE {_OWN_RELATION}
+ORDER BY 1, 2
+"""  # noqa: S608 - put together from constants
+
+
+def read_schema(session: "psycopg.Connection[Any]") -> LiveSchema:
+    """Everything in one snapshot, if the session's transaction is of one."""
+    tables: dict[str, dict[str, Column]] = {}
+    views: dict[str, dict[str, Column]] = {}
+    for relation, name, column, kind, nullable, has_default, generated, differs, default, sequence in session.execute(
+        _COLUMNS.encode()
+    ):
+        found = Column(
+            type=kind,
+            nullable=nullable,
+            has_default=has_default,
+            generated=generated,
+            default_differs=differs,
+            default=_short(default),
+            sequence=sequence,
+        )
+        (views if relation in _VIEWS else tables).setdefault(name, {})[column] = found
+    objects = session.execute(_OBJECTS.encode()).fetchall()
+    return LiveSchema(
+        tables=tables,
+        views=views,
+        constraints=_constraints(session),
+        enums={name: tuple(values) for name, values in session.execute(_ENUMS.encode())},
+        objects=tuple(SchemaObject(kind=k, name=n.rstrip(), definition=d, table=t) for k, n, d, t in objects),
+        view_bodies=dict(session.execute(_VIEW_BODIES.encode()).fetchall()),
+        partitions=dict(session.execute(_PARTITIONS.encode()).fetchall()),
+    )
+
+
+def _short(default: str | None) -> str | None:
+    if default is None or len(default) <= _LONGEST_DEFAULT:
+        return default
+    return f"sha256 {hashlib.sha256(default.encode()).hexdigest()}"
+
+
+def _constraints(session: "psycopg.Connection[Any]") -> dict[str, tuple[Constraint, ...]]:
+    found: dict[str, tuple[Constraint, ...]] = {}
+    for table, columns, definition, null_passes in session.execute(_UNIQUE.encode()):
+        one = Constraint(kind="unique", columns=tuple(columns), definition=definition, null_passes=null_passes)
+        found[table] = (*found.get(table, ()), one)
+    for table, kind, columns, definition, null_passes, kept in session.execute(_CONSTRAINTS.encode()):
+        one = Constraint.model_validate(
+            {
+                "kind": _KINDS[kind],
+                "columns": tuple(columns),
+                "definition": definition,
+                "null_passes": null_passes,
+                "refuses_deletes_in": kept,
+            }
+        )
+        found[table] = (*found.get(table, ()), one)
+    return found

@@ -1,0 +1,47 @@
+"""The journals of migration tools in a database: which there are, in whichever schema, and their rows."""
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from rollback.adapters.postgres.catalog import OURS
+from rollback.domain.database.migration_tools import JOURNAL_NAMES, journal_rows, missing_journal
+from rollback.resources.database.errors import QueryFailed
+from rollback.resources.database.postgres import Migration
+
+_MOST_ROWS = 20_000  # far more than migrations; a table of that size is something else
+
+# `neon_auth` is Neon's own, who migrates it without us.
+_JOURNALS = f"""
+SELECT n.nspname, c.relname, ARRAY(SELECT a.attname::text FROM pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND {OURS.replace("%", "%%")} AND n.nspname <> 'neon_auth'
+  AND (c.relname = ANY (%(names)s) OR n.nspname || '.' || c.relname = %(named)s)
+ORDER BY 1, 2
+"""  # noqa: S608 - put together from constants
+_ROWS = sql.SQL("SELECT to_jsonb(j) FROM {} j LIMIT {}")
+
+
+def read_journals(session: "psycopg.Connection[Any]", named: str | None) -> tuple[Migration, ...] | None:
+    """The rows of all known journals, and of the one that the settings name; None: there is none.
+
+    Args:
+        named: `schema.table`; a bare name is one of `public`.
+
+    Raises:
+        QueryFailed: a table is too long to be a journal.
+        psycopg.Error: the role may not read one.
+    """
+    table = named if named is None or "." in named else f"public.{named}"
+    tables = session.execute(_JOURNALS.encode(), {"names": list(JOURNAL_NAMES), "named": table}).fetchall()
+    found: list[Migration] = []
+    for schema, name, columns in tables:
+        rows = session.execute(_ROWS.format(sql.Identifier(schema, name), _MOST_ROWS + 1)).fetchall()
+        if len(rows) > _MOST_ROWS:
+            raise QueryFailed(f"{schema}.{name} has more than {_MOST_ROWS} rows: it is no journal of migrations")
+        found += journal_rows(f"{schema}.{name}", columns, (row for (row,) in rows))
+    if table is not None and table not in {f"{schema}.{name}" for schema, name, _ in tables}:
+        found.append(missing_journal(table))
+    return tuple(found) if tables or found else None

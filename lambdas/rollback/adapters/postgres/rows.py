@@ -1,0 +1,175 @@
+"""Rows of a branch's tables, as digests that two branches of one project can be compared by.
+
+Bounded memory on either side: first the sums of 16,384 buckets, computed by Postgres, then the rows of those buckets
+that differ, ordered by Postgres and read as a stream. `hashtextextended` gives the same hash for the same text on
+servers of one version, which two branches of one project are (Postgres documents no more than that).
+"""
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
+
+from rollback.adapters.postgres.session import session_with
+from rollback.resources.database.relation import Bucket, DatabaseOfBranch, Relation, RelationKind, RowsAsked
+from rollback.resources.database.row_comparison import RowDigest
+
+NEON_S_OWN = ("cloud_admin",)  # owns what Neon's compute keeps for itself, such as `health_check` in `postgres`
+_LAST_BUCKET = 16_383  # so many that few changed rows need few others to be read
+_ROWS_AT_ONCE = 10_000
+# All that a value's text depends on, so that a setting that only one branch has makes no row another one. With
+# `row_security` off Postgres refuses to hide rows rather than hide them (manual, "Row Security Policies").
+_SETTINGS = (
+    "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 1; "
+    "SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET search_path = pg_catalog; SET row_security = off"
+)
+_DATABASES = """
+SELECT datname::text, has_database_privilege(oid, 'CONNECT') FROM pg_database
+WHERE datallowconn AND NOT datistemplate ORDER BY 1
+"""
+_SEES_ALL_ROWS = """
+SELECT r.rolname::text FROM pg_roles r
+WHERE pg_has_role(current_user, r.oid, 'MEMBER')
+  AND (r.rolsuper OR r.rolbypassrls OR (r.oid = c.relowner AND NOT c.relforcerowsecurity))
+  AND has_schema_privilege(r.oid, n.oid, 'USAGE') AND has_table_privilege(r.oid, c.oid, 'SELECT')
+ORDER BY r.oid = c.relowner DESC, 1 LIMIT 1
+"""
+# A partition is a table here, and its partitioned table is none: the rows are in the partitions.
+_RELATIONS = f"""
+SELECT n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relispopulated,
+       ARRAY(SELECT a.attname::text FROM pg_index i
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
+             WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY array_position(i.indkey::int2[], a.attnum)),
+       ARRAY(SELECT a.attname::text FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
+       CASE WHEN c.relrowsecurity THEN row_security_active(c.oid) ELSE false END,
+       ({_SEES_ALL_ROWS}), current_user::text
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND n.nspname NOT LIKE 'pg\\_%%' AND c.relpersistence <> 't' AND pg_get_userbyid(c.relowner) <> ALL(%s)
+ORDER BY 1, 2
+"""  # noqa: S608 - put together from constants
+_LARGE_OBJECTS = "SELECT count(*) FROM pg_largeobject_metadata"
+_KINDS = {"m": RelationKind.MATERIALIZED_VIEW, "f": RelationKind.FOREIGN_TABLE}
+
+
+class PostgresRows:
+    """Each call is a read-only session of its own, of one snapshot, on the direct host. Raises as `session_with`."""
+
+    def databases(self, address: SecretStr) -> tuple[DatabaseOfBranch, ...]:
+        """All databases of the branch but templates."""
+        with session_with(address) as session:
+            found = session.execute(_DATABASES).fetchall()
+        return tuple(DatabaseOfBranch(name=name, can_connect=allowed) for name, allowed in found)
+
+    def relations(self, address: SecretStr, database: str) -> tuple[Relation, ...]:
+        """All that holds rows in one database, but what is Postgres's or Neon's own."""
+        with session_with(address, database=database) as session:
+            found = session.execute(_RELATIONS.encode(), [list(NEON_S_OWN)]).fetchall()
+            (objects,) = session.execute(_LARGE_OBJECTS).fetchall()[0]
+        relations = tuple(_relation(row) for row in found)
+        return (*relations, _large_objects()) if objects else relations
+
+    def count(self, address: SecretStr, asked: RowsAsked) -> int:
+        """Rows of a relation."""
+        with _reading(address, asked) as session:
+            counted = session.execute(sql.SQL("SELECT count(*) FROM ONLY {}").format(_table(asked))).fetchall()
+        return int(counted[0][0])
+
+    def buckets(self, address: SecretStr, asked: RowsAsked) -> Mapping[int, Bucket]:
+        """The sums of all buckets that have rows."""
+        query = sql.SQL("SELECT (h & {})::int, count(*), sum(d)::text FROM {} GROUP BY 1").format(
+            sql.Literal(_LAST_BUCKET), _hashed(asked)
+        )
+        with _reading(address, asked) as session:
+            found = session.execute(query).fetchall()
+        return {number: Bucket(rows=rows, digest=digest) for number, rows, digest in found}
+
+    def rows(self, address: SecretStr, asked: RowsAsked, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
+        """The rows of some buckets, in ascending order of hash and key, as a stream."""
+        grouped = "h, k, d, 1" if asked.key else "h, '', 0, count(*)"
+        ordered = 'ORDER BY h, k COLLATE "C"' if asked.key else "GROUP BY h ORDER BY h"
+        where: sql.Composable = sql.SQL("")
+        if len(buckets) <= _LAST_BUCKET // 2:  # of one type on either side: only then Postgres looks them up by hash
+            asked_for = sql.Literal(",".join(map(str, buckets)))
+            where = sql.SQL("WHERE (h & {})::int = ANY(string_to_array({}, ',')::int[])").format(
+                sql.Literal(_LAST_BUCKET), asked_for
+            )
+        query = sql.SQL("SELECT {} FROM {} {} {}").format(sql.SQL(grouped), _hashed(asked), where, sql.SQL(ordered))
+        with _reading(address, asked) as session, session.cursor(name="rows") as cursor:
+            cursor.itersize = _ROWS_AT_ONCE
+            cursor.execute(query)
+            for row in cursor:
+                yield RowDigest(*row)
+
+
+def _relation(row: tuple[Any, ...]) -> Relation:
+    schema, name, kind, persistence, populated, key, columns, may_read, hides, sees_all, role = row
+    why = ""
+    if kind == "f":
+        why = "a foreign table, whose rows are not on the branch"
+    elif persistence == "u":
+        why = "unlogged, so that a branch and each start of a compute may find it empty"
+    elif not populated:
+        why = "a materialized view that is not populated"
+    elif hides and sees_all is None:
+        why = f"row security hides rows from role {role}"
+    elif not hides and not may_read:
+        why = f"role {role} may not read it"
+    return Relation(
+        schema_name=schema,
+        name=name,
+        kind=_KINDS.get(kind, RelationKind.TABLE),
+        key=tuple(key),
+        columns=tuple(columns),
+        why_not=why,
+        reads_as=sees_all if hides else None,
+    )
+
+
+def _large_objects() -> Relation:
+    return Relation(
+        schema_name="pg_catalog",
+        name="pg_largeobject_metadata",
+        kind=RelationKind.LARGE_OBJECTS,
+        key=("oid",),
+        columns=("oid", "lomowner", "lomacl"),
+    )
+
+
+@contextmanager
+def _reading(address: SecretStr, asked: RowsAsked) -> Iterator["psycopg.Connection[Any]"]:
+    """A session whose texts of values are the same on both branches, as the role that sees all rows."""
+    with session_with(address, database=asked.database, statement_seconds=asked.seconds) as session:
+        for setting in _SETTINGS.split("; "):
+            session.execute(setting.encode())
+        if asked.reads_as is not None:
+            session.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(asked.reads_as)))
+        yield session
+
+
+def _table(asked: RowsAsked) -> sql.Identifier:
+    return sql.Identifier(asked.schema_name, asked.name)
+
+
+def _hashed(asked: RowsAsked) -> sql.Composable:
+    """Rows as (h: what they are ordered by, k: key, d: digest). Keys as a JSON array: none reads like another."""
+    values: list[sql.Composable] = [sql.Identifier("t", column) for column in asked.columns]
+    if asked.kind is RelationKind.LARGE_OBJECTS:
+        values.append(sql.SQL("md5(lo_get(t.oid))"))
+    row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(values))
+    if not asked.key:
+        hashed = sql.SQL('SELECT h, h AS d FROM (SELECT hashtextextended({} COLLATE "C", 1) AS h FROM ONLY {} t) o')
+        return sql.SQL("({}) r").format(hashed.format(row, _table(asked)))
+    key = sql.SQL("json_build_array({})::text").format(
+        sql.SQL(", ").join(sql.Identifier("t", column) for column in asked.key)
+    )
+    hashed = sql.SQL(
+        'SELECT hashtextextended(k COLLATE "C", 0) AS h, k, hashtextextended(k || v COLLATE "C", 1) AS d '
+        "FROM (SELECT {} AS k, {} AS v FROM ONLY {} t) o"
+    )
+    return sql.SQL("({}) r").format(hashed.format(key, row, _table(asked)))

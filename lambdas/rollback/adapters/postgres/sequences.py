@@ -1,0 +1,69 @@
+"""Sequences of a branch: the last value of each, and the one call of ours that writes to a database."""
+
+from collections.abc import Iterable, Mapping
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
+
+from rollback.adapters.postgres.session import session_with, translated
+from rollback.domain.database.sequences import Name, SequenceValue
+from rollback.text import service_message
+
+_SECONDS = 10.0  # services stand at zero meanwhile
+# `pg_sequence_last_value` is NULL as long as none was given out (manual, view "pg_sequences"). Identity columns have
+# a sequence like any other; those of an extension or of a temporary table are nobody's ids.
+_SEQUENCES = """
+SELECT n.nspname::text, c.relname::text,
+       CASE WHEN allowed.read THEN pg_sequence_last_value(c.oid::regclass) END,
+       s.seqincrement, s.seqmin, s.seqmax, s.seqcycle, allowed.read
+FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (SELECT has_schema_privilege(n.oid, 'USAGE')
+                       AND has_sequence_privilege(c.oid, 'SELECT, USAGE') AS read) allowed
+WHERE c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+ORDER BY 1, 2
+"""
+
+
+class PostgresSequences:
+    """Raises as `session_with`."""
+
+    def sequences(self, address: SecretStr, database: str) -> tuple[SequenceValue, ...]:
+        """All sequences of one database."""
+        with session_with(address, database=database, statement_seconds=_SECONDS) as session:
+            found = session.execute(_SEQUENCES).fetchall()
+        return tuple(
+            SequenceValue(
+                database=database,
+                schema_name=schema,
+                name=name,
+                last_value=value,
+                increment=increment,
+                minimum=minimum,
+                maximum=maximum,
+                cycles=cycles,
+                is_readable=readable,
+            )
+            for schema, name, value, increment, minimum, maximum, cycles, readable in found
+        )
+
+    def set_sequences(
+        self, address: SecretStr, database: str, values: Iterable[tuple[SequenceValue, int]]
+    ) -> Mapping[Name, str]:
+        """Have each sequence continue behind a value; the same again changes nothing.
+
+        Bounds, increment and `CYCLE` stay. Those that Postgres refused are returned, with its reason.
+        """
+        refused: dict[Name, str] = {}
+        with session_with(address, database=database, statement_seconds=_SECONDS, writes=True) as session:
+            session.execute("SET LOCAL lock_timeout = '2s'")
+            for one, value in values:
+                named = sql.Identifier(one.schema_name, one.name).as_string(session)
+                try:
+                    with session.transaction():
+                        session.execute("SELECT setval(%s::regclass, %s, true)", [named, value])
+                except psycopg.Error as error:
+                    if session.broken:
+                        raise translated(error, session) from error
+                    refused[one.identity] = service_message(str(error))
+        return refused

@@ -1,0 +1,207 @@
+"""Compare two branches table by table, all databases, until the time of one invocation is over; the next goes on."""
+
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from rollback.domain.database.data_loss import MOST_KEYS, LostWritesReport
+from rollback.ports.database import Sql
+from rollback.resources.database.errors import QueryFailed
+from rollback.resources.database.postgres import LostWrites
+from rollback.resources.database.relation import Bucket, Relation, RelationKind, RowsAsked
+from rollback.resources.database.row_comparison import RowDifference, RowDigest, compare_rows, differing_buckets
+
+Rows = Generator[RowDigest, None, None]
+Position = tuple[str, str, str]  # database, schema, relation: the order in which they are compared
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one table and one invocation may take.
+
+    Attributes:
+        is_over: whether the next table is left to the next invocation.
+        now: seconds of any clock that goes on.
+    """
+
+    is_over: Callable[[], bool]
+    now: Callable[[], float]
+    sums_seconds: float
+    rows_seconds: float
+    keys: bool = False
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A relation by its position; None: that side has none."""
+
+    position: Position
+    before: Relation | None
+    after: Relation | None
+
+
+@dataclass
+class Comparison:
+    """The backup and what it is compared with; `report` grows."""
+
+    sql: Sql
+    backup: SecretStr
+    restored: SecretStr
+    main_database: str
+    limits: Limits
+    report: LostWritesReport = field(default_factory=LostWritesReport)
+    position: Position | None = None
+
+    def go_on(self) -> bool:
+        """Compare what is behind the position; whether all is done. Raises as `Sql`; the position stands."""
+        for table in self._tables(first=self.position is None):
+            if self.position is not None and table.position <= self.position:
+                continue
+            if self.limits.is_over():
+                return False
+            self.report = self._told(table)
+            self.position = table.position
+        return True
+
+    def _tables(self, *, first: bool) -> Iterator[_Table]:
+        """In the order of their positions. What no table can be named of is told in the first round."""
+        before = {one.name: one.can_connect for one in self.sql.databases(self.backup)}
+        after = {one.name: one.can_connect for one in self.sql.databases(self.restored)}
+        self.report = self.report.but(databases=len(before))
+        for name in sorted(before.keys() | after.keys()):
+            if not (before.get(name, True) and after.get(name, True)):
+                if first:
+                    self.report = self.report.with_not_looked_at(f"database {name}", "the role may not connect to it")
+                continue
+            if name not in before:
+                if first:
+                    self.report = self.report.but(
+                        returned_tables=(*self.report.returned_tables, f"database {name} with all its tables")
+                    )
+                continue
+            yield from self._tables_of(name, is_there=name in after)
+
+    def _tables_of(self, database: str, *, is_there: bool) -> Iterator[_Table]:
+        relations = self.sql.relations(self.restored, database) if is_there else ()
+        before = {(one.schema_name, one.name): one for one in self.sql.relations(self.backup, database)}
+        after = {(one.schema_name, one.name): one for one in relations}
+        for schema, name in sorted(before.keys() | after.keys()):
+            kept, restored = before.get((schema, name)), after.get((schema, name))
+            there = kept or restored
+            if is_there and there is not None and there.kind is RelationKind.LARGE_OBJECTS:
+                kept = restored = there  # the catalogue of them is there also where it is empty
+            yield _Table((database, schema, name), kept, restored)
+
+    def _told(self, table: _Table) -> LostWritesReport:
+        name = self._name(table)
+        if table.before is None:
+            return self.report.with_returned(name)
+        why = table.before.why_not or (table.after.why_not if table.after is not None else "")
+        if why:
+            return self.report.with_not_looked_at(name, why)
+        lost = _shape(name, table.before, table.after)
+        asked = self._asked(table, table.before)
+        try:
+            return self.report.with_compared(self._compared(lost, asked, table))
+        except QueryFailed as failed:
+            return self._counted(lost, asked, table, str(failed))
+
+    def _compared(self, lost: LostWrites, asked: RowsAsked, table: _Table) -> LostWrites:
+        before = self.sql.buckets(self.backup, asked)
+        after = self.sql.buckets(self.restored, _as_read(asked, table.after)) if table.after is not None else {}
+        differing = differing_buckets(before, after)
+        found = self._difference(asked, table, differing) if differing else RowDifference()
+        keys = {}
+        if self.limits.keys and asked.key:
+            keys = {"removed_keys": _short(found.gone_keys), "changed_keys": _short(found.changed_keys)}
+        return lost.model_copy(
+            update={
+                "rows_before": _rows(before),
+                "rows_after": _rows(after),
+                "removed_rows": found.gone,
+                "changed_rows": found.changed,
+                "returned_rows": found.back,
+                "has_key": bool(asked.key),
+                **keys,
+            }
+        )
+
+    def _difference(self, asked: RowsAsked, table: _Table, differing: tuple[int, ...]) -> RowDifference:
+        asked = asked.model_copy(update={"seconds": self.limits.rows_seconds})
+        with closing(self._in_time(self.sql.rows(self.backup, asked, differing))) as before:
+            if table.after is None:
+                return compare_rows(before, (), MOST_KEYS)
+            restored = self.sql.rows(self.restored, _as_read(asked, table.after), differing)
+            with closing(self._in_time(restored)) as after:
+                return compare_rows(before, after, MOST_KEYS)
+
+    def _in_time(self, rows: Rows) -> Rows:
+        until = self.limits.now() + self.limits.rows_seconds
+        with closing(rows):
+            for number, row in enumerate(rows):
+                if number % 1000 == 0 and self.limits.now() > until:
+                    raise QueryFailed(f"its rows differ, and were not all read within {self.limits.rows_seconds:g} s")
+                yield row
+
+    def _counted(self, lost: LostWrites, asked: RowsAsked, table: _Table, why: str) -> LostWritesReport:
+        """Counts are the least that can be told; without them too, it was not looked at."""
+        try:
+            before = self.sql.count(self.backup, asked)
+            after = self.sql.count(self.restored, _as_read(asked, table.after)) if table.after is not None else 0
+        except QueryFailed as failed:
+            return self.report.with_not_looked_at(lost.table, str(failed))
+        return self.report.with_counted(lost.model_copy(update={"rows_before": before, "rows_after": after}), why)
+
+    def _name(self, table: _Table) -> str:
+        database = table.position[0]
+        named = (table.before or table.after or Relation(schema_name="", name="")).in_words
+        return named if database == self.main_database else f"{database}.{named}"
+
+    def _asked(self, table: _Table, before: Relation) -> RowsAsked:
+        after = table.after or before
+        return RowsAsked(
+            database=table.position[0],
+            schema_name=before.schema_name,
+            name=before.name,
+            kind=before.kind,
+            key=before.key if before.key == after.key else (),
+            columns=tuple(sorted(set(before.columns) & set(after.columns))),
+            reads_as=before.reads_as,
+            seconds=self.limits.sums_seconds,
+        )
+
+
+def _shape(name: str, before: Relation, after: Relation | None) -> LostWrites:
+    if after is None:
+        return LostWrites(table=name, rows_before=0, rows_after=0, is_gone=True)
+    return LostWrites(
+        table=name,
+        rows_before=0,
+        rows_after=0,
+        removed_columns=tuple(column for column in before.columns if column not in after.columns),
+        returned_columns=tuple(column for column in after.columns if column not in before.columns),
+    )
+
+
+def _as_read(asked: RowsAsked, relation: Relation | None) -> RowsAsked:
+    """On the other branch another role may be needed to see all rows."""
+    return asked.model_copy(update={"reads_as": relation.reads_as if relation is not None else None})
+
+
+def _rows(buckets: Mapping[int, Bucket]) -> int:
+    return sum(bucket.rows for bucket in buckets.values())
+
+
+def _short(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """A key of one column without the brackets of its JSON array: nothing else could be meant."""
+    return tuple(_one_column(key) for key in keys)
+
+
+def _one_column(key: str) -> str:
+    values = json.loads(key)
+    if len(values) != 1:
+        return key
+    return values[0] if isinstance(values[0], str) else key.removeprefix("[").removesuffix("]")

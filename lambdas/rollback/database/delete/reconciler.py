@@ -1,0 +1,83 @@
+"""Delete: a pull request's branch, when it was asked for by name. Neon keeps what it deletes for seven days.
+
+Nobody is fenced: the pull request is closed. A branch that is gone already is success.
+"""
+
+from datetime import datetime
+
+from rollback.check import Check, Verdict
+from rollback.database.changes.reconcile import take_turn, why_refused
+from rollback.database.changes.send import Sent, announced, is_announced, may_still_arrive, send
+from rollback.database.preflight.context import Restoring
+from rollback.database.preflight.removal_rules import judge_delete
+from rollback.database.restore.observe import work_on
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import BranchBefore, DatabaseProgress, Ending
+from rollback.domain.rollback import Rollback
+from rollback.errors import CallRefused, InvalidRequest
+from rollback.ports.world import World
+
+_DELETE = "delete_branch"
+
+
+def delete(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: World) -> Rollback:
+    """One look, at most one change.
+
+    Args:
+        plan: `branch` is the name. The restoring's target need not be there any more.
+
+    Raises:
+        InvalidRequest: the environment has no database any more.
+        LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
+        OutsideFailure: Neon could not be asked; nothing is lost, call again.
+    """
+    settings, now = world.settings.database, world.clock.now()
+    if settings is None:
+        raise InvalidRequest(f"no database is set for {world.settings.environment} any more")
+    if rollback.database is not None:
+        return take_turn(rollback, rollback.database, restoring, world, _one_move, fenced=False)
+    before = BranchBefore(name=plan.branch, protected=False)
+    try:
+        branch = restoring.databases.branch_named(plan.branch)
+        branches = tuple(restoring.databases.branches())
+    except CallRefused as refused:
+        check = Check(name="database-access", verdict=Verdict.FAIL, reason=str(refused))
+        return _begun(rollback, DatabaseProgress(started_at=now, before=before), (check,), now)
+    if branch is None:
+        gone = DatabaseProgress(started_at=now, before=before).noted(f"branch {plan.branch} was gone already")
+        return rollback.but(database=gone.ended(Ending.RESTORED, now), wait_seconds=0)
+    progress = DatabaseProgress(started_at=now, before=BranchBefore.of(branch, ()))
+    return _begun(rollback, progress, judge_delete(branches, branch, settings), now)
+
+
+def _begun(rollback: Rollback, progress: DatabaseProgress, checks: tuple[Check, ...], now: datetime) -> Rollback:
+    why = why_refused(rollback, checks)
+    if why is not None:
+        progress = progress.given_up(why, now).ended(Ending.REFUSED, now)
+    return rollback.but(database=progress, wait_seconds=0)
+
+
+def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
+    """The branch is known by its id: another one may have got its name."""
+    now, poll, databases = world.clock.now(), world.settings.policy.poll_seconds, restoring.databases
+    branch_id = progress.before.id
+    assert branch_id is not None  # noqa: S101 - it was there when we began
+    branch = databases.branch(branch_id)
+    work = work_on(progress, (branch,), restoring, now)
+    if branch is None and progress.restore_asked_at is None:
+        progress = progress.noted(f"somebody else deleted branch {progress.before.name}")
+    if work == "running" or (progress.why_not is not None and may_still_arrive(progress, restoring, world)):
+        return rollback.but(database=progress, wait_seconds=poll)
+    if branch is None:
+        return rollback.but(database=progress.ended(Ending.RESTORED, now), wait_seconds=0)
+    if progress.why_not is not None:  # it is there, and nothing of ours is under way
+        return rollback.but(database=progress.but(restore_asked_at=None).ended(Ending.REFUSED, now), wait_seconds=0)
+    if not is_announced(progress, _DELETE):
+        moved = progress.moved(_DELETE, now)
+        return announced(rollback, moved, _DELETE, world, restore_asked_at=moved.restore_asked_at or now)
+
+    def call() -> Sent:
+        gone = databases.delete_branch(branch_id)
+        return gone.operations if gone is not None else (), {}
+
+    return send(rollback, progress, call, restoring, world, restore_asked_at=None)

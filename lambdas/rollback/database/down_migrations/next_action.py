@@ -1,0 +1,151 @@
+"""Which move steps a schema down, decided from what ran so far: one command after the other, and none twice.
+
+A backup comes first: a child branch of the head, which costs nothing until the two differ. The branch itself is never
+overwritten, so its id, host and children stay.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from rollback.domain.database.progress import CommandRun, DatabaseProgress
+from rollback.domain.settings.database import DatabaseSettings
+from rollback.resources.database.neon import Branch
+
+VERIFY = "verify"
+_TAG = "{tag}"
+
+
+class DownMove(StrEnum):
+    """What to do next; what is no change is a look."""
+
+    WAIT_FOR_OPERATIONS = "wait_for_operations"
+    CREATE_BACKUP = "create_backup"
+    RUN_COMMAND = "run_command"
+    WAIT_FOR_TASK = "wait_for_task"
+    STOP_TASK = "stop_task"
+    CHECK_SCHEMA = "check_schema"
+    EXPIRE_BACKUP = "let_backup_expire"
+    DONE = "done"
+    DELETE_BACKUP = "delete_backup"
+    END = "end"  # without success, and tidied up
+
+
+@dataclass(frozen=True)
+class Command:
+    """What runs in the container; `name` is the migration's tag, or `verify`."""
+
+    name: str
+    words: tuple[str, ...]
+
+
+class DownSnapshot(BaseModel):
+    """What there is now. `operations`: on the branch and its backup, since we began."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    branch: Branch | None
+    backup: Branch | None = None
+    operations: Literal["running", "succeeded", "failed"] = "succeeded"
+
+    @property
+    def is_stuck(self) -> bool:
+        """Neon gave up making the backup."""
+        return self.backup is not None and not self.backup.is_ready and self.operations == "failed"
+
+    @property
+    def is_busy(self) -> bool:
+        """Nothing can be changed or asked now."""
+        unready = any(branch is not None and not branch.is_ready for branch in (self.branch, self.backup))
+        return self.operations == "running" or (unready and not self.is_stuck)
+
+
+def commands_of(settings: DatabaseSettings, tags: Sequence[str]) -> tuple[Command, ...]:
+    """Newest first, as the tags are; at the end what verifies that they worked, if something does."""
+    down = (Command(tag, tuple(word.replace(_TAG, tag) for word in settings.down_command)) for tag in tags)
+    verify = (Command(VERIFY, settings.verify_command),) if settings.verify_command else ()
+    return (*down, *verify)
+
+
+def current(progress: DatabaseProgress) -> CommandRun | None:
+    """The command that runs, as far as we know."""
+    last = progress.ran[-1] if progress.ran else None
+    return last if last is not None and last.ended_at is None else None
+
+
+def following(progress: DatabaseProgress, commands: Sequence[Command]) -> Command | None:
+    """The command that comes next; None: all have run."""
+    return commands[len(progress.ran)] if len(progress.ran) < len(commands) else None
+
+
+def next_move(
+    seen: DownSnapshot, progress: DatabaseProgress, commands: Sequence[Command], expires_at: datetime | None
+) -> DownMove:
+    """The next move; the same again when nothing changed in between."""
+    running = current(progress)
+    if running is not None:
+        gives_up = progress.why_not is not None and running.stop_asked_at is None
+        return DownMove.STOP_TASK if gives_up else DownMove.WAIT_FOR_TASK
+    if seen.is_busy:
+        return DownMove.WAIT_FOR_OPERATIONS
+    if progress.why_not is not None and progress.verified_at is not None:
+        return DownMove.DONE  # what could not be done in time is no more than the backup's expiry
+    if progress.why_not is not None:
+        unneeded = seen.backup is not None and not progress.may_have_changed_data
+        return DownMove.DELETE_BACKUP if unneeded else DownMove.END
+    if seen.backup is None:
+        return DownMove.CREATE_BACKUP
+    if following(progress, commands) is not None:
+        return DownMove.RUN_COMMAND
+    if progress.verified_at is None:
+        return DownMove.CHECK_SCHEMA
+    expires = progress.expiry_settled or seen.backup.expires_at == expires_at
+    return DownMove.DONE if expires else DownMove.EXPIRE_BACKUP
+
+
+def objection(
+    seen: DownSnapshot, progress: DatabaseProgress, commands: Sequence[Command], now: datetime, task_timeout: timedelta
+) -> str | None:
+    """Why it can't succeed any more; None: nothing speaks against going on."""
+    running, name = current(progress), progress.before.name
+    if seen.branch is None:
+        return f"branch {name} is gone: look in Neon's console who deleted it, it can be had back for seven days"
+    if seen.is_stuck:
+        return f"an operation of Neon failed and is not retried: the backup of {name} did not get ready"
+    if progress.ran and seen.backup is None:
+        return f"the backup of {name} is gone: look in Neon's console who deleted it"
+    if running is not None and now - running.asked_at > task_timeout:
+        minutes = f"{task_timeout.total_seconds() / 60:g} minutes"
+        return f"{running.name} did not end in {minutes}; {what_is_where(progress, commands)}"
+    last = progress.ran[-1] if progress.ran and running is None else None
+    if last is not None and not last.succeeded:
+        return f"{_how_it_ended(last)}; {what_is_where(progress, commands)}"
+    failed = progress.failed_checks()
+    if failed:
+        why = "; ".join(f"{check.name}: {check.reason}" for check in failed)
+        return f"all commands ran, and the database is not what is needed: {why}; {what_is_where(progress, commands)}"
+    return None
+
+
+def _how_it_ended(run: CommandRun) -> str:
+    said = f": {run.logs[-1]}" if run.logs else ""
+    if run.never_started:
+        return f"the task of {run.name} could not start: {run.reason or 'ECS gave no reason'}"
+    if run.exit_code is None:
+        return f"{run.name} ended without an exit code: {run.reason or 'ECS gave no reason'}{said}"
+    return f"{run.name} ended with exit code {run.exit_code}{said}"
+
+
+def what_is_where(progress: DatabaseProgress, commands: Sequence[Command]) -> str:
+    """Which migrations stepped down, and which are still applied."""
+    done = [run.name for run in progress.ran if run.succeeded and run.name != VERIFY]
+    tags = [command.name for command in commands if command.name != VERIFY]
+    perhaps = [r.name for r in progress.ran if not r.succeeded and not r.never_started and r.name != VERIFY]
+    still = [tag for tag in tags if tag not in done and tag not in perhaps]
+    parts = [f"{what}: {', '.join(names)}" for what, names in
+             (("stepped down", done), ("perhaps", perhaps), ("still applied", still)) if names]  # fmt: skip
+    return "; ".join(parts)

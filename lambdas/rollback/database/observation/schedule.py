@@ -1,0 +1,137 @@
+"""When the database is looked at: as a deployment begins and ends, and now and then.
+
+A sleeping compute is woken by each look, which costs money: without a deployment or a rollback once in
+`observe_minutes` is enough.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from rollback.database.observation.observe import live_schema, observe
+from rollback.database.observation.readiness import writes_to_standing_branch
+from rollback.domain.database.restore_points import SAME_DEPLOYMENT, RecordedPoint
+from rollback.domain.database.schema_observation import Observation
+from rollback.domain.event import deployment_said, service_of_event
+from rollback.errors import InvalidRequest
+from rollback.identity.identify import is_ours, release_behind
+from rollback.leases.holder import living_lease, living_lease_about_database
+from rollback.names import family_of
+from rollback.ports.world import World
+from rollback.resources.aws.ecs_service import Deployment, ServiceView
+from rollback.schema.verdict import awaited_migrations, stored_schema
+
+_BEGAN, _COMPLETED = "SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED"
+_LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end; its state machine ends sooner
+
+
+def on_deployment(event: Mapping[str, Any], world: World) -> list[str]:
+    """A deployment began: where the database stands before its release took it over, and a look. It completed: a look.
+
+    Raises:
+        InvalidRequest: another event, or about a service that is not ours.
+        OutsideFailure: Neon or Postgres do not answer: come again. A point that is late is better than none.
+    """
+    service_name, (said, deployment_id) = service_of_event(event, world.settings, world.home), deployment_said(event)
+    if said not in (_BEGAN, _COMPLETED):
+        raise InvalidRequest(f"{said} is not for this function; nothing was changed")
+    if not writes_to_standing_branch(service_name, world.settings):
+        return [f"{service_name} writes to no branch that is looked at ahead of need"]
+    done: list[str] = []
+    if said == _BEGAN:
+        done.append(_record_point(service_name, deployment_id, world))
+    return [*done, _in_words(observe(world))]
+
+
+def observe_if_due(world: World) -> list[str]:
+    """What the schedule does.
+
+    Raises:
+        OutsideFailure: Neon, Postgres, ECS or the ledger do not answer.
+    """
+    database = world.settings.database
+    if database is None or database.branch_id is None:
+        return ["there is no branch that is looked at ahead of need"]
+    if living_lease_about_database(world) is None:  # else what is asked here is in its hands
+        seen = world.ledger.observation(database.lease_of(None))
+        every = timedelta(minutes=database.observe_minutes)
+        is_recent = seen is not None and world.clock.now() - seen.observed_at < every
+        if seen is not None and is_recent and not (_changed_since(seen, world) or _awaits_migrations(seen, world)):
+            return [f"looked at on {seen.observed_at:%Y-%m-%d %H:%M} UTC: not due"]
+    return [_in_words(observe(world))]
+
+
+def _record_point(service_name: str, deployment_id: str | None, world: World) -> str:
+    """Once for a deployment, however often its event comes: not for one of ours, nor one of a release that ran before.
+
+    Those go on with data that is there already; where their release began was another time.
+    """
+    database = world.settings.database
+    assert database is not None  # noqa: S101 - it has a branch that the service writes to
+    assert database.branch_id is not None  # noqa: S101
+    branch, service = database.lease_of(None), world.settings.service(service_name)
+    if living_lease(service_name, world) is not None or living_lease(branch, world) is not None:
+        return "a rollback is going on: its deployments are not releases"
+    view = world.services.look(service)
+    deployment = _deployment(deployment_id, view)
+    if deployment is None:
+        return f"{deployment_id} is over already: another deployment took its place"
+    family = family_of(deployment.definition_arn)
+    if is_ours(deployment.definition_arn, world):
+        return f"{family} was registered by a rollback"
+    began = deployment.created_at
+    release = release_behind(deployment.deployed, view, service, world)
+    if release.first_deployed_at < began - SAME_DEPLOYMENT:
+        return f"{release.version} ran before, since {release.first_deployed_at:%Y-%m-%d %H:%M} UTC"
+    for point in world.ledger.restore_points(branch):
+        if (point.service, point.version, point.recorded_at) == (service_name, release.version, began):
+            return f"the restore point before {release.version} is recorded already"
+    address = world.databases.connection_uri(database.branch_id, database.database, database.role)
+    head, schema = world.sql.head(address), live_schema(address, world.sql)
+    world.ledger.put_schema(schema)
+    world.ledger.put_restore_point(
+        RecordedPoint(
+            branch=branch,
+            service=service_name,
+            version=release.version,
+            at=head.at,
+            lsn=head.lsn,
+            timeline=head.timeline,
+            recorded_at=began,
+            by="deployment",
+            schema_sha256=schema.sha256,
+        )
+    )
+    return f"restore point before {release.version}: {head.lsn}, {head.at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _deployment(deployment_id: str | None, view: ServiceView) -> Deployment | None:
+    """The one that the event names, though another may have begun since."""
+    if deployment_id is None:
+        return view.primary
+    return next((one for one in view.deployments if one.id == deployment_id), None)
+
+
+def _awaits_migrations(seen: Observation, world: World) -> bool:
+    """Whether a pipeline may have migrated since the look: the verdicts on it are unknown until the next one."""
+    journal = stored_schema(seen.schema_sha256, world).journal
+    return bool(awaited_migrations(seen.branch, journal, seen.observed_at, world))
+
+
+def _changed_since(seen: Observation, world: World) -> bool:
+    """Whether another deployment runs, or is still on its way; or a rollback changed the data without one."""
+    for service in world.settings.writers():
+        primary = world.services.look(service).primary
+        if primary.created_at > seen.observed_at or primary.rollout_state == "IN_PROGRESS":
+            return True
+        for change in world.ledger.changes(service.name, seen.observed_at - _LONGEST_ROLLBACK).items:
+            ended = change.concluded_at
+            if change.has_changed_data and ended is not None and ended > seen.observed_at:
+                return True
+    return False
+
+
+def _in_words(seen: Observation | None) -> str:
+    if seen is None:
+        return "not looked at: a rollback is going on"
+    return f"looked at the database at {seen.observed_at:%H:%M:%S} UTC"

@@ -1,0 +1,33 @@
+"""What a restore works with: the branch, Neon, SQL, and who judges the restore point."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from rollback.check import Check
+from rollback.domain.database.target import RestoreTarget
+from rollback.ports.database import Databases, Sql
+from rollback.resources.database.postgres import LiveSchema, Migration
+
+PreviewJudge = Callable[[LiveSchema, tuple[Migration, ...] | None], tuple[Check, ...]]
+"""From the tables and the journal at the restore point (None: it has no journal): a FAIL refuses the restore."""
+
+
+def nothing_against(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:  # noqa: ARG001
+    """That SQL answers there is enough."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Restoring:
+    """Explicit, since only the database function has them."""
+
+    target: RestoreTarget
+    databases: Databases
+    sql: Sql
+    judge_preview: PreviewJudge = nothing_against
+
+    def address(self, branch_id: str) -> SecretStr:
+        """Of the application's database there, on the direct host. Never kept: a branch may have its own password."""
+        return self.databases.connection_uri(branch_id, self.target.database, self.target.role)

@@ -1,0 +1,97 @@
+"""What is asked before a branch is replaced or deleted. Nothing here can be forced: such a branch has no way back.
+
+Neon refuses to delete a protected branch, the default one and one with children, and `expires_at` is bound to the same
+(https://neon.com/docs/manage/branches); we refuse to replace them too, since the old branch is to expire.
+"""
+
+import re
+from collections.abc import Sequence
+
+from rollback.check import Check, Verdict
+from rollback.domain.settings.database import DatabaseSettings
+from rollback.resources.database.neon import Branch, Endpoint, Operation
+
+_PR = re.escape("{pr}")
+
+
+def judge_delete(branches: Sequence[Branch], branch: Branch, settings: DatabaseSettings) -> tuple[Check, ...]:
+    """Only ever a pull request's branch."""
+    only = f"{branch.name} is this environment's one branch: only a pull request's, named by branch_pattern, is deleted"
+    return (
+        _check("branch-is-a-pull-request-s", only if settings.branch_pattern is None else None, settings.project_id),
+        *_removable(branches, branch, settings),
+    )
+
+
+def judge_recreate(
+    branches: Sequence[Branch],
+    branch: Branch,
+    endpoints: Sequence[Endpoint],
+    source_branch_id: str | None,
+    busy: Sequence[Operation],
+    settings: DatabaseSettings,
+) -> tuple[Check, ...]:
+    """`endpoints` are the branch's; `busy`: the source's operations that are not over."""
+    no_compute = f"{branch.name} has no compute: create one in Neon's console, nobody can be connected without"
+    changing = f"{branch.name} is {branch.current_state}: wait until it is ready, and start again"
+    return (
+        *_removable(branches, branch, settings),
+        _check("branch-is-ready", None if branch.is_ready else changing, f"{branch.name} is ready"),
+        _check("branch-has-compute", None if endpoints else no_compute, f"{branch.name} has a compute"),
+        _source(branches, branch, source_branch_id, busy, settings),
+    )
+
+
+def judge_connection(settings: DatabaseSettings, writers: Sequence[str], unreadable: str | None) -> Check:
+    """Whether services can be told the new host. `unreadable`: why the secret is no place for it."""
+    name = "connection-secret"
+    if settings.connection_secret_arn is None:
+        why_not = (
+            f"{', '.join(writers)} would be left with the address of the old branch: set connection_secret_arn, the "
+            "secret that their connection URI comes from; or reset the branch instead, which keeps its host"
+        )
+        return _check(name, why_not if writers else None, "no service has the branch's address from us")
+    return _check(name, unreadable, f"{settings.connection_secret_arn} gets the new branch's address")
+
+
+def _removable(branches: Sequence[Branch], branch: Branch, settings: DatabaseSettings) -> tuple[Check, ...]:
+    children = ", ".join(sorted(other.name for other in branches if other.parent_id == branch.id))
+    has = f"{branch.name} has children ({children}): they need it; delete or reset them first"
+    default = f"{branch.name} is the project's default branch: it is never replaced or deleted, restore it instead"
+    protected = f"{branch.name} is protected: whoever may un-protect it decides, in Neon's console"
+    wrong = f"{branch.name} is no name that {settings.branch_pattern} gives: it is not a pull request's branch"
+    return (
+        _check("branch-is-not-default", default if branch.default else None, f"{branch.name} is not the default"),
+        _check("branch-is-not-protected", protected if branch.protected else None, f"{branch.name} is not protected"),
+        _check("branch-has-no-children", has if children else None, f"{branch.name} has no children"),
+        _check("name-is-of-the-pattern", None if _is_named(branch, settings) else wrong, branch.name),
+    )
+
+
+def _is_named(branch: Branch, settings: DatabaseSettings) -> bool:
+    if settings.branch_pattern is None:
+        return True
+    pattern = re.escape(settings.branch_pattern).replace(_PR, r"[1-9]\d*")
+    return re.fullmatch(pattern, branch.name) is not None
+
+
+def _source(
+    branches: Sequence[Branch],
+    branch: Branch,
+    source_branch_id: str | None,
+    busy: Sequence[Operation],
+    settings: DatabaseSettings,
+) -> Check:
+    name = "source-is-quiet"
+    source = next((other for other in branches if other.id == source_branch_id), None)
+    if source is None or source.id == branch.id:
+        known = ", ".join(sorted(f"{other.name} ({other.id})" for other in branches))
+        return _check(name, f"project {settings.project_id} has no branch {source_branch_id} to copy from: {known}", "")
+    running = ", ".join(sorted({operation.action for operation in busy}))
+    why_busy = f"{source.name} is being changed ({running or source.current_state}): wait for that, and start again"
+    return _check(name, None if source.is_ready and not busy else why_busy, f"{source.name} is ready")
+
+
+def _check(name: str, why_not: str | None, otherwise: str) -> Check:
+    verdict = Verdict.PASS if why_not is None else Verdict.FAIL
+    return Check(name=name, verdict=verdict, reason=why_not or otherwise)

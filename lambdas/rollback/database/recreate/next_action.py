@@ -1,0 +1,118 @@
+"""Which move puts a new branch in the place of an old one, decided from what Neon and the secret say now.
+
+The old branch is renamed, never deleted: its data is the backup, and its compute goes on answering under the old host.
+So until the secret names the new one, everything can be taken back: the new branch deleted, the old one renamed.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from rollback.domain.database.progress import DatabaseProgress
+from rollback.resources.database.neon import Branch
+
+
+class RecreateMove(StrEnum):
+    """What to do next; what is no change is a look."""
+
+    WAIT_FOR_OPERATIONS = "wait_for_operations"
+    RENAME_OLD = "rename_old_branch"
+    CREATE_NEW = "create_new_branch"
+    CHECK_NEW = "check_new_branch"
+    WRITE_SECRET = "write_connection_secret"  # noqa: S105 - the name of a move
+    WAIT_FOR_SECRET = "wait_for_connection_secret"  # noqa: S105
+    EXPIRE_OLD = "let_old_branch_expire"
+    DONE = "done"
+    DELETE_NEW = "delete_new_branch"
+    RENAME_BACK = "rename_old_branch_back"
+    END = "end"  # without success, and tidied up
+
+
+class RecreateSnapshot(BaseModel):
+    """What there is now.
+
+    Attributes:
+        old: the branch that we began with, whatever it is called now.
+        named: another branch that has its name.
+        known_address: of which branch the services' secret has it; `none`: no secret is set.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    old: Branch | None
+    named: Branch | None = None
+    known_address: Literal["none", "old", "new", "unknown"] = "none"
+    operations: Literal["running", "succeeded", "failed"] = "succeeded"
+
+    @property
+    def is_stuck(self) -> bool:
+        """Neon gave up making the new branch."""
+        return self.named is not None and not self.named.is_ready and self.operations == "failed"
+
+    @property
+    def is_busy(self) -> bool:
+        """Changes would be refused now."""
+        unready = any(branch is not None and not branch.is_ready for branch in (self.old, self.named))
+        return self.operations == "running" or (unready and not self.is_stuck)
+
+    def is_complete(self, progress: DatabaseProgress) -> bool:
+        """The new branch is in its place, and whoever needs its address has it."""
+        ours = self.named is not None and self.named.id == progress.branch_id
+        return ours and progress.verified_at is not None and self.known_address in ("none", "new")
+
+
+def next_move(
+    seen: RecreateSnapshot, progress: DatabaseProgress, backup: str, expires_at: datetime | None
+) -> RecreateMove:
+    """The next move; the same again when nothing changed in between.
+
+    Args:
+        backup: the old branch's new name.
+        expires_at: when the old branch is to be gone; None: never.
+    """
+    if seen.is_busy:
+        return RecreateMove.WAIT_FOR_OPERATIONS
+    if progress.why_not is not None or seen.old is None:
+        return _tidy_up(seen, progress, backup)
+    if seen.named is None:
+        return RecreateMove.CREATE_NEW if seen.old.name == backup else RecreateMove.RENAME_OLD
+    if progress.verified_at is None:
+        return RecreateMove.CHECK_NEW
+    if seen.known_address in ("old", "unknown"):
+        return RecreateMove.WRITE_SECRET if seen.known_address == "old" else RecreateMove.WAIT_FOR_SECRET
+    expires = progress.expiry_settled or seen.old.expires_at == expires_at
+    return RecreateMove.DONE if expires else RecreateMove.EXPIRE_OLD
+
+
+def objection(seen: RecreateSnapshot, progress: DatabaseProgress, backup: str) -> str | None:
+    """Why it can't succeed any more; None: nothing speaks against going on."""
+    name = progress.before.name
+    if seen.old is None:
+        return f"the old branch {name} is gone: look in Neon's console who deleted it, it can be had back for 7 days"
+    if seen.old.name not in (name, backup):
+        return f"somebody renamed branch {name} to {seen.old.name} meanwhile: rename it back, and start again"
+    if seen.named is not None and seen.named.id != progress.branch_id:
+        return f"somebody made another branch {name} ({seen.named.id}) meanwhile: look who did, and delete one of them"
+    if seen.named is None and progress.branch_id is not None:
+        return f"somebody deleted the new branch {name} ({progress.branch_id}) meanwhile"
+    if seen.is_stuck:
+        return f"an operation of Neon failed and is not retried: the new branch {name} did not get ready"
+    failed = progress.failed_checks()
+    if failed:
+        return f"the new branch is no good: {'; '.join(f'{check.name}: {check.reason}' for check in failed)}"
+    return None
+
+
+def _tidy_up(seen: RecreateSnapshot, progress: DatabaseProgress, backup: str) -> RecreateMove:
+    """Everything back, unless the secret may name the new branch already."""
+    if seen.is_complete(progress):
+        return RecreateMove.DONE
+    if seen.known_address == "unknown" and progress.redeploy:
+        return RecreateMove.WAIT_FOR_SECRET
+    if seen.known_address == "new" or seen.old is None:
+        return RecreateMove.END
+    if seen.named is not None:
+        return RecreateMove.DELETE_NEW if seen.named.id == progress.branch_id else RecreateMove.END
+    return RecreateMove.RENAME_BACK if seen.old.name == backup else RecreateMove.END

@@ -1,0 +1,88 @@
+"""What there is of the old branch, the new one and the secret, and what that tells of what we asked for."""
+
+from typing import Literal
+
+from rollback.database.changes.send import is_announced, may_still_arrive
+from rollback.database.changes.service_address import service_address
+from rollback.database.preflight.context import Restoring
+from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot
+from rollback.database.restore.observe import work_on
+from rollback.domain.database.progress import DatabaseProgress, backup_name
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.database import DatabaseSettings
+from rollback.errors import InvalidRequest, OutsideFailure
+from rollback.ports.world import World
+from rollback.resources.database.connection_secret import SecretKeys, has_uri
+from rollback.resources.database.neon import Branch
+
+
+def look(
+    progress: DatabaseProgress, settings: DatabaseSettings, restoring: Restoring, world: World
+) -> RecreateSnapshot:
+    """The old branch is known by its id, the new one by its name."""
+    old = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
+    named = restoring.databases.branch_named(progress.before.name)
+    named = None if named is not None and old is not None and named.id == old.id else named
+    return RecreateSnapshot(
+        old=old,
+        named=named,
+        known_address=_known_address(progress, named, settings, restoring, world),
+        operations=work_on(progress, (old, named), restoring, world.clock.now()),
+    )
+
+
+def noticed(
+    rollback: Rollback, progress: DatabaseProgress, seen: RecreateSnapshot, restoring: Restoring, world: World
+) -> DatabaseProgress:
+    """With what came of our changes, whether or not their answers arrived."""
+    now = world.clock.now()
+    if seen.named is not None and progress.branch_id is None and _is_ours(seen.named, progress):
+        progress = progress.adopted().but(branch_id=seen.named.id)
+    if seen.known_address == "new" and is_announced(progress, RecreateMove.WRITE_SECRET):
+        progress = progress.adopted()
+    if seen.old is not None and seen.old.name == backup_name(rollback.id):
+        accepted = progress.accepted_at or now
+        progress = progress.but(backup_id=seen.old.id, accepted_at=accepted)
+        if is_announced(progress, RecreateMove.RENAME_OLD):
+            progress = progress.adopted()
+    if _was_taken_back(progress, seen):
+        progress = progress.adopted()
+    if progress.why_not is not None and not may_still_arrive(progress, restoring, world):
+        progress = _taken_back(progress, seen)
+    return progress
+
+
+def _was_taken_back(progress: DatabaseProgress, seen: RecreateSnapshot) -> bool:
+    """Whether what was asked last, in tidying up, is done."""
+    deleted = seen.named is None and is_announced(progress, RecreateMove.DELETE_NEW)
+    has_its_name = seen.old is not None and seen.old.name == progress.before.name
+    return deleted or (has_its_name and is_announced(progress, RecreateMove.RENAME_BACK))
+
+
+def _taken_back(progress: DatabaseProgress, seen: RecreateSnapshot) -> DatabaseProgress:
+    """What is as it was before."""
+    if seen.named is None and seen.known_address != "unknown":
+        progress = progress.but(redeploy=False)
+    if seen.old is not None and seen.old.name == progress.before.name:
+        progress = progress.but(restore_asked_at=None, backup_id=None, accepted_at=None)
+    return progress
+
+
+def _is_ours(named: Branch, progress: DatabaseProgress) -> bool:
+    """A branch of that name while we ask for one; somebody else's would hardly come from the same source."""
+    return is_announced(progress, RecreateMove.CREATE_NEW) and named.parent_id == progress.source_branch_id
+
+
+def _known_address(
+    progress: DatabaseProgress, named: Branch | None, settings: DatabaseSettings, restoring: Restoring, world: World
+) -> Literal["none", "old", "new", "unknown"]:
+    arn, keys = settings.connection_secret_arn, SecretKeys.of(settings)
+    if arn is None:
+        return "none"
+    if named is None or progress.verified_at is None:
+        return "unknown" if progress.redeploy else "old"
+    try:
+        secret = world.secrets.read(arn)
+        return "new" if has_uri(secret, keys, service_address(named.id, secret, keys, restoring)) else "old"
+    except (OutsideFailure, InvalidRequest):
+        return "unknown"

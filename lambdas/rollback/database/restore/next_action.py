@@ -1,0 +1,163 @@
+"""Which move brings a branch back to its restore point, decided from what Neon says now.
+
+Two phases: the point is looked at on a preview branch first, then the branch itself is restored to exactly the LSN that
+was looked at. A restore keeps the branch's id, host and connection string; its old state becomes the backup branch.
+Facts from https://neon.com/docs/introduction/branch-restore: a protected branch refuses to be restored, and a branch's
+children move to the backup, so the preview must be gone before. A reset goes to another branch's head: no preview.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from rollback.database.restore.acceptance import is_of_a_person
+from rollback.domain.database.progress import DatabaseProgress
+from rollback.resources.database.neon import Branch
+
+
+class Move(StrEnum):
+    """What to do next; what is no change is a look."""
+
+    WAIT_FOR_OPERATIONS = "wait_for_operations"
+    CREATE_PREVIEW = "create_preview"
+    CHECK_PREVIEW = "check_preview"
+    READ_SEQUENCES = "read_sequences"  # behind the fence: their last values
+    DELETE_PREVIEW = "delete_preview"
+    UNPROTECT = "unprotect"
+    RESTORE = "restore"  # takes the backup too: Neon keeps the old state under the name that it is sent
+    PROTECT_AGAIN = "protect_again"
+    PROTECT_BACKUP = "protect_backup"  # where IP limits hang on it; always after the branch itself: plans allow few
+    WAIT_FOR_ENDPOINT = "wait_for_endpoint"  # its compute wakes up when it is connected to
+    CARRY_SEQUENCES = "carry_sequences"  # so that no id of a lost row is given out again
+    DONE = "done"
+    END = "end"  # without success, and tidied up
+
+
+CHANGES = frozenset(
+    {
+        Move.CREATE_PREVIEW,
+        Move.DELETE_PREVIEW,
+        Move.UNPROTECT,
+        Move.RESTORE,
+        Move.PROTECT_AGAIN,
+        Move.PROTECT_BACKUP,
+        Move.CARRY_SEQUENCES,
+    }
+)
+
+# These need a fence; all before them is done while services run, so that they stand at zero for the restore alone.
+BEHIND_THE_FENCE = frozenset({Move.READ_SEQUENCES, Move.UNPROTECT, Move.RESTORE})
+
+
+class DatabaseSnapshot(BaseModel):
+    """What Neon says now. None: there is no such branch.
+
+    Attributes:
+        operations: of our own changes, as far as they are waited for.
+        restore_began: some tell that the branch got new storage since a restore was asked for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    branch: Branch | None
+    hosts: tuple[str, ...] = ()
+    preview: Branch | None = None
+    backup: Branch | None = None
+    operations: Literal["running", "succeeded", "failed"] = "succeeded"
+    restore_began: bool = False
+
+    @property
+    def unready(self) -> tuple[Branch, ...]:
+        """Those that are still being made or restored."""
+        return tuple(branch for branch in (self.branch, self.preview) if branch is not None and not branch.is_ready)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Neon gave up in the middle: nothing more will happen to a branch that is not ready."""
+        return bool(self.unready) and self.operations == "failed"
+
+    @property
+    def is_busy(self) -> bool:
+        """Changes would be refused now."""
+        return self.operations == "running" or (bool(self.unready) and not self.is_stuck)
+
+
+def next_move(seen: DatabaseSnapshot, progress: DatabaseProgress, *, carries_sequences: bool = False) -> Move:
+    """The next move towards the restore point; the same again when nothing changed in between.
+
+    Args:
+        carries_sequences: a setting: whether sequences continue behind the values of lost rows.
+    """
+    if seen.is_busy:
+        return Move.WAIT_FOR_OPERATIONS
+    if progress.why_not is not None or seen.branch is None:
+        return _tidy_up(seen, progress)
+    if progress.backup_id is not None:
+        return _settle(seen, progress)
+    if progress.point is not None and progress.preview_lsn is None:
+        return Move.CREATE_PREVIEW if seen.preview is None else Move.CHECK_PREVIEW
+    is_told_of = seen.backup is not None or progress.before.is_reset(seen.branch)
+    if seen.preview is not None:
+        return Move.DELETE_PREVIEW
+    if carries_sequences and _are_sequences_to_read(progress) and not is_told_of:
+        return Move.READ_SEQUENCES
+    if is_told_of:
+        return Move.WAIT_FOR_OPERATIONS  # accepted, though not all of it is told yet: never sent a second time
+    return Move.UNPROTECT if seen.branch.protected else Move.RESTORE
+
+
+def _are_sequences_to_read(progress: DatabaseProgress) -> bool:
+    """Once it was asked for, a restore may have taken them back: only those that were read before are read again."""
+    if progress.restore_asked_at is not None:
+        return progress.sequences_to_read_again
+    return progress.sequences is None
+
+
+def objection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> str | None:
+    """Why it can't succeed any more; None: nothing speaks against going on."""
+    name = progress.before.name
+    if seen.branch is None:
+        return f"branch {name} is gone: look in Neon's console who deleted it, it can be had back for seven days"
+    ours = progress.restore_asked_at is not None or progress.backup_id is not None
+    if not ours and progress.before.is_reset(seen.branch):
+        return f"branch {name} was restored by somebody else at {seen.branch.last_reset_at}: look what is on it now"
+    if seen.backup is not None and progress.backup_id is None and is_of_a_person(seen.backup, seen.branch):
+        return f"there is a branch {seen.backup.name} that no restore of ours made: rename it, and start again"
+    if not ours and progress.is_on_another_timeline:
+        return f"branch {name} is on another timeline than the restore point: somebody restored it; look what is on it"
+    if seen.is_stuck:
+        unready = ", ".join(f"{branch.name} is {branch.current_state}" for branch in seen.unready)
+        return f"an operation of Neon failed and is not retried: {unready}; ask Neon's support"
+    failed = progress.failed_checks()
+    if failed:
+        return f"the restore point is no good: {'; '.join(f'{check.name}: {check.reason}' for check in failed)}"
+    if progress.backup_id is not None and seen.hosts != progress.before.hosts:
+        return f"the hosts of {name} were {progress.before.hosts} and are {seen.hosts}: services connect to nothing"
+    return None
+
+
+def _settle(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
+    """Protection first; while Neon is busy with somebody else's change, services do not wait for it."""
+    protection = _protection(seen, progress)
+    if protection is not None:
+        return protection
+    if progress.verified_at is None:
+        return Move.WAIT_FOR_ENDPOINT
+    return Move.CARRY_SEQUENCES if progress.sequences and progress.sequences_carried is None else Move.DONE
+
+
+def _tidy_up(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
+    if seen.preview is not None:
+        return Move.DELETE_PREVIEW
+    return _protection(seen, progress) or Move.END
+
+
+def _protection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move | None:
+    """What must be protected still; None: nothing."""
+    protects = progress.before.protected and not progress.protection_left
+    if seen.branch is not None and protects and not seen.branch.protected:
+        return Move.PROTECT_AGAIN
+    open_backup = progress.backup_id is not None and seen.backup is not None and not seen.backup.protected
+    wanted = progress.limits_hang_on_protection and not progress.backup_protection_settled
+    return Move.PROTECT_BACKUP if open_backup and wanted else None

@@ -1,0 +1,46 @@
+"""What a plan says about the database: which branch goes where, and how."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rollback.domain.database.progress import RestorePoint
+from rollback.domain.settings.database import Strategy
+
+
+class DatabasePlan(BaseModel):
+    """Settled before anything is changed. `strategy` is never `auto` here.
+
+    Attributes:
+        branch: Neon's id; of a pull request's branch, its name.
+        point: of a restore.
+        source_branch_id: of a reset or recreate, and of an undo: the backup.
+        migrations: tags to step down, newest first.
+        schema_sha256: of the release whose tables must be there afterwards; None: not known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+
+    strategy: Strategy
+    branch: str
+    point: RestorePoint | None = None
+    source_branch_id: str | None = None
+    migrations: tuple[str, ...] = ()
+    schema_sha256: str | None = None
+    undoes: str | None = Field(default=None, description="the rollback whose backup is gone back to")
+    reconnects: tuple[str, ...] = Field(
+        default=(), description="services that get new connections afterwards, in this order; an older plan has none"
+    )
+
+    @property
+    def in_words(self) -> str:
+        """Where the data goes."""
+        match self.strategy:
+            case Strategy.RESTORE if self.point is not None:
+                return f"database to {self.point.at:%Y-%m-%d %H:%M:%S} UTC"
+            case Strategy.DOWN_MIGRATIONS:
+                return f"database down by {', '.join(self.migrations)}"
+            case Strategy.DELETE:
+                return f"database branch {self.branch} deleted"
+            case _ if self.undoes is not None:
+                return f"database to what it was before {self.undoes}"
+            case _:
+                return f"database {self.strategy} from {self.source_branch_id}"

@@ -1,0 +1,29 @@
+"""The database as it was last looked at: kept in the ledger, so that a plan needs neither Neon nor SQL."""
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from rollback.check import Check
+
+
+class Observation(BaseModel):
+    """Of one branch; made when a deployment starts and completes, and every few minutes.
+
+    Attributes:
+        branch: its partition in the ledger.
+        schema_sha256: key of the stored `ReleaseSchema` that has the live structure and journal.
+        readiness: whether a restore would be possible: key, window, room for a backup; `service` in each one's
+            evidence says for whose rollback.
+        timeline: Neon's identity of the branch's history, which a restore replaces; None: not known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+
+    branch: str
+    schema_sha256: str
+    readiness: tuple[Check, ...] = ()
+    observed_at: AwareDatetime
+    timeline: str | None = None
+
+    def about(self, service: str) -> tuple[Check, ...]:
+        """The checks of one service's way back: each goes back to data of its own releases."""
+        return tuple(check for check in self.readiness if check.evidence.get("service") == service)

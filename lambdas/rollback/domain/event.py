@@ -1,0 +1,275 @@
+"""EventBridge events exactly as they come, read into what decides.
+
+Shapes: `CloudWatch Alarm State Change` (CloudWatch User Guide, "Alarm events and EventBridge"), `ECS Deployment State
+Change` and `ECS Service Action` (ECS Developer Guide); the latter two name cluster and service only inside the ARN in
+`resources`, and the last one no deployment. All events name `account` and `region` (EventBridge User Guide, "Events
+structure").
+
+Anybody may start an execution with an event of their own making. So all of it is read before a record is made: what
+decides must have its shape, what is only told to people is cleaned and cut.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rollback.check import Check, Verdict
+from rollback.domain.request import Request, RollbackType, Trigger
+from rollback.domain.rollback import TriggerEvent
+from rollback.domain.settings.environment import Settings
+from rollback.domain.settings.policy import Policy
+from rollback.errors import InvalidRequest
+from rollback.names import degraded_alarm, outage_alarm
+from rollback.resources.aws.account_and_region import Home
+from rollback.text import NAME_LIMIT, REASON_LIMIT, is_showable, one_line, quoted
+
+FOR_THE_WORSE = "event-is-a-change-for-the-worse"
+_ALARM, _DEPLOYMENT = "CloudWatch Alarm State Change", "ECS Deployment State Change"
+_ACTION = "ECS Service Action"  # comes where the circuit breaker is off, too
+_LONGEST_ALARM = 255  # CloudWatch API, PutCompositeAlarm: AlarmName
+_LONGEST_ARN, _QUOTED_ARN = 2048, 200
+_NOT_TOLD = "a state that is not told"
+_MOST_RESOURCES = 10  # EventBridge names one or two
+_CLOCKS_DIFFER_MINUTES = 1  # AWS's clock and ours
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An event, read.
+
+    Attributes:
+        resources: ARNs.
+        deployment_id: of a deployment, `ecs-svc/…`; None: the event names none.
+        change: of an alarm its states before and after, of a deployment nothing and its event's name.
+    """
+
+    id: str
+    at: datetime
+    account: str
+    region: str
+    resources: tuple[str, ...]
+    reason: str
+    change: tuple[str, str]
+    alarm: str | None = None
+    deployment_id: str | None = None
+
+
+def is_event(given: object) -> bool:
+    """Whether an input is an EventBridge event rather than a person's words."""
+    return isinstance(given, Mapping) and "detail-type" in given and "detail" in given
+
+
+def read_event(given: Mapping[str, Any], settings: Settings) -> tuple[Request, Trigger, TriggerEvent]:
+    """What an event asks for.
+
+    Raises:
+        InvalidRequest: another kind of event, one that lacks something, or one about a service that is not ours.
+    """
+    event = _read(given)
+    trigger = TriggerEvent(
+        id=event.id, at=event.at, alarm=event.alarm, deployment_id=event.deployment_id, reason=event.reason
+    )
+    if event.alarm is None:
+        return Request(service=service_of_event(given, settings)), Trigger.DEPLOYMENT_FAILED, trigger
+    service = _service_of_alarm(event.alarm, settings)
+    outage = event.alarm == outage_alarm(settings.prefix, service)
+    kind = RollbackType.EMERGENCY if outage else RollbackType.SERVICE
+    return Request(service=service, type=kind), Trigger.ALARM, trigger
+
+
+def judge_event(given: Mapping[str, Any], policy: Policy, now: datetime, home: Home | None = None) -> tuple[Check, ...]:
+    """Whether an event counts, by the event itself: ours, young enough (rule 10), and a change for the worse.
+
+    Args:
+        given: an event that `read_event` has read.
+        home: None: not known.
+    """
+    event = _read(given)
+    return _is_ours(event, home), _is_fresh(event, policy, now), _is_for_the_worse(event, policy)
+
+
+def _read(given: Mapping[str, Any]) -> _Read:
+    """Every part that is looked at, in its shape.
+
+    Raises:
+        InvalidRequest: names the part that has another one.
+    """
+    kind, detail = given["detail-type"], given["detail"]
+    if kind not in (_ALARM, _DEPLOYMENT, _ACTION):
+        raise InvalidRequest(f"an event of type {quoted(kind)} starts no rollback; nothing was changed")
+    if not isinstance(detail, Mapping):
+        raise _not_complete("detail", detail, "an object")
+    is_alarm = kind == _ALARM
+    return _Read(
+        id=_word(given, "id"),
+        at=_time(given.get("time")),
+        account=_told(given.get("account"), NAME_LIMIT),
+        region=_told(given.get("region"), NAME_LIMIT),
+        resources=_resources(given),
+        alarm=_word(detail, "alarmName", "detail.alarmName", limit=_LONGEST_ALARM) if is_alarm else None,
+        change=_states(detail) if is_alarm else ("", _word(detail, "eventName", "detail.eventName")),
+        reason=_told(detail["state"].get("reason") if is_alarm else detail.get("reason"), REASON_LIMIT),
+        deployment_id=_told(detail.get("deploymentId"), NAME_LIMIT) or None if not is_alarm else None,
+    )
+
+
+def _states(detail: Mapping[str, Any]) -> tuple[str, str]:
+    """An alarm's states before and after."""
+    state, before = detail.get("state"), detail.get("previousState")
+    if not isinstance(state, Mapping):
+        raise _not_complete("detail.state", state, "an object")
+    if before is not None and not isinstance(before, Mapping):
+        raise _not_complete("detail.previousState", before, "an object")
+    known = before is not None and before.get("value") is not None
+    was = _word(before, "value", "detail.previousState.value") if known and before is not None else _NOT_TOLD
+    return was, _word(state, "value", "detail.state.value")
+
+
+def _word(part: Mapping[str, Any], name: str, path: str = "", limit: int = NAME_LIMIT) -> str:
+    value = part.get(name)
+    if isinstance(value, str) and 0 < len(value) <= limit and value.strip() and is_showable(value):
+        return value
+    raise _not_complete(path or name, value, f"a text of 1 to {limit} characters that can be shown")
+
+
+def _told(value: object, limit: int) -> str:
+    """Nothing depends on its shape."""
+    if value is None:
+        return ""
+    return one_line(value, limit) if isinstance(value, str) else quoted(value)
+
+
+def _time(value: object) -> datetime:
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if at is not None and at.tzinfo is not None:
+            return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise _not_complete("time", value, "a time with its zone")
+
+
+def _resources(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """None at all is fine: CloudWatch's name the alarm a second time, our janitor's name nothing."""
+    value = given.get("resources")
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple) or len(value) > _MOST_RESOURCES:
+        raise _not_complete("resources", value, f"a list of up to {_MOST_RESOURCES} ARNs")
+    return tuple(_word({"arn": arn}, "arn", "resources", limit=_LONGEST_ARN) for arn in value)
+
+
+def _not_complete(path: str, value: object, allowed: str) -> InvalidRequest:
+    return InvalidRequest(f"the event is not complete: {path} is {quoted(value)}, not {allowed}; nothing was changed")
+
+
+def _is_ours(event: _Read, home: Home | None) -> Check:
+    """A rule may forward another account's events, and a person may copy one."""
+    name = "event-is-ours"
+    if home is None:
+        return _check(name, "the account and region of this deployment are not known here", {}, Verdict.SKIPPED)
+    evidence = {"account": event.account, "region": event.region, "resources": list(event.resources)}
+    strangers = home.strangers(event.resources)
+    if (event.account, event.region) == (home.account, home.region) and not strangers:
+        return _check(name, f"it comes from {home}", evidence)
+    if strangers and (event.account, event.region) == (home.account, home.region):
+        where = f"about {one_line(strangers[0], REASON_LIMIT // 2)}"
+    else:
+        where = f"from account {event.account or 'none'}, {event.region or 'no region'}"
+    return _check(name, f"the event is {where}; this deployment is in {home}", evidence, Verdict.FAIL)
+
+
+def _is_fresh(event: _Read, policy: Policy, now: datetime) -> Check:
+    name, minutes = "event-is-fresh", (now - event.at).total_seconds() / 60
+    evidence = {"id": event.id, "minutes_old": round(minutes, 1)}
+    if minutes > policy.stale_trigger_minutes:
+        reason = f"the trigger is stale: {minutes:.1f} minutes old, more than {policy.stale_trigger_minutes:g}"
+        return _check(name, reason, evidence, Verdict.FAIL)
+    if minutes < -_CLOCKS_DIFFER_MINUTES:
+        reason = f"the trigger is {-minutes:.1f} minutes in the future: no clock is that wrong, it did not happen yet"
+        return _check(name, reason, evidence, Verdict.FAIL)
+    return _check(name, f"the trigger is {max(0.0, minutes):.1f} minutes old", evidence)
+
+
+def _is_for_the_worse(event: _Read, policy: Policy) -> Check:
+    name, (before, after) = FOR_THE_WORSE, event.change
+    if event.alarm is None:
+        if after == "SERVICE_DEPLOYMENT_FAILED":
+            return _check(name, "a deployment failed", {"event": after})
+        return _check(name, f"{after} is not a failed deployment", {"event": after}, Verdict.FAIL)
+    evidence = {"from": before, "to": after}
+    allowed = {"OK", "INSUFFICIENT_DATA"} if policy.on_insufficient_data_alarm == "act" else {"OK"}
+    if after == "ALARM" and before in allowed:
+        return _check(name, f"the alarm went {before}→{after}", evidence)
+    reason = f"the alarm went {before}→{after}; only {' or '.join(sorted(allowed))}→ALARM starts a rollback"
+    return _check(name, reason, evidence, Verdict.FAIL)
+
+
+def _check(name: str, reason: str, evidence: dict[str, Any], verdict: Verdict = Verdict.PASS) -> Check:
+    return Check(name=name, verdict=verdict, reason=reason, evidence=evidence, suppresses=True)
+
+
+def _service_of_alarm(alarm: str, settings: Settings) -> str:
+    for service in settings.service_names:
+        if alarm in {degraded_alarm(settings.prefix, service), outage_alarm(settings.prefix, service)}:
+            return service
+    raise InvalidRequest(f"alarm {quoted(alarm)} is no trigger of {settings.prefix}; nothing was changed")
+
+
+def deployment_said(event: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The name of ECS's event about a deployment, and the deployment's id; None: it names none.
+
+    Raises:
+        InvalidRequest: one of them has another shape.
+    """
+    detail = event.get("detail")
+    if not isinstance(detail, Mapping):
+        raise _not_complete("detail", detail, "an object")
+    name = _word(detail, "eventName", "detail.eventName")
+    has_id = detail.get("deploymentId") is not None
+    return name, _word(detail, "deploymentId", "detail.deploymentId") if has_id else None
+
+
+def service_of_event(event: Mapping[str, Any], settings: Settings, home: Home | None = None) -> str:
+    """Our name of the service that an event of ECS is about.
+
+    Args:
+        home: None: not known, or judged elsewhere.
+
+    Raises:
+        InvalidRequest: it names none, none of this environment's, or one of another account or region.
+    """
+    if not isinstance(event, Mapping):
+        raise InvalidRequest(f"the event is {quoted(event)}, not an object; nothing was changed")
+    resources = _resources(event)
+    if home is not None and home.strangers(resources):
+        raise InvalidRequest(f"{quoted(resources[0], _QUOTED_ARN)} is not of {home}; nothing was changed")
+    if not resources:
+        raise InvalidRequest("the event names no service in `resources`; nothing was changed")
+    return service_of_arn(resources[0], settings)
+
+
+def service_of_arn(arn: str, settings: Settings) -> str:
+    """Our name of an ECS service, from `arn:aws:ecs:<region>:<account>:service/<cluster>/<service>`.
+
+    Raises:
+        InvalidRequest: it is not one of this environment's.
+    """
+    cluster_and_name = tuple(arn.split("/")[1:])
+    found = [
+        service.name
+        for service in settings.services
+        if cluster_and_name in {(service.cluster, service.ecs_service), (service.ecs_service,)}
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:  # an ARN of the old format names no cluster
+        raise InvalidRequest(
+            f"{quoted(arn, _QUOTED_ARN)} names no cluster, and {' and '.join(found)} are called so; nothing was "
+            "changed. Turn the account setting serviceLongArnFormat on, and deploy the services again"
+        )
+    known = ", ".join(s.ecs_service for s in settings.services)
+    raise InvalidRequest(
+        f"{quoted(arn, _QUOTED_ARN)} is not a service of this environment ({known}); nothing was changed"
+    )

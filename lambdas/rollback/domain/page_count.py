@@ -1,0 +1,86 @@
+"""Pages about one alarm with one answer: the first is sent at once, the next are counted and sent as one.
+
+An alarm that flaps three hundred times in a night wakes the operator once, and once more for each further window.
+"""
+
+from datetime import datetime, timedelta
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from rollback.domain.request import Trigger
+from rollback.domain.rollback import Rollback
+from rollback.reports.report import is_page
+
+
+class PageCount(BaseModel):
+    """Pages of one service about one thing. `untold`: since the last page that was sent."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    service: str
+    about: str
+    sent_at: AwareDatetime
+    total: int = 1
+    untold: int = 0
+    last_rollback_id: str
+    last_at: AwareDatetime
+    version: int = 0
+
+    def is_due(self, now: datetime, minutes: float) -> bool:
+        """Whether the counted pages are to be sent now."""
+        return self.untold > 0 and now - self.sent_at >= timedelta(minutes=minutes)
+
+    def counted(self, rollback: Rollback, now: datetime) -> "PageCount":
+        """With one more page that was not sent."""
+        more = {"total": self.total + 1, "untold": self.untold + 1, "last_rollback_id": rollback.id, "last_at": now}
+        return self.model_copy(update={**more, "version": self.version + 1})
+
+    def told(self, now: datetime) -> "PageCount":
+        """After a page that told of all counted ones."""
+        return self.model_copy(update={"sent_at": now, "untold": 0, "version": self.version + 1})
+
+
+def about(rollback: Rollback) -> str | None:
+    """Name the count that a page belongs to; None: it is sent by itself.
+
+    Only pages about a trigger that was answered without any change are counted: a rollback that acted, or that left
+    something to an operator, is news each time.
+    """
+    counted = is_page(rollback) and rollback.event is not None and rollback.trigger is not Trigger.MANUAL
+    if not counted or rollback.event is None or rollback.has_acted or rollback.left_to_operator():
+        return None
+    source = f"alarm {rollback.event.alarm}" if rollback.event.alarm is not None else "failed deployments"
+    return f"{source}: {rollback.answer}"
+
+
+def first_page(rollback: Rollback, now: datetime, before: PageCount | None) -> PageCount:
+    """The count after a page that is sent now."""
+    name = about(rollback)
+    assert name is not None  # noqa: S101 - the caller asked
+    total, version = (before.total + 1, before.version + 1) if before is not None else (1, 0)
+    return PageCount(
+        service=rollback.service_name,
+        about=name,
+        sent_at=now,
+        total=total,
+        last_rollback_id=rollback.id,
+        last_at=now,
+        version=version,
+    )
+
+
+def is_counted_only(before: PageCount | None, now: datetime, minutes: float) -> bool:
+    """Whether a page follows another one of its kind so soon that it is only counted."""
+    return before is not None and now - before.sent_at < timedelta(minutes=minutes)
+
+
+def in_words(count: PageCount, environment: str) -> tuple[str, str]:
+    """Subject and text of the page that tells of the counted ones."""
+    subject = f"[{environment}] {count.untold} more rollbacks of {count.service} ended as before"
+    text = (
+        f"Since the page at {count.sent_at:%Y-%m-%d %H:%M:%S} UTC, {count.untold} more rollbacks of {count.service} "
+        f"came to the same answer ({count.about}). The last one was {count.last_rollback_id}, at "
+        f"{count.last_at:%H:%M:%S} UTC. That makes {count.total} in all. Nothing else is new.\n"
+        f"Next:\n  rollback show {environment} {count.last_rollback_id}\n  rollback status {environment}"
+    )
+    return subject, text

@@ -1,0 +1,150 @@
+"""The plan of a rollback: from what, to what, and the checks that allowed or refused it."""
+
+from datetime import datetime
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from rollback.check import Check, Verdict
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.releases.release import Release, ReleaseState
+from rollback.domain.releases.release_names import Named, described, find, last_good
+from rollback.domain.request import Request, RollbackType, Trigger
+from rollback.domain.settings.policy import Policy
+
+_MOST_TWINS = 8
+
+
+class Plan(BaseModel):
+    """What would be done; nothing is changed before a plan stands."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+
+    running: Release
+    target: Release | None
+    database: DatabasePlan | None = None
+    checks: tuple[Check, ...]
+    stands_in_for: str = Field(
+        default="", description="version of the last known good, where that can't be run and the target is another one"
+    )
+    is_chosen: bool = Field(
+        default=False,
+        description="a person named the target, or undoes a rollback; here, or in the one that this goes on with",
+    )
+    newest_deployment_at: AwareDatetime | None = Field(
+        default=None, description="when the newest deployment began that the plan knew of, in ECS's own words"
+    )
+
+    @property
+    def way(self) -> str:
+        """From what to what, in versions; and where the data goes."""
+        versions = f"{self.running.version} → {self.target.version if self.target else 'nothing'}"
+        if self.database is None:
+            return versions
+        stays = self.target is not None and self.target.fingerprint == self.running.fingerprint
+        return self.database.in_words if stays else f"{versions}, {self.database.in_words}"
+
+    def refusals(self, *, forced: bool) -> tuple[Check, ...]:
+        """Checks that forbid acting."""
+        return tuple(c for c in self.checks if c.verdict is Verdict.FAIL and not (forced and c.forceable))
+
+
+def choose_target(request: Request, releases: tuple[Release, ...], running: Release) -> Named:
+    """The release to go back to: the last known good, or the one that was asked for (`release_names`)."""
+    if request.target_version is None:
+        return last_good(releases, running.fingerprint)
+    return find(request.target_version, releases, running.fingerprint)
+
+
+def judge(
+    request: Request,
+    trigger: Trigger,
+    releases: tuple[Release, ...],
+    running: Release,
+    policy: Policy,
+    now: datetime,
+    target: Release | None = None,
+    *,
+    goes_on: bool = False,
+) -> Plan:
+    """The plan as far as the ledger alone can judge it; checks that look at AWS are added by the Plan step.
+
+    Args:
+        target: chosen already (by the rollback that this one goes on with, or from the standing plan).
+        goes_on: that release is being left already, for reasons that were judged then.
+    """
+    named = Named(target) if target is not None else choose_target(request, releases, running)
+    target = named.release
+    if request.type is RollbackType.DATABASE:  # what runs stays; to whose data one goes back is the database's part
+        return Plan(running=running, target=running, checks=())
+    checks = [target_exists(named, releases)]
+    if target is not None:
+        checks += [
+            _target_is_another(target, running, releases, is_undo=request.undo is not None),
+            _target_is_good(target, is_undo=request.undo is not None),
+        ]
+    if trigger is not Trigger.MANUAL and not goes_on:
+        checks.append(_release_is_suspicious(running, policy, now))
+    return Plan(running=running, target=target, checks=tuple(checks))
+
+
+def target_exists(named: Named, releases: tuple[Release, ...]) -> Check:
+    """Whether the name that was asked for means a release; else which releases it may mean."""
+    target = named.release
+    if target is not None:
+        reason = f"release {target.version} is in the ledger ({target.state})"
+        return Check(
+            name="target-exists", verdict=Verdict.PASS, reason=reason, evidence={"fingerprint": target.fingerprint}
+        )
+    if named.candidates:
+        evidence = {"candidates": [described(release, releases) for release in named.candidates]}
+        return Check(name="target-exists", verdict=Verdict.FAIL, reason=named.why_not, evidence=evidence)
+    reason = f"there is no release to go back to: {named.why_not}"
+    known = sorted({r.version for r in releases})
+    return Check(name="target-exists", verdict=Verdict.FAIL, reason=reason, evidence={"known": known})
+
+
+def _target_is_another(target: Release, running: Release, releases: tuple[Release, ...], *, is_undo: bool) -> Check:
+    """A rollback that failed half way may never have come to leave what an undo of it brings back: the data counts."""
+    same = target.fingerprint == running.fingerprint
+    twins = [r for r in releases if r.version == target.version and r.fingerprint != target.fingerprint]
+    if same and twins:  # "v1 runs already" is not the whole truth where there is another v1
+        others = "; ".join(described(twin, releases) for twin in twins[:_MOST_TWINS])
+        reason = f"{described(running, releases)} runs already; to go back to another one, name it: {others}"
+    elif same:
+        reason = f"{running.version} runs already"
+    else:
+        reason = f"{running.version} runs, {target.version} is another release"
+    against = Verdict.WARN if is_undo else Verdict.FAIL
+    return Check(name="target-differs", verdict=against if same else Verdict.PASS, reason=reason)
+
+
+def _target_is_good(target: Release, *, is_undo: bool) -> Check:
+    """An undo brings back what its rollback left, which is suspect for that very reason."""
+    match target.state:
+        case ReleaseState.PROMOTED:
+            verdict, reason = Verdict.PASS, f"{target.version} was promoted on {target.state_since:%Y-%m-%d %H:%M} UTC"
+        case ReleaseState.CANDIDATE:
+            verdict, reason = Verdict.WARN, f"{target.version} was never promoted: there is no evidence that it is good"
+        case ReleaseState.SUSPECT | ReleaseState.QUARANTINED:
+            verdict, reason = (
+                Verdict.WARN if is_undo else Verdict.FAIL,
+                f"{target.version} is {target.state}: {target.state_reason or 'a rollback left it'}",
+            )
+    return Check(name="target-is-good", verdict=verdict, reason=reason, forceable=True)
+
+
+def _release_is_suspicious(running: Release, policy: Policy, now: datetime) -> Check:
+    minutes = (now - running.first_deployed_at).total_seconds() / 60
+    evidence = {"state": running.state, "minutes_since_first_deployed": round(minutes, 1)}
+    if running.is_proven_and_old(now, policy.correlation_window_minutes):
+        reason = (
+            f"not the release: {running.version} is promoted and has been deployed for {minutes:.0f} minutes, longer "
+            f"than the correlation window of {policy.correlation_window_minutes:g}; look for another cause"
+        )
+        return Check(
+            name="release-is-the-cause", verdict=Verdict.FAIL, reason=reason, evidence=evidence, suppresses=True
+        )
+    reason = (
+        f"{running.version} is {running.state} and was first deployed {minutes:.0f} minutes ago: it may be the cause"
+    )
+    return Check(name="release-is-the-cause", verdict=Verdict.PASS, reason=reason, evidence=evidence)

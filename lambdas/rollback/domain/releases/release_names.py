@@ -1,0 +1,152 @@
+"""Names of releases, as people type them: one release is meant, or it is said which ones may be.
+
+| Name | Example |
+|---|---|
+| version | `v1.2.3` |
+| version and fingerprint | `v1.2.3@1a2b3c4d` (8 digits or more) |
+| fingerprint | `1a2b3c4d` (8 digits or more) |
+| digest of an image | `sha256:…`, `repository@sha256:…`, or 12 digits or more of it |
+| git commit | `4f5e6d7` (7 digits or more) |
+| last known good | `last-known-good`, `last-stable` |
+"""
+
+import difflib
+import re
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rollback.domain.releases.release import Release, ReleaseState, last_known_good
+from rollback.names import SYNONYMS_OF_LAST_KNOWN_GOOD
+from rollback.text import QUOTED_LIMIT, TARGET_LIMIT, one_line, quoted
+
+_HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE | re.ASCII)
+_DIGEST = "sha256:"
+_OF_FINGERPRINT, _OF_DIGEST, _OF_COMMIT = 8, 12, 7  # digits, to be no other name by accident
+_MOST_LISTED = 8
+AS_TARGET = frozenset({ReleaseState.PROMOTED})
+
+
+@dataclass(frozen=True)
+class Named:
+    """The release that a name means; or why it means none."""
+
+    release: Release | None
+    why_not: str = ""
+    candidates: tuple[Release, ...] = ()
+
+
+def find(
+    name: str, releases: Iterable[Release], running: str | None = None, prefer: Collection[ReleaseState] = AS_TARGET
+) -> Named:
+    """The release that is meant.
+
+    Args:
+        running: fingerprint of what runs, without which nobody can tell the last known good.
+        prefer: if a version has several releases and one of them is in such a state, that one is meant: to go back to
+            is the promoted one, to be cleared is the quarantined one.
+    """
+    known = _newest_first(releases)
+    if name in SYNONYMS_OF_LAST_KNOWN_GOOD:
+        return _last_known_good(name, known, running)
+    found = _meant(name, known)
+    if not found:
+        return Named(None, _unknown(name, known))
+    if len(found) == 1:
+        return Named(found[0])
+    preferred = [release for release in found if release.state in prefer]
+    if len(preferred) == 1 and len({release.version for release in found}) == 1:
+        return Named(preferred[0])
+    told = _without_unresolved_twins(found)
+    if len(told) == 1:
+        return Named(told[0])
+    listed = "; ".join(_listed(found, known))
+    shown = one_line(name, QUOTED_LIMIT)
+    return Named(None, f"{shown} is the name of {len(found)} releases; name one of them: {listed}", tuple(found))
+
+
+def _without_unresolved_twins(found: Sequence[Release]) -> list[Release]:
+    """Without those that a look made which could not tell the digest, where another look at the definition could."""
+    told = {(one.version, one.definition_arn) for one in found if one.is_resolved}
+    return [one for one in found if one.is_resolved or (one.version, one.definition_arn) not in told]
+
+
+def name_of(release: Release, among: Iterable[Release]) -> str:
+    """A name that means this release only, ready to paste: its version, and where several have that its fingerprint."""
+    others = [other for other in among if other.fingerprint != release.fingerprint]
+    digits = _OF_FINGERPRINT
+    while any(other.fingerprint.startswith(release.fingerprint[:digits]) for other in others):
+        digits += 1
+    if release.version in SYNONYMS_OF_LAST_KNOWN_GOOD or release.version.startswith("-"):  # an option, for a shell
+        return release.fingerprint[:digits]
+    if all(other.version != release.version for other in others):
+        return shlex.quote(release.version)
+    return shlex.quote(f"{release.version}@{release.fingerprint[:digits]}")
+
+
+def described(release: Release, among: Iterable[Release]) -> str:
+    """The same, and what tells it from the others."""
+    deployed = f"first deployed {release.first_deployed_at:%Y-%m-%d %H:%M} UTC"
+    return f"{name_of(release, among)} ({release.state}, {deployed})"
+
+
+def last_good(releases: Iterable[Release], running: str) -> Named:
+    """The last known good, for whoever has named nothing."""
+    found = last_known_good(releases, running)
+    return Named(found, "" if found is not None else _unknown("the last known good", _newest_first(releases)))
+
+
+def _last_known_good(name: str, known: Sequence[Release], running: str | None) -> Named:
+    if running is None:
+        return Named(None, f"{name} depends on what runs, and means no release here: name a version")
+    return last_good(known, running)
+
+
+def _newest_first(releases: Iterable[Release]) -> list[Release]:
+    return sorted(releases, key=lambda release: release.first_deployed_at, reverse=True)
+
+
+def _meant(name: str, known: Sequence[Release]) -> list[Release]:
+    """A version comes first: many a team's versions are git SHAs."""
+    of_version = [release for release in known if release.version == name]
+    if of_version:
+        return of_version
+    version, at, mark = name.rpartition("@")
+    if at and _is_hex(mark, _OF_FINGERPRINT):
+        return [r for r in known if r.version == version and r.fingerprint.startswith(mark.lower())]
+    image, prefix, digits = name.rpartition(_DIGEST)
+    mark = digits.lower()
+    if not _is_hex(mark, 1) or len(name) > TARGET_LIMIT or (image and not image.endswith("@")):
+        return []
+    return [release for release in known if _is_called(release, mark, is_digest=bool(prefix))]
+
+
+def _is_called(release: Release, mark: str, *, is_digest: bool) -> bool:
+    digests = (image.rpartition(_DIGEST)[2] for image in release.images.values() if _DIGEST in image)
+    if len(mark) >= _OF_DIGEST and any(digest.startswith(mark) for digest in digests):
+        return True
+    if is_digest:
+        return False
+    if len(mark) >= _OF_FINGERPRINT and release.fingerprint.startswith(mark):
+        return True
+    return len(mark) >= _OF_COMMIT and (release.commit or "").lower().startswith(mark)
+
+
+def _is_hex(text: str, least: int) -> bool:
+    return len(text) >= least and _HEX.fullmatch(text) is not None
+
+
+def _listed(found: Sequence[Release], known: Sequence[Release]) -> Iterator[str]:
+    for release in found[:_MOST_LISTED]:
+        yield described(release, known)
+    if len(found) > _MOST_LISTED:
+        yield f"and {len(found) - _MOST_LISTED} more (`rollback versions` lists them)"
+
+
+def _unknown(name: str, known: Sequence[Release]) -> str:
+    versions = list(dict.fromkeys(release.version for release in known))
+    close = difflib.get_close_matches(name[:TARGET_LIMIT], versions, n=1)
+    hint = f" (did you mean {quoted(close[0])}?)" if close else ""
+    shown = ", ".join(sorted(versions[: _MOST_LISTED * 2])) or "none"
+    more = f" and {len(versions) - _MOST_LISTED * 2} older ones" if len(versions) > _MOST_LISTED * 2 else ""
+    return f"{one_line(name, QUOTED_LIMIT)} is not in the ledger{hint}; known versions: {shown}{more}"

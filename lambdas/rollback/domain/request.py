@@ -1,0 +1,202 @@
+"""What was asked for, by a person (console, CLI, GitHub) or made from an event."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from rollback.domain.settings.database import Strategy
+from rollback.errors import InvalidRequest
+from rollback.text import (
+    NAME_LIMIT,
+    QUOTED_LIMIT,
+    REASON_LIMIT,
+    TARGET_LIMIT,
+    WHO_LIMIT,
+    cut,
+    is_showable,
+    one_line,
+    quoted,
+)
+
+
+class RollbackType(StrEnum):
+    """What goes back."""
+
+    SERVICE = "service"
+    DATABASE = "database"
+    FULL = "full"
+    EMERGENCY = "emergency"
+
+
+class Trigger(StrEnum):
+    """What asked for the rollback."""
+
+    ALARM = "alarm"
+    DEPLOYMENT_FAILED = "deployment_failed"
+    HEALTH_CHECK = "health_check"
+    MANUAL = "manual"
+    DRILL = "drill"
+
+
+class Request(BaseModel):
+    """One wish for a rollback; every field has a sensible default, so that `{}` is a complete request."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # `parse_request` refuses unknown fields
+
+    type: RollbackType = RollbackType.SERVICE
+    service: str = Field(min_length=1)
+    target_version: str | None = Field(default=None, min_length=1)
+    pr: int | None = Field(default=None, gt=0, description="the pull request whose database goes back")
+    strategy: Strategy | None = Field(default=None, description="how the database goes back; None: as set")
+    to: AwareDatetime | None = Field(default=None, description="restore the database to this time, by its own clock")
+    undo: str | None = Field(default=None, description="id of the rollback whose backup the database goes back to")
+    force: bool = False
+    dry_run: bool = False
+    reason: str = Field(default="", max_length=REASON_LIMIT)
+    requested_by: str = Field(default="", max_length=WHO_LIMIT)
+
+
+_IGNORED = frozenset({"Comment"})  # what the Step Functions console fills in when nothing was typed
+_NAMES = {"target_version": TARGET_LIMIT, "undo": NAME_LIMIT}  # they must be found again: nothing is cleaned silently
+_REMARKS = {"reason": REASON_LIMIT, "requested_by": WHO_LIMIT}  # for people: what can't be shown is replaced
+_HIGHEST_PR = 2**31 - 1
+# `datetime` also reads week dates, dates alone and any separator, which people do not mean.
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
+_YEARS = range(2000, 2200)
+
+
+def parse_request(given: object, services: tuple[str, ...]) -> Request:
+    """Read a person's input.
+
+    Args:
+        given: the execution input as decoded JSON: `{}`, `{"Comment": …}` or fields of `Request`.
+        services: names of the environment's services; the only one is the default.
+
+    Raises:
+        InvalidRequest: names the field, the value, what is allowed, and the closest match.
+    """
+    if not isinstance(given, Mapping):
+        raise InvalidRequest(
+            f"the input must be a JSON object such as {{}}, not {type(given).__name__}; nothing was changed"
+        )
+    fields = {key: value for key, value in given.items() if key not in _IGNORED}
+    for key in fields:
+        if key not in Request.model_fields:
+            raise InvalidRequest(_unknown("field", key, tuple(Request.model_fields)))
+    kind = fields.get("type", RollbackType.SERVICE.value)
+    if kind not in list(RollbackType):
+        raise InvalidRequest(_unknown("type", kind, tuple(RollbackType)))
+    service = _service(fields.get("service"), services)
+    for flag in ("force", "dry_run"):
+        if not isinstance(fields.get(flag, False), bool):
+            raise InvalidRequest(
+                f"{flag} is {quoted(fields[flag])}; valid values: true, false (no quotes); nothing was changed"
+            )
+    names = {name: _name(name, fields[name], limit) for name, limit in _NAMES.items() if name in fields}
+    remarks = {name: _remark(name, fields[name], limit) for name, limit in _REMARKS.items() if name in fields}
+    at = _check_database_fields(fields, RollbackType(kind))
+    try:
+        return Request.model_validate({**fields, **names, **remarks, "to": at, "service": service})
+    except ValidationError as error:  # what is checked above must not depend on what pydantic says
+        raise InvalidRequest(f"the input can't be used: {_explained(error)}; nothing was changed") from error
+
+
+def _service(given: object, services: tuple[str, ...]) -> str:
+    if given is None:
+        if len(services) != 1:
+            raise InvalidRequest(
+                f'this environment has several services; add "service": one of {_listed(services)}; nothing was changed'
+            )
+        return services[0]
+    if not isinstance(given, str) or given not in services:
+        raise InvalidRequest(_unknown("service", given, services))
+    return given
+
+
+def _name(field: str, given: object, limit: int) -> str | None:
+    """The name without the blanks around it; None: not given."""
+    if given is None:
+        return None
+    text = _text(field, given, limit).strip()
+    if not text:
+        example = 'give a version such as "v1.2.3"' if field == "target_version" else "give the id of a rollback"
+        raise InvalidRequest(f"{field} is empty; leave it out for the last known good, or {example}")
+    if not is_showable(text):
+        raise InvalidRequest(
+            f"{field} is {quoted(text)}: it has control or invisible characters; type it anew; nothing was changed"
+        )
+    return text
+
+
+def _remark(field: str, given: object, limit: int) -> str:
+    return one_line(_text(field, given, limit), limit)
+
+
+def _text(field: str, given: object, limit: int) -> str:
+    if not isinstance(given, str):
+        raise InvalidRequest(f"{field} is {quoted(given)}; it must be a text in quotes; nothing was changed")
+    if len(given) > limit:
+        raise InvalidRequest(
+            f"{field} has {len(given)} characters, more than {limit}: {quoted(given)}; nothing was changed"
+        )
+    return given
+
+
+def _check_database_fields(fields: Mapping[str, Any], kind: RollbackType) -> datetime | None:
+    """The time to go to, if there is one.
+
+    Raises:
+        InvalidRequest: what is about a database, and asked of another rollback; or can't be understood.
+    """
+    about = [name for name in ("pr", "strategy", "to", "undo") if fields.get(name) is not None]
+    if about and kind not in (RollbackType.DATABASE, RollbackType.FULL):
+        raise InvalidRequest(
+            f'{", ".join(about)} is about a database, and this is a {kind} rollback; add "type": "database" or "full"; '
+            "nothing was changed"
+        )
+    pr = fields.get("pr")
+    if pr is not None and (not isinstance(pr, int) or isinstance(pr, bool) or not 0 < pr <= _HIGHEST_PR):
+        raise InvalidRequest(
+            f"pr is {quoted(pr)}; it must be the number of a pull request, such as 42; nothing was changed"
+        )
+    strategy = fields.get("strategy")
+    if strategy is not None and strategy not in list(Strategy):
+        raise InvalidRequest(_unknown("strategy", strategy, tuple(Strategy)))
+    if "undo" in about and len(about) > 1:
+        raise InvalidRequest("an undo goes back to the backup; leave strategy, pr and to out; nothing was changed")
+    return _time(fields["to"]) if fields.get("to") is not None else None
+
+
+def _time(given: object) -> datetime:
+    try:
+        if isinstance(given, str) and _TIME.fullmatch(given):
+            at = datetime.fromisoformat(given).astimezone(UTC)
+            if at.year in _YEARS:
+                return at
+    except (ValueError, OverflowError):
+        pass  # a leap second, the 30th of February, before the year 1
+    raise InvalidRequest(
+        f"to is {quoted(given)}; it must be a time with its zone, like 2026-03-01T02:59:00Z; nothing was changed"
+    )
+
+
+def _explained(error: ValidationError) -> str:
+    """The first thing that is wrong, in pydantic's words and without the value."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return one_line(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}", REASON_LIMIT // 2)
+
+
+def _unknown(what: str, given: Any, valid: tuple[str, ...]) -> str:
+    words = cut(given, QUOTED_LIMIT) if isinstance(given, str) else ""
+    close = difflib.get_close_matches(words, [str(v) for v in valid], n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"{what} {quoted(given)} is not known{hint}; valid values: {_listed(valid)}; nothing was changed"
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    return ", ".join(str(value) for value in values)

@@ -1,0 +1,147 @@
+"""What the functions know of their environment: made at synth by `stacks.environment`, read from one variable.
+
+Compact JSON without defaults: Lambda allows 4 KB for all environment variables together, and an emergency must not
+depend on a parameter store. Deploy-time names (table, topic, state machine) are variables of their own.
+"""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from rollback.domain.settings.commit_source import PATTERN, CommitSource, Source
+from rollback.domain.settings.connections import ConnectionSettings
+from rollback.domain.settings.database import DatabaseSettings
+from rollback.domain.settings.policy import Policy
+from rollback.errors import InvalidRequest
+from rollback.text import quoted
+
+SETTINGS_VARIABLE = "ROLLBACK_SETTINGS"
+LEDGER_TABLE_VARIABLE = "LEDGER_TABLE"
+NOTIFICATION_TOPIC_VARIABLE = "NOTIFICATION_TOPIC_ARN"
+CRITICAL_TOPIC_VARIABLE = "CRITICAL_TOPIC_ARN"
+WORKFLOW_VARIABLE = "WORKFLOW_ARN"
+
+
+class Endpoint(BaseModel):
+    """One HTTP endpoint that must answer after a rollback."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(pattern="^/")
+    status: int = Field(default=200, ge=100, le=599)
+    max_latency_seconds: float = Field(default=2.0, gt=0)
+
+
+class ServiceSettings(BaseModel):
+    """One ECS service. `name` is ours (ledger, alarms, reports); `ecs_service` is what ECS calls it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9-]*$")
+    cluster: str
+    ecs_service: str
+    container: str = Field(description="container whose image names the release's version")
+    base_url: str | None = Field(default=None, description="without it HTTP checks are skipped")
+    endpoints: tuple[Endpoint, ...] = ()
+    commit_from: str = Field(
+        default="variable:GIT_COMMIT",
+        pattern=PATTERN,
+        description="where a release's git commit is told: `variable:NAME` of the container, `tag` of its image, or "
+        "`label:NAME` of the image, such as `label:org.opencontainers.image.revision`",
+    )
+    stack: str | None = Field(
+        default=None,
+        description="CloudFormation stack that deploys the ECS service; without it drift and updates are not seen",
+    )
+
+    load_balancer_shared: bool | None = Field(
+        default=None,
+        description="whether others answer through the load balancer too: the errors that it gives by itself are then "
+        "not counted. Not said: yes where the service is described by `existing`",
+    )
+    connection: ConnectionSettings = Field(
+        default=ConnectionSettings(), description="to the environment's database, after its data changed"
+    )
+
+    @property
+    def commit_source(self) -> CommitSource:
+        """`commit_from`, read."""
+        return CommitSource.of(self.commit_from)
+
+
+class Settings(BaseModel):
+    """One environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    application: str
+    environment: str
+    services: tuple[ServiceSettings, ...] = Field(min_length=1)
+    policy: Policy = Policy()
+    database: DatabaseSettings | None = None
+
+    @model_validator(mode="after")
+    def _writers_are_known(self) -> Self:
+        unknown = set((self.database.writers if self.database else None) or ()) - set(self.service_names)
+        if unknown:
+            raise ValueError(f"database.writers names {', '.join(sorted(unknown))}; services: {self.service_names}")
+        unknown = set(self.database.readers if self.database else ()) - set(self.service_names)
+        if unknown:
+            raise ValueError(f"database.readers names {', '.join(sorted(unknown))}; services: {self.service_names}")
+        return self
+
+    def writers(self) -> tuple[ServiceSettings, ...]:
+        """The services that write to the database, in the order in which they are put back."""
+        if self.database is None:
+            return ()
+        named = self.database.writers
+        return self.services if named is None else tuple(self.service(name) for name in named)
+
+    def readers(self) -> tuple[ServiceSettings, ...]:
+        """The services that connect to the database without writing to it: they run on during a restore."""
+        return tuple(self.service(name) for name in self.database.readers) if self.database is not None else ()
+
+    @property
+    def runs_connection_tasks(self) -> bool:
+        """Whether a command about some service's connection is run as a task."""
+        return self.database is not None and any(service.connection.runs_tasks for service in self.services)
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether a label of an image tells the commit of some service's releases."""
+        return any(service.commit_source.kind is Source.LABEL for service in self.services)
+
+    @property
+    def prefix(self) -> str:
+        """How the environment's AWS resources begin: `<application>-<environment>`."""
+        return f"{self.application}-{self.environment}"
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """Our names of the services."""
+        return tuple(service.name for service in self.services)
+
+    def service(self, name: str) -> ServiceSettings:
+        """A service by our name.
+
+        Raises:
+            InvalidRequest: this environment has no such service.
+        """
+        for service in self.services:
+            if service.name == name:
+                return service
+        known = ", ".join(self.service_names)
+        raise InvalidRequest(f"service {quoted(name)} is not one of {known}; nothing was changed")
+
+    def service_or_only(self, name: str | None) -> ServiceSettings:
+        """The named service; without a name the only one.
+
+        Raises:
+            InvalidRequest: no such service, or several and no name.
+        """
+        if name is not None:
+            return self.service(name)
+        if len(self.services) > 1:
+            known = ", ".join(self.service_names)
+            raise InvalidRequest(f"this environment has several services; add --service: {known}; nothing was changed")
+        return self.services[0]

@@ -1,0 +1,76 @@
+"""Items of the ledger: which versions this code reads, and what becomes of an item that can't be read.
+
+Every document carries `schema_version`. This code writes `SCHEMA_VERSION` and reads one version back and one forward: a
+stack may be rolled back to the version before while a rollback is open. A version may therefore add fields with
+defaults, and must wait one version before it writes a new value of an enumeration that decides something.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from rollback.errors import UnreadableItem
+
+SCHEMA_VERSION = 2
+READABLE = range(SCHEMA_VERSION - 1, SCHEMA_VERSION + 2)
+
+_CHARACTERS_OF_WHY = 300
+
+
+StoredT = TypeVar("StoredT", bound=BaseModel)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Found(Generic[T]):
+    """Items of one listing: those that could be read, and the keys of those that could not."""
+
+    items: tuple[T, ...] = ()
+    unreadable: tuple[UnreadableItem, ...] = ()
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """An item that could not be read when it was needed, and whether an operator was told."""
+
+    key: str
+    why: str
+    is_told: bool = False
+
+
+def read_stored(kind: type[StoredT], key: str, text: str | bytes | None) -> StoredT:
+    """Read one item.
+
+    Args:
+        key: `<partition key> / <sort key>`, for the error.
+        text: JSON of the item; None: the item has no body.
+
+    Raises:
+        UnreadableItem: the text is no JSON, misses a field, has an unknown value, or was written by a version that is
+            more than one ahead or behind.
+    """
+    if not isinstance(text, str | bytes):
+        raise UnreadableItem(key, "it has no body")
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableItem(key, f"its body is no JSON ({str(error)[:_CHARACTERS_OF_WHY]})") from error
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version not in READABLE:
+        ahead = "newer" if version > SCHEMA_VERSION else "older"
+        raise UnreadableItem(key, f"it has schema version {version}, {ahead} than this version of the code reads")
+    try:
+        return kind.model_validate_json(text)
+    except (ValidationError, ValueError, RecursionError) as error:
+        raise UnreadableItem(key, _in_one_line(error)) from error
+
+
+def _in_one_line(error: Exception) -> str:
+    """Name the first field that is wrong, never its value: values may be secrets."""
+    if not isinstance(error, ValidationError):
+        return type(error).__name__
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the whole"
+    return f"{where}: {first['msg']}"[:_CHARACTERS_OF_WHY]

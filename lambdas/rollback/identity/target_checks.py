@@ -1,0 +1,154 @@
+"""Checks of one target: could ECS run it now? Each asks for one kind of thing that a start of its tasks needs."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from rollback.check import Check, Verdict
+from rollback.domain.readiness import Sight, existence, not_known
+from rollback.domain.releases.release import Release
+from rollback.errors import OutsideFailure
+from rollback.ports.world import World
+from rollback.resources.aws.account_and_region import Home
+from rollback.resources.aws.definition_references import Kind, Reference, references
+from rollback.resources.aws.ecs_service import ServiceView
+from rollback.resources.aws.service_shape import fits_service
+
+# Check → kinds that it asks for, and what mends what is gone.
+_KINDS = {
+    "roles-exist": ((Kind.ROLE,), "ECS can't assume it; create it again under this ARN"),
+    "log-groups-exist": ((Kind.LOG_GROUP,), "the log driver fails each start; create it again"),
+    "secrets-exist": ((Kind.SECRET, Kind.PARAMETER), "put them back"),
+    "files-exist": ((Kind.FILE,), "put them back"),
+    "other-references": ((Kind.OTHER,), ""),
+}
+
+
+def target_checks(release: Release, definition_arn: str, view: ServiceView, world: World) -> tuple[Check, ...]:
+    """All checks of a target, in a fixed order.
+
+    Args:
+        definition_arn: what is registered for the release.
+    """
+    return (
+        asked("image-exists", lambda: images_check(release, world)),
+        *_of_definition(definition_arn, view, world),
+        asked("health-check-unchanged", lambda: _health_checks(release, view, world)),
+    )
+
+
+def asked(name: str, question: Callable[[], Check]) -> Check:
+    """What can't be asked is a warning: it says nothing against the way back."""
+    try:
+        return question()
+    except OutsideFailure as failure:
+        return not_known(name, str(failure))
+
+
+def without_digest(target: Release) -> tuple[Check, ...]:
+    """Why nobody can go back to a release whose digest was never known; nothing if it was. Asks nobody."""
+    if target.is_resolved:
+        return ()
+    reason = f"{target.version} ran an image whose digest was never known"
+    return (Check(name="image-exists", verdict=Verdict.FAIL, reason=reason),)
+
+
+def images_check(target: Release, world: World) -> Check:
+    """Whether every image of a release can still be pulled, by digest."""
+    found = {name: world.images.exists(image) for name, image in sorted(target.images.items())}
+    missing = [target.images[name] for name, there in found.items() if there is False]
+    unseen = [target.images[name] for name, there in found.items() if there is None]
+    evidence = {"images": dict(sorted(target.images.items()))}
+    if missing:
+        reason = f"not in the registry: {', '.join(missing)}; build and push it again, or name another target"
+        return Check(name="image-exists", verdict=Verdict.FAIL, reason=reason, evidence=evidence)
+    if target.pinned_by_reference:
+        names = ", ".join(target.pinned_by_reference)
+        reason = f"the digest of {names} was never told: it runs what its tag names then; name it by digest"
+        return Check(name="image-exists", verdict=Verdict.WARN, reason=reason, evidence=evidence)
+    if unseen:
+        reason = f"can't be looked up, in another registry or not for us to see: {', '.join(unseen)}"
+        return Check(name="image-exists", verdict=Verdict.WARN, reason=reason, evidence=evidence)
+    return Check(name="image-exists", verdict=Verdict.PASS, reason="by digest, in the registry", evidence=evidence)
+
+
+def _of_definition(definition_arn: str, view: ServiceView, world: World) -> Iterator[Check]:
+    try:
+        definition = world.services.definition(definition_arn)
+    except OutsideFailure as failure:
+        yield not_known("definition-is-registered", str(failure))
+        return
+    if definition is None or definition.get("status") != "ACTIVE":
+        short = definition_arn.rsplit("/", 1)[-1]
+        reason = f"{short} is not ACTIVE any more; it is registered anew at the next look"
+        yield Check(name="definition-is-registered", verdict=Verdict.WARN, reason=reason)
+        return
+    yield fits_service(definition, view.shape)
+    yield from reference_checks(definition, world)
+
+
+def reference_checks(definition: Mapping[str, Any], world: World) -> Iterator[Check]:
+    """Whether what a definition refers to is there, a check for each kind; what nothing asks for is named, if any."""
+    wanted = references(definition)
+    for name, (kinds, mend) in _KINDS.items():
+        some = [reference for reference in wanted if reference.kind in kinds]
+        if some or Kind.OTHER not in kinds:
+            yield asked(name, lambda name=name, some=some, mend=mend: _seen(name, some, mend, world))  # type: ignore[misc]
+
+
+def _seen(name: str, wanted: list[Reference], mend: str, world: World) -> Check:
+    return existence(name, {reference.in_words: _sight(reference, world) for reference in wanted}, mend)
+
+
+def _sight(reference: Reference, world: World) -> Sight:
+    """Whether it is there; what is another account's is not asked for where the answer would be about our own."""
+    if reference.kind is Kind.OTHER:
+        return Sight.NOT_ASKED
+    of_home = world.home is None or reference.account() in (None, world.home.account)
+    if not of_home and reference.kind in (Kind.ROLE, Kind.PARAMETER):
+        return Sight.HIDDEN
+    there = _is_there(reference, world)
+    return Sight.HIDDEN if there is None else Sight.THERE if there else Sight.GONE
+
+
+def _is_there(reference: Reference, world: World) -> bool | None:
+    value = reference.value
+    match reference.kind:
+        case Kind.ROLE:
+            return world.references.role_exists(value)
+        case Kind.LOG_GROUP:
+            return world.references.log_group_exists(value, reference.region)
+        case Kind.FILE:
+            return world.references.file_exists(value)
+        case Kind.SECRET:
+            arn = value if value.startswith("arn:") else _arn_of_secret(value, world.home)
+            return world.secrets.exists(arn) if arn is not None else None
+        case Kind.PARAMETER:
+            return world.secrets.exists(value)
+        case _:
+            return None
+
+
+def _arn_of_secret(name: str, home: Home | None) -> str | None:
+    """A secret by name is one of our own account and region; None: those are not known."""
+    if home is None:
+        return None
+    return f"arn:{home.partition}:secretsmanager:{home.region}:{home.account}:secret:{name}"
+
+
+def _health_checks(release: Release, view: ServiceView, world: World) -> Check:
+    """The target group stays on its new values after a rollback: a path that the old release lacks fails it."""
+    name = "health-check-unchanged"
+    if not release.health_checks:
+        return Check(name=name, verdict=Verdict.SKIPPED, reason="none was recorded with the release")
+    now = world.targets.health_checks(view.target_groups)
+    differ = [
+        f"{arn.rsplit('/', 2)[-2]}: {part} was {was!r}, is {now[arn].get(part)!r}"
+        for arn, recorded in release.health_checks.items()
+        if arn in now
+        for part, was in recorded.items()
+        if now[arn].get(part) != was
+    ]
+    if differ:
+        reason = f"{'; '.join(differ)}: {release.version} may not pass it"
+        return Check(name=name, verdict=Verdict.WARN, reason=reason)
+    return Check(name=name, verdict=Verdict.PASS, reason="as it was when the release was recorded")

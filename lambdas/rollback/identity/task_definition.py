@@ -1,0 +1,84 @@
+"""A registered, ACTIVE definition of a release, by digest: the one at hand, else registered from the ledger's copy."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rollback.domain.releases.identity import identity
+from rollback.domain.releases.release import Release
+from rollback.domain.standing_plan import StandingPlan
+from rollback.errors import UnreadableItem
+from rollback.identity.identify import is_ours, registered_for
+from rollback.names import RELEASE_TAG, family_of, last_known_good_family, original_family, rollback_family
+from rollback.ports.world import World
+from rollback.resources.aws.task_definition import is_pinned
+
+
+def standing_plan(service_name: str, world: World) -> StandingPlan | None:
+    """The standing plan; None: there is none, or it can't be read. That one is set aside and computed anew."""
+    try:
+        return world.ledger.standing_plan(service_name)
+    except UnreadableItem as unreadable:
+        world.ledger.set_aside(unreadable, world.clock.now())
+        return None
+
+
+def registered_definition(
+    release: Release, world: World, *, is_last_known_good: bool, newest_of_family: bool = False
+) -> str:
+    """ARN to deploy. Looks before it registers, so that a retry finds what the crashed call made.
+
+    Args:
+        newest_of_family: what is at hand is not enough, it must be what the family's name alone means (decision 2).
+
+    Raises:
+        KeyError: the ledger has no copy of the definition.
+    """
+    found = at_hand(release, world) if not newest_of_family else None
+    if found is not None:
+        return found
+    family = team_family(release.definition_arn, world)
+    name_of = last_known_good_family if is_last_known_good else rollback_family
+    ours = name_of(family, world.settings.environment, release.service)
+    newest = world.services.definition(ours)
+    if newest is not None and _is_usable(str(newest["taskDefinitionArn"]), release, world):
+        return str(newest["taskDefinitionArn"])
+    definition = world.ledger.definition(release.definition_sha256)
+    return world.services.register(definition, ours, release.fingerprint, _team_tags(release, world))
+
+
+def team_family(definition_arn: str, world: World) -> str:
+    """The family that the team registers in: the definition's own, unless we registered it."""
+    family = family_of(definition_arn)
+    return original_family(family) if is_ours(definition_arn, world) else family
+
+
+def _team_tags(release: Release, world: World) -> dict[str, str]:
+    """Tags of the release's own definition: where a policy demands tags, a registration without them is refused.
+
+    Reserved ones can't be given; ours is another one. A definition that is gone has none any more.
+    """
+    raw = world.services.definition(release.definition_arn)
+    tags = {str(tag["key"]): str(tag.get("value", "")) for tag in (raw or {}).get("tags", ())}
+    return {key: value for key, value in tags.items() if not key.lower().startswith("aws:") and key != RELEASE_TAG}
+
+
+def at_hand(release: Release, world: World) -> str | None:
+    """ARN of the definition that the standing plan has registered for the release; None: none that ECS takes."""
+    plan = standing_plan(release.service, world)
+    registered = plan.definition_of(release.fingerprint) if plan is not None else None
+    return registered if registered is not None and _is_usable(registered, release, world) else None
+
+
+def _is_usable(definition_arn: str, release: Release, world: World) -> bool:
+    """ACTIVE (ECS refuses INACTIVE ones), and exactly this release with its images by digest, as it was recorded."""
+    raw = world.services.definition(definition_arn)
+    if raw is None or raw.get("status") != "ACTIVE":
+        return False
+    if any(not is_pinned(one["image"]) and one["name"] not in release.pinned_by_reference for one in _containers(raw)):
+        return False
+    return release.fingerprint in identity(raw, {}, registered_for(raw)).marks
+
+
+def _containers(raw: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    containers: Sequence[Mapping[str, Any]] = raw["containerDefinitions"]
+    return containers

@@ -1,0 +1,67 @@
+"""Deployments that a rollback asked for on a service's own release: they trigger no rollback of it (rule 5).
+
+A reader keeps its release and gets new tasks. When those fail, ECS tells of a failed deployment as of any other: the
+release before would be no better, since nothing but the tasks is new.
+"""
+
+from datetime import datetime, timedelta
+
+from rollback.check import Check, Verdict
+from rollback.domain.database.reconnection import CausedDeployment
+from rollback.ports.world import World
+from rollback.resources.aws.ecs_service import ServiceView
+
+CHECK_NAME = "deployment-is-the-teams"
+_CLOCKS_DIFFER = timedelta(minutes=1)  # ECS's and ours
+
+
+def judge_not_caused(service_name: str, deployment_id: str | None, view: ServiceView, world: World) -> Check:
+    """Whether a failed deployment is the team's, and not one that gave a service new connections.
+
+    Args:
+        deployment_id: `ecs-svc/…` as the event names it; None: the event named none, so the newest one is meant.
+    """
+    caused = world.ledger.caused_deployment(service_name)
+    if caused is None or not _is_meant(caused, deployment_id, view):
+        reason = "no rollback asked for it"
+        return Check(name=CHECK_NAME, verdict=Verdict.PASS, reason=reason)
+    reason = (
+        f"{caused.rollback_id or 'a rollback'} asked for this deployment, to give {service_name} new tasks; its "
+        "release is the one that ran before, and is not left for that"
+    )
+    evidence = {"rollback": caused.rollback_id, "deployment": caused.deployment_id or deployment_id or ""}
+    return Check(name=CHECK_NAME, verdict=Verdict.FAIL, reason=reason, evidence=evidence, suppresses=True)
+
+
+def remember_caused(
+    service_name: str,
+    view: ServiceView,
+    asked_at: datetime,
+    world: World,
+    *,
+    rollback_id: str = "",
+    instead_of: str | None = None,
+    deployment_id: str | None = None,
+) -> None:
+    """Before a deployment is asked for, and again with its id: ECS's word about its failure may come at any moment."""
+    caused = CausedDeployment(
+        service=service_name,
+        rollback_id=rollback_id,
+        asked_at=asked_at,
+        definition_arn=view.primary.definition_arn,
+        instead_of=instead_of or view.primary.id,
+        deployment_id=deployment_id,
+    )
+    world.ledger.put_caused_deployment(caused)
+
+
+def _is_meant(caused: CausedDeployment, deployment_id: str | None, view: ServiceView) -> bool:
+    """By its id where both are known; else by what ECS deployed last, and when."""
+    if deployment_id is not None and caused.deployment_id is not None:
+        return deployment_id == caused.deployment_id
+    if deployment_id is not None and deployment_id == caused.instead_of:
+        return False
+    newest = view.newest
+    if newest is None or newest.target_definition_arn != caused.definition_arn:
+        return False
+    return newest.created_at >= caused.asked_at - _CLOCKS_DIFFER

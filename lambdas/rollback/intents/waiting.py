@@ -1,0 +1,20 @@
+"""How long to wait: before a refused call is made again, and for a request whose answer was lost."""
+
+from datetime import datetime, timedelta
+from math import ceil
+
+from rollback.ports.world import World
+from rollback.resources.database.errors import ComeBackLater
+
+
+def wait_for(later: ComeBackLater, world: World) -> int:
+    """Seconds: as long as was asked for."""
+    return max(world.settings.policy.poll_seconds, ceil(later.retry_after_seconds or 0))
+
+
+def lands_before(announced_at: datetime, lost_answer_seconds: float, world: World) -> datetime:
+    """The time by which a change of the database, announced earlier, was made or never will be.
+
+    Rule 9: the function that sends it ends first; a request whose answer was lost may still reach Neon after that.
+    """
+    return announced_at + timedelta(seconds=max(world.settings.policy.database_timeout_seconds, lost_answer_seconds))

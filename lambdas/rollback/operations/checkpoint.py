@@ -1,0 +1,90 @@
+"""A checkpoint: where the database stands before a version's migrations run, and what those would do."""
+
+from dataclasses import dataclass
+
+from rollback.database.observation.observe import live_schema
+from rollback.database.observation.readiness import writes_to_standing_branch
+from rollback.domain.database.migration_impact import MigrationImpact, together
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.domain.database.restore_points import RecordedPoint
+from rollback.errors import Conflict, InvalidRequest
+from rollback.leases.holder import living_lease_about_database
+from rollback.ports.world import World
+from rollback.schema.journals import in_brief, is_applied, unfinished
+from rollback.text import recorded_name
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`new`: what the database has not applied yet; None: nobody told what the version ships.
+
+    Attributes:
+        journals: each that the database has, on a line.
+        unfinished: what a tool began in it and did not end.
+    """
+
+    point: RecordedPoint
+    new: tuple[ShippedMigration, ...] | None
+    journals: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
+
+    @property
+    def impact(self) -> MigrationImpact | None:
+        """Of all new ones together."""
+        return None if self.new is None else together(one.impact for one in self.new)
+
+
+def checkpoint(
+    service_name: str, version: str, shipped: tuple[ShippedMigration, ...] | None, world: World
+) -> Checkpoint:
+    """Record it. Made again, it is another one, and the last before the deployment counts.
+
+    Args:
+        shipped: all migrations in the version's repository; None: not told.
+
+    Raises:
+        InvalidRequest: the environment has no branch that the service writes to.
+        Conflict: a rollback may be changing the branch.
+        OutsideFailure: Neon, Postgres or the ledger do not answer, or refuse; nothing was recorded.
+    """
+    if not version.strip():
+        raise InvalidRequest("the version is empty: it is the image's tag, or its APP_VERSION; nothing was recorded")
+    database, environment = world.settings.database, world.settings.environment
+    if database is None:
+        raise InvalidRequest(
+            f"no database is set for {environment}: add `database` to its settings and deploy its rollback stack; "
+            "nothing was recorded"
+        )
+    if database.branch_id is None or not writes_to_standing_branch(service_name, world.settings):
+        why = (
+            f"its branches are those of pull requests, {database.branch_pattern}"
+            if database.branch_id is None
+            else f"its writers are {', '.join(writer.name for writer in world.settings.writers())}"
+        )
+        raise InvalidRequest(
+            f"{service_name} writes to no branch of {environment} that has restore points ({why}); nothing was recorded"
+        )
+    lease = living_lease_about_database(world)
+    if lease is not None:
+        raise Conflict(f"{lease.holder} may be changing the database: wait until it has ended; nothing was recorded")
+    now = world.clock.now()
+    address = world.databases.connection_uri(database.branch_id, database.database, database.role)
+    head, schema = world.sql.head(address), live_schema(address, world.sql)
+    world.ledger.put_schema(schema)
+    point = RecordedPoint(
+        branch=database.lease_of(None),
+        service=service_name,
+        version=recorded_name(version.strip()),
+        at=head.at,
+        lsn=head.lsn,
+        timeline=head.timeline,
+        recorded_at=now,
+        by="checkpoint",
+        shipped=shipped,
+        schema_sha256=schema.sha256,
+    )
+    world.ledger.put_restore_point(point)
+    new = None
+    if shipped is not None:
+        new = tuple(one for one in shipped if not is_applied(one, schema.journal, shipped))
+    return Checkpoint(point, new, in_brief(schema.journal), unfinished(schema.journal))

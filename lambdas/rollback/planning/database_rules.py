@@ -1,0 +1,256 @@
+"""Where the database goes, and what speaks against it as far as the ledger knows; Neon is asked before the fence."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rollback.check import Check, Verdict
+from rollback.database.preflight.branch_history_rules import BranchHistory
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import RestorePoint, backup_name
+from rollback.domain.database.release_schema import ShippedMigration
+from rollback.domain.database.restore_points import RecordedPoint, where_to_go
+from rollback.domain.database.strategy_choice import choose_strategy, steps_down
+from rollback.domain.plan import choose_target, target_exists
+from rollback.domain.releases.release import Release, ReleaseState
+from rollback.domain.releases.release_names import Named, last_good
+from rollback.domain.request import Request, RollbackType
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.database import DatabaseSettings, Strategy
+from rollback.domain.settings.policy import Policy
+from rollback.schema.compatibility import SchemaVerdict
+
+_KEEPS_SERVICE = (RollbackType.DATABASE,)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the ledger knows about the database and its releases.
+
+    Attributes:
+        undone: the rollback that an undo names.
+        fits: whether what is to run afterwards is known to work with the tables at a point.
+        verdict: of the target on the live schema; None: it was not asked for, or can't be told.
+        shipped: migrations of the running release, which alone could step them down.
+        history: what the branch's history is now; points that are not on it are no candidates.
+    """
+
+    settings: DatabaseSettings | None
+    policy: Policy
+    releases: tuple[Release, ...] = ()
+    points: tuple[RecordedPoint, ...] = ()
+    undone: Rollback | None = None
+    fits: Callable[[RecordedPoint], bool] = lambda _: False
+    verdict: SchemaVerdict | None = None
+    shipped: tuple[ShippedMigration, ...] = ()
+    history: BranchHistory = field(default_factory=BranchHistory)
+
+
+def whose_data(request: Request, releases: tuple[Release, ...], running: Release) -> Named:
+    """The release to whose data one goes back: the named one, the target of a full rollback, else the last good state.
+
+    Of a database alone: if what runs is promoted, the state that was left by it; else that of the last known good.
+    """
+    if request.target_version is not None or request.type is RollbackType.FULL:
+        return choose_target(request, releases, running)
+    if running.state is ReleaseState.PROMOTED:
+        return Named(running)
+    return last_good(releases, running.fingerprint)
+
+
+def named_data(request: Request, named: Named, releases: tuple[Release, ...]) -> tuple[Check, ...]:
+    """That a name means no release, or several, for a rollback of the database alone: a full one asks that anyway."""
+    if request.target_version is None or request.type is not RollbackType.DATABASE or named.release is not None:
+        return ()
+    return (target_exists(named, releases),)
+
+
+def plan_database(
+    request: Request, running: Release, target: Release | None, known: Known
+) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    """The database's part of a plan, and its checks; without a part one of them fails.
+
+    Args:
+        target: whose data is gone back to (`whose_data`).
+    """
+    settings = known.settings
+    if settings is None:
+        reason = "no database is set for this environment: add `database` to its settings"
+        return None, (_check("database-is-set", reason, ""),)
+    checks = [_check("database-is-set", None, f"project {settings.project_id}"), _branch_is_named(request, settings)]
+    checks.append(_approved(known.policy))
+    if request.undo is not None:
+        planned, more = _undo(request, known, settings)
+    else:
+        planned, more = _planned(request, running, target, known, settings)
+    return planned, (*checks, *more)
+
+
+def _branch_is_named(request: Request, settings: DatabaseSettings) -> Check:
+    name, why_not = "branch-is-named", None
+    if settings.branch_pattern is not None and request.pr is None and request.undo is None:
+        why_not = f'branches are named {settings.branch_pattern}: say whose, such as {{"type": "database", "pr": 42}}'
+    if settings.branch_id is not None and request.pr is not None:
+        why_not = f"this environment has one branch, {settings.branch_id}: leave pr out"
+    return _check(name, why_not, f"branch {settings.branch_of(request.pr)}")
+
+
+def _approved(policy: Policy) -> Check:
+    """Never without the approval that the environment asks for (C10)."""
+    why_not = (
+        "this environment wants a person's approval before a database goes back, and this version can't ask for one "
+        "yet: whoever may decide it starts it with --force and a --reason, which are recorded"
+    )
+    required = policy.database_approval == "required"
+    return _check("approval", why_not if required else None, "none is wanted here", forceable=True)
+
+
+def _undo(request: Request, known: Known, settings: DatabaseSettings) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    name, undone = "undo-is-possible", known.undone
+    if undone is None:
+        return None, (_check(name, f"the ledger has no rollback {request.undo}", ""),)
+    if undone.database is None or undone.database.backup_id is None:
+        return None, (_check(name, _nothing_to_undo(undone), ""),)
+    if undone.request.type is not request.type:
+        why_not = f'{undone.id} was a {undone.request.type} rollback: undo it with "type": "{undone.request.type}"'
+        return None, (_check(name, why_not, ""),)
+    left = undone.plan.running.schema_sha256 if undone.plan is not None else None
+    planned = DatabasePlan(
+        strategy=Strategy.RESET,
+        branch=settings.branch_of(undone.request.pr),
+        source_branch_id=undone.database.backup_id,
+        schema_sha256=left,
+        undoes=undone.id,
+    )
+    return planned, (_check(name, None, f"backup {undone.database.backup_id} has the state before {undone.id}"),)
+
+
+def _nothing_to_undo(undone: Rollback) -> str:
+    progress, planned = undone.database, undone.plan.database if undone.plan is not None else None
+    if progress is None or not progress.may_have_changed_data:
+        return f"{undone.id} did not change the database: there is nothing to undo"
+    if planned is not None and planned.strategy is Strategy.DELETE:
+        return f"{undone.id} deleted branch {planned.branch}: Neon's console has it back for seven days"
+    return (
+        f"whether {undone.id} changed the database is not known: look in Neon's console for a branch "
+        f"{backup_name(undone.id)}, which has the state before"
+    )
+
+
+def _planned(
+    request: Request, running: Release, target: Release | None, known: Known, settings: DatabaseSettings
+) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    strategy = request.strategy or settings.strategy
+    branch = settings.branch_of(request.pr)
+    works_with = running if request.type in _KEEPS_SERVICE else target
+    schema = works_with.schema_sha256 if works_with is not None else None
+    if request.to is not None and strategy not in (Strategy.RESTORE, Strategy.AUTO):
+        no_time = f"the strategy here is {strategy}, which goes to no time: leave `to` out, or add --strategy restore"
+        return None, (_check("time-fits-strategy", no_time, ""),)
+    match strategy:
+        case Strategy.DOWN_MIGRATIONS:
+            return _stepped_down(branch, schema, known, settings)
+        case Strategy.AUTO if request.to is None:
+            return _chosen(branch, schema, target, known, settings)
+        case Strategy.RESTORE | Strategy.AUTO:
+            if request.to is not None:
+                return _to_a_time(branch, schema, request.to, known)
+            return _restored(branch, schema, target, known)
+        case Strategy.RESET | Strategy.RECREATE:
+            source = settings.source_branch_id
+            why_not = f"{strategy} needs source_branch_id in the settings: from where?" if source is None else None
+            check = _check("source-is-set", why_not, f"from {source}")
+            planned = DatabasePlan(strategy=strategy, branch=branch, source_branch_id=source, schema_sha256=schema)
+            return (planned if source is not None else None), (check,)
+        case Strategy.DELETE:
+            by_request = request.pr is not None and request.type is RollbackType.DATABASE
+            why_not = None if by_request else 'only the branch of a pull request is deleted: "type": "database", "pr"'
+            planned = DatabasePlan(strategy=strategy, branch=branch)
+            return (planned if by_request else None), (_check("may-be-deleted", why_not, f"branch {branch}"),)
+
+
+def _restored(
+    branch: str, schema: str | None, target: Release | None, known: Known
+) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    name = "restore-point-known"
+    if target is None:
+        versions = ", ".join(sorted({r.version for r in known.releases})) or "none"
+        return None, (_check(name, f"there is no good release to whose data to go back; known: {versions}", ""),)
+    usable = (one for one in known.points if known.history.has(one))
+    point, after = where_to_go(target, known.releases, usable, known.fits)
+    if after is None:
+        why_not = f"no release was deployed after {target.version}: name the version to whose data to go back"
+        return None, (_check(name, why_not, ""),)
+    left, _ = where_to_go(target, known.releases, known.points, known.fits) if point is None else (None, None)
+    if left is not None:
+        return None, (known.history.judge(left.at, f"the restore point before {left.version}, {left.at},"),)
+    if point is None:
+        why_not = (
+            f"no restore point was recorded before {after.version}; `rollback checkpoint` in the pipeline, before "
+            "migrations run, records one; in Neon's console the branch can be restored to a time by hand"
+        )
+        return None, (_check(name, why_not, ""),)
+    reason = f"before {after.version}, by the {'pipeline' if point.by == 'checkpoint' else 'deployment'}: {point.at}"
+    evidence = {"lsn": str(point.lsn), "at": point.at.isoformat(), "before": after.version}
+    check = Check(name=name, verdict=Verdict.PASS, reason=reason, evidence=evidence)
+    late = () if point.by == "checkpoint" else tuple(_perhaps_late(after))
+    planned = DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=point.point, schema_sha256=schema)
+    return planned, (check, *late)
+
+
+def _stepped_down(
+    branch: str, schema: str | None, known: Known, settings: DatabaseSettings
+) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    """Asked for by name: whatever it loses, and a backup is taken first."""
+    name, verdict = "can-step-down", known.verdict
+    if verdict is None:
+        return None, (_check(name, "what was applied since the target is not known", ""),)
+    tags = steps_down(verdict, known.shipped, settings)
+    if isinstance(tags, str):
+        return None, (_check(name, tags, ""),)
+    if not tags:
+        return None, (_check(name, "the target's migrations are the ones that are applied: there is no way down", ""),)
+    planned = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=branch, migrations=tags, schema_sha256=schema)
+    return planned, (_check(name, None, f"by the running release's own files: {', '.join(tags)}"),)
+
+
+def _chosen(
+    branch: str, schema: str | None, target: Release | None, known: Known, settings: DatabaseSettings
+) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    """`auto`."""
+    name = "strategy"
+    if known.verdict is None:
+        check = _check(name, None, "a restore, since it is not known what was applied since the target")
+    else:
+        choice = choose_strategy(known.verdict, known.shipped, settings)
+        check = _check(name, None, choice.reason)
+        if choice.strategy is Strategy.DOWN_MIGRATIONS and choice.migrations:
+            planned, more = _stepped_down(branch, schema, known, settings)
+            return planned, (check, *more)
+    planned, more = _restored(branch, schema, target, known)
+    return planned, (check, *more)
+
+
+def _to_a_time(
+    branch: str, schema: str | None, at: datetime, known: Known
+) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+    if known.history.left_by(at) is not None:
+        return None, (known.history.judge(at, f"{at}"),)
+    check = _check("restore-point-known", None, f"a person named it: {at}")
+    return DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=RestorePoint(at=at), schema_sha256=schema), (
+        check,
+    )
+
+
+def _perhaps_late(after: Release) -> Iterator[Check]:
+    """What the deployment's start tells is after the migrations that a pipeline ran before it."""
+    reason = (
+        f"the pipeline made no checkpoint before {after.version}: if its migrations ran before its deployment began, "
+        "they are in the restore point too; the preview tells before anything is changed"
+    )
+    yield Check(name="restore-point-is-early", verdict=Verdict.WARN, reason=reason)
+
+
+def _check(name: str, why_not: str | None, otherwise: str, *, forceable: bool = False) -> Check:
+    verdict = Verdict.PASS if why_not is None else Verdict.FAIL
+    return Check(name=name, verdict=verdict, reason=why_not or otherwise, forceable=forceable and why_not is not None)

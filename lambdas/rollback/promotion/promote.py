@@ -1,0 +1,235 @@
+"""Promotion: from "its deployment completed" to "there is evidence that it is good".
+
+Record when a deployment starts and completes; judge after the bake. Every part can be repeated: the release's state is
+moved last, so that a crash before it only means doing the rest again.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from rollback.check import Verdict
+from rollback.database.observation.record_schema import learn_schema
+from rollback.domain.event import service_of_event
+from rollback.domain.releases.release import Release, ReleaseState
+from rollback.domain.standing_plan import Bake
+from rollback.errors import InvalidRequest, RollbackError
+from rollback.identity.identify import identify, is_ours, known_release, why_unresolved
+from rollback.identity.target_groups import groups_of
+from rollback.leases.holder import living_lease
+from rollback.names import degraded_alarm, family_of, last_known_good_tag, outage_alarm
+from rollback.operations.quarantine import named
+from rollback.ports.world import World
+from rollback.promotion.readiness import prepare, prepare_if_due
+from rollback.resources.aws.target_group_health import that_say_something
+from rollback.resources.aws.task_definition import is_pinned
+from rollback.verification.step import GONE_GROUP, Alarms, run_checks
+
+
+class Next(StrEnum):
+    """Where the promotion's state machine goes."""
+
+    WAIT = "wait"
+    DONE = "done"
+
+
+class PromotionCursor(BaseModel):
+    """All that travels through the promotion's state machine."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    next: Next
+    wait_seconds: int = 0
+    service: str
+    fingerprint: str = ""
+    deployment_id: str = ""
+    recorded_at: AwareDatetime
+    summary: str = ""
+
+
+def record(event: Mapping[str, Any], world: World) -> PromotionCursor:
+    """Record the release that a deployment brings (SERVICE_DEPLOYMENT_IN_PROGRESS, …_COMPLETED), and begin its bake.
+
+    Raises:
+        InvalidRequest: an event about a service that is not ours.
+    """
+    service_name = service_of_event(event, world.settings, world.home)
+    cursor = record_running(service_name, world)
+    prepare(service_name, world)  # another release runs: is there still a way back?
+    return cursor
+
+
+def record_running(service_name: str, world: World) -> PromotionCursor:
+    """Record what PRIMARY is to run, unless it is our own doing."""
+    now = world.clock.now()
+    service = world.settings.service(service_name)
+    if living_lease(service_name, world) is not None:
+        return _done(service_name, now, "a rollback is going on: its deployments are not releases")
+    view = world.services.look(service)
+    primary = view.primary
+    if is_ours(primary.definition_arn, world):
+        return _done(service_name, now, f"{family_of(primary.definition_arn)} was registered by a rollback")
+    found = identify(primary.deployed, view, service, world)
+    release = found.release
+    if not release.is_resolved:
+        return _done(service_name, now, f"{release.version} is not recorded: {why_unresolved(release)}")
+    said = _by_reference(release)
+    checked_by = world.targets.health_checks(view.target_groups)
+    world.ledger.record(release.model_copy(update={"health_checks": checked_by}), found.definition)
+    if release.state is not ReleaseState.CANDIDATE:
+        return _done(service_name, now, f"{release.version} is {release.state} already")
+    if view.why_not_stable:  # COMPLETED alone is not enough: see `ServiceView.other_deployments`
+        why = ", ".join(view.why_not_stable)
+        return _done(service_name, now, f"{release.version} is recorded; it bakes once it runs alone ({why}){said}")
+    bake = world.ledger.bake(service_name)
+    if bake is None or bake.deployment_id != primary.id:
+        bake = Bake(service=service_name, deployment_id=primary.id, since=now)
+        world.ledger.put_bake(bake)
+    cursor = PromotionCursor(
+        next=Next.WAIT,
+        service=service_name,
+        fingerprint=release.fingerprint,
+        deployment_id=primary.id,
+        recorded_at=now,
+        summary=f"{release.version} is recorded and bakes{said}",
+    )
+    left = bake.since + timedelta(minutes=world.settings.policy.bake_minutes) - now
+    return _bake_on(cursor, left, cursor.summary)
+
+
+def judge(cursor: PromotionCursor, world: World) -> PromotionCursor:
+    """Promote if the bake is over and the evidence stands; bake on if it does not stand yet; else give up."""
+    now, policy = world.clock.now(), world.settings.policy
+    bake, wanted = world.ledger.bake(cursor.service), timedelta(minutes=policy.bake_minutes)
+    if bake is None or bake.deployment_id != cursor.deployment_id:
+        return _done(cursor.service, now, "another deployment has begun to bake since")
+    if now < bake.since + wanted:
+        return _bake_on(cursor, bake.since + wanted - now, "the bake is not over")
+    release = world.ledger.release(cursor.service, cursor.fingerprint)
+    if release is None or release.state is not ReleaseState.CANDIDATE:
+        return _done(
+            cursor.service, now, f"{release.version} is {release.state}" if release else "it is not in the ledger"
+        )
+    if living_lease(cursor.service, world) is not None:
+        return _bake_on(cursor, wanted, "a rollback is going on")
+    against = _alarms_against(release.service, bake.since, world)
+    if against is not None:  # an alarm spoils what was baked so far, not what may follow
+        world.ledger.put_bake(bake.model_copy(update={"since": now}))
+    against = against or _evidence_against(release, bake.since, world)
+    if against is not None:
+        if now - cursor.recorded_at > timedelta(minutes=policy.bake_timeout_minutes):
+            return _done(cursor.service, now, f"{release.version} is not promoted: {against}")
+        return _bake_on(cursor, wanted, against)
+    promote(release, f"baked since {bake.since:%Y-%m-%d %H:%M:%S} UTC", world)
+    return _done(cursor.service, now, f"{release.version} is promoted")
+
+
+def adopt(world: World) -> list[PromotionCursor]:
+    """What runs and has no promotion of its own: recorded, and judged once it has baked.
+
+    A service that ran before we came is adopted this way, and so is a release whose event was lost.
+
+    Raises:
+        RollbackError: a service could not be looked at; the others were.
+    """
+    cursors: list[PromotionCursor] = []
+    failures: list[RollbackError] = []
+    for service_name in world.settings.service_names:
+        try:
+            cursor = record_running(service_name, world)
+            cursors.append(judge(cursor, world) if cursor.next is Next.WAIT else cursor)
+            prepare_if_due(service_name, world)
+        except RollbackError as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]
+    return cursors
+
+
+def promote(release: Release, reason: str, world: World) -> None:
+    """Make a release the last known good: image tags, standing plan with its definition by digest; its state last."""
+    for image in filter(is_pinned, release.images.values()):
+        if world.images.exists(image) is not None:
+            world.images.keep(image, last_known_good_tag(world.settings.environment, image))
+    known = _with_schema(release, world)
+    judged = {**known, "state": ReleaseState.PROMOTED, "state_since": world.clock.now(), "state_reason": reason}
+    prepare(release.service, world, about_to_be_promoted=release.model_copy(update=judged))
+    world.ledger.judge(release, ReleaseState.PROMOTED, world.clock.now(), reason)
+
+
+def _with_schema(release: Release, world: World) -> dict[str, str | None]:
+    """What the database was like while it ran. Not known, it is promoted all the same: the next look fills it in."""
+    try:
+        return {"schema_sha256": learn_schema(release, world).schema_sha256}
+    except RollbackError:
+        return {}
+
+
+def promote_by_hand(service_name: str, version: str | None, who: str, world: World) -> Release:
+    """What `rollback promote` does: the named or the running release, on a person's word.
+
+    Raises:
+        InvalidRequest: the ledger has no such release, it is quarantined, or nobody could go back to it.
+    """
+    record_running(service_name, world)
+    service = world.settings.service(service_name)
+    view = world.services.look(service)
+    if version is not None:
+        chosen = named(service_name, version, world, prefer=())  # of several, which is good is the person's word
+    else:
+        found = identify(view.primary.deployed, view, service, world)
+        running, known = found.release, known_release(service_name, found.identity, world)
+        if known is None:
+            raise InvalidRequest(f"what runs now, {running.version}, is not in the ledger; nothing was changed")
+        chosen = known
+    if chosen.state is ReleaseState.QUARANTINED:
+        raise InvalidRequest(f"{chosen.version} is quarantined ({chosen.state_reason}); nothing was changed")
+    if not chosen.is_resolved:
+        raise InvalidRequest(f"{chosen.version} can't be promoted: {why_unresolved(chosen)}; nothing was changed")
+    if chosen.state is not ReleaseState.PROMOTED:
+        promote(chosen, f"by hand: {who}", world)
+    return world.ledger.release(service_name, chosen.fingerprint) or chosen
+
+
+def _by_reference(release: Release) -> str:
+    """Containers that are recorded without a digest: no reason not to record or promote, but to be said."""
+    names = ", ".join(release.pinned_by_reference)
+    return f"; the digest of {names} can't be told, it runs what its tag names" if names else ""
+
+
+def _alarms_against(service_name: str, since: datetime, world: World) -> str | None:
+    names = (degraded_alarm(world.settings.prefix, service_name), outage_alarm(world.settings.prefix, service_name))
+    red = [name for name, state in world.alarms.states(names).items() if state == "ALARM"]
+    fired = red or world.alarms.fired_since(names, since)
+    return f"alarms during the bake: {', '.join(sorted(fired))}" if fired else None
+
+
+def _evidence_against(release: Release, since: datetime, world: World) -> str | None:
+    """The first thing that speaks against it; None: nothing does, and there was enough traffic to tell."""
+    service = world.settings.service(release.service)
+    view = world.services.look(service)
+    if view.desired_count == 0:
+        return "no task is wanted: nothing runs that could be judged"
+    checks = run_checks(service.name, release, view, world, alarms=Alarms.IGNORE)
+    failing = [c for c in checks if c.verdict is Verdict.FAIL and GONE_GROUP not in c.evidence]
+    if failing:
+        return "; ".join(f"{c.name}: {c.reason}" for c in failing)
+    wanted = world.settings.policy.bake_minimum_requests
+    if view.target_groups and wanted:
+        counted = tuple(group.arn for group in that_say_something(groups_of(view, world)))
+        served = world.alarms.requests_since(counted, since) if counted else 0
+        if served < wanted:
+            return f"{served:.0f} requests during the bake, {wanted} are needed to tell"
+    return None
+
+
+def _bake_on(cursor: PromotionCursor, wait: timedelta, why: str) -> PromotionCursor:
+    seconds = max(1, round(wait.total_seconds()))
+    return cursor.model_copy(update={"next": Next.WAIT, "wait_seconds": seconds, "summary": why[:500]})
+
+
+def _done(service: str, now: datetime, why: str) -> PromotionCursor:
+    return PromotionCursor(next=Next.DONE, service=service, recorded_at=now, summary=why[:500])

@@ -1,0 +1,83 @@
+"""Which service revision PRIMARY runs: ECS tells it in no single answer, and its answers may be of different moments.
+
+DescribeServices lists deployments without their revision. DescribeServiceDeployments names the revision that the newest
+service deployment brings, and the one that ECS goes back to; both are eventually consistent (ECS API reference,
+Deployment, ServiceDeployment, Rollback). One task definition with a tag that moves has a revision for each forced
+deployment, each with its own digests: the definition alone does not tell what runs.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+
+from rollback.resources.aws.ecs_service import IN_FLIGHT, ROLLING_BACK, Deployment, ServiceDeployment
+
+_WENT_BACK = ROLLING_BACK | {"ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"}
+_CLOCKS_DIFFER = timedelta(seconds=5)  # a service deployment is created before the deployment that it makes
+# A rollout state that ECS may show beside a status; any other pair is of two moments.
+_BESIDE = {
+    "SUCCESSFUL": frozenset({"COMPLETED"}),
+    "ROLLBACK_SUCCESSFUL": frozenset({"COMPLETED"}),
+    "STOPPED": frozenset({"FAILED"}),
+    "ROLLBACK_FAILED": frozenset({"FAILED"}),
+}
+_UNDER_WAY = frozenset({"IN_PROGRESS", "FAILED"})
+_NOT_TOLD = ""  # services behind a Classic Load Balancer have no rollout state
+
+
+def primary_revision(
+    deployments: Sequence[Deployment],
+    newest: ServiceDeployment | None,
+    current: Collection[str],
+    definitions: Mapping[str, str],
+) -> str | None:
+    """ARN of the revision that PRIMARY runs; None: not known, or ECS's answers disagree.
+
+    Args:
+        current: ARNs of `currentServiceRevisions`; empty where ECS tells none.
+        definitions: revision ARN → task definition ARN, of all revisions that are known.
+    """
+    primary = next(one for one in deployments if one.is_primary)
+    candidates = {arn for arn, definition in definitions.items() if definition == primary.definition_arn}
+    if newest is None:
+        return _only(candidates & set(current))
+    if is_unlisted(primary, newest):
+        return None
+    expected = newest.rollback_revision_arn if newest.status in _WENT_BACK else newest.target_revision_arn
+    if expected not in candidates:  # PRIMARY is of before, or the newest is not seen yet: another definition tells
+        return _only((candidates & set(current)) or candidates)
+    if len(candidates) == 1:
+        return expected
+    return expected if _agree(expected, primary, deployments, newest, current) else None
+
+
+def is_unlisted(primary: Deployment, newest: ServiceDeployment) -> bool:
+    """PRIMARY began after the newest service deployment had ended: it is of one that is not listed yet."""
+    ended = newest.finished_at
+    return ended is not None and primary.created_at > ended + _CLOCKS_DIFFER
+
+
+def _agree(
+    expected: str,
+    primary: Deployment,
+    deployments: Sequence[Deployment],
+    newest: ServiceDeployment,
+    current: Collection[str],
+) -> bool:
+    """Whether nothing in the answers speaks against it, where several revisions have PRIMARY's definition."""
+    if current and expected not in current:
+        return False
+    if primary.rollout_state not in _BESIDE.get(newest.status, _UNDER_WAY) | {_NOT_TOLD}:
+        return False
+    if newest.status not in IN_FLIGHT - ROLLING_BACK:
+        return True
+    began_before = primary.created_at < newest.created_at - _CLOCKS_DIFFER
+    has_failed = any(
+        one.rollout_state == "FAILED" and one.definition_arn == newest.target_definition_arn
+        for one in deployments
+        if not one.is_primary
+    )
+    return newest.status != "PENDING" and not began_before and not has_failed
+
+
+def _only(arns: Collection[str]) -> str | None:
+    return next(iter(arns)) if len(arns) == 1 else None

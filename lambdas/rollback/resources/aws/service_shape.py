@@ -1,0 +1,123 @@
+"""The service as it is: what a task definition must have for ECS to accept it in an UpdateService.
+
+ECS runs a service revision, which is a task definition *and* what the service says: its load balancers, Service
+Connect, volumes, network and launch type (ECS developer guide, "Amazon ECS service revisions"). A rollback changes the
+definition only. Sources of each rule: ECS API reference, LoadBalancer (`containerName` "as it appears in a container
+definition"; `containerPort` "must correspond to a containerPort in the task definition"), ServiceRegistry,
+ServiceConnectService and VpcLatticeConfiguration (`portName` is the name of a port mapping), ServiceVolumeConfiguration
+(`name` "must match the volume name"), Volume (`configuredAtLaunch` needs `volumeConfigurations`), CreateService
+(`networkConfiguration` is for the network mode `awsvpc`; Fargate needs that mode), TaskDefinition
+(`requiresCompatibilities`).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from rollback.check import Check, Verdict
+
+_PARTS_OF_LONG_ARN = 3  # service/<cluster>/<name>; the old format has no cluster (ECS developer guide, "ARNs and IDs")
+
+
+class ServiceShape(BaseModel):
+    """Cut from DescribeServices; empty members are not set on the service.
+
+    Attributes:
+        ports: container and port that a load balancer or service discovery sends to; port 0: any port of it.
+        port_names: names of port mappings that Service Connect and VPC Lattice refer to.
+        launch_volumes: volumes that the service configures at launch.
+        uses_fargate: by launch type, or by a capacity provider.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ports: tuple[tuple[str, int], ...] = ()
+    port_names: tuple[str, ...] = ()
+    launch_volumes: tuple[str, ...] = ()
+    uses_fargate: bool | None = None
+    has_network: bool | None = None
+
+
+def shape_of(service: Mapping[str, Any]) -> ServiceShape:
+    """Read one of DescribeServices; Service Connect and volumes are those of its PRIMARY deployment."""
+    none: Mapping[str, Any] = {}
+    primary = next((d for d in service.get("deployments", ()) if d.get("status") == "PRIMARY"), none)
+    ports = [
+        (str(one["containerName"]), int(one.get("containerPort") or 0))
+        for one in (*service.get("loadBalancers", ()), *service.get("serviceRegistries", ()))
+        if one.get("containerName")
+    ]
+    connect = primary.get("serviceConnectConfiguration") or {}
+    connected = (connect.get("services") or ()) if connect.get("enabled") else ()
+    lattice = primary.get("vpcLatticeConfigurations") or ()
+    return ServiceShape(
+        ports=tuple(dict.fromkeys(ports)),
+        port_names=tuple(dict.fromkeys(str(one["portName"]) for one in (*connected, *lattice) if one.get("portName"))),
+        launch_volumes=tuple(str(one["name"]) for one in primary.get("volumeConfigurations") or ()),
+        uses_fargate=_uses_fargate(service),
+        has_network=bool((service.get("networkConfiguration") or {}).get("awsvpcConfiguration")),
+    )
+
+
+def fits_service(definition: Mapping[str, Any], shape: ServiceShape) -> Check:
+    """Whether ECS would accept the definition for the service as it is."""
+    name = "service-accepts-it"
+    problems = [*_ports(definition, shape), *_volumes(definition, shape), *_network(definition, shape)]
+    if problems:
+        reason = f"{'; '.join(problems)}: ECS refuses it, or its tasks serve nothing; change the service first"
+        return Check(name=name, verdict=Verdict.FAIL, reason=reason)
+    return Check(name=name, verdict=Verdict.PASS, reason="it has what the service's configuration refers to")
+
+
+def arn_format(service_arn: str) -> Check:
+    """Whether the service has an ARN with its cluster in it: policies and event patterns are made for that."""
+    name, resource = "service-arn", service_arn.rpartition(":")[2]
+    if len(resource.split("/")) >= _PARTS_OF_LONG_ARN:
+        return Check(name=name, verdict=Verdict.PASS, reason="it names the cluster")
+    reason = (
+        f"{service_arn} is in the old format, without its cluster: our policies and event patterns do not match it; "
+        "create the service anew, with long ARNs switched on"
+    )
+    return Check(name=name, verdict=Verdict.WARN, reason=reason)
+
+
+def _uses_fargate(service: Mapping[str, Any]) -> bool | None:
+    providers = [str(one.get("capacityProvider")) for one in service.get("capacityProviderStrategy") or ()]
+    if providers:
+        return any(provider in ("FARGATE", "FARGATE_SPOT") for provider in providers)
+    launch_type = service.get("launchType")
+    return launch_type == "FARGATE" if launch_type else None
+
+
+def _ports(definition: Mapping[str, Any], shape: ServiceShape) -> Iterator[str]:
+    containers = {str(c["name"]): c.get("portMappings") or () for c in definition.get("containerDefinitions", ())}
+    for container, port in shape.ports:
+        if container not in containers:
+            yield f"the service sends to container {container}, which it has not"
+        elif port and port not in {mapping.get("containerPort") for mapping in containers[container]}:
+            yield f"the service sends to port {port} of {container}, which it does not map"
+    named = {mapping.get("name") for mappings in containers.values() for mapping in mappings}
+    for port_name in shape.port_names:
+        if port_name not in named:
+            yield f"the service refers to port mapping {port_name}, which it has not"
+
+
+def _volumes(definition: Mapping[str, Any], shape: ServiceShape) -> Iterator[str]:
+    at_launch = [str(v.get("name")) for v in definition.get("volumes") or () if v.get("configuredAtLaunch")]
+    for volume in shape.launch_volumes:
+        if volume not in at_launch:
+            yield f"the service configures volume {volume} at launch, which it has not as such"
+    for volume in at_launch:
+        if volume not in shape.launch_volumes:
+            yield f"its volume {volume} is configured at launch, which the service does not"
+
+
+def _network(definition: Mapping[str, Any], shape: ServiceShape) -> Iterator[str]:
+    mode = definition.get("networkMode")
+    if shape.has_network is not None and mode is not None and (mode == "awsvpc") is not shape.has_network:
+        has = "has" if shape.has_network else "has not"
+        yield f"its network mode is {mode}, and the service {has} a network configuration"
+    wanted = definition.get("requiresCompatibilities") or ()
+    if shape.uses_fargate and wanted and "FARGATE" not in wanted:
+        yield f"it is for {', '.join(wanted)}, and the service runs on Fargate"

@@ -1,0 +1,167 @@
+"""The secret that services get a database's address from: one URI, a key of a JSON object, or a key for each part.
+
+A new branch has another host. Nothing else of the address is ours to change: user, database, query parameters, port and
+scheme stay as the application has them. The password stays too, unless Neon knows another one for the same role: roles
+of a branch that was made from a protected one get new passwords (https://neon.com/docs/guides/protected-branches).
+"""
+
+import json
+import re
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from rollback.domain.releases.release import sha256_of
+from rollback.domain.settings.database import DatabaseSettings
+from rollback.errors import InvalidRequest
+
+_POOLER = "-pooler"  # ends the first label of a pooled host (Neon's documentation, "Connection pooling")
+_HOST = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]+)?")
+
+
+class SecretKeys(BaseModel):
+    """Where in a secret of JSON the parts are. None: the whole secret is the URI; `role` and `password` are in the URI.
+
+    Attributes:
+        address: key of the URI, or of the host alone.
+        role: key of the role's name, where the host stands alone.
+        password: key of its password.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str | None = None
+    role: str | None = None
+    password: str | None = None
+
+    @classmethod
+    def of(cls, settings: DatabaseSettings) -> "SecretKeys":
+        """As the environment names them."""
+        return cls(
+            address=settings.connection_secret_key,
+            role=settings.connection_secret_role_key,
+            password=settings.connection_secret_password_key,
+        )
+
+
+def with_uri(secret: SecretStr, keys: SecretKeys, uri: SecretStr) -> SecretStr:
+    """The secret with the host of another address in it, its password if that is of the same role, all else as it was.
+
+    A secret that holds no address yet gets the whole URI.
+
+    Args:
+        uri: Neon's, for the role that `role_in` names.
+
+    Raises:
+        InvalidRequest: it has no such key, or what is there can't be read. What is in it is never said.
+    """
+    new = uri.get_secret_value()
+    if keys.address is None:
+        return SecretStr(_moved(secret.get_secret_value(), new))
+    found = _keys_of(secret, keys.address)
+    current = str(found[keys.address])
+    replaced = {**found, keys.address: _moved(current, new)}
+    login = urlsplit(new)
+    same_role = keys.role is not None and found.get(keys.role) == unquote(login.username or "")
+    if "://" not in current and keys.password is not None and same_role and login.password:
+        replaced[keys.password] = unquote(login.password)
+    return SecretStr(json.dumps(replaced))
+
+
+def has_uri(secret: SecretStr, keys: SecretKeys, uri: SecretStr) -> bool:
+    """Whether that address is in it already: to write it would change nothing. Raises as `with_uri`."""
+    written = with_uri(secret, keys, uri)
+    if keys.address is None:
+        return written == secret
+    return _keys_of(written, keys.address) == _keys_of(secret, keys.address)
+
+
+def is_pooled(secret: SecretStr, keys: SecretKeys) -> bool:
+    """Whether services reach the database by Neon's pooler: then they do so afterwards. Raises as `with_uri`."""
+    host = _host_of(_address_in(secret, keys)) or ""
+    return host.partition(".")[0].endswith(_POOLER)
+
+
+def role_in(secret: SecretStr, keys: SecretKeys) -> str | None:
+    """The role that services log in as; None: the secret does not say. Raises as `with_uri`."""
+    address = _address_in(secret, keys)
+    if "://" in address:
+        name = _split(address).username
+        return unquote(name) if name else None
+    if keys.address is None or keys.role is None:
+        return None
+    name = _keys_of(secret, keys.address).get(keys.role)
+    return str(name) if name else None
+
+
+def token_of(rollback_id: str) -> str:
+    """Of the version that a rollback makes: the same for a retry, so that Secrets Manager makes no second one."""
+    return sha256_of({"rollback": rollback_id, "writes": "connection secret"})
+
+
+def _moved(current: str, new: str) -> str:
+    """An address at another host; a text that is no address is replaced as a whole."""
+    theirs = urlsplit(new)
+    host, _, port = theirs.netloc.rpartition("@")[2].partition(":")
+    if "://" not in current:
+        return f"{host}:{port}" if port and ":" in current else host if _HOST.fullmatch(current) else new
+    ours = _split(current)
+    login, at, where = ours.netloc.rpartition("@")
+    old_host, _, old_port = where.partition(":")
+    port = port or old_port  # Neon names none: then the application's is right
+    netloc = f"{_login(login, theirs)}{at}{host}:{port}" if port else f"{_login(login, theirs)}{at}{host}"
+    # A client without SNI names the endpoint in `options` (https://neon.com/docs/connect/connection-errors).
+    query = ours.query.replace(_endpoint(old_host), _endpoint(host)) if old_host else ours.query
+    return urlunsplit(ours._replace(netloc=netloc, query=query))
+
+
+def _login(login: str, theirs: SplitResult) -> str:
+    """Name and password as they are written; another password only of the same role, and where one is written."""
+    name, colon, password = login.partition(":")
+    same_role = unquote(name) == unquote(theirs.username or "")
+    if not colon or not theirs.password or not same_role or unquote(password) == unquote(theirs.password):
+        return login
+    return f"{name}:{theirs.password}"
+
+
+def _endpoint(host: str) -> str:
+    return host.partition(".")[0].removesuffix(_POOLER)
+
+
+def _host_of(address: str) -> str | None:
+    if "://" in address:
+        return _split(address).hostname
+    return address if _HOST.fullmatch(address) else None
+
+
+def _split(address: str) -> SplitResult:
+    """Raises InvalidRequest without saying what is there."""
+    try:
+        found = urlsplit(address)
+        readable = bool(found.hostname) and (found.port is None or found.port > 0) and "@" not in found.path
+    except ValueError:
+        readable = False
+    if not readable:
+        raise InvalidRequest(
+            "the connection secret has an address that can't be read: encode what is special in its password (%2F for "
+            "/, %23 for #, %40 for @)"
+        )
+    return found
+
+
+def _address_in(secret: SecretStr, keys: SecretKeys) -> str:
+    return secret.get_secret_value() if keys.address is None else str(_keys_of(secret, keys.address)[keys.address])
+
+
+def _keys_of(secret: SecretStr, key: str) -> dict[str, Any]:
+    try:
+        found = json.loads(secret.get_secret_value())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or key not in found:
+        raise InvalidRequest(
+            f"the connection secret is no JSON object with the key {key!r}: check connection_secret_arn and "
+            "connection_secret_key in the settings"
+        )
+    return found

@@ -1,0 +1,90 @@
+"""Compare two tables' rows in bounded memory: both sides come in one order, and only counts and examples are kept."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rollback.resources.database.relation import Bucket
+
+
+class RowDigest(NamedTuple):
+    """One row by the hash that both sides are ordered by, its key as a JSON array, and the digest of its values.
+
+    Without a key the row is its digest: `order` is that, and `copies` says how many rows have it.
+    """
+
+    order: int
+    key: str
+    digest: int
+    copies: int = 1
+
+
+@dataclass(frozen=True)
+class RowDifference:
+    """Rows by what a restore did to them.
+
+    Attributes:
+        gone: only the backup has them.
+        changed: both have the key, with other values.
+        back: only the restored branch has them: they were deleted after the restore point.
+        gone_keys, changed_keys: examples, sorted.
+    """
+
+    gone: int = 0
+    changed: int = 0
+    back: int = 0
+    gone_keys: tuple[str, ...] = ()
+    changed_keys: tuple[str, ...] = ()
+
+
+def differing_buckets(before: Mapping[int, Bucket], after: Mapping[int, Bucket]) -> tuple[int, ...]:
+    """Buckets whose rows are to be read; all others are equal."""
+    return tuple(sorted(number for number in before.keys() | after.keys() if before.get(number) != after.get(number)))
+
+
+def compare_rows(before: Iterable[RowDigest], after: Iterable[RowDigest], most_keys: int) -> RowDifference:
+    """Count the differences between two sides that are each in ascending order of (order, key).
+
+    Raises:
+        ValueError: a side is not in that order: every count would be wrong.
+    """
+    gone = changed = back = 0
+    gone_keys: list[str] = []
+    changed_keys: list[str] = []
+    for kept, restored in _paired(_ascending(before), _ascending(after)):
+        copies, copies_restored = kept.copies if kept else 0, restored.copies if restored else 0
+        if kept is not None and restored is not None and kept.digest != restored.digest:
+            changed += 1
+            if len(changed_keys) < most_keys:
+                changed_keys.append(kept.key)
+        if copies > copies_restored:
+            gone += copies - copies_restored
+            if kept is not None and kept.key and len(gone_keys) < most_keys:
+                gone_keys.append(kept.key)
+        back += max(0, copies_restored - copies)
+    return RowDifference(gone, changed, back, tuple(sorted(gone_keys)), tuple(sorted(changed_keys)))
+
+
+def _paired(
+    before: Iterator[RowDigest], after: Iterator[RowDigest]
+) -> Iterator[tuple[RowDigest | None, RowDigest | None]]:
+    kept, restored = next(before, None), next(after, None)
+    while kept is not None or restored is not None:
+        if restored is None or (kept is not None and kept[:2] < restored[:2]):
+            yield kept, None
+            kept = next(before, None)
+        elif kept is None or restored[:2] < kept[:2]:
+            yield None, restored
+            restored = next(after, None)
+        else:
+            yield kept, restored
+            kept, restored = next(before, None), next(after, None)
+
+
+def _ascending(rows: Iterable[RowDigest]) -> Iterator[RowDigest]:
+    last: tuple[int, str] | None = None
+    for row in rows:
+        if last is not None and row[:2] <= last:
+            raise ValueError("rows did not come in the order of their hashes and keys")
+        last = row[:2]
+        yield row

@@ -1,0 +1,283 @@
+"""Whether a release can work with the schema that is live: the journals first, the structure last.
+
+The journals tell what happened since: nothing, only more, or what can't be told. The structure (`schema_structure`)
+has the final word about what it can see, in both directions: drift that no journal knows is breaking, and a breaking
+migration of which nothing touches the target is not. It has none about what it can't see: rows that were rewritten
+by a migration that nobody has classified. What stays unknown blocks.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from rollback.domain.database.migration_impact import Impact, MigrationImpact, together
+from rollback.domain.database.migration_tools import MigrationTool
+from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
+from rollback.domain.database.schema_finding import Compatibility, Finding, worst
+from rollback.resources.database.postgres import LiveSchema, Migration
+from rollback.schema.attribution import attribute
+from rollback.schema.journals import impact_of, name_of, not_shipped_by, shipped_as, unfinished, with_ancestors
+from rollback.schema.removed_names import removed_by, still_there
+from rollback.schema.scope import not_compared
+from rollback.schema.structure_diff import judge_structure
+from rollback.text import STORED_LINE_LIMIT, cut
+
+_LONGEST_REASON, _MOST_TAGS, _MOST_TOLD = 2000, 20, 20
+
+
+class JournalRelation(StrEnum):
+    """The live journal, seen from the one that the target was good with."""
+
+    EQUAL = "equal"
+    AHEAD = "ahead"
+    BEHIND = "behind"
+    DIVERGED = "diverged"  # each has what the other has not
+    ABSENT = "absent"  # of neither is there one: `drizzle-kit push` keeps none
+    ONE_SIDED = "one-sided"  # one of them is not known, as of a record that sought Drizzle's journal only
+
+
+class SchemaVerdict(BaseModel):
+    """The judgement and what it stands on.
+
+    Attributes:
+        since: tags (or the start of the hash) of what was applied since the target, oldest first.
+        can_step_down: each of those ships a down file.
+        findings: of the structure; None: there is no snapshot of the target's.
+        attributed_to: of a breaking verdict, tags of the shipped migrations that cause it (`schema_attribution`).
+        unexplained: of a breaking verdict, the differences that no shipped migration explains.
+        left_out: how many tags, findings and reasons were cut off to make it fit into a document.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    compatibility: Compatibility
+    reason: str
+    journal: JournalRelation
+    since: tuple[str, ...] = ()
+    can_step_down: bool = False
+    impact: MigrationImpact | None = None
+    findings: tuple[Finding, ...] | None = None
+    attributed_to: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()
+    left_out: int = 0
+
+    @property
+    def is_attributed(self) -> bool:
+        """Whether migrations that later releases shipped are all that keeps the release from running."""
+        return self.compatibility is Compatibility.BREAKING and bool(self.attributed_to) and not self.unexplained
+
+    @property
+    def bounded(self) -> "SchemaVerdict":
+        """A copy that fits into a rollback's document, with a count of what was cut off. The worst findings stay."""
+        order = (Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE)
+        findings = sorted(self.findings or (), key=lambda one: order.index(one.compatibility))
+        reasons = self.impact.reasons if self.impact is not None else ()
+        impact = self.impact.model_copy(update={"reasons": _short(reasons)}) if self.impact is not None else None
+        told = tuple(one.model_copy(update={"what": cut(one.what, STORED_LINE_LIMIT)}) for one in findings[:_MOST_TOLD])
+        lists = (self.since, self.attributed_to, self.unexplained, findings, reasons)
+        short = {
+            "reason": cut(self.reason, _LONGEST_REASON),
+            "since": self.since[-_MOST_TAGS:],
+            "attributed_to": self.attributed_to[-_MOST_TAGS:],
+            "unexplained": _short(self.unexplained),
+            "impact": impact,
+            "findings": None if self.findings is None else told,
+            "left_out": self.left_out + sum(max(0, len(one) - _MOST_TOLD) for one in lists),
+        }
+        return self.model_copy(update=short)
+
+    @property
+    def in_brief(self) -> "SchemaVerdict":
+        """The decision and its reason without the findings: small enough for a standing plan."""
+        return self.bounded.model_copy(update={"impact": None, "findings": None})
+
+
+def _short(lines: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(cut(line, STORED_LINE_LIMIT) for line in lines[:_MOST_TOLD])
+
+
+def judge_schema(
+    target: ReleaseSchema | None,
+    live: LiveSchema,
+    journal: tuple[Migration, ...] | None,
+    known: Iterable[ShippedMigration] = (),
+) -> SchemaVerdict:
+    """The verdict on a rollback of the service alone.
+
+    Args:
+        target: of the release to go back to; None: nothing was recorded.
+        live: the structure now.
+        journal: of all tools, in the database now; None: there is none.
+        known: what any release has shipped: the extra migrations are the running one's.
+    """
+    target = target or ReleaseSchema()
+    shipped = (*known, *(target.shipped or ()))
+    expects = None if target.expects is None else with_ancestors(target.expects, shipped)
+    applied = None if journal is None else with_ancestors(journal, shipped)
+    relation = _relation(expects, applied)
+    extra = _extra(expects, applied) if relation in (JournalRelation.AHEAD, JournalRelation.DIVERGED) else ()
+    impact = together(impact_of(one, shipped) for one in extra) if extra else None
+    if relation is JournalRelation.ABSENT:
+        relation = relation if target.sought_all_journals else JournalRelation.ONE_SIDED
+        impact = _of_plain_files(target, shipped)
+    elif not_shipped_by(target.shipped or (), shipped):  # the journal is another tool's
+        impact = together((*(impact_of(one, shipped) for one in extra), *_plain(target, shipped)))
+    if impact is not None and target.ran_on is not None:
+        impact = _seen_in(target.ran_on, live, impact)
+    findings = None if target.ran_on is None else judge_structure(target.ran_on, live)
+    compatibility, reason = _verdict(relation, impact, None if findings is None else worst(findings))
+    begun = unfinished(journal)
+    if begun and compatibility is Compatibility.COMPATIBLE:
+        compatibility, reason = Compatibility.UNKNOWN, "a journal does not tell what is applied"
+    said = [one.what for one in findings or () if one.compatibility is compatibility]
+    told = (*said, *begun) if compatibility is not Compatibility.COMPATIBLE else ()
+    files = tuple(shipped_as(one, shipped) for one in extra)
+    is_breaking = compatibility is Compatibility.BREAKING and relation is not JournalRelation.BEHIND
+    applied_since = tuple(one for one in files if one is not None)
+    attributed_to, unexplained = (
+        _attributed(target, live, findings, applied_since, shipped) if is_breaking else ((), ())
+    )
+    return SchemaVerdict(
+        compatibility=compatibility,
+        reason="; ".join((reason, *told, *_why(compatibility, impact))),
+        journal=relation,
+        since=tuple(name_of(row) if file is None else file.tag for row, file in zip(extra, files, strict=True)),
+        can_step_down=bool(extra) and all(file is not None and file.has_down for file in files),
+        impact=impact,
+        findings=findings,
+        attributed_to=attributed_to,
+        unexplained=unexplained,
+    )
+
+
+def not_known(reason: str) -> SchemaVerdict:
+    """Without a look at the live schema that counts."""
+    return SchemaVerdict(
+        compatibility=Compatibility.UNKNOWN,
+        reason=f"{reason}: whether the target can work with it can't be told",
+        journal=JournalRelation.ONE_SIDED,
+    )
+
+
+def _attributed(
+    target: ReleaseSchema,
+    live: LiveSchema,
+    findings: tuple[Finding, ...] | None,
+    applied_since: tuple[ShippedMigration, ...],
+    shipped: tuple[ShippedMigration, ...],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What explains the verdict, and what nothing explains: a class is evidence only of what was applied, and counts.
+
+    No journal tells that a plain file was applied: only a difference that it explains does. What was removed and is
+    there again was made by something that no migration tells of.
+    """
+    plain = not_shipped_by(target.shipped, shipped) if target.shipped is not None else ()
+    attributed_to, unexplained = attribute(findings, (*applied_since, *plain), target.ran_on)
+    if any(one.compatibility is Compatibility.BREAKING for one in findings or ()):
+        return attributed_to, unexplained
+    attributed_to, _ = attribute((), applied_since)
+    if target.ran_on is None or not attributed_to:
+        return attributed_to, ()
+    impact = together(one.impact for one in applied_since)
+    again = still_there(_told_removed(impact), target.ran_on, live)
+    by_others = tuple(f"{name} was removed, and is there again" for name in again if name not in impact.makes)
+    return attributed_to, by_others
+
+
+def _told_removed(impact: MigrationImpact) -> tuple[str, ...]:
+    """With the tables, views and sequences that an older version told in its reasons alone."""
+    older = (name for name in removed_by(impact) if not name.startswith("column "))
+    return tuple(dict.fromkeys((*impact.removes, *older)))
+
+
+def _relation(expects: tuple[Migration, ...] | None, journal: tuple[Migration, ...] | None) -> JournalRelation:
+    if expects is None or journal is None:
+        return JournalRelation.ABSENT if expects is None and journal is None else JournalRelation.ONE_SIDED
+    applied, expected = {one.key for one in journal}, {one.key for one in expects}
+    if applied == expected:
+        return JournalRelation.EQUAL
+    if applied > expected:
+        return JournalRelation.AHEAD
+    return JournalRelation.BEHIND if applied < expected else JournalRelation.DIVERGED
+
+
+def _extra(expects: tuple[Migration, ...] | None, journal: tuple[Migration, ...] | None) -> tuple[Migration, ...]:
+    expected = {one.key for one in expects or ()}
+    return tuple(one for one in journal or () if one.key not in expected)
+
+
+def _seen_in(ran_on: LiveSchema, live: LiveSchema, impact: MigrationImpact) -> MigrationImpact:
+    """What was removed and is there all the same was made again, by a person or another tool: that does not show.
+
+    Neither does what is left out of the structure. Retention drops partitions, so that is no proof of a break either.
+    """
+    again = still_there(_told_removed(impact), ran_on, live)
+    left_out = not_compared((*impact.reasons, *impact.removes), ran_on, live)
+    if not again and not left_out:
+        return impact
+    reasons = [*impact.reasons, *(f"{name} was removed, and is there again" for name in again)]
+    reasons += [f"{name} is left out of the structure that is compared" for name in left_out]
+    changes = {"shows_in_structure": False, "reasons": tuple(dict.fromkeys(reasons))}
+    if left_out and impact.impact is Impact.BREAKING:
+        changes["impact"] = Impact.UNKNOWN
+    return impact.model_copy(update=changes)
+
+
+def _of_plain_files(target: ReleaseSchema, known: tuple[ShippedMigration, ...]) -> MigrationImpact | None:
+    """Without a journal: the files that pipelines told of and the target had not; None: nobody told of any."""
+    if not any(one.tool == MigrationTool.SQL for one in known):
+        return None
+    return together(_plain(target, known))
+
+
+def _plain(target: ReleaseSchema, known: tuple[ShippedMigration, ...]) -> tuple[MigrationImpact, ...]:
+    return tuple(one.impact for one in not_shipped_by(target.shipped or (), known))
+
+
+def _verdict(
+    relation: JournalRelation, impact: MigrationImpact | None, structure: Compatibility | None
+) -> tuple[Compatibility, str]:
+    """`structure`: None: it can't be compared."""
+    if relation is JournalRelation.BEHIND:
+        return Compatibility.BREAKING, "the database lacks migrations that the target needs: migrate it first"
+    if structure is Compatibility.BREAKING:
+        return structure, "the target can't work with the live schema"
+    match relation:
+        case JournalRelation.EQUAL if impact is not None:
+            ours = _since(impact, structure)
+        case JournalRelation.EQUAL:
+            ours = Compatibility.COMPATIBLE, "the same migrations are applied as when the target was good"
+        case JournalRelation.AHEAD:
+            ours = _since(impact, structure)
+        case JournalRelation.DIVERGED:
+            ours = Compatibility.UNKNOWN, "the database has other migrations than the target, not only more"
+        case JournalRelation.ONE_SIDED:
+            ours = Compatibility.UNKNOWN, "the journal of the target or of the database is not known"
+        case JournalRelation.ABSENT if structure is None:
+            ours = Compatibility.UNKNOWN, "there is no journal, and it is not known what the target ran on"
+        case JournalRelation.ABSENT if impact is not None:
+            ours = _since(impact, structure)
+        case JournalRelation.ABSENT:
+            ours = Compatibility.COMPATIBLE, "there is no journal; the live schema has all that the target ran on"
+    if ours[0] is Compatibility.COMPATIBLE and structure is Compatibility.UNKNOWN:
+        return structure, "whether the target can work with the live schema can't be told"
+    return ours
+
+
+def _since(impact: MigrationImpact | None, structure: Compatibility | None) -> tuple[Compatibility, str]:
+    """What was applied since the target."""
+    worst_of_them = Impact.UNKNOWN if impact is None else impact.impact
+    if worst_of_them in (Impact.NONE, Impact.ADDITIVE):
+        return Compatibility.COMPATIBLE, "what was applied since the target only adds"
+    if structure is Compatibility.COMPATIBLE and impact is not None and impact.shows_in_structure:
+        return Compatibility.COMPATIBLE, "what was applied since leaves all that the target ran on as it was"
+    if worst_of_them is Impact.BREAKING and structure is not Compatibility.UNKNOWN:
+        return Compatibility.BREAKING, "what was applied since the target breaks it"
+    return Compatibility.UNKNOWN, "what was applied since the target can't be told to be harmless"
+
+
+def _why(compatibility: Compatibility, impact: MigrationImpact | None) -> tuple[str, ...]:
+    if compatibility is Compatibility.COMPATIBLE or impact is None:
+        return ()
+    return impact.reasons

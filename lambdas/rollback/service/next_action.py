@@ -1,0 +1,131 @@
+"""Which move brings a service to its target: the fastest safe one, decided from what ECS says now.
+
+Facts from the ECS API reference: `StopServiceDeployment(stopType=ROLLBACK)` works only while a deployment is in flight
+and goes back to its source revision; a deployment that ECS rolled back itself ends with the *old* revision COMPLETED,
+so only the PRIMARY deployment's definition tells what will run.
+"""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rollback.domain.releases.release import Release
+from rollback.resources.aws.cloudformation_stack import StackState
+
+
+class Move(StrEnum):
+    """What to do next; what is no change is a look."""
+
+    DONE = "done"
+    WAIT_FOR_TARGET = "wait_for_target"  # a deployment of the target is under way, whoever started it: adopt it
+    WAIT_FOR_ECS = "wait_for_ecs"  # ECS rolls back to something else: let it end, never two deployments fighting
+    WAIT_FOR_STACK = "wait_for_stack"  # CloudFormation is changing the service: the same
+    WAIT_FOR_STOPPED = "wait_for_stopped"  # tasks that drain still run, and write
+    STOP_DEPLOYMENT = "stop_deployment"
+    UPDATE_SERVICE = "update_service"
+    RAISE_CAPACITY = "raise_capacity"  # the target runs, but on less than it was recorded with
+    FORCE_NEW_DEPLOYMENT = "force_new_deployment"  # ECS is stuck: once
+    SUSPEND_SCALING = "suspend_scaling"
+    SCALE_TO_ZERO = "scale_to_zero"
+    START_FROM_ZERO = "start_from_zero"
+
+
+CHANGES = frozenset(
+    {
+        Move.STOP_DEPLOYMENT,
+        Move.UPDATE_SERVICE,
+        Move.RAISE_CAPACITY,
+        Move.FORCE_NEW_DEPLOYMENT,
+        Move.SUSPEND_SCALING,
+        Move.SCALE_TO_ZERO,
+        Move.START_FROM_ZERO,
+    }
+)
+
+
+class ServiceSnapshot(BaseModel):
+    """What decides, cut from DescribeServices and DescribeServiceDeployments.
+
+    Fingerprints, not ARNs: one release may be registered more than once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    primary_fingerprint: str
+    primary_completed: bool
+    other_deployments: int = Field(ge=0, description="deployments or revisions besides PRIMARY that still have tasks")
+    running_count: int = Field(ge=0)
+    desired_count: int = Field(ge=0)
+    in_flight_source_fingerprint: str | None = Field(
+        default=None, description="source revision of the deployment in flight; None if none is, or if it had no source"
+    )
+    ecs_is_rolling_back: bool = False
+
+
+class Situation(BaseModel):
+    """What is true around the service."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    emergency: bool = Field(default=False, description="proceed over ECS and CloudFormation, and re-assert (rule 6)")
+    stack: StackState = StackState.STABLE
+    is_stuck: bool = Field(default=False, description="waited for long enough, and not forced anew yet")
+
+
+class AtZero(BaseModel):
+    """How far a restart from zero is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scaling_is_active: bool = Field(description="autoscaling could start tasks (rule 2)")
+    desired_count: int = Field(ge=0)
+    unstopped_tasks: int = Field(ge=0, description="every task that is not STOPPED: draining ones run and write")
+
+
+def next_move(
+    snapshot: ServiceSnapshot,
+    target_fingerprint: str,
+    least_desired_count: int = 0,
+    situation: Situation = Situation(),  # noqa: B008 - frozen
+) -> Move:
+    """The next move towards the target; the same again when nothing changed in between."""
+    alone = situation.emergency or situation.stack is StackState.STABLE
+    if snapshot.primary_fingerprint == target_fingerprint:
+        return _settle(snapshot, least_desired_count, situation, alone=alone)
+    if not alone and situation.stack is StackState.ROLLING_BACK:
+        return Move.WAIT_FOR_STACK
+    if snapshot.ecs_is_rolling_back:
+        if snapshot.in_flight_source_fingerprint != target_fingerprint:
+            return Move.UPDATE_SERVICE if situation.emergency else Move.WAIT_FOR_ECS
+        return Move.UPDATE_SERVICE if situation.emergency and situation.is_stuck else Move.WAIT_FOR_TARGET
+    if snapshot.in_flight_source_fingerprint == target_fingerprint:
+        return Move.STOP_DEPLOYMENT
+    return Move.UPDATE_SERVICE if alone else Move.WAIT_FOR_STACK
+
+
+def next_move_at_zero(seen: AtZero) -> Move:
+    """Rule 2: scaling is suspended before desired 0, and nothing is started before every task is STOPPED."""
+    if seen.scaling_is_active:
+        return Move.SUSPEND_SCALING
+    if seen.desired_count > 0:
+        return Move.SCALE_TO_ZERO
+    return Move.WAIT_FOR_STOPPED if seen.unstopped_tasks else Move.START_FROM_ZERO
+
+
+def desired_count_for(target: Release, current_desired_count: int, scaling_maximum: int | None = None) -> int:
+    """Capacity is kept: autoscaling may have shrunk a failing service, so never below what was recorded.
+
+    Args:
+        scaling_maximum: tasks that scaling allows now, which may have been lowered since; None: no bound is known.
+    """
+    recorded = target.desired_count if scaling_maximum is None else min(target.desired_count, scaling_maximum)
+    return max(recorded, current_desired_count)
+
+
+def _settle(snapshot: ServiceSnapshot, least_desired_count: int, situation: Situation, *, alone: bool) -> Move:
+    if snapshot.desired_count < least_desired_count and alone:
+        return Move.RAISE_CAPACITY
+    settled = snapshot.primary_completed and not snapshot.other_deployments
+    if settled and snapshot.running_count >= snapshot.desired_count:
+        return Move.DONE if alone else Move.WAIT_FOR_STACK
+    return Move.FORCE_NEW_DEPLOYMENT if situation.is_stuck and alone else Move.WAIT_FOR_TARGET

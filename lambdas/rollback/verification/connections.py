@@ -1,0 +1,89 @@
+"""Checks of each service's connection after data changed: proved, refuted, or not looked at, and that is said so."""
+
+from rollback.check import Check, Verdict
+from rollback.domain.database.reconnection import ServiceConnection
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.connections import ConnectionSettings
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.ports.world import World
+from rollback.resources.aws.ecs_service import ProbeResult
+
+NOT_LOOKED_AT = "not_looked_at"  # in a check's evidence: no proof is set, or none was seen; nothing to wait for
+OF_ANOTHER = "another_service"  # in a check's evidence: no rung of this rollback's service changes that
+FOR_GOOD = "connection_failed"  # in a check's evidence: the next round would say the same
+
+
+def connection_checks(rollback: Rollback, world: World) -> tuple[Check, ...]:
+    """One check a service that the database's change is about; none where no data changed.
+
+    Evidence of any kind is enough, evidence against is a failure, and no evidence is a warning: an app's own health
+    route may only look whether a variable is set, so that a steady service and a green target prove nothing here.
+    """
+    if rollback.reconnection is None:
+        return ()
+    known = set(world.settings.service_names)
+    return tuple(_check(one, rollback, world) for one in rollback.reconnection.services if one.service in known)
+
+
+def _check(one: ServiceConnection, rollback: Rollback, world: World) -> Check:
+    name, service = f"connection {one.service}", world.settings.service(one.service)
+    of = {OF_ANOTHER: one.service} if one.service != rollback.service_name else {}
+    if one.failure is not None:
+        evidence = {FOR_GOOD: one.service, **of}
+        return Check(name=name, verdict=Verdict.FAIL, reason=f"{one.failure}; {mend(service)}", evidence=evidence)
+    if one.note and one.renewed_at is None:
+        return Check(name=name, verdict=Verdict.SKIPPED, reason=one.note)
+    found = [] if service.connection.check_path is None else [_answered(service, world)]
+    against = [reason for is_well, reason in found if not is_well]
+    if against:
+        return Check(name=name, verdict=Verdict.FAIL, reason="; ".join(against), evidence=of)
+    proofs = [*_seen(one, service.connection), *(reason for _, reason in found)]
+    if proofs:
+        return Check(name=name, verdict=Verdict.PASS, reason="; ".join(proofs), evidence=of)
+    reason = f"not looked at: {one.note or _how_to_prove(service)}"
+    return Check(name=name, verdict=Verdict.WARN, reason=reason, evidence={NOT_LOOKED_AT: one.service, **of})
+
+
+def _seen(one: ServiceConnection, connection: ConnectionSettings) -> list[str]:
+    """What the database function saw."""
+    seen = []
+    if one.proof is not None:
+        seen.append(f"{' '.join(connection.command)} ended with exit code 0")
+    if one.session_seen_at is not None:
+        at = f"{one.session_seen_at:%H:%M:%S} UTC"
+        seen.append(f"a session named {connection.application_name} was active on the branch at {at}")
+    return seen
+
+
+def _answered(service: ServiceSettings, world: World) -> tuple[bool, str]:
+    connection = service.connection
+    if service.base_url is None:
+        return False, f"no base_url is set, so that {connection.check_path} can't be asked"
+    url = f"{service.base_url.rstrip('/')}{connection.check_path}"
+    answer = world.http.get(url, connection.check_max_latency_seconds, with_body=connection.check_body is not None)
+    return _judged(answer, connection)
+
+
+def _judged(answer: ProbeResult, connection: ConnectionSettings) -> tuple[bool, str]:
+    path = connection.check_path
+    if answer.status != connection.check_status:
+        got = answer.status if answer.status is not None else answer.error
+        return False, f"{path} answered {got}, wanted {connection.check_status}"
+    if connection.check_body is not None and connection.check_body not in answer.body:
+        return False, f"{path} answered {answer.status} without {connection.check_body!r}"
+    return True, f"{path} answered {answer.status}{' with what was wanted' if connection.check_body else ''}"
+
+
+def mend(service: ServiceSettings) -> str:
+    """What an operator does about a service that may have old connections."""
+    return (
+        f"give it new tasks: `aws ecs update-service --cluster {service.cluster} --service {service.ecs_service} "
+        "--force-new-deployment`"
+    )
+
+
+def _how_to_prove(service: ServiceSettings) -> str:
+    return (
+        f"set connection.check_path, connection.command or connection.application_name of {service.name}: its health "
+        "checks may pass without a database"
+    )

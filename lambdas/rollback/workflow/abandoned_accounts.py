@@ -1,0 +1,49 @@
+"""Go on with the accounts of lost writes that nobody goes on with: their execution was stopped, or died.
+
+On the database function's schedule, since the janitor's function asks no database.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from rollback.database.account.step import adopted
+from rollback.domain.rollback import Rollback
+from rollback.errors import Conflict
+from rollback.leases.holder import document
+from rollback.ports.world import World
+from rollback.workflow.route import Step, next_step
+from rollback.workflow.runner import walk
+
+_PATIENCE = timedelta(minutes=2)  # after the function's time limit: the next invocation was due long ago
+
+
+def go_on_with_abandoned(world: World) -> Iterator[str]:
+    """One round of each.
+
+    Raises:
+        OutsideFailure: Neon, Postgres or the ledger do not answer; the next schedule tries again.
+    """
+    for one in world.ledger.pending().items:
+        rollback = document(one.rollback_id, world) if not one.is_open else None
+        if rollback is None or not _is_abandoned(rollback, world.under(rollback.settings)):
+            continue
+        try:
+            yield f"{rollback.id}: lost writes, {_gone_on(rollback, world)}"
+        except Conflict:  # somebody goes on with it after all
+            continue
+
+
+def _is_abandoned(rollback: Rollback, world: World) -> bool:
+    account = rollback.database.account if rollback.database is not None else None
+    if account is None or next_step(rollback) is not Step.ACCOUNT:
+        return False
+    limit = timedelta(seconds=world.settings.policy.database_timeout_seconds) + _PATIENCE
+    return account.is_adopted or world.clock.now() - account.seen_at > limit
+
+
+def _gone_on(rollback: Rollback, world: World) -> str:
+    account = rollback.database.account if rollback.database is not None else None
+    if account is not None and not account.is_adopted:
+        rollback = world.ledger.save(adopted(rollback, account, world.clock.now()))
+    done = walk(rollback.id, Step.ACCOUNT, world).next is not Step.ACCOUNT
+    return "compared" if done else "not yet"

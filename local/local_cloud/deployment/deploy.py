@@ -1,0 +1,158 @@
+"""Deploys a CDK cloud assembly through CloudFormation's APIs, templates unchanged, without the CDK's command line."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local_cloud.deployment.server import LocalCloud
+from local_cloud.moto_fixes.listing import listed
+
+BOOTSTRAP_VERSION_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
+_BOOTSTRAP_VERSION = "30"
+_TEMPLATE_BODY_BYTES = 51_200  # a longer one must be passed by URL (CloudFormation quotas)
+_NO_CHANGES = "No updates are to be performed"
+
+
+class DeploymentFailed(Exception):
+    """A stack could not be deployed; the message names the resource that failed, and why."""
+
+
+def assets_bucket(cloud: LocalCloud) -> str:
+    return f"cdk-hnb659fds-assets-{cloud.account}-{cloud.region}"
+
+
+def bootstrap(cloud: LocalCloud) -> None:
+    """Make what `cdk bootstrap` makes, as far as deployments use it: the assets bucket and the version parameter."""
+    s3 = cloud.client("s3")
+    if assets_bucket(cloud) not in {bucket["Name"] for bucket in listed(s3, "list_buckets", "Buckets")}:
+        place = {} if cloud.region == "us-east-1" else {"LocationConstraint": cloud.region}
+        s3.create_bucket(Bucket=assets_bucket(cloud), **({"CreateBucketConfiguration": place} if place else {}))
+    cloud.client("ssm").put_parameter(
+        Name=BOOTSTRAP_VERSION_PARAMETER, Value=_BOOTSTRAP_VERSION, Type="String", Overwrite=True
+    )
+
+
+def deploy_assembly(
+    cloud: LocalCloud,
+    assembly_dir: Path | str,
+    stack_names: Iterable[str] | None = None,
+    parameters: dict[str, dict[str, str]] | None = None,
+) -> dict[str, dict[str, str]]:
+    """Create or update the stacks of a `cdk.out` directory, with what they depend on first.
+
+    `stack_names` limits it to these stacks and their dependencies; `parameters` are template parameters by stack.
+    Returns the outputs of each stack. Raises DeploymentFailed, and KeyError for an unknown stack name.
+    """
+    assembly = Path(assembly_dir)
+    artifacts = json.loads((assembly / "manifest.json").read_text())["artifacts"]
+    bootstrap(cloud)
+    outputs: dict[str, dict[str, str]] = {}
+    for artifact_id in _in_order(artifacts, stack_names):
+        artifact = artifacts[artifact_id]
+        if artifact["type"] == "cdk:asset-manifest":
+            _publish(cloud, assembly, assembly / artifact["properties"]["file"])
+        else:
+            name = artifact["properties"].get("stackName", artifact_id)
+            template = (assembly / artifact["properties"]["templateFile"]).read_text()
+            outputs[name] = _deploy_stack(cloud, name, template, (parameters or {}).get(name, {}))
+    return outputs
+
+
+def _in_order(artifacts: dict[str, Any], stack_names: Iterable[str] | None) -> list[str]:
+    stacks = {
+        artifact["properties"].get("stackName", artifact_id): artifact_id
+        for artifact_id, artifact in artifacts.items()
+        if artifact["type"] == "aws:cloudformation:stack"
+    }
+    wanted = list(stacks.values()) if stack_names is None else [stacks[name] for name in stack_names]
+    ordered: dict[str, None] = {}
+
+    def visit(artifact_id: str) -> None:
+        if artifact_id in ordered:
+            return
+        for dependency in artifacts[artifact_id].get("dependencies", []):
+            if artifacts[dependency]["type"] in {"cdk:asset-manifest", "aws:cloudformation:stack"}:
+                visit(dependency)
+        ordered.setdefault(artifact_id)
+
+    for artifact_id in wanted:
+        visit(artifact_id)
+    return list(ordered)
+
+
+def _publish(cloud: LocalCloud, assembly: Path, manifest: Path) -> None:
+    assets = json.loads(manifest.read_text())
+    if assets.get("dockerImages"):
+        raise DeploymentFailed(f"{manifest.name} holds container images; push them to ECR by other means")
+    for asset in assets.get("files", {}).values():
+        source = asset["source"]
+        if "path" not in source:
+            raise DeploymentFailed(f"{manifest.name} holds an asset that a command makes: {source}")
+        path = assembly / source["path"]
+        content = zipped(path) if source["packaging"] == "zip" else path.read_bytes()
+        for destination in asset["destinations"].values():
+            bucket = _filled(destination["bucketName"], cloud)
+            cloud.client("s3").put_object(Bucket=bucket, Key=_filled(destination["objectKey"], cloud), Body=content)
+
+
+def _filled(text: str, cloud: LocalCloud) -> str:
+    return text.replace("${AWS::AccountId}", cloud.account).replace("${AWS::Region}", cloud.region)
+
+
+def zipped(directory: Path) -> bytes:
+    """A directory as an archive that depends on names and contents only; a zip file as it is."""
+    if directory.is_file():
+        return directory.read_bytes()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(path.relative_to(directory).as_posix(), (1980, 1, 1, 0, 0, 0))
+            entry.external_attr = (0o755 if path.stat().st_mode & 0o100 else 0o644) << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, path.read_bytes(), compresslevel=1)
+    return buffer.getvalue()
+
+
+def _deploy_stack(cloud: LocalCloud, name: str, template: str, parameters: dict[str, str]) -> dict[str, str]:
+    cloudformation = cloud.client("cloudformation")
+    arguments: dict[str, Any] = {
+        "StackName": name,
+        "Capabilities": ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        **_template_argument(cloud, name, template),
+    }
+    exists = name in {stack["StackName"] for stack in listed(cloudformation, "describe_stacks", "Stacks")}
+    try:
+        if exists:
+            cloudformation.update_stack(**arguments)
+        else:
+            cloudformation.create_stack(**arguments)
+    except ClientError as error:
+        if _NO_CHANGES not in str(error):
+            raise DeploymentFailed(f"stack {name} was refused: {error.response['Error'].get('Message')}") from error
+    (stack,) = listed(cloudformation, "describe_stacks", "Stacks", StackName=name)
+    if stack["StackStatus"] not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
+        raise DeploymentFailed(f"stack {name} is {stack['StackStatus']}: {_failure(cloudformation, name)}")
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def _template_argument(cloud: LocalCloud, name: str, template: str) -> dict[str, str]:
+    if len(template.encode()) <= _TEMPLATE_BODY_BYTES:
+        return {"TemplateBody": template}
+    key = f"templates/{name}.json"
+    cloud.client("s3").put_object(Bucket=assets_bucket(cloud), Key=key, Body=template.encode())
+    return {"TemplateURL": f"{cloud.endpoint}/{assets_bucket(cloud)}/{key}"}
+
+
+def _failure(cloudformation: Any, name: str) -> str:
+    events = listed(cloudformation, "describe_stack_events", "StackEvents", StackName=name)
+    for event in events:
+        failed = event["ResourceStatus"].endswith("_FAILED")
+        if failed and event["ResourceType"] != "AWS::CloudFormation::Stack":
+            return f"{event['LogicalResourceId']} ({event['ResourceType']}): {event.get('ResourceStatusReason')}"
+    return next((event["ResourceStatusReason"] for event in events if event.get("ResourceStatusReason")), "no reason")

@@ -1,0 +1,184 @@
+"""The embedded cloud: AWS's APIs on one port of this machine, on top of moto, with what moto lacks."""
+
+import logging
+import os
+import socket
+from contextlib import ExitStack
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.server import ThreadedMotoServer
+
+from local_cloud import clock
+from local_cloud.cloudformation import service as cloudformation
+from local_cloud.cloudwatch import alarms
+from local_cloud.ecs import simulation as ecs_simulation
+from local_cloud.events import rules as events
+from local_cloud.functions import functions
+from local_cloud.iam import credentials, identity
+from local_cloud.moto_fixes import dynamodb, lag, moto_state, pagination
+from local_cloud.processes.signals import undisturbed
+from local_cloud.step_functions import service as step_functions
+
+if TYPE_CHECKING:
+    from local_cloud.neon.server import LocalNeon
+
+_PARTS: tuple[ModuleType, ...] = (dynamodb, cloudformation, functions, step_functions, events, alarms, ecs_simulation)
+_READY_SECONDS = 30.0
+
+
+class PortTaken(RuntimeError):
+    """Another process listens on the port that the cloud was given."""
+
+
+class LocalCloud:
+    """One cloud per process: moto keeps its state in the process, and forgets it when the cloud stops.
+
+    `scale`: simulated seconds per real second. `port` 0 takes a free one. `enforce_iam` evaluates the policies of
+    every role that calls; the administrator's key (`credentials.ADMIN`) is always let through. `page_size`: items of a
+    page in the answers that AWS gives in pages, small so that who reads the first page only is found; None: as moto.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        scale: float = 20.0,
+        region: str = "eu-west-1",
+        account: str = DEFAULT_ACCOUNT_ID,
+        enforce_iam: bool = True,
+        page_size: int | None = pagination.DEFAULT_PAGE_SIZE,
+    ) -> None:
+        if account != DEFAULT_ACCOUNT_ID:
+            raise ValueError(f"moto serves account {DEFAULT_ACCOUNT_ID} only, not {account}: set MOTO_ACCOUNT_ID")
+        self.region = region
+        self.account = account
+        self.port = port or _free_port()
+        self.scale = scale
+        self.enforce_iam = enforce_iam
+        self.page_size = page_size
+        self._server: ThreadedMotoServer | None = None
+        self._to_undo = ExitStack()
+        self._neon: LocalNeon | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """`localhost`, not an address: moto takes path-style template URLs with that name only."""
+        return f"http://localhost:{self.port}"
+
+    def start(self) -> Self:
+        """Mend moto and serve. What was started by then is stopped if it fails.
+
+        Raises:
+            RuntimeError: the cloud runs already.
+            PortTaken: another process listens on the port.
+        """
+        if self._server is not None:
+            raise RuntimeError(f"the local cloud already runs on {self.endpoint}")
+        _refuse_taken(self.port)
+        try:
+            self._start()
+        except BaseException:
+            self._undo()
+            raise
+        return self
+
+    def _start(self) -> None:
+        undo = self._to_undo.callback
+        os.environ["MOTO_PORT"] = str(self.port)  # moto's own parts ask for their port here
+        moto_state.install()
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)
+        logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)  # an absent field that IsPresent asks for
+        clock.configure(self.scale)
+        credentials.configure(self.endpoint)
+        undo(moto_state.forget)
+        undo(identity.uninstall)
+        undo(pagination.uninstall)  # and with it the layer above
+        undo(lag.forget)
+        undo(self._stop_neon)
+        undo(self._stop_serving)
+        for part in _PARTS:
+            if hasattr(part, "stop"):
+                undo(part.stop)
+            part.install()
+        identity.install(enforce=self.enforce_iam)
+        if self.page_size is not None:
+            pagination.install(self.page_size)
+        lag.install()
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
+        self._server.start()
+
+    def stop(self) -> None:
+        """Stop serving, end every subprocess and thread of the cloud, and forget all state."""
+        self._undo()
+
+    def _undo(self) -> None:
+        """In reverse; whatever a part's end raises, the others are ended too."""
+        with undisturbed():
+            self._to_undo.close()
+
+    def _stop_serving(self) -> None:
+        server, self._server = self._server, None
+        if server is not None and server._thread is not None:
+            server._server_ready_event.wait(_READY_SECONDS)  # one that is just starting can't be stopped
+            server.stop()
+            if server._server is not None:
+                server._server.server_close()
+
+    def _stop_neon(self) -> None:
+        neon, self._neon = self._neon, None
+        if neon is not None:
+            neon.stop()
+
+    def neon(self) -> "LocalNeon":
+        """The Neon beside this cloud: started when first asked for, in one to two seconds, and stopped with the cloud.
+
+        Raises RuntimeError unless the cloud runs.
+        """
+        if self._server is None:
+            raise RuntimeError("the local cloud does not run: nothing would stop its Neon")
+        if self._neon is None:
+            from local_cloud.neon.server import LocalNeon  # noqa: PLC0415 - with the driver, only for who needs it
+
+            self._neon = LocalNeon().start()
+        return self._neon
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the administrator."""
+        return credentials.service_client(service, self.region)
+
+    def environment(self) -> dict[str, str]:
+        """What a command line (cdk, aws, ours) needs in its environment to speak to this cloud as the administrator."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "CDK_DEFAULT_ACCOUNT": self.account,
+            "CDK_DEFAULT_REGION": self.region,
+            **credentials.ADMIN.as_environment(),
+        }
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _refuse_taken(port: int) -> None:
+    """moto's server would say so in a thread of its own, and never be ready. Raises PortTaken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise PortTaken(f"port {port} can't be listened on: {error.strerror}; 0 takes a free one") from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

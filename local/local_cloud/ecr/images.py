@@ -1,0 +1,103 @@
+"""Container images of the embedded cloud: manifests in ECR whose annotations say how the application behaves."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from moto.ecr.models import ecr_backends
+
+from local_cloud.ecr import image_registry
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+BEHAVIOUR_ANNOTATION = "local-cloud.behaviour"
+VERSION_ANNOTATION = "org.opencontainers.image.version"
+_ECR_REFERENCE = re.compile(
+    r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com/"
+    r"(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?$"
+)
+
+
+class CannotPullContainerError(Exception):
+    """The image of a task is not in its registry; the message is the task's ``stoppedReason``."""
+
+
+@dataclass(frozen=True)
+class PulledImage:
+    """An image as ECS pulled it: its digest, the version it was pushed as, and how it behaves."""
+
+    digest: str
+    version: str
+    behaviour: dict[str, Any]
+
+
+def install() -> None:
+    """Make moto's ECR keep images as ECR does."""
+    image_registry.install()
+
+
+def push_image(cloud_client_ecr: ECRClient, repository: str, tag: str, behaviour: dict[str, Any] | None = None) -> str:
+    """Push an image that behaves as told and return its digest. Each push has a digest of its own."""
+    empty = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": image_registry.digest_of("{}"), "size": 2}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": empty,
+        "layers": [empty],
+        "annotations": {
+            BEHAVIOUR_ANNOTATION: json.dumps(behaviour or {"kind": "healthy"}),
+            VERSION_ANNOTATION: tag,
+            "local-cloud.push": uuid.uuid4().hex,
+        },
+    }
+    answer = cloud_client_ecr.put_image(
+        repositoryName=repository,
+        imageTag=tag,
+        imageManifest=json.dumps(manifest),
+        imageManifestMediaType=MANIFEST_TYPE,
+    )
+    return answer["image"]["imageId"]["imageDigest"]
+
+
+def pull(image_reference: str) -> PulledImage:
+    """Resolve a tag or digest in moto's ECR. An image of any other registry counts as present and healthy.
+
+    Raises:
+        CannotPullContainerError: the repository, tag or digest does not exist.
+    """
+    match = _ECR_REFERENCE.match(image_reference)
+    if match is None:
+        digest = image_registry.digest_of(image_reference)
+        return PulledImage(digest, image_reference.rpartition(":")[2], {"kind": "healthy"})
+    backend = ecr_backends[match["account"]][match["region"]]
+    repository = backend.repositories.get(match["repository"])
+    digest, tag = match["digest"], match["tag"] or "latest"
+    for image in list(repository.images) if repository else []:
+        # A reference with both is resolved by its digest, as container runtimes do.
+        if image.get_image_digest() == digest or (digest is None and tag in image.image_tags):
+            annotations = json.loads(image.get_image_manifest()).get("annotations", {})
+            behaviour = json.loads(annotations.get(BEHAVIOUR_ANNOTATION, '{"kind": "healthy"}'))
+            return PulledImage(image.get_image_digest(), annotations.get(VERSION_ANNOTATION, tag), behaviour)
+    raise CannotPullContainerError(
+        f"CannotPullContainerError: pull image manifest has been retried 1 time(s): "
+        f"failed to resolve ref {image_reference}: {image_reference}: not found"
+    )
+
+
+def behaviour_of(image_reference: str) -> dict[str, Any]:
+    """How the application of an image behaves. Raises CannotPullContainerError when there is no such image."""
+    return pull(image_reference).behaviour
+
+
+def pinned(image_reference: str, digest: str) -> str:
+    """The reference to the same repository by digest, as ECS pulls it once it has resolved the tag."""
+    name = image_reference.partition("@")[0]
+    if ":" in name.rpartition("/")[2]:
+        name = name.rpartition(":")[0]
+    return f"{name}@{digest}"

@@ -1,0 +1,268 @@
+"""The ECS operations that moto answers wrongly or not at all, answered from the simulation's rollouts."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.ecs.exceptions import ECSException, InvalidParameterException
+from moto.ecs.responses import EC2ContainerServiceResponse as Response
+
+from local_cloud.ecs import definitions as ecs_definitions
+from local_cloud.ecs import refusals as ecs_refusals
+from local_cloud.ecs import task_api as ecs_task_api
+from local_cloud.ecs.deployments import now
+from local_cloud.ecs.rollout import Rollout
+from local_cloud.ecs.run_task import OneOffTasks
+
+_KEPT_SETTINGS = {
+    "capacityProviderStrategy": "capacity_provider_strategy",
+    "enableECSManagedTags": "enable_ecs_managed_tags",
+    "enableExecuteCommand": "enable_execute_command",
+    "placementConstraints": "placement_constraints",
+    "placementStrategy": "placement_strategy",
+    "availabilityZoneRebalancing": "availability_zone_rebalancing",
+    "networkConfiguration": "network_configuration",
+    "loadBalancers": "load_balancers",
+    "platformVersion": "platform_version",
+    "serviceRegistries": "service_registries",
+    "propagateTags": "propagate_tags",
+    "serviceConnectConfiguration": "service_connect_configuration",
+    "volumeConfigurations": "volume_configurations",
+}
+# A change of one of these starts a deployment (API reference, UpdateService); the others do not.
+_DEPLOYED_SETTINGS = frozenset(
+    {
+        "capacityProviderStrategy",
+        "networkConfiguration",
+        "loadBalancers",
+        "platformVersion",
+        "serviceRegistries",
+        "serviceConnectConfiguration",
+        "volumeConfigurations",
+    }
+)
+_stock_create, _stock_delete = Response.create_service, Response.delete_service
+_stock_describe_services = Response.describe_services
+
+
+class Rollouts:
+    """The rollout of every service, the tasks of none, and the lock that guards them."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.current: dict[str, Rollout] = {}
+        self.retired: list[Rollout] = []
+        self.one_off = OneOffTasks()
+
+    def add(self, rollout: Rollout) -> None:
+        """Follow a new service; one of the same name that was deleted keeps draining."""
+        earlier = self.current.pop(rollout.service.arn, None)
+        if earlier is not None:
+            earlier.stop_all()
+            self.retired.append(earlier)
+        self.current[rollout.service.arn] = rollout
+
+    def of(self, response: Any) -> Rollout:
+        """The rollout of the service that a request names. Raises ServiceNotFoundException."""
+        cluster = response._get_param("cluster", "default")
+        service = response.ecs_backend._get_service(cluster, response._get_param("service").split("/")[-1])
+        return self.current[service.arn]
+
+    def everything(self) -> list[Rollout]:
+        """Current and retired rollouts."""
+        return [*self.current.values(), *self.retired]
+
+
+rollouts = Rollouts()
+
+
+def install() -> None:
+    """Replace moto's operations. Harmless when repeated."""
+    ecs_definitions.install()
+    for operation in (
+        create_service,
+        update_service,
+        delete_service,
+        describe_services,
+        list_service_deployments,
+        describe_service_deployments,
+        describe_service_revisions,
+        stop_service_deployment,
+        run_task,
+    ):
+        setattr(Response, operation.__name__, operation)
+    ecs_task_api.install(rollouts)
+
+
+def create_service(response: Any) -> Any:
+    """CreateService, with every property kept, and the first deployment started."""
+    with rollouts.lock:
+        backend = response.ecs_backend
+        definition = ecs_definitions.usable(backend, response._get_param("taskDefinition"))
+        cluster, name = response._get_param("cluster", "default"), response._get_param("serviceName")
+        existing = backend.services.get(f"{cluster.split('/')[-1]}:{name}")
+        if existing is not None and existing.status == "ACTIVE":
+            raise InvalidParameterException("Creation of service was not idempotent.")
+        _refuse_misfit(definition, response, None)
+        result = _stock_create(response)
+        service = result.result["service"]
+        service.task_definition = definition.arn
+        service.created_at = now()
+        _keep(service, response)
+        rollout = Rollout(service, response._get_param("deploymentConfiguration"))
+        _set_grace(rollout, response)
+        rollouts.add(rollout)
+        rollout.begin(definition)
+        return result
+
+
+def _keep(service: Any, response: Any) -> bool:
+    """Store the settings of a request; whether one changed that only a new deployment applies."""
+    deploys = False
+    for parameter, attribute in _KEPT_SETTINGS.items():
+        value = response._get_param(parameter)
+        if value is not None:
+            changed = getattr(service, attribute, None) != value
+            deploys = deploys or (parameter in _DEPLOYED_SETTINGS and changed)
+            setattr(service, attribute, value)
+    if getattr(service, "capacity_provider_strategy", None):
+        service.launch_type = None  # the two exclude each other
+    return deploys
+
+
+def _refuse_misfit(definition: Any, response: Any, service: Any) -> None:
+    """Raises InvalidParameterException: a definition that does not fit the service as the request would leave it."""
+    settings = {}
+    for name in ("loadBalancers", "serviceConnectConfiguration", "volumeConfigurations"):
+        asked = response._get_param(name)
+        settings[name] = asked if asked is not None else getattr(service, _KEPT_SETTINGS[name], None)
+    ecs_refusals.refuse_misfit(definition, settings)
+
+
+def _set_grace(rollout: Rollout, response: Any) -> None:
+    seconds = response._get_param("healthCheckGracePeriodSeconds")
+    if seconds is None and hasattr(rollout.service, "health_check_grace_period_seconds"):
+        return
+    rollout.grace_seconds = float(seconds or 0)
+    if seconds is not None or rollout.service.load_balancers:
+        rollout.service.health_check_grace_period_seconds = int(seconds or 0)
+
+
+def update_service(response: Any) -> Any:
+    """UpdateService: a deployment only when what the tasks are made from changes, or when forced."""
+    with rollouts.lock:
+        rollout = rollouts.of(response)
+        service = rollout.service
+        if service.status != "ACTIVE":
+            raise ECSException("ServiceNotActiveException", "Service was not ACTIVE.")
+        wanted = response._get_param("taskDefinition")
+        backend = response.ecs_backend
+        current = rollout.primary.revision.definition
+        definition = ecs_definitions.usable(backend, wanted) if wanted else current
+        _refuse_misfit(definition, response, service)
+        desired = response._get_param("desiredCount")
+        if desired is not None:
+            rollout.scale(int(desired))
+        rollout.configure(response._get_param("deploymentConfiguration") or {})
+        deploys = _keep(service, response)
+        _set_grace(rollout, response)
+        if deploys or definition is not current or response._get_param("forceNewDeployment"):
+            rollout.begin(definition)
+        rollout.publish()
+        return ActionResult({"service": service})
+
+
+def delete_service(response: Any) -> Any:
+    """DeleteService: the tasks drain."""
+    with rollouts.lock:
+        rollout = rollouts.of(response)
+        result = _stock_delete(response)
+        rollout.service.desired_count = 0
+        rollout.stop_all()
+        return result
+
+
+def describe_services(response: Any) -> Any:
+    """DescribeServices, as of now rather than of the last tick."""
+    with rollouts.lock:
+        for rollout in rollouts.current.values():
+            rollout.publish()
+        return _stock_describe_services(response)
+
+
+def list_service_deployments(response: Any) -> Any:
+    """ListServiceDeployments, newest first, by status and creation time."""
+    with rollouts.lock:
+        statuses = response._get_param("status") or []
+        created = response._get_param("createdAt") or {}
+        found = [
+            deployment.brief()
+            for deployment in rollouts.of(response).service_deployments
+            if (not statuses or deployment.status in statuses)
+            and _is_within(deployment.created_at, created.get("after"), created.get("before"))
+        ]
+        return ActionResult({"serviceDeployments": found})  # pagination.py makes pages of it
+
+
+def _is_within(moment: datetime, after: Any, before: Any) -> bool:
+    stamp = moment.timestamp()
+    return (after is None or stamp >= _epoch(after)) and (before is None or stamp <= _epoch(before))
+
+
+def _epoch(value: Any) -> float:
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    return float(value)
+
+
+def describe_service_deployments(response: Any) -> Any:
+    """DescribeServiceDeployments."""
+    with rollouts.lock:
+        known = {d.arn: d for rollout in rollouts.everything() for d in rollout.service_deployments}
+        return _described("serviceDeployments", known, response._get_param("serviceDeploymentArns") or [])
+
+
+def describe_service_revisions(response: Any) -> Any:
+    """DescribeServiceRevisions, with the image digests that ECS resolved when the deployment started."""
+    with rollouts.lock:
+        known = {arn: r for rollout in rollouts.everything() for arn, r in rollout.revisions.items()}
+        return _described("serviceRevisions", known, response._get_param("serviceRevisionArns") or [])
+
+
+def _described(member: str, known: dict[str, Any], arns: list[str]) -> Any:
+    found = [known[arn].described() for arn in arns if arn in known]
+    failures = [{"arn": arn, "reason": "MISSING"} for arn in arns if arn not in known]
+    return ActionResult({member: found, "failures": failures})
+
+
+def stop_service_deployment(response: Any) -> Any:
+    """StopServiceDeployment: ROLLBACK returns to the last completed revision, ABORT leaves things as they are."""
+    arn, kind = response._get_param("serviceDeploymentArn"), response._get_param("stopType") or "ROLLBACK"
+    with rollouts.lock:
+        for rollout in rollouts.current.values():
+            for deployment in rollout.service_deployments:
+                if deployment.arn != arn:
+                    continue
+                if deployment.is_finished:
+                    message = f"Service deployment is in {deployment.status} state and cannot be stopped."
+                    raise ECSException("ConflictException", message)
+                if kind == "ABORT":
+                    deployment.enter("STOPPED", "Service deployment stopped by user.")
+                    deployment.stopped_at = now()
+                    rollout.primary.rollout_state = "FAILED"
+                    rollout.primary.reason = "Service deployment stopped by user."
+                elif deployment.rollback is None:
+                    rollout.primary.rollout_state = "FAILED"
+                    rollout.primary.reason = "Service deployment rollback requested by user."
+                    rollout.roll_back("Service deployment rollback requested by user.", requested=True)
+                return ActionResult({"serviceDeploymentArn": arn})
+    raise ECSException("ServiceDeploymentNotFoundException", f"Service deployment {arn} was not found.")
+
+
+def run_task(response: Any) -> Any:
+    """RunTask: tasks that belong to no service."""
+    with rollouts.lock:
+        return rollouts.one_off.run(response)

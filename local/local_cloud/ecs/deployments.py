@@ -1,0 +1,212 @@
+"""What ECS remembers of a service: its revisions, its present deployments and its service deployments."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from local_cloud.ecr import images
+from local_cloud.ecs.tasks import Task
+
+FINISHED = frozenset({"SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"})
+DEFAULT_CONFIGURATION: dict[str, Any] = {
+    "strategy": "ROLLING",
+    "maximumPercent": 200,
+    "minimumHealthyPercent": 100,
+    "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+}
+
+
+def now() -> datetime:
+    """The present, in aware UTC."""
+    return datetime.now(UTC)
+
+
+def _arn(service: Any, kind: str) -> str:
+    prefix = str(service.cluster_arn).rpartition(":")[0]
+    return f"{prefix}:{kind}/{service.cluster_name}/{service.name}/{secrets.randbelow(10**19):019d}"
+
+
+@dataclass(eq=False)
+class ServiceRevision:
+    """A task definition together with the service's settings and the image digests ECS resolved for it."""
+
+    service: Any
+    definition: Any
+    settings: dict[str, Any]
+    arn: str = ""
+    created_at: datetime = field(default_factory=now)
+    images: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.arn = _arn(self.service, "service-revision")
+        for container in self.definition.container_definitions:
+            if container.get("versionConsistency") == "disabled":
+                continue  # each task takes what the tag means as it starts
+            try:
+                self.images[container["name"]] = images.pull(str(container["image"])).digest
+            except images.CannotPullContainerError:
+                continue  # no digest to pin: each task will try, and fail, by itself
+
+    def described(self) -> dict[str, Any]:
+        """The ServiceRevision shape of the API."""
+        return {
+            "serviceRevisionArn": self.arn,
+            "serviceArn": self.service.arn,
+            "clusterArn": self.service.cluster_arn,
+            "taskDefinition": self.definition.arn,
+            "createdAt": self.created_at,
+            "platformFamily": "Linux",
+            "containerImages": [
+                {"containerName": c["name"], "image": c["image"]}
+                | ({"imageDigest": self.images[c["name"]]} if c["name"] in self.images else {})
+                for c in self.definition.container_definitions
+            ],
+            **self.settings,
+        }
+
+
+@dataclass(eq=False)
+class Deployment:
+    """One entry of ``deployments`` in DescribeServices, with its tasks."""
+
+    revision: ServiceRevision
+    desired_count: int
+    is_rollback: bool = False
+    id: str = field(default_factory=lambda: f"ecs-svc/{secrets.randbelow(10**19):019d}")
+    status: str = "PRIMARY"
+    rollout_state: str = "IN_PROGRESS"
+    reason: str = ""
+    failed_tasks: int = 0
+    tasks: list[Task] = field(default_factory=list)
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+
+    def __post_init__(self) -> None:
+        self.reason = f"ECS deployment {self.id} in progress."
+
+    @property
+    def live(self) -> list[Task]:
+        """The tasks that count: not draining, not stopped."""
+        return [task for task in self.tasks if task.is_live]
+
+    @property
+    def running_count(self) -> int:
+        """Tasks in RUNNING."""
+        return sum(task.status == "RUNNING" for task in self.tasks)
+
+    @property
+    def pending_count(self) -> int:
+        """Tasks on their way to RUNNING."""
+        return len(self.live) - self.running_count
+
+    @property
+    def ready_count(self) -> int:
+        """Tasks that are running and healthy."""
+        return sum(task.is_ready for task in self.tasks)
+
+    def described(self) -> dict[str, Any]:
+        """The Deployment shape of the API."""
+        return {
+            "id": self.id,
+            "status": self.status,
+            "taskDefinition": self.revision.definition.arn,
+            "desiredCount": self.desired_count if self.status == "PRIMARY" else len(self.live),
+            "pendingCount": self.pending_count,
+            "runningCount": self.running_count,
+            "failedTasks": self.failed_tasks,
+            "createdAt": self.created_at,
+            "updatedAt": self.updated_at,
+            "platformFamily": "Linux",
+            "rolloutState": self.rollout_state,
+            "rolloutStateReason": self.reason,
+            **{key: value for key, value in self.revision.settings.items() if key != "loadBalancers"},
+        }
+
+
+@dataclass(eq=False)
+class ServiceDeployment:
+    """One service deployment: from the request until it is done, rolled back or stopped."""
+
+    service: Any
+    deployment: Deployment
+    sources: list[dict[str, Any]]
+    configuration: dict[str, Any]
+    threshold: int
+    arn: str = ""
+    status: str = "IN_PROGRESS"
+    reason: str | None = None
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+    finished_at: datetime | None = None
+    stopped_at: datetime | None = None
+    rollback: dict[str, Any] | None = None
+    rollback_deployment: Deployment | None = None
+
+    def __post_init__(self) -> None:
+        self.arn = _arn(self.service, "service-deployment")
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status in FINISHED
+
+    def enter(self, status: str, reason: str | None = None) -> None:
+        """Change the status."""
+        self.status, self.updated_at = status, now()
+        self.reason = reason or self.reason
+        if self.is_finished:
+            self.finished_at = self.updated_at
+
+    def brief(self) -> dict[str, Any]:
+        """The ServiceDeploymentBrief shape of the API."""
+        return {
+            "serviceDeploymentArn": self.arn,
+            "serviceArn": self.service.arn,
+            "clusterArn": self.service.cluster_arn,
+            "createdAt": self.created_at,
+            "startedAt": self.created_at,
+            "finishedAt": self.finished_at,
+            "targetServiceRevisionArn": self.deployment.revision.arn,
+            "status": self.status,
+            "statusReason": self.reason,
+        }
+
+    def described(self) -> dict[str, Any]:
+        """The ServiceDeployment shape of the API."""
+        breaker = (self.configuration.get("deploymentCircuitBreaker") or {}).get("enable", False)
+        triggered = self.deployment.failed_tasks >= self.threshold
+        brief = self.brief()
+        del brief["targetServiceRevisionArn"]
+        return {
+            **brief,
+            "updatedAt": self.updated_at,
+            "stoppedAt": self.stopped_at,
+            "sourceServiceRevisions": self.sources,
+            "targetServiceRevision": revision_summaries([self.deployment])[0],
+            "deploymentConfiguration": self.configuration,
+            "lifecycleStage": "CLEAN_UP" if self.is_finished else "SCALE_UP",
+            "rollback": self.rollback,
+            "deploymentCircuitBreaker": {
+                "status": ("TRIGGERED" if triggered else "MONITORING") if breaker else "DISABLED",
+                "failureCount": self.deployment.failed_tasks,
+                "threshold": self.threshold,
+            },
+        }
+
+
+def revision_summaries(deployments: Sequence[Deployment]) -> list[dict[str, Any]]:
+    """The ServiceRevisionSummary shape of the API, one for each revision: two deployments may be of one."""
+    summaries: dict[str, dict[str, Any]] = {}
+    for deployment in deployments:
+        counts = {
+            "requestedTaskCount": deployment.desired_count,
+            "runningTaskCount": deployment.running_count,
+            "pendingTaskCount": deployment.pending_count,
+        }
+        known = summaries.setdefault(deployment.revision.arn, {"arn": deployment.revision.arn})
+        known.update({name: known.get(name, 0) + count for name, count in counts.items()})
+    return list(summaries.values())

@@ -1,0 +1,254 @@
+"""What IAM is asked for each API call: actions, their resources, and condition keys.
+
+Source: AWS Service Authorization Reference. A call that is in no table here has no answer, and roles may not make it.
+"""
+
+from collections.abc import Callable, Iterator
+
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+from local_cloud.iam.containers import ecs_checks
+from local_cloud.iam.databases import dynamodb_checks
+from local_cloud.iam.request import Check, Request, pass_role
+
+_WITHOUT_RESOURCE_LEVEL = {
+    "application-autoscaling": "Describe*",
+    "cloudformation": "DescribeAccountLimits ListStacks ListExports ListImports ValidateTemplate GetTemplateSummary",
+    "cloudwatch": "GetMetricData GetMetricStatistics ListMetrics GetMetricWidgetImage ListDashboards "
+    "DescribeAlarmsForMetric",
+    "ec2": "Describe*",
+    "ecr": "GetAuthorizationToken",
+    "elasticloadbalancing": "Describe*",
+    "events": "ListEventBuses ListRules TestEventPattern ListRuleNamesByTarget",
+    "iam": "ListRoles ListPolicies ListUsers GetAccountSummary ListAccountAliases",
+    "lambda": "ListFunctions GetAccountSettings ListEventSourceMappings",
+    "logs": "CreateLogDelivery GetLogDelivery UpdateLogDelivery DeleteLogDelivery ListLogDeliveries "
+    "PutResourcePolicy DescribeResourcePolicies GetQueryResults StopQuery DescribeQueries",
+    "secretsmanager": "ListSecrets GetRandomPassword",
+    "sns": "ListTopics ListSubscriptions",
+    "sqs": "ListQueues",
+    "ssm": "DescribeParameters",
+    "states": "ListStateMachines ListActivities ValidateStateMachineDefinition",
+    "sts": "GetCallerIdentity GetSessionToken",
+    "xray": "PutTraceSegments PutTelemetryRecords GetSamplingRules GetSamplingTargets",
+}
+_ACTION_NAMES = {("lambda", "Invoke"): "InvokeFunction", ("lambda", "InvokeAsync"): "InvokeFunction"}
+
+
+class Unmapped(Exception):
+    """No table says which resource an API call is about."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"the local cloud has no IAM mapping for {action}: add it to identity_resources.py")
+
+
+def checks(request: Request) -> list[Check]:
+    """All that must be allowed for the call. Raises Unmapped."""
+    operation = _ACTION_NAMES.get((request.service, request.operation), request.operation)
+    if _is_listed(request.service, operation):
+        return [Check(f"{request.service}:{operation}", "*")]
+    mapping = _SERVICES.get(request.service)
+    found = list(mapping(request)) if mapping else []
+    if not found:
+        raise Unmapped(f"{request.service}:{operation}")
+    return [check if ":" in check.action else check.named(f"{request.service}:{operation}") for check in found]
+
+
+def _is_listed(service: str, operation: str) -> bool:
+    names = _WITHOUT_RESOURCE_LEVEL.get(service, "").split()
+    return any(operation == name or (name.endswith("*") and operation.startswith(name[:-1])) for name in names)
+
+
+def _on(*resources: str, **context: str) -> Iterator[Check]:
+    """The call's own action on each resource."""
+    for resource in resources:
+        yield Check("", resource, {key.replace("__", ":"): [value] for key, value in context.items()})
+
+
+def _ecr(request: Request) -> Iterator[Check]:
+    names = request.all("repositoryNames") or request.all("repositoryName")
+    if request.operation == "DescribeRepositories" and not names:
+        names = ["*"]
+    return _on(*(request.arn("ecr", f"repository/{name}") for name in names))
+
+
+def _cloudwatch(request: Request) -> Iterator[Check]:
+    operation = request.operation
+    if operation == "PutMetricData":
+        return iter([Check("", "*", {"cloudwatch:namespace": [request.one("Namespace")]})])
+    if operation == "ListAlarmMuteRules":
+        return _on(request.arn("cloudwatch", "alarm-mute-rule:*"))
+    names = request.all("AlarmNames") or request.all("AlarmName")
+    if operation == "DescribeAlarms" and (not names or "CompositeAlarm" in request.all("AlarmTypes")):
+        return _on("*")  # composite alarms are shown to a permission on everything only
+    if "Dashboard" in operation:
+        names = request.all("DashboardNames") or request.all("DashboardName")
+        return _on(*(f"arn:aws:cloudwatch::{request.account}:dashboard/{name}" for name in names))
+    if request.has("ResourceARN"):
+        return _on(request.one("ResourceARN"))
+    return _on(*(request.arn("cloudwatch", f"alarm:{name}") for name in names))
+
+
+def _logs(request: Request) -> Iterator[Check]:
+    names = request.all("logGroupNames") or request.all("logGroupName") or request.all("logGroupIdentifier")
+    if request.operation == "DescribeLogGroups":
+        names = [""]
+    streams = request.one("logStreamName") if request.operation == "PutLogEvents" else ""
+    for name in names:
+        group = name.split(":log-group:")[-1].removesuffix(":*")
+        yield from _on(request.arn("logs", f"log-group:{group}:log-stream:{streams}"))
+
+
+def _sns(request: Request) -> Iterator[Check]:
+    if request.operation == "Publish" and request.has("PhoneNumber"):
+        return _on("*")
+    if request.has("SubscriptionArn"):
+        return _on(request.one("SubscriptionArn").rsplit(":", 1)[0])
+    if request.operation == "CreateTopic":
+        return _on(request.arn("sns", request.one("Name")))
+    return _on(*(request.all("TopicArn") or request.all("TargetArn") or request.all("ResourceArn")))
+
+
+def _states(request: Request) -> Iterator[Check]:
+    if request.operation.startswith("SendTask"):
+        yield from _on(_state_machine_of_task(request))
+        return
+    if request.operation == "CreateStateMachine":
+        yield from _on(request.arn("states", f"stateMachine:{request.one('name')}"))
+        yield from pass_role(request.one("roleArn"), "states.amazonaws.com")
+        return
+    for name in ("stateMachineArn", "executionArn", "resourceArn", "mapRunArn"):
+        if request.has(name):
+            yield from _on(request.one(name))
+            return
+
+
+def _state_machine_of_task(request: Request) -> str:
+    """The state machine whose task waits for the token; `*` for an unknown token, which the API refuses anyway."""
+    token = request.one("taskToken")
+    for execution in list(stepfunctions_parser_backends[request.account][request.region]._get_executions()):
+        worker = getattr(execution, "exec_worker", None)
+        if worker is not None and worker.env.callback_pool_manager.get(token) is not None:
+            return str(execution.state_machine_arn)
+    return "*"
+
+
+def _lambda(request: Request) -> Iterator[Check]:
+    for name in request.all("FunctionName"):
+        short = name.split(":function:")[-1] if name.startswith("arn:") else name
+        qualifier = f":{request.one('Qualifier')}" if request.has("Qualifier") else ""
+        yield from _on(request.arn("lambda", f"function:{short}{qualifier}"))
+    if request.operation in {"CreateFunction", "UpdateFunctionConfiguration"} and request.has("Role"):
+        yield from pass_role(request.one("Role"), "lambda.amazonaws.com")
+    if request.has("Resource"):
+        yield from _on(request.one("Resource"))
+
+
+def _sqs(request: Request) -> Iterator[Check]:
+    for name in request.all("QueueUrl") or request.all("QueueName"):
+        yield from _on(request.arn("sqs", name.rsplit("/", 1)[-1]))
+
+
+def _elasticloadbalancing(request: Request) -> Iterator[Check]:
+    for name in ("TargetGroupArn", "ListenerArn", "RuleArn", "LoadBalancerArn", "ResourceArns"):
+        if request.has(name):
+            return _on(*request.all(name))
+    return iter(())
+
+
+def _application_autoscaling(request: Request) -> Iterator[Check]:
+    return _on(
+        request.arn("application-autoscaling", "scalable-target/*"),
+        **{
+            "application-autoscaling__service-namespace": request.one("ServiceNamespace"),
+            "application-autoscaling__scalable-dimension": request.one("ScalableDimension"),
+        },
+    )
+
+
+def _cloudformation(request: Request) -> Iterator[Check]:
+    if request.operation == "DescribeStacks" and not request.has("StackName"):
+        yield from _on("*")
+    for name in request.all("StackName"):
+        yield from _on(name if name.startswith("arn:") else request.arn("cloudformation", f"stack/{name}/*"))
+
+
+def _secretsmanager(request: Request) -> Iterator[Check]:
+    for name in request.all("SecretId") or request.all("Name"):
+        secret = secretsmanager_backends[request.account][request.region].secrets.get(name)
+        known = secret.arn if secret else request.arn("secretsmanager", f"secret:{name}-??????")
+        yield from _on(name if name.startswith("arn:") else known)
+
+
+def _ssm(request: Request) -> Iterator[Check]:
+    for name in request.all("Names") or request.all("Name") or request.all("Path"):
+        yield from _on(name if name.startswith("arn:") else request.arn("ssm", f"parameter/{name.lstrip('/')}"))
+
+
+def _sts(request: Request) -> Iterator[Check]:
+    return _on(*request.all("RoleArn"))
+
+
+def _iam(request: Request) -> Iterator[Check]:
+    if request.has("PolicyArn") and not request.has("RoleName"):
+        return _on(request.one("PolicyArn"))
+    return _on(*(f"arn:aws:iam::{request.account}:role/{name}" for name in request.all("RoleName")))
+
+
+def _events(request: Request) -> Iterator[Check]:
+    if request.operation == "PutEvents":
+        for entry in request.parameters["Entries"]:
+            bus = entry.get("EventBusName", "default")
+            arn = bus if bus.startswith("arn:") else request.arn("events", f"event-bus/{bus}")
+            context = {"events:source": [entry.get("Source", "")], "events:detail-type": [entry.get("DetailType", "")]}
+            yield Check("", arn, context)
+        return
+    bus = request.one("EventBusName") if request.has("EventBusName") else "default"
+    for name in request.all("Rule") or request.all("Name"):
+        kind = f"event-bus/{name}" if "EventBus" in request.operation else _rule(bus, name)
+        yield from _on(request.arn("events", kind))
+    for target in request.parameters.get("Targets", []):
+        if request.operation == "PutTargets" and target.get("RoleArn"):
+            yield from pass_role(target["RoleArn"], "events.amazonaws.com")
+
+
+def _rule(bus: str, name: str) -> str:
+    return f"rule/{name}" if bus == "default" else f"rule/{bus.rsplit('/', 1)[-1]}/{name}"
+
+
+def _kms(request: Request) -> Iterator[Check]:
+    for key in request.all("KeyId"):
+        yield from _on(key if key.startswith("arn:") else request.arn("kms", f"key/{key}"))
+
+
+def _scheduler(request: Request) -> Iterator[Check]:
+    group = request.one("GroupName") if request.has("GroupName") else "default"
+    for name in request.all("Name"):
+        yield from _on(request.arn("scheduler", f"schedule/{group}/{name}"))
+    role = request.parameters.get("Target", {}).get("RoleArn")
+    if role:
+        yield from pass_role(role, "scheduler.amazonaws.com")
+
+
+_SERVICES: dict[str, Callable[[Request], Iterator[Check]]] = {
+    "application-autoscaling": _application_autoscaling,
+    "cloudformation": _cloudformation,
+    "cloudwatch": _cloudwatch,
+    "dynamodb": dynamodb_checks,
+    "ecr": _ecr,
+    "ecs": ecs_checks,
+    "elasticloadbalancing": _elasticloadbalancing,
+    "events": _events,
+    "iam": _iam,
+    "kms": _kms,
+    "lambda": _lambda,
+    "logs": _logs,
+    "scheduler": _scheduler,
+    "secretsmanager": _secretsmanager,
+    "sns": _sns,
+    "sqs": _sqs,
+    "ssm": _ssm,
+    "states": _states,
+    "sts": _sts,
+}

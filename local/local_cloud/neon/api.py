@@ -1,0 +1,286 @@
+"""Neon's API v2 for the calls that the rollback makes: which request is answered by what."""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from local_cloud.neon import postgres as neon_postgres
+from local_cloud.neon.answers import (
+    Json,
+    branch_answer,
+    database_answer,
+    endpoint_answer,
+    operation_answer,
+    project_answer,
+    role_answer,
+)
+from local_cloud.neon.branch import Branch, Refusal
+from local_cloud.neon.cluster import DATABASE
+from local_cloud.neon.operations import Operation
+from local_cloud.neon.project import Project
+from rollback.resources.database.wal_position import Lsn, Position
+
+_MOST = 10_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """`ids`: what the path names, by parameter."""
+
+    project: Project
+    ids: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Json
+
+    @property
+    def branch(self) -> Branch:
+        return self.project.branch(self.ids["branch_id"])
+
+
+Answer = tuple[int, Json | None]
+Route = Callable[[Request], Answer]
+
+
+def answer(project: Project, method: str, path: str, query: Mapping[str, str], body: Json) -> Answer:
+    """Status and JSON for a request; `path` is below the project's, without a slash at its end.
+
+    Raises:
+        Refusal: the answer is an error.
+    """
+    with project.lock:
+        project.delete_expired()
+        for wanted, pattern, route in _ROUTES:
+            found = pattern.fullmatch(path)
+            if found is not None and wanted == method:
+                return route(Request(project, found.groupdict(), query, body))
+    raise Refusal(404, f"the local Neon has no {method} {path}")
+
+
+def _get_project(request: Request) -> Answer:
+    return 200, {"project": project_answer(request.project, neon_postgres.VERSION)}
+
+
+def _list_branches(request: Request) -> Answer:
+    searched = request.query.get("search", "")
+    key = request.query.get("sort_by", "updated_at")
+    newest_first = request.query.get("sort_order", "desc") == "desc"
+    branches = [b for b in request.project.branches.values() if searched in b.name or searched in b.id]
+    branches.sort(key=lambda branch: (getattr(branch, key), branch.id), reverse=newest_first)
+    page, cursor = _page(branches, request.query)
+    pagination = {"sort_by": key, "sort_order": "desc" if newest_first else "asc"}
+    return 200, {
+        "branches": [branch_answer(request.project, branch) for branch in page],
+        "annotations": {},
+        "pagination": {**pagination, "next": cursor} if cursor else pagination,
+    }
+
+
+def _get_branch(request: Request) -> Answer:
+    shown = branch_answer(request.project, request.branch)
+    annotation = {"object": {"type": "console/branch", "id": request.branch.id}, "value": {}}
+    return 200, {"branch": shown, "annotation": annotation}
+
+
+def _create_branch(request: Request) -> Answer:
+    asked, project = request.body.get("branch", {}), request.project
+    parent = project.branch(asked["parent_id"]) if asked.get("parent_id") else project.root
+    branch, operations = project.create_branch(
+        asked.get("name"),
+        parent,
+        _position(asked, "parent_"),
+        protected=asked.get("protected", False),
+        expires_at=_time(asked.get("expires_at")),
+        with_compute=bool(request.body.get("endpoints")),
+    )
+    compute = project.compute_of(branch)
+    endpoints = [endpoint_answer(project, compute)] if compute is not None else []
+    return 201, {**_changed(request, branch, operations), "endpoints": endpoints, "roles": [], "databases": []}
+
+
+def _update_branch(request: Request) -> Answer:
+    branch, asked = request.branch, request.body["branch"]
+    request.project.refuse_if_locked()
+    if "name" in asked:
+        request.project.rename(branch, asked["name"])
+    if "protected" in asked:
+        request.project.protect(branch, protected=asked["protected"])
+    if "expires_at" in asked:
+        request.project.expire(branch, _time(asked["expires_at"]))
+    return 200, _changed(request, branch, [])
+
+
+def _delete_branch(request: Request) -> Answer:
+    if request.ids["branch_id"] not in request.project.branches:
+        return 204, None
+    branch = request.branch
+    return 200, _changed(request, branch, request.project.delete_branch(branch))
+
+
+def _restore(request: Request) -> Answer:
+    source = request.project.branch(request.body["source_branch_id"])
+    kept = request.body.get("preserve_under_name") or None
+    branch, operations = request.project.restore(request.branch, source, _position(request.body, "source_"), kept)
+    return 200, _changed(request, branch, operations)
+
+
+def _list_endpoints(request: Request) -> Answer:
+    compute = request.project.compute_of(request.branch)
+    return 200, {"endpoints": [endpoint_answer(request.project, compute)] if compute is not None else []}
+
+
+def _create_endpoint(request: Request) -> Answer:
+    branch = request.project.branch(request.body["endpoint"]["branch_id"])
+    compute, operations = request.project.create_compute(branch)
+    return 201, {"endpoint": endpoint_answer(request.project, compute), "operations": _told(request, operations)}
+
+
+def _change_endpoint(request: Request) -> Answer:
+    compute = request.project.compute(request.ids["endpoint_id"])
+    operations = request.project.change_compute(compute, request.ids["verb"])
+    return 200, {"endpoint": endpoint_answer(request.project, compute), "operations": _told(request, operations)}
+
+
+def _delete_endpoint(request: Request) -> Answer:
+    if request.ids["endpoint_id"] not in request.project.computes:
+        return 204, None
+    compute = request.project.compute(request.ids["endpoint_id"])
+    operations = request.project.delete_compute(compute)
+    return 200, {"endpoint": endpoint_answer(request.project, compute), "operations": _told(request, operations)}
+
+
+def _list_operations(request: Request) -> Answer:
+    page, cursor = _page(list(reversed(request.project.operations.all)), request.query)
+    pagination = {"pagination": {"cursor": cursor}} if cursor else {}
+    return 200, {"operations": _told(request, page), **pagination}
+
+
+def _get_operation(request: Request) -> Answer:
+    for operation in request.project.operations.all:
+        if operation.id == request.ids["operation_id"]:
+            return 200, {"operation": operation_answer(request.project, operation)}
+    raise Refusal(404, "operation not found")
+
+
+def _connection_uri(request: Request) -> Answer:
+    branch = request.project.branch(request.query["branch_id"])
+    compute, storage = request.project.compute_of(branch), branch.storage()
+    if compute is None:
+        raise Refusal(404, "the branch has no read-write endpoint")
+    role, database = request.query["role_name"], request.query["database_name"]
+    password = storage.credentials.passwords.get(role)
+    if password is None:  # Neon syncs roles made by SQL too; whether it can tell their passwords is not published
+        raise Refusal(404, f"role {role} not found")
+    if database != DATABASE and database not in storage.databases():
+        raise Refusal(404, f"database {database} not found")
+    who = f"{role}:{quote(password, safe='')}"
+    if request.query.get("pooled") == "true":
+        return 200, {"uri": f"postgresql://{who}@{compute.pooled_host}/{database}?{compute.pooled_query}"}
+    return 200, {"uri": f"postgresql://{who}@{compute.address}/{database}"}
+
+
+def _list_databases(request: Request) -> Answer:
+    found = request.branch.storage().databases()
+    return 200, {"databases": [database_answer(request.branch, name, owner) for name, owner in found.items()]}
+
+
+def _create_database(request: Request) -> Answer:
+    asked = request.body["database"]
+    request.project.create_database(request.branch, asked["name"], asked["owner_name"])
+    answer = database_answer(request.branch, asked["name"], asked["owner_name"])
+    return 201, {"database": answer, "operations": []}
+
+
+def _list_roles(request: Request) -> Answer:
+    found = request.branch.storage().credentials.passwords
+    return 200, {"roles": [role_answer(request.branch, role) for role in found]}
+
+
+def _create_role(request: Request) -> Answer:
+    role = request.body["role"]["name"]
+    password = request.project.create_role(request.branch, role)
+    return 201, {"role": role_answer(request.branch, role, password), "operations": []}
+
+
+def _schema(request: Request) -> Answer:
+    return 200, {"sql": _dumped(request, request.branch, _position(request.query, ""))}
+
+
+def _compare_schema(request: Request) -> Answer:
+    base = request.project.branch(request.query.get("base_branch_id") or request.branch.parent_id or "")
+    before = _dumped(request, base, _position(request.query, "base_")).splitlines(keepends=True)
+    after = _dumped(request, request.branch, _position(request.query, "")).splitlines(keepends=True)
+    return 200, {"diff": "".join(difflib.unified_diff(before, after, "a", "b"))}
+
+
+def _dumped(request: Request, branch: Branch, at: Position | None) -> str:
+    database = request.query["db_name"]
+    if database != DATABASE and database not in branch.storage().databases():
+        raise Refusal(404, f"database {database} not found")
+    storage, temporary = request.project.storage_at(branch, at)
+    try:
+        return storage.dump_schema(database)
+    finally:
+        if temporary:
+            storage.delete()
+
+
+def _changed(request: Request, branch: Branch, operations: Sequence[Operation]) -> Json:
+    return {"branch": branch_answer(request.project, branch), "operations": _told(request, operations)}
+
+
+def _told(request: Request, operations: Sequence[Operation]) -> list[Json]:
+    return [operation_answer(request.project, operation) for operation in operations]
+
+
+def _page(items: Sequence[Any], query: Mapping[str, str]) -> tuple[Sequence[Any], str | None]:
+    """The page after the cursor, which is the id of the last item seen, and the next cursor."""
+    ids = [item.id for item in items]
+    begin = ids.index(query["cursor"]) + 1 if query.get("cursor") in ids else 0
+    page = items[begin : begin + int(query.get("limit", _MOST))]
+    return page, page[-1].id if page and page[-1] is not items[-1] else None
+
+
+def _position(asked: Mapping[str, Any], prefix: str) -> Position | None:
+    lsn, at = asked.get(f"{prefix}lsn"), asked.get(f"{prefix}timestamp")
+    if lsn and at:
+        raise Refusal(400, f"{prefix}lsn and {prefix}timestamp can't be given both")
+    try:
+        return Lsn.parse(lsn) if lsn else _time(at)
+    except ValueError as error:
+        raise Refusal(400, str(error)) from error
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _route(method: str, path: str, answered_by: Route) -> tuple[str, re.Pattern[str], Route]:
+    return method, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[a-z0-9-]+)", path)), answered_by
+
+
+_ROUTES = (
+    _route("GET", "", _get_project),
+    _route("GET", "/branches", _list_branches),
+    _route("POST", "/branches", _create_branch),
+    _route("GET", "/branches/{branch_id}", _get_branch),
+    _route("PATCH", "/branches/{branch_id}", _update_branch),
+    _route("DELETE", "/branches/{branch_id}", _delete_branch),
+    _route("POST", "/branches/{branch_id}/restore", _restore),
+    _route("GET", "/branches/{branch_id}/endpoints", _list_endpoints),
+    _route("GET", "/branches/{branch_id}/databases", _list_databases),
+    _route("POST", "/branches/{branch_id}/databases", _create_database),
+    _route("GET", "/branches/{branch_id}/roles", _list_roles),
+    _route("POST", "/branches/{branch_id}/roles", _create_role),
+    _route("GET", "/branches/{branch_id}/schema", _schema),
+    _route("GET", "/branches/{branch_id}/compare_schema", _compare_schema),
+    _route("POST", "/endpoints", _create_endpoint),
+    _route("DELETE", "/endpoints/{endpoint_id}", _delete_endpoint),
+    _route("POST", "/endpoints/{endpoint_id}/(?P<verb>start|suspend|restart)", _change_endpoint),
+    _route("GET", "/operations", _list_operations),
+    _route("GET", "/operations/{operation_id}", _get_operation),
+    _route("GET", "/connection_uri", _connection_uri),
+)

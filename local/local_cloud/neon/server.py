@@ -1,0 +1,201 @@
+"""The local Neon: its API on a port of this machine, on top of real Postgres."""
+
+import json
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from local_cloud.neon import api as neon_api
+from local_cloud.neon import postgres as neon_postgres
+from local_cloud.neon.branch import Refusal
+from local_cloud.neon.cluster import Cluster
+from local_cloud.neon.faults import Fault, Faults
+from local_cloud.neon.project import Limits, Project
+from local_cloud.neon.timeline import Timeline
+from local_cloud.processes import owned_folders
+from local_cloud.processes.signals import undisturbed
+
+ROLE = "app_owner"
+_MEMORY, _ROOM_BYTES = "/dev/shm", 2 << 30  # noqa: S108 - `owned_folders` makes a folder in it
+_PREFIX = "/api/v2/projects/"
+
+
+class LocalNeon:
+    """Several projects, of one account with one API key. Everything lives in a temporary folder until it stops.
+
+    An empty project is made once, and copied for each one that is asked for.
+    """
+
+    def __init__(self, port: int = 0, api_key: str = "local-neon-key") -> None:
+        self.api_key = api_key
+        self.faults = Faults()
+        self.projects: dict[str, Project] = {}
+        self._port = port
+        self._folder: Path | None = None
+        self._empty: Timeline | None = None
+        self._server: _Server | None = None
+
+    @property
+    def base_url(self) -> str:
+        """What stands for `https://console.neon.tech/api/v2`. Raises RuntimeError unless it runs."""
+        if self._server is None:
+            raise RuntimeError("the local Neon does not run")
+        return f"http://127.0.0.1:{self._server.server_address[1]}/api/v2"
+
+    def start(self) -> Self:
+        """Make an empty database, and serve. Takes one to two seconds. What was made by then is removed if it fails."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _start(self) -> None:
+        self._folder = owned_folders.make("neon", _roomy_memory())  # short: a socket's path has 107 bytes
+        self._folder.chmod(0o755)
+        neon_postgres.account().own(self._folder)
+        self._empty = Timeline.initial(self._folder / "empty", ROLE)
+        server = _Server(("127.0.0.1", self._port), _Handler)
+        server.neon = self
+        threading.Thread(target=server.serve_forever, args=(0.05,), name="neon", daemon=True).start()
+        self._server = server  # from now on there is a thread to be told to end
+
+    def create_project(
+        self,
+        project_id: str | None = None,
+        limits: Limits | None = None,
+        prepare: Callable[[Cluster], None] | None = None,
+        *,
+        logical_replication: bool = False,
+    ) -> Project:
+        """A project with the default branch `main` and its compute, idle until somebody connects.
+
+        Args:
+            prepare: writes what the branch holds from its beginning: large tables, which no branch has to replay.
+            logical_replication: Neon's setting `enable_logical_replication`, which can't be taken back.
+        """
+        if self._folder is None or self._empty is None:
+            raise RuntimeError("the local Neon does not run")
+        identity = project_id or f"local-{uuid.uuid4().hex[:8]}"
+        folder = self._folder / identity
+        folder.mkdir()
+        neon_postgres.account().own(folder)
+        empty = self._empty
+        passwords = empty.credentials.renewed()
+        storage = empty.fork(folder / "main", empty.resolve(None), passwords)
+        if prepare is not None:
+            storage.prepare(prepare)
+        if logical_replication:
+            storage.enable_logical_replication()
+        self.projects[identity] = Project(identity, folder, storage, limits or Limits())
+        return self.projects[identity]
+
+    def delete_project(self, project_id: str) -> None:
+        """Stop its servers, and remove its data."""
+        self.projects.pop(project_id).close()
+
+    def stop(self) -> None:
+        """Stop every server, and remove all data."""
+        with undisturbed(), ExitStack() as undo:  # in reverse; whatever one end raises, the others are reached
+            if self._folder is not None:
+                undo.callback(owned_folders.remove, self._folder)
+            for identity in tuple(self.projects):
+                undo.callback(self.delete_project, identity)
+            if self._server is not None:
+                undo.callback(self._server.server_close)
+                undo.callback(self._server.shutdown)
+            self._server = self._folder = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _roomy_memory() -> Path | None:
+    """A file system in memory, where copies of clusters take a quarter of the time; None: the usual place."""
+    if Path(_MEMORY).is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
+        return Path(_MEMORY)
+    return None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    neon: LocalNeon
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def _serve(self) -> None:
+        asked = urlsplit(self.path)
+        project_id, _, rest = asked.path.removeprefix(_PREFIX).partition("/")
+        path = f"/{rest}" if rest else ""
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = self.server.neon.faults.next(self.command, path)
+        if fault is not None and not fault.after_the_work:
+            self._fail(fault)
+            return
+        try:
+            body = json.loads(content) if content else {}
+            status, told = neon_api.answer(
+                self._project(project_id), self.command, path, dict(parse_qsl(asked.query)), body
+            )
+        except Refusal as refusal:
+            self._refuse(refusal.status, str(refusal))
+            return
+        except (KeyError, ValueError) as error:
+            self._refuse(400, f"the request can't be understood: {error!r}")
+            return
+        if fault is not None:
+            self._fail(fault)
+            return
+        self._answer(status, told)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815
+
+    def _project(self, project_id: str) -> Project:
+        neon = self.server.neon
+        if self.headers.get("Authorization") != f"Bearer {neon.api_key}":
+            raise Refusal(401, "authentication required")
+        if project_id not in neon.projects:
+            raise Refusal(404, "project not found")
+        return neon.projects[project_id]
+
+    def _fail(self, fault: Fault) -> None:
+        if fault.status is None:
+            self.close_connection = True
+            return
+        self._refuse(fault.status, fault.message, fault.retry_after_seconds)
+
+    def _refuse(self, status: int, message: str, retry_after_seconds: int | None = None) -> None:
+        told = {"request_id": str(uuid.uuid4()), "code": "", "message": message}
+        self._answer(status, told, {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)})
+
+    def _answer(self, status: int, told: dict[str, Any] | None, headers: dict[str, str] | None = None) -> None:
+        content = b"" if told is None else json.dumps(told).encode()
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if told is not None:
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (signature fixed by http.server)
+        """No access log."""

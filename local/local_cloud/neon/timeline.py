@@ -1,0 +1,286 @@
+"""The storage of one branch: a cluster, and all its history since the branch was made or last restored.
+
+A timeline keeps a cold copy of its data directory from before its first start (the base) and all WAL since. Going back
+is Postgres's own recovery: a copy of the base, the WAL replayed up to a position, a new timeline promoted there. What
+was before the base is not to be had, which is Neon's rule too: a branch's own history begins when it is restored.
+"""
+
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from psycopg import sql
+
+from local_cloud.neon import postgres as neon_postgres
+from local_cloud.neon.cluster import ADMIN, DATABASE, Cluster
+from local_cloud.neon.replication import LOGICAL_REPLICATION, drop_subscriptions
+from rollback.resources.database.wal_position import Lsn, Position
+
+_CHECKPOINT, _TIMELINE = "Latest checkpoint location", "Latest checkpoint's TimeLineID"  # as pg_controldata has it
+_COMMIT = re.compile(r"lsn: (?P<lsn>[0-9A-F]+/[0-9A-F]+),.* desc: COMMIT (?P<at>[0-9-]+ [0-9:]+\.[0-9]+) UTC")
+# `neon_superuser` as compute_tools/src/spec_apply.rs and its migrations make it; it can't log in.
+_PRIVILEGED = """
+CREATE ROLE neon_superuser CREATEDB CREATEROLE NOLOGIN REPLICATION BYPASSRLS
+  IN ROLE pg_read_all_data, pg_write_all_data;
+GRANT pg_monitor TO neon_superuser WITH ADMIN OPTION;
+GRANT pg_create_subscription TO neon_superuser;
+GRANT pg_signal_backend TO neon_superuser WITH ADMIN OPTION
+"""
+_DATABASES = """
+SELECT datname, pg_get_userbyid(datdba) FROM pg_database WHERE datname <> 'template1' ORDER BY oid
+"""
+_NOT_SCHEMA = ("--", "\\restrict", "\\unrestrict")  # comments, and keys that differ from dump to dump
+
+
+class OutOfHistory(ValueError):
+    """The position is before the branch's history, or after its head."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A database's owner, and the roles that were made by Neon's API: the passwords that Neon can tell."""
+
+    role: str
+    password: str
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """By role."""
+        return {self.role: self.password, **self.others}
+
+    def renewed(self) -> "Credentials":
+        """New passwords for all."""
+        return self.having({role: new_password() for role in self.passwords})
+
+    def having(self, passwords: Mapping[str, str]) -> "Credentials":
+        """The same roles, with those of these passwords that are theirs."""
+        of = {role: passwords.get(role, password) for role, password in self.passwords.items()}
+        return Credentials(self.role, of.pop(self.role), of)
+
+
+def new_password() -> str:
+    return secrets.token_urlsafe(12)
+
+
+class Timeline:
+    """Thread-safe: its server is started, stopped and read by one thread at a time.
+
+    Attributes:
+        id: what `SHOW neon.timeline_id` answers, as on Neon's computes (neondatabase/neon, `libpagestore.c`).
+    """
+
+    def __init__(self, folder: Path, credentials: Credentials) -> None:
+        folder.mkdir()
+        neon_postgres.account().own(folder)
+        self.credentials = credentials
+        self.logical_replication = False
+        self._folder = folder
+        self.id = secrets.token_hex(16)
+        self._base = Cluster(folder / "base", folder / "log")
+        self.cluster = Cluster(folder / "data", folder / "log", f"-cneon.timeline_id={self.id}")
+        self.lock = threading.RLock()
+
+    @classmethod
+    def initial(cls, folder: Path, role: str) -> "Timeline":
+        """An empty database, its owner, and nothing else."""
+        timeline = cls(folder, Credentials(role, new_password()))
+        base, name, owner = timeline._base, sql.Identifier(DATABASE), sql.Identifier(role)
+        base.initialise()
+        with base.running("postgres"):
+            with base.connect("postgres") as session:
+                session.execute(_PRIVILEGED)
+                session.execute(created_role(role, timeline.credentials.password))
+                session.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
+                session.execute("UPDATE pg_database SET datistemplate = false WHERE datname = 'template0'")
+                session.execute("DROP DATABASE template0")  # template1 stays: databases are made from it
+            with base.connect() as session:
+                session.execute("DROP DATABASE postgres")
+        return timeline
+
+    def enable_logical_replication(self) -> None:
+        """From the next start on."""
+        self.logical_replication = True
+        for cluster in (self._base, self.cluster):
+            cluster.settings = LOGICAL_REPLICATION
+
+    def prepare(self, prepare: Callable[[Cluster], None]) -> None:
+        """Write into the base, before the first start: what was there before its history, and is never replayed."""
+        configured = self._base.data / "postgresql.auto.conf"
+        with self.lock:
+            configured.write_text("wal_keep_size = 0\n")  # its log is nobody's history, and copied with each branch
+            with self._base.running():
+                prepare(self._base)
+            configured.write_text("")
+
+    def start(self) -> None:
+        """Start the server. The first time, this makes the data directory from the base."""
+        with self.lock:
+            if not self.cluster.data.exists():
+                _copy(self._base.data, self.cluster.data)
+            self.cluster.start()
+
+    def stop(self) -> None:
+        """Stop the server; what is written stays."""
+        with self.lock:
+            self.cluster.stop()
+
+    def delete(self) -> None:
+        """Stop the server and remove all files."""
+        with self.lock:
+            self.cluster.stop()
+            neon_postgres.run("rm", "-rf", self._folder)
+
+    @contextmanager
+    def started(self) -> Iterator[Cluster]:
+        """The cluster with its server running, for as long as it is looked at."""
+        with self.lock:
+            ran = self.cluster.is_running
+            self.start()
+            try:
+                yield self.cluster
+            finally:
+                if not ran:
+                    self.stop()
+
+    def resolve(self, at: Position | None) -> Lsn:
+        """Where in the log a position is; the head unless told.
+
+        A time stands for all that was committed at or before it, by the database's clock.
+
+        Raises:
+            OutOfHistory: before the timeline's beginning, or after its head.
+        """
+        with self.lock:
+            begin, head = self._begin(), self._head()
+            if at is None:
+                return head
+            found = at if isinstance(at, Lsn) else self._first_commit_after(at, begin, head) or head
+        if not begin < found <= head:
+            raise OutOfHistory(f"{found} is not between {begin} and {head}")
+        return found
+
+    def last_commit_before(self, at: datetime) -> Lsn | None:
+        """Where the last commit before a time begins; None if there is none in this history."""
+        with self.lock:
+            commits = self._commits(self._begin(), self._head())
+            return max((lsn for lsn, committed in commits if committed < at), default=None)
+
+    def fork(self, folder: Path, at: Lsn, credentials: Credentials | None = None) -> "Timeline":
+        """A new timeline with the state at a position that `resolve` gave; this one is only read.
+
+        Replication slots are not in the log, so it has none; subscriptions are dropped (`neon_replication`).
+
+        Args:
+            credentials: with which passwords; None: the same.
+
+        Raises:
+            PostgresFailure: recovery did not reach it.
+        """
+        forked = Timeline(folder, credentials or self.credentials)
+        if self.logical_replication:
+            forked.enable_logical_replication()
+        base = forked._base
+        _copy(self._base.data, base.data)
+        with self.lock:
+            written = self.cluster.data.exists()
+            to_the_end = not self.cluster.is_running and at >= self._head()
+        if written:
+            target = "" if to_the_end else f"recovery_target_lsn = '{at}'\nrecovery_target_inclusive = off\n"
+            (base.data / "postgresql.auto.conf").write_text(
+                f"{target}recovery_target_action = promote\nrecovery_target_timeline = current\n"
+                f"restore_command = 'cp {self.cluster.data}/pg_wal/%f %p'\n"
+            )
+            (base.data / "recovery.signal").touch()
+            neon_postgres.account().own(base.data / "recovery.signal")
+        if written or forked.credentials != self.credentials:
+            with base.running():
+                forked._settle(self.credentials)
+            (base.data / "postgresql.auto.conf").write_text("")
+        return forked
+
+    def create_role(self, role: str) -> str:
+        """A role as Neon's API makes it; its password."""
+        password = new_password()
+        with self.started() as cluster, cluster.connect() as session:
+            session.execute(created_role(role, password))
+        self.credentials = replace(self.credentials, others={**self.credentials.others, role: password})
+        return password
+
+    def create_database(self, name: str, owner: str) -> None:
+        """An empty one."""
+        statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner))
+        with self.started() as cluster, cluster.connect() as session:
+            session.execute(statement)
+
+    def databases(self) -> dict[str, str]:
+        """Owner by name, those made by SQL too."""
+        with self.started() as cluster, cluster.connect() as session:
+            return dict(session.execute(_DATABASES).fetchall())
+
+    def _settle(self, before: Credentials) -> None:
+        """Give the roles that are there their passwords; the base's server runs."""
+        with self._base.connect() as session:
+            there = {row[0] for row in session.execute("SELECT rolname FROM pg_roles")}
+            others = {role: password for role, password in self.credentials.others.items() if role in there}
+            self.credentials = replace(self.credentials, others=others)
+            for role, password in self.credentials.passwords.items():
+                if before.passwords.get(role) != password:
+                    session.execute(_altered_role(role, password))
+        if self.logical_replication:
+            drop_subscriptions(self._base)
+
+    def dump_schema(self, database: str) -> str:
+        """The schema as SQL, without what changes from one dump to the next."""
+        with self.started() as cluster:
+            told = neon_postgres.run(
+                "pg_dump", "--schema-only", f"--host={cluster.data}", f"--username={ADMIN}", database
+            )
+        return "".join(f"{line}\n" for line in told.splitlines() if line and not line.startswith(_NOT_SCHEMA))
+
+    def _begin(self) -> Lsn:
+        return Lsn.parse(self._base.control()[_CHECKPOINT])
+
+    def _head(self) -> Lsn:
+        if self.cluster.is_running:
+            with self.cluster.connect() as session:
+                row = session.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
+                # Recovery stops before the first record at or after its target: there has to be one.
+                session.execute("SELECT pg_logical_emit_message(false, 'local-neon', 'head', true)")
+            return Lsn.parse(row[0] if row else "")
+        of = self.cluster if self.cluster.data.exists() else self._base
+        return Lsn(Lsn.parse(of.control()[_CHECKPOINT]).number + 1)
+
+    def _first_commit_after(self, at: datetime, begin: Lsn, head: Lsn) -> Lsn | None:
+        return next((lsn for lsn, committed in self._commits(begin, head) if committed > at), None)
+
+    def _commits(self, begin: Lsn, head: Lsn) -> Iterator[tuple[Lsn, datetime]]:
+        if not self.cluster.data.exists():
+            return
+        timeline = int(self._base.control()[_TIMELINE])
+        files = [self.cluster.segment_of(position, timeline) for position in (begin, head)]
+        told = neon_postgres.run("pg_waldump", f"--start={begin}", f"--end={head}", "--rmgr=Transaction", *files)
+        for commit in _COMMIT.finditer(told):
+            at = datetime.strptime(commit["at"], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
+            yield Lsn.parse(commit["lsn"]), at
+
+
+def _copy(source: Path, target: Path) -> None:
+    neon_postgres.run("cp", "-a", source, target)
+
+
+def created_role(role: str, password: str) -> sql.Composed:
+    """As Neon's API makes it (compute_tools/src/spec_apply.rs in neondatabase/neon); roles made by SQL are not so."""
+    statement = (
+        "CREATE ROLE {} LOGIN INHERIT CREATEROLE CREATEDB BYPASSRLS REPLICATION IN ROLE neon_superuser PASSWORD {}"
+    )
+    return sql.SQL(statement).format(sql.Identifier(role), sql.Literal(password))
+
+
+def _altered_role(role: str, password: str) -> sql.Composed:
+    return sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
