@@ -26,9 +26,10 @@ from local_cloud.deployment.server import LocalCloud
 from rollback.adapters.ledger.documents import _document, entry_writes
 from rollback.adapters.ledger.dynamodb import DynamoLedger
 from rollback.adapters.ledger.releases import _beside, release_item
+from rollback.canonical_json import sha256_of
 from rollback.check import Check, Verdict
 from rollback.domain.plan import Plan
-from rollback.domain.releases.release import ReleaseState, fingerprint, normalised_definition, sha256_of
+from rollback.domain.releases.release import ReleaseState, fingerprint, normalised_definition
 from rollback.domain.rollback import Outcome
 from rollback.promotion.readiness import prepare
 from rollback.workflow import janitor

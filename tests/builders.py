@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rollback.domain.releases.release import Release, ReleaseState, fingerprint, normalised_definition, sha256_of
+from rollback.canonical_json import sha256_of
+from rollback.domain.releases.release import Release, ReleaseState, fingerprint, normalised_definition
 from rollback.domain.request import Request, Trigger
 from rollback.domain.rollback import Rollback
 

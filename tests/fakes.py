@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from rollback.adapters.aws.ecr import parse
 from rollback.adapters.aws.ecs.parse import supported_service, with_revisions
 from rollback.adapters.aws.sns import acceptable_message, acceptable_subject
+from rollback.canonical_json import sha256_of
 from rollback.check import Verdict
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
@@ -23,7 +24,7 @@ from rollback.domain.lease import Lease
 from rollback.domain.ledger_index import Answer, Change, Owed, Pending, entries_of
 from rollback.domain.operator import OperatorAction, Pause
 from rollback.domain.page_count import PageCount
-from rollback.domain.releases.release import Release, ReleaseState, sha256_of
+from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.standing_plan import Bake, StandingPlan

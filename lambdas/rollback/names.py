@@ -94,3 +94,6 @@ def last_known_good_tag(environment: str, image: str) -> str:
     One for each image (by digest), since immutable repositories refuse to move a tag, and a moved one protects nothing.
     """
     return f"{LAST_KNOWN_GOOD}-{environment}-{image.rpartition('sha256:')[2][:12]}"
+
+
+TASKS_ARE_WANTED = "tasks-are-wanted"

@@ -15,10 +15,11 @@ from rollback.domain.database.migration_impact import NOTHING, Impact
 from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
 from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
 from rollback.errors import InvalidRequest
 from rollback.resources.database.errors import QueryFailed
 from rollback.resources.database.postgres import LiveSchema, Migration
-from rollback.schema.compatibility import JournalRelation, SchemaVerdict, judge_schema
+from rollback.schema.compatibility import judge_schema
 from rollback.schema.journals import in_brief, is_applied, unfinished
 from rollback_cli.migrations.shipped import read_shipped
 

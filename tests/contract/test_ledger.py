@@ -9,6 +9,7 @@ from fakes import FakeLedger
 from ledger_tables import new_table
 
 from rollback.adapters.ledger.dynamodb import DynamoLedger
+from rollback.canonical_json import sha256_of
 from rollback.check import Check, Verdict
 from rollback.domain.database.migration_impact import breaking
 from rollback.domain.database.reconnection import CausedDeployment
@@ -16,7 +17,7 @@ from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigrat
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.database.schema_observation import Observation
 from rollback.domain.operator import OperatorAction, Pause
-from rollback.domain.releases.release import Release, ReleaseState, normalised_definition, sha256_of
+from rollback.domain.releases.release import Release, ReleaseState, normalised_definition
 from rollback.domain.rollback import TriggerEvent
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.errors import Conflict, LeaseLost

@@ -27,7 +27,8 @@ from local_cloud.ecs import api as ecs_api
 from local_cloud.ecs import tasks as ecs_tasks
 from rollback import handlers
 from rollback.bootstrap import make_world
-from rollback.domain.releases.release import Release, ReleaseState, fingerprint, normalised_definition, sha256_of
+from rollback.canonical_json import sha256_of
+from rollback.domain.releases.release import Release, ReleaseState, fingerprint, normalised_definition
 from rollback.domain.settings.environment import ServiceSettings, Settings
 from rollback.domain.settings.policy import Policy
 from rollback.names import outage_alarm

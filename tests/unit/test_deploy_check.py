@@ -4,7 +4,8 @@ import pytest
 from builders import SERVICE, definition, image, release
 from stage import CANDIDATE, PROMOTED, QUARANTINED, SUSPECT, Stage, worn_in
 
-from rollback.domain.releases.release import ReleaseState, fingerprint, normalised_definition, sha256_of
+from rollback.canonical_json import sha256_of
+from rollback.domain.releases.release import ReleaseState, fingerprint, normalised_definition
 from rollback.errors import InvalidRequest, OutsideFailure
 from rollback.operations.deploy_check import check_deploy
 

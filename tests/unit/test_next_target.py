@@ -8,13 +8,13 @@ from worlds import OUTAGE
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
 from rollback.domain.escalation import End, Footing, Rung, Switch, next_rung
 from rollback.domain.readiness import NOT_KNOWN, Sight, existence, is_ready
 from rollback.domain.rollback import Outcome
 from rollback.errors import OutsideFailure
 from rollback.operations.unfence import owed_by_operator
 from rollback.promotion.readiness import prepare
-from rollback.schema.compatibility import JournalRelation, SchemaVerdict
 from rollback.service import next_target
 
 PASS = Check(name="a", verdict=Verdict.PASS, reason="")

@@ -9,9 +9,10 @@ from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Stage
 from stage_with_database import StageWithDatabase
 from terminal import At
 
+from rollback.canonical_json import sha256_of
 from rollback.check import Verdict
 from rollback.domain.operator import Operator
-from rollback.domain.releases.release import Release, fingerprint, normalised_definition, sha256_of
+from rollback.domain.releases.release import Release, fingerprint, normalised_definition
 from rollback.domain.releases.release_names import described, find, name_of
 from rollback.domain.rollback import Outcome
 from rollback.errors import InvalidRequest

@@ -5,8 +5,9 @@ import pytest
 from rollback.domain.database.migration_impact import MigrationImpact, breaking
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
 from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import SchemaVerdict
 from rollback.resources.database.postgres import Column, LiveSchema, Migration
-from rollback.schema.compatibility import SchemaVerdict, judge_schema
+from rollback.schema.compatibility import judge_schema
 from rollback_cli.migrations.migration_impact import classify
 
 ID = Column(type="integer", nullable=False, has_default=True, default_differs=True)

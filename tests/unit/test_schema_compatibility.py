@@ -15,12 +15,13 @@ from rollback.domain.database.migration_impact import ADDITIVE, NOTHING, Migrati
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
 from rollback.domain.database.schema_finding import Compatibility
 from rollback.domain.database.schema_finding import breaking as breaking_finding
+from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import Release
 from rollback.domain.request import Request, RollbackType, parse_request
 from rollback.resources.database.postgres import Column, LiveSchema, Migration
 from rollback.schema.attribution import attribute
-from rollback.schema.compatibility import JournalRelation, SchemaVerdict, judge_schema
+from rollback.schema.compatibility import judge_schema
 from rollback.schema.refusal import (
     full_rollback_command,
     full_rollback_input,

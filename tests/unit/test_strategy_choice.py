@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from rollback.domain.database.migration_impact import ADDITIVE, NOTHING, Impact, MigrationImpact, breaking, unknown
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
 from rollback.domain.database.strategy_choice import choose_strategy, steps_down
 from rollback.domain.settings.database import DatabaseSettings, Strategy
-from rollback.schema.compatibility import JournalRelation, SchemaVerdict
 
 TAGS = ("0002_drops_nick", "0003_adds_team")
 DROPS = breaking("drop column nick")

@@ -8,9 +8,10 @@ from fakes import FakeReferences, FakeScaling, FakeSecrets
 from stage import FAMILY, PROMOTED, Stage
 
 from rollback.adapters.aws.ecs.parse import supported_service
+from rollback.canonical_json import sha256_of
 from rollback.check import Check, Verdict
 from rollback.domain.readiness import NOT_KNOWN
-from rollback.domain.releases.release import fingerprint, normalised_definition, sha256_of
+from rollback.domain.releases.release import fingerprint, normalised_definition
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.errors import CallRefused, UnsupportedService
 from rollback.promotion.readiness import prepare

@@ -10,11 +10,12 @@ from stage import AUTOSCALED, SUSPECT, Stage, at_zero, worn_in
 from stage_with_database import StageWithDatabase
 
 from rollback.domain.operator import Operator
+from rollback.domain.page_count import is_page
 from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Rollback
 from rollback.errors import Conflict, InvalidRequest
 from rollback.operations.pause_abort_unlock import abort
 from rollback.operations.unfence import Unfenced, owed_by_operator, unfence
-from rollback.reports.report import is_page, message
+from rollback.reports.report import message
 from rollback.resources.database.errors import AccessRefused
 from rollback.workflow.janitor import sweep
 from rollback.workflow.route import Step

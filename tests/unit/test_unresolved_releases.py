@@ -9,7 +9,7 @@ from stage import CANDIDATE, FAMILY, PROMOTED, Stage
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Outcome
 from rollback.errors import InvalidRequest
-from rollback.operations.quarantine import named
+from rollback.identity.named_release import release_named
 from rollback.promotion.promote import promote_by_hand, record_running
 from rollback.promotion.readiness import prepare
 
@@ -72,10 +72,10 @@ def test_a_version_means_the_release_with_a_digest_where_the_same_definition_was
     record_running(SERVICE, stage.world)
     same = [r for r in stage.ledger.releases(SERVICE) if r.version == "latest"]
     assert [r.is_resolved for r in same].count(True) == 1
-    found = named(SERVICE, "latest", stage.world, prefer=())
+    found = release_named(SERVICE, "latest", stage.world, prefer=())
     assert found.is_resolved
     assert (found.state, found.definition_arn) == (CANDIDATE, left.definition_arn)
-    assert named(SERVICE, left.fingerprint[:12], stage.world, prefer=()) == left, "it can be named all the same"
+    assert release_named(SERVICE, left.fingerprint[:12], stage.world, prefer=()) == left, "it can be named all the same"
 
 
 def test_what_a_former_deployment_of_the_definition_runs_says_nothing_of_the_new_one() -> None:

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 
 from rollback.database.changes.fence import keep_stopped_held
 from rollback.domain.database.progress import Ending
-from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Outcome, Rollback
+from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Outcome, Rollback, settle
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, InvalidRequest, LeaseLost, OutsideFailure, UnsupportedService
 from rollback.identity.identify import running_identity
 from rollback.intents.caused import remember_caused
+from rollback.intents.waiting import gave_up
 from rollback.leases.holder import document
 from rollback.ports.database import Databases
 from rollback.ports.world import World
@@ -209,18 +210,3 @@ def _is_same(theirs: Obligation, heir: Rollback, ours: Obligation, rollback: Rol
 def _hand_to_operator(rollback: Rollback, owed: Obligation) -> Rollback:
     """A person has to do it: a report that said otherwise is followed by another."""
     return settle(rollback, owed, handed_to=OPERATOR).but(reported=False)
-
-
-def settle(rollback: Rollback, owed: Obligation, **how: object) -> Rollback:
-    """The rollback with that obligation discharged or handed on."""
-    settled = Obligation.model_validate({**dict(owed), **how})
-    obligations = list(rollback.obligations)
-    last = max(i for i, o in enumerate(obligations) if o == owed)
-    obligations[last] = settled
-    return rollback.but(obligations=tuple(obligations), wait_seconds=0)
-
-
-def gave_up(rollback: Rollback, now: datetime, world: World) -> bool:
-    """Conclusion must not wait for ever: what is undone by then is in the report; the report is left to the janitor."""
-    started = rollback.concluding_since or now
-    return now - started > timedelta(minutes=world.settings.policy.conclude_timeout_minutes)

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from rollback.domain.releases.release import Release, ReleaseState, normalised_definition, sha256_of
+from rollback.canonical_json import sha256_of
+from rollback.domain.releases.release import Release, ReleaseState, normalised_definition
 from rollback.domain.request import RollbackType, Trigger
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import Conflict, UnreadableItem

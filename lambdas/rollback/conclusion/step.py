@@ -6,17 +6,19 @@ A page goes out before anything else: nobody should wait for our tidying up.
 
 from datetime import datetime
 
-from rollback.conclusion.obligations import gave_up, put_back
+from rollback.conclusion.obligations import put_back
 from rollback.conclusion.release_state import judge_what_was_left
 from rollback.database.account.end import tell_account
 from rollback.database.account.step import begun
 from rollback.database.changes.fence import hold_on_while_concluding
 from rollback.database.unsettled_change import ask_what_became
 from rollback.domain import page_count
+from rollback.domain.page_count import is_page
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.errors import CallRefused, OutsideFailure, UnsupportedService
+from rollback.intents.waiting import gave_up
 from rollback.ports.world import World
-from rollback.reports.report import is_page, message, report_id, subject
+from rollback.reports.report import message, report_id, subject
 from rollback.service.stack import drift_of
 from rollback.service.unsettled_change import see_what_became
 

@@ -10,13 +10,13 @@ from rollback.database.preflight.context import Restoring
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import SchemaVerdict
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import Strategy
 from rollback.errors import CallRefused, OutsideFailure
 from rollback.ports.world import World
 from rollback.resources.database.errors import ComeBackLater
-from rollback.schema.compatibility import SchemaVerdict
 from rollback.schema.refusal import CHECK_NAME, evidence_of, schema_check, why_not_full
 from rollback.schema.verdict import verdict_on
 

@@ -30,6 +30,7 @@ from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import BranchBefore, DatabaseProgress, Ending
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import SchemaVerdict
 from rollback.domain.database.target import RestoreTarget
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy, branch_key
@@ -38,7 +39,7 @@ from rollback.intents.waiting import wait_for
 from rollback.ports.world import World
 from rollback.resources.database.errors import ComeBackLater
 from rollback.resources.database.postgres import LiveSchema, Migration
-from rollback.schema.compatibility import SchemaVerdict, judge_schema
+from rollback.schema.compatibility import judge_schema
 from rollback.schema.refusal import evidence_of
 from rollback.schema.verdict import shipped_about, stored_schema
 from rollback.service.newer_deployment import gives_way_before_data, superseded

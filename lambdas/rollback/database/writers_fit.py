@@ -3,6 +3,7 @@
 from rollback.check import Check, Verdict
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import SchemaVerdict, not_known
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
@@ -10,7 +11,7 @@ from rollback.errors import OutsideFailure, UnsupportedService
 from rollback.identity.identify import known_release, running_identity
 from rollback.ports.world import World
 from rollback.resources.database.postgres import LiveSchema, Migration
-from rollback.schema.compatibility import SchemaVerdict, judge_schema, not_known
+from rollback.schema.compatibility import judge_schema
 from rollback.schema.verdict import schema_of, shipped_about
 
 

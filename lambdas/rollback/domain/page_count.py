@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from rollback.check import Verdict
 from rollback.domain.request import Trigger
-from rollback.domain.rollback import Rollback
-from rollback.reports.report import is_page
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.names import TASKS_ARE_WANTED
 
 
 class PageCount(BaseModel):
@@ -84,3 +85,26 @@ def in_words(count: PageCount, environment: str) -> tuple[str, str]:
         f"Next:\n  rollback show {environment} {count.last_rollback_id}\n  rollback status {environment}"
     )
     return subject, text
+
+
+# The outcomes after which somebody has to look: nobody's service was put right.
+_PAGES = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.ABORTED})
+
+
+def _is_left_to_a_person(rollback: Rollback) -> bool:
+    return bool(rollback.left_to_operator())
+
+
+def _is_not_the_release(rollback: Rollback) -> bool:
+    judged = rollback.plan.checks if rollback.plan is not None else ()
+    failed = {c.name for c in judged if c.verdict is Verdict.FAIL}
+    cleared = "release-is-the-cause" in failed and TASKS_ARE_WANTED not in failed  # no task is wanted: nothing is out
+    return cleared and rollback.trigger is Trigger.ALARM and rollback.outcome is Outcome.SUPPRESSED
+
+
+def is_page(rollback: Rollback) -> bool:
+    """Whether a person has to do something; also when an alarm is real and the release is not the cause."""
+    if rollback.request.dry_run:  # nothing was to be changed: the answer is for whoever asked
+        return False
+    ended_badly = rollback.outcome in _PAGES and rollback.superseded_by is None  # else its heir tells how it ends
+    return ended_badly or _is_left_to_a_person(rollback) or _is_not_the_release(rollback)

@@ -200,3 +200,6 @@ def _unknown(what: str, given: Any, valid: tuple[str, ...]) -> str:
 
 def _listed(values: tuple[str, ...]) -> str:
     return ", ".join(str(value) for value in values)
+
+
+BY_HAND = frozenset({Trigger.MANUAL, Trigger.DRILL})

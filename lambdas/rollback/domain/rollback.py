@@ -365,3 +365,23 @@ def rollback_id(service: str, started_at: datetime, cause: str) -> str:
     """
     at = f"{started_at:%Y%m%dT%H%M%S}{started_at.microsecond // 1000:03}Z"
     return f"{service}-{at}-{hashlib.sha256(cause.encode()).hexdigest()[:8]}"
+
+
+def not_owed_yet(owed: Obligation, rollback: Rollback) -> Obligation:
+    """Without the parts that are owed already: what stood before the first change is what is put back."""
+    same = [
+        o
+        for o in rollback.open_obligations()
+        if o.kind is owed.kind and rollback.service_owing(o) == rollback.service_owing(owed)
+    ]
+    known = {part for o in same for part in o.before}
+    return owed.model_copy(update={"before": {part: was for part, was in owed.before.items() if part not in known}})
+
+
+def settle(rollback: Rollback, owed: Obligation, **how: object) -> Rollback:
+    """The rollback with that obligation discharged or handed on."""
+    settled = Obligation.model_validate({**dict(owed), **how})
+    obligations = list(rollback.obligations)
+    last = max(i for i, o in enumerate(obligations) if o == owed)
+    obligations[last] = settled
+    return rollback.but(obligations=tuple(obligations), wait_seconds=0)

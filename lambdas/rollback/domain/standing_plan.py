@@ -3,9 +3,9 @@
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from rollback.check import Check, Verdict
+from rollback.domain.database.schema_verdict import SchemaVerdict
 from rollback.domain.readiness import against, is_ready
 from rollback.domain.releases.release import Release
-from rollback.schema.compatibility import SchemaVerdict
 
 
 class StandingTarget(BaseModel):

@@ -9,16 +9,14 @@ from datetime import datetime, timedelta
 from rollback.check import Check, Verdict
 from rollback.domain.ledger_index import Change, Owed
 from rollback.domain.operator import Pause
-from rollback.domain.request import Trigger
+from rollback.domain.request import BY_HAND, Trigger
 from rollback.domain.rollback import OPERATOR, ObligationKind, Outcome, Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.domain.stored import Found
-from rollback.names import NO_HEALTHY_TARGETS
+from rollback.names import NO_HEALTHY_TARGETS, TASKS_ARE_WANTED
 
-BY_HAND = frozenset({Trigger.MANUAL, Trigger.DRILL})
 _HISTORY = ("cooldown", "one-step-per-window", "attempt-budget")
 _NO_FIX = "no-fix-on-its-way"
-TASKS_ARE_WANTED = "tasks-are-wanted"
 
 
 def goes_on_with(earlier: Rollback) -> list[Check]:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rollback.canonical_json import sha256_of
 from rollback.domain.releases.identity import Identity, identity, known
-from rollback.domain.releases.release import Release, normalised_definition, sha256_of
+from rollback.domain.releases.release import Release, normalised_definition
 from rollback.domain.settings.commit_source import Source, cleaned
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import OutsideFailure, RollbackError, UnreadableItem

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from math import ceil
 
+from rollback.domain.rollback import Rollback
 from rollback.ports.world import World
 from rollback.resources.database.errors import ComeBackLater
 
@@ -18,3 +19,9 @@ def lands_before(announced_at: datetime, lost_answer_seconds: float, world: Worl
     Rule 9: the function that sends it ends first; a request whose answer was lost may still reach Neon after that.
     """
     return announced_at + timedelta(seconds=max(world.settings.policy.database_timeout_seconds, lost_answer_seconds))
+
+
+def gave_up(rollback: Rollback, now: datetime, world: World) -> bool:
+    """Conclusion must not wait for ever: what is undone by then is in the report; the report is left to the janitor."""
+    started = rollback.concluding_since or now
+    return now - started > timedelta(minutes=world.settings.policy.conclude_timeout_minutes)

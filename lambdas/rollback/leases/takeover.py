@@ -1,8 +1,7 @@
 """Who may take a lease over that another rollback holds (rule 1)."""
 
-from rollback.domain.request import RollbackType, Trigger
+from rollback.domain.request import BY_HAND, RollbackType, Trigger
 from rollback.domain.rollback import Rollback
-from rollback.guards.rules import BY_HAND
 
 
 def why_not_taken_over(newcomer: Rollback, holder: Rollback) -> str | None:

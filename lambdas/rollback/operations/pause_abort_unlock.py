@@ -11,8 +11,8 @@ from rollback.domain.operator import Operator, OperatorAction, Pause
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.errors import Conflict, InvalidRequest, RollbackError
 from rollback.leases.holder import holder_of, living_lease, told_of
+from rollback.leases.successor import successor_of
 from rollback.ports.world import World
-from rollback.workflow.runner import heir_of
 
 TRIES = 5  # of a compare-and-set against a step that saves at the same moment
 
@@ -87,7 +87,7 @@ def abort(rollback_id: str, operator: Operator, world: World) -> Rollback:
         ended = rollback.but(
             outcome=Outcome.ABORTED,
             reason=f"aborted by {operator}",
-            superseded_by=heir_of(rollback, world),
+            superseded_by=successor_of(rollback, world),
             ended_by_person=True,
             wait_seconds=0,
         )

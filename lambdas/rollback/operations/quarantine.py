@@ -1,19 +1,17 @@
 """A person's word about a release: never again without force, or a candidate like any other."""
 
 import shlex
-from collections.abc import Collection
 
 from rollback.conclusion.release_state import judge
 from rollback.domain.operator import Operator
 from rollback.domain.releases.release import Release, ReleaseState
-from rollback.domain.releases.release_names import find, name_of
+from rollback.domain.releases.release_names import name_of
 from rollback.errors import Conflict, InvalidRequest, RollbackError
-from rollback.identity.candidates import in_ledger
+from rollback.identity.named_release import release_named
 from rollback.identity.task_definition import standing_plan
 from rollback.operations.pause_abort_unlock import TRIES, write_down
 from rollback.ports.world import World
 from rollback.promotion.readiness import prepare
-from rollback.text import quoted
 
 LEFT = frozenset({ReleaseState.SUSPECT, ReleaseState.QUARANTINED})
 _NOT_QUARANTINED = frozenset(ReleaseState) - {ReleaseState.QUARANTINED}
@@ -25,7 +23,7 @@ def quarantine(service_name: str, name: str, operator: Operator, world: World) -
     Raises:
         InvalidRequest: the ledger has no such release.
     """
-    release = named(service_name, name, world, _NOT_QUARANTINED)
+    release = release_named(service_name, name, world, _NOT_QUARANTINED)
     write_down("quarantine", service_name, operator, world, name)
     _quarantine(release, f"by {operator}", world)
     return f"{_in_words(release)} quarantined; {_new_standing_plan(service_name, world)}"
@@ -38,7 +36,7 @@ def unquarantine(service_name: str, name: str, operator: Operator, world: World)
         InvalidRequest: the ledger has no such release, or nothing was said against it.
         Conflict: it was judged again meanwhile.
     """
-    release = named(service_name, name, world, LEFT)
+    release = release_named(service_name, name, world, LEFT)
     if release.state not in LEFT:
         raise InvalidRequest(
             f"{release.version} is {release.state}, neither quarantined nor suspect; nothing was changed"
@@ -51,20 +49,6 @@ def unquarantine(service_name: str, name: str, operator: Operator, world: World)
     version = name_of(release, world.ledger.releases(service_name))
     promote = f"{shlex.join(('rollback', 'promote', world.settings.environment))} --version {version}"
     return f"{_in_words(release)} candidate again; `{promote}` makes it the last known good"
-
-
-def named(service_name: str, name: str, world: World, prefer: Collection[ReleaseState]) -> Release:
-    """The release that a person names (`release_names.find`); of several of one version the one in such a state.
-
-    Raises:
-        InvalidRequest: the name means no release, or several; names those.
-    """
-    found = find(name, in_ledger(service_name, name, world), prefer=prefer)
-    if found.release is None:
-        raise InvalidRequest(
-            f"release {quoted(name)} of {service_name} can't be told: {found.why_not}; nothing was changed"
-        )
-    return found.release
 
 
 def _quarantine(release: Release, reason: str, world: World) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rollback.conclusion.obligations import discharge, protected_again, settle
+from rollback.conclusion.obligations import discharge, protected_again
 from rollback.domain.escalation import Rung
 from rollback.domain.lease import Lease
 from rollback.domain.operator import Operator
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback
+from rollback.domain.rollback import Obligation, ObligationKind, Rollback, settle
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import Conflict, InvalidRequest, OutsideFailure
 from rollback.identity.identify import known_release, running_identity

@@ -7,6 +7,7 @@ from rollback.database.preflight.rules import told_ahead
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import SchemaVerdict, not_known
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import Release
 from rollback.domain.releases.release_names import Named
@@ -21,7 +22,6 @@ from rollback.planning.database_rules import Known, named_data, plan_database, w
 from rollback.ports.world import World
 from rollback.resources.aws.scaling_hazards import CHECK_NAME as CHECK_OF_FENCE
 from rollback.resources.aws.scaling_hazards import nothing_starts_tasks
-from rollback.schema.compatibility import SchemaVerdict, not_known
 from rollback.schema.refusal import CHECK_NAME, evidence_of, schema_check, why_not_full, widened
 from rollback.schema.verdict import fits_at, points_about, schema_verdict, shipped_by, since_about, verdict_at
 

@@ -10,6 +10,7 @@ from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import RestorePoint, backup_name
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint, where_to_go
+from rollback.domain.database.schema_verdict import SchemaVerdict
 from rollback.domain.database.strategy_choice import choose_strategy, steps_down
 from rollback.domain.plan import choose_target, target_exists
 from rollback.domain.releases.release import Release, ReleaseState
@@ -18,7 +19,6 @@ from rollback.domain.request import Request, RollbackType
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.policy import Policy
-from rollback.schema.compatibility import SchemaVerdict
 
 _KEEPS_SERVICE = (RollbackType.DATABASE,)
 

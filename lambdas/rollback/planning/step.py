@@ -6,18 +6,17 @@ from rollback.check import Check, Verdict
 from rollback.domain.plan import judge
 from rollback.domain.releases.newer_release import Standing, newest_known_at
 from rollback.domain.releases.release import Release
-from rollback.domain.request import RollbackType, Trigger
+from rollback.domain.request import BY_HAND, RollbackType, Trigger
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import UnreadableItem
 from rollback.guards.evidence import automatic_guards, traffic_guard
 from rollback.guards.failed_deployment import revision_to_leave
-from rollback.guards.rules import BY_HAND, TASKS_ARE_WANTED
 from rollback.identity.candidates import candidates
 from rollback.identity.identify import identify, is_ours
 from rollback.identity.target_checks import asked, images_check, without_digest
 from rollback.identity.task_definition import at_hand, standing_plan
 from rollback.leases.holder import document
-from rollback.names import family_of
+from rollback.names import TASKS_ARE_WANTED, family_of
 from rollback.planning.database import guard_schema, undone_by, with_database
 from rollback.planning.replaced_restore import waits_for_answer
 from rollback.ports.world import World

@@ -18,10 +18,10 @@ from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.standing_plan import Bake
 from rollback.errors import InvalidRequest, RollbackError
 from rollback.identity.identify import identify, is_ours, known_release, why_unresolved
+from rollback.identity.named_release import release_named
 from rollback.identity.target_groups import groups_of
 from rollback.leases.holder import living_lease
 from rollback.names import degraded_alarm, family_of, last_known_good_tag, outage_alarm
-from rollback.operations.quarantine import named
 from rollback.ports.world import World
 from rollback.promotion.readiness import prepare, prepare_if_due
 from rollback.resources.aws.target_group_health import that_say_something
@@ -178,7 +178,9 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
     service = world.settings.service(service_name)
     view = world.services.look(service)
     if version is not None:
-        chosen = named(service_name, version, world, prefer=())  # of several, which is good is the person's word
+        chosen = release_named(
+            service_name, version, world, prefer=()
+        )  # of several, which is good is the person's word
     else:
         found = identify(view.primary.deployed, view, service, world)
         running, known = found.release, known_release(service_name, found.identity, world)

@@ -3,19 +3,16 @@
 from collections.abc import Iterable
 
 from rollback.check import Check, Verdict
+from rollback.domain.page_count import _is_left_to_a_person, is_page
 from rollback.domain.plan import Plan
-from rollback.domain.request import RollbackType, Trigger
-from rollback.domain.rollback import Obligation, Outcome, Rollback
+from rollback.domain.request import RollbackType
+from rollback.domain.rollback import Obligation, Rollback
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.guards.rules import TASKS_ARE_WANTED
 from rollback.reports.commands import next_commands
 from rollback.reports.connections import about_connections
 from rollback.reports.database import about_database, safe_condition
 from rollback.reports.service import about_service
 from rollback.text import one_line, paragraph
-
-# The outcomes after which somebody has to look: nobody's service was put right.
-_PAGES = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.ABORTED})
 
 
 def report_id(rollback: Rollback) -> str:
@@ -25,25 +22,6 @@ def report_id(rollback: Rollback) -> str:
     asked = ":database-asked" if rollback.database is not None and rollback.database.asked_at_end is not None else ""
     lost = ":lost-writes" if rollback.database is not None and rollback.database.lost is not None else ""
     return f"{rollback.id}:{rollback.outcome}{asked}{left}{lost}{look}"
-
-
-def is_page(rollback: Rollback) -> bool:
-    """Whether a person has to do something; also when an alarm is real and the release is not the cause."""
-    if rollback.request.dry_run:  # nothing was to be changed: the answer is for whoever asked
-        return False
-    ended_badly = rollback.outcome in _PAGES and rollback.superseded_by is None  # else its heir tells how it ends
-    return ended_badly or _is_left_to_a_person(rollback) or _is_not_the_release(rollback)
-
-
-def _is_left_to_a_person(rollback: Rollback) -> bool:
-    return bool(rollback.left_to_operator())
-
-
-def _is_not_the_release(rollback: Rollback) -> bool:
-    judged = rollback.plan.checks if rollback.plan is not None else ()
-    failed = {c.name for c in judged if c.verdict is Verdict.FAIL}
-    cleared = "release-is-the-cause" in failed and TASKS_ARE_WANTED not in failed  # no task is wanted: nothing is out
-    return cleared and rollback.trigger is Trigger.ALARM and rollback.outcome is Outcome.SUPPRESSED
 
 
 def subject(rollback: Rollback) -> str:

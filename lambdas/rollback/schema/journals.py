@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
+from rollback.canonical_json import sha256_of
 from rollback.domain.database.migration_impact import MigrationImpact, unknown
 from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
-from rollback.domain.releases.release import sha256_of
 from rollback.resources.database.postgres import Migration
 
 

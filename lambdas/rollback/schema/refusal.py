@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import SchemaVerdict
 from rollback.domain.request import Request, RollbackType
-from rollback.schema.compatibility import SchemaVerdict
 from rollback.text import one_line
 
 CHECK_NAME = "schema-is-compatible"

@@ -7,10 +7,11 @@ from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import SchemaVerdict, not_known
 from rollback.domain.releases.release import Release
 from rollback.ports.world import World
 from rollback.resources.database.postgres import Migration
-from rollback.schema.compatibility import SchemaVerdict, judge_schema, not_known
+from rollback.schema.compatibility import judge_schema
 from rollback.schema.journals import is_applied
 
 _PIPELINE_MIGRATES_WITHIN = timedelta(minutes=10)  # from its checkpoint on; after that it has failed, or will not

@@ -1,12 +1,11 @@
 """The changes a rollback makes to an ECS service: announced in the ledger, then made under the lease (rule 9)."""
 
-from datetime import timedelta
 from typing import Any
 
 from rollback.domain.escalation import Rung
-from rollback.domain.rollback import Intent, Obligation, ObligationKind, Rollback, ServiceProgress
-from rollback.errors import LeaseLost
+from rollback.domain.rollback import Intent, Obligation, ObligationKind, Rollback, ServiceProgress, not_owed_yet
 from rollback.identity.task_definition import registered_definition
+from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
 from rollback.service.next_action import Move
@@ -111,17 +110,6 @@ def _deploying(
     return arguments, [Obligation(kind=ObligationKind.DEPLOYMENT_CONFIGURATION, before=before)]
 
 
-def not_owed_yet(owed: Obligation, rollback: Rollback) -> Obligation:
-    """Without the parts that are owed already: what stood before the first change is what is put back."""
-    same = [
-        o
-        for o in rollback.open_obligations()
-        if o.kind is owed.kind and rollback.service_owing(o) == rollback.service_owing(owed)
-    ]
-    known = {part for o in same for part in o.before}
-    return owed.model_copy(update={"before": {part: was for part, was in owed.before.items() if part not in known}})
-
-
 def _suspending(rollback: Rollback, world: World) -> tuple[dict[str, Any], list[Obligation]]:
     """Rule 2: in, out and scheduled, over what stood there exactly."""
     scalable = world.scaling.look(world.settings.service(rollback.service_name))
@@ -129,20 +117,3 @@ def _suspending(rollback: Rollback, world: World) -> tuple[dict[str, Any], list[
         return {}, []
     owed = Obligation(kind=ObligationKind.SCALING, before=scalable.model_dump())
     return scalable.all_suspended().model_dump(), [owed]
-
-
-def assert_lease(rollback: Rollback, world: World, timeout_seconds: float | None = None) -> None:
-    """Read immediately before a change (rule 9).
-
-    Args:
-        timeout_seconds: time limit of the function that makes the change; the service function's unless told.
-
-    Raises:
-        LeaseLost: it is another's, or ends before the function does.
-    """
-    held = world.ledger.lease(rollback.service_name)
-    until = world.clock.now() + timedelta(seconds=timeout_seconds or world.settings.policy.act_timeout_seconds)
-    ours = held is not None and held.counter == rollback.lease_counter and held.is_held_by(rollback.id, until)
-    if not ours:
-        holder = held.holder if held is not None else "nobody"
-        raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name} ({holder} does)")

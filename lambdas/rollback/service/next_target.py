@@ -6,6 +6,7 @@ take the database further back than the last known good needs is for a person to
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import SchemaVerdict
 from rollback.domain.readiness import against
 from rollback.domain.releases.newer_release import newest_known_at
 from rollback.domain.releases.release import Release, ReleaseState
@@ -19,7 +20,6 @@ from rollback.leases.holder import document
 from rollback.names import SYNONYMS_OF_LAST_KNOWN_GOOD
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
-from rollback.schema.compatibility import SchemaVerdict
 from rollback.schema.verdict import schema_verdict
 
 CHECK_NAME = "target-is-ready"

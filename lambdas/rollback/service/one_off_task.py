@@ -6,8 +6,8 @@ it, and the client token of a retry is the same: a lost answer starts no second 
 
 from datetime import datetime, timedelta
 
+from rollback.canonical_json import sha256_of
 from rollback.domain.database.progress import CommandRun
-from rollback.domain.releases.release import sha256_of
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, OutsideFailure, Throttled
 from rollback.ports.world import World

@@ -12,10 +12,10 @@ from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Intent, ObligationKind, Outcome, Rollback, ServiceProgress
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, OutsideFailure
-from rollback.guards.rules import TASKS_ARE_WANTED
 from rollback.identity.identify import identity_of
 from rollback.intents.waiting import lands_before
 from rollback.leases.holder import document
+from rollback.names import TASKS_ARE_WANTED
 from rollback.ports.world import World
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView

@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from rollback.conclusion.obligations import gave_up
 from rollback.domain.rollback import Intent, Outcome, Rollback
 from rollback.errors import CallRefused, OutsideFailure, UnsupportedService
+from rollback.intents.waiting import gave_up
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
 

@@ -15,12 +15,11 @@ from rollback.check import Check, Verdict
 from rollback.domain.event import is_event, judge_event, read_event
 from rollback.domain.lease import Lease
 from rollback.domain.ledger_index import FAILED_DEPLOYMENT
-from rollback.domain.request import Request, RollbackType, Trigger, parse_request
+from rollback.domain.request import BY_HAND, Request, RollbackType, Trigger, parse_request
 from rollback.domain.rollback import Obligation, ObligationKind, Outcome, Rollback, TriggerEvent, rollback_id
 from rollback.errors import CallRefused, Conflict, InvalidRequest, OutsideFailure, RollbackError
 from rollback.guards.evidence import ALARM_IS_RED
 from rollback.guards.failed_deployment import SAME_FAILURE, judge_failed_deployment, judge_failure_is_new
-from rollback.guards.rules import BY_HAND
 from rollback.identity.identify import is_ours
 from rollback.intents.caused import judge_not_caused
 from rollback.leases.holder import document

@@ -10,6 +10,7 @@ from datetime import datetime
 from rollback.check import Check, Verdict
 from rollback.database.observation.readiness import writes_to_standing_branch
 from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import SchemaVerdict, not_known
 from rollback.domain.plan import Plan, judge
 from rollback.domain.releases.identity import known
 from rollback.domain.releases.newer_release import newest_known_at
@@ -26,7 +27,6 @@ from rollback.identity.task_definition import standing_plan
 from rollback.planning.database import guarded
 from rollback.planning.step import decided, goes_on_with, to_leave, what_it_leaves
 from rollback.ports.world import World
-from rollback.schema.compatibility import SchemaVerdict, not_known
 from rollback.schema.refusal import CHECK_NAME
 from rollback.schema.verdict import schema_verdict
 from rollback.service.next_target import is_chosen, standing_target, stands_in_for, told_of_readiness

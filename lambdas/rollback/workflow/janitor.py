@@ -22,12 +22,13 @@ from rollback.errors import CallRefused, Conflict, InvalidRequest, OutsideFailur
 from rollback.identity.identify import is_ours
 from rollback.identity.task_definition import standing_plan
 from rollback.leases.holder import document
+from rollback.leases.successor import successor_of
 from rollback.names import OUTAGE_SUFFIX, degraded_alarm, outage_alarm
 from rollback.ports.world import World
 from rollback.text import paragraph
 from rollback.workflow.look_again import alarm_event, event_of, execution_name, still_red_name
 from rollback.workflow.route import Step, next_step
-from rollback.workflow.runner import heir_of, walk
+from rollback.workflow.runner import walk
 
 _IN_USE = timedelta(minutes=1)  # a lease renewed so lately: a person may be putting things back under it
 _CLOCKS_DIFFER = timedelta(minutes=1)  # CloudWatch's and ours
@@ -246,7 +247,7 @@ def _conclude_dead(
                 again = f"its trigger was tried {tries} times, and is left to a person" if spent else ""
             reason = "; ".join(said for said in (why, rollback.reason, again) if said)
             ended = {"outcome": outcome, "reason": reason, "recheck_at": recheck, "deaths": deaths}
-            heir = heir_of(rollback, world)  # who takes over stops an execution too
+            heir = successor_of(rollback, world)  # who takes over stops an execution too
             by_person = bool(rollback.ended_by_person) or (by_hand and heir is None)
             rollback = world.ledger.save(rollback.but(**ended, superseded_by=heir, ended_by_person=by_person))
         cursor = walk(rollback.id, Step.CONCLUDE, world)

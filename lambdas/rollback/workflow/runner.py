@@ -18,7 +18,7 @@ from rollback.database.step import database
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.domain.settings.database import branch_key
 from rollback.errors import CallRefused, Conflict, LeaseLost, UnreadableItem, UnsupportedService
-from rollback.leases.holder import document
+from rollback.leases.successor import successor_of
 from rollback.planning.step import plan
 from rollback.ports.world import World
 from rollback.service.reconciler import service
@@ -112,7 +112,7 @@ def _advance(rollback: Rollback, step: Step, world: World) -> Rollback:
             rollback.but(
                 outcome=Outcome.ABORTED,
                 reason=str(lost),
-                superseded_by=heir_of(rollback, world),
+                superseded_by=successor_of(rollback, world),
                 ended_by_person=bool(rollback.ended_by_person),  # `unlock --force` wrote it down
                 wait_seconds=0,
             )
@@ -143,20 +143,6 @@ def _give_leases_back(rollback: Rollback, world: World) -> None:
     world.ledger.release_lease(branch_key(settings.project_id, planned.branch), rollback.id)
     for one in (*world.settings.writers(), *world.settings.readers()):
         world.ledger.release_lease(one.name, rollback.id)
-
-
-def heir_of(rollback: Rollback, world: World) -> str | None:
-    """The rollback that took the lease over and goes on with this one; None: nobody does."""
-    try:
-        held = world.ledger.lease(rollback.service_name)
-    except UnreadableItem:
-        return None
-    if held is None or held.holder == rollback.id:
-        return None
-    heir = document(held.holder, world)
-    if heir is None:
-        return None
-    return heir.id if heir.admitted_at is None or heir.supersedes == rollback.id else None
 
 
 def _action(step: Step) -> Callable[[Rollback, World], Rollback]:

@@ -4,8 +4,8 @@ import contextlib
 from datetime import timedelta
 
 from rollback.adapters.ledger.table import ConditionFailed, LedgerTable, key, name_of, text_of
+from rollback.canonical_json import sha256_of
 from rollback.domain.page_count import PageCount
-from rollback.domain.releases.release import sha256_of
 from rollback.domain.stored import read_stored
 from rollback.errors import Conflict, UnreadableItem
 

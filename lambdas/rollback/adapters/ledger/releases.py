@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rollback.adapters.ledger.table import ConditionFailed, LedgerTable, key, name_of, seconds, text_of
-from rollback.domain.releases.release import Release, ReleaseState, sha256_of
+from rollback.canonical_json import sha256_of
+from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.standing_plan import Bake, StandingPlan
 from rollback.domain.stored import StoredT, read_stored
 from rollback.errors import Conflict, UnreadableItem

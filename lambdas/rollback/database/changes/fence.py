@@ -10,12 +10,12 @@ from datetime import timedelta
 from rollback.database.changes.fence_sessions import wait_until_alone, writers_connected
 from rollback.database.preflight.context import Restoring
 from rollback.domain.database.progress import DatabaseProgress
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback
+from rollback.domain.rollback import Obligation, ObligationKind, Rollback, not_owed_yet
 from rollback.domain.settings.database import branch_key
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import LeaseLost
+from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
-from rollback.service.actions import assert_lease, not_owed_yet
 from rollback.service.drain_status import with_services_at_zero
 from rollback.service.next_action import Move, next_move_at_zero
 from rollback.service.reconciler import at_zero

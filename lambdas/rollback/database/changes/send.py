@@ -12,6 +12,7 @@ from rollback.domain.database.progress import DatabaseIntent, DatabaseProgress
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, Throttled
 from rollback.intents.waiting import wait_for
+from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
 from rollback.resources.database.errors import (
     AlreadyExists,
@@ -19,7 +20,6 @@ from rollback.resources.database.errors import (
     OutcomeUnknown,
 )
 from rollback.resources.database.neon import Operation
-from rollback.service.actions import assert_lease
 
 Sent = tuple[Sequence[Operation], dict[str, Any]]  # what Neon began, and fields of the progress
 

@@ -12,9 +12,9 @@ from rollback.database.preflight.own_operations import is_of_a_compute
 from rollback.database.preflight.preflight import refused_for_good
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused
+from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
 from rollback.resources.database.errors import AlreadyExists, ComeBackLater, OutcomeUnknown
-from rollback.service.actions import assert_lease
 
 _STARTS_IN = timedelta(minutes=2)  # then it is enough that SQL answers
 

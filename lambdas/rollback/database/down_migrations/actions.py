@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from rollback.canonical_json import sha256_of
 from rollback.database.changes.fence import refenced
 from rollback.database.changes.send import Sent, announced, is_announced, send
 from rollback.database.down_migrations.next_action import (
@@ -14,7 +15,6 @@ from rollback.database.down_migrations.next_action import (
 )
 from rollback.database.preflight.context import Restoring
 from rollback.domain.database.progress import CommandRun, DatabaseProgress, backup_name
-from rollback.domain.releases.release import sha256_of
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, OutsideFailure
 from rollback.ports.world import World

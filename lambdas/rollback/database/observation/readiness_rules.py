@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from rollback.check import Check, Verdict
 from rollback.domain.database.schema_finding import Compatibility
 from rollback.domain.database.schema_observation import Observation
-from rollback.schema.compatibility import SchemaVerdict
+from rollback.domain.database.schema_verdict import SchemaVerdict
 
 CHECK_NAME = "restore-point"
 _MISSED_LOOKS = 2  # one may be late; two are none

@@ -7,9 +7,9 @@ from rollback.domain.database.reconnection import ServiceConnection, Way
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import InvalidRequest, OutsideFailure
+from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
-from rollback.service.actions import assert_lease
 from rollback.service.one_off_task import begin_task, follow_task
 
 

@@ -5,12 +5,12 @@ from datetime import timedelta
 from rollback.database.preflight.context import Restoring
 from rollback.database.restore.next_action import Move
 from rollback.domain.database.progress import DatabaseIntent, DatabaseProgress, backup_name, preview_name
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback
+from rollback.domain.rollback import Obligation, ObligationKind, Rollback, not_owed_yet
 from rollback.errors import CallRefused
+from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
 from rollback.resources.database.errors import RequestRefused
 from rollback.resources.database.neon import Change
-from rollback.service.actions import assert_lease, not_owed_yet
 
 
 def announces(before: Rollback, after: Rollback) -> bool:

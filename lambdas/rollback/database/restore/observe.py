@@ -3,13 +3,12 @@
 from datetime import datetime
 from typing import Literal
 
-from rollback.conclusion.obligations import settle
 from rollback.database.preflight.context import Restoring
 from rollback.database.preflight.own_operations import CLOCKS_DIFFER_BY, is_waited_for, own_ids, tells_of_restore
 from rollback.database.restore.acceptance import is_accepted
 from rollback.database.restore.next_action import DatabaseSnapshot
 from rollback.domain.database.progress import BranchBefore, DatabaseProgress, backup_name, preview_name
-from rollback.domain.rollback import ObligationKind, Rollback
+from rollback.domain.rollback import ObligationKind, Rollback, settle
 from rollback.resources.database.neon import Branch, Operation
 
 

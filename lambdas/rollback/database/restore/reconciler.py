@@ -7,6 +7,7 @@ rollback's id: Neon refuses a name that is taken.
 
 from datetime import datetime, timedelta
 
+from rollback.canonical_json import sha256_of
 from rollback.database.changes.begin import begin
 from rollback.database.changes.carry_sequences import (
     carry_sequences,
@@ -31,17 +32,16 @@ from rollback.database.restore.next_action import (
 )
 from rollback.database.restore.observe import look, noticed
 from rollback.domain.database.progress import BACKUP_PREFIX, DatabaseProgress, Ending, RestorePoint
-from rollback.domain.releases.release import sha256_of
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused
 from rollback.intents.waiting import lands_before, wait_for
+from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
 from rollback.resources.database.errors import (
     AlreadyExists,
     ComeBackLater,
     OutcomeUnknown,
 )
-from rollback.service.actions import assert_lease
 
 
 def restore(rollback: Rollback, point: RestorePoint, restoring: Restoring, world: World) -> Rollback:

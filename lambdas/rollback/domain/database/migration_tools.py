@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
-from rollback.domain.releases.release import sha256_of
+from rollback.canonical_json import sha256_of
 from rollback.resources.database.postgres import Migration
 
 Row = Mapping[str, Any]

@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rollback.canonical_json import sha256_of
 from rollback.domain.database.migration_impact import MigrationImpact
-from rollback.domain.releases.release import sha256_of
 from rollback.resources.database.postgres import LiveSchema, Migration
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from rollback.domain.database.migration_impact import Impact
 from rollback.domain.database.release_schema import ShippedMigration
+from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
 from rollback.domain.settings.database import DatabaseSettings, Strategy
-from rollback.schema.compatibility import JournalRelation, SchemaVerdict
 
 _LOSES_NOTHING = frozenset({Impact.NONE, Impact.ADDITIVE})
 

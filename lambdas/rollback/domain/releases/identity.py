@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rollback.domain.releases.release import Release, fingerprint, sha256_of
+from rollback.canonical_json import sha256_of
+from rollback.domain.releases.release import Release, fingerprint
 from rollback.resources.aws.task_definition import UNRESOLVED, is_pinned
 
 # Until fingerprints came from an allow-list they were the hash of ECS's answer without these.

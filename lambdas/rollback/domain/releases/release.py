@@ -1,7 +1,5 @@
 """A release: what a service ran at one time, and the evidence for or against it."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,6 +7,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from rollback.canonical_json import sha256_of
 from rollback.resources.aws.task_definition import UNRESOLVED, is_pinned, normal_form, with_images
 from rollback.text import StoredText
 
@@ -102,11 +101,6 @@ def normalised_definition(definition: Mapping[str, Any], images: Mapping[str, st
 def fingerprint(definition: Mapping[str, Any], images: Mapping[str, str]) -> str:
     """Identity of a release (hex sha256): equal for every registration of the same definition with the same images."""
     return sha256_of(normal_form(definition, images))
-
-
-def sha256_of(value: Mapping[str, Any]) -> str:
-    """Hex sha256 of canonical JSON (sorted keys, no blanks)."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
 
 
 def last_known_good(releases: Iterable[Release], running_fingerprint: str | None) -> Release | None:

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from rollback.domain.releases.release import sha256_of
+from rollback.canonical_json import sha256_of
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.errors import InvalidRequest
 
