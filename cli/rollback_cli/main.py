@@ -7,25 +7,19 @@ import typer
 from rollback.errors import InvalidRequest, RollbackError
 from rollback_cli import plain
 from rollback_cli.verbs import (
-    abort,
     check_deploy,
     checkpoint,
     demo,
     history,
     local,
-    pause,
     promote,
-    quarantine,
-    resume,
     show,
     start,
     status,
     undo,
-    unfence,
-    unlock,
-    unquarantine,
     versions,
 )
+from rollback_cli.verbs.operations import abort, pause, quarantine, resume, unfence, unlock, unquarantine
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command("start")(start.start)

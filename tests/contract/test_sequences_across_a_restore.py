@@ -19,7 +19,7 @@ from rollback.database.preflight.context import Restoring
 from rollback.database.restore.reconciler import restore
 from rollback.domain.database.progress import DatabaseProgress, Ending, RestorePoint
 from rollback.domain.database.target import RestoreTarget
-from rollback_cli.stage.data import IMPORTED_USERS
+from rollback_cli.demo.data import IMPORTED_USERS
 
 
 class Restored:

@@ -10,10 +10,10 @@ from contract.neon_projects import LocalProject
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
 from rollback.domain.database.migration_impact import Impact
+from rollback_cli.demo.data import seed
+from rollback_cli.demo.migrations import apply, check_out, down_commands
+from rollback_cli.demo.scenarios import SCENARIOS
 from rollback_cli.migrations.drizzle import read_migrations
-from rollback_cli.stage.data import seed
-from rollback_cli.stage.migrations import apply, check_out, down_commands
-from rollback_cli.stage.scenarios import SCENARIOS
 
 USERS, DROP = "0000_users", "0001_drop_email"
 READS_EMAIL = str(SCENARIOS["bad-migration"].good["reads"])

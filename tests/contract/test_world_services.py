@@ -340,7 +340,7 @@ def test_members_of_a_deployment_configuration_that_are_not_sent_stay(stage: Sta
 def test_ecs_goes_back_to_the_former_revision_of_the_same_definition(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The fake's tasks behave by definition: there `tests/unit/test_service_revisions.py` arranges it."""
+    """The fake's tasks behave by definition: there `tests/unit/identity/test_service_revisions.py` arranges it."""
     stage = CloudStage(cloud, monkeypatch)
     first = stage.release("latest")
     stage.run(first)

@@ -15,8 +15,8 @@ from rich.console import Console
 from local_cloud.deployment.deploy import bootstrap
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.processes.orderly_exit import orderly_exit
-from rollback_cli.stage.stage import Stage
-from rollback_cli.stage.timeline import Timeline
+from rollback_cli.demo.stage import Stage
+from rollback_cli.demo.timeline.timeline import Timeline
 
 
 @contextmanager

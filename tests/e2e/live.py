@@ -16,10 +16,10 @@ from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.names import RATE_ALARMS, STATE_ALARMS, degraded_alarm, leaf_alarm, outage_alarm
 from rollback.promotion.promote import promote_by_hand
+from rollback_cli.demo.pipeline import Pipeline
+from rollback_cli.demo.profile import ENVIRONMENT
+from rollback_cli.demo.timeline.pager import Pager
 from rollback_cli.deployed import Deployed, from_outputs, stack_name
-from rollback_cli.stage.pager import Pager
-from rollback_cli.stage.pipeline import Pipeline
-from rollback_cli.stage.profile import ENVIRONMENT
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 180.0  # generous: the machine may be busy

@@ -13,9 +13,9 @@ from e2e.live import PATIENCE_SECONDS, LiveStage
 
 from local_cloud.elb.load import LoadGenerator
 from local_cloud.moto_fixes.listing import listed
-from rollback_cli.stage.data import BY_THE_BAD
-from rollback_cli.stage.migrations import check_out
-from rollback_cli.stage.scenarios import BAD_VERSION, GOOD_VERSION, SCENARIOS
+from rollback_cli.demo.data import BY_THE_BAD
+from rollback_cli.demo.migrations import check_out
+from rollback_cli.demo.scenarios import BAD_VERSION, GOOD_VERSION, SCENARIOS
 
 LOG_GROUP = "/aws/ecs/macro-ai-production"
 STORY = SCENARIOS["bad-migration"]

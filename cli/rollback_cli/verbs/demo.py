@@ -10,10 +10,10 @@ from rollback.domain.phases import phases
 from rollback.domain.rollback import Rollback
 from rollback.errors import InvalidRequest
 from rollback_cli import plain
-from rollback_cli.stage.endings import answer
-from rollback_cli.stage.scenarios import SCENARIOS, play
-from rollback_cli.stage.timeline import Timeline
-from rollback_cli.stage.waiting import DidNotHappen
+from rollback_cli.demo.endings import answer
+from rollback_cli.demo.scenarios import SCENARIOS, play
+from rollback_cli.demo.timeline.timeline import Timeline
+from rollback_cli.demo.waiting import DidNotHappen
 
 
 def demo(
@@ -22,8 +22,8 @@ def demo(
     """Ship a bad release, and watch what becomes of it. Exit code 0 only if it verifiably ended as it should."""
     # The embedded cloud is for development: the command must work where it is not installed.
     from local_cloud.processes.orderly_exit import orderly_exit  # noqa: PLC0415
-    from rollback_cli.stage.stage import Stage  # noqa: PLC0415
-    from rollback_cli.stage.watch import Watch  # noqa: PLC0415
+    from rollback_cli.demo.stage import Stage  # noqa: PLC0415
+    from rollback_cli.demo.timeline.watch import Watch  # noqa: PLC0415
 
     if scenario not in SCENARIOS:
         raise InvalidRequest(f"scenario {scenario!r} is not known; valid values: {', '.join(SCENARIOS)}")

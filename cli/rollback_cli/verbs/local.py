@@ -32,9 +32,9 @@ def _explained() -> Iterator[None]:
 def up(port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 5000) -> None:
     """Start the cloud with our stacks deployed and a healthy release shipped; Ctrl-C ends it, and all its state."""
     from local_cloud.processes.orderly_exit import orderly_exit  # noqa: PLC0415
-    from rollback_cli.stage.scenarios import GOOD_VERSION  # noqa: PLC0415 - see `demo`
-    from rollback_cli.stage.stage import Stage  # noqa: PLC0415
-    from rollback_cli.stage.timeline import Timeline  # noqa: PLC0415
+    from rollback_cli.demo.scenarios import GOOD_VERSION  # noqa: PLC0415 - see `demo`
+    from rollback_cli.demo.stage import Stage  # noqa: PLC0415
+    from rollback_cli.demo.timeline.timeline import Timeline  # noqa: PLC0415
 
     console = Console()
     with _explained(), orderly_exit(), Stage(Timeline(console), port=port) as stage:

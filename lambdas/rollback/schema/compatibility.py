@@ -16,11 +16,11 @@ from rollback.domain.database.schema_verdict import (
     JournalRelation,
     SchemaVerdict,
 )
+from rollback.resources.database.application_schema import not_compared
 from rollback.resources.database.postgres import LiveSchema, Migration
 from rollback.schema.attribution import attribute
 from rollback.schema.journals import impact_of, name_of, not_shipped_by, shipped_as, unfinished, with_ancestors
 from rollback.schema.removed_names import removed_by, still_there
-from rollback.schema.scope import not_compared
 from rollback.schema.structure_diff import judge_structure
 
 

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 
 from rollback.domain.database.schema_finding import GONE, Compatibility, Finding, breaking, remark, unknown
+from rollback.resources.database.application_schema import twin_of, without_neons
 from rollback.resources.database.postgres import Column, Constraint, LiveSchema, SchemaObject
 from rollback.schema.column_types import judge_type
-from rollback.schema.scope import twin_of, without_neons
 
 _NAME = r'(?:"[^"]+"|\w+)'
 _CAST = re.compile(

@@ -55,7 +55,7 @@ def test_what_a_killed_build_left_goes_when_the_same_is_wanted_again(tmp_path: P
         "import os, sys\nfrom pathlib import Path\nfrom rollback_constructs.build_cache import kept\n"
         "kept('things', ['a'], lambda _: os.kill(os.getpid(), 9), Path(sys.argv[1]))"
     )
-    constructs = Path(__file__).parents[2] / "constructs"
+    constructs = Path(__file__).parents[3] / "constructs"
     subprocess.run([sys.executable, "-c", killed, str(tmp_path)], env={"PYTHONPATH": str(constructs)}, check=False)
     assert list((tmp_path / "things").glob("unfinished-*"))
 

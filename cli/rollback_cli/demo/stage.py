@@ -18,10 +18,8 @@ from local_cloud.processes.signals import undisturbed
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ScalableTarget
-from rollback_cli.deployed import Deployed, from_outputs, stack_name
-from rollback_cli.stage.pager import Page, Pager
-from rollback_cli.stage.pipeline import Pipeline
-from rollback_cli.stage.profile import (
+from rollback_cli.demo.pipeline import Pipeline
+from rollback_cli.demo.profile import (
     AS_SCALED,
     ENVIRONMENT,
     SCALE,
@@ -29,12 +27,14 @@ from rollback_cli.stage.profile import (
     STANDING_FOR_SECRETS,
     overrides,
 )
-from rollback_cli.stage.synthesis import APPLICATION, synthesise
-from rollback_cli.stage.timeline import Timeline
-from rollback_cli.stage.waiting import DidNotHappen
+from rollback_cli.demo.synthesis import APPLICATION, synthesise
+from rollback_cli.demo.timeline.pager import Page, Pager
+from rollback_cli.demo.timeline.timeline import Timeline
+from rollback_cli.demo.waiting import DidNotHappen
+from rollback_cli.deployed import Deployed, from_outputs, stack_name
 
 if TYPE_CHECKING:
-    from rollback_cli.stage.database import StageDatabase
+    from rollback_cli.demo.database import StageDatabase
 
 _PATHS = ("/api/status", "/api/ping")
 _REQUESTS_PER_SECOND = 25.0
@@ -90,7 +90,7 @@ class Stage(Pipeline):
         os.environ.update(self.cloud.environment())  # boto3 in this process speaks to this cloud
         self._timeline.say(f"embedded cloud on {self.cloud.endpoint}, waits at 1:{SCALE:g}", "head")
         if self._with_database:
-            from rollback_cli.stage.database import StageDatabase  # noqa: PLC0415 - with the driver, for who needs it
+            from rollback_cli.demo.database import StageDatabase  # noqa: PLC0415 - with the driver, for who needs it
 
             self.database = StageDatabase(self.cloud)
             self._timeline.say("a Neon project on real Postgres beside it; its branch `main` is protected")
@@ -128,7 +128,7 @@ class Stage(Pipeline):
         Args:
             migrations: how many of the repository's migrations the release has.
         """
-        from rollback_cli.stage.migrations import check_out  # noqa: PLC0415 - see above
+        from rollback_cli.demo.migrations import check_out  # noqa: PLC0415 - see above
 
         folder = check_out(self._folder / f"repository-{version}", migrations)
         self.checkpoint(version, folder)

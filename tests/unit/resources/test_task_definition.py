@@ -12,7 +12,7 @@ from rollback.domain.releases.identity import former_fingerprint, identity, know
 from rollback.domain.releases.release import fingerprint, normalised_definition
 from rollback.resources.aws.task_definition import ALLOWED, normal_form
 
-GOLDEN = sorted((Path(__file__).parent.parent / "golden" / "definitions").glob("*.json"))
+GOLDEN = sorted((Path(__file__).parents[2] / "golden" / "definitions").glob("*.json"))
 # Fingerprint of builders' `v1` as ledgers before the allow-list have it.
 FORMER = "85f699c28a7be0967a178be8df8a9a81332905815e2fca602f208f7f8a873e77"
 

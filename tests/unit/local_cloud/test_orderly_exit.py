@@ -13,7 +13,7 @@ import pytest
 
 from local_cloud.processes import child_processes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BEGIN = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored

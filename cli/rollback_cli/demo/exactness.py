@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rollback_cli.stage.data import BILLING
+from rollback_cli.demo.data import BILLING
 
 if TYPE_CHECKING:  # with the driver, for who needs it
-    from rollback_cli.stage.database import StageDatabase
+    from rollback_cli.demo.database import StageDatabase
 
 _SEQUENCE = "users_id_seq"
 _AT_ZERO = re.compile(r"at zero tasks .*\d+ s")

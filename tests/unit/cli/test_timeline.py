@@ -17,9 +17,9 @@ from rollback.domain.escalation import Rung
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.workflow.route import Step, next_step
 from rollback.workflow.runner import walk
-from rollback_cli.stage.pager import Page
-from rollback_cli.stage.timeline import Timeline
-from rollback_cli.stage.watch import Watch
+from rollback_cli.demo.timeline.pager import Page
+from rollback_cli.demo.timeline.timeline import Timeline
+from rollback_cli.demo.timeline.watch import Watch
 
 ALARM = "macro-ai-production-express-api-degraded"
 

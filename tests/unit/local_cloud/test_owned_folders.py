@@ -12,7 +12,7 @@ import pytest
 
 from local_cloud.processes import owned_folders
 
-LOCAL = Path(__file__).parents[2] / "local"
+LOCAL = Path(__file__).parents[3] / "local"
 OWNER = """
 import os, sys
 from pathlib import Path

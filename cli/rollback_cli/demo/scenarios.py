@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rollback_cli.stage import endings
-from rollback_cli.stage.data import IMPORTED_USERS, WRITES_OF_BAD
-from rollback_cli.stage.endings import Ending
-from rollback_cli.stage.timeline import Timeline
-from rollback_cli.stage.waiting import until
+from rollback_cli.demo import endings
+from rollback_cli.demo.data import IMPORTED_USERS, WRITES_OF_BAD
+from rollback_cli.demo.endings import Ending
+from rollback_cli.demo.timeline.timeline import Timeline
+from rollback_cli.demo.waiting import until
 
 if TYPE_CHECKING:  # see `endings`
-    from rollback_cli.stage.stage import Stage
+    from rollback_cli.demo.stage import Stage
 
 GOOD_VERSION, BAD_VERSION = "v1.0.0", "v1.1.0"
 _WRITES_OF_GOOD = "INSERT INTO users (email, name) VALUES (gen_random_uuid() || '@example.com', 'by v1.0.0')"

@@ -32,7 +32,7 @@ from rollback.domain.rollback import Outcome, Rollback, ServiceProgress, Trigger
 from rollback.errors import InvalidRequest, OutsideFailure, Throttled, UnsupportedService
 
 DIGEST = "sha256:" + "a" * 64
-LAMBDAS = Path(__file__).parents[2] / "lambdas"
+LAMBDAS = Path(__file__).parents[3] / "lambdas"
 
 
 def client_error(code: str, status: int = 400) -> ClientError:

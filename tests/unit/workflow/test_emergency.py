@@ -19,7 +19,7 @@ from rollback.domain.settings.policy import Policy
 from rollback.promotion.readiness import prepare
 from rollback.workflow.route import Step, next_step
 
-LAMBDAS = Path(__file__).parents[2] / "lambdas"
+LAMBDAS = Path(__file__).parents[3] / "lambdas"
 
 
 def prepared(**parts: Any) -> Stage:

@@ -67,7 +67,7 @@ class Pipeline(ABC):
 
     def migrate(self, folder: Path) -> tuple[str, ...]:
         """Apply the migrations that are due, on the database that the tasks are told to use; their tags."""
-        from rollback_cli.stage.migrations import apply  # noqa: PLC0415 - with the driver, for who needs it
+        from rollback_cli.demo.migrations import apply  # noqa: PLC0415 - with the driver, for who needs it
 
         return apply(self.connection_uri(), folder)
 

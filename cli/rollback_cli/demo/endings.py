@@ -11,13 +11,13 @@ from rollback.domain.escalation import Rung
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.reports.report import message
-from rollback_cli.stage.data import BY_THE_BAD
-from rollback_cli.stage.exactness import ids_used_again, not_told, taken_out
-from rollback_cli.stage.profile import AS_SCALED
-from rollback_cli.stage.waiting import DidNotHappen, until
+from rollback_cli.demo.data import BY_THE_BAD
+from rollback_cli.demo.exactness import ids_used_again, not_told, taken_out
+from rollback_cli.demo.profile import AS_SCALED
+from rollback_cli.demo.waiting import DidNotHappen, until
 
 if TYPE_CHECKING:  # the stories can be listed where the embedded cloud is not installed
-    from rollback_cli.stage.stage import Stage
+    from rollback_cli.demo.stage import Stage
 
 _WRITTEN_SINCE = "SELECT count(*) FROM users WHERE name = %s"
 _ACCOUNT_SECONDS = 180  # it is made after the rollback is concluded

@@ -12,9 +12,9 @@ from rollback.adapters.neon.client import NeonDatabases
 from rollback.adapters.neon.http import NeonHttp
 from rollback.resources.database.errors import ComeBackLater
 from rollback.resources.database.neon import Branch
-from rollback_cli.stage.data import BILLED_SINCE, BILLING, IMPORTED_SINCE, SEED_BILLING, TENANT, seed
-from rollback_cli.stage.pipeline import CONNECTION_SECRET
-from rollback_cli.stage.profile import APPLICATION_NAME, stood_for
+from rollback_cli.demo.data import BILLED_SINCE, BILLING, IMPORTED_SINCE, SEED_BILLING, TENANT, seed
+from rollback_cli.demo.pipeline import CONNECTION_SECRET
+from rollback_cli.demo.profile import APPLICATION_NAME, stood_for
 
 _API_KEY_SECRET = "stage/neon-api-key"  # noqa: S105 - a name
 _BRANCH = "main"

@@ -9,13 +9,13 @@ from local_cloud.processes.signals import undisturbed
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome, Rollback
-from rollback_cli.stage.alarm_changes import AlarmChanges
-from rollback_cli.stage.pager import Page
-from rollback_cli.stage.story import Fact, ending, lines, progress
-from rollback_cli.stage.timeline import Timeline
+from rollback_cli.demo.timeline.alarm_changes import AlarmChanges
+from rollback_cli.demo.timeline.pager import Page
+from rollback_cli.demo.timeline.story import Fact, ending, lines, progress
+from rollback_cli.demo.timeline.timeline import Timeline
 
 if TYPE_CHECKING:  # the whole embedded cloud comes with it, and is not needed to watch
-    from rollback_cli.stage.stage import Stage
+    from rollback_cli.demo.stage import Stage
 
 _EVERY_SECONDS = 0.5
 _JUDGED_BY_A_ROLLBACK = (ReleaseState.SUSPECT, ReleaseState.QUARANTINED)
