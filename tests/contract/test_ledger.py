@@ -10,7 +10,7 @@ from ledger_tables import new_table
 
 from rollback.adapters.ledger.dynamodb import DynamoLedger
 from rollback.canonical_json import sha256_of
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.domain.database.migration_impact import breaking
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
@@ -356,7 +356,7 @@ def test_more_migrations_than_any_repository_has_are_kept_with_a_point(ledger: L
 
 
 def seen(minutes: float, sha256: str = SCHEMA.sha256) -> Observation:
-    check = Check(name="database-access", verdict=Verdict.PASS, reason="open", evidence={"service": SERVICE})
+    check = Check.passed("database-access", "open", evidence={"service": SERVICE})
     at = NOW + timedelta(minutes=minutes)
     return Observation(branch=BRANCH, schema_sha256=sha256, readiness=(check,), observed_at=at)
 

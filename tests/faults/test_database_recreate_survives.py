@@ -13,7 +13,7 @@ from faults.branch_scenario import KEY, NAME, OTHER, SECRET, Recreate, backup_of
 from faults.crash import Outside, moments
 from faults.database_endings import raising
 from faults.database_scenario import BAD, GOOD, STAGED, WORKER
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.domain.database.progress import Ending
 from rollback.domain.rollback import Outcome
 from rollback.errors import CallRefused, OutsideFailure
@@ -100,7 +100,7 @@ def test_killed_at_any_call_of_a_run_whose_creation_lost_its_answer_it_recreates
 
 
 def unfit(_schema: object, _journal: object) -> tuple[Check, ...]:
-    return (Check(name="target-fits-restored-schema", verdict=Verdict.FAIL, reason="a column is missing"),)
+    return (Check.failed("target-fits-restored-schema", "a column is missing"),)
 
 
 def refused_creation(outside: Outside | None = None) -> Recreate:

@@ -266,13 +266,13 @@ def test_an_answer_of_aws_is_cut_and_cleaned_where_it_becomes_an_error() -> None
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 def test_evidence_of_a_check_fits_into_a_document(value: Any) -> None:
     many = {f"{name}{number}": value for number in range(200) for name in ("a", "b")}
-    check = Check(name="images", verdict=Verdict.FAIL, reason=LONG, evidence={"one": value, "many": many})
+    check = Check.failed("images", LONG, evidence={"one": value, "many": many})
     assert len(check.model_dump_json().encode()) < 60_000
 
 
 def test_small_evidence_is_kept_as_it_is() -> None:
     evidence = {"lsn": "0/1", "count": 3, "red": ["a", "b"], "nested": {"x": [1, {"y": None}]}}
-    assert Check(name="c", verdict=Verdict.PASS, reason="", evidence=evidence).evidence == evidence
+    assert Check.passed("c", "", evidence=evidence).evidence == evidence
 
 
 # Other accounts, and the future

@@ -4,7 +4,7 @@ The plan's verdict is from the last look that the ledger has, which may be an ho
 SQL tells what is there now: a restore overwrites data, and begins on fresh evidence only.
 """
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.database.observation.observe import live_schema
 from rollback.database.preflight.context import Restoring
 from rollback.domain.database.plan import DatabasePlan
@@ -60,8 +60,8 @@ def alone_again(rollback: Rollback, verdict: SchemaVerdict) -> Rollback:
         f"{rollback.plan.target.version} fits the live schema, which was looked at before anything was stopped: "
         "the service goes back alone, and the database stays as it is"
     )
-    fits = Check(name=CHECK_NAME, verdict=Verdict.PASS, reason=verdict.reason, evidence=evidence_of(verdict))
-    told = Check(name=_ALONE_AGAIN, verdict=Verdict.WARN, reason=f"{reason}; the last look had said: {said}")
+    fits = Check.passed(CHECK_NAME, verdict.reason, evidence=evidence_of(verdict))
+    told = Check.warned(_ALONE_AGAIN, f"{reason}; the last look had said: {said}")
     made = rollback.plan.model_copy(update={"database": None, "checks": (*_others(rollback.plan), fits, told)})
     return rollback.but(
         request=rollback.request.model_copy(update={"type": rollback.full_instead_of}),

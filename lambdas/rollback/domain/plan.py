@@ -92,15 +92,13 @@ def target_exists(named: Named, releases: tuple[Release, ...]) -> Check:
     target = named.release
     if target is not None:
         reason = f"release {target.version} is in the ledger ({target.state})"
-        return Check(
-            name="target-exists", verdict=Verdict.PASS, reason=reason, evidence={"fingerprint": target.fingerprint}
-        )
+        return Check.passed("target-exists", reason, evidence={"fingerprint": target.fingerprint})
     if named.candidates:
         evidence = {"candidates": [described(release, releases) for release in named.candidates]}
-        return Check(name="target-exists", verdict=Verdict.FAIL, reason=named.why_not, evidence=evidence)
+        return Check.failed("target-exists", named.why_not, evidence=evidence)
     reason = f"there is no release to go back to: {named.why_not}"
     known = sorted({r.version for r in releases})
-    return Check(name="target-exists", verdict=Verdict.FAIL, reason=reason, evidence={"known": known})
+    return Check.failed("target-exists", reason, evidence={"known": known})
 
 
 def _target_is_another(target: Release, running: Release, releases: tuple[Release, ...], *, is_undo: bool) -> Check:
@@ -141,10 +139,8 @@ def _release_is_suspicious(running: Release, policy: Policy, now: datetime) -> C
             f"not the release: {running.version} is promoted and has been deployed for {minutes:.0f} minutes, longer "
             f"than the correlation window of {policy.correlation_window_minutes:g}; look for another cause"
         )
-        return Check(
-            name="release-is-the-cause", verdict=Verdict.FAIL, reason=reason, evidence=evidence, suppresses=True
-        )
+        return Check.failed("release-is-the-cause", reason, evidence=evidence, suppresses=True)
     reason = (
         f"{running.version} is {running.state} and was first deployed {minutes:.0f} minutes ago: it may be the cause"
     )
-    return Check(name="release-is-the-cause", verdict=Verdict.PASS, reason=reason, evidence=evidence)
+    return Check.passed("release-is-the-cause", reason, evidence=evidence)

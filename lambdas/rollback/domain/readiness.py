@@ -31,7 +31,7 @@ def is_ready(checks: Iterable[Check]) -> bool | None:
 
 def not_known(name: str, why: str) -> Check:
     """A check that could not be made: a warning, which says nothing against the target."""
-    return Check(name=name, verdict=Verdict.WARN, reason=f"could not be asked: {why}", evidence={NOT_KNOWN: name})
+    return Check.warned(name, f"could not be asked: {why}", evidence={NOT_KNOWN: name})
 
 
 def existence(name: str, seen: Mapping[str, Sight], mend: str) -> Check:
@@ -42,7 +42,7 @@ def existence(name: str, seen: Mapping[str, Sight], mend: str) -> Check:
         mend: what to do about those that are gone.
     """
     if not seen:
-        return Check(name=name, verdict=Verdict.PASS, reason="the target refers to none")
+        return Check.passed(name, "the target refers to none")
     of = {sight: ", ".join(thing for thing, found in seen.items() if found is sight) for sight in Sight}
     unseen = [
         f"{said}: {of[sight]}"
@@ -50,11 +50,11 @@ def existence(name: str, seen: Mapping[str, Sight], mend: str) -> Check:
         if of[sight]
     ]
     if of[Sight.GONE]:
-        return Check(name=name, verdict=Verdict.FAIL, reason="; ".join((f"gone: {of[Sight.GONE]}", *unseen, mend)))
+        return Check.failed(name, "; ".join((f"gone: {of[Sight.GONE]}", *unseen, mend)))
     if unseen:
         verdict = Verdict.WARN if of[Sight.HIDDEN] else Verdict.SKIPPED
         return Check(name=name, verdict=verdict, reason="; ".join(unseen))
-    return Check(name=name, verdict=Verdict.PASS, reason=f"all {len(seen)} are there")
+    return Check.passed(name, f"all {len(seen)} are there")
 
 
 def against(checks: Iterable[Check]) -> str:

@@ -50,7 +50,7 @@ def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:
     alarm = rollback.event.alarm if rollback.event is not None else None  # an emergency may have become a full one
     outage = rollback.request.type is RollbackType.EMERGENCY or alarm == outage_alarm(prefix, service)
     if rollback.trigger is not Trigger.ALARM or outage:
-        return Check(name="enough-traffic", verdict=Verdict.SKIPPED, reason="no alarm about rates asked for it")
+        return Check.skipped("enough-traffic", "no alarm about rates asked for it")
     leaves = leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS))
     red = [name for name, state in world.alarms.states(leaves).items() if state == "ALARM"]
     since = now - timedelta(minutes=policy.traffic_window_minutes)
@@ -88,7 +88,7 @@ def outage_is_seen(service: str, view: ServiceView, world: World) -> Check:
             for group in (view.target_groups if red else ())
         }
     except OutsideFailure as failure:
-        return Check(name="outage-is-seen", verdict=Verdict.WARN, reason=f"could not be asked: {failure}")
+        return Check.warned("outage-is-seen", f"could not be asked: {failure}")
     return guards.outage_is_seen(red, healthy, view.desired_count, policy, now)
 
 

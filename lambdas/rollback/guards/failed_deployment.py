@@ -6,7 +6,7 @@ An event alone changes nothing. ECS sends two about one failure where the circui
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.domain.ledger_index import Answer
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
@@ -38,7 +38,7 @@ def judge_failed_deployment(view: ServiceView, deployment_id: str | None) -> Che
         return _seen(f"the newest service deployment is {newest.status}", evidence)
     if newest is not None and newest.status in IN_FLIGHT:
         reason = f"ECS still says that the newest service deployment is {newest.status}; the event is believed"
-        return Check(name=CHECK_NAME, verdict=Verdict.WARN, reason=reason, evidence=evidence)
+        return Check.warned(CHECK_NAME, reason, evidence=evidence)
     return _gone("ECS knows of no failed deployment of the service", evidence)
 
 
@@ -98,9 +98,9 @@ def judge_failure_is_new(rollback: Rollback, answers: Iterable[Answer], began: d
     name = "failure-is-new"
     first = next((one for one in answers if _is_about_the_same(one, rollback, began)), None)
     if first is None:
-        return Check(name=name, verdict=Verdict.PASS, reason="no other event told of this failure")
+        return Check.passed(name, "no other event told of this failure")
     reason = f"{first.rollback_id} was asked for by another event about the same failed deployment"
-    return Check(name=name, verdict=Verdict.FAIL, reason=reason, suppresses=True)
+    return Check.failed(name, reason, suppresses=True)
 
 
 def _is_about_the_same(one: Answer, rollback: Rollback, began: datetime | None) -> bool:
@@ -117,11 +117,8 @@ def _is_about_the_same(one: Answer, rollback: Rollback, began: datetime | None) 
 
 
 def _seen(reason: str, evidence: dict[str, str]) -> Check:
-    return Check(name=CHECK_NAME, verdict=Verdict.PASS, reason=reason, evidence=dict(evidence))
+    return Check.passed(CHECK_NAME, reason, evidence=dict(evidence))
 
 
 def _gone(reason: str, evidence: dict[str, str]) -> Check:
-    return Check(
-        name=CHECK_NAME, verdict=Verdict.FAIL, reason=f"{reason}: nothing is to be left", evidence=dict(evidence),
-        suppresses=True,
-    )  # fmt: skip
+    return Check.failed(CHECK_NAME, f"{reason}: nothing is to be left", evidence=dict(evidence), suppresses=True)

@@ -22,7 +22,7 @@ _NO_FIX = "no-fix-on-its-way"
 def goes_on_with(earlier: Rollback) -> list[Check]:
     """What is going on was guarded when it began, or asked for by a person: whoever takes it over must not drop it."""
     reason = f"goes on with {earlier.id}, which was judged when it began"
-    return [Check(name=name, verdict=Verdict.SKIPPED, reason=reason) for name in (*_HISTORY, _NO_FIX)]
+    return [Check.skipped(name, reason) for name in (*_HISTORY, _NO_FIX)]
 
 
 def from_history(
@@ -36,7 +36,7 @@ def from_history(
             counted. One that can't be read counts as an attempt.
     """
     if rollback.trigger in BY_HAND:
-        return [Check(name=name, verdict=Verdict.SKIPPED, reason="asked for by a person") for name in _HISTORY]
+        return [Check.skipped(name, "asked for by a person") for name in _HISTORY]
     acted = [r for r in _without_own(rollback, earlier.items) if r.has_acted or _acted_unseen(r, runs)]
     automatic = [r for r in acted if r.trigger not in BY_HAND]
     heirs = {one.rollback_id for one in automatic}
@@ -72,7 +72,7 @@ def not_left_at_zero(rollback: Rollback, desired_count: int, owed: Found[Owed], 
     """
     name, again = "not-left-at-zero", now + timedelta(minutes=policy.recheck_minutes)
     if desired_count > 0 or rollback.trigger in BY_HAND:
-        return Check(name=name, verdict=Verdict.PASS, reason="tasks are wanted, or a person wants them")
+        return Check.passed(name, "tasks are wanted, or a person wants them")
     for one in owed.items:
         if _stands_at_zero_for(one):
             how = "is not concluded" if one.is_open else f"ended ({one.outcome}), and left that to a person"
@@ -82,7 +82,7 @@ def not_left_at_zero(rollback: Rollback, desired_count: int, owed: Found[Owed], 
         keys = ", ".join(one.key for one in owed.unreadable)
         reason = f"no task is wanted, and whether a rollback left that to a person can't be read: {keys}"
         return _look_again(name, reason, again)
-    return Check(name=name, verdict=Verdict.PASS, reason="no rollback was left at zero tasks")
+    return Check.passed(name, "no rollback was left at zero tasks")
 
 
 def _stands_at_zero_for(one: Owed) -> bool:
@@ -104,10 +104,10 @@ def tasks_are_wanted(rollback: Rollback, desired_count: int, owed: Found[Owed], 
     name, again = TASKS_ARE_WANTED, now + timedelta(minutes=policy.recheck_minutes)
     evidence = {"desired_count": desired_count}
     if rollback.trigger in BY_HAND:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason="asked for by a person", evidence=evidence)
+        return Check.skipped(name, "asked for by a person", evidence=evidence)
     if desired_count > 0:
         if rollback.at_zero_at is None:
-            return Check(name=name, verdict=Verdict.PASS, reason=f"{desired_count} tasks are wanted", evidence=evidence)
+            return Check.passed(name, f"{desired_count} tasks are wanted", evidence=evidence)
         reason = (
             f"{desired_count} tasks are wanted again; at {rollback.at_zero_at:%H:%M:%S} UTC none was: they are given "
             f"{policy.recheck_minutes:g} minutes to start"
@@ -115,7 +115,7 @@ def tasks_are_wanted(rollback: Rollback, desired_count: int, owed: Found[Owed], 
         return _look_again(name, reason, again, evidence)
     is_fenced = rollback.is_fenced or any(o.kind is ObligationKind.FENCE for one in owed.items for o in one.obligations)
     if is_fenced or owed.unreadable:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason="a rollback stopped its tasks, or may have")
+        return Check.skipped(name, "a rollback stopped its tasks, or may have")
     reason = f"no task of {rollback.service_name} is wanted: its desired count is 0, and no rollback made it so"
     return _look_again(name, reason, again, evidence)
 
@@ -136,7 +136,7 @@ def outage_is_seen(
     blind = bool(red) and all(one.endswith(NO_HEALTHY_TARGETS) or NO_HEALTHY_TARGETS + "-" in one for one in red)
     if not blind or not healthy or desired_count == 0 or min(healthy.values()) < desired_count:
         reason = "nothing contradicts the alarm" if blind else "more than silent targets speaks for it, or is not known"
-        return Check(name=name, verdict=Verdict.PASS, reason=reason, evidence=evidence)
+        return Check.passed(name, reason, evidence=evidence)
     reason = (
         f"{', '.join(red)} sees no healthy target, but ELB tells of {min(healthy.values())} or more in every target "
         "group of the service: the alarm watches other target groups, or looks back in time"
@@ -155,12 +155,12 @@ def no_fix_on_its_way(
     """
     name = _NO_FIX
     if rollback.trigger is not Trigger.ALARM or red_since is None:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason="no alarm asked for it")
+        return Check.skipped(name, "no alarm asked for it")
     if deployment_began is None or deployment_began <= red_since:
-        return Check(name=name, verdict=Verdict.PASS, reason="no deployment began after the alarm went red")
+        return Check.passed(name, "no deployment began after the alarm went red")
     if now - deployment_began > timedelta(minutes=policy.service_timeout_minutes):
         reason = f"a deployment began at {deployment_began:%H:%M:%S} UTC, and has not put it right: it is no fix"
-        return Check(name=name, verdict=Verdict.PASS, reason=reason)
+        return Check.passed(name, reason)
     reason = (
         f"a deployment began at {deployment_began:%H:%M:%S} UTC, after the alarm went red at {red_since:%H:%M:%S}: it "
         "may be the fix, and is given time"
@@ -181,10 +181,10 @@ def enough_traffic(
     name, red, rates = "enough-traffic", sorted(red), set(rates)
     evidence = {"red": red, "requests": requests}
     if not red or not set(red) <= rates:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason="not only rates are red", evidence=evidence)
+        return Check.skipped(name, "not only rates are red", evidence=evidence)
     if requests is None or requests >= policy.min_requests_to_judge:
         said = "the number of requests can't be told" if requests is None else f"{requests:.0f} requests"
-        return Check(name=name, verdict=Verdict.PASS, reason=said, evidence=evidence)
+        return Check.passed(name, said, evidence=evidence)
     reason = (
         f"too little traffic to tell: {requests:.0f} requests in {policy.traffic_window_minutes:g} minutes, "
         f"{policy.min_requests_to_judge} are needed"
@@ -220,7 +220,7 @@ def _cooldown(acted: list[Change], policy: Policy, now: datetime) -> Check:
                 "recover"
             )
             return _look_again("cooldown", reason, ready_at, {"earlier": one.rollback_id})
-    return Check(name="cooldown", verdict=Verdict.PASS, reason="no rollback has only just ended")
+    return Check.passed("cooldown", "no rollback has only just ended")
 
 
 def _one_step_per_window(automatic: list[Change], runs: frozenset[str], policy: Policy, now: datetime) -> Check:
@@ -233,8 +233,8 @@ def _one_step_per_window(automatic: list[Change], runs: frozenset[str], policy: 
                 f"{one.rollback_id} stepped back to {one.target_version} within the last "
                 f"{window.total_seconds() / 60:g} minutes, and that does not help either: a person has to look"
             )
-            return Check(name=name, verdict=Verdict.FAIL, reason=reason, evidence={"earlier": one.rollback_id})
-    return Check(name=name, verdict=Verdict.PASS, reason="what runs was not put there by a rollback in the window")
+            return Check.failed(name, reason, evidence={"earlier": one.rollback_id})
+    return Check.passed(name, "what runs was not put there by a rollback in the window")
 
 
 def _attempt_budget(automatic: list[Change], unreadable: list[str], policy: Policy, now: datetime) -> Check:
@@ -243,12 +243,10 @@ def _attempt_budget(automatic: list[Change], unreadable: list[str], policy: Poli
     evidence = {"attempts": spent}
     said = f"{len(spent)} of {policy.attempts_per_window} attempts in {policy.attempt_window_minutes:g} minutes"
     if len(spent) < policy.attempts_per_window:
-        return Check(name="attempt-budget", verdict=Verdict.PASS, reason=said, evidence=evidence)
+        return Check.passed("attempt-budget", said, evidence=evidence)
     reason = f"the attempt budget is spent: {said}; a person has to look"
-    return Check(name="attempt-budget", verdict=Verdict.FAIL, reason=reason, evidence=evidence)
+    return Check.failed("attempt-budget", reason, evidence=evidence)
 
 
 def _look_again(name: str, reason: str, at: datetime, evidence: Mapping[str, object] | None = None) -> Check:
-    return Check(
-        name=name, verdict=Verdict.FAIL, reason=reason, evidence=dict(evidence or {}), suppresses=True, look_again_at=at
-    )
+    return Check.failed(name, reason, evidence=dict(evidence or {}), suppresses=True, look_again_at=at)

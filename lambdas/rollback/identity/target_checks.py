@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.domain.readiness import Sight, existence, not_known
 from rollback.domain.releases.release import Release
 from rollback.errors import OutsideFailure
@@ -49,7 +49,7 @@ def without_digest(target: Release) -> tuple[Check, ...]:
     if target.is_resolved:
         return ()
     reason = f"{target.version} ran an image whose digest was never known"
-    return (Check(name="image-exists", verdict=Verdict.FAIL, reason=reason),)
+    return (Check.failed("image-exists", reason),)
 
 
 def images_check(target: Release, world: World) -> Check:
@@ -60,15 +60,15 @@ def images_check(target: Release, world: World) -> Check:
     evidence = {"images": dict(sorted(target.images.items()))}
     if missing:
         reason = f"not in the registry: {', '.join(missing)}; build and push it again, or name another target"
-        return Check(name="image-exists", verdict=Verdict.FAIL, reason=reason, evidence=evidence)
+        return Check.failed("image-exists", reason, evidence=evidence)
     if target.pinned_by_reference:
         names = ", ".join(target.pinned_by_reference)
         reason = f"the digest of {names} was never told: it runs what its tag names then; name it by digest"
-        return Check(name="image-exists", verdict=Verdict.WARN, reason=reason, evidence=evidence)
+        return Check.warned("image-exists", reason, evidence=evidence)
     if unseen:
         reason = f"can't be looked up, in another registry or not for us to see: {', '.join(unseen)}"
-        return Check(name="image-exists", verdict=Verdict.WARN, reason=reason, evidence=evidence)
-    return Check(name="image-exists", verdict=Verdict.PASS, reason="by digest, in the registry", evidence=evidence)
+        return Check.warned("image-exists", reason, evidence=evidence)
+    return Check.passed("image-exists", "by digest, in the registry", evidence=evidence)
 
 
 def _of_definition(definition_arn: str, view: ServiceView, world: World) -> Iterator[Check]:
@@ -80,7 +80,7 @@ def _of_definition(definition_arn: str, view: ServiceView, world: World) -> Iter
     if definition is None or definition.get("status") != "ACTIVE":
         short = definition_arn.rsplit("/", 1)[-1]
         reason = f"{short} is not ACTIVE any more; it is registered anew at the next look"
-        yield Check(name="definition-is-registered", verdict=Verdict.WARN, reason=reason)
+        yield Check.warned("definition-is-registered", reason)
         return
     yield fits_service(definition, view.shape)
     yield from reference_checks(definition, world)
@@ -139,7 +139,7 @@ def _health_checks(release: Release, view: ServiceView, world: World) -> Check:
     """The target group stays on its new values after a rollback: a path that the old release lacks fails it."""
     name = "health-check-unchanged"
     if not release.health_checks:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason="none was recorded with the release")
+        return Check.skipped(name, "none was recorded with the release")
     now = world.targets.health_checks(view.target_groups)
     differ = [
         f"{arn.rsplit('/', 2)[-2]}: {part} was {was!r}, is {now[arn].get(part)!r}"
@@ -150,5 +150,5 @@ def _health_checks(release: Release, view: ServiceView, world: World) -> Check:
     ]
     if differ:
         reason = f"{'; '.join(differ)}: {release.version} may not pass it"
-        return Check(name=name, verdict=Verdict.WARN, reason=reason)
-    return Check(name=name, verdict=Verdict.PASS, reason="as it was when the release was recorded")
+        return Check.warned(name, reason)
+    return Check.passed(name, "as it was when the release was recorded")

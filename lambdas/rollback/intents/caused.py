@@ -6,7 +6,7 @@ release before would be no better, since nothing but the tasks is new.
 
 from datetime import datetime, timedelta
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
@@ -24,13 +24,13 @@ def judge_not_caused(service_name: str, deployment_id: str | None, view: Service
     caused = world.ledger.caused_deployment(service_name)
     if caused is None or not _is_meant(caused, deployment_id, view):
         reason = "no rollback asked for it"
-        return Check(name=CHECK_NAME, verdict=Verdict.PASS, reason=reason)
+        return Check.passed(CHECK_NAME, reason)
     reason = (
         f"{caused.rollback_id or 'a rollback'} asked for this deployment, to give {service_name} new tasks; its "
         "release is the one that ran before, and is not left for that"
     )
     evidence = {"rollback": caused.rollback_id, "deployment": caused.deployment_id or deployment_id or ""}
-    return Check(name=CHECK_NAME, verdict=Verdict.FAIL, reason=reason, evidence=evidence, suppresses=True)
+    return Check.failed(CHECK_NAME, reason, evidence=evidence, suppresses=True)
 
 
 def remember_caused(

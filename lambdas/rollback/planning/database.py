@@ -53,7 +53,7 @@ def guarded(
     request = rollback.request
     if verdict is None:
         reason = "no database is set that the service writes to"
-        return rollback, (Check(name=CHECK_NAME, verdict=Verdict.SKIPPED, reason=reason),)
+        return rollback, (Check.skipped(CHECK_NAME, reason),)
     policy = world.settings.policy
     wider = widened(request, verdict, policy.on_incompatible_schema)
     if wider.type is request.type:
@@ -63,7 +63,7 @@ def guarded(
         return rollback, (schema_check(verdict, *named, needs_force=needs_force, remark=remark),)
     by = ", ".join(verdict.attributed_to)
     reason = f"{target.version} can't go back alone, the database goes with it, because of {by}: {verdict.reason}"
-    check = Check(name=CHECK_NAME, verdict=Verdict.WARN, reason=reason, evidence=evidence_of(verdict))
+    check = Check.warned(CHECK_NAME, reason, evidence=evidence_of(verdict))
     return rollback.but(request=wider, full_instead_of=request.type), (check,)
 
 

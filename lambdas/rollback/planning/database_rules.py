@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.database.preflight.branch_history_rules import BranchHistory
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import RestorePoint, backup_name
@@ -76,8 +76,11 @@ def plan_database(
     settings = known.settings
     if settings is None:
         reason = "no database is set for this environment: add `database` to its settings"
-        return None, (_check("database-is-set", reason, ""),)
-    checks = [_check("database-is-set", None, f"project {settings.project_id}"), _branch_is_named(request, settings)]
+        return None, (Check.failed("database-is-set", reason),)
+    checks = [
+        Check.passed("database-is-set", f"project {settings.project_id}"),
+        _branch_is_named(request, settings),
+    ]
     checks.append(_approved(known.policy))
     if request.undo is not None:
         planned, more = _undo(request, known, settings)
@@ -92,7 +95,7 @@ def _branch_is_named(request: Request, settings: DatabaseSettings) -> Check:
         why_not = f'branches are named {settings.branch_pattern}: say whose, such as {{"type": "database", "pr": 42}}'
     if settings.branch_id is not None and request.pr is not None:
         why_not = f"this environment has one branch, {settings.branch_id}: leave pr out"
-    return _check(name, why_not, f"branch {settings.branch_of(request.pr)}")
+    return Check.failed_if(why_not, name, f"branch {settings.branch_of(request.pr)}")
 
 
 def _approved(policy: Policy) -> Check:
@@ -102,18 +105,18 @@ def _approved(policy: Policy) -> Check:
         "yet: whoever may decide it starts it with --force and a --reason, which are recorded"
     )
     required = policy.database_approval == "required"
-    return _check("approval", why_not if required else None, "none is wanted here", forceable=True)
+    return Check.failed_if(why_not if required else None, "approval", "none is wanted here", forceable=True)
 
 
 def _undo(request: Request, known: Known, settings: DatabaseSettings) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     name, undone = "undo-is-possible", known.undone
     if undone is None:
-        return None, (_check(name, f"the ledger has no rollback {request.undo}", ""),)
+        return None, (Check.failed(name, f"the ledger has no rollback {request.undo}"),)
     if undone.database is None or undone.database.backup_id is None:
-        return None, (_check(name, _nothing_to_undo(undone), ""),)
+        return None, (Check.failed(name, _nothing_to_undo(undone)),)
     if undone.request.type is not request.type:
         why_not = f'{undone.id} was a {undone.request.type} rollback: undo it with "type": "{undone.request.type}"'
-        return None, (_check(name, why_not, ""),)
+        return None, (Check.failed(name, why_not),)
     left = undone.plan.running.schema_sha256 if undone.plan is not None else None
     planned = DatabasePlan(
         strategy=Strategy.RESET,
@@ -122,7 +125,7 @@ def _undo(request: Request, known: Known, settings: DatabaseSettings) -> tuple[D
         schema_sha256=left,
         undoes=undone.id,
     )
-    return planned, (_check(name, None, f"backup {undone.database.backup_id} has the state before {undone.id}"),)
+    return planned, (Check.passed(name, f"backup {undone.database.backup_id} has the state before {undone.id}"),)
 
 
 def _nothing_to_undo(undone: Rollback) -> str:
@@ -146,7 +149,7 @@ def _planned(
     schema = works_with.schema_sha256 if works_with is not None else None
     if request.to is not None and strategy not in (Strategy.RESTORE, Strategy.AUTO):
         no_time = f"the strategy here is {strategy}, which goes to no time: leave `to` out, or add --strategy restore"
-        return None, (_check("time-fits-strategy", no_time, ""),)
+        return None, (Check.failed("time-fits-strategy", no_time),)
     match strategy:
         case Strategy.DOWN_MIGRATIONS:
             return _stepped_down(branch, schema, known, settings)
@@ -159,14 +162,14 @@ def _planned(
         case Strategy.RESET | Strategy.RECREATE:
             source = settings.source_branch_id
             why_not = f"{strategy} needs source_branch_id in the settings: from where?" if source is None else None
-            check = _check("source-is-set", why_not, f"from {source}")
+            check = Check.failed_if(why_not, "source-is-set", f"from {source}")
             planned = DatabasePlan(strategy=strategy, branch=branch, source_branch_id=source, schema_sha256=schema)
             return (planned if source is not None else None), (check,)
         case Strategy.DELETE:
             by_request = request.pr is not None and request.type is RollbackType.DATABASE
             why_not = None if by_request else 'only the branch of a pull request is deleted: "type": "database", "pr"'
             planned = DatabasePlan(strategy=strategy, branch=branch)
-            return (planned if by_request else None), (_check("may-be-deleted", why_not, f"branch {branch}"),)
+            return (planned if by_request else None), (Check.failed_if(why_not, "may-be-deleted", f"branch {branch}"),)
 
 
 def _restored(
@@ -175,12 +178,12 @@ def _restored(
     name = "restore-point-known"
     if target is None:
         versions = ", ".join(sorted({r.version for r in known.releases})) or "none"
-        return None, (_check(name, f"there is no good release to whose data to go back; known: {versions}", ""),)
+        return None, (Check.failed(name, f"there is no good release to whose data to go back; known: {versions}"),)
     usable = (one for one in known.points if known.history.has(one))
     point, after = where_to_go(target, known.releases, usable, known.fits)
     if after is None:
         why_not = f"no release was deployed after {target.version}: name the version to whose data to go back"
-        return None, (_check(name, why_not, ""),)
+        return None, (Check.failed(name, why_not),)
     left, _ = where_to_go(target, known.releases, known.points, known.fits) if point is None else (None, None)
     if left is not None:
         return None, (known.history.judge(left.at, f"the restore point before {left.version}, {left.at},"),)
@@ -189,10 +192,10 @@ def _restored(
             f"no restore point was recorded before {after.version}; `rollback checkpoint` in the pipeline, before "
             "migrations run, records one; in Neon's console the branch can be restored to a time by hand"
         )
-        return None, (_check(name, why_not, ""),)
+        return None, (Check.failed(name, why_not),)
     reason = f"before {after.version}, by the {'pipeline' if point.by == 'checkpoint' else 'deployment'}: {point.at}"
     evidence = {"lsn": str(point.lsn), "at": point.at.isoformat(), "before": after.version}
-    check = Check(name=name, verdict=Verdict.PASS, reason=reason, evidence=evidence)
+    check = Check.passed(name, reason, evidence=evidence)
     late = () if point.by == "checkpoint" else tuple(_perhaps_late(after))
     planned = DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=point.point, schema_sha256=schema)
     return planned, (check, *late)
@@ -204,14 +207,16 @@ def _stepped_down(
     """Asked for by name: whatever it loses, and a backup is taken first."""
     name, verdict = "can-step-down", known.verdict
     if verdict is None:
-        return None, (_check(name, "what was applied since the target is not known", ""),)
+        return None, (Check.failed(name, "what was applied since the target is not known"),)
     tags = steps_down(verdict, known.shipped, settings)
     if isinstance(tags, str):
-        return None, (_check(name, tags, ""),)
+        return None, (Check.failed(name, tags),)
     if not tags:
-        return None, (_check(name, "the target's migrations are the ones that are applied: there is no way down", ""),)
+        return None, (
+            Check.failed(name, "the target's migrations are the ones that are applied: there is no way down"),
+        )
     planned = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=branch, migrations=tags, schema_sha256=schema)
-    return planned, (_check(name, None, f"by the running release's own files: {', '.join(tags)}"),)
+    return planned, (Check.passed(name, f"by the running release's own files: {', '.join(tags)}"),)
 
 
 def _chosen(
@@ -220,10 +225,10 @@ def _chosen(
     """`auto`."""
     name = "strategy"
     if known.verdict is None:
-        check = _check(name, None, "a restore, since it is not known what was applied since the target")
+        check = Check.passed(name, "a restore, since it is not known what was applied since the target")
     else:
         choice = choose_strategy(known.verdict, known.shipped, settings)
-        check = _check(name, None, choice.reason)
+        check = Check.passed(name, choice.reason)
         if choice.strategy is Strategy.DOWN_MIGRATIONS and choice.migrations:
             planned, more = _stepped_down(branch, schema, known, settings)
             return planned, (check, *more)
@@ -236,7 +241,7 @@ def _to_a_time(
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     if known.history.left_by(at) is not None:
         return None, (known.history.judge(at, f"{at}"),)
-    check = _check("restore-point-known", None, f"a person named it: {at}")
+    check = Check.passed("restore-point-known", f"a person named it: {at}")
     return DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=RestorePoint(at=at), schema_sha256=schema), (
         check,
     )
@@ -248,9 +253,4 @@ def _perhaps_late(after: Release) -> Iterator[Check]:
         f"the pipeline made no checkpoint before {after.version}: if its migrations ran before its deployment began, "
         "they are in the restore point too; the preview tells before anything is changed"
     )
-    yield Check(name="restore-point-is-early", verdict=Verdict.WARN, reason=reason)
-
-
-def _check(name: str, why_not: str | None, otherwise: str, *, forceable: bool = False) -> Check:
-    verdict = Verdict.PASS if why_not is None else Verdict.FAIL
-    return Check(name=name, verdict=verdict, reason=why_not or otherwise, forceable=forceable and why_not is not None)
+    yield Check.warned("restore-point-is-early", reason)

@@ -167,8 +167,8 @@ def _is_a_release(rollback: Rollback, running: Release, world: World) -> Check:
     name, family = "deployment-is-a-release", family_of(running.definition_arn)
     if rollback.trigger is Trigger.DEPLOYMENT_FAILED and is_ours(running.definition_arn, world):
         reason = f"{family} was deployed by a rollback, not by a release"
-        return Check(name=name, verdict=Verdict.FAIL, reason=reason, suppresses=True)
-    return Check(name=name, verdict=Verdict.PASS, reason="not a deployment of ours that failed")
+        return Check.failed(name, reason, suppresses=True)
+    return Check.passed(name, "not a deployment of ours that failed")
 
 
 def _is_the_latest(rollback: Rollback, view: ServiceView) -> Check:
@@ -178,8 +178,8 @@ def _is_the_latest(rollback: Rollback, view: ServiceView) -> Check:
         began = view.newest.created_at
         if began > rollback.event.at + _EVENT_CLOCK:
             reason = f"another deployment began at {began:%H:%M:%S} UTC, after the one that failed"
-            return Check(name=name, verdict=Verdict.FAIL, reason=reason, suppresses=True)
-    return Check(name=name, verdict=Verdict.PASS, reason="no newer deployment than the one that is judged")
+            return Check.failed(name, reason, suppresses=True)
+    return Check.passed(name, "no newer deployment than the one that is judged")
 
 
 def _definition_is_stored(target: Release, world: World) -> Check:
@@ -189,10 +189,10 @@ def _definition_is_stored(target: Release, world: World) -> Check:
         registered = at_hand(target, world)
         if registered is not None:
             reason = f"the ledger has no readable copy of it, but {registered.rsplit('/', 1)[-1]} is registered for it"
-            return Check(name="definition-is-usable", verdict=Verdict.WARN, reason=reason)
+            return Check.warned("definition-is-usable", reason)
         reason = f"the ledger has no readable copy of {target.version}'s task definition"
-        return Check(name="definition-is-usable", verdict=Verdict.FAIL, reason=reason)
-    return Check(name="definition-is-usable", verdict=Verdict.PASS, reason="its copy can be registered if need be")
+        return Check.failed("definition-is-usable", reason)
+    return Check.passed("definition-is-usable", "its copy can be registered if need be")
 
 
 def _images_exist(target: Release, world: World) -> tuple[Check, ...]:

@@ -5,7 +5,7 @@ Warnings only: a way back is none the worse for them. What an alarm says falsely
 
 from datetime import timedelta
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import OutsideFailure
 from rollback.names import NO_HEALTHY_TARGETS, leaf_alarms
@@ -26,19 +26,19 @@ def _have_data(service: ServiceSettings, view: ServiceView, world: World) -> Che
     """ELB counts the hosts of each target group that has a target: silence beside running tasks is a wrong name."""
     name = "alarms-have-data"
     if view.running_count == 0:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason="no task runs that ELB could count")
+        return Check.skipped(name, "no task runs that ELB could count")
     names = leaf_alarms(world.settings.prefix, service.name, (NO_HEALTHY_TARGETS,))
     try:
         silent = world.alarms.without_data(names, world.clock.now() - _LATELY)
     except OutsideFailure as failure:
-        return Check(name=name, verdict=Verdict.WARN, reason=f"could not be asked: {failure}")
+        return Check.warned(name, f"could not be asked: {failure}")
     if not silent:
-        return Check(name=name, verdict=Verdict.PASS, reason="the target groups that are watched have data")
+        return Check.passed(name, "the target groups that are watched have data")
     reason = (
         f"no data in the last hour: {', '.join(silent)} is not watching; the service has "
         f"{', '.join(group.rsplit(':', 1)[-1] for group in view.target_groups)}: compare them with the settings"
     )
-    return Check(name=name, verdict=Verdict.WARN, reason=reason)
+    return Check.warned(name, reason)
 
 
 def _balancer_is_its_own(service: ServiceSettings, view: ServiceView, world: World) -> Check:
@@ -48,20 +48,20 @@ def _balancer_is_its_own(service: ServiceSettings, view: ServiceView, world: Wor
         others = world.targets.neighbours(view.target_groups)
     except OutsideFailure as failure:
         if service.load_balancer_shared:
-            return Check(name=name, verdict=Verdict.SKIPPED, reason=shared)
-        return Check(name=name, verdict=Verdict.WARN, reason=f"could not be asked: {failure}")
+            return Check.skipped(name, shared)
+        return Check.warned(name, f"could not be asked: {failure}")
     if service.load_balancer_shared and others:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason=shared)
+        return Check.skipped(name, shared)
     if service.load_balancer_shared:
         reason = (
             "it counts as shared, but its listeners forward to this service only: targets that hang (504) or answer "
             "nonsense (502) are seen by no alarm; set load_balancer_shared to false"
         )
-        return Check(name=name, verdict=Verdict.WARN, reason=reason)
+        return Check.warned(name, reason)
     if not others:
-        return Check(name=name, verdict=Verdict.PASS, reason="its listeners forward to this service only")
+        return Check.passed(name, "its listeners forward to this service only")
     reason = (
         f"its listeners also forward to {', '.join(group.rsplit(':', 1)[-1] for group in others)}: whose errors it "
         "counts can't be told; set load_balancer_shared to true"
     )
-    return Check(name=name, verdict=Verdict.WARN, reason=reason)
+    return Check.warned(name, reason)

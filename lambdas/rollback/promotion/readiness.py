@@ -6,7 +6,7 @@ Looked at after each deployment and once an hour. What fails here fails a rollba
 from datetime import timedelta
 from itertools import islice
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.database.observation.readiness import with_database
 from rollback.domain.releases.release import Release
 from rollback.domain.settings.environment import ServiceSettings
@@ -104,10 +104,10 @@ def _standing_targets(
 def _has_target(targets: tuple[StandingTarget, ...]) -> Check:
     if not targets:
         reason = "no release was promoted: there is nothing to go back to"
-        return Check(name="target-exists", verdict=Verdict.FAIL, reason=reason)
+        return Check.failed("target-exists", reason)
     good = targets[0].release
     reason = f"{good.version}, promoted on {good.state_since:%Y-%m-%d %H:%M} UTC, registered as {_short(targets[0])}"
-    return Check(name="target-exists", verdict=Verdict.PASS, reason=reason)
+    return Check.passed("target-exists", reason)
 
 
 def _way_back_is_ready(plan: StandingPlan, running_fingerprint: str) -> Check:
@@ -116,26 +116,26 @@ def _way_back_is_ready(plan: StandingPlan, running_fingerprint: str) -> Check:
     ways = plan.ways_back(running_fingerprint)
     if newest is None:
         reason = "what runs is the only promoted release: there is a way back from the next one"
-        return Check(name=name, verdict=Verdict.SKIPPED, reason=reason)
+        return Check.skipped(name, reason)
     if not ways:
         reason = f"{newest.release.version} is not ready, and there is no other target that is"
-        return Check(name=name, verdict=Verdict.FAIL, reason=reason)
+        return Check.failed(name, reason)
     if ways[0] is not newest:
         reason = f"{newest.release.version} can't be run, or that is not known; {ways[0].release.version} is next"
-        return Check(name=name, verdict=Verdict.WARN, reason=reason)
-    return Check(name=name, verdict=Verdict.PASS, reason=f"to {newest.release.version}")
+        return Check.warned(name, reason)
+    return Check.passed(name, f"to {newest.release.version}")
 
 
 def _target_groups(view: ServiceView, world: World) -> Check:
     """Groups whose targets say nothing of a release: nobody finds out by their health."""
     name = "target-groups"
     if not view.target_groups:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason="the service has no target group")
+        return Check.skipped(name, "the service has no target group")
     silent = silent_ones(groups_of(view, world))
     if silent:
         reason = f"{silent}; its targets say nothing of a release: take it out of the service, or give it a listener"
-        return Check(name=name, verdict=Verdict.WARN, reason=reason)
-    return Check(name=name, verdict=Verdict.PASS, reason="a load balancer routes to each")
+        return Check.warned(name, reason)
+    return Check.passed(name, "a load balancer routes to each")
 
 
 def _behind_a_fence(service: ServiceSettings, world: World) -> Check:
@@ -148,15 +148,15 @@ def _running_is_known(view: ServiceView, service: ServiceSettings, world: World)
     if found.is_resolved:
         return ()
     reason = f"{found.version} runs, and can't be recorded: {why_unresolved(found)}"
-    return (Check(name="running-release-is-known", verdict=Verdict.WARN, reason=reason),)
+    return (Check.warned("running-release-is-known", reason),)
 
 
 def _circuit_breaker(view: ServiceView) -> Check:
     name = "circuit-breaker"
     if view.deployment_configuration.get("deploymentCircuitBreaker", {}).get("enable"):
-        return Check(name=name, verdict=Verdict.PASS, reason="on: ECS tells when a deployment fails")
+        return Check.passed(name, "on: ECS tells when a deployment fails")
     reason = "off: ECS reports failed deployments only where it is on; switch it on"
-    return Check(name=name, verdict=Verdict.WARN, reason=reason)
+    return Check.warned(name, reason)
 
 
 def _container_insights(service: ServiceSettings, world: World) -> Check:
@@ -164,11 +164,11 @@ def _container_insights(service: ServiceSettings, world: World) -> Check:
     try:
         on = world.services.has_container_insights(service.cluster)
     except OutsideFailure as failure:
-        return Check(name=name, verdict=Verdict.WARN, reason=f"could not be asked: {failure}")
+        return Check.warned(name, f"could not be asked: {failure}")
     if on:
-        return Check(name=name, verdict=Verdict.PASS, reason="on: the alarm about missing tasks has data")
+        return Check.passed(name, "on: the alarm about missing tasks has data")
     reason = f"off on {service.cluster}: the alarm about missing tasks has no data; switch it on"
-    return Check(name=name, verdict=Verdict.WARN, reason=reason)
+    return Check.warned(name, reason)
 
 
 def _short(target: StandingTarget) -> str:

@@ -4,7 +4,7 @@ A stand-in has to be ready (or not known to be unready), and has to work with th
 take the database further back than the last known good needs is for a person to ask for (rule 12).
 """
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.domain.database.schema_finding import Compatibility
 from rollback.domain.database.schema_verdict import SchemaVerdict
 from rollback.domain.readiness import against
@@ -54,7 +54,7 @@ def told_of_readiness(target: Release, running: Release, standing: StandingPlan 
         return (_warning(f"{newest.release.version} is skipped for {target.version}, {at}: {why}"),)
     if planned.is_ready is None:
         return (_warning(f"whether {target.version} can be run was not known {at}"),)
-    return (Check(name=CHECK_NAME, verdict=Verdict.PASS, reason=f"{target.version} could be run {at}"),)
+    return (Check.passed(CHECK_NAME, f"{target.version} could be run {at}"),)
 
 
 def stand_in(
@@ -166,4 +166,4 @@ def _fits(verdict: SchemaVerdict | None) -> bool:
 
 
 def _warning(reason: str) -> Check:
-    return Check(name=CHECK_NAME, verdict=Verdict.WARN, reason=reason)
+    return Check.warned(CHECK_NAME, reason)

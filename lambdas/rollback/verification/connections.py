@@ -1,6 +1,6 @@
 """Checks of each service's connection after data changed: proved, refuted, or not looked at, and that is said so."""
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.domain.database.reconnection import ServiceConnection
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.connections import ConnectionSettings
@@ -30,18 +30,18 @@ def _check(one: ServiceConnection, rollback: Rollback, world: World) -> Check:
     of = {OF_ANOTHER: one.service} if one.service != rollback.service_name else {}
     if one.failure is not None:
         evidence = {FOR_GOOD: one.service, **of}
-        return Check(name=name, verdict=Verdict.FAIL, reason=f"{one.failure}; {mend(service)}", evidence=evidence)
+        return Check.failed(name, f"{one.failure}; {mend(service)}", evidence=evidence)
     if one.note and one.renewed_at is None:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason=one.note)
+        return Check.skipped(name, one.note)
     found = [] if service.connection.check_path is None else [_answered(service, world)]
     against = [reason for is_well, reason in found if not is_well]
     if against:
-        return Check(name=name, verdict=Verdict.FAIL, reason="; ".join(against), evidence=of)
+        return Check.failed(name, "; ".join(against), evidence=of)
     proofs = [*_seen(one, service.connection), *(reason for _, reason in found)]
     if proofs:
-        return Check(name=name, verdict=Verdict.PASS, reason="; ".join(proofs), evidence=of)
+        return Check.passed(name, "; ".join(proofs), evidence=of)
     reason = f"not looked at: {one.note or _how_to_prove(service)}"
-    return Check(name=name, verdict=Verdict.WARN, reason=reason, evidence={NOT_LOOKED_AT: one.service, **of})
+    return Check.warned(name, reason, evidence={NOT_LOOKED_AT: one.service, **of})
 
 
 def _seen(one: ServiceConnection, connection: ConnectionSettings) -> list[str]:

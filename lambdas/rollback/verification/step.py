@@ -101,9 +101,9 @@ def _database(rollback: Rollback) -> tuple[Check, ...]:
     evidence = {"branch": progress.before.name, "backup": progress.backup_id}
     if seen is None:
         reason = "the database was not seen to answer"
-        return (Check(name="database", verdict=Verdict.FAIL, reason=reason, evidence=evidence),)
+        return (Check.failed("database", reason, evidence=evidence),)
     reason = f"answered by SQL at {seen:%H:%M:%S} UTC, with the tables that were looked at before"
-    return (Check(name="database", verdict=Verdict.PASS, reason=reason, evidence=evidence),)
+    return (Check.passed("database", reason, evidence=evidence),)
 
 
 def _in_words(rollback: Rollback) -> str:
@@ -138,7 +138,7 @@ def _timed(name: str, question: Callable[[], Check]) -> Check:
     except OutsideFailure as failure:
         for_good = {_REFUSED: failure.action} if isinstance(failure, CallRefused) else {}
         reason = f"could not be asked: {failure}"
-        answer = Check(name=name, verdict=Verdict.FAIL, reason=reason, evidence=for_good)
+        answer = Check.failed(name, reason, evidence=for_good)
     return answer.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
 
 
@@ -156,7 +156,7 @@ def _steady_state(view: ServiceView, release: Release, world: World) -> Check:
 def _target_health(view: ServiceView, world: World) -> Check:
     name = "target-health"
     if not view.target_groups:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason="the service has no target group")
+        return Check.skipped(name, "the service has no target group")
     groups = groups_of(view, world)
     silent, gone = silent_ones(groups), [group for group in groups if group.state is GroupState.GONE]
     checked = that_say_something(groups)
@@ -164,19 +164,19 @@ def _target_health(view: ServiceView, world: World) -> Check:
     healthy, wanted = sum(group.healthy for group in checked), view.desired_count * len(checked)
     said = "; ".join(filter(None, (f"{healthy} of {wanted} targets healthy" if checked else "", silent)))
     if checked and healthy < wanted:
-        return Check(name=name, verdict=Verdict.FAIL, reason=said, evidence=dict(sorted(counts.items())))
+        return Check.failed(name, said, evidence=dict(sorted(counts.items())))
     if gone:  # for good: ECS can't register a task there, and no other rung changes that
         evidence = {_REFUSED: gone[0].arn, **({GONE_GROUP: gone[0].arn} if checked else {})}
-        return Check(name=name, verdict=Verdict.FAIL, reason=said, evidence=evidence)
+        return Check.failed(name, said, evidence=evidence)
     if not checked:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason=f"not looked at: {silent}")
-    return Check(name=name, verdict=Verdict.PASS, reason=said, evidence=dict(sorted(counts.items())))
+        return Check.skipped(name, f"not looked at: {silent}")
+    return Check.passed(name, said, evidence=dict(sorted(counts.items())))
 
 
 def _alarms(service: ServiceSettings, view: ServiceView, world: World, looks: Alarms) -> Check:
     """An outage alarm that watches other target groups stays red over every release: it is told, and not counted."""
     if looks is Alarms.IGNORE:
-        return Check(name="alarms", verdict=Verdict.SKIPPED, reason="not asked here")
+        return Check.skipped("alarms", "not asked here")
     outage = outage_alarm(world.settings.prefix, service.name)
     names = (degraded_alarm(world.settings.prefix, service.name), outage)
     states = world.alarms.states(names)
@@ -185,11 +185,11 @@ def _alarms(service: ServiceSettings, view: ServiceView, world: World, looks: Al
     if red and looks is Alarms.WAIT:
         minutes = world.settings.policy.alarm_settle_minutes
         reason += f"; they look back in time, and are given {minutes:g} minutes to turn green"
-        return Check(name="alarms", verdict=Verdict.WARN, reason=reason, evidence=dict(states))
+        return Check.warned("alarms", reason, evidence=dict(states))
     seen = outage_is_seen(service.name, view, world) if red == [outage] else None
     if seen is not None and seen.verdict is Verdict.FAIL:
         reason += f", which is not counted: {seen.reason}"
-        return Check(name="alarms", verdict=Verdict.SKIPPED, reason=reason, evidence={**states, **seen.evidence})
+        return Check.skipped("alarms", reason, evidence={**states, **seen.evidence})
     verdict = Verdict.FAIL if red else Verdict.PASS
     return Check(name="alarms", verdict=verdict, reason=reason, evidence=dict(states))
 
@@ -197,17 +197,15 @@ def _alarms(service: ServiceSettings, view: ServiceView, world: World, looks: Al
 def _http(service: ServiceSettings, endpoint: Endpoint, world: World) -> Check:
     name = f"http {endpoint.path}"
     if service.base_url is None:
-        return Check(name=name, verdict=Verdict.SKIPPED, reason="no base_url is set for the service")
+        return Check.skipped(name, "no base_url is set for the service")
     url = service.base_url.rstrip("/") + endpoint.path
     result = world.http.get(url, endpoint.max_latency_seconds)
     evidence = {"url": url, "status": result.status, "seconds": round(result.seconds, 3)}
     if result.status != endpoint.status:
         got = result.status if result.status is not None else result.error
         reason = f"answered {got}, wanted {endpoint.status}"
-        return Check(name=name, verdict=Verdict.FAIL, reason=reason, evidence=evidence)
+        return Check.failed(name, reason, evidence=evidence)
     if result.seconds > endpoint.max_latency_seconds:
         reason = f"took {result.seconds:.2f} s, more than {endpoint.max_latency_seconds:g}"
-        return Check(name=name, verdict=Verdict.FAIL, reason=reason, evidence=evidence)
-    return Check(
-        name=name, verdict=Verdict.PASS, reason=f"{result.status} in {result.seconds:.2f} s", evidence=evidence
-    )
+        return Check.failed(name, reason, evidence=evidence)
+    return Check.passed(name, f"{result.status} in {result.seconds:.2f} s", evidence=evidence)

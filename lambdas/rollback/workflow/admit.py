@@ -57,7 +57,7 @@ def admit(given: object, execution: str, started_at: datetime, world: World) -> 
         rollback = world.ledger.create(new)
     except Conflict as duplicate:
         # One write, outcome and all: a document without its event must never be taken for an admissible one by a retry.
-        check = Check(name="event-is-new", verdict=Verdict.FAIL, reason=f"duplicate: {duplicate}", suppresses=True)
+        check = Check.failed("event-is-new", f"duplicate: {duplicate}", suppresses=True)
         ended = {"event": None, "outcome": Outcome.SUPPRESSED, "reason": check.reason, "admission": (check,)}
         return world.ledger.create(new.but(**ended))
     return _admitted(rollback, given, world)
@@ -115,12 +115,12 @@ def _look(rollback: Rollback, given: object, world: World) -> tuple[Check, ...]:
         if rollback.request.type is not RollbackType.EMERGENCY:
             raise
         reason = f"could not be asked, the event is believed: {failure}"
-        return (*checks, Check(name=ALARM_IS_RED, verdict=Verdict.WARN, reason=reason))
+        return (*checks, Check.warned(ALARM_IS_RED, reason))
     if state == "ALARM":
-        red = Check(name=ALARM_IS_RED, verdict=Verdict.PASS, reason=f"{alarm} is in ALARM")
+        red = Check.passed(ALARM_IS_RED, f"{alarm} is in ALARM")
         return (*checks, red, _is_not_muted(alarm, world))
     reason = f"alarm {alarm} is not in ALARM any more but {state}"
-    return (*checks, Check(name=ALARM_IS_RED, verdict=Verdict.FAIL, reason=reason, suppresses=True))
+    return (*checks, Check.failed(ALARM_IS_RED, reason, suppresses=True))
 
 
 def _is_not_muted(alarm: str, world: World) -> Check:
@@ -134,12 +134,12 @@ def _is_not_muted(alarm: str, world: World) -> Check:
         rules = world.alarms.mute_rules(alarm)
     except OutsideFailure as failure:
         reason = f"could not be asked, the alarm is believed: {failure}"
-        return Check(name=name, verdict=Verdict.WARN, reason=reason)
+        return Check.warned(name, reason)
     if not rules:
-        return Check(name=name, verdict=Verdict.PASS, reason="no mute rule is active")
+        return Check.passed(name, "no mute rule is active")
     again = world.clock.now() + timedelta(minutes=world.settings.policy.recheck_minutes)
     reason = f"{alarm} is muted by {', '.join(rules)}: looked at again until that ends"
-    return Check(name=name, verdict=Verdict.FAIL, reason=reason, suppresses=True, look_again_at=again)
+    return Check.failed(name, reason, suppresses=True, look_again_at=again)
 
 
 def _failed_deployment(rollback: Rollback, event: TriggerEvent, world: World) -> tuple[Check, ...]:
@@ -166,9 +166,7 @@ def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World)
         lease, stopped, why_not = _take_over(rollback, now, until, world)
         if lease is None:
             recheck = now + timedelta(minutes=world.settings.policy.recheck_minutes)
-            check = Check(
-                name="service-is-free", verdict=Verdict.FAIL, reason=why_not, suppresses=True, look_again_at=recheck
-            )
+            check = Check.failed("service-is-free", why_not, suppresses=True, look_again_at=recheck)
             return _suppressed(rollback, (*checks, check), check, world)
     open_ones, unreadable = _open_ones(rollback, world)
     checks = (*checks, *unreadable)
@@ -208,7 +206,7 @@ def _leave_alone(rollback: Rollback, checks: tuple[Check, ...], unsettled: Rollb
         f"{unsettled.id} {why}, and is not concluded: nobody goes on before that; the janitor concludes it within "
         f"minutes, or `rollback abort {rollback.environment} {unsettled.id} --reason '…'`"
     )
-    check = Check(name="fence-is-settled", verdict=Verdict.FAIL, reason=reason, suppresses=True, look_again_at=recheck)
+    check = Check.failed("fence-is-settled", reason, suppresses=True, look_again_at=recheck)
     return _suppressed(rollback, (*checks, check), check, world)
 
 
@@ -271,7 +269,7 @@ def _open_ones(rollback: Rollback, world: World) -> tuple[list[Rollback], tuple[
     if not unreadable:
         return found, ()
     reason = f"can't be read, and are left to an operator: {', '.join(sorted(unreadable))}"
-    return found, (Check(name="ledger-is-readable", verdict=Verdict.WARN, reason=reason),)
+    return found, (Check.warned("ledger-is-readable", reason),)
 
 
 def _is_to_be_gone_on_with(earlier: Rollback, rollback: Rollback) -> bool:

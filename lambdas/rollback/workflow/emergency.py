@@ -7,7 +7,7 @@ the ledger; what guards every automatic trigger (pause, budget, one step per win
 from collections.abc import Callable
 from datetime import datetime
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.database.observation.readiness import writes_to_standing_branch
 from rollback.domain.database.schema_finding import Compatibility
 from rollback.domain.database.schema_verdict import SchemaVerdict, not_known
@@ -149,5 +149,5 @@ def _from_where(standing: StandingPlan | None, made: Plan) -> Check:
     name, target = "standing-plan", made.target
     if standing is not None and target is not None and standing.definition_of(target.fingerprint) is not None:
         reason = f"computed at {standing.computed_at:%Y-%m-%d %H:%M} UTC, definition registered"
-        return Check(name=name, verdict=Verdict.PASS, reason=reason)
-    return Check(name=name, verdict=Verdict.WARN, reason="the target is not from the standing plan")
+        return Check.passed(name, reason)
+    return Check.warned(name, "the target is not from the standing plan")

@@ -20,7 +20,7 @@ from rollback.resources.database.errors import SessionRefused
 from rollback.resources.database.postgres import Column, LiveSchema, Migration
 
 FROM_A_SOURCE = [Reset, Undo, Recreate]
-NO_GOOD = Check(name="target-fits-restored-schema", verdict=Verdict.FAIL, reason="orders.total is missing")
+NO_GOOD = Check.failed("target-fits-restored-schema", "orders.total is missing")
 
 
 @pytest.mark.parametrize("kind", FROM_A_SOURCE)

@@ -17,10 +17,10 @@ from rollback.operations.unfence import owed_by_operator
 from rollback.promotion.readiness import prepare
 from rollback.service import next_target
 
-PASS = Check(name="a", verdict=Verdict.PASS, reason="")
-WARN = Check(name="b", verdict=Verdict.WARN, reason="")
-FAIL = Check(name="c", verdict=Verdict.FAIL, reason="gone")
-UNASKED = Check(name="d", verdict=Verdict.WARN, reason="could not be asked", evidence={NOT_KNOWN: "d"})
+PASS = Check.passed("a", "")
+WARN = Check.warned("b", "")
+FAIL = Check.failed("c", "gone")
+UNASKED = Check.warned("d", "could not be asked", evidence={NOT_KNOWN: "d"})
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ What is to run afterwards must be able to work with the source's tables, each wr
 from contextlib import suppress
 from datetime import timedelta
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.database.preflight.context import Restoring
 from rollback.database.preflight.own_operations import is_of_a_compute
 from rollback.database.preflight.preflight import refused_for_good
@@ -56,8 +56,8 @@ def judge_source(
         address = restoring.address(source_branch_id)
         schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
     except CallRefused as refused:
-        return (Check(name="source-answers", verdict=Verdict.FAIL, reason=f"{source_branch_id}: {refused}"),)
-    answers = Check(name="source-answers", verdict=Verdict.PASS, reason=f"{source_branch_id} was looked at")
+        return (Check.failed("source-answers", f"{source_branch_id}: {refused}"),)
+    answers = Check.passed("source-answers", f"{source_branch_id} was looked at")
     return (answers, *restoring.judge_preview(schema, migrations))
 
 

@@ -5,7 +5,7 @@ Nobody is fenced: the pull request is closed. A branch that is gone already is s
 
 from datetime import datetime
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.database.changes.reconcile import take_turn, why_refused
 from rollback.database.changes.send import Sent, announced, is_announced, may_still_arrive, send
 from rollback.database.preflight.context import Restoring
@@ -41,7 +41,7 @@ def delete(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: 
         branch = restoring.databases.branch_named(plan.branch)
         branches = tuple(restoring.databases.branches())
     except CallRefused as refused:
-        check = Check(name="database-access", verdict=Verdict.FAIL, reason=str(refused))
+        check = Check.failed("database-access", str(refused))
         return _begun(rollback, DatabaseProgress(started_at=now, before=before), (check,), now)
     if branch is None:
         gone = DatabaseProgress(started_at=now, before=before).noted(f"branch {plan.branch} was gone already")

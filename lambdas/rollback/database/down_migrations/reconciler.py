@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.database.changes.begin import begin
 from rollback.database.changes.reconcile import ending_of, take_turn
 from rollback.database.changes.send import may_still_arrive
@@ -84,13 +84,17 @@ def _preflight(
         branch = restoring.databases.branch(restoring.target.branch_id)
         restoring.address(restoring.target.branch_id)
     except CallRefused as refused:
-        return (_check("database-access", str(refused), ""),)
+        return (Check.failed("database-access", str(refused)),)
     gone = f"project {settings.project_id} has no branch {restoring.target.branch_id}"
     no_command = "down_command is not set: how does a container of the release step a migration down?"
     return (
-        _check("branch-exists", gone if branch is None else None, plan.branch),
-        _check("down-command-is-set", None if settings.down_command else no_command, " ".join(settings.down_command)),
-        _check("migrations-are-named", None if plan.migrations else "the plan names none", ", ".join(plan.migrations)),
+        Check.failed_if(gone if branch is None else None, "branch-exists", plan.branch),
+        Check.failed_if(
+            None if settings.down_command else no_command, "down-command-is-set", " ".join(settings.down_command)
+        ),
+        Check.failed_if(
+            None if plan.migrations else "the plan names none", "migrations-are-named", ", ".join(plan.migrations)
+        ),
         _definition(rollback, world),
         *(background_checks(restoring, replaces_data=False) if branch is not None else ()),
     )
@@ -100,20 +104,20 @@ def _definition(rollback: Rollback, world: World) -> Check:
     """ECS runs no task of an INACTIVE definition, and the container must be there."""
     name = "running-release-can-run-a-task"
     if rollback.plan is None:
-        return _check(name, "there is no plan that names the running release", "")
+        return Check.failed(name, "there is no plan that names the running release")
     arn, container = rollback.plan.running.definition_arn, world.settings.service(rollback.service_name).container
     found = world.services.definition(arn)
     if found is None or found.get("status") != "ACTIVE":
         why = (
             f"{arn} is {found.get('status') if found is not None else 'gone'}: ECS runs no task of it; restore instead"
         )
-        return _check(name, why, "")
+        return Check.failed(name, why)
     containers = [one.get("name") for one in found.get("containerDefinitions", [])]
     missing = f"{arn} has no container {container}; it has {', '.join(map(str, containers))}: check the settings"
     if container not in containers:
-        return _check(name, missing, arn)
-    return _check(
-        name, _why_another_image(found, rollback.plan.running.images.get(container, ""), container, world), arn
+        return Check.failed_if(missing, name, arn)
+    return Check.failed_if(
+        _why_another_image(found, rollback.plan.running.images.get(container, ""), container, world), name, arn
     )
 
 
@@ -126,10 +130,6 @@ def _why_another_image(found: Mapping[str, Any], running: str, container: str, w
     if now is None or now == running:
         return None
     return f"{image} means {now} by now, and {running} runs: a task would run another image; restore instead"
-
-
-def _check(name: str, why_not: str | None, otherwise: str) -> Check:
-    return Check(name=name, verdict=Verdict.FAIL if why_not else Verdict.PASS, reason=why_not or otherwise)
 
 
 def _one_move(

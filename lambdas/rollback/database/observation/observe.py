@@ -7,7 +7,7 @@ import contextlib
 
 from pydantic import SecretStr
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.database.observation.readiness import judge_standing_plan
 from rollback.database.observation.readiness_rules import CHECK_NAME
 from rollback.database.observation.record_schema import learn_schema
@@ -150,4 +150,4 @@ def _way_back(
 
 
 def _unknown(reason: str) -> Check:
-    return Check(name=CHECK_NAME, verdict=Verdict.WARN, reason=reason)
+    return Check.warned(CHECK_NAME, reason)

@@ -13,7 +13,7 @@ _MISSED_LOOKS = 2  # one may be late; two are none
 
 def not_looked_at(why: str) -> Check:
     """There is no database whose way back could be looked at ahead of need."""
-    return Check(name=CHECK_NAME, verdict=Verdict.SKIPPED, reason=why)
+    return Check.skipped(CHECK_NAME, why)
 
 
 def judge_database_way_back(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.domain.database.progress import BACKUP_PREFIX
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.resources.database.neon import Branch
@@ -71,7 +71,7 @@ class BranchHistory:
             f"{what} is {why}; the branch's own history has other data at that position. The history is in {where}: "
             "restore the branch from there by hand, in Neon's console"
         )
-        return Check(name=CHECK_NAME, verdict=Verdict.FAIL, reason=reason)
+        return Check.failed(CHECK_NAME, reason)
 
 
 def judge_timeline(recorded: str | None, live: str | None, branch: Branch, branches: Sequence[Branch]) -> Check:
@@ -82,20 +82,20 @@ def judge_timeline(recorded: str | None, live: str | None, branch: Branch, branc
     """
     if recorded is None:
         reason = "the restore point has no timeline: only the time of the branch's last restore is compared with it"
-        return Check(name=CHECK_NAME, verdict=Verdict.SKIPPED, reason=reason)
+        return Check.skipped(CHECK_NAME, reason)
     if live is None:
         reason = (
             f"Postgres does not tell the timeline that {branch.name} runs on: not compared with the restore point's"
         )
-        return Check(name=CHECK_NAME, verdict=Verdict.WARN, reason=reason)
+        return Check.warned(CHECK_NAME, reason)
     evidence = {"recorded": recorded, "live": live}
     if recorded == live:
         reason = f"{branch.name} is on the timeline that the point was recorded on"
-        return Check(name=CHECK_NAME, verdict=Verdict.PASS, reason=reason, evidence=evidence)
+        return Check.passed(CHECK_NAME, reason, evidence=evidence)
     backups = ", ".join(sorted(b.name for b in branches if b.name.startswith(BACKUP_PREFIX))) or "none of ours is left"
     reason = (
         f"the restore point was recorded on timeline {recorded}, and {branch.name} is on {live}: it was restored "
         f"since, and its LSNs are used again for other data. The history of the point is in the backup of that restore "
         f"({backups}): restore the branch from there by hand, in Neon's console"
     )
-    return Check(name=CHECK_NAME, verdict=Verdict.FAIL, reason=reason, evidence=evidence)
+    return Check.failed(CHECK_NAME, reason, evidence=evidence)

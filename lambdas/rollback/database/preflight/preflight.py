@@ -79,8 +79,8 @@ def _asked(restoring: Restoring, judge: Judge) -> tuple[Check, ...]:
         there = any(branch.id == target.branch_id for branch in branches)
         endpoints = databases.endpoints(target.branch_id) if there else ()
     except CallRefused as refused:
-        return (Check(name="database-access", verdict=Verdict.FAIL, reason=str(refused)),)
-    access = Check(name="database-access", verdict=Verdict.PASS, reason=f"the key opens project {project.name}")
+        return (Check.failed("database-access", str(refused)),)
+    access = Check.passed("database-access", f"the key opens project {project.name}")
     checks = (access, *judge(project, branches, endpoints))
     if not endpoints or refused_for_good(checks):  # a compute that sleeps is not woken for a refusal
         return checks
@@ -103,7 +103,7 @@ def background_checks(restoring: Restoring, *, replaces_data: bool) -> tuple[Che
         work = restoring.sql.background_work(address)
         sessions = restoring.sql.client_sessions(address)
     except CallRefused as refused:
-        return (Check(name="database-answers", verdict=Verdict.FAIL, reason=str(refused)),)
-    answers = Check(name="database-answers", verdict=Verdict.PASS, reason=f"{restoring.target.role} can connect")
+        return (Check.failed("database-answers", str(refused)),)
+    answers = Check.passed("database-answers", f"{restoring.target.role} can connect")
     workers = [session for session in sessions if not session.is_client]
     return (answers, *judge_background_work(work, workers, replaces_data=replaces_data))

@@ -7,7 +7,7 @@ Neon refuses to delete a protected branch, the default one and one with children
 import re
 from collections.abc import Sequence
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.resources.database.neon import Branch, Endpoint, Operation
 
@@ -18,7 +18,9 @@ def judge_delete(branches: Sequence[Branch], branch: Branch, settings: DatabaseS
     """Only ever a pull request's branch."""
     only = f"{branch.name} is this environment's one branch: only a pull request's, named by branch_pattern, is deleted"
     return (
-        _check("branch-is-a-pull-request-s", only if settings.branch_pattern is None else None, settings.project_id),
+        Check.failed_if(
+            only if settings.branch_pattern is None else None, "branch-is-a-pull-request-s", settings.project_id
+        ),
         *_removable(branches, branch, settings),
     )
 
@@ -36,8 +38,8 @@ def judge_recreate(
     changing = f"{branch.name} is {branch.current_state}: wait until it is ready, and start again"
     return (
         *_removable(branches, branch, settings),
-        _check("branch-is-ready", None if branch.is_ready else changing, f"{branch.name} is ready"),
-        _check("branch-has-compute", None if endpoints else no_compute, f"{branch.name} has a compute"),
+        Check.failed_if(None if branch.is_ready else changing, "branch-is-ready", f"{branch.name} is ready"),
+        Check.failed_if(None if endpoints else no_compute, "branch-has-compute", f"{branch.name} has a compute"),
         _source(branches, branch, source_branch_id, busy, settings),
     )
 
@@ -50,8 +52,8 @@ def judge_connection(settings: DatabaseSettings, writers: Sequence[str], unreada
             f"{', '.join(writers)} would be left with the address of the old branch: set connection_secret_arn, the "
             "secret that their connection URI comes from; or reset the branch instead, which keeps its host"
         )
-        return _check(name, why_not if writers else None, "no service has the branch's address from us")
-    return _check(name, unreadable, f"{settings.connection_secret_arn} gets the new branch's address")
+        return Check.failed_if(why_not if writers else None, name, "no service has the branch's address from us")
+    return Check.failed_if(unreadable, name, f"{settings.connection_secret_arn} gets the new branch's address")
 
 
 def _removable(branches: Sequence[Branch], branch: Branch, settings: DatabaseSettings) -> tuple[Check, ...]:
@@ -61,10 +63,14 @@ def _removable(branches: Sequence[Branch], branch: Branch, settings: DatabaseSet
     protected = f"{branch.name} is protected: whoever may un-protect it decides, in Neon's console"
     wrong = f"{branch.name} is no name that {settings.branch_pattern} gives: it is not a pull request's branch"
     return (
-        _check("branch-is-not-default", default if branch.default else None, f"{branch.name} is not the default"),
-        _check("branch-is-not-protected", protected if branch.protected else None, f"{branch.name} is not protected"),
-        _check("branch-has-no-children", has if children else None, f"{branch.name} has no children"),
-        _check("name-is-of-the-pattern", None if _is_named(branch, settings) else wrong, branch.name),
+        Check.failed_if(
+            default if branch.default else None, "branch-is-not-default", f"{branch.name} is not the default"
+        ),
+        Check.failed_if(
+            protected if branch.protected else None, "branch-is-not-protected", f"{branch.name} is not protected"
+        ),
+        Check.failed_if(has if children else None, "branch-has-no-children", f"{branch.name} has no children"),
+        Check.failed_if(None if _is_named(branch, settings) else wrong, "name-is-of-the-pattern", branch.name),
     )
 
 
@@ -86,12 +92,9 @@ def _source(
     source = next((other for other in branches if other.id == source_branch_id), None)
     if source is None or source.id == branch.id:
         known = ", ".join(sorted(f"{other.name} ({other.id})" for other in branches))
-        return _check(name, f"project {settings.project_id} has no branch {source_branch_id} to copy from: {known}", "")
+        return Check.failed(
+            name, f"project {settings.project_id} has no branch {source_branch_id} to copy from: {known}"
+        )
     running = ", ".join(sorted({operation.action for operation in busy}))
     why_busy = f"{source.name} is being changed ({running or source.current_state}): wait for that, and start again"
-    return _check(name, None if source.is_ready and not busy else why_busy, f"{source.name} is ready")
-
-
-def _check(name: str, why_not: str | None, otherwise: str) -> Check:
-    verdict = Verdict.PASS if why_not is None else Verdict.FAIL
-    return Check(name=name, verdict=verdict, reason=why_not or otherwise)
+    return Check.failed_if(None if source.is_ready and not busy else why_busy, name, f"{source.name} is ready")

@@ -27,7 +27,7 @@ def judge_restore(
     if branch is None:
         return (unknown_branch("branch-exists", target.branch_id, project, branches),)
     return (
-        Check(name="branch-exists", verdict=Verdict.PASS, reason=f"{branch.name} is {branch.id}"),
+        Check.passed("branch-exists", f"{branch.name} is {branch.id}"),
         _is_root(branch),
         _can_be_restored(branch, endpoints),
         _is_in_window(project, branch, branches, point, target, now),
@@ -60,8 +60,8 @@ def judge_reset(
     why_busy = f"{source.name} is being changed ({running or source.current_state}): wait for that, and start again"
     quiet = source.is_ready and not busy
     return (
-        Check(name="branch-exists", verdict=Verdict.PASS, reason=f"{branch.name} is {branch.id}"),
-        _check("source-is-quiet", None if quiet else why_busy, f"{source.name} is ready"),
+        Check.passed("branch-exists", f"{branch.name} is {branch.id}"),
+        Check.failed_if(None if quiet else why_busy, "source-is-quiet", f"{source.name} is ready"),
         *(() if is_undo else (_is_no_ones_source(branch),)),
         _can_be_restored(branch, endpoints),
         *((_has_room(project, branches),) if branch.is_root else ()),
@@ -108,23 +108,20 @@ def unknown_branch(name: str, branch_id: str, project: Project, branches: Sequen
         f"project {project.name} has no branch {branch_id} for this: put the right id into the settings; its "
         f"branches: {named_branches(branches)}"
     )
-    return Check(name=name, verdict=Verdict.FAIL, reason=reason)
+    return Check.failed(name, reason)
 
 
 def _is_no_ones_source(branch: Branch) -> Check:
     """Turned around in the settings, a reset would overwrite production with staging."""
     why_not = f"{branch.name} is the project's default branch: it is restored to its own past, never reset"
-    return _check("branch-is-not-default", why_not if branch.default else None, f"{branch.name} is not the default")
-
-
-def _check(name: str, why_not: str | None, otherwise: str, *, forceable: bool = False) -> Check:
-    verdict = Verdict.PASS if why_not is None else Verdict.FAIL
-    return Check(name=name, verdict=verdict, reason=why_not or otherwise, forceable=forceable and why_not is not None)
+    return Check.failed_if(
+        why_not if branch.default else None, "branch-is-not-default", f"{branch.name} is not the default"
+    )
 
 
 def _is_root(branch: Branch) -> Check:
     why_not = f"{branch.name} has a parent: only a root branch can be restored to a point in its own past; reset it"
-    return _check("branch-is-root", None if branch.is_root else why_not, f"{branch.name} has no parent")
+    return Check.failed_if(None if branch.is_root else why_not, "branch-is-root", f"{branch.name} has no parent")
 
 
 def _can_be_restored(branch: Branch, endpoints: Sequence[Endpoint]) -> Check:
@@ -135,7 +132,7 @@ def _can_be_restored(branch: Branch, endpoints: Sequence[Endpoint]) -> Check:
         why_not = f"Neon does not let {branch.name} be restored: {branch.why_not('restore')}"
     elif not endpoints or any(endpoint.disabled for endpoint in endpoints):
         why_not = f"{branch.name} has no compute that can be connected to: nobody could look whether a restore worked"
-    return _check("branch-can-be-restored", why_not, f"{branch.name} is ready")
+    return Check.failed_if(why_not, "branch-can-be-restored", f"{branch.name} is ready")
 
 
 def _is_in_window(
@@ -160,7 +157,9 @@ def _is_in_window(
             "from a dump of your own; for the next time, have Neon keep history for longer (in the project's settings)"
         )
     kept = window.contains(point.at, margin)
-    return _check("restore-point-in-window", None if kept else why_not, f"history goes back to {window.earliest}")
+    return Check.failed_if(
+        None if kept else why_not, "restore-point-in-window", f"history goes back to {window.earliest}"
+    )
 
 
 def _has_room(project: Project, branches: Sequence[Branch]) -> Check:
@@ -173,13 +172,15 @@ def _has_room(project: Project, branches: Sequence[Branch]) -> Check:
             f"how many root branches the plan {project.subscription_type} allows is not known, and the backup is one "
             f"more than the {len(roots)} there are: Neon decides, before anything is overwritten"
         )
-        return Check(name=name, verdict=Verdict.WARN, reason=reason)
+        return Check.warned(name, reason)
     backups = ", ".join(sorted(b.name for b in roots if b.name.startswith(BACKUP_PREFIX))) or "none of ours"
     why_not = (
         f"the project has {len(roots)} of {limit} root branches, and the backup needs one more; in Neon's console, "
         f"delete a backup that nobody needs any more ({backups}), and start again"
     )
-    return _check(name, None if len(roots) < limit else why_not, f"{len(roots)} of {limit} root branches are there")
+    return Check.failed_if(
+        None if len(roots) < limit else why_not, name, f"{len(roots)} of {limit} root branches are there"
+    )
 
 
 def _keeps_children(branch: Branch, branches: Sequence[Branch], target: RestoreTarget) -> Check:
@@ -192,25 +193,25 @@ def _keeps_children(branch: Branch, branches: Sequence[Branch], target: RestoreT
     ours = (BACKUP_PREFIX, ACCOUNT_PREFIX)
     children = ", ".join(sorted(name for name in others if not name.startswith(ours)))
     if not children:
-        return _check(CHILDREN_CHECK, None, f"{branch.name} has no children")
+        return Check.passed(CHILDREN_CHECK, f"{branch.name} has no children")
     if target.children == "move":
         reason = f"{children} move from {branch.name} to its backup, and stay on the data that is being left"
-        return Check(name=CHILDREN_CHECK, verdict=Verdict.PASS, reason=reason, evidence={_CHILDREN: children})
+        return Check.passed(CHILDREN_CHECK, reason, evidence={_CHILDREN: children})
     why_not = (
         f"{children} would move from {branch.name} to its backup, and stay on the data that is being left; delete or "
         "reset them first; or allow it, by children: move in the settings or by --force"
     )
-    return _check(CHILDREN_CHECK, why_not, "", forceable=True)
+    return Check.failed(CHILDREN_CHECK, why_not, forceable=True)
 
 
 def _limits_hold(project: Project, branch: Branch) -> Check:
     """The option "removes IP restrictions from all branches" but protected ones (Neon, "Protected branches")."""
     if not project.limits_protected_only:
-        return _check(IP_LIMITS_CHECK, None, "IP Allow does not hang on a branch's protection")
+        return Check.passed(IP_LIMITS_CHECK, "IP Allow does not hang on a branch's protection")
     if not branch.protected:
-        return _check(IP_LIMITS_CHECK, None, f"{branch.name} is not protected: IP Allow does not hold on it anyway")
+        return Check.passed(IP_LIMITS_CHECK, f"{branch.name} is not protected: IP Allow does not hold on it anyway")
     reason = (
         f"IP Allow holds on protected branches only: while {branch.name} is un-protected for the restore, any address "
         "reaches it, with its passwords; the preview has passwords of its own; the backup is protected after it"
     )
-    return Check(name=IP_LIMITS_CHECK, verdict=Verdict.PASS, reason=reason, evidence={_LIMITS_HANG: branch.name})
+    return Check.passed(IP_LIMITS_CHECK, reason, evidence={_LIMITS_HANG: branch.name})

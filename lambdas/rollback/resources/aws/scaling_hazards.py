@@ -31,7 +31,7 @@ def nothing_starts_tasks(service: ServiceSettings, predictive: Sequence[str], *,
         is_fenced_next: the check is of a plan with the database, not of the readiness.
     """
     if not predictive:
-        return Check(name=CHECK_NAME, verdict=Verdict.PASS, reason="no policy scales it by forecast")
+        return Check.passed(CHECK_NAME, "no policy scales it by forecast")
     reason = (
         f"{service.name} is scaled by forecast ({', '.join(sorted(predictive))}), which can't be suspended and could "
         "start tasks behind a fence: set its mode to ForecastOnly before the database goes back"

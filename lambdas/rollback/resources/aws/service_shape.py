@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 
 _PARTS_OF_LONG_ARN = 3  # service/<cluster>/<name>; the old format has no cluster (ECS developer guide, "ARNs and IDs")
 
@@ -66,20 +66,20 @@ def fits_service(definition: Mapping[str, Any], shape: ServiceShape) -> Check:
     problems = [*_ports(definition, shape), *_volumes(definition, shape), *_network(definition, shape)]
     if problems:
         reason = f"{'; '.join(problems)}: ECS refuses it, or its tasks serve nothing; change the service first"
-        return Check(name=name, verdict=Verdict.FAIL, reason=reason)
-    return Check(name=name, verdict=Verdict.PASS, reason="it has what the service's configuration refers to")
+        return Check.failed(name, reason)
+    return Check.passed(name, "it has what the service's configuration refers to")
 
 
 def arn_format(service_arn: str) -> Check:
     """Whether the service has an ARN with its cluster in it: policies and event patterns are made for that."""
     name, resource = "service-arn", service_arn.rpartition(":")[2]
     if len(resource.split("/")) >= _PARTS_OF_LONG_ARN:
-        return Check(name=name, verdict=Verdict.PASS, reason="it names the cluster")
+        return Check.passed(name, "it names the cluster")
     reason = (
         f"{service_arn} is in the old format, without its cluster: our policies and event patterns do not match it; "
         "create the service anew, with long ARNs switched on"
     )
-    return Check(name=name, verdict=Verdict.WARN, reason=reason)
+    return Check.warned(name, reason)
 
 
 def _uses_fargate(service: Mapping[str, Any]) -> bool | None:

@@ -152,7 +152,7 @@ def _seen(work: BackgroundWork) -> Check:
     if not work.not_seen:
         return _check("background-work-is-seen", None, "slots, subscriptions and scheduled jobs were looked at")
     reason = f"not looked at: {'; '.join(work.not_seen)}; what is there may be lost, or write behind the fence"
-    return Check(name="background-work-is-seen", verdict=Verdict.WARN, reason=reason)
+    return Check.warned("background-work-is-seen", reason)
 
 
 def _named(things: Sequence[object]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from builders import NOW
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.database.restore.next_action import DatabaseSnapshot, Move, next_move, objection
 from rollback.domain.database.progress import BranchBefore, DatabaseProgress, RestorePoint
 from rollback.resources.database.neon import Branch
@@ -93,7 +93,7 @@ def test_only_a_branch_that_is_neither_reset_nor_backed_up_is_ever_restored(
     assert next_move(backed_up, known) is not Move.RESTORE
 
 
-FAILING = Check(name="schema", verdict=Verdict.FAIL, reason="a column is missing")
+FAILING = Check.failed("schema", "a column is missing")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from builders import SERVICE
 from faults.database_endings import assert_refused, raising
 from faults.database_scenario import BAD, GOOD, WORKER, Restore
 
-from rollback.check import Check, Verdict
+from rollback.check import Check
 from rollback.conclusion.obligations import protected_again
 from rollback.database.restore.actions import announces
 from rollback.database.restore.reconciler import restore as restore_once
@@ -18,7 +18,7 @@ from rollback.resources.database.errors import ComeBackLater, QueryFailed, Reque
 
 
 def test_a_restore_point_that_the_judge_refuses_is_refused_and_the_preview_deleted() -> None:
-    no_good = Check(name="schema", verdict=Verdict.FAIL, reason="column orders.total is missing")
+    no_good = Check.failed("schema", "column orders.total is missing")
     restore = Restore()
     restore.judge_preview(lambda schema, migrations: (no_good,))
     assert_refused(restore, "column orders.total is missing")
