@@ -49,7 +49,7 @@ def _measure(name: str, project: LocalProject, backup_id: str, base_id: str) -> 
     backup, base = (project.databases.connection_uri(one, DATABASE, "app_owner") for one in (backup_id, base_id))
     limits = CompareLimits(is_over=lambda: False, now=time.monotonic, sums_seconds=600, rows_seconds=600, keys=True)
     comparison, began = Comparison(project.sql, backup, base, DATABASE, limits), time.monotonic()
-    comparison.go_on()
+    comparison.compare_remaining()
     seconds, report = time.monotonic() - began, comparison.report
     changed = sum(table.changed_rows or 0 for table in report.tables)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -19,22 +19,22 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from builders import NOW, SERVICE, definition, release, rollback
 from ledger_tables import new_table
-from stage import PROMOTED, Stage, alarm_event
+from stage import PROMOTED, Simulation, alarm_event
 from worlds import DEGRADED, OUTAGE
 
 from local_cloud.deployment.server import LocalCloud
-from rollback.adapters.ledger.documents import _document, entry_writes
+from rollback.adapters.ledger.documents import _document, build_index_writes
 from rollback.adapters.ledger.dynamodb import DynamoLedger
-from rollback.adapters.ledger.releases import _beside, release_item
+from rollback.adapters.ledger.releases import _lookup_writes, release_item
 from rollback.canonical_json import sha256_of
 from rollback.check import Check, Verdict
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import ReleaseState, fingerprint, normalised_definition
 from rollback.domain.rollback import Outcome
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.workflow import janitor
 from rollback.workflow.route import Step
-from rollback.workflow.runner import start_emergency, walk
+from rollback.workflow.runner import run_step, start_emergency
 from rollback_cli import state
 
 _BATCH = 25
@@ -66,14 +66,18 @@ def fill(ledger: DynamoLedger, age: int) -> None:
             concluded_at=at,
             execution=f"old-{number}",
         )
-        beside = [write["Put"]["Item"] for write in (*_beside(table, old), *entry_writes(table, one)) if "Put" in write]
+        beside = [
+            write["Put"]["Item"]
+            for write in (*_lookup_writes(table, old), *build_index_writes(table, one))
+            if "Put" in write
+        ]
         items += [release_item(old), _document(one), *beside]
     for start in range(0, len(items), _BATCH):
         batch = [{"PutRequest": {"Item": item}} for item in items[start : start + _BATCH]]
         table.client.batch_write_item(RequestItems={table.name: batch})
 
 
-class Counter:
+class CallCounter:
     """Requests and bytes that DynamoDB's client has sent and got."""
 
     def __init__(self, client: Any) -> None:
@@ -92,23 +96,23 @@ class Counter:
         return self.requests, self.bytes, time.perf_counter() - began
 
 
-def measured(cloud: LocalCloud, age: int) -> dict[str, tuple[int, int, float]]:
+def age_ledger_and_measure(cloud: LocalCloud, age: int) -> dict[str, tuple[int, int, float]]:
     """Each part at one age."""
     client, name = new_table(cloud.client("dynamodb"))
     ledger = DynamoLedger(client, name)
     ledger.build_index((SERVICE,), NOW - timedelta(hours=1))
     fill(ledger, age)
-    stage = Stage(ledger=ledger)  # type: ignore[arg-type]
+    stage = Simulation(ledger=ledger)  # type: ignore[arg-type]
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
-    prepare(SERVICE, stage.world)
-    counter, figures = Counter(client), {}
+    prepare_standing_plan(SERVICE, stage.world)
+    counter, figures = CallCounter(client), {}
     for alarm in (DEGRADED, OUTAGE):
         stage.alarms.fire(alarm, NOW)
     admitted: list[Any] = []
     figures["Admit"] = counter.measure(lambda: admitted.append(stage.admit(alarm_event())))
-    figures["Plan"] = counter.measure(lambda: walk(admitted[0].id, Step.PLAN, stage.world))
-    stage.run_on(admitted[0])
+    figures["Plan"] = counter.measure(lambda: run_step(admitted[0].id, Step.PLAN, stage.world))
+    stage.run_to_end(admitted[0])
     figures["janitor, a round"] = counter.measure(lambda: janitor.sweep(stage.world))
     service = stage.world.settings.services[0]
     figures["status"] = counter.measure(lambda: list(state.lines(service, stage.world)))
@@ -127,7 +131,7 @@ def main() -> None:
     parser.add_argument("ages", nargs="*", type=int, default=[10, 100, 1000, 10000])
     ages = parser.parse_args().ages
     with LocalCloud(scale=100) as cloud:
-        tables = {age: measured(cloud, age) for age in ages}
+        tables = {age: age_ledger_and_measure(cloud, age) for age in ages}
     print("| Part | " + " | ".join(f"{age:,} records" for age in ages) + " |")
     print("|---|" + "---|" * len(ages))
     for part in tables[ages[0]]:

@@ -12,29 +12,33 @@ _FUNCTIONS = ("Decide", "Service", "Report", "Promote")
 
 def acknowledge_service_stack(stack: IConstruct) -> None:
     """What the service stack leaves to its owner."""
-    _on(stack, "Vpc", "VPC7", "flow logs are the account's choice, not a deployment's")
-    _on(stack, "Task", "ECS2", "plain variables hold no secrets; those come from Secrets Manager by ARN")
-    _on(stack, "Task/ExecutionRole", "IAM5[Resource::*]", "ecr:GetAuthorizationToken knows no resources")
-    _on(stack, "LoadBalancer", "ELB2", "access logs need a bucket of the account's; metrics are what alarms use")
-    _on(stack, "LoadBalancer/SecurityGroup", "EC23", "a public API is open to the public")
+    _acknowledge(stack, "Vpc", "VPC7", "flow logs are the account's choice, not a deployment's")
+    _acknowledge(stack, "Task", "ECS2", "plain variables hold no secrets; those come from Secrets Manager by ARN")
+    _acknowledge(stack, "Task/ExecutionRole", "IAM5[Resource::*]", "ecr:GetAuthorizationToken knows no resources")
+    _acknowledge(
+        stack, "LoadBalancer", "ELB2", "access logs need a bucket of the account's; metrics are what alarms use"
+    )
+    _acknowledge(stack, "LoadBalancer/SecurityGroup", "EC23", "a public API is open to the public")
 
 
 def acknowledge_rollback_stack(
     stack: Stack, services: tuple[Attachment, ...], workflow: str, deployed_by: tuple[str, ...]
 ) -> None:
     """Wildcards behind a service's own name, and what the state machines and queue do on purpose."""
-    _on_functions(stack, services, workflow, deployed_by)
+    _acknowledge_functions(stack, services, workflow, deployed_by)
     for machine in ("Workflow", "Promotion"):
-        _on(stack, f"{machine}/Role", "IAM5[Resource::*]", "log delivery and tracing know no resources")
-        _on(stack, f"{machine}/Machine", "SF1", "errors are logged; the ledger has everything else")
+        _acknowledge(stack, f"{machine}/Role", "IAM5[Resource::*]", "log delivery and tracing know no resources")
+        _acknowledge(stack, f"{machine}/Machine", "SF1", "errors are logged; the ledger has everything else")
     for queue in ("DeadLetters", "FailedInvocations"):
-        _on(stack, f"Triggers/{queue}", "SQS3", "it is a dead-letter queue")
+        _acknowledge(stack, f"Triggers/{queue}", "SQS3", "it is a dead-letter queue")
 
 
-def _on_functions(stack: Stack, services: tuple[Attachment, ...], workflow: str, deployed_by: tuple[str, ...]) -> None:
+def _acknowledge_functions(
+    stack: Stack, services: tuple[Attachment, ...], workflow: str, deployed_by: tuple[str, ...]
+) -> None:
     database = _database(stack)
     for name in (*_FUNCTIONS, *database):
-        _on_each(stack, name, services)
+        _acknowledge_each(stack, name, services)
     for name in ("Service", "Promote"):
         _wildcard(stack, f"Functions/{name}Role", "ecs", "task-definition/*", "families are the service's to name")
     for name in ("Decide", "Service", "Report"):
@@ -54,7 +58,7 @@ def _on_functions(stack: Stack, services: tuple[Attachment, ...], workflow: str,
             _wildcard(stack, f"Functions/{name}Role", "logs", group, "streams of this group are named after tasks")
     in_vpc = "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole]"
     for name in PROBING:
-        _on(stack, f"Functions/{name.title()}Role", in_vpc, "Lambda insists on it for a function in a VPC")
+        _acknowledge(stack, f"Functions/{name.title()}Role", in_vpc, "Lambda insists on it for a function in a VPC")
 
 
 def _database(stack: Stack) -> tuple[str, ...]:
@@ -62,10 +66,10 @@ def _database(stack: Stack) -> tuple[str, ...]:
     return ("Database",) if has_database else ()
 
 
-def _on_each(stack: Stack, name: str, services: tuple[Attachment, ...]) -> None:
+def _acknowledge_each(stack: Stack, name: str, services: tuple[Attachment, ...]) -> None:
     role, function = f"Functions/{name}Role", f"Functions/{name}"
-    _on(stack, role, "IAM5[Resource::*]", _UNSCOPED)
-    _on(stack, function, "L1", "the bundle is compiled for this very Python minor version")
+    _acknowledge(stack, role, "IAM5[Resource::*]", _UNSCOPED)
+    _acknowledge(stack, function, "L1", "the bundle is compiled for this very Python minor version")
     for service in services:
         for kind in ("service-deployment", "service-revision"):
             resource = f"{kind}/{service.cluster}/{service.ecs_service}/*"
@@ -80,7 +84,7 @@ def _stacks(stack: Stack, role: str, deployed_by: tuple[str, ...]) -> None:
 
 def _wildcard(stack: Stack, path: str, service: str, resource: str, reason: str) -> None:
     arn = f"arn:{_named(stack.partition, 'Partition')}:{service}:{_here(stack)}:{resource}"
-    _on(stack, path, f"IAM5[Resource::{arn}]", reason)
+    _acknowledge(stack, path, f"IAM5[Resource::{arn}]", reason)
 
 
 def _here(stack: Stack) -> str:
@@ -92,7 +96,7 @@ def _named(value: str, parameter: str) -> str:
     return f"<AWS::{parameter}>" if Token.is_unresolved(value) else value
 
 
-def _on(stack: IConstruct, path: str, rule: str, reason: str) -> None:
+def _acknowledge(stack: IConstruct, path: str, rule: str, reason: str) -> None:
     construct = stack
     for part in path.split("/"):
         construct = construct.node.find_child(part)

@@ -68,28 +68,28 @@ def synthesise(outdir: Path | str, context: Mapping[str, Any] | None = None, *, 
 def _add_stacks(app: App, configuration: Configuration, name: str, settings: Environment) -> None:
     env = CdkEnvironment(account=settings.account, region=settings.region)
     service_stack, rollback_stack = stack_names(configuration.application, name)
-    attachments = {service.name: _attached(service) for service in settings.services if service.existing}
-    for service in settings.made_here:
+    attachments = {service.name: _to_attachment(service) for service in settings.services if service.existing}
+    for service in settings.created_services:
         made = ServiceStack(app, service_stack, settings=settings, service=service, env=env)
         acknowledge_service_stack(made)
         attachments[service.name] = made.attachment
     in_order = tuple(attachments[service.name] for service in settings.services)
     urls = {attachment.name: attachment.url for attachment in in_order if attachment.url}
-    run_time = settings.run_time(configuration.application, name, urls, service_stack)
+    runtime_settings = settings.runtime_settings(configuration.application, name, urls, service_stack)
     watching = RollbackStack(
         app,
         rollback_stack,
         settings=settings,
-        run_time=run_time,
+        runtime_settings=runtime_settings,
         attachments=in_order,
         bundle=configuration.bundle,
         env=env,
     )
-    deployed_by = tuple(service.stack for service in run_time.services if service.stack)
-    acknowledge_rollback_stack(watching, in_order, f"{run_time.prefix}-rollback", deployed_by)
+    deployed_by = tuple(service.stack for service in runtime_settings.services if service.stack)
+    acknowledge_rollback_stack(watching, in_order, f"{runtime_settings.prefix}-rollback", deployed_by)
 
 
-def _attached(service: Service) -> Attachment:
+def _to_attachment(service: Service) -> Attachment:
     if service.existing is None:
         raise ValueError(f"service {service.name!r} is made here")
     shared = {

@@ -6,19 +6,19 @@ from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.policy import Policy
 
 _LONGEST_FUNCTION_SECONDS = 900  # Lambda's own limit
-_MOST_COMMANDS = 6  # steps down and their verification; more of them than a release brings take the time limit up
+_MAX_COMMANDS = 6  # steps down and their verification; more of them than a release brings take the time limit up
 # Secrets Manager adds a hyphen and six characters to the name (user guide, "What's in a secret"). IAM takes them by the
 # letter: without them, or with ECS's `:key::` behind, the function would be refused when it is needed.
 _COMPLETE_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[^:]+-[A-Za-z0-9]{6}")
-_OF_PULL_REQUESTS = (Strategy.RESET, Strategy.RECREATE, Strategy.DOWN_MIGRATIONS)
+_PULL_REQUEST_STRATEGIES = (Strategy.RESET, Strategy.RECREATE, Strategy.DOWN_MIGRATIONS)
 
 
 def database_minutes(database: DatabaseSettings | None) -> float:
     """The longest that the database's steps take: the restore, putting right what failed, tasks, the lost writes."""
     if database is None:
         return 0
-    tasks = database.task_timeout_minutes * _MOST_COMMANDS if database.down_command else 0
-    restore = database.restore_timeout_minutes + database.tidy_timeout_minutes
+    tasks = database.task_timeout_minutes * _MAX_COMMANDS if database.down_command else 0
+    restore = database.restore_timeout_minutes + database.cleanup_timeout_minutes
     return restore + tasks + database.account_timeout_minutes
 
 
@@ -37,10 +37,10 @@ def database_needs(database: DatabaseSettings | None, policy: Policy, services: 
             database is not None or policy.on_incompatible_schema == "refuse"
         ),
     }
-    return needs if database is None else {**needs, **_of(database, policy, services)}
+    return needs if database is None else {**needs, **_branch_constraints(database, policy, services)}
 
 
-def _of(database: DatabaseSettings, policy: Policy, services: set[str]) -> dict[str, bool]:
+def _branch_constraints(database: DatabaseSettings, policy: Policy, services: set[str]) -> dict[str, bool]:
     unknown = sorted(set(database.writers or ()) - services)
     by_pull_request = database.branch_pattern is not None
     secrets = {
@@ -56,8 +56,8 @@ def _of(database: DatabaseSettings, policy: Policy, services: set[str]) -> dict[
             if arn is not None
         },
         f"database.strategy is {database.strategy.value!r}; for branches by branch_pattern allowed are "
-        f"{', '.join(_OF_PULL_REQUESTS)}: only a root branch has a past to restore": (
-            not by_pull_request or database.strategy in _OF_PULL_REQUESTS
+        f"{', '.join(_PULL_REQUEST_STRATEGIES)}: only a root branch has a past to restore": (
+            not by_pull_request or database.strategy in _PULL_REQUEST_STRATEGIES
         ),
         "policy.on_incompatible_schema is 'full'; with database.branch_pattern only 'refuse' is allowed: an alarm does "
         "not tell whose branch": not by_pull_request or policy.on_incompatible_schema == "refuse",

@@ -22,10 +22,10 @@ from rollback_constructs.watch import WatchSettings
 from stacks.connection_needs import connection_needs, reconnect_minutes
 from stacks.database_needs import database_minutes, database_needs
 from stacks.service_settings import Service
-from stacks.unique import conflicts
+from stacks.unique import find_conflicts
 
 Context = Mapping[str, Any]
-_MOST_TOLD = 5  # conflicts: one mistake of many services makes one for each pair of them
+_MAX_CONFLICTS_SHOWN = 5  # conflicts: one mistake of many services makes one for each pair of them
 
 _APPLICATION, _ENVIRONMENTS = "application", "environments"
 _OVERRIDES, _ONLY = "rollback:overrides", "rollback:environments"
@@ -65,7 +65,7 @@ class Environment(_Strict):
     keys: KeySettings = KeySettings()
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _validate_together(self) -> Self:
         policy, seconds = self.policy, self.policy.act_timeout_seconds
         rungs = policy.service_timeout_minutes + policy.emergency_timeout_minutes + policy.restart_timeout_minutes
         waits = policy.service_timeout_minutes  # for CloudFormation, before there is a plan
@@ -89,10 +89,10 @@ class Environment(_Strict):
             "than a day; CloudWatch looks back no further": self.triggers.janitor_minutes * self.watch.longest_rounds
             <= 24 * 60,
             "availability_zones is empty; with account and region at least two are needed for the network of a service "
-            "with a workload": not (self.account and self.region and self.made_here)
+            "with a workload": not (self.account and self.region and self.created_services)
             or len(self.availability_zones) >= 2,
             "services has two of one name": len({s.name for s in self.services}) == len(self.services),
-            "services has two with a workload; allowed is one, the others by existing": len(self.made_here) <= 1,
+            "services has two with a workload; allowed is one, the others by existing": len(self.created_services) <= 1,
         }
         for what, holds in needs.items():
             if not holds:
@@ -100,13 +100,13 @@ class Environment(_Strict):
         return self
 
     @property
-    def made_here(self) -> tuple[Service, ...]:
+    def created_services(self) -> tuple[Service, ...]:
         """Services that a ServiceStack makes."""
         return tuple(service for service in self.services if service.workload is not None)
 
-    def run_time(self, application: Application, name: str, urls: Mapping[str, str], stack: str) -> Settings:
+    def runtime_settings(self, application: Application, name: str, urls: Mapping[str, str], stack: str) -> Settings:
         """What the functions know; `urls` by service, for those whose settings have none; `stack` makes services."""
-        services = tuple(service.run_time(urls.get(service.name), stack) for service in self.services)
+        services = tuple(service.runtime_settings(urls.get(service.name), stack) for service in self.services)
         return Settings(
             application=application.name,
             environment=name,
@@ -130,11 +130,11 @@ class Configuration(_Strict):
     bundle: BundleSettings
 
     @model_validator(mode="after")
-    def _everything_has_one_owner(self) -> Self:
-        found = list(conflicts(self.environments, lambda name: stack_names(self.application, name)))
+    def _reject_shared_resources(self) -> Self:
+        found = list(find_conflicts(self.environments, lambda name: stack_names(self.application, name)))
         if found:
-            more = [f"and {len(found) - _MOST_TOLD} more"] if len(found) > _MOST_TOLD else []
-            raise ValueError("\n  ".join([*found[:_MOST_TOLD], *more]))
+            more = [f"and {len(found) - _MAX_CONFLICTS_SHOWN} more"] if len(found) > _MAX_CONFLICTS_SHOWN else []
+            raise ValueError("\n  ".join([*found[:_MAX_CONFLICTS_SHOWN], *more]))
         return self
 
     @classmethod
@@ -151,7 +151,9 @@ class Configuration(_Strict):
         if not isinstance(environments, Mapping) or not environments:
             raise InvalidSettings(f"context {_ENVIRONMENTS!r} is {environments!r}; allowed is an object by environment")
         overrides = _json(context, _OVERRIDES) or {}
-        chosen = {name: merged(environments[name], overrides) for name in _chosen(context, list(environments))}
+        chosen = {
+            name: merge(environments[name], overrides) for name in _select_environments(context, list(environments))
+        }
         if tag := context.get("image_tag"):
             chosen = {name: _with_image_tag(given, str(tag)) for name, given in chosen.items()}
         bundle = {"platform": context.get(_PLATFORM), "python": context.get(_PYTHON)}
@@ -163,16 +165,16 @@ class Configuration(_Strict):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            raise InvalidSettings(_explained(error)) from error
+            raise InvalidSettings(_format_validation_error(error)) from error
 
 
-def merged(base: Any, over: Any) -> Any:
+def merge(base: Any, over: Any) -> Any:
     """`over` laid deep over `base`. A list of objects is laid over element by element, any other value replaces."""
     if isinstance(base, Mapping) and isinstance(over, Mapping):
-        return {**base, **{key: merged(base.get(key), value) for key, value in over.items()}}
+        return {**base, **{key: merge(base.get(key), value) for key, value in over.items()}}
     if isinstance(base, list) and isinstance(over, list) and all(isinstance(item, Mapping) for item in [*base, *over]):
         return [
-            *(merged(old, new) for old, new in zip(base, over, strict=False)),
+            *(merge(old, new) for old, new in zip(base, over, strict=False)),
             *base[len(over) :],
             *over[len(base) :],
         ]
@@ -183,7 +185,7 @@ def _with_image_tag(environment: Any, tag: str) -> Any:
     if not isinstance(environment, Mapping):
         return environment
     tagged = [
-        merged(service, {"workload": {"image_tag": tag}})
+        merge(service, {"workload": {"image_tag": tag}})
         if isinstance(service, Mapping) and service.get("workload")
         else service
         for service in environment.get("services", [])
@@ -191,7 +193,7 @@ def _with_image_tag(environment: Any, tag: str) -> Any:
     return {**environment, "services": tagged}
 
 
-def _chosen(context: Context, known: list[str]) -> list[str]:
+def _select_environments(context: Context, known: list[str]) -> list[str]:
     only = context.get(_ONLY)
     names = [name.strip() for name in str(only).split(",") if name.strip()] if only else known
     if unknown := [name for name in names if name not in known]:
@@ -211,7 +213,7 @@ def _json(context: Context, key: str) -> Any:
         raise InvalidSettings(f"context {key!r} is no JSON ({error}): {value!r}") from error
 
 
-def _explained(error: ValidationError) -> str:
+def _format_validation_error(error: ValidationError) -> str:
     lines = ["the settings can't be used:"]
     problems = error.errors()
     places = [problem["loc"] for problem in problems]

@@ -13,7 +13,7 @@ from rollback_constructs.alarms import ServiceAlarms
 from rollback_constructs.attachment import Attachment
 from rollback_constructs.bundling import BundleSettings
 from rollback_constructs.function_settings import compact
-from rollback_constructs.functions import Functions, Outside
+from rollback_constructs.functions import Functions, SharedResources
 from rollback_constructs.ledger import Ledger
 from rollback_constructs.limits import check_resources
 from rollback_constructs.notifications import Notifications
@@ -32,7 +32,7 @@ class RollbackStack(Stack):
         id_: str,
         *,
         settings: Environment,
-        run_time: Settings,
+        runtime_settings: Settings,
         attachments: tuple[Attachment, ...],
         bundle: BundleSettings,
         env: CdkEnvironment,
@@ -41,24 +41,24 @@ class RollbackStack(Stack):
             scope,
             id_,
             env=env,
-            description=f"Rolls back the services of {run_time.environment}",
+            description=f"Rolls back the services of {runtime_settings.environment}",
             termination_protection=settings.ledger.retain,
         )
-        prefix = run_time.prefix
+        prefix = runtime_settings.prefix
         keys = {name: self._key(name, getattr(settings.keys, name)) for name in ("ledger", "topics", "logs")}
         ledger = Ledger(self, "Ledger", prefix=prefix, settings=settings.ledger, key=keys["ledger"])
         notifications = Notifications(self, "Notifications", prefix=prefix, key=keys["topics"])
-        stacks = tuple(dict.fromkeys(service.stack for service in run_time.services if service.stack))
+        stacks = tuple(dict.fromkeys(service.stack for service in runtime_settings.services if service.stack))
         access = Access(self, attachments, stacks, settings.keys)
         workflow_name = f"{prefix}-rollback"
         functions = Functions(
             self,
             "Functions",
-            settings=run_time,
+            settings=runtime_settings,
             function_settings=settings.functions,
             bundle=bundle,
             access=access,
-            outside=Outside(
+            shared=SharedResources(
                 table_arn=ledger.table.table_arn,
                 table_name=ledger.table.table_name,
                 topic_arn=notifications.rollbacks.topic_arn,
@@ -95,7 +95,9 @@ class RollbackStack(Stack):
             self,
             "Promotion",
             name=f"{prefix}-promotion",
-            definition=promotion.definition(run_time.policy.bake_timeout_minutes + run_time.policy.bake_minutes),
+            definition=promotion.definition(
+                runtime_settings.policy.bake_timeout_minutes + runtime_settings.policy.bake_minutes
+            ),
             functions={promotion.PROMOTE_FUNCTION: functions.promote},
             retain_logs=settings.ledger.retain,
             log_key=keys["logs"],
@@ -125,9 +127,9 @@ class RollbackStack(Stack):
             self,
             "Watch",
             prefix=prefix,
-            application=run_time.application,
-            environment=run_time.environment,
-            services=run_time.service_names,
+            application=runtime_settings.application,
+            environment=runtime_settings.environment,
+            services=runtime_settings.service_names,
             settings=settings.watch,
             janitor_minutes=settings.triggers.janitor_minutes,
             critical=notifications.critical,
@@ -137,7 +139,7 @@ class RollbackStack(Stack):
         for function in functions.all:
             watch.function(function)
         # The command line reads it, so that it and the functions can't disagree.
-        CfnOutput(self, "Settings", value=compact(run_time))
+        CfnOutput(self, "Settings", value=compact(runtime_settings))
         CfnOutput(self, "WorkflowArn", value=rollbacks.machine.state_machine_arn)
         CfnOutput(self, "PromotionArn", value=promotions.machine.state_machine_arn)
         CfnOutput(self, "LedgerTable", value=ledger.table.table_name)
@@ -145,8 +147,8 @@ class RollbackStack(Stack):
         CfnOutput(self, "CriticalTopicArn", value=notifications.critical.topic_arn)
         CfnOutput(self, "DegradedAlarms", value=",".join(service.degraded.alarm_name for service in alarms))
         CfnOutput(self, "OutageAlarms", value=",".join(service.outage.alarm_name for service in alarms))
-        made_here = sum(isinstance(part, CfnResource) for part in self.node.find_all())
-        check_resources(made_here, run_time.environment, len(attachments))
+        created_services = sum(isinstance(part, CfnResource) for part in self.node.find_all())
+        check_resources(created_services, runtime_settings.environment, len(attachments))
 
     def _key(self, name: str, arn: str | None) -> kms.IKey | None:
         return kms.Key.from_key_arn(self, f"{name.title()}Key", arn) if arn is not None else None

@@ -23,7 +23,7 @@ class Existing(_Strict):
     repository: str = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _full_names(self) -> Self:
+    def _require_full_names(self) -> Self:
         for name in self.target_groups:
             if name.count("/") != 2 or not name.startswith("targetgroup/"):
                 raise ValueError(f"target_groups holds {name!r}; allowed is targetgroup/<name>/<id>")
@@ -83,12 +83,12 @@ class Service(ServiceSettings):
         return self.existing is not None if self.load_balancer_shared is None else self.load_balancer_shared
 
     @model_validator(mode="after")
-    def _one_origin(self) -> Self:
+    def _require_one_origin(self) -> Self:
         if (self.existing is None) == (self.workload is None):
             raise ValueError(f"service {self.name!r} needs exactly one of existing and workload")
         return self
 
-    def run_time(self, url: str | None, stack: str) -> ServiceSettings:
+    def runtime_settings(self, url: str | None, stack: str) -> ServiceSettings:
         """The part that reaches the functions.
 
         Args:

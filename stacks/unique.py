@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _ServiceInEnvironment:
     """One service where it is described."""
 
     environment: str
@@ -23,7 +23,7 @@ class _Place:
     def path(self) -> str:
         return f"environments.{self.environment}.services.{self.service.name}"
 
-    def may_meet(self, other: "_Place") -> bool:
+    def may_share_account(self, other: "_ServiceInEnvironment") -> bool:
         """Whether both may be in one account and region; what is not said may be the same."""
         mine, others = self.settings, other.settings
         apart = (mine.account, others.account), (mine.region, others.region)
@@ -34,7 +34,9 @@ class _Place:
         return self.service.error_log_pattern or self.settings.alarms.error_log_pattern
 
 
-def conflicts(environments: "Mapping[str, Environment]", stacks_of: Callable[[str], tuple[str, str]]) -> Iterator[str]:
+def find_conflicts(
+    environments: "Mapping[str, Environment]", stacks_of: Callable[[str], tuple[str, str]]
+) -> Iterator[str]:
     """Name everything that two services or environments can't both have; one line each.
 
     Args:
@@ -43,13 +45,17 @@ def conflicts(environments: "Mapping[str, Environment]", stacks_of: Callable[[st
     for one, other in itertools.combinations(environments, 2):
         if stacks_of(one) == stacks_of(other):
             yield f"environments.{one} and environments.{other} would make the same stacks, {', '.join(stacks_of(one))}"
-    places = [_Place(name, found, service) for name, found in environments.items() for service in found.services]
-    for first, second in itertools.combinations(places, 2):
-        if first.may_meet(second):
-            yield from _between(first, second)
+    locations = [
+        _ServiceInEnvironment(name, found, service)
+        for name, found in environments.items()
+        for service in found.services
+    ]
+    for first, second in itertools.combinations(locations, 2):
+        if first.may_share_account(second):
+            yield from _find_conflicts(first, second)
 
 
-def _between(first: _Place, second: _Place) -> Iterator[str]:
+def _find_conflicts(first: _ServiceInEnvironment, second: _ServiceInEnvironment) -> Iterator[str]:
     one, other, both = first.service, second.service, f"{first.path} and {second.path}"
     if (
         f"{first.environment}-{one.name}" == f"{second.environment}-{other.name}"

@@ -1,6 +1,6 @@
 """A static call graph of `lambdas/rollback`: what the code of an entry point may call, AWS's operations among it.
 
-Types come from annotations, assignments and constructors; a port stands for the adapter that `bootstrap.make_world`
+Types come from annotations, assignments and constructors; a port stands for the adapter that `bootstrap.make_ports`
 makes. A receiver whose type is not known means every class with a method of that name, so that nothing is missed.
 Functions that are only named count as called. A `match` over `Step` is followed for the steps of the entry point alone.
 """
@@ -15,9 +15,9 @@ from pathlib import Path
 LAMBDAS = Path(__file__).resolve().parents[1] / "lambdas"
 _PACKAGE, _BOOTSTRAP, _WORLD = "rollback", "rollback.bootstrap", "rollback.ports.world.World"
 _STEP, _STUBS = "rollback.workflow.route.Step", "mypy_boto3_"
-_MAKE_WORLD = f"{_BOOTSTRAP}.make_world"
+_MAKE_WORLD = f"{_BOOTSTRAP}.make_ports"
 _IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
-_GIVING_ONE = frozenset({"get", "pop", "setdefault"})  # of a container
+_ITEM_GETTERS = frozenset({"get", "pop", "setdefault"})  # of a container
 _NO_CALL = frozenset({"exceptions", "meta", "close"})
 _BY_NAME = frozenset({"get_paginator", "get_waiter"})
 
@@ -36,7 +36,7 @@ class AwsCall:
 
 
 @dataclass
-class Class:
+class ClassInfo:
     """A class: its methods, and the annotations of its fields with the module that they are to be read in."""
 
     module: str
@@ -46,7 +46,7 @@ class Class:
 
 
 @dataclass
-class Body:
+class FunctionBody:
     """What one function does: functions that it names, and calls of AWS."""
 
     callees: set[str] = field(default_factory=set)
@@ -60,7 +60,7 @@ class CallGraph:
     def __init__(self, root: Path = LAMBDAS) -> None:
         self.symbols: dict[str, dict[str, str]] = {}  # module → name → what it stands for
         self.functions: dict[str, tuple[str, str | None, Function]] = {}  # name → module, class, node
-        self.classes: dict[str, Class] = {}
+        self.classes: dict[str, ClassInfo] = {}
         self.constants: dict[str, tuple[str, ast.expr]] = {}
         self._files: dict[str, str] = {}
         self._members: dict[str, tuple[str, ...]] = {}
@@ -69,7 +69,7 @@ class CallGraph:
             module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
             self._files[module] = path.relative_to(root.parent).as_posix()
             self._index(module, ast.parse(path.read_text()))
-        self._bodies: dict[tuple[str, frozenset[str]], Body] = {}
+        self._bodies: dict[tuple[str, frozenset[str]], FunctionBody] = {}
 
     def reach(self, entry: str, steps: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
         """Every function that an entry point may call, each with one way that leads there.
@@ -90,7 +90,7 @@ class CallGraph:
                     waiting.append(callee)
         return ways
 
-    def body(self, name: str, steps: frozenset[str]) -> Body:
+    def body(self, name: str, steps: frozenset[str]) -> FunctionBody:
         """What a function does when its entry point is called for these steps."""
         if (name, steps) not in self._bodies:
             self._bodies[name, steps] = _Reader(self, name, steps).read()
@@ -103,7 +103,7 @@ class CallGraph:
 
     @cached_property
     def adapters(self) -> dict[str, frozenset[str]]:
-        """Port → the classes that `make_world` makes for it."""
+        """Port → the classes that `make_ports` makes for it."""
         made = next(
             node
             for node in ast.walk(self.functions[_MAKE_WORLD][2])
@@ -212,7 +212,7 @@ class CallGraph:
                     self.constants[f"{module}.{name}"] = (module, value)
 
     def _index_class(self, module: str, name: str, node: ast.ClassDef) -> None:
-        known = self.classes[name] = Class(module, node.bases)
+        known = self.classes[name] = ClassInfo(module, node.bases)
         self._members[name] = tuple(
             target.id
             for part in node.body
@@ -236,7 +236,7 @@ class CallGraph:
         return {method for method in self.methods(name) if not method.startswith("_")}
 
     def _made_in(self, node: ast.AST, seen: frozenset[str] = frozenset()) -> set[str]:
-        """Classes of `rollback.adapters` that an expression of `make_world` makes, here or in what it names."""
+        """Classes of `rollback.adapters` that an expression of `make_ports` makes, here or in what it names."""
         found: set[str] = set()
         local = dict(_assignments(self.functions[_MAKE_WORLD][2]))
         for part in ast.walk(node):
@@ -254,10 +254,10 @@ class CallGraph:
     def _constructors(self, name: str) -> set[str]:
         """What `bootstrap` does to make the class of a method: an adapter may be given functions to call."""
         owner = self.functions[name][1] if name in self.functions else None
-        return set(self._makers.get(owner or "", ()))
+        return set(self._factory_functions.get(owner or "", ()))
 
     @cached_property
-    def _makers(self) -> dict[str, set[str]]:
+    def _factory_functions(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         for name, (module, _, node) in self.functions.items():
             if module == _BOOTSTRAP and name != _MAKE_WORLD:
@@ -302,9 +302,9 @@ class _Reader:
         self._graph, self._steps, self._name = graph, steps, name
         self._module, self._class, self._node = graph.functions[name]
         self._locals: dict[str, Types] = {}
-        self._body = Body()
+        self._body = FunctionBody()
 
-    def read(self) -> Body:
+    def read(self) -> FunctionBody:
         self._scope()
         for part in self._followed(self._node):
             self._visit(part)
@@ -434,7 +434,7 @@ class _Reader:
             return self._member_of(atom.removeprefix("of "), attr)
         if atom.startswith("each "):
             one = atom.removeprefix("each ")
-            return frozenset({f"returns {one}" if attr in _GIVING_ONE else f"returns {atom}", "plain"})
+            return frozenset({f"returns {one}" if attr in _ITEM_GETTERS else f"returns {atom}", "plain"})
         if atom.startswith("returns ") or atom == "plain":
             return frozenset({"plain"})
         if atom.startswith("aws "):

@@ -6,9 +6,9 @@ from typing import Any
 from builders import SERVICE, definition
 from fake_neon import FakeNeon
 from fake_sql import FakeSql
-from stage import FAMILY, PROMOTED, Stage, deployment_event
+from stage import FAMILY, PROMOTED, Simulation, deployment_event
 
-from rollback.database.observation.schedule import on_deployment
+from rollback.database.observation.schedule import observe_on_deployment
 from rollback.domain.database.migration_impact import ADDITIVE, MigrationImpact, breaking
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.schema_observation import Observation
@@ -16,7 +16,7 @@ from rollback.domain.releases.release import Release
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.operations.checkpoint import checkpoint
-from rollback.promotion.promote import record
+from rollback.promotion.promote import record_deployment
 from rollback.resources.database.postgres import Column, LiveSchema, Migration
 
 MAIN = "br-1"  # the fake Neon's first branch
@@ -47,7 +47,7 @@ ADDS = migration(2)
 
 
 @dataclass
-class DatabaseStage(Stage):
+class MigrationSimulation(Simulation):
     """v1 is promoted and runs on the first migration; nobody has looked at the database yet."""
 
     settings: DatabaseSettings = field(default_factory=lambda: DATABASE)
@@ -57,7 +57,7 @@ class DatabaseStage(Stage):
         self.replace(settings=self.world.settings.model_copy(update={"database": self.settings}))
         self.alarms.in_alarm.clear()
         self.ship("v1", PROMOTED, hours_ago=48)
-        self.migrated(users("id", "name"), FIRST)
+        self.apply_migrations(users("id", "name"), FIRST)
 
     @property
     def neon(self) -> FakeNeon:
@@ -69,23 +69,23 @@ class DatabaseStage(Stage):
         assert isinstance(self.world.sql, FakeSql)
         return self.world.sql
 
-    def migrated(self, structure: LiveSchema, *applied: ShippedMigration) -> None:
+    def apply_migrations(self, structure: LiveSchema, *applied: ShippedMigration) -> None:
         """The pipeline has run its migrations."""
         self.sql.schemas[MAIN] = structure
         self.sql.journals[MAIN] = tuple(Migration(hash=one.hash, created_at=one.created_at) for one in applied)
 
-    def deployed(self, version: str, structure: LiveSchema, *shipped: ShippedMigration) -> None:
+    def deploy_release(self, version: str, structure: LiveSchema, *shipped: ShippedMigration) -> None:
         """A pipeline makes its checkpoint, migrates and deploys; ECS tells of the deployment's begin and end."""
         checkpoint(SERVICE, version, shipped, self.world)
-        self.migrated(structure, *shipped)
+        self.apply_migrations(structure, *shipped)
         self.pass_time(minutes=5)
-        self.begun(version)
-        self.told(BEGAN)
+        self.start_versioned_deployment(version)
+        self.deliver_event(BEGAN)
         for _ in range(3):
             self.pass_time(seconds=20)
-        self.told(COMPLETED)
+        self.deliver_event(COMPLETED)
 
-    def begun(self, version: str) -> None:
+    def start_versioned_deployment(self, version: str) -> None:
         """A deployment begins now, of a release that says its version; the ledger does not know it yet."""
         made = definition(version)
         made["containerDefinitions"][0]["environment"] = [{"name": "APP_VERSION", "value": version}]
@@ -93,15 +93,15 @@ class DatabaseStage(Stage):
         self.services.deploy(self.arns[version])
         self.services.calls.clear()
 
-    def told(self, event: dict[str, Any]) -> list[str]:
+    def deliver_event(self, event: dict[str, Any]) -> list[str]:
         """Both functions that listen get the event; what the database's did."""
-        record(event, self.world)
-        return on_deployment(event, self.world)
+        record_deployment(event, self.world)
+        return observe_on_deployment(event, self.world)
 
     def release(self, version: str) -> Release:
         return next(r for r in self.ledger.releases(SERVICE) if r.version == version)
 
-    def seen(self) -> Observation:
+    def observation(self) -> Observation:
         seen = self.ledger.observation(self.settings.lease_of(None))
         assert seen is not None
         return seen

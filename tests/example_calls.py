@@ -15,14 +15,14 @@ _OURS = ("fake", "example")  # modules whose objects have state of their own
 
 
 @dataclass(frozen=True)
-class From:
+class FromFake:
     """A value that only the fake knows, once it stands as the example needs it."""
 
     read: Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
-class Each:
+class EachOf:
     """Several other values, each of which must make a difference."""
 
     values: tuple[Any, ...]
@@ -32,17 +32,17 @@ class Each:
 class Example:
     """A call that succeeds, and for each argument another value with which the call goes differently.
 
-    `stands` brings the fake into the state that the call needs.
+    `arrange` brings the fake into the state that the call needs.
     """
 
     given: Mapping[str, Any]
     instead: Mapping[str, Any]
-    stands: Callable[[Any], object] = lambda _: None
+    arrange: Callable[[Any], object] = lambda _: None
 
     def of(self, argument: str) -> tuple[Any, ...]:
         """The other values of an argument."""
         other = self.instead[argument]
-        return other.values if isinstance(other, Each) else (other,)
+        return other.values if isinstance(other, EachOf) else (other,)
 
 
 def methods(port: type) -> dict[str, Any]:
@@ -69,10 +69,10 @@ def ports_of(*modules: ModuleType) -> set[type]:
     }
 
 
-def went(make: Callable[[], Any], method: str, example: Example, **instead: Any) -> tuple[Any, Any]:
+def record_call(make: Callable[[], Any], method: str, example: Example, **instead: Any) -> tuple[Any, Any]:
     """Make the call on a new fake: its answer or its error, and the state that it left."""
     fake = make()
-    example.stands(fake)
+    example.arrange(fake)
     given = {name: _read(value, fake) for name, value in {**example.given, **instead}.items()}
     try:
         answer = getattr(fake, method)(**given)
@@ -82,10 +82,10 @@ def went(make: Callable[[], Any], method: str, example: Example, **instead: Any)
     return said, shown(fake)
 
 
-def makes_no_difference(make: Callable[[], Any], method: str, example: Example, argument: str) -> list[Any]:
+def is_indifferent_to(make: Callable[[], Any], method: str, example: Example, argument: str) -> list[Any]:
     """The other values of an argument with which the call goes as without them."""
-    usual = went(make, method, example)
-    return [other for other in example.of(argument) if went(make, method, example, **{argument: other}) == usual]
+    usual = record_call(make, method, example)
+    return [other for other in example.of(argument) if record_call(make, method, example, **{argument: other}) == usual]
 
 
 def shown(value: Any, seen: tuple[int, ...] = ()) -> Any:
@@ -114,4 +114,4 @@ def shown(value: Any, seen: tuple[int, ...] = ()) -> Any:
 
 
 def _read(value: Any, fake: Any) -> Any:
-    return value.read(fake) if isinstance(value, From) else value
+    return value.read(fake) if isinstance(value, FromFake) else value

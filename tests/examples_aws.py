@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from builders import NOW, definition, image, rollback
-from example_calls import Each, Example, From
+from example_calls import EachOf, Example, FromFake
 from fake_tasks import FakeTasks
 from fake_writers import FakeWriters, FakeWritersScaling
 from fakes import (
@@ -34,7 +34,7 @@ from rollback.resources.aws.ecs_service import SCALING_FLAGS, ProbeResult, Scala
 OTHER_SERVICE = WEB.model_copy(update={"ecs_service": "another-service"})
 OTHER_CLUSTER = WEB.model_copy(update={"cluster": "another-cluster"})
 OTHER_CONTAINER = WEB.model_copy(update={"container": "another-container"})
-ELSEWHERE = Each((OTHER_SERVICE, OTHER_CLUSTER))
+ELSEWHERE = EachOf((OTHER_SERVICE, OTHER_CLUSTER))
 
 FAMILY = "macro-ai-production-task"
 FIRST, SECOND = (f"arn:aws:ecs:eu-west-1:123456789012:task-definition/{FAMILY}:{number}" for number in (1, 2))
@@ -89,7 +89,7 @@ def tasks() -> FakeTasks:
 def began(made: FakeTasks) -> None:
     """The task runs."""
     for _ in range(3):
-        made.look(WEB, TASK)
+        made.describe(WEB, TASK)
 
 
 def alarms() -> FakeAlarms:
@@ -184,27 +184,27 @@ _UPDATE = {
 
 EXAMPLES: dict[str, Example] = {
     "Clock.now": Example({}, {}),
-    "Services.look": Example({"service": WEB}, {"service": ELSEWHERE}),
-    "Services.definition": Example({"arn_or_family": FIRST}, {"arn_or_family": Each((SECOND, FAMILY, "none"))}),
+    "Services.describe": Example({"service": WEB}, {"service": ELSEWHERE}),
+    "Services.definition": Example({"arn_or_family": FIRST}, {"arn_or_family": EachOf((SECOND, FAMILY, "none"))}),
     "Services.register": Example(
         {"definition": definition("v3"), "family": "web", "release": "f" * 64, "tags": {"team": "web"}},
         {
-            "definition": Each((definition("v4"), {**definition("v3"), "containerDefinitions": []})),
-            "family": Each(("shop", "not a family")),
-            "release": Each(("e" * 64, "no tag's value: <>")),
-            "tags": Each((None, {"team": "no tag's value: <>"})),
+            "definition": EachOf((definition("v4"), {**definition("v3"), "containerDefinitions": []})),
+            "family": EachOf(("shop", "not a family")),
+            "release": EachOf(("e" * 64, "no tag's value: <>")),
+            "tags": EachOf((None, {"team": "no tag's value: <>"})),
         },
     ),
     "Services.update": Example(
         _UPDATE,
         {
             "service": ELSEWHERE,
-            "definition_arn": Each((FIRST, f"{SECOND}0")),
-            "desired_count": Each((None, 5, -1)),
-            "deployment_configuration": Each((None, {"maximumPercent": 150}, {"no_such_setting": 1})),
+            "definition_arn": EachOf((FIRST, f"{SECOND}0")),
+            "desired_count": EachOf((None, 5, -1)),
+            "deployment_configuration": EachOf((None, {"maximumPercent": 150}, {"no_such_setting": 1})),
             "force_new_deployment": True,
         },
-        stands=in_flight,
+        arrange=in_flight,
     ),
     "Services.task_images": Example(
         {"service": WEB, "definition_arn": FIRST, "deployment_id": None},
@@ -213,56 +213,56 @@ EXAMPLES: dict[str, Example] = {
     "Services.unstopped_tasks": Example({"service": WEB}, {"service": ELSEWHERE}),
     "Services.has_container_insights": Example({"cluster": WEB.cluster}, {"cluster": "another-cluster"}),
     "Services.stop_deployment": Example(
-        {"service_deployment_arn": From(lambda made: made.look(WEB).newest.arn)},
+        {"service_deployment_arn": FromFake(lambda made: made.describe(WEB).newest.arn)},
         {"service_deployment_arn": "arn:aws:ecs:eu-west-1:123456789012:service-deployment/c/s/none"},
-        stands=in_flight,
+        arrange=in_flight,
     ),
     "Tasks.run": Example(
         {"service": WEB, "definition_arn": FIRST, "command": COMMAND, "started_by": WHO, "token": TOKEN},
         {
-            "service": Each((OTHER_SERVICE, OTHER_CLUSTER, OTHER_CONTAINER)),
-            "definition_arn": Each((SECOND, f"{SECOND}0")),
+            "service": EachOf((OTHER_SERVICE, OTHER_CLUSTER, OTHER_CONTAINER)),
+            "definition_arn": EachOf((SECOND, f"{SECOND}0")),
             "command": ("up",),
-            "started_by": Each(("another", "not allowed: <>")),
-            "token": Each(("b" * 32, "b" * 65)),
+            "started_by": EachOf(("another", "not allowed: <>")),
+            "token": EachOf(("b" * 32, "b" * 65)),
         },
     ),
     "Tasks.started_by": Example(
-        {"service": WEB, "started_by": WHO}, {"service": Each((OTHER_CLUSTER, OTHER_CONTAINER)), "started_by": "x"}
+        {"service": WEB, "started_by": WHO}, {"service": EachOf((OTHER_CLUSTER, OTHER_CONTAINER)), "started_by": "x"}
     ),
-    "Tasks.look": Example(
-        {"service": WEB, "arn": TASK}, {"service": Each((OTHER_CLUSTER, OTHER_CONTAINER)), "arn": f"{TASK}0"}
+    "Tasks.describe": Example(
+        {"service": WEB, "arn": TASK}, {"service": EachOf((OTHER_CLUSTER, OTHER_CONTAINER)), "arn": f"{TASK}0"}
     ),
     "Tasks.logs": Example(
         {"service": WEB, "arn": TASK, "lines": 1},
-        {"service": Each((OTHER_CLUSTER, OTHER_CONTAINER)), "arn": f"{TASK}0", "lines": Each((2, 0))},
-        stands=began,
+        {"service": EachOf((OTHER_CLUSTER, OTHER_CONTAINER)), "arn": f"{TASK}0", "lines": EachOf((2, 0))},
+        arrange=began,
     ),
     "Tasks.stop": Example(
         {"service": WEB, "arn": TASK, "reason": "it takes too long"},
         {"service": OTHER_CLUSTER, "arn": f"{TASK}0", "reason": "another"},
-        stands=began,
+        arrange=began,
     ),
     "Targets.health": Example({"target_group_arn": TARGET_GROUP}, {"target_group_arn": f"{TARGET_GROUP}0"}),
     "Targets.health_checks": Example(
-        {"target_group_arns": (TARGET_GROUP,)}, {"target_group_arns": Each(((), (f"{TARGET_GROUP}0",)))}
+        {"target_group_arns": (TARGET_GROUP,)}, {"target_group_arns": EachOf(((), (f"{TARGET_GROUP}0",)))}
     ),
-    "Targets.is_used": Example(
-        {"target_group_arn": TARGET_GROUP}, {"target_group_arn": Each((f"{TARGET_GROUP}0", UNUSED_GROUP))}
+    "Targets.has_load_balancer": Example(
+        {"target_group_arn": TARGET_GROUP}, {"target_group_arn": EachOf((f"{TARGET_GROUP}0", UNUSED_GROUP))}
     ),
     "References.role_exists": Example({"role": ROLE}, {"role": f"{ROLE}2"}),
     "References.log_group_exists": Example({"name": "/web", "region": ""}, {"name": "/shop", "region": "us-east-1"}),
     "References.file_exists": Example({"arn": FILE}, {"arn": f"{FILE}2"}),
     "Scaling.predictive_policies": Example({"service": WEB}, {"service": ELSEWHERE}),
-    "Targets.neighbours": Example(
-        {"target_group_arns": (TARGET_GROUP,)}, {"target_group_arns": Each(((), (f"{TARGET_GROUP}0",)))}
+    "Targets.sibling_target_groups": Example(
+        {"target_group_arns": (TARGET_GROUP,)}, {"target_group_arns": EachOf(((), (f"{TARGET_GROUP}0",)))}
     ),
-    "Scaling.look": Example({"service": WEB}, {"service": ELSEWHERE}),
+    "Scaling.describe": Example({"service": WEB}, {"service": ELSEWHERE}),
     "Scaling.put": Example(
         {"service": WEB, "target": SCALED.all_suspended()},
         {
             "service": ELSEWHERE,
-            "target": Each(
+            "target": EachOf(
                 (
                     SCALED,
                     SCALED.model_copy(update={"min_capacity": 7}),
@@ -272,52 +272,52 @@ EXAMPLES: dict[str, Example] = {
             ),
         },
     ),
-    "Stacks.look": Example({"stack": "web"}, {"stack": "shop"}),
+    "Stacks.describe": Example({"stack": "web"}, {"stack": "shop"}),
     "Secrets.exists": Example(
-        {"value_from": SECRET}, {"value_from": Each(("/gone", "arn:aws:ssm:eu-west-1:123456789012:parameter/gone"))}
+        {"value_from": SECRET}, {"value_from": EachOf(("/gone", "arn:aws:ssm:eu-west-1:123456789012:parameter/gone"))}
     ),
-    "Secrets.read": Example({"arn": SECRET}, {"arn": Each((f"{SECRET}2", f"{SECRET}3"))}),
+    "Secrets.read": Example({"arn": SECRET}, {"arn": EachOf((f"{SECRET}2", f"{SECRET}3"))}),
     "Secrets.write": Example(
         {"arn": SECRET, "value": SecretStr("after"), "token": TOKEN},
         {
-            "arn": Each((f"{SECRET}2", f"{SECRET}3")),
+            "arn": EachOf((f"{SECRET}2", f"{SECRET}3")),
             "value": SecretStr("another"),
-            "token": Each(("b" * 32, "too short")),
+            "token": EachOf(("b" * 32, "too short")),
         },
-        stands=lambda made: made.write(SECRET, SecretStr("after"), TOKEN),
+        arrange=lambda made: made.write(SECRET, SecretStr("after"), TOKEN),
     ),
-    "Images.exists": Example({"image": image("v1")}, {"image": Each((image("v2"), "nginx"))}),
-    "Images.digest_of": Example({"image": image("v1")}, {"image": Each((image("v2"), "nginx"))}),
+    "Images.exists": Example({"image": image("v1")}, {"image": EachOf((image("v2"), "nginx"))}),
+    "Images.digest_of": Example({"image": image("v1")}, {"image": EachOf((image("v2"), "nginx"))}),
     "Images.label": Example(
-        {"image": image("v1"), "name": "revision"}, {"image": Each((image("v2"), "nginx")), "name": "source"}
+        {"image": image("v1"), "name": "revision"}, {"image": EachOf((image("v2"), "nginx")), "name": "source"}
     ),
-    "Images.keep": Example(
+    "Images.add_tag": Example(
         {"image": image("v1"), "tag": "kept"},
-        {"image": Each((image("v2"), image("v3"), "nginx")), "tag": Each(("kept-too", "not a tag"))},
+        {"image": EachOf((image("v2"), image("v3"), "nginx")), "tag": EachOf(("kept-too", "not a tag"))},
     ),
-    "Alarms.states": Example({"names": (OUTAGE,)}, {"names": Each(((DEGRADED,), ("none",), ("n" * 256,)))}),
-    "Alarms.red_since": Example({"names": (OUTAGE,)}, {"names": Each(((DEGRADED,), ("n" * 256,)))}),
+    "Alarms.states": Example({"names": (OUTAGE,)}, {"names": EachOf(((DEGRADED,), ("none",), ("n" * 256,)))}),
+    "Alarms.in_alarm_since": Example({"names": (OUTAGE,)}, {"names": EachOf(((DEGRADED,), ("n" * 256,)))}),
     "Alarms.state_before": Example(
         {"name": OUTAGE, "since": NOW - timedelta(minutes=2)},
-        {"name": Each((DEGRADED, "none", "n" * 256)), "since": NOW},
+        {"name": EachOf((DEGRADED, "none", "n" * 256)), "since": NOW},
     ),
     "Alarms.without_data": Example(
         {"names": (OUTAGE,), "since": NOW},
-        {"names": Each(((DEGRADED,), ("n" * 256,))), "since": NOW - timedelta(seconds=1)},
+        {"names": EachOf(((DEGRADED,), ("n" * 256,))), "since": NOW - timedelta(seconds=1)},
     ),
-    "Alarms.mute_rules": Example({"name": OUTAGE}, {"name": Each((DEGRADED, "n" * 256))}),
+    "Alarms.mute_rules": Example({"name": OUTAGE}, {"name": EachOf((DEGRADED, "n" * 256))}),
     "Alarms.fired_since": Example(
         {"names": (OUTAGE,), "since": NOW - timedelta(minutes=2)},
-        {"names": Each(((DEGRADED,), ("n" * 256,))), "since": NOW},
+        {"names": EachOf(((DEGRADED,), ("n" * 256,))), "since": NOW},
     ),
     "Alarms.requests_since": Example(
         {"target_groups": (TARGET_GROUP,), "since": NOW - timedelta(minutes=2)},
-        {"target_groups": Each(((), (f"{TARGET_GROUP}0",))), "since": NOW + timedelta(minutes=2)},
+        {"target_groups": EachOf(((), (f"{TARGET_GROUP}0",))), "since": NOW + timedelta(minutes=2)},
     ),
     "Http.get": Example(
         {"url": "http://api.test/slow", "timeout_seconds": 2.0, "with_body": False},
         {
-            "url": Each(("http://api.test/", "http://elsewhere.test/slow", "http://[")),
+            "url": EachOf(("http://api.test/", "http://elsewhere.test/slow", "http://[")),
             "timeout_seconds": 0.5,
             "with_body": True,
         },
@@ -325,24 +325,24 @@ EXAMPLES: dict[str, Example] = {
     "Notifications.publish": Example(
         {"subject": "it ended", "message": "it succeeded", "attributes": {"severity": "info"}},
         {
-            "subject": Each(("another", "x" * 200)),
-            "message": Each(("another", "", "x" * 300_000)),
-            "attributes": Each(({"severity": "page"}, {"not a name": "x"}, {})),
+            "subject": EachOf(("another", "x" * 200)),
+            "message": EachOf(("another", "", "x" * 300_000)),
+            "attributes": EachOf(({"severity": "page"}, {"not a name": "x"}, {})),
         },
     ),
-    "Metrics.concluded": Example({"rollback": rollback()}, {"rollback": rollback(version=7)}),
-    "Metrics.swept": Example({}, {}),
-    "Metrics.watched": Example(
-        {"service": "a", "has_way_back": True, "stale_leases": 0},
-        {"service": "b", "has_way_back": False, "stale_leases": 1},
+    "Metrics.record_conclusion": Example({"rollback": rollback()}, {"rollback": rollback(version=7)}),
+    "Metrics.record_sweep": Example({}, {}),
+    "Metrics.record_readiness": Example(
+        {"service": "a", "is_rollback_available": True, "stale_leases": 0},
+        {"service": "b", "is_rollback_available": False, "stale_leases": 1},
     ),
     "Workflow.start": Example(
         {"name": "two", "given": {"a": 1}},
-        {"name": Each(("three", "n" * 81, "not a name")), "given": Each(({"a": 2}, {"a": "x" * 300_000}))},
+        {"name": EachOf(("three", "n" * 81, "not a name")), "given": EachOf(({"a": 2}, {"a": "x" * 300_000}))},
     ),
     "Workflow.is_running": Example({"execution": execution_arn("one")}, {"execution": execution_arn("two")}),
     "Workflow.stop": Example(
         {"execution": execution_arn("one"), "cause": "taken over"},
-        {"execution": Each((execution_arn("two"), "direct:ada:1")), "cause": "another"},
+        {"execution": EachOf((execution_arn("two"), "direct:ada:1")), "cause": "another"},
     ),
 }

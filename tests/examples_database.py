@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from builders import NOW
-from example_calls import Each, Example, From
+from example_calls import EachOf, Example, FromFake
 from fake_neon import FakeNeon
 from fake_sql import FakeSql
 from fakes import FakeClock
@@ -12,7 +12,7 @@ from fakes import FakeClock
 from rollback.domain.database.sequences import SequenceValue
 from rollback.resources.database.background_work import BackgroundWork, ReplicationSlot
 from rollback.resources.database.postgres import ClientSession, Column, LiveSchema, Migration
-from rollback.resources.database.relation import RelationKind, RowsAsked
+from rollback.resources.database.relation import RelationKind, RowQuery
 from rollback.resources.database.wal_position import Lsn
 
 MAIN, STAGING, COPY = "br-1", "br-3", "br-5"
@@ -49,18 +49,18 @@ def sql() -> FakeSql:
     return made
 
 
-def address(branch: str) -> From:
-    return From(lambda made: made._neon.connection_uri(branch, "app", "owner"))
+def address(branch: str) -> FromFake:
+    return FromFake(lambda made: made._neon.connection_uri(branch, "app", "owner"))
 
 
-def pooled(branch: str) -> From:
-    return From(lambda made: made._neon.connection_uri(branch, "app", "owner", pooled=True))
+def pooled(branch: str) -> FromFake:
+    return FromFake(lambda made: made._neon.connection_uri(branch, "app", "owner", pooled=True))
 
 
-ANOTHER = Each((address(COPY), pooled(MAIN)))
-_AT = Each((EARLY, NOW - timedelta(minutes=90), Lsn(1)))
+ANOTHER = EachOf((address(COPY), pooled(MAIN)))
+_AT = EachOf((EARLY, NOW - timedelta(minutes=90), Lsn(1)))
 
-ASKED = RowsAsked(
+ASKED = RowQuery(
     database="app",
     schema_name="public",
     name="written",
@@ -69,7 +69,7 @@ ASKED = RowsAsked(
     columns=("row",),
     seconds=1,
 )
-OTHERS_ASKED = Each(
+OTHERS_ASKED = EachOf(
     (
         ASKED.model_copy(update={"columns": ("no_such_column",)}),
         ASKED.model_copy(update={"name": "no_such_table"}),
@@ -92,36 +92,36 @@ def running(made: Any) -> None:
 EXAMPLES: dict[str, Example] = {
     "Databases.project": Example({}, {}),
     "Databases.branches": Example({}, {}),
-    "Databases.branch": Example({"branch_id": MAIN}, {"branch_id": Each((STAGING, "br-none"))}),
-    "Databases.branch_named": Example({"name": "main"}, {"name": Each((STAGING, "mai"))}),
-    "Databases.endpoints": Example({"branch_id": MAIN}, {"branch_id": Each((STAGING, "br-none"))}),
+    "Databases.branch": Example({"branch_id": MAIN}, {"branch_id": EachOf((STAGING, "br-none"))}),
+    "Databases.branch_named": Example({"name": "main"}, {"name": EachOf((STAGING, "mai"))}),
+    "Databases.endpoints": Example({"branch_id": MAIN}, {"branch_id": EachOf((STAGING, "br-none"))}),
     "Databases.operation": Example(
-        {"operation_id": From(lambda made: made._unfinished()[0].id)}, {"operation_id": "op-none"}, stands=running
+        {"operation_id": FromFake(lambda made: made._unfinished()[0].id)}, {"operation_id": "op-none"}, arrange=running
     ),
     "Databases.operations_since": Example(
-        {"since": NOW - timedelta(hours=2)}, {"since": NOW + timedelta(hours=1)}, stands=suspended
+        {"since": NOW - timedelta(hours=2)}, {"since": NOW + timedelta(hours=1)}, arrange=suspended
     ),
     "Databases.connection_uri": Example(
         {"branch_id": MAIN, "database": "app", "role": "owner", "pooled": False},
         {
-            "branch_id": Each((COPY, STAGING, "br-none")),
-            "database": Each(("neondb", "no-such-database")),
-            "role": Each(("app_owner", "no-such-role")),
+            "branch_id": EachOf((COPY, STAGING, "br-none")),
+            "database": EachOf(("neondb", "no-such-database")),
+            "role": EachOf(("app_owner", "no-such-role")),
             "pooled": True,
         },
     ),
     "Databases.schema": Example(
         {"branch_id": MAIN, "database": "app", "at": None},
-        {"branch_id": Each((COPY, "br-none")), "database": "no-such-database", "at": _AT},
+        {"branch_id": EachOf((COPY, "br-none")), "database": "no-such-database", "at": _AT},
     ),
     "Databases.schema_difference": Example(
         {"branch_id": MAIN, "base_branch_id": COPY, "database": "app", "at": None, "base_at": None},
         {
-            "branch_id": Each((COPY, "br-none")),
-            "base_branch_id": Each((MAIN, "br-none")),
+            "branch_id": EachOf((COPY, "br-none")),
+            "base_branch_id": EachOf((MAIN, "br-none")),
             "database": "no-such-database",
-            "at": Each((Lsn(100), Lsn(1))),
-            "base_at": Each((Lsn(1),)),
+            "at": EachOf((Lsn(100), Lsn(1))),
+            "base_at": EachOf((Lsn(1),)),
         },
     ),
     "Databases.create_branch": Example(
@@ -134,44 +134,48 @@ EXAMPLES: dict[str, Example] = {
             "expires_at": None,
         },
         {
-            "name": Each(("another", "main")),
-            "parent_id": Each((COPY, "br-none")),
+            "name": EachOf(("another", "main")),
+            "parent_id": EachOf((COPY, "br-none")),
             "at": _AT,
             "with_endpoint": True,
             "protected": True,
-            "expires_at": Each((LATER, NOW - timedelta(days=1), NOW + timedelta(days=31))),
+            "expires_at": EachOf((LATER, NOW - timedelta(days=1), NOW + timedelta(days=31))),
         },
     ),
     "Databases.restore": Example(
         {"branch_id": COPY, "source_branch_id": MAIN, "at": None, "preserve_under_name": "backup"},
         {
-            "branch_id": Each((STAGING, MAIN, "br-none")),
-            "source_branch_id": Each((STAGING, COPY, "br-none")),
+            "branch_id": EachOf((STAGING, MAIN, "br-none")),
+            "source_branch_id": EachOf((STAGING, COPY, "br-none")),
             "at": _AT,
-            "preserve_under_name": Each((None, "another", "main")),
+            "preserve_under_name": EachOf((None, "another", "main")),
         },
     ),
     "Databases.update_branch": Example(
         {"branch_id": COPY, "name": None, "protected": True},
-        {"branch_id": Each((STAGING, "br-none")), "name": Each(("another", "main")), "protected": Each((None, False))},
+        {
+            "branch_id": EachOf((STAGING, "br-none")),
+            "name": EachOf(("another", "main")),
+            "protected": EachOf((None, False)),
+        },
     ),
     "Databases.expire_branch": Example(
         {"branch_id": COPY, "at": LATER},
-        {"branch_id": Each((STAGING, MAIN, "br-none")), "at": Each((None, LATER + timedelta(days=1), NOW))},
+        {"branch_id": EachOf((STAGING, MAIN, "br-none")), "at": EachOf((None, LATER + timedelta(days=1), NOW))},
     ),
-    "Databases.delete_branch": Example({"branch_id": COPY}, {"branch_id": Each((STAGING, MAIN, "br-none"))}),
-    "Databases.create_endpoint": Example({"branch_id": STAGING}, {"branch_id": Each((COPY, "br-none"))}),
+    "Databases.delete_branch": Example({"branch_id": COPY}, {"branch_id": EachOf((STAGING, MAIN, "br-none"))}),
+    "Databases.create_endpoint": Example({"branch_id": STAGING}, {"branch_id": EachOf((COPY, "br-none"))}),
     "Databases.delete_endpoint": Example(
-        {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": Each((ROOT_ENDPOINT, "ep-none"))}
+        {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": EachOf((ROOT_ENDPOINT, "ep-none"))}
     ),
     "Databases.start_endpoint": Example(
-        {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": Each((ROOT_ENDPOINT, "ep-none"))}
+        {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": EachOf((ROOT_ENDPOINT, "ep-none"))}
     ),
     "Databases.suspend_endpoint": Example(
-        {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": Each((ROOT_ENDPOINT, "ep-none"))}
+        {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": EachOf((ROOT_ENDPOINT, "ep-none"))}
     ),
     "Databases.restart_endpoint": Example(
-        {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": Each((ROOT_ENDPOINT, "ep-none"))}
+        {"endpoint_id": COPY_ENDPOINT}, {"endpoint_id": EachOf((ROOT_ENDPOINT, "ep-none"))}
     ),
     "Sql.head": Example({"address": address(MAIN)}, {"address": ANOTHER}),
     "Sql.client_sessions": Example({"address": address(MAIN)}, {"address": ANOTHER}),
@@ -197,7 +201,7 @@ EXAMPLES: dict[str, Example] = {
         {
             "address": ANOTHER,
             "database": "no_such_database",
-            "values": Each((((SEQUENCE, 10),), ((SEQUENCE.model_copy(update={"name": "none"}), 9),))),
+            "values": EachOf((((SEQUENCE, 10),), ((SEQUENCE.model_copy(update={"name": "none"}), 9),))),
         },
     ),
 }

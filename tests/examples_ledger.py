@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from builders import NOW, SERVICE, definition, release, rollback
-from example_calls import Each, Example, From
+from example_calls import EachOf, Example, FromFake
 from fakes import FakeLedger
 
 from rollback.domain.database.reconnection import CausedDeployment
@@ -17,7 +17,7 @@ from rollback.domain.page_count import PageCount
 from rollback.domain.releases.release import ReleaseState, normalised_definition
 from rollback.domain.rollback import Obligation, ObligationKind, ServiceProgress, TriggerEvent
 from rollback.domain.standing_plan import Bake, StandingPlan, StandingTarget
-from rollback.domain.stored import SetAside
+from rollback.domain.stored import SkippedItem
 from rollback.errors import UnreadableItem
 from rollback.resources.database.postgres import LiveSchema
 from rollback.resources.database.wal_position import Lsn
@@ -32,7 +32,7 @@ ACTED = rollback(
     execution="execution-1",
     lease_counter=1,
     event=TriggerEvent(id="e1", at=NOW, alarm=ALARM),
-    service=ServiceProgress(started_at=NOW, rung_since=NOW, acted_at=NOW),
+    service=ServiceProgress(started_at=NOW, escalation_level_since=NOW, acted_at=NOW),
     obligations=(Obligation(kind=ObligationKind.SCALING, before={}),),
 )
 OPEN = rollback(id=f"{SERVICE}-20260301T030005Z-00000001", execution="execution-2")
@@ -40,7 +40,7 @@ V1, V2 = release("v1", hours_ago=48), release("v2", state=ReleaseState.CANDIDATE
 V3 = release("v3", state=ReleaseState.CANDIDATE)
 DEFINITIONS = {one.version: normalised_definition(definition(one.version), {}) for one in (V1, V2, V3)}
 HELD = Lease(service=SERVICE, holder=ID, counter=1, expires_at=SOON)
-SCHEMA, ANOTHER_SCHEMA = ReleaseSchema(), ReleaseSchema(ran_on=LiveSchema(tables={}))
+SCHEMA, ANOTHER_SCHEMA = ReleaseSchema(), ReleaseSchema(recorded_schema=LiveSchema(tables={}))
 POINT = RecordedPoint(
     branch=BRANCH, service=SERVICE, version="v2", at=NOW, lsn=Lsn(7), recorded_at=NOW, by="checkpoint"
 )
@@ -49,11 +49,13 @@ PLAN = StandingPlan(service=SERVICE, computed_at=NOW)
 READY = PLAN.model_copy(update={"targets": (StandingTarget(release=V1, definition_arn=V1.definition_arn),)})
 BAKE = Bake(service=SERVICE, deployment_id="ecs-svc/1", since=NOW)
 PAUSE = Pause(service=SERVICE, since=NOW, by="ada", reason="drill")
-CAUSED = CausedDeployment(service=SERVICE, asked_at=NOW, definition_arn=V1.definition_arn, instead_of="ecs-svc/1")
+CAUSED = CausedDeployment(
+    service=SERVICE, asked_at=NOW, definition_arn=V1.definition_arn, replaced_deployment_id="ecs-svc/1"
+)
 ACTION = OperatorAction(service=SERVICE, at=NOW, verb="unlock", by="ada", reason="drill")
 UNREADABLE = UnreadableItem("SERVICE#express-api / LEASE", "no holder")
-ASIDE = SetAside(key=UNREADABLE.key, why=UNREADABLE.why)
-PAGES = PageCount(service=SERVICE, about="alarm", sent_at=NOW, untold=1, last_rollback_id=ID, last_at=NOW)
+ASIDE = SkippedItem(key=UNREADABLE.key, why=UNREADABLE.why)
+PAGES = PageCount(service=SERVICE, aggregation_key="alarm", sent_at=NOW, unreported=1, last_rollback_id=ID, last_at=NOW)
 
 
 def _changed(one: Any, **changes: Any) -> Any:
@@ -76,7 +78,7 @@ def ledger() -> FakeLedger:
     made.put_pause(PAUSE)
     made.record_action(ACTION)
     made.put_caused_deployment(CAUSED)
-    made.set_aside(UNREADABLE, NOW)
+    made.record_unreadable(UNREADABLE, NOW)
     made.put_page_count(PAGES, None)
     return made
 
@@ -85,16 +87,16 @@ def _of_service() -> Example:
     return Example({"service": SERVICE}, {"service": OTHER})
 
 
-def _moved_on(**changes: Any) -> From:
+def _moved_on(**changes: Any) -> FromFake:
     """A document as it is stored, changed."""
-    return From(lambda made: made.read(SERVICE, ID).but(**changes))
+    return FromFake(lambda made: made.read(SERVICE, ID).evolve(**changes))
 
 
 _NEWER = rollback(id=UNKNOWN, execution="execution-3")
 _DOCUMENT: dict[str, Any] = {"rollback": _moved_on(reason="it moved on")}
 _OTHER_DOCUMENT: tuple[Any, ...] = (
     _moved_on(reason="otherwise"),
-    From(lambda made: made.read(SERVICE, OPEN.id)),
+    FromFake(lambda made: made.read(SERVICE, OPEN.id)),
     _moved_on(version=7),
 )
 
@@ -102,22 +104,24 @@ _OTHER_DOCUMENT: tuple[Any, ...] = (
 EXAMPLES: dict[str, Example] = {
     "Documents.create": Example(
         {"rollback": _NEWER},
-        {"rollback": Each((ACTED, _NEWER.but(event=TriggerEvent(id="e1", at=NOW)), _NEWER.but(reason="x")))},
+        {"rollback": EachOf((ACTED, _NEWER.evolve(event=TriggerEvent(id="e1", at=NOW)), _NEWER.evolve(reason="x")))},
     ),
     "Documents.read": Example(
-        {"service": SERVICE, "rollback_id": ID}, {"service": OTHER, "rollback_id": Each((OPEN.id, UNKNOWN))}
+        {"service": SERVICE, "rollback_id": ID}, {"service": OTHER, "rollback_id": EachOf((OPEN.id, UNKNOWN))}
     ),
     "Documents.save": Example(
         {**_DOCUMENT, "under_lease_until": NOW},
-        {"rollback": Each(_OTHER_DOCUMENT), "under_lease_until": LATE},
+        {"rollback": EachOf(_OTHER_DOCUMENT), "under_lease_until": LATE},
     ),
-    "Documents.reopen": Example(_DOCUMENT, {"rollback": Each(_OTHER_DOCUMENT)}),
-    "Documents.started_by": Example({"execution": "execution-1"}, {"execution": Each(("execution-2", "none"))}),
+    "Documents.reopen": Example(_DOCUMENT, {"rollback": EachOf(_OTHER_DOCUMENT)}),
+    "Documents.find_by_execution": Example(
+        {"execution": "execution-1"}, {"execution": EachOf(("execution-2", "none"))}
+    ),
     "Documents.history": Example(
-        {"service": SERVICE, "before": None}, {"service": OTHER, "before": Each((ID, OPEN.id))}
+        {"service": SERVICE, "before": None}, {"service": OTHER, "before": EachOf((ID, OPEN.id))}
     ),
     "Documents.records": Example(
-        {"service": SERVICE, "before": None}, {"service": OTHER, "before": Each((ID, OPEN.id))}
+        {"service": SERVICE, "before": None}, {"service": OTHER, "before": EachOf((ID, OPEN.id))}
     ),
     "Index.pending": Example({"service": SERVICE}, {"service": OTHER}),
     "Index.owed": Example({"service": SERVICE}, {"service": OTHER}),
@@ -126,17 +130,19 @@ EXAMPLES: dict[str, Example] = {
         {"service": SERVICE, "alarm": ALARM, "since": BEFORE},
         {"service": OTHER, "alarm": "another", "since": AFTER},
     ),
-    "Index.settle_unreadable": Example(
+    "Index.clear_unreadable": Example(
         {"service": SERVICE, "rollback_id": ID}, {"service": OTHER, "rollback_id": OPEN.id}
     ),
-    "Index.set_aside": Example(
+    "Index.record_unreadable": Example(
         {"unreadable": UnreadableItem("a / b", "why"), "at": NOW},
         {"unreadable": UnreadableItem("c / d", "why"), "at": AFTER},
     ),
     "Index.unreadable": Example({}, {}),
-    "Index.mark_told": Example({"unreadable": ASIDE}, {"unreadable": SetAside(key="c / d", why="why")}),
+    "Index.mark_reported": Example({"unreadable": ASIDE}, {"unreadable": SkippedItem(key="c / d", why="why")}),
     "Index.build_index": Example({"services": (SERVICE,), "now": NOW}, {"services": (OTHER,), "now": AFTER}),
-    "Pages.page_count": Example({"service": SERVICE, "about": "alarm"}, {"service": OTHER, "about": "another"}),
+    "Pages.page_count": Example(
+        {"service": SERVICE, "aggregation_key": "alarm"}, {"service": OTHER, "aggregation_key": "another"}
+    ),
     "Pages.put_page_count": Example(
         {"count": _changed(PAGES, total=2), "read": PAGES}, {"count": _changed(PAGES, total=3), "read": None}
     ),
@@ -147,11 +153,15 @@ EXAMPLES: dict[str, Example] = {
     ),
     "Leases.renew": Example(
         {"lease": HELD, "now": NOW, "until": LATE},
-        {"lease": Each((_changed(HELD, service=OTHER), _changed(HELD, counter=2))), "now": LATE, "until": AFTER},
+        {"lease": EachOf((_changed(HELD, service=OTHER), _changed(HELD, counter=2))), "now": LATE, "until": AFTER},
     ),
     "Leases.take_over": Example(
         {"held": HELD, "rollback_id": OPEN.id, "until": LATE},
-        {"held": Each((_changed(HELD, service=OTHER), _changed(HELD, counter=2))), "rollback_id": "x", "until": AFTER},
+        {
+            "held": EachOf((_changed(HELD, service=OTHER), _changed(HELD, counter=2))),
+            "rollback_id": "x",
+            "until": AFTER,
+        },
     ),
     "Leases.release_lease": Example(
         {"service": SERVICE, "rollback_id": ID}, {"service": OTHER, "rollback_id": OPEN.id}
@@ -161,20 +171,20 @@ EXAMPLES: dict[str, Example] = {
         {"release": V3, "definition": DEFINITIONS["v3"]}, {"release": V2, "definition": DEFINITIONS["v2"]}
     ),
     "Releases.definition": Example(
-        {"sha256": V1.definition_sha256}, {"sha256": Each((V2.definition_sha256, "0" * 64))}
+        {"sha256": V1.definition_sha256}, {"sha256": EachOf((V2.definition_sha256, "0" * 64))}
     ),
     "Releases.release": Example(
         {"service": SERVICE, "fingerprint": V1.fingerprint}, {"service": OTHER, "fingerprint": V2.fingerprint}
     ),
-    "Releases.find": Example({"service": SERVICE, "name": "v1"}, {"service": OTHER, "name": Each(("v2", "v9"))}),
+    "Releases.find": Example({"service": SERVICE, "name": "v1"}, {"service": OTHER, "name": EachOf(("v2", "v9"))}),
     "Releases.promoted": _of_service(),
     "Releases.releases": Example(
-        {"service": SERVICE, "since": BEFORE}, {"service": OTHER, "since": Each((None, AFTER))}
+        {"service": SERVICE, "since": BEFORE}, {"service": OTHER, "since": EachOf((None, AFTER))}
     ),
-    "Releases.judge": Example(
+    "Releases.set_release_state": Example(
         {"release": V2, "state": ReleaseState.PROMOTED, "at": NOW, "reason": "baked"},
         {
-            "release": Each((V1, _changed(V2, state=ReleaseState.SUSPECT))),
+            "release": EachOf((V1, _changed(V2, state=ReleaseState.SUSPECT))),
             "state": ReleaseState.QUARANTINED,
             "at": AFTER,
             "reason": "another",
@@ -182,30 +192,30 @@ EXAMPLES: dict[str, Example] = {
     ),
     "Releases.bake": _of_service(),
     "Releases.put_bake": Example(
-        {"bake": BAKE}, {"bake": Each((_changed(BAKE, service=OTHER), _changed(BAKE, since=AFTER)))}
+        {"bake": BAKE}, {"bake": EachOf((_changed(BAKE, service=OTHER), _changed(BAKE, since=AFTER)))}
     ),
     "Releases.standing_plan": _of_service(),
     "Releases.put_standing_plan": Example(
-        {"plan": READY}, {"plan": Each((_changed(READY, service=OTHER), _changed(READY, computed_at=BEFORE)))}
+        {"plan": READY}, {"plan": EachOf((_changed(READY, service=OTHER), _changed(READY, computed_at=BEFORE)))}
     ),
-    "Releases.amend_standing_plan": Example(
+    "Releases.replace_standing_plan": Example(
         {"read": PLAN, "amended": READY},
-        {"read": Each((READY, _changed(PLAN, service=OTHER))), "amended": _changed(READY, database_seen_at=NOW)},
+        {"read": EachOf((READY, _changed(PLAN, service=OTHER))), "amended": _changed(READY, database_seen_at=NOW)},
     ),
     "Branches.put_schema": Example({"schema": SCHEMA}, {"schema": ANOTHER_SCHEMA}),
     "Branches.schema": Example({"sha256": SCHEMA.sha256}, {"sha256": ANOTHER_SCHEMA.sha256}),
-    "Branches.know_schema": Example(
+    "Branches.set_release_schema": Example(
         {"release": V1, "schema_sha256": SCHEMA.sha256},
-        {"release": Each((V2, _changed(V1, version="v9"))), "schema_sha256": ANOTHER_SCHEMA.sha256},
+        {"release": EachOf((V2, _changed(V1, version="v9"))), "schema_sha256": ANOTHER_SCHEMA.sha256},
     ),
     "Branches.put_restore_point": Example(
-        {"point": _changed(POINT, version="v3")}, {"point": Each((POINT, _changed(POINT, branch="another")))}
+        {"point": _changed(POINT, version="v3")}, {"point": EachOf((POINT, _changed(POINT, branch="another")))}
     ),
     "Branches.restore_points": Example({"branch": BRANCH, "since": None}, {"branch": "another", "since": AFTER}),
     "Branches.observation": Example({"branch": BRANCH}, {"branch": "another"}),
     "Branches.put_observation": Example(
         {"observation": _changed(SEEN, schema_sha256="0" * 64)},
-        {"observation": Each((SEEN, _changed(SEEN, observed_at=BEFORE), _changed(SEEN, branch="another")))},
+        {"observation": EachOf((SEEN, _changed(SEEN, observed_at=BEFORE), _changed(SEEN, branch="another")))},
     ),
     "Operators.pause": _of_service(),
     "Operators.put_pause": Example({"pause": _changed(PAUSE, service=OTHER)}, {"pause": _changed(PAUSE, by="grace")}),

@@ -10,7 +10,7 @@ from botocore.model import Shape
 from botocore.session import Session
 from botocore.validate import ParamValidator
 
-from rollback.adapters.aws.errors import calling
+from rollback.adapters.aws.errors import aws_call
 
 
 def check_request(service: str, operation: str, on: str, /, **request: Any) -> None:
@@ -25,16 +25,16 @@ def check_request(service: str, operation: str, on: str, /, **request: Any) -> N
     shape = _input_of(service, operation)
     report = ParamValidator().validate(request, shape)
     if report.has_errors():
-        with calling(operation, on):
+        with aws_call(operation, on):
             raise ParamValidationError(report=report.generate_report())
     for problem in _beyond(request, shape, operation):
         refuse(operation, on, "ValidationException", problem)
 
 
 def refuse(operation: str, on: str, code: str, message: str, passing: frozenset[str] = frozenset()) -> NoReturn:
-    """Raise what an adapter makes of AWS's answer with this code; `passing` as the adapter gives it to `calling`."""
+    """Raise what an adapter makes of AWS's answer with this code; `passing` as the adapter gives it to `aws_call`."""
     answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    with calling(operation, on, passing):
+    with aws_call(operation, on, passing):
         raise ClientError(answer, operation)
     raise AssertionError("calling lets no error of AWS pass")
 

@@ -12,10 +12,10 @@ from rollback.resources.database.errors import (
     BackupNameRequired,
     BranchHasChildren,
     BranchProtected,
-    NotThere,
+    NotFound,
     RequestRefused,
 )
-from rollback.resources.database.neon import Branch, Change, Endpoint, EndpointChange, Operation
+from rollback.resources.database.neon import Branch, BranchChange, Endpoint, EndpointChange, Operation
 from rollback.resources.database.wal_position import Lsn, Position
 
 
@@ -38,9 +38,9 @@ class FakeNeon(NeonState):
 
     def operation(self, operation_id: str) -> Operation:
         if operation_id not in self._operations:
-            raise NotThere(f"there is no operation {operation_id}")
+            raise NotFound(f"there is no operation {operation_id}")
         operation = self._operations[operation_id]
-        if not self._held and operation in self._unfinished():
+        if not self._is_paused and operation in self._unfinished():
             self._looked[operation_id] += 1
             if self._looked[operation_id] >= self.looks:
                 self._end(operation)
@@ -53,10 +53,10 @@ class FakeNeon(NeonState):
     def connection_uri(self, branch_id: str, database: str, role: str, *, pooled: bool = False) -> SecretStr:
         endpoints = self.endpoints(branch_id)
         if not endpoints:
-            raise NotThere(f"branch {branch_id} has no endpoint")
+            raise NotFound(f"branch {branch_id} has no endpoint")
         self._refuse_unknown(database)
         if role not in self.roles:
-            raise NotThere(f"role {role} not found")
+            raise NotFound(f"role {role} not found")
         name, _, domain = endpoints[0].host.partition(".")
         host = f"{name}-pooler.{domain}" if pooled else endpoints[0].host
         return SecretStr(f"postgresql://{role}:{self._logs[branch_id].password}@{host}/{database}")
@@ -93,16 +93,16 @@ class FakeNeon(NeonState):
         with_endpoint: bool = False,
         protected: bool = False,
         expires_at: datetime | None = None,
-    ) -> Change:
-        def work() -> Change:
+    ) -> BranchChange:
+        def work() -> BranchChange:
             parent = self._ready(parent_id)
             lsn = self._resolve(parent_id, at)
-            self._refuse_taken(name)
+            self._require_free_name(name)
             self._refuse_child_of(parent)
             if expires_at is not None:
                 self._refuse_expiry(expires_at, protected=protected)
             if protected:
-                self._refuse_one_protected_more()
+                self._require_protected_branch_quota()
             branch = self._new_branch(name, parent_id, protected=protected, expires_at=expires_at, parent_lsn=Lsn(lsn))
             password = self._next("secret") if parent.protected else self._logs[parent_id].password
             self._logs[branch.id] = self._logs[parent_id].forked(lsn, password)
@@ -119,8 +119,8 @@ class FakeNeon(NeonState):
         source_branch_id: str,
         at: Position | None = None,
         preserve_under_name: str | None = None,
-    ) -> Change:
-        def work() -> Change:
+    ) -> BranchChange:
+        def work() -> BranchChange:
             target, source = self._ready(branch_id), self._ready(source_branch_id)
             children = [branch for branch in self._branches.values() if branch.parent_id == branch_id]
             _refuse_restore(target, source, at, preserve_under_name, has_children=bool(children))
@@ -132,7 +132,7 @@ class FakeNeon(NeonState):
             restored = self._logs[source_branch_id].forked(lsn, password)
             if preserve_under_name is not None:
                 undeletable = target.is_root and target is not source
-                self._keep(target, preserve_under_name, children, undeletable=undeletable)
+                self._create_backup(target, preserve_under_name, children, undeletable=undeletable)
             self._logs[branch_id] = restored
             parent = {} if target is source else {"parent_id": source.id, "parent_lsn": Lsn(lsn)}
             reset_at = self._clock.now().replace(microsecond=0)
@@ -141,22 +141,22 @@ class FakeNeon(NeonState):
 
         return self._do("restore", work)
 
-    def update_branch(self, branch_id: str, *, name: str | None = None, protected: bool | None = None) -> Change:
-        def work() -> Change:
+    def update_branch(self, branch_id: str, *, name: str | None = None, protected: bool | None = None) -> BranchChange:
+        def work() -> BranchChange:
             if name is not None and name != self._get(branch_id).name:
-                self._refuse_taken(name)
+                self._require_free_name(name)
             if protected and self._get(branch_id).expires_at is not None:
                 raise RequestRefused(f"{branch_id} expires: it can't be protected")
             if protected and not self._get(branch_id).protected:
-                self._refuse_one_protected_more()
+                self._require_protected_branch_quota()
             asked = {"name": name, "protected": protected}
             self._update(branch_id, **{what: value for what, value in asked.items() if value is not None})
             return self._changed(branch_id, ())
 
         return self._do("update_branch", work)
 
-    def expire_branch(self, branch_id: str, at: datetime | None) -> Change:
-        def work() -> Change:
+    def expire_branch(self, branch_id: str, at: datetime | None) -> BranchChange:
+        def work() -> BranchChange:
             branch = self._get(branch_id)
             if at is not None:
                 has_children = any(other.parent_id == branch_id for other in self._branches.values())
@@ -166,8 +166,8 @@ class FakeNeon(NeonState):
 
         return self._do("expire_branch", work)
 
-    def delete_branch(self, branch_id: str) -> Change | None:
-        def work() -> Change | None:
+    def delete_branch(self, branch_id: str) -> BranchChange | None:
+        def work() -> BranchChange | None:
             branch = self._branches.get(branch_id)
             if branch is None:
                 return None
@@ -179,7 +179,7 @@ class FakeNeon(NeonState):
                 raise BranchHasChildren(f"{branch.name} has children")
             del self._branches[branch_id]
             self._endpoints = {e.id: e for e in self._endpoints.values() if e.branch_id != branch_id}
-            return Change(branch=branch, operations=self._begin(branch_id, "delete_timeline"))
+            return BranchChange(branch=branch, operations=self._begin(branch_id, "delete_timeline"))
 
         return self._do("delete_branch", work)
 
@@ -218,7 +218,7 @@ class FakeNeon(NeonState):
     def _endpoint(self, endpoint_id: str, call: str, *actions: str) -> EndpointChange:
         def work() -> EndpointChange:
             if endpoint_id not in self._endpoints:
-                raise NotThere(f"there is no endpoint {endpoint_id}")
+                raise NotFound(f"there is no endpoint {endpoint_id}")
             endpoint = self._endpoints[endpoint_id]
             return EndpointChange(endpoint=endpoint, operations=self._begin(endpoint.branch_id, *actions))
 
@@ -226,7 +226,7 @@ class FakeNeon(NeonState):
 
 
 def _refuse_restore(
-    target: Branch, source: Branch, at: Position | None, keep_as: str | None, *, has_children: bool
+    target: Branch, source: Branch, at: Position | None, backup_name: str | None, *, has_children: bool
 ) -> None:
     if target.protected:
         raise BranchProtected(f"{target.name} is protected")
@@ -234,7 +234,7 @@ def _refuse_restore(
         raise RequestRefused(f"{target.name} can't be restored")
     if target is source and at is None:
         raise RequestRefused("a position is required")
-    if (target is source or has_children) and keep_as is None:
+    if (target is source or has_children) and backup_name is None:
         raise BackupNameRequired("preserve_under_name is required")
     if at is not None and not source.is_root:
         raise RequestRefused(f"{source.name} is no root")

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from fakes import FakeClock
 
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.resources.database.errors import (
     AlreadyExists,
     BranchNotReady,
-    NotThere,
+    NotFound,
     OutcomeUnknown,
     ProjectLocked,
     RequestRefused,
@@ -21,7 +21,7 @@ from rollback.resources.database.errors import (
 from rollback.resources.database.neon import (
     AllowedIps,
     Branch,
-    Change,
+    BranchChange,
     Endpoint,
     Operation,
     Project,
@@ -39,7 +39,7 @@ _TIMELINES = itertools.count(1)  # each restore gives a branch another one
 
 
 @dataclass(frozen=True)
-class Migrated:
+class MigratedState:
     """What SQL tells after a migration."""
 
     tables: LiveSchema
@@ -76,7 +76,7 @@ class NeonState:
         self.root_branch_limit = 5
         self.subscription_type: str | None = None  # None: the plan that allows so many
         self.protected_branch_limit = 5
-        self.refuses_expiry: str | None = None  # why, as with the Data API
+        self.expiry_refusal: str | None = None  # why, as with the Data API
         self.allowed_ips: AllowedIps | None = None
         self.retention_seconds = 86_400
         self.known_databases = {"app", "neondb"}
@@ -89,10 +89,10 @@ class NeonState:
         self._operations: dict[str, Operation] = {}
         self._looked: dict[str, int] = {}
         self._count = 0
-        self._held = False
+        self._is_paused = False
         self._failing: list[str] = []
         self._lost: list[str] = []
-        self._refusing: list[tuple[str, OutsideFailure]] = []
+        self._refusing: list[tuple[str, ExternalServiceError]] = []
         main = self._new_branch("main", None, default=True)
         self._logs[main.id] = Log()
         self._new_endpoint(main.id)
@@ -107,11 +107,11 @@ class NeonState:
         return [what for what in self._logs[branch_id].state() if isinstance(what, int)]
 
     def migrate(self, branch_id: str, tables: LiveSchema, journal: tuple[Migration, ...] | None = None) -> None:
-        self._append(branch_id, Migrated(tables, journal))
+        self._append(branch_id, MigratedState(tables, journal))
 
-    def migrated(self, branch_id: str) -> Migrated:
-        found = [what for what in self._logs[branch_id].state() if isinstance(what, Migrated)]
-        return found[-1] if found else Migrated(LiveSchema(tables={}), None)
+    def migrated_state(self, branch_id: str) -> MigratedState:
+        found = [what for what in self._logs[branch_id].state() if isinstance(what, MigratedState)]
+        return found[-1] if found else MigratedState(LiveSchema(tables={}), None)
 
     def position(self, branch_id: str) -> tuple[Lsn, datetime]:
         """The head, and the database's clock."""
@@ -133,11 +133,11 @@ class NeonState:
             self._end(unfinished[0])
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def hold_operations(self) -> Iterator[None]:
         """Nothing is finished meanwhile."""
-        self._held = True
+        self._is_paused = True
         yield
-        self._held = False
+        self._is_paused = False
 
     def fail_next(self, action: str) -> None:
         self._failing.append(action)
@@ -146,7 +146,7 @@ class NeonState:
         """The next such call is carried out, and its answer lost."""
         self._lost.append(call)
 
-    def refuse_next(self, call: str, error: OutsideFailure) -> None:
+    def refuse_next(self, call: str, error: ExternalServiceError) -> None:
         """The next such call is not carried out."""
         self._refusing.append((call, error))
 
@@ -179,7 +179,7 @@ class NeonState:
 
     def _get(self, branch_id: str) -> Branch:
         if branch_id not in self._branches:
-            raise NotThere(f"there is no branch {branch_id}")
+            raise NotFound(f"there is no branch {branch_id}")
         return self._branches[branch_id]
 
     def _ready(self, branch_id: str) -> Branch:
@@ -203,20 +203,20 @@ class NeonState:
 
     def _refuse_unknown(self, database: str) -> None:
         if database not in self.known_databases:
-            raise NotThere(f"database {database} not found")
+            raise NotFound(f"database {database} not found")
 
     def _refuse_expiry(
         self, at: datetime, *, protected: bool, default: bool = False, has_children: bool = False
     ) -> None:
         """Neon documentation, "Branch expiration", requirements and restrictions."""
-        if self.refuses_expiry is not None:
-            raise RequestRefused(self.refuses_expiry)
+        if self.expiry_refusal is not None:
+            raise RequestRefused(self.expiry_refusal)
         if not self._clock.now() < at <= self._clock.now() + timedelta(days=30):
             raise RequestRefused("expires_at must be in the future, and within 30 days")
         if protected or default or has_children:
             raise RequestRefused("a branch that is protected, the default, or has children can't expire")
 
-    def _refuse_one_protected_more(self) -> None:
+    def _require_protected_branch_quota(self) -> None:
         """Neon documentation, "Protected branches": 2 on the plan Launch, 5 on Scale."""
         if sum(branch.protected for branch in self._branches.values()) >= self.protected_branch_limit:
             raise RequestRefused("protected branches limit exceeded")
@@ -227,12 +227,12 @@ class NeonState:
         if parent.expires_at is not None:
             raise RequestRefused(f"{parent.name} expires: it can't have children")
 
-    def _refuse_taken(self, name: str) -> None:
+    def _require_free_name(self, name: str) -> None:
         if any(branch.name == name for branch in self._branches.values()):
             raise AlreadyExists(f"there is a branch {name}")
 
-    def _keep(self, target: Branch, name: str, children: list[Branch], *, undeletable: bool) -> None:
-        self._refuse_taken(name)
+    def _create_backup(self, target: Branch, name: str, children: list[Branch], *, undeletable: bool) -> None:
+        self._require_free_name(name)
         roots = sum(branch.is_root for branch in self._branches.values())
         if target.is_root and roots >= self.root_branch_limit:
             raise RequestRefused("root branches limit exceeded")
@@ -270,9 +270,9 @@ class NeonState:
             self._operations[operation.id], self._looked[operation.id] = operation, 0
         return begun
 
-    def _changed(self, branch_id: str, endpoints: tuple[Endpoint, ...], *actions: str) -> Change:
+    def _changed(self, branch_id: str, endpoints: tuple[Endpoint, ...], *actions: str) -> BranchChange:
         operations = self._begin(branch_id, *actions)
-        return Change(branch=self._branches[branch_id], endpoints=endpoints, operations=operations)
+        return BranchChange(branch=self._branches[branch_id], endpoints=endpoints, operations=operations)
 
     def _end(self, operation: Operation) -> None:
         failed = operation.action in self._failing
@@ -290,8 +290,8 @@ class NeonState:
         self._set_endpoints(branch_id, {"start_compute": "active", "suspend_compute": "idle"}.get(operation.action))
 
     def _end_by_themselves(self) -> None:
-        """Operations end though nobody looks at them; `held` ones do not."""
-        for operation in [] if self._held else self._unfinished():
+        """Operations end though nobody looks at them; `hold_operations` ones do not."""
+        for operation in [] if self._is_paused else self._unfinished():
             if self._clock.now() - operation.created_at > _END_UNSEEN_AFTER:
                 self._end(operation)
 

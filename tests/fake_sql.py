@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from rollback.domain.database.sequences import Name, SequenceValue
 from rollback.resources.database.background_work import BackgroundWork
 from rollback.resources.database.errors import QueryFailed, SessionRefused, Unreachable
-from rollback.resources.database.postgres import ClientSession, Head, LiveSchema, Migration
-from rollback.resources.database.relation import Bucket, DatabaseOfBranch, Relation, RowsAsked
+from rollback.resources.database.postgres import ClientSession, LiveSchema, Migration, WalPosition
+from rollback.resources.database.relation import BranchDatabase, Bucket, Relation, RowQuery
 from rollback.resources.database.row_comparison import RowDigest
 
 TABLE, COLUMNS = "public.written", ("row",)
@@ -43,10 +43,10 @@ class FakeSql:
         if session in self.sessions[branch_id]:
             self.sessions[branch_id].remove(session)
 
-    def head(self, address: SecretStr) -> Head:
+    def head(self, address: SecretStr) -> WalPosition:
         branch = self._branch(address)
         lsn, at = self._neon.position(branch)
-        return Head(lsn=lsn, at=at, timeline=self._neon.timeline(branch))
+        return WalPosition(lsn=lsn, at=at, timeline=self._neon.timeline(branch))
 
     def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
         branch = self._branch(address)
@@ -69,25 +69,25 @@ class FakeSql:
 
     def live_schema(self, address: SecretStr) -> LiveSchema:
         branch = self._branch(address)
-        return self.schemas.get(branch, self._neon.migrated(branch).tables)
+        return self.schemas.get(branch, self._neon.migrated_state(branch).tables)
 
     def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
         branch = self._branch(address)
-        return self.journals.get(branch, self._neon.migrated(branch).journal)
+        return self.journals.get(branch, self._neon.migrated_state(branch).journal)
 
-    def databases(self, address: SecretStr) -> tuple[DatabaseOfBranch, ...]:
+    def databases(self, address: SecretStr) -> tuple[BranchDatabase, ...]:
         self._branch(address)
-        return (DatabaseOfBranch(name=_database_of(address)),)
+        return (BranchDatabase(name=_database_of(address)),)
 
     def relations(self, address: SecretStr, database: str) -> tuple[Relation, ...]:
         self._known(address, database)
         schema, _, name = TABLE.partition(".")
         return (Relation(schema_name=schema, name=name, key=COLUMNS, columns=COLUMNS),)
 
-    def count(self, address: SecretStr, asked: RowsAsked) -> int:
+    def count(self, address: SecretStr, asked: RowQuery) -> int:
         return len(self._rows(address, asked))
 
-    def buckets(self, address: SecretStr, asked: RowsAsked) -> Mapping[int, Bucket]:
+    def buckets(self, address: SecretStr, asked: RowQuery) -> Mapping[int, Bucket]:
         found: dict[int, list[int]] = {}
         for row in self._rows(address, asked):
             found.setdefault(row & 16_383, []).append(row)
@@ -96,7 +96,7 @@ class FakeSql:
             for number, rows in found.items()
         }
 
-    def rows(self, address: SecretStr, asked: RowsAsked, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
+    def rows(self, address: SecretStr, asked: RowQuery, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
         rows = sorted({row for row in self._rows(address, asked) if row & 16_383 in buckets})
         yield from (RowDigest(row, f"[{row}]" if asked.key else "", _digest(row, asked)) for row in rows)
 
@@ -117,7 +117,7 @@ class FakeSql:
             self.sequence_set[branch] = value
         return {}
 
-    def _rows(self, address: SecretStr, asked: RowsAsked) -> list[int]:
+    def _rows(self, address: SecretStr, asked: RowQuery) -> list[int]:
         branch = self._known(address, asked.database)
         unknown = {*asked.columns, *asked.key} - set(COLUMNS)
         if unknown or f"{asked.schema_name}.{asked.name}" != TABLE or asked.reads_as is not None:
@@ -149,5 +149,5 @@ def _database_of(address: SecretStr) -> str:
     return address.get_secret_value().rpartition("/")[2]
 
 
-def _digest(row: int, asked: RowsAsked) -> int:
+def _digest(row: int, asked: RowQuery) -> int:
     return row * 1_000_003 if asked.columns else 7

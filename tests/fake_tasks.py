@@ -8,7 +8,7 @@ from fake_aws import check_request, refuse
 from fakes import EcsServices, FakeServices
 
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import CallRefused, OutsideFailure
+from rollback.errors import CallRefused, ExternalServiceError
 from rollback.resources.aws.ecs_task import TaskView
 from rollback.resources.database.errors import OutcomeUnknown, RequestRefused
 
@@ -51,13 +51,13 @@ class FakeTasks:
         self._services = services
         self._tokens: dict[tuple[str, str], tuple[tuple[object, ...], FakeTask]] = {}
         self._lost = 0
-        self._refusing: list[OutsideFailure] = []
+        self._refusing: list[ExternalServiceError] = []
 
     def lose_next(self) -> None:
         """The next task is started, and the answer lost."""
         self._lost += 1
 
-    def refuse_next(self, error: OutsideFailure) -> None:
+    def refuse_next(self, error: ExternalServiceError) -> None:
         """The next task is not started."""
         self._refusing.append(error)
 
@@ -67,7 +67,7 @@ class FakeTasks:
         if self._refusing:
             raise self._refusing.pop(0)
         self._cluster("DescribeServices", service)
-        running = next((one for one in self._services.each() if one.is_meant(service) and one.is_there), None)
+        running = next((one for one in self._services.each() if one.is_named_by(service) and one.is_active), None)
         if running is None:
             raise RequestRefused(f"there is no ACTIVE service {service.ecs_service} to run a task like")
         asked = (service.container, definition_arn, command, started_by)
@@ -95,7 +95,7 @@ class FakeTasks:
         mine = (task for task in self.tasks if task.started_by == started_by and task.cluster == service.cluster)
         return tuple(_view(task, service) for task in mine)
 
-    def look(self, service: ServiceSettings, arn: str) -> TaskView | None:
+    def describe(self, service: ServiceSettings, arn: str) -> TaskView | None:
         task = self._task("DescribeTasks", service, arn)
         if task is None:
             return None

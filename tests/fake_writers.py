@@ -32,8 +32,8 @@ class FakeWriters:
     def each(self) -> tuple[FakeServices, ...]:
         return tuple(self.services.values())
 
-    def look(self, service: ServiceSettings) -> ServiceView:
-        return self._meant(service).look(service)
+    def describe(self, service: ServiceSettings) -> ServiceView:
+        return self._find_service(service).describe(service)
 
     def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
         return self._first.definition(arn_or_family)
@@ -44,7 +44,7 @@ class FakeWriters:
         return self._first.register(definition, family, release, tags)
 
     def task_images(self, service: ServiceSettings, definition_arn: str, deployment_id: str | None) -> dict[str, str]:
-        return self._meant(service).task_images(service, definition_arn, deployment_id)
+        return self._find_service(service).task_images(service, definition_arn, deployment_id)
 
     def update(
         self,
@@ -55,7 +55,7 @@ class FakeWriters:
         deployment_configuration: Mapping[str, Any] | None = None,
         force_new_deployment: bool = False,
     ) -> None:
-        self._meant(service).update(
+        self._find_service(service).update(
             service,
             definition_arn=definition_arn,
             desired_count=desired_count,
@@ -64,7 +64,7 @@ class FakeWriters:
         )
 
     def unstopped_tasks(self, service: ServiceSettings) -> int:
-        return self._meant(service).unstopped_tasks(service)
+        return self._find_service(service).unstopped_tasks(service)
 
     def has_container_insights(self, cluster: str) -> bool:
         return any(service.has_container_insights(cluster) for service in self.each())
@@ -82,14 +82,14 @@ class FakeWriters:
 
     def name_of(self, service: ServiceSettings) -> str | None:
         """Our name of the service that the settings mean."""
-        return next((name for name, one in self.services.items() if one.is_meant(service)), None)
+        return next((name for name, one in self.services.items() if one.is_named_by(service)), None)
 
     @property
     def _first(self) -> FakeServices:
         """Definitions are the account's, so any service knows them; and it refuses whatever none of them is."""
         return self.each()[0]
 
-    def _meant(self, service: ServiceSettings) -> FakeServices:
+    def _find_service(self, service: ServiceSettings) -> FakeServices:
         name = self.name_of(service)
         return self.services[name] if name is not None else self._first
 
@@ -100,16 +100,16 @@ class FakeWritersScaling:
     def __init__(self, writers: FakeWriters) -> None:
         self._writers = writers
 
-    def look(self, service: ServiceSettings) -> ScalableTarget | None:
-        return self._meant(service).look(service)
+    def describe(self, service: ServiceSettings) -> ScalableTarget | None:
+        return self._find_service(service).describe(service)
 
     def predictive_policies(self, service: ServiceSettings) -> tuple[str, ...]:
-        return self._meant(service).predictive_policies(service)
+        return self._find_service(service).predictive_policies(service)
 
     def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
-        self._meant(service).put(service, target)
+        self._find_service(service).put(service, target)
 
-    def _meant(self, service: ServiceSettings) -> FakeScaling:
+    def _find_service(self, service: ServiceSettings) -> FakeScaling:
         scaling, name = self._writers.scaling, self._writers.name_of(service)
         return scaling[name] if name is not None else next(iter(scaling.values()))
 

@@ -12,7 +12,7 @@ from fake_aws import accepted, as_parsed, check_request, refuse
 from pydantic import SecretStr
 
 from rollback.adapters.aws.ecr import parse
-from rollback.adapters.aws.ecs.parse import supported_service, with_revisions
+from rollback.adapters.aws.ecs.parse import assign_revisions, require_supported_service
 from rollback.adapters.aws.sns import acceptable_message, acceptable_subject
 from rollback.canonical_json import sha256_of
 from rollback.check import Verdict
@@ -21,14 +21,14 @@ from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.database.schema_observation import Observation
 from rollback.domain.lease import Lease
-from rollback.domain.ledger_index import Answer, Change, Owed, Pending, entries_of
+from rollback.domain.ledger_index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry, build_entries
 from rollback.domain.operator import OperatorAction, Pause
 from rollback.domain.page_count import PageCount
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.standing_plan import Bake, StandingPlan
-from rollback.domain.stored import Found, SetAside
+from rollback.domain.stored import ReadResult, SkippedItem
 from rollback.errors import (
     CallRefused,
     Conflict,
@@ -50,19 +50,19 @@ from rollback.resources.aws.ecs_service import (
     ServiceView,
     TargetHealth,
 )
-from rollback.resources.aws.service_shape import ServiceShape, fits_service
-from rollback.resources.aws.target_group_health import may_be_unused
+from rollback.resources.aws.service_shape import ServiceShape, check_fits_service
+from rollback.resources.aws.target_group_health import is_possibly_unused
 
 T = TypeVar("T")
 
 
-def _copied(value: T) -> T:
+def _deep_copy(value: T) -> T:
     """Of what JSON can hold; `copy.deepcopy` was a tenth of the crash harness."""
     copied: Any = value
     if isinstance(value, dict):
-        copied = {key: _copied(inner) for key, inner in value.items()}
+        copied = {key: _deep_copy(inner) for key, inner in value.items()}
     elif isinstance(value, list):
-        copied = [_copied(inner) for inner in value]
+        copied = [_deep_copy(inner) for inner in value]
     return cast(T, copied)
 
 
@@ -79,7 +79,7 @@ class FakeClock:
         self._now += timedelta(**duration)
 
 
-_LONG_AGO = datetime(2026, 3, 1, 2, 59, 30, tzinfo=UTC)  # half a minute before the tests' clock starts
+_BEFORE_TESTS = datetime(2026, 3, 1, 2, 59, 30, tzinfo=UTC)  # half a minute before the tests' clock starts
 
 
 TARGET_GROUP = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/express-api/0123456789abcdef"
@@ -124,10 +124,10 @@ class FakeAlarms:
         known = {**self.others, **dict.fromkeys(self.in_alarm, "ALARM")}
         return {name: known[name] for name in names if name in known}
 
-    def red_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
+    def in_alarm_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
         self._check(names)
         last = dict(sorted(self._fired, key=lambda fired: fired[1]))
-        return {name: last.get(name, _LONG_AGO) for name in names if name in self.in_alarm}
+        return {name: last.get(name, _BEFORE_TESTS) for name in names if name in self.in_alarm}
 
     def state_before(self, name: str, since: datetime) -> str | None:
         check_request("cloudwatch", "DescribeAlarmHistory", name, AlarmName=name, StartDate=since)
@@ -184,9 +184,9 @@ class FakeLedger:
         self._points: list[RecordedPoint] = []
         self._observations: dict[str, Observation] = {}
         self._pauses: dict[str, Pause] = {}
-        self._caused: dict[str, CausedDeployment] = {}
+        self._caused_deployments: dict[str, CausedDeployment] = {}
         self._actions: list[OperatorAction] = []
-        self._aside: dict[str, SetAside] = {}
+        self._set_aside: dict[str, SkippedItem] = {}
         self._settled: set[tuple[str, str]] = set()
         self._pages: dict[tuple[str, str], PageCount] = {}
 
@@ -205,7 +205,7 @@ class FakeLedger:
     def read(self, service: str, rollback_id: str) -> Rollback:
         return self._documents[service, rollback_id]
 
-    def started_by(self, execution: str) -> tuple[str, str] | None:
+    def find_by_execution(self, execution: str) -> tuple[str, str] | None:
         return self._executions.get(execution)
 
     def save(self, rollback: Rollback, *, under_lease_until: datetime | None = None) -> Rollback:
@@ -217,7 +217,7 @@ class FakeLedger:
         at = (rollback.service_name, rollback.id)
         if at not in self._documents or self._documents[at].version != rollback.version:
             raise Conflict(f"{rollback.id} is no longer at version {rollback.version}: read it again")
-        self._documents[at] = rollback.but(version=rollback.version + 1)
+        self._documents[at] = rollback.evolve(version=rollback.version + 1)
         return self._documents[at]
 
     def reopen(self, rollback: Rollback) -> Rollback:
@@ -234,59 +234,59 @@ class FakeLedger:
 
     def _entries(self, kind: type[T]) -> Iterator[T]:
         for (service, rollback_id), rollback in self._documents.items():
-            if (service, rollback_id) not in self._settled or kind not in (Pending, Owed):
-                yield from (entry for entry in entries_of(rollback).values() if isinstance(entry, kind))
+            if (service, rollback_id) not in self._settled or kind not in (PendingEntry, ObligationsEntry):
+                yield from (entry for entry in build_entries(rollback).values() if isinstance(entry, kind))
 
-    def pending(self, service: str | None = None) -> Found[Pending]:
-        found = [one for one in self._entries(Pending) if service in (None, one.service)]
-        return Found(tuple(sorted(found, key=lambda one: (one.service, one.rollback_id))))
+    def pending(self, service: str | None = None) -> ReadResult[PendingEntry]:
+        found = [one for one in self._entries(PendingEntry) if service in (None, one.service)]
+        return ReadResult(tuple(sorted(found, key=lambda one: (one.service, one.rollback_id))))
 
-    def owed(self, service: str) -> Found[Owed]:
-        found = [one for one in self._entries(Owed) if one.service == service]
-        return Found(tuple(sorted(found, key=lambda one: one.rollback_id, reverse=True)))
+    def owed(self, service: str) -> ReadResult[ObligationsEntry]:
+        found = [one for one in self._entries(ObligationsEntry) if one.service == service]
+        return ReadResult(tuple(sorted(found, key=lambda one: one.rollback_id, reverse=True)))
 
-    def changes(self, service: str, since: datetime) -> Found[Change]:
+    def changes(self, service: str, since: datetime) -> ReadResult[ChangeEntry]:
         ours = {r.id for (of, _), r in self._documents.items() if of == service}
-        found = [one for one in self._entries(Change) if one.rollback_id in ours and one.admitted_at >= since]
-        return Found(tuple(sorted(found, key=lambda one: one.admitted_at, reverse=True)))
+        found = [one for one in self._entries(ChangeEntry) if one.rollback_id in ours and one.admitted_at >= since]
+        return ReadResult(tuple(sorted(found, key=lambda one: one.admitted_at, reverse=True)))
 
-    def answers(self, service: str, alarm: str, since: datetime) -> Found[Answer]:
+    def answers(self, service: str, alarm: str, since: datetime) -> ReadResult[AnswerEntry]:
         ours = {r.id for (of, _), r in self._documents.items() if of == service}
         found = [
             one
-            for one in self._entries(Answer)
+            for one in self._entries(AnswerEntry)
             if one.rollback_id in ours and one.alarm == alarm and one.created_at >= since
         ]
-        return Found(tuple(sorted(found, key=lambda one: one.created_at, reverse=True)))
+        return ReadResult(tuple(sorted(found, key=lambda one: one.created_at, reverse=True)))
 
-    def settle_unreadable(self, service: str, rollback_id: str) -> None:
+    def clear_unreadable(self, service: str, rollback_id: str) -> None:
         self._settled.add((service, rollback_id))
 
-    def set_aside(self, unreadable: UnreadableItem, at: datetime) -> None:
+    def record_unreadable(self, unreadable: UnreadableItem, at: datetime) -> None:
         assert at.tzinfo is not None
-        self._aside.setdefault(unreadable.key, SetAside(key=unreadable.key, why=unreadable.why))
+        self._set_aside.setdefault(unreadable.key, SkippedItem(key=unreadable.key, why=unreadable.why))
 
-    def unreadable(self) -> tuple[SetAside, ...]:
-        return tuple(sorted(self._aside.values(), key=lambda one: one.key, reverse=True))
+    def unreadable(self) -> tuple[SkippedItem, ...]:
+        return tuple(sorted(self._set_aside.values(), key=lambda one: one.key, reverse=True))
 
-    def mark_told(self, unreadable: SetAside) -> None:
-        self._aside[unreadable.key] = SetAside(key=unreadable.key, why=unreadable.why, is_told=True)
+    def mark_reported(self, unreadable: SkippedItem) -> None:
+        self._set_aside[unreadable.key] = SkippedItem(key=unreadable.key, why=unreadable.why, is_told=True)
 
     def build_index(self, services: tuple[str, ...], now: datetime) -> bool:
         assert services
         assert now.tzinfo is not None
         return True
 
-    def page_count(self, service: str, about: str) -> PageCount | None:
-        return self._pages.get((service, about))
+    def page_count(self, service: str, aggregation_key: str) -> PageCount | None:
+        return self._pages.get((service, aggregation_key))
 
     def put_page_count(self, count: PageCount, read: PageCount | None) -> None:
-        if self._pages.get((count.service, count.about)) != read:
+        if self._pages.get((count.service, count.aggregation_key)) != read:
             raise Conflict(f"the count of pages of {count.service} was changed meanwhile: read it again")
-        self._pages[count.service, count.about] = count
+        self._pages[count.service, count.aggregation_key] = count
 
     def page_counts(self) -> tuple[PageCount, ...]:
-        return tuple(count for count in self._pages.values() if count.untold)
+        return tuple(count for count in self._pages.values() if count.unreported)
 
     def acquire(self, service: str, rollback_id: str, now: datetime, until: datetime) -> Lease | None:
         held = self._leases.get(service)
@@ -369,7 +369,7 @@ class FakeLedger:
         if held is None or held.computed_at <= plan.computed_at:
             self._plans[plan.service] = plan
 
-    def amend_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
+    def replace_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
         if self._plans.get(read.service) != read:
             raise Conflict(f"the standing plan of {read.service} was put anew meanwhile: read it again")
         self._plans[read.service] = amended
@@ -384,12 +384,12 @@ class FakeLedger:
         self._pauses.pop(service, None)
 
     def caused_deployment(self, service: str) -> CausedDeployment | None:
-        return self._caused.get(service)
+        return self._caused_deployments.get(service)
 
     def put_caused_deployment(self, caused: CausedDeployment) -> None:
-        before = self._caused.get(caused.service)
+        before = self._caused_deployments.get(caused.service)
         if before is None or before.asked_at <= caused.asked_at:
-            self._caused[caused.service] = caused
+            self._caused_deployments[caused.service] = caused
 
     def record_action(self, action: OperatorAction) -> None:
         self._actions.append(action)
@@ -404,7 +404,7 @@ class FakeLedger:
     def schema(self, sha256: str) -> ReleaseSchema:
         return self._schemas[sha256]
 
-    def know_schema(self, release: Release, schema_sha256: str) -> Release:
+    def set_release_schema(self, release: Release, schema_sha256: str) -> Release:
         key = (release.service, release.fingerprint)
         if self._releases[key] != release:
             raise Conflict(f"release {release.version} was changed meanwhile: read it again")
@@ -431,7 +431,7 @@ class FakeLedger:
         if before is None or before.observed_at <= observation.observed_at:
             self._observations[observation.branch] = observation
 
-    def judge(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
+    def set_release_state(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
         key = (release.service, release.fingerprint)
         if self._releases[key].state is not release.state:
             raise Conflict(f"release {release.version} is no longer {release.state}: read it again")
@@ -463,20 +463,20 @@ class FakeTargets:
     def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
         if target_group_arn in self.answers:
             return self.answers[target_group_arn]
-        states = self._behind(target_group_arn, "DescribeTargetHealth").target_states()
+        states = self._service_of_target_group(target_group_arn, "DescribeTargetHealth").target_states()
         reasons = {"unhealthy": "Target.ResponseCodeMismatch"}
         return tuple(
             TargetHealth(target=f"10.0.0.{number}:8080", state=state, reason=reasons.get(state, ""))
             for number, state in enumerate(states, start=1)
         )
 
-    def is_used(self, target_group_arn: str) -> bool:
+    def has_load_balancer(self, target_group_arn: str) -> bool:
         """By a load balancer that looks at its targets; nothing looks at those that are not in use."""
         if target_group_arn in self.outside_zones:
             return True
         if target_group_arn not in self.answers:
-            self._behind(target_group_arn, "DescribeTargetGroups")
-        return not may_be_unused(self.health(target_group_arn))
+            self._service_of_target_group(target_group_arn, "DescribeTargetGroups")
+        return not is_possibly_unused(self.health(target_group_arn))
 
     def health_checks(self, target_group_arns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         checks = {"HealthCheckPath": self.health_check_path, "HealthCheckPort": "traffic-port"}
@@ -487,12 +487,12 @@ class FakeTargets:
             if arn in there
         }
 
-    def neighbours(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
+    def sibling_target_groups(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
         for arn in target_group_arns:
-            self._behind(arn, "DescribeTargetGroups")
+            self._service_of_target_group(arn, "DescribeTargetGroups")
         return tuple(arn for arn in self.others if arn not in target_group_arns) if target_group_arns else ()
 
-    def _behind(self, target_group_arn: str, operation: str) -> "FakeServices":
+    def _service_of_target_group(self, target_group_arn: str, operation: str) -> "FakeServices":
         found = next((one for one in self._services.each() if target_group_arn in one.target_groups), None)
         if found is None:
             refuse(operation, target_group_arn, "TargetGroupNotFound", "target group not found")
@@ -508,13 +508,13 @@ class FakeScaling:
         self.predictive: tuple[str, ...] = ()
         self.puts: list[ScalableTarget] = []
 
-    def look(self, service: ServiceSettings) -> ScalableTarget | None:
-        if self.target is None or not self._services.is_meant(service):
+    def describe(self, service: ServiceSettings) -> ScalableTarget | None:
+        if self.target is None or not self._services.is_named_by(service):
             return None
         return self.target.model_copy(update={"suspended": _all_flags(self.target)})
 
     def predictive_policies(self, service: ServiceSettings) -> tuple[str, ...]:
-        return self.predictive if self._services.is_meant(service) else ()
+        return self.predictive if self._services.is_named_by(service) else ()
 
     def put(self, service: ServiceSettings, target: ScalableTarget) -> None:
         resource = f"service/{service.cluster}/{service.ecs_service}"
@@ -531,7 +531,7 @@ class FakeScaling:
             SuspendedState=suspended,
         )
         asked = ("RegisterScalableTarget", resource, "ValidationException")
-        if not self._services.is_meant(service) or not self._services.is_there:
+        if not self._services.is_named_by(service) or not self._services.is_active:
             refuse(*asked, f"ECS service doesn't exist: {resource}")
         if target.min_capacity < 0:
             refuse(*asked, "Minimum capacity must be at least 0")
@@ -553,7 +553,7 @@ class FakeStacks:
     def __init__(self, stack: StackView | None = None) -> None:
         self.stack = stack
 
-    def look(self, stack: str) -> StackView | None:
+    def describe(self, stack: str) -> StackView | None:
         return self.stack if self.stack is not None and self.stack.name == stack else None
 
 
@@ -659,7 +659,7 @@ class FakeImages:
         by_digest = self.digest_of(image)
         return self.labels.get(by_digest, {}).get(name) if by_digest is not None else None
 
-    def keep(self, image: str, tag: str) -> None:
+    def add_tag(self, image: str, tag: str) -> None:
         parsed = parse(image)
         if parsed is None or parsed.digest is None:
             raise InvalidRequest(f"{image} can't be kept: only images in ECR, by digest, can")
@@ -714,7 +714,7 @@ class FakeHttp:
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentNotification:
     """One notification."""
 
     subject: str
@@ -730,10 +730,10 @@ class FakeNotifications:
     """Keeps what reached the topic: the adapter makes subject and message what SNS takes."""
 
     def __init__(self) -> None:
-        self.sent: list[Sent] = []
+        self.sent: list[SentNotification] = []
 
     def publish(self, subject: str, message: str, attributes: Mapping[str, str]) -> None:
-        sent = Sent(
+        sent = SentNotification(
             acceptable_subject(subject),
             acceptable_message(message),
             {name: value for name, value in attributes.items() if value},
@@ -761,14 +761,14 @@ class FakeMetrics:
         self.sweeps = 0
         self.seen: dict[str, tuple[bool, int]] = {}
 
-    def concluded(self, rollback: Rollback) -> None:
+    def record_conclusion(self, rollback: Rollback) -> None:
         self.counted.append(rollback)
 
-    def swept(self) -> None:
+    def record_sweep(self) -> None:
         self.sweeps += 1
 
-    def watched(self, service: str, *, has_way_back: bool, stale_leases: int) -> None:
-        self.seen[service] = (has_way_back, stale_leases)
+    def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
+        self.seen[service] = (is_rollback_available, stale_leases)
 
 
 EXECUTIONS = "arn:aws:states:eu-west-1:123456789012:execution:macro-ai-production-rollback"
@@ -854,7 +854,7 @@ class _ServiceDeployment:
     source: _Revision | None
     created_at: datetime
     status: str = "IN_PROGRESS"
-    going_to: _Revision | None = None
+    rollback_revision: _Revision | None = None
     finished_at: datetime | None = None
 
     def enter(self, status: str, at: datetime) -> None:
@@ -896,12 +896,12 @@ class FakeServices:
         }
         self.target_groups: tuple[str, ...] = (TARGET_GROUP,)
         self.behaviours: dict[str, Behaviour] = {}
-        self.otherwise: Behaviour = "healthy"
+        self.default_behaviour: Behaviour = "healthy"
         self.draining = 0
         self.container_insights = True
         self.shape = ServiceShape()
         self.resolves_images = True  # False: as for versionConsistency disabled, the tasks alone tell
-        self.demanded_tag: str | None = None  # a policy that denies registrations without it
+        self.required_tag: str | None = None  # a policy that denies registrations without it
         self.events: list[str] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self._definitions: dict[str, dict[str, Any]] = beside._definitions if beside is not None else {}
@@ -909,18 +909,18 @@ class FakeServices:
         self._service_deployments: list[_ServiceDeployment] = []
         self._completed: _Revision | None = None
         self._was_at_zero = False
-        self._made = 0
+        self._created_count = 0
 
     # What a test arranges
 
     @property
-    def is_there(self) -> bool:
+    def is_active(self) -> bool:
         return self.status == "ACTIVE"
 
     def each(self) -> "tuple[FakeServices, ...]":
         return (self,)
 
-    def is_meant(self, service: ServiceSettings) -> bool:
+    def is_named_by(self, service: ServiceSettings) -> bool:
         """Whether the settings name this service."""
         return (service.cluster, service.ecs_service) == (self.cluster, self.ecs_service)
 
@@ -979,18 +979,18 @@ class FakeServices:
 
     # The port
 
-    def look(self, service: ServiceSettings) -> ServiceView:
+    def describe(self, service: ServiceSettings) -> ServiceView:
         name = f"{service.cluster}/{service.ecs_service}"
         if service.cluster != self.cluster:
             raise UnsupportedService(f"there is no cluster {service.cluster}; check the settings")
         found = {"status": self.status, "deploymentConfiguration": self.deployment_configuration}
-        is_there = self.is_meant(service) and self.status != "MISSING"
-        supported_service({"services": [found] if is_there else [], "failures": [{"reason": "MISSING"}]}, name)
+        is_active = self.is_named_by(service) and self.status != "MISSING"
+        require_supported_service({"services": [found] if is_active else [], "failures": [{"reason": "MISSING"}]}, name)
         newest = self._service_deployments[0]
-        revisions = [r for r in (newest.target, newest.source, newest.going_to) if r is not None]
+        revisions = [r for r in (newest.target, newest.source, newest.rollback_revision) if r is not None]
         revisions += [tasks.revision for tasks in self._deployments]
         by_arn = {revision.arn: revision for revision in revisions}
-        source = newest.going_to or newest.source
+        source = newest.rollback_revision or newest.source
         current: dict[str, int] = {}
         for tasks in self._deployments:
             current[tasks.revision.arn] = current.get(tasks.revision.arn, 0) + tasks.running
@@ -1001,7 +1001,7 @@ class FakeServices:
             target_revision_arn=newest.target.arn,
             source_definition_arn=source.definition_arn if source is not None else None,
             source_revision_arn=source.arn if source is not None else None,
-            rollback_revision_arn=newest.going_to.arn if newest.going_to is not None else None,
+            rollback_revision_arn=newest.rollback_revision.arn if newest.rollback_revision is not None else None,
             created_at=newest.created_at,
             finished_at=newest.finished_at,
         )
@@ -1022,10 +1022,10 @@ class FakeServices:
             desired_count=self.desired_count,
             running_count=sum(tasks.running for tasks in self._deployments),
             pending_count=max(0, self.desired_count - self._deployments[0].running),
-            deployments=with_revisions(deployments, latest, current, definitions),
+            deployments=assign_revisions(deployments, latest, current, definitions),
             newest=latest,
             deployment_configuration=as_parsed(
-                "ecs", "DeploymentConfiguration", _copied(self.deployment_configuration)
+                "ecs", "DeploymentConfiguration", _deep_copy(self.deployment_configuration)
             ),
             target_groups=self.target_groups,
             shape=self.shape,
@@ -1039,9 +1039,9 @@ class FakeServices:
 
     def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
         if arn_or_family in self._definitions:
-            return _copied(self._definitions[arn_or_family])
+            return _deep_copy(self._definitions[arn_or_family])
         family = [d for d in self._definitions.values() if d["family"] == arn_or_family and d["status"] == "ACTIVE"]
-        return _copied(max(family, key=lambda d: int(d["revision"]), default=None))
+        return _deep_copy(max(family, key=lambda d: int(d["revision"]), default=None))
 
     def register(
         self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str] | None = None
@@ -1058,13 +1058,13 @@ class FakeServices:
     def _register(self, definition: Mapping[str, Any], family: str, tags: list[dict[str, str]]) -> str:
         self.calls.append(("register", {"family": family}))
         names = accepted("ecs", "RegisterTaskDefinition") - {"family", "tags"}
-        complete = _copied(dict(definition))
+        complete = _deep_copy(dict(definition))
         given = {name: value for name, value in complete.items() if name in names}
         check_request("ecs", "RegisterTaskDefinition", family, family=family, tags=tags, **given)
-        if self.demanded_tag is not None and all(tag["key"] != self.demanded_tag for tag in tags):
-            why = f"an explicit deny: no tag {self.demanded_tag}"
+        if self.required_tag is not None and all(tag["key"] != self.required_tag for tag in tags):
+            why = f"an explicit deny: no tag {self.required_tag}"
             refuse("RegisterTaskDefinition", family, "AccessDeniedException", why)
-        for code, why in _not_registered(given["containerDefinitions"], family, tags):
+        for code, why in _registration_refusals(given["containerDefinitions"], family, tags):
             refuse("RegisterTaskDefinition", family, code, why)
         revision = 1 + sum(1 for d in self._definitions.values() if d["family"] == family)
         arn = f"{ACCOUNT_ARN}:task-definition/{family}:{revision}"
@@ -1088,8 +1088,8 @@ class FakeServices:
             "force_new_deployment": force_new_deployment or None,
         }
         self.calls.append(("update", {name: value for name, value in given.items() if value is not None}))
-        self._refuse_others("UpdateService", service)
-        self._refuse_update(service, definition_arn, desired_count, deployment_configuration)
+        self._require_named_service("UpdateService", service)
+        self._validate_update(service, definition_arn, desired_count, deployment_configuration)
         if desired_count is not None:
             self.desired_count = desired_count
         self.deployment_configuration = _merged(self.deployment_configuration, deployment_configuration or {})
@@ -1097,14 +1097,14 @@ class FakeServices:
         if force_new_deployment or definition_arn not in (None, primary):
             self._begin(self._revision(definition_arn or primary, self._clock.now()), self._clock.now())
 
-    def _refuse_others(self, operation: str, service: ServiceSettings) -> None:
+    def _require_named_service(self, operation: str, service: ServiceSettings) -> None:
         name = f"{service.cluster}/{service.ecs_service}"
         if service.cluster != self.cluster:
             refuse(operation, name, "ClusterNotFoundException", "Cluster not found.")
-        if not self.is_meant(service) or self.status == "MISSING":
+        if not self.is_named_by(service) or self.status == "MISSING":
             refuse(operation, name, "ServiceNotFoundException", "Service not found.")
 
-    def _refuse_update(
+    def _validate_update(
         self,
         service: ServiceSettings,
         definition_arn: str | None,
@@ -1124,12 +1124,12 @@ class FakeServices:
             refuse("UpdateService", on, "ClientException", "TaskDefinition not found.")
         if definition_arn is not None and self._definitions[definition_arn]["status"] != "ACTIVE":
             refuse("UpdateService", on, "ClientException", "TaskDefinition is inactive")
-        fits = fits_service(self._definitions[definition_arn], self.shape) if definition_arn is not None else None
+        fits = check_fits_service(self._definitions[definition_arn], self.shape) if definition_arn is not None else None
         if fits is not None and fits.verdict is Verdict.FAIL:
             refuse("UpdateService", on, "InvalidParameterException", fits.reason)
 
     def task_images(self, service: ServiceSettings, definition_arn: str, deployment_id: str | None) -> dict[str, str]:
-        self._refuse_others("ListTasks", service)
+        self._require_named_service("ListTasks", service)
         running = [
             tasks.pulled
             for tasks in self._deployments
@@ -1141,7 +1141,7 @@ class FakeServices:
         return {name: str(only) for name, found in told.items() for only in found if len(found) == 1}
 
     def unstopped_tasks(self, service: ServiceSettings) -> int:
-        self._refuse_others("ListTasks", service)
+        self._require_named_service("ListTasks", service)
         return sum(tasks.running for tasks in self._deployments) + self.draining
 
     def has_container_insights(self, cluster: str) -> bool:
@@ -1155,21 +1155,21 @@ class FakeServices:
             refuse(*asked, gone, "Service deployment not found.", frozenset({gone}))
         if found.status not in IN_FLIGHT:
             refuse(*asked, "ConflictException", f"it is in {found.status} state")
-        if found.going_to is None:
+        if found.rollback_revision is None:
             self._deployments[0].rollout_state = "FAILED"
             self._roll_back("ROLLBACK_REQUESTED")
 
     # What ECS does
 
     def _behaviour(self, tasks: _Tasks) -> Behaviour:
-        behaviour = self.behaviours.get(tasks.revision.definition_arn, self.otherwise)
+        behaviour = self.behaviours.get(tasks.revision.definition_arn, self.default_behaviour)
         if behaviour == "stale":
             return "healthy" if self._was_at_zero else "unhealthy"
         return behaviour
 
     def _number(self) -> str:
-        self._made += 1
-        return f"{self._made:019d}"
+        self._created_count += 1
+        return f"{self._created_count:019d}"
 
     def _revision(self, definition_arn: str, at: datetime) -> _Revision:
         images = self._pulled(definition_arn) if self.resolves_images else {}
@@ -1204,7 +1204,7 @@ class FakeServices:
         if self._completed is None:
             current.enter("ROLLBACK_FAILED", self._clock.now())
             return
-        current.going_to = self._completed
+        current.rollback_revision = self._completed
         current.enter(status, self._clock.now())
         alive = next((t for t in self._deployments if t.revision is self._completed), None)
         back = _Tasks(f"ecs-svc/{self._number()}", self._completed, self._clock.now(), is_rollback=True)
@@ -1235,14 +1235,14 @@ class FakeServices:
 
 def _merged(kept: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Members that a request leaves out stay, at any depth (see `EcsServices.update`)."""
-    merged = _copied(kept)
+    merged = _deep_copy(kept)
     for name, value in given.items():
         inner = isinstance(value, Mapping) and isinstance(merged.get(name), dict)
-        merged[name] = _merged(merged[name], value) if inner else _copied(value)
+        merged[name] = _merged(merged[name], value) if inner else _deep_copy(value)
     return merged
 
 
-def _not_registered(
+def _registration_refusals(
     containers: list[dict[str, Any]], family: str, tags: list[dict[str, str]]
 ) -> Iterator[tuple[str, str]]:
     """Why ECS refuses a definition: code and message."""

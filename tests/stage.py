@@ -20,7 +20,7 @@ from fakes import (
     FakeWorkflow,
     execution_arn,
 )
-from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_world
+from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_ports
 
 from rollback.check import Check
 from rollback.domain.releases.release import Release, ReleaseState, normalised_definition
@@ -30,7 +30,7 @@ from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, entrance, next_step
-from rollback.workflow.runner import start_emergency, walk
+from rollback.workflow.runner import run_step, start_emergency
 
 FAMILY = "macro-ai-production-task"
 PROMOTED, CANDIDATE = ReleaseState.PROMOTED, ReleaseState.CANDIDATE
@@ -60,7 +60,7 @@ def deployment_event(name: str = "SERVICE_DEPLOYMENT_FAILED", event_id: str = "d
 
 
 @dataclass
-class Stage:
+class Simulation:
     """Nothing runs yet; the degraded alarm is red."""
 
     policy: Policy = field(default_factory=Policy)
@@ -73,13 +73,13 @@ class Stage:
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
     workflow: FakeWorkflow = field(default_factory=FakeWorkflow)
     arns: dict[str, str] = field(default_factory=dict)
-    cures: set[str] = field(default_factory=lambda: {"v0", "v1"})
+    healthy_versions: set[str] = field(default_factory=lambda: {"v0", "v1"})
 
     def __post_init__(self) -> None:
         self.services = FakeServices(self.clock, self.images)
         self.scaling = FakeScaling(self.services)
         self.stacks = FakeStacks()
-        self.world: World = make_world(
+        self.world: World = make_ports(
             self.policy,
             clock=self.clock,
             ledger=self.ledger,
@@ -110,7 +110,7 @@ class Stage:
         self.services.calls.clear()
         return stored
 
-    def begin(self, version: str, behaviour: Behaviour = "healthy", tag: str | None = None) -> str:
+    def begin_deployment(self, version: str, behaviour: Behaviour = "healthy", tag: str | None = None) -> str:
         """A deployment begins and is in flight; the ledger does not know it yet."""
         made = definition(version)
         if tag is not None:
@@ -132,12 +132,12 @@ class Stage:
             return self.ledger.read(SERVICE, cursor.rollback_id)
         return admit(given, execution, self.clock.now(), self.world)
 
-    def alarm(self, alarm: str = DEGRADED, execution: str | None = None) -> Rollback:
+    def run_alarm_rollback(self, alarm: str = DEGRADED, execution: str | None = None) -> Rollback:
         """An alarm turns red now; its execution runs to the end."""
         name = execution or f"on-{alarm}-{self.clock.now():%H%M%S}"
-        return self.run(self.red(alarm), name)
+        return self.run(self.fire_alarm(alarm), name)
 
-    def red(self, alarm: str) -> dict[str, Any]:
+    def fire_alarm(self, alarm: str) -> dict[str, Any]:
         """An alarm turns red now; its event."""
         self.alarms.fire(alarm, self.clock.now())
         return alarm_event(f"{alarm} at {self.clock.now():%H:%M:%S}", alarm, self.clock.now())
@@ -145,40 +145,44 @@ class Stage:
     def read(self, rollback: Rollback) -> Rollback:
         return self.ledger.read(SERVICE, rollback.id)
 
-    def take(self, rollback: Rollback) -> Rollback:
+    def run_due_step(self, rollback: Rollback) -> Rollback:
         """One invocation of the step that is due; time passes if it asks to wait."""
-        cursor = walk(rollback.id, next_step(self.read(rollback)), self.world)
+        cursor = run_step(rollback.id, next_step(self.read(rollback)), self.world)
         if cursor.wait_seconds:
             self.pass_time(seconds=cursor.wait_seconds)
         return self.read(rollback)
 
-    def go(self, rollback: Rollback, until: Step = Step.DONE, most: int = 400) -> Rollback:
+    def run_until(self, rollback: Rollback, until: Step = Step.DONE, most: int = 400) -> Rollback:
         """Invocation after invocation, until that step is due."""
         for _ in range(most):
             now = self.read(rollback)
             if next_step(now) is until:
                 return now
-            self.take(now)
+            self.run_due_step(now)
         raise AssertionError(f"never came to {until}: {self.read(rollback)}")
 
     def run(self, given: object = None, execution: str = "execution-1") -> Rollback:
         """From the trigger to the end."""
-        return self.run_on(self.admit(given, execution))
+        return self.run_to_end(self.admit(given, execution))
 
-    def run_on(self, rollback: Rollback) -> Rollback:
+    def run_to_end(self, rollback: Rollback) -> Rollback:
         """From where it is to the end, and its leases given back."""
-        rollback = self.go(rollback)
-        walk(rollback.id, Step.DONE, self.world)
+        rollback = self.run_until(rollback)
+        run_step(rollback.id, Step.DONE, self.world)
         return rollback
 
     # What is seen
 
     def pass_time(self, **duration: float) -> None:
-        """The clock and ECS go on; the alarms turn green over a release of `cures`."""
+        """The clock and ECS go on; the alarms turn green over a release of `healthy_versions`."""
         self.clock.pass_time(**duration)
         self.services.tick()
-        primary = self.services.look(self.world.settings.services[0]).primary if self.services.is_there else None
-        if primary is not None and primary.rollout_state == "COMPLETED" and self.running() in map(image, self.cures):
+        primary = self.services.describe(self.world.settings.services[0]).primary if self.services.is_active else None
+        if (
+            primary is not None
+            and primary.rollout_state == "COMPLETED"
+            and self.running() in map(image, self.healthy_versions)
+        ):
             for alarm in list(self.alarms.in_alarm):
                 self.alarms.recover(alarm)
 
@@ -191,7 +195,7 @@ class Stage:
 
     def running(self) -> str:
         """Image digest that PRIMARY runs."""
-        found = self.services.definition(self.services.look(self.world.settings.services[0]).primary.definition_arn)
+        found = self.services.definition(self.services.describe(self.world.settings.services[0]).primary.definition_arn)
         assert found is not None
         return str(found["containerDefinitions"][0]["image"])
 
@@ -209,9 +213,9 @@ class Stage:
         return [sent.attributes["severity"] for sent in self.notifications.sent]
 
 
-def worn_in(**parts: Any) -> Stage:
+def start_simulation(**parts: Any) -> Simulation:
     """v1 is promoted; v2 came after it and runs now, without evidence."""
-    stage = Stage(**parts)
+    stage = Simulation(**parts)
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
     return stage
@@ -220,16 +224,19 @@ def worn_in(**parts: Any) -> Stage:
 AUTOSCALED = ScalableTarget(min_capacity=2, max_capacity=4, suspended=dict.fromkeys(SCALING_FLAGS, False))
 
 
-def at_zero() -> tuple[Stage, Rollback]:
+def start_simulation_at_zero() -> tuple[Simulation, Rollback]:
     """Nothing starts any more: an emergency has stopped all tasks, scaling suspended, and is about to start v1."""
-    stage = worn_in()
+    stage = start_simulation()
     stage.replace(scaling=FakeScaling(stage.services, AUTOSCALED))
     stage.alarms.fire(OUTAGE, stage.clock.now())
     rollback = stage.admit({"type": "emergency"})
     for _ in range(200):
-        for arn in (*stage.arns.values(), stage.services.look(stage.world.settings.services[0]).primary.definition_arn):
+        for arn in (
+            *stage.arns.values(),
+            stage.services.describe(stage.world.settings.services[0]).primary.definition_arn,
+        ):
             stage.services.behaviours[arn] = "crashing"
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
         if stage.services.desired_count == 0:
             stage.workflow.running.add(rollback.execution)
             return stage, rollback

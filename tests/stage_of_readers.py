@@ -7,7 +7,7 @@ from fake_tasks import FakeTasks
 from fake_writers import FakeWriters, ecs_name
 from fakes import FakeScaling, FakeServices, FakeTargets
 from stage import PROMOTED
-from stage_of_writers import WORKER, StageOfWriters
+from stage_of_writers import WORKER, TwoWriterSimulation
 
 from rollback.check import Check
 from rollback.domain.database.reconnection import ServiceConnection
@@ -22,7 +22,7 @@ FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 _FAMILY = "macro-ai-production-reports"
 
 
-class StageOfReaders(StageOfWriters):
+class WritersAndReaderSimulation(TwoWriterSimulation):
     """The service and its worker write to the branch; reports, of r1, only reads it, and serves under its own name."""
 
     def __init__(self, policy: Policy | None = None, *, writers: tuple[str, ...] = (SERVICE, WORKER), **database: Any):
@@ -64,7 +64,7 @@ class StageOfReaders(StageOfWriters):
     def reports_settings(self) -> ServiceSettings:
         return self.world.settings.service(REPORTS)
 
-    def deployments_of_reports(self) -> list[dict[str, Any]]:
+    def reports_deployments(self) -> list[dict[str, Any]]:
         """What ECS was asked to change of the reader."""
         return [given for name, given in self.reports.calls if name == "update"]
 
@@ -73,7 +73,7 @@ class StageOfReaders(StageOfWriters):
         self.reports.tick()
 
 
-def connection_of(rollback: Rollback, name: str) -> ServiceConnection:
+def find_connection(rollback: Rollback, name: str) -> ServiceConnection:
     """What the document says of a service's connections."""
     assert rollback.reconnection is not None
     found = rollback.reconnection.of(name)
@@ -81,7 +81,7 @@ def connection_of(rollback: Rollback, name: str) -> ServiceConnection:
     return found
 
 
-def check_of(rollback: Rollback, name: str) -> Check:
+def find_connection_check(rollback: Rollback, name: str) -> Check:
     """The last verification's check of a service's connection."""
     assert rollback.verification is not None
     return next(check for check in rollback.verification.checks if check.name == f"connection {name}")

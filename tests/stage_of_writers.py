@@ -7,7 +7,7 @@ from fake_tasks import FakeTasks
 from fake_writers import FakeWriters, ecs_name
 from fakes import FakeScaling, FakeServices, FakeTargets
 from stage import PROMOTED
-from stage_with_database import FIRST, StageWithDatabase, applied
+from stage_with_database import FIRST, DatabaseSimulation, applied
 
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.releases.release import normalised_definition
@@ -20,7 +20,7 @@ WORKER_OUTAGE = f"macro-ai-production-{WORKER}-outage"
 _FAMILY = "macro-ai-production-worker"
 
 
-class StageOfWriters(StageWithDatabase):
+class TwoWriterSimulation(DatabaseSimulation):
     """The worker runs w2, which works with the tables before v2's migration and after it; before that it ran w1.
 
     The worker is not scaled, and serves no requests.
@@ -44,7 +44,7 @@ class StageOfWriters(StageWithDatabase):
             tasks=FakeTasks(both),
             settings=self.world.settings.model_copy(update={"services": (*self.world.settings.services, of_worker)}),
         )
-        fits_both = ReleaseSchema(journal=applied(FIRST), ran_on=LiveSchema(tables={}))
+        fits_both = ReleaseSchema(journal=applied(FIRST), recorded_schema=LiveSchema(tables={}))
         self.ledger.put_schema(fits_both)
         for version, hours in (("w1", 96.0), ("w2", 1.5)):
             arn = self.worker.register_release(definition(version), _FAMILY)

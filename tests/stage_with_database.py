@@ -7,7 +7,7 @@ from builders import NOW, SERVICE
 from fake_neon import FakeNeon
 from fake_sql import FakeSql
 from fakes import FakeClock
-from stage import CANDIDATE, PROMOTED, Stage
+from stage import CANDIDATE, PROMOTED, Simulation
 from worlds import DEGRADED
 
 from rollback.domain.database.migration_impact import ADDITIVE, breaking
@@ -44,7 +44,7 @@ def applied(*migrations: ShippedMigration) -> tuple[Migration, ...]:
     return tuple(Migration(hash=one.hash, created_at=one.created_at) for one in migrations)
 
 
-class StageWithDatabase(Stage):
+class DatabaseSimulation(Simulation):
     """`second` is what v2's migration does; by default it is shipped after a checkpoint, and looked at afterwards."""
 
     def __init__(
@@ -69,7 +69,7 @@ class StageWithDatabase(Stage):
         self.neon.update_branch(BRANCH, protected=True)
         self.neon.settle()
         self.neon.migrate(BRANCH, BEFORE, applied(FIRST))
-        known = ReleaseSchema(shipped=(FIRST,), journal=applied(FIRST), ran_on=BEFORE)
+        known = ReleaseSchema(shipped=(FIRST,), journal=applied(FIRST), recorded_schema=BEFORE)
         self.ledger.put_schema(known)
         self.ship("v1", PROMOTED, hours_ago=48, schema_sha256=known.sha256)
         for row in GOOD:
@@ -94,8 +94,8 @@ class StageWithDatabase(Stage):
     def checkpoint(self, version: str, shipped: tuple[ShippedMigration, ...]) -> None:
         """What the pipeline records before the migrations run."""
         lsn, at = self.neon.position(BRANCH)
-        there = self.neon.migrated(BRANCH)
-        seen = ReleaseSchema(journal=there.journal, ran_on=there.tables)
+        there = self.neon.migrated_state(BRANCH)
+        seen = ReleaseSchema(journal=there.journal, recorded_schema=there.tables)
         self.ledger.put_schema(seen)
         self.ledger.put_restore_point(
             RecordedPoint(
@@ -126,8 +126,8 @@ class StageWithDatabase(Stage):
 
     def observe(self) -> None:
         """The database function's look at the branch."""
-        now = self.neon.migrated(BRANCH)
-        seen = ReleaseSchema(journal=now.journal, ran_on=now.tables)
+        now = self.neon.migrated_state(BRANCH)
+        seen = ReleaseSchema(journal=now.journal, recorded_schema=now.tables)
         self.ledger.put_schema(seen)
         timeline = self.neon.timeline(BRANCH)
         looked = Observation(

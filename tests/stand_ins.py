@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from rollback.errors import CallRefused, OutsideFailure, RefusalKind
+from rollback.errors import CallRefused, ExternalServiceError, RefusalKind
 from rollback.resources.aws import refusal as aws_refusal
 
 
-class Down:
+class UnavailablePort:
     """A part of the world that fails at everything."""
 
     def __init__(self, name: str) -> None:
@@ -14,12 +14,12 @@ class Down:
 
     def __getattr__(self, method: str) -> Any:
         def fails(*given: object, **named: object) -> None:
-            raise OutsideFailure(f"{self._name}.{method}: no answer")
+            raise ExternalServiceError(f"{self._name}.{method}: no answer")
 
         return fails
 
 
-class Counting:
+class RecordingPort:
     """Writes down which methods are called."""
 
     def __init__(self, real: object) -> None:
@@ -34,7 +34,7 @@ class Counting:
         return counted
 
 
-class Refusing:
+class DenyingPort:
     """A part of the world that refuses some methods for good, as a missing permission does; counts how often."""
 
     def __init__(self, real: object, *methods: str, refused: CallRefused | None = None) -> None:
@@ -50,12 +50,12 @@ class Refusing:
 
         def refuses(*given: object, **named: object) -> None:
             self.times[method] += 1
-            raise self.refused or denied(method)
+            raise self.refused or access_denied_error(method)
 
         return refuses
 
 
-def denied(method: str) -> CallRefused:
+def access_denied_error(method: str) -> CallRefused:
     """As AWS says it to a role that lacks a permission."""
     action, resource = f"some:{method}", f"arn:aws:some:eu-west-1:123456789012:{method}"
     message = (

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 from builders import SERVICE
-from stage import Stage
+from stage import Simulation
 
 from rollback.ports.world import World
 from rollback_cli import deployed, direct
@@ -16,10 +16,10 @@ from rollback_cli.main import main
 
 
 @dataclass(frozen=True)
-class Staged(Deployed):
+class SimulatedDeployment(Deployed):
     """What `deployed.find` gives, with the stage's world."""
 
-    stage: Stage
+    stage: Simulation
 
     def world(self) -> World:
         return self.stage.world
@@ -29,7 +29,7 @@ class Staged(Deployed):
 class Terminal:
     """Types a command; keeps what it said."""
 
-    stage: Stage
+    stage: Simulation
     capsys: pytest.CaptureFixture[str]
     monkeypatch: pytest.MonkeyPatch
     said: str = ""
@@ -47,21 +47,21 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Stage], Terminal]:
-    def at(stage: Stage) -> Terminal:
+def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Simulation], Terminal]:
+    def at(stage: Simulation) -> Terminal:
         def find(environment: str) -> Deployed:
-            return Staged(stage.world.settings, "ledger", "topic", "critical", "workflow", stage)
+            return SimulatedDeployment(stage.world.settings, "ledger", "topic", "critical", "workflow", stage)
 
         def sleep(seconds: float) -> None:
             stage.pass_time(seconds=seconds)
 
         monkeypatch.setattr(deployed, "find", find)
         monkeypatch.setattr(direct, "whoami", lambda: "ann@desk")
-        for name in ("see_concluded", "run_directly"):
+        for name in ("wait_until_concluded", "run_directly"):
             monkeypatch.setattr(direct, name, partial(getattr(direct, name), sleep=sleep))
         return Terminal(stage, capsys, monkeypatch)
 
     return at
 
 
-At = Callable[[Stage], Terminal]
+At = Callable[[Simulation], Terminal]

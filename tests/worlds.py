@@ -24,7 +24,7 @@ from fakes import (
     FakeWorkflow,
 )
 
-from rollback.domain.settings.environment import Endpoint, ServiceSettings, Settings
+from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings, Settings
 from rollback.domain.settings.policy import Policy
 from rollback.ports.world import World
 
@@ -38,7 +38,7 @@ SETTINGS = Settings(
             ecs_service="macro-ai-production-service",
             container="api",
             base_url="http://api.test",
-            endpoints=(Endpoint(path="/health"),),
+            endpoints=(HealthEndpoint(path="/health"),),
         ),
     ),
 )
@@ -47,7 +47,7 @@ OUTAGE = f"macro-ai-production-{SERVICE}-outage"
 ECS_SERVICE_ARN = "arn:aws:ecs:eu-west-1:123456789012:service/macro-ai-production-cluster/macro-ai-production-service"
 
 
-def make_world(policy: Policy | None = None, **parts: Any) -> World:
+def make_ports(policy: Policy | None = None, **parts: Any) -> World:
     """Everything fake; `parts` are fields of `World`."""
     clock = parts.pop("clock", None) or FakeClock(NOW)
     services = parts.pop("services", None) or FakeServices(clock)

@@ -7,8 +7,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from rollback.adapters.aws.errors import calling
-from rollback.bootstrap import make_world
+from rollback.adapters.aws.errors import aws_call
+from rollback.bootstrap import make_ports
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import Settings
 from rollback.errors import InvalidRequest
@@ -30,26 +30,26 @@ class Deployed:
 
         But for the metrics: the functions write them into their log, and a terminal is none.
         """
-        world = make_world(
+        world = make_ports(
             self.settings,
             ledger_table=self.ledger_table,
             topic_arn=self.topic_arn,
             critical_topic_arn=self.critical_topic_arn,
             workflow_arn=self.workflow_arn,
         )
-        return replace(world, metrics=_Uncounted())
+        return replace(world, metrics=_NullMetrics())
 
 
-class _Uncounted:
+class _NullMetrics:
     """Metrics of nothing."""
 
-    def concluded(self, rollback: Rollback) -> None:
+    def record_conclusion(self, rollback: Rollback) -> None:
         """Rollbacks in direct mode are in the ledger, but not on the dashboard."""
 
-    def swept(self) -> None:
+    def record_sweep(self) -> None:
         """The janitor's function counts its own rounds."""
 
-    def watched(self, service: str, *, has_way_back: bool, stale_leases: int) -> None:
+    def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
         """So does it with what it sees."""
 
 
@@ -63,10 +63,10 @@ def find(environment: str) -> Deployed:
 
     Raises:
         InvalidRequest: the stack is not there, or is of another version.
-        OutsideFailure: AWS can't be asked (credentials, region, network).
+        ExternalServiceError: AWS can't be asked (credentials, region, network).
     """
     name = stack_name(environment)
-    with calling("DescribeStacks", name):
+    with aws_call("DescribeStacks", name):
         try:
             pages = boto3.client("cloudformation").get_paginator("describe_stacks").paginate(StackName=name)
             stacks = [stack for page in pages for stack in page["Stacks"]]

@@ -20,6 +20,6 @@ def operator(reason: str) -> Operator:
     return Operator(name=direct.whoami(), reason=reason)
 
 
-def say(text: str) -> None:
+def print_paragraph(text: str) -> None:
     """One paragraph, as it is: a pipeline's log must not break it."""
-    plain.put(plain.console(), text)
+    plain.print_plain(plain.console(), text)

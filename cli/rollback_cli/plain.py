@@ -12,7 +12,7 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, emoji=False, highlight=False)
 
 
-def put(out: Console, text: str) -> None:
+def print_plain(out: Console, text: str) -> None:
     """One paragraph as it is: a pipeline's log must not break it."""
     for line in paragraph(text):
         out.print(line, markup=False, soft_wrap=True)

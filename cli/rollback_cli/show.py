@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from rollback.domain.releases.release import Release, ReleaseState
-from rollback.domain.releases.release_names import name_of
+from rollback.domain.releases.release_names import release_label
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import Settings
 from rollback.errors import UnreadableItem
@@ -31,7 +31,7 @@ def releases(console: Console, known: Iterable[Release], running_fingerprint: st
     for release in listed:
         table.add_row(
             "▶" if release.fingerprint == running_fingerprint else "",
-            plain.cell(name_of(release, listed)),
+            plain.cell(release_label(release, listed)),
             plain.cell(release.state, _COLOURS[release.state]),
             f"{release.first_deployed_at:%Y-%m-%d %H:%M:%S}",
             plain.cell(release.state_reason),
@@ -58,4 +58,4 @@ def rollbacks(console: Console, history: Iterable[Rollback | UnreadableItem]) ->
 def rollback(console: Console, one: Rollback, settings: Settings) -> None:
     """The whole report."""
     for line in message(one, settings.service(one.service_name)).split("\n"):
-        plain.put(console, line)
+        plain.print_plain(console, line)

@@ -7,22 +7,22 @@ from rollback.check import Verdict
 from rollback.database.observation.readiness import writes_to_standing_branch
 from rollback.domain.database.schema_finding import Compatibility
 from rollback.domain.releases.release import ReleaseState, last_known_good
-from rollback.domain.releases.release_names import name_of
+from rollback.domain.releases.release_names import release_label
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.standing_plan import StandingPlan
 from rollback.errors import RollbackError
-from rollback.identity.candidates import in_ledger
+from rollback.identity.candidates import find_releases_by_name
 from rollback.identity.identify import running_fingerprint
-from rollback.leases.holder import living_lease
+from rollback.leases.holder import find_live_lease
 from rollback.names import degraded_alarm, outage_alarm
-from rollback.operations.unfence import owed_by_operator
+from rollback.operations.unfence import list_obligations_of_operator
 from rollback.ports.world import World
-from rollback.service.stack import drift_of
+from rollback.service.stack import describe_drift
 from rollback_cli.plain import safe
 
-_ACTIONS = 3
-_FITS = {Compatibility.COMPATIBLE: "green", Compatibility.UNKNOWN: "yellow"}
-_SPEAKS = {Verdict.FAIL: "red", Verdict.WARN: "yellow"}
+_MAX_ACTIONS = 3
+_COMPATIBILITY_COLOURS = {Compatibility.COMPATIBLE: "green", Compatibility.UNKNOWN: "yellow"}
+_VERDICT_COLOURS = {Verdict.FAIL: "red", Verdict.WARN: "yellow"}
 
 
 def lines(service: ServiceSettings, world: World) -> Iterator[str]:
@@ -38,9 +38,9 @@ def lines(service: ServiceSettings, world: World) -> Iterator[str]:
         ("unreadable", _unreadable),
         ("actions", _actions),
     )
-    for label, told in parts:
+    for label, section in parts:
         try:
-            yield from told(service, world)
+            yield from section(service, world)
         except RollbackError as failure:
             yield _line(label, f"[yellow]{safe(str(failure))}[/]")
 
@@ -50,7 +50,7 @@ def _line(label: str, text: str) -> str:
 
 
 def _runs(service: ServiceSettings, world: World) -> Iterator[str]:
-    view = world.services.look(service)
+    view = world.services.describe(service)
     running = running_fingerprint(view, service, world)
     now = world.ledger.release(service.name, running)
     target = last_known_good(world.ledger.promoted(service.name), running)
@@ -59,8 +59,11 @@ def _runs(service: ServiceSettings, world: World) -> Iterator[str]:
     nothing = "[red]nothing: there is no way back[/]"
     if now is not None and now.state is ReleaseState.PROMOTED:
         nothing = "[yellow]nothing: what runs is the only good release, there is a way back from the next one[/]"
-    yield _line("back to", safe(name_of(target, in_ledger(service.name, target.version, world))) if target else nothing)
-    drift = drift_of(service, view.primary.definition_arn, world)
+    yield _line(
+        "back to",
+        safe(release_label(target, find_releases_by_name(service.name, target.version, world))) if target else nothing,
+    )
+    drift = describe_drift(service, view.primary.definition_arn, world)
     if drift:
         yield _line("drift", f"[yellow]{safe(drift)}[/]")
 
@@ -73,13 +76,13 @@ def _readiness(service: ServiceSettings, world: World) -> Iterator[str]:
         return
     minutes = (world.clock.now() - standing.computed_at).total_seconds() / 60
     when = f"looked at {standing.computed_at:%Y-%m-%d %H:%M} UTC, {max(0.0, minutes):.0f} minutes ago"
-    yield _line("ready", f"{_ready(standing)}, {when}")
+    yield _line("ready", f"{_describe_readiness(standing)}, {when}")
     for check in standing.readiness:
-        if check.verdict in _SPEAKS:
-            yield _line("", f"[{_SPEAKS[check.verdict]}]{check.verdict}[/] {check.name}: {safe(check.reason)}")
+        if check.verdict in _VERDICT_COLOURS:
+            yield _line("", f"[{_VERDICT_COLOURS[check.verdict]}]{check.verdict}[/] {check.name}: {safe(check.reason)}")
 
 
-def _ready(standing: StandingPlan) -> str:
+def _describe_readiness(standing: StandingPlan) -> str:
     """Whether the last known good could be gone back to; if not, whether another target could."""
     if standing.is_ready:
         return "yes"
@@ -99,11 +102,11 @@ def _database(service: ServiceSettings, world: World) -> Iterator[str]:
     said = f"before {point.version}, by {point.by}: {point.lsn}, {point.at:%Y-%m-%d %H:%M:%S} UTC" if point else nothing
     yield _line("point", safe(said) if point else said)
     standing = world.ledger.standing_plan(service.name)
-    running = running_fingerprint(world.services.look(service), service, world)
+    running = running_fingerprint(world.services.describe(service), service, world)
     target = standing.target_for(running) if standing is not None else None
     if target is not None and target.schema_verdict is not None:
         verdict = target.schema_verdict
-        colour = _FITS.get(verdict.compatibility, "red")
+        colour = _COMPATIBILITY_COLOURS.get(verdict.compatibility, "red")
         how = f"[{colour}]{verdict.compatibility}[/] with {safe(target.release.version)}: {safe(verdict.reason)}"
         yield _line("schema", how)
 
@@ -115,19 +118,19 @@ def _alarms(service: ServiceSettings, world: World) -> Iterator[str]:
 
 
 def _rollback(service: ServiceSettings, world: World) -> Iterator[str]:
-    lease = living_lease(service.name, world)
+    lease = find_live_lease(service.name, world)
     yield _line("rollback", f"[yellow]{safe(lease.holder)}[/]" if lease else "none going on")
 
 
 def _paused(service: ServiceSettings, world: World) -> Iterator[str]:
-    stands = world.ledger.pause(service.name)
-    if stands is not None:
-        why = f"since {stands.since:%Y-%m-%d %H:%M} UTC by {stands.by}: {stands.reason}"
+    current_pause = world.ledger.pause(service.name)
+    if current_pause is not None:
+        why = f"since {current_pause.since:%Y-%m-%d %H:%M} UTC by {current_pause.by}: {current_pause.reason}"
         yield _line("paused", f"[yellow]no automatic rollbacks[/] {safe(why)}")
 
 
 def _owed(service: ServiceSettings, world: World) -> Iterator[str]:
-    debts = owed_by_operator(service.name, world)
+    debts = list_obligations_of_operator(service.name, world)
     for debt in debts:
         yield _line("left to you", f"[red]{safe(str(debt))}[/]")
     for owed in world.ledger.owed(service.name).items:
@@ -147,6 +150,6 @@ def _unreadable(service: ServiceSettings, world: World) -> Iterator[str]:
 
 
 def _actions(service: ServiceSettings, world: World) -> Iterator[str]:
-    for action in islice(world.ledger.actions(service.name), _ACTIONS):
+    for action in islice(world.ledger.actions(service.name), _MAX_ACTIONS):
         what = f"{action.verb} {action.subject}".strip()
         yield _line("by hand", safe(f"{action.at:%Y-%m-%d %H:%M} {what}, {action.by}: {action.reason}"))

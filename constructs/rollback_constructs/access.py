@@ -44,7 +44,7 @@ class Access:
         items = ("GetItem", "Query", "PutItem", "DeleteItem")
         key = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
                "ReEncryptFrom", "ReEncryptTo")  # fmt: skip
-        return _allow([f"dynamodb:{verb}" for verb in items], [table_arn]) + self._through(
+        return _allow([f"dynamodb:{verb}" for verb in items], [table_arn]) + self._use_keys(
             "dynamodb", self.keys.ledger, *(f"kms:{verb}" for verb in key)
         )
 
@@ -52,7 +52,7 @@ class Access:
         """Take, renew and give back a lease; save a document on the condition that the lease is held."""
         return _allow(["dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"], [table_arn])
 
-    def ecs_reading(self) -> Grant:
+    def ecs_read(self) -> Grant:
         """Describe the services, their deployments, revisions and definitions."""
         services = self._of_service("service")  # IAM asks about the service of a deployment or revision as well
         parts = [*self._of_service("service-deployment", "/*"), *self._of_service("service-revision", "/*"), *services]
@@ -130,7 +130,7 @@ class Access:
         """Metric data knows no resources."""
         return _allow(["cloudwatch:GetMetricData"], ["*"])
 
-    def images_seen(self) -> Grant:
+    def images_read(self) -> Grant:
         """Whether images exist, and their digests."""
         return _allow(["ecr:DescribeImages"], self._repositories())
 
@@ -167,7 +167,7 @@ class Access:
         """Whether a service is scaled by forecast; describing knows no resources."""
         return _allow(["application-autoscaling:DescribeScalingPolicies"], ["*"])
 
-    def references_seen(self) -> Grant:
+    def references_exist(self) -> Grant:
         """That roles, log groups and environment files exist, never what they say. Listing groups knows no resource."""
         buckets = dict.fromkeys(bucket for service in self.services for bucket in service.environment_file_buckets)
         named = [f"arn:{self.stack.partition}:s3:::{bucket}" for bucket in buckets]
@@ -177,7 +177,7 @@ class Access:
             + _allow(["s3:ListBucket"], named)
         )
 
-    def secrets_seen(self) -> Grant:
+    def secrets_exist(self) -> Grant:
         """That secrets and parameters exist, never what they say."""
         secrets = self._named("secretsmanager", "secret", "*")
         return _allow(["secretsmanager:DescribeSecret"], [secrets]) + _allow(["ssm:DescribeParameters"], ["*"])
@@ -185,20 +185,20 @@ class Access:
     def secret_read(self, *secret_arns: str | None) -> Grant:
         """The value of those secrets that there are."""
         named = [arn for arn in secret_arns if arn]
-        return _allow(["secretsmanager:GetSecretValue"], named) + self._through(
+        return _allow(["secretsmanager:GetSecretValue"], named) + self._use_keys(
             "secretsmanager", self.keys.secrets if named else (), "kms:Decrypt"
         )
 
     def secret_write(self, secret_arn: str | None) -> Grant:
         """A new value for a secret: where a recreated branch is to be found."""
         named = [secret_arn] if secret_arn else []
-        return _allow(["secretsmanager:PutSecretValue"], named) + self._through(
+        return _allow(["secretsmanager:PutSecretValue"], named) + self._use_keys(
             "secretsmanager", self.keys.secrets if named else (), "kms:GenerateDataKey"
         )
 
     def publish(self, *topic_arns: str) -> Grant:
         """Tell people. Keys: SNS developer guide, "Securing Amazon SNS data with server-side encryption"."""
-        return _allow(["sns:Publish"], topic_arns) + self._through(
+        return _allow(["sns:Publish"], topic_arns) + self._use_keys(
             "sns", self.keys.topics, "kms:Decrypt", "kms:GenerateDataKey"
         )
 
@@ -221,7 +221,7 @@ class Access:
             for s, arn in zip(self.services, self._of_service("service"), strict=True)
         }
 
-    def _through(self, service: str, keys: str | Iterable[str] | None, *actions: str) -> Grant:
+    def _use_keys(self, service: str, keys: str | Iterable[str] | None, *actions: str) -> Grant:
         """Use of keys by an AWS service on the caller's behalf, and in no other way."""
         named = [keys] if isinstance(keys, str) else list(keys or ())
         # the suffix differs by partition (AWS KMS developer guide, "kms:ViaService")

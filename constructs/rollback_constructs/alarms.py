@@ -63,18 +63,18 @@ class ServiceAlarms(Construct):
         super().__init__(scope, id_)
         self._service, self._settings, self._prefix = service, settings, prefix
         s = settings
-        errors = self._of_traffic("ErrorRate", "error-rate", self._error_rate, s.max_error_rate_percent)
-        latency = self._of_traffic("Latency", "latency", self._latency, s.max_p95_latency_seconds)
+        errors = self._traffic_alarm("ErrorRate", "error-rate", self._error_rate, s.max_error_rate_percent)
+        latency = self._traffic_alarm("Latency", "latency", self._latency, s.max_p95_latency_seconds)
         error_logs = self._leaf(
             "ErrorLogs", self._error_logs(), "error-logs", s.max_error_logs_per_minute * s.period_seconds / 60
         )
-        unhealthy = self._of_groups(
+        unhealthy = self._target_group_alarm(
             "UnhealthyTargets", "unhealthy-targets", "UnHealthyHostCount", "Minimum", s.max_unhealthy_targets
         )
         shortfall = self._leaf(
             "TaskShortfall", self._shortfall(), "task-shortfall", s.max_missing_tasks, s.shortfall_evaluation_periods
         )
-        near_total = self._of_traffic(
+        near_total = self._traffic_alarm(
             "NearTotalErrors",
             "near-total-errors",
             self._error_rate,
@@ -82,7 +82,7 @@ class ServiceAlarms(Construct):
             s.outage_evaluation_periods,
             comparison=_AT_LEAST,
         )
-        no_healthy = self._of_groups(
+        no_healthy = self._target_group_alarm(
             "NoHealthyTargets",
             NO_HEALTHY_TARGETS,
             "HealthyHostCount",
@@ -96,17 +96,17 @@ class ServiceAlarms(Construct):
         self.degraded = self._composite(
             "Degraded",
             degraded_alarm(prefix, service.name),
-            *map(_is_red, (*errors, *latency, error_logs, *unhealthy, shortfall)),
+            *map(_alarm_rule, (*errors, *latency, error_logs, *unhealthy, shortfall)),
         )
-        nothing_healthy = tuple(map(_is_red, no_healthy))  # in no target group
+        nothing_healthy = tuple(map(_alarm_rule, no_healthy))  # in no target group
         self.outage = self._composite(
             "Outage",
             outage_alarm(prefix, service.name),
             cloudwatch.AlarmRule.all_of(*nothing_healthy) if len(nothing_healthy) > 1 else nothing_healthy[0],
-            *map(_is_red, near_total),
+            *map(_alarm_rule, near_total),
         )
 
-    def _of_traffic(
+    def _traffic_alarm(
         self,
         id_: str,
         name: str,
@@ -116,18 +116,20 @@ class ServiceAlarms(Construct):
         **how: Any,
     ) -> list[cloudwatch.Alarm]:
         """One alarm on the whole load balancer if it is the service's own, else one for every few target groups."""
-        parts = list(_parts(self._service.target_groups)) if self._service.load_balancer_shared else [()]
+        parts = list(_metric_references(self._service.target_groups)) if self._service.load_balancer_shared else [()]
         return [
             self._leaf(id_, measure(groups), name, threshold, periods, number=number, **how)
             for number, groups in enumerate(parts)
         ]
 
-    def _of_groups(
+    def _target_group_alarm(
         self, id_: str, name: str, metric: str, statistic: str, threshold: float, periods: int | None = None, **how: Any
     ) -> list[cloudwatch.Alarm]:
         """One alarm for each target group: a group without data says nothing about the others."""
         return [
-            self._leaf(id_, self._of_group(metric, statistic, group), name, threshold, periods, number=number, **how)
+            self._leaf(
+                id_, self._group_metric(metric, statistic, group), name, threshold, periods, number=number, **how
+            )
             for number, group in enumerate(self._service.target_groups)
         ]
 
@@ -183,36 +185,40 @@ class ServiceAlarms(Construct):
             period=Duration.seconds(self._settings.period_seconds),
         )
 
-    def _of_group(self, name: str, statistic: str, group: str) -> cloudwatch.Metric:
+    def _group_metric(self, name: str, statistic: str, group: str) -> cloudwatch.Metric:
         dimensions = {"LoadBalancer": self._service.load_balancer, "TargetGroup": group}
         return self._metric(_BALANCER, name, statistic, dimensions)
 
-    def _of_each(
+    def _per_group_metrics(
         self, name: str, statistic: str, letter: str, groups: tuple[str, ...]
     ) -> dict[str, cloudwatch.IMetric]:
         """The metric of these target groups (`<letter>0`, `<letter>1`, …), or of the balancer if there are none."""
         if not groups:
             return {letter: self._metric(_BALANCER, name, statistic, {"LoadBalancer": self._service.load_balancer})}
-        return {f"{letter}{index}": self._of_group(name, statistic, group) for index, group in enumerate(groups)}
+        return {f"{letter}{index}": self._group_metric(name, statistic, group) for index, group in enumerate(groups)}
 
     def _requests(self, groups: tuple[str, ...]) -> dict[str, cloudwatch.IMetric]:
         """Requests; of a balancer of the service's own, those included that it answered by itself."""
-        own = self._of_each("HTTPCode_ELB_5XX_Count", "Sum", "b", ()) if not groups else {}
-        return self._of_each("RequestCount", "Sum", "r", groups) | own
+        own = self._per_group_metrics("HTTPCode_ELB_5XX_Count", "Sum", "b", ()) if not groups else {}
+        return self._per_group_metrics("RequestCount", "Sum", "r", groups) | own
 
     def _error_rate(self, groups: tuple[str, ...]) -> cloudwatch.IMetric:
         requests = self._requests(groups)
-        refused = self._of_each("TargetConnectionErrorCount", "Sum", "c", groups) if groups else {"b": requests["b"]}
-        failed = self._of_each("HTTPCode_Target_5XX_Count", "Sum", "t", groups) | refused
+        refused = (
+            self._per_group_metrics("TargetConnectionErrorCount", "Sum", "c", groups)
+            if groups
+            else {"b": requests["b"]}
+        )
+        failed = self._per_group_metrics("HTTPCode_Target_5XX_Count", "Sum", "t", groups) | refused
         rate = f"100*{_aggregate('SUM', failed)}/{_aggregate('SUM', requests)}"
-        return self._math(self._guarded(requests, rate), "5xx, % of requests", requests | failed)
+        return self._math(self._with_minimum_requests(requests, rate), "5xx, % of requests", requests | failed)
 
     def _latency(self, groups: tuple[str, ...]) -> cloudwatch.IMetric:
-        requests, slowest = self._requests(groups), self._of_each("TargetResponseTime", "p95", "l", groups)
-        expression = self._guarded(requests, _aggregate("MAX", slowest))
+        requests, slowest = self._requests(groups), self._per_group_metrics("TargetResponseTime", "p95", "l", groups)
+        expression = self._with_minimum_requests(requests, _aggregate("MAX", slowest))
         return self._math(expression, "p95 latency, seconds", requests | slowest)
 
-    def _guarded(self, requests: dict[str, cloudwatch.IMetric], expression: str) -> str:
+    def _with_minimum_requests(self, requests: dict[str, cloudwatch.IMetric], expression: str) -> str:
         """Few requests say nothing about shares and times."""
         return f"IF({_aggregate('SUM', requests)} >= {self._settings.min_requests_per_period}, {expression}, 0)"
 
@@ -241,7 +247,7 @@ class ServiceAlarms(Construct):
         return counted.metric(statistic="Sum", period=Duration.seconds(self._settings.period_seconds))
 
 
-def _parts(groups: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _metric_references(groups: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Few enough target groups for one alarm each."""
     rest = iter(groups)
     while part := tuple(itertools.islice(rest, _GROUPS_AN_ALARM)):
@@ -254,5 +260,5 @@ def _aggregate(function: str, metrics: Iterable[str]) -> str:
     return f"{function}([{','.join(ids)}])" if len(ids) > 1 else ids[0]
 
 
-def _is_red(leaf: cloudwatch.Alarm) -> cloudwatch.IAlarmRule:
+def _alarm_rule(leaf: cloudwatch.Alarm) -> cloudwatch.IAlarmRule:
     return cloudwatch.AlarmRule.from_alarm(leaf, cloudwatch.AlarmState.ALARM)

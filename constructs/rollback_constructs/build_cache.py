@@ -12,26 +12,26 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 _APP = ("app.py", "cdk.json", "constructs", "lambdas", "requirements.lock", "stacks")
-_FORGOTTEN_AFTER_SECONDS = 24 * 60 * 60.0  # without use; each change of a source leaves some 30 MB behind
+_MAX_AGE_SECONDS = 24 * 60 * 60.0  # without use; each change of a source leaves some 30 MB behind
 
 
-def kept(
+def get_or_build(
     kind: str, inputs: Iterable[str | bytes], make: Callable[[Path], None], build: Path = PROJECT / "build"
 ) -> Path:
     """The folder that `make` fills from these inputs; not to be changed.
 
     Another process that wants the same one meanwhile waits for it. What `make` left when it failed is never found.
     """
-    shelf = build / kind
-    folder = shelf / _key(inputs)
-    shelf.mkdir(parents=True, exist_ok=True)
-    with (shelf / f"{folder.name}.lock").open("w") as lock:
+    cache_folder = build / kind
+    folder = cache_folder / _key(inputs)
+    cache_folder.mkdir(parents=True, exist_ok=True)
+    with (cache_folder / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for unfinished in shelf.glob(f"unfinished-{folder.name}-*"):  # we hold the lock: who made it was killed
+        for unfinished in cache_folder.glob(f"unfinished-{folder.name}-*"):  # we hold the lock: who made it was killed
             shutil.rmtree(unfinished, ignore_errors=True)
         if not folder.exists():
-            _forget_old(shelf)
-            with tempfile.TemporaryDirectory(prefix=f"unfinished-{folder.name}-", dir=shelf) as temporary:
+            _delete_old_entries(cache_folder)
+            with tempfile.TemporaryDirectory(prefix=f"unfinished-{folder.name}-", dir=cache_folder) as temporary:
                 made = Path(temporary) / "made"
                 made.mkdir()
                 make(made)
@@ -40,7 +40,7 @@ def kept(
     return folder
 
 
-def contents(*paths: Path) -> Iterator[str | bytes]:
+def file_contents(*paths: Path) -> Iterator[str | bytes]:
     """Names and bytes of files, and of all in folders but bytecode."""
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -49,10 +49,10 @@ def contents(*paths: Path) -> Iterator[str | bytes]:
                 yield file.read_bytes()
 
 
-def app() -> Iterator[str | bytes]:
+def app_sources() -> Iterator[str | bytes]:
     """All that a synthesis depends on, but for its context."""
     yield sys.version
-    yield from contents(*(PROJECT / name for name in _APP))
+    yield from file_contents(*(PROJECT / name for name in _APP))
 
 
 def _key(inputs: Iterable[str | bytes]) -> str:
@@ -63,8 +63,8 @@ def _key(inputs: Iterable[str | bytes]) -> str:
     return key.hexdigest()[:32]
 
 
-def _forget_old(shelf: Path) -> None:
-    oldest = time.time() - _FORGOTTEN_AFTER_SECONDS
-    for folder in shelf.iterdir():
+def _delete_old_entries(cache_folder: Path) -> None:
+    oldest = time.time() - _MAX_AGE_SECONDS
+    for folder in cache_folder.iterdir():
         if folder.is_dir() and folder.stat().st_mtime < oldest:
             shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,7 @@ from aws_cdk import aws_lambda as lambda_
 from pydantic import BaseModel, ConfigDict, Field
 from uv import find_uv_bin
 
-from rollback_constructs.build_cache import PROJECT, contents, kept
+from rollback_constructs.build_cache import PROJECT, file_contents, get_or_build
 
 LAMBDAS = PROJECT / "lambdas"
 _EXCLUDED = ("**/__pycache__", "**/*.pyc", "**/.*")
@@ -72,8 +72,8 @@ def bundle(target: Path, settings: BundleSettings) -> None:
     Raises:
         BundlingFailed: uv failed, for instance offline with an empty cache.
     """
-    inputs = [settings.platform, settings.python, *contents(LAMBDAS, Path(__file__))]
-    shutil.copytree(kept("bundles", inputs, partial(_make, settings)), target, dirs_exist_ok=True)
+    inputs = [settings.platform, settings.python, *file_contents(LAMBDAS, Path(__file__))]
+    shutil.copytree(get_or_build("bundles", inputs, partial(_make, settings)), target, dirs_exist_ok=True)
 
 
 def _make(settings: BundleSettings, target: Path) -> None:

@@ -12,7 +12,7 @@ SETTINGS_LIMIT_BYTES = 3500
 _ID = "[0-9a-f]{8}([0-9a-f]{9})?"  # the old and the new length of EC2's
 
 
-class PlaceInVpc(BaseModel):
+class VpcPlacement(BaseModel):
     """Where the functions run that probe the service, when its load balancer is private.
 
     Its subnets need a way to AWS's APIs (a NAT gateway, or an interface endpoint for each service that the functions
@@ -57,7 +57,7 @@ class FunctionSettings(BaseModel):
     memory_mib: int = Field(default=512, ge=256, le=10240)
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 90
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    probes_in_vpc: PlaceInVpc | None = None
+    probes_in_vpc: VpcPlacement | None = None
     reserved_concurrency: ReservedConcurrency = ReservedConcurrency()
 
     @model_validator(mode="before")

@@ -23,8 +23,8 @@ from rollback.domain.settings.environment import (
 )
 from rollback_constructs.access import Access, Grant
 from rollback_constructs.bundling import BundleSettings, code_asset
-from rollback_constructs.function_settings import FunctionSettings, PlaceInVpc, compact
-from rollback_constructs.limits import within
+from rollback_constructs.function_settings import FunctionSettings, VpcPlacement, compact
+from rollback_constructs.limits import check_name_length
 
 # Those whose code reaches the service's endpoints; `tests/constructs/test_grants.py` derives them from the call graph.
 PROBING = frozenset({"report", "promote"})
@@ -33,7 +33,7 @@ _IN_VPC = "service-role/AWSLambdaVPCAccessExecutionRole"
 
 
 @dataclass(frozen=True)
-class Outside:
+class SharedResources:
     """What the functions are told and granted besides the service, and how their logs are kept."""
 
     table_arn: str
@@ -58,20 +58,20 @@ class Functions(Construct):
         function_settings: FunctionSettings,
         bundle: BundleSettings,
         access: Access,
-        outside: Outside,
+        shared: SharedResources,
     ) -> None:
         super().__init__(scope, id_)
-        self._settings, self._own, self._bundle, self._outside = settings, function_settings, bundle, outside
+        self._settings, self._own, self._bundle, self._outside = settings, function_settings, bundle, shared
         self._code = code_asset(bundle)
-        table, workflow, database = outside.table_arn, outside.workflow_name, settings.database
-        reading = [access.ledger(table), access.ecs_reading(), access.tasks_read()]
+        table, workflow, database = shared.table_arn, shared.workflow_name, settings.database
+        reading = [access.ledger(table), access.ecs_read(), access.tasks_read()]
         labels = [access.images_labels()] if settings.reads_labels else []
         self.decide = self._function(
             "decide",
             [
                 *reading,
                 *labels,
-                access.images_seen(),
+                access.images_read(),
                 access.leases(table),
                 access.alarm_states(),
                 access.mute_rules(),
@@ -113,20 +113,20 @@ class Functions(Construct):
                 access.alarm_states(),
                 access.alarm_history(),  # whether an alarm that nobody answered was ever green
                 access.stack_states(),
-                access.publish(outside.topic_arn, outside.critical_topic_arn),
+                access.publish(shared.topic_arn, shared.critical_topic_arn),
                 access.execution_start(workflow),
                 access.execution_read(workflow),
                 *([access.secret_read(database.api_key_secret_arn)] if database else []),
                 *([access.task_logs()] if database and database.down_command else []),
             ],
-            variables={WORKFLOW_VARIABLE: outside.workflow_arn},
+            variables={WORKFLOW_VARIABLE: shared.workflow_arn},
         )
         self.promote = self._function(
             "promote",
             [
                 *reading,
                 *labels,
-                access.images_seen(),
+                access.images_read(),
                 access.definition_register(),
                 access.images_tag(),
                 access.alarm_states(),
@@ -137,8 +137,8 @@ class Functions(Construct):
                 access.target_groups(),
                 access.clusters_read(),
                 access.scaling_policies(),
-                access.references_seen(),
-                access.secrets_seen(),
+                access.references_exist(),
+                access.secrets_exist(),
             ],
         )
         self.database = self._database(database, reading, access) if database is not None else None
@@ -156,7 +156,7 @@ class Functions(Construct):
             "database",
             [
                 *reading,
-                access.images_seen(),
+                access.images_read(),
                 access.leases(self._outside.table_arn),
                 access.service_update(),
                 access.scaling(),
@@ -181,7 +181,7 @@ class Functions(Construct):
         seconds: int = _SECONDS,
         variables: dict[str, str] | None = None,
     ) -> lambda_.Function:
-        full_name = within("function", f"{self._settings.prefix}-rollback-{name}")
+        full_name = check_name_length("function", f"{self._settings.prefix}-rollback-{name}")
         place = self._own.probes_in_vpc if name in PROBING else None
         log_group = logs.LogGroup(
             self,
@@ -231,7 +231,9 @@ class Functions(Construct):
             security_groups=groups,
         )
 
-    def _network(self, name: str, place: PlaceInVpc | None) -> tuple[ec2.IVpc | None, list[ec2.ISecurityGroup] | None]:
+    def _network(
+        self, name: str, place: VpcPlacement | None
+    ) -> tuple[ec2.IVpc | None, list[ec2.ISecurityGroup] | None]:
         if place is None:
             return None, None
         vpc = ec2.Vpc.from_vpc_attributes(

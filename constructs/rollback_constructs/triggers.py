@@ -26,7 +26,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 from pydantic import BaseModel, ConfigDict, Field
 
-from rollback_constructs.limits import by_pattern, within
+from rollback_constructs.limits import batch_by_pattern_length, check_name_length
 
 _DEPLOYMENT, _ACTION = "ECS Deployment State Change", "ECS Service Action"
 _LONGEST_ASYNCHRONOUS_SECONDS = 6 * 60 * 60  # Lambda API reference, PutFunctionEventInvokeConfig
@@ -90,18 +90,21 @@ class Triggers(Construct):
             "failed-events",
             "A function failed on an event until Lambda gave up: the message in the queue has the event and the error",
         )
-        rollback, promotion = self._starts(receivers.rollback), self._starts(receivers.promotion)
-        report, promote = self._invokes(receivers.report), self._invokes(receivers.promote)
-        looks = [self._invokes(receivers.database)] if receivers.database is not None else []
+        rollback, promotion = (
+            self._state_machine_target(receivers.rollback),
+            self._state_machine_target(receivers.promotion),
+        )
+        report, promote = self._lambda_target(receivers.report), self._lambda_target(receivers.promote)
+        looks = [self._lambda_target(receivers.database)] if receivers.database is not None else []
         self._on_alarms(alarms, rollback)
         self._on_deployment("Failed", service_arns, [rollback])
         self._on_deployment("InProgress", service_arns, [promote, *looks])
         self._on_deployment("Completed", service_arns, [promotion, *looks])
-        self._on_broken_execution(receivers.rollback, report)
+        self._conclude_failed_execution(receivers.rollback, report)
         events.Rule(
             self,
             "Janitor",
-            rule_name=within("rule", f"{prefix}-rollback-janitor"),
+            rule_name=check_name_length("rule", f"{prefix}-rollback-janitor"),
             description="Concludes what was left open, and looks at alarms and releases that no event told of",
             schedule=events.Schedule.rate(Duration.minutes(settings.janitor_minutes)),
             targets=[report, promote, *looks],
@@ -150,22 +153,24 @@ class Triggers(Construct):
         receivers: Sequence[events.IRuleTarget],
     ) -> None:
         """One rule, or several where the ARNs don't fit into one event pattern."""
-        for number, some in enumerate(by_pattern(list(arns.items())), start=1):
+        for number, some in enumerate(batch_by_pattern_length(list(arns.items())), start=1):
             events.Rule(
                 self,
                 id_ if number == 1 else f"{id_}{number}",
-                rule_name=within("rule", f"{self._prefix}-rollback-{name}{'' if number == 1 else f'-{number}'}"),
+                rule_name=check_name_length(
+                    "rule", f"{self._prefix}-rollback-{name}{'' if number == 1 else f'-{number}'}"
+                ),
                 description=description,
                 event_pattern=pattern(some),
                 targets=receivers,
             )
 
-    def _on_broken_execution(self, machine: sfn.StateMachine, target: events.IRuleTarget) -> None:
+    def _conclude_failed_execution(self, machine: sfn.StateMachine, target: events.IRuleTarget) -> None:
         """Some failures no Catch sees: States.Runtime, a stop by hand, the time limit."""
         events.Rule(
             self,
             "BrokenExecution",
-            rule_name=within("rule", f"{self._prefix}-rollback-on-broken-execution"),
+            rule_name=check_name_length("rule", f"{self._prefix}-rollback-on-broken-execution"),
             description="An execution of the rollback state machine ended without a conclusion",
             event_pattern=events.EventPattern(
                 source=["aws.states"],
@@ -178,7 +183,7 @@ class Triggers(Construct):
             targets=[target],
         )
 
-    def _starts(self, machine: sfn.StateMachine) -> targets.SfnStateMachine:
+    def _state_machine_target(self, machine: sfn.StateMachine) -> targets.SfnStateMachine:
         return targets.SfnStateMachine(
             machine,
             dead_letter_queue=self.dead_letters,
@@ -186,8 +191,8 @@ class Triggers(Construct):
             retry_attempts=self._settings.retry_attempts,
         )
 
-    def _invokes(self, function: lambda_.Function) -> targets.LambdaFunction:
-        self._keep_failures_of(function)
+    def _lambda_target(self, function: lambda_.Function) -> targets.LambdaFunction:
+        self._add_failure_destination(function)
         return targets.LambdaFunction(
             function,
             dead_letter_queue=self.dead_letters,
@@ -195,7 +200,7 @@ class Triggers(Construct):
             retry_attempts=self._settings.retry_attempts,
         )
 
-    def _keep_failures_of(self, function: lambda_.Function) -> None:
+    def _add_failure_destination(self, function: lambda_.Function) -> None:
         """Lambda sends with the function's role, and looks at once whether it may."""
         function.add_to_role_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[self.failed.queue_arn]))
         kept = lambda_.CfnEventInvokeConfig(
@@ -216,7 +221,7 @@ class Triggers(Construct):
         return sqs.Queue(
             self,
             id_,
-            queue_name=within("queue", f"{self._prefix}-rollback-{name}"),
+            queue_name=check_name_length("queue", f"{self._prefix}-rollback-{name}"),
             enforce_ssl=True,
             retention_period=Duration.days(14),
         )

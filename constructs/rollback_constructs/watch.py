@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rollback.names import (
     METRIC_NAMESPACE,
+    METRIC_ROLLBACK_AVAILABLE,
     METRIC_STALE_LEASES,
     METRIC_SWEEPS,
-    METRIC_WAY_BACK,
     metric_dimensions,
 )
 
@@ -32,9 +32,9 @@ _EXECUTIONS = {
 }
 _ABOVE = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
 _BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
-_SILENCE_IS_FINE = cloudwatch.TreatMissingData.NOT_BREACHING
-_SILENCE_IS_WRONG = cloudwatch.TreatMissingData.BREACHING
-_SILENCE_IS_NO_NEWS = cloudwatch.TreatMissingData.IGNORE
+_MISSING_IS_OK = cloudwatch.TreatMissingData.NOT_BREACHING
+_MISSING_IS_ALARM = cloudwatch.TreatMissingData.BREACHING
+_MISSING_KEEPS_STATE = cloudwatch.TreatMissingData.IGNORE
 
 
 class WatchSettings(BaseModel):
@@ -81,9 +81,9 @@ class Watch(Construct):
         self._of = metric_dimensions(application, environment)
         self._settings, self._janitor, self._critical = settings, Duration.minutes(janitor_minutes), critical
         self.alarms: list[cloudwatch.Alarm] = []
-        self._on_silence()
+        self._alarm_on_silent_janitor()
         for service in services:
-            self._on_service(service)
+            self._alarm_on_service(service)
 
     def machine(self, id_: str, machine: sfn.StateMachine, name: str) -> None:
         """Watch the executions of a state machine; `name` as in its ARN."""
@@ -103,8 +103,8 @@ class Watch(Construct):
             short = f"{self._prefix}-rollback-{path.lower()}-{metric.lower()}"
             self._alarm(f"{path}{metric}", short, words, summed, limit)
 
-    def _on_silence(self) -> None:
-        sweeps = self._of_janitor(METRIC_SWEEPS, "Sum", {})
+    def _alarm_on_silent_janitor(self) -> None:
+        sweeps = self._janitor_metric(METRIC_SWEEPS, "Sum", {})
         self._alarm(
             "JanitorSilent",
             f"{self._prefix}-rollback-janitor-silent",
@@ -113,32 +113,32 @@ class Watch(Construct):
             1,
             comparison=_BELOW,
             periods=self._settings.silent_rounds,
-            missing=_SILENCE_IS_WRONG,
+            missing=_MISSING_IS_ALARM,
         )
 
-    def _on_service(self, service: str) -> None:
+    def _alarm_on_service(self, service: str) -> None:
         of = {"Service": service}
         self._alarm(
             f"StaleLease-{service}",
             f"{self._prefix}-{service}-stale-lease",
             f"A lease on {service} ran out, and neither its rollback nor the janitor gave it back",
-            self._of_janitor(METRIC_STALE_LEASES, "Maximum", of),
+            self._janitor_metric(METRIC_STALE_LEASES, "Maximum", of),
             0,
             periods=self._settings.stale_lease_rounds,
-            missing=_SILENCE_IS_NO_NEWS,
+            missing=_MISSING_KEEPS_STATE,
         )
         self._alarm(
             f"NoWayBack-{service}",
             f"{self._prefix}-{service}-no-way-back",
             f"If {service} fails now, there is nothing to go back to: `rollback status {self._environment}` says why",
-            self._of_janitor(METRIC_WAY_BACK, "Maximum", of),
+            self._janitor_metric(METRIC_ROLLBACK_AVAILABLE, "Maximum", of),
             1,
             comparison=_BELOW,
             periods=self._settings.no_way_back_rounds,
-            missing=_SILENCE_IS_NO_NEWS,
+            missing=_MISSING_KEEPS_STATE,
         )
 
-    def _of_janitor(self, name: str, statistic: str, dimensions: dict[str, str]) -> cloudwatch.Metric:
+    def _janitor_metric(self, name: str, statistic: str, dimensions: dict[str, str]) -> cloudwatch.Metric:
         """One of our own, written once in each round of the janitor."""
         return self._metric(METRIC_NAMESPACE, name, statistic, {**self._of, **dimensions}, self._janitor)
 
@@ -163,7 +163,7 @@ class Watch(Construct):
         *,
         comparison: cloudwatch.ComparisonOperator = _ABOVE,
         periods: int = 1,
-        missing: cloudwatch.TreatMissingData = _SILENCE_IS_FINE,
+        missing: cloudwatch.TreatMissingData = _MISSING_IS_OK,
     ) -> None:
         alarm = cloudwatch.Alarm(
             self,

@@ -18,7 +18,7 @@ from constructs import Construct
 from rollback.domain.request import RollbackType
 from rollback.names import OUTAGE_SUFFIX
 from rollback.workflow.route import EDGES, ENTRANCES, Step
-from rollback_constructs.limits import within
+from rollback_constructs.limits import check_name_length
 
 Definition = dict[str, Any]
 
@@ -43,11 +43,11 @@ _STARTED = {
     "input.$": "$$.Execution.Input",
 }
 # Step Functions knows these by their class name (`handlers._retryable`). Conclude retries States.ALL, except these.
-_NEVER_AGAIN = {"ErrorEquals": ["InvalidRequest", "CallRefused"], "MaxAttempts": 0}
+_NOT_RETRIED = {"ErrorEquals": ["InvalidRequest", "CallRefused"], "MaxAttempts": 0}
 _TRANSIENT = (
     "Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
     "Lambda.ClientExecutionTimeoutException", "Lambda.TooManyRequestsException", "Lambda.Unknown",
-    "Sandbox.Timedout", "Runtime.ExitError", "Throttled", "OutsideFailure", "Conflict",
+    "Sandbox.Timedout", "Runtime.ExitError", "Throttled", "ExternalServiceError", "Conflict",
 )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def retries(*errors: str, attempts: int, longest_seconds: int) -> list[Definitio
         "MaxAttempts": attempts,
         "JitterStrategy": "FULL",
     }
-    return [_NEVER_AGAIN, again]
+    return [_NOT_RETRIED, again]
 
 
 def invoke(function: str, payload: Definition, retry: list[Definition], next_state: str) -> Definition:
@@ -99,7 +99,7 @@ def definition(timeout_minutes: float, *, has_database: bool = False) -> Definit
         states[f"Choose after {step}"] = {
             "Type": "Choice",
             "Choices": [
-                {"Variable": "$.next", "StringEquals": target.value, "Next": _way_to(step, target)}
+                {"Variable": "$.next", "StringEquals": target.value, "Next": _next_rule(step, target)}
                 for target in sorted(targets)
             ],
             "Default": UNKNOWN_STEP,
@@ -145,7 +145,7 @@ def _task(step: Step) -> Definition:
     return task
 
 
-def _way_to(step: Step, target: Step) -> str:
+def _next_rule(step: Step, target: Step) -> str:
     return f"Wait for {step}" if target is step else _name(target)
 
 
@@ -187,7 +187,7 @@ class StateMachine(Construct):
         self.machine = sfn.StateMachine(
             self,
             "Machine",
-            state_machine_name=within("state machine", name),
+            state_machine_name=check_name_length("state machine", name),
             state_machine_type=sfn.StateMachineType.STANDARD,
             definition_body=sfn.DefinitionBody.from_string(
                 json.dumps(definition).replace(_PARTITION, Stack.of(self).partition)

@@ -22,7 +22,7 @@ from rollback.adapters.aws.sns import SnsNotifications
 from rollback.adapters.aws.step_functions import StepFunctionsWorkflow
 from rollback.adapters.clock import SystemClock
 from rollback.adapters.ledger.dynamodb import DynamoLedger
-from rollback.adapters.patience import until_silent
+from rollback.adapters.patience import fail_fast_after_silence
 from rollback.domain.settings.environment import (
     CRITICAL_TOPIC_VARIABLE,
     LEDGER_TABLE_VARIABLE,
@@ -37,24 +37,24 @@ from rollback.ports.world import Http, OptionalPorts, Secrets, World
 from rollback.resources.aws.account_and_region import Home
 
 _CONNECT_SECONDS, _READ_SECONDS = 3, 10
-_READING = Config(
+_READ_CONFIG = Config(
     connect_timeout=_CONNECT_SECONDS,
     read_timeout=_READ_SECONDS,
     retries={"mode": "standard", "total_max_attempts": 3},
 )
 # In an emergency, for what can be done without: one attempt, and two seconds for its answer.
-_QUICK = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
+_FAIL_FAST_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
 # Ahead of need a throttled question is asked again; several silent services still leave the function time to end.
-_AHEAD = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
+_READINESS_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
 # A change is sent once: whether it was made is looked up, never guessed by sending it again.
-_CHANGING = Config(
+_WRITE_CONFIG = Config(
     connect_timeout=_CONNECT_SECONDS,
     read_timeout=_READ_SECONDS,
     retries={"mode": "standard", "total_max_attempts": 1},
 )
 
 
-def world_from_environment() -> World:
+def ports_from_environment() -> World:
     """The world of a Lambda function.
 
     Raises:
@@ -65,7 +65,7 @@ def world_from_environment() -> World:
         topic, critical = os.environ[NOTIFICATION_TOPIC_VARIABLE], os.environ[CRITICAL_TOPIC_VARIABLE]
     except KeyError as missing:
         raise InvalidRequest(f"environment variable {missing} is not set; deploy the rollback stack again") from missing
-    return make_world(
+    return make_ports(
         Settings.model_validate_json(settings),
         ledger_table=table,
         topic_arn=topic,
@@ -74,7 +74,7 @@ def world_from_environment() -> World:
     )
 
 
-def make_world(
+def make_ports(
     settings: Settings,
     *,
     ledger_table: str,
@@ -94,30 +94,30 @@ def make_world(
     secrets = ReferencedSecrets(clients.in_region("secretsmanager"), clients.in_region("ssm"))
 
     def databases_of(given: Settings) -> Databases:
-        return cast(Databases, _Later(lambda: _databases(given, secrets)))
+        return cast(Databases, LazyProxy(lambda: _databases(given, secrets)))
 
     return World(
         settings=settings,
         clock=SystemClock(),
         ledger=DynamoLedger(clients.of("dynamodb"), ledger_table, settings.policy.suspect_release_days),
-        services=EcsServices(clients.of("ecs"), clients.of("ecs", _CHANGING)),
+        services=EcsServices(clients.of("ecs"), clients.of("ecs", _WRITE_CONFIG)),
         targets=ElbTargets(balancers),
-        scaling=EcsScaling(clients.of("application-autoscaling"), clients.of("application-autoscaling", _CHANGING)),
+        scaling=EcsScaling(clients.of("application-autoscaling"), clients.of("application-autoscaling", _WRITE_CONFIG)),
         stacks=CloudFormationStacks(clients.of("cloudformation")),
         secrets=secrets,
         references=DefinitionReferences(clients.of("iam"), clients.in_region("logs"), clients.of("s3")),
         images=EcrImages(clients.in_region("ecr")),
         alarms=CloudWatchAlarms(clients.of("cloudwatch"), balancers),
-        http=cast(Http, _Later(_http)),
+        http=cast(Http, LazyProxy(_http)),
         notifications=SnsNotifications(clients.of("sns"), topic_arn, critical_topic_arn),
         metrics=LoggedMetrics(settings.application, settings.environment),
         workflow=StepFunctionsWorkflow(clients.of("stepfunctions"), workflow_arn),
         databases=databases_of(settings),
-        sql=cast(Sql, _Later(lambda: _sql(settings))),
-        tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _CHANGING), clients.of("logs")),
+        sql=cast(Sql, LazyProxy(lambda: _sql(settings))),
+        tasks=EcsTasks(clients.of("ecs"), clients.of("ecs", _WRITE_CONFIG), clients.of("logs")),
         databases_of=databases_of,
-        quick=lambda: _optional_ports(clients, workflow_arn, _QUICK),
-        ahead=lambda: _optional_ports(clients, workflow_arn, _AHEAD),
+        emergency_ports=lambda: _optional_ports(clients, workflow_arn, _FAIL_FAST_CONFIG),
+        readiness_ports=lambda: _optional_ports(clients, workflow_arn, _READINESS_CONFIG),
         home=Home.of_arn(topic_arn),
     )
 
@@ -128,18 +128,20 @@ def _optional_ports(clients: "_Clients", workflow_arn: str | None, config: Confi
     secrets = ReferencedSecrets(clients.in_region("secretsmanager", config), clients.in_region("ssm", config))
     logs = clients.in_region("logs", config)
     return OptionalPorts(
-        targets=until_silent(ElbTargets(balancers)),
-        scaling=EcsScaling(scaling, clients.of("application-autoscaling", _CHANGING)),
-        stacks=until_silent(CloudFormationStacks(clients.of("cloudformation", config))),
-        secrets=until_silent(secrets),
-        references=until_silent(DefinitionReferences(clients.of("iam", config), logs, clients.of("s3", config))),
-        images=until_silent(EcrImages(clients.in_region("ecr", config))),
-        alarms=until_silent(CloudWatchAlarms(clients.of("cloudwatch", config), balancers)),
+        targets=fail_fast_after_silence(ElbTargets(balancers)),
+        scaling=EcsScaling(scaling, clients.of("application-autoscaling", _WRITE_CONFIG)),
+        stacks=fail_fast_after_silence(CloudFormationStacks(clients.of("cloudformation", config))),
+        secrets=fail_fast_after_silence(secrets),
+        references=fail_fast_after_silence(
+            DefinitionReferences(clients.of("iam", config), logs, clients.of("s3", config))
+        ),
+        images=fail_fast_after_silence(EcrImages(clients.in_region("ecr", config))),
+        alarms=fail_fast_after_silence(CloudWatchAlarms(clients.of("cloudwatch", config), balancers)),
         workflow=StepFunctionsWorkflow(clients.of("stepfunctions", config), workflow_arn),
     )
 
 
-class _Later:
+class LazyProxy:
     """Stands for an object that is made when it is first asked for anything, once, also among threads."""
 
     _lock = threading.RLock()  # one for all: making clients from one boto3 session is not thread-safe
@@ -159,17 +161,17 @@ class _Clients:
     """boto3 clients of one session, each made when first used."""
 
     def __init__(self, session: boto3.Session | None) -> None:
-        self._session: Any = session if session is not None else _Later(boto3.Session)
+        self._session: Any = session if session is not None else LazyProxy(boto3.Session)
         self._made: dict[tuple[str, int, str | None], Any] = {}
 
-    def of(self, service: str, config: Config = _READING, region: str | None = None) -> Any:
+    def of(self, service: str, config: Config = _READ_CONFIG, region: str | None = None) -> Any:
         """A client of a service, made once for each configuration; region of the session unless told."""
         key = (service, id(config), region)
         if key not in self._made:
-            self._made[key] = _Later(lambda: self._session.client(service, region_name=region, config=config))
+            self._made[key] = LazyProxy(lambda: self._session.client(service, region_name=region, config=config))
         return self._made[key]
 
-    def in_region(self, service: str, config: Config = _READING) -> Callable[[str], Any]:
+    def in_region(self, service: str, config: Config = _READ_CONFIG) -> Callable[[str], Any]:
         """Clients of a service by region; an empty one is the session's."""
         return lambda region: self.of(service, config, region or None)
 

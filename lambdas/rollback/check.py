@@ -21,7 +21,7 @@ class Check(BaseModel):
     """One question and its answer.
 
     `forceable`: a person's `force` may override a fail. `suppresses`: a fail is no refusal, there is just nothing to be
-    done about the release; with `look_again_at` not for ever (alarms are edges: a suppressed one never comes again).
+    done about the release; with `recheck_due_at` not for ever (alarms are edges: a suppressed one never comes again).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -33,7 +33,7 @@ class Check(BaseModel):
     seconds: float = 0.0
     forceable: bool = False
     suppresses: bool = False
-    look_again_at: AwareDatetime | None = None
+    recheck_due_at: AwareDatetime | None = None
 
     @classmethod
     def passed(cls, name: str, reason: str, **details: Any) -> "Check":

@@ -7,7 +7,7 @@ RollbackError
 ├── NotAvailable        asked for something this version does not do yet
 ├── UnsupportedService  the ECS service is gone, inactive, or not deployed by ECS's rolling update
 ├── UnreadableItem      the ledger has an item that this version of the code can't read
-└── OutsideFailure      AWS, Neon or the service answered with an error, or not at all
+└── ExternalServiceError      AWS, Neon or the service answered with an error, or not at all
     ├── CallRefused     the answer is no, and stays no: the same call is not sent again
     └── Throttled       nothing was done, and the same call may be sent again later
 """
@@ -63,7 +63,7 @@ class UnreadableItem(RollbackError):
         self.key, self.why = key, why
 
 
-class OutsideFailure(RollbackError):
+class ExternalServiceError(RollbackError):
     """A call to AWS or another service failed or its outcome is unknown: look before sending it again."""
 
 
@@ -77,7 +77,7 @@ class RefusalKind(StrEnum):
     REQUEST = "request"  # the request breaks a rule of the service
 
 
-class CallRefused(OutsideFailure):
+class CallRefused(ExternalServiceError):
     """AWS, Neon or Postgres refused a call for good: this call changed nothing, and sent again it is refused again.
 
     An earlier call of the same kind whose answer was lost may still have changed something.
@@ -97,5 +97,5 @@ class CallRefused(OutsideFailure):
         self.kind = kind
 
 
-class Throttled(OutsideFailure):
+class Throttled(ExternalServiceError):
     """The service asked us to slow down and did nothing: safe to send again."""

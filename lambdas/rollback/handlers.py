@@ -5,34 +5,34 @@ from datetime import datetime
 from functools import cache, wraps
 from typing import Any
 
-from rollback.bootstrap import world_from_environment
-from rollback.errors import CallRefused, InvalidRequest, OutsideFailure, Throttled
+from rollback.bootstrap import ports_from_environment
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, Throttled
 from rollback.ports.world import World
 from rollback.resources.aws.execution_failure import ExecutionFailure
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
-from rollback.workflow.runner import Cursor, cursor_of, start_emergency, walk
+from rollback.workflow.runner import Cursor, cursor_of, run_step, start_emergency
 
 Payload = dict[str, Any]
 
 
 @cache
 def _world() -> World:
-    return world_from_environment()
+    return ports_from_environment()
 
 
 def _retryable(handler: Callable[[Payload, object], Payload]) -> Callable[[Payload, object], Payload]:
     """Step Functions knows an error by the name of its class alone: ours leave under three names.
 
-    It retries `OutsideFailure` and `Throttled`, and never `CallRefused`.
+    It retries `ExternalServiceError` and `Throttled`, and never `CallRefused`.
     """
 
     @wraps(handler)
     def handled(event: Payload, context: object) -> Payload:
         try:
             return handler(event, context)
-        except OutsideFailure as failure:
-            names: tuple[type[OutsideFailure], ...] = (Throttled, CallRefused, OutsideFailure)
+        except ExternalServiceError as failure:
+            names: tuple[type[ExternalServiceError], ...] = (Throttled, CallRefused, ExternalServiceError)
             known = next(name for name in names if isinstance(failure, name))
             if type(failure) is known:
                 raise
@@ -51,7 +51,7 @@ def decide(event: Payload, context: object) -> Payload:  # noqa: ARG001 - Lambda
     if event.get("step") == Step.ADMIT:
         started_at = datetime.fromisoformat(event["started_at"])
         return _as_payload(cursor_of(admit(event["input"], event["execution"], started_at, _world())))
-    return _walked(event)
+    return _run_step(event)
 
 
 @_retryable
@@ -64,7 +64,7 @@ def service(event: Payload, context: object) -> Payload:  # noqa: ARG001
     if event.get("step") == Step.EMERGENCY:
         started_at = datetime.fromisoformat(event["started_at"])
         return _as_payload(start_emergency(event["input"], event["execution"], started_at, _world()))
-    return _walked(event)
+    return _run_step(event)
 
 
 @_retryable
@@ -74,7 +74,7 @@ def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
     match event.get("detail-type"):
         case None:
-            return _walked(event)
+            return _run_step(event)
         case "Scheduled Event":
             return {"done": janitor.sweep(_world())}
         case "Step Functions Execution Status Change":
@@ -101,12 +101,15 @@ def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
     match event.get("step"), event.get("detail-type"):
         case ((Step.DATABASE | Step.RECONNECT | Step.ACCOUNT), _):
-            return _walked(event)
+            return _run_step(event)
         case _, "ECS Deployment State Change":
-            return {"done": watch_database.on_deployment(event, _world())}
+            return {"done": watch_database.observe_on_deployment(event, _world())}
         case _, "Scheduled Event":
             return {
-                "done": [*abandoned_accounts.go_on_with_abandoned(_world()), *watch_database.observe_if_due(_world())]
+                "done": [
+                    *abandoned_accounts.resume_abandoned_comparisons(_world()),
+                    *watch_database.observe_if_due(_world()),
+                ]
             }
         case step, kind:
             raise InvalidRequest(f"neither step {step!r} nor event {kind!r} is for this function; nothing was changed")
@@ -119,24 +122,24 @@ def promote(event: Payload, context: object) -> Payload:  # noqa: ARG001
 
     match event.get("step"), event.get("detail-type"):
         case "record", _:
-            return promotion.record(event["event"], _world()).model_dump(mode="json")
+            return promotion.record_deployment(event["event"], _world()).model_dump(mode="json")
         case "judge", _:
             cursor = promotion.PromotionCursor.model_validate(event["cursor"])
-            return promotion.judge(cursor, _world()).model_dump(mode="json")
+            return promotion.judge_bake(cursor, _world()).model_dump(mode="json")
         case _, "ECS Deployment State Change":
-            return promotion.record(event, _world()).model_dump(mode="json")
+            return promotion.record_deployment(event, _world()).model_dump(mode="json")
         case _, "Scheduled Event":
-            return {"done": [cursor.summary for cursor in promotion.adopt(_world())]}
+            return {"done": [cursor.summary for cursor in promotion.adopt_running_releases(_world())]}
         case step, kind:
             raise InvalidRequest(f"neither step {step!r} nor event {kind!r} is for this function; nothing was changed")
 
 
-def _walked(event: Payload) -> Payload:
+def _run_step(event: Payload) -> Payload:
     """Take the due step; what a Catch put under `error` becomes the reason of the failure."""
     given = event["cursor"]
     error = given.get("error")
     failure = ExecutionFailure.read(error.get("Error"), error.get("Cause")).text if isinstance(error, dict) else None
-    return _as_payload(walk(given["rollback_id"], Step(event["step"]), _world(), failure))
+    return _as_payload(run_step(given["rollback_id"], Step(event["step"]), _world(), failure))
 
 
 def _as_payload(cursor: Cursor) -> Payload:

@@ -45,7 +45,9 @@ def metric_dimensions(application: str, environment: str) -> dict[str, str]:
     return {"Application": application, "Environment": environment}
 
 
-METRIC_WAY_BACK = "WayBack"  # 1: there is something to go back to and nothing speaks against it; 0: there is not
+METRIC_ROLLBACK_AVAILABLE = (
+    "RollbackAvailable"  # 1: there is something to go back to and nothing speaks against it; 0: there is not
+)
 METRIC_STALE_LEASES = "StaleLeases"  # leases that ran out and were not given back
 METRIC_SWEEPS = "JanitorSweeps"
 
@@ -96,4 +98,4 @@ def last_known_good_tag(environment: str, image: str) -> str:
     return f"{LAST_KNOWN_GOOD}-{environment}-{image.rpartition('sha256:')[2][:12]}"
 
 
-TASKS_ARE_WANTED = "tasks-are-wanted"
+DESIRED_COUNT_CHECK = "tasks-are-wanted"

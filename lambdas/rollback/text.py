@@ -13,7 +13,7 @@ from pydantic import BeforeValidator
 # Limits in characters. A rollback document holds tens of such texts, and DynamoDB takes 400 KB an item.
 NAME_LIMIT = 128  # a version, a commit, an id: as long as an image's tag may be (OCI distribution specification)
 TARGET_LIMIT = 400  # a release as a person names it: an image by digest is the longest
-WHO_LIMIT = 200
+REQUESTER_LIMIT = 200
 REASON_LIMIT = 1_000  # a person's reason, or an event's
 STORED_LIMIT = 2_000  # the reason of a check or of an outcome, which may quote several of the others
 STORED_LINE_LIMIT = 500  # of a log, or an event of ECS
@@ -31,7 +31,7 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 
 def one_line(text: str, limit: int = LINE_LIMIT) -> str:
     """The text as one line: line breaks and tabs become spaces, what can't be seen a replacement character."""
-    kept = cut(text, limit)
+    kept = truncate(text, limit)
     if kept.isascii() and kept.isprintable():
         return kept
     return "".join(map(_shown, kept))
@@ -44,7 +44,7 @@ def service_message(text: str, limit: int = MESSAGE_LIMIT) -> str:
 
 def several_lines(text: str, limit: int = LINE_LIMIT) -> str:
     """The same for a text whose line breaks are meant."""
-    return "\n".join(one_line(line, limit) for line in cut(text, limit).split("\n"))
+    return "\n".join(one_line(line, limit) for line in truncate(text, limit).split("\n"))
 
 
 def paragraph(text: str, limit: int = LINE_LIMIT) -> list[str]:
@@ -53,7 +53,7 @@ def paragraph(text: str, limit: int = LINE_LIMIT) -> list[str]:
     return [first, *(f"  {line}" for line in others)]
 
 
-def cut(text: str, limit: int) -> str:
+def truncate(text: str, limit: int) -> str:
     """At most so many characters; an ellipsis tells that there were more."""
     return text if len(text) <= limit else text[: limit - 1] + _CUT
 

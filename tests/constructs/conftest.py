@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rollback_constructs.build_cache import PROJECT, app, contents, kept
+from rollback_constructs.build_cache import PROJECT, app_sources, file_contents, get_or_build
 
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # before jsii starts Node
 
@@ -71,8 +71,8 @@ def database_assembly(database_context: Context) -> Path:
 
 
 def _assembly(context: Context) -> Path:
-    inputs = [json.dumps(context), *app(), *contents(Path(__file__))]
-    return kept("test-assemblies", inputs, partial(_synthesised, context))
+    inputs = [json.dumps(context), *app_sources(), *file_contents(Path(__file__))]
+    return get_or_build("test-assemblies", inputs, partial(_synthesised, context))
 
 
 def _synthesised(context: Context, out: Path) -> None:

@@ -14,7 +14,7 @@ from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.policy import Policy
 from rollback_constructs.function_settings import compact
 from stacks.assembly import PROJECT, project_context
-from stacks.environment import Application, Configuration, InvalidSettings, merged
+from stacks.environment import Application, Configuration, InvalidSettings, merge
 
 CONTEXT = project_context()
 NUMBERS = sorted(
@@ -24,7 +24,7 @@ NUMBERS = sorted(
 
 def with_production(change: dict[str, Any]) -> dict[str, Any]:
     context = copy.deepcopy(CONTEXT)
-    context["environments"]["production"] = merged(context["environments"]["production"], change)
+    context["environments"]["production"] = merge(context["environments"]["production"], change)
     return context
 
 
@@ -65,12 +65,12 @@ json_values = st.recursive(
 
 @given(base=json_values)
 def test_laying_a_document_over_itself_changes_nothing(base: Any) -> None:
-    assert merged(base, base) == base
+    assert merge(base, base) == base
 
 
 @given(base=st.dictionaries(st.text(max_size=5), json_values), over=st.dictionaries(st.text(max_size=5), st.integers()))
 def test_an_override_wins_and_leaves_the_rest(base: dict[str, Any], over: dict[str, int]) -> None:
-    assert merged(base, over) == base | over
+    assert merge(base, over) == base | over
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,9 @@ def test_the_functions_read_back_what_the_settings_say(templates: dict[str, Any]
     template = templates["MacroAiProductionRollbackStack"]
     functions = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::Function"]
     assert len(functions) == 4
-    expected = read.environments["production"].run_time(read.application, "production", {}, "MacroAiProductionStack")
+    expected = read.environments["production"].runtime_settings(
+        read.application, "production", {}, "MacroAiProductionStack"
+    )
     for function in functions:
         assert Settings.model_validate_json(function["Environment"]["Variables"]["ROLLBACK_SETTINGS"]) == expected
 
@@ -263,10 +265,10 @@ def test_connections_that_could_not_be_renewed_or_proved_are_refused_at_synth(
 
 def test_readers_and_their_connections_reach_the_functions() -> None:
     read = of_two_services(READ, reports={"command": ["ping"], "reconnect_command": ["reset"]})
-    run_time = read.environments["production"].run_time(read.application, "production", {}, "stack")
-    assert [service.name for service in run_time.readers()] == ["reports"]
-    assert run_time.service("reports").connection.command == ("ping",)
-    assert run_time.runs_connection_tasks
+    runtime_settings = read.environments["production"].runtime_settings(read.application, "production", {}, "stack")
+    assert [service.name for service in runtime_settings.readers()] == ["reports"]
+    assert runtime_settings.service("reports").connection.command == ("ping",)
+    assert runtime_settings.runs_connection_tasks
 
 
 def test_the_time_of_a_workflow_has_room_for_each_service_that_is_reconnected() -> None:
@@ -280,10 +282,10 @@ def test_the_time_of_a_workflow_has_room_for_each_service_that_is_reconnected() 
 def test_a_database_reaches_the_functions_with_its_settings() -> None:
     given = with_production({"database": DATABASE})
     production = Configuration.read(given).environments["production"]
-    run_time = production.run_time(Configuration.read(given).application, "production", {}, "stack")
-    assert run_time.database is not None
-    assert run_time.database.branch_id == "br-main-1"
-    assert [service.name for service in run_time.writers()] == ["express-api"]
+    runtime_settings = production.runtime_settings(Configuration.read(given).application, "production", {}, "stack")
+    assert runtime_settings.database is not None
+    assert runtime_settings.database.branch_id == "br-main-1"
+    assert [service.name for service in runtime_settings.writers()] == ["express-api"]
 
 
 SERVICE = CONTEXT["environments"]["production"]["services"][0]
@@ -431,10 +433,14 @@ def test_four_services_and_all_that_a_database_can_be_told_reach_the_functions()
     production = {"services": services, "database": EVERYTHING, "workflow_timeout_minutes": 480}
     context["environments"]["production"] |= production
     assert not set(DatabaseSettings.model_fields) - {"branch_pattern", "api_url"} - set(EVERYTHING)
-    run_time = Configuration.read(context).environments["production"].run_time(Application(), "production", {}, "stack")
-    text = compact(run_time)  # it raises beyond what reaches the functions
+    runtime_settings = (
+        Configuration.read(context)
+        .environments["production"]
+        .runtime_settings(Application(), "production", {}, "stack")
+    )
+    text = compact(runtime_settings)  # it raises beyond what reaches the functions
     assert len(text) > 2000
-    assert Settings.model_validate_json(text) == run_time
+    assert Settings.model_validate_json(text) == runtime_settings
 
 
 GUIDE = PROJECT / "docs" / "database.md"

@@ -198,12 +198,12 @@ def test_a_planted_grant_and_a_planted_call_are_both_found(
 @pytest.mark.parametrize(
     ("file", "name", "planted", "function", "action"),
     [
-        ("verification/step.py", "verify", "world.images.keep('i', 't')", "report", "ecr:PutImage"),
+        ("verification/step.py", "verify", "world.images.add_tag('i', 't')", "report", "ecr:PutImage"),
         ("conclusion/step.py", "conclude", "(world.tasks.stop, 1)", "report", "ecs:StopTask"),
         ("planning/step.py", "plan", "[one.stop_deployment('a') for one in [world.services]]", "decide",
          "ecs:StopServiceDeployment"),
         ("verification/step.py", "verify", "{'a': world.tasks}.get('a').stop('s', 'a', 'r')", "report", "ecs:StopTask"),
-        ("promotion/readiness.py", "prepare", "getattr(world, 'x').stop_deployment('a')", "promote",
+        ("promotion/readiness.py", "prepare_standing_plan", "getattr(world, 'x').stop_deployment('a')", "promote",
          "ecs:StopServiceDeployment"),
     ],
 )  # fmt: skip
@@ -225,7 +225,7 @@ def test_a_call_planted_in_the_code_is_found(
 def test_the_call_graph_sees_what_is_called_in_a_roundabout_way() -> None:
     """Through a paginator, a bound method that is kept, a port in a variable, a lambda, and a transaction."""
     assert "cloudwatch:DescribeAlarmHistory" in called("promote")
-    assert {"ecr:BatchGetImage", "ecr:PutImage"} <= set(called("promote"))  # images.keep
+    assert {"ecr:BatchGetImage", "ecr:PutImage"} <= set(called("promote"))  # images.add_tag
     assert "dynamodb:UpdateItem" in called("decide")
     assert "secretsmanager:GetSecretValue" in called("report")
     assert "secretsmanager:GetSecretValue" not in called("decide")

@@ -12,7 +12,13 @@ from constructs.test_stacks import EXISTING, PLACE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback_constructs.limits import LONGEST_PATTERN, LimitExceeded, by_pattern, check_resources, within
+from rollback_constructs.limits import (
+    MAX_PATTERN_LENGTH,
+    LimitExceeded,
+    batch_by_pattern_length,
+    check_name_length,
+    check_resources,
+)
 from stacks.assembly import build, synthesise
 
 Template = dict[str, Any]
@@ -103,7 +109,7 @@ def test_twelve_services_take_several_rules_each_within_the_limit_and_none_twice
     assert len(names) == len(set(names))
     assert "macro-ai-production-rollback-on-alarm-2" in names
     for name, pattern in patterns(twelve):
-        assert len(filled_in(twelve, pattern)) <= LONGEST_PATTERN, name
+        assert len(filled_in(twelve, pattern)) <= MAX_PATTERN_LENGTH, name
     for end in ("on-alarm", "on-deployment-failed", "on-deployment-completed"):
         told = [one for name, pattern in patterns(twelve) if end in name for one in pattern["resources"]]
         assert len({json.dumps(one) for one in told}) == len(told) == (24 if end == "on-alarm" else 12)
@@ -134,12 +140,12 @@ def test_a_name_that_aws_would_refuse_is_refused_at_synth_with_how_much_to_short
         LimitExceeded, match=r"^the name of the (rule|function) \S+ has \d+ characters, AWS allows 64: "
     ):
         build(None, context({"services": [existing("shop")]}, environment), validate=False)
-    assert within("rule", "a" * 64) == "a" * 64
+    assert check_name_length("rule", "a" * 64) == "a" * 64
 
 
 @given(st.lists(st.text(alphabet="abc/-", min_size=1, max_size=400), max_size=60))
 def test_every_arn_is_in_one_pattern_in_its_order(last_parts: list[str]) -> None:
-    batches = by_pattern([(part, number) for number, part in enumerate(last_parts)])
+    batches = batch_by_pattern_length([(part, number) for number, part in enumerate(last_parts)])
     assert [number for batch in batches for number in batch] == list(range(len(last_parts)))
     assert all(batches)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollback.domain.settings.environment import Endpoint, ServiceSettings, Settings
+from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings, Settings
 from rollback_constructs.bundling import BundleSettings
 from rollback_constructs.function_settings import SettingsTooLarge, compact
 from stacks.assembly import project_context, synthesise
@@ -89,7 +89,7 @@ def test_runtime_and_architecture_follow_what_the_bundle_is_for(attached: dict[s
 
 
 def test_settings_that_do_not_fit_are_refused_with_their_size() -> None:
-    endpoints = tuple(Endpoint(path=f"/{'x' * 30}/{number}") for number in range(100))
+    endpoints = tuple(HealthEndpoint(path=f"/{'x' * 30}/{number}") for number in range(100))
     service = ServiceSettings(name="a", cluster="a", ecs_service="a", container="a", endpoints=endpoints)
     with pytest.raises(SettingsTooLarge, match=r"production take \d+ bytes, at most 3500"):
         compact(Settings(application="macro-ai", environment="production", services=(service,)))

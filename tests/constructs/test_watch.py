@@ -74,7 +74,7 @@ def test_what_the_janitor_says_is_watched_under_the_names_that_it_says_it_by(wat
     on_service = ("macro-ai", "production", "express-api")
     assert what(SILENT) == ("Rollback", "JanitorSweeps", ("macro-ai", "production", None), below, 1)
     assert what(f"{PREFIX}-express-api-stale-lease") == ("Rollback", "StaleLeases", on_service, above, 0)
-    assert what(f"{PREFIX}-express-api-no-way-back") == ("Rollback", "WayBack", on_service, below, 1)
+    assert what(f"{PREFIX}-express-api-no-way-back") == ("Rollback", "RollbackAvailable", on_service, below, 1)
 
 
 def test_alarms_may_publish_on_the_critical_topic(templates: dict[str, Template]) -> None:

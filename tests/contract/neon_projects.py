@@ -12,14 +12,14 @@ from fakes import FakeClock
 
 from local_cloud.neon.cluster import DATABASE
 from local_cloud.neon.compute import Compute
-from local_cloud.neon.faults import Fault, Orders
+from local_cloud.neon.faults import BehaviourOverrides, Fault
 from local_cloud.neon.project import Limits, ProjectSettings
 from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.adapters.neon.client import NeonDatabases
 from rollback.adapters.neon.http import NeonHttp
 from rollback.adapters.postgres.sql import PostgresSql
 from rollback.ports.database import Databases, Sql
-from rollback.resources.database.errors import ComeBackLater
+from rollback.resources.database.errors import RetryLater
 from rollback.resources.database.wal_position import Lsn
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
@@ -50,14 +50,14 @@ class NeonProject(Protocol):
 
     def now(self) -> datetime: ...
     def settle(self) -> None: ...
-    def held(self) -> AbstractContextManager[None]: ...
+    def hold_operations(self) -> AbstractContextManager[None]: ...
     def fail_next(self, action: str) -> None: ...
     def restrict(self, branch_id: str, action: str, reason: str) -> None: ...
     def lose_next(self, call: str) -> None:
         """`restore`, or `create_`, `update_` or `delete_branch`: carried out, and answered with 524."""
         ...
 
-    def turn_away_next(self, call: str, retry_after_seconds: int) -> None:
+    def reject_next(self, call: str, retry_after_seconds: int) -> None:
         """The same, not carried out, and answered with 429."""
         ...
 
@@ -74,7 +74,11 @@ class FakeProject:
         self.databases: Databases = self._neon
         self.sql: Sql = self._sql
         self.write, self.rows, self.position = self._neon.write, self._neon.rows, self._neon.position
-        self.settle, self.held, self.fail_next = self._neon.settle, self._neon.held, self._neon.fail_next
+        self.settle, self.hold_operations, self.fail_next = (
+            self._neon.settle,
+            self._neon.hold_operations,
+            self._neon.fail_next,
+        )
         self.now, self.restrict, self.lose_next = self._clock.now, self._neon.restrict, self._neon.lose_next
 
     def define(self, branch_id: str, table: str) -> None:
@@ -83,8 +87,8 @@ class FakeProject:
     def connected(self, branch_id: str, application: str) -> AbstractContextManager[None]:
         return self._sql.connected(branch_id, ROLE, application)
 
-    def turn_away_next(self, call: str, retry_after_seconds: int) -> None:
-        self._neon.refuse_next(call, ComeBackLater(f"{call}: 429", retry_after_seconds))
+    def reject_next(self, call: str, retry_after_seconds: int) -> None:
+        self._neon.refuse_next(call, RetryLater(f"{call}: 429", retry_after_seconds))
 
 
 class LocalProject:
@@ -97,7 +101,7 @@ class LocalProject:
         self.http = NeonHttp(lambda: neon.api_key, neon.base_url, sleep=lambda _: None)
         self.databases: Databases = NeonDatabases(self.http, self._project.id)
         self.sql: Sql = PostgresSql()
-        self.settle, self.held = self._project.operations.wait, self._project.operations.held
+        self.settle, self.hold_operations = self._project.operations.wait, self._project.operations.hold_operations
         self.fail_next = self._project.operations.fail_next
         root = self._project.root.id
         self.run(root, "CREATE TABLE written (row int PRIMARY KEY)")
@@ -112,9 +116,9 @@ class LocalProject:
         return self.databases.connection_uri(branch_id, database, role).get_secret_value()
 
     @property
-    def orders(self) -> Orders:
+    def behaviour(self) -> BehaviourOverrides:
         """What Neon does otherwise than expected."""
-        return self._project.orders
+        return self._project.behaviour
 
     @property
     def settings(self) -> ProjectSettings:
@@ -161,10 +165,10 @@ class LocalProject:
         self._project.branch(branch_id).restricted[action] = reason
 
     def lose_next(self, call: str) -> None:
-        self._neon.faults.order(Fault(*_CALLS[call], status=524, after_the_work=True))
+        self._neon.faults.inject(Fault(*_CALLS[call], status=524, is_applied_first=True))
 
-    def turn_away_next(self, call: str, retry_after_seconds: int) -> None:
-        self._neon.faults.order(Fault(*_CALLS[call], status=429, retry_after_seconds=retry_after_seconds))
+    def reject_next(self, call: str, retry_after_seconds: int) -> None:
+        self._neon.faults.inject(Fault(*_CALLS[call], status=429, retry_after_seconds=retry_after_seconds))
 
     @contextmanager
     def connected(self, branch_id: str, application: str) -> Iterator[None]:
@@ -182,5 +186,5 @@ class LocalProject:
             with psycopg.connect(self.uri(branch_id), autocommit=True) as session:
                 yield session
             return
-        with branch.storage().started() as cluster, cluster.connect(DATABASE) as session:
+        with branch.storage().running_cluster() as cluster, cluster.connect(DATABASE) as session:
             yield session

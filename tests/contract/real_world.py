@@ -7,7 +7,7 @@ import pytest
 from builders import SERVICE
 
 from local_cloud.deployment.server import LocalCloud
-from rollback.bootstrap import make_world
+from rollback.bootstrap import make_ports
 from rollback.domain.settings.environment import ServiceSettings, Settings
 from rollback.ports.world import World
 
@@ -17,12 +17,12 @@ WEB = ServiceSettings(name=SERVICE, cluster="c", ecs_service="s", container="app
 def real_world(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, service: ServiceSettings = WEB, **names: Any
 ) -> World:
-    """Adapters for everything; `names` as `make_world` takes them."""
+    """Adapters for everything; `names` as `make_ports` takes them."""
     for variable, value in cloud.environment().items():
         monkeypatch.setenv(variable, value)
     settings = Settings(application="macro-ai", environment="production", services=(service,))
     topic = f"arn:aws:sns:{cloud.region}:{cloud.account}:none"
-    return make_world(
+    return make_ports(
         settings,
         **{
             "ledger_table": "ledger",

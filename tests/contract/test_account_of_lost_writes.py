@@ -10,21 +10,21 @@ from builders import release, rollback
 from contract.neon_projects import LocalProject
 from fakes import FakeClock
 from psycopg.conninfo import make_conninfo
-from worlds import make_world
+from worlds import make_ports
 
 from local_cloud.neon.cluster import DATABASE
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
-from rollback.database.account.end import tell_account
-from rollback.database.account.step import account, begun
-from rollback.domain.database.account import account_name
-from rollback.domain.database.data_loss import LostWritesReport
+from rollback.database.account.end import report_data_loss
+from rollback.database.account.step import compare_lost_rows, schedule_comparison
+from rollback.domain.database.account import comparison_branch_name
+from rollback.domain.database.data_loss import DataLossReport
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import BranchBefore, DatabaseProgress, Ending, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch, backup_name
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
-from rollback.resources.database.postgres import LostWrites
+from rollback.resources.database.postgres import TableDataLoss
 from rollback.resources.database.wal_position import Lsn
 
 KEY = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-AbCdEf"
@@ -47,7 +47,7 @@ class Branch:
         database = DatabaseSettings(
             project_id="p", branch_id=self.id, database=DATABASE, role=ROLE, api_key_secret_arn=KEY, **given
         )
-        world = make_world(clock=FakeClock(self.project.now()))
+        world = make_ports(clock=FakeClock(self.project.now()))
         settings = world.settings.model_copy(update={"database": database})
         self.world = replace(world, databases=self.project.databases, sql=self.project.sql, settings=settings)
 
@@ -75,19 +75,19 @@ class Branch:
         plan = DatabasePlan(strategy=Strategy.RESTORE, branch=self.id)
         progress = DatabaseProgress(
             started_at=now,
-            before=BranchBefore(id=self.id, name="main", protected=False),
+            before=OriginalBranch(id=self.id, name="main", protected=False),
             backup_id=backup.id,
             preview_lsn=self.point,
-            ending=Ending.RESTORED,
+            database_outcome=DatabaseOutcome.RESTORED,
             ended_at=now,
         )
         planned = Plan(running=release("v2"), target=release("v1"), database=plan, checks=())
-        concluded = document.but(plan=planned, database=progress, outcome=Outcome.SUCCEEDED)
-        return begun(concluded, now).but(concluded_at=now)
+        concluded = document.evolve(plan=planned, database=progress, outcome=Outcome.SUCCEEDED)
+        return schedule_comparison(concluded, now).evolve(concluded_at=now)
 
-    def account(self, document: Rollback) -> LostWritesReport:
+    def account(self, document: Rollback) -> DataLossReport:
         for _ in range(40):
-            document = account(document, self.world)
+            document = compare_lost_rows(document, self.world)
             self.project.settle()
             assert document.database is not None
             if document.database.lost is not None:
@@ -95,11 +95,11 @@ class Branch:
                 return document.database.lost
         raise AssertionError(document.database)
 
-    def told(self) -> LostWritesReport:
+    def told(self) -> DataLossReport:
         return self.account(self.restore())
 
 
-def only(report: LostWritesReport) -> LostWrites:
+def only(report: DataLossReport) -> TableDataLoss:
     (table,) = report.tables
     return table
 
@@ -367,15 +367,15 @@ def test_the_backup_s_compute_and_the_compared_branch_are_gone_after_the_report(
     assert branch.project.databases.endpoints(branch.backup_id) != ()
     document = branch.ended
     for _ in range(20):
-        document = tell_account(document, branch.world)
+        document = report_data_loss(document, branch.world)
         branch.project.settle()
         assert document.database is not None
-        if document.database.account is not None and document.database.account.told_at is not None:
+        if document.database.account is not None and document.database.account.reported_at is not None:
             break
     databases = branch.project.databases
-    assert databases.branch_named(account_name(document.id)) is None
+    assert databases.branch_named(comparison_branch_name(document.id)) is None
     assert databases.endpoints(branch.backup_id) == ()
     assert databases.branch(branch.backup_id) is not None
     notes = document.database.notes if document.database is not None else ()
     assert any(f"neon branches add-compute {branch.backup_id}" in note for note in notes)
-    assert not document.database.owes_account if document.database is not None else False
+    assert not document.database.is_data_loss_report_due if document.database is not None else False

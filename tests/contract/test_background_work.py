@@ -64,7 +64,7 @@ def test_logical_slots_are_seen_and_neons_physical_and_a_session_s_temporary_one
         session.execute("SELECT pg_create_physical_replication_slot('wal_proposer_slot')")
         seen = SQL.background_work(replicating.address)
     assert seen.slots == (ReplicationSlot(name="to_kafka", database="app", plugin="pgoutput"),)
-    assert seen.not_seen == ()
+    assert seen.unreadable_parts == ()
     replicating.as_admin("SELECT pg_drop_replication_slot('to_kafka'), pg_drop_replication_slot('wal_proposer_slot')")
 
 
@@ -119,7 +119,7 @@ def test_jobs_of_pg_cron_are_seen_and_those_that_row_security_hides_are_told_as_
     seen = SQL.background_work(replicating.address)
     nightly = ScheduledJob(number=1, name="nightly", schedule="0 3 * * *", database="app", role="app_owner")
     assert seen.jobs == (nightly,)
-    assert seen.not_seen == ("jobs of pg_cron of other roles (row security)",)
+    assert seen.unreadable_parts == ("jobs of pg_cron of other roles (row security)",)
 
 
 def test_a_part_that_may_not_be_read_is_told_as_not_seen_and_hides_no_other(replicating: Replicating) -> None:
@@ -128,6 +128,6 @@ def test_a_part_that_may_not_be_read_is_told_as_not_seen_and_hides_no_other(repl
     replicating.as_admin("REVOKE ALL ON pg_subscription FROM public")
     seen = SQL.background_work(replicating.address)
     assert [slot.name for slot in seen.slots] == ["to_kafka"]
-    (why, *_) = seen.not_seen
+    (why, *_) = seen.unreadable_parts
     assert why.startswith("subscriptions (permission denied")
     replicating.as_admin("GRANT SELECT (oid, subdbid, subname, subenabled) ON pg_subscription TO public")

@@ -13,12 +13,12 @@ from typing import Any
 import boto3
 import pytest
 from contract.real_world import WEB, real_world
-from contract.throttled_emergency import Emergencies, tasks_without_processes
+from contract.throttled_emergency import EmergencyRunner, tasks_without_processes
 
 from local_cloud.deployment.server import LocalCloud
-from rollback.bootstrap import make_world
+from rollback.bootstrap import make_ports
 from rollback.domain.settings.environment import Settings
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.ports.world import World
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v1"
@@ -28,8 +28,8 @@ OPTIONAL: dict[str, Callable[[World], object]] = {
     "CLOUDWATCH": lambda world: world.alarms.states(("outage",)),
     "ECR": lambda world: world.images.digest_of(IMAGE),
     "ELASTIC_LOAD_BALANCING_V2": lambda world: world.targets.health(GROUP),
-    "CLOUDFORMATION": lambda world: world.stacks.look("web"),
-    "APPLICATION_AUTO_SCALING": lambda world: world.scaling.look(WEB),
+    "CLOUDFORMATION": lambda world: world.stacks.describe("web"),
+    "APPLICATION_AUTO_SCALING": lambda world: world.scaling.describe(WEB),
     "SFN": lambda world: world.workflow.is_running("arn:aws:states:eu-west-1:123456789012:execution:rollback:1"),
 }
 _GENEROUS_SECONDS = 8  # two, on a machine that has other things to do; the patient clients take thirty
@@ -69,7 +69,9 @@ def test_what_an_emergency_can_do_without_gets_one_attempt_and_two_seconds() -> 
 
     session: Any = Session()
     settings = Settings(application="a", environment="e", services=(WEB,))
-    world = make_world(settings, ledger_table="t", topic_arn="arn", critical_topic_arn="arn", session=session).hurried()
+    world = make_ports(
+        settings, ledger_table="t", topic_arn="arn", critical_topic_arn="arn", session=session
+    ).with_short_timeouts()
     ports = (world.alarms, world.images, world.targets, world.stacks, world.scaling, world.workflow)
     reads = [_client_of(port) for port in ports]
     for client in reads:
@@ -97,27 +99,27 @@ def test_a_service_that_never_answers_costs_an_emergency_seconds_and_is_not_aske
 ) -> None:
     with black_hole() as address:
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", address)
-        world = real_world(cloud, monkeypatch).hurried()
+        world = real_world(cloud, monkeypatch).with_short_timeouts()
         began = time.monotonic()
-        with pytest.raises(OutsideFailure):
+        with pytest.raises(ExternalServiceError):
             OPTIONAL[service](world)
         assert time.monotonic() - began < _GENEROUS_SECONDS
 
 
-class Deprived(Emergencies):
+class EmergencyWithoutService(EmergencyRunner):
     """One service never answers, once all is put up."""
 
-    def deprive_of(self, service: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def black_hole_service(self, service: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self._of, self._address, self._monkeypatch = f"AWS_ENDPOINT_URL_{service}", address, monkeypatch
 
-    def _put_up(self, name: str) -> str:
-        made = super()._put_up(name)
+    def _create_service(self, name: str) -> str:
+        made = super()._create_service(name)
         self._monkeypatch.setenv(self._of, self._address)  # clients are made when they are first used
         return made
 
-    def _take_down(self, name: str) -> None:
+    def _delete_service(self, name: str) -> None:
         self._monkeypatch.delenv(self._of)
-        super()._take_down(name)
+        super()._delete_service(name)
 
 
 @pytest.mark.parametrize("service", OPTIONAL)
@@ -127,9 +129,9 @@ def test_an_emergency_comes_to_update_service_in_its_first_invocation_without_it
     for variable, value in cloud.environment().items():
         monkeypatch.setenv(variable, value)
     with tasks_without_processes(), black_hole() as address:
-        emergencies = Deprived(cloud, 0.0, f"without {service}")
-        emergencies.deprive_of(service, address, monkeypatch)
-        course = emergencies.play(0)
+        emergencies = EmergencyWithoutService(cloud, 0.0, f"without {service}")
+        emergencies.black_hole_service(service, address, monkeypatch)
+        course = emergencies.run_emergency(0)
     assert course.problem == ""
     assert course.tries == 1
     assert course.seconds < 2 * _GENEROUS_SECONDS

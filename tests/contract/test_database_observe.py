@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from builders import SERVICE
 from contract.neon_projects import LocalProject
-from database_stage import BEGAN, DATABASE, DROPS, FIRST, DatabaseStage
+from database_stage import BEGAN, DATABASE, DROPS, FIRST, MigrationSimulation
 from fakes import FakeClock
 
 from local_cloud.neon.cluster import DATABASE as NAME
@@ -14,13 +14,13 @@ from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.check import Verdict
 from rollback.database.observation.observe import observe
 from rollback.database.preflight.branch_history_rules import CHECK_NAME, BranchHistory
-from rollback.database.preflight.context import Restoring
-from rollback.database.preflight.preflight import preflight
+from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.preflight import preflight_of_restore
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.schema_finding import Compatibility
 from rollback.domain.database.target import RestoreTarget
 from rollback.operations.checkpoint import checkpoint
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.database.postgres import Migration
 
 _RECORD = "INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES (%s, %s)"
@@ -33,12 +33,12 @@ def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
     local.close()
 
 
-def staged(project: LocalProject) -> tuple[DatabaseStage, str]:
+def staged(project: LocalProject) -> tuple[MigrationSimulation, str]:
     """v1 runs on a table of users, with the first migration in Drizzle's journal; and the branch's id."""
     root = project.databases.branch_named("main")
     assert root is not None
     here = {"project_id": project.id, "branch_id": root.id, "database": NAME, "role": ROLE}
-    stage = DatabaseStage(settings=DATABASE.model_copy(update=here), clock=FakeClock(project.now()))
+    stage = MigrationSimulation(settings=DATABASE.model_copy(update=here), clock=FakeClock(project.now()))
     stage.replace(databases=project.databases, sql=project.sql)
     project.run(root.id, "CREATE SCHEMA drizzle")
     project.run(
@@ -63,29 +63,29 @@ def test_a_restore_gives_the_branch_another_timeline_and_points_from_before_are_
     assert point.timeline is not None
     assert project.run(main, "SHOW neon.timeline_id") == [(point.timeline,)]
     assert observe(stage.world) is not None
-    assert stage.seen().timeline == point.timeline
-    assert BranchHistory(timeline=stage.seen().timeline).has(point)
+    assert stage.observation().timeline == point.timeline
+    assert BranchHistory(timeline=stage.observation().timeline).has(point)
 
     project.run(main, "CREATE TABLE written_after (id int)")
     project.databases.restore(main, main, point.lsn, "rollback-backup-by-hand")
     project.settle()
     assert project.run(main, "SELECT to_regclass('written_after')") == [(None,)]
     assert observe(stage.world) is not None
-    assert stage.seen().timeline not in (None, point.timeline)
-    assert not BranchHistory(timeline=stage.seen().timeline).has(point)
+    assert stage.observation().timeline not in (None, point.timeline)
+    assert not BranchHistory(timeline=stage.observation().timeline).has(point)
     backup = project.databases.branch_named("rollback-backup-by-hand")
     assert backup is not None
     with project._session(backup.id) as session:
         assert session.execute("SHOW neon.timeline_id").fetchall() == [(point.timeline,)]
 
     target = RestoreTarget.of(stage.world.settings, main)
-    restoring = Restoring(target=target, databases=project.databases, sql=project.sql)
-    checks = preflight(point.point, restoring, project.now())
+    restoring = RestoreContext(target=target, databases=project.databases, sql=project.sql)
+    checks = preflight_of_restore(point.point, restoring, project.now())
     (check,) = (one for one in checks if one.name == CHECK_NAME)
     assert check.verdict is Verdict.FAIL
     assert "rollback-backup-by-hand" in check.reason
     after = checkpoint(SERVICE, "v3", (FIRST,), stage.world).point
-    checks = preflight(after.point, restoring, project.now())
+    checks = preflight_of_restore(after.point, restoring, project.now())
     assert [one.verdict for one in checks if one.name == CHECK_NAME] == [Verdict.PASS]
 
 
@@ -93,27 +93,27 @@ def test_a_column_that_a_deployment_s_migration_dropped_is_seen_and_the_data_cou
     project: LocalProject,
 ) -> None:
     stage, main = staged(project)
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     looked = observe(stage.world)
     assert looked is not None
     known = stage.ledger.schema(looked.schema_sha256)
     assert known.journal == (Migration(hash=FIRST.hash, created_at=FIRST.created_at),)
-    assert known.ran_on is not None
-    assert set(known.ran_on.tables["public.users"]) == {"id", "name"}
+    assert known.recorded_schema is not None
+    assert set(known.recorded_schema.tables["public.users"]) == {"id", "name"}
     assert stage.release("v1").schema_sha256 is not None
 
     made = checkpoint(SERVICE, "v2", (FIRST, DROPS), stage.world)
     assert made.new == (DROPS,)
     migrated(project, main, "ALTER TABLE users DROP COLUMN name", DROPS)
     stage.clock.pass_time(seconds=(project.now() - stage.clock.now()).total_seconds())
-    stage.begun("v2")
-    done = stage.told(BEGAN)
+    stage.start_versioned_deployment("v2")
+    done = stage.deliver_event(BEGAN)
     assert done[0].startswith("restore point before v2: ")
     verdict = stage.target("v1").schema_verdict
     assert verdict is not None
     assert (verdict.compatibility, verdict.since) == (Compatibility.BREAKING, (DROPS.tag,))
     assert "column public.users.name is gone" in verdict.reason
-    assert {check.verdict for check in stage.seen().readiness} == {Verdict.PASS}
+    assert {check.verdict for check in stage.observation().readiness} == {Verdict.PASS}
     began, before = stage.ledger.restore_points(stage.settings.lease_of(None))
     assert (began.by, before.by) == ("deployment", "checkpoint")
     assert began.lsn > before.lsn

@@ -7,14 +7,14 @@ import pytest
 from builders import SERVICE, definition, rollback
 from contract.neon_projects import LocalProject
 from fakes import FakeClock, FakeLedger, FakeServices
-from worlds import make_world
+from worlds import make_ports
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
-from rollback.database.preflight.context import Restoring
+from rollback.database.preflight.context import RestoreContext
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
-from rollback.domain.database.progress import Ending, RestorePoint, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, RestorePoint, backup_name
 from rollback.domain.database.target import RestoreTarget
 from rollback.domain.rollback import Rollback
 from rollback.ports.world import World
@@ -33,7 +33,7 @@ def admitted(project: LocalProject) -> tuple[World, FakeServices, Rollback]:
     services.run(services.register_release(definition("v1"), "family"))
     lease = ledger.acquire(SERVICE, rollback().id, clock.now(), clock.now() + timedelta(hours=1))
     assert lease is not None
-    world = make_world(clock=clock, ledger=ledger, services=services)
+    world = make_ports(clock=clock, ledger=ledger, services=services)
     return world, services, rollback(lease_counter=lease.counter)
 
 
@@ -51,7 +51,7 @@ def test_rows_written_after_the_point_are_in_the_backup_and_the_address_stays(pr
     target = RestoreTarget(
         branch_id=root.id, database="app", role="app_owner", writers=world.settings.services, window_margin_minutes=0
     )
-    restoring = Restoring(target, project.databases, project.sql)
+    restoring = RestoreContext(target, project.databases, project.sql)
     project.lose_next("restore")
     for _ in range(200):
         document = restore(document, RestorePoint(at=at), restoring, world)
@@ -62,7 +62,7 @@ def test_rows_written_after_the_point_are_in_the_backup_and_the_address_stays(pr
             services.tick()
             project.settle()
     assert document.database is not None
-    assert document.database.ending is Ending.RESTORED, document.database.why_not
+    assert document.database.database_outcome is DatabaseOutcome.RESTORED, document.database.why_not
     after, backup = (project.databases.branch_named(name) for name in ("main", backup_name(document.id)))
     assert after is not None
     assert backup is not None
@@ -81,7 +81,7 @@ def test_a_reset_takes_the_source_s_rows_and_keeps_the_branch_s_own_in_the_backu
     address = project.uri(staging.id)
     world, services, document = admitted(project)
     target = RestoreTarget(branch_id=staging.id, database="app", role="app_owner", writers=world.settings.services)
-    restoring = Restoring(target, project.databases, project.sql)
+    restoring = RestoreContext(target, project.databases, project.sql)
     for _ in range(200):
         document = reset(document, root.id, restoring, world)
         assert document.database is not None
@@ -91,7 +91,7 @@ def test_a_reset_takes_the_source_s_rows_and_keeps_the_branch_s_own_in_the_backu
             services.tick()
             project.settle()
     assert document.database is not None
-    assert document.database.ending is Ending.RESTORED, document.database.why_not
+    assert document.database.database_outcome is DatabaseOutcome.RESTORED, document.database.why_not
     backup = project.databases.branch_named(backup_name(document.id))
     assert backup is not None
     assert (project.rows(staging.id), project.rows(backup.id), project.rows(root.id)) == ([1], [2], [1])

@@ -12,18 +12,18 @@ from contract.neon_projects import LocalProject
 from fake_tasks import FakeTasks
 from fakes import FakeClock, FakeLedger, FakeSecrets, FakeServices
 from pydantic import SecretStr
-from worlds import make_world
+from worlds import make_ports
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.check import Check, Verdict
 from rollback.database.delete.reconciler import delete
-from rollback.database.down_migrations.reconciler import step_down
-from rollback.database.preflight.context import Restoring
+from rollback.database.down_migrations.reconciler import run_down_migrations
+from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate.reconciler import recreate
 from rollback.database.restore.reset import reset
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseProgress, Ending, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, backup_name
 from rollback.domain.database.target import RestoreTarget
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
@@ -43,7 +43,7 @@ def project(local_neon: LocalNeon) -> Iterator[LocalProject]:
     local.close()
 
 
-class Stage:
+class StrategyHarness:
     """A service that writes to a branch, and the world that a rollback of the branch sees."""
 
     def __init__(self, project: LocalProject, **settings: Any) -> None:
@@ -58,7 +58,7 @@ class Stage:
             "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon",
         }  # fmt: skip
         database = DatabaseSettings.model_validate({**given, **settings})
-        world = make_world(
+        world = make_ports(
             clock=self.clock, ledger=self.ledger, services=self.services, secrets=self.secrets, tasks=self.tasks
         )
         self.world: World = replace(world, settings=world.settings.model_copy(update={"database": database}))
@@ -71,11 +71,11 @@ class Stage:
         assert lease is not None
         self.document = rollback(id=identity, lease_counter=lease.counter)
 
-    def restoring(self, branch_id: str, **more: Any) -> Restoring:
+    def restoring(self, branch_id: str, **more: Any) -> RestoreContext:
         target = RestoreTarget.of(self.world.settings, branch_id)
-        return Restoring(target, self.project.databases, self.project.sql, **more)
+        return RestoreContext(target, self.project.databases, self.project.sql, **more)
 
-    def until_ended(self, step: Callable[[Rollback], Rollback]) -> DatabaseProgress:
+    def run_until_ended(self, step: Callable[[Rollback], Rollback]) -> DatabaseProgress:
         for _ in range(200):
             self.document = step(self.document)
             progress = self.document.database
@@ -106,14 +106,16 @@ def test_a_recreated_branch_has_the_source_s_rows_and_the_secret_and_the_old_one
     old = preview_of(project)
     root = project.databases.branch_named("main")
     assert root is not None
-    stage = Stage(project, branch_pattern="preview/pr-{pr}", connection_secret_arn=SECRET, connection_secret_key="URL")
+    stage = StrategyHarness(
+        project, branch_pattern="preview/pr-{pr}", connection_secret_arn=SECRET, connection_secret_key="URL"
+    )
     stage.secrets.values[SECRET] = SecretStr(json.dumps({"URL": project.uri(old.id), "KEY": "kept"}))
     plan = DatabasePlan(strategy=Strategy.RECREATE, branch=NAME, source_branch_id=root.id)
     restoring = stage.restoring(old.id)
     project.lose_next("update_branch")
     project.lose_next("create_branch")
-    progress = stage.until_ended(lambda document: recreate(document, plan, restoring, stage.world))
-    assert progress.ending is Ending.RESTORED, progress.why_not
+    progress = stage.run_until_ended(lambda document: recreate(document, plan, restoring, stage.world))
+    assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     new, backup = stage.named(NAME), stage.named(backup_name(stage.document.id))
     assert (project.rows(new.id), project.rows(backup.id), backup.id) == ([1], [1, 2], old.id)
     assert json.loads(stage.secrets.values[SECRET].get_secret_value()) == {"URL": project.uri(new.id), "KEY": "kept"}
@@ -122,11 +124,11 @@ def test_a_recreated_branch_has_the_source_s_rows_and_the_secret_and_the_old_one
 
 def test_a_deleted_branch_is_gone_and_its_source_is_not(project: LocalProject) -> None:
     old = preview_of(project)
-    stage = Stage(project, branch_pattern="preview/pr-{pr}")
+    stage = StrategyHarness(project, branch_pattern="preview/pr-{pr}")
     plan = DatabasePlan(strategy=Strategy.DELETE, branch=NAME)
     project.lose_next("delete_branch")
-    progress = stage.until_ended(lambda document: delete(document, plan, stage.restoring(old.id), stage.world))
-    assert progress.ending is Ending.RESTORED, progress.why_not
+    progress = stage.run_until_ended(lambda document: delete(document, plan, stage.restoring(old.id), stage.world))
+    assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     assert [branch.name for branch in project.databases.branches()] == ["main"]
 
 
@@ -144,7 +146,7 @@ def test_a_schema_steps_down_in_place_and_an_undo_brings_it_back_with_its_data(p
     project.write(root.id, 1)
     project.run(root.id, JOURNAL)
     address = project.uri(root.id)
-    stage = Stage(project, branch_id=root.id, down_command=("pnpm", "db:down", "{tag}"))
+    stage = StrategyHarness(project, branch_id=root.id, down_command=("pnpm", "db:down", "{tag}"))
 
     def down(log: list[str]) -> int:
         project.run(root.id, DOWN)
@@ -158,11 +160,11 @@ def test_a_schema_steps_down_in_place_and_an_undo_brings_it_back_with_its_data(p
     stage.tasks.commands["pnpm db:down 0002_nick"] = down
     plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=root.id, migrations=("0002_nick",))
     planned = Plan(running=release("v2", definition_arn=stage.definition_arn), target=None, database=plan, checks=())
-    stage.document = stage.document.but(plan=planned)
+    stage.document = stage.document.evolve(plan=planned)
     restoring = stage.restoring(root.id, judge_preview=knows_the_first)
     project.lose_next("create_branch")
-    progress = stage.until_ended(lambda document: step_down(document, plan, restoring, stage.world))
-    assert progress.ending is Ending.RESTORED, progress.why_not
+    progress = stage.run_until_ended(lambda document: run_down_migrations(document, plan, restoring, stage.world))
+    assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     assert project.uri(root.id) == address
     assert project.rows(root.id) == [1]
     assert [run.logs for run in progress.ran] == [("stepped down 0002_nick",)]
@@ -172,8 +174,10 @@ def test_a_schema_steps_down_in_place_and_an_undo_brings_it_back_with_its_data(p
     undone = stage.document.id
     stage.begin(f"{SERVICE}-20260301T040000Z-11111111")
     undoing = stage.restoring(root.id)
-    progress = stage.until_ended(lambda document: reset(document, backup.id, undoing, stage.world, undoes=undone))
-    assert progress.ending is Ending.RESTORED, progress.why_not
+    progress = stage.run_until_ended(
+        lambda document: reset(document, backup.id, undoing, stage.world, undone_rollback_id=undone)
+    )
+    assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     assert project.run(root.id, "SELECT nick FROM written") == [("x",)]
     assert project.uri(root.id) == address
     assert stage.named(backup_name(undone)).expires_at is None, "the branch comes from it now"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from contract.throttled_emergency import Course, Emergencies, tasks_without_processes
+from contract.throttled_emergency import EmergencyRun, EmergencyRunner, tasks_without_processes
 
 from local_cloud.deployment.server import LocalCloud
 
@@ -21,8 +21,8 @@ def test_every_emergency_acts_within_its_limits(cloud: LocalCloud, monkeypatch: 
     for variable, value in cloud.environment().items():
         monkeypatch.setenv(variable, value)
     with tasks_without_processes():
-        emergencies = Emergencies(cloud, SHARE, SEED)
-        courses = [emergencies.play(number) for number in range(COUNT)]
+        emergencies = EmergencyRunner(cloud, SHARE, SEED)
+        courses = [emergencies.run_emergency(number) for number in range(COUNT)]
 
     sys.stderr.write(summary(courses))
     assert sum(course.refused for course in courses) > COUNT  # they were throttled indeed
@@ -36,13 +36,13 @@ def test_an_emergency_that_gets_no_answer_at_all_ends_with_the_retries_of_its_st
     for variable, value in cloud.environment().items():
         monkeypatch.setenv(variable, value)
     with tasks_without_processes():
-        course = Emergencies(cloud, 1.0, SEED).play(0)
+        course = EmergencyRunner(cloud, 1.0, SEED).run_emergency(0)
 
     assert course.tries == 16
     assert course.problem.startswith("it gave up on Throttled: ")
 
 
-def summary(courses: Sequence[Course]) -> str:
+def summary(courses: Sequence[EmergencyRun]) -> str:
     """How many acted, and how long that took."""
     acted = sum(1 for course in courses if not course.problem)
     lines = [f"\n{acted} of {len(courses)} emergencies acted within their limits, {SHARE:.0%} of attempts throttled"]

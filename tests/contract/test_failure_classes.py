@@ -19,9 +19,9 @@ from botocore.stub import Stubber
 
 from rollback.adapters.aws.autoscaling import EcsScaling
 from rollback.adapters.aws.ecs.client import EcsServices
-from rollback.adapters.aws.errors import Passing, calling, classify, iam_action
+from rollback.adapters.aws.errors import TransientFailure, aws_call, classify, iam_action
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import CallRefused, OutsideFailure, RefusalKind, RollbackError, Throttled
+from rollback.errors import CallRefused, ExternalServiceError, RefusalKind, RollbackError, Throttled
 
 WORLD = Path(__file__).parents[2] / "lambdas" / "rollback" / "world"
 SERVICES = {
@@ -40,12 +40,12 @@ SERVICES = {
     "iam": "iam",
     "s3": "s3",
 }
-THROTTLED, UNKNOWN = Passing.THROTTLED, Passing.UNKNOWN
+THROTTLED, UNKNOWN = TransientFailure.THROTTLED, TransientFailure.UNKNOWN
 ACCESS, CREDENTIALS, NOT_FOUND = RefusalKind.ACCESS, RefusalKind.CREDENTIALS, RefusalKind.NOT_FOUND
 QUOTA, REQUEST = RefusalKind.QUOTA, RefusalKind.REQUEST
 
 # Every code that botocore's models give to the operations that we call.
-TABLE: dict[str, Passing | RefusalKind] = {
+TABLE: dict[str, TransientFailure | RefusalKind] = {
     "AccessDeniedException": ACCESS,
     "AuthorizationError": ACCESS,
     "BlockedException": REQUEST,
@@ -136,7 +136,7 @@ TABLE: dict[str, Passing | RefusalKind] = {
     "ValidationException": REQUEST,
 }
 # Of all services ("Common errors" of the API references, and "Signature Version 4 troubleshooting"): code, status.
-COMMON: dict[tuple[str, int], Passing | RefusalKind] = {
+COMMON: dict[tuple[str, int], TransientFailure | RefusalKind] = {
     ("AccessDenied", 403): ACCESS,
     ("ExpiredToken", 403): CREDENTIALS,
     ("ExpiredTokenException", 400): CREDENTIALS,
@@ -216,8 +216,8 @@ def answer(code: str, status: int, message: str = "", **more: Any) -> ClientErro
     return ClientError(said, "UpdateService")  # type: ignore[arg-type]
 
 
-def raised(error: Exception, operation: str = "UpdateService", on: str = "c/s") -> OutsideFailure:
-    with pytest.raises(OutsideFailure) as failure, calling(operation, on):
+def raised(error: Exception, operation: str = "UpdateService", on: str = "c/s") -> ExternalServiceError:
+    with pytest.raises(ExternalServiceError) as failure, aws_call(operation, on):
         raise error
     return failure.value
 
@@ -237,7 +237,7 @@ def test_every_error_of_an_operation_is_classified_on_purpose(method: str) -> No
         assert code in TABLE, f"{model.name} may answer {code}: {shape.documentation}"
         assert classify(answer(code, status)) is TABLE[code], code
         if shape.metadata.get("retryable") is not None:
-            assert isinstance(TABLE[code], Passing), f"AWS says that {code} may be sent again"
+            assert isinstance(TABLE[code], TransientFailure), f"AWS says that {code} may be sent again"
 
 
 def test_the_table_has_no_code_that_no_operation_answers_with() -> None:
@@ -268,7 +268,7 @@ def test_ecs_asks_for_patience_in_words_too(message: str) -> None:
 def test_a_quota_and_a_bare_503_are_not_said_to_have_done_nothing() -> None:
     assert isinstance(raised(answer("LimitExceededException", 400)), CallRefused)
     bare = raised(answer("ServiceUnavailable", 503))
-    assert type(bare) is OutsideFailure
+    assert type(bare) is ExternalServiceError
     assert "look before sending it again" in str(bare)
 
 
@@ -283,7 +283,7 @@ def test_a_quota_and_a_bare_503_are_not_said_to_have_done_nothing() -> None:
     ],
 )
 def test_a_cancelled_transaction_is_classified_by_the_reasons_of_its_parts(
-    reasons: list[str], wanted: Passing | RefusalKind
+    reasons: list[str], wanted: TransientFailure | RefusalKind
 ) -> None:
     cancelled = answer("TransactionCanceledException", 400, CancellationReasons=[{"Code": code} for code in reasons])
     assert classify(cancelled) is wanted
@@ -319,7 +319,7 @@ def test_what_the_sdk_can_not_send_is_refused_for_good(error: Exception, kind: R
     ],
 )
 def test_an_answer_that_did_not_come_is_of_unknown_outcome(error: Exception) -> None:
-    assert type(raised(error)) is OutsideFailure
+    assert type(raised(error)) is ExternalServiceError
 
 
 # Through the adapters, as botocore reads an answer
@@ -390,6 +390,6 @@ def test_scaling_that_is_being_updated_by_another_is_asked_again() -> None:
     client = stubbed("application-autoscaling")
     with Stubber(client) as stub:
         stub.add_client_error("describe_scalable_targets", "ConcurrentUpdateException", http_status_code=400)
-        with pytest.raises(OutsideFailure) as failure:
-            EcsScaling(client, client).look(WEB)
+        with pytest.raises(ExternalServiceError) as failure:
+            EcsScaling(client, client).describe(WEB)
     assert not isinstance(failure.value, CallRefused)

@@ -11,13 +11,13 @@ from builders import SERVICE, definition, rollback
 from contract.local_cloud.workload import eventually
 from contract.neon_projects import LocalProject
 from fakes import FakeClock, FakeLedger, FakeServices
-from worlds import make_world
+from worlds import make_ports
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
-from rollback.database.preflight.context import Restoring
+from rollback.database.preflight.context import RestoreContext
 from rollback.database.restore.reconciler import restore
-from rollback.domain.database.progress import DatabaseProgress, Ending, RestorePoint
+from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, RestorePoint
 from rollback.domain.database.target import RestoreTarget
 
 
@@ -44,13 +44,13 @@ class Restored:
         until = self.clock.now().replace(year=self.clock.now().year + 1)
         lease = ledger.acquire(SERVICE, rollback().id, self.clock.now(), until)
         assert lease is not None
-        self.world = make_world(clock=self.clock, ledger=ledger, services=self.services)
+        self.world = make_ports(clock=self.clock, ledger=ledger, services=self.services)
         given = {"branch_id": root.id, "database": "app", "role": "app_owner", "window_margin_minutes": 0, **target}
         made = RestoreTarget.model_validate({"writers": self.world.settings.services, **given})
-        self.restoring = Restoring(made, project.databases, project.sql)
+        self.restoring = RestoreContext(made, project.databases, project.sql)
         self.document = rollback(lease_counter=lease.counter)
 
-    def until_ended(self) -> DatabaseProgress:
+    def run_until_ended(self) -> DatabaseProgress:
         for _ in range(200):
             self.document = restore(self.document, RestorePoint(at=self.at), self.restoring, self.world)
             progress = self.document.database
@@ -103,8 +103,8 @@ def coming_back(uri: str) -> Iterator[None]:
 def test_a_session_that_a_pooler_keeps_is_ended_by_the_restart_of_the_compute(project: LocalProject) -> None:
     restored = Restored(project)
     with pooled(project.uri(restored.id)) as session:
-        progress = restored.until_ended()
-        assert progress.ending is Ending.RESTORED, progress.why_not
+        progress = restored.run_until_ended()
+        assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
         assert progress.restarted_at is not None
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT 1")
@@ -115,8 +115,8 @@ def test_a_program_that_connects_again_is_named_and_nothing_is_overwritten(proje
     restored = Restored(project, reconnect_grace_seconds=0)
     with coming_back(project.uri(restored.id)):
         assert eventually(lambda: project.sql.client_sessions(restored.restoring.address(restored.id)) != ())
-        progress = restored.until_ended()
-    assert progress.ending is Ending.REFUSED
+        progress = restored.run_until_ended()
+    assert progress.database_outcome is DatabaseOutcome.REFUSED
     assert "connected again: nightly as app_owner from" in (progress.why_not or "")
     assert "in database app, since" in (progress.why_not or "")
     assert project.rows(restored.id) == [1, 2]
@@ -124,8 +124,8 @@ def test_a_program_that_connects_again_is_named_and_nothing_is_overwritten(proje
 
 def test_without_a_session_the_compute_is_not_restarted(project: LocalProject) -> None:
     restored = Restored(project)
-    progress = restored.until_ended()
-    assert (progress.ending, progress.restarted_at) == (Ending.RESTORED, None)
+    progress = restored.run_until_ended()
+    assert (progress.database_outcome, progress.restarted_at) == (DatabaseOutcome.RESTORED, None)
 
 
 def test_a_session_in_another_database_of_the_branch_is_seen(project: LocalProject) -> None:
@@ -136,8 +136,8 @@ def test_a_session_in_another_database_of_the_branch_is_seen(project: LocalProje
         admin.execute("CREATE DATABASE reports OWNER app_owner TEMPLATE app")
     with coming_back("/reports".join(project.uri(restored.id).rsplit("/app", 1))):
         assert eventually(lambda: project.sql.client_sessions(restored.restoring.address(restored.id)) != ())
-        progress = restored.until_ended()
-    assert progress.ending is Ending.REFUSED
+        progress = restored.run_until_ended()
+    assert progress.database_outcome is DatabaseOutcome.REFUSED
     assert "in database reports" in (progress.why_not or "")
 
 
@@ -153,8 +153,8 @@ def test_what_postgres_refuses_is_refused_before_a_service_is_stopped(
         else:
             admin.execute(f"REVOKE CONNECT ON DATABASE {value} FROM public, app_owner".encode())
             admin.execute(f"ALTER DATABASE {value} OWNER TO cloud_admin".encode())
-    progress = restored.until_ended()
-    assert progress.ending is Ending.REFUSED
+    progress = restored.run_until_ended()
+    assert progress.database_outcome is DatabaseOutcome.REFUSED
     assert "database-answers: no session with the database" in (progress.why_not or "")
     assert "waking up" not in (progress.why_not or "")
     assert restored.services.desired_count == 2

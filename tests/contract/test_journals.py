@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
 from rollback.adapters.postgres.sql import PostgresSql
-from rollback.domain.database.migration_impact import NOTHING, Impact
+from rollback.domain.database.migration_impact import NO_IMPACT, Impact
 from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
 from rollback.domain.database.schema_finding import Compatibility
@@ -20,7 +20,7 @@ from rollback.errors import InvalidRequest
 from rollback.resources.database.errors import QueryFailed
 from rollback.resources.database.postgres import LiveSchema, Migration
 from rollback.schema.compatibility import judge_schema
-from rollback.schema.journals import in_brief, is_applied, unfinished
+from rollback.schema.journals import is_applied, summarize_journals, unfinished
 from rollback_cli.migrations.shipped import read_shipped
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "migrations"
@@ -41,7 +41,7 @@ EMPTY = LiveSchema(tables={})
 
 def files(folder: str) -> tuple[ShippedMigration, ...]:
     sql = FIXTURES / folder / "sql"
-    return read_shipped(FIXTURES / folder / "files", sql=sql if sql.is_dir() else None, second=lambda _: NOTHING)
+    return read_shipped(FIXTURES / folder / "files", sql=sql if sql.is_dir() else None, second=lambda _: NO_IMPACT)
 
 
 class Database:
@@ -102,7 +102,7 @@ def test_the_first_two_files_are_found_in_the_journal_that_the_tool_wrote(databa
         *(one.tag for one in shipped[:2]),
         *again,
     ]
-    assert in_brief(journal)[0].startswith(f"{tool}, {table}: {len(journal)} rows, ")
+    assert summarize_journals(journal)[0].startswith(f"{tool}, {table}: {len(journal)} rows, ")
 
 
 def verdict_after(folder: str, journal: tuple[Migration, ...], known: tuple[ShippedMigration, ...]) -> SchemaVerdict:
@@ -110,7 +110,7 @@ def verdict_after(folder: str, journal: tuple[Migration, ...], known: tuple[Ship
     first = journal[:1]
     if folder == "alembic":
         first = (journal[0].model_copy(update={"id": "1a2b3c4d5e6f"}),)
-    return judge_schema(ReleaseSchema(journal=first, ran_on=EMPTY), EMPTY, journal, known)
+    return judge_schema(ReleaseSchema(journal=first, recorded_schema=EMPTY), EMPTY, journal, known)
 
 
 @pytest.mark.parametrize("folder", [name for name in TOOLS if name not in ("prisma", "flyway")])
@@ -136,7 +136,7 @@ def test_a_target_whose_journal_was_not_seen_is_unknown_in_a_database_that_has_o
     database: Database, folder: str
 ) -> None:
     journal = database.load(folder)
-    found = judge_schema(ReleaseSchema(journal=None, ran_on=EMPTY), EMPTY, journal, files(folder))
+    found = judge_schema(ReleaseSchema(journal=None, recorded_schema=EMPTY), EMPTY, journal, files(folder))
     assert (found.compatibility, found.journal) == (Compatibility.UNKNOWN, JournalRelation.ONE_SIDED)
 
 
@@ -145,7 +145,7 @@ def test_a_migration_that_prisma_did_not_finish_makes_every_verdict_unknown(data
     journal = database.load("prisma")
     (told,) = unfinished(journal)
     assert told == "migration 20260103000000_fails of prisma did not finish (public._prisma_migrations)"
-    found = judge_schema(ReleaseSchema(journal=journal, ran_on=EMPTY), EMPTY, journal)
+    found = judge_schema(ReleaseSchema(journal=journal, recorded_schema=EMPTY), EMPTY, journal)
     assert found.compatibility is Compatibility.UNKNOWN
     assert told in found.reason
 
@@ -166,7 +166,7 @@ def test_a_migration_that_flyway_undid_and_made_again_is_another_state(database:
         " installed_on, 1, true FROM flyway_schema_history WHERE installed_rank = 2"
     )
     after = PostgresSql().migrations(database.address)
-    found = judge_schema(ReleaseSchema(journal=before, ran_on=EMPTY), EMPTY, after, files("flyway"))
+    found = judge_schema(ReleaseSchema(journal=before, recorded_schema=EMPTY), EMPTY, after, files("flyway"))
     assert (found.journal, found.compatibility) == (JournalRelation.AHEAD, Compatibility.UNKNOWN)
 
 
@@ -197,7 +197,7 @@ def test_all_journals_of_a_database_are_kept(database: Database) -> None:
 def test_a_journal_that_the_settings_name_and_the_database_lacks_is_told(database: Database) -> None:
     found = PostgresSql("app_meta.our_migrations").migrations(database.address)
     assert unfinished(found) == ("the journal app_meta.our_migrations of the settings is not in the database",)
-    verdict = judge_schema(ReleaseSchema(journal=found, ran_on=EMPTY), EMPTY, found)
+    verdict = judge_schema(ReleaseSchema(journal=found, recorded_schema=EMPTY), EMPTY, found)
     assert verdict.compatibility is Compatibility.UNKNOWN
 
 
@@ -213,7 +213,7 @@ def test_a_journal_of_a_layout_that_is_not_known_has_a_digest_for_each_row(datab
     assert [(row.tool, row.table) for row in before or ()] == [("unknown", "public.our_log")] * 2
     database.run("UPDATE our_log SET note = 'z' WHERE step = 'b'")
     after = sql.migrations(database.address)
-    found = judge_schema(ReleaseSchema(journal=before, ran_on=EMPTY), EMPTY, after)
+    found = judge_schema(ReleaseSchema(journal=before, recorded_schema=EMPTY), EMPTY, after)
     assert found.compatibility is Compatibility.UNKNOWN
 
 
@@ -235,14 +235,14 @@ def test_a_journal_that_the_role_may_not_read_is_no_absent_one(database: Databas
 
 
 def test_code_without_its_sql_is_unknown(tmp_path: Path) -> None:
-    found = read_shipped(FIXTURES / "django" / "files", second=lambda _: NOTHING)
+    found = read_shipped(FIXTURES / "django" / "files", second=lambda _: NO_IMPACT)
     assert {one.impact.impact for one in found} == {UNKNOWN}
     assert "--sql" in found[0].impact.reasons[0]
 
 
 def test_a_migration_of_flyway_that_is_java_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "V3__it.java").write_text("class V3__it {}")
-    (found,) = read_shipped(tmp_path, second=lambda _: NOTHING)
+    (found,) = read_shipped(tmp_path, second=lambda _: NO_IMPACT)
     assert (found.tool, found.impact.impact) == (MigrationTool.FLYWAY, UNKNOWN)
 
 
@@ -255,18 +255,20 @@ def plain(folder: Path, **texts: str) -> tuple[ShippedMigration, ...]:
     folder.mkdir()
     for name, text in texts.items():
         (folder / f"{name}.sql").write_text(text)
-    return read_shipped(folder, second=lambda _: NOTHING)
+    return read_shipped(folder, second=lambda _: NO_IMPACT)
 
 
 def test_a_plain_folder_has_no_journal_so_all_that_is_shipped_since_counts(tmp_path: Path) -> None:
     first = plain(tmp_path / "a", one="CREATE TABLE a (id int)")
     adds = plain(tmp_path / "b", one="CREATE TABLE a (id int)", two="ALTER TABLE a ADD b text")
     writes = plain(tmp_path / "c", one="CREATE TABLE a (id int)", two="UPDATE a SET id = 1")
-    target = ReleaseSchema(shipped=first, ran_on=EMPTY, sought_all_journals=True)
+    target = ReleaseSchema(shipped=first, recorded_schema=EMPTY, has_searched_all_journals=True)
     assert judge_schema(target, EMPTY, None, adds).compatibility is Compatibility.COMPATIBLE
     assert judge_schema(target, EMPTY, None, writes).compatibility is Compatibility.UNKNOWN
     assert (
-        judge_schema(ReleaseSchema(ran_on=EMPTY, sought_all_journals=True), EMPTY, None, writes).compatibility
+        judge_schema(
+            ReleaseSchema(recorded_schema=EMPTY, has_searched_all_journals=True), EMPTY, None, writes
+        ).compatibility
         is Compatibility.UNKNOWN
     )
 
@@ -276,7 +278,7 @@ def test_a_folder_of_two_tools_asks_which(tmp_path: Path) -> None:
     (tmp_path / "20260101000000_a.js").write_text("")
     with pytest.raises(InvalidRequest, match="--tool flyway"):
         read_shipped(tmp_path)
-    assert len(read_shipped(tmp_path, MigrationTool.FLYWAY, second=lambda _: NOTHING)) == 1
+    assert len(read_shipped(tmp_path, MigrationTool.FLYWAY, second=lambda _: NO_IMPACT)) == 1
 
 
 def test_a_folder_without_what_the_tool_writes_is_told(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ VIEWS = ("DescribeServices", "ListServiceDeployments", "DescribeServiceDeploymen
 @pytest.fixture
 def web(cloud: LocalCloud) -> Iterator[Workload]:
     workload = Workload(cloud, balanced=False)
-    workload.running(workload.release("one"), desired=1)
+    workload.start_and_wait(workload.release("one"), desired=1)
     yield workload
     lag.forget()
     workload.ecs.delete_service(cluster=workload.name, service=workload.name, force=True)
@@ -38,7 +38,7 @@ def test_a_lagging_answer_is_of_before_and_ends(web: Workload) -> None:
     lag.watch("ecs", "DescribeServices")
     before = web.describe()["taskDefinition"]
     web.update(taskDefinition=web.release("two"))
-    lag.order("ecs", "DescribeServices", 2)
+    lag.inject("ecs", "DescribeServices", 2)
     assert [web.describe()["taskDefinition"] == before for _ in range(3)] == [True, True, False]
 
 
@@ -46,10 +46,10 @@ def test_what_was_never_asked_can_not_lag(web: Workload) -> None:
     lag.watch("ecs", "DescribeServices")
     new = web.release("two")
     web.update(taskDefinition=new)
-    lag.order("ecs", "DescribeServices", 1)
+    lag.inject("ecs", "DescribeServices", 1)
     assert web.describe()["taskDefinition"] == new
     with pytest.raises(LookupError):
-        lag.order("ecs", "ListTasks", 1)
+        lag.inject("ecs", "ListTasks", 1)
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -58,13 +58,13 @@ def test_the_service_is_read_whichever_view_of_it_lags(web: Workload, services: 
     for one in VIEWS:
         lag.watch("ecs", one)
     asked = settings(web)
-    earlier = services.look(asked)
+    earlier = services.describe(asked)
     new = web.release("two")
     web.update(taskDefinition=new)
-    lag.order("ecs", view, 1)
-    torn = services.look(asked)
+    lag.inject("ecs", view, 1)
+    torn = services.describe(asked)
     assert torn.deployments
-    settled = services.look(asked)
+    settled = services.describe(asked)
     assert settled.newest is not None
     assert earlier.newest is not None
     assert settled.newest.target_definition_arn == new

@@ -45,7 +45,7 @@ def test_a_document_is_read_back_as_it_was_written(ledger: Ledger) -> None:
 
 def test_creating_again_after_a_crash_finds_the_same_document(ledger: Ledger) -> None:
     event = TriggerEvent(id="e1", at=NOW)
-    first = ledger.save(ledger.create(rollback(event=event)).but(admitted_at=NOW))
+    first = ledger.save(ledger.create(rollback(event=event)).evolve(admitted_at=NOW))
     assert ledger.create(rollback(event=event)) == first
 
 
@@ -59,9 +59,9 @@ def test_an_event_that_is_delivered_twice_makes_one_rollback(ledger: Ledger) -> 
 
 def test_a_save_over_a_newer_version_is_refused(ledger: Ledger) -> None:
     read = ledger.create(rollback())
-    ledger.save(read.but(reason="first"))
+    ledger.save(read.evolve(reason="first"))
     with pytest.raises(Conflict):
-        ledger.save(read.but(reason="second"))
+        ledger.save(read.evolve(reason="second"))
     assert ledger.read(SERVICE, read.id).reason == "first"
 
 
@@ -158,14 +158,14 @@ def test_what_a_former_holder_writes_under_its_counter_is_refused(ledger: Ledger
     assert lease is not None
     assert ledger.take_over(lease, OTHER, SOON) is not None
     with pytest.raises(LeaseLost):
-        ledger.save(made.but(lease_counter=lease.counter), under_lease_until=NOW)
+        ledger.save(made.evolve(lease_counter=lease.counter), under_lease_until=NOW)
 
 
 def test_an_intent_is_written_only_by_the_holder_of_a_lease_that_lasts(ledger: Ledger) -> None:
     made = ledger.create(rollback())
     lease = ledger.acquire(SERVICE, made.id, NOW, SOON)
     assert lease is not None
-    holder = ledger.save(made.but(lease_counter=lease.counter), under_lease_until=SOON - timedelta(seconds=1))
+    holder = ledger.save(made.evolve(lease_counter=lease.counter), under_lease_until=SOON - timedelta(seconds=1))
     with pytest.raises(LeaseLost):
         ledger.save(holder, under_lease_until=SOON)
     ledger.acquire(SERVICE, OTHER, SOON, SOON + timedelta(minutes=10))
@@ -197,9 +197,9 @@ def test_releases_come_newest_first(ledger: Ledger) -> None:
 def test_a_judgement_on_a_state_that_was_changed_meanwhile_is_refused(ledger: Ledger) -> None:
     read = release("v1", state=ReleaseState.CANDIDATE)
     ledger.record(read, normalised_definition(definition("v1"), {}))
-    ledger.judge(read, ReleaseState.QUARANTINED, NOW, "a rollback left it")
+    ledger.set_release_state(read, ReleaseState.QUARANTINED, NOW, "a rollback left it")
     with pytest.raises(Conflict):
-        ledger.judge(read, ReleaseState.PROMOTED, NOW, "baked")
+        ledger.set_release_state(read, ReleaseState.PROMOTED, NOW, "baked")
     assert [r.state for r in ledger.releases(SERVICE)] == [ReleaseState.QUARANTINED]
 
 
@@ -219,7 +219,7 @@ def test_a_pause_stands_as_it_was_begun_until_it_is_ended(ledger: Ledger) -> Non
 
 def test_of_the_deployments_that_rollbacks_asked_for_the_last_one_is_kept_each_service_s_own(ledger: Ledger) -> None:
     first = CausedDeployment(
-        service=SERVICE, rollback_id=OTHER, asked_at=NOW, definition_arn="arn:1", instead_of="ecs-svc/1"
+        service=SERVICE, rollback_id=OTHER, asked_at=NOW, definition_arn="arn:1", replaced_deployment_id="ecs-svc/1"
     )
     assert ledger.caused_deployment(SERVICE) is None
     ledger.put_caused_deployment(first)
@@ -266,7 +266,7 @@ SHIPPED = ShippedMigration(tag="0001_it", created_at=1, hash="a" * 64, impact=br
 SCHEMA = ReleaseSchema(
     shipped=(SHIPPED,),
     journal=(Migration(hash="a" * 64, created_at=1),),
-    ran_on=LiveSchema(tables={"public.users": {"id": Column(type="text", nullable=False, has_default=False)}}),
+    recorded_schema=LiveSchema(tables={"public.users": {"id": Column(type="text", nullable=False, has_default=False)}}),
 )
 
 
@@ -293,26 +293,26 @@ def recorded(ledger: Ledger) -> Release:
 
 
 def test_a_release_is_known_with_its_schema_from_then_on(ledger: Ledger) -> None:
-    known = ledger.know_schema(recorded(ledger), SCHEMA.sha256)
+    known = ledger.set_release_schema(recorded(ledger), SCHEMA.sha256)
     assert known.schema_sha256 == SCHEMA.sha256
     assert tuple(ledger.releases(SERVICE)) == (known,)
 
 
 def test_of_two_who_tell_a_release_s_schema_or_judge_it_the_second_reads_it_again(ledger: Ledger) -> None:
     read = recorded(ledger)
-    ledger.judge(read, ReleaseState.PROMOTED, NOW, "baked")
+    ledger.set_release_state(read, ReleaseState.PROMOTED, NOW, "baked")
     with pytest.raises(Conflict):
-        ledger.know_schema(read, SCHEMA.sha256)
+        ledger.set_release_schema(read, SCHEMA.sha256)
     (promoted,) = ledger.releases(SERVICE)
-    ledger.know_schema(promoted, SCHEMA.sha256)
+    ledger.set_release_schema(promoted, SCHEMA.sha256)
     with pytest.raises(Conflict):
-        ledger.know_schema(promoted, "0" * 64)
+        ledger.set_release_schema(promoted, "0" * 64)
 
 
 def test_a_judgement_keeps_the_schema_that_was_told_since_the_release_was_read(ledger: Ledger) -> None:
     read = recorded(ledger)
-    ledger.know_schema(read, SCHEMA.sha256)
-    judged = ledger.judge(read, ReleaseState.PROMOTED, NOW, "baked")
+    ledger.set_release_schema(read, SCHEMA.sha256)
+    judged = ledger.set_release_state(read, ReleaseState.PROMOTED, NOW, "baked")
     assert (judged.state, judged.schema_sha256) == (ReleaseState.PROMOTED, SCHEMA.sha256)
     assert tuple(ledger.releases(SERVICE)) == (judged,)
 
@@ -320,15 +320,15 @@ def test_a_judgement_keeps_the_schema_that_was_told_since_the_release_was_read(l
 def test_of_sixteen_judgements_at_once_one_is_made(ledger: Ledger) -> None:
     read = recorded(ledger)
 
-    def judge(number: int) -> bool:
+    def set_release_state(number: int) -> bool:
         try:
-            ledger.judge(read, ReleaseState.PROMOTED, NOW, f"by {number}")
+            ledger.set_release_state(read, ReleaseState.PROMOTED, NOW, f"by {number}")
         except Conflict:
             return False
         return True
 
     with ThreadPoolExecutor(16) as pool:
-        assert sum(pool.map(judge, range(16))) == 1
+        assert sum(pool.map(set_release_state, range(16))) == 1
 
 
 def test_restore_points_come_newest_first_each_branch_s_own_and_whole(ledger: Ledger) -> None:
@@ -379,7 +379,7 @@ def standing(minutes: float = 0, *versions: str) -> StandingPlan:
 def test_a_standing_plan_is_amended_as_it_was_read(ledger: Ledger) -> None:
     ledger.put_standing_plan(standing(1, "v1"))
     amended = standing(1, "v1").model_copy(update={"database_seen_at": NOW})
-    ledger.amend_standing_plan(standing(1, "v1"), amended)
+    ledger.replace_standing_plan(standing(1, "v1"), amended)
     assert ledger.standing_plan(SERVICE) == amended
     ledger.put_standing_plan(standing(0, "v0"))
     assert ledger.standing_plan(SERVICE) == amended  # it is as old as it was
@@ -387,11 +387,11 @@ def test_a_standing_plan_is_amended_as_it_was_read(ledger: Ledger) -> None:
 
 def test_a_standing_plan_that_was_put_anew_since_it_was_read_is_not_amended(ledger: Ledger) -> None:
     with pytest.raises(Conflict):
-        ledger.amend_standing_plan(standing(0, "v1"), standing(0, "v1"))
+        ledger.replace_standing_plan(standing(0, "v1"), standing(0, "v1"))
     ledger.put_standing_plan(standing(0, "v1"))
     ledger.put_standing_plan(standing(0))  # v1 was judged bad at the same moment
     with pytest.raises(Conflict):
-        ledger.amend_standing_plan(standing(0, "v1"), standing(0, "v1"))
+        ledger.replace_standing_plan(standing(0, "v1"), standing(0, "v1"))
     assert ledger.standing_plan(SERVICE) == standing(0)
 
 

@@ -10,20 +10,20 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from ledger_tables import new_table
 from stage import alarm_event
-from stage_of_writers import WORKER, StageOfWriters
+from stage_of_writers import WORKER, TwoWriterSimulation
 from worlds import DEGRADED
 
 from rollback.adapters.ledger.dynamodb import DynamoLedger
-from rollback.domain.ledger_index import Answer, Change, Owed, Pending, entries_of
+from rollback.domain.ledger_index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry, build_entries
 from rollback.domain.operator import Operator
 from rollback.domain.releases.release import ReleaseState, normalised_definition
 from rollback.domain.rollback import Outcome
 from rollback.operations.pause_abort_unlock import abort
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.workflow import janitor
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, next_step
-from rollback.workflow.runner import cursor_of, start_emergency, walk
+from rollback.workflow.runner import cursor_of, run_step, start_emergency
 
 LATER = NOW + timedelta(hours=1)
 WORKER_DEGRADED = f"macro-ai-production-{WORKER}-degraded"
@@ -34,7 +34,7 @@ def table(cloud: Any) -> tuple[Any, str]:
     return new_table(cloud.client("dynamodb"))
 
 
-def on_table(stage: StageOfWriters, table: tuple[Any, str]) -> DynamoLedger:
+def on_table(stage: TwoWriterSimulation, table: tuple[Any, str]) -> DynamoLedger:
     """The stage goes on with a real table that has what its fake has."""
     real, fake = DynamoLedger(*table), stage.ledger
     for kept in fake._releases.values():
@@ -53,25 +53,27 @@ def on_table(stage: StageOfWriters, table: tuple[Any, str]) -> DynamoLedger:
 def derived(ledger: DynamoLedger, kind: type[Any], service: str) -> set[str]:
     """What the documents say."""
     found = [r for name in (SERVICE, WORKER) for r in ledger.history(name)]
-    entries = [entry for r in found for entry in entries_of(r).values() if isinstance(entry, kind)]
+    entries = [entry for r in found for entry in build_entries(r).values() if isinstance(entry, kind)]
     return {e.model_dump_json() for e in entries if service in (getattr(e, "service", None), e.rollback_id[:-29])}
 
 
 def agrees(ledger: DynamoLedger) -> None:
     long_ago = NOW - timedelta(days=1)
     for service in (SERVICE, WORKER):
-        assert {e.model_dump_json() for e in ledger.pending(service).items} == derived(ledger, Pending, service)
+        assert {e.model_dump_json() for e in ledger.pending(service).items} == derived(ledger, PendingEntry, service)
         owed = {e.model_dump_json() for e in ledger.owed(service).items}
-        assert owed == {text for text in derived(ledger, Owed, service) if json.loads(text)["service"] == service}
+        assert owed == {
+            text for text in derived(ledger, ObligationsEntry, service) if json.loads(text)["service"] == service
+        }
         assert {e.model_dump_json() for e in ledger.changes(service, long_ago).items} == derived(
-            ledger, Change, service
+            ledger, ChangeEntry, service
         )
     answers = {e.model_dump_json() for e in ledger.answers(SERVICE, DEGRADED, long_ago).items}
-    assert answers == derived(ledger, Answer, SERVICE)
+    assert answers == derived(ledger, AnswerEntry, SERVICE)
 
 
 def test_after_each_step_the_index_says_what_the_documents_say(table: tuple[Any, str]) -> None:
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     ledger = on_table(stage, table)
     assert ledger.build_index((SERVICE, WORKER), NOW) is False  # it has releases: built again later
     assert ledger.build_index((SERVICE, WORKER), LATER) is True
@@ -80,13 +82,13 @@ def test_after_each_step_the_index_says_what_the_documents_say(table: tuple[Any,
     for _ in range(100):
         if next_step(stage.read(first)) is Step.DONE:
             break
-        stage.take(first)
+        stage.run_due_step(first)
         agrees(ledger)
     second = stage.admit({"type": "full", "service": SERVICE, "target_version": "v1", "force": True}, "second")
     abort(second.id, Operator(name="ann", reason="no"), stage.world)
-    stage.run_on(second)
+    stage.run_to_end(second)
     agrees(ledger)
-    assert ledger.started_by(second.execution) == (SERVICE, second.id)
+    assert ledger.find_by_execution(second.execution) == (SERVICE, second.id)
 
 
 def test_a_ledger_from_before_the_index_says_the_same_before_and_after_it_is_built(table: tuple[Any, str]) -> None:
@@ -148,7 +150,7 @@ def test_promoted_releases_follow_the_judgement_newest_first(table: tuple[Any, s
     for version, hours in (("v1", 30), ("v3", 1), ("v2", 20)):
         ledger.record(release(version, hours_ago=hours), normalised_definition(definition(version), {}))
     assert [one.version for one in ledger.promoted(SERVICE)] == ["v3", "v2", "v1"]
-    ledger.judge(next(ledger.promoted(SERVICE)), ReleaseState.QUARANTINED, NOW, "a rollback left it")
+    ledger.set_release_state(next(ledger.promoted(SERVICE)), ReleaseState.QUARANTINED, NOW, "a rollback left it")
     assert [one.version for one in ledger.promoted(SERVICE)] == ["v2", "v1"]
 
 
@@ -162,9 +164,9 @@ def test_a_record_expires_only_when_nothing_is_to_be_done_about_it(table: tuple[
 
     saved = ledger.create(made)
     assert not expires()
-    saved = ledger.save(saved.but(outcome=Outcome.SUPPRESSED, concluded_at=NOW))
+    saved = ledger.save(saved.evolve(outcome=Outcome.SUPPRESSED, concluded_at=NOW))
     assert not expires()  # not reported
-    ledger.save(saved.but(reported=True))
+    ledger.save(saved.evolve(reported=True))
     assert expires()
 
 
@@ -176,7 +178,7 @@ def test_only_a_release_that_a_rollback_left_may_expire_and_only_if_it_is_set(
     for days in (None, 90):
         ledger, kept = DynamoLedger(client, name, days), release(f"v{days}")
         ledger.record(kept, normalised_definition(definition(kept.version), {}))
-        ledger.judge(kept, state, NOW, "so it is")
+        ledger.set_release_state(kept, state, NOW, "so it is")
         items = client.query(
             TableName=name,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
@@ -189,9 +191,9 @@ def test_only_a_release_that_a_rollback_left_may_expire_and_only_if_it_is_set(
 # One damaged item
 
 
-def items_of_two_services(table: tuple[Any, str]) -> StageOfWriters:
+def items_of_two_services(table: tuple[Any, str]) -> TwoWriterSimulation:
     """Both services have a promoted release before the one that runs, a standing plan, and a rollback that is over."""
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     stage.replace(settings=stage.world.settings.model_copy(update={"database": None}))
     for arn in (stage.services, stage.worker):
         arn.calls.clear()
@@ -199,7 +201,7 @@ def items_of_two_services(table: tuple[Any, str]) -> StageOfWriters:
     ledger.build_index((SERVICE, WORKER), NOW - timedelta(hours=1))
     ledger.build_index((SERVICE, WORKER), NOW)
     for service in (SERVICE, WORKER):
-        prepare(service, stage.world)
+        prepare_standing_plan(service, stage.world)
     dead = {"execution": "gone", "admitted_at": NOW - timedelta(hours=1), "created_at": NOW - timedelta(hours=1)}
     ledger.create(rollback(id=f"{WORKER}-20260301T020000000Z-00000001", request={"service": WORKER}, **dead))
     ledger.create(rollback(id=f"{SERVICE}-20260301T020000000Z-00000002", **dead))
@@ -208,7 +210,7 @@ def items_of_two_services(table: tuple[Any, str]) -> StageOfWriters:
     return stage
 
 
-def run(stage: StageOfWriters, service: str, given: dict[str, Any], name: str) -> Outcome | None:
+def run(stage: TwoWriterSimulation, service: str, given: dict[str, Any], name: str) -> Outcome | None:
     now = stage.clock.now()
     if given.get("type") == "emergency":
         cursor = start_emergency(given, name, now, stage.world)
@@ -217,13 +219,13 @@ def run(stage: StageOfWriters, service: str, given: dict[str, Any], name: str) -
     for _ in range(300):
         if cursor.next is Step.DONE:
             break
-        cursor = walk(cursor.rollback_id, cursor.next, stage.world)
+        cursor = run_step(cursor.rollback_id, cursor.next, stage.world)
         stage.clock.pass_time(seconds=max(cursor.wait_seconds, 1))
         stage.services.tick()
         stage.worker.tick()
         for alarm in list(stage.alarms.in_alarm):
             stage.alarms.recover(alarm)
-    walk(cursor.rollback_id, Step.DONE, stage.world)
+    run_step(cursor.rollback_id, Step.DONE, stage.world)
     return stage.ledger.read(service, cursor.rollback_id).outcome
 
 

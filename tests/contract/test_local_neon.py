@@ -16,7 +16,7 @@ from local_cloud.neon.faults import (
 )
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
-from rollback.resources.database.errors import AlreadyExists, NotThere, ProjectLocked, RequestRefused
+from rollback.resources.database.errors import AlreadyExists, NotFound, ProjectLocked, RequestRefused
 from rollback.resources.database.neon import Branch
 
 
@@ -100,7 +100,7 @@ def test_a_second_database_has_an_address_and_travels_with_its_branch(project: L
     assert project.rows(root.id) == []
     listed = asked(project, "GET", f"/branches/{root.id}/databases").json()["databases"]
     assert [(one["name"], one["owner_name"]) for one in listed] == [("app", ROLE), ("billing", ROLE)]
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         project.uri(root.id, "none")
 
 
@@ -111,7 +111,7 @@ def test_a_role_of_the_api_has_a_password_that_neon_tells_and_one_of_sql_has_not
     with psycopg.connect(project.uri(root.id, role="reader")) as session:
         assert session.execute("SELECT current_user").fetchone() == ("reader",)
     project.run(root.id, "CREATE ROLE by_sql LOGIN PASSWORD 'x'")
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         project.uri(root.id, role="by_sql")
     assert asked(project, "POST", f"/branches/{root.id}/roles", {"role": {"name": "reader"}}).status_code == 409
 
@@ -225,7 +225,7 @@ def test_a_protected_branch_and_one_with_children_in_use_are_not_archived(projec
 
 def test_on_order_no_branch_may_expire(project: LocalProject) -> None:
     """https://neon.com/docs/guides/branch-expiration: not with the Data API. Neon's words are not published."""
-    project.orders.refuses_expiry = "branch expiration is not supported with the Data API"
+    project.behaviour.expiry_refusal = "branch expiration is not supported with the Data API"
     at = project.now() + timedelta(hours=2)
     with pytest.raises(RequestRefused, match="Data API"):
         project.databases.create_branch("preview", main(project).id, expires_at=at)
@@ -238,7 +238,7 @@ def test_on_order_a_restore_to_the_own_past_does_not_tell_when_it_was(project: L
     root = main(project)
     lsn, before = project.position(root.id)
     project.write(root.id, 1)
-    project.orders.tells_last_reset = False
+    project.behaviour.reports_last_reset = False
     project.databases.restore(root.id, root.id, lsn, "backup")
     project.settle()
     assert project.rows(root.id) == []
@@ -252,7 +252,7 @@ def test_on_order_a_detachment_goes_on_though_the_branch_is_ready(project: Local
     root = main(project)
     lsn, _ = project.position(root.id)
     project.write(root.id, 1)
-    project.orders.detach_seconds, project.orders.detach_locks = 3600, locks
+    project.behaviour.detach_seconds, project.behaviour.detach_locks = 3600, locks
     restored = project.databases.restore(root.id, root.id, lsn, "backup")
     (detaching,) = [operation for operation in restored.operations if operation.action == "detach_parent_branch"]
     deadline = time.monotonic() + 30
@@ -272,7 +272,7 @@ def test_a_detachment_ends_by_itself(project: LocalProject) -> None:
     root = main(project)
     lsn, _ = project.position(root.id)
     project.write(root.id, 1)
-    project.orders.detach_seconds = 0.2
+    project.behaviour.detach_seconds = 0.2
     restored = project.databases.restore(root.id, root.id, lsn, "backup")
     project.settle()
     assert {project.databases.operation(one.id).status for one in restored.operations} == {"finished"}

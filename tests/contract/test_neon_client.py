@@ -14,13 +14,13 @@ from local_cloud.neon.server import LocalNeon
 from rollback.adapters.neon import client as neon
 from rollback.adapters.neon.client import NeonDatabases
 from rollback.adapters.neon.http import NeonHttp
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.resources.database.errors import (
     AccessRefused,
-    ComeBackLater,
-    NotThere,
+    NotFound,
     OutcomeUnknown,
     RequestRefused,
+    RetryLater,
     Unreachable,
 )
 from rollback.resources.database.neon import Branch
@@ -47,12 +47,12 @@ def client(project: LocalProject, neon: LocalNeon, key: str, pauses: list[float]
 def test_a_read_is_sent_again_when_neon_is_busy_or_broken(project: LocalProject, local_neon: LocalNeon) -> None:
     pauses: list[float] = []
     databases = client(project, local_neon, local_neon.api_key, pauses)
-    local_neon.faults.order(Fault("GET", "^$", status=503, retry_after_seconds=1))
-    local_neon.faults.order(Fault("GET", "^$", status=500))
+    local_neon.faults.inject(Fault("GET", "^$", status=503, retry_after_seconds=1))
+    local_neon.faults.inject(Fault("GET", "^$", status=500))
     assert databases.project().id == project.id
     assert pauses[0] == 1
     assert 0 < pauses[1] < 1
-    local_neon.faults.order(Fault("GET", "^$", status=None, times=2))
+    local_neon.faults.inject(Fault("GET", "^$", status=None, times=2))
     assert databases.project().id == project.id
 
 
@@ -61,12 +61,12 @@ def test_a_read_is_given_up_after_three_attempts_or_when_the_wait_is_long(
 ) -> None:
     pauses: list[float] = []
     databases = client(project, local_neon, local_neon.api_key, pauses)
-    local_neon.faults.order(Fault("GET", "^$", status=500, times=3))
-    with pytest.raises(OutsideFailure, match="500: made to fail"):
+    local_neon.faults.inject(Fault("GET", "^$", status=500, times=3))
+    with pytest.raises(ExternalServiceError, match="500: made to fail"):
         databases.project()
     assert len(pauses) == 2
-    local_neon.faults.order(Fault("GET", "^$", status=429, retry_after_seconds=30))
-    with pytest.raises(ComeBackLater) as told:
+    local_neon.faults.inject(Fault("GET", "^$", status=429, retry_after_seconds=30))
+    with pytest.raises(RetryLater) as told:
         databases.project()
     assert told.value.retry_after_seconds == 30
     assert len(pauses) == 2
@@ -76,7 +76,7 @@ def test_a_read_is_given_up_after_three_attempts_or_when_the_wait_is_long(
 def test_a_change_whose_answer_is_lost_is_not_sent_again(
     project: LocalProject, local_neon: LocalNeon, status: int | None
 ) -> None:
-    local_neon.faults.order(Fault("POST", "^/branches$", status=status, after_the_work=True))
+    local_neon.faults.inject(Fault("POST", "^/branches$", status=status, is_applied_first=True))
     with pytest.raises(OutcomeUnknown, match="look"):
         project.databases.create_branch("a", main(project).id)
     assert project.databases.branch_named("a") is not None
@@ -85,8 +85,8 @@ def test_a_change_whose_answer_is_lost_is_not_sent_again(
 
 
 def test_a_change_that_neon_turned_away_is_left_to_the_caller(project: LocalProject, local_neon: LocalNeon) -> None:
-    local_neon.faults.order(Fault("PATCH", ".", status=503))
-    with pytest.raises(ComeBackLater):
+    local_neon.faults.inject(Fault("PATCH", ".", status=503))
+    with pytest.raises(RetryLater):
         project.databases.update_branch(main(project).id, protected=True)
     assert not main(project).protected
 
@@ -127,7 +127,7 @@ def test_the_key_is_asked_for_at_each_request(project: LocalProject, local_neon:
 
 
 def test_a_project_that_is_not_there_is_told(local_neon: LocalNeon) -> None:
-    with pytest.raises(NotThere, match="project not found"):
+    with pytest.raises(NotFound, match="project not found"):
         NeonDatabases(NeonHttp(lambda: local_neon.api_key, local_neon.base_url), "none").project()
 
 
@@ -156,7 +156,7 @@ def test_a_connection_is_dropped_by_a_restore_and_comes_back_on_the_same_address
 
 
 def test_while_a_branch_is_made_or_restored_nobody_connects(project: LocalProject) -> None:
-    with project.held():
+    with project.hold_operations():
         made = project.databases.create_branch("a", main(project).id, with_endpoint=True)
         with pytest.raises(psycopg.OperationalError):
             psycopg.connect(f"postgresql://app_owner:x@{made.endpoints[0].host}/app")

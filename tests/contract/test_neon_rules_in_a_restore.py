@@ -12,18 +12,18 @@ import pytest
 from builders import SERVICE, rollback
 from contract.neon_projects import LocalProject
 from contract.test_database_restore import admitted
-from contract.test_database_strategies import NAME, SECRET, Stage, preview_of
+from contract.test_database_strategies import NAME, SECRET, StrategyHarness, preview_of
 from fakes import FakeLedger
 from pydantic import SecretStr
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
-from rollback.database.preflight.context import Restoring
+from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate.reconciler import recreate
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseProgress, Ending, RestorePoint, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, RestorePoint, backup_name
 from rollback.domain.database.target import RestoreTarget
 from rollback.domain.settings.database import Strategy
 
@@ -54,7 +54,7 @@ class Restored:
             branch_id=root.id, database="app", role="app_owner", writers=self.world.settings.services,
             window_margin_minutes=0,
         )  # fmt: skip
-        self.restoring = Restoring(target, project.databases, project.sql)
+        self.restoring = RestoreContext(target, project.databases, project.sql)
 
     def run(self) -> DatabaseProgress:
         return self._until_ended(undo=None)
@@ -73,7 +73,7 @@ class Restored:
             if undo is None:
                 self.document = restore(self.document, self.point, self.restoring, self.world)
             else:
-                self.document = reset(self.document, undo[0], self.restoring, self.world, undoes=undo[1])
+                self.document = reset(self.document, undo[0], self.restoring, self.world, undone_rollback_id=undo[1])
             if self.document.database is not None and self.document.database.ended_at is not None:
                 return self.document.database
             if self.document.wait_seconds:
@@ -83,11 +83,11 @@ class Restored:
 
 
 def test_with_the_data_api_an_unknown_plan_children_and_ip_limits_production_is_restored(project: LocalProject) -> None:
-    project.orders.refuses_expiry = "branch expiration is not supported with the Data API"
+    project.behaviour.expiry_refusal = "branch expiration is not supported with the Data API"
     project.settings.allowed_ips, project.settings.protected_branches_only = ("127.0.0.0/8",), True
     restored = Restored(project)
     progress = restored.run()
-    assert progress.ending is Ending.RESTORED, progress.why_not
+    assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     branches = {branch.name: branch for branch in project.databases.branches()}
     backup = branches[backup_name(restored.document.id)]
     assert set(branches) == {"main", "staging", backup.name}
@@ -102,13 +102,13 @@ def test_an_undo_from_a_backup_that_neon_has_archived_brings_the_rows_back(proje
     """https://neon.com/docs/guides/branch-archiving: restoring from it unarchives it."""
     restored = Restored(project)
     progress = restored.run()
-    assert progress.ending is Ending.RESTORED, progress.why_not
+    assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     assert project.rows(restored.root_id) == [1]
     assert progress.backup_id is not None
     project.archive(next(b.id for b in project.databases.branches() if b.name == "staging"))
     project.archive(progress.backup_id)
     undone = restored.undo(progress.backup_id)
-    assert undone.ending is Ending.RESTORED, undone.why_not
+    assert undone.database_outcome is DatabaseOutcome.RESTORED, undone.why_not
     assert project.rows(restored.root_id) == [1, 2]
 
 
@@ -127,12 +127,14 @@ def test_a_recreated_branch_is_reached_by_the_role_of_the_services_through_the_p
     project.databases.update_branch(root.id, protected=True)
     pooled = project.databases.connection_uri(old.id, "app", "express_api", pooled=True).get_secret_value()
     before = f"{pooled}&application_name=express-api&connect_timeout=9"
-    stage = Stage(project, branch_pattern="preview/pr-{pr}", connection_secret_arn=SECRET, connection_secret_key="URL")
+    stage = StrategyHarness(
+        project, branch_pattern="preview/pr-{pr}", connection_secret_arn=SECRET, connection_secret_key="URL"
+    )
     stage.secrets.values[SECRET] = SecretStr(json.dumps({"URL": before, "KEY": "kept"}))
     plan = DatabasePlan(strategy=Strategy.RECREATE, branch=NAME, source_branch_id=root.id)
     restoring = stage.restoring(old.id)
-    progress = stage.until_ended(lambda document: recreate(document, plan, restoring, stage.world))
-    assert progress.ending is Ending.RESTORED, progress.why_not
+    progress = stage.run_until_ended(lambda document: recreate(document, plan, restoring, stage.world))
+    assert progress.database_outcome is DatabaseOutcome.RESTORED, progress.why_not
     after = json.loads(stage.secrets.values[SECRET].get_secret_value())["URL"]
     was, now = urlsplit(before), urlsplit(after)
     assert (now.scheme, now.username, now.path, now.query) == (was.scheme, "express_api", was.path, was.query)

@@ -14,7 +14,7 @@ from fakes import FakeLedger
 from local_cloud.deployment.server import LocalCloud
 from rollback.database.reconnection.step import reconnect
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import BranchBefore, DatabaseProgress, Ending
+from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
 from rollback.domain.database.reconnection import ServiceConnection
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback, ServiceProgress
@@ -33,7 +33,7 @@ class Branch:
     def __init__(self, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, **of_reader: Any) -> None:
         self.writer, self.reader = Workload(cloud, balanced=False), Workload(cloud, balanced=False)
         for one in (self.writer, self.reader):
-            one.running(one.release("v1", COMMANDS), 1)
+            one.start_and_wait(one.release("v1", COMMANDS), 1)
         services = (
             self._settings(SERVICE, self.writer, command=PING),
             self._settings(READER, self.reader, **of_reader),
@@ -48,16 +48,16 @@ class Branch:
         now = datetime.now(UTC)
         lease = self.ledger.acquire(SERVICE, rollback().id, now, now + timedelta(hours=1))
         assert lease is not None
-        before = BranchBefore(name="main", protected=False, id="br-1")
+        before = OriginalBranch(name="main", protected=False, id="br-1")
         progress = DatabaseProgress(
-            started_at=now, before=before, backup_id="br-2", accepted_at=now, verified_at=now, ending=Ending.RESTORED,
-            ended_at=now,
+            started_at=now, before=before, backup_id="br-2", accepted_at=now, verified_at=now,
+            database_outcome=DatabaseOutcome.RESTORED, ended_at=now,
         )  # fmt: skip
-        planned = DatabasePlan(strategy=Strategy.RESTORE, branch="br-1", reconnects=(SERVICE, READER))
+        planned = DatabasePlan(strategy=Strategy.RESTORE, branch="br-1", reconnecting_services=(SERVICE, READER))
         self.document = rollback(
             created_at=now, admitted_at=now, lease_counter=lease.counter, settings=settings, database=progress,
             plan=Plan(running=release("v2"), target=release("v1"), checks=(), database=planned),
-            service=ServiceProgress(started_at=now, rung_since=now, done_at=now),
+            service=ServiceProgress(started_at=now, escalation_level_since=now, done_at=now),
         )  # fmt: skip
         time.sleep(0.1)  # ECS tells times to the millisecond
 
@@ -67,7 +67,7 @@ class Branch:
 
     def until_over(self) -> Rollback:
         until = time.monotonic() + 30
-        while self.document.owes_reconnection:
+        while self.document.is_reconnection_due:
             assert time.monotonic() < until, self.document.reconnection
             self.document = reconnect(self.document, self.world)
             time.sleep(0.1 if self.document.wait_seconds else 0)

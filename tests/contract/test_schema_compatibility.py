@@ -187,27 +187,27 @@ SILENT = (
 @pytest.mark.parametrize("sql", SILENT[:3])
 def test_what_refuses_no_statement_and_gives_other_values_is_unknown(database: Database, sql: str) -> None:
     database.reset()
-    ran_on = database.schema()
+    recorded_schema = database.schema()
     database.run(sql)
     assert database.refused() == []
-    assert worst(judge_structure(ran_on, database.schema())) is UNKNOWN
+    assert worst(judge_structure(recorded_schema, database.schema())) is UNKNOWN
 
 
 def test_the_sequence_that_a_column_owns_is_compared(database: Database) -> None:
     database.reset()
     first, second = SILENT[3].split("; ")
     database.run(first)
-    ran_on = database.schema()
+    recorded_schema = database.schema()
     database.run(second)
-    assert worst(judge_structure(ran_on, database.schema())) is UNKNOWN
+    assert worst(judge_structure(recorded_schema, database.schema())) is UNKNOWN
 
 
 def test_another_query_of_a_materialized_view_is_unknown(database: Database) -> None:
     database.reset()
     database.run("CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM users")
-    ran_on = database.schema()
+    recorded_schema = database.schema()
     database.run("DROP MATERIALIZED VIEW totals; CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM teams")
-    assert worst(judge_structure(ran_on, database.schema())) is UNKNOWN
+    assert worst(judge_structure(recorded_schema, database.schema())) is UNKNOWN
 
 
 @pytest.mark.parametrize("sql", [*SILENT[:3], "SELECT 1"])
@@ -240,23 +240,23 @@ CREATE TABLE events_12 PARTITION OF events FOR VALUES FROM ('2026-12-01') TO ('2
 def test_a_partition_that_retention_dropped_is_no_difference(database: Database) -> None:
     database.reset()
     database.run(EVENTS)
-    ran_on = database.schema()
-    assert [name for name in ran_on.tables if "events" in name] == ["public.events"]
-    assert ran_on.partitions is not None
-    assert ran_on.partitions["public.events_10_a"] == "public.events_10"
+    recorded_schema = database.schema()
+    assert [name for name in recorded_schema.tables if "events" in name] == ["public.events"]
+    assert recorded_schema.partitions is not None
+    assert recorded_schema.partitions["public.events_10_a"] == "public.events_10"
     database.run(RETENTION)
-    assert worst(judge_structure(ran_on, database.schema())) is COMPATIBLE
+    assert worst(judge_structure(recorded_schema, database.schema())) is COMPATIBLE
 
 
 def test_a_column_of_a_partitioned_table_that_is_gone_still_breaks(database: Database) -> None:
     database.reset()
     database.run(EVENTS)
-    ran_on = database.schema()
+    recorded_schema = database.schema()
     database.run(
         "ALTER TABLE events_10 DETACH PARTITION events_10_a; DROP TABLE events_10; DROP INDEX events_what_idx;"
     )
     database.run("ALTER TABLE events DROP COLUMN what")
-    assert worst(judge_structure(ran_on, database.schema())) is BREAKING
+    assert worst(judge_structure(recorded_schema, database.schema())) is BREAKING
 
 
 def test_in_an_older_snapshot_a_partition_that_is_there_is_no_difference_and_one_that_is_gone_is_unknown(
@@ -277,10 +277,10 @@ def test_in_an_older_snapshot_a_partition_that_is_there_is_no_difference_and_one
 def test_a_table_that_became_a_partition_refuses_what_is_outside_of_its_bounds(database: Database) -> None:
     database.reset()
     database.run("CREATE TABLE jobs (at date NOT NULL)")
-    ran_on = database.schema()
+    recorded_schema = database.schema()
     database.run("CREATE TABLE all_jobs (at date NOT NULL) PARTITION BY RANGE (at)")
     database.run("ALTER TABLE all_jobs ATTACH PARTITION jobs FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')")
-    assert worst(judge_structure(ran_on, database.schema())) is UNKNOWN
+    assert worst(judge_structure(recorded_schema, database.schema())) is UNKNOWN
 
 
 def test_a_change_that_neon_makes_in_a_schema_of_its_own_is_no_difference(database: Database) -> None:
@@ -290,11 +290,13 @@ def test_a_change_that_neon_makes_in_a_schema_of_its_own_is_no_difference(databa
         "DROP SCHEMA IF EXISTS neon_auth CASCADE; CREATE SCHEMA neon_auth;"
         "CREATE TABLE neon_auth.users_sync (id text PRIMARY KEY, x text); CREATE TYPE neon_auth.kind AS ENUM ('a')"
     )
-    ran_on = database.schema()
+    recorded_schema = database.schema()
     database.run("ALTER TABLE neon_auth.users_sync DROP COLUMN x; DROP TYPE neon_auth.kind")
     live = database.schema()
     assert not [name for name in (*live.tables, *live.enums) if name.startswith("neon_auth")]
-    old = ran_on.model_copy(update={"tables": {**ran_on.tables, "neon_auth.users_sync": ran_on.tables["public.teams"]}})
+    old = recorded_schema.model_copy(
+        update={"tables": {**recorded_schema.tables, "neon_auth.users_sync": recorded_schema.tables["public.teams"]}}
+    )
     assert worst(judge_structure(old, live)) is COMPATIBLE
     database.run("DROP SCHEMA neon_auth CASCADE")
 
@@ -310,9 +312,9 @@ def test_the_same_structure_made_anew_reads_the_same(database: Database) -> None
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.sql[:70])
 def test_the_verdict_holds_for_what_the_old_release_does(database: Database, change: Change) -> None:
     database.reset()
-    ran_on = database.schema()
+    recorded_schema = database.schema()
     database.run(change.sql)
-    found = judge_structure(ran_on, database.schema())
+    found = judge_structure(recorded_schema, database.schema())
     refused = database.refused()
     assert worst(found) is change.verdict, (found, refused)
     assert (not refused) == change.works, refused
@@ -331,11 +333,11 @@ def test_what_the_text_of_a_migration_calls_harmless_is_harmless(database: Datab
 
 def test_changes_that_are_harmless_alone_are_harmless_together(database: Database) -> None:
     database.reset()
-    ran_on = database.schema()
+    recorded_schema = database.schema()
     for change in CHANGES:
         if change.verdict is COMPATIBLE:
             database.run(change.sql)
-    assert worst(judge_structure(ran_on, database.schema())) is COMPATIBLE
+    assert worst(judge_structure(recorded_schema, database.schema())) is COMPATIBLE
     assert database.refused() == []
 
 
@@ -355,7 +357,7 @@ FRAGMENTS = (
     "ALTER TABLE users ALTER age DROP DEFAULT",
     "ALTER TABLE users ALTER name TYPE text",
     "ALTER TABLE users ALTER name TYPE varchar(10) USING 'rewritten'",
-    "ALTER TABLE users ALTER id RESTART WITH 1",
+    "ALTER TABLE users ALTER id RESTART_ACTION WITH 1",
     "ALTER TABLE users ALTER id DROP IDENTITY",
     "ALTER TABLE users ALTER id ADD GENERATED ALWAYS AS IDENTITY",
     "DROP SEQUENCE ticket",
@@ -415,15 +417,15 @@ def judged_and_harmed(old: Database, sql: str) -> tuple[bool, bool] | None:
     """
     with psycopg.connect(old.uri) as session, session.transaction(force_rollback=True):
         session.execute("SELECT setval('ticket', 100), setval('users_id_seq', 100)")
-        ran_on, before = read_schema(session), seen(session)
+        recorded_schema, before = read_schema(session), seen(session)
         session.execute("SELECT setval('ticket', 100), setval('users_id_seq', 100)")
         try:
             with session.transaction():
                 session.execute(sql.encode())
         except psycopg.Error:
             return None
-        impact, structure = classify(sql), worst(judge_structure(ran_on, read_schema(session)))
-        harmless = impact.impact in (Impact.NONE, Impact.ADDITIVE) or impact.shows_in_structure
+        impact, structure = classify(sql), worst(judge_structure(recorded_schema, read_schema(session)))
+        harmless = impact.impact in (Impact.NONE, Impact.ADDITIVE) or impact.is_visible_in_structure
         return harmless and structure is COMPATIBLE, seen(session) != before
 
 

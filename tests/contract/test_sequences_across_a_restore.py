@@ -9,15 +9,15 @@ from contract.neon_projects import LocalProject
 from fakes import FakeClock, FakeLedger, FakeServices
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
-from worlds import make_world
+from worlds import make_ports
 
 from local_cloud.neon.cluster import DATABASE
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.adapters.postgres.sql import PostgresSql
-from rollback.database.preflight.context import Restoring
+from rollback.database.preflight.context import RestoreContext
 from rollback.database.restore.reconciler import restore
-from rollback.domain.database.progress import DatabaseProgress, Ending, RestorePoint
+from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, RestorePoint
 from rollback.domain.database.target import RestoreTarget
 from rollback_cli.demo.data import IMPORTED_USERS
 
@@ -47,11 +47,11 @@ class Restored:
         services.run(services.register_release(definition("v1"), "family"))
         lease = ledger.acquire(SERVICE, rollback().id, clock.now(), clock.now().replace(year=2100))
         assert lease is not None
-        world = make_world(clock=clock, ledger=ledger, services=services)
+        world = make_ports(clock=clock, ledger=ledger, services=services)
         given = {"branch_id": self.id, "database": DATABASE, "role": ROLE, "writers": world.settings.services}
         target = RestoreTarget.model_validate({**given, "window_margin_minutes": 0, **settings})
         restoring, document = (
-            Restoring(target, self.project.databases, self.project.sql),
+            RestoreContext(target, self.project.databases, self.project.sql),
             rollback(lease_counter=lease.counter),
         )
         for _ in range(200):
@@ -88,7 +88,7 @@ def test_no_id_of_a_lost_row_is_given_out_again_in_any_database(branch: Restored
     branch.run("SELECT nextval('\"Down\"'), nextval('\"Down\"')")
     done = branch.restore(point)
 
-    assert done.ending is Ending.RESTORED, done.why_not
+    assert done.database_outcome is DatabaseOutcome.RESTORED, done.why_not
     assert branch.run("INSERT INTO orders (what) VALUES ('new') RETURNING id") == [(81,)]
     assert branch.run("INSERT INTO invoices DEFAULT VALUES RETURNING id", "billing") == [(4,)]
     assert branch.run("SELECT nextval('\"Down\"')") == [(-11,)]
@@ -108,7 +108,7 @@ def test_postgres_logs_32_ids_ahead_and_the_demo_loses_more(branch: Restored, lo
     branch.run(f"INSERT INTO orders (what) SELECT 'bad' FROM generate_series(1, {lost})")  # noqa: S608 - a number
     done = branch.restore(point)
 
-    assert done.ending is Ending.RESTORED, done.why_not
+    assert done.database_outcome is DatabaseOutcome.RESTORED, done.why_not
     assert bool(done.sequences_carried) is is_taken_back
     ((new,),) = branch.run("INSERT INTO orders (what) VALUES ('new') RETURNING id")
     assert new == 1 + lost + 1, "no id of a lost row is used again, whether the sequence was carried or logged ahead"
@@ -123,7 +123,7 @@ def test_a_sequence_that_the_role_may_not_set_is_told_and_fails_no_restore(branc
     point = branch.now()
     branch.run("SELECT nextval('tickets')")
     done = branch.restore(point)
-    assert done.ending is Ending.RESTORED, done.why_not
+    assert done.database_outcome is DatabaseOutcome.RESTORED, done.why_not
     (told,) = done.sequences_carried or ()
     assert "permission denied for sequence tickets" in told.why_not
     assert "ids of lost rows come again" in told.in_words()

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from rollback.domain.database.migration_impact import Impact, MigrationImpact, unknown
-from rollback.errors import InvalidRequest, OutsideFailure
+from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback_cli.migrations.drizzle import read_migrations
 from rollback_cli.migrations.migration_impact import classify
-from rollback_cli.migrations.squawk import second_reading
+from rollback_cli.migrations.squawk import run_squawk
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,9 @@ from rollback_cli.migrations.squawk import second_reading
     ],
 )
 def test_every_rule_that_counts_is_one_of_squawks(sql: str, rule: str) -> None:
-    found = second_reading(f"SELECT 1;\n{sql};")
+    found = run_squawk(f"SELECT 1;\n{sql};")
     assert (found.impact, found.reasons) == (Impact.BREAKING, (f"squawk, line 2: {rule}",))
-    assert found.shows_in_structure == (rule != "ban-truncate-cascade")
+    assert found.is_visible_in_structure == (rule != "ban-truncate-cascade")
 
 
 @pytest.mark.parametrize(
@@ -45,26 +45,26 @@ def test_every_rule_that_counts_is_one_of_squawks(sql: str, rule: str) -> None:
     ],
 )
 def test_its_advice_about_locks_and_taste_is_no_incompatibility(sql: str) -> None:
-    assert second_reading(sql).impact is Impact.NONE
+    assert run_squawk(sql).impact is Impact.NONE
     assert classify(sql).impact in (Impact.NONE, Impact.ADDITIVE)
 
 
 @pytest.mark.parametrize("sql", ["TRUNCATE users", "UPDATE users SET a = 1", "DO $$ BEGIN DELETE FROM users; END $$"])
 def test_its_silence_is_no_consent(sql: str) -> None:
-    assert second_reading(sql).impact is Impact.NONE
+    assert run_squawk(sql).impact is Impact.NONE
     assert classify(sql).impact in (Impact.BREAKING, Impact.UNKNOWN)
 
 
 def test_what_it_can_not_parse_is_unknown() -> None:
-    found = second_reading("ALTER TABLE users ADD COLUMN (;")
-    assert (found.impact, found.shows_in_structure) == (Impact.UNKNOWN, False)
+    found = run_squawk("ALTER TABLE users ADD COLUMN (;")
+    assert (found.impact, found.is_visible_in_structure) == (Impact.UNKNOWN, False)
     assert "syntax-error" in found.reasons[0]
 
 
 def test_without_it_nothing_is_called_harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
-    with pytest.raises(OutsideFailure, match="pip install squawk-cli"):
-        second_reading("SELECT 1")
+    with pytest.raises(ExternalServiceError, match="pip install squawk-cli"):
+        run_squawk("SELECT 1")
 
 
 def repository(folder: Path, **files: str) -> Path:

@@ -12,7 +12,7 @@ from fakes import TARGET_GROUP, FakeAlarms
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.elb.load import LoadGenerator
-from rollback.errors import CallRefused, OutsideFailure
+from rollback.errors import CallRefused, ExternalServiceError
 from rollback.ports.world import Alarms
 
 
@@ -141,7 +141,7 @@ class TestRequestsOfTheFake:
 def test_requests_that_reached_a_target_group_are_counted(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     alarms, begin = real_world(cloud, monkeypatch).alarms, datetime.now(UTC)
     web = Workload(cloud)
-    web.running(web.release("v1"), desired=1)
+    web.start_and_wait(web.release("v1"), desired=1)
     assert alarms.requests_since((web.target_group,), begin) == 0
     assert alarms.requests_since((), begin) == 0
     with LoadGenerator(web.url, 100) as load:
@@ -154,7 +154,7 @@ def test_requests_that_reached_a_target_group_are_counted(cloud: Any, monkeypatc
 
 def test_a_target_group_that_is_not_there_is_a_failure(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
-    with pytest.raises(OutsideFailure, match="DescribeTargetGroups"):
+    with pytest.raises(ExternalServiceError, match="DescribeTargetGroups"):
         real_world(cloud, monkeypatch).alarms.requests_since((gone,), datetime.now(UTC))
 
 
@@ -162,7 +162,7 @@ def test_a_target_group_that_is_not_there_is_a_failure(cloud: Any, monkeypatch: 
 def test_the_fake_refuses_a_name_as_cloudwatch_does(name: str) -> None:
     """moto answers that there is none (CloudWatch API reference, DescribeAlarms: 1 to 255 characters)."""
     alarms = FakeAlarms()
-    for call in (alarms.states, alarms.red_since, lambda names: alarms.fired_since(names, datetime.now(UTC))):
+    for call in (alarms.states, alarms.in_alarm_since, lambda names: alarms.fired_since(names, datetime.now(UTC))):
         with pytest.raises(CallRefused):
             call((name,))
 

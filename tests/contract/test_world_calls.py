@@ -12,9 +12,9 @@ import pytest
 from botocore.exceptions import ParamValidationError
 from contract.real_world import WEB
 
-from rollback.bootstrap import make_world
+from rollback.bootstrap import make_ports
 from rollback.domain.settings.environment import Settings
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ScalableTarget
 
@@ -26,7 +26,7 @@ CALLS: dict[str, Callable[[World], object]] = {
     "changing ECS": lambda world: world.services.update(WEB, definition_arn=WRONG),
     "targets": lambda world: world.targets.health(WRONG),
     "scaling": lambda world: world.scaling.put(WEB, SCALABLE.model_copy(update={"min_capacity": "2"})),
-    "stacks": lambda world: world.stacks.look(WRONG),
+    "stacks": lambda world: world.stacks.describe(WRONG),
     "notifications": lambda world: world.notifications.publish("s", "m", {"severity": WRONG}),
     "workflow": lambda world: world.workflow.start(WRONG, {}),
 }
@@ -40,7 +40,7 @@ def test_a_call_that_botocores_model_does_not_know_is_not_sent(
     session = boto3.Session("key", "secret", region_name="eu-west-1")
     settings = Settings(application="macro-ai", environment="production", services=(WEB,))
     topic = "arn:aws:sns:eu-west-1:123456789012:none"
-    world = make_world(
+    world = make_ports(
         settings,
         ledger_table="none",
         topic_arn=topic,
@@ -49,7 +49,7 @@ def test_a_call_that_botocores_model_does_not_know_is_not_sent(
         session=session,
     )
 
-    with pytest.raises(OutsideFailure) as failure:
+    with pytest.raises(ExternalServiceError) as failure:
         call(world)
 
     assert isinstance(failure.value.__cause__, ParamValidationError), failure.value

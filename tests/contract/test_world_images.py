@@ -9,7 +9,7 @@ from fakes import FakeImages
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.ecr.images import VERSION_ANNOTATION, push_image
-from rollback.errors import CallRefused, InvalidRequest, OutsideFailure
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
 from rollback.ports.world import Images
 
 GONE = "sha256:" + "0" * 64
@@ -74,7 +74,7 @@ def test_images_of_other_registries_are_out_of_sight(registry: Registry) -> None
     assert registry.images.exists("public.ecr.aws/nginx/nginx:1.27") is None
     assert registry.images.digest_of("docker.io/library/nginx") is None
     with pytest.raises(InvalidRequest, match=r"public\.ecr"):
-        registry.images.keep(f"public.ecr.aws/nginx/nginx@{GONE}", "kept")
+        registry.images.add_tag(f"public.ecr.aws/nginx/nginx@{GONE}", "kept")
 
 
 def test_an_annotation_is_told_by_tag_and_by_digest(registry: Registry) -> None:
@@ -92,8 +92,8 @@ def test_a_label_that_is_not_there_is_not_told(registry: Registry) -> None:
 
 def test_keeping_an_image_twice_gives_it_one_more_tag(registry: Registry) -> None:
     by_digest = registry.push("v1")
-    registry.images.keep(by_digest, "last-known-good-production-v1")
-    registry.images.keep(by_digest, "last-known-good-production-v1")
+    registry.images.add_tag(by_digest, "last-known-good-production-v1")
+    registry.images.add_tag(by_digest, "last-known-good-production-v1")
     assert registry.images.digest_of(f"{registry.uri}:last-known-good-production-v1") == by_digest
     assert registry.images.digest_of(f"{registry.uri}:v1") == by_digest
 
@@ -101,17 +101,17 @@ def test_keeping_an_image_twice_gives_it_one_more_tag(registry: Registry) -> Non
 def test_an_immutable_tag_is_success_on_the_same_image_and_a_failure_on_another(registry: Registry) -> None:
     first, second = registry.push("v1"), registry.push("v2")
     registry.make_immutable()
-    registry.images.keep(first, "kept")
-    registry.images.keep(first, "kept")
-    with pytest.raises(OutsideFailure, match="immutable"):
-        registry.images.keep(second, "kept")
+    registry.images.add_tag(first, "kept")
+    registry.images.add_tag(first, "kept")
+    with pytest.raises(ExternalServiceError, match="immutable"):
+        registry.images.add_tag(second, "kept")
     assert registry.images.digest_of(f"{registry.uri}:kept") == first
 
 
 def test_an_image_that_is_gone_can_not_be_kept(registry: Registry) -> None:
     registry.push("v1")
-    with pytest.raises(OutsideFailure, match="kept"):
-        registry.images.keep(f"{registry.uri}@{GONE}", "kept")
+    with pytest.raises(ExternalServiceError, match="kept"):
+        registry.images.add_tag(f"{registry.uri}@{GONE}", "kept")
 
 
 def test_the_index_of_an_image_for_several_architectures_is_kept(
@@ -125,7 +125,7 @@ def test_the_index_of_an_image_for_several_architectures_is_kept(
     images = real_world(cloud, monkeypatch).images
     by_digest = images.digest_of(f"{uri}:v1")
     assert by_digest is not None
-    images.keep(by_digest, "kept")
+    images.add_tag(by_digest, "kept")
     assert images.digest_of(f"{uri}:kept") == by_digest
     (kept,) = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageTag": "kept"}])["images"]
     assert kept["imageManifest"] == index
@@ -137,14 +137,14 @@ def test_a_tag_beside_a_digest_tells_nothing_more_and_without_either_it_is_lates
     assert registry.images.exists(both) is True
     assert registry.images.digest_of(both) == first
     assert registry.images.digest_of(registry.uri) == latest
-    registry.images.keep(both, "kept")
+    registry.images.add_tag(both, "kept")
     assert registry.images.digest_of(f"{registry.uri}:kept") == first
 
 
 def test_a_digest_that_is_none_is_not_looked_up(registry: Registry) -> None:
     assert registry.images.exists(f"{registry.uri}@sha256:short") is None
     with pytest.raises(InvalidRequest):
-        registry.images.keep(f"{registry.uri}@sha256:short", "kept")
+        registry.images.add_tag(f"{registry.uri}@sha256:short", "kept")
 
 
 @pytest.mark.parametrize("tag", ["not a tag", "-v1", "v" * 129])
@@ -152,4 +152,4 @@ def test_the_fake_refuses_a_tag_as_ecr_does(tag: str) -> None:
     """moto takes all of them (OCI distribution specification, "Pulling manifests": what a tag must match)."""
     images = FakeImages()
     with pytest.raises(CallRefused, match="PutImage"):
-        images.keep(images.push("123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v1", f"sha256:{1:064x}"), tag)
+        images.add_tag(images.push("123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v1", f"sha256:{1:064x}"), tag)

@@ -13,15 +13,15 @@ from rollback.resources.database.errors import (
     BranchHasChildren,
     BranchNotReady,
     BranchProtected,
-    ComeBackLater,
-    NotThere,
+    NotFound,
     OutcomeUnknown,
     ProjectLocked,
     RequestRefused,
+    RetryLater,
     SessionRefused,
     Unreachable,
 )
-from rollback.resources.database.neon import Branch, Operation, progress
+from rollback.resources.database.neon import Branch, Operation, summarize_operations
 from rollback.resources.database.wal_position import Lsn
 
 LIMITS = Limits(root_branches=3, subscription_type="free_v3")
@@ -90,7 +90,7 @@ def test_a_branch_has_a_compute_only_if_it_was_asked_for(project: NeonProject) -
     with_one = project.databases.create_branch("b", root.id, with_endpoint=True)
     assert (without.endpoints, len(with_one.endpoints)) == ((), 1)
     project.settle()
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         project.databases.connection_uri(without.branch.id, "app", "app_owner")
     made = project.databases.create_endpoint(without.branch.id)
     project.settle()
@@ -115,16 +115,18 @@ def test_a_branch_off_a_position_has_what_was_committed_by_then(project: NeonPro
 
 def test_while_an_operation_runs_the_whole_project_is_locked(project: NeonProject) -> None:
     root = main(project)
-    with project.held():
+    with project.hold_operations():
         change = project.databases.create_branch("a", root.id)
-        assert progress(map(project.databases.operation, ids(change.operations)), project.now()) == "running"
+        assert (
+            summarize_operations(map(project.databases.operation, ids(change.operations)), project.now()) == "running"
+        )
         assert not look(project, change.branch.id).is_ready
         with pytest.raises(ProjectLocked):
             project.databases.create_branch("b", root.id)
         with pytest.raises(ProjectLocked):
             project.databases.update_branch(root.id, protected=True)
     project.settle()
-    assert progress(map(project.databases.operation, ids(change.operations)), project.now()) == "succeeded"
+    assert summarize_operations(map(project.databases.operation, ids(change.operations)), project.now()) == "succeeded"
     assert look(project, change.branch.id).is_ready
     assert project.databases.branch_named("b") is None
 
@@ -158,7 +160,7 @@ def test_a_restore_shows_in_the_time_it_was_accepted(project: NeonProject) -> No
     root, t0 = main(project), project.now()
     assert not root.was_reset_since(t0)
     lsn, _ = project.position(root.id)
-    with project.held():
+    with project.hold_operations():
         project.databases.restore(root.id, root.id, lsn, "backup")
         assert look(project, root.id).was_reset_since(t0)
         assert not look(project, root.id).was_reset_since(t0 + timedelta(hours=1))
@@ -405,8 +407,8 @@ def test_a_lost_answer_to_a_restore_is_found_by_looking(project: NeonProject) ->
 
 def test_a_request_that_was_turned_away_did_nothing_and_says_when_to_come_back(project: NeonProject) -> None:
     root = main(project)
-    project.turn_away_next("create_branch", retry_after_seconds=7)
-    with pytest.raises(ComeBackLater) as told:
+    project.reject_next("create_branch", retry_after_seconds=7)
+    with pytest.raises(RetryLater) as told:
         project.databases.create_branch("a", root.id)
     assert told.value.retry_after_seconds == 7
     assert project.databases.branch_named("a") is None
@@ -434,7 +436,7 @@ def test_operations_are_told_from_a_time_on_newest_first(project: NeonProject) -
     told = project.databases.operations_since(t0)
     assert [operation.action for operation in told] == ["start_compute", "create_branch"]
     assert project.databases.operations_since(t0 + timedelta(hours=1)) == ()
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         project.databases.operation("d8ac46eb-a757-42b1-9907-f78322ee394e")
 
 
@@ -450,7 +452,7 @@ def test_a_compute_is_suspended_and_started(project: NeonProject) -> None:
         project.settle()
         states.append(project.databases.endpoints(endpoint.branch_id)[0].current_state)
     assert states == ["idle", "active", "active"]
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         project.databases.start_endpoint("ep-none")
 
 
@@ -470,9 +472,9 @@ def test_schemas_are_told_and_compared_at_positions(project: NeonProject) -> Non
 
 def test_the_address_of_a_role_that_is_not_there_is_not_told(project: NeonProject) -> None:
     root = main(project)
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         project.databases.connection_uri(root.id, "app", "no-such-role")
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         project.databases.connection_uri("br-none", "app", "app_owner")
 
 
@@ -490,11 +492,11 @@ def test_a_pooled_address_is_another_one_and_shows_no_sessions(project: NeonProj
 
 def test_a_database_that_is_not_there_has_no_address_and_no_schema(project: NeonProject) -> None:
     root = main(project)
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         project.databases.connection_uri(root.id, "no-such-database", "app_owner")
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         project.databases.schema(root.id, "no-such-database")
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFound):
         project.databases.schema_difference(root.id, root.id, "no-such-database")
 
 

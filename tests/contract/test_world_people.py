@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from contract.local_cloud.workload import eventually
 from contract.real_world import real_world
-from fakes import FakeHttp, FakeNotifications, FakeWorkflow, Sent, execution_arn
+from fakes import FakeHttp, FakeNotifications, FakeWorkflow, SentNotification, execution_arn
 
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 from rollback.adapters.http import HttpxHttp
-from rollback.errors import CallRefused, NotAvailable, OutsideFailure
+from rollback.errors import CallRefused, ExternalServiceError, NotAvailable
 from rollback.ports.world import Http, Notifications, Workflow
 from rollback.resources.aws.ecs_service import ProbeResult
 
@@ -108,14 +108,14 @@ def test_a_message_reaches_the_subscribers(cloud: LocalCloud, monkeypatch: pytes
 
 
 def test_a_topic_that_is_not_there_is_a_failure(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(OutsideFailure, match="Publish on arn:aws:sns"):
+    with pytest.raises(ExternalServiceError, match="Publish on arn:aws:sns"):
         real_world(cloud, monkeypatch).notifications.publish("s", "m", {})
 
 
 def test_the_fake_keeps_what_was_sent() -> None:
     fake = FakeNotifications()
     fake.publish("s", "m", {"a": "b"})
-    assert fake.sent == [Sent("s", "m", {"a": "b"})]
+    assert fake.sent == [SentNotification("s", "m", {"a": "b"})]
 
 
 @pytest.fixture(params=["fake", "cloud"])
@@ -140,7 +140,7 @@ def executions(machine: Any, cloud: LocalCloud) -> list[str]:
     client = cloud.client("stepfunctions")
     return [
         e["executionArn"]
-        for e in listed(client, "list_executions", "executions", stateMachineArn=machine._workflow_arn)
+        for e in list_all(client, "list_executions", "executions", stateMachineArn=machine._workflow_arn)
     ]
 
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
-from rollback.adapters.postgres.session import session_with
+from rollback.adapters.postgres.session import open_session
 from rollback.adapters.postgres.sql import PostgresSql
 from rollback.errors import RefusalKind
 from rollback.ports.database import Sql
@@ -136,7 +136,7 @@ def write_through(address: SecretStr) -> None:
 
 
 def run_through(address: SecretStr, statement: str) -> None:
-    with session_with(address) as session:
+    with open_session(address) as session:
         session.execute(statement.encode())
 
 

@@ -11,7 +11,7 @@ from fakes import FakeReferences
 
 from local_cloud.deployment.server import LocalCloud
 from rollback.adapters.aws.references import DefinitionReferences
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.ports.world import References
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
@@ -122,5 +122,5 @@ def test_what_we_may_not_look_at_can_not_be_told_and_no_answer_is_a_failure(
         stub.add_client_error(operation, "AccessDenied", "no", http_status_code=403)
         stub.add_client_error(operation, "InternalError", "no", http_status_code=500)
         assert getattr(references, method)(*given) is None
-        with pytest.raises(OutsideFailure):
+        with pytest.raises(ExternalServiceError):
             getattr(references, method)(*given)

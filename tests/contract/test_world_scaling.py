@@ -14,7 +14,7 @@ from fakes import CLUSTER, ECS_SERVICE, FakeScaling, FakeServices
 
 from rollback.adapters.aws.autoscaling import EcsScaling
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import CallRefused, OutsideFailure
+from rollback.errors import CallRefused, ExternalServiceError
 from rollback.ports.world import Scaling
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 
@@ -35,16 +35,16 @@ def scaled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         return
     cloud = request.getfixturevalue("cloud")
     web = Workload(cloud, balanced=False)
-    web.running(web.release("v1"), desired=1)
+    web.start_and_wait(web.release("v1"), desired=1)
     settings = ServiceSettings(name=SERVICE, cluster=web.name, ecs_service=web.name, container="app")
     world = real_world(cloud, monkeypatch, settings)
-    yield world.scaling, settings, lambda: world.services.look(settings).desired_count
+    yield world.scaling, settings, lambda: world.services.describe(settings).desired_count
     web.delete()
 
 
 def test_a_service_that_is_not_scaled_has_no_target(scaled: Scaled) -> None:
     scaling, service, _ = scaled
-    assert scaling.look(service) is None
+    assert scaling.describe(service) is None
 
 
 def test_what_is_put_is_what_stands_flags_and_bounds(scaled: Scaled) -> None:
@@ -57,21 +57,21 @@ def test_what_is_put_is_what_stands_flags_and_bounds(scaled: Scaled) -> None:
         ScalableTarget(min_capacity=0, max_capacity=1, suspended=AUTOSCALED.suspended),
     ):
         scaling.put(service, target)
-        assert scaling.look(service) == target
+        assert scaling.describe(service) == target
 
 
 def test_rule_2_suspended_and_put_back_it_is_exactly_as_it_was(scaled: Scaled) -> None:
     scaling, service, _ = scaled
     scaling.put(service, AUTOSCALED)
-    before = scaling.look(service)
+    before = scaling.describe(service)
     assert before is not None
     assert before.is_active
     scaling.put(service, before.all_suspended())
-    suspended = scaling.look(service)
+    suspended = scaling.describe(service)
     assert suspended is not None
     assert not suspended.is_active
     scaling.put(service, before)
-    assert scaling.look(service) == before
+    assert scaling.describe(service) == before
 
 
 def test_rule_2_any_registration_lifts_the_desired_count_into_the_bounds(scaled: Scaled) -> None:
@@ -84,7 +84,7 @@ def test_scaling_of_a_service_that_is_not_there_is_a_failure(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scaling = real_world(request.getfixturevalue("cloud"), monkeypatch).scaling
-    with pytest.raises(OutsideFailure, match="RegisterScalableTarget on service/macro-ai"):
+    with pytest.raises(ExternalServiceError, match="RegisterScalableTarget on service/macro-ai"):
         scaling.put(WEB, AUTOSCALED)
 
 
@@ -92,22 +92,22 @@ def test_a_flag_that_is_not_named_is_off_and_one_that_there_is_not_is_refused(sc
     scaling, service, _ = scaled
     scaling.put(service, AUTOSCALED.all_suspended())
     scaling.put(service, AUTOSCALED.model_copy(update={"suspended": {"ScheduledScalingSuspended": True}}))
-    now = scaling.look(service)
+    now = scaling.describe(service)
     assert now is not None
     assert now.suspended == {**AUTOSCALED.suspended, "ScheduledScalingSuspended": True}
     with pytest.raises(CallRefused):
         scaling.put(service, AUTOSCALED.model_copy(update={"suspended": {"NoSuchFlag": True}}))
-    assert scaling.look(service) == now
+    assert scaling.describe(service) == now
 
 
 def test_another_service_is_not_scaled_and_can_not_be(scaled: Scaled) -> None:
     scaling, service, desired_count = scaled
     scaling.put(service, AUTOSCALED)
     other = service.model_copy(update={"ecs_service": "not-there"})
-    assert scaling.look(other) is None
+    assert scaling.describe(other) is None
     with pytest.raises(CallRefused, match=r"RegisterScalableTarget on service/.*/not-there"):
         scaling.put(other, AUTOSCALED.all_suspended())
-    assert (scaling.look(service), desired_count()) == (AUTOSCALED, 2)
+    assert (scaling.describe(service), desired_count()) == (AUTOSCALED, 2)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_the_fake_refuses_bounds_that_can_not_be(bounds: dict[str, int]) -> None
     scaling = FakeScaling(services, AUTOSCALED)
     with pytest.raises(CallRefused, match="RegisterScalableTarget"):
         scaling.put(WEB, AUTOSCALED.model_copy(update=bounds))
-    assert (scaling.look(WEB), services.desired_count) == (AUTOSCALED, 1)
+    assert (scaling.describe(WEB), services.desired_count) == (AUTOSCALED, 1)
 
 
 def test_a_service_without_policies_is_not_scaled_by_forecast(scaled: Scaled) -> None:

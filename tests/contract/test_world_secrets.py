@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from local_cloud.deployment.server import LocalCloud
 from rollback.adapters.aws.secrets import ReferencedSecrets
-from rollback.errors import CallRefused, OutsideFailure
+from rollback.errors import CallRefused, ExternalServiceError
 from rollback.ports.world import Secrets
 
 
@@ -109,7 +109,7 @@ def test_written_again_with_its_token_a_value_is_the_same_version_and_another_is
     store.secrets.write(arn, SecretStr("first"), once)
     store.secrets.write(arn, SecretStr("first"), once)
     assert store.secrets.read(arn).get_secret_value() == "first"
-    with pytest.raises(OutsideFailure):
+    with pytest.raises(ExternalServiceError):
         store.secrets.write(arn, SecretStr("second"), once)
     assert store.secrets.read(arn).get_secret_value() == "first"
 
@@ -118,12 +118,12 @@ def test_a_secret_that_is_about_to_be_deleted_can_not_be_read(store: Store) -> N
     arn = store.secret()
     store.secrets.write(arn, SecretStr("geheim"), token())
     store.forget(arn)
-    with pytest.raises(OutsideFailure, match=store.name):
+    with pytest.raises(ExternalServiceError, match=store.name):
         store.secrets.read(arn)
 
 
 def test_a_secret_that_was_never_made_can_not_be_read(store: Store) -> None:
-    with pytest.raises(OutsideFailure, match="never-made"):
+    with pytest.raises(ExternalServiceError, match="never-made"):
         store.secrets.read("arn:aws:secretsmanager:eu-west-1:123456789012:secret:never-made-AbCdEf")
 
 

@@ -13,22 +13,22 @@ from fake_writers import FakeWriters
 from fakes import CLUSTER, ECS_SERVICE, Behaviour, FakeClock, FakeImages, FakeServices, FakeTargets
 
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 from rollback.check import Verdict
 from rollback.domain.releases.release import fingerprint, normalised_definition
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import CallRefused, OutsideFailure, RefusalKind, UnsupportedService
+from rollback.errors import CallRefused, ExternalServiceError, RefusalKind, UnsupportedService
 from rollback.names import RELEASE_TAG
 from rollback.ports.world import Services, Targets
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ServiceView
-from rollback.resources.aws.service_shape import fits_service
+from rollback.resources.aws.service_shape import check_fits_service
 
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 QUIET_BREAKER = {"enable": True, "rollback": False}
 QUIET = {"deploymentCircuitBreaker": QUIET_BREAKER}
 
 
-class Stage(Protocol):
+class Harness(Protocol):
     """A service to look at, and the means to move it."""
 
     services: Services
@@ -45,7 +45,7 @@ class Stage(Protocol):
         ...
 
 
-class FakeStage:
+class FakeHarness:
     settings = ServiceSettings(name=SERVICE, cluster=CLUSTER, ecs_service=ECS_SERVICE, container="app")
 
     def __init__(self) -> None:
@@ -79,14 +79,14 @@ class FakeStage:
 
     def wait(self, until: Callable[[ServiceView], bool]) -> ServiceView:
         for _ in range(20):
-            view = self.services.look(self.settings)
+            view = self.services.describe(self.settings)
             if until(view):
                 return view
             self.fake.tick()
         raise AssertionError(f"never: {view}")
 
 
-class CloudStage:
+class LocalCloudHarness:
     def __init__(self, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
         self.web = Workload(cloud)
         self.settings = ServiceSettings(name=SERVICE, cluster=self.web.name, ecs_service=self.web.name, container="app")
@@ -101,7 +101,7 @@ class CloudStage:
         self.web.push(tag, {"kind": "healthy", "is": "another"})
 
     def run(self, definition_arn: str, grace_seconds: int = 0) -> None:
-        self.web.running(
+        self.web.start_and_wait(
             definition_arn, desired=2, deploymentConfiguration=BREAKER, healthCheckGracePeriodSeconds=grace_seconds
         )
 
@@ -123,21 +123,21 @@ class CloudStage:
         return other
 
     def wait(self, until: Callable[[ServiceView], bool]) -> ServiceView:
-        def look() -> ServiceView | None:
-            view = self.services.look(self.settings)
+        def describe() -> ServiceView | None:
+            view = self.services.describe(self.settings)
             return view if until(view) else None
 
-        return eventually(look)
+        return eventually(describe)
 
 
 @pytest.fixture(params=["fake", "cloud"])
-def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     if request.param == "fake":
-        yield FakeStage()
+        yield FakeHarness()
         return
-    made = CloudStage(request.getfixturevalue("cloud"), monkeypatch)
+    made = LocalCloudHarness(request.getfixturevalue("cloud"), monkeypatch)
     yield made
-    if listed(made.web.ecs, "list_services", "serviceArns", cluster=made.web.name):
+    if list_all(made.web.ecs, "list_services", "serviceArns", cluster=made.web.name):
         made.web.delete()
 
 
@@ -159,7 +159,7 @@ def newest_status(view: ServiceView) -> str:
     return view.newest.status
 
 
-def test_a_service_at_rest_is_seen_whole(stage: Stage) -> None:
+def test_a_service_at_rest_is_seen_whole(stage: Harness) -> None:
     first = stage.release("v1")
     stage.run(first)
     view = stage.wait(settled(first))
@@ -174,11 +174,11 @@ def test_a_service_at_rest_is_seen_whole(stage: Stage) -> None:
     assert view.last_events
 
 
-def test_a_deployment_in_flight_shows_its_source_and_both_images(stage: Stage) -> None:
+def test_a_deployment_in_flight_shows_its_source_and_both_images(stage: Harness) -> None:
     first, second = stage.release("v1"), stage.release("v2", "unhealthy")
     stage.run(first)
     stage.services.update(stage.settings, definition_arn=second)
-    view = stage.services.look(stage.settings)
+    view = stage.services.describe(stage.settings)
     assert view.newest is not None
     assert view.newest.status in IN_FLIGHT
     assert view.newest.source_definition_arn == first
@@ -187,7 +187,7 @@ def test_a_deployment_in_flight_shows_its_source_and_both_images(stage: Stage) -
     assert images_by_definition(view).keys() == {first, second}
 
 
-def test_an_update_completes_on_the_new_definition(stage: Stage) -> None:
+def test_an_update_completes_on_the_new_definition(stage: Harness) -> None:
     first, second = stage.release("v1"), stage.release("v2")
     stage.run(first)
     stage.services.update(stage.settings, definition_arn=second, desired_count=3)
@@ -196,11 +196,11 @@ def test_an_update_completes_on_the_new_definition(stage: Stage) -> None:
     assert newest_status(view) == "SUCCESSFUL"
 
 
-def test_a_stopped_deployment_goes_back_to_its_source(stage: Stage) -> None:
+def test_a_stopped_deployment_goes_back_to_its_source(stage: Harness) -> None:
     first, second = stage.release("v1"), stage.release("v2", "unhealthy")
     stage.run(first)
     stage.services.update(stage.settings, definition_arn=second)
-    newest = stage.services.look(stage.settings).newest
+    newest = stage.services.describe(stage.settings).newest
     assert newest is not None
     stage.services.stop_deployment(newest.arn)
     view = stage.wait(settled(first))
@@ -209,16 +209,16 @@ def test_a_stopped_deployment_goes_back_to_its_source(stage: Stage) -> None:
     assert (view.newest.arn, view.newest.source_definition_arn) == (newest.arn, first)
 
 
-def test_only_a_deployment_in_flight_can_be_stopped(stage: Stage) -> None:
+def test_only_a_deployment_in_flight_can_be_stopped(stage: Harness) -> None:
     first = stage.release("v1")
     stage.run(first)
     newest = stage.wait(settled(first)).newest
     assert newest is not None
-    with pytest.raises(OutsideFailure, match="StopServiceDeployment"):
+    with pytest.raises(ExternalServiceError, match="StopServiceDeployment"):
         stage.services.stop_deployment(newest.arn)
 
 
-def test_the_breaker_returns_to_the_last_that_completed(stage: Stage) -> None:
+def test_the_breaker_returns_to_the_last_that_completed(stage: Harness) -> None:
     first, second = stage.release("v1"), stage.release("v2", "unhealthy")
     stage.run(first)
     stage.services.update(stage.settings, definition_arn=second)
@@ -226,7 +226,7 @@ def test_the_breaker_returns_to_the_last_that_completed(stage: Stage) -> None:
     assert newest_status(stage.wait(settled(first))) == "ROLLBACK_SUCCESSFUL"
 
 
-def test_a_quiet_breaker_leaves_the_service_where_it_is(stage: Stage) -> None:
+def test_a_quiet_breaker_leaves_the_service_where_it_is(stage: Harness) -> None:
     first, second = stage.release("v1"), stage.release("v2", "crashing")
     stage.run(first)
     stage.services.update(stage.settings, definition_arn=second, deployment_configuration=QUIET)
@@ -235,30 +235,30 @@ def test_a_quiet_breaker_leaves_the_service_where_it_is(stage: Stage) -> None:
     assert newest_status(view) == "STOPPED"
 
 
-def test_a_configuration_alone_starts_no_deployment_and_stays(stage: Stage) -> None:
+def test_a_configuration_alone_starts_no_deployment_and_stays(stage: Harness) -> None:
     first = stage.release("v1")
     stage.run(first)
     before = stage.wait(settled(first))
     stage.services.update(stage.settings, deployment_configuration=QUIET)
-    after = stage.services.look(stage.settings)
+    after = stage.services.describe(stage.settings)
     assert (after.newest, after.primary) == (before.newest, before.primary)
     assert after.deployment_configuration == {**before.deployment_configuration, **QUIET}
     stage.services.update(stage.settings, deployment_configuration=before.deployment_configuration)
-    assert stage.services.look(stage.settings).deployment_configuration == before.deployment_configuration
+    assert stage.services.describe(stage.settings).deployment_configuration == before.deployment_configuration
 
 
-def test_an_inactive_definition_is_described_but_refused(stage: Stage) -> None:
+def test_an_inactive_definition_is_described_but_refused(stage: Harness) -> None:
     first, second = stage.release("v1"), stage.release("v2")
     stage.run(second)
     stage.deregister(first)
     described = stage.services.definition(first)
     assert described is not None
     assert described["status"] == "INACTIVE"
-    with pytest.raises(OutsideFailure, match="inactive"):
+    with pytest.raises(ExternalServiceError, match="inactive"):
         stage.services.update(stage.settings, definition_arn=first)
 
 
-def test_a_family_means_its_newest_active_revision(stage: Stage) -> None:
+def test_a_family_means_its_newest_active_revision(stage: Harness) -> None:
     first, second = stage.release("v1"), stage.release("v2")
     family = second.rsplit("/")[-1].split(":")[0]
     assert (stage.services.definition(family) or {})["taskDefinitionArn"] == second
@@ -269,11 +269,11 @@ def test_a_family_means_its_newest_active_revision(stage: Stage) -> None:
 @pytest.mark.parametrize(
     "name", ["no-such-family", "arn:aws:ecs:eu-west-1:123456789012:task-definition/no-such-family:1"]
 )
-def test_a_definition_that_is_not_there_is_none(stage: Stage, name: str) -> None:
+def test_a_definition_that_is_not_there_is_none(stage: Harness, name: str) -> None:
     assert stage.services.definition(name) is None
 
 
-def test_a_stored_definition_is_registered_as_the_same_release(stage: Stage) -> None:
+def test_a_stored_definition_is_registered_as_the_same_release(stage: Harness) -> None:
     first = stage.release("v1")
     stage.run(first)
     seen = stage.wait(settled(first))
@@ -287,12 +287,12 @@ def test_a_stored_definition_is_registered_as_the_same_release(stage: Stage) -> 
     assert fingerprint(again, {}) == fingerprint(raw, images)
 
 
-def test_a_service_that_is_not_there_is_named(stage: Stage) -> None:
+def test_a_service_that_is_not_there_is_named(stage: Harness) -> None:
     with pytest.raises(UnsupportedService, match=stage.settings.ecs_service):
-        stage.services.look(stage.settings)
+        stage.services.describe(stage.settings)
 
 
-def test_targets_tell_whether_the_tasks_are_healthy(stage: Stage) -> None:
+def test_targets_tell_whether_the_tasks_are_healthy(stage: Harness) -> None:
     first = stage.release("v1")
     stage.run(first, grace_seconds=3600)
     (group,) = stage.wait(settled(first)).target_groups
@@ -303,16 +303,16 @@ def test_targets_tell_whether_the_tasks_are_healthy(stage: Stage) -> None:
     assert reasons == {"Target.ResponseCodeMismatch"}
 
 
-def test_a_target_group_that_is_not_there_is_a_failure(stage: Stage) -> None:
+def test_a_target_group_that_is_not_there_is_a_failure(stage: Harness) -> None:
     gone = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/gone/0123456789abcdef"
-    with pytest.raises(OutsideFailure, match="DescribeTargetHealth"):
+    with pytest.raises(ExternalServiceError, match="DescribeTargetHealth"):
         stage.targets.health(gone)
 
 
 # One definition, several service revisions
 
 
-def test_a_tag_that_moved_is_another_revision_of_the_same_definition(stage: Stage) -> None:
+def test_a_tag_that_moved_is_another_revision_of_the_same_definition(stage: Harness) -> None:
     first = stage.release("latest")
     stage.run(first)
     before = stage.wait(settled(first))
@@ -328,12 +328,12 @@ def test_a_tag_that_moved_is_another_revision_of_the_same_definition(stage: Stag
     assert stage.services.task_images(stage.settings, first, before.primary.id) == {}
 
 
-def test_members_of_a_deployment_configuration_that_are_not_sent_stay(stage: Stage) -> None:
+def test_members_of_a_deployment_configuration_that_are_not_sent_stay(stage: Harness) -> None:
     first = stage.release("v1")
     stage.run(first)
     before = stage.wait(settled(first)).deployment_configuration
     stage.services.update(stage.settings, deployment_configuration={"deploymentCircuitBreaker": QUIET_BREAKER})
-    after = stage.services.look(stage.settings).deployment_configuration
+    after = stage.services.describe(stage.settings).deployment_configuration
     assert after == {**before, "deploymentCircuitBreaker": {**before["deploymentCircuitBreaker"], "rollback": False}}
 
 
@@ -341,7 +341,7 @@ def test_ecs_goes_back_to_the_former_revision_of_the_same_definition(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fake's tasks behave by definition: there `tests/unit/identity/test_service_revisions.py` arranges it."""
-    stage = CloudStage(cloud, monkeypatch)
+    stage = LocalCloudHarness(cloud, monkeypatch)
     first = stage.release("latest")
     stage.run(first)
     good = stage.wait(settled(first))
@@ -360,7 +360,7 @@ def test_ecs_goes_back_to_the_former_revision_of_the_same_definition(
 def test_a_revision_without_version_consistency_tells_no_digest_its_tasks_do(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = CloudStage(cloud, monkeypatch)
+    stage = LocalCloudHarness(cloud, monkeypatch)
     stage.web.push("latest", {"kind": "healthy"})
     first = stage.web.register("latest", versionConsistency="disabled")
     stage.run(first)
@@ -375,11 +375,11 @@ def test_a_revision_without_version_consistency_tells_no_digest_its_tasks_do(
 def test_with_early_success_criteria_completed_is_neither_alone_nor_stable(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = CloudStage(cloud, monkeypatch)
+    stage = LocalCloudHarness(cloud, monkeypatch)
     first = stage.release("v1")
     early = {"enable": True, "healthyPercent": 50, "sourceServiceRevisionCleanup": "DEFERRED"}
     configuration = {"earlySuccessCriteria": early, "minimumHealthyPercent": 50, "maximumPercent": 125}
-    stage.web.running(first, desired=4, deploymentConfiguration=configuration)
+    stage.web.start_and_wait(first, desired=4, deploymentConfiguration=configuration)
     stage.wait(settled(first))
     second = stage.release("v2")
     stage.services.update(stage.settings, definition_arn=second)
@@ -401,17 +401,17 @@ def others(settings: ServiceSettings) -> list[ServiceSettings]:
     return [settings.model_copy(update={name: "not-there"}) for name in ("cluster", "ecs_service")]
 
 
-def test_a_service_or_cluster_of_another_name_is_not_the_one_that_runs(stage: Stage) -> None:
+def test_a_service_or_cluster_of_another_name_is_not_the_one_that_runs(stage: Harness) -> None:
     first = stage.release("v1")
     stage.run(first)
     before = stage.wait(settled(first))
     for other in others(stage.settings):
         with pytest.raises(UnsupportedService, match="not-there"):
-            stage.services.look(other)
+            stage.services.describe(other)
         with pytest.raises(CallRefused) as refused:
             stage.services.update(other, desired_count=1)
         assert refused.value.kind is RefusalKind.NOT_FOUND
-    assert stage.services.look(stage.settings).desired_count == before.desired_count
+    assert stage.services.describe(stage.settings).desired_count == before.desired_count
     assert not stage.services.has_container_insights("not-there")
 
 
@@ -424,13 +424,13 @@ def test_a_service_or_cluster_of_another_name_is_not_the_one_that_runs(stage: St
     ],
     ids=["definition", "setting", "type"],
 )
-def test_an_update_that_ecs_does_not_understand_changes_nothing(stage: Stage, changes: dict[str, Any]) -> None:
+def test_an_update_that_ecs_does_not_understand_changes_nothing(stage: Harness, changes: dict[str, Any]) -> None:
     first = stage.release("v1")
     stage.run(first)
     before = stage.wait(settled(first))
     with pytest.raises(CallRefused):
         stage.services.update(stage.settings, **changes)
-    after = stage.services.look(stage.settings)
+    after = stage.services.describe(stage.settings)
     assert (after.desired_count, after.primary, after.deployment_configuration) == (
         before.desired_count,
         before.primary,
@@ -443,14 +443,14 @@ def test_an_update_that_ecs_does_not_understand_changes_nothing(stage: Stage, ch
     [{"containerDefinitions": "app"}, {"containerDefinitions": [{"name": 7}]}, {}],
     ids=["containers", "name", "nothing"],
 )
-def test_a_definition_of_the_wrong_shape_is_not_registered(stage: Stage, definition: dict[str, Any]) -> None:
+def test_a_definition_of_the_wrong_shape_is_not_registered(stage: Harness, definition: dict[str, Any]) -> None:
     family = f"web-{uuid.uuid4().hex[:8]}"
     with pytest.raises(CallRefused):
         stage.services.register(definition, family, "f" * 64)
     assert stage.services.definition(family) is None
 
 
-def test_a_member_that_nobody_knows_keeps_no_definition_from_being_registered(stage: Stage) -> None:
+def test_a_member_that_nobody_knows_keeps_no_definition_from_being_registered(stage: Harness) -> None:
     raw = stage.services.definition(stage.release("v1"))
     assert raw is not None
     assert raw["tags"] == []
@@ -475,12 +475,12 @@ def test_a_member_that_nobody_knows_keeps_no_definition_from_being_registered(st
 def test_the_fake_refuses_a_definition_as_ecs_does(family: str, containers: list[dict[str, Any]], release: str) -> None:
     """moto registers all of them (ECS API reference, RegisterTaskDefinition, ContainerDefinition and Tag)."""
     with pytest.raises(CallRefused, match="RegisterTaskDefinition"):
-        FakeStage().services.register({"containerDefinitions": containers}, family, release)
+        FakeHarness().services.register({"containerDefinitions": containers}, family, release)
 
 
 def test_the_fake_refuses_a_negative_count_as_ecs_does() -> None:
     """moto takes it."""
-    stage = FakeStage()
+    stage = FakeHarness()
     stage.run(stage.release("v1"))
     with pytest.raises(CallRefused, match="desiredCount"):
         stage.services.update(stage.settings, desired_count=-1)
@@ -488,7 +488,7 @@ def test_the_fake_refuses_a_negative_count_as_ecs_does() -> None:
 
 def test_the_fake_knows_no_tasks_of_a_service_that_is_not_there_as_ecs() -> None:
     """moto lists none for it; ECS answers ServiceNotFoundException (API reference, ListTasks)."""
-    stage = FakeStage()
+    stage = FakeHarness()
     stage.run(stage.release("v1"))
     for other in others(stage.settings):
         with pytest.raises(CallRefused) as refused:
@@ -499,33 +499,33 @@ def test_the_fake_knows_no_tasks_of_a_service_that_is_not_there_as_ecs() -> None
 def test_of_two_services_each_is_changed_alone_and_both_know_the_account_s_definitions() -> None:
     web = FakeServices()
     worker = FakeServices(ecs_service="worker", beside=web)
-    both, of_web = FakeWriters({"web": web, "worker": worker}), FakeStage.settings
+    both, of_web = FakeWriters({"web": web, "worker": worker}), FakeHarness.settings
     of_worker = of_web.model_copy(update={"ecs_service": "worker"})
     for service in (web, worker):
         service.run(service.register_release({"containerDefinitions": [{"name": "app", "image": "web:1"}]}, "web"))
     both.update(of_worker, desired_count=5)
     assert both.desired_counts() == {"web": 2, "worker": 5}
-    both.update(of_worker, definition_arn=both.look(of_web).primary.definition_arn)
-    newest = both.look(of_worker).newest
+    both.update(of_worker, definition_arn=both.describe(of_web).primary.definition_arn)
+    newest = both.describe(of_worker).newest
     assert newest is not None
     both.stop_deployment(newest.arn)
-    assert newest_status(both.look(of_worker)) == "ROLLBACK_REQUESTED"
-    assert newest_status(both.look(of_web)) == "SUCCESSFUL"
+    assert newest_status(both.describe(of_worker)) == "ROLLBACK_REQUESTED"
+    assert newest_status(both.describe(of_web)) == "SUCCESSFUL"
     with pytest.raises(UnsupportedService):
-        both.look(of_web.model_copy(update={"ecs_service": "a-third"}))
+        both.describe(of_web.model_copy(update={"ecs_service": "a-third"}))
 
 
-def test_other_target_groups_of_the_load_balancer_are_told(stage: Stage) -> None:
+def test_other_target_groups_of_the_load_balancer_are_told(stage: Harness) -> None:
     first = stage.release("v1")
     stage.run(first)
     (group,) = stage.wait(settled(first)).target_groups
-    assert stage.targets.neighbours((group,)) == ()
-    assert stage.targets.neighbours(()) == ()
+    assert stage.targets.sibling_target_groups((group,)) == ()
+    assert stage.targets.sibling_target_groups(()) == ()
     other = stage.share_balancer()
-    assert stage.targets.neighbours((group,)) == (other,)
+    assert stage.targets.sibling_target_groups((group,)) == (other,)
 
 
-def test_health_checks_are_told_of_groups_that_are_there(stage: Stage) -> None:
+def test_health_checks_are_told_of_groups_that_are_there(stage: Harness) -> None:
     first = stage.release("v1")
     stage.run(first)
     (group,) = stage.wait(settled(first)).target_groups
@@ -533,22 +533,22 @@ def test_health_checks_are_told_of_groups_that_are_there(stage: Stage) -> None:
     assert stage.targets.health_checks(()) == {}
     gone = group.replace("targetgroup/", "targetgroup/gone-")
     assert stage.targets.health_checks((gone, group)).keys() == {group}
-    assert stage.targets.is_used(group)
+    assert stage.targets.has_load_balancer(group)
     with pytest.raises(CallRefused, match="DescribeTargetGroups") as refused:
-        stage.targets.is_used(gone)
+        stage.targets.has_load_balancer(gone)
     assert refused.value.kind is RefusalKind.NOT_FOUND
 
 
 def test_what_a_service_refers_to_in_its_definition_is_told(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = CloudStage(cloud, monkeypatch)
+    made = LocalCloudHarness(cloud, monkeypatch)
     first = made.release("v1")
     made.run(first)
     view = made.wait(settled(first))
     assert (view.shape.ports, view.shape.uses_fargate, view.shape.has_network) == ((("app", 8080),), True, True)
     definition = made.services.definition(first)
     assert definition is not None
-    assert fits_service(definition, view.shape).verdict is Verdict.PASS
+    assert check_fits_service(definition, view.shape).verdict is Verdict.PASS
     vpc = made.web.elbv2.describe_target_groups(TargetGroupArns=[made.web.target_group])["TargetGroups"][0]["VpcId"]
     spare = made.web.elbv2.create_target_group(Name=f"{made.web.name}-spare", Protocol="HTTP", Port=80, VpcId=vpc)
-    assert not made.targets.is_used(spare["TargetGroups"][0]["TargetGroupArn"])
+    assert not made.targets.has_load_balancer(spare["TargetGroups"][0]["TargetGroupArn"])
     made.web.delete()

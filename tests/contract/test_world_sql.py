@@ -11,7 +11,7 @@ from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE
 from rollback.resources.database.errors import QueryFailed, SessionRefused, Unreachable
 from rollback.resources.database.neon import Branch
-from rollback.resources.database.relation import RelationKind, RowsAsked
+from rollback.resources.database.relation import RelationKind, RowQuery
 from rollback.resources.database.row_comparison import compare_rows, differing_buckets
 
 
@@ -31,7 +31,7 @@ def main(project: NeonProject) -> tuple[Branch, SecretStr]:
     return found, project.databases.connection_uri(found.id, "app", ROLE)
 
 
-ASKED = RowsAsked(
+ASKED = RowQuery(
     database="app",
     schema_name="public",
     name="written",

@@ -69,11 +69,11 @@ def deployment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_stack_records_the_definition_that_it_deployed_last_and_nothing_else(deployment: Deployment) -> None:
     first = deployment.deploy()
-    view = deployment.stacks.look(deployment.name)
+    view = deployment.stacks.describe(deployment.name)
     assert view is not None
     assert (view.definition_arns, view.status, view.state) == ((first,), "CREATE_COMPLETE", StackState.STABLE)
     second = deployment.deploy()
-    view = deployment.stacks.look(deployment.name)
+    view = deployment.stacks.describe(deployment.name)
     assert view is not None
     assert (view.definition_arns, view.status, view.state) == ((second,), "UPDATE_COMPLETE", StackState.STABLE)
     assert drift(view, second) is None
@@ -81,7 +81,7 @@ def test_a_stack_records_the_definition_that_it_deployed_last_and_nothing_else(d
 
 
 def test_a_stack_that_never_was_or_is_deleted_is_none(deployment: Deployment) -> None:
-    assert deployment.stacks.look(deployment.name) is None
+    assert deployment.stacks.describe(deployment.name) is None
     deployment.deploy()
     deployment.delete()
-    assert deployment.stacks.look(deployment.name) is None
+    assert deployment.stacks.describe(deployment.name) is None

@@ -14,7 +14,7 @@ from fakes import CLUSTER, ECS_SERVICE, FakeServices
 
 from local_cloud.deployment.server import LocalCloud
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import CallRefused, OutsideFailure
+from rollback.errors import CallRefused, ExternalServiceError
 from rollback.ports.world import Tasks
 from rollback.resources.aws.ecs_task import TaskView
 from rollback.resources.database.errors import OutcomeUnknown, RequestRefused
@@ -24,7 +24,7 @@ SAYS = "stepping down 0002_x"
 WHO = "express-api-20260301T030000Z-00000000"  # a rollback's id
 
 
-class Stage(Protocol):
+class Harness(Protocol):
     """A service whose release has three commands: one that says something, one that fails, one without an end."""
 
     tasks: Tasks
@@ -38,7 +38,7 @@ class Stage(Protocol):
         ...
 
 
-class FakeStage:
+class FakeHarness:
     settings = ServiceSettings(name=SERVICE, cluster=CLUSTER, ecs_service=ECS_SERVICE, container="app")
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class FakeStage:
         return found
 
 
-class CloudStage:
+class LocalCloudHarness:
     def __init__(self, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
         self.web = Workload(cloud, balanced=False)
         cloud.client("logs").create_log_group(logGroupName=self.web.name)
@@ -99,24 +99,26 @@ class CloudStage:
 
 
 @pytest.fixture(params=["fake", "cloud"])
-def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    return FakeStage() if request.param == "fake" else CloudStage(request.getfixturevalue("cloud"), monkeypatch)
+def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Harness:
+    return (
+        FakeHarness() if request.param == "fake" else LocalCloudHarness(request.getfixturevalue("cloud"), monkeypatch)
+    )
 
 
-def run(stage: Stage, command: tuple[str, ...], token: str | None = None, definition_arn: str | None = None) -> str:
+def run(stage: Harness, command: tuple[str, ...], token: str | None = None, definition_arn: str | None = None) -> str:
     definition = definition_arn or stage.definition_arn
     return stage.tasks.run(stage.settings, definition, command, WHO, token or uuid.uuid4().hex)
 
 
-def ended(stage: Stage, arn: str) -> TaskView:
+def ended(stage: Harness, arn: str) -> TaskView:
     def stopped() -> TaskView | None:
-        view = stage.tasks.look(stage.settings, arn)
+        view = stage.tasks.describe(stage.settings, arn)
         return view if view is not None and view.is_stopped else None
 
     return stage.wait(stopped)
 
 
-def test_a_command_runs_to_its_end_and_tells_its_exit_code_and_its_last_lines(stage: Stage) -> None:
+def test_a_command_runs_to_its_end_and_tells_its_exit_code_and_its_last_lines(stage: Harness) -> None:
     arn = run(stage, DOWN)
     view = ended(stage, arn)
     assert (view.command, view.started, view.exit_code) == (DOWN, True, 0)
@@ -124,11 +126,11 @@ def test_a_command_runs_to_its_end_and_tells_its_exit_code_and_its_last_lines(st
 
 
 @pytest.mark.parametrize(("command", "code"), [(FAILS, 3), (("not-there",), 127)])
-def test_a_command_that_fails_tells_so(stage: Stage, command: tuple[str, ...], code: int) -> None:
+def test_a_command_that_fails_tells_so(stage: Harness, command: tuple[str, ...], code: int) -> None:
     assert ended(stage, run(stage, command)).exit_code == code
 
 
-def test_the_same_token_starts_no_second_task_and_another_does(stage: Stage) -> None:
+def test_the_same_token_starts_no_second_task_and_another_does(stage: Harness) -> None:
     token = uuid.uuid4().hex
     first = run(stage, FAILS, token)
     assert run(stage, FAILS, token) == first
@@ -137,7 +139,7 @@ def test_the_same_token_starts_no_second_task_and_another_does(stage: Stage) -> 
     assert run(stage, FAILS) != first
 
 
-def test_a_token_with_other_arguments_is_no_refusal_but_a_task_to_be_looked_up(stage: Stage) -> None:
+def test_a_token_with_other_arguments_is_no_refusal_but_a_task_to_be_looked_up(stage: Harness) -> None:
     token = uuid.uuid4().hex
     first = run(stage, FAILS, token)
     with pytest.raises(OutcomeUnknown):
@@ -145,7 +147,7 @@ def test_a_token_with_other_arguments_is_no_refusal_but_a_task_to_be_looked_up(s
     assert [task.arn for task in stage.tasks.started_by(stage.settings, WHO)] == [first]
 
 
-def test_a_task_is_found_by_who_started_it_while_it_runs_and_after_it_stopped(stage: Stage) -> None:
+def test_a_task_is_found_by_who_started_it_while_it_runs_and_after_it_stopped(stage: Harness) -> None:
     arn = run(stage, LONG)
     assert [(task.arn, task.command) for task in stage.tasks.started_by(stage.settings, WHO)] == [(arn, LONG)]
     assert stage.tasks.started_by(stage.settings, "somebody-else") == ()
@@ -157,40 +159,40 @@ def test_a_task_is_found_by_who_started_it_while_it_runs_and_after_it_stopped(st
     assert [task.arn for task in stage.tasks.started_by(stage.settings, WHO)] == [arn]
 
 
-def test_a_task_that_can_not_start_has_no_exit_code_and_says_why(stage: Stage) -> None:
+def test_a_task_that_can_not_start_has_no_exit_code_and_says_why(stage: Harness) -> None:
     view = ended(stage, run(stage, FAILS, definition_arn=stage.unstartable()))
     assert (view.started, view.exit_code) == (False, None)
     assert "CannotPullContainerError" in view.reason
     assert stage.tasks.logs(stage.settings, view.arn, 5) == ()
 
 
-def test_a_definition_that_was_deregistered_is_refused(stage: Stage) -> None:
+def test_a_definition_that_was_deregistered_is_refused(stage: Harness) -> None:
     stage.deregister()
     with pytest.raises(RequestRefused, match=r"inactive.*no task was started"):
         run(stage, FAILS)
     assert stage.tasks.started_by(stage.settings, WHO) == ()
 
 
-def test_a_task_that_ecs_does_not_know_is_none(stage: Stage) -> None:
+def test_a_task_that_ecs_does_not_know_is_none(stage: Harness) -> None:
     cluster = stage.settings.cluster
     arn = f"arn:aws:ecs:eu-west-1:123456789012:task/{cluster}/{uuid.uuid4().hex}"
-    assert stage.tasks.look(stage.settings, arn) is None
+    assert stage.tasks.describe(stage.settings, arn) is None
     assert stage.tasks.logs(stage.settings, arn, 5) == ()
-    with pytest.raises(OutsideFailure):
+    with pytest.raises(ExternalServiceError):
         stage.tasks.stop(stage.settings, arn, "gone")
 
 
-def test_a_service_that_is_not_there_is_refused(stage: Stage) -> None:
+def test_a_service_that_is_not_there_is_refused(stage: Harness) -> None:
     other = stage.settings.model_copy(update={"ecs_service": "other"})
     with pytest.raises(RequestRefused, match="no ACTIVE service other"):
         stage.tasks.run(other, stage.definition_arn, DOWN, WHO, uuid.uuid4().hex)
 
 
-def test_the_container_s_own_lines_and_end_are_told_and_no_other_s(stage: Stage) -> None:
+def test_the_container_s_own_lines_and_end_are_told_and_no_other_s(stage: Harness) -> None:
     arn = run(stage, DOWN)
     assert ended(stage, arn).exit_code == 0
     other = stage.settings.model_copy(update={"container": "sidecar"})
-    view = stage.tasks.look(other, arn)
+    view = stage.tasks.describe(other, arn)
     assert view is not None
     assert (view.is_stopped, view.exit_code, view.command) == (True, None, ())
     assert stage.tasks.logs(other, arn, 5) == ()
@@ -202,13 +204,13 @@ def test_the_container_s_own_lines_and_end_are_told_and_no_other_s(stage: Stage)
     ("started_by", "token"),
     [("not allowed: <>", "a" * 32), ("w" * 129, "a" * 32), (WHO, "a" * 65), (WHO, "not a token")],
 )
-def test_names_and_tokens_that_ecs_does_not_take_are_refused(stage: Stage, started_by: str, token: str) -> None:
+def test_names_and_tokens_that_ecs_does_not_take_are_refused(stage: Harness, started_by: str, token: str) -> None:
     with pytest.raises(RequestRefused, match="no task was started"):
         stage.tasks.run(stage.settings, stage.definition_arn, FAILS, started_by, token)
     assert stage.tasks.started_by(stage.settings, WHO) == ()
 
 
-def test_a_container_or_definition_that_is_not_there_is_refused(stage: Stage) -> None:
+def test_a_container_or_definition_that_is_not_there_is_refused(stage: Harness) -> None:
     other = stage.settings.model_copy(update={"container": "sidecar"})
     with pytest.raises(RequestRefused, match="sidecar"):
         stage.tasks.run(other, stage.definition_arn, FAILS, WHO, uuid.uuid4().hex)
@@ -217,18 +219,18 @@ def test_a_container_or_definition_that_is_not_there_is_refused(stage: Stage) ->
     assert stage.tasks.started_by(stage.settings, WHO) == ()
 
 
-def test_another_cluster_knows_none_of_the_tasks(stage: Stage) -> None:
+def test_another_cluster_knows_none_of_the_tasks(stage: Harness) -> None:
     arn = run(stage, LONG)
     other = stage.settings.model_copy(update={"cluster": "not-there"})
     for call in (
-        lambda: stage.tasks.look(other, arn),
+        lambda: stage.tasks.describe(other, arn),
         lambda: stage.tasks.started_by(other, WHO),
         lambda: stage.tasks.stop(other, arn, "not ours"),
         lambda: stage.tasks.run(other, stage.definition_arn, FAILS, WHO, uuid.uuid4().hex),
     ):
         with pytest.raises(CallRefused):
             call()
-    view = stage.tasks.look(stage.settings, arn)
+    view = stage.tasks.describe(stage.settings, arn)
     assert view is not None
     assert not view.is_stopped
     stage.tasks.stop(stage.settings, arn, "the test is over")
@@ -240,9 +242,9 @@ def test_the_same_token_in_another_cluster_is_another_task() -> None:
     there = FakeServices(cluster="another", beside=here)
     both = FakeWriters({"here": here, "there": there})
     tasks = FakeTasks(both)
-    settings = (FakeStage.settings, FakeStage.settings.model_copy(update={"cluster": "another"}))
+    settings = (FakeHarness.settings, FakeHarness.settings.model_copy(update={"cluster": "another"}))
     for service in (here, there):
         definition = {"containerDefinitions": [{"name": "app", "image": image("v1")}]}
         service.run(service.register_release(definition, "web"))
-    arns = [tasks.run(one, here.look(settings[0]).primary.definition_arn, DOWN, WHO, "a" * 32) for one in settings]
+    arns = [tasks.run(one, here.describe(settings[0]).primary.definition_arn, DOWN, WHO, "a" * 32) for one in settings]
     assert len(set(arns)) == 2

@@ -26,14 +26,14 @@ from local_cloud.deployment.server import LocalCloud
 from local_cloud.ecs import api as ecs_api
 from local_cloud.ecs import tasks as ecs_tasks
 from rollback import handlers
-from rollback.bootstrap import make_world
+from rollback.bootstrap import make_ports
 from rollback.canonical_json import sha256_of
 from rollback.domain.releases.release import Release, ReleaseState, fingerprint, normalised_definition
 from rollback.domain.settings.environment import ServiceSettings, Settings
 from rollback.domain.settings.policy import Policy
 from rollback.names import outage_alarm
 from rollback.ports.world import World
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback_constructs.workflow import transient_retries
 
 APPLICATION, ENVIRONMENT = "macro-ai", "production"
@@ -101,7 +101,7 @@ class _Body:
 
 
 @dataclass(frozen=True)
-class Course:
+class EmergencyRun:
     """How an emergency went, in seconds that passed or were slept."""
 
     tries: int  # invocations of the function
@@ -111,7 +111,7 @@ class Course:
     problem: str = ""  # why it did not act within its limits
 
 
-class Emergencies:
+class EmergencyRunner:
     """One cluster; each emergency has a service, a ledger and clients of its own, as a function that starts cold."""
 
     def __init__(self, cloud: LocalCloud, share: float, seed: str) -> None:
@@ -121,9 +121,9 @@ class Emergencies:
         self._dynamodb = cloud.client("dynamodb")
         self._cluster = f"emergencies-{self._run}"
         self._ecs.create_cluster(clusterName=self._cluster)
-        self._calm = boto3.Session()  # its clients are never throttled
+        self._unthrottled = boto3.Session()  # its clients are never throttled
 
-    def play(self, number: int) -> Course:
+    def run_emergency(self, number: int) -> EmergencyRun:
         """An outage over a bad v2: from the alarm's event to the accepted UpdateService to v1."""
         name = f"web-{self._run}-{number}"
         clock = VirtualClock()
@@ -131,7 +131,7 @@ class Emergencies:
         throttle = Throttle(self._share, random.Random(f"{self._seed} {number}"))
         events: Any = session.events  # the stubs have no handler that answers in AWS's place
         events.register("before-send", throttle)
-        target = self._put_up(name)
+        target = self._create_service(name)
         world = replace(self._world(name, session), clock=clock)
         try:
             with pytest.MonkeyPatch.context() as patched:
@@ -145,9 +145,9 @@ class Emergencies:
                 return replace(course, problem=f"UpdateService was sent {throttle.sent.get('UpdateService')} times")
             return course
         finally:
-            self._take_down(name)
+            self._delete_service(name)
 
-    def _put_up(self, name: str) -> str:
+    def _create_service(self, name: str) -> str:
         """v1 was promoted, v2 runs, the way back is prepared, the alarm is red; the standing plan's definition."""
         self._dynamodb.create_table(
             TableName=name,
@@ -155,7 +155,7 @@ class Emergencies:
             AttributeDefinitions=[{"AttributeName": part, "AttributeType": "S"} for part in ("pk", "sk")],
             BillingMode="PAY_PER_REQUEST",
         )
-        world = self._world(name, self._calm)
+        world = self._world(name, self._unthrottled)
         good, bad = self._register(name, "v1"), self._register(name, "v2")
         self._ecs.create_service(
             cluster=self._cluster, serviceName=name, taskDefinition=bad, desiredCount=DESIRED_COUNT,
@@ -163,7 +163,7 @@ class Emergencies:
         )  # fmt: skip
         self._record(name, "v1", good, ReleaseState.PROMOTED, 48, world)
         self._record(name, "v2", bad, ReleaseState.CANDIDATE, 0.2, world)
-        (standing,) = prepare(name, world).targets
+        (standing,) = prepare_standing_plan(name, world).targets
         self._cloudwatch.put_metric_alarm(
             AlarmName=self._alarm(name), Namespace="test", MetricName="outage", Statistic="Sum", Period=60,
             EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold", TreatMissingData="ignore",
@@ -171,7 +171,7 @@ class Emergencies:
         self._cloudwatch.set_alarm_state(AlarmName=self._alarm(name), StateValue="ALARM", StateReason="by a test")
         return standing.definition_arn
 
-    def _take_down(self, name: str) -> None:
+    def _delete_service(self, name: str) -> None:
         """All of it: what stays makes each of the next ones slower."""
         self._ecs.delete_service(cluster=self._cluster, service=name, force=True)
         with ecs_api.rollouts.lock:
@@ -201,7 +201,7 @@ class Emergencies:
     def _world(self, name: str, session: boto3.Session) -> World:
         service = ServiceSettings(name=name, cluster=self._cluster, ecs_service=name, container="app")
         topic = f"arn:aws:sns:{self._cloud.region}:{self._cloud.account}:none"
-        return make_world(
+        return make_ports(
             Settings(application=APPLICATION, environment=ENVIRONMENT, services=(service,)),
             ledger_table=name,
             topic_arn=topic,
@@ -228,7 +228,7 @@ class _Execution:
         self._payload = {"step": "emergency", "execution": execution, "started_at": started_at, "input": dict(given)}
         self._retried: list[int] = []
 
-    def until(self, is_done: Callable[[], bool]) -> Course:
+    def until(self, is_done: Callable[[], bool]) -> EmergencyRun:
         """Invoke the function until it is done, or the execution is over."""
         began, longest, problem, tries = self._clock.seconds(), 0.0, "", 0
         while not problem:
@@ -244,7 +244,7 @@ class _Execution:
             problem = problem or f"an invocation took {longest:.1f} s"
         if seconds > self._policy.lease_minutes * 60:
             problem = problem or f"it took {seconds:.1f} s"
-        return Course(tries, seconds, longest, 0, problem)
+        return EmergencyRun(tries, seconds, longest, 0, problem)
 
     def _invoke(self) -> tuple[dict[str, Any] | None, Exception | None]:
         try:

@@ -15,7 +15,7 @@ from rich.console import Console
 from local_cloud.deployment.deploy import bootstrap
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.processes.orderly_exit import orderly_exit
-from rollback_cli.demo.stage import Stage
+from rollback_cli.demo.stage import DemoEnvironment
 from rollback_cli.demo.timeline.timeline import Timeline
 
 
@@ -27,7 +27,7 @@ def cloud(policy: str | None, *, with_database: bool) -> Iterator[LocalCloud]:
             yield running
     else:
         timeline = Timeline(Console(stderr=True))
-        with Stage(timeline, policy=json.loads(policy), with_database=with_database) as stage:
+        with DemoEnvironment(timeline, policy=json.loads(policy), with_database=with_database) as stage:
             yield stage.cloud
 
 

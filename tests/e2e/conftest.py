@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.live import LiveStage, patiently
+from e2e.live import DeployedEnvironment, wait_for
 from e2e.processes import Process
 
 from rollback.domain.releases.release import Release
@@ -58,25 +58,25 @@ def cloud() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def stage(cloud: dict[str, str]) -> Iterator[LiveStage]:
+def stage(cloud: dict[str, str]) -> Iterator[DeployedEnvironment]:
     """A stage on which one release runs and is promoted; xdist keeps a file's tests in one process (`loadfile`)."""
     with pointed_at(cloud):
-        live = LiveStage()
+        live = DeployedEnvironment()
         live.promote(live.release().version)
-        patiently(lambda: set(live.alarm_states().values()) == {"OK"})
+        wait_for(lambda: set(live.alarm_states().values()) == {"OK"})
         yield live
 
 
 @pytest.fixture
-def good(stage: LiveStage) -> Iterator[Release]:
+def good(stage: DeployedEnvironment) -> Iterator[Release]:
     """The only promoted release; it runs before a test and after it, with all rollbacks concluded and a green alarm."""
-    yield _the_good_one(stage)
+    yield _assert_good_release_runs(stage)
     stage.turn_alarm("OK")
     assert all(r.concluded_at is not None for r in stage.history())
-    _the_good_one(stage)
+    _assert_good_release_runs(stage)
 
 
-def _the_good_one(stage: LiveStage) -> Release:
+def _assert_good_release_runs(stage: DeployedEnvironment) -> Release:
     (promoted,) = stage.promoted()
     assert stage.running_digests() == {promoted.images[stage.service.container].rpartition("@")[2]}
     return promoted

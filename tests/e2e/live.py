@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import boto3
 from contract.local_cloud.workload import HEALTHY, eventually
 
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
@@ -25,19 +25,19 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 180.0  # generous: the machine may be busy
 
 
-def patiently(look: Callable[[], T | None]) -> T:
+def wait_for(look: Callable[[], T | None]) -> T:
     """What `look` finds at last. Not more often than a person would look: each look is work for the cloud."""
     return eventually(look, PATIENCE_SECONDS, every=0.5)
 
 
-class LiveStage(Pipeline):
+class DeployedEnvironment(Pipeline):
     """The environment's variables must point boto3 at the cloud as long as this is used."""
 
     def __init__(self) -> None:
         session = boto3.Session()
         self._session, self._clients = session, dict[str, Any]()
         name = stack_name(ENVIRONMENT)
-        outputs = listed(session.client("cloudformation"), "describe_stacks", "Stacks", StackName=name)[0]["Outputs"]
+        outputs = list_all(session.client("cloudformation"), "describe_stacks", "Stacks", StackName=name)[0]["Outputs"]
         self.deployed: Deployed = from_outputs({o["OutputKey"]: o["OutputValue"] for o in outputs}, name)
         self.world = self.deployed.world()
         self._versions = itertools.count(1)
@@ -61,13 +61,13 @@ class LiveStage(Pipeline):
         version = f"v{next(self._versions)}.0.0"
         digest = self.push(version, HEALTHY)
         self.ship(version, desired_count=2)
-        patiently(lambda: self.is_settled() and self.running_digests() == {digest})
-        return patiently(lambda: self.known(version))
+        wait_for(lambda: self.is_settled() and self.running_digests() == {digest})
+        return wait_for(lambda: self.find_release(version))
 
     def promote(self, version: str) -> Release:
         return promote_by_hand(self.service.name, version, "a test", self.world)
 
-    def known(self, version: str) -> Release | None:
+    def find_release(self, version: str) -> Release | None:
         return next((r for r in self.releases() if r.version == version), None)
 
     def releases(self) -> tuple[Release, ...]:
@@ -86,14 +86,14 @@ class LiveStage(Pipeline):
         answer = self.client("stepfunctions").start_execution(stateMachineArn=arn, name=name, input=json.dumps(given))
         return str(answer["executionArn"])
 
-    def ended(self, execution: str) -> dict[str, Any]:
+    def wait_until_ended(self, execution: str) -> dict[str, Any]:
         """The execution, once it has ended."""
 
         def over() -> dict[str, Any] | None:
             answer: dict[str, Any] = self.client("stepfunctions").describe_execution(executionArn=execution)
             return answer if answer["status"] != "RUNNING" else None
 
-        return patiently(over)
+        return wait_for(over)
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
         """What one of our functions answers to an event."""
@@ -101,21 +101,21 @@ class LiveStage(Pipeline):
         answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event).encode())
         return json.loads(answer["Payload"].read())
 
-    def concluded(self, is_it: Callable[[Rollback], bool]) -> Rollback:
+    def wait_until_concluded(self, is_it: Callable[[Rollback], bool]) -> Rollback:
         """The newest rollback that is it, once its execution is over and it has concluded."""
 
         def over() -> Rollback | None:
             found = next((r for r in self.history() if is_it(r)), None)
-            is_over = found is not None and found.concluded_at is not None and not found.owes_account
+            is_over = found is not None and found.concluded_at is not None and not found.is_data_loss_report_due
             return found if is_over else None
 
-        rollback = patiently(over)
-        self.ended(rollback.execution)
+        rollback = wait_for(over)
+        self.wait_until_ended(rollback.execution)
         return rollback
 
-    def newest(self, is_it: Callable[[Rollback], bool]) -> Rollback:
+    def wait_for_rollback(self, is_it: Callable[[Rollback], bool]) -> Rollback:
         """The newest rollback that is it, however far it is."""
-        return patiently(lambda: next((r for r in self.history() if is_it(r)), None))
+        return wait_for(lambda: next((r for r in self.history() if is_it(r)), None))
 
     def turn_alarm(self, state: str) -> None:
         """Set the trigger alarm; what CloudWatch tells of it goes over the bus."""
@@ -147,9 +147,9 @@ class LiveStage(Pipeline):
 
     def page_about(self, text: str) -> str:
         """The page with this text in it, once it came."""
-        return patiently(lambda: next((page for page in self.pages() if text in page), None))
+        return wait_for(lambda: next((page for page in self.pages() if text in page), None))
 
-    def standing(self) -> tuple[object, ...]:
+    def state_summary(self) -> tuple[object, ...]:
         """What a start that changes nothing leaves as it is: deployments, count, lease, releases."""
         service = self.described()
         deployments = [(d["id"], d["status"], d["taskDefinition"]) for d in service["deployments"]]

@@ -32,7 +32,7 @@ def run(command: Sequence[str], cloud: Mapping[str, str], seconds: float = 180) 
     )  # fmt: skip
 
 
-def _hear_control_c() -> None:
+def _accept_sigint() -> None:
     """A shell starts what runs in the background with SIGINT ignored, and that would be inherited."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -45,7 +45,7 @@ def command_line(pid: int) -> str:
         return ""
 
 
-def birth(pid: int) -> str:
+def process_start_ticks(pid: int) -> str:
     """When a process began, in clock ticks; nothing of one that is gone, or only waits to be reaped."""
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -61,7 +61,7 @@ def descendants(pid: int) -> set[tuple[int, str]]:
     family = {pid}
     while more := {child for child, parent in parents.items() if parent in family} - family:
         family |= more
-    return {(member, born) for member in family - {pid} if (born := birth(member))}
+    return {(member, born) for member in family - {pid} if (born := process_start_ticks(member))}
 
 
 class Process:
@@ -71,9 +71,9 @@ class Process:
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment(cloud or {}), start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            preexec_fn=_hear_control_c,  # noqa: PLW1509 - it only sets a signal
+            preexec_fn=_accept_sigint,  # noqa: PLW1509 - it only sets a signal
         )  # fmt: skip
-        self._known: set[tuple[int, str]] = {(self._process.pid, birth(self._process.pid))}
+        self._known: set[tuple[int, str]] = {(self._process.pid, process_start_ticks(self._process.pid))}
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -102,7 +102,7 @@ class Process:
     def members(self) -> list[str]:
         """Command lines of the living ones among the command and all that it was seen to have started."""
         self._known |= descendants(self._process.pid)
-        return [command_line(pid) for pid, born in self._known if birth(pid) == born]
+        return [command_line(pid) for pid, born in self._known if process_start_ticks(pid) == born]
 
     def __enter__(self) -> Self:
         return self

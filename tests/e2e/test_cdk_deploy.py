@@ -9,10 +9,10 @@ from pathlib import Path
 import boto3
 import pytest
 from e2e.conftest import cloud_process, pointed_at
-from e2e.live import patiently
+from e2e.live import wait_for
 from e2e.processes import ROLLBACK, ROOT, run
 
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 
 CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
 # Of this machine, where the embedded cloud runs the functions; ECR is still empty, so no task is wanted.
@@ -42,7 +42,7 @@ def test_what_cdk_deploys_can_be_started_and_asked(empty_cloud: dict[str, str], 
     deployed = run([str(CDK), "deploy", "--all", *flags, *context], empty_cloud, seconds=600)
 
     assert deployed.returncode == 0, deployed.stdout
-    stacks = listed(boto3.Session().client("cloudformation"), "describe_stacks", "Stacks")
+    stacks = list_all(boto3.Session().client("cloudformation"), "describe_stacks", "Stacks")
     assert {s["StackName"]: s["StackStatus"] for s in stacks if s["StackName"].startswith("MacroAi")} == {
         "MacroAiProductionStack": "CREATE_COMPLETE",
         "MacroAiProductionRollbackStack": "CREATE_COMPLETE",
@@ -51,10 +51,10 @@ def test_what_cdk_deploys_can_be_started_and_asked(empty_cloud: dict[str, str], 
     assert (said.returncode, "express-api in production (act)" in said.stdout) == (0, True), said.stdout
     # a typo is answered by our code, so the published bundle runs
     states = boto3.Session().client("stepfunctions")
-    machines = listed(states, "list_state_machines", "stateMachines")
+    machines = list_all(states, "list_state_machines", "stateMachines")
     arn = next(m["stateMachineArn"] for m in machines if m["name"] == "macro-ai-production-rollback")
     execution = states.start_execution(stateMachineArn=arn, input='{"type": "servcie"}')["executionArn"]
-    ended = patiently(
+    ended = wait_for(
         lambda: e if (e := states.describe_execution(executionArn=execution))["status"] != "RUNNING" else None
     )
     assert (ended["status"], ended["error"]) == ("FAILED", "InvalidRequest")

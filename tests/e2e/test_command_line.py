@@ -6,7 +6,7 @@ from collections.abc import Callable
 from subprocess import CompletedProcess
 
 import pytest
-from e2e.live import LiveStage
+from e2e.live import DeployedEnvironment
 from e2e.processes import ROLLBACK, run
 
 from rollback.domain.releases.release import Release
@@ -23,7 +23,7 @@ def rollback(cloud: dict[str, str]) -> Rollback:
 
 
 def test_status_tells_what_runs_and_whether_there_is_a_way_back(
-    stage: LiveStage, good: Release, rollback: Rollback
+    stage: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
     said = rollback("status production")
 
@@ -34,7 +34,9 @@ def test_status_tells_what_runs_and_whether_there_is_a_way_back(
     assert re.search(r"rollback +none going on", said.stdout)
 
 
-def test_a_typo_is_told_before_anything_is_started(stage: LiveStage, good: Release, rollback: Rollback) -> None:
+def test_a_typo_is_told_before_anything_is_started(
+    stage: DeployedEnvironment, good: Release, rollback: Rollback
+) -> None:
     before = stage.history()
 
     said = rollback("start production --type servcie")
@@ -52,23 +54,23 @@ def test_an_environment_without_a_stack_is_told_with_what_to_do(rollback: Rollba
 
 
 def test_a_dry_run_prints_the_plan_and_changes_nothing_and_a_start_carries_it_out(
-    stage: LiveStage, good: Release, rollback: Rollback
+    stage: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
     bad = stage.release()
-    before = stage.standing()
+    before = stage.state_summary()
 
     planned = rollback("start production --dry-run --reason 'only looking'")
 
     assert planned.returncode == 0, planned.stdout
     assert f"planned dry run: {bad.version} → {good.version}" in " ".join(planned.stdout.split())
-    assert stage.standing() == before
+    assert stage.state_summary() == before
 
     _is_carried_out(rollback("start production --reason 'it is bad'"), bad, stage)
     assert stage.history()[0].execution.startswith("arn:aws:states:")
 
 
 def test_a_direct_rollback_needs_no_step_functions_and_is_in_the_ledger_all_the_same(
-    stage: LiveStage, good: Release, rollback: Rollback
+    stage: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
     bad = stage.release()
 
@@ -86,7 +88,9 @@ def test_a_direct_rollback_needs_no_step_functions_and_is_in_the_ledger_all_the_
     assert f"Rollback {newest.id}: succeeded" in told.stdout
 
 
-def test_a_rollback_that_nobody_knows_is_told_in_one_line(stage: LiveStage, good: Release, rollback: Rollback) -> None:
+def test_a_rollback_that_nobody_knows_is_told_in_one_line(
+    stage: DeployedEnvironment, good: Release, rollback: Rollback
+) -> None:
     said = rollback("show production express-api-20200101T000000Z-00000000")
 
     assert said.returncode == 2
@@ -95,7 +99,7 @@ def test_a_rollback_that_nobody_knows_is_told_in_one_line(stage: LiveStage, good
     ]
 
 
-def _is_carried_out(said: CompletedProcess[str], bad: Release, stage: LiveStage) -> None:
+def _is_carried_out(said: CompletedProcess[str], bad: Release, stage: DeployedEnvironment) -> None:
     assert said.returncode == 0, said.stdout
     newest = stage.history()[0]
     assert f"Rollback {newest.id}: succeeded" in said.stdout

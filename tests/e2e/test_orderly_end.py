@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from e2e.processes import ROLLBACK, ROOT, birth, command_line, descendants, environment
+from e2e.processes import ROLLBACK, ROOT, command_line, descendants, environment, process_start_ticks
 
 UP = (ROLLBACK, "local", "up", "--port", "0")
 DEMO = (ROLLBACK, "demo")
@@ -73,7 +73,9 @@ class Command:
         """Folders in the temporary places, and living processes."""
         folders = [*self.temporary.iterdir(), *MEMORY.glob(f"*rollback-local-{self.process.pid}-*")]
         deadline = time.monotonic() + 5
-        while (living := [pid for pid, born in self._started if birth(pid) == born]) and time.monotonic() < deadline:
+        while (
+            living := [pid for pid, born in self._started if process_start_ticks(pid) == born]
+        ) and time.monotonic() < deadline:
             time.sleep(0.05)
         return [*map(str, folders), *map(command_line, living)]
 

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from contract.local_cloud.workload import eventually
 from e2e.conftest import POLICY, cloud_process, pointed_at
-from e2e.live import PATIENCE_SECONDS, LiveStage
+from e2e.live import PATIENCE_SECONDS, DeployedEnvironment
 
 from local_cloud.elb.load import LoadGenerator
-from local_cloud.moto_fixes.listing import listed
-from rollback_cli.demo.data import BY_THE_BAD
+from local_cloud.moto_fixes.listing import list_all
+from rollback_cli.demo.data import BAD_RELEASE_NAME
 from rollback_cli.demo.migrations import check_out
 from rollback_cli.demo.scenarios import BAD_VERSION, GOOD_VERSION, SCENARIOS
 
@@ -22,12 +22,12 @@ STORY = SCENARIOS["bad-migration"]
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[LiveStage]:
+def stage() -> Iterator[DeployedEnvironment]:
     with cloud_process(POLICY, with_database=True) as variables, pointed_at(variables):
-        yield LiveStage()
+        yield DeployedEnvironment()
 
 
-def _answer(stage: LiveStage) -> int:
+def _answer(stage: DeployedEnvironment) -> int:
     at = urlsplit(str(stage.service.base_url))
     connection = http.client.HTTPConnection(str(at.hostname), int(at.port or 80), timeout=10)
     try:
@@ -37,13 +37,13 @@ def _answer(stage: LiveStage) -> int:
         connection.close()
 
 
-def _rows(stage: LiveStage, name: str) -> int:
+def _rows(stage: DeployedEnvironment, name: str) -> int:
     with psycopg.connect(stage.connection_uri()) as session:
         (found,) = session.execute("SELECT count(*) FROM users WHERE name = %s", [name]).fetchone() or (0,)
         return int(found)
 
 
-def _ship(stage: LiveStage, version: str) -> None:
+def _ship(stage: DeployedEnvironment, version: str) -> None:
     stage.ship(version, desired_count=2)
     digest = stage.digest_of(version)
     eventually(lambda: stage.is_settled() and stage.running_digests() == {digest}, PATIENCE_SECONDS)
@@ -51,7 +51,7 @@ def _ship(stage: LiveStage, version: str) -> None:
 
 @pytest.mark.e2e
 def test_a_release_with_a_breaking_migration_fails_and_the_one_before_cannot_run_any_more(
-    stage: LiveStage, tmp_path: Path
+    stage: DeployedEnvironment, tmp_path: Path
 ) -> None:
     assert STORY.migrations is not None
     before, after = STORY.migrations
@@ -66,10 +66,10 @@ def test_a_release_with_a_breaking_migration_fails_and_the_one_before_cannot_run
         assert stage.migrate(check_out(tmp_path / BAD_VERSION, after)) == ("0001_drop_email",)
         _ship(stage, BAD_VERSION)
         eventually(lambda: stage.alarm_states()[stage.alarm] == "ALARM", PATIENCE_SECONDS)
-        eventually(lambda: _rows(stage, BY_THE_BAD) >= 3, PATIENCE_SECONDS)
+        eventually(lambda: _rows(stage, BAD_RELEASE_NAME) >= 3, PATIENCE_SECONDS)
 
     _ship(stage, GOOD_VERSION)  # its health checks pass: they ask nothing of the database
     assert [_answer(stage) for _ in range(6)] == [500] * 6
-    lines = listed(stage.client("logs"), "filter_log_events", "events", logGroupName=LOG_GROUP)
+    lines = list_all(stage.client("logs"), "filter_log_events", "events", logGroupName=LOG_GROUP)
     of_it = [line["message"] for line in lines if f"version={GOOD_VERSION}" in line["message"]]
     assert 'UndefinedColumn: column "email" does not exist' in of_it[-1]

@@ -6,8 +6,8 @@ from typing import Any
 from fakes import FakeSecrets
 from pydantic import SecretStr
 
-from faults.crash import Outside
-from faults.database_scenario import STAGED, Restore
+from faults.crash import FaultInjector
+from faults.database_scenario import STAGED, RestoreScenario
 from rollback.database.delete.reconciler import delete
 from rollback.database.recreate.reconciler import recreate
 from rollback.domain.database.plan import DatabasePlan
@@ -22,12 +22,14 @@ SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:pr-42-AbCdEf"
 KEY, OTHER = "DATABASE_URL", "SESSION_KEY"
 
 
-class PullRequest(Restore):
+class PullRequestScenario(RestoreScenario):
     """The branch came from main, and its address is in a secret beside another one."""
 
     strategy: Strategy
 
-    def __init__(self, outside: Outside | None = None, settings: dict[str, Any] | None = None, **target: Any) -> None:
+    def __init__(
+        self, outside: FaultInjector | None = None, settings: dict[str, Any] | None = None, **target: Any
+    ) -> None:
         super().__init__(outside, **target)
         given: dict[str, Any] = {
             "project_id": "fake",
@@ -45,7 +47,7 @@ class PullRequest(Restore):
         self.world = replace(world, secrets=self._fragile(self.secrets))
         self.plan = DatabasePlan(strategy=self.strategy, branch=NAME, source_branch_id=self.source_id)
 
-    def _arranged(self, main_id: str) -> str:
+    def _prepare_branch(self, main_id: str) -> str:
         self.source_id = main_id
         created = self.neon.create_branch(NAME, main_id, with_endpoint=True)
         self.neon.settle()
@@ -69,26 +71,26 @@ class PullRequest(Restore):
     def secret(self) -> str:
         return self.secrets.values[SECRET].get_secret_value()
 
-    def address_in_secret_is_of(self, branch_id: str) -> bool:
+    def secret_has_address_of(self, branch_id: str) -> bool:
         address = self.neon.connection_uri(branch_id, "app", "owner")
         return f'"{OTHER}": "kept"' in self.secret and has_uri(
             self.secrets.values[SECRET], SecretKeys(address=KEY), address
         )
 
 
-class Recreate(PullRequest):
+class RecreateScenario(PullRequestScenario):
     strategy = Strategy.RECREATE
 
     def _step(self, rollback: Rollback) -> Rollback:
         return recreate(rollback, self.plan, self.restoring, self.world)
 
 
-class Delete(PullRequest):
+class DeleteScenario(PullRequestScenario):
     strategy = Strategy.DELETE
 
     def _step(self, rollback: Rollback) -> Rollback:
         return delete(rollback, self.plan, self.restoring, self.world)
 
 
-def backup_of(scenario: PullRequest) -> str:
+def backup_of(scenario: PullRequestScenario) -> str:
     return backup_name(scenario.id)

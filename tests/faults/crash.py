@@ -6,25 +6,27 @@ from typing import Any
 # After a call that only looks the world is as after the one before it: to kill a process there is the same again.
 EFFECTS = frozenset(
     {
-        "create", "save", "reopen", "settle_unreadable", "set_aside", "mark_told", "put_page_count", "build_index",
-        "acquire", "take_over", "release_lease", "record", "judge", "put_bake", "put_standing_plan",
-        "amend_standing_plan", "put_schema", "know_schema", "put_restore_point", "put_observation", "put_pause",
+        "create", "save", "reopen", "clear_unreadable", "record_unreadable", "mark_reported",
+        "put_page_count", "build_index",
+        "acquire", "take_over", "release_lease", "record", "set_release_state", "put_bake", "put_standing_plan",
+        "replace_standing_plan", "put_schema", "set_release_schema", "put_restore_point", "put_observation",
+        "put_pause",
         "end_pause", "record_action", "put_caused_deployment",
-        "register", "update", "stop_deployment", "put", "keep", "write", "publish", "start", "stop", "run",
+        "register", "update", "stop_deployment", "put", "add_tag", "write", "publish", "start", "stop", "run",
     }
 )  # fmt: skip
 
 
-def moments(calls: int) -> list[tuple[int, bool]]:
+def crash_points(calls: int) -> list[tuple[int, bool]]:
     """Which call, and whether after it: before the first, and after each. Before the next is after the one before."""
     return [(1, False), *((at, True) for at in range(1, calls + 1))]
 
 
-class Killed(BaseException):
+class ProcessKilled(BaseException):
     """The process is gone; a BaseException, so that nobody's `except Exception` survives it."""
 
 
-class Outside:
+class FaultInjector:
     """Counts the calls that leave the process, and kills it at one of them."""
 
     def __init__(self, kill_at: int | None = None, *, after: bool = False) -> None:
@@ -32,11 +34,11 @@ class Outside:
         self._kill_at = kill_at
         self._after = after
 
-    def aim(self, kill_at: int | None, *, after: bool) -> None:
+    def kill_at_call(self, kill_at: int | None, *, after: bool) -> None:
         """Kill it at that call from now on."""
         self.calls, self._kill_at, self._after = 0, kill_at, after
 
-    def survive(self) -> None:
+    def restart_process(self) -> None:
         """The process runs again; it is not killed a second time."""
         self._kill_at = None
 
@@ -44,20 +46,20 @@ class Outside:
         """Make one external call."""
         self.calls += 1
         if self.calls == self._kill_at and not self._after:
-            raise Killed
+            raise ProcessKilled
         result = method(*args, **named)
         if self.calls == self._kill_at:
-            raise Killed
+            raise ProcessKilled
         return result
 
 
-class Fragile:
+class CrashingProxy:
     """A fake or adapter each of whose method calls may be the process's last.
 
     `only`: of those methods alone; None: of all, looks too.
     """
 
-    def __init__(self, real: object, outside: Outside, only: Container[str] | None = EFFECTS) -> None:
+    def __init__(self, real: object, outside: FaultInjector, only: Container[str] | None = EFFECTS) -> None:
         self._real = real
         self._outside = outside
         self._only = only

@@ -5,14 +5,14 @@ from typing import Any
 
 from builders import SERVICE
 
-from faults.database_scenario import BAD, GOOD, WORKER, Restore
-from rollback.domain.database.progress import Ending
+from faults.database_scenario import BAD, GOOD, WORKER, RestoreScenario
+from rollback.domain.database.progress import DatabaseOutcome
 
 
-def assert_refused(restore: Restore, *said: str) -> None:
+def assert_refused(restore: RestoreScenario, *said: str) -> None:
     """It says why, and the branch is as it was; `calls` are the changes that Neon was asked for."""
-    restore.until_ended()
-    assert restore.progress.ending is Ending.REFUSED
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.REFUSED
     for words in said:
         assert words in (restore.progress.why_not or "")
     assert restore.neon.rows(restore.branch_id) == GOOD + BAD
@@ -21,14 +21,14 @@ def assert_refused(restore: Restore, *said: str) -> None:
     assert "restore" not in restore.neon.calls or restore.progress.restore_asked_at is None
 
 
-def assert_nothing_was_changed(restore: Restore, *said: str) -> None:
+def assert_nothing_was_changed(restore: RestoreScenario, *said: str) -> None:
     assert_refused(restore, *said)
     assert restore.neon.calls == []
     assert restore.owed() == ()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-def raising(error: Exception) -> Callable[..., Any]:
+def raise_error(error: Exception) -> Callable[..., Any]:
     def call(*_: object, **__: object) -> Any:
         raise error
 

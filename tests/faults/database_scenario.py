@@ -9,12 +9,12 @@ from fake_neon import FakeNeon
 from fake_sql import FakeSql
 from fake_writers import FakeWriters, ecs_name
 from fakes import FakeClock, FakeLedger
-from worlds import SETTINGS, make_world
+from worlds import SETTINGS, make_ports
 
-from faults.crash import Fragile, Killed, Outside
-from rollback.conclusion.obligations import put_back
-from rollback.database.preflight.context import PreviewJudge, Restoring
-from rollback.database.restore.actions import announces
+from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
+from rollback.conclusion.obligations import discharge_obligation
+from rollback.database.preflight.context import PreviewJudge, RestoreContext
+from rollback.database.restore.actions import has_new_intent
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
 from rollback.domain.database.progress import DatabaseProgress, RestorePoint, backup_name
@@ -33,11 +33,11 @@ CHANGES = ("create_branch", "delete_branch", "update_branch", "restore")
 _MOST_ROUNDS = 300
 
 
-class Restore:
+class RestoreScenario:
     """The rollback has its lease; the branch is protected; rows 1 and 2 are from before the restore point."""
 
-    def __init__(self, outside: Outside | None = None, **target: Any) -> None:
-        self.outside = outside or Outside()
+    def __init__(self, outside: FaultInjector | None = None, **target: Any) -> None:
+        self.outside = outside or FaultInjector()
         self.clock = FakeClock(NOW)
         self.neon = FakeNeon(self.clock, looks=2)
         self.sql = FakeSql(self.neon)
@@ -54,15 +54,15 @@ class Restore:
         self.clock.pass_time(minutes=1)
         for row in BAD:
             self.neon.write(main.id, row)
-        self.branch_id = self._arranged(main.id)
+        self.branch_id = self._prepare_branch(main.id)
         for service in self.writers.services.values():
             service.run(service.register_release(definition("v1"), "family"), created_at=self.clock.now())
         self.writers.scaling[SERVICE].target = SCALED
         worker = SETTINGS.services[0].model_copy(update={"name": WORKER, "ecs_service": ecs_name(WORKER)})
         settings = SETTINGS.model_copy(update={"services": (SETTINGS.services[0], worker)})
-        real = make_world(clock=self.clock, ledger=self.ledger, services=self.writers, scaling=self.writers.as_scaling)
+        real = make_ports(clock=self.clock, ledger=self.ledger, services=self.writers, scaling=self.writers.as_scaling)
         real = replace(real, settings=settings)
-        self.real = Restoring(
+        self.real = RestoreContext(
             RestoreTarget(branch_id=self.branch_id, database="app", role="owner", writers=settings.services, **target),
             self.neon,
             self.sql,
@@ -77,7 +77,7 @@ class Restore:
         begun = rollback(created_at=self.clock.now(), admitted_at=self.clock.now(), lease_counter=lease.counter)
         self.id = self.ledger.create(begun).id
 
-    def _arranged(self, main_id: str) -> str:
+    def _prepare_branch(self, main_id: str) -> str:
         """The branch that it is about."""
         return main_id
 
@@ -86,10 +86,10 @@ class Restore:
 
     def _asked(self, real: object) -> Any:
         """Neon's part of the world, killed at each look too."""
-        return cast("Any", Fragile(real, self.outside, None))
+        return cast("Any", CrashingProxy(real, self.outside, None))
 
     def _fragile(self, real: object) -> Any:
-        return cast("Any", Fragile(real, self.outside))
+        return cast("Any", CrashingProxy(real, self.outside))
 
     @property
     def document(self) -> Rollback:
@@ -98,7 +98,7 @@ class Restore:
         return Rollback.model_validate_json(stored.model_dump_json())
 
     @property
-    def progress_or_none(self) -> DatabaseProgress | None:
+    def progress_if_started(self) -> DatabaseProgress | None:
         return self.document.database
 
     @property
@@ -106,10 +106,10 @@ class Restore:
         assert self.document.database is not None
         return self.document.database
 
-    def by_force(self) -> None:
+    def set_force(self) -> None:
         """A person insists."""
         request = self.document.request.model_copy(update={"force": True, "reason": "Ada knows"})
-        self.ledger.save(self.document.but(request=request))
+        self.ledger.save(self.document.evolve(request=request))
 
     def judge_preview(self, judge: PreviewJudge) -> None:
         """What is asked of the restore point's tables."""
@@ -128,7 +128,7 @@ class Restore:
     def owed(self) -> tuple[Obligation, ...]:
         return self.document.open_obligations()
 
-    def round(self) -> None:
+    def run_round(self) -> None:
         """What `walk` does: renew, one step, save; announcements only under the lease."""
         now = self.clock.now()
         held = self.world.ledger.lease(SERVICE)
@@ -136,35 +136,35 @@ class Restore:
         self.world.ledger.renew(held, now, now + timedelta(minutes=10))
         before = self.world.ledger.read(SERVICE, self.id)
         after = self._step(before)
-        until = now + timedelta(seconds=60) if announces(before, after) else None
+        until = now + timedelta(seconds=60) if has_new_intent(before, after) else None
         self.world.ledger.save(after, under_lease_until=until)
         if after.wait_seconds:
             self.pass_time(seconds=after.wait_seconds)
 
-    def until_ended(self) -> None:
+    def run_until_ended(self) -> None:
         """Retried as Lambda invocations are."""
         for _ in range(_MOST_ROUNDS):
             found = self.document.database
             if found is not None and found.ended_at is not None:
                 return
             try:
-                self.round()
-            except Killed:
-                self.outside.survive()
+                self.run_round()
+            except ProcessKilled:
+                self.outside.restart_process()
                 self.pass_time(seconds=5)
             except RollbackError:
                 self.pass_time(seconds=5)
         raise AssertionError(f"no end: {self.document.database}")
 
-    def unfenced(self, outcome: Outcome = Outcome.REFUSED) -> None:
+    def unfence(self, outcome: Outcome = Outcome.REFUSED) -> None:
         """What Conclude does with what is owed."""
-        document = self.document.but(outcome=outcome, concluding_since=self.clock.now())
+        document = self.document.evolve(outcome=outcome, conclusion_started_at=self.clock.now())
         document = self.ledger.save(document)
         for _ in range(_MOST_ROUNDS):
             owed = next(iter(document.open_obligations()), None)
             if owed is None:
                 return
-            document = self.ledger.save(put_back(document, owed, self.clock.now(), self.world))
+            document = self.ledger.save(discharge_obligation(document, owed, self.clock.now(), self.world))
             if document.wait_seconds:
                 self.pass_time(seconds=document.wait_seconds)
         raise AssertionError(f"still owed: {document.open_obligations()}")
@@ -174,10 +174,10 @@ class Restore:
         self.writers.tick()
 
 
-class Reset(Restore):
+class ResetScenario(RestoreScenario):
     """Staging is a protected branch of main, has rows of its own, and is reset to main's head."""
 
-    def _arranged(self, main_id: str) -> str:
+    def _prepare_branch(self, main_id: str) -> str:
         self.source_id = main_id
         created = self.neon.create_branch("staging", main_id, with_endpoint=True, protected=True)
         self.neon.settle()
@@ -188,11 +188,11 @@ class Reset(Restore):
         return reset(rollback, self.source_id, self.restoring, self.world)
 
 
-class Undo(Reset):
+class UndoScenario(ResetScenario):
     """The source is staging's own backup, its child, which Neon is to delete in a week."""
 
-    def _arranged(self, main_id: str) -> str:
-        staging_id = super()._arranged(main_id)
+    def _prepare_branch(self, main_id: str) -> str:
+        staging_id = super()._prepare_branch(main_id)
         self.source_id = self.neon.create_branch(backup_name("earlier"), staging_id).branch.id
         self.neon.settle()
         self.neon.write(staging_id, STAGED + 1)
@@ -200,4 +200,4 @@ class Undo(Reset):
         return staging_id
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return reset(rollback, self.source_id, self.restoring, self.world, undoes="earlier")
+        return reset(rollback, self.source_id, self.restoring, self.world, undone_rollback_id="earlier")

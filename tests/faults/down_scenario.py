@@ -7,10 +7,10 @@ from typing import Any
 from builders import SERVICE, release
 from fake_tasks import FakeTasks
 
-from faults.crash import Outside
-from faults.database_scenario import Restore
+from faults.crash import FaultInjector
+from faults.database_scenario import RestoreScenario
 from rollback.check import Check, Verdict
-from rollback.database.down_migrations.reconciler import step_down
+from rollback.database.down_migrations.reconciler import run_down_migrations
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
@@ -25,10 +25,12 @@ def applied(tag: str) -> Migration:
     return Migration(hash=f"{_NUMBERS[tag]:064x}", created_at=_NUMBERS[tag])
 
 
-class Down(Restore):
+class DownMigrationsScenario(RestoreScenario):
     """The journal has three migrations; the target knows the first only."""
 
-    def __init__(self, outside: Outside | None = None, settings: dict[str, Any] | None = None, **target: Any) -> None:
+    def __init__(
+        self, outside: FaultInjector | None = None, settings: dict[str, Any] | None = None, **target: Any
+    ) -> None:
         super().__init__(outside, **target)
         given: dict[str, Any] = {
             "project_id": "fake",
@@ -41,29 +43,29 @@ class Down(Restore):
         self.ran: list[str] = []
         self.tasks = FakeTasks(self.writers)
         self.tasks.commands = {
-            **{f"pnpm db:down {tag}": self.stepping_down(tag) for tag in (OLDER, NEWER)},
+            **{f"pnpm db:down {tag}": self.step_down_command(tag) for tag in (OLDER, NEWER)},
             "pnpm db:verify": self._verify,
         }
         self.sql.journals[self.branch_id] = tuple(applied(tag) for tag in _NUMBERS)
         world = replace(self.world, settings=self.world.settings.model_copy(update={"database": database}))
         self.world = replace(world, tasks=self._asked(self.tasks))
-        self.judge_preview(_knows_the_first_only)
+        self.judge_preview(_fits_first_migration)
         self.plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=self.branch_id, migrations=(NEWER, OLDER))
         running = release("v2", definition_arn=self.definition_arn)
         planned = Plan(running=running, target=release("v1"), database=self.plan, checks=())
-        self.ledger.save(self.document.but(plan=planned))
+        self.ledger.save(self.document.evolve(plan=planned))
 
     @property
     def definition_arn(self) -> str:
-        return self.writers.services[SERVICE].look(self.world.settings.service(SERVICE)).primary.definition_arn
+        return self.writers.services[SERVICE].describe(self.world.settings.service(SERVICE)).primary.definition_arn
 
     def _step(self, rollback: Rollback) -> Rollback:
-        return step_down(rollback, self.plan, self.restoring, self.world)
+        return run_down_migrations(rollback, self.plan, self.restoring, self.world)
 
     def journal(self) -> list[int]:
         return [one.created_at for one in self.sql.journals[self.branch_id]]
 
-    def stepping_down(self, tag: str, code: int = 0) -> Callable[[list[str]], int]:
+    def step_down_command(self, tag: str, code: int = 0) -> Callable[[list[str]], int]:
         """What the release's command does: the newest row of the journal goes; or it fails, and nothing does."""
 
         def effect(log: list[str]) -> int:
@@ -85,7 +87,7 @@ class Down(Restore):
         return 0
 
 
-def _knows_the_first_only(_schema: LiveSchema, journal: tuple[Migration, ...] | None) -> tuple[Check, ...]:
+def _fits_first_migration(_schema: LiveSchema, journal: tuple[Migration, ...] | None) -> tuple[Check, ...]:
     fits = journal == (applied(KEPT),)
     verdict = Verdict.PASS if fits else Verdict.FAIL
     return (

@@ -5,9 +5,9 @@ from typing import Any, cast
 
 from builders import release
 from fakes import FakeScaling
-from stage_with_database import BAD, BRANCH, GOOD, StageWithDatabase
+from stage_with_database import BAD, BRANCH, GOOD, DatabaseSimulation
 
-from faults.crash import EFFECTS, Fragile
+from faults.crash import EFFECTS, CrashingProxy
 from faults.scenario import EVENT, PORTS, Incident
 from rollback.domain.database.progress import BACKUP_PREFIX
 from rollback.domain.rollback import Rollback
@@ -16,7 +16,7 @@ from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 from rollback.resources.database.neon import Branch
 from rollback.workflow import janitor
 from rollback.workflow.admit import admit
-from rollback.workflow.runner import cursor_of, walk
+from rollback.workflow.runner import cursor_of, run_step
 
 _ASKED = ("databases", "sql")  # killed at each call, looks too
 V1, V2 = release("v1").fingerprint, release("v2").fingerprint
@@ -34,8 +34,8 @@ class FullIncident(Incident):
     policy: Policy = field(default_factory=lambda: FULL)
 
     def __post_init__(self) -> None:
-        stage = StageWithDatabase(self.policy)
-        self.walking = frozenset()
+        stage = DatabaseSimulation(self.policy)
+        self.acting_rollback_ids = frozenset()
         self.clock, self.ledger, self.services = stage.clock, stage.ledger, stage.services
         self.alarms, self.workflow, self.notifications = stage.alarms, stage.workflow, stage.notifications
         self.scaling = FakeScaling(stage.services, SCALED)
@@ -45,7 +45,9 @@ class FullIncident(Incident):
         self.real = stage.world
         ports = (*PORTS, *_ASKED)
         fragile = {
-            port: cast("Any", Fragile(getattr(self.real, port), self.outside, None if port in _ASKED else EFFECTS))
+            port: cast(
+                "Any", CrashingProxy(getattr(self.real, port), self.outside, None if port in _ASKED else EFFECTS)
+            )
             for port in ports
         }
         self.world = replace(self.real, **fragile)
@@ -62,7 +64,7 @@ class FullIncident(Incident):
         if running and self.neon.rows(BRANCH) == GOOD:
             assert self.running_fingerprint() == V1, "the bad release runs on restored data"
 
-    def assert_nothing_is_lost(self) -> None:
+    def assert_no_data_loss(self) -> None:
         """What is not on the branch is in exactly one backup; the branch is protected; nobody holds anything."""
         rows, kept = self.neon.rows(BRANCH), [self.neon.rows(backup.id) for backup in self.backups()]
         assert (rows, kept) in ((GOOD, [GOOD + BAD]), (GOOD + BAD, []))
@@ -73,12 +75,12 @@ class FullIncident(Incident):
             held = self.ledger.lease(key)
             assert held is None or held.expires_at <= self.clock.now()
 
-    def stopped_behind_the_fence(self, execution: str) -> Rollback:
+    def abort_while_fenced(self, execution: str) -> Rollback:
         """Its execution is stopped by hand as soon as the branch is un-protected; EventBridge tells."""
         rollback = admit(EVENT, execution, self.clock.now(), self.world)
         cursor = cursor_of(rollback)
         while "update_branch" not in self.neon.calls:
-            cursor = walk(cursor.rollback_id, cursor.next, self.world)
+            cursor = run_step(cursor.rollback_id, cursor.next, self.world)
             self.pass_time(seconds=cursor.wait_seconds)
         janitor.conclude_execution(
             execution, "its execution ended as ABORTED: stopped by Ada", self.world, by_hand=True

@@ -4,16 +4,16 @@ from dataclasses import replace
 from typing import Any, cast
 
 from builders import SERVICE
-from stage_of_readers import FULL, REPORTS, StageOfReaders
+from stage_of_readers import FULL, REPORTS, WritersAndReaderSimulation
 from stage_of_writers import WORKER
 
-from faults.crash import Fragile, Killed, Outside
+from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.errors import RollbackError
 from rollback.workflow import janitor
 from rollback.workflow.route import Step, next_step
-from rollback.workflow.runner import walk
+from rollback.workflow.runner import run_step
 
 PING, RESET = "pnpm db:ping", "pnpm db:reset-connection"
 _PORTS = ("ledger", "services", "scaling", "tasks")
@@ -22,20 +22,20 @@ _POLICY = Policy(
 )  # long polls: what is killed is calls, and each poll would be some more of the same
 
 
-class Reconnecting:
+class ReconnectScenario:
     """Reports gets new tasks, or runs its own command; a command proves its connections and the worker's."""
 
-    def __init__(self, outside: Outside | None = None, *, by_command: bool = False) -> None:
-        self.outside = outside or Outside()
-        self.stage = StageOfReaders(_POLICY)
+    def __init__(self, outside: FaultInjector | None = None, *, by_command: bool = False) -> None:
+        self.outside = outside or FaultInjector()
+        self.stage = WritersAndReaderSimulation(_POLICY)
         own: dict[str, Any] = {"reconnect_command": RESET.split()} if by_command else {}
         self.stage.connect(REPORTS, command=PING.split(), **own)
         self.stage.connect(WORKER, command=PING.split())
         for line in (PING, RESET):
             self.stage.tasks.commands[line] = lambda log: 0
-        self.rollback = self.stage.go(self.stage.admit(FULL), Step.RECONNECT)
+        self.rollback = self.stage.run_until(self.stage.admit(FULL), Step.RECONNECT)
         real = self.stage.world
-        fragile = {port: cast("Any", Fragile(getattr(real, port), self.outside)) for port in _PORTS}
+        fragile = {port: cast("Any", CrashingProxy(getattr(real, port), self.outside)) for port in _PORTS}
         self.world = replace(real, **fragile)
 
     @property
@@ -43,16 +43,16 @@ class Reconnecting:
         """As the ledger has it, through JSON as the table keeps it."""
         return Rollback.model_validate_json(self.stage.read(self.rollback).model_dump_json())
 
-    def walk_on(self, *, retries: bool = True) -> Rollback:
+    def run_to_conclusion(self, *, retries: bool = True) -> Rollback:
         """As Step Functions does: what failed is tried again. Raises Killed if it is not."""
         for _ in range(400):
             due = next_step(self.stage.read(self.rollback))
             try:
-                wait = walk(self.rollback.id, due, self.world).wait_seconds
-            except (Killed, RollbackError):
+                wait = run_step(self.rollback.id, due, self.world).wait_seconds
+            except (ProcessKilled, RollbackError):
                 if not retries:
                     raise
-                self.outside.survive()
+                self.outside.restart_process()
                 wait = 5
             if due is Step.DONE:
                 return self.document
@@ -71,7 +71,7 @@ class Reconnecting:
 
     def deployments(self) -> int:
         """How often ECS was asked to give the reader new tasks."""
-        return len(self.stage.deployments_of_reports())
+        return len(self.stage.reports_deployments())
 
     def tasks_run(self) -> list[str]:
         return sorted(" ".join(task.command) for task in self.stage.tasks.tasks)

@@ -16,9 +16,9 @@ from fakes import (
     FakeWorkflow,
     execution_arn,
 )
-from worlds import DEGRADED, OUTAGE, SETTINGS, make_world
+from worlds import DEGRADED, OUTAGE, SETTINGS, make_ports
 
-from faults.crash import Fragile, Killed, Outside
+from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
 from rollback.domain.releases.release import ReleaseState, normalised_definition
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.policy import Policy
@@ -28,7 +28,7 @@ from rollback.ports.world import World
 from rollback.workflow import janitor
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, entrance
-from rollback.workflow.runner import Cursor, cursor_of, start_emergency, walk
+from rollback.workflow.runner import Cursor, cursor_of, run_step, start_emergency
 
 EVENT = {
     "id": "e1",
@@ -52,14 +52,16 @@ _MOST_STEPS = 300
 class Incident:
     """v1 is promoted, v2 was quarantined, v3 runs and is bad; v1's revision was deregistered."""
 
-    outside: Outside = field(default_factory=Outside)
+    outside: FaultInjector = field(default_factory=FaultInjector)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     policy: Policy = field(default_factory=lambda: Policy(bake_minutes=1))
     older: tuple[str, ...] = ()  # promoted before v1
     good: str = "v1"  # the release over which the alarms turn green
 
     def __post_init__(self) -> None:
-        self.walking: Container[str] = frozenset()  # ids of the rollbacks that may act now, for tests that ask
+        self.acting_rollback_ids: Container[str] = (
+            frozenset()
+        )  # ids of the rollbacks that may act now, for tests that ask
         self.ledger = FakeLedger()
         self.services = FakeServices(self.clock)
         self.scaling = FakeScaling(self.services)
@@ -79,7 +81,7 @@ class Incident:
             self.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=hours))
         self.services.deregister(next(r for r in self.ledger.releases(SERVICE) if r.version == "v1").definition_arn)
         self.before = self.services.deployment_configuration
-        self.real = make_world(
+        self.real = make_ports(
             self.policy,
             clock=self.clock,
             services=self.services,
@@ -89,21 +91,21 @@ class Incident:
             workflow=self.workflow,
             notifications=self.notifications,
         )
-        fragile = {port: cast("Any", Fragile(getattr(self.real, port), self.outside)) for port in PORTS}
+        fragile = {port: cast("Any", CrashingProxy(getattr(self.real, port), self.outside)) for port in PORTS}
         self.world: World = replace(self.real, **fragile)
 
     def documents(self) -> list[Rollback]:
         """All records, oldest first."""
         return sorted(self.ledger.history(SERVICE), key=lambda r: r.id)
 
-    def deployed(self) -> list[str]:
+    def deployed_definitions(self) -> list[str]:
         """Definitions that ECS was asked to deploy, one entry a call."""
         return [str(given["definition_arn"]) for _, given in self.services.calls if given.get("definition_arn")]
 
     def running_fingerprint(self) -> str:
         """What PRIMARY runs."""
         service = SETTINGS.services[0]
-        return running_fingerprint(self.services.look(service), service, self.real)
+        return running_fingerprint(self.services.describe(service), service, self.real)
 
     def deliver(self, execution: str, given: object = EVENT, *, retries: bool = True) -> None:
         """One execution, from Admit to the end. Killed: retried as a Lambda invocation is, or left for dead."""
@@ -111,12 +113,14 @@ class Incident:
         self.workflow.running.add(execution)
         try:
             started_at = self.clock.now()
-            cursor = self._surviving(lambda: self._enter(given, execution, started_at), retries)
+            cursor = self._run_with_restarts(lambda: self._enter(given, execution, started_at), retries)
             for _ in range(_MOST_STEPS):
                 if cursor.next is Step.DONE:
                     return
                 due = cursor
-                cursor = self._surviving(lambda due=due: walk(due.rollback_id, due.next, self.world), retries)
+                cursor = self._run_with_restarts(
+                    lambda due=due: run_step(due.rollback_id, due.next, self.world), retries
+                )
                 if cursor.wait_seconds:
                     self.pass_time(seconds=cursor.wait_seconds)
             raise AssertionError(f"no end after {_MOST_STEPS} steps: {cursor}")
@@ -128,12 +132,12 @@ class Incident:
             return start_emergency(given, execution, started_at, self.world)
         return cursor_of(admit(given, execution, started_at, self.world))
 
-    def _surviving(self, invoke: Any, retries: bool) -> Any:
+    def _run_with_restarts(self, invoke: Any, retries: bool) -> Any:
         for _ in range(10):
             try:
                 return invoke()
-            except Killed:
-                self.outside.survive()
+            except ProcessKilled:
+                self.outside.restart_process()
                 if not retries:
                     raise
             except RollbackError:
@@ -144,7 +148,7 @@ class Incident:
         """The world goes on: the clock, and with it ECS's deployments; a good release turns the alarm green."""
         self.clock.pass_time(**duration)
         self.services.tick()
-        primary = self.services.look(SETTINGS.services[0]).primary
+        primary = self.services.describe(SETTINGS.services[0]).primary
         if primary.rollout_state == "COMPLETED" and self.running_fingerprint() == release(self.good).fingerprint:
             self.alarms.recover(DEGRADED)
             self.alarms.recover(OUTAGE)
@@ -158,8 +162,8 @@ class Incident:
             self.pass_time(minutes=5)
             try:
                 janitor.sweep(self.world)
-            except Killed:
-                self.outside.survive()
+            except ProcessKilled:
+                self.outside.restart_process()
             except RollbackError:
                 continue
             while self.workflow.started:

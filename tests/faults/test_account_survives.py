@@ -8,15 +8,15 @@ from builders import SERVICE
 from fakes import execution_arn
 from stage_with_database import BAD, BRANCH, GOOD
 
-from faults.crash import Killed, Outside
+from faults.crash import FaultInjector, ProcessKilled
 from faults.full_scenario import SCALED, V1, FullIncident
 from faults.scenario import EVENT
-from rollback.domain.database.account import ACCOUNT_PREFIX
+from rollback.domain.database.account import COMPARISON_BRANCH_PREFIX
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.workflow import abandoned_accounts, janitor
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
-from rollback.workflow.runner import Cursor, cursor_of, walk
+from rollback.workflow.runner import Cursor, cursor_of, run_step
 
 
 class Accounting(FullIncident):
@@ -33,7 +33,7 @@ class Accounting(FullIncident):
         self.execution = name
 
     def step(self) -> None:
-        self.cursor = walk(self.cursor.rollback_id, self.cursor.next, self.world)
+        self.cursor = run_step(self.cursor.rollback_id, self.cursor.next, self.world)
         self.pass_time(seconds=self.cursor.wait_seconds)
 
     def until_done(self, *, retries: bool = True) -> None:
@@ -41,7 +41,9 @@ class Accounting(FullIncident):
             if self.cursor.next is Step.DONE:
                 return
             due = self.cursor
-            done: Cursor = self._surviving(lambda due=due: walk(due.rollback_id, due.next, self.world), retries)
+            done: Cursor = self._run_with_restarts(
+                lambda due=due: run_step(due.rollback_id, due.next, self.world), retries
+            )
             self.cursor = done
             self.pass_time(seconds=done.wait_seconds)
         raise AssertionError(self.cursor)
@@ -57,27 +59,29 @@ class Accounting(FullIncident):
         assert (self.running_fingerprint(), self.services.desired_count) == (V1, 2)
         assert self.scaling.target == SCALED
         assert self.neon.rows(BRANCH) == GOOD
-        self.assert_nothing_is_lost()
+        self.assert_no_data_loss()
 
     def assert_tidied_and_told(self) -> None:
         self.assert_concluded_whatever_becomes_of_the_account()
-        assert not self.document.owes_account
+        assert not self.document.is_data_loss_report_due
         assert self.document.reported
-        assert [branch.name for branch in self.neon.branches() if branch.name.startswith(ACCOUNT_PREFIX)] == []
+        assert [
+            branch.name for branch in self.neon.branches() if branch.name.startswith(COMPARISON_BRANCH_PREFIX)
+        ] == []
         (backup,) = self.backups()
         assert self.neon.endpoints(backup.id) == (), "a compute with production's passwords"
         assert "Lost writes:" in self.notifications.sent[-1].message
         assert self.notifications.sent[-1].attributes["report_id"].endswith(":lost-writes")
 
 
-def calls_of_an_undisturbed_run() -> int:
+def count_calls_without_crash() -> int:
     incident = Accounting()
-    incident.outside.aim(None, after=True)
+    incident.outside.kill_at_call(None, after=True)
     incident.until_done()
     return incident.outside.calls
 
 
-CALLS = calls_of_an_undisturbed_run()
+CALLS = count_calls_without_crash()
 
 
 def assert_exact(incident: Accounting) -> None:
@@ -107,7 +111,7 @@ def test_undisturbed_it_makes_and_deletes_one_branch_and_one_compute() -> None:
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
 def test_killed_at_any_call_and_retried_it_is_exact(kill_at: int) -> None:
     incident = Accounting()
-    incident.outside.aim(kill_at, after=True)
+    incident.outside.kill_at_call(kill_at, after=True)
     incident.until_done()
     assert_exact(incident)
 
@@ -115,8 +119,8 @@ def test_killed_at_any_call_and_retried_it_is_exact(kill_at: int) -> None:
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
 def test_killed_at_any_call_and_never_retried_the_janitor_tidies_up_and_tells(kill_at: int) -> None:
     incident = Accounting()
-    incident.outside.aim(kill_at, after=True)
-    with pytest.raises(Killed):
+    incident.outside.kill_at_call(kill_at, after=True)
+    with pytest.raises(ProcessKilled):
         incident.until_done(retries=False)
     incident.workflow.running.discard(incident.execution)
     for _ in range(12):
@@ -128,12 +132,12 @@ def test_killed_at_any_call_and_never_retried_the_janitor_tidies_up_and_tells(ki
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
 def test_what_nobody_goes_on_with_is_made_by_the_schedule_of_the_database_function(kill_at: int) -> None:
     incident = Accounting()
-    incident.outside.aim(kill_at, after=True)
-    with pytest.raises(Killed):
+    incident.outside.kill_at_call(kill_at, after=True)
+    with pytest.raises(ProcessKilled):
         incident.until_done(retries=False)
     for _ in range(12):
         incident.pass_time(minutes=5)
-        list(abandoned_accounts.go_on_with_abandoned(incident.world))
+        list(abandoned_accounts.resume_abandoned_comparisons(incident.world))
         janitor.sweep(incident.world)
     assert_exact(incident)
 
@@ -161,4 +165,4 @@ def test_another_rollback_begins_while_the_account_is_made() -> None:
 
 def test_undisturbed_outside_counts_calls() -> None:
     assert CALLS > 10
-    assert isinstance(Accounting().outside, Outside)
+    assert isinstance(Accounting().outside, FaultInjector)

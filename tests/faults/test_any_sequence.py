@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from stage import alarm_event, deployment_event
 from worlds import DEGRADED, OUTAGE
 
-from faults.crash import Fragile, Killed, Outside
+from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
 from faults.scenario import PORTS, Incident
 from rollback.domain.operator import Pause
 from rollback.domain.releases.release import ReleaseState, normalised_definition
@@ -20,12 +20,12 @@ from rollback.domain.request import Trigger
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.errors import RollbackError
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 from rollback.workflow import janitor
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, entrance
-from rollback.workflow.runner import Cursor, cursor_of, start_emergency, walk
+from rollback.workflow.runner import Cursor, cursor_of, run_step, start_emergency
 
 FAMILY = "macro-ai-production-task"
 SHORT = Policy(
@@ -58,7 +58,7 @@ class Execution:
         return execution_arn(self.name)
 
 
-class Guarded:
+class GuardedServices:
     """ECS or its autoscaling: every change is made by the holder of the lease, and deploys nothing quarantined."""
 
     def __init__(self, real: Any, incident: Incident) -> None:
@@ -74,7 +74,7 @@ class Guarded:
             assert lease is not None, "a change without a lease"
             assert lease.expires_at > self._incident.clock.now(), "a change after the lease ran out"
             acting = self._incident.ledger.read(SERVICE, lease.holder)
-            assert acting.id in self._incident.walking, f"{acting.id} holds the lease, another acts"
+            assert acting.id in self._incident.acting_rollback_ids, f"{acting.id} holds the lease, another acts"
             self._is_no_quarantined_target(named.get("definition_arn"), forced=self._is_forced(acting))
             return method(*given, **named)
 
@@ -105,18 +105,18 @@ class Incidents(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.outside = Outside()
+        self.outside = FaultInjector()
         self.incident = Incident(self.outside, policy=SHORT)
-        self.incident.walking = set()
+        self.incident.acting_rollback_ids = set()
         active = dict.fromkeys(SCALING_FLAGS, False)
         self.incident.scaling.target = ScalableTarget(min_capacity=2, max_capacity=9, suspended=active)
-        prepare(SERVICE, self.incident.real)
+        prepare_standing_plan(SERVICE, self.incident.real)
         real = self.incident.real
         guarded: dict[str, Any] = {
-            port: Guarded(getattr(real, port), self.incident) for port in ("services", "scaling")
+            port: GuardedServices(getattr(real, port), self.incident) for port in ("services", "scaling")
         }
         real = replace(real, **guarded)
-        fragile: dict[str, Any] = {port: Fragile(getattr(real, port), self.outside) for port in PORTS}
+        fragile: dict[str, Any] = {port: CrashingProxy(getattr(real, port), self.outside) for port in PORTS}
         self.world = replace(real, **fragile)
         self.count = 0
 
@@ -140,8 +140,8 @@ class Incidents(RuleBasedStateMachine):
     def promote_the_newest(self) -> None:
         newest = next(self.incident.ledger.releases(SERVICE))
         if newest.state is ReleaseState.CANDIDATE:
-            self.incident.ledger.judge(newest, ReleaseState.PROMOTED, self.incident.clock.now(), "baked")
-            prepare(SERVICE, self.incident.real)
+            self.incident.ledger.set_release_state(newest, ReleaseState.PROMOTED, self.incident.clock.now(), "baked")
+            prepare_standing_plan(SERVICE, self.incident.real)
 
     # What starts executions
 
@@ -204,16 +204,16 @@ class Incidents(RuleBasedStateMachine):
     def _invoke(self, of: Execution, kill_at: int | None, *, after: bool) -> bool:
         """One invocation, killed at that call, if it comes so far; whether the execution goes on."""
         self.incident.workflow.running.add(of.arn)
-        self.outside.aim(kill_at, after=after)
+        self.outside.kill_at_call(kill_at, after=after)
         try:
             of.cursor = self._advance(of)
-        except Killed:
+        except ProcessKilled:
             return True  # Step Functions' Retry comes
         except RollbackError:
             self.incident.pass_time(seconds=5)
             return True
         finally:
-            self.outside.survive()
+            self.outside.restart_process()
         if of.cursor.next is Step.DONE:
             self.incident.workflow.running.discard(of.arn)
             return False
@@ -222,9 +222,9 @@ class Incidents(RuleBasedStateMachine):
 
     def _advance(self, of: Execution) -> Cursor:
         now = self.incident.clock.now()
-        self.incident.walking = _Mine(self.incident, of.arn)
+        self.incident.acting_rollback_ids = _Mine(self.incident, of.arn)
         if of.cursor is not None:
-            return walk(of.cursor.rollback_id, of.cursor.next, self.world)
+            return run_step(of.cursor.rollback_id, of.cursor.next, self.world)
         if entrance(of.given) is Step.EMERGENCY:
             return start_emergency(of.given, of.arn, now, self.world)
         return cursor_of(admit(of.given, of.arn, now, self.world))
@@ -250,11 +250,11 @@ class Incidents(RuleBasedStateMachine):
 
     def _swept(self, kill_at: int | None) -> list[Execution]:
         """The executions that the janitor started."""
-        self.incident.walking = _All()
-        self.outside.aim(kill_at, after=True)
-        with contextlib.suppress(Killed, RollbackError):
+        self.incident.acting_rollback_ids = _All()
+        self.outside.kill_at_call(kill_at, after=True)
+        with contextlib.suppress(ProcessKilled, RollbackError):
             janitor.sweep(self.world)
-        self.outside.survive()
+        self.outside.restart_process()
         started = [Execution(name, given) for name, given in self.incident.workflow.started]
         self.incident.workflow.started.clear()
         return started

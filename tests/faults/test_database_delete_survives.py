@@ -3,24 +3,24 @@
 import pytest
 from builders import SERVICE
 
-from faults.branch_scenario import NAME, Delete
-from faults.crash import Outside, moments
+from faults.branch_scenario import NAME, DeleteScenario
+from faults.crash import FaultInjector, crash_points
 from faults.database_scenario import WORKER
-from rollback.domain.database.progress import Ending
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.resources.database.errors import AccessRefused, ProjectLocked, RequestRefused
 
 
-def calls_of_an_undisturbed_run() -> int:
-    delete = Delete()
-    delete.until_ended()
+def count_calls_without_crash() -> int:
+    delete = DeleteScenario()
+    delete.run_until_ended()
     return delete.outside.calls
 
 
-CALLS = calls_of_an_undisturbed_run()
+CALLS = count_calls_without_crash()
 
 
-def assert_deleted(delete: Delete) -> None:
-    assert delete.progress.ending is Ending.RESTORED, delete.progress.why_not
+def assert_deleted(delete: DeleteScenario) -> None:
+    assert delete.progress.database_outcome is DatabaseOutcome.RESTORED, delete.progress.why_not
     assert [branch.id for branch in delete.neon.branches()] == [delete.source_id]
     assert delete.progress.is_over
     assert delete.owed() == ()
@@ -28,46 +28,46 @@ def assert_deleted(delete: Delete) -> None:
 
 
 def test_undisturbed_it_is_deleted_and_nobody_is_fenced() -> None:
-    delete = Delete()
-    delete.until_ended()
+    delete = DeleteScenario()
+    delete.run_until_ended()
     assert_deleted(delete)
     assert delete.neon.calls == ["delete_branch"]
     assert delete.progress.may_have_changed_data
 
 
-@pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))
+@pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))
 def test_killed_at_any_call_and_resumed_it_is_deleted(kill_at: int, after: bool) -> None:
-    delete = Delete(Outside(kill_at, after=after))
-    delete.until_ended()
+    delete = DeleteScenario(FaultInjector(kill_at, after=after))
+    delete.run_until_ended()
     assert_deleted(delete)
 
 
 def test_though_the_answer_is_lost_a_new_branch_of_that_name_stays() -> None:
-    delete = Delete()
+    delete = DeleteScenario()
     delete.neon.lose_next("delete_branch")
     while delete.old is not None:
-        delete.round()
+        delete.run_round()
     delete.neon.settle()
     delete.neon.create_branch(NAME, delete.source_id)
-    delete.until_ended()
-    assert delete.progress.ending is Ending.RESTORED
+    delete.run_until_ended()
+    assert delete.progress.database_outcome is DatabaseOutcome.RESTORED
     assert delete.named is not None
     assert delete.neon.calls == ["delete_branch", "create_branch"]
 
 
 def test_a_locked_project_is_waited_for() -> None:
-    delete = Delete()
+    delete = DeleteScenario()
     delete.neon.refuse_next("delete_branch", ProjectLocked("delete_branch: 423"))
-    delete.until_ended()
+    delete.run_until_ended()
     assert_deleted(delete)
 
 
 def test_a_branch_that_is_gone_already_is_success() -> None:
-    delete = Delete()
+    delete = DeleteScenario()
     delete.neon.delete_branch(delete.branch_id)
     delete.neon.settle()
     delete.neon.calls.clear()
-    delete.until_ended()
+    delete.run_until_ended()
     assert_deleted(delete)
     assert delete.neon.calls == []
     assert delete.progress.notes == (f"branch {NAME} was gone already",)
@@ -75,33 +75,33 @@ def test_a_branch_that_is_gone_already_is_success() -> None:
 
 
 def test_one_that_somebody_deletes_meanwhile_is_success_too() -> None:
-    delete = Delete()
-    delete.round()
+    delete = DeleteScenario()
+    delete.run_round()
     delete.neon.delete_branch(delete.branch_id)
-    delete.until_ended()
+    delete.run_until_ended()
     assert_deleted(delete)
     assert delete.progress.notes == (f"somebody else deleted branch {NAME}",)
 
 
-def refused_with(delete: Delete) -> str:
+def refused_with(delete: DeleteScenario) -> str:
     delete.neon.settle()
-    delete.until_ended()
-    assert delete.progress.ending is Ending.REFUSED
+    delete.run_until_ended()
+    assert delete.progress.database_outcome is DatabaseOutcome.REFUSED
     assert delete.old is not None
     assert not delete.progress.may_have_changed_data
     return delete.progress.why_not or ""
 
 
 def test_a_branch_that_is_protected_or_has_children_or_is_no_pull_request_s_is_refused() -> None:
-    delete = Delete()
+    delete = DeleteScenario()
     delete.neon.update_branch(delete.branch_id, protected=True)
     assert "is protected" in refused_with(delete)
-    delete = Delete()
+    delete = DeleteScenario()
     delete.neon.create_branch("child", delete.branch_id)
     assert "has children (child)" in refused_with(delete)
-    delete = Delete(settings={"branch_pattern": None, "branch_id": "br-5"})
+    delete = DeleteScenario(settings={"branch_pattern": None, "branch_id": "br-5"})
     assert "only a pull request's, named by branch_pattern, is deleted" in refused_with(delete)
-    delete = Delete()
+    delete = DeleteScenario()
     delete.plan = delete.plan.model_copy(update={"branch": "main"})
     why = refused_with(delete)
     assert "default branch" in why
@@ -110,13 +110,13 @@ def test_a_branch_that_is_protected_or_has_children_or_is_no_pull_request_s_is_r
 
 @pytest.mark.parametrize("error", [RequestRefused("422: it is being archived"), AccessRefused("403: this key may not")])
 def test_what_neon_refuses_is_refused(error: RequestRefused | AccessRefused) -> None:
-    delete = Delete()
+    delete = DeleteScenario()
     delete.neon.refuse_next("delete_branch", error)
     assert str(error) in refused_with(delete)
 
 
 def test_a_key_that_is_not_known_is_refused_with_words() -> None:
-    delete = Delete()
+    delete = DeleteScenario()
 
     def unknown(name: str) -> None:
         raise AccessRefused("401: check the API key")

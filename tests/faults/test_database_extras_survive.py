@@ -6,9 +6,9 @@ IP Allow "to protected branches only" lifts the limits from all others.
 
 import pytest
 
-from faults.crash import Outside, moments
-from faults.database_scenario import BAD, GOOD, Restore
-from rollback.domain.database.progress import Ending
+from faults.crash import FaultInjector, crash_points
+from faults.database_scenario import BAD, GOOD, RestoreScenario
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.resources.database.errors import RequestRefused
 from rollback.resources.database.neon import AllowedIps
 
@@ -16,25 +16,25 @@ WORDS = "branch expiration is not supported with the Data API"
 LIMITED = AllowedIps(ips=("203.0.113.0/24",), protected_branches_only=True)
 
 
-def with_the_data_api(outside: Outside | None = None) -> Restore:
-    restore = Restore(outside)
-    restore.neon.refuses_expiry = WORDS
+def with_the_data_api(outside: FaultInjector | None = None) -> RestoreScenario:
+    restore = RestoreScenario(outside)
+    restore.neon.expiry_refusal = WORDS
     return restore
 
 
-def with_ip_limits(outside: Outside | None = None) -> Restore:
-    restore = Restore(outside)
+def with_ip_limits(outside: FaultInjector | None = None) -> RestoreScenario:
+    restore = RestoreScenario(outside)
     restore.neon.allowed_ips = LIMITED
     return restore
 
 
-def calls_of(restore: Restore) -> int:
-    restore.until_ended()
+def calls_of(restore: RestoreScenario) -> int:
+    restore.run_until_ended()
     return restore.outside.calls
 
 
-def assert_restored(restore: Restore) -> None:
-    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+def assert_restored(restore: RestoreScenario) -> None:
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.neon.rows(restore.branch_id) == GOOD
     assert restore.branch.protected
     assert [branch.name for branch in restore.neon.branches() if branch.name.startswith("rollback-preview")] == []
@@ -44,7 +44,7 @@ def assert_restored(restore: Restore) -> None:
 
 def test_a_preview_that_may_not_expire_is_made_without_and_deleted_anyway() -> None:
     restore = with_the_data_api()
-    restore.until_ended()
+    restore.run_until_ended()
     assert_restored(restore)
     assert restore.neon.calls.count("create_branch") == 2
     (note,) = [note for note in restore.progress.notes if "expires_at" in note]
@@ -53,25 +53,25 @@ def test_a_preview_that_may_not_expire_is_made_without_and_deleted_anyway() -> N
 
 
 def test_a_preview_that_is_refused_for_another_reason_is_a_refusal_in_the_words_of_the_second_request() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.refuse_next("create_branch", RequestRefused("422: too many branches"))
     restore.neon.refuse_next("create_branch", RequestRefused("422: too many branches still"))
-    restore.until_ended()
-    assert restore.progress.ending is Ending.REFUSED
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.REFUSED
     assert restore.progress.why_not == "422: too many branches still"
     assert [note for note in restore.progress.notes if "expires_at" in note] == []
 
 
-@pytest.mark.parametrize(("kill_at", "after"), moments(calls_of(with_the_data_api())))
+@pytest.mark.parametrize(("kill_at", "after"), crash_points(calls_of(with_the_data_api())))
 def test_killed_at_any_call_it_makes_one_preview_without_expiry(kill_at: int, after: bool) -> None:
-    restore = with_the_data_api(Outside(kill_at, after=after))
-    restore.until_ended()
+    restore = with_the_data_api(FaultInjector(kill_at, after=after))
+    restore.run_until_ended()
     assert_restored(restore)
 
 
 def test_where_ip_limits_hang_on_protection_the_backup_is_protected_after_the_branch() -> None:
     restore = with_ip_limits()
-    restore.until_ended()
+    restore.run_until_ended()
     assert_restored(restore)
     assert restore.backup is not None
     assert restore.backup.protected
@@ -81,9 +81,9 @@ def test_where_ip_limits_hang_on_protection_the_backup_is_protected_after_the_br
 
 
 def test_without_such_limits_the_backup_is_not_protected_so_that_it_can_be_deleted() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.allowed_ips = AllowedIps(ips=LIMITED.ips)
-    restore.until_ended()
+    restore.run_until_ended()
     assert_restored(restore)
     assert restore.backup is not None
     assert not restore.backup.protected
@@ -92,17 +92,17 @@ def test_without_such_limits_the_backup_is_not_protected_so_that_it_can_be_delet
 def test_a_plan_without_room_for_another_protected_branch_is_a_note_and_no_failure() -> None:
     restore = with_ip_limits()
     restore.neon.protected_branch_limit = 1
-    restore.until_ended()
+    restore.run_until_ended()
     assert_restored(restore)
     assert restore.backup is not None
     assert not restore.backup.protected
     assert any("protected branches limit exceeded" in note for note in restore.progress.notes)
 
 
-@pytest.mark.parametrize(("kill_at", "after"), moments(calls_of(with_ip_limits())))
+@pytest.mark.parametrize(("kill_at", "after"), crash_points(calls_of(with_ip_limits())))
 def test_killed_at_any_call_branch_and_backup_end_protected(kill_at: int, after: bool) -> None:
-    restore = with_ip_limits(Outside(kill_at, after=after))
-    restore.until_ended()
+    restore = with_ip_limits(FaultInjector(kill_at, after=after))
+    restore.run_until_ended()
     assert_restored(restore)
     assert restore.backup is not None
     assert restore.backup.protected
@@ -113,7 +113,7 @@ def test_though_answers_to_a_change_of_protection_are_lost_both_end_protected(co
     restore = with_ip_limits()
     for _ in range(count):
         restore.neon.lose_next("update_branch")
-    restore.until_ended()
+    restore.run_until_ended()
     assert_restored(restore)
     assert restore.backup is not None
     assert restore.backup.protected

@@ -3,25 +3,25 @@
 import pytest
 from builders import SERVICE
 
-from faults.crash import Outside, moments
-from faults.database_scenario import BAD, GOOD, STAGED, WORKER, Reset
+from faults.crash import FaultInjector, crash_points
+from faults.database_scenario import BAD, GOOD, STAGED, WORKER, ResetScenario
 from rollback.check import Verdict
 from rollback.database.preflight.preflight import preflight_of_reset
-from rollback.domain.database.progress import Ending
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.rollback import ObligationKind, Outcome
 
 
-def calls_of_an_undisturbed_run() -> int:
-    reset = Reset()
-    reset.until_ended()
+def count_calls_without_crash() -> int:
+    reset = ResetScenario()
+    reset.run_until_ended()
     return reset.outside.calls
 
 
-CALLS = calls_of_an_undisturbed_run()
+CALLS = count_calls_without_crash()
 
 
-def assert_reset_once(reset: Reset) -> None:
-    assert reset.progress.ending is Ending.RESTORED, reset.progress.why_not
+def assert_reset_once(reset: ResetScenario) -> None:
+    assert reset.progress.database_outcome is DatabaseOutcome.RESTORED, reset.progress.why_not
     assert reset.neon.rows(reset.branch_id) == GOOD + BAD
     assert reset.neon.rows(reset.source_id) == GOOD + BAD
     assert (reset.branch.protected, reset.branch.parent_id) == (True, reset.source_id)
@@ -29,43 +29,43 @@ def assert_reset_once(reset: Reset) -> None:
     assert others == [reset.backup]
     assert reset.neon.rows(others[0].id) == [*GOOD, *BAD, STAGED]
     assert ObligationKind.BRANCH_PROTECTION not in {o.kind for o in reset.owed()}
-    reset.unfenced(Outcome.SUCCEEDED)
+    reset.unfence(Outcome.SUCCEEDED)
     assert reset.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-@pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))
+@pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))
 def test_killed_at_any_call_and_resumed_it_resets_exactly_once(kill_at: int, after: bool) -> None:
-    reset = Reset(Outside(kill_at, after=after))
-    reset.until_ended()
+    reset = ResetScenario(FaultInjector(kill_at, after=after))
+    reset.run_until_ended()
     assert_reset_once(reset)
 
 
 @pytest.mark.parametrize("lost", ["update_branch", "restore"])
 def test_though_an_answer_is_lost_it_resets_exactly_once(lost: str) -> None:
-    reset = Reset()
+    reset = ResetScenario()
     reset.neon.lose_next(lost)
-    reset.until_ended()
+    reset.run_until_ended()
     assert_reset_once(reset)
     assert reset.neon.calls == ["update_branch", "restore", "update_branch"]
 
 
-def refused(reset: Reset, source_id: str) -> list[tuple[str, str]]:
+def refused(reset: ResetScenario, source_id: str) -> list[tuple[str, str]]:
     checks = preflight_of_reset(source_id, reset.real, reset.clock.now())
     return [(check.name, check.reason) for check in checks if check.verdict is Verdict.FAIL]
 
 
 def test_the_parent_after_a_restore_of_the_source_does_not_matter() -> None:
-    reset = Reset()
+    reset = ResetScenario()
     reset.neon.update_branch(reset.source_id, protected=False)
     reset.neon.restore(reset.source_id, reset.source_id, reset.point.at, "bad")
     reset.neon.settle()
     assert reset.branch.parent_id != reset.source_id, "the bad backup is its parent now"
-    reset.until_ended()
+    reset.run_until_ended()
     assert reset.neon.rows(reset.branch_id) == GOOD
 
 
 def test_a_source_that_is_being_changed_unknown_or_the_branch_itself_is_refused() -> None:
-    reset = Reset()
+    reset = ResetScenario()
     assert refused(reset, reset.source_id) == []
     ((name, reason),) = refused(reset, "br-typo")
     assert (name, "no branch br-typo" in reason) == ("source-exists", True)
@@ -77,7 +77,7 @@ def test_a_source_that_is_being_changed_unknown_or_the_branch_itself_is_refused(
 
 
 def test_source_and_branch_turned_around_are_refused() -> None:
-    reset = Reset()
+    reset = ResetScenario()
     target = reset.real.target.model_copy(update={"branch_id": reset.source_id, "children": "move"})
     turned = reset.real.__class__(target, reset.neon, reset.sql)
     checks = preflight_of_reset(reset.branch_id, turned, reset.clock.now())

@@ -3,23 +3,23 @@
 import pytest
 from builders import SERVICE
 
-from faults.crash import Outside, moments
-from faults.database_scenario import BAD, CHANGES, GOOD, SCALED, WORKER, Restore
-from rollback.domain.database.progress import Ending
+from faults.crash import FaultInjector, crash_points
+from faults.database_scenario import BAD, CHANGES, GOOD, SCALED, WORKER, RestoreScenario
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.rollback import ObligationKind, Outcome
 
 
-def calls_of_an_undisturbed_run() -> int:
-    restore = Restore()
-    restore.until_ended()
+def count_calls_without_crash() -> int:
+    restore = RestoreScenario()
+    restore.run_until_ended()
     return restore.outside.calls
 
 
-CALLS = calls_of_an_undisturbed_run()
+CALLS = count_calls_without_crash()
 
 
-def assert_restored_once(restore: Restore) -> None:
-    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+def assert_restored_once(restore: RestoreScenario) -> None:
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.neon.rows(restore.branch_id) == GOOD
     assert restore.branch.protected
     backups = [branch for branch in restore.neon.branches() if branch.id != restore.branch_id]
@@ -31,35 +31,35 @@ def assert_restored_once(restore: Restore) -> None:
     assert {o.kind for o in restore.owed()} == {ObligationKind.FENCE, ObligationKind.SCALING}
 
 
-def assert_put_back(restore: Restore) -> None:
-    restore.unfenced(Outcome.SUCCEEDED)
+def assert_put_back(restore: RestoreScenario) -> None:
+    restore.unfence(Outcome.SUCCEEDED)
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
     assert restore.writers.scaling[SERVICE].target == SCALED
     assert restore.ledger.lease(WORKER) is None
 
 
 def test_undisturbed_it_restores_once_and_leaves_the_services_fenced() -> None:
-    restore = Restore()
-    restore.until_ended()
+    restore = RestoreScenario()
+    restore.run_until_ended()
     assert_restored_once(restore)
     assert restore.neon.calls == ["create_branch", "delete_branch", "update_branch", "restore", "update_branch"]
     assert_put_back(restore)
 
 
-@pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))
+@pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))
 def test_killed_at_any_call_and_resumed_it_restores_exactly_once(kill_at: int, after: bool) -> None:
-    restore = Restore(Outside(kill_at, after=after))
-    restore.until_ended()
+    restore = RestoreScenario(FaultInjector(kill_at, after=after))
+    restore.run_until_ended()
     assert_restored_once(restore)
     assert_put_back(restore)
 
 
 @pytest.mark.parametrize("lost", [(change,) for change in CHANGES] + [CHANGES, ("update_branch", "update_branch")])
 def test_though_the_answer_to_a_change_is_lost_it_is_not_made_twice(lost: tuple[str, ...]) -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     for change in lost:
         restore.neon.lose_next(change)
-    restore.until_ended()
+    restore.run_until_ended()
     assert_restored_once(restore)
     assert restore.neon.calls.count("restore") == 1
     assert restore.neon.calls.count("create_branch") == 1
@@ -67,7 +67,7 @@ def test_though_the_answer_to_a_change_is_lost_it_is_not_made_twice(lost: tuple[
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
 def test_killed_at_any_call_of_a_run_whose_restore_lost_its_answer_it_restores_exactly_once(kill_at: int) -> None:
-    restore = Restore(Outside(kill_at))
+    restore = RestoreScenario(FaultInjector(kill_at))
     restore.neon.lose_next("restore")
-    restore.until_ended()
+    restore.run_until_ended()
     assert_restored_once(restore)

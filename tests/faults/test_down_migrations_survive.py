@@ -6,31 +6,31 @@ from typing import Any
 import pytest
 from builders import SERVICE
 
-from faults.crash import Outside, moments
-from faults.database_endings import raising
+from faults.crash import FaultInjector, crash_points
+from faults.database_endings import raise_error
 from faults.database_scenario import BAD, GOOD, WORKER
-from faults.down_scenario import NEWER, OLDER, Down
-from rollback.domain.database.progress import Ending
+from faults.down_scenario import NEWER, OLDER, DownMigrationsScenario
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import OutsideFailure, Throttled
+from rollback.errors import ExternalServiceError, Throttled
 from rollback.resources.aws.ecs_task import TaskView
 from rollback.resources.database.errors import AccessRefused, ProjectLocked, RequestRefused
 
 ALL = [NEWER, OLDER, "verify"]
 
 
-def calls_of_an_undisturbed_run() -> int:
-    down = Down()
-    down.until_ended()
+def count_calls_without_crash() -> int:
+    down = DownMigrationsScenario()
+    down.run_until_ended()
     return down.outside.calls
 
 
-CALLS = calls_of_an_undisturbed_run()
+CALLS = count_calls_without_crash()
 
 
-def assert_stepped_down_once(down: Down) -> None:
-    assert down.progress.ending is Ending.RESTORED, down.progress.why_not
+def assert_stepped_down_once(down: DownMigrationsScenario) -> None:
+    assert down.progress.database_outcome is DatabaseOutcome.RESTORED, down.progress.why_not
     assert down.ran == ALL
     assert [run.name for run in down.progress.ran] == ALL
     assert all(run.exit_code == 0 for run in down.progress.ran)
@@ -50,28 +50,28 @@ def assert_stepped_down_once(down: Down) -> None:
 
 
 def test_undisturbed_they_run_once_behind_the_fence_and_after_a_backup() -> None:
-    down = Down()
-    down.until_ended()
+    down = DownMigrationsScenario()
+    down.run_until_ended()
     assert_stepped_down_once(down)
     assert down.neon.calls == ["create_branch", "expire_branch"]
     assert down.progress.ran[0].logs == (f"stepped down {NEWER}",)
-    down.unfenced(Outcome.SUCCEEDED)
+    down.unfence(Outcome.SUCCEEDED)
     assert down.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-@pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))
+@pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))
 def test_killed_at_any_call_and_resumed_each_ran_exactly_once(kill_at: int, after: bool) -> None:
-    down = Down(Outside(kill_at, after=after))
-    down.until_ended()
+    down = DownMigrationsScenario(FaultInjector(kill_at, after=after))
+    down.run_until_ended()
     assert_stepped_down_once(down)
 
 
 @pytest.mark.parametrize("lost", [1, 3])
 def test_though_the_answer_to_run_task_is_lost_each_ran_exactly_once(lost: int) -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     for _ in range(lost):
         down.tasks.lose_next()
-    down.until_ended()
+    down.run_until_ended()
     assert_stepped_down_once(down)
 
 
@@ -80,15 +80,15 @@ def listing_nothing(service: ServiceSettings, started_by: str) -> tuple[TaskView
 
 
 def test_though_ecs_lists_a_task_late_the_same_token_starts_no_second_one() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     down.tasks.lose_next()
     down.tasks.started_by = listing_nothing  # type: ignore[method-assign]
-    down.until_ended()
+    down.run_until_ended()
     assert_stepped_down_once(down)
 
 
 def test_though_ecs_has_forgotten_the_token_a_task_that_is_listed_is_not_started_again() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     down.tasks.lose_next()
     run = down.tasks.run
 
@@ -96,34 +96,34 @@ def test_though_ecs_has_forgotten_the_token_a_task_that_is_listed_is_not_started
         return run(service, arn, command, by, f"{token[:-4]}{len(down.tasks.tasks):04}")
 
     down.tasks.run = without_token  # type: ignore[method-assign,assignment]
-    down.until_ended()
+    down.run_until_ended()
     assert_stepped_down_once(down)
 
 
 def test_though_the_answer_to_the_backup_is_lost_there_is_one() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     down.neon.lose_next("create_branch")
-    down.until_ended()
+    down.run_until_ended()
     assert_stepped_down_once(down)
 
 
 def test_what_can_not_be_done_now_is_done_later() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     down.tasks.refuse_next(Throttled("RunTask started nothing: Capacity is unavailable at this time"))
     for call in ("create_branch", "expire_branch"):
         down.neon.refuse_next(call, ProjectLocked(f"{call}: 423"))
-    down.until_ended()
+    down.run_until_ended()
     assert_stepped_down_once(down)
 
 
-def failing_second(outside: Outside | None = None) -> Down:
-    down = Down(outside)
-    down.tasks.commands[f"pnpm db:down {OLDER}"] = down.stepping_down(OLDER, code=3)
+def failing_second(outside: FaultInjector | None = None) -> DownMigrationsScenario:
+    down = DownMigrationsScenario(outside)
+    down.tasks.commands[f"pnpm db:down {OLDER}"] = down.step_down_command(OLDER, code=3)
     return down
 
 
-def assert_stopped_half_way(down: Down) -> None:
-    assert down.progress.ending is Ending.FAILED
+def assert_stopped_half_way(down: DownMigrationsScenario) -> None:
+    assert down.progress.database_outcome is DatabaseOutcome.FAILED
     why = down.progress.why_not or ""
     assert f"{OLDER} ended with exit code 3" in why
     assert f"stepped down: {NEWER}; perhaps: {OLDER}" in why
@@ -135,24 +135,24 @@ def assert_stopped_half_way(down: Down) -> None:
     assert down.neon.rows(down.backup.id) == GOOD + BAD
 
 
-def calls_of_a_failing_run() -> int:
+def count_calls_of_failing_run() -> int:
     down = failing_second()
-    down.until_ended()
+    down.run_until_ended()
     return down.outside.calls
 
 
-@pytest.mark.parametrize(("kill_at", "after"), moments(calls_of_a_failing_run()))
+@pytest.mark.parametrize(("kill_at", "after"), crash_points(count_calls_of_failing_run()))
 def test_killed_at_any_call_a_command_that_fails_is_the_last_and_it_says_what_is_where(
     kill_at: int, after: bool
 ) -> None:
-    down = failing_second(Outside(kill_at, after=after))
-    down.until_ended()
+    down = failing_second(FaultInjector(kill_at, after=after))
+    down.run_until_ended()
     assert_stopped_half_way(down)
 
 
-def assert_refused(down: Down, *said: str) -> None:
-    down.until_ended()
-    assert down.progress.ending is Ending.REFUSED
+def assert_refused(down: DownMigrationsScenario, *said: str) -> None:
+    down.run_until_ended()
+    assert down.progress.database_outcome is DatabaseOutcome.REFUSED
     for words in said:
         assert words in (down.progress.why_not or "")
     assert down.ran == []
@@ -162,19 +162,19 @@ def assert_refused(down: Down, *said: str) -> None:
 
 
 def test_a_task_that_can_not_start_changes_nothing() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     down.tasks.unstartable.add(down.definition_arn)
     assert_refused(down, f"the task of {NEWER} could not start", "the image is gone")
 
 
 def test_a_task_that_ecs_refuses_changes_nothing() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     down.tasks.refuse_next(RequestRefused("RunTask: AccessDeniedException; no task was started"))
     assert_refused(down, f"{NEWER}: RunTask: AccessDeniedException", f"still applied: {NEWER}, {OLDER}")
 
 
 def test_a_refusal_in_the_middle_says_what_stepped_down() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     run, allowed = down.tasks.run, iter([True])
 
     def once(*given: Any) -> str:
@@ -183,22 +183,22 @@ def test_a_refusal_in_the_middle_says_what_stepped_down() -> None:
         raise RequestRefused("RunTask: AccessDeniedException")
 
     down.tasks.run = once  # type: ignore[method-assign,assignment]
-    down.until_ended()
-    assert down.progress.ending is Ending.FAILED
+    down.run_until_ended()
+    assert down.progress.database_outcome is DatabaseOutcome.FAILED
     assert f"stepped down: {NEWER}; still applied: {OLDER}" in (down.progress.why_not or "")
 
 
 def test_a_backup_that_can_not_be_made_is_a_reason_to_run_nothing() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     down.neon.refuse_next("create_branch", RequestRefused("branches limit exceeded"))
     assert_refused(down, "branches limit exceeded")
 
 
 def test_a_command_without_an_end_is_stopped_before_anybody_writes_again() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     down.tasks.commands[f"pnpm db:down {NEWER}"] = lambda _: None
-    down.until_ended()
-    assert down.progress.ending is Ending.FAILED
+    down.run_until_ended()
+    assert down.progress.database_outcome is DatabaseOutcome.FAILED
     assert f"{NEWER} did not end in 10 minutes" in (down.progress.why_not or "")
     assert all(task.stopped for task in down.tasks.tasks)
     (run,) = down.progress.ran
@@ -206,52 +206,52 @@ def test_a_command_without_an_end_is_stopped_before_anybody_writes_again() -> No
 
 
 def test_a_verification_that_fails_is_told() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
 
     def fails(log: list[str]) -> int:
         log.append("no table users")
         return 1
 
     down.tasks.commands["pnpm db:verify"] = fails
-    down.until_ended()
-    assert down.progress.ending is Ending.FAILED
+    down.run_until_ended()
+    assert down.progress.database_outcome is DatabaseOutcome.FAILED
     assert "verify ended with exit code 1: no table users" in (down.progress.why_not or "")
     assert f"stepped down: {NEWER}, {OLDER}" in (down.progress.why_not or "")
 
 
 def test_commands_that_succeed_without_effect_are_found_out_by_sql() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     down.tasks.commands[f"pnpm db:down {OLDER}"] = lambda _: 0
-    down.until_ended()
-    assert down.progress.ending is Ending.FAILED
+    down.run_until_ended()
+    assert down.progress.database_outcome is DatabaseOutcome.FAILED
     assert "all commands ran, and the database is not what is needed" in (down.progress.why_not or "")
 
 
 def test_logs_that_can_not_be_read_change_nothing() -> None:
-    down = Down()
-    down.tasks.logs = raising(OutsideFailure("GetLogEvents: AccessDenied"))  # type: ignore[method-assign]
-    down.until_ended()
+    down = DownMigrationsScenario()
+    down.tasks.logs = raise_error(ExternalServiceError("GetLogEvents: AccessDenied"))  # type: ignore[method-assign]
+    down.run_until_ended()
     assert_stepped_down_once(down)
     assert "AccessDenied" in down.progress.ran[0].logs[0]
 
 
 def test_where_neon_lets_nothing_expire_it_says_what_is_to_be_deleted() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     down.neon.refuse_next("expire_branch", AccessRefused("403: early access"))
-    down.until_ended()
-    assert down.progress.ending is Ending.RESTORED
+    down.run_until_ended()
+    assert down.progress.database_outcome is DatabaseOutcome.RESTORED
     assert any("early access" in note for note in down.progress.notes)
 
 
 @pytest.mark.parametrize(("settings", "said"), [({"down_command": ()}, "down_command is not set")], ids=["no command"])
 def test_what_can_not_be_run_is_refused_before_the_fence(settings: dict[str, Any], said: str) -> None:
-    down = Down(settings=settings)
+    down = DownMigrationsScenario(settings=settings)
     assert_refused(down, said)
     assert down.owed() == ()
 
 
 def test_a_definition_that_was_deregistered_is_refused_before_the_fence() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     down.writers.services[SERVICE].deregister(down.definition_arn)
     down.writers.services[WORKER].deregister(down.definition_arn)
     assert_refused(down, "is INACTIVE: ECS runs no task of it")
@@ -259,7 +259,7 @@ def test_a_definition_that_was_deregistered_is_refused_before_the_fence() -> Non
 
 
 def test_without_a_command_that_verifies_sql_alone_does() -> None:
-    down = Down(settings={"verify_command": ()})
-    down.until_ended()
-    assert down.progress.ending is Ending.RESTORED
+    down = DownMigrationsScenario(settings={"verify_command": ()})
+    down.run_until_ended()
+    assert down.progress.database_outcome is DatabaseOutcome.RESTORED
     assert down.ran == [NEWER, OLDER]

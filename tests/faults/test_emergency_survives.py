@@ -7,16 +7,16 @@ from builders import SERVICE, image, release
 from fakes import FakeServices, execution_arn
 from worlds import DEGRADED, OUTAGE
 
-from faults.crash import Killed, Outside, moments
+from faults.crash import FaultInjector, ProcessKilled, crash_points
 from faults.scenario import EVENT, Incident
 from rollback.domain.releases.release import ReleaseState
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.policy import Policy
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
-from rollback.workflow.runner import walk
+from rollback.workflow.runner import run_step
 
 OUTAGE_EVENT = {**EVENT, "id": "e2", "detail": {**EVENT["detail"], "alarmName": OUTAGE}}  # type: ignore[dict-item]
 TAKEN_OVER = execution_arn("execution-0")
@@ -32,31 +32,31 @@ PATIENT = Policy(
 )
 
 
-def outage(outside: Outside) -> tuple[Incident, object]:
+def outage(outside: FaultInjector) -> tuple[Incident, object]:
     """From the standing plan."""
     incident = Incident(outside)
-    prepare(SERVICE, incident.real)
+    prepare_standing_plan(SERVICE, incident.real)
     incident.alarms.fire(OUTAGE, incident.clock.now())
     incident.services.calls.clear()
     return incident, OUTAGE_EVENT
 
 
-def taken_over(outside: Outside) -> tuple[Incident, object]:
+def taken_over(outside: FaultInjector) -> tuple[Incident, object]:
     """A plain rollback has sent its update, and its execution runs; then the outage."""
     incident = Incident(outside)
     first = admit(EVENT, TAKEN_OVER, incident.clock.now(), incident.real)
     for step in (Step.PLAN, Step.SERVICE):
-        walk(first.id, step, incident.real)
+        run_step(first.id, step, incident.real)
     incident.workflow.running.add(TAKEN_OVER)
     incident.alarms.fire(OUTAGE, incident.clock.now())
     return incident, OUTAGE_EVENT
 
 
-def from_zero(outside: Outside) -> tuple[Incident, object]:
+def from_zero(outside: FaultInjector) -> tuple[Incident, object]:
     """Nothing becomes healthy before all tasks were stopped once."""
     incident = Incident(outside, policy=PATIENT)
     incident.scaling.target = SCALED
-    incident.services.otherwise = "stale"
+    incident.services.default_behaviour = "stale"
     return incident, EVENT
 
 
@@ -70,12 +70,12 @@ class Crashing(FakeServices):
         super().tick()
 
 
-def next_target(outside: Outside) -> tuple[Incident, object]:
+def next_target(outside: FaultInjector) -> tuple[Incident, object]:
     """v1 can't be started, and nothing serves: v0, promoted before it, is taken, and no task is stopped for that."""
     incident = Incident(outside, policy=PATIENT, older=("v0",), good="v0")
-    prepare(SERVICE, incident.real)
+    prepare_standing_plan(SERVICE, incident.real)
     incident.services.__class__ = Crashing
-    incident.services.otherwise = "healthy"
+    incident.services.default_behaviour = "healthy"
     bad = next(r for r in incident.ledger.releases(SERVICE) if r.version == "v3")
     incident.services.behaviours[bad.definition_arn] = "unhealthy"
     incident.alarms.fire(OUTAGE, incident.clock.now())
@@ -83,16 +83,16 @@ def next_target(outside: Outside) -> tuple[Incident, object]:
     return incident, OUTAGE_EVENT
 
 
-SCENARIOS: tuple[Callable[[Outside], tuple[Incident, object]], ...] = (outage, taken_over, from_zero, next_target)
+SCENARIOS: tuple[Callable[[FaultInjector], tuple[Incident, object]], ...] = (outage, taken_over, from_zero, next_target)
 
 
 def kills() -> list[object]:
     """Before the first call and after each: what is outside is the same after one call and before the next."""
     found: list[object] = []
     for scenario in SCENARIOS:
-        incident, event = scenario(Outside())
+        incident, event = scenario(FaultInjector())
         incident.deliver("execution-1", event)
-        for at, after in moments(incident.outside.calls):
+        for at, after in crash_points(incident.outside.calls):
             found.append(pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}"))
     return found
 
@@ -113,7 +113,7 @@ def assert_concluded_by_the_rules(incident: Incident, scenario: object) -> None:
     assert not_put_back <= handed
     assert paged or not not_put_back
     quarantined = [r.definition_arn for r in incident.ledger.releases(SERVICE) if r.state is ReleaseState.QUARANTINED]
-    assert not set(incident.deployed()) & set(quarantined)
+    assert not set(incident.deployed_definitions()) & set(quarantined)
     assert incident.running_fingerprint() == good(incident) or paged, "neither put right nor told anybody"
     if scenario is next_target:
         assert all(given.get("desired_count", 1) > 0 for _, given in incident.services.calls), "stopped all tasks"
@@ -124,8 +124,8 @@ def good(incident: Incident) -> str:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_undisturbed_it_succeeds(scenario: Callable[[Outside], tuple[Incident, object]]) -> None:
-    incident, event = scenario(Outside())
+def test_undisturbed_it_succeeds(scenario: Callable[[FaultInjector], tuple[Incident, object]]) -> None:
+    incident, event = scenario(FaultInjector())
     incident.deliver("execution-1", event)
     incident.sweep_until_quiet(hours=1)
     acted = [r for r in incident.documents() if r.outcome is Outcome.SUCCEEDED]
@@ -137,13 +137,13 @@ def test_undisturbed_it_succeeds(scenario: Callable[[Outside], tuple[Incident, o
 @pytest.mark.parametrize(("scenario", "kill_at", "after"), kills())
 @pytest.mark.parametrize("retries", [True, False], ids=["retried", "lost"])
 def test_killed_at_any_call_it_is_concluded_by_the_rules(
-    scenario: Callable[[Outside], tuple[Incident, object]], kill_at: int, after: int, retries: bool
+    scenario: Callable[[FaultInjector], tuple[Incident, object]], kill_at: int, after: int, retries: bool
 ) -> None:
-    incident, event = scenario(Outside(kill_at, after=bool(after)))
+    incident, event = scenario(FaultInjector(kill_at, after=bool(after)))
     if retries:
         incident.deliver("execution-1", event)
     else:
-        with pytest.raises(Killed):
+        with pytest.raises(ProcessKilled):
             incident.deliver("execution-1", event, retries=False)
     if scenario is taken_over:
         incident.workflow.running.discard(TAKEN_OVER)  # stopped, or run into the lost lease by now

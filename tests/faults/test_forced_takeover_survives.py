@@ -10,7 +10,7 @@ from builders import SERVICE
 from fakes import execution_arn
 from stage_with_database import BAD, BRANCH, GOOD
 
-from faults.crash import Killed, Outside
+from faults.crash import FaultInjector, ProcessKilled
 from faults.full_scenario import V1, V2, FullIncident
 from faults.scenario import EVENT
 from rollback.domain.operator import Operator
@@ -18,7 +18,7 @@ from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.operations.pause_abort_unlock import abort
 from rollback.resources.database.errors import OutcomeUnknown
 from rollback.workflow.admit import admit
-from rollback.workflow.runner import cursor_of, walk
+from rollback.workflow.runner import cursor_of, run_step
 
 ADA = Operator(name="ada@desk", reason="stop it")
 FORCED = {"service": SERVICE, "force": True, "reason": "Ada knows"}
@@ -31,14 +31,14 @@ def walked(incident: FullIncident, until: Callable[[Rollback], bool]) -> Rollbac
     rollback = admit(EVENT, execution_arn("execution-1"), incident.clock.now(), incident.real)
     while not until(rollback):
         cursor = cursor_of(rollback)
-        cursor = walk(cursor.rollback_id, cursor.next, incident.real)
+        cursor = run_step(cursor.rollback_id, cursor.next, incident.real)
         incident.pass_time(seconds=cursor.wait_seconds)
         rollback = incident.ledger.read(SERVICE, rollback.id)
     incident.alarms.recover(next(iter(incident.alarms.in_alarm), ""))  # so that the janitor starts nothing new
     return rollback
 
 
-def aborted_behind_its_fence(outside: Outside) -> FullIncident:
+def aborted_behind_its_fence(outside: FaultInjector) -> FullIncident:
     """Nobody has concluded it yet; the branch is as it was."""
     incident = FullIncident(outside)
     first = walked(incident, lambda r: r.database is not None and r.database.head is not None)
@@ -46,7 +46,7 @@ def aborted_behind_its_fence(outside: Outside) -> FullIncident:
     return incident
 
 
-def with_a_restore_under_way(outside: Outside, *, is_made: bool) -> FullIncident:
+def with_a_restore_under_way(outside: FaultInjector, *, is_made: bool) -> FullIncident:
     """Sent, its answer lost; whoever walked it died at that moment."""
     incident = FullIncident(outside)
     if is_made:
@@ -55,15 +55,15 @@ def with_a_restore_under_way(outside: Outside, *, is_made: bool) -> FullIncident
         incident.neon.refuse_next("restore", OutcomeUnknown("it never arrived"))
     first = walked(incident, lambda _: "restore" in incident.neon.calls)
     assert first.database is not None
-    assert first.database.is_unanswered
+    assert first.database.has_unanswered_change
     return incident
 
 
 def delivered(incident: FullIncident, given: dict[str, object], *, retries: bool) -> None:
     try:
         incident.deliver("execution-2", given, retries=retries)
-    except Killed:
-        incident.outside.survive()
+    except ProcessKilled:
+        incident.outside.restart_process()
     incident.sweep_until_quiet()
     incident.pass_time(minutes=15)
 
@@ -73,19 +73,19 @@ def calls_of(incident: FullIncident, given: dict[str, object]) -> int:
     return incident.outside.calls
 
 
-CALLS = calls_of(aborted_behind_its_fence(Outside()), REFUSED)
+CALLS = calls_of(aborted_behind_its_fence(FaultInjector()), REFUSED)
 
 
 @pytest.mark.parametrize("retries", [True, False])
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
 def test_rule_3_the_fence_of_an_abort_stays_wherever_who_took_it_over_is_killed(kill_at: int, retries: bool) -> None:
-    incident = aborted_behind_its_fence(Outside(kill_at, after=True))
+    incident = aborted_behind_its_fence(FaultInjector(kill_at, after=True))
     delivered(incident, REFUSED, retries=retries)
 
     assert incident.services.desired_count == 0
     assert incident.running_fingerprint() == V2
     assert incident.neon.rows(BRANCH) == GOOD + BAD
-    incident.assert_nothing_is_lost()
+    incident.assert_no_data_loss()
     left = {owed.kind for one in incident.documents() for owed in one.left_to_operator()}
     assert ObligationKind.FENCE in left
     assert all(one.concluded_at is not None and one.open_obligations() == () for one in incident.documents())
@@ -95,10 +95,12 @@ def test_rule_3_the_fence_of_an_abort_stays_wherever_who_took_it_over_is_killed(
 @pytest.mark.parametrize("kill_at", [0, *range(1, 60, 4)])
 def test_a_restore_that_was_under_way_is_never_followed_by_a_second_one_over_it(kill_at: int, is_made: bool) -> None:
     """Made: refused, since the point is on the former history. Not made: known, once the other's Conclude has asked."""
-    incident = with_a_restore_under_way(Outside(kill_at, after=True) if kill_at else Outside(), is_made=is_made)
+    incident = with_a_restore_under_way(
+        FaultInjector(kill_at, after=True) if kill_at else FaultInjector(), is_made=is_made
+    )
     delivered(incident, FULL, retries=True)
 
-    incident.assert_nothing_is_lost()
+    incident.assert_no_data_loss()
     assert len(incident.backups()) <= 1
     assert all(one.concluded_at is not None and one.open_obligations() == () for one in incident.documents())
     if incident.neon.rows(BRANCH) == GOOD:

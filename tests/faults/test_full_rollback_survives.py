@@ -9,18 +9,18 @@ from stage import alarm_event
 from stage_with_database import BAD, BRANCH, GOOD
 from worlds import DEGRADED, OUTAGE
 
-from faults.crash import Killed, Outside
+from faults.crash import FaultInjector, ProcessKilled
 from faults.full_scenario import SCALED, V1, V2, FullIncident
 from rollback.domain.rollback import ObligationKind, Outcome
 
 
-def calls_of_an_undisturbed_run() -> int:
+def count_calls_without_crash() -> int:
     incident = FullIncident()
     incident.deliver("execution-1")
     return incident.outside.calls
 
 
-CALLS = calls_of_an_undisturbed_run()
+CALLS = count_calls_without_crash()
 
 
 def assert_both_are_back(incident: FullIncident) -> None:
@@ -31,7 +31,7 @@ def assert_both_are_back(incident: FullIncident) -> None:
     assert incident.scaling.target == SCALED
     assert incident.services.deployment_configuration == incident.before
     assert incident.neon.rows(BRANCH) == GOOD
-    incident.assert_nothing_is_lost()
+    incident.assert_no_data_loss()
     assert only.open_obligations() == ()
     assert only.left_to_operator() == ()
     assert only.database is not None
@@ -50,7 +50,7 @@ def test_undisturbed_both_are_back() -> None:
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
 def test_killed_at_any_call_and_retried_both_are_back(kill_at: int) -> None:
-    incident = FullIncident(Outside(kill_at, after=True))
+    incident = FullIncident(FaultInjector(kill_at, after=True))
     incident.deliver("execution-1")
     assert_both_are_back(incident)
 
@@ -58,8 +58,8 @@ def test_killed_at_any_call_and_retried_both_are_back(kill_at: int) -> None:
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
 def test_killed_at_any_call_and_never_retried_it_is_concluded_in_a_safe_condition(kill_at: int) -> None:
     """Untouched data and the release as it was; or at zero tasks, with a page; or both back."""
-    incident = FullIncident(Outside(kill_at, after=True))
-    with pytest.raises(Killed):
+    incident = FullIncident(FaultInjector(kill_at, after=True))
+    with pytest.raises(ProcessKilled):
         incident.deliver("execution-1", retries=False)
     if not incident.documents():
         pytest.skip("nothing was written yet: the edge is found by the alarm's history, see the janitor's tests")
@@ -70,7 +70,7 @@ def test_killed_at_any_call_and_never_retried_it_is_concluded_in_a_safe_conditio
     (only,) = incident.documents()
     assert only.concluded_at is not None
     assert only.open_obligations() == ()
-    incident.assert_nothing_is_lost()
+    incident.assert_no_data_loss()
     paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
     fenced = any(owed.kind is ObligationKind.FENCE for owed in only.left_to_operator())
     assert paged == (only.outcome is not Outcome.SUCCEEDED)
@@ -90,12 +90,12 @@ def test_killed_at_any_call_and_never_retried_it_is_concluded_in_a_safe_conditio
 
 def test_a_person_who_stops_it_behind_the_fence_finds_it_fenced_and_told() -> None:
     incident = FullIncident()
-    stopped = incident.stopped_behind_the_fence("execution-1")
+    stopped = incident.abort_while_fenced("execution-1")
 
     assert stopped.outcome is Outcome.ABORTED
     assert incident.services.desired_count == 0
     assert {owed.kind for owed in stopped.left_to_operator()} == {ObligationKind.FENCE, ObligationKind.SCALING}
-    incident.assert_nothing_is_lost()
+    incident.assert_no_data_loss()
 
 
 @pytest.mark.parametrize("alarm", [DEGRADED, OUTAGE])
@@ -104,8 +104,8 @@ def test_killed_at_any_call_and_followed_by_another_alarm_no_release_meets_data_
     kill_at: int, alarm: str
 ) -> None:
     """The dead one's lease has run out, and nobody has concluded it: whoever comes must not lift its fence."""
-    incident = FullIncident(Outside(kill_at, after=True))
-    with pytest.raises(Killed):
+    incident = FullIncident(FaultInjector(kill_at, after=True))
+    with pytest.raises(ProcessKilled):
         incident.deliver("execution-1", retries=False)
     incident.pass_time(minutes=11)
     incident.alarms.fire(alarm, incident.clock.now())
@@ -113,5 +113,5 @@ def test_killed_at_any_call_and_followed_by_another_alarm_no_release_meets_data_
     incident.sweep_until_quiet()
     incident.pass_time(minutes=15)
 
-    incident.assert_nothing_is_lost()
+    incident.assert_no_data_loss()
     assert all(one.concluded_at is not None and one.open_obligations() == () for one in incident.documents())

@@ -8,16 +8,16 @@ from builders import NOW, SERVICE, definition, release
 from stage import deployment_event
 from worlds import DEGRADED
 
-from faults.crash import Killed, Outside, moments
+from faults.crash import FaultInjector, ProcessKilled, crash_points
 from faults.scenario import EVENT, Incident
 from rollback.domain.releases.release import ReleaseState
 from rollback.domain.rollback import Outcome
-from rollback.promotion.promote import Next, adopt, judge, record
+from rollback.promotion.promote import NextState, adopt_running_releases, judge_bake, record_deployment
 
 V1 = release("v1").fingerprint
 
 
-def running_v1(outside: Outside, *, crashing: bool) -> Incident:
+def running_v1(outside: FaultInjector, *, crashing: bool) -> Incident:
     """v1 was put back by its team; v3 is being deployed again, or ECS has begun to roll it back."""
     incident = Incident(outside)
     v3 = next(incident.ledger.releases(SERVICE)).definition_arn
@@ -33,23 +33,23 @@ def running_v1(outside: Outside, *, crashing: bool) -> Incident:
     return incident
 
 
-def failed_deployment(outside: Outside) -> tuple[Incident, object]:
+def failed_deployment(outside: FaultInjector) -> tuple[Incident, object]:
     return running_v1(outside, crashing=True), deployment_event()
 
 
-def in_flight(outside: Outside) -> tuple[Incident, object]:
+def in_flight(outside: FaultInjector) -> tuple[Incident, object]:
     return running_v1(outside, crashing=False), EVENT
 
 
-SCENARIOS: tuple[Callable[[Outside], tuple[Incident, object]], ...] = (failed_deployment, in_flight)
+SCENARIOS: tuple[Callable[[FaultInjector], tuple[Incident, object]], ...] = (failed_deployment, in_flight)
 
 
 def kills() -> list[object]:
     found: list[object] = []
     for scenario in SCENARIOS:
-        incident, event = scenario(Outside())
+        incident, event = scenario(FaultInjector())
         incident.deliver("execution-1", event)
-        for at, after in moments(incident.outside.calls):
+        for at, after in crash_points(incident.outside.calls):
             found.append(pytest.param(scenario, at, after, id=f"{scenario.__name__}-{at}-{after}"))
     return found
 
@@ -57,26 +57,26 @@ def kills() -> list[object]:
 @pytest.mark.parametrize(("scenario", "kill_at", "after"), kills())
 @pytest.mark.parametrize("retries", [True, False], ids=["retried", "lost"])
 def test_killed_it_is_concluded_and_nothing_is_deployed_beside_ecs(
-    scenario: Callable[[Outside], tuple[Incident, object]], kill_at: int, after: int, retries: bool
+    scenario: Callable[[FaultInjector], tuple[Incident, object]], kill_at: int, after: int, retries: bool
 ) -> None:
-    incident, event = scenario(Outside(kill_at, after=bool(after)))
+    incident, event = scenario(FaultInjector(kill_at, after=bool(after)))
     if retries:
         incident.deliver("execution-1", event)
         assert [r.outcome for r in incident.documents()] == [Outcome.SUCCEEDED]
     else:
-        with pytest.raises(Killed):
+        with pytest.raises(ProcessKilled):
             incident.deliver("execution-1", event, retries=False)
         incident.sweep_until_quiet(hours=1)
     assert all(r.concluded_at is not None and not r.open_obligations() for r in incident.documents())
     assert sum(r.has_acted for r in incident.documents()) <= 1
     if retries:
-        assert incident.deployed() == []
+        assert incident.deployed_definitions() == []
         assert incident.running_fingerprint() == V1
     if scenario is failed_deployment:
         assert not any(name == "stop_deployment" for name, _ in incident.services.calls)
 
 
-def promotion(outside: Outside) -> Incident:
+def promotion(outside: FaultInjector) -> Incident:
     incident = Incident(outside)
     incident.alarms.recover(DEGRADED)
     incident.alarms.serve(incident.services.target_groups[0], 1000, NOW)
@@ -84,33 +84,33 @@ def promotion(outside: Outside) -> Incident:
 
 
 def bake_and_judge(incident: Incident) -> None:
-    cursor = record(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), incident.world)
-    while cursor.next is Next.WAIT:
+    cursor = record_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), incident.world)
+    while cursor.next is NextState.WAIT:
         incident.pass_time(seconds=cursor.wait_seconds)
-        cursor = judge(cursor, incident.world)
+        cursor = judge_bake(cursor, incident.world)
 
 
 def adopt_after_a_bake(incident: Incident) -> None:
-    adopt(incident.world)
+    adopt_running_releases(incident.world)
     incident.pass_time(minutes=2)
-    adopt(incident.world)
+    adopt_running_releases(incident.world)
 
 
 def calls_of_a_promotion() -> int:
-    incident = promotion(Outside())
+    incident = promotion(FaultInjector())
     bake_and_judge(incident)
     return incident.outside.calls
 
 
-@pytest.mark.parametrize(("kill_at", "after"), moments(calls_of_a_promotion()))
+@pytest.mark.parametrize(("kill_at", "after"), crash_points(calls_of_a_promotion()))
 @pytest.mark.parametrize("again", [bake_and_judge, adopt_after_a_bake], ids=["retried", "adopted"])
 def test_a_promotion_killed_at_any_call_is_made_by_the_retry_or_found_by_adopt(
     kill_at: int, after: bool, again: Callable[[Incident], object]
 ) -> None:
-    incident = promotion(Outside(kill_at, after=after))
-    with pytest.raises(Killed):
+    incident = promotion(FaultInjector(kill_at, after=after))
+    with pytest.raises(ProcessKilled):
         bake_and_judge(incident)
-    incident.outside.survive()
+    incident.outside.restart_process()
     incident.pass_time(minutes=2)
     incident.alarms.serve(incident.services.target_groups[0], 1000, incident.clock.now())
     again(incident)

@@ -3,61 +3,61 @@
 import pytest
 from builders import SERVICE
 
-from faults.branch_scenario import Recreate
-from faults.crash import Outside, moments
-from faults.database_scenario import BAD, GOOD, WORKER, Reset, Restore
-from rollback.domain.database.progress import Ending
+from faults.branch_scenario import RecreateScenario
+from faults.crash import FaultInjector, crash_points
+from faults.database_scenario import BAD, GOOD, WORKER, ResetScenario, RestoreScenario
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.rollback import Outcome
 from rollback.resources.database.postgres import ClientSession
 
 POOLED = ClientSession(pid=8, role="owner", application="pgbouncer", address="127.0.0.1", database="app", state="idle")
 
 
-def behind_a_pooler(kind: type[Restore], outside: Outside | None = None) -> Restore:
+def behind_a_pooler(kind: type[RestoreScenario], outside: FaultInjector | None = None) -> RestoreScenario:
     scenario = kind(outside)
     scenario.sql.sessions[scenario.branch_id] = [POOLED]
     return scenario
 
 
-def calls_of_an_undisturbed_run() -> int:
-    restore = behind_a_pooler(Restore)
-    restore.until_ended()
+def count_calls_without_crash() -> int:
+    restore = behind_a_pooler(RestoreScenario)
+    restore.run_until_ended()
     return restore.outside.calls
 
 
-CALLS = calls_of_an_undisturbed_run()
+CALLS = count_calls_without_crash()
 
 
-def assert_restored_once(restore: Restore, *, restarts: int = 1) -> None:
-    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+def assert_restored_once(restore: RestoreScenario, *, restarts: int = 1) -> None:
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.neon.rows(restore.branch_id) == GOOD
     assert restore.neon.calls.count("restore") == 1
     assert 1 <= restore.neon.calls.count("restart_endpoint") <= restarts
     assert restore.branch.protected
     assert restore.backup is not None
     assert restore.neon.rows(restore.backup.id) == GOOD + BAD
-    restore.unfenced(Outcome.SUCCEEDED)
+    restore.unfence(Outcome.SUCCEEDED)
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-@pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))
+@pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))
 def test_killed_at_any_call_and_resumed_it_restarts_the_compute_and_restores_once(kill_at: int, after: bool) -> None:
-    restore = behind_a_pooler(Restore, Outside(kill_at, after=after))
-    restore.until_ended()
+    restore = behind_a_pooler(RestoreScenario, FaultInjector(kill_at, after=after))
+    restore.run_until_ended()
     assert_restored_once(restore)
 
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1, 3))
 def test_killed_at_any_call_of_a_run_whose_restart_lost_its_answer_it_restores_once(kill_at: int) -> None:
-    restore = behind_a_pooler(Restore, Outside(kill_at))
+    restore = behind_a_pooler(RestoreScenario, FaultInjector(kill_at))
     restore.neon.lose_next("restart_endpoint")
-    restore.until_ended()
+    restore.run_until_ended()
     assert_restored_once(restore)
 
 
-@pytest.mark.parametrize("kind", [Reset, Recreate])
-def test_every_way_that_fences_ends_a_pooler_s_sessions(kind: type[Restore]) -> None:
+@pytest.mark.parametrize("kind", [ResetScenario, RecreateScenario])
+def test_every_way_that_fences_ends_a_pooler_s_sessions(kind: type[RestoreScenario]) -> None:
     scenario = behind_a_pooler(kind)
-    scenario.until_ended()
-    assert scenario.progress.ending is Ending.RESTORED, scenario.progress.why_not
+    scenario.run_until_ended()
+    assert scenario.progress.database_outcome is DatabaseOutcome.RESTORED, scenario.progress.why_not
     assert scenario.neon.calls.count("restart_endpoint") == 1

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from builders import SERVICE, release
 
-from faults.crash import Killed, Outside, moments
+from faults.crash import FaultInjector, ProcessKilled, crash_points
 from faults.scenario import Incident
 from rollback.domain.releases.release import ReleaseState
 from rollback.domain.rollback import Outcome
@@ -13,13 +13,13 @@ from rollback.domain.rollback import Outcome
 V1, V3 = release("v1").fingerprint, release("v3").fingerprint
 
 
-def calls_of_an_undisturbed_run() -> int:
+def count_calls_without_crash() -> int:
     incident = Incident()
     incident.deliver("execution-1")
     return incident.outside.calls
 
 
-CALLS = calls_of_an_undisturbed_run()
+CALLS = count_calls_without_crash()
 
 
 def assert_the_rules_are_kept(incident: Incident) -> None:
@@ -33,8 +33,8 @@ def assert_the_rules_are_kept(incident: Incident) -> None:
     assert incident.services.deployment_configuration == incident.before
     acted = [r for r in incident.documents() if r.has_acted]
     assert len(acted) <= 1, "two rollbacks of one service"
-    assert len(set(incident.deployed())) <= 1
-    assert len(incident.deployed()) <= 2  # the same one again, if its answer was lost
+    assert len(set(incident.deployed_definitions())) <= 1
+    assert len(incident.deployed_definitions()) <= 2  # the same one again, if its answer was lost
     assert incident.running_fingerprint() in (V1, V3)
     paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
     assert incident.running_fingerprint() == V1 or paged, "neither put right nor told anybody"
@@ -53,17 +53,17 @@ def test_undisturbed_it_lands_on_v1_by_digest_though_its_revision_was_deregister
     assert only.outcome is Outcome.SUCCEEDED
     assert_v1_runs(incident)
     assert_the_rules_are_kept(incident)
-    assert len(incident.deployed()) == 1
+    assert len(incident.deployed_definitions()) == 1
     assert incident.ledger.lease(SERVICE) is None
 
 
 def each_call(test: Callable[[int, bool], None]) -> Callable[[int, bool], None]:
-    return pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))(test)
+    return pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))(test)
 
 
 @each_call
 def test_killed_at_any_call_and_retried_it_succeeds(kill_at: int, after: bool) -> None:
-    incident = Incident(Outside(kill_at, after=after))
+    incident = Incident(FaultInjector(kill_at, after=after))
     incident.deliver("execution-1")
     (only,) = incident.documents()
     assert only.outcome is Outcome.SUCCEEDED
@@ -73,8 +73,8 @@ def test_killed_at_any_call_and_retried_it_succeeds(kill_at: int, after: bool) -
 
 @each_call
 def test_killed_at_any_call_and_never_retried_the_janitor_concludes(kill_at: int, after: bool) -> None:
-    incident = Incident(Outside(kill_at, after=after))
-    with pytest.raises(Killed):
+    incident = Incident(FaultInjector(kill_at, after=after))
+    with pytest.raises(ProcessKilled):
         incident.deliver("execution-1", retries=False)
     if not incident.documents():
         pytest.skip("nothing was written yet: the edge is found by the alarm's history, see the janitor's tests")
@@ -84,8 +84,8 @@ def test_killed_at_any_call_and_never_retried_the_janitor_concludes(kill_at: int
 
 @each_call
 def test_killed_at_any_call_while_the_event_comes_again_one_rollback_acts(kill_at: int, after: bool) -> None:
-    incident = Incident(Outside(kill_at, after=after))
-    with pytest.raises(Killed):
+    incident = Incident(FaultInjector(kill_at, after=after))
+    with pytest.raises(ProcessKilled):
         incident.deliver("execution-1", retries=False)
     incident.deliver("execution-2")
     incident.sweep_until_quiet()

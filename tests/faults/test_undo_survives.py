@@ -2,23 +2,23 @@
 
 import pytest
 
-from faults.crash import Outside, moments
-from faults.database_scenario import BAD, GOOD, STAGED, Undo
-from rollback.domain.database.progress import Ending
+from faults.crash import FaultInjector, crash_points
+from faults.database_scenario import BAD, GOOD, STAGED, UndoScenario
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.resources.database.errors import AccessRefused
 
 
-def calls_of_an_undisturbed_run() -> int:
-    undo = Undo()
-    undo.until_ended()
+def count_calls_without_crash() -> int:
+    undo = UndoScenario()
+    undo.run_until_ended()
     return undo.outside.calls
 
 
-CALLS = calls_of_an_undisturbed_run()
+CALLS = count_calls_without_crash()
 
 
-def assert_undone_once(undo: Undo) -> None:
-    assert undo.progress.ending is Ending.RESTORED, undo.progress.why_not
+def assert_undone_once(undo: UndoScenario) -> None:
+    assert undo.progress.database_outcome is DatabaseOutcome.RESTORED, undo.progress.why_not
     assert undo.neon.rows(undo.branch_id) == [*GOOD, *BAD, STAGED]
     source, backup = undo.neon.branch(undo.source_id), undo.backup
     assert source is not None
@@ -30,32 +30,32 @@ def assert_undone_once(undo: Undo) -> None:
 
 
 def test_undisturbed_the_backup_is_kept_before_the_branch_comes_from_it() -> None:
-    undo = Undo()
-    undo.until_ended()
+    undo = UndoScenario()
+    undo.run_until_ended()
     assert_undone_once(undo)
     assert undo.neon.calls.index("expire_branch") < undo.neon.calls.index("restore")
 
 
-@pytest.mark.parametrize(("kill_at", "after"), moments(CALLS))
+@pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))
 def test_killed_at_any_call_and_resumed_it_is_undone_exactly_once(kill_at: int, after: bool) -> None:
-    undo = Undo(Outside(kill_at, after=after))
-    undo.until_ended()
+    undo = UndoScenario(FaultInjector(kill_at, after=after))
+    undo.run_until_ended()
     assert_undone_once(undo)
 
 
 def test_though_the_answer_is_lost_it_is_undone_once() -> None:
-    undo = Undo()
+    undo = UndoScenario()
     for call in ("expire_branch", "restore"):
         undo.neon.lose_next(call)
-    undo.until_ended()
+    undo.run_until_ended()
     assert_undone_once(undo)
 
 
 def test_a_backup_that_can_not_be_kept_is_not_gone_back_to_and_that_is_said() -> None:
     """Neon makes no child of a branch that expires (its documentation, "Branch expiration")."""
-    undo = Undo()
+    undo = UndoScenario()
     undo.neon.refuse_next("expire_branch", AccessRefused("403: early access"))
-    undo.until_ended()
-    assert undo.progress.ending is Ending.REFUSED
+    undo.run_until_ended()
+    assert undo.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "can't have children" in (undo.progress.why_not or "")
     assert any("may expire" in note and "early access" in note for note in undo.progress.notes)

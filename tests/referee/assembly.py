@@ -44,7 +44,7 @@ def context(base_url: str) -> dict[str, str]:
     }
 
 
-def put_up(emulator: Emulator, base_url: str, work: Path) -> Path:
+def deploy_stacks(emulator: Emulator, base_url: str, work: Path) -> Path:
     """Deploy both production stacks; the assembly. Synth and bootstrap share the two cores.
 
     Raises:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from referee.assembly import put_up
+from referee.assembly import deploy_stacks
 from referee.emulator import PYTHON, ROOT, Emulator
 from referee.live import Live, application
 
@@ -69,7 +69,7 @@ def emulator(work: Path) -> Iterator[Emulator]:
 def live(emulator: Emulator, work: Path) -> Iterator[Live]:
     """Both production stacks, deployed by the CDK; without the permission in the variable PLANT, if there is one."""
     with application() as base_url:
-        put_up(emulator, base_url, work)
+        deploy_stacks(emulator, base_url, work)
         deployed = Live(emulator)
         with planted(deployed, os.environ.get("PLANT", "")):
             yield deployed

@@ -25,7 +25,7 @@ def returning(**cursor: Any) -> Act:
     return {"return": cursor}
 
 
-def raising(error: str, message: str = "told to") -> Act:
+def raise_error(error: str, message: str = "told to") -> Act:
     """An error of this class."""
     return {"raise": error, "message": message}
 
@@ -101,23 +101,23 @@ STEPS = {
     "a cursor with more in it": _at_plan(to("service", summary="v2 → v1 “ok”", more=[{"a": None}]), *WAY[2:]),
 }
 FAILURES = {
-    "throttled twice": _at_plan(raising("Throttled"), raising("Throttled"), *WAY[1:]),
-    "an outside failure at admission": Execution((raising("OutsideFailure"), *WAY)),
-    "an outside failure in an emergency": _emergency(raising("OutsideFailure"), to("verify"), *WAY[3:]),
-    "a conflict in the service": Execution((*WAY[:2], raising("Conflict"), *WAY[2:])),
-    "retries used up": _at_plan(*[raising("Throttled")] * 16, to("done")),
-    "two kinds share the retries": _at_plan(*[raising("Throttled"), raising("Conflict")] * 8, to("done")),
-    "invalid at admission": Execution((raising("InvalidRequest", "typo"),)),
-    "invalid at the plan": _at_plan(raising("InvalidRequest", "typo"), to("done")),
-    "invalid in an emergency": _emergency(raising("InvalidRequest", "typo")),
-    "refused at admission": Execution((raising("CallRefused", "no permission"),)),
-    "refused in the service": Execution((*WAY[:2], raising("CallRefused", "no permission"), to("done"))),
-    "refused at the conclusion": Execution((*WAY[:4], raising("CallRefused", "no permission"))),
-    "a bug at admission": Execution((raising("ValueError", "bug"),)),
-    "a bug in the service": Execution((*WAY[:2], raising("ValueError", "bug"), to("done"))),
-    "a bug in the verification": Execution((*VERIFIED, raising("KeyError", "bug"), to("conclude", 1), to("done"))),
-    "bugs in the conclusion": Execution((*WAY[:4], raising("ValueError"), raising("KeyError"), to("done"))),
-    "a message of several lines": _at_plan(raising("ValueError", "one\ntwo: three\n"), to("done")),
+    "throttled twice": _at_plan(raise_error("Throttled"), raise_error("Throttled"), *WAY[1:]),
+    "an outside failure at admission": Execution((raise_error("ExternalServiceError"), *WAY)),
+    "an outside failure in an emergency": _emergency(raise_error("ExternalServiceError"), to("verify"), *WAY[3:]),
+    "a conflict in the service": Execution((*WAY[:2], raise_error("Conflict"), *WAY[2:])),
+    "retries used up": _at_plan(*[raise_error("Throttled")] * 16, to("done")),
+    "two kinds share the retries": _at_plan(*[raise_error("Throttled"), raise_error("Conflict")] * 8, to("done")),
+    "invalid at admission": Execution((raise_error("InvalidRequest", "typo"),)),
+    "invalid at the plan": _at_plan(raise_error("InvalidRequest", "typo"), to("done")),
+    "invalid in an emergency": _emergency(raise_error("InvalidRequest", "typo")),
+    "refused at admission": Execution((raise_error("CallRefused", "no permission"),)),
+    "refused in the service": Execution((*WAY[:2], raise_error("CallRefused", "no permission"), to("done"))),
+    "refused at the conclusion": Execution((*WAY[:4], raise_error("CallRefused", "no permission"))),
+    "a bug at admission": Execution((raise_error("ValueError", "bug"),)),
+    "a bug in the service": Execution((*WAY[:2], raise_error("ValueError", "bug"), to("done"))),
+    "a bug in the verification": Execution((*VERIFIED, raise_error("KeyError", "bug"), to("conclude", 1), to("done"))),
+    "bugs in the conclusion": Execution((*WAY[:4], raise_error("ValueError"), raise_error("KeyError"), to("done"))),
+    "a message of several lines": _at_plan(raise_error("ValueError", "one\ntwo: three\n"), to("done")),
     "a crash": _at_plan({"exit": 1}, *WAY[1:]),
     "out of time": _at_plan({"sleep": 6}, *WAY[1:]),
 }
@@ -135,9 +135,11 @@ CURSORS = {
 PROMOTIONS = {
     "a promotion is done": _promotion(to("done")),
     "a promotion bakes": _promotion(to("wait", 2), to("wait", 1), to("done")),
-    "a promotion is retried": _promotion(raising("OutsideFailure"), to("wait", 1), raising("Throttled"), to("done")),
-    "a bug in a promotion": _promotion(to("wait", 1), raising("ValueError", "bug")),
-    "an invalid promotion": _promotion(raising("InvalidRequest", "typo")),
+    "a promotion is retried": _promotion(
+        raise_error("ExternalServiceError"), to("wait", 1), raise_error("Throttled"), to("done")
+    ),
+    "a bug in a promotion": _promotion(to("wait", 1), raise_error("ValueError", "bug")),
+    "an invalid promotion": _promotion(raise_error("InvalidRequest", "typo")),
     "a promotion to nowhere": _promotion(to("nonsense")),
 }
 EXECUTIONS = FAILURES | STEPS | PROMOTIONS | CURSORS | ENTRANCES  # the longest first

@@ -32,7 +32,7 @@ _ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExecutionOutcome:
     """What an execution did, as far as its own cloud has no words of its own for it."""
 
     status: str
@@ -67,12 +67,12 @@ class Interpreter:
             for machine, definition in definitions.items()
         }
 
-    def play(self, executions: Mapping[str, Execution]) -> dict[str, Outcome]:
+    def play(self, executions: Mapping[str, Execution]) -> dict[str, ExecutionOutcome]:
         """Play all of them, some at a time."""
         with ThreadPoolExecutor(_TOGETHER) as pool:
             return dict(zip(executions, pool.map(self._play, executions.items()), strict=True))
 
-    def _play(self, item: tuple[str, Execution]) -> Outcome:
+    def _play(self, item: tuple[str, Execution]) -> ExecutionOutcome:
         title, execution = item
         key = re.sub(r"\W+", "-", title)
         script = [_with_id(act, key) for act in execution.script]
@@ -84,7 +84,7 @@ class Interpreter:
         ended = self._ended(started["executionArn"])
         output = json.loads(ended["output"]) if ended["status"] == "SUCCEEDED" else None
         states = self._entered(started["executionArn"])
-        return Outcome(
+        return ExecutionOutcome(
             ended["status"], ended.get("error"), _message(ended.get("cause")), output, states, self._calls(key)
         )
 

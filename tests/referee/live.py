@@ -25,7 +25,7 @@ _KEPT = (
 T = TypeVar("T")
 
 
-def patiently(look: Callable[[], T | None], what: str, seconds: float = 90) -> T:
+def wait_for(look: Callable[[], T | None], what: str, seconds: float = 90) -> T:
     """The first answer that is not None. Raises AssertionError: there was none in time."""
     deadline = time.monotonic() + seconds
     while (found := look()) is None:
@@ -147,21 +147,21 @@ class Live:
         """ARN of a state machine of ours."""
         return f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{PREFIX}-{name}"
 
-    def ended(self, machine: str, count: int) -> dict[str, Any]:
+    def wait_until_ended(self, machine: str, count: int) -> dict[str, Any]:
         """The newest of `count` executions, once all have ended."""
 
         def look() -> dict[str, Any] | None:
             found = self.executions(machine)
             return found[0] if len(found) >= count and self.is_over(machine) else None
 
-        return patiently(look, f"execution {count} of {machine} ends")
+        return wait_for(look, f"execution {count} of {machine} ends")
 
     def is_over(self, machine: str) -> bool:
         """Whether no execution of a machine runs, and one has."""
         found = self.executions(machine)
         return bool(found) and all(execution["status"] != "RUNNING" for execution in found)
 
-    def baked(self, count: int) -> dict[str, Any]:
+    def wait_until_baked(self, count: int) -> dict[str, Any]:
         """Serve requests until the last of `count` promotions has ended; its execution."""
 
         def look() -> dict[str, Any] | None:
@@ -169,7 +169,7 @@ class Live:
             found = self.executions("promotion")
             return found[0] if len(found) >= count and self.is_over("promotion") else None
 
-        return patiently(look, f"promotion {count} ends")
+        return wait_for(look, f"promotion {count} ends")
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """The installed `rollback`; `stdout` holds both of its outputs."""
@@ -211,14 +211,14 @@ class Live:
     @contextmanager
     def without(self, action: str) -> Iterator[set[str]]:
         """Take an action out of every role that has it by name, for a while; those roles."""
-        before = self._take_away(action)
+        before = self._revoke(action)
         try:
             yield {role for role, _ in before}
         finally:
             for (role, name), document in before.items():
                 self._put(role, name, document)
 
-    def _take_away(self, action: str) -> dict[tuple[str, str], dict[str, Any]]:
+    def _revoke(self, action: str) -> dict[tuple[str, str], dict[str, Any]]:
         changed = {}
         for role in self.policies():
             for name in self._names(role):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from referee.live import PREFIX, SERVICE, Live, patiently
+from referee.live import PREFIX, SERVICE, Live, wait_for
 
 from local_cloud.iam.policies import allows
 
@@ -51,14 +51,14 @@ def story(live: Live) -> Story:
     live.register_targets()
     live.emulator.forget()
     promoted = live.release("v1")
-    promotion = live.baked(1)
+    promotion = live.wait_until_baked(1)
     bad = live.release("v2")
-    patiently(lambda: live.running() == (bad, 2) or None, "v2 runs")
+    wait_for(lambda: live.running() == (bad, 2) or None, "v2 runs")
     live.set_alarm("unhealthy-targets", "ALARM")
     alarms = {name: live.alarm(name) for name in ("degraded", "outage")}
-    patiently(lambda: live.running()[0] != bad or live.is_over("rollback") or None, "the service is moved")
+    wait_for(lambda: live.running()[0] != bad or live.is_over("rollback") or None, "the service is moved")
     live.set_alarm("unhealthy-targets", "OK")
-    rollback = live.ended("rollback", 1)
+    rollback = live.wait_until_ended("rollback", 1)
     return Story(
         promoted, promotion, bad, alarms, rollback, len(live.executions("rollback")), live.running(), live.image(),
         frozenset((d.role, d.action, d.resource, d.allowed) for d in live.emulator.decisions()),
@@ -121,15 +121,15 @@ def test_every_call_is_known_to_the_emulator(story: Story) -> None:
 def test_a_permission_that_is_missing_ends_a_rollback_at_once_and_is_named(live: Live, story: Story) -> None:
     """The judge is judged: a grant that the templates lack must show here."""
     bad = live.release("v3")
-    patiently(lambda: live.running() == (bad, 2) or None, "v3 runs")
-    live.baked(2)
+    wait_for(lambda: live.running() == (bad, 2) or None, "v3 runs")
+    live.wait_until_baked(2)
     live.pages()
 
     with live.without("ecs:UpdateService") as roles:
         assert any(is_role_of("service", role) for role in roles)
         live.emulator.forget()
         live.start("a permission is missing")
-        page = patiently(lambda: next((page for page in live.pages() if "failed" in page), None), "a page")
+        page = wait_for(lambda: next((page for page in live.pages() if "failed" in page), None), "a page")
 
     denied = [decision for decision in live.emulator.decisions() if not decision.allowed]
     assert {decision.action for decision in denied} == {"ecs:UpdateService"}

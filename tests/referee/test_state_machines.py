@@ -9,7 +9,7 @@ import pytest
 from e2e.conftest import cloud_process
 from referee.emulator import Emulator
 from referee.executions import EXECUTIONS
-from referee.interpreter import Interpreter, Outcome
+from referee.interpreter import ExecutionOutcome, Interpreter
 
 # Where they differ, and which is right by the Amazon States Language and the Step Functions guide.
 _WAIT = (
@@ -31,7 +31,7 @@ BOTH_WRONG = {
 }
 FAILED = {("FAILED", "UnknownStep"), ("FAILED", "States.Runtime")}
 _WAIT_SCALE = 0.005  # its retries know no MaxDelaySeconds
-Played = dict[str, dict[str, Outcome]]
+Played = dict[str, dict[str, ExecutionOutcome]]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_a_choice_on_a_field_that_is_not_there_fails_on_both_one_way_or_the_othe
         assert all((o.status, o.error) in FAILED for o in outcomes), outcomes
 
 
-def _difference(ours: Outcome, theirs: Outcome) -> str:
+def _difference(ours: ExecutionOutcome, theirs: ExecutionOutcome) -> str:
     left, right = asdict(ours), asdict(theirs)
     lines = [f"  {n}\n    ours:      {left[n]}\n    ministack: {right[n]}" for n in left if left[n] != right[n]]
     return "\n".join(lines)

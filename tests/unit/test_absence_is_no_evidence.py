@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE
 from fakes import TARGET_GROUP, FakeTargets
-from faults.database_endings import raising
-from stage import CANDIDATE, PROMOTED, Stage, alarm_event, worn_in
+from faults.database_endings import raise_error
+from stage import CANDIDATE, PROMOTED, Simulation, alarm_event, start_simulation
 from worlds import DEGRADED, OUTAGE, SETTINGS
 
 from rollback.check import Verdict
 from rollback.domain.releases.release import ReleaseState
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.policy import Policy
-from rollback.errors import CallRefused, OutsideFailure
+from rollback.errors import CallRefused, ExternalServiceError
 from rollback.names import leaf_alarm
 from rollback.ports.world import OptionalPorts
-from rollback.promotion.promote import adopt
-from rollback.promotion.readiness import prepare
+from rollback.promotion.promote import adopt_running_releases
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.ecs_service import TargetHealth
 from rollback.workflow.janitor import sweep
 from rollback.workflow.route import Step
@@ -28,7 +28,7 @@ NO_HEALTHY = leaf_alarm(SETTINGS.prefix, SERVICE, "no-healthy-targets")
 NEAR_TOTAL = leaf_alarm(SETTINGS.prefix, SERVICE, "near-total-errors")
 
 
-def sweep_for(stage: Stage, minutes: int) -> list[str]:
+def sweep_for(stage: Simulation, minutes: int) -> list[str]:
     """The janitor's rounds of that time, and the executions that it starts, to their ends; their names."""
     names = []
     for _ in range(minutes // 5):
@@ -41,12 +41,12 @@ def sweep_for(stage: Stage, minutes: int) -> list[str]:
     return names
 
 
-def asleep(**parts: Any) -> Stage:
+def asleep(**parts: Any) -> Simulation:
     """v1 is promoted, v2 runs; the team has scaled the service to zero, and the outage alarm is about to go red."""
-    stage = worn_in(**parts)
+    stage = start_simulation(**parts)
     stage.alarms.in_alarm.clear()
-    stage.cures.clear()
-    prepare(SERVICE, stage.world)
+    stage.healthy_versions.clear()
+    prepare_standing_plan(SERVICE, stage.world)
     stage.services.desired_count = 0
     for _ in range(3):
         stage.pass_time(seconds=10)
@@ -57,7 +57,7 @@ def asleep(**parts: Any) -> Stage:
 class TestZeroByTheTeamsWill:
     def test_a_night_at_zero_changes_nothing_condemns_nothing_pages_nobody_and_is_told_once(self) -> None:
         stage = asleep()
-        rollback = stage.run(stage.red(OUTAGE))
+        rollback = stage.run(stage.fire_alarm(OUTAGE))
         sweep_for(stage, 8 * 60)
         assert rollback.outcome is Outcome.SUPPRESSED
         assert "desired count is 0" in rollback.reason
@@ -67,17 +67,17 @@ class TestZeroByTheTeamsWill:
         assert len(list(stage.ledger.history(SERVICE))) == 1
 
     def test_a_release_that_is_proven_and_old_is_no_reason_to_page_about_a_service_at_zero(self) -> None:
-        stage = Stage()
+        stage = Simulation()
         stage.ship("v1", PROMOTED, hours_ago=48)
         stage.services.desired_count = 0
-        rollback = stage.run(stage.red(OUTAGE))
+        rollback = stage.run(stage.fire_alarm(OUTAGE))
         assert rollback.outcome is Outcome.SUPPRESSED
         assert rollback.recheck_at is not None
         assert stage.pages() == []
 
     def test_a_service_that_does_not_come_up_in_the_morning_is_given_time_and_then_rolled_back(self) -> None:
         stage = asleep()
-        rollback = stage.run(stage.red(OUTAGE))
+        rollback = stage.run(stage.fire_alarm(OUTAGE))
         sweep_for(stage, 60)
         stage.services.desired_count = 2
         sweep_for(stage, 5)
@@ -88,7 +88,7 @@ class TestZeroByTheTeamsWill:
 
     def test_a_service_that_comes_up_in_the_morning_is_left_alone(self) -> None:
         stage = asleep()
-        rollback = stage.run(stage.red(OUTAGE))
+        rollback = stage.run(stage.fire_alarm(OUTAGE))
         sweep_for(stage, 60)
         stage.services.desired_count = 2
         stage.alarms.recover(OUTAGE)
@@ -103,22 +103,22 @@ class TestZeroByTheTeamsWill:
 
     def test_a_degraded_alarm_starts_nothing_there_either(self) -> None:
         stage = asleep()
-        assert stage.run(stage.red(DEGRADED)).outcome is Outcome.SUPPRESSED
+        assert stage.run(stage.fire_alarm(DEGRADED)).outcome is Outcome.SUPPRESSED
         assert stage.changes() == []
 
     def test_a_service_at_zero_promotes_nothing(self) -> None:
         stage = asleep(policy=Policy(bake_minimum_requests=0))
         for _ in range(8):
             stage.pass_time(minutes=5)
-            adopt(stage.world)
+            adopt_running_releases(stage.world)
         assert stage.state_of("v2") is CANDIDATE
 
     def test_a_service_scaled_to_zero_before_it_was_verified_is_told_and_not_started_again(self) -> None:
-        stage = worn_in()
-        rollback = stage.go(stage.admit(), Step.VERIFY)
+        stage = start_simulation()
+        rollback = stage.run_until(stage.admit(), Step.VERIFY)
         stage.services.desired_count = 0
         stage.services.calls.clear()
-        ended = stage.run_on(rollback)
+        ended = stage.run_to_end(rollback)
         assert ended.outcome is Outcome.FAILED
         assert "no task is wanted any more" in ended.reason
         assert stage.services.desired_count == 0
@@ -129,13 +129,13 @@ class TestZeroByTheTeamsWill:
     def test_a_service_scaled_to_zero_in_the_middle_is_told_and_not_started_again(
         self, rounds: int, alarm: str
     ) -> None:
-        stage = worn_in()
-        rollback = stage.go(stage.admit(stage.red(alarm)), Step.SERVICE)
+        stage = start_simulation()
+        rollback = stage.run_until(stage.admit(stage.fire_alarm(alarm)), Step.SERVICE)
         for _ in range(rounds):
-            rollback = stage.take(rollback)
+            rollback = stage.run_due_step(rollback)
         stage.services.desired_count = 0
         stage.services.calls.clear()
-        ended = stage.run_on(rollback)
+        ended = stage.run_to_end(rollback)
         assert ended.outcome is Outcome.FAILED
         assert "no task is wanted any more" in ended.reason
         assert stage.services.desired_count == 0
@@ -146,9 +146,9 @@ class TestZeroByTheTeamsWill:
 class TestAnAlarmThatWasNeverGreen:
     @pytest.mark.parametrize("event_came", [True, False], ids=["its event came", "it was made before the rule"])
     def test_the_janitor_keeps_to_what_the_setting_says(self, event_came: bool) -> None:
-        stage = worn_in()
+        stage = start_simulation()
         stage.alarms.in_alarm.clear()
-        stage.cures.clear()
+        stage.healthy_versions.clear()
         stage.alarms.fire(OUTAGE, NOW, before="INSUFFICIENT_DATA")
         if event_came:
             event = alarm_event("created", OUTAGE)
@@ -163,9 +163,9 @@ class TestAnAlarmThatWasNeverGreen:
     @pytest.mark.parametrize("event_came", [True, False])
     def test_it_rolls_no_later_deployment_back(self, event_came: bool, history_is_kept: bool) -> None:
         """A log pattern that always matches would else undo each deployment. CloudWatch forgets in 30 days."""
-        stage = worn_in()
+        stage = start_simulation()
         stage.alarms.in_alarm.clear()
-        stage.cures.clear()
+        stage.healthy_versions.clear()
         stage.alarms.fire(DEGRADED, NOW, before="INSUFFICIENT_DATA")
         if event_came:
             event = alarm_event("created", DEGRADED)
@@ -175,7 +175,7 @@ class TestAnAlarmThatWasNeverGreen:
         if not history_is_kept:
             stage.alarms.state_before = lambda *_: None  # type: ignore[method-assign]
         for version in ("v3", "v4"):
-            stage.begin(version)
+            stage.begin_deployment(version)
             stage.services.deploy(stage.arns[version], stage.clock.now())
             for _ in range(4):
                 stage.services.tick()
@@ -185,33 +185,33 @@ class TestAnAlarmThatWasNeverGreen:
         assert stage.pages() == []
 
     def test_where_the_setting_says_act_it_is_acted_upon(self) -> None:
-        stage = worn_in(policy=Policy(on_insufficient_data_alarm="act"))
+        stage = start_simulation(policy=Policy(on_insufficient_data_alarm="act"))
         stage.alarms.in_alarm.clear()
         stage.alarms.fire(OUTAGE, NOW, before="INSUFFICIENT_DATA")
         sweep_for(stage, 10)
         assert "update" in stage.changes()
 
     def test_a_history_that_can_not_be_read_mutes_no_outage(self) -> None:
-        stage = worn_in()
+        stage = start_simulation()
         stage.alarms.in_alarm.clear()
         stage.alarms.fire(OUTAGE, NOW, before="INSUFFICIENT_DATA")
-        stage.alarms.state_before = raising(OutsideFailure("no answer"))  # type: ignore[method-assign]
+        stage.alarms.state_before = raise_error(ExternalServiceError("no answer"))  # type: ignore[method-assign]
         sweep_for(stage, 10)
         assert "update" in stage.changes()
 
 
 class TestAnAnswerExpires:
-    def answered(self) -> Stage:
+    def answered(self) -> Simulation:
         """Red for a reason that is not the release: v1 is proven, and old."""
-        stage = Stage()
+        stage = Simulation()
         stage.ship("v0", PROMOTED, hours_ago=96)
         stage.ship("v1", PROMOTED, hours_ago=48)
-        stage.cures = {"v0"}
-        assert "not the release" in stage.alarm(DEGRADED).reason
+        stage.healthy_versions = {"v0"}
+        assert "not the release" in stage.run_alarm_rollback(DEGRADED).reason
         return stage
 
-    def deploy(self, stage: Stage) -> None:
-        stage.begin("v2")
+    def deploy(self, stage: Simulation) -> None:
+        stage.begin_deployment("v2")
         stage.services.deploy(stage.arns["v2"], stage.clock.now())
         for _ in range(4):
             stage.services.tick()
@@ -239,22 +239,22 @@ class TestAnAnswerExpires:
         assert sweep_for(stage, 60) == []
 
     def test_what_a_person_stopped_stays_theirs(self) -> None:
-        stage = worn_in()
-        stage.cures.clear()
-        rollback = stage.admit(stage.red(DEGRADED))
-        ended = {"outcome": Outcome.ABORTED, "reason": "by hand", "ended_by_person": True}
-        stage.ledger.save(stage.read(rollback).but(**ended))
-        stage.run_on(rollback)
+        stage = start_simulation()
+        stage.healthy_versions.clear()
+        rollback = stage.admit(stage.fire_alarm(DEGRADED))
+        ended = {"outcome": Outcome.ABORTED, "reason": "by hand", "is_operator_abort": True}
+        stage.ledger.save(stage.read(rollback).evolve(**ended))
+        stage.run_to_end(rollback)
         self.deploy(stage)
         assert sweep_for(stage, 60) == []
 
 
 class TestAMutedAlarm:
     def test_it_starts_nothing_is_told_once_and_is_looked_at_when_the_rule_ends(self) -> None:
-        stage = worn_in()
-        stage.cures.clear()
+        stage = start_simulation()
+        stage.healthy_versions.clear()
         stage.alarms.muted[DEGRADED] = ("release-night",)
-        rollback = stage.run(stage.red(DEGRADED))
+        rollback = stage.run(stage.fire_alarm(DEGRADED))
         sweep_for(stage, 60)
         assert "muted by release-night" in stage.read(rollback).reason
         assert (stage.changes(), stage.severities()) == ([], ["info"])
@@ -262,23 +262,23 @@ class TestAMutedAlarm:
         sweep_for(stage, 10)
         assert "update" in stage.changes()
 
-    @pytest.mark.parametrize("failure", [OutsideFailure("no answer"), CallRefused("denied")])
+    @pytest.mark.parametrize("failure", [ExternalServiceError("no answer"), CallRefused("denied")])
     def test_a_question_that_is_not_answered_blocks_nothing(self, failure: Exception) -> None:
-        stage = worn_in()
-        stage.alarms.mute_rules = raising(failure)  # type: ignore[method-assign]
-        rollback = stage.run(stage.red(OUTAGE))
+        stage = start_simulation()
+        stage.alarms.mute_rules = raise_error(failure)  # type: ignore[method-assign]
+        rollback = stage.run(stage.fire_alarm(OUTAGE))
         assert stage.check(rollback, "alarm-is-not-muted").verdict is Verdict.WARN
         assert "update" in stage.changes()
 
     def test_a_person_is_not_asked(self) -> None:
-        stage = worn_in()
+        stage = start_simulation()
         stage.alarms.muted[DEGRADED] = ("release-night",)
         assert stage.run({}).outcome is Outcome.SUCCEEDED
 
 
 class TestAnAlarmThatWatchesAnotherTargetGroup:
-    def outage(self, *leaves: str, healthy: int = 2) -> Stage:
-        stage = worn_in()
+    def outage(self, *leaves: str, healthy: int = 2) -> Simulation:
+        stage = start_simulation()
         stage.alarms.in_alarm.clear()
         stage.alarms.in_alarm.update(leaves)
         states = ["healthy"] * healthy + ["unhealthy"] * (2 - healthy)
@@ -288,7 +288,7 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
 
     def test_silence_that_elb_contradicts_starts_no_emergency(self) -> None:
         stage = self.outage(NO_HEALTHY)
-        rollback = stage.run(stage.red(OUTAGE))
+        rollback = stage.run(stage.fire_alarm(OUTAGE))
         assert rollback.outcome is Outcome.SUPPRESSED
         assert "the alarm watches other target groups" in rollback.reason
         assert rollback.recheck_at is not None
@@ -301,27 +301,27 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
     )
     def test_rule_11_whatever_does_not_contradict_an_outage_leaves_it_one(self, leaves: Any, healthy: int) -> None:
         stage = self.outage(*leaves, healthy=healthy)
-        stage.run(stage.red(OUTAGE))
+        stage.run(stage.fire_alarm(OUTAGE))
         assert "update" in stage.changes()
 
     def test_rule_11_a_silent_elb_mutes_no_outage(self) -> None:
         stage = self.outage(NO_HEALTHY)
-        quick = FakeTargets(stage.services)
-        quick.health = raising(OutsideFailure("no answer"))  # type: ignore[method-assign]
+        emergency_ports = FakeTargets(stage.services)
+        emergency_ports.health = raise_error(ExternalServiceError("no answer"))  # type: ignore[method-assign]
         ports = {field.name: getattr(stage.world, field.name) for field in fields(OptionalPorts)}
-        stage.replace(quick=lambda: OptionalPorts(**ports | {"targets": quick}))
-        stage.run(stage.red(OUTAGE))
+        stage.replace(emergency_ports=lambda: OptionalPorts(**ports | {"targets": emergency_ports}))
+        stage.run(stage.fire_alarm(OUTAGE))
         assert "update" in stage.changes()
 
     @pytest.mark.parametrize("event_came", [True, False], ids=["its event was suppressed", "no event came"])
     def test_it_keeps_no_other_alarm_of_the_service_from_being_looked_at(self, event_came: bool) -> None:
         stage = self.outage(NO_HEALTHY)
-        stage.cures.clear()
-        stage.run(stage.red(OUTAGE))
+        stage.healthy_versions.clear()
+        stage.run(stage.fire_alarm(OUTAGE))
         sweep_for(stage, 30)
         if event_came:
             stage.alarms.muted[DEGRADED] = ("release-night",)
-            stage.run(stage.red(DEGRADED))
+            stage.run(stage.fire_alarm(DEGRADED))
             sweep_for(stage, 15)
             del stage.alarms.muted[DEGRADED]
         else:
@@ -332,7 +332,7 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
     def by_hand(self, *red: str) -> Any:
         """A person rolls back; these alarms were red before, and stay so."""
         stage = self.outage(*red)
-        stage.cures.clear()
+        stage.healthy_versions.clear()
         return stage, stage.run({})
 
     def test_its_silence_fails_no_verification_for_ever(self) -> None:
@@ -353,8 +353,8 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
 
     def test_when_the_real_targets_fail_later_the_next_look_acts(self) -> None:
         stage = self.outage(NO_HEALTHY)
-        stage.cures.clear()
-        stage.run(stage.red(OUTAGE))
+        stage.healthy_versions.clear()
+        stage.run(stage.fire_alarm(OUTAGE))
         gone = tuple(TargetHealth(target=f"10.0.0.{n}:80", state="unhealthy") for n in range(2))
         stage.world.targets.answers[TARGET_GROUP] = gone  # type: ignore[attr-defined]
         sweep_for(stage, 10)
@@ -363,11 +363,11 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
 
 def test_requests_that_nobody_may_count_are_not_too_few() -> None:
     """A target group that was deleted, or a permission that is missing."""
-    stage = worn_in()
+    stage = start_simulation()
     stage.alarms.in_alarm.clear()
     stage.alarms.in_alarm.add(leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate"))
-    stage.alarms.requests_since = raising(CallRefused("gone"))  # type: ignore[method-assign]
-    rollback = stage.run(stage.red(DEGRADED))
+    stage.alarms.requests_since = raise_error(CallRefused("gone"))  # type: ignore[method-assign]
+    rollback = stage.run(stage.fire_alarm(DEGRADED))
     assert stage.check(rollback, "enough-traffic").verdict is Verdict.PASS
     assert "update" in stage.changes()
 
@@ -375,7 +375,7 @@ def test_requests_that_nobody_may_count_are_not_too_few() -> None:
 def test_each_night_is_told_once() -> None:
     stage = asleep()
     for night in range(3):
-        stage.run(stage.red(OUTAGE), f"night-{night}")
+        stage.run(stage.fire_alarm(OUTAGE), f"night-{night}")
         sweep_for(stage, 60)
         stage.alarms.recover(OUTAGE)
         sweep_for(stage, 10)

@@ -13,7 +13,7 @@ from builders import NOW, SERVICE, definition
 from hypothesis import given as fuzz
 from hypothesis import settings, strategies
 from nasty import ESCAPES, FORGED, LONG, MARKUP, NOT_PRINTABLE, TEXTS, VALUES
-from stage import FAMILY, PROMOTED, Stage, alarm_event, deployment_event, worn_in
+from stage import FAMILY, PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
 from terminal import At
 from worlds import OUTAGE
 
@@ -21,7 +21,7 @@ from rollback.check import Check, Verdict
 from rollback.domain.operator import Operator
 from rollback.domain.request import Request
 from rollback.domain.rollback import Outcome, Rollback
-from rollback.errors import InvalidRequest, OutsideFailure
+from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.operations.pause_abort_unlock import pause
 from rollback.resources.aws.account_and_region import Home
 from rollback.text import ERROR_LIMIT
@@ -56,7 +56,7 @@ class Watched:
         self.largest = max(self.largest, len(rollback.model_dump_json().encode()))
 
 
-def ended(stage: Stage, given: object) -> Rollback | None:
+def ended(stage: Simulation, given: object) -> Rollback | None:
     """How it ended; None: it was refused. Whatever it was, what people are told is plain and what is kept is small."""
     ledger = Watched(stage.ledger)
     stage.replace(ledger=ledger)
@@ -75,7 +75,7 @@ def ended(stage: Stage, given: object) -> Rollback | None:
     return rollback
 
 
-def told_plainly(stage: Stage) -> None:
+def told_plainly(stage: Simulation) -> None:
     for sent in stage.notifications.sent:
         assert sent.subject.isascii()
         assert sent.subject.isprintable()
@@ -84,9 +84,9 @@ def told_plainly(stage: Stage) -> None:
             assert line.isprintable(), repr(line)
 
 
-def quiet() -> Stage:
+def quiet() -> Simulation:
     """Nothing is red, the release runs."""
-    stage = worn_in()
+    stage = start_simulation()
     stage.alarms.recover(*stage.alarms.in_alarm)
     return stage
 
@@ -136,7 +136,7 @@ def changed(event: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[st
 @pytest.mark.parametrize(("kind", "path"), [(kind, path) for kind, paths in PARTS.items() for path in paths])
 @pytest.mark.parametrize("value", [MISSING, *VALUES.values()], ids=["missing", *VALUES])
 def test_any_part_of_an_event_may_hold_anything(kind: str, path: tuple[str, ...], value: Any) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.alarms.fire(OUTAGE, NOW)
     ended(stage, changed(EVENTS[kind], path, value))
 
@@ -172,7 +172,7 @@ def test_any_json_is_a_rollback_or_is_refused(given: object) -> None:
     changes=strategies.lists(strategies.tuples(strategies.integers(0, 15), JSON), min_size=1, max_size=3),
 )
 def test_any_event_is_a_rollback_or_is_refused(kind: str, changes: list[tuple[int, Any]]) -> None:
-    event, stage = EVENTS[kind], worn_in()
+    event, stage = EVENTS[kind], start_simulation()
     stage.alarms.fire(OUTAGE, NOW)
     for number, value in changes:
         path = PARTS[kind][number % len(PARTS[kind])]
@@ -186,9 +186,9 @@ def test_any_event_is_a_rollback_or_is_refused(kind: str, changes: list[tuple[in
 # What a team ships
 
 
-def shipped(version: str) -> Stage:
+def shipped(version: str) -> Simulation:
     """v1 is promoted, and a release that calls itself so runs."""
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     made = definition("v2")
     made["containerDefinitions"][0]["environment"] = [
@@ -258,7 +258,7 @@ def test_a_refused_dry_run_pages_nobody() -> None:
 
 
 def test_an_answer_of_aws_is_cut_and_cleaned_where_it_becomes_an_error() -> None:
-    said = str(OutsideFailure(f"UpdateService failed: {ESCAPES}\n{LONG}"))
+    said = str(ExternalServiceError(f"UpdateService failed: {ESCAPES}\n{LONG}"))
     assert len(said) <= 2_000
     assert "\x1b" not in said
 
@@ -282,8 +282,8 @@ HOME = Home("123456789012", "eu-west-1")
 OURS = {"account": HOME.account, "region": HOME.region}
 
 
-def at_home() -> Stage:
-    stage = worn_in()
+def at_home() -> Simulation:
+    stage = start_simulation()
     stage.replace(home=HOME)
     return stage
 
@@ -320,7 +320,7 @@ def test_an_event_of_another_account_or_region_is_recorded_and_not_acted_upon(ev
 def test_an_event_of_our_own_account_is_acted_upon(event: dict[str, Any]) -> None:
     stage = at_home()
     if event["detail-type"] == "ECS Deployment State Change":
-        stage.begin("v3", "crashing")
+        stage.begin_deployment("v3", "crashing")
         for _ in range(3):
             stage.services.tick()
     rollback = ended(stage, {**event, **OURS})
@@ -329,7 +329,7 @@ def test_an_event_of_our_own_account_is_acted_upon(event: dict[str, Any]) -> Non
 
 
 def test_where_our_own_account_is_not_known_the_check_says_so() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = ended(stage, {**alarm_event(), "account": "999999999999"})
     assert rollback is not None
     assert stage.check(rollback, "event-is-ours").verdict is Verdict.SKIPPED
@@ -337,7 +337,7 @@ def test_where_our_own_account_is_not_known_the_check_says_so() -> None:
 
 @pytest.mark.parametrize(("ahead", "outcome"), [(30, Outcome.SUCCEEDED), (61, Outcome.SUPPRESSED)])
 def test_an_event_from_the_future_is_recorded_and_not_acted_upon(ahead: int, outcome: Outcome) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = ended(stage, alarm_event(at=NOW + timedelta(seconds=ahead)))
     assert rollback is not None
     assert rollback.outcome is outcome
@@ -364,7 +364,7 @@ def test_what_the_janitor_starts_is_ours() -> None:
 
 
 @contextmanager
-def printed(stage: Stage, terminal: At, *words: str) -> Iterator[tuple[int, str]]:
+def printed(stage: Simulation, terminal: At, *words: str) -> Iterator[tuple[int, str]]:
     type_ = terminal(stage)
     code = type_(*words)
     for line in type_.said.split("\n"):
@@ -388,7 +388,7 @@ WORDS = {
 def test_a_mistyped_start_is_one_plain_line(terminal: At, words: tuple[str, ...], mode: tuple[str, ...]) -> None:
     if words[0] == "--target-version" and not mode and "\x1b" not in words[1]:
         mode = ("--direct",)  # a version may be called anything: it is looked up, without Step Functions here
-    with printed(worn_in(), terminal, "start", "production", "--yes", *words, *mode) as (code, said):
+    with printed(start_simulation(), terminal, "start", "production", "--yes", *words, *mode) as (code, said):
         assert code in (1, 2)
         assert said.strip()
 
@@ -415,7 +415,7 @@ def test_a_reason_in_brackets_is_shown_as_it_is(terminal: At) -> None:
 
 @pytest.mark.parametrize("words", [("quarantine", "[/x]", "--reason", "y"), ("show", "[/x]-1-2"), ("show", "\x1b[31m")])
 def test_an_error_names_what_was_typed_and_is_one_line(terminal: At, words: tuple[str, ...]) -> None:
-    with printed(worn_in(), terminal, words[0], "production", *words[1:]) as (code, said):
+    with printed(start_simulation(), terminal, words[0], "production", *words[1:]) as (code, said):
         assert code == 2
         assert len(said.strip().split("\n")) == 1
         assert "\ufffd" in said or "[/x]" in said
@@ -424,4 +424,4 @@ def test_an_error_names_what_was_typed_and_is_one_line(terminal: At, words: tupl
 def test_a_world_knows_its_home_from_its_topic() -> None:
     assert Home.of_arn("arn:aws:sns:eu-west-1:123456789012:alerts") == HOME
     assert Home.of_arn("topic") is None
-    assert replace(HOME, region="x").strangers(["arn:aws:s3:::bucket"]) == []
+    assert replace(HOME, region="x").foreign_arns(["arn:aws:s3:::bucket"]) == []

@@ -11,7 +11,7 @@ import examples_aws as aws
 import examples_database as database
 import examples_ledger as kept
 import pytest
-from example_calls import Example, makes_no_difference, methods, parameters, ports_of, went
+from example_calls import Example, is_indifferent_to, methods, parameters, ports_of, record_call
 
 from rollback.ports import database as ports_database
 from rollback.ports import ledger as ports_ledger
@@ -51,7 +51,7 @@ FAKES: dict[type, tuple[Callable[[], Any], ...]] = {
 
 # `fake.method(argument)` → why the argument decides nothing.
 WITHOUT_EFFECT: dict[str, str] = {
-    "FakeLedger.set_aside(at)": "kept for a person who reads the table; no method of the port tells it",
+    "FakeLedger.record_unreadable(at)": "kept for a person who reads the table; no method of the port tells it",
     "FakeLedger.build_index(services)": "the fake derives the index from the documents: there is nothing to build",
     "FakeLedger.build_index(now)": "the same",
 }
@@ -120,13 +120,13 @@ def test_a_fake_reads_each_of_its_arguments(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_an_example_is_a_call_that_succeeds(case: Case) -> None:
-    (how, answer), _ = went(case.make, case.method, case.example)
+    (how, answer), _ = record_call(case.make, case.method, case.example)
     assert how == "answered", answer
 
 
 @pytest.mark.parametrize(("case", "argument"), ARGUMENTS, ids=named)
 def test_an_argument_of_a_fake_decides_what_it_answers_refuses_or_keeps(case: Case, argument: str) -> None:
-    alike = makes_no_difference(case.make, case.method, case.example, argument)
+    alike = is_indifferent_to(case.make, case.method, case.example, argument)
     if reason_of(case, argument) is None:
         assert alike == []
     else:
@@ -171,16 +171,14 @@ KIND = Example({"place": "here", "name": "a"}, {"place": "there", "name": "b"})
 
 def test_an_argument_that_is_ignored_is_found() -> None:
     assert names_read_in(FakeOfAKindFake.read) & {"place", "name"} == {"name"}
-    assert makes_no_difference(FakeOfAKindFake, "read", KIND, "place") == ["there"]
-    assert makes_no_difference(FakeOfAKindFake, "read", KIND, "name") == []
+    assert is_indifferent_to(FakeOfAKindFake, "read", KIND, "place") == ["there"]
+    assert is_indifferent_to(FakeOfAKindFake, "read", KIND, "name") == []
 
 
 def test_an_argument_that_is_only_written_down_is_found() -> None:
-    assert makes_no_difference(FakeOfAKindFake, "write", KIND, "place") == ["there"]
-    assert makes_no_difference(FakeOfAKindFake, "write", KIND, "name") == []
+    assert is_indifferent_to(FakeOfAKindFake, "write", KIND, "place") == ["there"]
+    assert is_indifferent_to(FakeOfAKindFake, "write", KIND, "name") == []
 
 
 def test_a_call_that_fails_differs_from_one_that_answers() -> None:
-    assert (
-        makes_no_difference(FakeOfAKindFake, "read", Example({"place": "", "name": "a"}, {"name": "c"}), "name") == []
-    )
+    assert is_indifferent_to(FakeOfAKindFake, "read", Example({"place": "", "name": "a"}, {"name": "c"}), "name") == []

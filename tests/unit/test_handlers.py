@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from rollback import handlers
-from rollback.errors import CallRefused, InvalidRequest, OutsideFailure, RollbackError, Throttled
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RollbackError, Throttled
 from rollback.ports.world import World
 from rollback_constructs.workflow import transient_retries
 
@@ -25,14 +25,14 @@ def raised(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Exception:
     def walk(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(handlers, "walk", walk)
+    monkeypatch.setattr(handlers, "run_step", walk)
     monkeypatch.setattr(handlers, "_world", lambda: cast("World", None))
     with pytest.raises(RollbackError) as told:
         handlers.database({"step": "database", "cursor": {"rollback_id": "a-b-c"}}, None)
     return told.value
 
 
-@pytest.mark.parametrize("kind", below(OutsideFailure), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", below(ExternalServiceError), ids=lambda kind: kind.__name__)
 def test_whatever_fails_outside_is_retried_by_step_functions_unless_refused_for_good_and_says_what_it_was(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:

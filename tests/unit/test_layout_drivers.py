@@ -56,9 +56,11 @@ def test_a_function_starts_without_a_driver_in_an_environment_that_has_a_databas
 
 
 def test_what_speaks_to_neon_alone_does_not_load_the_driver_for_sql() -> None:
-    speak = "try:\n    world.databases.project()\nexcept OutsideFailure:\n    pass\n"  # nobody gave it credentials
+    speak = (
+        "try:\n    world.databases.project()\nexcept ExternalServiceError:\n    pass\n"  # nobody gave it credentials
+    )
     run(
-        "from rollback.handlers import _world\nfrom rollback.errors import OutsideFailure\nworld = _world()\n"
+        "from rollback.handlers import _world\nfrom rollback.errors import ExternalServiceError\nworld = _world()\n"
         f"{speak}assert 'httpx' in sys.modules\nassert 'psycopg' not in sys.modules\n"
     )
 

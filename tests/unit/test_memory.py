@@ -6,35 +6,35 @@ import pytest
 from builders import NOW, SERVICE
 from builders import rollback as a_rollback
 from fakes import FakeLedger
-from stage import PROMOTED, Stage, alarm_event, deployment_event, worn_in
-from stage_of_writers import WORKER, StageOfWriters
-from stage_with_database import StageWithDatabase
+from stage import PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
+from stage_of_writers import WORKER, TwoWriterSimulation
+from stage_with_database import DatabaseSimulation
 from worlds import DEGRADED, OUTAGE
 
 from rollback.check import Verdict
-from rollback.domain.ledger_index import Change, Owed
+from rollback.domain.ledger_index import ChangeEntry, ObligationsEntry
 from rollback.domain.operator import Operator, Pause
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback, TriggerEvent, rollback_id
 from rollback.domain.settings.policy import Policy
-from rollback.domain.stored import Found
-from rollback.errors import OutsideFailure, UnreadableItem
+from rollback.domain.stored import ReadResult
+from rollback.errors import ExternalServiceError, UnreadableItem
 from rollback.guards import rules as guards
 from rollback.operations.pause_abort_unlock import abort
-from rollback.operations.unfence import owed_by_operator, unfence
+from rollback.operations.unfence import list_obligations_of_operator, unfence
 from rollback.workflow.admit import admit
 from rollback.workflow.janitor import conclude_execution, sweep
 from rollback.workflow.route import Step
-from rollback.workflow.runner import walk
+from rollback.workflow.runner import run_step
 from rollback_cli import state
 
 ANN = Operator(name="ann", reason="I look at the data first")
 
 
-def aborted_at_the_fence(stage: StageWithDatabase) -> Rollback:
+def aborted_at_the_fence(stage: DatabaseSimulation) -> Rollback:
     """An operator ended a full rollback behind its fence: the service stands at zero for them."""
     rollback = stage.admit({"type": "full", "service": SERVICE, "target_version": "v1"})
     while stage.services.desired_count:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     abort(rollback.id, ANN, stage.world)
     conclude_execution(rollback.execution, "ABORTED", stage.world, by_hand=True)
     rollback = stage.read(rollback)
@@ -43,7 +43,7 @@ def aborted_at_the_fence(stage: StageWithDatabase) -> Rollback:
     return rollback
 
 
-def rounds(stage: Stage, days: float, every_minutes: int = 5) -> None:
+def rounds(stage: Simulation, days: float, every_minutes: int = 5) -> None:
     """Run the janitor at that interval, and each execution that it starts to its end."""
     for _ in range(round(days * 24 * 60 / every_minutes)):
         stage.clock.pass_time(minutes=every_minutes)
@@ -55,8 +55,8 @@ def rounds(stage: Stage, days: float, every_minutes: int = 5) -> None:
 
 
 def test_an_abort_at_the_fence_is_remembered_through_forty_days_of_a_red_alarm() -> None:
-    stage = StageWithDatabase()
-    stage.cures = set()
+    stage = DatabaseSimulation()
+    stage.healthy_versions = set()
     aborted_at_the_fence(stage)
     rows = stage.rows()
     stage.alarms.fire(DEGRADED, stage.clock.now())
@@ -78,16 +78,16 @@ def test_an_abort_at_the_fence_is_remembered_through_forty_days_of_a_red_alarm()
 
 
 def test_an_open_rollback_is_concluded_however_many_records_came_after_it() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     before = dict(stage.services.deployment_configuration)
-    rollback = stage.take(stage.take(stage.go(stage.admit(), Step.SERVICE)))
+    rollback = stage.run_due_step(stage.run_due_step(stage.run_until(stage.admit(), Step.SERVICE)))
     assert rollback.open_obligations()
     for number in range(250):
         stage.clock.pass_time(seconds=20)
         stale = alarm_event(f"n{number}", at=stage.clock.now() - timedelta(minutes=7))
         ended = admit(stale, f"n{number}", stage.clock.now(), stage.world)
         assert ended.outcome is Outcome.SUPPRESSED
-        walk(ended.id, Step.CONCLUDE, stage.world)
+        run_step(ended.id, Step.CONCLUDE, stage.world)
     for _ in range(24):
         stage.pass_time(minutes=5)
         sweep(stage.world)
@@ -99,18 +99,18 @@ def test_an_open_rollback_is_concluded_however_many_records_came_after_it() -> N
 
 
 def test_what_a_fence_left_is_known_per_service_whoever_began_it() -> None:
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     aborted_at_the_fence(stage)
-    assert {debt.service.name for debt in owed_by_operator(WORKER, stage.world)} == {WORKER}
-    assert {debt.service.name for debt in owed_by_operator(SERVICE, stage.world)} == {SERVICE}
+    assert {debt.service.name for debt in list_obligations_of_operator(WORKER, stage.world)} == {WORKER}
+    assert {debt.service.name for debt in list_obligations_of_operator(SERVICE, stage.world)} == {SERVICE}
     unfence(WORKER, ANN, stage.world)
     assert (stage.services.desired_count, stage.worker.desired_count) == (0, 2)
-    assert owed_by_operator(WORKER, stage.world) == []
-    assert owed_by_operator(SERVICE, stage.world) != []
+    assert list_obligations_of_operator(WORKER, stage.world) == []
+    assert list_obligations_of_operator(SERVICE, stage.world) != []
 
 
 def test_a_service_that_can_not_be_started_keeps_the_other_writer_from_nothing() -> None:
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     aborted_at_the_fence(stage)
     for arn in stage.arns.values():
         stage.services.behaviours[arn] = "crashing"
@@ -121,7 +121,7 @@ def test_a_service_that_can_not_be_started_keeps_the_other_writer_from_nothing()
 
 @pytest.mark.parametrize("flaps", [3, 300])
 def test_a_flapping_alarm_over_a_proven_release_makes_one_page_and_one_with_the_count(flaps: int) -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     for number in range(flaps):
         stage.alarms.fire(DEGRADED, stage.clock.now())
@@ -138,26 +138,26 @@ def test_a_flapping_alarm_over_a_proven_release_makes_one_page_and_one_with_the_
 
 
 def test_a_dry_run_keeps_no_outage_waiting() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.alarms.recover(DEGRADED)
     dry = stage.admit({"dry_run": True}, "dry")
     stage.workflow.running.add(dry.execution)
     assert stage.ledger.lease(SERVICE) is None
-    outage = stage.run(stage.red(OUTAGE), "outage")
+    outage = stage.run(stage.fire_alarm(OUTAGE), "outage")
     assert outage.outcome is Outcome.SUCCEEDED
-    assert stage.run_on(dry).concluded_at is not None
+    assert stage.run_to_end(dry).concluded_at is not None
 
 
 def test_a_stopped_rollback_does_not_keep_its_service_from_the_next_trigger() -> None:
     """An operator stops the execution half a minute into a rollback; an outage comes a minute later."""
-    stage = worn_in()
-    stage.cures = set()
+    stage = start_simulation()
+    stage.healthy_versions = set()
     rollback = stage.admit(alarm_event(), "first")
     while not rollback.has_acted:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     conclude_execution("first", "its execution ended as ABORTED: by ann", stage.world, by_hand=True)
     stage.pass_time(minutes=1)
-    second = stage.run(stage.red(OUTAGE), "second")
+    second = stage.run(stage.fire_alarm(OUTAGE), "second")
     assert second.outcome is not Outcome.SUPPRESSED, second.reason
     for _ in range(4):
         stage.pass_time(minutes=5)
@@ -167,10 +167,10 @@ def test_a_stopped_rollback_does_not_keep_its_service_from_the_next_trigger() ->
 
 
 def test_a_failed_deployment_that_came_during_a_pause_is_looked_at_when_the_pause_is_over() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.alarms.recover(DEGRADED)
-    stage.begin("v2", "crashing")
+    stage.begin_deployment("v2", "crashing")
     stage.services.deployment_configuration["deploymentCircuitBreaker"]["rollback"] = False
     for _ in range(3):
         stage.services.tick()
@@ -184,7 +184,7 @@ def test_a_failed_deployment_that_came_during_a_pause_is_looked_at_when_the_paus
     sweep(stage.world)
     (name, given) = stage.workflow.started.pop()
     again = stage.run(given, name)
-    assert (again.id, again.looks, again.outcome) == (told.id, 2, Outcome.SUCCEEDED)
+    assert (again.id, again.evaluations, again.outcome) == (told.id, 2, Outcome.SUCCEEDED)
 
 
 def test_ids_of_one_second_are_in_the_order_of_time() -> None:
@@ -193,16 +193,16 @@ def test_ids_of_one_second_are_in_the_order_of_time() -> None:
 
 
 def test_the_fake_and_the_documents_agree_on_what_is_pending() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = stage.admit()
     assert isinstance(stage.ledger, FakeLedger)
     assert [one.rollback_id for one in stage.ledger.pending(SERVICE).items] == [rollback.id]
-    stage.run_on(rollback)
+    stage.run_to_end(rollback)
     assert stage.ledger.pending().items == ()
 
 
 def test_a_full_rollback_that_meets_another_one_s_lease_is_looked_at_again_and_then_succeeds() -> None:
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     now = stage.clock.now()
     other = f"{WORKER}-20260301T025900000Z-11111111"
     assert stage.ledger.acquire(WORKER, other, now, now + timedelta(minutes=10)) is not None
@@ -218,7 +218,7 @@ def test_a_full_rollback_that_meets_another_one_s_lease_is_looked_at_again_and_t
 
 
 def test_an_operator_who_meets_another_rollback_is_told_so_and_starts_it_again() -> None:
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     now = stage.clock.now()
     other = f"{WORKER}-20260301T025900000Z-11111111"
     stage.ledger.acquire(WORKER, other, now, now + timedelta(minutes=10))
@@ -229,21 +229,21 @@ def test_an_operator_who_meets_another_rollback_is_told_so_and_starts_it_again()
 class TestSettingsChangeUnderAnOpenRollback:
     """A deployment of the stack renames or removes what an open rollback is about."""
 
-    def fenced(self) -> tuple[StageOfWriters, Rollback]:
-        stage = StageOfWriters()
+    def fenced(self) -> tuple[TwoWriterSimulation, Rollback]:
+        stage = TwoWriterSimulation()
         rollback = stage.admit({"type": "full", "service": SERVICE, "target_version": "v1"})
         while stage.services.desired_count or stage.worker.desired_count:
-            rollback = stage.take(rollback)
+            rollback = stage.run_due_step(rollback)
         return stage, rollback
 
-    def without(self, stage: StageOfWriters, name: str) -> None:
+    def without(self, stage: TwoWriterSimulation, name: str) -> None:
         kept = tuple(service for service in stage.world.settings.services if service.name != name)
         stage.replace(settings=stage.world.settings.model_copy(update={"services": kept}))
 
     def test_another_writer_that_was_removed_is_put_back_all_the_same(self) -> None:
         stage, rollback = self.fenced()
         self.without(stage, WORKER)
-        ended = stage.run_on(rollback)
+        ended = stage.run_to_end(rollback)
         assert ended.outcome is Outcome.SUCCEEDED
         assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
 
@@ -262,12 +262,12 @@ class TestSettingsChangeUnderAnOpenRollback:
     def test_a_database_that_was_removed_is_still_the_rollback_s(self) -> None:
         stage, rollback = self.fenced()
         stage.replace(settings=stage.world.settings.model_copy(update={"database": None}))
-        assert stage.run_on(rollback).outcome is Outcome.SUCCEEDED
+        assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
 
 
 def test_a_look_again_begins_with_nothing_of_the_look_before_but_what_the_record_keeps() -> None:
     """Neon could not be asked for as long as a restore may take: the next look asks for as long again."""
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     met = stage.ledger.create(
         a_rollback(
             event=TriggerEvent(id="e", at=NOW, alarm=DEGRADED),
@@ -284,30 +284,30 @@ def test_a_look_again_begins_with_nothing_of_the_look_before_but_what_the_record
     sweep(stage.world)
     (name, given) = stage.workflow.started.pop()
     again = stage.admit(given, name)
-    assert (again.id, again.looks, again.told) == (met.id, 2, met.told)
+    assert (again.id, again.evaluations, again.told) == (met.id, 2, met.told)
     assert again.database_waits_since is None
-    assert stage.run_on(again).outcome is Outcome.SUCCEEDED
+    assert stage.run_to_end(again).outcome is Outcome.SUCCEEDED
 
 
 def test_an_index_that_can_not_be_read_is_no_evidence_that_nothing_is_open() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.clock.pass_time(minutes=30)  # red for long, and nobody has answered
 
     def gone(service: str | None = None) -> object:
-        raise OutsideFailure("Query on ledger got no answer")
+        raise ExternalServiceError("Query on ledger got no answer")
 
     stage.ledger.pending = gone  # type: ignore[method-assign, assignment]
-    with pytest.raises(OutsideFailure):
+    with pytest.raises(ExternalServiceError):
         sweep(stage.world)
     assert stage.workflow.started == []
     assert stage.metrics.sweeps == 1
 
 
 def test_many_items_that_can_not_be_read_make_one_page_and_status_shows_them() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.alarms.recover(DEGRADED)
     for number in range(50):
-        stage.ledger.set_aside(UnreadableItem(f"SERVICE#{SERVICE} / RELEASE#{number:02}", "no JSON"), NOW)
+        stage.ledger.record_unreadable(UnreadableItem(f"SERVICE#{SERVICE} / RELEASE#{number:02}", "no JSON"), NOW)
     sweep(stage.world)
     sweep(stage.world)
     (page,) = stage.pages()
@@ -317,13 +317,15 @@ def test_many_items_that_can_not_be_read_make_one_page_and_status_shows_them() -
 
 @pytest.mark.parametrize(("desired", "verdict"), [(0, Verdict.FAIL), (2, Verdict.PASS)])
 def test_without_tasks_a_debt_that_can_not_be_read_starts_nothing_by_itself(desired: int, verdict: Verdict) -> None:
-    damaged: Found[Owed] = Found(unreadable=(UnreadableItem("OWED / x", "no JSON"),))
-    check = guards.not_left_at_zero(a_rollback(), desired, damaged, Policy(), NOW)
+    damaged: ReadResult[ObligationsEntry] = ReadResult(unreadable=(UnreadableItem("OWED / x", "no JSON"),))
+    check = guards.check_not_left_at_zero(a_rollback(), desired, damaged, Policy(), NOW)
     assert check.verdict is verdict
-    assert (check.look_again_at is not None) is (verdict is Verdict.FAIL)
+    assert (check.recheck_due_at is not None) is (verdict is Verdict.FAIL)
 
 
 def test_a_change_that_can_not_be_read_counts_as_an_attempt() -> None:
-    damaged: Found[Change] = Found(unreadable=tuple(UnreadableItem(f"CHANGE#{n}", "no JSON") for n in range(2)))
-    checks = guards.from_history(a_rollback(), frozenset(), damaged, Policy(), NOW)
+    damaged: ReadResult[ChangeEntry] = ReadResult(
+        unreadable=tuple(UnreadableItem(f"CHANGE#{n}", "no JSON") for n in range(2))
+    )
+    checks = guards.check_history(a_rollback(), frozenset(), damaged, Policy(), NOW)
     assert {check.name for check in checks if check.verdict is Verdict.FAIL} == {"attempt-budget"}

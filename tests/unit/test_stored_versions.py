@@ -10,7 +10,7 @@ from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.database.schema_observation import Observation
 from rollback.domain.lease import Lease
-from rollback.domain.ledger_index import entries_of
+from rollback.domain.ledger_index import build_entries
 from rollback.domain.operator import OperatorAction, Pause
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Rollback
@@ -57,14 +57,14 @@ def test_a_document_of_the_next_version_keeps_what_this_one_does_not_know(name: 
     raw["settings"]["policy"]["new_minutes"] = 5
     read = read_stored(Rollback, name, json.dumps(raw))
     assert read.settings is not None
-    saved = json.loads(read.but(reason="saved by this version").model_dump_json())
+    saved = json.loads(read.evolve(reason="saved by this version").model_dump_json())
     assert saved["added_in_the_next_version"] == {"x": [1]}
     assert saved["schema_version"] == SCHEMA_VERSION + 1
 
 
 def test_what_a_document_of_the_version_before_owes_is_found() -> None:
     raw = (GOLDEN / f"v{SCHEMA_VERSION - 1}" / "rollback_left_to_operator.json").read_text()
-    owed = [key for key, entry in entries_of(read_stored(Rollback, "x", raw)).items() if entry and key[0] == "OWED"]
+    owed = [key for key, entry in build_entries(read_stored(Rollback, "x", raw)).items() if entry and key[0] == "OWED"]
     assert {sort_key.split("#")[0] for _, sort_key in owed} == {"express-api", "worker"}
 
 

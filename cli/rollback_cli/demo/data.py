@@ -3,7 +3,7 @@
 A table of two million rows, one without a key, one whose rows are hidden by row security, and a second database.
 """
 
-BY_THE_BAD = "by v1.1.0"  # the name in the rows that the bad release writes
+BAD_RELEASE_NAME = "by v1.1.0"  # the name in the rows that the bad release writes
 BILLING = "billing"
 MEASUREMENTS = 2_000_000
 TENANT = "acme"
@@ -32,14 +32,14 @@ INSERT INTO invoices (amount, by) VALUES (100, 'before'), (200, 'before');
 # that the restore takes their sequence back however few requests the service answered; the invoices stand in a database
 # of their own, which goes back with the branch all the same.
 IMPORTED_USERS = 40
-IMPORTED_SINCE = f"INSERT INTO users (name) SELECT 'imported ' || n FROM generate_series(1, {IMPORTED_USERS}) n"  # noqa: S608
-BILLED_SINCE = "INSERT INTO invoices (amount, by) SELECT 10 * n, 'since' FROM generate_series(1, 3) n"
+IMPORT_USERS = f"INSERT INTO users (name) SELECT 'imported ' || n FROM generate_series(1, {IMPORTED_USERS}) n"  # noqa: S608
+ADD_INVOICES = "INSERT INTO invoices (amount, by) SELECT 10 * n, 'since' FROM generate_series(1, 3) n"
 
 # One request's, in one transaction. The tenant is set for it alone, as behind a pooler it must be.
-WRITES_OF_BAD = f"""
+BAD_RELEASE_WRITES = f"""
 SELECT set_config('app.tenant', '{TENANT}', true);
-INSERT INTO users (name) VALUES ('{BY_THE_BAD}');
-INSERT INTO audit (what) VALUES ('{BY_THE_BAD}');
-INSERT INTO notes (tenant, body) VALUES ('{TENANT}', '{BY_THE_BAD}');
+INSERT INTO users (name) VALUES ('{BAD_RELEASE_NAME}');
+INSERT INTO audit (what) VALUES ('{BAD_RELEASE_NAME}');
+INSERT INTO notes (tenant, body) VALUES ('{TENANT}', '{BAD_RELEASE_NAME}');
 UPDATE measurements SET value = -1 WHERE id = (SELECT 1 + floor(random() * {MEASUREMENTS})::int)
 """  # noqa: S608 - constants

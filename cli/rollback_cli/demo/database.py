@@ -10,27 +10,27 @@ from local_cloud.neon.cluster import DATABASE, Cluster
 from local_cloud.neon.server import ROLE
 from rollback.adapters.neon.client import NeonDatabases
 from rollback.adapters.neon.http import NeonHttp
-from rollback.resources.database.errors import ComeBackLater
+from rollback.resources.database.errors import RetryLater
 from rollback.resources.database.neon import Branch
-from rollback_cli.demo.data import BILLED_SINCE, BILLING, IMPORTED_SINCE, SEED_BILLING, TENANT, seed
+from rollback_cli.demo.data import ADD_INVOICES, BILLING, IMPORT_USERS, SEED_BILLING, TENANT, seed
 from rollback_cli.demo.pipeline import CONNECTION_SECRET
-from rollback_cli.demo.profile import APPLICATION_NAME, stood_for
+from rollback_cli.demo.profile import APPLICATION_NAME, placeholder_values
 
 _API_KEY_SECRET = "stage/neon-api-key"  # noqa: S105 - a name
 _BRANCH = "main"
 
 
-class StageDatabase:
+class DemoDatabase:
     """The project's default branch is protected; the tasks' connection URI, pooled, and the API key are secrets."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         """Starts a Neon beside the cloud, with all that the branch holds from the beginning: a few seconds."""
         neon, self._secrets = cloud.neon(), cloud.client("secretsmanager")
-        project = neon.create_project(prepare=_prepare)
+        project = neon.create_project(prepare=_create_tables)
         self.databases = NeonDatabases(NeonHttp(lambda: neon.api_key, neon.base_url), project.id)
         self.branch_id = self.branch().id
         self.databases.update_branch(self.branch_id, protected=True)
-        self.connection_secret_arn = self._secret(CONNECTION_SECRET, _named(self.pooled_uri()))
+        self.connection_secret_arn = self._secret(CONNECTION_SECRET, _with_application_name(self.pooled_uri()))
         self._real = {
             "project_id": project.id,
             "branch_id": self.branch_id,
@@ -38,11 +38,11 @@ class StageDatabase:
             "api_url": neon.base_url,
             "connection_secret_arn": self.connection_secret_arn,
         }
-        self._at_first = self.address()
+        self._initial_address = self.address()
 
-    def stood_for(self) -> dict[str, str]:
+    def placeholder_values(self) -> dict[str, str]:
         """The settings that are other ones each time, by what stands for them in the stacks that are kept."""
-        return stood_for(self._real)
+        return placeholder_values(self._real)
 
     def branch(self, name: str = _BRANCH) -> Branch:
         """Raises LookupError: there is none of that name."""
@@ -65,9 +65,9 @@ class StageDatabase:
         with psycopg.connect(self.uri(branch_id, database), autocommit=True, options=tenant) as session:
             return session.execute(statement.encode(), values).fetchall()
 
-    def give_compute(self, branch_id: str) -> bool:
+    def ensure_compute(self, branch_id: str) -> bool:
         """Whether a backup has a compute, as an operator gives it one to look into it; the account's own is deleted."""
-        with suppress(ComeBackLater):  # Neon is busy: asked again
+        with suppress(RetryLater):  # Neon is busy: asked again
             if self.databases.endpoints(branch_id):
                 return True
             self.databases.create_endpoint(branch_id)
@@ -75,7 +75,7 @@ class StageDatabase:
 
     def write_from_other_systems(self) -> None:
         """Write to the service's database and to another one on the same branch, and disconnect again."""
-        for database, statement in ((DATABASE, IMPORTED_SINCE), (BILLING, BILLED_SINCE)):
+        for database, statement in ((DATABASE, IMPORT_USERS), (BILLING, ADD_INVOICES)):
             with psycopg.connect(self.uri(self.branch_id, database), autocommit=True) as session:
                 session.execute(statement.encode())
 
@@ -87,21 +87,21 @@ class StageDatabase:
         return branch.id, hosts, str(secret)
 
     @property
-    def address_is_kept(self) -> bool:
+    def is_address_unchanged(self) -> bool:
         """Whether it is what it was when the stage was put up."""
-        return self.address() == self._at_first
+        return self.address() == self._initial_address
 
     def _secret(self, name: str, value: str) -> str:
         arn: str = self._secrets.create_secret(Name=name, SecretString=value)["ARN"]
         return arn
 
 
-def _named(uri: str) -> str:
+def _with_application_name(uri: str) -> str:
     """With the name that the application's sessions have."""
     return f"{uri}{'&' if '?' in uri else '?'}application_name={APPLICATION_NAME}"
 
 
-def _prepare(cluster: Cluster) -> None:
+def _create_tables(cluster: Cluster) -> None:
     """The second database while the first is empty, then what each holds."""
     with cluster.connect(DATABASE) as admin:
         admin.execute(f"CREATE DATABASE {BILLING} TEMPLATE {DATABASE} OWNER {ROLE}".encode())

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from rollback_cli.demo.data import BILLING
 
 if TYPE_CHECKING:  # with the driver, for who needs it
-    from rollback_cli.demo.database import StageDatabase
+    from rollback_cli.demo.database import DemoDatabase
 
 _SEQUENCE = "users_id_seq"
-_AT_ZERO = re.compile(r"at zero tasks .*\d+ s")
+_DOWNTIME_LINE = re.compile(r"at zero tasks .*\d+ s")
 
 
 @dataclass(frozen=True)
-class Taken:
+class ExpectedLoss:
     """Rows that only the backup has, and rows that are as they were before: told in one line of the report.
 
     `may_be_hidden`: by row security; then the report may say that it did not look, and why.
@@ -26,7 +26,7 @@ class Taken:
     changed: int = 0
     may_be_hidden: bool = False
 
-    def is_told_in(self, text: str) -> bool:
+    def is_reported_in(self, text: str) -> bool:
         """A line with these names has these numbers."""
         lines = [line for line in text.splitlines() if all(name in line for name in self.names)]
         if self.may_be_hidden and any("not looked at" in line and "row security" in line for line in lines):
@@ -39,7 +39,7 @@ def _has(word: str, number: int, line: str) -> bool:
     return number == 0 or re.search(rf"{word}[^;]*?\b{number:,}\b|{word}[^;]*?\b{number}\b", line) is not None
 
 
-def taken_out(database: "StageDatabase", backup_id: str) -> tuple[Taken, ...]:
+def count_expected_losses(database: "DemoDatabase", backup_id: str) -> tuple[ExpectedLoss, ...]:
     """Count the rows of each table that are gone, and those that are as they were."""
 
     def missing(table: str, of: str = "") -> int:
@@ -52,26 +52,26 @@ def taken_out(database: "StageDatabase", backup_id: str) -> tuple[Taken, ...]:
         return int(database.query(branch_id, f"SELECT count(*) FROM {of}")[0][0])  # noqa: S608 - constants
 
     return (
-        Taken(("public.users",), missing("users")),
-        Taken(("public.audit",), rows(backup_id, "audit") - rows(database.branch_id, "audit")),
-        Taken(("public.notes",), missing("notes"), may_be_hidden=True),
-        Taken((BILLING, "invoices"), missing("invoices", BILLING)),
-        Taken(("public.measurements",), 0, rows(backup_id, "measurements WHERE value = -1")),
+        ExpectedLoss(("public.users",), missing("users")),
+        ExpectedLoss(("public.audit",), rows(backup_id, "audit") - rows(database.branch_id, "audit")),
+        ExpectedLoss(("public.notes",), missing("notes"), may_be_hidden=True),
+        ExpectedLoss((BILLING, "invoices"), missing("invoices", BILLING)),
+        ExpectedLoss(("public.measurements",), 0, rows(backup_id, "measurements WHERE value = -1")),
     )
 
 
-def not_told(text: str, taken: tuple[Taken, ...]) -> Iterator[str]:
+def find_unreported(text: str, losses: tuple[ExpectedLoss, ...]) -> Iterator[str]:
     """Name each fact that a report lacks."""
-    for one in taken:
-        if not one.is_told_in(text):
+    for one in losses:
+        if not one.is_reported_in(text):
             yield f"{'.'.join(one.names)}: {one.gone} rows gone, {one.changed} changed back"
     if _SEQUENCE not in text:
         yield f"where {_SEQUENCE} continues"
-    if not _AT_ZERO.search(text):
+    if not _DOWNTIME_LINE.search(text):
         yield "how long the service stood at zero tasks"
 
 
-def ids_used_again(database: "StageDatabase", backup_id: str) -> int:
+def count_reused_ids(database: "DemoDatabase", backup_id: str) -> int:
     """Rows on the restored branch that have the id of another row, one that was lost."""
     statement = "SELECT id, created_at FROM users"
     before, after = (dict(database.query(branch, statement)) for branch in (backup_id, database.branch_id))

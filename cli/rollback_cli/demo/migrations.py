@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from rollback.domain.database.migration_impact import NOTHING
+from rollback.domain.database.migration_impact import NO_IMPACT
 from rollback_cli.migrations.drizzle import read_migrations
 
 _REPOSITORY = Path(__file__).with_name("drizzle")
@@ -52,7 +52,7 @@ def apply(uri: str, folder: Path) -> tuple[str, ...]:
     Returns:
         The tags of those that were applied, oldest first.
     """
-    shipped = read_migrations(folder, second=lambda _: NOTHING)  # classified elsewhere, by `rollback checkpoint`
+    shipped = read_migrations(folder, second=lambda _: NO_IMPACT)  # classified elsewhere, by `rollback checkpoint`
     with psycopg.connect(uri) as session:
         session.execute(_JOURNAL.encode())
         (latest,) = session.execute(_LATEST).fetchone() or (0,)
@@ -66,7 +66,7 @@ def apply(uri: str, folder: Path) -> tuple[str, ...]:
 
 def down_commands(folder: Path) -> dict[str, Any]:
     """The `commands` of an image that ships these down files: one for each, as `pnpm db:migrate:down TAG`."""
-    shipped = {one.tag: one.created_at for one in read_migrations(folder, second=lambda _: NOTHING) if one.has_down}
+    shipped = {one.tag: one.created_at for one in read_migrations(folder, second=lambda _: NO_IMPACT) if one.has_down}
     return {
         f"pnpm db:migrate:down {tag}": {
             "says": f"stepping down {tag}",

@@ -10,7 +10,7 @@ from rollback.names import family_of, original_family
 
 CONNECTION_SECRET = "stage/database-url"  # noqa: S105 - a name
 # What a pipeline copies of a registered definition; the rest is ECS's own.
-_CARRIED_OVER: tuple[str, ...] = (
+_COPIED_FIELDS: tuple[str, ...] = (
     "taskRoleArn",
     "executionRoleArn",
     "networkMode",
@@ -54,7 +54,7 @@ class Pipeline(ABC):
             if container["name"] == self.service.container:
                 registry = container["image"].partition("/")[0]
                 container["image"] = f"{registry}/{self.repository}:{version}"
-        fields = {key: definition[key] for key in _CARRIED_OVER if definition.get(key)}
+        fields = {key: definition[key] for key in _COPIED_FIELDS if definition.get(key)}
         # after a rollback a definition of ours runs, and a pipeline never registers in our families
         family = original_family(family_of(definition["taskDefinitionArn"]))
         answer = ecs.register_task_definition(family=family, **fields, containerDefinitions=containers)

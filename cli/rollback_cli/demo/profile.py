@@ -38,22 +38,22 @@ _ALARMS = {
     "max_p95_latency_seconds": 15,  # a busy machine is slow, and no story is about that
 }
 # How a story has its service scaled, if it is scaled at all.
-AS_SCALED = ScalableTarget(
+AUTOSCALING = ScalableTarget(
     min_capacity=2,
     max_capacity=6,
     suspended={**dict.fromkeys(SCALING_FLAGS, False), "ScheduledScalingSuspended": True},
 )
 
 # In an assembly that is kept, in the place of what is another one each time; each as the settings want it to look.
-_STANDING_FOR = {
+_PLACEHOLDERS = {
     "project_id": "standing-for-project",
     "branch_id": "br-standing-for-branch",
     "api_key_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:standing-for-key-AbCdEf",
     "api_url": "http://neon.invalid/api/v2",
     "connection_secret_arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:standing-for-uri-AbCdEf",
 }
-STANDING_FOR_DATABASE: dict[str, Any] = {
-    **_STANDING_FOR,
+DATABASE_PLACEHOLDERS: dict[str, Any] = {
+    **_PLACEHOLDERS,
     "database": "app",
     "role": "app_owner",
     "window_margin_minutes": 0,  # the project's whole history is younger than the default
@@ -61,12 +61,12 @@ STANDING_FOR_DATABASE: dict[str, Any] = {
 # The sessions are named in the address that the tasks are given; `/api/status` answers only with what it reads.
 APPLICATION_NAME = "express-api"
 CONNECTION = {"application_name": APPLICATION_NAME, "check_path": "/api/status"}
-STANDING_FOR_SECRETS = {"DATABASE_URL": _STANDING_FOR["connection_secret_arn"]}
+SECRET_PLACEHOLDERS = {"DATABASE_URL": _PLACEHOLDERS["connection_secret_arn"]}
 
 
-def stood_for(real: Mapping[str, str]) -> dict[str, str]:
+def placeholder_values(real: Mapping[str, str]) -> dict[str, str]:
     """What stands for it, and what is meant; `real` are settings of the database, without those that are constant."""
-    return {standing: real[name] for name, standing in _STANDING_FOR.items()}
+    return {placeholder: real[name] for name, placeholder in _PLACEHOLDERS.items()}
 
 
 def overrides(

@@ -14,33 +14,33 @@ from local_cloud.deployment.server import LocalCloud
 from local_cloud.elb import load_balancer
 from local_cloud.elb.load import LoadGenerator
 from local_cloud.processes import child_processes, owned_folders
-from local_cloud.processes.signals import undisturbed
+from local_cloud.processes.signals import defer_signals
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ScalableTarget
 from rollback_cli.demo.pipeline import Pipeline
 from rollback_cli.demo.profile import (
-    AS_SCALED,
+    AUTOSCALING,
+    DATABASE_PLACEHOLDERS,
     ENVIRONMENT,
     SCALE,
-    STANDING_FOR_DATABASE,
-    STANDING_FOR_SECRETS,
+    SECRET_PLACEHOLDERS,
     overrides,
 )
-from rollback_cli.demo.synthesis import APPLICATION, synthesise
+from rollback_cli.demo.synthesis import APPLICATION_URL_PLACEHOLDER, synthesise
 from rollback_cli.demo.timeline.pager import Page, Pager
 from rollback_cli.demo.timeline.timeline import Timeline
-from rollback_cli.demo.waiting import DidNotHappen
+from rollback_cli.demo.waiting import ExpectationFailed
 from rollback_cli.deployed import Deployed, from_outputs, stack_name
 
 if TYPE_CHECKING:
-    from rollback_cli.demo.database import StageDatabase
+    from rollback_cli.demo.database import DemoDatabase
 
 _PATHS = ("/api/status", "/api/ping")
 _REQUESTS_PER_SECOND = 25.0
 
 
-class Stage(Pipeline):
+class DemoEnvironment(Pipeline):
     """Use as a context manager: what it started, it stops."""
 
     def __init__(
@@ -55,9 +55,9 @@ class Stage(Pipeline):
         self._timeline = timeline
         self._policy = policy or {}
         self._with_database = with_database
-        self.database: StageDatabase | None = None
+        self.database: DemoDatabase | None = None
         self._folder: Path
-        self._to_undo = ExitStack()
+        self._cleanup = ExitStack()
         self.cloud = LocalCloud(port=port, scale=SCALE)
         self.base_url = ""
         self.deployed: Deployed
@@ -67,40 +67,43 @@ class Stage(Pipeline):
 
     def __enter__(self) -> Self:
         try:
-            self._put_up()
+            self._start_all()
         except BaseException:
-            self._undo()
+            self._clean_up()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._undo()
+        self._clean_up()
 
-    def _undo(self) -> None:
-        with undisturbed():
-            self._to_undo.close()
+    def _clean_up(self) -> None:
+        with defer_signals():
+            self._cleanup.close()
 
-    def _put_up(self) -> None:
+    def _start_all(self) -> None:
         self._folder = owned_folders.make("rollback-stage")
-        self._to_undo.callback(owned_folders.remove, self._folder)
-        self._to_undo.callback(self.cloud.stop)
+        self._cleanup.callback(owned_folders.remove, self._folder)
+        self._cleanup.callback(self.cloud.stop)
         self.cloud.start()
         os.environ.update(self.cloud.environment())  # boto3 in this process speaks to this cloud
         self._timeline.say(f"embedded cloud on {self.cloud.endpoint}, waits at 1:{SCALE:g}", "head")
         if self._with_database:
-            from rollback_cli.demo.database import StageDatabase  # noqa: PLC0415 - with the driver, for who needs it
+            from rollback_cli.demo.database import DemoDatabase  # noqa: PLC0415 - with the driver, for who needs it
 
-            self.database = StageDatabase(self.cloud)
+            self.database = DemoDatabase(self.cloud)
             self._timeline.say("a Neon project on real Postgres beside it; its branch `main` is protected")
         port = _free_port()
         self.base_url = f"http://localhost:{port}"
         load_balancer.listen_on(port)
         out = self._folder
-        database, secrets = (STANDING_FOR_DATABASE, STANDING_FOR_SECRETS) if self.database else ({}, {})
-        filled = {APPLICATION: self.base_url, **(self.database.stood_for() if self.database else {})}
-        synthesise(out, ENVIRONMENT, overrides(APPLICATION, self._policy, database, secrets), filled)
+        database, secrets = (DATABASE_PLACEHOLDERS, SECRET_PLACEHOLDERS) if self.database else ({}, {})
+        filled = {
+            APPLICATION_URL_PLACEHOLDER: self.base_url,
+            **(self.database.placeholder_values() if self.database else {}),
+        }
+        synthesise(out, ENVIRONMENT, overrides(APPLICATION_URL_PLACEHOLDER, self._policy, database, secrets), filled)
         self._timeline.say("stacks synthesised, functions bundled for this machine")
         outputs = deploy_assembly(self.cloud, out)
         name = stack_name(ENVIRONMENT)
@@ -136,35 +139,35 @@ class Stage(Pipeline):
             self._timeline.say(f"pipeline: migration {tag} applied", "act")
 
     def checkpoint(self, version: str, folder: Path) -> None:
-        """`rollback checkpoint`, as a pipeline calls it. Raises DidNotHappen with what it said."""
+        """`rollback checkpoint`, as a pipeline calls it. Raises ExpectationFailed with what it said."""
         command = [sys.executable, "-m", "rollback_cli.main", "checkpoint", ENVIRONMENT]
         asked = [*command, "--version", version, "--migrations", str(folder)]
         done = child_processes.run(asked)  # os.environ has this cloud
         if done.returncode:
-            raise DidNotHappen(f"`rollback checkpoint` failed: {done.stdout}{done.stderr}")
+            raise ExpectationFailed(f"`rollback checkpoint` failed: {done.stdout}{done.stderr}")
         self._timeline.say(f"pipeline: checkpoint before {version}", "act")
 
     def start_load(self) -> LoadGenerator:
         """Traffic, from now on."""
         self.load = LoadGenerator(self.base_url, _REQUESTS_PER_SECOND, _PATHS)
-        self._to_undo.callback(self.load.stop)
+        self._cleanup.callback(self.load.stop)
         self.load.start()
         return self.load
 
-    def scale_automatically(self) -> None:
+    def register_autoscaling(self) -> None:
         """As a team would have set it up, its scheduled scaling suspended: what must be put back exactly."""
         self.client("application-autoscaling").register_scalable_target(
-            **self._scaled(),
-            MinCapacity=AS_SCALED.min_capacity,
-            MaxCapacity=AS_SCALED.max_capacity,
-            SuspendedState=AS_SCALED.suspended,
+            **self._scalable_target_id(),
+            MinCapacity=AUTOSCALING.min_capacity,
+            MaxCapacity=AUTOSCALING.max_capacity,
+            SuspendedState=AUTOSCALING.suspended,
         )
 
-    def scaling(self) -> ScalableTarget | None:
+    def describe_autoscaling(self) -> ScalableTarget | None:
         """As it stands, seen as the product sees it."""
-        return self.world.scaling.look(self.service)
+        return self.world.scaling.describe(self.service)
 
-    def _scaled(self) -> dict[str, str]:
+    def _scalable_target_id(self) -> dict[str, str]:
         return {
             "ServiceNamespace": "ecs",
             "ScalableDimension": "ecs:service:DesiredCount",

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from local_cloud.processes import child_processes, owned_folders
-from rollback_constructs.build_cache import PROJECT, app, contents, kept
+from rollback_constructs.build_cache import PROJECT, app_sources, file_contents, get_or_build
 
 # Stands for the application's address, which is another one each time, in an assembly that is kept.
-APPLICATION = "http://application.invalid"
+APPLICATION_URL_PLACEHOLDER = "http://application.invalid"
 
 
 class SynthesisFailed(Exception):
-    """`app.py` did not synthesise; the message is what it said."""
+    """`app_sources.py` did not synthesise; the message is what it said."""
 
 
-def synthesise(out: Path, environment: str, overrides: dict[str, Any], filled: Mapping[str, str]) -> None:
+def synthesise(out: Path, environment: str, overrides: dict[str, Any], replacements: Mapping[str, str]) -> None:
     """Write the cloud assembly of one environment, the last one if nothing has changed.
 
     Args:
@@ -37,23 +37,23 @@ def synthesise(out: Path, environment: str, overrides: dict[str, Any], filled: M
         "rollback:bundle_platform": f"{platform.machine()}-manylinux_2_28",
         "rollback:bundle_python": f"{sys.version_info.major}.{sys.version_info.minor}",
     }
-    inputs = [json.dumps(context), *app(), *contents(Path(__file__))]
-    for made in kept("assemblies", inputs, partial(_make, context)).iterdir():
+    inputs = [json.dumps(context), *app_sources(), *file_contents(Path(__file__))]
+    for made in get_or_build("assemblies", inputs, partial(_run_app, context)).iterdir():
         if made.is_dir():
             (out / made.name).symlink_to(made)  # an asset
         elif made.name.endswith(".template.json"):
-            (out / made.name).write_text(_filled(made.read_text(), filled))
+            (out / made.name).write_text(_replace_placeholders(made.read_text(), replacements))
         else:
             shutil.copy(made, out)
 
 
-def _filled(template: str, filled: Mapping[str, str]) -> str:
-    for standing, meant in filled.items():
+def _replace_placeholders(template: str, replacements: Mapping[str, str]) -> str:
+    for standing, meant in replacements.items():
         template = template.replace(standing, meant)
     return template
 
 
-def _make(context: dict[str, Any], out: Path) -> None:
+def _run_app(context: dict[str, Any], out: Path) -> None:
     temporary = owned_folders.make("synthesis")  # jsii's own folders too go with this process, if it has to end the app
     variables = {
         **os.environ,

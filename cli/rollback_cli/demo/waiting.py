@@ -4,18 +4,18 @@ import time
 from collections.abc import Callable
 
 
-class DidNotHappen(Exception):
+class ExpectationFailed(Exception):
     """The limit was over first; the message says what was waited for."""
 
 
-def until(what: str, is_so: Callable[[], bool], limit_seconds: float) -> None:
+def wait_until(what: str, is_so: Callable[[], bool], limit_seconds: float) -> None:
     """Look again and again.
 
     Raises:
-        DidNotHappen: it was still not so after `limit_seconds`.
+        ExpectationFailed: it was still not so after `limit_seconds`.
     """
     deadline = time.monotonic() + limit_seconds
     while not is_so():
         if time.monotonic() > deadline:
-            raise DidNotHappen(f"after {limit_seconds:g} s it was still not so that {what}")
+            raise ExpectationFailed(f"after {limit_seconds:g} s it was still not so that {what}")
         time.sleep(0.5)

@@ -7,7 +7,7 @@ from pathlib import Path
 from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.errors import InvalidRequest
-from rollback_cli.migrations.folder import SecondReader, of_code, read, sql_beside
+from rollback_cli.migrations.folder import SecondReader, find_sql, from_code_file, read
 
 RAILS_FILE = re.compile(r"(?P<version>\d{14}|\d{3,})_\w+\.rb")
 KNEX_FILE = re.compile(r"\d{14}_.+\.(?:js|cjs|mjs|ts|cts|mts)")
@@ -21,7 +21,7 @@ def read_alembic(folder: Path, sql: Path | None, second: SecondReader) -> tuple[
         InvalidRequest: a file does not say its revision as a constant, or the revisions go round in a circle.
     """
     found: dict[str, tuple[Path, tuple[str, ...]]] = {}
-    for path in sorted(versions_of_alembic(folder)):
+    for path in sorted(alembic_versions(folder)):
         given = _assigned(path)
         revision = given.get("revision")
         if not isinstance(revision, str):
@@ -36,14 +36,14 @@ def read_alembic(folder: Path, sql: Path | None, second: SecondReader) -> tuple[
             raise InvalidRequest(f"the revisions in {folder} stand on one another in a circle")
         ordered += due
     return tuple(
-        of_code(
-            MigrationTool.ALEMBIC, name, found[name][0], place, sql_beside(sql, name, found[name][0].stem), second
+        from_code_file(
+            MigrationTool.ALEMBIC, name, found[name][0], place, find_sql(sql, name, found[name][0].stem), second
         ).model_copy(update={"after": found[name][1]})
         for place, name in enumerate(ordered, start=1)
     )
 
 
-def versions_of_alembic(folder: Path) -> list[Path]:
+def alembic_versions(folder: Path) -> list[Path]:
     """The revisions in a `versions` folder, or in the one above it."""
     return [
         path
@@ -59,11 +59,11 @@ def read_django(folder: Path, sql: Path | None, second: SecondReader) -> tuple[S
         folder: the project's, an app's, or one `migrations`. An app's label is taken to be its folder's name.
     """
     files = sorted(
-        path for path in (*folder.rglob("migrations/*.py"), *_own(folder)) if DJANGO_FILE.fullmatch(path.name)
+        path for path in (*folder.rglob("migrations/*.py"), *_own_files(folder)) if DJANGO_FILE.fullmatch(path.name)
     )
     named = {f"{path.parent.resolve().parent.name}.{path.stem}": path for path in files}
     return tuple(
-        of_code(MigrationTool.DJANGO, name, path, place, sql_beside(sql, name), second)
+        from_code_file(MigrationTool.DJANGO, name, path, place, find_sql(sql, name), second)
         for place, (name, path) in enumerate(named.items(), start=1)
     )
 
@@ -73,7 +73,7 @@ def read_rails(folder: Path, sql: Path | None, second: SecondReader) -> tuple[Sh
     files = sorted(path for path in folder.iterdir() if RAILS_FILE.fullmatch(path.name))
     versions = {path.name.split("_")[0]: path for path in files}
     return tuple(
-        of_code(MigrationTool.RAILS, name, path, place, sql_beside(sql, name, path.stem), second)
+        from_code_file(MigrationTool.RAILS, name, path, place, find_sql(sql, name, path.stem), second)
         for place, (name, path) in enumerate(versions.items(), start=1)
     )
 
@@ -82,12 +82,12 @@ def read_knex(folder: Path, sql: Path | None, second: SecondReader) -> tuple[Shi
     """`<14 digits>_name.js`, by its whole name; `sql`: `<name>.sql`."""
     files = sorted(path for path in folder.iterdir() if KNEX_FILE.fullmatch(path.name))
     return tuple(
-        of_code(MigrationTool.KNEX, path.name, path, place, sql_beside(sql, path.name, path.stem), second)
+        from_code_file(MigrationTool.KNEX, path.name, path, place, find_sql(sql, path.name, path.stem), second)
         for place, path in enumerate(files, start=1)
     )
 
 
-def _own(folder: Path) -> list[Path]:
+def _own_files(folder: Path) -> list[Path]:
     return list(folder.glob("*.py")) if folder.name == "migrations" else []
 
 

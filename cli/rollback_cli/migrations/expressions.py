@@ -15,7 +15,7 @@ _HARMLESS = frozenset(
     }
 )
 # Another value for each row, so that a key over it refuses none.
-_ANOTHER_EACH_TIME = frozenset(
+_VOLATILE_FUNCTIONS = frozenset(
     {"gen_random_uuid", "uuid_generate_v1", "uuid_generate_v4", "uuidv4", "uuidv7", "nextval"}
 )
 _NEVER_FAIL = frozenset({"=", "<>", "<", ">", "<=", ">=", "->", "->>", "#>", "#>>", "||", "@>", "<@", "~~", "~~*"})
@@ -23,7 +23,7 @@ _TEXT = frozenset({"text", "varchar"})
 _WRITES = frozenset({"insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "into_clause"})
 
 
-def objection(tree: Any) -> str | None:
+def find_side_effect(tree: Any) -> str | None:
     """Why running an expression or a query may do more than give a value; None: it does not."""
     for name, node in nodes(tree):
         if name in _WRITES:
@@ -45,10 +45,10 @@ def may_fail(tree: Any) -> bool:
     return False
 
 
-def gives_another_each_time(tree: Any) -> bool:
+def is_volatile_default(tree: Any) -> bool:
     """Whether the outermost call of a default gives another value for each row."""
     call = tree.get("func_call") if isinstance(tree, dict) else None
-    return call is not None and strings(call.get("funcname"))[-1:] != () and _name(call) in _ANOTHER_EACH_TIME
+    return call is not None and strings(call.get("funcname"))[-1:] != () and _name(call) in _VOLATILE_FUNCTIONS
 
 
 def _never_fails(cast: Node) -> bool:

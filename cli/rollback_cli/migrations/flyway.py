@@ -11,7 +11,7 @@ from pathlib import Path
 from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.errors import InvalidRequest
-from rollback_cli.migrations.folder import SecondReader, judged, of_code, of_sql, read
+from rollback_cli.migrations.folder import SecondReader, classify_text, from_code_file, from_sql_file, read
 
 FILE = re.compile(r"(?:(?P<kind>[VUB])(?P<version>\d+(?:[._]\d+)*)|(?P<repeats>R))__.+\.(?P<type>sql|java)")
 _LAST = float("inf")
@@ -31,7 +31,7 @@ def read_flyway(folder: Path, second: SecondReader) -> tuple[ShippedMigration, .
     if twice:
         raise InvalidRequest(f"{', '.join(twice)} is there in several folders: name the one of this database")
     return tuple(
-        _shipped(path, place, undo.get(version), second) for place, (version, _, path) in enumerate(applied, start=1)
+        _read_file(path, place, undo.get(version), second) for place, (version, _, path) in enumerate(applied, start=1)
     )
 
 
@@ -53,10 +53,10 @@ def _version(match: re.Match[str]) -> tuple[float, ...]:
     return tuple(numbers)
 
 
-def _shipped(path: Path, place: int, undo: Path | None, second: SecondReader) -> ShippedMigration:
+def _read_file(path: Path, place: int, undo: Path | None, second: SecondReader) -> ShippedMigration:
     if path.suffix == ".java":
-        return of_code(MigrationTool.FLYWAY, path.name, path, place, None, second)
-    shipped = of_sql(MigrationTool.FLYWAY, path.name, path, place, second, checksum(path))
+        return from_code_file(MigrationTool.FLYWAY, path.name, path, place, None, second)
+    shipped = from_sql_file(MigrationTool.FLYWAY, path.name, path, place, second, checksum(path))
     if undo is None:
         return shipped
-    return shipped.model_copy(update={"has_down": True, "down_impact": judged(read(undo)[1], second)})
+    return shipped.model_copy(update={"has_down": True, "down_impact": classify_text(read(undo)[1], second)})

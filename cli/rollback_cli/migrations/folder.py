@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from rollback.domain.database.migration_impact import MigrationImpact, together, unknown
+from rollback.domain.database.migration_impact import MigrationImpact, combine_impacts, unknown
 from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.errors import InvalidRequest
 from rollback_cli.migrations.migration_impact import classify
-from rollback_cli.migrations.squawk import second_reading
+from rollback_cli.migrations.squawk import run_squawk
 
 SecondReader = Callable[[str], MigrationImpact]
 
@@ -27,12 +27,12 @@ def read(path: Path) -> tuple[bytes, str]:
         raise InvalidRequest(f"{path} belongs to the release's migrations, and can't be read: {error}") from error
 
 
-def judged(text: str, second: SecondReader = second_reading) -> MigrationImpact:
+def classify_text(text: str, second: SecondReader = run_squawk) -> MigrationImpact:
     """The class of a text by both readers, of whom the worse one counts."""
-    return together((classify(text), second(text)))
+    return combine_impacts((classify(text), second(text)))
 
 
-def of_sql(
+def from_sql_file(
     tool: MigrationTool, name: str, path: Path, place: int, second: SecondReader, checksum: str | None = None
 ) -> ShippedMigration:
     """A migration that is a file of SQL."""
@@ -41,14 +41,14 @@ def of_sql(
         tag=name,
         created_at=place,
         hash=hashlib.sha256(content).hexdigest(),
-        impact=judged(text, second),
+        impact=classify_text(text, second),
         tool=tool,
         id=name,
         checksum=checksum,
     )
 
 
-def of_code(
+def from_code_file(
     tool: MigrationTool, name: str, path: Path, place: int, sql: Path | None, second: SecondReader
 ) -> ShippedMigration:
     """A migration that is code, judged by the SQL that its tool wrote for it, else unknown.
@@ -59,13 +59,13 @@ def of_code(
     content, _ = read(path)
     impact = unknown(f"{path.name} is code: what it does can't be told without its SQL (--sql)")
     if sql is not None:
-        impact = judged(read(sql)[1], second)
+        impact = classify_text(read(sql)[1], second)
     return ShippedMigration(
         tag=name, created_at=place, hash=hashlib.sha256(content).hexdigest(), impact=impact, tool=tool, id=name
     )
 
 
-def sql_beside(offered: Path | None, *names: str) -> Path | None:
+def find_sql(offered: Path | None, *names: str) -> Path | None:
     """The offered SQL of a migration: `<name>.sql` in the offered folder; of the first name that is there."""
     if offered is None:
         return None

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 
-class Made:
+class CreatedObjects:
     """Tables and columns made by the file; of a column, whether an INSERT that leaves it out leaves it NULL.
 
     Attributes:
@@ -15,12 +15,12 @@ class Made:
         self.columns: dict[str, dict[str, bool]] = {}
         self.fires = False
 
-    def left_null(self, table: str, columns: Iterable[str]) -> bool:
+    def has_nullable_column(self, table: str, columns: Iterable[str]) -> bool:
         """Whether releases before leave one of the columns NULL: no key refuses such a row."""
         made = self.columns.get(table, {})
         return any(made.get(name, False) for name in columns)
 
-    def has_made_columns(self, table: str, columns: set[str]) -> bool:
+    def has_created_columns(self, table: str, columns: set[str]) -> bool:
         """Whether all of the columns are the file's own."""
         return columns <= self.columns.get(table, {}).keys()
 

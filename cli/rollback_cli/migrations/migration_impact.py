@@ -12,18 +12,18 @@ from typing import Any
 
 from rollback.domain.database.migration_impact import (
     ADDITIVE,
-    ANYTHING,
-    NOTHING,
+    ANY_NAME,
+    NO_IMPACT,
     MigrationImpact,
     additive,
     breaking,
-    together,
+    combine_impacts,
     unknown,
 )
-from rollback_cli.migrations.expressions import may_fail, objection
-from rollback_cli.migrations.made_objects import Made
-from rollback_cli.migrations.postgres_parser import Node, Statement, Unreadable, parse, qualified, relation, strings
-from rollback_cli.migrations.table_impact import judge_alter_table, judge_unique_index
+from rollback_cli.migrations.expressions import find_side_effect, may_fail
+from rollback_cli.migrations.made_objects import CreatedObjects
+from rollback_cli.migrations.postgres_parser import Node, Statement, UnparsableSql, parse, qualified, relation, strings
+from rollback_cli.migrations.table_impact import classify_alter_table, classify_unique_index
 
 # Bookkeeping of migration tools: `alembic upgrade --sql` writes its own row, and so do others.
 _JOURNALS = frozenset(
@@ -53,124 +53,126 @@ _DROPPED_SEEN = frozenset({"OBJECT_INDEX", "OBJECT_TRIGGER", "OBJECT_POLICY", "O
 _RENAMED = frozenset({*_DROPPED, "OBJECT_COLUMN", "OBJECT_TABCONSTRAINT", "OBJECT_ATTRIBUTE"})
 
 
-class _Reading:
+class _FileContext:
     """One file: what it has made so far, and which views it makes anywhere."""
 
-    def __init__(self, found: tuple[Statement, ...], made: Made) -> None:
+    def __init__(self, found: tuple[Statement, ...], made: CreatedObjects) -> None:
         self.made = made
         self.views = {relation(one.node["view"]) for one in found if one.kind == "view_stmt"}
 
 
 def classify(sql: str) -> MigrationImpact:
     """The class of a migration's text, with a reason for each statement that is worse than additive."""
-    return _classified(sql, Made())
+    return _classify_sql(sql, CreatedObjects())
 
 
-def _classified(sql: str, made: Made) -> MigrationImpact:
+def _classify_sql(sql: str, made: CreatedObjects) -> MigrationImpact:
     try:
         found = parse(sql)
-    except Unreadable as broken:
+    except UnparsableSql as broken:
         return unknown(str(broken))
-    return judge_statements(found, made)
+    return classify_statements(found, made)
 
 
-def judge_statements(found: tuple[Statement, ...], made: Made) -> MigrationImpact:
+def classify_statements(found: tuple[Statement, ...], made: CreatedObjects) -> MigrationImpact:
     """All statements of a file, in order."""
-    reading = _Reading(found, made)
-    return together(_judged(one, reading) for one in found)
+    context = _FileContext(found, made)
+    return combine_impacts(_classify_statement(one, context) for one in found)
 
 
-def _judged(statement: Statement, reading: _Reading) -> MigrationImpact:
-    in_context, alone = _IN_CONTEXT.get(statement.kind), _ALONE.get(statement.kind)
+def _classify_statement(statement: Statement, context: _FileContext) -> MigrationImpact:
+    in_context, alone = _IN_CONTEXT.get(statement.kind), _CONTEXT_FREE.get(statement.kind)
     if in_context is not None:
-        return in_context(statement, reading)
+        return in_context(statement, context)
     if alone is None:
-        return _not_known(statement)
+        return _unknown_statement(statement)
     return alone(statement) if callable(alone) else alone
 
 
-def _not_known(statement: Statement, *, shows: bool = False) -> MigrationImpact:
+def _unknown_statement(statement: Statement, *, shows: bool = False) -> MigrationImpact:
     return unknown(f"not known to be harmless: {statement.brief}", shows=shows)
 
 
-def _shown(statement: Statement) -> MigrationImpact:
-    return _not_known(statement, shows=True)
+def _unknown_but_visible(statement: Statement) -> MigrationImpact:
+    return _unknown_statement(statement, shows=True)
 
 
 # Tables, their rows, and their keys
 
 
-def _create_table(statement: Statement, reading: _Reading) -> MigrationImpact:
+def _create_table(statement: Statement, context: _FileContext) -> MigrationImpact:
     node, table = statement.node, relation(statement.node["relation"])
     if node["relation"].get("relpersistence") == "t":
         return ADDITIVE  # it hides an old one until the session ends, so nothing that follows is about a new one
     if not node.get("if_not_exists"):  # else it may be an old one
-        reading.made.tables.add(table)
+        context.made.tables.add(table)
     return additive(f"table {table}")
 
 
-def _create_table_as(statement: Statement, reading: _Reading) -> MigrationImpact:
+def _create_table_as(statement: Statement, context: _FileContext) -> MigrationImpact:
     node = statement.node
-    against = objection(node.get("query"))
+    against = find_side_effect(node.get("query"))
     if against is not None:
         return unknown(f"{statement.brief}: {against}")
     name = relation(node["into"]["rel"])
     if node.get("objtype") == "OBJECT_MATVIEW":
         return additive(f"view {name}")
     if not node.get("if_not_exists") and node["into"]["rel"].get("relpersistence") != "t":
-        reading.made.tables.add(name)
+        context.made.tables.add(name)
     return additive(f"table {name}")
 
 
-def _alter_table(statement: Statement, reading: _Reading) -> MigrationImpact:
-    return judge_alter_table(statement, reading.made)
+def _alter_table(statement: Statement, context: _FileContext) -> MigrationImpact:
+    return classify_alter_table(statement, context.made)
 
 
-def _index(statement: Statement, reading: _Reading) -> MigrationImpact:
+def _index(statement: Statement, context: _FileContext) -> MigrationImpact:
     node, table = statement.node, relation(statement.node["relation"])
     elements = [one["index_elem"] for one in node.get("index_params", ()) if "index_elem" in one]
-    if table not in reading.made.tables and may_fail([*elements, node.get("where_clause")]):
+    if table not in context.made.tables and may_fail([*elements, node.get("where_clause")]):
         return unknown(f"an index on {table} computes an expression, which may refuse a row")
     if not node.get("unique"):
-        return NOTHING
+        return NO_IMPACT
     columns = tuple(one["name"] for one in elements if "name" in one)
-    return judge_unique_index(table, () if node.get("nulls_not_distinct") else columns, reading.made)
+    return classify_unique_index(table, () if node.get("nulls_not_distinct") else columns, context.made)
 
 
-def _insert(statement: Statement, reading: _Reading) -> MigrationImpact:
+def _insert(statement: Statement, context: _FileContext) -> MigrationImpact:
     """Into an old table a row with a key of its own may take what the next row of the release would be given."""
     table = relation(statement.node["relation"])
-    return _rows_of(table, statement, reading, f"rows are added to {table}")
+    return _rows_of(table, statement, context, f"rows are added to {table}")
 
 
-def _update(statement: Statement, reading: _Reading) -> MigrationImpact:
+def _update(statement: Statement, context: _FileContext) -> MigrationImpact:
     """Values for columns that the migration has just made, and for no others."""
     table = relation(statement.node["relation"])
     assigned = {one["res_target"].get("name", "") for one in statement.node.get("target_list", ())}
-    own = bool(assigned) and reading.made.has_made_columns(table, assigned)
-    return _rows_of(table, statement, reading, f"rows of {table} are rewritten", own=own)
+    own = bool(assigned) and context.made.has_created_columns(table, assigned)
+    return _rows_of(table, statement, context, f"rows of {table} are rewritten", own=own)
 
 
-def _delete(statement: Statement, reading: _Reading) -> MigrationImpact:
+def _delete(statement: Statement, context: _FileContext) -> MigrationImpact:
     table = relation(statement.node["relation"])
-    return _rows_of(table, statement, reading, f"rows of {table} are deleted")
+    return _rows_of(table, statement, context, f"rows of {table} are deleted")
 
 
-def _rows_of(table: str, statement: Statement, reading: _Reading, why: str, *, own: bool = False) -> MigrationImpact:
+def _rows_of(
+    table: str, statement: Statement, context: _FileContext, why: str, *, own: bool = False
+) -> MigrationImpact:
     if table in _JOURNALS:
-        return NOTHING
-    against = objection(list(statement.node.values()))
+        return NO_IMPACT
+    against = find_side_effect(list(statement.node.values()))
     if against is not None:
         return unknown(f"{statement.brief}: {against}")
-    if reading.made.fires:
+    if context.made.fires:
         return unknown(f"{statement.brief}: a trigger or a rule of this file may act on it")
-    return ADDITIVE if own or table in reading.made.tables else unknown(why)
+    return ADDITIVE if own or table in context.made.tables else unknown(why)
 
 
-def _truncate(statement: Statement, reading: _Reading) -> MigrationImpact:
+def _truncate(statement: Statement, context: _FileContext) -> MigrationImpact:
     tables = {relation(one["range_var"]) for one in statement.node.get("relations", ())}
     cascades = statement.node.get("behavior") == "DROP_CASCADE"
-    if tables <= reading.made.tables and not cascades:
+    if tables <= context.made.tables and not cascades:
         return ADDITIVE
     return breaking(f"truncate {', '.join(sorted(tables))}", shows=False)
 
@@ -178,22 +180,22 @@ def _truncate(statement: Statement, reading: _Reading) -> MigrationImpact:
 # Names that are gone, and names that are taken
 
 
-def _dropped(statement: Statement, reading: _Reading) -> MigrationImpact:
+def _dropped(statement: Statement, context: _FileContext) -> MigrationImpact:
     node = statement.node
     what, cascades = node.get("remove_type", ""), node.get("behavior") == "DROP_CASCADE"
     if what in _DROPPED_SEEN:
-        return _not_known(statement, shows=True)
+        return _unknown_statement(statement, shows=True)
     kind = _DROPPED.get(what)
     if kind is None:
-        return _not_known(statement)
+        return _unknown_statement(statement)
     names = tuple(_object_name(one) for one in node.get("objects", ()))
     if kind == "table":
-        reading_made, reading.made.tables = reading.made.tables, reading.made.tables - set(names)
+        reading_made, context.made.tables = context.made.tables, context.made.tables - set(names)
         if set(names) <= reading_made:
             return ADDITIVE
-    if kind == "view" and set(names) & reading.views:
+    if kind == "view" and set(names) & context.views:
         return unknown(f"view {', '.join(names)} is dropped and made again: privileges on it are gone")
-    everything = (f"view {ANYTHING}",) if kind in ("table", "view") else (ANYTHING,)
+    everything = (f"view {ANY_NAME}",) if kind in ("table", "view") else (ANY_NAME,)
     removed = (*(f"{kind} {name}" for name in names), *(everything if cascades else ()))
     return breaking(f"drop {kind} {', '.join(names)}", removes=removed)
 
@@ -209,22 +211,22 @@ def _object_name(node: Node) -> str:
     return qualified(strings([node]))
 
 
-def _renamed(statement: Statement, reading: _Reading) -> MigrationImpact:
+def _renamed(statement: Statement, context: _FileContext) -> MigrationImpact:
     node = statement.node
     what = node.get("rename_type", "")
     if what == "OBJECT_INDEX":
-        return _not_known(statement, shows=True)
+        return _unknown_statement(statement, shows=True)
     if what not in _RENAMED:
-        return _not_known(statement)
+        return _unknown_statement(statement)
     new = node.get("newname", "")
     if "relation" not in node:
         return breaking(statement.brief)
     old = relation(node["relation"])
-    if what == "OBJECT_TABLE" and old in reading.made.tables:
+    if what == "OBJECT_TABLE" and old in context.made.tables:
         there = qualified((node["relation"].get("schemaname", ""), new))
-        reading.made.rename_table(old, there)
+        context.made.rename_table(old, there)
         return additive(f"table {there}")
-    if old in reading.made.tables:
+    if old in context.made.tables:
         return ADDITIVE
     removed, made = _names_of_rename(what, node, old, new)
     return breaking(statement.brief, removes=removed, makes=made)
@@ -249,7 +251,7 @@ def _view(statement: Statement) -> MigrationImpact:
 
 def _function(statement: Statement) -> MigrationImpact:
     if statement.node.get("replace"):
-        return _not_known(statement, shows=True)
+        return _unknown_statement(statement, shows=True)
     return ADDITIVE
 
 
@@ -268,7 +270,7 @@ def _composite_type(statement: Statement) -> MigrationImpact:
 
 def _schema(statement: Statement) -> MigrationImpact:
     if statement.node.get("schema_elts"):
-        return _not_known(statement)
+        return _unknown_statement(statement)
     return additive(f"schema {statement.node.get('schemaname', '')}")
 
 
@@ -278,9 +280,9 @@ def _enum(statement: Statement) -> MigrationImpact:
     return ADDITIVE
 
 
-def _to_another_schema(statement: Statement) -> MigrationImpact:
+def _set_schema(statement: Statement) -> MigrationImpact:
     if statement.node.get("object_type") != "OBJECT_TABLE" or "relation" not in statement.node:
-        return _not_known(statement)
+        return _unknown_statement(statement)
     old = relation(statement.node["relation"])
     there = qualified((statement.node.get("newschema", ""), statement.node["relation"].get("relname", "")))
     return breaking(statement.brief, removes=(f"table {old}",), makes=(f"table {there}",))
@@ -289,27 +291,27 @@ def _to_another_schema(statement: Statement) -> MigrationImpact:
 # Code, sessions and rights
 
 
-def _trigger(statement: Statement, reading: _Reading) -> MigrationImpact:
-    reading.made.fires = True
-    return _not_known(statement, shows=True)
+def _trigger(statement: Statement, context: _FileContext) -> MigrationImpact:
+    context.made.fires = True
+    return _unknown_statement(statement, shows=True)
 
 
-def _do(statement: Statement, reading: _Reading) -> MigrationImpact:
+def _do(statement: Statement, context: _FileContext) -> MigrationImpact:
     given = {one["def_elem"].get("defname"): one["def_elem"].get("arg", {}) for one in statement.node.get("args", ())}
     body = given.get("as", {}).get("string", {}).get("sval", "")
     language = given.get("language", {}).get("string", {}).get("sval", "plpgsql")
     guarded = _UNLESS_THERE.fullmatch(body)
     if guarded is None or language != "plpgsql":
         return unknown("a block of code: what it does can't be told")
-    return _classified(guarded["inner"], reading.made)
+    return _classify_sql(guarded["inner"], context.made)
 
 
 def _select(statement: Statement) -> MigrationImpact:
     """Constants only: anything else may call what writes, as `setval` does."""
     if not set(statement.node) <= {"target_list", "limit_option", "op"}:
-        return _not_known(statement)
+        return _unknown_statement(statement)
     values: list[Any] = [one["res_target"].get("val", {}) for one in statement.node.get("target_list", ())]
-    return NOTHING if all(set(value) == {"a_const"} for value in values) else _not_known(statement)
+    return NO_IMPACT if all(set(value) == {"a_const"} for value in values) else _unknown_statement(statement)
 
 
 def _set(statement: Statement) -> MigrationImpact:
@@ -317,12 +319,12 @@ def _set(statement: Statement) -> MigrationImpact:
     harmless = kind in ("VAR_RESET", "VAR_RESET_ALL") or (
         kind in ("VAR_SET_VALUE", "VAR_SET_DEFAULT") and _TIMEOUT.fullmatch(statement.node.get("name", ""))
     )
-    return NOTHING if harmless else _not_known(statement)
+    return NO_IMPACT if harmless else _unknown_statement(statement)
 
 
 def _transaction(statement: Statement) -> MigrationImpact:
     known = ("TRANS_STMT_BEGIN", "TRANS_STMT_START", "TRANS_STMT_COMMIT")
-    return NOTHING if statement.node.get("kind") in known else _not_known(statement)
+    return NO_IMPACT if statement.node.get("kind") in known else _unknown_statement(statement)
 
 
 def _grant(statement: Statement) -> MigrationImpact:
@@ -332,11 +334,11 @@ def _grant(statement: Statement) -> MigrationImpact:
 
 
 def _refresh(statement: Statement) -> MigrationImpact:
-    return _not_known(statement) if statement.node.get("skip_data") else NOTHING
+    return _unknown_statement(statement) if statement.node.get("skip_data") else NO_IMPACT
 
 
 # Judged with what the file has made before, and by themselves.
-_IN_CONTEXT: dict[str, Callable[[Statement, _Reading], MigrationImpact]] = {
+_IN_CONTEXT: dict[str, Callable[[Statement, _FileContext], MigrationImpact]] = {
     "create_stmt": _create_table,
     "create_table_as_stmt": _create_table_as,
     "alter_table_stmt": _alter_table,
@@ -351,8 +353,8 @@ _IN_CONTEXT: dict[str, Callable[[Statement, _Reading], MigrationImpact]] = {
     "rule_stmt": _trigger,
     "do_stmt": _do,
 }
-_ALONE: dict[str, Callable[[Statement], MigrationImpact] | MigrationImpact] = {
-    "alter_object_schema_stmt": _to_another_schema,
+_CONTEXT_FREE: dict[str, Callable[[Statement], MigrationImpact] | MigrationImpact] = {
+    "alter_object_schema_stmt": _set_schema,
     "view_stmt": _view,
     "create_function_stmt": _function,
     "create_seq_stmt": _sequence,
@@ -362,17 +364,17 @@ _ALONE: dict[str, Callable[[Statement], MigrationImpact] | MigrationImpact] = {
     "composite_type_stmt": _composite_type,
     "create_schema_stmt": _schema,
     "alter_enum_stmt": _enum,
-    "alter_domain_stmt": _shown,
+    "alter_domain_stmt": _unknown_but_visible,
     "create_extension_stmt": ADDITIVE,
-    "create_policy_stmt": _shown,
+    "create_policy_stmt": _unknown_but_visible,
     "select_stmt": _select,
     "variable_set_stmt": _set,
     "transaction_stmt": _transaction,
     "grant_stmt": _grant,
     "refresh_mat_view_stmt": _refresh,
-    "comment_stmt": NOTHING,
-    "vacuum_stmt": NOTHING,
-    "reindex_stmt": NOTHING,
-    "create_stats_stmt": NOTHING,
-    "lock_stmt": NOTHING,
+    "comment_stmt": NO_IMPACT,
+    "vacuum_stmt": NO_IMPACT,
+    "reindex_stmt": NO_IMPACT,
+    "create_stats_stmt": NO_IMPACT,
+    "lock_stmt": NO_IMPACT,
 }

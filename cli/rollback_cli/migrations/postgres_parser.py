@@ -17,7 +17,7 @@ Node = Mapping[str, Any]
 _LONGEST = 80
 
 
-class Unreadable(ValueError):
+class UnparsableSql(ValueError):
     """Postgres's parser refuses the text, or the text nests deeper than the binding can carry."""
 
 
@@ -49,13 +49,13 @@ def parse(sql: str) -> tuple[Statement, ...]:
             `COPY … FROM stdin` are no SQL.
     """
     if "\0" in sql:
-        raise Unreadable("it holds a zero byte, at which the parser ends")
+        raise UnparsableSql("it holds a zero byte, at which the parser ends")
     try:
         tree = MessageToDict(postgast.parse(sql), preserving_proto_field_name=True)
     except postgast.PgQueryError as error:
-        raise Unreadable(f"Postgres's parser refuses it: {error}") from error
+        raise UnparsableSql(f"Postgres's parser refuses it: {error}") from error
     except (DecodeError, UnicodeError, RecursionError) as error:
-        raise Unreadable(f"its tree can't be read: {error}") from error
+        raise UnparsableSql(f"its tree can't be read: {error}") from error
     source = sql.encode()
     return tuple(_statement(raw, source) for raw in tree.get("stmts", ()) if raw.get("stmt"))
 

@@ -8,8 +8,8 @@ from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.errors import InvalidRequest
 from rollback_cli.migrations import code, drizzle, flyway
-from rollback_cli.migrations.folder import SecondReader, of_sql, read
-from rollback_cli.migrations.squawk import second_reading
+from rollback_cli.migrations.folder import SecondReader, from_sql_file, read
+from rollback_cli.migrations.squawk import run_squawk
 
 _CODE = {
     MigrationTool.ALEMBIC: code.read_alembic,
@@ -21,7 +21,7 @@ TOOLS = (MigrationTool.DRIZZLE, MigrationTool.PRISMA, MigrationTool.FLYWAY, *_CO
 
 
 def read_shipped(
-    folder: Path, tool: MigrationTool | None = None, sql: Path | None = None, second: SecondReader = second_reading
+    folder: Path, tool: MigrationTool | None = None, sql: Path | None = None, second: SecondReader = run_squawk
 ) -> tuple[ShippedMigration, ...]:
     """All migrations of a version, classified, in the order of their tool.
 
@@ -31,9 +31,9 @@ def read_shipped(
 
     Raises:
         InvalidRequest: no tool is told, or several are; a file can't be read; the tool can't be used here.
-        OutsideFailure: the second reader can't be asked.
+        ExternalServiceError: the second reader can't be asked.
     """
-    known = tool or recognise(folder)
+    known = tool or detect_tool(folder)
     if sql is not None and known not in _CODE:
         raise InvalidRequest(f"--sql is for migrations that are code, and those of {known} are SQL: leave it out")
     if sql is not None and not sql.is_dir():
@@ -55,7 +55,7 @@ def read_shipped(
     return found
 
 
-def recognise(folder: Path) -> MigrationTool:
+def detect_tool(folder: Path) -> MigrationTool:
     """The tool whose files these are.
 
     Raises:
@@ -63,7 +63,7 @@ def recognise(folder: Path) -> MigrationTool:
     """
     if not folder.is_dir():
         raise InvalidRequest(f"{folder} is no folder")
-    told = [tool for tool, has in _MARKS if has(folder)]
+    told = [tool for tool, has in _DETECTORS if has(folder)]
     if len(told) > 1:
         raise InvalidRequest(f"{folder} may be of {' or of '.join(told)}: say which, such as --tool {told[0]}")
     if told:
@@ -75,7 +75,7 @@ def recognise(folder: Path) -> MigrationTool:
 
 def _is_prisma(folder: Path) -> bool:
     return (folder / "migration_lock.toml").is_file() or (
-        any(folder.glob("*/migration.sql")) and not drizzle.folders_of_1(folder)
+        any(folder.glob("*/migration.sql")) and not drizzle.drizzle_1_folders(folder)
     )
 
 
@@ -90,14 +90,14 @@ def _any_of(matches: Callable[[str], object]) -> Callable[[Path], bool]:
     return lambda folder: any(matches(path.name) for path in folder.iterdir())
 
 
-_MARKS: tuple[tuple[MigrationTool, Callable[[Path], bool]], ...] = (
+_DETECTORS: tuple[tuple[MigrationTool, Callable[[Path], bool]], ...] = (
     (
         MigrationTool.DRIZZLE,
-        lambda folder: (folder / "meta" / "_journal.json").is_file() or bool(drizzle.folders_of_1(folder)),
+        lambda folder: (folder / "meta" / "_journal.json").is_file() or bool(drizzle.drizzle_1_folders(folder)),
     ),
     (MigrationTool.PRISMA, _is_prisma),
     (MigrationTool.FLYWAY, _any_of(flyway.FILE.fullmatch)),
-    (MigrationTool.ALEMBIC, lambda folder: bool(code.versions_of_alembic(folder))),
+    (MigrationTool.ALEMBIC, lambda folder: bool(code.alembic_versions(folder))),
     (MigrationTool.DJANGO, _is_django),
     (MigrationTool.RAILS, _any_of(code.RAILS_FILE.fullmatch)),
     (MigrationTool.KNEX, _any_of(code.KNEX_FILE.fullmatch)),
@@ -108,7 +108,9 @@ def _prisma(folder: Path, second: SecondReader) -> tuple[ShippedMigration, ...]:
     """`<time>_<name>/migration.sql`; the checksum is the file's SHA-256 (prisma-engines, `checksum.rs`)."""
     files = sorted(folder.glob("*/migration.sql"))
     return tuple(
-        of_sql(MigrationTool.PRISMA, path.parent.name, path, place, second, hashlib.sha256(read(path)[0]).hexdigest())
+        from_sql_file(
+            MigrationTool.PRISMA, path.parent.name, path, place, second, hashlib.sha256(read(path)[0]).hexdigest()
+        )
         for place, path in enumerate(files, start=1)
     )
 
@@ -116,4 +118,6 @@ def _prisma(folder: Path, second: SecondReader) -> tuple[ShippedMigration, ...]:
 def _plain(folder: Path, second: SecondReader) -> tuple[ShippedMigration, ...]:
     """`*.sql`, in the order of their names; those that end in `.down.sql` are not applied."""
     files = sorted(path for path in folder.glob("*.sql") if not path.name.endswith(".down.sql"))
-    return tuple(of_sql(MigrationTool.SQL, path.name, path, place, second) for place, path in enumerate(files, start=1))
+    return tuple(
+        from_sql_file(MigrationTool.SQL, path.name, path, place, second) for place, path in enumerate(files, start=1)
+    )

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from rollback.domain.database.migration_impact import NOTHING, MigrationImpact, breaking, together, unknown
-from rollback.errors import OutsideFailure
+from rollback.domain.database.migration_impact import NO_IMPACT, MigrationImpact, breaking, combine_impacts, unknown
+from rollback.errors import ExternalServiceError
 
 # Rules about what clients may do; the others are about locks, time and taste. Not `adding-required-field`: it takes a
 # `bigserial NOT NULL` for a column without a default.
@@ -42,11 +42,11 @@ class _Warning(BaseModel):
 _WARNINGS = TypeAdapter(list[_Warning])
 
 
-def second_reading(sql: str) -> MigrationImpact:
+def run_squawk(sql: str) -> MigrationImpact:
     """What squawk has against a migration's text.
 
     Raises:
-        OutsideFailure: it is not installed, or did not answer as it should.
+        ExternalServiceError: it is not installed, or did not answer as it should.
     """
     program = Path(sysconfig.get_path("scripts")) / "squawk"
     # A repository's own configuration is about its taste, and an empty one is not: nothing is left out here.
@@ -55,16 +55,18 @@ def second_reading(sql: str) -> MigrationImpact:
         done = subprocess.run(command, input=sql, capture_output=True, text=True, timeout=_SECONDS, check=False)
         found = _WARNINGS.validate_json(done.stdout)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise OutsideFailure(f"squawk can't be run ({error}); install it with `pip install squawk-cli`") from error
+        raise ExternalServiceError(
+            f"squawk can't be run ({error}); install it with `pip install squawk-cli`"
+        ) from error
     except (ValidationError, json.JSONDecodeError) as error:
-        raise OutsideFailure(f"squawk did not answer with its warnings: {done.stderr.strip()[:300]}") from error
-    return together(_judged(one) for one in found)
+        raise ExternalServiceError(f"squawk did not answer with its warnings: {done.stderr.strip()[:300]}") from error
+    return combine_impacts(_classify_warning(one) for one in found)
 
 
-def _judged(warning: _Warning) -> MigrationImpact:
+def _classify_warning(warning: _Warning) -> MigrationImpact:
     said = f"squawk, line {warning.line + 1}: {warning.rule_name}"
     if warning.rule_name == _UNREADABLE:
         return unknown(f"{said}: {warning.message}")
     if warning.rule_name in _HIDDEN:
         return breaking(said, shows=False)
-    return breaking(said) if warning.rule_name in _BREAKING else NOTHING
+    return breaking(said) if warning.rule_name in _BREAKING else NO_IMPACT

@@ -5,15 +5,15 @@ from typing import Any
 
 from rollback.domain.database.migration_impact import (
     ADDITIVE,
-    NOTHING,
+    NO_IMPACT,
     MigrationImpact,
     additive,
     breaking,
-    together,
+    combine_impacts,
     unknown,
 )
-from rollback_cli.migrations.expressions import gives_another_each_time, objection
-from rollback_cli.migrations.made_objects import Made
+from rollback_cli.migrations.expressions import find_side_effect, is_volatile_default
+from rollback_cli.migrations.made_objects import CreatedObjects
 from rollback_cli.migrations.postgres_parser import Node, Statement, relation, strings
 
 _SERIAL = frozenset({"serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"})
@@ -51,7 +51,7 @@ _WORDS = {
 class _Action:
     """One action of an ALTER TABLE on an old table."""
 
-    def __init__(self, table: str, command: Node, made: Made) -> None:
+    def __init__(self, table: str, command: Node, made: CreatedObjects) -> None:
         self.table, self.made, self.command = table, made, command
         self.column: str = command.get("name", "")
         definition = command.get("def", {})
@@ -63,45 +63,45 @@ class _Action:
 
     @property
     def on_new_column(self) -> bool:
-        return self.made.has_made_columns(self.table, {self.column})
+        return self.made.has_created_columns(self.table, {self.column})
 
 
-def judge_alter_table(statement: Statement, made: Made) -> MigrationImpact:
+def classify_alter_table(statement: Statement, made: CreatedObjects) -> MigrationImpact:
     """All actions of one ALTER TABLE; of an index, a view or a type nothing is known to be harmless."""
     if statement.node.get("objtype") != "OBJECT_TABLE":
         return unknown(f"not known to be harmless: {statement.brief}")
     table = relation(statement.node["relation"])
     commands = [one["alter_table_cmd"] for one in statement.node.get("cmds", ())]
-    return together(_judged(_Action(table, command, made), statement) for command in commands)
+    return combine_impacts(_classify_action(_Action(table, command, made), statement) for command in commands)
 
 
-def judge_unique_index(table: str, columns: tuple[str, ...], made: Made) -> MigrationImpact:
+def classify_unique_index(table: str, columns: tuple[str, ...], made: CreatedObjects) -> MigrationImpact:
     """A unique index with the columns, expressions left out."""
-    if table in made.tables or made.left_null(table, columns):
+    if table in made.tables or made.has_nullable_column(table, columns):
         return ADDITIVE
     return breaking(f"a unique key on {table}: rows are refused that were taken before")
 
 
-def is_left_null(definition: Node) -> bool:
+def is_null_when_omitted(definition: Node) -> bool:
     """Whether a row that leaves the column out holds NULL in it, as far as the text tells."""
     return not (_has(definition, "CONSTR_NOTNULL", "CONSTR_PRIMARY") or _gives_value(definition))
 
 
-def _judged(action: _Action, statement: Statement) -> MigrationImpact:
+def _classify_action(action: _Action, statement: Statement) -> MigrationImpact:
     kind = action.command.get("subtype", "")
     if kind in ("AT_AttachPartition", "AT_AddInherit"):
-        return _joined(action, statement)
+        return _attach_partition(action, statement)
     if action.table in action.made.tables:
         return ADDITIVE
     if kind in _HARMLESS:
-        return NOTHING
+        return NO_IMPACT
     if kind in _SHOWN:
         return unknown(f"not known to be harmless: {statement.brief}", shows=True)
-    judge = _JUDGES.get(kind)
+    judge = _CLASSIFIERS.get(kind)
     return unknown(f"not known to be harmless: {statement.brief}") if judge is None else judge(action)
 
 
-def _joined(action: _Action, statement: Statement) -> MigrationImpact:
+def _attach_partition(action: _Action, statement: Statement) -> MigrationImpact:
     """A new partition takes rows that were refused; an old table that becomes one is bound by it from then on."""
     other = action.definition.get("name", action.definition)
     both_new = action.table in action.made.tables and relation(other) in action.made.tables
@@ -114,21 +114,23 @@ def _add_column(action: _Action) -> MigrationImpact:
     """A column definition: a type, and any of DEFAULT, NOT NULL, UNIQUE, REFERENCES, CHECK, GENERATED."""
     column, definition = action.definition.get("colname", ""), action.definition
     if not action.command.get("missing_ok"):  # else it may be an old one
-        action.made.columns.setdefault(action.table, {})[column] = is_left_null(definition)
-    return together((additive(f"column {action.table}.{column}"), _column(f"{action.table}.{column}", definition)))
+        action.made.columns.setdefault(action.table, {})[column] = is_null_when_omitted(definition)
+    return combine_impacts(
+        (additive(f"column {action.table}.{column}"), _column(f"{action.table}.{column}", definition))
+    )
 
 
 def _column(name: str, definition: Node) -> MigrationImpact:
     required = _has(definition, "CONSTR_NOTNULL", "CONSTR_PRIMARY")
     has_default, has_key = _gives_value(definition), _has(definition, *_KEYS)
-    against = objection(_constraints(definition))
+    against = find_side_effect(_constraints(definition))
     if against is not None:
         return unknown(f"{name}: {against}")
     if required and not has_default:
         return breaking(f"{name} is NOT NULL and has no default: rows without it are refused")
     if _has(definition, "CONSTR_CHECK"):
         return unknown(f"{name} comes with a check", shows=True)
-    if has_key and has_default and not _gives_another(definition):
+    if has_key and has_default and not _is_volatile(definition):
         return breaking(f"{name} has a key and a default: its second row may be refused")
     if has_key and not has_default and not _is_built_in(definition):
         return unknown(f"{name} has a key, and a type that may have a default", shows=True)
@@ -177,8 +179,8 @@ def _drop_column(action: _Action) -> MigrationImpact:
 
 def _add_identity(action: _Action) -> MigrationImpact:
     name = f"{action.table}.{action.column}"
-    judged = unknown(f"{name} is given an identity", shows=True)
-    return judged.model_copy(update={"makes": (f"identity {name}",)})
+    classify_text = unknown(f"{name} is given an identity", shows=True)
+    return classify_text.model_copy(update={"makes": (f"identity {name}",)})
 
 
 def _drop_identity(action: _Action) -> MigrationImpact:
@@ -200,13 +202,13 @@ def _add_constraint(action: _Action) -> MigrationImpact:
     columns = strings(definition.get("fk_attrs") if kind == "CONSTR_FOREIGN" else definition.get("keys"))
     # A key passes NULL; `f` is MATCH FULL, which takes no row that is NULL in a part only.
     null_passes = kind in ("CONSTR_UNIQUE", "CONSTR_FOREIGN") and not definition.get("nulls_not_distinct")
-    if null_passes and definition.get("fk_matchtype") != "f" and action.made.left_null(action.table, columns):
+    if null_passes and definition.get("fk_matchtype") != "f" and action.made.has_nullable_column(action.table, columns):
         return ADDITIVE
     word = _WORDS.get(kind, "constraint")
     return breaking(f"a new {word} on {action.table}: rows are refused that were taken before")
 
 
-_JUDGES: dict[str, Callable[[_Action], MigrationImpact]] = {
+_CLASSIFIERS: dict[str, Callable[[_Action], MigrationImpact]] = {
     "AT_AddColumn": _add_column,
     "AT_ColumnDefault": _default,
     "AT_SetNotNull": _set_not_null,
@@ -234,11 +236,11 @@ def _gives_value(definition: Node) -> bool:
     return _is_serial(definition) or _has(definition, "CONSTR_DEFAULT", "CONSTR_GENERATED", "CONSTR_IDENTITY")
 
 
-def _gives_another(definition: Node) -> bool:
+def _is_volatile(definition: Node) -> bool:
     if _is_serial(definition) or _has(definition, "CONSTR_IDENTITY"):
         return True
     defaults = [one for one in _constraints(definition) if one.get("contype") == "CONSTR_DEFAULT"]
-    return any(gives_another_each_time(one.get("raw_expr")) for one in defaults)
+    return any(is_volatile_default(one.get("raw_expr")) for one in defaults)
 
 
 def _type_name(definition: Node) -> tuple[str, ...]:

@@ -16,6 +16,6 @@ def check_deploy(
     """May this image be deployed? Exit code 0: yes; 1: no, a rollback left it or is going on; 2: it can't be told."""
     here = deployed.find(environment)
     answer = ask(here.settings.service_or_only(service).name, image, here.world())
-    lever.say(answer.why)
+    lever.print_paragraph(answer.why)
     if not answer.allowed:
         raise typer.Exit(1)

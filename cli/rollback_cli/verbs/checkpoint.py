@@ -9,11 +9,11 @@ import typer
 
 from rollback.domain.database.migration_tools import MigrationTool
 from rollback.operations import checkpoint as made
-from rollback.resources.database.errors import ComeBackLater
+from rollback.resources.database.errors import RetryLater
 from rollback_cli import deployed, lever
 from rollback_cli.migrations.shipped import read_shipped
 
-_TRIES, _PAUSE_SECONDS = 12, 5  # a sleeping compute wakes up within a minute
+_MAX_ATTEMPTS, _PAUSE_SECONDS = 12, 5  # a sleeping compute wakes up within a minute
 
 
 def checkpoint(
@@ -35,21 +35,21 @@ def checkpoint(
     name = here.settings.service_or_only(service).name
     shipped = read_shipped(migrations, tool, sql) if migrations is not None else None
     world = here.world()
-    recorded = patiently(lambda: made.checkpoint(name, version, shipped, world))
+    recorded = with_retry(lambda: made.checkpoint(name, version, shipped, world))
     for line in _lines(recorded):
-        lever.say(line)
+        lever.print_paragraph(line)
 
 
-def patiently(ask: Callable[[], made.Checkpoint], sleep: Callable[[float], None] = time.sleep) -> made.Checkpoint:
+def with_retry(ask: Callable[[], made.Checkpoint], sleep: Callable[[float], None] = time.sleep) -> made.Checkpoint:
     """Ask again while the database wakes up, or Neon is busy.
 
     Raises:
-        ComeBackLater: it still is after a minute.
+        RetryLater: it still is after a minute.
     """
-    for _ in range(_TRIES - 1):
+    for _ in range(_MAX_ATTEMPTS - 1):
         try:
             return ask()
-        except ComeBackLater:
+        except RetryLater:
             sleep(_PAUSE_SECONDS)
     return ask()
 

@@ -10,10 +10,10 @@ from rollback.domain.phases import phases
 from rollback.domain.rollback import Rollback
 from rollback.errors import InvalidRequest
 from rollback_cli import plain
-from rollback_cli.demo.endings import answer
-from rollback_cli.demo.scenarios import SCENARIOS, play
+from rollback_cli.demo.endings import find_answering_rollback
+from rollback_cli.demo.scenarios import SCENARIOS, run_scenario
 from rollback_cli.demo.timeline.timeline import Timeline
-from rollback_cli.demo.waiting import DidNotHappen
+from rollback_cli.demo.waiting import ExpectationFailed
 
 
 def demo(
@@ -22,8 +22,8 @@ def demo(
     """Ship a bad release, and watch what becomes of it. Exit code 0 only if it verifiably ended as it should."""
     # The embedded cloud is for development: the command must work where it is not installed.
     from local_cloud.processes.orderly_exit import orderly_exit  # noqa: PLC0415
-    from rollback_cli.demo.stage import Stage  # noqa: PLC0415
-    from rollback_cli.demo.timeline.watch import Watch  # noqa: PLC0415
+    from rollback_cli.demo.stage import DemoEnvironment  # noqa: PLC0415
+    from rollback_cli.demo.timeline.watch import DemoWatcher  # noqa: PLC0415
 
     if scenario not in SCENARIOS:
         raise InvalidRequest(f"scenario {scenario!r} is not known; valid values: {', '.join(SCENARIOS)}")
@@ -31,19 +31,26 @@ def demo(
     console = Console()
     timeline = Timeline(console)
     problem = ""
-    with orderly_exit(), Stage(timeline, policy=chosen.policy, with_database=chosen.migrations is not None) as stage:
-        with Watch(stage, timeline) as watch:
+    with (
+        orderly_exit(),
+        DemoEnvironment(timeline, policy=chosen.policy, with_database=chosen.migrations is not None) as stage,
+    ):
+        with DemoWatcher(stage, timeline) as watch:
             try:
-                play(chosen, stage, timeline)
-                chosen.ending.see(stage)
-            except DidNotHappen as otherwise:
-                problem = str(otherwise)
+                run_scenario(chosen, stage, timeline)
+                chosen.expected_outcome.verify(stage)
+            except ExpectationFailed as failure_message:
+                problem = str(failure_message)
             watch.stop()
-        console.print(_summary(answer(stage), stage.load.served, stage.load.failed) if stage.load else "no traffic")
+        console.print(
+            _summary(find_answering_rollback(stage), stage.load.served, stage.load.failed)
+            if stage.load
+            else "no traffic"
+        )
     if problem:
-        console.print(plain.cell(f"{chosen.ending.otherwise}: {problem}", "bold red"))
+        console.print(plain.cell(f"{chosen.expected_outcome.failure_message}: {problem}", "bold red"))
         raise typer.Exit(1)
-    timeline.say(chosen.ending.words, "good")
+    timeline.say(chosen.expected_outcome.success_message, "good")
 
 
 def _summary(ended: Rollback | None, served: int, failed: int) -> Table:

@@ -7,7 +7,7 @@ import typer
 
 from rollback.domain.rollback import Rollback, service_of
 from rollback_cli import deployed, lever, plain
-from rollback_cli import show as look
+from rollback_cli import show as display
 
 
 def history(
@@ -21,7 +21,7 @@ def history(
     services = here.settings.service_names if before is None else (service_of(before),)
     for service in services:
         page = list(islice(ledger.records(service, before), limit + 1))
-        look.rollbacks(plain.console(), page[:limit])
+        display.rollbacks(plain.console(), page[:limit])
         shown = [one.id for one in page[:limit] if isinstance(one, Rollback)]
         if len(page) > limit and shown:
-            lever.say(f"older ones: rollback history {environment} --before {shown[-1]}")
+            lever.print_paragraph(f"older ones: rollback history {environment} --before {shown[-1]}")

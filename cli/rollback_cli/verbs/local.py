@@ -20,11 +20,11 @@ def local() -> None:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    from local_cloud.deployment.server import PortTaken  # noqa: PLC0415 - see `demo`
+    from local_cloud.deployment.server import PortInUseError  # noqa: PLC0415 - see `demo`
 
     try:
         yield
-    except PortTaken as taken:
+    except PortInUseError as taken:
         raise InvalidRequest(f"--port: {taken}") from taken
 
 
@@ -33,11 +33,11 @@ def up(port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free 
     """Start the cloud with our stacks deployed and a healthy release shipped; Ctrl-C ends it, and all its state."""
     from local_cloud.processes.orderly_exit import orderly_exit  # noqa: PLC0415
     from rollback_cli.demo.scenarios import GOOD_VERSION  # noqa: PLC0415 - see `demo`
-    from rollback_cli.demo.stage import Stage  # noqa: PLC0415
+    from rollback_cli.demo.stage import DemoEnvironment  # noqa: PLC0415
     from rollback_cli.demo.timeline.timeline import Timeline  # noqa: PLC0415
 
     console = Console()
-    with _explained(), orderly_exit(), Stage(Timeline(console), port=port) as stage:
+    with _explained(), orderly_exit(), DemoEnvironment(Timeline(console), port=port) as stage:
         stage.push(GOOD_VERSION, {"kind": "healthy"})
         stage.ship(GOOD_VERSION, desired_count=2)
         stage.start_load()

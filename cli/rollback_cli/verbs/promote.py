@@ -17,4 +17,4 @@ def promote(
     here = deployed.find(environment)
     name = here.settings.service_or_only(service).name
     release = promote_by_hand(name, version, direct.whoami(), here.world())
-    lever.say(f"{release.version} is {release.state} ({release.state_reason})")
+    lever.print_paragraph(f"{release.version} is {release.state} ({release.state_reason})")

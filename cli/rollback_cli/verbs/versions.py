@@ -7,7 +7,7 @@ import typer
 
 from rollback.identity.identify import running_fingerprint
 from rollback_cli import deployed, plain
-from rollback_cli import show as look
+from rollback_cli import show as display
 
 
 def versions(
@@ -18,8 +18,8 @@ def versions(
     here = deployed.find(environment)
     world = here.world()
     for service in here.settings.services:
-        running = running_fingerprint(world.services.look(service), service, world)
+        running = running_fingerprint(world.services.describe(service), service, world)
         page = list(islice(world.ledger.releases(service.name), limit + 1))
-        look.releases(console, page[:limit], running)
+        display.releases(console, page[:limit], running)
         if len(page) > limit:
             console.print(f"there are older ones: rollback versions {environment} --limit {limit * 2}", highlight=False)

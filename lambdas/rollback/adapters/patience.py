@@ -3,20 +3,20 @@
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from rollback.errors import CallRefused, OutsideFailure, Throttled
+from rollback.errors import CallRefused, ExternalServiceError, Throttled
 
 Port = TypeVar("Port")
 
 
-def until_silent(port: Port) -> Port:
+def fail_fast_after_silence(port: Port) -> Port:
     """The same port, until a call gets no answer: every later call fails at once.
 
     Refusals and throttling are answers, and came quickly. Made anew for each invocation, since it remembers.
     """
-    return cast("Port", _UntilSilent(port))
+    return cast("Port", _FailFastPort(port))
 
 
-class _UntilSilent:
+class _FailFastPort:
     def __init__(self, port: object) -> None:
         self._port = port
         self._silence = ""
@@ -27,12 +27,12 @@ class _UntilSilent:
         @wraps(method)
         def asked(*given: Any, **named: Any) -> Any:
             if self._silence:
-                raise OutsideFailure(f"not asked again, since there was no answer a moment ago ({self._silence})")
+                raise ExternalServiceError(f"not asked again, since there was no answer a moment ago ({self._silence})")
             try:
                 return method(*given, **named)
             except (CallRefused, Throttled):
                 raise
-            except OutsideFailure as failure:
+            except ExternalServiceError as failure:
                 self._silence = str(failure)
                 raise
 

@@ -6,73 +6,73 @@ fenced and its scaling suspended (rule 3): they know more than we do. A crash kn
 
 from datetime import datetime, timedelta
 
-from rollback.database.changes.fence import keep_stopped_held
-from rollback.domain.database.progress import Ending
-from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Outcome, Rollback, settle
+from rollback.database.changes.fence import renew_leases_of_stopped_services
+from rollback.domain.database.progress import DatabaseOutcome
+from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Outcome, Rollback, update_obligation
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import CallRefused, InvalidRequest, LeaseLost, OutsideFailure, UnsupportedService
-from rollback.identity.identify import running_identity
-from rollback.intents.caused import remember_caused
-from rollback.intents.waiting import gave_up
-from rollback.leases.holder import document
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, LeaseLost, UnsupportedService
+from rollback.identity.identify import identify_running
+from rollback.intents.caused import record_caused_deployment
+from rollback.intents.waiting import is_conclusion_overdue
+from rollback.leases.holder import find_rollback
 from rollback.ports.database import Databases
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
-from rollback.service.drain_status import with_service_running
+from rollback.service.drain_status import record_service_running
 
 
-def put_back(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
+def discharge_obligation(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
     """One round on one obligation: look, change if it is safe, say so only when it is seen."""
     policy = world.settings.policy
     until = now + timedelta(minutes=policy.lease_minutes)
     lease = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
     if lease is None:
-        return _leave_to_the_holder(rollback, owed, now, world)
+        return _hand_to_holder(rollback, owed, now, world)
     if lease.counter != rollback.lease_counter:
-        return rollback.but(lease_counter=lease.counter, wait_seconds=0)
+        return rollback.evolve(lease_counter=lease.counter, wait_seconds=0)
     try:
         world.ledger.renew(lease, now, until)  # rule 9: one that was held already may end any moment
-        in_other_hands = keep_stopped_held(rollback, world)
+        in_other_hands = renew_leases_of_stopped_services(rollback, world)
     except LeaseLost:
-        return rollback.but(wait_seconds=policy.poll_seconds)
+        return rollback.evolve(wait_seconds=policy.poll_seconds)
     if owed.kind is ObligationKind.BRANCH_PROTECTION:
-        return _protect_again(rollback, owed, now, world)
+        return _protect_branch_again(rollback, owed, now, world)
     if owed.service in in_other_hands:
-        if gave_up(rollback, now, world):
+        if is_conclusion_overdue(rollback, now, world):
             return _hand_to_operator(rollback, owed)
-        return rollback.but(wait_seconds=policy.poll_seconds)
-    service = world.settings.service(rollback.service_owing(owed))
+        return rollback.evolve(wait_seconds=policy.poll_seconds)
+    service = world.settings.service(rollback.service_of_obligation(owed))
     try:
-        view = world.services.look(service)
-        rollback = with_service_running(rollback, service.name, view, now)
-        if stays_fenced(rollback, owed, view, world):
+        view = world.services.describe(service)
+        rollback = record_service_running(rollback, service.name, view, now)
+        if has_to_stay_fenced(rollback, owed, view, world):
             return _hand_to_operator(rollback, owed)
-        if discharge(owed, service, view, world):
-            return _given_back(settle(rollback, owed, discharged_at=now), owed, world)
+        if restore_setting(owed, service, view, world):
+            return _release_service_lease(update_obligation(rollback, owed, discharged_at=now), owed, world)
     except (CallRefused, UnsupportedService):
         return _hand_to_operator(rollback, owed)
-    except OutsideFailure:
+    except ExternalServiceError:
         pass  # looked at again below, until the time is over
-    if gave_up(rollback, now, world):
+    if is_conclusion_overdue(rollback, now, world):
         return _hand_to_operator(rollback, owed)
-    return rollback.but(wait_seconds=policy.poll_seconds)
+    return rollback.evolve(wait_seconds=policy.poll_seconds)
 
 
-def _protect_again(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
+def _protect_branch_again(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
     """Seen to be so, else asked for; what may still be under way is waited for, since it needs the branch as it is."""
     try:
-        if protected_again(owed, world.databases):
-            return settle(rollback, owed, discharged_at=now)
+        if ensure_branch_protected(owed, world.databases):
+            return update_obligation(rollback, owed, discharged_at=now)
     except CallRefused:
         return _hand_to_operator(rollback, owed)
-    except (OutsideFailure, InvalidRequest):  # no database is set any more
+    except (ExternalServiceError, InvalidRequest):  # no database is set any more
         pass
-    if gave_up(rollback, now, world):
+    if is_conclusion_overdue(rollback, now, world):
         return _hand_to_operator(rollback, owed)
-    return rollback.but(wait_seconds=world.settings.policy.poll_seconds)
+    return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
 
 
-def protected_again(owed: Obligation, databases: Databases) -> bool:
+def ensure_branch_protected(owed: Obligation, databases: Databases) -> bool:
     """Discharge what an un-protection left, where the restore itself can't any more: seen to be so, else asked for."""
     branch_id = str(owed.before["branch_id"])
     branch = databases.branch(branch_id)
@@ -82,7 +82,7 @@ def protected_again(owed: Obligation, databases: Databases) -> bool:
     return False
 
 
-def stays_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world: World) -> bool:
+def has_to_stay_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world: World) -> bool:
     """Rule 3; and a release never meets data that it was not meant for: not the bad one, and not what may be half done.
 
     Where the data is as planned, and the service runs what was planned, a fence has no purpose any more. A rollback
@@ -90,7 +90,7 @@ def stays_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world:
     """
     if owed.kind not in (ObligationKind.FENCE, ObligationKind.SCALING) or view.desired_count > 0:
         return False
-    if rollback.is_ended_by_person:
+    if rollback.is_aborted_by_operator:
         return True
     if rollback.outcome is Outcome.SUCCEEDED:
         return False
@@ -98,15 +98,15 @@ def stays_fenced(rollback: Rollback, owed: Obligation, view: ServiceView, world:
         return True
     if not rollback.has_changed_data:
         return rollback.inherits_fence_of is not None or _took_over_changed_data(rollback, world)
-    return not (_is_data_as_planned(rollback) and _is_target(rollback, owed, view, world))
+    return not (_has_data_as_planned(rollback) and _is_target(rollback, owed, view, world))
 
 
 def _inherits_fence_of_person(rollback: Rollback, world: World) -> bool:
     """True if a person ended a rollback behind the fence that this one inherited: only success lifts that fence."""
     if rollback.inherits_fence_of is None:
         return False
-    before = document(rollback.inherits_fence_of, world)
-    return before is None or before.is_ended_by_person or _inherits_fence_of_person(before, world)
+    before = find_rollback(rollback.inherits_fence_of, world)
+    return before is None or before.is_aborted_by_operator or _inherits_fence_of_person(before, world)
 
 
 def _took_over_changed_data(rollback: Rollback, world: World) -> bool:
@@ -116,36 +116,38 @@ def _took_over_changed_data(rollback: Rollback, world: World) -> bool:
     """
     if rollback.supersedes is None:
         return False
-    before = document(rollback.supersedes, world)
+    before = find_rollback(rollback.supersedes, world)
     return before is None or before.has_changed_data
 
 
-def _is_data_as_planned(rollback: Rollback) -> bool:
-    return rollback.database is not None and rollback.database.ending is Ending.RESTORED
+def _has_data_as_planned(rollback: Rollback) -> bool:
+    return rollback.database is not None and rollback.database.database_outcome is DatabaseOutcome.RESTORED
 
 
 def _is_target(rollback: Rollback, owed: Obligation, view: ServiceView, world: World) -> bool:
     """Another writer's release was never the trouble: it is the one to run."""
     target = rollback.plan.target if rollback.plan is not None else None
-    if target is None or rollback.service_owing(owed) != rollback.service_name:
+    if target is None or rollback.service_of_obligation(owed) != rollback.service_name:
         return True
-    return running_identity(view, world.settings.service(target.service), world).is_release(target)
+    return identify_running(view, world.settings.service(target.service), world).is_release(target)
 
 
-def discharge(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
+def restore_setting(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
     """Whether it is seen to be put back; if it is not, and it is safe, the change that puts it back is made."""
     match owed.kind:
         case ObligationKind.DEPLOYMENT_CONFIGURATION:
-            return _configuration(owed, service, view, world)
+            return _restore_deployment_configuration(owed, service, view, world)
         case ObligationKind.FENCE:
-            return _fence(owed, service, view, world)
+            return _restore_desired_count(owed, service, view, world)
         case ObligationKind.SCALING:
-            return _scaling(owed, service, view, world)
+            return _restore_scaling(owed, service, view, world)
         case ObligationKind.BRANCH_PROTECTION:
-            return False  # not a service's: `_protect_again`
+            return False  # not a service's: `_protect_branch_again`
 
 
-def _configuration(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
+def _restore_deployment_configuration(
+    owed: Obligation, service: ServiceSettings, view: ServiceView, world: World
+) -> bool:
     """Rule 5: the recorded parts, once PRIMARY is COMPLETED. What others changed of it meanwhile stays.
 
     COMPLETED is enough here, though tasks of the former revision may run on: ECS goes back from it no more (ECS API
@@ -159,7 +161,7 @@ def _configuration(owed: Obligation, service: ServiceSettings, view: ServiceView
     return False
 
 
-def _fence(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
+def _restore_desired_count(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
     """Tasks as many as before at least; what PRIMARY is by now is what is started.
 
     ECS starts no more tasks for a deployment that it has given up: that one is begun anew.
@@ -169,44 +171,44 @@ def _fence(owed: Obligation, service: ServiceSettings, view: ServiceView, world:
         return True
     given_up = view.primary.rollout_state == "FAILED"
     if given_up:
-        remember_caused(service.name, view, world.clock.now(), world)
+        record_caused_deployment(service.name, view, world.clock.now(), world)
     world.services.update(service, desired_count=before, force_new_deployment=given_up)
     return False
 
 
-def _scaling(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
+def _restore_scaling(owed: Obligation, service: ServiceSettings, view: ServiceView, world: World) -> bool:
     """Rule 2: exactly as it was, and only once the service runs on as many tasks as its minimum."""
     before = ScalableTarget.model_validate(owed.before)
-    if world.scaling.look(service) == before:
+    if world.scaling.describe(service) == before:
         return True
     if min(view.running_count, view.desired_count) >= before.min_capacity:
         world.scaling.put(service, before)
     return False
 
 
-def _leave_to_the_holder(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
+def _hand_to_holder(rollback: Rollback, owed: Obligation, now: datetime, world: World) -> Rollback:
     """Whoever took an expired lease over has inherited the obligation, once its document says so."""
     held = world.ledger.lease(rollback.service_name)
     if held is not None:
-        heir = document(held.holder, world)
-        if heir is not None and any(_is_same(o, heir, owed, rollback) for o in heir.obligations):
-            return settle(rollback, owed, handed_to=heir.id)
-    if gave_up(rollback, now, world):
+        heir = find_rollback(held.holder, world)
+        if heir is not None and any(_is_same_obligation(o, heir, owed, rollback) for o in heir.obligations):
+            return update_obligation(rollback, owed, handed_to=heir.id)
+    if is_conclusion_overdue(rollback, now, world):
         return _hand_to_operator(rollback, owed)
-    return rollback.but(wait_seconds=world.settings.policy.poll_seconds)
+    return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
 
 
-def _given_back(rollback: Rollback, owed: Obligation, world: World) -> Rollback:
+def _release_service_lease(rollback: Rollback, owed: Obligation, world: World) -> Rollback:
     """Another service is free for others once nothing of it is owed any more; our own at the very end."""
     if owed.service is not None and all(o.service != owed.service for o in rollback.open_obligations()):
         world.ledger.release_lease(owed.service, rollback.id)
     return rollback
 
 
-def _is_same(theirs: Obligation, heir: Rollback, ours: Obligation, rollback: Rollback) -> bool:
-    return theirs.kind is ours.kind and heir.service_owing(theirs) == rollback.service_owing(ours)
+def _is_same_obligation(theirs: Obligation, heir: Rollback, ours: Obligation, rollback: Rollback) -> bool:
+    return theirs.kind is ours.kind and heir.service_of_obligation(theirs) == rollback.service_of_obligation(ours)
 
 
 def _hand_to_operator(rollback: Rollback, owed: Obligation) -> Rollback:
     """A person has to do it: a report that said otherwise is followed by another."""
-    return settle(rollback, owed, handed_to=OPERATOR).but(reported=False)
+    return update_obligation(rollback, owed, handed_to=OPERATOR).evolve(reported=False)

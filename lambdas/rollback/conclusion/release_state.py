@@ -11,7 +11,7 @@ from rollback.identity.task_definition import standing_plan
 from rollback.ports.world import World
 
 
-def judge_what_was_left(rollback: Rollback, now: datetime, world: World) -> None:
+def mark_previous_release(rollback: Rollback, now: datetime, world: World) -> None:
     """Suspect once we acted, quarantined once things were verified better without it. Retried, it finds it done.
 
     A step forward is no evidence against what was left; neither is a person's choice to leave a promoted release, nor
@@ -25,10 +25,10 @@ def judge_what_was_left(rollback: Rollback, now: datetime, world: World) -> None
     assert rollback.plan is not None  # noqa: S101 - looked at above
     assert rollback.plan.target is not None  # noqa: S101
     succeeded = rollback.outcome is Outcome.SUCCEEDED
-    target = _in_ledger(rollback.plan.target, world)
-    left = _in_ledger(rollback.plan.running, world) or _record(rollback.plan.running, world)
+    target = _find_in_ledger(rollback.plan.target, world)
+    left = _find_in_ledger(rollback.plan.running, world) or _record_release(rollback.plan.running, world)
     if succeeded and target is not None and target.state in (ReleaseState.SUSPECT, ReleaseState.QUARANTINED):
-        judge(target, ReleaseState.CANDIDATE, f"went back to by {rollback.id}, and verified", now, world)
+        set_release_state(target, ReleaseState.CANDIDATE, f"went back to by {rollback.id}, and verified", now, world)
     if left is None or left.fingerprint == rollback.plan.target.fingerprint:
         return
     if rollback.plan.target.first_deployed_at > left.first_deployed_at:
@@ -37,36 +37,36 @@ def judge_what_was_left(rollback: Rollback, now: datetime, world: World) -> None
         return
     state = ReleaseState.QUARANTINED if succeeded else ReleaseState.SUSPECT
     if left.state not in (state, ReleaseState.QUARANTINED):
-        judge(left, state, f"left by {rollback.id}", now, world)
+        set_release_state(left, state, f"left by {rollback.id}", now, world)
 
 
-def judge(release: Release, state: ReleaseState, reason: str, now: datetime, world: World) -> None:
+def set_release_state(release: Release, state: ReleaseState, reason: str, now: datetime, world: World) -> None:
     """Move a release to a state; one that is no longer promoted is out of the standing plan first.
 
     In this order, so that a crash in between leaves a plan without a good release, never one with a bad.
     """
     if state is not ReleaseState.PROMOTED:
-        _out_of_the_standing_plan(release, now, world)
+        _remove_from_standing_plan(release, now, world)
     try:
-        world.ledger.judge(release, state, now, reason)
+        world.ledger.set_release_state(release, state, now, reason)
     except Conflict:
         return  # judged by somebody else meanwhile: a later verdict than ours
     except UnreadableItem as unreadable:  # an item that can't be read is no target: nothing of it is lost
-        world.ledger.set_aside(unreadable, now)
+        world.ledger.record_unreadable(unreadable, now)
 
 
-def _out_of_the_standing_plan(release: Release, now: datetime, world: World) -> None:
+def _remove_from_standing_plan(release: Release, now: datetime, world: World) -> None:
     standing = standing_plan(release.service, world)
     if standing is not None and standing.definition_of(release.fingerprint) is not None:
         at = max(now, standing.computed_at)  # another machine's clock: an older plan would not be put
         world.ledger.put_standing_plan(standing.without(release.fingerprint).model_copy(update={"computed_at": at}))
 
 
-def _in_ledger(release: Release, world: World) -> Release | None:
+def _find_in_ledger(release: Release, world: World) -> Release | None:
     return world.ledger.release(release.service, release.fingerprint)
 
 
-def _record(release: Release, world: World) -> Release | None:
+def _record_release(release: Release, world: World) -> Release | None:
     """An emergency had no time to record what it left; None: ECS no longer describes it."""
     raw = world.services.definition(release.definition_arn)
     if raw is None:

@@ -24,18 +24,18 @@ from rollback.names import degraded_alarm, outage_alarm
 from rollback.resources.aws.account_and_region import Home
 from rollback.text import NAME_LIMIT, REASON_LIMIT, is_showable, one_line, quoted
 
-FOR_THE_WORSE = "event-is-a-change-for-the-worse"
+DETERIORATION_CHECK = "event-is-a-change-for-the-worse"
 _ALARM, _DEPLOYMENT = "CloudWatch Alarm State Change", "ECS Deployment State Change"
 _ACTION = "ECS Service Action"  # comes where the circuit breaker is off, too
 _LONGEST_ALARM = 255  # CloudWatch API, PutCompositeAlarm: AlarmName
 _LONGEST_ARN, _QUOTED_ARN = 2048, 200
-_NOT_TOLD = "a state that is not told"
+_UNSPECIFIED_STATE = "a state that is not told"
 _MOST_RESOURCES = 10  # EventBridge names one or two
 _CLOCKS_DIFFER_MINUTES = 1  # AWS's clock and ours
 
 
 @dataclass(frozen=True)
-class _Read:
+class _ParsedEvent:
     """An event, read.
 
     Attributes:
@@ -66,13 +66,13 @@ def read_event(given: Mapping[str, Any], settings: Settings) -> tuple[Request, T
     Raises:
         InvalidRequest: another kind of event, one that lacks something, or one about a service that is not ours.
     """
-    event = _read(given)
+    event = _parse(given)
     trigger = TriggerEvent(
         id=event.id, at=event.at, alarm=event.alarm, deployment_id=event.deployment_id, reason=event.reason
     )
     if event.alarm is None:
-        return Request(service=service_of_event(given, settings)), Trigger.DEPLOYMENT_FAILED, trigger
-    service = _service_of_alarm(event.alarm, settings)
+        return Request(service=find_service_of_event(given, settings)), Trigger.DEPLOYMENT_FAILED, trigger
+    service = _find_service_of_alarm(event.alarm, settings)
     outage = event.alarm == outage_alarm(settings.prefix, service)
     kind = RollbackType.EMERGENCY if outage else RollbackType.SERVICE
     return Request(service=service, type=kind), Trigger.ALARM, trigger
@@ -85,11 +85,11 @@ def judge_event(given: Mapping[str, Any], policy: Policy, now: datetime, home: H
         given: an event that `read_event` has read.
         home: None: not known.
     """
-    event = _read(given)
-    return _is_ours(event, home), _is_fresh(event, policy, now), _is_for_the_worse(event, policy)
+    event = _parse(given)
+    return _check_origin(event, home), _check_age(event, policy, now), _check_deterioration(event, policy)
 
 
-def _read(given: Mapping[str, Any]) -> _Read:
+def _parse(given: Mapping[str, Any]) -> _ParsedEvent:
     """Every part that is looked at, in its shape.
 
     Raises:
@@ -99,18 +99,18 @@ def _read(given: Mapping[str, Any]) -> _Read:
     if kind not in (_ALARM, _DEPLOYMENT, _ACTION):
         raise InvalidRequest(f"an event of type {quoted(kind)} starts no rollback; nothing was changed")
     if not isinstance(detail, Mapping):
-        raise _not_complete("detail", detail, "an object")
+        raise _incomplete_event("detail", detail, "an object")
     is_alarm = kind == _ALARM
-    return _Read(
-        id=_word(given, "id"),
+    return _ParsedEvent(
+        id=_required_text(given, "id"),
         at=_time(given.get("time")),
-        account=_told(given.get("account"), NAME_LIMIT),
-        region=_told(given.get("region"), NAME_LIMIT),
+        account=_optional_text(given.get("account"), NAME_LIMIT),
+        region=_optional_text(given.get("region"), NAME_LIMIT),
         resources=_resources(given),
-        alarm=_word(detail, "alarmName", "detail.alarmName", limit=_LONGEST_ALARM) if is_alarm else None,
-        change=_states(detail) if is_alarm else ("", _word(detail, "eventName", "detail.eventName")),
-        reason=_told(detail["state"].get("reason") if is_alarm else detail.get("reason"), REASON_LIMIT),
-        deployment_id=_told(detail.get("deploymentId"), NAME_LIMIT) or None if not is_alarm else None,
+        alarm=_required_text(detail, "alarmName", "detail.alarmName", limit=_LONGEST_ALARM) if is_alarm else None,
+        change=_states(detail) if is_alarm else ("", _required_text(detail, "eventName", "detail.eventName")),
+        reason=_optional_text(detail["state"].get("reason") if is_alarm else detail.get("reason"), REASON_LIMIT),
+        deployment_id=_optional_text(detail.get("deploymentId"), NAME_LIMIT) or None if not is_alarm else None,
     )
 
 
@@ -118,22 +118,26 @@ def _states(detail: Mapping[str, Any]) -> tuple[str, str]:
     """An alarm's states before and after."""
     state, before = detail.get("state"), detail.get("previousState")
     if not isinstance(state, Mapping):
-        raise _not_complete("detail.state", state, "an object")
+        raise _incomplete_event("detail.state", state, "an object")
     if before is not None and not isinstance(before, Mapping):
-        raise _not_complete("detail.previousState", before, "an object")
+        raise _incomplete_event("detail.previousState", before, "an object")
     known = before is not None and before.get("value") is not None
-    was = _word(before, "value", "detail.previousState.value") if known and before is not None else _NOT_TOLD
-    return was, _word(state, "value", "detail.state.value")
+    was = (
+        _required_text(before, "value", "detail.previousState.value")
+        if known and before is not None
+        else _UNSPECIFIED_STATE
+    )
+    return was, _required_text(state, "value", "detail.state.value")
 
 
-def _word(part: Mapping[str, Any], name: str, path: str = "", limit: int = NAME_LIMIT) -> str:
+def _required_text(part: Mapping[str, Any], name: str, path: str = "", limit: int = NAME_LIMIT) -> str:
     value = part.get(name)
     if isinstance(value, str) and 0 < len(value) <= limit and value.strip() and is_showable(value):
         return value
-    raise _not_complete(path or name, value, f"a text of 1 to {limit} characters that can be shown")
+    raise _incomplete_event(path or name, value, f"a text of 1 to {limit} characters that can be shown")
 
 
-def _told(value: object, limit: int) -> str:
+def _optional_text(value: object, limit: int) -> str:
     """Nothing depends on its shape."""
     if value is None:
         return ""
@@ -147,7 +151,7 @@ def _time(value: object) -> datetime:
             return at.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise _not_complete("time", value, "a time with its zone")
+    raise _incomplete_event("time", value, "a time with its zone")
 
 
 def _resources(given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -156,31 +160,31 @@ def _resources(given: Mapping[str, Any]) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list | tuple) or len(value) > _MOST_RESOURCES:
-        raise _not_complete("resources", value, f"a list of up to {_MOST_RESOURCES} ARNs")
-    return tuple(_word({"arn": arn}, "arn", "resources", limit=_LONGEST_ARN) for arn in value)
+        raise _incomplete_event("resources", value, f"a list of up to {_MOST_RESOURCES} ARNs")
+    return tuple(_required_text({"arn": arn}, "arn", "resources", limit=_LONGEST_ARN) for arn in value)
 
 
-def _not_complete(path: str, value: object, allowed: str) -> InvalidRequest:
+def _incomplete_event(path: str, value: object, allowed: str) -> InvalidRequest:
     return InvalidRequest(f"the event is not complete: {path} is {quoted(value)}, not {allowed}; nothing was changed")
 
 
-def _is_ours(event: _Read, home: Home | None) -> Check:
+def _check_origin(event: _ParsedEvent, home: Home | None) -> Check:
     """A rule may forward another account's events, and a person may copy one."""
     name = "event-is-ours"
     if home is None:
         return _check(name, "the account and region of this deployment are not known here", {}, Verdict.SKIPPED)
     evidence = {"account": event.account, "region": event.region, "resources": list(event.resources)}
-    strangers = home.strangers(event.resources)
-    if (event.account, event.region) == (home.account, home.region) and not strangers:
+    foreign_arns = home.foreign_arns(event.resources)
+    if (event.account, event.region) == (home.account, home.region) and not foreign_arns:
         return _check(name, f"it comes from {home}", evidence)
-    if strangers and (event.account, event.region) == (home.account, home.region):
-        where = f"about {one_line(strangers[0], REASON_LIMIT // 2)}"
+    if foreign_arns and (event.account, event.region) == (home.account, home.region):
+        where = f"about {one_line(foreign_arns[0], REASON_LIMIT // 2)}"
     else:
         where = f"from account {event.account or 'none'}, {event.region or 'no region'}"
     return _check(name, f"the event is {where}; this deployment is in {home}", evidence, Verdict.FAIL)
 
 
-def _is_fresh(event: _Read, policy: Policy, now: datetime) -> Check:
+def _check_age(event: _ParsedEvent, policy: Policy, now: datetime) -> Check:
     name, minutes = "event-is-fresh", (now - event.at).total_seconds() / 60
     evidence = {"id": event.id, "minutes_old": round(minutes, 1)}
     if minutes > policy.stale_trigger_minutes:
@@ -192,8 +196,8 @@ def _is_fresh(event: _Read, policy: Policy, now: datetime) -> Check:
     return _check(name, f"the trigger is {max(0.0, minutes):.1f} minutes old", evidence)
 
 
-def _is_for_the_worse(event: _Read, policy: Policy) -> Check:
-    name, (before, after) = FOR_THE_WORSE, event.change
+def _check_deterioration(event: _ParsedEvent, policy: Policy) -> Check:
+    name, (before, after) = DETERIORATION_CHECK, event.change
     if event.alarm is None:
         if after == "SERVICE_DEPLOYMENT_FAILED":
             return _check(name, "a deployment failed", {"event": after})
@@ -210,14 +214,14 @@ def _check(name: str, reason: str, evidence: dict[str, Any], verdict: Verdict = 
     return Check(name=name, verdict=verdict, reason=reason, evidence=evidence, suppresses=True)
 
 
-def _service_of_alarm(alarm: str, settings: Settings) -> str:
+def _find_service_of_alarm(alarm: str, settings: Settings) -> str:
     for service in settings.service_names:
         if alarm in {degraded_alarm(settings.prefix, service), outage_alarm(settings.prefix, service)}:
             return service
     raise InvalidRequest(f"alarm {quoted(alarm)} is no trigger of {settings.prefix}; nothing was changed")
 
 
-def deployment_said(event: Mapping[str, Any]) -> tuple[str, str | None]:
+def parse_deployment_event(event: Mapping[str, Any]) -> tuple[str, str | None]:
     """The name of ECS's event about a deployment, and the deployment's id; None: it names none.
 
     Raises:
@@ -225,13 +229,13 @@ def deployment_said(event: Mapping[str, Any]) -> tuple[str, str | None]:
     """
     detail = event.get("detail")
     if not isinstance(detail, Mapping):
-        raise _not_complete("detail", detail, "an object")
-    name = _word(detail, "eventName", "detail.eventName")
+        raise _incomplete_event("detail", detail, "an object")
+    name = _required_text(detail, "eventName", "detail.eventName")
     has_id = detail.get("deploymentId") is not None
-    return name, _word(detail, "deploymentId", "detail.deploymentId") if has_id else None
+    return name, _required_text(detail, "deploymentId", "detail.deploymentId") if has_id else None
 
 
-def service_of_event(event: Mapping[str, Any], settings: Settings, home: Home | None = None) -> str:
+def find_service_of_event(event: Mapping[str, Any], settings: Settings, home: Home | None = None) -> str:
     """Our name of the service that an event of ECS is about.
 
     Args:
@@ -243,14 +247,14 @@ def service_of_event(event: Mapping[str, Any], settings: Settings, home: Home | 
     if not isinstance(event, Mapping):
         raise InvalidRequest(f"the event is {quoted(event)}, not an object; nothing was changed")
     resources = _resources(event)
-    if home is not None and home.strangers(resources):
+    if home is not None and home.foreign_arns(resources):
         raise InvalidRequest(f"{quoted(resources[0], _QUOTED_ARN)} is not of {home}; nothing was changed")
     if not resources:
         raise InvalidRequest("the event names no service in `resources`; nothing was changed")
-    return service_of_arn(resources[0], settings)
+    return find_service_of_arn(resources[0], settings)
 
 
-def service_of_arn(arn: str, settings: Settings) -> str:
+def find_service_of_arn(arn: str, settings: Settings) -> str:
     """Our name of an ECS service, from `arn:aws:ecs:<region>:<account>:service/<cluster>/<service>`.
 
     Raises:

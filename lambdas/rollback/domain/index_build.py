@@ -12,23 +12,23 @@ class IndexBuild(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    begun: AwareDatetime
+    first_started_at: AwareDatetime
     passes: int = Field(default=0, description="complete ones")
     part: int = Field(default=0, description="a service's documents, then its releases, then the next service's")
     before: str | None = None
     items: int = Field(default=0, description="of the pass that goes on")
     is_complete: bool = False
 
-    def is_to_wait(self, now: datetime) -> bool:
+    def has_to_wait(self, now: datetime) -> bool:
         """Whether the second pass would still be too early."""
-        return self.passes == 1 and now - self.begun < _OTHER_VERSIONS_WRITE
+        return self.passes == 1 and now - self.first_started_at < _OTHER_VERSIONS_WRITE
 
-    def went_on(self, done: int, before: str | None) -> "IndexBuild":
+    def advance(self, done: int, before: str | None) -> "IndexBuild":
         """After some items; `before` None: the part is done."""
         part = self.part if before is not None else self.part + 1
         return self.model_copy(update={"items": self.items + done, "part": part, "before": before})
 
-    def after_pass(self) -> "IndexBuild":
+    def complete_pass(self) -> "IndexBuild":
         """After all parts. A ledger without any item is new: nobody else writes to it."""
         over = self.passes == 1 or self.items == 0
         begun_anew = {"passes": self.passes + 1, "part": 0, "before": None, "items": 0}

@@ -2,7 +2,7 @@
 
 A document may be one of thousands. Whether a rollback is open, what it owes, what it changed and how it answered an
 alarm are therefore kept as items of their own, written in the same transaction as the document. All of them follow from
-the document alone: `entries_of` is the one place that says how.
+the document alone: `build_entries` is the one place that says how.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from datetime import datetime
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Verdict
-from rollback.domain.event import FOR_THE_WORSE
+from rollback.domain.event import DETERIORATION_CHECK
 from rollback.domain.request import RollbackType, Trigger
 from rollback.domain.rollback import OPERATOR, Obligation, Outcome, Rollback
 
@@ -23,19 +23,21 @@ class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")  # derived from the document: nothing of it can be lost
 
 
-class Pending(_Entry):
+class PendingEntry(_Entry):
     """A rollback about which something is still to be done: to conclude, to report, or to look again."""
 
     service: str
     rollback_id: str
     execution: str
     is_open: bool
-    acts: bool = Field(description="False: a dry run, or an environment that only observes; it stands in nobody's way")
+    can_act: bool = Field(
+        description="False: a dry run, or an environment that only observes; it stands in nobody's way"
+    )
     recheck_at: AwareDatetime | None = None
     source: str = Field(default="", description="`TriggerEvent.source` of what asked for it")
 
 
-class Owed(_Entry):
+class ObligationsEntry(_Entry):
     """Changes to one service (or to a branch, for it) that a rollback has not put back yet."""
 
     service: str = Field(description="the service that is changed; a fence changes several")
@@ -51,7 +53,7 @@ class Owed(_Entry):
         return tuple(one for one in self.obligations if one.handed_to == OPERATOR)
 
 
-class Change(_Entry):
+class ChangeEntry(_Entry):
     """A rollback that changed the service or its database, was about to, or was refused a call for good."""
 
     rollback_id: str
@@ -65,7 +67,7 @@ class Change(_Entry):
     has_changed_data: bool = False
     is_refused: bool = Field(default=False, description="a call was refused for good: it is refused again")
     is_emergency: bool = False
-    is_intended: bool = Field(default=False, description="a call was announced; whether it was made is not known")
+    has_intent: bool = Field(default=False, description="a call was announced; whether it was made is not known")
     target_fingerprint: str | None = None
     target_version: str | None = None
     supersedes: str | None = None
@@ -75,19 +77,19 @@ class Change(_Entry):
 FAILED_DEPLOYMENT = "deployment-failed"  # stands for the alarm; no alarm of ours has this name
 
 
-class Answer(_Entry):
+class AnswerEntry(_Entry):
     """How one rollback answered its alarm, or the failure of a deployment."""
 
     rollback_id: str
     alarm: str
     created_at: AwareDatetime
     outcome: Outcome | None = None
-    is_judged: bool = Field(
+    is_decided: bool = Field(
         default=False, description="a plan was made, or the admission decided for good; an operator was told"
     )
     is_stopped: bool = Field(default=False, description="an operator stopped it: the alarm is theirs")
     rechecked_at: AwareDatetime | None = None
-    deaths: int = 0
+    crashed_evaluations: int = 0
     event_at: AwareDatetime | None = None
     deployment_id: str | None = Field(default=None, description="that failed; None: the event named none")
 
@@ -97,7 +99,7 @@ class Answer(_Entry):
         return max(self.created_at, self.rechecked_at or self.created_at)
 
 
-Entry = Pending | Owed | Change | Answer
+Entry = PendingEntry | ObligationsEntry | ChangeEntry | AnswerEntry
 Key = tuple[str, str]
 
 PENDING = "PENDING"
@@ -116,59 +118,59 @@ def owed_key(service: str, rollback_id: str) -> Key:
 
 def change_key(service: str, admitted_at: datetime, rollback_id: str) -> Key:
     """In the order of time: changes are read since a time."""
-    return f"SERVICE#{service}", f"CHANGE#{sortable(admitted_at)}#{rollback_id}"
+    return f"SERVICE#{service}", f"CHANGE#{format_sortable_time(admitted_at)}#{rollback_id}"
 
 
 def answer_key(service: str, alarm: str, created_at: datetime, rollback_id: str) -> Key:
     """In the order of time: answers are read since the alarm went red."""
-    return f"SERVICE#{service}", f"ANSWER#{alarm}#{sortable(created_at)}#{rollback_id}"
+    return f"SERVICE#{service}", f"ANSWER#{alarm}#{format_sortable_time(created_at)}#{rollback_id}"
 
 
-def sortable(at: datetime) -> str:
+def format_sortable_time(at: datetime) -> str:
     """A time as text that sorts as the times do."""
     return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-def entries_of(rollback: Rollback) -> dict[Key, Entry | None]:
+def build_entries(rollback: Rollback) -> dict[Key, Entry | None]:
     """All entries that this document has had or has; None: it has that one no more.
 
     A document never loses an obligation, its trigger or its time, so that every key it ever had is found again.
     """
-    entries: dict[Key, Entry | None] = {pending_key(rollback.service_name, rollback.id): pending_of(rollback)}
-    for service in sorted({rollback.service_owing(owed) for owed in rollback.obligations}):
-        entries[owed_key(service, rollback.id)] = owed_of(rollback, service)
+    entries: dict[Key, Entry | None] = {pending_key(rollback.service_name, rollback.id): build_pending_entry(rollback)}
+    for service in sorted({rollback.service_of_obligation(owed) for owed in rollback.obligations}):
+        entries[owed_key(service, rollback.id)] = build_obligations_entry(rollback, service)
     began = rollback.service is not None or rollback.database is not None
     if rollback.refusal is not None or (rollback.admitted_at is not None and began):
         at = rollback.admitted_at or rollback.began_at
-        entries[change_key(rollback.service_name, at, rollback.id)] = change_of(rollback)
-    answer = answer_of(rollback)
+        entries[change_key(rollback.service_name, at, rollback.id)] = build_change_entry(rollback)
+    answer = build_answer_entry(rollback)
     if answer is not None:
         entries[answer_key(rollback.service_name, answer.alarm, answer.created_at, rollback.id)] = answer
     return entries
 
 
-def pending_of(rollback: Rollback) -> Pending | None:
+def build_pending_entry(rollback: Rollback) -> PendingEntry | None:
     """None: concluded, reported, all lost writes told, and its trigger is not to be looked at again."""
     is_open = rollback.concluded_at is None
-    if not is_open and rollback.reported and rollback.recheck_at is None and not rollback.owes_account:
+    if not is_open and rollback.reported and rollback.recheck_at is None and not rollback.is_data_loss_report_due:
         return None
-    return Pending(
+    return PendingEntry(
         service=rollback.service_name,
         rollback_id=rollback.id,
         execution=rollback.execution,
         is_open=is_open,
-        acts=not rollback.never_acts,
+        can_act=not rollback.never_acts,
         recheck_at=rollback.recheck_at,
         source=rollback.event.source if rollback.event is not None else "",
     )
 
 
-def owed_of(rollback: Rollback, service: str) -> Owed | None:
+def build_obligations_entry(rollback: Rollback, service: str) -> ObligationsEntry | None:
     """None: everything of this service was put back, or another rollback does it."""
     owed = tuple(_undischarged(rollback, service))
     if not owed:
         return None
-    return Owed(
+    return ObligationsEntry(
         service=service,
         rollback_id=rollback.id,
         rollback_service=rollback.service_name,
@@ -182,21 +184,21 @@ def owed_of(rollback: Rollback, service: str) -> Owed | None:
 def _undischarged(rollback: Rollback, service: str) -> Iterator[Obligation]:
     for owed in reversed(rollback.obligations):
         open_or_left = owed.handed_to is None or owed.handed_to == OPERATOR
-        if owed.discharged_at is None and open_or_left and rollback.service_owing(owed) == service:
+        if owed.discharged_at is None and open_or_left and rollback.service_of_obligation(owed) == service:
             yield owed
 
 
-def change_of(rollback: Rollback) -> Change | None:
+def build_change_entry(rollback: Rollback) -> ChangeEntry | None:
     """None: it changed nothing, announced nothing that may still be made, and was refused nothing."""
     service, database = rollback.service, rollback.database
-    is_intended = (service is not None and service.intent is not None) or (
+    has_intent = (service is not None and service.intent is not None) or (
         database is not None and database.intent is not None
     )
     is_refused = rollback.refusal is not None
-    if not is_refused and (rollback.admitted_at is None or not (rollback.has_acted or is_intended)):
+    if not is_refused and (rollback.admitted_at is None or not (rollback.has_acted or has_intent)):
         return None
     target = rollback.plan.target if rollback.plan is not None else None
-    return Change(
+    return ChangeEntry(
         rollback_id=rollback.id,
         trigger=rollback.trigger,
         type=rollback.request.type,
@@ -208,7 +210,7 @@ def change_of(rollback: Rollback) -> Change | None:
         outcome=rollback.outcome,
         has_acted=rollback.has_acted,
         has_changed_data=rollback.has_changed_data,
-        is_intended=is_intended,
+        has_intent=has_intent,
         target_fingerprint=target.fingerprint if target is not None else None,
         target_version=target.version if target is not None else None,
         supersedes=rollback.supersedes,
@@ -216,20 +218,21 @@ def change_of(rollback: Rollback) -> Change | None:
     )
 
 
-def answer_of(rollback: Rollback) -> Answer | None:
+def build_answer_entry(rollback: Rollback) -> AnswerEntry | None:
     """None: no event asked for it."""
     event = rollback.event
     if event is None:
         return None
-    return Answer(
+    return AnswerEntry(
         rollback_id=rollback.id,
         alarm=event.alarm or FAILED_DEPLOYMENT,
         created_at=rollback.created_at,
         outcome=rollback.outcome,
-        is_judged=rollback.outcome in _ANSWERS and (rollback.plan is not None or _is_no_change_for_the_worse(rollback)),
+        is_decided=rollback.outcome in _ANSWERS
+        and (rollback.plan is not None or _is_no_change_for_the_worse(rollback)),
         is_stopped=rollback.outcome is Outcome.ABORTED and rollback.recheck_at is None,
         rechecked_at=rollback.rechecked_at,
-        deaths=rollback.deaths,
+        crashed_evaluations=rollback.crashed_evaluations,
         event_at=event.at,
         deployment_id=event.deployment_id,
     )
@@ -240,4 +243,4 @@ def _is_no_change_for_the_worse(rollback: Rollback) -> bool:
 
     What it suppressed for another reason (a stale event, a copy) was not about the alarm, which is asked again.
     """
-    return any(c.name == FOR_THE_WORSE and c.verdict is Verdict.FAIL for c in rollback.admission)
+    return any(c.name == DETERIORATION_CHECK and c.verdict is Verdict.FAIL for c in rollback.admission)

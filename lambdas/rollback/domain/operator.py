@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.errors import InvalidRequest
-from rollback.text import REASON_LIMIT, WHO_LIMIT, one_line
+from rollback.text import REASON_LIMIT, REQUESTER_LIMIT, one_line
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Operator:
             raise InvalidRequest(
                 f"the reason has {len(self.reason)} characters, more than {REASON_LIMIT}; nothing was changed"
             )
-        object.__setattr__(self, "name", one_line(self.name, WHO_LIMIT))
+        object.__setattr__(self, "name", one_line(self.name, REQUESTER_LIMIT))
         object.__setattr__(self, "reason", one_line(self.reason, REASON_LIMIT))
 
     def __str__(self) -> str:

@@ -10,38 +10,43 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from rollback.check import Verdict
 from rollback.domain.request import Trigger
 from rollback.domain.rollback import Outcome, Rollback
-from rollback.names import TASKS_ARE_WANTED
+from rollback.names import DESIRED_COUNT_CHECK
 
 
 class PageCount(BaseModel):
-    """Pages of one service about one thing. `untold`: since the last page that was sent."""
+    """Pages of one service about one thing. `unreported`: since the last page that was sent."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     service: str
-    about: str
+    aggregation_key: str
     sent_at: AwareDatetime
     total: int = 1
-    untold: int = 0
+    unreported: int = 0
     last_rollback_id: str
     last_at: AwareDatetime
     version: int = 0
 
     def is_due(self, now: datetime, minutes: float) -> bool:
         """Whether the counted pages are to be sent now."""
-        return self.untold > 0 and now - self.sent_at >= timedelta(minutes=minutes)
+        return self.unreported > 0 and now - self.sent_at >= timedelta(minutes=minutes)
 
     def counted(self, rollback: Rollback, now: datetime) -> "PageCount":
         """With one more page that was not sent."""
-        more = {"total": self.total + 1, "untold": self.untold + 1, "last_rollback_id": rollback.id, "last_at": now}
+        more = {
+            "total": self.total + 1,
+            "unreported": self.unreported + 1,
+            "last_rollback_id": rollback.id,
+            "last_at": now,
+        }
         return self.model_copy(update={**more, "version": self.version + 1})
 
     def told(self, now: datetime) -> "PageCount":
         """After a page that told of all counted ones."""
-        return self.model_copy(update={"sent_at": now, "untold": 0, "version": self.version + 1})
+        return self.model_copy(update={"sent_at": now, "unreported": 0, "version": self.version + 1})
 
 
-def about(rollback: Rollback) -> str | None:
+def aggregation_key(rollback: Rollback) -> str | None:
     """Name the count that a page belongs to; None: it is sent by itself.
 
     Only pages about a trigger that was answered without any change are counted: a rollback that acted, or that left
@@ -56,12 +61,12 @@ def about(rollback: Rollback) -> str | None:
 
 def first_page(rollback: Rollback, now: datetime, before: PageCount | None) -> PageCount:
     """The count after a page that is sent now."""
-    name = about(rollback)
+    name = aggregation_key(rollback)
     assert name is not None  # noqa: S101 - the caller asked
     total, version = (before.total + 1, before.version + 1) if before is not None else (1, 0)
     return PageCount(
         service=rollback.service_name,
-        about=name,
+        aggregation_key=name,
         sent_at=now,
         total=total,
         last_rollback_id=rollback.id,
@@ -70,17 +75,18 @@ def first_page(rollback: Rollback, now: datetime, before: PageCount | None) -> P
     )
 
 
-def is_counted_only(before: PageCount | None, now: datetime, minutes: float) -> bool:
+def is_aggregated(before: PageCount | None, now: datetime, minutes: float) -> bool:
     """Whether a page follows another one of its kind so soon that it is only counted."""
     return before is not None and now - before.sent_at < timedelta(minutes=minutes)
 
 
 def in_words(count: PageCount, environment: str) -> tuple[str, str]:
     """Subject and text of the page that tells of the counted ones."""
-    subject = f"[{environment}] {count.untold} more rollbacks of {count.service} ended as before"
+    subject = f"[{environment}] {count.unreported} more rollbacks of {count.service} ended as before"
     text = (
-        f"Since the page at {count.sent_at:%Y-%m-%d %H:%M:%S} UTC, {count.untold} more rollbacks of {count.service} "
-        f"came to the same answer ({count.about}). The last one was {count.last_rollback_id}, at "
+        f"Since the page at {count.sent_at:%Y-%m-%d %H:%M:%S} UTC, {count.unreported} more rollbacks of "
+        f"{count.service} "
+        f"came to the same answer ({count.aggregation_key}). The last one was {count.last_rollback_id}, at "
         f"{count.last_at:%H:%M:%S} UTC. That makes {count.total} in all. Nothing else is new.\n"
         f"Next:\n  rollback show {environment} {count.last_rollback_id}\n  rollback status {environment}"
     )
@@ -91,14 +97,16 @@ def in_words(count: PageCount, environment: str) -> tuple[str, str]:
 _PAGES = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.ABORTED})
 
 
-def _is_left_to_a_person(rollback: Rollback) -> bool:
+def _is_left_to_operator(rollback: Rollback) -> bool:
     return bool(rollback.left_to_operator())
 
 
 def _is_not_the_release(rollback: Rollback) -> bool:
     judged = rollback.plan.checks if rollback.plan is not None else ()
     failed = {c.name for c in judged if c.verdict is Verdict.FAIL}
-    cleared = "release-is-the-cause" in failed and TASKS_ARE_WANTED not in failed  # no task is wanted: nothing is out
+    cleared = (
+        "release-is-the-cause" in failed and DESIRED_COUNT_CHECK not in failed
+    )  # no task is wanted: nothing is out
     return cleared and rollback.trigger is Trigger.ALARM and rollback.outcome is Outcome.SUPPRESSED
 
 
@@ -107,4 +115,4 @@ def is_page(rollback: Rollback) -> bool:
     if rollback.request.dry_run:  # nothing was to be changed: the answer is for whoever asked
         return False
     ended_badly = rollback.outcome in _PAGES and rollback.superseded_by is None  # else its heir tells how it ends
-    return ended_badly or _is_left_to_a_person(rollback) or _is_not_the_release(rollback)
+    return ended_badly or _is_left_to_operator(rollback) or _is_not_the_release(rollback)

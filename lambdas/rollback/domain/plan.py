@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from rollback.check import Check, Verdict
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.releases.release import Release, ReleaseState
-from rollback.domain.releases.release_names import Named, described, find, last_good
+from rollback.domain.releases.release_names import NameMatch, describe_release, find_last_known_good, find_release
 from rollback.domain.request import Request, RollbackType, Trigger
 from rollback.domain.settings.policy import Policy
 
@@ -23,10 +23,10 @@ class Plan(BaseModel):
     target: Release | None
     database: DatabasePlan | None = None
     checks: tuple[Check, ...]
-    stands_in_for: str = Field(
+    skipped_last_known_good: str = Field(
         default="", description="version of the last known good, where that can't be run and the target is another one"
     )
-    is_chosen: bool = Field(
+    is_operator_choice: bool = Field(
         default=False,
         description="a person named the target, or undoes a rollback; here, or in the one that this goes on with",
     )
@@ -48,14 +48,14 @@ class Plan(BaseModel):
         return tuple(c for c in self.checks if c.verdict is Verdict.FAIL and not (forced and c.forceable))
 
 
-def choose_target(request: Request, releases: tuple[Release, ...], running: Release) -> Named:
+def choose_target(request: Request, releases: tuple[Release, ...], running: Release) -> NameMatch:
     """The release to go back to: the last known good, or the one that was asked for (`release_names`)."""
     if request.target_version is None:
-        return last_good(releases, running.fingerprint)
-    return find(request.target_version, releases, running.fingerprint)
+        return find_last_known_good(releases, running.fingerprint)
+    return find_release(request.target_version, releases, running.fingerprint)
 
 
-def judge(
+def judge_plan(
     request: Request,
     trigger: Trigger,
     releases: tuple[Release, ...],
@@ -64,15 +64,15 @@ def judge(
     now: datetime,
     target: Release | None = None,
     *,
-    goes_on: bool = False,
+    is_continuation: bool = False,
 ) -> Plan:
     """The plan as far as the ledger alone can judge it; checks that look at AWS are added by the Plan step.
 
     Args:
         target: chosen already (by the rollback that this one goes on with, or from the standing plan).
-        goes_on: that release is being left already, for reasons that were judged then.
+        is_continuation: that release is being left already, for reasons that were judged then.
     """
-    named = Named(target) if target is not None else choose_target(request, releases, running)
+    named = NameMatch(target) if target is not None else choose_target(request, releases, running)
     target = named.release
     if request.type is RollbackType.DATABASE:  # what runs stays; to whose data one goes back is the database's part
         return Plan(running=running, target=running, checks=())
@@ -82,19 +82,19 @@ def judge(
             _target_is_another(target, running, releases, is_undo=request.undo is not None),
             _target_is_good(target, is_undo=request.undo is not None),
         ]
-    if trigger is not Trigger.MANUAL and not goes_on:
+    if trigger is not Trigger.MANUAL and not is_continuation:
         checks.append(_release_is_suspicious(running, policy, now))
     return Plan(running=running, target=target, checks=tuple(checks))
 
 
-def target_exists(named: Named, releases: tuple[Release, ...]) -> Check:
+def target_exists(named: NameMatch, releases: tuple[Release, ...]) -> Check:
     """Whether the name that was asked for means a release; else which releases it may mean."""
     target = named.release
     if target is not None:
         reason = f"release {target.version} is in the ledger ({target.state})"
         return Check.passed("target-exists", reason, evidence={"fingerprint": target.fingerprint})
     if named.candidates:
-        evidence = {"candidates": [described(release, releases) for release in named.candidates]}
+        evidence = {"candidates": [describe_release(release, releases) for release in named.candidates]}
         return Check.failed("target-exists", named.why_not, evidence=evidence)
     reason = f"there is no release to go back to: {named.why_not}"
     known = sorted({r.version for r in releases})
@@ -106,8 +106,8 @@ def _target_is_another(target: Release, running: Release, releases: tuple[Releas
     same = target.fingerprint == running.fingerprint
     twins = [r for r in releases if r.version == target.version and r.fingerprint != target.fingerprint]
     if same and twins:  # "v1 runs already" is not the whole truth where there is another v1
-        others = "; ".join(described(twin, releases) for twin in twins[:_MOST_TWINS])
-        reason = f"{described(running, releases)} runs already; to go back to another one, name it: {others}"
+        others = "; ".join(describe_release(twin, releases) for twin in twins[:_MOST_TWINS])
+        reason = f"{describe_release(running, releases)} runs already; to go back to another one, name it: {others}"
     elif same:
         reason = f"{running.version} runs already"
     else:

@@ -12,7 +12,7 @@ from rollback.check import Check, Verdict
 NOT_KNOWN = "not_known"  # in a check's evidence: the question had no answer at that time
 
 
-class Sight(StrEnum):
+class Existence(StrEnum):
     """Whether a thing that a definition refers to is there."""
 
     THERE = "there"
@@ -34,7 +34,7 @@ def not_known(name: str, why: str) -> Check:
     return Check.warned(name, f"could not be asked: {why}", evidence={NOT_KNOWN: name})
 
 
-def existence(name: str, seen: Mapping[str, Sight], mend: str) -> Check:
+def check_existence(name: str, seen: Mapping[str, Existence], mend: str) -> Check:
     """One check of several things of a kind.
 
     Args:
@@ -43,20 +43,20 @@ def existence(name: str, seen: Mapping[str, Sight], mend: str) -> Check:
     """
     if not seen:
         return Check.passed(name, "the target refers to none")
-    of = {sight: ", ".join(thing for thing, found in seen.items() if found is sight) for sight in Sight}
+    of = {sight: ", ".join(thing for thing, found in seen.items() if found is sight) for sight in Existence}
     unseen = [
         f"{said}: {of[sight]}"
-        for sight, said in ((Sight.HIDDEN, "can't be looked up"), (Sight.NOT_ASKED, "not looked at"))
+        for sight, said in ((Existence.HIDDEN, "can't be looked up"), (Existence.NOT_ASKED, "not looked at"))
         if of[sight]
     ]
-    if of[Sight.GONE]:
-        return Check.failed(name, "; ".join((f"gone: {of[Sight.GONE]}", *unseen, mend)))
+    if of[Existence.GONE]:
+        return Check.failed(name, "; ".join((f"gone: {of[Existence.GONE]}", *unseen, mend)))
     if unseen:
-        verdict = Verdict.WARN if of[Sight.HIDDEN] else Verdict.SKIPPED
+        verdict = Verdict.WARN if of[Existence.HIDDEN] else Verdict.SKIPPED
         return Check(name=name, verdict=verdict, reason="; ".join(unseen))
     return Check.passed(name, f"all {len(seen)} are there")
 
 
-def against(checks: Iterable[Check]) -> str:
+def join_failures(checks: Iterable[Check]) -> str:
     """What speaks against a target, in one line; empty: nothing does."""
     return "; ".join(f"{check.name}: {check.reason}" for check in checks if check.verdict is Verdict.FAIL)

@@ -15,12 +15,12 @@ from rollback.text import (
     NAME_LIMIT,
     QUOTED_LIMIT,
     REASON_LIMIT,
+    REQUESTER_LIMIT,
     TARGET_LIMIT,
-    WHO_LIMIT,
-    cut,
     is_showable,
     one_line,
     quoted,
+    truncate,
 )
 
 
@@ -58,12 +58,12 @@ class Request(BaseModel):
     force: bool = False
     dry_run: bool = False
     reason: str = Field(default="", max_length=REASON_LIMIT)
-    requested_by: str = Field(default="", max_length=WHO_LIMIT)
+    requested_by: str = Field(default="", max_length=REQUESTER_LIMIT)
 
 
 _IGNORED = frozenset({"Comment"})  # what the Step Functions console fills in when nothing was typed
 _NAMES = {"target_version": TARGET_LIMIT, "undo": NAME_LIMIT}  # they must be found again: nothing is cleaned silently
-_REMARKS = {"reason": REASON_LIMIT, "requested_by": WHO_LIMIT}  # for people: what can't be shown is replaced
+_REMARKS = {"reason": REASON_LIMIT, "requested_by": REQUESTER_LIMIT}  # for people: what can't be shown is replaced
 _HIGHEST_PR = 2**31 - 1
 # `datetime` also reads week dates, dates alone and any separator, which people do not mean.
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
@@ -192,7 +192,7 @@ def _explained(error: ValidationError) -> str:
 
 
 def _unknown(what: str, given: Any, valid: tuple[str, ...]) -> str:
-    words = cut(given, QUOTED_LIMIT) if isinstance(given, str) else ""
+    words = truncate(given, QUOTED_LIMIT) if isinstance(given, str) else ""
     close = difflib.get_close_matches(words, [str(v) for v in valid], n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{what} {quoted(given)} is not known{hint}; valid values: {_listed(valid)}; nothing was changed"
@@ -202,4 +202,4 @@ def _listed(values: tuple[str, ...]) -> str:
     return ", ".join(str(value) for value in values)
 
 
-BY_HAND = frozenset({Trigger.MANUAL, Trigger.DRILL})
+OPERATOR_TRIGGERS = frozenset({Trigger.MANUAL, Trigger.DRILL})

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from rollback.check import Check, Verdict
 from rollback.domain.database.progress import DatabaseProgress
 from rollback.domain.database.reconnection import Reconnection
-from rollback.domain.escalation import Rung, Tried
+from rollback.domain.escalation import EscalationAttempt, EscalationLevel
 from rollback.domain.plan import Plan
 from rollback.domain.refusal import Refusal
 from rollback.domain.releases.newer_release import NewerRelease
@@ -23,9 +23,10 @@ from rollback.text import StoredText
 
 _LONGEST_REASON = 2000
 # Fields that one look leaves to the next: the record's identity, its counts, the answer that was told, and its debts.
-_KEPT_BY_A_LOOK = (
-    "version", "id", "environment", "trigger", "event", "created_at", "deaths", "told", "obligations", "rechecked_at",
-    "rechecks", "at_zero_at",
+_KEPT_BY_EVALUATION = (
+    "version", "id", "environment", "trigger", "event", "created_at", "crashed_evaluations", "told",
+    "obligations", "rechecked_at",
+    "rechecks", "zero_desired_seen_at",
 )  # fmt: skip
 DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode
 
@@ -87,14 +88,14 @@ class ServiceProgress(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
     started_at: AwareDatetime
-    rung: Rung = Rung.SERVICE
-    rung_since: AwareDatetime
-    tried: tuple[Tried, ...] = Field(default=(), description="the rungs before this one")
+    escalation_level: EscalationLevel = EscalationLevel.SERVICE
+    escalation_level_since: AwareDatetime
+    tried: tuple[EscalationAttempt, ...] = Field(default=(), description="the rungs before this one")
     target_definition_arn: str | None = None
     intent: Intent | None = None
     acted_at: AwareDatetime | None = None
     target_since: AwareDatetime | None = Field(default=None, description="when another target was taken, the last time")
-    forced_anew_at: AwareDatetime | None = Field(default=None, description="a stuck deployment is, once a rung")
+    redeployment_forced_at: AwareDatetime | None = Field(default=None, description="a stuck deployment is, once a rung")
     restarted_at: AwareDatetime | None = Field(default=None, description="started again after a stop at zero")
     reassert_until: AwareDatetime | None = Field(
         default=None, description="rule 9: a call of the rollback that was taken over may land until then"
@@ -107,11 +108,11 @@ class ServiceProgress(BaseModel):
     scaling_maximum: int | None = Field(default=None, description="tasks that scaling allows, as last asked")
     done_at: AwareDatetime | None = None
 
-    def noted(self, note: str) -> "ServiceProgress":
+    def add_note(self, note: str) -> "ServiceProgress":
         """The progress with a remark for the report, once."""
-        return self if note in self.notes else self.but(notes=(*self.notes, note))
+        return self if note in self.notes else self.evolve(notes=(*self.notes, note))
 
-    def but(self, **changes: Any) -> "ServiceProgress":
+    def evolve(self, **changes: Any) -> "ServiceProgress":
         """A validated copy with some fields changed."""
         return ServiceProgress.model_validate({**dict(self), **changes})
 
@@ -159,7 +160,7 @@ class Rollback(BaseModel):
         description="the environment's when it was admitted: a deployment of the stack changes no open one",
     )
     request: Request
-    full_instead_of: RollbackType | None = Field(
+    escalated_from_type: RollbackType | None = Field(
         default=None,
         description="what was asked for, where the schema made it a full rollback; None: a person asked for what it is",
     )
@@ -167,18 +168,22 @@ class Rollback(BaseModel):
     event: TriggerEvent | None = None
     execution: str = ""
     created_at: AwareDatetime
-    looks: int = Field(default=1, ge=1, description="how often its trigger was looked at, each time by an execution")
-    looked_at: AwareDatetime | None = Field(default=None, description="when the last of several looks began")
-    at_zero_at: AwareDatetime | None = Field(
+    evaluations: int = Field(
+        default=1, ge=1, description="how often its trigger was looked at, each time by an execution"
+    )
+    evaluation_started_at: AwareDatetime | None = Field(
+        default=None, description="when the last of several looks began"
+    )
+    zero_desired_seen_at: AwareDatetime | None = Field(
         default=None, description="when its last look found that the team wants no task of the service"
     )
-    deaths: int = Field(default=0, ge=0, description="looks that ended before they came to an answer")
+    crashed_evaluations: int = Field(default=0, ge=0, description="looks that ended before they came to an answer")
     told: str = Field(default="", description="the answer that the last report gave: the same one is not sent again")
     admission: tuple[Check, ...] = ()
     admitted_at: AwareDatetime | None = None
     lease_counter: int | None = None
     supersedes: str | None = Field(default=None, description="the open rollback that this one goes on with")
-    source_compute: str | None = Field(
+    source_compute_branch_id: str | None = Field(
         default=None, description="the source of an undo that was given a compute to be looked at; it is deleted again"
     )
     inherits_fence_of: str | None = Field(
@@ -190,7 +195,7 @@ class Rollback(BaseModel):
     newer: NewerRelease | None = Field(
         default=None, description="what the team deployed meanwhile: left alone if the outcome is `superseded`"
     )
-    ended_by_person: bool | None = Field(
+    is_operator_abort: bool | None = Field(
         default=None, description="an operator's abort, not a crash; None: not ended, or an older version wrote it"
     )
     plan: Plan | None = None
@@ -209,7 +214,7 @@ class Rollback(BaseModel):
     rechecked_at: AwareDatetime | None = Field(default=None, description="when the janitor last started another look")
     rechecks: int = Field(default=0, ge=0, description="looks that the janitor started")
     drift: StoredText = Field(default="", description="how CloudFormation's idea of the service differs from what runs")
-    concluding_since: AwareDatetime | None = None
+    conclusion_started_at: AwareDatetime | None = None
     reported: bool = Field(default=False, description="the report was sent; a concluded document without is sent again")
     concluded_at: AwareDatetime | None = None
     wait_seconds: int = 0
@@ -235,13 +240,13 @@ class Rollback(BaseModel):
         return any(owed.kind is ObligationKind.FENCE for owed in self.obligations)
 
     @property
-    def is_ended_by_person(self) -> bool:
+    def is_aborted_by_operator(self) -> bool:
         """Whether an operator stopped it: they know more than we do (rule 3). A crash knows nothing.
 
         An older version did not tell the two apart; its aborted rollbacks are taken for an operator's.
         """
-        if self.ended_by_person is not None:
-            return self.ended_by_person
+        if self.is_operator_abort is not None:
+            return self.is_operator_abort
         return self.outcome is Outcome.ABORTED and self.superseded_by is None
 
     @property
@@ -250,17 +255,17 @@ class Rollback(BaseModel):
         return self.database is not None and self.database.may_have_changed_data
 
     @property
-    def owes_reconnection(self) -> bool:
+    def is_reconnection_due(self) -> bool:
         """Whether services still have to get new connections to data that changed."""
         planned = self.plan.database if self.plan is not None else None
-        if planned is None or not planned.reconnects or not self.has_changed_data:
+        if planned is None or not planned.reconnecting_services or not self.has_changed_data:
             return False
         return self.reconnection is None or self.reconnection.ended_at is None
 
     @property
-    def owes_account(self) -> bool:
+    def is_data_loss_report_due(self) -> bool:
         """Whether it is concluded but for the account of lost writes, which holds no lease and keeps nobody waiting."""
-        return self.concluded_at is not None and self.database is not None and self.database.owes_account
+        return self.concluded_at is not None and self.database is not None and self.database.is_data_loss_report_due
 
     @property
     def never_acts(self) -> bool:
@@ -270,7 +275,7 @@ class Rollback(BaseModel):
     @property
     def began_at(self) -> datetime:
         """When its last look began: of the first one, when it was created."""
-        return self.looked_at or self.created_at
+        return self.evaluation_started_at or self.created_at
 
     @property
     def answer(self) -> str:
@@ -280,13 +285,15 @@ class Rollback(BaseModel):
         left = len(self.left_to_operator())
         again = " for now" if self.recheck_at is not None else ""
         acted = " acted" if self.has_acted else ""
-        asked = " database asked" if self.database is not None and self.database.asked_at_end is not None else ""
+        asked = (
+            " database asked" if self.database is not None and self.database.last_change_checked_at is not None else ""
+        )
         lost = " lost writes told" if self.database is not None and self.database.lost is not None else ""
         left_over = f" {left} left to an operator" if left else ""
         return f"{self.outcome}{again}{acted}{asked}{lost} {' '.join(against)}{left_over}"
 
     @property
-    def was_stopped_half_way(self) -> bool:
+    def is_aborted_midway(self) -> bool:
         """Aborted after it had begun to change ECS, and not behind a fence: the next trigger goes on with it."""
         moved = self.outcome is Outcome.ABORTED and self.has_moved_service
         return moved and not self.is_fenced and not self.has_changed_data
@@ -294,7 +301,7 @@ class Rollback(BaseModel):
     @property
     def is_emergency(self) -> bool:
         """Asked for as one, or become one."""
-        escalated = self.service is not None and self.service.rung is not Rung.SERVICE
+        escalated = self.service is not None and self.service.escalation_level is not EscalationLevel.SERVICE
         return self.request.type is RollbackType.EMERGENCY or escalated
 
     @property
@@ -312,7 +319,7 @@ class Rollback(BaseModel):
         """Which ECS service goes back."""
         return self.request.service
 
-    def service_owing(self, owed: Obligation) -> str:
+    def service_of_obligation(self, owed: Obligation) -> str:
         """Which service an obligation is about."""
         return owed.service or self.service_name
 
@@ -324,22 +331,22 @@ class Rollback(BaseModel):
         """What a person still has to put back, in the order to do it."""
         return tuple(o for o in reversed(self.obligations) if o.discharged_at is None and o.handed_to == OPERATOR)
 
-    def ended_by(self, refused: RollbackError) -> "Rollback":
+    def mark_refused(self, refused: RollbackError) -> "Rollback":
         """Failed at once: what was refused for good is refused again, on every rung of the ladder."""
-        return self.but(
+        return self.evolve(
             outcome=Outcome.FAILED,
             reason=str(refused)[:_LONGEST_REASON],
             refusal=Refusal.of(refused),
             wait_seconds=0,
         )
 
-    def looked_at_again(self, request: Request, execution: str, settings: Settings, now: datetime) -> "Rollback":
-        """The same record at the beginning of another look: only what `_KEPT_BY_A_LOOK` names stays as it was."""
-        kept = {name: getattr(self, name) for name in _KEPT_BY_A_LOOK}
-        begun = {"request": request, "execution": execution, "settings": settings, "looked_at": now}
-        return Rollback.model_validate({**kept, **begun, "looks": self.looks + 1})
+    def begin_evaluation(self, request: Request, execution: str, settings: Settings, now: datetime) -> "Rollback":
+        """The same record at the beginning of another look: only what `_KEPT_BY_EVALUATION` names stays as it was."""
+        kept = {name: getattr(self, name) for name in _KEPT_BY_EVALUATION}
+        begun = {"request": request, "execution": execution, "settings": settings, "evaluation_started_at": now}
+        return Rollback.model_validate({**kept, **begun, "evaluations": self.evaluations + 1})
 
-    def but(self, **changes: Any) -> "Rollback":
+    def evolve(self, **changes: Any) -> "Rollback":
         """A validated copy with some fields changed.
 
         Raises:
@@ -367,21 +374,21 @@ def rollback_id(service: str, started_at: datetime, cause: str) -> str:
     return f"{service}-{at}-{hashlib.sha256(cause.encode()).hexdigest()[:8]}"
 
 
-def not_owed_yet(owed: Obligation, rollback: Rollback) -> Obligation:
+def drop_recorded_settings(owed: Obligation, rollback: Rollback) -> Obligation:
     """Without the parts that are owed already: what stood before the first change is what is put back."""
     same = [
         o
         for o in rollback.open_obligations()
-        if o.kind is owed.kind and rollback.service_owing(o) == rollback.service_owing(owed)
+        if o.kind is owed.kind and rollback.service_of_obligation(o) == rollback.service_of_obligation(owed)
     ]
     known = {part for o in same for part in o.before}
     return owed.model_copy(update={"before": {part: was for part, was in owed.before.items() if part not in known}})
 
 
-def settle(rollback: Rollback, owed: Obligation, **how: object) -> Rollback:
+def update_obligation(rollback: Rollback, owed: Obligation, **how: object) -> Rollback:
     """The rollback with that obligation discharged or handed on."""
     settled = Obligation.model_validate({**dict(owed), **how})
     obligations = list(rollback.obligations)
     last = max(i for i, o in enumerate(obligations) if o == owed)
     obligations[last] = settled
-    return rollback.but(obligations=tuple(obligations), wait_seconds=0)
+    return rollback.evolve(obligations=tuple(obligations), wait_seconds=0)

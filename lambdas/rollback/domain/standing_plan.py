@@ -4,7 +4,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.schema_verdict import SchemaVerdict
-from rollback.domain.readiness import against, is_ready
+from rollback.domain.readiness import is_ready, join_failures
 from rollback.domain.releases.release import Release
 
 
@@ -30,7 +30,7 @@ class StandingTarget(BaseModel):
     @property
     def why_not_ready(self) -> str:
         """What speaks against it, in one line; empty: nothing does."""
-        return against(self.checks)
+        return join_failures(self.checks)
 
 
 class StandingPlan(BaseModel):

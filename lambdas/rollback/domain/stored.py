@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Found(Generic[T]):
+class ReadResult(Generic[T]):
     """Items of one listing: those that could be read, and the keys of those that could not."""
 
     items: tuple[T, ...] = ()
@@ -32,7 +32,7 @@ class Found(Generic[T]):
 
 
 @dataclass(frozen=True)
-class SetAside:
+class SkippedItem:
     """An item that could not be read when it was needed, and whether an operator was told."""
 
     key: str

@@ -6,14 +6,14 @@ from rollback.check import Check, Verdict
 from rollback.domain.releases.release import Release
 from rollback.domain.request import RollbackType, Trigger
 from rollback.domain.rollback import Rollback
-from rollback.errors import CallRefused, OutsideFailure
+from rollback.errors import CallRefused, ExternalServiceError
 from rollback.guards import rules as guards
-from rollback.identity.identify import is_ours, running_identity
+from rollback.identity.identify import identify_running, is_ours
 from rollback.names import RATE_ALARMS, STATE_ALARMS, leaf_alarms, outage_alarm
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ServiceView
 
-ALARM_IS_RED = "alarm-is-red"  # a check of the admission; a warning where CloudWatch did not answer
+ALARM_IS_IN_ALARM = "alarm-is-red"  # a check of the admission; a warning where CloudWatch did not answer
 
 
 def automatic_guards(
@@ -25,21 +25,23 @@ def automatic_guards(
         before: the rollback that this one goes on with.
     """
     policy, now = world.settings.policy, world.clock.now()
-    not_paused = guards.not_paused(rollback, world.ledger.pause(rollback.service_name), policy, now)
+    check_not_paused = guards.check_not_paused(rollback, world.ledger.pause(rollback.service_name), policy, now)
     if before is not None:
-        return [not_paused, *guards.goes_on_with(before)]
-    began = _others_deployment_began(view, world)
+        return [check_not_paused, *guards.skip_guards_on_takeover(before)]
+    began = _team_deployment_began_at(view, world)
     service = world.settings.service(rollback.service_name)
-    runs = frozenset({running.fingerprint}) | running_identity(view, service, world).marks
+    runs = frozenset({running.fingerprint}) | identify_running(view, service, world).identifiers
     changes = world.ledger.changes(rollback.service_name, now - guards.longest_window(policy))
     owed = world.ledger.owed(rollback.service_name)
     return [
-        not_paused,
-        *guards.from_history(rollback, runs, changes, policy, now),
-        guards.not_left_at_zero(rollback, view.desired_count, owed, policy, now),
-        guards.tasks_are_wanted(rollback, view.desired_count, owed, policy, now),
-        *_outage_is_seen(rollback, view, world),
-        guards.no_fix_on_its_way(rollback, began, _red_since(rollback, world) if began else None, policy, now),
+        check_not_paused,
+        *guards.check_history(rollback, runs, changes, policy, now),
+        guards.check_not_left_at_zero(rollback, view.desired_count, owed, policy, now),
+        guards.check_desired_count(rollback, view.desired_count, owed, policy, now),
+        *_check_outage_alarm(rollback, view, world),
+        guards.check_no_fix_in_flight(
+            rollback, began, _trigger_in_alarm_since(rollback, world) if began else None, policy, now
+        ),
     ]
 
 
@@ -55,11 +57,11 @@ def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:
     red = [name for name, state in world.alarms.states(leaves).items() if state == "ALARM"]
     since = now - timedelta(minutes=policy.traffic_window_minutes)
     rates = leaf_alarms(prefix, service, RATE_ALARMS)
-    counted = _requests(view, since, world) if set(red) & set(rates) else None
-    return guards.enough_traffic(red, rates, counted, policy, now)
+    counted = _count_requests(view, since, world) if set(red) & set(rates) else None
+    return guards.check_enough_traffic(red, rates, counted, policy, now)
 
 
-def _requests(view: ServiceView, since: datetime, world: World) -> float | None:
+def _count_requests(view: ServiceView, since: datetime, world: World) -> float | None:
     """None: refused for good, as for a target group that is gone; whoever retries is refused again."""
     try:
         return world.alarms.requests_since(view.target_groups, since)
@@ -67,17 +69,17 @@ def _requests(view: ServiceView, since: datetime, world: World) -> float | None:
         return None
 
 
-def _outage_is_seen(rollback: Rollback, view: ServiceView, world: World) -> tuple[Check, ...]:
+def _check_outage_alarm(rollback: Rollback, view: ServiceView, world: World) -> tuple[Check, ...]:
     """Asked of an outage only, whose world has little patience."""
     prefix, service = world.settings.prefix, rollback.service_name
     alarm = rollback.event.alarm if rollback.event is not None else None
     if rollback.trigger is not Trigger.ALARM or alarm != outage_alarm(prefix, service) or not view.target_groups:
         return ()
-    cloudwatch_is_silent = any(c.name == ALARM_IS_RED and c.verdict is Verdict.WARN for c in rollback.admission)
-    return () if cloudwatch_is_silent else (outage_is_seen(service, view, world),)
+    cloudwatch_is_silent = any(c.name == ALARM_IS_IN_ALARM and c.verdict is Verdict.WARN for c in rollback.admission)
+    return () if cloudwatch_is_silent else (check_outage_visible(service, view, world),)
 
 
-def outage_is_seen(service: str, view: ServiceView, world: World) -> Check:
+def check_outage_visible(service: str, view: ServiceView, world: World) -> Check:
     """Hold the outage alarm, which is in ALARM, against what ELB says; what does not answer contradicts nothing."""
     prefix, policy, now = world.settings.prefix, world.settings.policy, world.clock.now()
     try:
@@ -87,12 +89,12 @@ def outage_is_seen(service: str, view: ServiceView, world: World) -> Check:
             group: sum(target.state == "healthy" for target in world.targets.health(group))
             for group in (view.target_groups if red else ())
         }
-    except OutsideFailure as failure:
+    except ExternalServiceError as failure:
         return Check.warned("outage-is-seen", f"could not be asked: {failure}")
-    return guards.outage_is_seen(red, healthy, view.desired_count, policy, now)
+    return guards.check_outage_visible(red, healthy, view.desired_count, policy, now)
 
 
-def _others_deployment_began(view: ServiceView, world: World) -> datetime | None:
+def _team_deployment_began_at(view: ServiceView, world: World) -> datetime | None:
     """Of a deployment in flight that no rollback made (rule 5); None: there is none."""
     newest = view.newest
     if newest is None or newest.status not in IN_FLIGHT or is_ours(newest.target_definition_arn, world):
@@ -100,14 +102,14 @@ def _others_deployment_began(view: ServiceView, world: World) -> datetime | None
     return newest.created_at
 
 
-def _red_since(rollback: Rollback, world: World) -> datetime | None:
+def _trigger_in_alarm_since(rollback: Rollback, world: World) -> datetime | None:
     """When the alarm that asked turned red; an emergency does not wait for an answer."""
     alarm = rollback.event.alarm if rollback.event is not None else None
     if alarm is None:
         return None
     try:
-        return world.alarms.red_since((alarm,)).get(alarm)
-    except OutsideFailure:
+        return world.alarms.in_alarm_since((alarm,)).get(alarm)
+    except ExternalServiceError:
         if rollback.request.type is RollbackType.EMERGENCY:
             return None
         raise

@@ -7,26 +7,26 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from rollback.check import Check, Verdict
-from rollback.domain.ledger_index import Change, Owed
+from rollback.domain.ledger_index import ChangeEntry, ObligationsEntry
 from rollback.domain.operator import Pause
-from rollback.domain.request import BY_HAND, Trigger
+from rollback.domain.request import OPERATOR_TRIGGERS, Trigger
 from rollback.domain.rollback import OPERATOR, ObligationKind, Outcome, Rollback
 from rollback.domain.settings.policy import Policy
-from rollback.domain.stored import Found
-from rollback.names import NO_HEALTHY_TARGETS, TASKS_ARE_WANTED
+from rollback.domain.stored import ReadResult
+from rollback.names import DESIRED_COUNT_CHECK, NO_HEALTHY_TARGETS
 
 _HISTORY = ("cooldown", "one-step-per-window", "attempt-budget")
 _NO_FIX = "no-fix-on-its-way"
 
 
-def goes_on_with(earlier: Rollback) -> list[Check]:
+def skip_guards_on_takeover(earlier: Rollback) -> list[Check]:
     """What is going on was guarded when it began, or asked for by a person: whoever takes it over must not drop it."""
     reason = f"goes on with {earlier.id}, which was judged when it began"
     return [Check.skipped(name, reason) for name in (*_HISTORY, _NO_FIX)]
 
 
-def from_history(
-    rollback: Rollback, runs: frozenset[str], earlier: Found[Change], policy: Policy, now: datetime
+def check_history(
+    rollback: Rollback, runs: frozenset[str], earlier: ReadResult[ChangeEntry], policy: Policy, now: datetime
 ) -> list[Check]:
     """What the service's last rollbacks say about another one.
 
@@ -35,10 +35,10 @@ def from_history(
         earlier: what its rollbacks of the windows changed, newest first; those that this one goes on with are not
             counted. One that can't be read counts as an attempt.
     """
-    if rollback.trigger in BY_HAND:
+    if rollback.trigger in OPERATOR_TRIGGERS:
         return [Check.skipped(name, "asked for by a person") for name in _HISTORY]
-    acted = [r for r in _without_own(rollback, earlier.items) if r.has_acted or _acted_unseen(r, runs)]
-    automatic = [r for r in acted if r.trigger not in BY_HAND]
+    acted = [r for r in _without_own(rollback, earlier.items) if r.has_acted or _has_acted_unrecorded(r, runs)]
+    automatic = [r for r in acted if r.trigger not in OPERATOR_TRIGGERS]
     heirs = {one.rollback_id for one in automatic}
     automatic = [one for one in automatic if one.superseded_by not in heirs]  # one attempt, however many walked it
     unreadable = [one.key for one in earlier.unreadable]
@@ -50,42 +50,44 @@ def from_history(
 
 
 def longest_window(policy: Policy) -> timedelta:
-    """How far back `from_history` looks."""
+    """How far back `check_history` looks."""
     return timedelta(minutes=max(policy.correlation_window_minutes, policy.attempt_window_minutes))
 
 
-def not_paused(rollback: Rollback, pause: Pause | None, policy: Policy, now: datetime) -> Check:
+def check_not_paused(rollback: Rollback, pause: Pause | None, policy: Policy, now: datetime) -> Check:
     """An operator's word stands above every alarm."""
     name = "not-paused"
-    if pause is None or rollback.trigger in BY_HAND:
+    if pause is None or rollback.trigger in OPERATOR_TRIGGERS:
         reason = "asked for by a person" if pause else "automatic rollbacks are on"
         return Check(name=name, verdict=Verdict.SKIPPED if pause else Verdict.PASS, reason=reason)
     reason = f"automatic rollbacks are paused since {pause.since:%Y-%m-%d %H:%M} UTC by {pause.by}: {pause.reason}"
-    return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes))
+    return _suppress_until(name, reason, now + timedelta(minutes=policy.recheck_minutes))
 
 
-def not_left_at_zero(rollback: Rollback, desired_count: int, owed: Found[Owed], policy: Policy, now: datetime) -> Check:
+def check_not_left_at_zero(
+    rollback: Rollback, desired_count: int, owed: ReadResult[ObligationsEntry], policy: Policy, now: datetime
+) -> Check:
     """Rule 3: what a rollback left to a person at zero tasks stays there, until a person puts it back.
 
     Args:
         owed: what rollbacks of it, and of services that write to the same database, have not put back on it.
     """
     name, again = "not-left-at-zero", now + timedelta(minutes=policy.recheck_minutes)
-    if desired_count > 0 or rollback.trigger in BY_HAND:
+    if desired_count > 0 or rollback.trigger in OPERATOR_TRIGGERS:
         return Check.passed(name, "tasks are wanted, or a person wants them")
     for one in owed.items:
-        if _stands_at_zero_for(one):
+        if _is_kept_at_zero_by(one):
             how = "is not concluded" if one.is_open else f"ended ({one.outcome}), and left that to a person"
             reason = f"{one.rollback_id} stopped all tasks of {rollback.service_name}, and {how}: {one.reason}"
-            return _look_again(name, reason, again)
+            return _suppress_until(name, reason, again)
     if owed.unreadable:
         keys = ", ".join(one.key for one in owed.unreadable)
         reason = f"no task is wanted, and whether a rollback left that to a person can't be read: {keys}"
-        return _look_again(name, reason, again)
+        return _suppress_until(name, reason, again)
     return Check.passed(name, "no rollback was left at zero tasks")
 
 
-def _stands_at_zero_for(one: Owed) -> bool:
+def _is_kept_at_zero_by(one: ObligationsEntry) -> bool:
     """Whether a fence of that rollback keeps the service at zero; an open one of its own service is gone on with."""
     fences = [o for o in one.obligations if o.kind is ObligationKind.FENCE]
     if one.is_open:
@@ -93,34 +95,37 @@ def _stands_at_zero_for(one: Owed) -> bool:
     return any(o.handed_to == OPERATOR for o in fences)
 
 
-def tasks_are_wanted(rollback: Rollback, desired_count: int, owed: Found[Owed], policy: Policy, now: datetime) -> Check:
+def check_desired_count(
+    rollback: Rollback, desired_count: int, owed: ReadResult[ObligationsEntry], policy: Policy, now: datetime
+) -> Check:
     """A service at zero tasks by the team's will is not out: nothing is started, and nothing is condemned.
 
-    A fence of ours is not the team's will; `not_left_at_zero` judges that one.
+    A fence of ours is not the team's will; `check_not_left_at_zero` judges that one.
 
     Args:
         owed: what rollbacks of it, and of services that write to the same database, have not put back on it.
     """
-    name, again = TASKS_ARE_WANTED, now + timedelta(minutes=policy.recheck_minutes)
+    name, again = DESIRED_COUNT_CHECK, now + timedelta(minutes=policy.recheck_minutes)
     evidence = {"desired_count": desired_count}
-    if rollback.trigger in BY_HAND:
+    if rollback.trigger in OPERATOR_TRIGGERS:
         return Check.skipped(name, "asked for by a person", evidence=evidence)
     if desired_count > 0:
-        if rollback.at_zero_at is None:
+        if rollback.zero_desired_seen_at is None:
             return Check.passed(name, f"{desired_count} tasks are wanted", evidence=evidence)
         reason = (
-            f"{desired_count} tasks are wanted again; at {rollback.at_zero_at:%H:%M:%S} UTC none was: they are given "
+            f"{desired_count} tasks are wanted again; at {rollback.zero_desired_seen_at:%H:%M:%S} UTC none was: "
+            f"they are given "
             f"{policy.recheck_minutes:g} minutes to start"
         )
-        return _look_again(name, reason, again, evidence)
+        return _suppress_until(name, reason, again, evidence)
     is_fenced = rollback.is_fenced or any(o.kind is ObligationKind.FENCE for one in owed.items for o in one.obligations)
     if is_fenced or owed.unreadable:
         return Check.skipped(name, "a rollback stopped its tasks, or may have")
     reason = f"no task of {rollback.service_name} is wanted: its desired count is 0, and no rollback made it so"
-    return _look_again(name, reason, again, evidence)
+    return _suppress_until(name, reason, again, evidence)
 
 
-def outage_is_seen(
+def check_outage_visible(
     red: Iterable[str], healthy: Mapping[str, int], desired_count: int, policy: Policy, now: datetime
 ) -> Check:
     """An alarm that sees no healthy target, of a service whose target groups have all that they want, watches others.
@@ -141,34 +146,39 @@ def outage_is_seen(
         f"{', '.join(red)} sees no healthy target, but ELB tells of {min(healthy.values())} or more in every target "
         "group of the service: the alarm watches other target groups, or looks back in time"
     )
-    return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes), evidence)
+    return _suppress_until(name, reason, now + timedelta(minutes=policy.recheck_minutes), evidence)
 
 
-def no_fix_on_its_way(
-    rollback: Rollback, deployment_began: datetime | None, red_since: datetime | None, policy: Policy, now: datetime
+def check_no_fix_in_flight(
+    rollback: Rollback,
+    deployment_began: datetime | None,
+    in_alarm_since: datetime | None,
+    policy: Policy,
+    now: datetime,
 ) -> Check:
     """A deployment that began after the alarm went red is no cause of it: somebody is fixing things.
 
     Args:
         deployment_began: of the deployment in flight; None: there is none.
-        red_since: None: not an alarm, or not known.
+        in_alarm_since: None: not an alarm, or not known.
     """
     name = _NO_FIX
-    if rollback.trigger is not Trigger.ALARM or red_since is None:
+    if rollback.trigger is not Trigger.ALARM or in_alarm_since is None:
         return Check.skipped(name, "no alarm asked for it")
-    if deployment_began is None or deployment_began <= red_since:
+    if deployment_began is None or deployment_began <= in_alarm_since:
         return Check.passed(name, "no deployment began after the alarm went red")
     if now - deployment_began > timedelta(minutes=policy.service_timeout_minutes):
         reason = f"a deployment began at {deployment_began:%H:%M:%S} UTC, and has not put it right: it is no fix"
         return Check.passed(name, reason)
     reason = (
-        f"a deployment began at {deployment_began:%H:%M:%S} UTC, after the alarm went red at {red_since:%H:%M:%S}: it "
+        f"a deployment began at {deployment_began:%H:%M:%S} UTC, after the alarm went red at "
+        f"{in_alarm_since:%H:%M:%S}: it "
         "may be the fix, and is given time"
     )
-    return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes))
+    return _suppress_until(name, reason, now + timedelta(minutes=policy.recheck_minutes))
 
 
-def enough_traffic(
+def check_enough_traffic(
     red: Iterable[str], rates: Iterable[str], requests: float | None, policy: Policy, now: datetime
 ) -> Check:
     """Shares and times of few requests lie; alarms about tasks, targets and logs do not need requests.
@@ -189,10 +199,10 @@ def enough_traffic(
         f"too little traffic to tell: {requests:.0f} requests in {policy.traffic_window_minutes:g} minutes, "
         f"{policy.min_requests_to_judge} are needed"
     )
-    return _look_again(name, reason, now + timedelta(minutes=policy.recheck_minutes), evidence)
+    return _suppress_until(name, reason, now + timedelta(minutes=policy.recheck_minutes), evidence)
 
 
-def _without_own(rollback: Rollback, earlier: Iterable[Change]) -> list[Change]:
+def _without_own(rollback: Rollback, earlier: Iterable[ChangeEntry]) -> list[ChangeEntry]:
     """Without this one and those that it goes on with."""
     found, mine = [], {rollback.id, rollback.supersedes}
     for one in earlier:
@@ -203,12 +213,12 @@ def _without_own(rollback: Rollback, earlier: Iterable[Change]) -> list[Change]:
     return found
 
 
-def _acted_unseen(earlier: Change, runs: frozenset[str]) -> bool:
+def _has_acted_unrecorded(earlier: ChangeEntry, runs: frozenset[str]) -> bool:
     """It died between its call and the save, and what it wanted runs: its intent was carried out."""
-    return earlier.is_intended and earlier.target_fingerprint is not None and earlier.target_fingerprint in runs
+    return earlier.has_intent and earlier.target_fingerprint is not None and earlier.target_fingerprint in runs
 
 
-def _cooldown(acted: list[Change], policy: Policy, now: datetime) -> Check:
+def _cooldown(acted: list[ChangeEntry], policy: Policy, now: datetime) -> Check:
     """A rollback that was aborted gives the service nothing to recover from: the next trigger acts."""
     for one in acted:
         if one.outcome is Outcome.ABORTED:
@@ -219,11 +229,11 @@ def _cooldown(acted: list[Change], policy: Policy, now: datetime) -> Check:
                 f"{one.rollback_id} has only just ended: the service is given {policy.cooldown_minutes:g} minutes to "
                 "recover"
             )
-            return _look_again("cooldown", reason, ready_at, {"earlier": one.rollback_id})
+            return _suppress_until("cooldown", reason, ready_at, {"earlier": one.rollback_id})
     return Check.passed("cooldown", "no rollback has only just ended")
 
 
-def _one_step_per_window(automatic: list[Change], runs: frozenset[str], policy: Policy, now: datetime) -> Check:
+def _one_step_per_window(automatic: list[ChangeEntry], runs: frozenset[str], policy: Policy, now: datetime) -> Check:
     """Rule 7: one automatic step back; from where a rollback has put the service, only a person goes further."""
     name, window = "one-step-per-window", timedelta(minutes=policy.correlation_window_minutes)
     for one in automatic:
@@ -237,7 +247,7 @@ def _one_step_per_window(automatic: list[Change], runs: frozenset[str], policy: 
     return Check.passed(name, "what runs was not put there by a rollback in the window")
 
 
-def _attempt_budget(automatic: list[Change], unreadable: list[str], policy: Policy, now: datetime) -> Check:
+def _attempt_budget(automatic: list[ChangeEntry], unreadable: list[str], policy: Policy, now: datetime) -> Check:
     since = now - timedelta(minutes=policy.attempt_window_minutes)
     spent = [*(one.rollback_id for one in automatic if one.admitted_at >= since), *unreadable]
     evidence = {"attempts": spent}
@@ -248,5 +258,5 @@ def _attempt_budget(automatic: list[Change], unreadable: list[str], policy: Poli
     return Check.failed("attempt-budget", reason, evidence=evidence)
 
 
-def _look_again(name: str, reason: str, at: datetime, evidence: Mapping[str, object] | None = None) -> Check:
-    return Check.failed(name, reason, evidence=dict(evidence or {}), suppresses=True, look_again_at=at)
+def _suppress_until(name: str, reason: str, at: datetime, evidence: Mapping[str, object] | None = None) -> Check:
+    return Check.failed(name, reason, evidence=dict(evidence or {}), suppresses=True, recheck_due_at=at)

@@ -8,27 +8,27 @@ from rollback.names import SYNONYMS_OF_LAST_KNOWN_GOOD
 from rollback.ports.world import World
 
 _NEWEST_GOOD = 5  # promoted releases: what runs may be among them, and some may not be resolved
-_FOR_THE_ANSWER = 20  # releases that an error names
+_LISTED_RELEASES = 20  # releases that an error names
 
 
 def candidates(request: Request, service_name: str, running: Release, world: World) -> tuple[Release, ...]:
     """The promoted releases, or those of the name that was asked for; without any, the newest ones to be named."""
     asked = request.target_version
     if asked is not None and asked not in SYNONYMS_OF_LAST_KNOWN_GOOD:
-        return in_ledger(service_name, asked, world)
+        return find_releases_by_name(service_name, asked, world)
     good = tuple(islice(world.ledger.promoted(service_name), _NEWEST_GOOD))
     if last_known_good(good, running.fingerprint) is not None:
         return good
-    return newest(service_name, world)
+    return list_newest_releases(service_name, world)
 
 
-def in_ledger(service_name: str, name: str, world: World) -> tuple[Release, ...]:
+def find_releases_by_name(service_name: str, name: str, world: World) -> tuple[Release, ...]:
     """Releases that a name may mean (`release_names`); without any, the newest ones to be named."""
     parts = (name, name.partition("@")[0], name.rpartition("@")[2])
     found = {one.fingerprint: one for part in dict.fromkeys(parts) for one in world.ledger.find(service_name, part)}
-    return tuple(found.values()) or newest(service_name, world)
+    return tuple(found.values()) or list_newest_releases(service_name, world)
 
 
-def newest(service_name: str, world: World) -> tuple[Release, ...]:
+def list_newest_releases(service_name: str, world: World) -> tuple[Release, ...]:
     """The newest releases, for an operator to choose from."""
-    return tuple(islice(world.ledger.releases(service_name), _FOR_THE_ANSWER))
+    return tuple(islice(world.ledger.releases(service_name), _LISTED_RELEASES))

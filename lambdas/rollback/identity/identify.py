@@ -7,9 +7,9 @@ from typing import Any
 from rollback.canonical_json import sha256_of
 from rollback.domain.releases.identity import Identity, identity, known
 from rollback.domain.releases.release import Release, normalised_definition
-from rollback.domain.settings.commit_source import Source, cleaned
+from rollback.domain.settings.commit_source import Source, clean_commit
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import OutsideFailure, RollbackError, UnreadableItem
+from rollback.errors import ExternalServiceError, RollbackError, UnreadableItem
 from rollback.names import RELEASE_TAG, family_of, is_named_as_ours
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import DeployedRevision, ServiceView
@@ -18,7 +18,7 @@ from rollback.text import recorded_name
 
 
 @dataclass(frozen=True)
-class Identified:
+class IdentifiedRelease:
     """A release and its complete definition, whether or not the ledger knows it yet."""
 
     release: Release
@@ -26,33 +26,35 @@ class Identified:
     identity: Identity
 
 
-def identity_of(deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World) -> Identity:
+def identify_deployment(
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
+) -> Identity:
     """Identity of what a deployment runs, images as ECS resolved them then; of our own, what it was made for.
 
     Raises:
-        OutsideFailure: the definition is gone.
+        ExternalServiceError: the definition is gone.
     """
-    raw, images = _resolved(deployed, view, service, world)
+    raw, images = _resolve_images(deployed, view, service, world)
     return identity(raw, images, registered_for(raw))
 
 
-def running_identity(view: ServiceView, service: ServiceSettings, world: World) -> Identity:
+def identify_running(view: ServiceView, service: ServiceSettings, world: World) -> Identity:
     """Identity of what PRIMARY runs.
 
     Raises:
-        OutsideFailure: the definition is gone.
+        ExternalServiceError: the definition is gone.
     """
-    return identity_of(view.primary.deployed, view, service, world)
+    return identify_deployment(view.primary.deployed, view, service, world)
 
 
 def running_fingerprint(view: ServiceView, service: ServiceSettings, world: World) -> str:
     """The fingerprint by which the ledger knows what PRIMARY runs; its own, where the ledger does not.
 
     Raises:
-        OutsideFailure: the definition is gone, or ECS or the ledger do not answer.
+        ExternalServiceError: the definition is gone, or ECS or the ledger do not answer.
     """
-    seen = running_identity(view, service, world)
-    release = known_release(service.name, seen, world)
+    seen = identify_running(view, service, world)
+    release = find_known_release(service.name, seen, world)
     return release.fingerprint if release is not None else seen.fingerprint
 
 
@@ -67,7 +69,7 @@ def is_ours(definition_arn: str, world: World) -> bool:
     """Whether a rollback registered a definition: it carries our tag, in a family of ours (rule 5).
 
     Raises:
-        OutsideFailure: ECS does not answer.
+        ExternalServiceError: ECS does not answer.
     """
     if not is_named_as_ours(family_of(definition_arn)):
         return False
@@ -75,7 +77,7 @@ def is_ours(definition_arn: str, world: World) -> bool:
     return raw is not None and registered_for(raw) is not None
 
 
-def known_release(service_name: str, seen: Identity, world: World) -> Release | None:
+def find_known_release(service_name: str, seen: Identity, world: World) -> Release | None:
     """The release in the ledger that is what was seen; None: the ledger does not have it.
 
     By fingerprint; else, for one recorded under a former fingerprint or by less evidence, by the digests of its images.
@@ -94,61 +96,67 @@ def known_release(service_name: str, seen: Identity, world: World) -> Release | 
     return None
 
 
-def identify(deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World) -> Identified:
+def identify_release(
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
+) -> IdentifiedRelease:
     """The release behind a deployment: as the ledger has it, else made anew (and not yet recorded).
 
     Raises:
-        OutsideFailure: the definition is gone.
+        ExternalServiceError: the definition is gone.
     """
-    found = describe(deployed, view, service, world)
-    known = known_release(service.name, found.identity, world)
+    found = build_release(deployed, view, service, world)
+    known = find_known_release(service.name, found.identity, world)
     if known is None:
-        return _with_label(found, service, world)
+        return _add_commit_label(found, service, world)
     try:
-        return Identified(known, world.ledger.definition(known.definition_sha256), found.identity)
+        return IdentifiedRelease(known, world.ledger.definition(known.definition_sha256), found.identity)
     except (KeyError, UnreadableItem):  # the copy that is made anew may have members that the one before had not
         copied = known.model_copy(update={"definition_sha256": found.release.definition_sha256})
-        return Identified(copied, found.definition, found.identity)
+        return IdentifiedRelease(copied, found.definition, found.identity)
 
 
-def release_behind(deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World) -> Release:
+def find_or_build_release(
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
+) -> Release:
     """The release behind a deployment: as the ledger has it, else as ECS describes it.
 
     The registry is not asked for a label: only a step that records the release needs it.
 
     Raises:
-        OutsideFailure: the definition is gone.
+        ExternalServiceError: the definition is gone.
     """
-    found = describe(deployed, view, service, world)
-    return known_release(service.name, found.identity, world) or found.release
+    found = build_release(deployed, view, service, world)
+    return find_known_release(service.name, found.identity, world) or found.release
 
 
-def _with_label(found: Identified, service: ServiceSettings, world: World) -> Identified:
+def _add_commit_label(found: IdentifiedRelease, service: ServiceSettings, world: World) -> IdentifiedRelease:
     """With the commit that a label of the image tells. The registry is asked only here, where no emergency waits."""
     source, image = service.commit_source, _own_image(found.release.images, service)
     if source.kind is not Source.LABEL or image is None:
         return found
     try:
-        commit = cleaned(world.images.label(image, source.name))
-    except OutsideFailure:
+        commit = clean_commit(world.images.label(image, source.name))
+    except ExternalServiceError:
         return found  # not known: no reason not to record the release
-    return Identified(found.release.model_copy(update={"commit": commit}), found.definition, found.identity)
+    return IdentifiedRelease(found.release.model_copy(update={"commit": commit}), found.definition, found.identity)
 
 
 def _own_image(images: Mapping[str, str], service: ServiceSettings) -> str | None:
     return images.get(service.container) or next(iter(images.values()), None)
 
 
-def describe(deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World) -> Identified:
+def build_release(
+    deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
+) -> IdentifiedRelease:
     """The release behind a deployment as ECS tells it, without a look into the ledger.
 
     An image whose digest can't be told is marked so: such a release can be left (a tag that does not exist is the
     commonest bad deployment), but never gone back to. A container beside the service's own keeps its reference.
 
     Raises:
-        OutsideFailure: the definition is gone.
+        ExternalServiceError: the definition is gone.
     """
-    raw, images = _resolved(deployed, view, service, world)
+    raw, images = _resolve_images(deployed, view, service, world)
     seen = identity(raw, images, registered_for(raw))
     definition = normalised_definition(raw, images)
     version, commit = _version(raw, images, service)
@@ -165,10 +173,10 @@ def describe(deployed: DeployedRevision, view: ServiceView, service: ServiceSett
         first_deployed_at=deployed.began_at,
         state_since=deployed.began_at,
     )
-    return Identified(release, definition, seen)
+    return IdentifiedRelease(release, definition, seen)
 
 
-def _resolved(
+def _resolve_images(
     deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The definition, and each container's image: by its revision, else by the tasks that run it, else as it is named.
@@ -177,7 +185,7 @@ def _resolved(
     """
     raw = world.services.definition(deployed.definition_arn)
     if raw is None:
-        raise OutsideFailure(f"ECS no longer describes {deployed.definition_arn}: what it runs can't be told")
+        raise ExternalServiceError(f"ECS no longer describes {deployed.definition_arn}: what it runs can't be told")
     named = {str(one["name"]): str(one["image"]) for one in raw["containerDefinitions"]}
     images = {n: image for n, image in view.images_of(deployed.revision_arn).items() if n in named}
     missing = [name for name, image in named.items() if name not in images and not is_pinned(image)]
@@ -223,4 +231,4 @@ def _version(raw: dict[str, Any], images: dict[str, str], service: ServiceSettin
     environment = {e["name"]: e["value"] for e in named.get("environment", ())}
     digest = images.get(named["name"], named["image"]).rpartition("sha256:")[2][:12]
     version = environment.get("APP_VERSION", "").strip() or tag or digest
-    return recorded_name(version), service.commit_source.told_by(environment, tag)
+    return recorded_name(version), service.commit_source.find_commit(environment, tag)

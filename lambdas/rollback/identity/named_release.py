@@ -3,9 +3,9 @@
 from collections.abc import Collection
 
 from rollback.domain.releases.release import Release, ReleaseState
-from rollback.domain.releases.release_names import find
+from rollback.domain.releases.release_names import find_release
 from rollback.errors import InvalidRequest
-from rollback.identity.candidates import in_ledger
+from rollback.identity.candidates import find_releases_by_name
 from rollback.ports.world import World
 from rollback.text import quoted
 
@@ -16,7 +16,7 @@ def release_named(service_name: str, name: str, world: World, prefer: Collection
     Raises:
         InvalidRequest: the name means no release, or several; names those.
     """
-    found = find(name, in_ledger(service_name, name, world), prefer=prefer)
+    found = find_release(name, find_releases_by_name(service_name, name, world), prefer=prefer)
     if found.release is None:
         raise InvalidRequest(
             f"release {quoted(name)} of {service_name} can't be told: {found.why_not}; nothing was changed"

@@ -4,22 +4,22 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rollback.check import Check
-from rollback.domain.readiness import Sight, existence, not_known
+from rollback.domain.readiness import Existence, check_existence, not_known
 from rollback.domain.releases.release import Release
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.ports.world import World
 from rollback.resources.aws.account_and_region import Home
-from rollback.resources.aws.definition_references import Kind, Reference, references
+from rollback.resources.aws.definition_references import Reference, ReferenceKind, references
 from rollback.resources.aws.ecs_service import ServiceView
-from rollback.resources.aws.service_shape import fits_service
+from rollback.resources.aws.service_shape import check_fits_service
 
 # Check → kinds that it asks for, and what mends what is gone.
 _KINDS = {
-    "roles-exist": ((Kind.ROLE,), "ECS can't assume it; create it again under this ARN"),
-    "log-groups-exist": ((Kind.LOG_GROUP,), "the log driver fails each start; create it again"),
-    "secrets-exist": ((Kind.SECRET, Kind.PARAMETER), "put them back"),
-    "files-exist": ((Kind.FILE,), "put them back"),
-    "other-references": ((Kind.OTHER,), ""),
+    "roles-exist": ((ReferenceKind.ROLE,), "ECS can't assume it; create it again under this ARN"),
+    "log-groups-exist": ((ReferenceKind.LOG_GROUP,), "the log driver fails each start; create it again"),
+    "secrets-exist": ((ReferenceKind.SECRET, ReferenceKind.PARAMETER), "put them back"),
+    "files-exist": ((ReferenceKind.FILE,), "put them back"),
+    "other-references": ((ReferenceKind.OTHER,), ""),
 }
 
 
@@ -30,21 +30,21 @@ def target_checks(release: Release, definition_arn: str, view: ServiceView, worl
         definition_arn: what is registered for the release.
     """
     return (
-        asked("image-exists", lambda: images_check(release, world)),
-        *_of_definition(definition_arn, view, world),
-        asked("health-check-unchanged", lambda: _health_checks(release, view, world)),
+        run_check("image-exists", lambda: check_images_exist(release, world)),
+        *_check_definition(definition_arn, view, world),
+        run_check("health-check-unchanged", lambda: _check_health_check_unchanged(release, view, world)),
     )
 
 
-def asked(name: str, question: Callable[[], Check]) -> Check:
+def run_check(name: str, question: Callable[[], Check]) -> Check:
     """What can't be asked is a warning: it says nothing against the way back."""
     try:
         return question()
-    except OutsideFailure as failure:
+    except ExternalServiceError as failure:
         return not_known(name, str(failure))
 
 
-def without_digest(target: Release) -> tuple[Check, ...]:
+def check_digests_known(target: Release) -> tuple[Check, ...]:
     """Why nobody can go back to a release whose digest was never known; nothing if it was. Asks nobody."""
     if target.is_resolved:
         return ()
@@ -52,7 +52,7 @@ def without_digest(target: Release) -> tuple[Check, ...]:
     return (Check.failed("image-exists", reason),)
 
 
-def images_check(target: Release, world: World) -> Check:
+def check_images_exist(target: Release, world: World) -> Check:
     """Whether every image of a release can still be pulled, by digest."""
     found = {name: world.images.exists(image) for name, image in sorted(target.images.items())}
     missing = [target.images[name] for name, there in found.items() if there is False]
@@ -71,10 +71,10 @@ def images_check(target: Release, world: World) -> Check:
     return Check.passed("image-exists", "by digest, in the registry", evidence=evidence)
 
 
-def _of_definition(definition_arn: str, view: ServiceView, world: World) -> Iterator[Check]:
+def _check_definition(definition_arn: str, view: ServiceView, world: World) -> Iterator[Check]:
     try:
         definition = world.services.definition(definition_arn)
-    except OutsideFailure as failure:
+    except ExternalServiceError as failure:
         yield not_known("definition-is-registered", str(failure))
         return
     if definition is None or definition.get("status") != "ACTIVE":
@@ -82,7 +82,7 @@ def _of_definition(definition_arn: str, view: ServiceView, world: World) -> Iter
         reason = f"{short} is not ACTIVE any more; it is registered anew at the next look"
         yield Check.warned("definition-is-registered", reason)
         return
-    yield fits_service(definition, view.shape)
+    yield check_fits_service(definition, view.shape)
     yield from reference_checks(definition, world)
 
 
@@ -91,51 +91,51 @@ def reference_checks(definition: Mapping[str, Any], world: World) -> Iterator[Ch
     wanted = references(definition)
     for name, (kinds, mend) in _KINDS.items():
         some = [reference for reference in wanted if reference.kind in kinds]
-        if some or Kind.OTHER not in kinds:
-            yield asked(name, lambda name=name, some=some, mend=mend: _seen(name, some, mend, world))  # type: ignore[misc]
+        if some or ReferenceKind.OTHER not in kinds:
+            yield run_check(name, lambda name=name, some=some, mend=mend: _check_references(name, some, mend, world))  # type: ignore[misc]
 
 
-def _seen(name: str, wanted: list[Reference], mend: str, world: World) -> Check:
-    return existence(name, {reference.in_words: _sight(reference, world) for reference in wanted}, mend)
+def _check_references(name: str, wanted: list[Reference], mend: str, world: World) -> Check:
+    return check_existence(name, {reference.in_words: _look_up(reference, world) for reference in wanted}, mend)
 
 
-def _sight(reference: Reference, world: World) -> Sight:
+def _look_up(reference: Reference, world: World) -> Existence:
     """Whether it is there; what is another account's is not asked for where the answer would be about our own."""
-    if reference.kind is Kind.OTHER:
-        return Sight.NOT_ASKED
+    if reference.kind is ReferenceKind.OTHER:
+        return Existence.NOT_ASKED
     of_home = world.home is None or reference.account() in (None, world.home.account)
-    if not of_home and reference.kind in (Kind.ROLE, Kind.PARAMETER):
-        return Sight.HIDDEN
+    if not of_home and reference.kind in (ReferenceKind.ROLE, ReferenceKind.PARAMETER):
+        return Existence.HIDDEN
     there = _is_there(reference, world)
-    return Sight.HIDDEN if there is None else Sight.THERE if there else Sight.GONE
+    return Existence.HIDDEN if there is None else Existence.THERE if there else Existence.GONE
 
 
 def _is_there(reference: Reference, world: World) -> bool | None:
     value = reference.value
     match reference.kind:
-        case Kind.ROLE:
+        case ReferenceKind.ROLE:
             return world.references.role_exists(value)
-        case Kind.LOG_GROUP:
+        case ReferenceKind.LOG_GROUP:
             return world.references.log_group_exists(value, reference.region)
-        case Kind.FILE:
+        case ReferenceKind.FILE:
             return world.references.file_exists(value)
-        case Kind.SECRET:
-            arn = value if value.startswith("arn:") else _arn_of_secret(value, world.home)
+        case ReferenceKind.SECRET:
+            arn = value if value.startswith("arn:") else _secret_arn(value, world.home)
             return world.secrets.exists(arn) if arn is not None else None
-        case Kind.PARAMETER:
+        case ReferenceKind.PARAMETER:
             return world.secrets.exists(value)
         case _:
             return None
 
 
-def _arn_of_secret(name: str, home: Home | None) -> str | None:
+def _secret_arn(name: str, home: Home | None) -> str | None:
     """A secret by name is one of our own account and region; None: those are not known."""
     if home is None:
         return None
     return f"arn:{home.partition}:secretsmanager:{home.region}:{home.account}:secret:{name}"
 
 
-def _health_checks(release: Release, view: ServiceView, world: World) -> Check:
+def _check_health_check_unchanged(release: Release, view: ServiceView, world: World) -> Check:
     """The target group stays on its new values after a rollback: a path that the old release lacks fails it."""
     name = "health-check-unchanged"
     if not release.health_checks:

@@ -3,18 +3,18 @@
 from rollback.errors import CallRefused, RefusalKind
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
-from rollback.resources.aws.target_group_health import GroupHealth, GroupState, may_be_unused
+from rollback.resources.aws.target_group_health import GroupHealth, GroupState, is_possibly_unused
 
 
 def group_health(arn: str, world: World) -> GroupHealth:
     """Health of one group. A group that is gone is an answer.
 
     Raises:
-        OutsideFailure: the load balancer could not be asked.
+        ExternalServiceError: the load balancer could not be asked.
     """
     try:
         targets = world.targets.health(arn)
-        used = not may_be_unused(targets) or world.targets.is_used(arn)
+        used = not is_possibly_unused(targets) or world.targets.has_load_balancer(arn)
     except CallRefused as refused:
         if refused.kind is not RefusalKind.NOT_FOUND:
             raise
@@ -22,10 +22,10 @@ def group_health(arn: str, world: World) -> GroupHealth:
     return GroupHealth(arn=arn, state=GroupState.CHECKED if used else GroupState.UNUSED, targets=targets)
 
 
-def groups_of(view: ServiceView, world: World) -> tuple[GroupHealth, ...]:
+def read_group_health(view: ServiceView, world: World) -> tuple[GroupHealth, ...]:
     """All groups of a service.
 
     Raises:
-        OutsideFailure: the load balancer could not be asked of one of them.
+        ExternalServiceError: the load balancer could not be asked of one of them.
     """
     return tuple(group_health(arn, world) for arn in view.target_groups)

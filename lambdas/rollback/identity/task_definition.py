@@ -18,11 +18,11 @@ def standing_plan(service_name: str, world: World) -> StandingPlan | None:
     try:
         return world.ledger.standing_plan(service_name)
     except UnreadableItem as unreadable:
-        world.ledger.set_aside(unreadable, world.clock.now())
+        world.ledger.record_unreadable(unreadable, world.clock.now())
         return None
 
 
-def registered_definition(
+def ensure_registered_definition(
     release: Release, world: World, *, is_last_known_good: bool, newest_of_family: bool = False
 ) -> str:
     """ARN to deploy. Looks before it registers, so that a retry finds what the crashed call made.
@@ -33,7 +33,7 @@ def registered_definition(
     Raises:
         KeyError: the ledger has no copy of the definition.
     """
-    found = at_hand(release, world) if not newest_of_family else None
+    found = find_registered_definition(release, world) if not newest_of_family else None
     if found is not None:
         return found
     family = team_family(release.definition_arn, world)
@@ -62,7 +62,7 @@ def _team_tags(release: Release, world: World) -> dict[str, str]:
     return {key: value for key, value in tags.items() if not key.lower().startswith("aws:") and key != RELEASE_TAG}
 
 
-def at_hand(release: Release, world: World) -> str | None:
+def find_registered_definition(release: Release, world: World) -> str | None:
     """ARN of the definition that the standing plan has registered for the release; None: none that ECS takes."""
     plan = standing_plan(release.service, world)
     registered = plan.definition_of(release.fingerprint) if plan is not None else None
@@ -76,7 +76,7 @@ def _is_usable(definition_arn: str, release: Release, world: World) -> bool:
         return False
     if any(not is_pinned(one["image"]) and one["name"] not in release.pinned_by_reference for one in _containers(raw)):
         return False
-    return release.fingerprint in identity(raw, {}, registered_for(raw)).marks
+    return release.fingerprint in identity(raw, {}, registered_for(raw)).identifiers
 
 
 def _containers(raw: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

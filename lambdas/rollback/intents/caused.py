@@ -15,14 +15,16 @@ CHECK_NAME = "deployment-is-the-teams"
 _CLOCKS_DIFFER = timedelta(minutes=1)  # ECS's and ours
 
 
-def judge_not_caused(service_name: str, deployment_id: str | None, view: ServiceView, world: World) -> Check:
+def check_not_caused_by_rollback(
+    service_name: str, deployment_id: str | None, view: ServiceView, world: World
+) -> Check:
     """Whether a failed deployment is the team's, and not one that gave a service new connections.
 
     Args:
         deployment_id: `ecs-svc/…` as the event names it; None: the event named none, so the newest one is meant.
     """
     caused = world.ledger.caused_deployment(service_name)
-    if caused is None or not _is_meant(caused, deployment_id, view):
+    if caused is None or not _is_same_deployment(caused, deployment_id, view):
         reason = "no rollback asked for it"
         return Check.passed(CHECK_NAME, reason)
     reason = (
@@ -33,14 +35,14 @@ def judge_not_caused(service_name: str, deployment_id: str | None, view: Service
     return Check.failed(CHECK_NAME, reason, evidence=evidence, suppresses=True)
 
 
-def remember_caused(
+def record_caused_deployment(
     service_name: str,
     view: ServiceView,
     asked_at: datetime,
     world: World,
     *,
     rollback_id: str = "",
-    instead_of: str | None = None,
+    replaced_deployment_id: str | None = None,
     deployment_id: str | None = None,
 ) -> None:
     """Before a deployment is asked for, and again with its id: ECS's word about its failure may come at any moment."""
@@ -49,17 +51,17 @@ def remember_caused(
         rollback_id=rollback_id,
         asked_at=asked_at,
         definition_arn=view.primary.definition_arn,
-        instead_of=instead_of or view.primary.id,
+        replaced_deployment_id=replaced_deployment_id or view.primary.id,
         deployment_id=deployment_id,
     )
     world.ledger.put_caused_deployment(caused)
 
 
-def _is_meant(caused: CausedDeployment, deployment_id: str | None, view: ServiceView) -> bool:
+def _is_same_deployment(caused: CausedDeployment, deployment_id: str | None, view: ServiceView) -> bool:
     """By its id where both are known; else by what ECS deployed last, and when."""
     if deployment_id is not None and caused.deployment_id is not None:
         return deployment_id == caused.deployment_id
-    if deployment_id is not None and deployment_id == caused.instead_of:
+    if deployment_id is not None and deployment_id == caused.replaced_deployment_id:
         return False
     newest = view.newest
     if newest is None or newest.target_definition_arn != caused.definition_arn:

@@ -2,7 +2,7 @@
 
 from rollback.domain.rollback import Rollback
 from rollback.errors import UnreadableItem
-from rollback.leases.holder import document
+from rollback.leases.holder import find_rollback
 from rollback.ports.world import World
 
 
@@ -14,7 +14,7 @@ def successor_of(rollback: Rollback, world: World) -> str | None:
         return None
     if held is None or held.holder == rollback.id:
         return None
-    heir = document(held.holder, world)
-    if heir is None:
+    successor = find_rollback(held.holder, world)
+    if successor is None:
         return None
-    return heir.id if heir.admitted_at is None or heir.supersedes == rollback.id else None
+    return successor.id if successor.admitted_at is None or successor.supersedes == rollback.id else None

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from rollback.database.observation.observe import live_schema
 from rollback.database.observation.readiness import writes_to_standing_branch
-from rollback.domain.database.migration_impact import MigrationImpact, together
+from rollback.domain.database.migration_impact import MigrationImpact, combine_impacts
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.errors import Conflict, InvalidRequest
-from rollback.leases.holder import living_lease_about_database
+from rollback.leases.holder import find_live_database_lease
 from rollback.ports.world import World
-from rollback.schema.journals import in_brief, is_applied, unfinished
+from rollback.schema.journals import is_applied, summarize_journals, unfinished
 from rollback.text import recorded_name
 
 
@@ -31,7 +31,7 @@ class Checkpoint:
     @property
     def impact(self) -> MigrationImpact | None:
         """Of all new ones together."""
-        return None if self.new is None else together(one.impact for one in self.new)
+        return None if self.new is None else combine_impacts(one.impact for one in self.new)
 
 
 def checkpoint(
@@ -45,7 +45,7 @@ def checkpoint(
     Raises:
         InvalidRequest: the environment has no branch that the service writes to.
         Conflict: a rollback may be changing the branch.
-        OutsideFailure: Neon, Postgres or the ledger do not answer, or refuse; nothing was recorded.
+        ExternalServiceError: Neon, Postgres or the ledger do not answer, or refuse; nothing was recorded.
     """
     if not version.strip():
         raise InvalidRequest("the version is empty: it is the image's tag, or its APP_VERSION; nothing was recorded")
@@ -64,7 +64,7 @@ def checkpoint(
         raise InvalidRequest(
             f"{service_name} writes to no branch of {environment} that has restore points ({why}); nothing was recorded"
         )
-    lease = living_lease_about_database(world)
+    lease = find_live_database_lease(world)
     if lease is not None:
         raise Conflict(f"{lease.holder} may be changing the database: wait until it has ended; nothing was recorded")
     now = world.clock.now()
@@ -87,4 +87,4 @@ def checkpoint(
     new = None
     if shipped is not None:
         new = tuple(one for one in shipped if not is_applied(one, schema.journal, shipped))
-    return Checkpoint(point, new, in_brief(schema.journal), unfinished(schema.journal))
+    return Checkpoint(point, new, summarize_journals(schema.journal), unfinished(schema.journal))

@@ -5,57 +5,62 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rollback.domain.releases.release import Release, ReleaseState
-from rollback.domain.releases.release_names import name_of
+from rollback.domain.releases.release_names import release_label
 from rollback.errors import InvalidRequest
-from rollback.leases.holder import living_lease
-from rollback.operations.quarantine import LEFT
+from rollback.leases.holder import find_live_lease
+from rollback.operations.quarantine import ROLLED_BACK_STATES
 from rollback.ports.world import World
 
 _BY_DIGEST = re.compile(r"[^@\s]+@(sha256:[0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
-class Answer:
+class DeployDecision:
     """Whether it may, and why in one line."""
 
     allowed: bool
     why: str
 
 
-def check_deploy(service_name: str, image: str, world: World) -> Answer:
+def check_deploy(service_name: str, image: str, world: World) -> DeployDecision:
     """Ask the ledger about an image, by tag or digest.
 
     Raises:
         InvalidRequest: the image's digest can't be told.
-        OutsideFailure: the registry or the ledger do not answer: nothing is known, so nothing is allowed.
+        ExternalServiceError: the registry or the ledger do not answer: nothing is known, so nothing is allowed.
     """
     digest = _digest_of(image, world)
-    lease = living_lease(service_name, world)
+    lease = find_live_lease(service_name, world)
     if lease is not None:
-        return Answer(False, f"a rollback of {service_name} is going on ({lease.holder}): deploy when it has ended")
+        return DeployDecision(
+            False, f"a rollback of {service_name} is going on ({lease.holder}): deploy when it has ended"
+        )
     service = world.settings.service(service_name)
     releases = world.ledger.find(service_name, digest)
     bad = next(
-        (r for r in releases if r.state in LEFT and _speaks_against(r, digest, service.container, releases)), None
+        (r for r in releases if r.state in ROLLED_BACK_STATES and _is_image_of(r, digest, service.container, releases)),
+        None,
     )
     if bad is not None:
-        name, environment = name_of(bad, releases), world.settings.environment
+        name, environment = release_label(bad, releases), world.settings.environment
         unquarantine = f"rollback unquarantine {environment} {name} --service {service_name}"
         why = f"{image} is of {bad.version}, which is {bad.state} ({bad.state_reason}); `{unquarantine}` clears it"
-        return Answer(False, why)
-    known = next((r for r in releases if _runs(r, digest)), None)
+        return DeployDecision(False, why)
+    known = next((r for r in releases if _has_image(r, digest)), None)
     said = f"is of {known.version}, which is {known.state}" if known is not None else "is not known to the ledger"
-    return Answer(True, f"{image} {said}: nothing speaks against it")
+    return DeployDecision(True, f"{image} {said}: nothing speaks against it")
 
 
-def _speaks_against(left: Release, digest: str, container: str, releases: Iterable[Release]) -> bool:
+def _is_image_of(left: Release, digest: str, container: str, releases: Iterable[Release]) -> bool:
     """The image that makes the version; or one beside it, which good releases do not run as well."""
     if left.images.get(container, "").endswith(digest):
         return True
-    return _runs(left, digest) and not any(r.state is ReleaseState.PROMOTED and _runs(r, digest) for r in releases)
+    return _has_image(left, digest) and not any(
+        r.state is ReleaseState.PROMOTED and _has_image(r, digest) for r in releases
+    )
 
 
-def _runs(release: Release, digest: str) -> bool:
+def _has_image(release: Release, digest: str) -> bool:
     return any(image.endswith(digest) for image in release.images.values())
 
 

@@ -10,14 +10,14 @@ from rollback.domain.lease import Lease
 from rollback.domain.operator import Operator, OperatorAction, Pause
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.errors import Conflict, InvalidRequest, RollbackError
-from rollback.leases.holder import holder_of, living_lease, told_of
+from rollback.leases.holder import describe_holder, find_live_lease, holder_of
 from rollback.leases.successor import successor_of
 from rollback.ports.world import World
 
 TRIES = 5  # of a compare-and-set against a step that saves at the same moment
 
 
-def write_down(verb: str, service_name: str, operator: Operator, world: World, subject: str = "") -> None:
+def record_operator_action(verb: str, service_name: str, operator: Operator, world: World, subject: str = "") -> None:
     """An entry in the operators' record."""
     world.ledger.record_action(
         OperatorAction(
@@ -39,13 +39,13 @@ def pause(service_name: str, operator: Operator, world: World) -> str:
     """
     _refuse_second_pause(world.ledger.pause(service_name))
     ours = Pause(service=service_name, since=world.clock.now(), by=operator.name, reason=operator.reason.strip())
-    write_down("pause", service_name, operator, world)
+    record_operator_action("pause", service_name, operator, world)
     world.ledger.put_pause(ours)
     stands = world.ledger.pause(service_name)
     if stands != ours:  # two people at once: the first one's stands
         _refuse_second_pause(stands)
     said = f"automatic rollbacks of {service_name} are paused; people can still start them"
-    lease = living_lease(service_name, world)
+    lease = find_live_lease(service_name, world)
     if lease is None:
         return said
     return f"{said}; {lease.holder} goes on: `rollback abort {world.settings.environment} {lease.holder}` ends it"
@@ -60,7 +60,7 @@ def resume(service_name: str, operator: Operator, world: World) -> str:
     stands = world.ledger.pause(service_name)
     if stands is None:
         raise InvalidRequest(f"automatic rollbacks of {service_name} are not paused; nothing was changed")
-    write_down("resume", service_name, operator, world)
+    record_operator_action("resume", service_name, operator, world)
     world.ledger.end_pause(service_name)
     return (
         f"automatic rollbacks of {service_name} are on again (paused since {stands.since:%Y-%m-%d %H:%M} UTC by "
@@ -78,17 +78,17 @@ def abort(rollback_id: str, operator: Operator, world: World) -> Rollback:
         InvalidRequest: no such rollback, or it has ended.
         Conflict: it kept changing; call again.
     """
-    _endable(rollback_id, world)
-    write_down("abort", service_of(rollback_id), operator, world, rollback_id)
+    _find_abortable(rollback_id, world)
+    record_operator_action("abort", service_of(rollback_id), operator, world, rollback_id)
     for _ in range(TRIES):
-        rollback = _endable(rollback_id, world)
+        rollback = _find_abortable(rollback_id, world)
         if rollback.outcome is not None:  # aborted before, and the abort was interrupted
             break
-        ended = rollback.but(
+        ended = rollback.evolve(
             outcome=Outcome.ABORTED,
             reason=f"aborted by {operator}",
             superseded_by=successor_of(rollback, world),
-            ended_by_person=True,
+            is_operator_abort=True,
             wait_seconds=0,
         )
         try:
@@ -115,16 +115,17 @@ def unlock(service_name: str, operator: Operator, world: World, *, force: bool =
     environment, lease = world.settings.environment, world.ledger.lease(service_name)
     if lease is None:
         raise InvalidRequest(f"nobody holds the lease on {service_name}; nothing was changed")
-    alive = why_alive(lease, world)
+    alive = why_lease_is_alive(lease, world)
     if alive is not None and not force:
         raise InvalidRequest(
-            f"{lease.holder} is alive ({alive}): {told_of(lease, world)}; end it with `rollback abort {environment} "
+            f"{lease.holder} is alive ({alive}): {describe_holder(lease, world)}; end it with `rollback abort "
+            f"{environment} "
             f"{lease.holder}`, or take its lease with --force; nothing was changed"
         )
     holder = holder_of(lease, world)
-    write_down("unlock", service_name, operator, world, lease.holder)
+    record_operator_action("unlock", service_name, operator, world, lease.holder)
     if alive is not None and holder is not None:
-        _mark_ended_by_person(holder.id, world)
+        _mark_ended_by_operator(holder.id, world)
     world.ledger.release_lease(service_name, lease.holder)
     said = f"the lease on {service_name} is free; {lease.holder} held it"
     if holder is not None and holder.concluded_at is None:
@@ -132,7 +133,7 @@ def unlock(service_name: str, operator: Operator, world: World, *, force: bool =
     return said
 
 
-def _mark_ended_by_person(rollback_id: str, world: World) -> None:
+def _mark_ended_by_operator(rollback_id: str, world: World) -> None:
     """Before the lease is gone: that the rollback finds it lost is no crash.
 
     Raises:
@@ -140,15 +141,15 @@ def _mark_ended_by_person(rollback_id: str, world: World) -> None:
     """
     for _ in range(TRIES):
         rollback = world.ledger.read(service_of(rollback_id), rollback_id)
-        if rollback.concluded_at is not None or rollback.ended_by_person:
+        if rollback.concluded_at is not None or rollback.is_operator_abort:
             return
         with suppress(Conflict):
-            world.ledger.save(rollback.but(ended_by_person=True))
+            world.ledger.save(rollback.evolve(is_operator_abort=True))
             return
     raise Conflict(f"{rollback_id} changed {TRIES} times while its lease was being taken; call it again")
 
 
-def why_alive(lease: Lease, world: World) -> str | None:
+def why_lease_is_alive(lease: Lease, world: World) -> str | None:
     """Why somebody may still act under this lease; None: nobody does."""
     holder = holder_of(lease, world)
     if holder is not None and holder.concluded_at is not None:
@@ -168,7 +169,7 @@ def _refuse_second_pause(stands: Pause | None) -> None:
         )
 
 
-def _endable(rollback_id: str, world: World) -> Rollback:
+def _find_abortable(rollback_id: str, world: World) -> Rollback:
     environment = world.settings.environment
     try:
         rollback = world.ledger.read(service_of(rollback_id), rollback_id)

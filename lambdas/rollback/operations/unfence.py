@@ -1,31 +1,31 @@
 """Unfence: put back what a rollback changed around one service and its branch, and handed to an operator.
 
-The same looks and changes as Conclude makes (`put_back.discharge`), on a person's word. One call does what is safe now:
-scaling has to wait until the tasks run (rule 2).
+The same looks and changes as Conclude makes (`put_back.restore_setting`), on a person's word. One call does what is
+safe now: scaling has to wait until the tasks run (rule 2).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rollback.conclusion.obligations import discharge, protected_again
-from rollback.domain.escalation import Rung
+from rollback.conclusion.obligations import ensure_branch_protected, restore_setting
+from rollback.domain.escalation import EscalationLevel
 from rollback.domain.lease import Lease
 from rollback.domain.operator import Operator
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback, settle
+from rollback.domain.rollback import Obligation, ObligationKind, Rollback, update_obligation
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import Conflict, InvalidRequest, OutsideFailure
-from rollback.identity.identify import known_release, running_identity
-from rollback.leases.holder import document, living_lease, told_of
-from rollback.operations.pause_abort_unlock import TRIES, write_down
-from rollback.operations.quarantine import LEFT
+from rollback.errors import Conflict, ExternalServiceError, InvalidRequest
+from rollback.identity.identify import find_known_release, identify_running
+from rollback.leases.holder import describe_holder, find_live_lease, find_rollback
+from rollback.operations.pause_abort_unlock import TRIES, record_operator_action
+from rollback.operations.quarantine import ROLLED_BACK_STATES
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ScalableTarget, ServiceView
-from rollback.service.actions import quiet_configuration
+from rollback.service.actions import disable_ecs_rollback
 
 
 @dataclass(frozen=True)
-class Debt:
+class OpenObligation:
     """One obligation of one service that an operator has to put back, and the rollback that left it.
 
     Attributes:
@@ -46,25 +46,25 @@ class Debt:
 
 
 @dataclass(frozen=True)
-class Unfenced:
+class UnfenceResult:
     """What was put back, what still has to be, and how the service stands."""
 
-    done: tuple[Debt, ...]
-    left: tuple[Debt, ...]
+    done: tuple[OpenObligation, ...]
+    left: tuple[OpenObligation, ...]
     stands: str
 
 
-def owed_by_operator(service_name: str, world: World) -> list[Debt]:
+def list_obligations_of_operator(service_name: str, world: World) -> list[OpenObligation]:
     """List what an operator has to put back on a service, in the order to do it, whichever service's rollback left it.
 
     Also what a rollback owes whose record can't be read: nothing of ours goes on with it.
     """
     debts = []
     for owed in world.ledger.owed(service_name).items:
-        rollback = document(owed.rollback_id, world)
+        rollback = find_rollback(owed.rollback_id, world)
         service = service_settings(service_name, rollback, world)
         left = owed.obligations if rollback is None else owed.left_to_operator()
-        debts += [Debt(service, owed.rollback_id, owed.rollback_service, rollback, one) for one in left]
+        debts += [OpenObligation(service, owed.rollback_id, owed.rollback_service, rollback, one) for one in left]
     return debts
 
 
@@ -79,7 +79,7 @@ def service_settings(service_name: str, rollback: Rollback | None, world: World)
     return world.settings.service(service_name)
 
 
-def unfence(service_name: str, operator: Operator, world: World, *, force: bool = False) -> Unfenced:
+def unfence(service_name: str, operator: Operator, world: World, *, force: bool = False) -> UnfenceResult:
     """Put back what is safe to put back now on one service, under its lease; called again it goes on.
 
     Each service is put back by itself: one that can't be started keeps no other one waiting.
@@ -90,64 +90,66 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
     Raises:
         InvalidRequest: nothing was handed over, a rollback is going on, or something speaks against it.
     """
-    debts = owed_by_operator(service_name, world)
-    lease = living_lease(service_name, world)
+    debts = list_obligations_of_operator(service_name, world)
+    lease = find_live_lease(service_name, world)
     if not debts:
         world.settings.service(service_name)  # a name that is not known is the likelier cause
-        going_on = f"; {told_of(lease, world)}" if lease is not None else ""
+        going_on = f"; {describe_holder(lease, world)}" if lease is not None else ""
         raise InvalidRequest(f"nothing of {service_name} was handed to an operator{going_on}; nothing was changed")
     if not force:
-        _refuse_beside(lease, world)
-        against = [why for one in debts for why in _objections(one.obligation, one.service, world)]
+        _refuse_beside_live_lease(lease, world)
+        against = [why for one in debts for why in _find_objections(one.obligation, one.service, world)]
         if against:
             raise InvalidRequest(f"{'; '.join(against)}; --force puts it back all the same; nothing was changed")
-    write_down("unfence", service_name, operator, world, debts[0].rollback_id)
-    held_by = _lease(service_name, debts[0].rollback_id, world) if lease is None else None
+    record_operator_action("unfence", service_name, operator, world, debts[0].rollback_id)
+    held_by = _take_lease(service_name, debts[0].rollback_id, world) if lease is None else None
     try:
-        done = list(_in_order(debts, world))
+        done = list(_discharge_in_order(debts, world))
     finally:
         if held_by is not None:
             world.ledger.release_lease(service_name, held_by.holder)
     left = tuple(one for one in debts if one not in done)
-    _settle_unreadable(done, left, world)
-    return Unfenced(tuple(done), left, _in_words(debts[0].service, world.services.look(debts[0].service)))
+    _clear_unreadable(done, left, world)
+    return UnfenceResult(
+        tuple(done), left, _describe_service(debts[0].service, world.services.describe(debts[0].service))
+    )
 
 
-def _settle_unreadable(done: list[Debt], left: tuple[Debt, ...], world: World) -> None:
+def _clear_unreadable(done: list[OpenObligation], left: tuple[OpenObligation, ...], world: World) -> None:
     """A record that can't be read can't be marked: with its last debt it is forgotten."""
     for one in done:
         if one.rollback is None and all(other.rollback_id != one.rollback_id for other in left):
-            world.ledger.settle_unreadable(one.service.name, one.rollback_id)
+            world.ledger.clear_unreadable(one.service.name, one.rollback_id)
 
 
-def _in_order(owed: list[Debt], world: World) -> Iterator[Debt]:
+def _discharge_in_order(owed: list[OpenObligation], world: World) -> Iterator[OpenObligation]:
     """One after the other, each seen to be put back before the next: scaling after the fence.
 
     A branch's protection waits for nothing, and nothing for it: Neon may not let itself be asked from here.
     """
     for one in owed:
-        under = world.under(one.rollback.settings if one.rollback is not None else None)
-        if one.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(one.obligation, under):
-            _mark(one, world)
+        service_world = world.for_settings(one.rollback.settings if one.rollback is not None else None)
+        if one.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(one.obligation, service_world):
+            _mark_discharged(one, world)
             yield one
     for one in owed:
         if one.obligation.kind is ObligationKind.BRANCH_PROTECTION:
             continue
         service = one.service
-        if not any(discharge(one.obligation, service, world.services.look(service), world) for _ in range(2)):
+        if not any(restore_setting(one.obligation, service, world.services.describe(service), world) for _ in range(2)):
             return
-        _mark(one, world)
+        _mark_discharged(one, world)
         yield one
 
 
 def _is_protected(owed: Obligation, world: World) -> bool:
     try:
-        return any(protected_again(owed, world.databases) for _ in range(2))
-    except (OutsideFailure, InvalidRequest):  # no database is set any more
+        return any(ensure_branch_protected(owed, world.databases) for _ in range(2))
+    except (ExternalServiceError, InvalidRequest):  # no database is set any more
         return False
 
 
-def _mark(one: Debt, world: World) -> None:
+def _mark_discharged(one: OpenObligation, world: World) -> None:
     """Discharged, in the document that owes it."""
     if one.rollback is None:
         return
@@ -156,14 +158,14 @@ def _mark(one: Debt, world: World) -> None:
         if one.obligation not in rollback.obligations:
             return  # somebody else did
         try:
-            world.ledger.save(settle(rollback, one.obligation, discharged_at=world.clock.now()))
+            world.ledger.save(update_obligation(rollback, one.obligation, discharged_at=world.clock.now()))
         except Conflict:
             continue
         return
     raise Conflict(f"{one} is put back, but its document kept changing; call it again to mark it")
 
 
-def _in_words(service: ServiceSettings, view: ServiceView) -> str:
+def _describe_service(service: ServiceSettings, view: ServiceView) -> str:
     said = f"{view.running_count} of {view.desired_count} tasks run, rollout {view.primary.rollout_state}"
     if view.primary.rollout_state != "FAILED":
         return said
@@ -171,15 +173,15 @@ def _in_words(service: ServiceSettings, view: ServiceView) -> str:
     return f"{said}: a failed deployment starts no tasks, `{again}` makes another one"
 
 
-def _refuse_beside(lease: Lease | None, world: World) -> None:
+def _refuse_beside_live_lease(lease: Lease | None, world: World) -> None:
     if lease is not None:
         raise InvalidRequest(
-            f"a rollback is going on: {told_of(lease, world)}; wait for it, or end it with `rollback abort "
+            f"a rollback is going on: {describe_holder(lease, world)}; wait for it, or end it with `rollback abort "
             f"{world.settings.environment} {lease.holder}`, or add --force; nothing was changed"
         )
 
 
-def _lease(service_name: str, rollback_id: str, world: World) -> Lease:
+def _take_lease(service_name: str, rollback_id: str, world: World) -> Lease:
     """In the name of the rollback that left it: no other begins meanwhile."""
     now = world.clock.now()
     until = now + timedelta(minutes=world.settings.policy.lease_minutes)
@@ -189,27 +191,30 @@ def _lease(service_name: str, rollback_id: str, world: World) -> Lease:
     return world.ledger.renew(lease, now, until)
 
 
-def _objections(owed: Obligation, service: ServiceSettings, world: World) -> Iterator[str]:
+def _find_objections(owed: Obligation, service: ServiceSettings, world: World) -> Iterator[str]:
     """Somebody changed it since, and would lose that; or what would be started is known to be bad."""
-    view = world.services.look(service)
+    view = world.services.describe(service)
     match owed.kind:
         case ObligationKind.FENCE if view.desired_count < int(owed.before["desired_count"]):
-            yield from _bad_release(service, view, world)
+            yield from _find_bad_release(service, view, world)
         case ObligationKind.SCALING:
-            before, now = ScalableTarget.model_validate(owed.before), world.scaling.look(service)
+            before, now = ScalableTarget.model_validate(owed.before), world.scaling.describe(service)
             if now not in (before, before.all_suspended()):
                 yield f"scaling is {now!r} now, neither what was recorded ({before!r}) nor what was left of it"
         case ObligationKind.DEPLOYMENT_CONFIGURATION:
-            known = (owed.before, *(quiet_configuration(owed.before, rung) for rung in Rung))
+            known = (
+                owed.before,
+                *(disable_ecs_rollback(owed.before, escalation_level) for escalation_level in EscalationLevel),
+            )
             for part in owed.before:
                 now_is = view.deployment_configuration.get(part)
                 if all(now_is != configuration.get(part) for configuration in known):
                     yield f"{part} is {now_is} now, neither what was recorded nor what was left of it"
 
 
-def _bad_release(service: ServiceSettings, view: ServiceView, world: World) -> Iterator[str]:
-    release = known_release(service.name, running_identity(view, service, world), world)
-    if release is not None and release.state in LEFT:
+def _find_bad_release(service: ServiceSettings, view: ServiceView, world: World) -> Iterator[str]:
+    release = find_known_release(service.name, identify_running(view, service, world), world)
+    if release is not None and release.state in ROLLED_BACK_STATES:
         emergency = f"rollback start {world.settings.environment} --type emergency --service {service.name}"
         yield (
             f"{release.version} would be started, which is {release.state} ({release.state_reason}): "

@@ -9,22 +9,22 @@ from rollback.database.preflight.branch_history_rules import BranchHistory
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import RestorePoint, backup_name
 from rollback.domain.database.release_schema import ShippedMigration
-from rollback.domain.database.restore_points import RecordedPoint, where_to_go
+from rollback.domain.database.restore_points import RecordedPoint, choose_restore_point
 from rollback.domain.database.schema_verdict import SchemaVerdict
-from rollback.domain.database.strategy_choice import choose_strategy, steps_down
+from rollback.domain.database.strategy_choice import choose_strategy, find_down_migrations
 from rollback.domain.plan import choose_target, target_exists
 from rollback.domain.releases.release import Release, ReleaseState
-from rollback.domain.releases.release_names import Named, last_good
+from rollback.domain.releases.release_names import NameMatch, find_last_known_good
 from rollback.domain.request import Request, RollbackType
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.policy import Policy
 
-_KEEPS_SERVICE = (RollbackType.DATABASE,)
+_TYPES_KEEPING_SERVICE = (RollbackType.DATABASE,)
 
 
 @dataclass(frozen=True)
-class Known:
+class PlanningInputs:
     """What the ledger knows about the database and its releases.
 
     Attributes:
@@ -46,7 +46,7 @@ class Known:
     history: BranchHistory = field(default_factory=BranchHistory)
 
 
-def whose_data(request: Request, releases: tuple[Release, ...], running: Release) -> Named:
+def choose_data_release(request: Request, releases: tuple[Release, ...], running: Release) -> NameMatch:
     """The release to whose data one goes back: the named one, the target of a full rollback, else the last good state.
 
     Of a database alone: if what runs is promoted, the state that was left by it; else that of the last known good.
@@ -54,11 +54,11 @@ def whose_data(request: Request, releases: tuple[Release, ...], running: Release
     if request.target_version is not None or request.type is RollbackType.FULL:
         return choose_target(request, releases, running)
     if running.state is ReleaseState.PROMOTED:
-        return Named(running)
-    return last_good(releases, running.fingerprint)
+        return NameMatch(running)
+    return find_last_known_good(releases, running.fingerprint)
 
 
-def named_data(request: Request, named: Named, releases: tuple[Release, ...]) -> tuple[Check, ...]:
+def check_named_release(request: Request, named: NameMatch, releases: tuple[Release, ...]) -> tuple[Check, ...]:
     """That a name means no release, or several, for a rollback of the database alone: a full one asks that anyway."""
     if request.target_version is None or request.type is not RollbackType.DATABASE or named.release is not None:
         return ()
@@ -66,12 +66,12 @@ def named_data(request: Request, named: Named, releases: tuple[Release, ...]) ->
 
 
 def plan_database(
-    request: Request, running: Release, target: Release | None, known: Known
+    request: Request, running: Release, target: Release | None, known: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     """The database's part of a plan, and its checks; without a part one of them fails.
 
     Args:
-        target: whose data is gone back to (`whose_data`).
+        target: whose data is gone back to (`choose_data_release`).
     """
     settings = known.settings
     if settings is None:
@@ -79,17 +79,17 @@ def plan_database(
         return None, (Check.failed("database-is-set", reason),)
     checks = [
         Check.passed("database-is-set", f"project {settings.project_id}"),
-        _branch_is_named(request, settings),
+        _check_branch_named(request, settings),
     ]
-    checks.append(_approved(known.policy))
+    checks.append(_check_approval(known.policy))
     if request.undo is not None:
-        planned, more = _undo(request, known, settings)
+        planned, more = _plan_undo(request, known, settings)
     else:
-        planned, more = _planned(request, running, target, known, settings)
+        planned, more = _plan_by_strategy(request, running, target, known, settings)
     return planned, (*checks, *more)
 
 
-def _branch_is_named(request: Request, settings: DatabaseSettings) -> Check:
+def _check_branch_named(request: Request, settings: DatabaseSettings) -> Check:
     name, why_not = "branch-is-named", None
     if settings.branch_pattern is not None and request.pr is None and request.undo is None:
         why_not = f'branches are named {settings.branch_pattern}: say whose, such as {{"type": "database", "pr": 42}}'
@@ -98,7 +98,7 @@ def _branch_is_named(request: Request, settings: DatabaseSettings) -> Check:
     return Check.failed_if(why_not, name, f"branch {settings.branch_of(request.pr)}")
 
 
-def _approved(policy: Policy) -> Check:
+def _check_approval(policy: Policy) -> Check:
     """Never without the approval that the environment asks for (C10)."""
     why_not = (
         "this environment wants a person's approval before a database goes back, and this version can't ask for one "
@@ -108,12 +108,14 @@ def _approved(policy: Policy) -> Check:
     return Check.failed_if(why_not if required else None, "approval", "none is wanted here", forceable=True)
 
 
-def _undo(request: Request, known: Known, settings: DatabaseSettings) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
+def _plan_undo(
+    request: Request, known: PlanningInputs, settings: DatabaseSettings
+) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     name, undone = "undo-is-possible", known.undone
     if undone is None:
         return None, (Check.failed(name, f"the ledger has no rollback {request.undo}"),)
     if undone.database is None or undone.database.backup_id is None:
-        return None, (Check.failed(name, _nothing_to_undo(undone)),)
+        return None, (Check.failed(name, _explain_nothing_to_undo(undone)),)
     if undone.request.type is not request.type:
         why_not = f'{undone.id} was a {undone.request.type} rollback: undo it with "type": "{undone.request.type}"'
         return None, (Check.failed(name, why_not),)
@@ -123,12 +125,12 @@ def _undo(request: Request, known: Known, settings: DatabaseSettings) -> tuple[D
         branch=settings.branch_of(undone.request.pr),
         source_branch_id=undone.database.backup_id,
         schema_sha256=left,
-        undoes=undone.id,
+        undone_rollback_id=undone.id,
     )
     return planned, (Check.passed(name, f"backup {undone.database.backup_id} has the state before {undone.id}"),)
 
 
-def _nothing_to_undo(undone: Rollback) -> str:
+def _explain_nothing_to_undo(undone: Rollback) -> str:
     progress, planned = undone.database, undone.plan.database if undone.plan is not None else None
     if progress is None or not progress.may_have_changed_data:
         return f"{undone.id} did not change the database: there is nothing to undo"
@@ -140,25 +142,25 @@ def _nothing_to_undo(undone: Rollback) -> str:
     )
 
 
-def _planned(
-    request: Request, running: Release, target: Release | None, known: Known, settings: DatabaseSettings
+def _plan_by_strategy(
+    request: Request, running: Release, target: Release | None, known: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     strategy = request.strategy or settings.strategy
     branch = settings.branch_of(request.pr)
-    works_with = running if request.type in _KEEPS_SERVICE else target
+    works_with = running if request.type in _TYPES_KEEPING_SERVICE else target
     schema = works_with.schema_sha256 if works_with is not None else None
     if request.to is not None and strategy not in (Strategy.RESTORE, Strategy.AUTO):
         no_time = f"the strategy here is {strategy}, which goes to no time: leave `to` out, or add --strategy restore"
         return None, (Check.failed("time-fits-strategy", no_time),)
     match strategy:
         case Strategy.DOWN_MIGRATIONS:
-            return _stepped_down(branch, schema, known, settings)
+            return _plan_down_migrations(branch, schema, known, settings)
         case Strategy.AUTO if request.to is None:
-            return _chosen(branch, schema, target, known, settings)
+            return _plan_auto(branch, schema, target, known, settings)
         case Strategy.RESTORE | Strategy.AUTO:
             if request.to is not None:
-                return _to_a_time(branch, schema, request.to, known)
-            return _restored(branch, schema, target, known)
+                return _plan_restore_to_time(branch, schema, request.to, known)
+            return _plan_restore(branch, schema, target, known)
         case Strategy.RESET | Strategy.RECREATE:
             source = settings.source_branch_id
             why_not = f"{strategy} needs source_branch_id in the settings: from where?" if source is None else None
@@ -172,19 +174,19 @@ def _planned(
             return (planned if by_request else None), (Check.failed_if(why_not, "may-be-deleted", f"branch {branch}"),)
 
 
-def _restored(
-    branch: str, schema: str | None, target: Release | None, known: Known
+def _plan_restore(
+    branch: str, schema: str | None, target: Release | None, known: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     name = "restore-point-known"
     if target is None:
         versions = ", ".join(sorted({r.version for r in known.releases})) or "none"
         return None, (Check.failed(name, f"there is no good release to whose data to go back; known: {versions}"),)
     usable = (one for one in known.points if known.history.has(one))
-    point, after = where_to_go(target, known.releases, usable, known.fits)
+    point, after = choose_restore_point(target, known.releases, usable, known.fits)
     if after is None:
         why_not = f"no release was deployed after {target.version}: name the version to whose data to go back"
         return None, (Check.failed(name, why_not),)
-    left, _ = where_to_go(target, known.releases, known.points, known.fits) if point is None else (None, None)
+    left, _ = choose_restore_point(target, known.releases, known.points, known.fits) if point is None else (None, None)
     if left is not None:
         return None, (known.history.judge(left.at, f"the restore point before {left.version}, {left.at},"),)
     if point is None:
@@ -196,19 +198,19 @@ def _restored(
     reason = f"before {after.version}, by the {'pipeline' if point.by == 'checkpoint' else 'deployment'}: {point.at}"
     evidence = {"lsn": str(point.lsn), "at": point.at.isoformat(), "before": after.version}
     check = Check.passed(name, reason, evidence=evidence)
-    late = () if point.by == "checkpoint" else tuple(_perhaps_late(after))
+    late = () if point.by == "checkpoint" else tuple(_warn_late_restore_point(after))
     planned = DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=point.point, schema_sha256=schema)
     return planned, (check, *late)
 
 
-def _stepped_down(
-    branch: str, schema: str | None, known: Known, settings: DatabaseSettings
+def _plan_down_migrations(
+    branch: str, schema: str | None, known: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     """Asked for by name: whatever it loses, and a backup is taken first."""
     name, verdict = "can-step-down", known.verdict
     if verdict is None:
         return None, (Check.failed(name, "what was applied since the target is not known"),)
-    tags = steps_down(verdict, known.shipped, settings)
+    tags = find_down_migrations(verdict, known.shipped, settings)
     if isinstance(tags, str):
         return None, (Check.failed(name, tags),)
     if not tags:
@@ -219,8 +221,8 @@ def _stepped_down(
     return planned, (Check.passed(name, f"by the running release's own files: {', '.join(tags)}"),)
 
 
-def _chosen(
-    branch: str, schema: str | None, target: Release | None, known: Known, settings: DatabaseSettings
+def _plan_auto(
+    branch: str, schema: str | None, target: Release | None, known: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     """`auto`."""
     name = "strategy"
@@ -230,14 +232,14 @@ def _chosen(
         choice = choose_strategy(known.verdict, known.shipped, settings)
         check = Check.passed(name, choice.reason)
         if choice.strategy is Strategy.DOWN_MIGRATIONS and choice.migrations:
-            planned, more = _stepped_down(branch, schema, known, settings)
+            planned, more = _plan_down_migrations(branch, schema, known, settings)
             return planned, (check, *more)
-    planned, more = _restored(branch, schema, target, known)
+    planned, more = _plan_restore(branch, schema, target, known)
     return planned, (check, *more)
 
 
-def _to_a_time(
-    branch: str, schema: str | None, at: datetime, known: Known
+def _plan_restore_to_time(
+    branch: str, schema: str | None, at: datetime, known: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     if known.history.left_by(at) is not None:
         return None, (known.history.judge(at, f"{at}"),)
@@ -247,7 +249,7 @@ def _to_a_time(
     )
 
 
-def _perhaps_late(after: Release) -> Iterator[Check]:
+def _warn_late_restore_point(after: Release) -> Iterator[Check]:
     """What the deployment's start tells is after the migrations that a pipeline ran before it."""
     reason = (
         f"the pipeline made no checkpoint before {after.version}: if its migrations ran before its deployment began, "

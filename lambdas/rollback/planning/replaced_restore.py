@@ -8,13 +8,13 @@ from datetime import timedelta
 
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Rollback
-from rollback.leases.holder import document
+from rollback.leases.holder import find_rollback
 from rollback.ports.world import World
 
 _WITH_DATABASE = (RollbackType.DATABASE, RollbackType.FULL)
 
 
-def waits_for_answer(rollback: Rollback, world: World) -> str | None:
+def why_wait_for_other_restore(rollback: Rollback, world: World) -> str | None:
     """Why nothing can be planned about the database yet; None: nothing of the other's is under way.
 
     The other's Conclude gives up after half of its time, and says that it is not known. An answer that has not come in
@@ -22,8 +22,8 @@ def waits_for_answer(rollback: Rollback, world: World) -> str | None:
     """
     if rollback.supersedes is None or rollback.request.type not in _WITH_DATABASE:
         return None
-    before = document(rollback.supersedes, world)
-    if before is None or before.database is None or not before.database.is_unanswered:
+    before = find_rollback(rollback.supersedes, world)
+    if before is None or before.database is None or not before.database.has_unanswered_change:
         return None
     since = rollback.admitted_at or rollback.created_at
     if world.clock.now() - since > timedelta(minutes=world.settings.policy.conclude_timeout_minutes):

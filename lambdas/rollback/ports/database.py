@@ -8,9 +8,9 @@ from pydantic import SecretStr
 
 from rollback.domain.database.sequences import Name, SequenceValue
 from rollback.resources.database.background_work import BackgroundWork
-from rollback.resources.database.neon import Branch, Change, Endpoint, EndpointChange, Operation, Project
-from rollback.resources.database.postgres import ClientSession, Head, LiveSchema, Migration
-from rollback.resources.database.relation import Bucket, DatabaseOfBranch, Relation, RowsAsked
+from rollback.resources.database.neon import Branch, BranchChange, Endpoint, EndpointChange, Operation, Project
+from rollback.resources.database.postgres import ClientSession, LiveSchema, Migration, WalPosition
+from rollback.resources.database.relation import BranchDatabase, Bucket, Relation, RowQuery
 from rollback.resources.database.row_comparison import RowDigest
 from rollback.resources.database.wal_position import Position
 
@@ -59,26 +59,28 @@ class Databases(Protocol):
         with_endpoint: bool = False,
         protected: bool = False,
         expires_at: datetime | None = None,
-    ) -> Change: ...
+    ) -> BranchChange: ...
     def restore(
         self,
         branch_id: str,
         source_branch_id: str,
         at: Position | None = None,
         preserve_under_name: str | None = None,
-    ) -> Change:
+    ) -> BranchChange:
         """Overwrite a branch with a source's state, its head unless told. A reset is this with the parent as source.
 
         `preserve_under_name` is needed for a restore from itself and for a branch with children, who move to it.
         """
         ...
 
-    def update_branch(self, branch_id: str, *, name: str | None = None, protected: bool | None = None) -> Change: ...
-    def expire_branch(self, branch_id: str, at: datetime | None) -> Change:
+    def update_branch(
+        self, branch_id: str, *, name: str | None = None, protected: bool | None = None
+    ) -> BranchChange: ...
+    def expire_branch(self, branch_id: str, at: datetime | None) -> BranchChange:
         """Have Neon delete the branch at a time; None: keep it."""
         ...
 
-    def delete_branch(self, branch_id: str) -> Change | None:
+    def delete_branch(self, branch_id: str) -> BranchChange | None:
         """None: it was gone already. Neon keeps what it deletes for seven days."""
         ...
 
@@ -101,7 +103,7 @@ class Sql(Protocol):
     A sleeping compute makes it `Unreachable`, an address that will never be let in `SessionRefused`.
     """
 
-    def head(self, address: SecretStr) -> Head: ...
+    def head(self, address: SecretStr) -> WalPosition: ...
     def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
         """Who may write to the branch, but for us and Neon itself (rule 8): clients, and background workers."""
         ...
@@ -122,7 +124,7 @@ class Sql(Protocol):
         """What migration tools applied, by their journals, each oldest first; None: the database has no journal."""
         ...
 
-    def databases(self, address: SecretStr) -> tuple[DatabaseOfBranch, ...]:
+    def databases(self, address: SecretStr) -> tuple[BranchDatabase, ...]:
         """All databases of the branch: a restore takes every one of them back."""
         ...
 
@@ -130,12 +132,12 @@ class Sql(Protocol):
         """All that holds rows in one database, sorted by name, but what is Postgres's or Neon's own."""
         ...
 
-    def count(self, address: SecretStr, asked: RowsAsked) -> int: ...
-    def buckets(self, address: SecretStr, asked: RowsAsked) -> Mapping[int, Bucket]:
+    def count(self, address: SecretStr, asked: RowQuery) -> int: ...
+    def buckets(self, address: SecretStr, asked: RowQuery) -> Mapping[int, Bucket]:
         """The number and the digest of the rows in each of 16,384 buckets."""
         ...
 
-    def rows(self, address: SecretStr, asked: RowsAsked, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
+    def rows(self, address: SecretStr, asked: RowQuery, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
         """The rows of some buckets, in ascending order, as a stream."""
         ...
 

@@ -9,13 +9,13 @@ from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.database.schema_observation import Observation
 from rollback.domain.lease import Lease
-from rollback.domain.ledger_index import Answer, Change, Owed, Pending
+from rollback.domain.ledger_index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry
 from rollback.domain.operator import OperatorAction, Pause
 from rollback.domain.page_count import PageCount
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Rollback
 from rollback.domain.standing_plan import Bake, StandingPlan
-from rollback.domain.stored import Found, SetAside
+from rollback.domain.stored import ReadResult, SkippedItem
 from rollback.errors import UnreadableItem
 
 
@@ -29,7 +29,7 @@ class Documents(Protocol):
         """Save a document that another execution looks at again. Conflict: it was changed since it was read."""
         ...
 
-    def started_by(self, execution: str) -> tuple[str, str] | None:
+    def find_by_execution(self, execution: str) -> tuple[str, str] | None:
         """Service and id of the rollback that an execution began or looks at again; None: it made no record."""
         ...
 
@@ -45,35 +45,35 @@ class Documents(Protocol):
 class Index(Protocol):
     """The ledger's index (`model.ledger_index`): each question is one request, whatever the ledger's age."""
 
-    def pending(self, service: str | None = None) -> Found[Pending]:
+    def pending(self, service: str | None = None) -> ReadResult[PendingEntry]:
         """Rollbacks about which something is still to be done, oldest first; None: of all services."""
         ...
 
-    def owed(self, service: str) -> Found[Owed]:
+    def owed(self, service: str) -> ReadResult[ObligationsEntry]:
         """Changes to this service that rollbacks have not put back, the last rollback first."""
         ...
 
-    def changes(self, service: str, since: datetime) -> Found[Change]:
+    def changes(self, service: str, since: datetime) -> ReadResult[ChangeEntry]:
         """Rollbacks that were admitted since then and changed something, or may have; newest first."""
         ...
 
-    def answers(self, service: str, alarm: str, since: datetime) -> Found[Answer]:
+    def answers(self, service: str, alarm: str, since: datetime) -> ReadResult[AnswerEntry]:
         """Rollbacks that this alarm has asked for since then, newest first."""
         ...
 
-    def settle_unreadable(self, service: str, rollback_id: str) -> None:
+    def clear_unreadable(self, service: str, rollback_id: str) -> None:
         """Forget what is pending and owed of a rollback whose document can't be read; an operator settled it."""
         ...
 
-    def set_aside(self, unreadable: UnreadableItem, at: datetime) -> None:
+    def record_unreadable(self, unreadable: UnreadableItem, at: datetime) -> None:
         """Remember that an item can't be read, so that an operator is told of it, once."""
         ...
 
-    def unreadable(self) -> tuple[SetAside, ...]:
+    def unreadable(self) -> tuple[SkippedItem, ...]:
         """Items that could not be read when they were needed."""
         ...
 
-    def mark_told(self, unreadable: SetAside) -> None:
+    def mark_reported(self, unreadable: SkippedItem) -> None:
         """An operator was told of this item."""
         ...
 
@@ -85,7 +85,7 @@ class Index(Protocol):
 class Pages(Protocol):
     """Pages that were sent, so that a flapping alarm makes one page with a count (`model.page_count`)."""
 
-    def page_count(self, service: str, about: str) -> PageCount | None: ...
+    def page_count(self, service: str, aggregation_key: str) -> PageCount | None: ...
     def put_page_count(self, count: PageCount, read: PageCount | None) -> None:
         """Replace the one that was read; None: there was none. Conflict: it was changed meanwhile."""
         ...
@@ -126,7 +126,7 @@ class Releases(Protocol):
         """Those that were first deployed since then, newest first; None: all, for people."""
         ...
 
-    def judge(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release: ...
+    def set_release_state(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release: ...
     def bake(self, service: str) -> Bake | None: ...
     def put_bake(self, bake: Bake) -> None: ...
     def standing_plan(self, service: str) -> StandingPlan | None: ...
@@ -134,7 +134,7 @@ class Releases(Protocol):
         """Unless a newer one was put already."""
         ...
 
-    def amend_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
+    def replace_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
         """Replace the one that was read, computed anew or not. Conflict: another was put meanwhile."""
         ...
 
@@ -150,7 +150,7 @@ class Branches(Protocol):
         """KeyError: none is stored under this digest."""
         ...
 
-    def know_schema(self, release: Release, schema_sha256: str) -> Release:
+    def set_release_schema(self, release: Release, schema_sha256: str) -> Release:
         """The release with the key of its schema. Conflict: it was changed since it was read."""
         ...
 

@@ -1,7 +1,7 @@
 """What the steps need of the world; adapters (`rollback.adapters`) and the tests' fakes have these shapes.
 
-Every method may raise `OutsideFailure` (outcome unknown: look before sending again), `Throttled` (nothing was done) or
-`CallRefused` (refused for good: not sent again).
+Every method may raise `ExternalServiceError` (outcome unknown: look before sending again), `Throttled` (nothing was
+done) or `CallRefused` (refused for good: not sent again).
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ class Clock(Protocol):
 class Services(Protocol):
     """ECS. The changing methods are never retried by the SDK."""
 
-    def look(self, service: ServiceSettings) -> ServiceView: ...
+    def describe(self, service: ServiceSettings) -> ServiceView: ...
     def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
         """`taskDefinition` of DescribeTaskDefinition and its `tags`; None: not there.
 
@@ -97,7 +97,7 @@ class Tasks(Protocol):
         """Those that run, and those that stopped within the last hour."""
         ...
 
-    def look(self, service: ServiceSettings, arn: str) -> TaskView | None:
+    def describe(self, service: ServiceSettings, arn: str) -> TaskView | None:
         """None: ECS does not know it (any more)."""
         ...
 
@@ -114,7 +114,7 @@ class Targets(Protocol):
     """ELB target health."""
 
     def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]: ...
-    def is_used(self, target_group_arn: str) -> bool:
+    def has_load_balancer(self, target_group_arn: str) -> bool:
         """Whether a load balancer routes to the group."""
         ...
 
@@ -122,7 +122,7 @@ class Targets(Protocol):
         """Target group → how it checks its targets (path, port, codes, thresholds); without groups that are gone."""
         ...
 
-    def neighbours(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
+    def sibling_target_groups(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
         """Other target groups to which the load balancers of these forward."""
         ...
 
@@ -130,7 +130,7 @@ class Targets(Protocol):
 class Scaling(Protocol):
     """Application Auto Scaling of an ECS service's desired count."""
 
-    def look(self, service: ServiceSettings) -> ScalableTarget | None:
+    def describe(self, service: ServiceSettings) -> ScalableTarget | None:
         """None: the service is not scaled automatically."""
         ...
 
@@ -146,7 +146,7 @@ class Scaling(Protocol):
 class Stacks(Protocol):
     """CloudFormation."""
 
-    def look(self, stack: str) -> StackView | None:
+    def describe(self, stack: str) -> StackView | None:
         """None: there is no such stack."""
         ...
 
@@ -190,7 +190,7 @@ class Images(Protocol):
         """A label or annotation of an image; None: it has none of that name, or is not for us to see."""
         ...
 
-    def keep(self, image: str, tag: str) -> None:
+    def add_tag(self, image: str, tag: str) -> None:
         """Tag an image by digest; one that has the tag already is success."""
         ...
 
@@ -202,7 +202,7 @@ class Alarms(Protocol):
         """Name → OK, ALARM or INSUFFICIENT_DATA; alarms that don't exist are left out."""
         ...
 
-    def red_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
+    def in_alarm_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
         """Alarms in ALARM now, and since when."""
         ...
 
@@ -244,12 +244,12 @@ class Notifications(Protocol):
 class Metrics(Protocol):
     """Numbers for the dashboard; written with the log, so nothing can fail."""
 
-    def concluded(self, rollback: Rollback) -> None: ...
-    def swept(self) -> None:
+    def record_conclusion(self, rollback: Rollback) -> None: ...
+    def record_sweep(self) -> None:
         """The janitor was here."""
         ...
 
-    def watched(self, service: str, *, has_way_back: bool, stale_leases: int) -> None:
+    def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
         """What the alarms on ourselves look at."""
         ...
 
@@ -304,19 +304,23 @@ class World:
     sql: Sql
     tasks: Tasks
     databases_of: Callable[[Settings], Databases] | None = None  # for other settings; None: always `databases`
-    quick: Callable[[], OptionalPorts] | None = None  # for an emergency; None: as patient as ever
-    ahead: Callable[[], OptionalPorts] | None = None  # for a look ahead of need; the same
+    emergency_ports: Callable[[], OptionalPorts] | None = None  # for an emergency; None: as patient as ever
+    readiness_ports: Callable[[], OptionalPorts] | None = None  # for a look ahead of need; the same
     home: Home | None = None  # the account and region of this deployment; None: not known
 
-    def hurried(self) -> "World":
+    def with_short_timeouts(self) -> "World":
         """The same world where optional evidence gets one attempt and two seconds; made once for each invocation."""
-        return replace(self, **vars(self.quick()), quick=None) if self.quick is not None else self
+        return (
+            replace(self, **vars(self.emergency_ports()), emergency_ports=None)
+            if self.emergency_ports is not None
+            else self
+        )
 
-    def looking_ahead(self) -> "World":
+    def for_readiness_checks(self) -> "World":
         """The same world for one look at the readiness: no silent service keeps the others from being asked."""
-        return replace(self, **vars(self.ahead())) if self.ahead is not None else self
+        return replace(self, **vars(self.readiness_ports())) if self.readiness_ports is not None else self
 
-    def under(self, settings: Settings | None) -> "World":
+    def for_settings(self, settings: Settings | None) -> "World":
         """The same world under the settings that an open rollback carries; None: it carries none."""
         if settings is None or settings == self.settings:
             return self

@@ -7,30 +7,30 @@ from datetime import timedelta
 
 from rollback.check import Check
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.names import NO_HEALTHY_TARGETS, leaf_alarms
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
 
-_LATELY = timedelta(hours=1)
+_DATA_WINDOW = timedelta(hours=1)
 
 
 def alarm_checks(service: ServiceSettings, view: ServiceView, world: World) -> tuple[Check, ...]:
     """Checks of the alarms of a service behind a load balancer."""
     if not view.target_groups:
         return ()
-    return _have_data(service, view, world), _balancer_is_its_own(service, view, world)
+    return _check_alarms_have_data(service, view, world), _check_load_balancer_is_exclusive(service, view, world)
 
 
-def _have_data(service: ServiceSettings, view: ServiceView, world: World) -> Check:
+def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, world: World) -> Check:
     """ELB counts the hosts of each target group that has a target: silence beside running tasks is a wrong name."""
     name = "alarms-have-data"
     if view.running_count == 0:
         return Check.skipped(name, "no task runs that ELB could count")
     names = leaf_alarms(world.settings.prefix, service.name, (NO_HEALTHY_TARGETS,))
     try:
-        silent = world.alarms.without_data(names, world.clock.now() - _LATELY)
-    except OutsideFailure as failure:
+        silent = world.alarms.without_data(names, world.clock.now() - _DATA_WINDOW)
+    except ExternalServiceError as failure:
         return Check.warned(name, f"could not be asked: {failure}")
     if not silent:
         return Check.passed(name, "the target groups that are watched have data")
@@ -41,12 +41,12 @@ def _have_data(service: ServiceSettings, view: ServiceView, world: World) -> Che
     return Check.warned(name, reason)
 
 
-def _balancer_is_its_own(service: ServiceSettings, view: ServiceView, world: World) -> Check:
+def _check_load_balancer_is_exclusive(service: ServiceSettings, view: ServiceView, world: World) -> Check:
     """The errors that a load balancer gives by itself are counted for one service only if no other is behind it."""
     name, shared = "load-balancer-is-its-own", "shared: the errors that it gives by itself are not counted"
     try:
-        others = world.targets.neighbours(view.target_groups)
-    except OutsideFailure as failure:
+        others = world.targets.sibling_target_groups(view.target_groups)
+    except ExternalServiceError as failure:
         if service.load_balancer_shared:
             return Check.skipped(name, shared)
         return Check.warned(name, f"could not be asked: {failure}")

@@ -12,24 +12,24 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from rollback.check import Verdict
-from rollback.database.observation.record_schema import learn_schema
-from rollback.domain.event import service_of_event
+from rollback.database.observation.record_schema import record_schema
+from rollback.domain.event import find_service_of_event
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.standing_plan import Bake
 from rollback.errors import InvalidRequest, RollbackError
-from rollback.identity.identify import identify, is_ours, known_release, why_unresolved
+from rollback.identity.identify import find_known_release, identify_release, is_ours, why_unresolved
 from rollback.identity.named_release import release_named
-from rollback.identity.target_groups import groups_of
-from rollback.leases.holder import living_lease
+from rollback.identity.target_groups import read_group_health
+from rollback.leases.holder import find_live_lease
 from rollback.names import degraded_alarm, family_of, last_known_good_tag, outage_alarm
 from rollback.ports.world import World
-from rollback.promotion.readiness import prepare, prepare_if_due
-from rollback.resources.aws.target_group_health import that_say_something
+from rollback.promotion.readiness import prepare_standing_plan, prepare_standing_plan_if_due
+from rollback.resources.aws.target_group_health import conclusive_groups
 from rollback.resources.aws.task_definition import is_pinned
-from rollback.verification.step import GONE_GROUP, Alarms, run_checks
+from rollback.verification.step import TARGET_GROUP_GONE, AlarmHandling, run_checks
 
 
-class Next(StrEnum):
+class NextState(StrEnum):
     """Where the promotion's state machine goes."""
 
     WAIT = "wait"
@@ -41,7 +41,7 @@ class PromotionCursor(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    next: Next
+    next: NextState
     wait_seconds: int = 0
     service: str
     fingerprint: str = ""
@@ -50,15 +50,15 @@ class PromotionCursor(BaseModel):
     summary: str = ""
 
 
-def record(event: Mapping[str, Any], world: World) -> PromotionCursor:
+def record_deployment(event: Mapping[str, Any], world: World) -> PromotionCursor:
     """Record the release that a deployment brings (SERVICE_DEPLOYMENT_IN_PROGRESS, …_COMPLETED), and begin its bake.
 
     Raises:
         InvalidRequest: an event about a service that is not ours.
     """
-    service_name = service_of_event(event, world.settings, world.home)
+    service_name = find_service_of_event(event, world.settings, world.home)
     cursor = record_running(service_name, world)
-    prepare(service_name, world)  # another release runs: is there still a way back?
+    prepare_standing_plan(service_name, world)  # another release runs: is there still a way back?
     return cursor
 
 
@@ -66,30 +66,30 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
     """Record what PRIMARY is to run, unless it is our own doing."""
     now = world.clock.now()
     service = world.settings.service(service_name)
-    if living_lease(service_name, world) is not None:
-        return _done(service_name, now, "a rollback is going on: its deployments are not releases")
-    view = world.services.look(service)
+    if find_live_lease(service_name, world) is not None:
+        return _finish(service_name, now, "a rollback is going on: its deployments are not releases")
+    view = world.services.describe(service)
     primary = view.primary
     if is_ours(primary.definition_arn, world):
-        return _done(service_name, now, f"{family_of(primary.definition_arn)} was registered by a rollback")
-    found = identify(primary.deployed, view, service, world)
+        return _finish(service_name, now, f"{family_of(primary.definition_arn)} was registered by a rollback")
+    found = identify_release(primary.deployed, view, service, world)
     release = found.release
     if not release.is_resolved:
-        return _done(service_name, now, f"{release.version} is not recorded: {why_unresolved(release)}")
-    said = _by_reference(release)
+        return _finish(service_name, now, f"{release.version} is not recorded: {why_unresolved(release)}")
+    said = _note_unpinned_images(release)
     checked_by = world.targets.health_checks(view.target_groups)
     world.ledger.record(release.model_copy(update={"health_checks": checked_by}), found.definition)
     if release.state is not ReleaseState.CANDIDATE:
-        return _done(service_name, now, f"{release.version} is {release.state} already")
+        return _finish(service_name, now, f"{release.version} is {release.state} already")
     if view.why_not_stable:  # COMPLETED alone is not enough: see `ServiceView.other_deployments`
         why = ", ".join(view.why_not_stable)
-        return _done(service_name, now, f"{release.version} is recorded; it bakes once it runs alone ({why}){said}")
+        return _finish(service_name, now, f"{release.version} is recorded; it bakes once it runs alone ({why}){said}")
     bake = world.ledger.bake(service_name)
     if bake is None or bake.deployment_id != primary.id:
         bake = Bake(service=service_name, deployment_id=primary.id, since=now)
         world.ledger.put_bake(bake)
     cursor = PromotionCursor(
-        next=Next.WAIT,
+        next=NextState.WAIT,
         service=service_name,
         fingerprint=release.fingerprint,
         deployment_id=primary.id,
@@ -100,20 +100,20 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
     return _bake_on(cursor, left, cursor.summary)
 
 
-def judge(cursor: PromotionCursor, world: World) -> PromotionCursor:
+def judge_bake(cursor: PromotionCursor, world: World) -> PromotionCursor:
     """Promote if the bake is over and the evidence stands; bake on if it does not stand yet; else give up."""
     now, policy = world.clock.now(), world.settings.policy
     bake, wanted = world.ledger.bake(cursor.service), timedelta(minutes=policy.bake_minutes)
     if bake is None or bake.deployment_id != cursor.deployment_id:
-        return _done(cursor.service, now, "another deployment has begun to bake since")
+        return _finish(cursor.service, now, "another deployment has begun to bake since")
     if now < bake.since + wanted:
         return _bake_on(cursor, bake.since + wanted - now, "the bake is not over")
     release = world.ledger.release(cursor.service, cursor.fingerprint)
     if release is None or release.state is not ReleaseState.CANDIDATE:
-        return _done(
+        return _finish(
             cursor.service, now, f"{release.version} is {release.state}" if release else "it is not in the ledger"
         )
-    if living_lease(cursor.service, world) is not None:
+    if find_live_lease(cursor.service, world) is not None:
         return _bake_on(cursor, wanted, "a rollback is going on")
     against = _alarms_against(release.service, bake.since, world)
     if against is not None:  # an alarm spoils what was baked so far, not what may follow
@@ -121,13 +121,13 @@ def judge(cursor: PromotionCursor, world: World) -> PromotionCursor:
     against = against or _evidence_against(release, bake.since, world)
     if against is not None:
         if now - cursor.recorded_at > timedelta(minutes=policy.bake_timeout_minutes):
-            return _done(cursor.service, now, f"{release.version} is not promoted: {against}")
+            return _finish(cursor.service, now, f"{release.version} is not promoted: {against}")
         return _bake_on(cursor, wanted, against)
     promote(release, f"baked since {bake.since:%Y-%m-%d %H:%M:%S} UTC", world)
-    return _done(cursor.service, now, f"{release.version} is promoted")
+    return _finish(cursor.service, now, f"{release.version} is promoted")
 
 
-def adopt(world: World) -> list[PromotionCursor]:
+def adopt_running_releases(world: World) -> list[PromotionCursor]:
     """What runs and has no promotion of its own: recorded, and judged once it has baked.
 
     A service that ran before we came is adopted this way, and so is a release whose event was lost.
@@ -140,8 +140,8 @@ def adopt(world: World) -> list[PromotionCursor]:
     for service_name in world.settings.service_names:
         try:
             cursor = record_running(service_name, world)
-            cursors.append(judge(cursor, world) if cursor.next is Next.WAIT else cursor)
-            prepare_if_due(service_name, world)
+            cursors.append(judge_bake(cursor, world) if cursor.next is NextState.WAIT else cursor)
+            prepare_standing_plan_if_due(service_name, world)
         except RollbackError as failure:
             failures.append(failure)
     if failures:
@@ -153,17 +153,17 @@ def promote(release: Release, reason: str, world: World) -> None:
     """Make a release the last known good: image tags, standing plan with its definition by digest; its state last."""
     for image in filter(is_pinned, release.images.values()):
         if world.images.exists(image) is not None:
-            world.images.keep(image, last_known_good_tag(world.settings.environment, image))
-    known = _with_schema(release, world)
+            world.images.add_tag(image, last_known_good_tag(world.settings.environment, image))
+    known = _schema_of_running(release, world)
     judged = {**known, "state": ReleaseState.PROMOTED, "state_since": world.clock.now(), "state_reason": reason}
-    prepare(release.service, world, about_to_be_promoted=release.model_copy(update=judged))
-    world.ledger.judge(release, ReleaseState.PROMOTED, world.clock.now(), reason)
+    prepare_standing_plan(release.service, world, about_to_be_promoted=release.model_copy(update=judged))
+    world.ledger.set_release_state(release, ReleaseState.PROMOTED, world.clock.now(), reason)
 
 
-def _with_schema(release: Release, world: World) -> dict[str, str | None]:
+def _schema_of_running(release: Release, world: World) -> dict[str, str | None]:
     """What the database was like while it ran. Not known, it is promoted all the same: the next look fills it in."""
     try:
-        return {"schema_sha256": learn_schema(release, world).schema_sha256}
+        return {"schema_sha256": record_schema(release, world).schema_sha256}
     except RollbackError:
         return {}
 
@@ -176,14 +176,14 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
     """
     record_running(service_name, world)
     service = world.settings.service(service_name)
-    view = world.services.look(service)
+    view = world.services.describe(service)
     if version is not None:
         chosen = release_named(
             service_name, version, world, prefer=()
         )  # of several, which is good is the person's word
     else:
-        found = identify(view.primary.deployed, view, service, world)
-        running, known = found.release, known_release(service_name, found.identity, world)
+        found = identify_release(view.primary.deployed, view, service, world)
+        running, known = found.release, find_known_release(service_name, found.identity, world)
         if known is None:
             raise InvalidRequest(f"what runs now, {running.version}, is not in the ledger; nothing was changed")
         chosen = known
@@ -196,7 +196,7 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
     return world.ledger.release(service_name, chosen.fingerprint) or chosen
 
 
-def _by_reference(release: Release) -> str:
+def _note_unpinned_images(release: Release) -> str:
     """Containers that are recorded without a digest: no reason not to record or promote, but to be said."""
     names = ", ".join(release.pinned_by_reference)
     return f"; the digest of {names} can't be told, it runs what its tag names" if names else ""
@@ -212,16 +212,16 @@ def _alarms_against(service_name: str, since: datetime, world: World) -> str | N
 def _evidence_against(release: Release, since: datetime, world: World) -> str | None:
     """The first thing that speaks against it; None: nothing does, and there was enough traffic to tell."""
     service = world.settings.service(release.service)
-    view = world.services.look(service)
+    view = world.services.describe(service)
     if view.desired_count == 0:
         return "no task is wanted: nothing runs that could be judged"
-    checks = run_checks(service.name, release, view, world, alarms=Alarms.IGNORE)
-    failing = [c for c in checks if c.verdict is Verdict.FAIL and GONE_GROUP not in c.evidence]
+    checks = run_checks(service.name, release, view, world, alarms=AlarmHandling.IGNORE)
+    failing = [c for c in checks if c.verdict is Verdict.FAIL and TARGET_GROUP_GONE not in c.evidence]
     if failing:
         return "; ".join(f"{c.name}: {c.reason}" for c in failing)
     wanted = world.settings.policy.bake_minimum_requests
     if view.target_groups and wanted:
-        counted = tuple(group.arn for group in that_say_something(groups_of(view, world)))
+        counted = tuple(group.arn for group in conclusive_groups(read_group_health(view, world)))
         served = world.alarms.requests_since(counted, since) if counted else 0
         if served < wanted:
             return f"{served:.0f} requests during the bake, {wanted} are needed to tell"
@@ -230,8 +230,8 @@ def _evidence_against(release: Release, since: datetime, world: World) -> str | 
 
 def _bake_on(cursor: PromotionCursor, wait: timedelta, why: str) -> PromotionCursor:
     seconds = max(1, round(wait.total_seconds()))
-    return cursor.model_copy(update={"next": Next.WAIT, "wait_seconds": seconds, "summary": why[:500]})
+    return cursor.model_copy(update={"next": NextState.WAIT, "wait_seconds": seconds, "summary": why[:500]})
 
 
-def _done(service: str, now: datetime, why: str) -> PromotionCursor:
-    return PromotionCursor(next=Next.DONE, service=service, recorded_at=now, summary=why[:500])
+def _finish(service: str, now: datetime, why: str) -> PromotionCursor:
+    return PromotionCursor(next=NextState.DONE, service=service, recorded_at=now, summary=why[:500])

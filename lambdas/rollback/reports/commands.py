@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 
 from rollback.check import Verdict
-from rollback.domain.database.progress import Ending
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.releases.release import Release
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome, Rollback
@@ -25,7 +25,7 @@ def next_commands(rollback: Rollback, service: ServiceSettings) -> list[str]:
         f"aws ecs describe-services --cluster {cluster} --services {name} --query 'services[0].events[:5]'",
         *_about_data(rollback),
     ]
-    for owing in dict.fromkeys(rollback.service_owing(owed) for owed in rollback.left_to_operator()):
+    for owing in dict.fromkeys(rollback.service_of_obligation(owed) for owed in rollback.left_to_operator()):
         commands.append(f"rollback unfence {environment} --service {owing} --reason '…'")
     target = rollback.plan.target if rollback.plan is not None else None
     if rollback.request.type is RollbackType.DATABASE:
@@ -97,4 +97,4 @@ def _target_fits_the_data(rollback: Rollback) -> bool:
         return False
     if rollback.request.type is not RollbackType.FULL:
         return True
-    return rollback.database is not None and rollback.database.ending is Ending.RESTORED
+    return rollback.database is not None and rollback.database.database_outcome is DatabaseOutcome.RESTORED

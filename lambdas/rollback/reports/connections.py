@@ -1,18 +1,18 @@
 """What people are told about the services' connections after data changed: which service got which."""
 
-from rollback.domain.database.reconnection import ServiceConnection, Way
+from rollback.domain.database.reconnection import ReconnectMethod, ServiceConnection
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import Settings
 
 
-def about_connections(rollback: Rollback) -> list[str]:
+def format_connections(rollback: Rollback) -> list[str]:
     """Lines of the report; none where no data changed, or the plan named no service."""
     planned = rollback.plan.database if rollback.plan is not None else None
-    if planned is None or not planned.reconnects or not rollback.has_changed_data:
+    if planned is None or not planned.reconnecting_services or not rollback.has_changed_data:
         return []
     known = rollback.reconnection
     lines = []
-    for name in planned.reconnects:
+    for name in planned.reconnecting_services:
         one = known.of(name) if known is not None else None
         lines.append(f"  {name}: {_state(one) if one is not None else _not_begun(name, rollback)}")
     return ["Connections to the changed data:", *lines]
@@ -21,21 +21,21 @@ def about_connections(rollback: Rollback) -> list[str]:
 def _state(one: ServiceConnection) -> str:
     if one.failure is not None:
         return f"NOT RECONNECTED: {one.failure}"
-    if one.renewed_at is None:
-        if one.over_at is not None:
+    if one.reconnected_at is None:
+        if one.finished_at is not None:
             return one.note
-        return f"NOT RECONNECTED: {one.waits_for or 'it did not come to its turn'}"
-    return f"{_how(one)}, at {one.renewed_at:%H:%M:%S} UTC{_proof(one)}"
+        return f"NOT RECONNECTED: {one.waiting_reason or 'it did not come to its turn'}"
+    return f"{_how(one)}, at {one.reconnected_at:%H:%M:%S} UTC{_proof(one)}"
 
 
 def _how(one: ServiceConnection) -> str:
     match one.way:
-        case Way.STARTED:
+        case ReconnectMethod.STARTED:
             return "started from zero tasks"
-        case Way.NEW_TASKS:
+        case ReconnectMethod.NEW_TASKS:
             whose = "" if one.asked_at is not None or one.intent is not None else ", which others began"
             return f"new tasks by deployment {one.deployment_id}{whose}"
-        case Way.COMMAND:
+        case ReconnectMethod.COMMAND:
             return "its reconnect_command ended with exit code 0; its tasks are the ones from before"
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from rollback.domain.database.progress import CommandRun, DatabaseProgress, Ending, backup_name
+from rollback.domain.database.progress import CommandRun, DatabaseOutcome, DatabaseProgress, backup_name
 from rollback.domain.rollback import ObligationKind, Rollback
 from rollback.domain.settings.database import Strategy
 
 _MOST_SEQUENCES = 20
 
 
-def about_database(rollback: Rollback) -> list[str]:
+def format_database(rollback: Rollback) -> list[str]:
     """Lines of the report; none if the database was no part of it."""
     planned = rollback.plan.database if rollback.plan is not None else None
     if planned is None:
@@ -37,7 +37,7 @@ def about_database(rollback: Rollback) -> list[str]:
         lines += ["  Lost writes:", *(f"    {line}" for line in progress.lost.in_words())]
     elif progress.backup_id is not None:
         lines.append("  Lost writes: the backup is compared once this rollback is over; another report follows")
-    if progress.redeploy:
+    if progress.is_redeploy_needed:
         lines.append("  The secret with its address was replaced: tasks that ran before must be started anew")
     lines += [f"  {note}" for note in progress.notes]
     return lines
@@ -59,11 +59,11 @@ def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> 
 
 def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
     """How long each writer had no task, and how much of that the restore took. Nothing of what had none before."""
-    for one in progress.zero:
+    for one in progress.zero_task_periods:
         fences = [
             owed
             for owed in rollback.obligations
-            if owed.kind is ObligationKind.FENCE and rollback.service_owing(owed) == one.service
+            if owed.kind is ObligationKind.FENCE and rollback.service_of_obligation(owed) == one.service
         ]
         if not any(int(owed.before.get("desired_count", 0)) for owed in fences):
             continue
@@ -102,7 +102,7 @@ def safe_condition(rollback: Rollback) -> list[str]:
         data, backup = unknown
     elif not progress.may_have_changed_data:
         data = "the data is untouched"
-    elif progress.ending is Ending.RESTORED:
+    elif progress.database_outcome is DatabaseOutcome.RESTORED:
         data = "the data is as planned"
     else:
         data = "the data may be overwritten, or half changed"
@@ -135,14 +135,14 @@ def _not_known(rollback: Rollback, progress: DatabaseProgress) -> tuple[str, str
     if progress.not_known is not None:
         data = f"whether the data was changed is NOT KNOWN ({progress.not_known})"
         return data, look
-    if progress.is_unanswered and progress.may_have_changed_data:
+    if progress.has_unanswered_change and progress.may_have_changed_data:
         data = "whether the data was changed is not known yet: Neon is being asked, and another report follows"
         return data, look
     return None
 
 
 def _state(progress: DatabaseProgress, said: str) -> str:
-    if progress.ending is Ending.RESTORED:
+    if progress.database_outcome is DatabaseOutcome.RESTORED:
         return "done"
     why = progress.why_not or "it did not come to its end"
-    return f"{progress.ending or 'not ended'}: {'see why' if why in said else why}"
+    return f"{progress.database_outcome or 'not ended'}: {'see why' if why in said else why}"

@@ -3,23 +3,27 @@
 from collections.abc import Iterable
 
 from rollback.check import Check, Verdict
-from rollback.domain.page_count import _is_left_to_a_person, is_page
+from rollback.domain.page_count import _is_left_to_operator, is_page
 from rollback.domain.plan import Plan
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Obligation, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.reports.commands import next_commands
-from rollback.reports.connections import about_connections
-from rollback.reports.database import about_database, safe_condition
-from rollback.reports.service import about_service
+from rollback.reports.connections import format_connections
+from rollback.reports.database import format_database, safe_condition
+from rollback.reports.service import format_service
 from rollback.text import one_line, paragraph
 
 
 def report_id(rollback: Rollback) -> str:
     """The same for every copy of one report: outcome, and what was left to a person, are part of it."""
-    left = ":not-put-back" if _is_left_to_a_person(rollback) else ""
-    look = f":look-{rollback.looks}" if rollback.looks > 1 else ""
-    asked = ":database-asked" if rollback.database is not None and rollback.database.asked_at_end is not None else ""
+    left = ":not-put-back" if _is_left_to_operator(rollback) else ""
+    look = f":look-{rollback.evaluations}" if rollback.evaluations > 1 else ""
+    asked = (
+        ":database-asked"
+        if rollback.database is not None and rollback.database.last_change_checked_at is not None
+        else ""
+    )
     lost = ":lost-writes" if rollback.database is not None and rollback.database.lost is not None else ""
     return f"{rollback.id}:{rollback.outcome}{asked}{left}{lost}{look}"
 
@@ -36,17 +40,17 @@ def message(rollback: Rollback, service: ServiceSettings) -> str:
         f"Rollback {rollback.id}: {rollback.outcome}",
         f"Why: {rollback.reason or 'no reason was recorded'}",
         f"Trigger: {rollback.trigger}{_alarm(rollback)}",
-        *([f"Looked at {rollback.looks} times; this answer is another one"] if rollback.looks > 1 else []),
+        *([f"Looked at {rollback.evaluations} times; this answer is another one"] if rollback.evaluations > 1 else []),
         *_checks(rollback.admission, rollback.reason),
     ]
     if rollback.plan is not None:
         lines.append(_from_what_to_what(rollback.plan, rollback.request.type))
         lines += _checks(rollback.plan.checks, rollback.reason)
-    lines += about_database(rollback)
+    lines += format_database(rollback)
     if rollback.service is not None and rollback.service.stop_refused:
         lines.append(f"The deployment in flight could not be stopped: {rollback.service.stop_refused}")
-    lines += about_service(rollback)
-    lines += about_connections(rollback)
+    lines += format_service(rollback)
+    lines += format_connections(rollback)
     if rollback.verification is not None:
         lines.append(f"Verification: {rollback.verification.good_rounds} good rounds in a row")
         lines += [f"  {c.verdict:7} {c.name}: {c.reason}" for c in rollback.verification.checks]

@@ -8,7 +8,7 @@ by a migration that nobody has classified. What stays unknown blocks.
 
 from collections.abc import Iterable
 
-from rollback.domain.database.migration_impact import Impact, MigrationImpact, together
+from rollback.domain.database.migration_impact import Impact, MigrationImpact, combine_impacts
 from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
 from rollback.domain.database.schema_finding import Compatibility, Finding, worst
@@ -18,9 +18,16 @@ from rollback.domain.database.schema_verdict import (
 )
 from rollback.resources.database.application_schema import not_compared
 from rollback.resources.database.postgres import LiveSchema, Migration
-from rollback.schema.attribution import attribute
-from rollback.schema.journals import impact_of, name_of, not_shipped_by, shipped_as, unfinished, with_ancestors
-from rollback.schema.removed_names import removed_by, still_there
+from rollback.schema.attribution import attribute_findings
+from rollback.schema.journals import (
+    find_files_absent_from,
+    find_shipped_file,
+    impact_of,
+    migration_label,
+    unfinished,
+    with_ancestors,
+)
+from rollback.schema.removed_names import find_names_still_present, list_removed_names
 from rollback.schema.structure_diff import judge_structure
 
 
@@ -40,26 +47,26 @@ def judge_schema(
     """
     target = target or ReleaseSchema()
     shipped = (*known, *(target.shipped or ()))
-    expects = None if target.expects is None else with_ancestors(target.expects, shipped)
+    expected_journal = None if target.expected_journal is None else with_ancestors(target.expected_journal, shipped)
     applied = None if journal is None else with_ancestors(journal, shipped)
-    relation = _relation(expects, applied)
-    extra = _extra(expects, applied) if relation in (JournalRelation.AHEAD, JournalRelation.DIVERGED) else ()
-    impact = together(impact_of(one, shipped) for one in extra) if extra else None
+    relation = _relation(expected_journal, applied)
+    extra = _extra(expected_journal, applied) if relation in (JournalRelation.AHEAD, JournalRelation.DIVERGED) else ()
+    impact = combine_impacts(impact_of(one, shipped) for one in extra) if extra else None
     if relation is JournalRelation.ABSENT:
-        relation = relation if target.sought_all_journals else JournalRelation.ONE_SIDED
+        relation = relation if target.has_searched_all_journals else JournalRelation.ONE_SIDED
         impact = _of_plain_files(target, shipped)
-    elif not_shipped_by(target.shipped or (), shipped):  # the journal is another tool's
-        impact = together((*(impact_of(one, shipped) for one in extra), *_plain(target, shipped)))
-    if impact is not None and target.ran_on is not None:
-        impact = _seen_in(target.ran_on, live, impact)
-    findings = None if target.ran_on is None else judge_structure(target.ran_on, live)
+    elif find_files_absent_from(target.shipped or (), shipped):  # the journal is another tool's
+        impact = combine_impacts((*(impact_of(one, shipped) for one in extra), *_plain(target, shipped)))
+    if impact is not None and target.recorded_schema is not None:
+        impact = _seen_in(target.recorded_schema, live, impact)
+    findings = None if target.recorded_schema is None else judge_structure(target.recorded_schema, live)
     compatibility, reason = _verdict(relation, impact, None if findings is None else worst(findings))
     begun = unfinished(journal)
     if begun and compatibility is Compatibility.COMPATIBLE:
         compatibility, reason = Compatibility.UNKNOWN, "a journal does not tell what is applied"
     said = [one.what for one in findings or () if one.compatibility is compatibility]
     told = (*said, *begun) if compatibility is not Compatibility.COMPATIBLE else ()
-    files = tuple(shipped_as(one, shipped) for one in extra)
+    files = tuple(find_shipped_file(one, shipped) for one in extra)
     is_breaking = compatibility is Compatibility.BREAKING and relation is not JournalRelation.BEHIND
     applied_since = tuple(one for one in files if one is not None)
     attributed_to, unexplained = (
@@ -69,7 +76,7 @@ def judge_schema(
         compatibility=compatibility,
         reason="; ".join((reason, *told, *_why(compatibility, impact))),
         journal=relation,
-        since=tuple(name_of(row) if file is None else file.tag for row, file in zip(extra, files, strict=True)),
+        since=tuple(migration_label(row) if file is None else file.tag for row, file in zip(extra, files, strict=True)),
         can_step_down=bool(extra) and all(file is not None and file.has_down for file in files),
         impact=impact,
         findings=findings,
@@ -90,29 +97,29 @@ def _attributed(
     No journal tells that a plain file was applied: only a difference that it explains does. What was removed and is
     there again was made by something that no migration tells of.
     """
-    plain = not_shipped_by(target.shipped, shipped) if target.shipped is not None else ()
-    attributed_to, unexplained = attribute(findings, (*applied_since, *plain), target.ran_on)
+    plain = find_files_absent_from(target.shipped, shipped) if target.shipped is not None else ()
+    attributed_to, unexplained = attribute_findings(findings, (*applied_since, *plain), target.recorded_schema)
     if any(one.compatibility is Compatibility.BREAKING for one in findings or ()):
         return attributed_to, unexplained
-    attributed_to, _ = attribute((), applied_since)
-    if target.ran_on is None or not attributed_to:
+    attributed_to, _ = attribute_findings((), applied_since)
+    if target.recorded_schema is None or not attributed_to:
         return attributed_to, ()
-    impact = together(one.impact for one in applied_since)
-    again = still_there(_told_removed(impact), target.ran_on, live)
+    impact = combine_impacts(one.impact for one in applied_since)
+    again = find_names_still_present(_told_removed(impact), target.recorded_schema, live)
     by_others = tuple(f"{name} was removed, and is there again" for name in again if name not in impact.makes)
     return attributed_to, by_others
 
 
 def _told_removed(impact: MigrationImpact) -> tuple[str, ...]:
     """With the tables, views and sequences that an older version told in its reasons alone."""
-    older = (name for name in removed_by(impact) if not name.startswith("column "))
+    older = (name for name in list_removed_names(impact) if not name.startswith("column "))
     return tuple(dict.fromkeys((*impact.removes, *older)))
 
 
-def _relation(expects: tuple[Migration, ...] | None, journal: tuple[Migration, ...] | None) -> JournalRelation:
-    if expects is None or journal is None:
-        return JournalRelation.ABSENT if expects is None and journal is None else JournalRelation.ONE_SIDED
-    applied, expected = {one.key for one in journal}, {one.key for one in expects}
+def _relation(expected_journal: tuple[Migration, ...] | None, journal: tuple[Migration, ...] | None) -> JournalRelation:
+    if expected_journal is None or journal is None:
+        return JournalRelation.ABSENT if expected_journal is None and journal is None else JournalRelation.ONE_SIDED
+    applied, expected = {one.key for one in journal}, {one.key for one in expected_journal}
     if applied == expected:
         return JournalRelation.EQUAL
     if applied > expected:
@@ -120,23 +127,25 @@ def _relation(expects: tuple[Migration, ...] | None, journal: tuple[Migration, .
     return JournalRelation.BEHIND if applied < expected else JournalRelation.DIVERGED
 
 
-def _extra(expects: tuple[Migration, ...] | None, journal: tuple[Migration, ...] | None) -> tuple[Migration, ...]:
-    expected = {one.key for one in expects or ()}
+def _extra(
+    expected_journal: tuple[Migration, ...] | None, journal: tuple[Migration, ...] | None
+) -> tuple[Migration, ...]:
+    expected = {one.key for one in expected_journal or ()}
     return tuple(one for one in journal or () if one.key not in expected)
 
 
-def _seen_in(ran_on: LiveSchema, live: LiveSchema, impact: MigrationImpact) -> MigrationImpact:
+def _seen_in(recorded_schema: LiveSchema, live: LiveSchema, impact: MigrationImpact) -> MigrationImpact:
     """What was removed and is there all the same was made again, by a person or another tool: that does not show.
 
     Neither does what is left out of the structure. Retention drops partitions, so that is no proof of a break either.
     """
-    again = still_there(_told_removed(impact), ran_on, live)
-    left_out = not_compared((*impact.reasons, *impact.removes), ran_on, live)
+    again = find_names_still_present(_told_removed(impact), recorded_schema, live)
+    left_out = not_compared((*impact.reasons, *impact.removes), recorded_schema, live)
     if not again and not left_out:
         return impact
     reasons = [*impact.reasons, *(f"{name} was removed, and is there again" for name in again)]
     reasons += [f"{name} is left out of the structure that is compared" for name in left_out]
-    changes = {"shows_in_structure": False, "reasons": tuple(dict.fromkeys(reasons))}
+    changes = {"is_visible_in_structure": False, "reasons": tuple(dict.fromkeys(reasons))}
     if left_out and impact.impact is Impact.BREAKING:
         changes["impact"] = Impact.UNKNOWN
     return impact.model_copy(update=changes)
@@ -146,11 +155,11 @@ def _of_plain_files(target: ReleaseSchema, known: tuple[ShippedMigration, ...]) 
     """Without a journal: the files that pipelines told of and the target had not; None: nobody told of any."""
     if not any(one.tool == MigrationTool.SQL for one in known):
         return None
-    return together(_plain(target, known))
+    return combine_impacts(_plain(target, known))
 
 
 def _plain(target: ReleaseSchema, known: tuple[ShippedMigration, ...]) -> tuple[MigrationImpact, ...]:
-    return tuple(one.impact for one in not_shipped_by(target.shipped or (), known))
+    return tuple(one.impact for one in find_files_absent_from(target.shipped or (), known))
 
 
 def _verdict(
@@ -188,7 +197,7 @@ def _since(impact: MigrationImpact | None, structure: Compatibility | None) -> t
     worst_of_them = Impact.UNKNOWN if impact is None else impact.impact
     if worst_of_them in (Impact.NONE, Impact.ADDITIVE):
         return Compatibility.COMPATIBLE, "what was applied since the target only adds"
-    if structure is Compatibility.COMPATIBLE and impact is not None and impact.shows_in_structure:
+    if structure is Compatibility.COMPATIBLE and impact is not None and impact.is_visible_in_structure:
         return Compatibility.COMPATIBLE, "what was applied since leaves all that the target ran on as it was"
     if worst_of_them is Impact.BREAKING and structure is not Compatibility.UNKNOWN:
         return Compatibility.BREAKING, "what was applied since the target breaks it"

@@ -16,16 +16,16 @@ def impact_of(row: Migration, known: Iterable[ShippedMigration]) -> MigrationImp
     if same is not None:
         return same.impact
     if found:
-        return unknown(f"the file of {name_of(row)} is another one than was applied")
-    return unknown(f"migration {name_of(row)} was recorded by no release")
+        return unknown(f"the file of {migration_label(row)} is another one than was applied")
+    return unknown(f"migration {migration_label(row)} was recorded by no release")
 
 
-def shipped_as(row: Migration, known: Iterable[ShippedMigration]) -> ShippedMigration | None:
+def find_shipped_file(row: Migration, known: Iterable[ShippedMigration]) -> ShippedMigration | None:
     """The file that was applied, as a release shipped it."""
     return next((one for one in known if _is_of(row, one) and _same_file(row, one)), None)
 
 
-def name_of(row: Migration) -> str:
+def migration_label(row: Migration) -> str:
     """A row's name for people: its tool's own, or the beginning of a hash."""
     return row.id or row.hash[:12] or row.table
 
@@ -65,12 +65,12 @@ def unfinished(journal: Iterable[Migration] | None) -> tuple[str, ...]:
 def _unfinished(journal: tuple[Migration, ...]) -> Iterator[str]:
     for row in journal:
         if row.state == "failed":
-            yield f"migration {name_of(row)} of {row.tool} did not finish ({row.table})"
+            yield f"migration {migration_label(row)} of {row.tool} did not finish ({row.table})"
         elif row.state == "missing":
             yield f"the journal {row.table} of the settings is not in the database"
 
 
-def in_brief(journal: Iterable[Migration] | None) -> tuple[str, ...]:
+def summarize_journals(journal: Iterable[Migration] | None) -> tuple[str, ...]:
     """Each journal on a line: its tool, its table, how many rows, and their digest."""
     tables: dict[tuple[str, str], list[Migration]] = {}
     for row in journal or ():
@@ -81,7 +81,7 @@ def in_brief(journal: Iterable[Migration] | None) -> tuple[str, ...]:
     )
 
 
-def not_shipped_by(
+def find_files_absent_from(
     target: Iterable[ShippedMigration], known: Iterable[ShippedMigration]
 ) -> tuple[ShippedMigration, ...]:
     """Files of plain SQL folders that releases shipped, and a target did not: no journal tells which are applied."""

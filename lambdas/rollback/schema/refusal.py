@@ -47,7 +47,7 @@ def evidence_of(verdict: SchemaVerdict) -> dict[str, Any]:
     return verdict.bounded.model_dump(mode="json", exclude_none=True)
 
 
-def why_not_full(verdict: SchemaVerdict) -> str:
+def explain_no_full_rollback(verdict: SchemaVerdict) -> str:
     """Why an environment that wants a full rollback does not get one; empty: it does.
 
     A full rollback overwrites data. Not knowing is no evidence for that, and neither is a difference that no shipped
@@ -87,7 +87,9 @@ def schema_check(
     )
 
 
-def widened(request: Request, verdict: SchemaVerdict, on_incompatible_schema: Literal["refuse", "full"]) -> Request:
+def escalate_to_full(
+    request: Request, verdict: SchemaVerdict, on_incompatible_schema: Literal["refuse", "full"]
+) -> Request:
     """What is done about the request: itself, or the full rollback that it becomes by the environment's setting.
 
     Only a verdict that shipped migrations explain makes it one: any other is refused, as `refuse` does. As a full one

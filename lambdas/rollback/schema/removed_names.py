@@ -11,13 +11,13 @@ _DROPPED = re.compile(r"drop (?:materialized )?(?P<kind>table|view|sequence|func
 _COLUMN = re.compile(r"(?P<table>\S+): (?:drop|rename) column (?:if exists )?(?P<column>\S+).*")
 
 
-def removed_by(impact: MigrationImpact) -> tuple[str, ...]:
+def list_removed_names(impact: MigrationImpact) -> tuple[str, ...]:
     """`kind name` of what a migration drops or renames, also where an older version classified it."""
-    told = (name for reason in impact.reasons for name in _told(reason))
+    told = (name for reason in impact.reasons for name in _parse_reason(reason))
     return tuple(dict.fromkeys((*impact.removes, *told)))
 
 
-def _told(reason: str) -> Iterator[str]:
+def _parse_reason(reason: str) -> Iterator[str]:
     dropped, column = _DROPPED.fullmatch(reason), _COLUMN.fullmatch(reason)
     if dropped is not None:
         yield from (f"{dropped['kind']} {name}" for name in dropped["names"].split(", "))
@@ -25,17 +25,17 @@ def _told(reason: str) -> Iterator[str]:
         yield f"column {column['table']}.{column['column']}"
 
 
-def still_there(removes: Iterable[str], ran_on: LiveSchema, live: LiveSchema) -> tuple[str, ...]:
+def find_names_still_present(removes: Iterable[str], recorded_schema: LiveSchema, live: LiveSchema) -> tuple[str, ...]:
     """Those of the removed names (`MigrationImpact.removes`) that the target ran on and the live structure has.
 
     A bare name may be of any schema, since the session's search path is not known.
     """
-    before, now = frozenset(_names(ran_on)), frozenset(_names(live))
+    before, now = frozenset(_names(recorded_schema)), frozenset(_names(live))
     both = before & now
-    return tuple(name for name in removes if any(_means(name, there) for there in both))
+    return tuple(name for name in removes if any(_is_same_name(name, there) for there in both))
 
 
-def _means(removed: str, there: str) -> bool:
+def _is_same_name(removed: str, there: str) -> bool:
     kind, _, name = removed.partition(" ")
     there_kind, _, there_name = there.partition(" ")
     return kind == there_kind and (there_name == name or there_name.endswith(f".{name}"))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from rollback.domain.database.schema_finding import GONE, Compatibility, Finding, breaking, remark, unknown
-from rollback.resources.database.application_schema import twin_of, without_neons
+from rollback.resources.database.application_schema import drop_neon_schemas, find_twin
 from rollback.resources.database.postgres import Column, Constraint, LiveSchema, SchemaObject
 from rollback.schema.column_types import judge_type
 
@@ -19,28 +19,28 @@ _CAST = re.compile(
 )
 
 
-def judge_structure(ran_on: LiveSchema, live: LiveSchema) -> tuple[Finding, ...]:
+def judge_structure(recorded_schema: LiveSchema, live: LiveSchema) -> tuple[Finding, ...]:
     """All that speaks against it, and what is worth knowing; nothing found is compatible.
 
     Args:
-        ran_on: read while the release ran, and was found to be good.
+        recorded_schema: read while the release ran, and was found to be good.
         live: read now.
     """
-    ran_on, live = without_neons(ran_on), without_neons(live)
+    recorded_schema, live = drop_neon_schemas(recorded_schema), drop_neon_schemas(live)
     return (
-        *_tables(ran_on, live),
-        *_views(ran_on, live),
-        *_constraints(ran_on, live),
-        *_enums(ran_on, live),
-        *_objects(ran_on, live),
+        *_tables(recorded_schema, live),
+        *_views(recorded_schema, live),
+        *_constraints(recorded_schema, live),
+        *_enums(recorded_schema, live),
+        *_objects(recorded_schema, live),
     )
 
 
-def _tables(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
-    for table, columns in ran_on.tables.items():
+def _tables(recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
+    for table, columns in recorded_schema.tables.items():
         now = live.tables.get(table)
         if now is None:
-            yield from _gone(table, ran_on, live)
+            yield from _gone(table, recorded_schema, live)
             continue
         for name, column in columns.items():
             yield from _column(f"{table}.{name}", column, now.get(name))
@@ -50,13 +50,13 @@ def _tables(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
                 yield breaking(told, f"{table}.{name}")
 
 
-def _gone(table: str, ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
+def _gone(table: str, recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     """A snapshot of an older version has partitions among its tables: one that is there still is no difference."""
-    twin = twin_of(table, ran_on, live)
+    twin = find_twin(table, recorded_schema, live)
     if table in live.views:
         yield unknown(f"table {table} is a view now: it may not take what is written to it")
     elif table in (live.partitions or {}):
-        if ran_on.partitions is not None:
+        if recorded_schema.partitions is not None:
             yield unknown(f"table {table} is a partition now: rows outside of its bounds are refused")
     elif twin is not None:
         yield unknown(
@@ -113,14 +113,14 @@ def _type(name: str, was: Column, now: Column) -> Iterator[Finding]:
         yield remark(f"{told}, which takes and gives the same")
 
 
-def _views(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
+def _views(recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     """What is read from; a table in the place of a view gives the same."""
-    for view, columns in ran_on.views.items():
+    for view, columns in recorded_schema.views.items():
         now = live.views.get(view) or live.tables.get(view)
         if now is None:
             yield breaking(f"view {view} {GONE}", view)
             continue
-        body, body_now = (ran_on.view_bodies or {}).get(view), (live.view_bodies or {}).get(view)
+        body, body_now = (recorded_schema.view_bodies or {}).get(view), (live.view_bodies or {}).get(view)
         if body is not None and body_now is not None and body != body_now:
             yield unknown(f"view {view} has another query: what it gives can't be told")
         for name, column in columns.items():
@@ -130,18 +130,18 @@ def _views(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
                 yield from _type(f"{view}.{name}", column, now[name])
 
 
-def _constraints(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
+def _constraints(recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     for table in live.tables:
-        was, now = ran_on.constraints.get(table, ()), live.constraints.get(table, ())
-        if table not in ran_on.tables:
-            yield from _deletes_refused(now, ran_on)
+        was, now = recorded_schema.constraints.get(table, ()), live.constraints.get(table, ())
+        if table not in recorded_schema.tables:
+            yield from _deletes_refused(now, recorded_schema)
             continue
         gone = [one for one in was if one not in now]
         for constraint in now:
             if constraint not in was:
-                yield from _new_constraint(table, constraint, ran_on, live, gone)
+                yield from _new_constraint(table, constraint, recorded_schema, live, gone)
             else:
-                yield from _default_in(table, constraint, ran_on, live)
+                yield from _default_in(table, constraint, recorded_schema, live)
         for constraint in gone:
             if constraint.kind in ("unique", "exclusion"):
                 # INSERT: there must be a constraint that matches what ON CONFLICT names
@@ -150,39 +150,39 @@ def _constraints(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
 
 
 def _new_constraint(
-    table: str, constraint: Constraint, ran_on: LiveSchema, live: LiveSchema, gone: list[Constraint]
+    table: str, constraint: Constraint, recorded_schema: LiveSchema, live: LiveSchema, gone: list[Constraint]
 ) -> Iterator[Finding]:
-    if _never_refused(table, constraint, ran_on, live):
-        yield from _deletes_refused((constraint,), ran_on)
+    if _never_refused(table, constraint, recorded_schema, live):
+        yield from _deletes_refused((constraint,), recorded_schema)
         return
     told = f"{table} is now {_said(constraint)}"
     if constraint.kind != "unique" and any(one.kind == constraint.kind for one in gone):
         yield unknown(f"{told}, and was another: which of the two takes more can't be told")
-    elif constraint.kind == "check" and not set(constraint.columns) & ran_on.tables[table].keys():
+    elif constraint.kind == "check" and not set(constraint.columns) & recorded_schema.tables[table].keys():
         yield unknown(f"{told}: whether a row without its columns passes can't be told")
     else:
         yield breaking(f"{told}: rows are refused that were taken before", table)
 
 
-def _default_in(table: str, constraint: Constraint, ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
+def _default_in(table: str, constraint: Constraint, recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     for name in constraint.columns:
-        was, now = ran_on.tables[table].get(name), live.tables[table].get(name)
+        was, now = recorded_schema.tables[table].get(name), live.tables[table].get(name)
         if was is not None and now is not None and now.has_default and not was.has_default and not now.default_differs:
             yield unknown(f"{table}.{name} has a default now, which may be refused by {_said(constraint)}")
 
 
-def _never_refused(table: str, constraint: Constraint, ran_on: LiveSchema, live: LiveSchema) -> bool:
+def _never_refused(table: str, constraint: Constraint, recorded_schema: LiveSchema, live: LiveSchema) -> bool:
     """Whether rows of the release leave out one of its columns, and pass by what they get there: NULL, or its own."""
-    fresh = [live.tables[table][name] for name in constraint.columns if name not in ran_on.tables[table]]
+    fresh = [live.tables[table][name] for name in constraint.columns if name not in recorded_schema.tables[table]]
     left_null = any(column.nullable and not column.has_default for column in fresh)
     own_value = constraint.kind == "unique" and any(column.default_differs for column in fresh)
     return constraint.null_passes and (left_null or own_value)
 
 
-def _deletes_refused(constraints: tuple[Constraint, ...], ran_on: LiveSchema) -> Iterator[Finding]:
+def _deletes_refused(constraints: tuple[Constraint, ...], recorded_schema: LiveSchema) -> Iterator[Finding]:
     """Rows of another release's table may hold rows of this one's; nothing of what it reads or inserts is refused."""
     for constraint in constraints:
-        if constraint.refuses_deletes_in in ran_on.tables:
+        if constraint.refuses_deletes_in in recorded_schema.tables:
             yield remark(f"rows of {constraint.refuses_deletes_in} may not be deletable: {constraint.definition}")
 
 
@@ -190,9 +190,9 @@ def _said(constraint: Constraint) -> str:
     return f"{constraint.kind}: {constraint.definition}"
 
 
-def _enums(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
+def _enums(recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
     """A type that is gone shows in the columns that had it."""
-    for enum, values in ran_on.enums.items():
+    for enum, values in recorded_schema.enums.items():
         now = live.enums.get(enum)
         if now is None:
             yield unknown(f"enum {enum} is gone: a cast to it is refused")
@@ -207,8 +207,8 @@ def _enums(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
             yield unknown(f"the values of enum {enum} have another order")
 
 
-def _objects(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
-    was, now = _by_name(ran_on), _by_name(live)
+def _objects(recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
+    was, now = _by_name(recorded_schema), _by_name(live)
     for key, one in was.items():
         if one.table is None and key not in now:
             told = f"{one.kind} {one.name} {GONE}"
@@ -218,7 +218,7 @@ def _objects(ran_on: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
         elif one.table is None and now[key] != one:
             yield unknown(f"{one.kind} {one.name} was changed: what it does can't be told")
     for key, one in now.items():
-        if key not in was and _is_there(one.table, ran_on):
+        if key not in was and _is_there(one.table, recorded_schema):
             yield unknown(f"{one.kind} on {one.name} is new: what it does to rows can't be told")
 
 

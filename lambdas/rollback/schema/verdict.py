@@ -7,7 +7,7 @@ from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import SchemaVerdict, not_known
+from rollback.domain.database.schema_verdict import SchemaVerdict, unknown_verdict
 from rollback.domain.releases.release import Release
 from rollback.ports.world import World
 from rollback.resources.database.postgres import Migration
@@ -33,10 +33,10 @@ def schema_verdict(target: Release, world: World, running: Release) -> SchemaVer
     branch = database.lease_of(None)
     seen = world.ledger.observation(branch)
     if seen is None:
-        return not_known("the database has not been looked at yet")
+        return unknown_verdict("the database has not been looked at yet")
     if seen.observed_at < running.first_deployed_at:
         looked = f"{seen.observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} came"
-        return not_known(f"the database was last looked at on {looked}")
+        return unknown_verdict(f"the database was last looked at on {looked}")
     return verdict_on(target, stored_schema(seen.schema_sha256, world), seen.observed_at, world, running)
 
 
@@ -47,23 +47,25 @@ def verdict_on(
     database = world.settings.database
     assert database is not None  # noqa: S101 - its schema was looked at
     branch = database.lease_of(None)
-    if live.ran_on is None:
-        return not_known("the last look at the database did not see its tables")
-    if live.journal is None and not live.sought_all_journals:
-        return not_known("the last look at the database sought the journal of Drizzle only")
-    verdict = judge_schema(schema_of(target, world), live.ran_on, live.journal, shipped_about(target, branch, world))
+    if live.recorded_schema is None:
+        return unknown_verdict("the last look at the database did not see its tables")
+    if live.journal is None and not live.has_searched_all_journals:
+        return unknown_verdict("the last look at the database sought the journal of Drizzle only")
+    verdict = judge_schema(
+        schema_of(target, world), live.recorded_schema, live.journal, shipped_migrations_since(target, branch, world)
+    )
     if verdict.compatibility is not Compatibility.COMPATIBLE:
         return verdict
-    pending = _not_applied(shipped_by(running, world), live.journal)
+    pending = _unapplied_tags(shipped_migrations_of(running, world), live.journal)
     if pending:
-        return not_known(f"{running.version} may have applied {', '.join(pending)} since the last look")
-    awaited = awaited_migrations(branch, live.journal, seen_at, world, apart_from=target)
+        return unknown_verdict(f"{running.version} may have applied {', '.join(pending)} since the last look")
+    awaited = find_awaited_migrations(branch, live.journal, seen_at, world, apart_from=target)
     if awaited:
-        return not_known(f"a pipeline may have applied {', '.join(awaited)} since the last look")
+        return unknown_verdict(f"a pipeline may have applied {', '.join(awaited)} since the last look")
     return verdict
 
 
-def awaited_migrations(
+def find_awaited_migrations(
     branch: str,
     journal: tuple[Migration, ...] | None,
     seen_at: datetime,
@@ -86,13 +88,13 @@ def awaited_migrations(
         if point.by != "checkpoint" or is_own:
             continue
         if point.shipped is not None:
-            found += _not_applied(point.shipped, journal)
+            found += _unapplied_tags(point.shipped, journal)
         elif point.recorded_at > seen_at:
             found.append(f"the migrations of {point.version}, of which its checkpoint does not tell")
     return tuple(dict.fromkeys(found))
 
 
-def _not_applied(shipped: tuple[ShippedMigration, ...], journal: tuple[Migration, ...] | None) -> tuple[str, ...]:
+def _unapplied_tags(shipped: tuple[ShippedMigration, ...], journal: tuple[Migration, ...] | None) -> tuple[str, ...]:
     """Tags of the migrations that were not applied, and that do more than add."""
     return tuple(
         one.tag
@@ -103,7 +105,7 @@ def _not_applied(shipped: tuple[ShippedMigration, ...], journal: tuple[Migration
     )
 
 
-def fits_at(release: Release, point: RecordedPoint, world: World) -> bool:
+def is_compatible_at(release: Release, point: RecordedPoint, world: World) -> bool:
     """Whether a release is known to work with the tables that were there at a restore point."""
     return verdict_at(release, point, world).compatibility is Compatibility.COMPATIBLE
 
@@ -111,12 +113,12 @@ def fits_at(release: Release, point: RecordedPoint, world: World) -> bool:
 def verdict_at(release: Release, point: RecordedPoint, world: World) -> SchemaVerdict:
     """The verdict on a release that runs on the tables that were there at a restore point."""
     there = stored_schema(point.schema_sha256, world)
-    if there.ran_on is None:
-        return not_known("the tables at the restore point were not recorded")
-    if there.journal is None and not there.sought_all_journals:
-        return not_known("at the restore point the journal of Drizzle was sought only")
-    known = shipped_about(release, point.branch, world)
-    return judge_schema(schema_of(release, world), there.ran_on, there.journal, known)
+    if there.recorded_schema is None:
+        return unknown_verdict("the tables at the restore point were not recorded")
+    if there.journal is None and not there.has_searched_all_journals:
+        return unknown_verdict("at the restore point the journal of Drizzle was sought only")
+    known = shipped_migrations_since(release, point.branch, world)
+    return judge_schema(schema_of(release, world), there.recorded_schema, there.journal, known)
 
 
 def schema_of(release: Release, world: World) -> ReleaseSchema | None:
@@ -137,33 +139,33 @@ def stored_schema(sha256: str | None, world: World) -> ReleaseSchema:
         return ReleaseSchema()
 
 
-def points_about(release: Release, branch: str, world: World) -> tuple[RecordedPoint, ...]:
+def restore_points_about(release: Release, branch: str, world: World) -> tuple[RecordedPoint, ...]:
     """Restore points that may be about a release or those after it, newest first: a pipeline records ahead of them."""
-    return tuple(world.ledger.restore_points(branch, since=since_about(release)))
+    return tuple(world.ledger.restore_points(branch, since=earliest_point_time(release)))
 
 
-def since_about(release: Release) -> datetime:
+def earliest_point_time(release: Release) -> datetime:
     """When the first restore point that may be about a release or those after it was recorded, at the earliest."""
     return release.first_deployed_at - _CHECKPOINT_BEFORE
 
 
-def shipped_about(release: Release, branch: str, world: World) -> tuple[ShippedMigration, ...]:
+def shipped_migrations_since(release: Release, branch: str, world: World) -> tuple[ShippedMigration, ...]:
     """The migrations that pipelines told of with a release, and with those after it.
 
     No journal tells which plain files are applied: another service's that came before the release are no news to it.
     """
-    points = points_about(release, branch, world)
+    points = restore_points_about(release, branch, world)
     others = (p for p in points if p.service != release.service and p.recorded_at < release.first_deployed_at)
     had = {(one.id, one.hash) for p in others for one in p.shipped or () if one.tool == MigrationTool.SQL}
     shipped = (one for point in points for one in point.shipped or ())
     return tuple(one for one in shipped if one.tool != MigrationTool.SQL or (one.id, one.hash) not in had)
 
 
-def shipped_by(release: Release, world: World) -> tuple[ShippedMigration, ...]:
+def shipped_migrations_of(release: Release, world: World) -> tuple[ShippedMigration, ...]:
     """The migrations of a release, as its pipeline read them; none if it did not tell."""
     database = world.settings.database
     if database is None or database.branch_id is None:
         return ()
-    points = points_about(release, database.lease_of(None), world)
+    points = restore_points_about(release, database.lease_of(None), world)
     told = (p.shipped for p in points if (p.service, p.version) == (release.service, release.version) and p.shipped)
     return next(told, ())

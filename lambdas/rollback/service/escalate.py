@@ -2,22 +2,31 @@
 
 from datetime import datetime
 
-from rollback.domain.escalation import End, Footing, Rung, Switch, Tried, next_rung
+from rollback.domain.escalation import (
+    EscalationAttempt,
+    EscalationEnd,
+    EscalationLevel,
+    ServiceHealth,
+    TargetSwitch,
+    next_escalation,
+)
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.standing_plan import StandingTarget
-from rollback.errors import OutsideFailure
-from rollback.identity.identify import running_identity
-from rollback.identity.target_groups import groups_of
+from rollback.errors import ExternalServiceError
+from rollback.identity.identify import identify_running
+from rollback.identity.target_groups import read_group_health
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
-from rollback.resources.aws.target_group_health import that_say_something
-from rollback.service.next_target import another_target, with_target
+from rollback.resources.aws.target_group_health import conclusive_groups
+from rollback.service.next_target import find_next_target, switch_target
 
 _EVENTS = 5  # of the service, into the report
-_IN_WORDS = {
-    End.NOT_THE_RELEASE: "the target runs and its targets are healthy: the release is not the cause, look elsewhere",
-    End.OUT_OF_RUNGS: "nothing more can be tried without a person",
+_END_REASONS = {
+    EscalationEnd.NOT_THE_RELEASE: (
+        "the target runs and its targets are healthy: the release is not the cause, look elsewhere"
+    ),
+    EscalationEnd.LEVELS_EXHAUSTED: "nothing more can be tried without a person",
 }
 
 
@@ -31,21 +40,26 @@ def escalate(rollback: Rollback, why: str, view: ServiceView, world: World) -> R
     assert rollback.plan is not None  # noqa: S101
     assert rollback.plan.target is not None  # noqa: S101
     progress, now, policy = rollback.service, world.clock.now(), world.settings.policy
-    tried = (*progress.tried, _left(rollback, why, view, now))
-    footing, another = footing_of(rollback, view, world), another_target(rollback, world)
-    step = next_rung(progress.rung, footing, policy.restart_from_zero, has_another_target=another is not None)
-    if isinstance(step, Switch):
-        assert another is not None  # noqa: S101 - `next_rung` was told of it
-        return _on_to(another, rollback, tried, why, view, now)
-    if isinstance(step, Rung):
-        climbed = progress.but(rung=step, rung_since=now, tried=tried, done_at=None, forced_anew_at=None)
-        return rollback.but(service=climbed, verification=None, reason=f"{why}: on to {step}", wait_seconds=0)
-    stood = f"{footing.healthy_targets if footing.healthy_targets is not None else '?'} of {footing.wanted} healthy"
-    reason = f"{why}; {_IN_WORDS[step]} ({stood})"
-    return rollback.but(service=progress.but(tried=tried), outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
+    tried = (*progress.tried, _record_attempt(rollback, why, view, now))
+    service_health, another = assess_service_health(rollback, view, world), find_next_target(rollback, world)
+    step = next_escalation(
+        progress.escalation_level, service_health, policy.restart_from_zero, has_another_target=another is not None
+    )
+    if isinstance(step, TargetSwitch):
+        assert another is not None  # noqa: S101 - `next_escalation` was told of it
+        return _switch_target(another, rollback, tried, why, view, now)
+    if isinstance(step, EscalationLevel):
+        climbed = progress.evolve(
+            escalation_level=step, escalation_level_since=now, tried=tried, done_at=None, redeployment_forced_at=None
+        )
+        return rollback.evolve(service=climbed, verification=None, reason=f"{why}: on to {step}", wait_seconds=0)
+    healthy = service_health.healthy_targets if service_health.healthy_targets is not None else "?"
+    stood = f"{healthy} of {service_health.wanted} healthy"
+    reason = f"{why}; {_END_REASONS[step]} ({stood})"
+    return rollback.evolve(service=progress.evolve(tried=tried), outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
 
 
-def asserted_again(rollback: Rollback, view: ServiceView, world: World) -> Rollback | None:
+def reassert_target(rollback: Rollback, view: ServiceView, world: World) -> Rollback | None:
     """The same rung once more, where another deployment took the target's place and does not stand; None: it did not.
 
     Once a rung: two who deploy over each other do not come to an end.
@@ -55,70 +69,81 @@ def asserted_again(rollback: Rollback, view: ServiceView, world: World) -> Rollb
     assert rollback.plan.target is not None  # noqa: S101
     progress, now, target = rollback.service, world.clock.now(), rollback.plan.target
     is_ours = view.primary.definition_arn == progress.target_definition_arn
-    if is_ours or running_identity(view, world.settings.service(target.service), world).is_release(target):
+    if is_ours or identify_running(view, world.settings.service(target.service), world).is_release(target):
         return None
-    if any(left.rung is progress.rung and _is_of(left, target) for left in progress.tried):
+    if any(
+        left.escalation_level is progress.escalation_level and _is_attempt_for(left, target) for left in progress.tried
+    ):
         return None
     why = f"PRIMARY is {view.primary.definition_arn.rsplit('/', 1)[-1]} now, not {target.version}"
-    tried = (*progress.tried, _left(rollback, why, view, now))
-    again = progress.but(rung_since=now, tried=tried, done_at=None, forced_anew_at=None)
-    return rollback.but(service=again, verification=None, reason=f"{why}: {progress.rung} again", wait_seconds=0)
+    tried = (*progress.tried, _record_attempt(rollback, why, view, now))
+    again = progress.evolve(escalation_level_since=now, tried=tried, done_at=None, redeployment_forced_at=None)
+    return rollback.evolve(
+        service=again, verification=None, reason=f"{why}: {progress.escalation_level} again", wait_seconds=0
+    )
 
 
-def _on_to(
-    another: StandingTarget, rollback: Rollback, tried: tuple[Tried, ...], why: str, view: ServiceView, now: datetime
+def _switch_target(
+    another: StandingTarget,
+    rollback: Rollback,
+    tried: tuple[EscalationAttempt, ...],
+    why: str,
+    view: ServiceView,
+    now: datetime,
 ) -> Rollback:
     """Another target on the same rung. What was announced for the one before is not sent any more."""
     assert rollback.service is not None  # noqa: S101 - see `escalate`
-    begun = rollback.service.but(
-        rung_since=now,
+    begun = rollback.service.evolve(
+        escalation_level_since=now,
         target_since=now,
         tried=tried,
         target_definition_arn=None,
         intent=None,
         done_at=None,
-        forced_anew_at=None,
+        redeployment_forced_at=None,
     )
     reason = f"{why}: on to {another.release.version}, the next target"
-    return with_target(rollback, another, view).but(service=begun, verification=None, reason=reason, wait_seconds=0)
+    return switch_target(rollback, another, view).evolve(
+        service=begun, verification=None, reason=reason, wait_seconds=0
+    )
 
 
-def _left(rollback: Rollback, why: str, view: ServiceView, now: datetime) -> Tried:
+def _record_attempt(rollback: Rollback, why: str, view: ServiceView, now: datetime) -> EscalationAttempt:
     """The rung that is left, and the target that it was for."""
     assert rollback.service is not None  # noqa: S101 - see `escalate`
     assert rollback.plan is not None  # noqa: S101
     assert rollback.plan.target is not None  # noqa: S101
     progress, target = rollback.service, rollback.plan.target
-    return Tried(
-        rung=progress.rung,
-        since=progress.rung_since,
+    return EscalationAttempt(
+        escalation_level=progress.escalation_level,
+        since=progress.escalation_level_since,
         until=now,
-        why_left=why,
+        escalation_reason=why,
         target=target.version,
         target_fingerprint=target.fingerprint,
-        moves_made=len(progress.moves),
+        moves_before_escalation=len(progress.moves),
         last_events=view.last_events[:_EVENTS],
     )
 
 
-def _is_of(left: Tried, target: Release) -> bool:
+def _is_attempt_for(left: EscalationAttempt, target: Release) -> bool:
     """An older version of the code did not write the target down, and took no other."""
     return left.target_fingerprint in ("", target.fingerprint)
 
 
-def footing_of(rollback: Rollback, view: ServiceView, world: World) -> Footing:
+def assess_service_health(rollback: Rollback, view: ServiceView, world: World) -> ServiceHealth:
     """What the service stands on now."""
     assert rollback.plan is not None  # noqa: S101 - see `escalate`
     assert rollback.plan.target is not None  # noqa: S101
     primary, progress, target = view.primary, rollback.service, rollback.plan.target
     service = world.settings.service(rollback.service_name)
     is_target = progress is not None and primary.definition_arn == progress.target_definition_arn
-    is_target = is_target or running_identity(view, service, world).is_release(target)
+    is_target = is_target or identify_running(view, service, world).is_release(target)
     healthy = healthy_targets(view, world)
-    return Footing(
-        target_runs=is_target and primary.running_count >= view.desired_count > 0,
+    return ServiceHealth(
+        is_target_running=is_target and primary.running_count >= view.desired_count > 0,
         healthy_targets=min(healthy) if healthy is not None else None,
-        serves=any(healthy) if healthy is not None else None,
+        has_healthy_target=any(healthy) if healthy is not None else None,
         wanted=view.desired_count,
         other_tasks=sum(d.running_count for d in view.deployments if not d.is_primary),
     )
@@ -132,7 +157,7 @@ def healthy_targets(view: ServiceView, world: World) -> tuple[int, ...] | None:
     if not view.target_groups:
         return (view.running_count,)
     try:
-        groups = that_say_something(groups_of(view, world))
-    except OutsideFailure:
+        groups = conclusive_groups(read_group_health(view, world))
+    except ExternalServiceError:
         return None
     return tuple(group.healthy for group in groups) or None

@@ -2,71 +2,71 @@
 
 from datetime import datetime, timedelta
 
-from rollback.domain.escalation import Rung
+from rollback.domain.escalation import EscalationLevel
 from rollback.domain.releases.newer_release import (
+    DeploymentStatus,
     LatestDeployment,
     NewerRelease,
-    Standing,
-    in_time,
+    expire_in_flight,
     latest_deployment,
     may_be_newer,
 )
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import OutsideFailure
-from rollback.identity.identify import identity_of, is_ours, release_behind
+from rollback.errors import ExternalServiceError
+from rollback.identity.identify import find_or_build_release, identify_deployment, is_ours
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
 
-_MOVE = "wait_for_newer_release"
+_WAIT_MOVE = "wait_for_newer_release"
 
 
-def gives_way(rollback: Rollback, view: ServiceView, world: World) -> tuple[Rollback, bool]:
+def yield_to_newer_release(rollback: Rollback, view: ServiceView, world: World) -> tuple[Rollback, bool]:
     """The rollback with what the team deployed meanwhile, and whether that ends this round: superseded, or waiting.
 
     Raises:
-        OutsideFailure: what was deployed can't be told.
+        ExternalServiceError: what was deployed can't be told.
     """
     newer, standing = newer_release(rollback, view, world)
-    if newer is None or standing is Standing.FAILED:
+    if newer is None or standing is DeploymentStatus.FAILED:
         return rollback, False
-    why_replaced = _why_not_for_this_data(rollback, newer)
+    why_replaced = _why_unfit_for_data(rollback, newer)
     if why_replaced:
-        return rollback.but(newer=newer.model_copy(update={"why_replaced": why_replaced})), False
+        return rollback.evolve(newer=newer.model_copy(update={"why_replaced": why_replaced})), False
     # At zero tasks by our doing nothing of it could start: Conclude lifts the fence, and it starts.
-    stands = standing is Standing.STANDS or rollback.is_fenced
-    if stands and world.clock.now() >= _our_calls_land_until(rollback, world):
-        return superseded(rollback, newer), True
+    stands = standing is DeploymentStatus.STANDS or rollback.is_fenced
+    if stands and world.clock.now() >= _own_calls_deadline(rollback, world):
+        return end_as_superseded(rollback, newer), True
     service = rollback.service
-    if service is not None and service.moves[-1:] != (_MOVE,):
-        service = service.but(moves=(*service.moves, _MOVE))
+    if service is not None and service.moves[-1:] != (_WAIT_MOVE,):
+        service = service.evolve(moves=(*service.moves, _WAIT_MOVE))
     policy = world.settings.policy
-    return rollback.but(service=service, newer=newer, wait_seconds=policy.poll_seconds), True
+    return rollback.evolve(service=service, newer=newer, wait_seconds=policy.poll_seconds), True
 
 
-def gives_way_before_data(rollback: Rollback, world: World) -> tuple[Rollback, bool]:
-    """As `gives_way`, as long as the data is untouched; behind a fence what was begun is tidied up first.
+def yield_before_data_changes(rollback: Rollback, world: World) -> tuple[Rollback, bool]:
+    """As `yield_to_newer_release`, as long as the data is untouched; behind a fence what was begun is tidied up first.
 
     Raises:
-        OutsideFailure: what was deployed can't be told.
+        ExternalServiceError: what was deployed can't be told.
     """
     progress = rollback.database
     if rollback.has_changed_data or (progress is not None and progress.why_not is not None):
         return rollback, False
-    view = world.services.look(world.settings.service(rollback.service_name))
+    view = world.services.describe(world.settings.service(rollback.service_name))
     newer, standing = newer_release(rollback, view, world)
-    if newer is None or standing is Standing.FAILED:
+    if newer is None or standing is DeploymentStatus.FAILED:
         return rollback, False
     if progress is None:
-        return superseded(rollback, newer), True
+        return end_as_superseded(rollback, newer), True
     why = f"{newer.in_words} is newer than this rollback; the data was not touched"
-    return rollback.but(newer=newer, database=progress.given_up(why, world.clock.now())), False
+    return rollback.evolve(newer=newer, database=progress.mark_failed(why, world.clock.now())), False
 
 
-def superseded(rollback: Rollback, newer: NewerRelease) -> Rollback:
+def end_as_superseded(rollback: Rollback, newer: NewerRelease) -> Rollback:
     """Ended: what was changed is put back by Conclude, and the newer release is left alone."""
     done = "what was changed around it is put back" if rollback.has_acted else "nothing was changed"
-    return rollback.but(
+    return rollback.evolve(
         outcome=Outcome.SUPERSEDED,
         newer=newer,
         reason=f"{newer.in_words} is newer than this rollback, and is left alone; {done}",
@@ -74,13 +74,13 @@ def superseded(rollback: Rollback, newer: NewerRelease) -> Rollback:
     )
 
 
-def newer_release(rollback: Rollback, view: ServiceView, world: World) -> tuple[NewerRelease | None, Standing]:
+def newer_release(rollback: Rollback, view: ServiceView, world: World) -> tuple[NewerRelease | None, DeploymentStatus]:
     """Find a deployment that the team made after the plan, and how it stands; None: there is none.
 
     A deployment of the target is no other release. CloudFormation's own way back is no release of the team's.
 
     Raises:
-        OutsideFailure: what was deployed can't be told.
+        ExternalServiceError: what was deployed can't be told.
     """
     plan, latest = rollback.plan, latest_deployment(view)
     if plan is None or plan.target is None:
@@ -90,29 +90,29 @@ def newer_release(rollback: Rollback, view: ServiceView, world: World) -> tuple[
     if is_ours(latest.deployed.definition_arn, world):
         return None, latest.standing
     service = world.settings.service(rollback.service_name)
-    seen = identity_of(latest.deployed, view, service, world)
+    seen = identify_deployment(latest.deployed, view, service, world)
     if seen.is_release(plan.target) or _is_of_stack(service, latest, world):
         return None, latest.standing
     newer = NewerRelease(
-        version=_version(rollback, latest, view, service, world),
+        version=_version_of_newer(rollback, latest, view, service, world),
         definition_arn=latest.deployed.definition_arn,
         began_at=latest.began_at,
-        is_left_again=seen.is_release(plan.running),
+        is_replaced_release_redeployed=seen.is_release(plan.running),
     )
-    return newer, in_time(latest, world.clock.now(), _patience(rollback, world))
+    return newer, expire_in_flight(latest, world.clock.now(), _deployment_timeout(rollback, world))
 
 
-def _version(
+def _version_of_newer(
     rollback: Rollback, latest: LatestDeployment, view: ServiceView, service: ServiceSettings, world: World
 ) -> str:
     """Read once: the deployment is looked at again in each round."""
     seen = rollback.newer
     if seen is not None and (seen.definition_arn, seen.began_at) == (latest.deployed.definition_arn, latest.began_at):
         return seen.version
-    return release_behind(latest.deployed, view, service, world).version
+    return find_or_build_release(latest.deployed, view, service, world).version
 
 
-def _our_calls_land_until(rollback: Rollback, world: World) -> datetime:
+def _own_calls_deadline(rollback: Rollback, world: World) -> datetime:
     """Rule 9: a call that was announced, by us or by whom we took over, would replace the newer release once more."""
     service, limit = rollback.service, timedelta(seconds=world.settings.policy.act_timeout_seconds)
     if service is None:
@@ -121,7 +121,7 @@ def _our_calls_land_until(rollback: Rollback, world: World) -> datetime:
     return max(intended, service.reassert_until or rollback.created_at)
 
 
-def _why_not_for_this_data(rollback: Rollback, newer: NewerRelease) -> str:
+def _why_unfit_for_data(rollback: Rollback, newer: NewerRelease) -> str:
     """Why it must not run on the data that is there: it was deployed before what goes with that data ran again."""
     inherits = rollback.supersedes is not None or rollback.inherits_fence_of is not None
     inherited_fence = inherits and rollback.is_fenced
@@ -138,14 +138,14 @@ def _is_of_stack(service: ServiceSettings, latest: LatestDeployment, world: Worl
     if service.stack is None:
         return False
     try:
-        stack = world.stacks.look(service.stack)
-    except OutsideFailure:
+        stack = world.stacks.describe(service.stack)
+    except ExternalServiceError:
         return False
-    return stack is not None and stack.deployed_by_going_back(latest.deployed.definition_arn)
+    return stack is not None and stack.has_stack_rolled_back_to(latest.deployed.definition_arn)
 
 
-def _patience(rollback: Rollback, world: World) -> timedelta:
+def _deployment_timeout(rollback: Rollback, world: World) -> timedelta:
     policy = world.settings.policy
-    rung = rollback.service.rung if rollback.service is not None else Rung.SERVICE
-    is_plain = rung is Rung.SERVICE and not rollback.is_emergency
+    escalation_level = rollback.service.escalation_level if rollback.service is not None else EscalationLevel.SERVICE
+    is_plain = escalation_level is EscalationLevel.SERVICE and not rollback.is_emergency
     return timedelta(minutes=policy.service_timeout_minutes if is_plain else policy.emergency_timeout_minutes)

@@ -13,7 +13,7 @@ from rollback.domain.releases.release import Release
 from rollback.resources.aws.cloudformation_stack import StackState
 
 
-class Move(StrEnum):
+class ServiceMove(StrEnum):
     """What to do next; what is no change is a look."""
 
     DONE = "done"
@@ -30,15 +30,15 @@ class Move(StrEnum):
     START_FROM_ZERO = "start_from_zero"
 
 
-CHANGES = frozenset(
+SERVICE_CHANGES = frozenset(
     {
-        Move.STOP_DEPLOYMENT,
-        Move.UPDATE_SERVICE,
-        Move.RAISE_CAPACITY,
-        Move.FORCE_NEW_DEPLOYMENT,
-        Move.SUSPEND_SCALING,
-        Move.SCALE_TO_ZERO,
-        Move.START_FROM_ZERO,
+        ServiceMove.STOP_DEPLOYMENT,
+        ServiceMove.UPDATE_SERVICE,
+        ServiceMove.RAISE_CAPACITY,
+        ServiceMove.FORCE_NEW_DEPLOYMENT,
+        ServiceMove.SUSPEND_SCALING,
+        ServiceMove.SCALE_TO_ZERO,
+        ServiceMove.START_FROM_ZERO,
     }
 )
 
@@ -72,7 +72,7 @@ class Situation(BaseModel):
     is_stuck: bool = Field(default=False, description="waited for long enough, and not forced anew yet")
 
 
-class AtZero(BaseModel):
+class DrainStatus(BaseModel):
     """How far a restart from zero is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,34 +82,34 @@ class AtZero(BaseModel):
     unstopped_tasks: int = Field(ge=0, description="every task that is not STOPPED: draining ones run and write")
 
 
-def next_move(
+def next_service_move(
     snapshot: ServiceSnapshot,
     target_fingerprint: str,
     least_desired_count: int = 0,
     situation: Situation = Situation(),  # noqa: B008 - frozen
-) -> Move:
+) -> ServiceMove:
     """The next move towards the target; the same again when nothing changed in between."""
     alone = situation.emergency or situation.stack is StackState.STABLE
     if snapshot.primary_fingerprint == target_fingerprint:
         return _settle(snapshot, least_desired_count, situation, alone=alone)
     if not alone and situation.stack is StackState.ROLLING_BACK:
-        return Move.WAIT_FOR_STACK
+        return ServiceMove.WAIT_FOR_STACK
     if snapshot.ecs_is_rolling_back:
         if snapshot.in_flight_source_fingerprint != target_fingerprint:
-            return Move.UPDATE_SERVICE if situation.emergency else Move.WAIT_FOR_ECS
-        return Move.UPDATE_SERVICE if situation.emergency and situation.is_stuck else Move.WAIT_FOR_TARGET
+            return ServiceMove.UPDATE_SERVICE if situation.emergency else ServiceMove.WAIT_FOR_ECS
+        return ServiceMove.UPDATE_SERVICE if situation.emergency and situation.is_stuck else ServiceMove.WAIT_FOR_TARGET
     if snapshot.in_flight_source_fingerprint == target_fingerprint:
-        return Move.STOP_DEPLOYMENT
-    return Move.UPDATE_SERVICE if alone else Move.WAIT_FOR_STACK
+        return ServiceMove.STOP_DEPLOYMENT
+    return ServiceMove.UPDATE_SERVICE if alone else ServiceMove.WAIT_FOR_STACK
 
 
-def next_move_at_zero(seen: AtZero) -> Move:
+def next_restart_move(seen: DrainStatus) -> ServiceMove:
     """Rule 2: scaling is suspended before desired 0, and nothing is started before every task is STOPPED."""
     if seen.scaling_is_active:
-        return Move.SUSPEND_SCALING
+        return ServiceMove.SUSPEND_SCALING
     if seen.desired_count > 0:
-        return Move.SCALE_TO_ZERO
-    return Move.WAIT_FOR_STOPPED if seen.unstopped_tasks else Move.START_FROM_ZERO
+        return ServiceMove.SCALE_TO_ZERO
+    return ServiceMove.WAIT_FOR_STOPPED if seen.unstopped_tasks else ServiceMove.START_FROM_ZERO
 
 
 def desired_count_for(target: Release, current_desired_count: int, scaling_maximum: int | None = None) -> int:
@@ -122,10 +122,10 @@ def desired_count_for(target: Release, current_desired_count: int, scaling_maxim
     return max(recorded, current_desired_count)
 
 
-def _settle(snapshot: ServiceSnapshot, least_desired_count: int, situation: Situation, *, alone: bool) -> Move:
+def _settle(snapshot: ServiceSnapshot, least_desired_count: int, situation: Situation, *, alone: bool) -> ServiceMove:
     if snapshot.desired_count < least_desired_count and alone:
-        return Move.RAISE_CAPACITY
+        return ServiceMove.RAISE_CAPACITY
     settled = snapshot.primary_completed and not snapshot.other_deployments
     if settled and snapshot.running_count >= snapshot.desired_count:
-        return Move.DONE if alone else Move.WAIT_FOR_STACK
-    return Move.FORCE_NEW_DEPLOYMENT if situation.is_stuck and alone else Move.WAIT_FOR_TARGET
+        return ServiceMove.DONE if alone else ServiceMove.WAIT_FOR_STACK
+    return ServiceMove.FORCE_NEW_DEPLOYMENT if situation.is_stuck and alone else ServiceMove.WAIT_FOR_TARGET

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from rollback.canonical_json import sha256_of
 from rollback.domain.database.progress import CommandRun
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import CallRefused, OutsideFailure, Throttled
+from rollback.errors import CallRefused, ExternalServiceError, Throttled
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_task import without_passwords
 from rollback.resources.database.errors import OutcomeUnknown
@@ -17,7 +17,7 @@ from rollback.resources.database.errors import OutcomeUnknown
 _LOG_LINES, _FEW_LINES, _LONGEST_LINE = 10, 3, 300
 
 
-def started_by(rollback_id: str, service_name: str, purpose: str) -> str:
+def started_by_label(rollback_id: str, service_name: str, purpose: str) -> str:
     """Name in `startedBy` of one task: a cluster may have several services whose commands are the same."""
     return f"{rollback_id}/{purpose}-{sha256_of({'service': service_name})[:12]}"[:128]
 
@@ -29,9 +29,9 @@ def begin_task(
 
     Raises:
         CallRefused: no task was started, and none will be.
-        OutsideFailure: ECS could not be asked.
+        ExternalServiceError: ECS could not be asked.
     """
-    now, name = world.clock.now(), started_by(rollback_id, service.name, purpose)
+    now, name = world.clock.now(), started_by_label(rollback_id, service.name, purpose)
     found = next(iter(world.tasks.started_by(service, name)), None)
     if found is not None:
         return CommandRun(name=purpose, arn=found.arn, asked_at=now)
@@ -46,25 +46,25 @@ def begin_task(
 def follow_task(service: ServiceSettings, run: CommandRun, limit_minutes: float, world: World) -> CommandRun:
     """The run as it stands; one that takes too long is stopped, and has failed."""
     now = world.clock.now()
-    task = world.tasks.look(service, run.arn)
+    task = world.tasks.describe(service, run.arn)
     if task is None:
-        return run.but(ended_at=now, reason="ECS does not know the task any more", started=True)
+        return run.evolve(ended_at=now, reason="ECS does not know the task any more", started=True)
     if task.is_stopped:
         lines = _last_lines(service, run, _LOG_LINES if task.exit_code else _FEW_LINES, world)
         told = {"started": task.started, "exit_code": task.exit_code, "reason": task.reason, "logs": lines}
-        return run.but(ended_at=now, **told)
+        return run.evolve(ended_at=now, **told)
     if now - run.asked_at <= timedelta(minutes=limit_minutes):
         return run
-    return _stopped(service, run, f"did not end in {limit_minutes:g} minutes", now, world)
+    return _stop_overdue_task(service, run, f"did not end in {limit_minutes:g} minutes", now, world)
 
 
-def _stopped(service: ServiceSettings, run: CommandRun, why: str, now: datetime, world: World) -> CommandRun:
+def _stop_overdue_task(service: ServiceSettings, run: CommandRun, why: str, now: datetime, world: World) -> CommandRun:
     """Stopped as far as ECS lets us: what it does from now on proves nothing."""
     try:
         world.tasks.stop(service, run.arn, why)
-    except OutsideFailure as failure:
+    except ExternalServiceError as failure:
         why = f"{why}, and could not be stopped: {failure}"
-    return run.but(ended_at=now, stop_asked_at=now, started=True, reason=why)
+    return run.evolve(ended_at=now, stop_asked_at=now, started=True, reason=why)
 
 
 def why_failed(run: CommandRun) -> str | None:
@@ -83,6 +83,6 @@ def _last_lines(service: ServiceSettings, run: CommandRun, count: int, world: Wo
     """For the report; that they can't be read changes nothing about how it ended."""
     try:
         lines = world.tasks.logs(service, run.arn, count)
-    except (OutsideFailure, CallRefused) as failure:
+    except (ExternalServiceError, CallRefused) as failure:
         lines = (f"its log can't be read: {failure}",)
     return tuple(without_passwords(line)[:_LONGEST_LINE] for line in lines[-count:])

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from rollback.check import Check
 from rollback.domain.readiness import not_known
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import CallRefused, OutsideFailure
+from rollback.errors import CallRefused, ExternalServiceError
 from rollback.ports.world import World
 from rollback.resources.aws.cloudformation_stack import StackState, drift
 
 
 @dataclass(frozen=True)
-class KnownStack:
+class StackStatus:
     """What CloudFormation is doing, as far as it is known.
 
     Attributes:
@@ -29,21 +29,21 @@ class KnownStack:
         return (not_known("stack-is-quiet", self.why_not_known),) if self.why_not_known else ()
 
 
-def known_stack(service: ServiceSettings, world: World) -> KnownStack:
+def read_stack_status(service: ServiceSettings, world: World) -> StackStatus:
     """What CloudFormation is doing (rule 6); a service without a stack, or with one that is gone, is left in peace.
 
     No answer is no failure: a plan changes nothing, and the service step asks again before each change.
     """
     if service.stack is None:
-        return KnownStack(StackState.STABLE)
+        return StackStatus(StackState.STABLE)
     try:
-        stack = world.stacks.look(service.stack)
-    except OutsideFailure as failure:
-        return KnownStack(StackState.NOT_KNOWN, str(failure), isinstance(failure, CallRefused))
-    return KnownStack(stack.state if stack is not None else StackState.STABLE)
+        stack = world.stacks.describe(service.stack)
+    except ExternalServiceError as failure:
+        return StackStatus(StackState.NOT_KNOWN, str(failure), isinstance(failure, CallRefused))
+    return StackStatus(stack.state if stack is not None else StackState.STABLE)
 
 
-def drift_of(service: ServiceSettings, running_definition_arn: str, world: World) -> str:
+def describe_drift(service: ServiceSettings, running_definition_arn: str, world: World) -> str:
     """How CloudFormation's idea of the service differs from what runs, in words; empty: it does not, or can't be told.
 
     For reports: an answer that does not come keeps nothing from being concluded.
@@ -51,7 +51,7 @@ def drift_of(service: ServiceSettings, running_definition_arn: str, world: World
     if service.stack is None:
         return ""
     try:
-        stack = world.stacks.look(service.stack)
-    except OutsideFailure:
+        stack = world.stacks.describe(service.stack)
+    except ExternalServiceError:
         return f"whether CloudFormation (stack {service.stack}) still records what runs could not be asked"
     return (drift(stack, running_definition_arn) if stack is not None else None) or ""

@@ -3,35 +3,37 @@
 from datetime import datetime, timedelta
 
 from rollback.domain.rollback import Intent, Outcome, Rollback
-from rollback.errors import CallRefused, OutsideFailure, UnsupportedService
-from rollback.intents.waiting import gave_up
+from rollback.errors import CallRefused, ExternalServiceError, UnsupportedService
+from rollback.intents.waiting import is_conclusion_overdue
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
 
 _STOPPED = ROLLING_BACK | ENDED_ELSEWHERE | {"STOP_REQUESTED"}
 
 
-def see_what_became(rollback: Rollback, now: datetime, world: World) -> Rollback:
+def resolve_service_change(rollback: Rollback, now: datetime, world: World) -> Rollback:
     """A call that was announced may still land until its function's time is over (rule 9); then ECS tells."""
     assert rollback.service is not None  # noqa: S101 - the caller looked
     intent = rollback.service.intent
     assert intent is not None  # noqa: S101
     if now < intent.at + timedelta(seconds=world.settings.policy.act_timeout_seconds):
-        return rollback.but(wait_seconds=world.settings.policy.poll_seconds)
+        return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
     landed = None
     try:
-        landed = _has_landed(intent, world.services.look(world.settings.service(rollback.service_name)))
+        landed = _has_landed(intent, world.services.describe(world.settings.service(rollback.service_name)))
     except (UnsupportedService, CallRefused):
         pass  # nothing is to be seen, however long one waits
-    except OutsideFailure:
-        if not gave_up(rollback, now, world):
-            return rollback.but(wait_seconds=world.settings.policy.poll_seconds)
+    except ExternalServiceError:
+        if not is_conclusion_overdue(rollback, now, world):
+            return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
     if not landed:
-        seen = rollback.service.but(intent=None)
+        seen = rollback.service.evolve(intent=None)
         if landed is None:
-            seen = seen.noted(f"whether {intent.action}, announced at {intent.at:%H:%M:%S} UTC, was made is NOT KNOWN")
-        return rollback.but(service=seen, wait_seconds=0)
-    return _acted(rollback, intent)
+            seen = seen.add_note(
+                f"whether {intent.action}, announced at {intent.at:%H:%M:%S} UTC, was made is NOT KNOWN"
+            )
+        return rollback.evolve(service=seen, wait_seconds=0)
+    return _mark_acted(rollback, intent)
 
 
 def _has_landed(intent: Intent, view: ServiceView) -> bool | None:
@@ -40,22 +42,22 @@ def _has_landed(intent: Intent, view: ServiceView) -> bool | None:
     if stopped is not None:
         is_newest = view.newest is not None and view.newest.arn == stopped
         return view.newest is not None and view.newest.status in _STOPPED if is_newest else None
-    if intent.arguments.get("instead_of") is not None:  # the same definition, deployed once more
-        return view.primary.id != str(intent.arguments["instead_of"])
+    if intent.arguments.get("replaced_deployment_id") is not None:  # the same definition, deployed once more
+        return view.primary.id != str(intent.arguments["replaced_deployment_id"])
     if definition_arn is not None:
         return view.primary.definition_arn == str(definition_arn)
     desired = intent.arguments.get("desired_count")
     return desired is not None and view.desired_count == int(desired)
 
 
-def _acted(rollback: Rollback, intent: Intent) -> Rollback:
+def _mark_acted(rollback: Rollback, intent: Intent) -> Rollback:
     """It acted, though nobody saved that: one that ended for a crash is no abort before anything was done."""
     assert rollback.service is not None  # noqa: S101 - the caller looked
     first, at = rollback.service.acted_at is None, rollback.service.acted_at or intent.at
     done = f"{intent.action}, announced at {intent.at:%H:%M:%S} UTC, was carried out"
-    after = rollback.but(service=rollback.service.but(intent=None, acted_at=at).noted(done), wait_seconds=0)
+    after = rollback.evolve(service=rollback.service.evolve(intent=None, acted_at=at).add_note(done), wait_seconds=0)
     if not first or rollback.outcome is not Outcome.ABORTED or rollback.superseded_by is not None:
         return after
-    if rollback.is_ended_by_person:
-        return after.but(reported=False)
-    return after.but(outcome=Outcome.FAILED, reason=f"{rollback.reason}; {done}", recheck_at=None, reported=False)
+    if rollback.is_aborted_by_operator:
+        return after.evolve(reported=False)
+    return after.evolve(outcome=Outcome.FAILED, reason=f"{rollback.reason}; {done}", recheck_at=None, reported=False)

@@ -9,8 +9,8 @@ from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ProbeResult
 
 NOT_LOOKED_AT = "not_looked_at"  # in a check's evidence: no proof is set, or none was seen; nothing to wait for
-OF_ANOTHER = "another_service"  # in a check's evidence: no rung of this rollback's service changes that
-FOR_GOOD = "connection_failed"  # in a check's evidence: the next round would say the same
+OTHER_SERVICE = "another_service"  # in a check's evidence: no rung of this rollback's service changes that
+CONNECTION_FAILED = "connection_failed"  # in a check's evidence: the next round would say the same
 
 
 def connection_checks(rollback: Rollback, world: World) -> tuple[Check, ...]:
@@ -27,24 +27,24 @@ def connection_checks(rollback: Rollback, world: World) -> tuple[Check, ...]:
 
 def _check(one: ServiceConnection, rollback: Rollback, world: World) -> Check:
     name, service = f"connection {one.service}", world.settings.service(one.service)
-    of = {OF_ANOTHER: one.service} if one.service != rollback.service_name else {}
+    of = {OTHER_SERVICE: one.service} if one.service != rollback.service_name else {}
     if one.failure is not None:
-        evidence = {FOR_GOOD: one.service, **of}
-        return Check.failed(name, f"{one.failure}; {mend(service)}", evidence=evidence)
-    if one.note and one.renewed_at is None:
+        evidence = {CONNECTION_FAILED: one.service, **of}
+        return Check.failed(name, f"{one.failure}; {suggest_fix(service)}", evidence=evidence)
+    if one.note and one.reconnected_at is None:
         return Check.skipped(name, one.note)
-    found = [] if service.connection.check_path is None else [_answered(service, world)]
+    found = [] if service.connection.check_path is None else [_probe_endpoint(service, world)]
     against = [reason for is_well, reason in found if not is_well]
     if against:
         return Check.failed(name, "; ".join(against), evidence=of)
-    proofs = [*_seen(one, service.connection), *(reason for _, reason in found)]
+    proofs = [*_describe_proof(one, service.connection), *(reason for _, reason in found)]
     if proofs:
         return Check.passed(name, "; ".join(proofs), evidence=of)
     reason = f"not looked at: {one.note or _how_to_prove(service)}"
     return Check.warned(name, reason, evidence={NOT_LOOKED_AT: one.service, **of})
 
 
-def _seen(one: ServiceConnection, connection: ConnectionSettings) -> list[str]:
+def _describe_proof(one: ServiceConnection, connection: ConnectionSettings) -> list[str]:
     """What the database function saw."""
     seen = []
     if one.proof is not None:
@@ -55,16 +55,16 @@ def _seen(one: ServiceConnection, connection: ConnectionSettings) -> list[str]:
     return seen
 
 
-def _answered(service: ServiceSettings, world: World) -> tuple[bool, str]:
+def _probe_endpoint(service: ServiceSettings, world: World) -> tuple[bool, str]:
     connection = service.connection
     if service.base_url is None:
         return False, f"no base_url is set, so that {connection.check_path} can't be asked"
     url = f"{service.base_url.rstrip('/')}{connection.check_path}"
     answer = world.http.get(url, connection.check_max_latency_seconds, with_body=connection.check_body is not None)
-    return _judged(answer, connection)
+    return _judge_answer(answer, connection)
 
 
-def _judged(answer: ProbeResult, connection: ConnectionSettings) -> tuple[bool, str]:
+def _judge_answer(answer: ProbeResult, connection: ConnectionSettings) -> tuple[bool, str]:
     path = connection.check_path
     if answer.status != connection.check_status:
         got = answer.status if answer.status is not None else answer.error
@@ -74,7 +74,7 @@ def _judged(answer: ProbeResult, connection: ConnectionSettings) -> tuple[bool, 
     return True, f"{path} answered {answer.status}{' with what was wanted' if connection.check_body else ''}"
 
 
-def mend(service: ServiceSettings) -> str:
+def suggest_fix(service: ServiceSettings) -> str:
     """What an operator does about a service that may have old connections."""
     return (
         f"give it new tasks: `aws ecs update-service --cluster {service.cluster} --service {service.ecs_service} "

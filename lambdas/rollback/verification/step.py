@@ -15,26 +15,28 @@ from functools import partial
 from rollback.check import Check, Verdict
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Outcome, Rollback, Verification
-from rollback.domain.settings.environment import Endpoint, ServiceSettings
-from rollback.errors import CallRefused, OutsideFailure
-from rollback.guards.evidence import outage_is_seen
-from rollback.identity.identify import running_identity
-from rollback.identity.target_groups import groups_of
+from rollback.domain.settings.environment import HealthEndpoint, ServiceSettings
+from rollback.errors import CallRefused, ExternalServiceError
+from rollback.guards.evidence import check_outage_visible
+from rollback.identity.identify import identify_running
+from rollback.identity.target_groups import read_group_health
 from rollback.names import degraded_alarm, outage_alarm
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
-from rollback.resources.aws.target_group_health import GroupState, silent_ones, that_say_something
-from rollback.service.escalate import asserted_again, escalate
-from rollback.service.newer_deployment import gives_way
-from rollback.verification.connections import FOR_GOOD, NOT_LOOKED_AT, OF_ANOTHER, connection_checks
+from rollback.resources.aws.target_group_health import GroupState, conclusive_groups, describe_inconclusive_groups
+from rollback.service.escalate import escalate, reassert_target
+from rollback.service.newer_deployment import yield_to_newer_release
+from rollback.verification.connections import CONNECTION_FAILED, NOT_LOOKED_AT, OTHER_SERVICE, connection_checks
 
 _REFUSED = "refused"  # in a check's evidence: AWS does not answer that question for good
 
 
-GONE_GROUP = "gone_group"  # the same: all that is wrong is that a target group was deleted, no fault of a release
+TARGET_GROUP_GONE = (
+    "gone_group"  # the same: all that is wrong is that a target group was deleted, no fault of a release
+)
 
 
-class Alarms(StrEnum):
+class AlarmHandling(StrEnum):
     """How red alarms are taken."""
 
     COUNT = "count"  # as a failure
@@ -49,23 +51,23 @@ def verify(rollback: Rollback, world: World) -> Rollback:
     policy, now = world.settings.policy, world.clock.now()
     done = rollback.verification or Verification(started_at=now)
     settled = now - done.started_at > timedelta(minutes=policy.alarm_settle_minutes)
-    view = world.services.look(world.settings.service(rollback.service_name))
+    view = world.services.describe(world.settings.service(rollback.service_name))
     target = rollback.plan.target
-    rollback, is_over = gives_way(rollback, view, world)
+    rollback, is_over = yield_to_newer_release(rollback, view, world)
     if is_over:
         return rollback
-    again = asserted_again(rollback, view, world)
+    again = reassert_target(rollback, view, world)
     if again is not None:
         return again
     if view.desired_count == 0 and not rollback.is_fenced:
         reason = f"not verified: no task is wanted any more (scaled to zero), and {target.version} was not seen to run"
-        return rollback.but(outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
-    looks = Alarms.COUNT if settled else Alarms.WAIT
+        return rollback.evolve(outcome=Outcome.FAILED, reason=reason, wait_seconds=0)
+    looks = AlarmHandling.COUNT if settled else AlarmHandling.WAIT
     checks = run_checks(rollback.service_name, target, view, world, alarms=looks)
-    checks = (*_database(rollback), *connection_checks(rollback, world), *checks)
+    checks = (*_database_checks(rollback), *connection_checks(rollback, world), *checks)
     failing = [c for c in checks if c.verdict is Verdict.FAIL]
     unasked = [
-        c for c in failing if _REFUSED in c.evidence or FOR_GOOD in c.evidence
+        c for c in failing if _REFUSED in c.evidence or CONNECTION_FAILED in c.evidence
     ]  # for good: no other rung, and no time, changes that
     good = 0 if len(failing) > len(unasked) else done.good_rounds + 1
     waits = any(c.verdict is Verdict.WARN and NOT_LOOKED_AT not in c.evidence for c in checks)
@@ -79,20 +81,22 @@ def verify(rollback: Rollback, world: World) -> Rollback:
         passed_at=now if passed else None,
     )
     if passed:
-        return rollback.but(verification=round_, outcome=Outcome.SUCCEEDED, reason=_in_words(rollback), wait_seconds=0)
+        return rollback.evolve(
+            verification=round_, outcome=Outcome.SUCCEEDED, reason=_describe_success(rollback), wait_seconds=0
+        )
     why = "; ".join(f"{c.name}: {c.reason}" for c in failing) or "too few good rounds in a row"
     if enough:
         reason = f"not verified, though what could be asked is well: {why}"
-        return rollback.but(verification=round_, outcome=Outcome.FAILED, reason=reason[:2000], wait_seconds=0)
+        return rollback.evolve(verification=round_, outcome=Outcome.FAILED, reason=reason[:2000], wait_seconds=0)
     if now - done.started_at > timedelta(minutes=policy.verify_timeout_minutes):
-        if failing and all(OF_ANOTHER in c.evidence for c in failing):  # no rung of this service mends another one
+        if failing and all(OTHER_SERVICE in c.evidence for c in failing):  # no rung of this service mends another one
             reason = f"not verified, though {target.version} is well: {why}"
-            return rollback.but(verification=round_, outcome=Outcome.FAILED, reason=reason[:2000], wait_seconds=0)
-        return escalate(rollback.but(verification=round_), f"not verified: {why}", view, world)
-    return rollback.but(verification=round_, wait_seconds=policy.verify_interval_seconds)
+            return rollback.evolve(verification=round_, outcome=Outcome.FAILED, reason=reason[:2000], wait_seconds=0)
+        return escalate(rollback.evolve(verification=round_), f"not verified: {why}", view, world)
+    return rollback.evolve(verification=round_, wait_seconds=policy.verify_interval_seconds)
 
 
-def _database(rollback: Rollback) -> tuple[Check, ...]:
+def _database_checks(rollback: Rollback) -> tuple[Check, ...]:
     """What the database step saw by SQL: only the database function speaks it."""
     progress = rollback.database
     if progress is None:
@@ -106,46 +110,46 @@ def _database(rollback: Rollback) -> tuple[Check, ...]:
     return (Check.passed("database", reason, evidence=evidence),)
 
 
-def _in_words(rollback: Rollback) -> str:
+def _describe_success(rollback: Rollback) -> str:
     assert rollback.plan is not None  # noqa: S101 - there is one by now
     tried = rollback.service.tried if rollback.service is not None else ()
     if not tried or rollback.service is None:
         return rollback.plan.way
-    before = ", ".join(rung.rung.replace("_", " ") for rung in tried)
-    return f"{rollback.plan.way}, by {rollback.service.rung.replace('_', ' ')} (tried before: {before})"
+    before = ", ".join(escalation_level.escalation_level.replace("_", " ") for escalation_level in tried)
+    return f"{rollback.plan.way}, by {rollback.service.escalation_level.replace('_', ' ')} (tried before: {before})"
 
 
 def run_checks(
-    service_name: str, release: Release, view: ServiceView, world: World, *, alarms: Alarms
+    service_name: str, release: Release, view: ServiceView, world: World, *, alarms: AlarmHandling
 ) -> tuple[Check, ...]:
     """All checks of one release, concurrently, in a fixed order. What does not answer is a check that failed."""
     service = world.settings.service(service_name)
     questions: list[tuple[str, Callable[[], Check]]] = [
-        ("ecs-steady-state", lambda: _steady_state(view, release, world)),
-        ("target-health", lambda: _target_health(view, world)),
-        ("alarms", lambda: _alarms(service, view, world, alarms)),
+        ("ecs-steady-state", lambda: _check_steady_state(view, release, world)),
+        ("target-health", lambda: _check_target_health(view, world)),
+        ("alarms", lambda: _check_alarms(service, view, world, alarms)),
     ]
     for endpoint in service.endpoints:
-        questions.append((f"http {endpoint.path}", partial(_http, service, endpoint, world)))
+        questions.append((f"http {endpoint.path}", partial(_check_endpoint, service, endpoint, world)))
     with ThreadPoolExecutor(max_workers=len(questions)) as pool:
-        return tuple(pool.map(lambda named: _timed(*named), questions))
+        return tuple(pool.map(lambda named: _run_timed(*named), questions))
 
 
-def _timed(name: str, question: Callable[[], Check]) -> Check:
+def _run_timed(name: str, question: Callable[[], Check]) -> Check:
     started = time.perf_counter()
     try:
         answer = question()
-    except OutsideFailure as failure:
+    except ExternalServiceError as failure:
         for_good = {_REFUSED: failure.action} if isinstance(failure, CallRefused) else {}
         reason = f"could not be asked: {failure}"
         answer = Check.failed(name, reason, evidence=for_good)
     return answer.model_copy(update={"seconds": round(time.perf_counter() - started, 3)})
 
 
-def _steady_state(view: ServiceView, release: Release, world: World) -> Check:
+def _check_steady_state(view: ServiceView, release: Release, world: World) -> Check:
     primary = view.primary
     problems = list(view.why_not_stable)
-    if not running_identity(view, world.settings.service(release.service), world).is_release(release):
+    if not identify_running(view, world.settings.service(release.service), world).is_release(release):
         problems.insert(0, f"PRIMARY is {primary.definition_arn.rsplit('/', 1)[-1]}, not {release.version}")
     evidence = {"definition": primary.definition_arn, "running": view.running_count, "desired": view.desired_count}
     verdict = Verdict.FAIL if problems else Verdict.PASS
@@ -153,40 +157,40 @@ def _steady_state(view: ServiceView, release: Release, world: World) -> Check:
     return Check(name="ecs-steady-state", verdict=verdict, reason=reason, evidence=evidence)
 
 
-def _target_health(view: ServiceView, world: World) -> Check:
+def _check_target_health(view: ServiceView, world: World) -> Check:
     name = "target-health"
     if not view.target_groups:
         return Check.skipped(name, "the service has no target group")
-    groups = groups_of(view, world)
-    silent, gone = silent_ones(groups), [group for group in groups if group.state is GroupState.GONE]
-    checked = that_say_something(groups)
+    groups = read_group_health(view, world)
+    silent, gone = describe_inconclusive_groups(groups), [group for group in groups if group.state is GroupState.GONE]
+    checked = conclusive_groups(groups)
     counts = Counter(target.state for group in checked for target in group.targets)
     healthy, wanted = sum(group.healthy for group in checked), view.desired_count * len(checked)
     said = "; ".join(filter(None, (f"{healthy} of {wanted} targets healthy" if checked else "", silent)))
     if checked and healthy < wanted:
         return Check.failed(name, said, evidence=dict(sorted(counts.items())))
     if gone:  # for good: ECS can't register a task there, and no other rung changes that
-        evidence = {_REFUSED: gone[0].arn, **({GONE_GROUP: gone[0].arn} if checked else {})}
+        evidence = {_REFUSED: gone[0].arn, **({TARGET_GROUP_GONE: gone[0].arn} if checked else {})}
         return Check.failed(name, said, evidence=evidence)
     if not checked:
         return Check.skipped(name, f"not looked at: {silent}")
     return Check.passed(name, said, evidence=dict(sorted(counts.items())))
 
 
-def _alarms(service: ServiceSettings, view: ServiceView, world: World, looks: Alarms) -> Check:
+def _check_alarms(service: ServiceSettings, view: ServiceView, world: World, looks: AlarmHandling) -> Check:
     """An outage alarm that watches other target groups stays red over every release: it is told, and not counted."""
-    if looks is Alarms.IGNORE:
+    if looks is AlarmHandling.IGNORE:
         return Check.skipped("alarms", "not asked here")
     outage = outage_alarm(world.settings.prefix, service.name)
     names = (degraded_alarm(world.settings.prefix, service.name), outage)
     states = world.alarms.states(names)
     red = sorted(name for name, state in states.items() if state == "ALARM")
     reason = f"in ALARM: {', '.join(red) or 'none'}"
-    if red and looks is Alarms.WAIT:
+    if red and looks is AlarmHandling.WAIT:
         minutes = world.settings.policy.alarm_settle_minutes
         reason += f"; they look back in time, and are given {minutes:g} minutes to turn green"
         return Check.warned("alarms", reason, evidence=dict(states))
-    seen = outage_is_seen(service.name, view, world) if red == [outage] else None
+    seen = check_outage_visible(service.name, view, world) if red == [outage] else None
     if seen is not None and seen.verdict is Verdict.FAIL:
         reason += f", which is not counted: {seen.reason}"
         return Check.skipped("alarms", reason, evidence={**states, **seen.evidence})
@@ -194,7 +198,7 @@ def _alarms(service: ServiceSettings, view: ServiceView, world: World, looks: Al
     return Check(name="alarms", verdict=verdict, reason=reason, evidence=dict(states))
 
 
-def _http(service: ServiceSettings, endpoint: Endpoint, world: World) -> Check:
+def _check_endpoint(service: ServiceSettings, endpoint: HealthEndpoint, world: World) -> Check:
     name = f"http {endpoint.path}"
     if service.base_url is None:
         return Check.skipped(name, "no base_url is set for the service")

@@ -6,44 +6,44 @@ On the database function's schedule, since the janitor's function asks no databa
 from collections.abc import Iterator
 from datetime import timedelta
 
-from rollback.database.account.step import adopted
+from rollback.database.account.step import resume_comparison
 from rollback.domain.rollback import Rollback
 from rollback.errors import Conflict
-from rollback.leases.holder import document
+from rollback.leases.holder import find_rollback
 from rollback.ports.world import World
 from rollback.workflow.route import Step, next_step
-from rollback.workflow.runner import walk
+from rollback.workflow.runner import run_step
 
 _PATIENCE = timedelta(minutes=2)  # after the function's time limit: the next invocation was due long ago
 
 
-def go_on_with_abandoned(world: World) -> Iterator[str]:
+def resume_abandoned_comparisons(world: World) -> Iterator[str]:
     """One round of each.
 
     Raises:
-        OutsideFailure: Neon, Postgres or the ledger do not answer; the next schedule tries again.
+        ExternalServiceError: Neon, Postgres or the ledger do not answer; the next schedule tries again.
     """
     for one in world.ledger.pending().items:
-        rollback = document(one.rollback_id, world) if not one.is_open else None
-        if rollback is None or not _is_abandoned(rollback, world.under(rollback.settings)):
+        rollback = find_rollback(one.rollback_id, world) if not one.is_open else None
+        if rollback is None or not _is_comparison_abandoned(rollback, world.for_settings(rollback.settings)):
             continue
         try:
-            yield f"{rollback.id}: lost writes, {_gone_on(rollback, world)}"
+            yield f"{rollback.id}: lost writes, {_resume_comparison(rollback, world)}"
         except Conflict:  # somebody goes on with it after all
             continue
 
 
-def _is_abandoned(rollback: Rollback, world: World) -> bool:
+def _is_comparison_abandoned(rollback: Rollback, world: World) -> bool:
     account = rollback.database.account if rollback.database is not None else None
     if account is None or next_step(rollback) is not Step.ACCOUNT:
         return False
     limit = timedelta(seconds=world.settings.policy.database_timeout_seconds) + _PATIENCE
-    return account.is_adopted or world.clock.now() - account.seen_at > limit
+    return account.is_resumed or world.clock.now() - account.seen_at > limit
 
 
-def _gone_on(rollback: Rollback, world: World) -> str:
+def _resume_comparison(rollback: Rollback, world: World) -> str:
     account = rollback.database.account if rollback.database is not None else None
-    if account is not None and not account.is_adopted:
-        rollback = world.ledger.save(adopted(rollback, account, world.clock.now()))
-    done = walk(rollback.id, Step.ACCOUNT, world).next is not Step.ACCOUNT
+    if account is not None and not account.is_resumed:
+        rollback = world.ledger.save(resume_comparison(rollback, account, world.clock.now()))
+    done = run_step(rollback.id, Step.ACCOUNT, world).next is not Step.ACCOUNT
     return "compared" if done else "not yet"

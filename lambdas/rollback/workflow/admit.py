@@ -15,17 +15,17 @@ from rollback.check import Check, Verdict
 from rollback.domain.event import is_event, judge_event, read_event
 from rollback.domain.lease import Lease
 from rollback.domain.ledger_index import FAILED_DEPLOYMENT
-from rollback.domain.request import BY_HAND, Request, RollbackType, Trigger, parse_request
+from rollback.domain.request import OPERATOR_TRIGGERS, Request, RollbackType, Trigger, parse_request
 from rollback.domain.rollback import Obligation, ObligationKind, Outcome, Rollback, TriggerEvent, rollback_id
-from rollback.errors import CallRefused, Conflict, InvalidRequest, OutsideFailure, RollbackError
-from rollback.guards.evidence import ALARM_IS_RED
-from rollback.guards.failed_deployment import SAME_FAILURE, judge_failed_deployment, judge_failure_is_new
+from rollback.errors import CallRefused, Conflict, ExternalServiceError, InvalidRequest, RollbackError
+from rollback.guards.evidence import ALARM_IS_IN_ALARM
+from rollback.guards.failed_deployment import SAME_FAILURE_WINDOW, judge_failed_deployment, judge_failure_is_new
 from rollback.identity.identify import is_ours
-from rollback.intents.caused import judge_not_caused
-from rollback.leases.holder import document
-from rollback.leases.takeover import why_not_taken_over
+from rollback.intents.caused import check_not_caused_by_rollback
+from rollback.leases.holder import find_rollback
+from rollback.leases.takeover import find_takeover_objection
 from rollback.ports.world import World
-from rollback.workflow.look_again import look_again_of
+from rollback.workflow.look_again import find_recheck_rollback_id
 
 
 def admit(given: object, execution: str, started_at: datetime, world: World) -> Rollback:
@@ -39,10 +39,10 @@ def admit(given: object, execution: str, started_at: datetime, world: World) -> 
     Raises:
         InvalidRequest: the input can't be understood; nothing was changed.
     """
-    looked_at_before = look_again_of(given)
+    looked_at_before = find_recheck_rollback_id(given)
     if looked_at_before is not None:
-        return _admitted(_reopened(looked_at_before, given, execution, world), given, world)
-    request, trigger, event = _understand(given, world)
+        return _admit_new(_reopen_suppressed(looked_at_before, given, execution, world), given, world)
+    request, trigger, event = _parse_input(given, world)
     new = Rollback(
         id=rollback_id(request.service, started_at, execution),
         environment=world.settings.environment,
@@ -59,47 +59,49 @@ def admit(given: object, execution: str, started_at: datetime, world: World) -> 
         # One write, outcome and all: a document without its event must never be taken for an admissible one by a retry.
         check = Check.failed("event-is-new", f"duplicate: {duplicate}", suppresses=True)
         ended = {"event": None, "outcome": Outcome.SUPPRESSED, "reason": check.reason, "admission": (check,)}
-        return world.ledger.create(new.but(**ended))
-    return _admitted(rollback, given, world)
+        return world.ledger.create(new.evolve(**ended))
+    return _admit_new(rollback, given, world)
 
 
-def _reopened(looked_at_before: str, given: object, execution: str, world: World) -> Rollback:
+def _reopen_suppressed(looked_at_before: str, given: object, execution: str, world: World) -> Rollback:
     """The record of a trigger that was not acted upon, for another look; called again, the same.
 
     Raises:
         InvalidRequest: there is no such record, or it is not to be looked at again.
     """
-    before = document(looked_at_before, world)
+    before = find_rollback(looked_at_before, world)
     if before is None:
         raise InvalidRequest(f"the ledger has no readable rollback {looked_at_before}; nothing was changed")
     if before.execution == execution:
         return before
     if before.concluded_at is None or before.recheck_at is None:
-        raise InvalidRequest(f"{before.id} is not to be looked at again: it {_stands(before)}; nothing was changed")
-    request, _, _ = _understand(given, world)
-    return world.ledger.reopen(before.looked_at_again(request, execution, world.settings, world.clock.now()))
+        raise InvalidRequest(
+            f"{before.id} is not to be looked at again: it {_describe_end(before)}; nothing was changed"
+        )
+    request, _, _ = _parse_input(given, world)
+    return world.ledger.reopen(before.begin_evaluation(request, execution, world.settings, world.clock.now()))
 
 
-def _stands(rollback: Rollback) -> str:
+def _describe_end(rollback: Rollback) -> str:
     return "is open" if rollback.concluded_at is None else f"ended for good ({rollback.outcome})"
 
 
-def _admitted(rollback: Rollback, given: object, world: World) -> Rollback:
+def _admit_new(rollback: Rollback, given: object, world: World) -> Rollback:
     if rollback.admitted_at is not None or rollback.outcome is not None:
         return rollback
     try:
-        checks = _look(rollback, given, world)
+        checks = _judge_trigger(rollback, given, world)
     except CallRefused as refused:
-        return world.ledger.save(rollback.ended_by(refused))
+        return world.ledger.save(rollback.mark_refused(refused))
     failed = next((check for check in checks if check.verdict is Verdict.FAIL), None)
     if failed is not None:
-        return _suppressed(rollback, checks, failed, world)
+        return _suppress(rollback, checks, failed, world)
     if rollback.never_acts:  # it stands in nobody's way: no lease, no debts, nobody is taken over
-        return world.ledger.save(rollback.but(admission=checks, admitted_at=world.clock.now()))
-    return _take_the_lease(rollback, checks, world)
+        return world.ledger.save(rollback.evolve(admission=checks, admitted_at=world.clock.now()))
+    return _take_lease(rollback, checks, world)
 
 
-def _look(rollback: Rollback, given: object, world: World) -> tuple[Check, ...]:
+def _judge_trigger(rollback: Rollback, given: object, world: World) -> tuple[Check, ...]:
     """What speaks for and against the event, the alarm as it stands now included."""
     if not isinstance(given, Mapping) or not is_event(given) or rollback.event is None:
         return ()
@@ -111,16 +113,16 @@ def _look(rollback: Rollback, given: object, world: World) -> tuple[Check, ...]:
         return (*checks, *_failed_deployment(rollback, rollback.event, world))
     try:
         state = world.alarms.states((alarm,)).get(alarm, "gone")
-    except OutsideFailure as failure:
+    except ExternalServiceError as failure:
         if rollback.request.type is not RollbackType.EMERGENCY:
             raise
         reason = f"could not be asked, the event is believed: {failure}"
-        return (*checks, Check.warned(ALARM_IS_RED, reason))
+        return (*checks, Check.warned(ALARM_IS_IN_ALARM, reason))
     if state == "ALARM":
-        red = Check.passed(ALARM_IS_RED, f"{alarm} is in ALARM")
+        red = Check.passed(ALARM_IS_IN_ALARM, f"{alarm} is in ALARM")
         return (*checks, red, _is_not_muted(alarm, world))
     reason = f"alarm {alarm} is not in ALARM any more but {state}"
-    return (*checks, Check.failed(ALARM_IS_RED, reason, suppresses=True))
+    return (*checks, Check.failed(ALARM_IS_IN_ALARM, reason, suppresses=True))
 
 
 def _is_not_muted(alarm: str, world: World) -> Check:
@@ -132,23 +134,23 @@ def _is_not_muted(alarm: str, world: World) -> Check:
     name = "alarm-is-not-muted"
     try:
         rules = world.alarms.mute_rules(alarm)
-    except OutsideFailure as failure:
+    except ExternalServiceError as failure:
         reason = f"could not be asked, the alarm is believed: {failure}"
         return Check.warned(name, reason)
     if not rules:
         return Check.passed(name, "no mute rule is active")
     again = world.clock.now() + timedelta(minutes=world.settings.policy.recheck_minutes)
     reason = f"{alarm} is muted by {', '.join(rules)}: looked at again until that ends"
-    return Check.failed(name, reason, suppresses=True, look_again_at=again)
+    return Check.failed(name, reason, suppresses=True, recheck_due_at=again)
 
 
 def _failed_deployment(rollback: Rollback, event: TriggerEvent, world: World) -> tuple[Check, ...]:
-    since = rollback.created_at - timedelta(minutes=world.settings.policy.stale_trigger_minutes) - SAME_FAILURE
+    since = rollback.created_at - timedelta(minutes=world.settings.policy.stale_trigger_minutes) - SAME_FAILURE_WINDOW
     answers = world.ledger.answers(rollback.service_name, FAILED_DEPLOYMENT, since).items
-    view = world.services.look(world.settings.service(rollback.service_name))
+    view = world.services.describe(world.settings.service(rollback.service_name))
     newest = view.newest if answers else None
     teams = newest is not None and not is_ours(newest.target_definition_arn, world)
-    caused = judge_not_caused(rollback.service_name, event.deployment_id, view, world)
+    caused = check_not_caused_by_rollback(rollback.service_name, event.deployment_id, view, world)
     if caused.verdict is Verdict.FAIL:
         return (caused,)
     is_new = judge_failure_is_new(rollback, answers, newest.created_at if newest is not None and teams else None)
@@ -157,7 +159,7 @@ def _failed_deployment(rollback: Rollback, event: TriggerEvent, world: World) ->
     return caused, is_new, judge_failed_deployment(view, event.deployment_id)
 
 
-def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World) -> Rollback:
+def _take_lease(rollback: Rollback, checks: tuple[Check, ...], world: World) -> Rollback:
     now = world.clock.now()
     until = now + timedelta(minutes=world.settings.policy.lease_minutes)
     lease = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
@@ -166,20 +168,20 @@ def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World)
         lease, stopped, why_not = _take_over(rollback, now, until, world)
         if lease is None:
             recheck = now + timedelta(minutes=world.settings.policy.recheck_minutes)
-            check = Check.failed("service-is-free", why_not, suppresses=True, look_again_at=recheck)
-            return _suppressed(rollback, (*checks, check), check, world)
-    open_ones, unreadable = _open_ones(rollback, world)
+            check = Check.failed("service-is-free", why_not, suppresses=True, recheck_due_at=recheck)
+            return _suppress(rollback, (*checks, check), check, world)
+    open_ones, unreadable = _open_rollbacks(rollback, world)
     checks = (*checks, *unreadable)
-    unsettled = next((r for r in open_ones if _is_nobodys_to_go_on_with(r)), None)
+    unsettled = next((r for r in open_ones if _is_never_resumed(r)), None)
     if unsettled is not None and not (rollback.trigger is Trigger.MANUAL and rollback.request.force):
-        return _leave_alone(rollback, checks, unsettled, world)
-    admitted = rollback.but(
+        return _suppress_behind_fence(rollback, checks, unsettled, world)
+    admitted = rollback.evolve(
         admission=checks,
         admitted_at=now,
         lease_counter=lease.counter,
-        supersedes=next((r.id for r in open_ones if _is_to_be_gone_on_with(r, rollback)), None),
+        supersedes=next((r.id for r in open_ones if _is_resumable(r, rollback)), None),
         inherits_fence_of=unsettled.id if unsettled is not None and unsettled.is_fenced else None,
-        obligations=_inherited(open_ones),
+        obligations=_inherited_obligations(open_ones),
     )
     saved = world.ledger.save(admitted)
     if stopped is not None and stopped.outcome is None:  # one that is ending hands over what it owes, and ends
@@ -188,13 +190,15 @@ def _take_the_lease(rollback: Rollback, checks: tuple[Check, ...], world: World)
     return saved
 
 
-def _is_nobodys_to_go_on_with(earlier: Rollback) -> bool:
+def _is_never_resumed(earlier: Rollback) -> bool:
     """Its fence stands around data that it changed; or a person ended a rollback behind that fence (rule 3)."""
-    stays = earlier.is_ended_by_person or earlier.inherits_fence_of is not None
+    stays = earlier.is_aborted_by_operator or earlier.inherits_fence_of is not None
     return earlier.has_changed_data or (stays and earlier.is_fenced)
 
 
-def _leave_alone(rollback: Rollback, checks: tuple[Check, ...], unsettled: Rollback, world: World) -> Rollback:
+def _suppress_behind_fence(
+    rollback: Rollback, checks: tuple[Check, ...], unsettled: Rollback, world: World
+) -> Rollback:
     """Its lease ran out, and what it fenced stands at zero: whoever inherited the fence would lift it.
 
     The janitor concludes it first, which leaves the fence to a person.
@@ -206,8 +210,8 @@ def _leave_alone(rollback: Rollback, checks: tuple[Check, ...], unsettled: Rollb
         f"{unsettled.id} {why}, and is not concluded: nobody goes on before that; the janitor concludes it within "
         f"minutes, or `rollback abort {rollback.environment} {unsettled.id} --reason '…'`"
     )
-    check = Check.failed("fence-is-settled", reason, suppresses=True, look_again_at=recheck)
-    return _suppressed(rollback, (*checks, check), check, world)
+    check = Check.failed("fence-is-settled", reason, suppresses=True, recheck_due_at=recheck)
+    return _suppress(rollback, (*checks, check), check, world)
 
 
 def _take_over(
@@ -217,11 +221,13 @@ def _take_over(
     held = world.ledger.lease(rollback.service_name)
     if held is None:  # given back this moment
         return world.ledger.acquire(rollback.service_name, rollback.id, now, until), None, "the lease has just changed"
-    holder = document(held.holder, world)
+    holder = find_rollback(held.holder, world)
     why_not = (
-        why_not_taken_over(rollback, holder) if holder is not None else _why_not_from_unknown(rollback, held, world)
+        find_takeover_objection(rollback, holder)
+        if holder is not None
+        else _why_wait_for_unreadable_holder(rollback, held, world)
     )
-    paused = rollback.trigger not in BY_HAND and world.ledger.pause(rollback.service_name) is not None
+    paused = rollback.trigger not in OPERATOR_TRIGGERS and world.ledger.pause(rollback.service_name) is not None
     if why_not is None and paused:
         why_not = f"automatic rollbacks are paused, and {held.holder} goes on"  # it would be ended for nothing
     if why_not is not None:
@@ -230,7 +236,7 @@ def _take_over(
     return lease, holder, f"the lease on {rollback.service_name} has just changed hands"
 
 
-def _why_not_from_unknown(rollback: Rollback, held: Lease, world: World) -> str | None:
+def _why_wait_for_unreadable_holder(rollback: Rollback, held: Lease, world: World) -> str | None:
     """Whether to wait for a holder whose record is gone or can't be read. An emergency does not wait.
 
     Unless a fence of that holder stands (rule 1): what a rollback owes is kept beside its record.
@@ -247,20 +253,20 @@ def _why_not_from_unknown(rollback: Rollback, held: Lease, world: World) -> str 
     return f"{held.holder} holds the lease on {rollback.service_name}, and its record can't be read"
 
 
-def _open_ones(rollback: Rollback, world: World) -> tuple[list[Rollback], tuple[Check, ...]]:
+def _open_rollbacks(rollback: Rollback, world: World) -> tuple[list[Rollback], tuple[Check, ...]]:
     """Rollbacks before this one that have not concluded, newest first: whoever holds the lease goes on with them.
 
     And a warning about those that can't be read: what they owe is left to an operator.
     """
     pending = world.ledger.pending(rollback.service_name)
     for item in pending.unreadable:
-        world.ledger.set_aside(item, world.clock.now())
+        world.ledger.record_unreadable(item, world.clock.now())
     unreadable = [item.key for item in pending.unreadable]
     found: list[Rollback] = []
     for one in pending.items:
-        if not one.is_open or not one.acts or one.rollback_id == rollback.id:
+        if not one.is_open or not one.can_act or one.rollback_id == rollback.id:
             continue
-        read = document(one.rollback_id, world)
+        read = find_rollback(one.rollback_id, world)
         if read is None:
             unreadable.append(one.rollback_id)
         elif read.concluded_at is None:
@@ -272,29 +278,29 @@ def _open_ones(rollback: Rollback, world: World) -> tuple[list[Rollback], tuple[
     return found, (Check.warned("ledger-is-readable", reason),)
 
 
-def _is_to_be_gone_on_with(earlier: Rollback, rollback: Rollback) -> bool:
+def _is_resumable(earlier: Rollback, rollback: Rollback) -> bool:
     """One that only has its conclusion left is past that; unless it was stopped half-way, or we took its lease."""
-    half_way = earlier.outcome is None or earlier.superseded_by == rollback.id or earlier.was_stopped_half_way
+    half_way = earlier.outcome is None or earlier.superseded_by == rollback.id or earlier.is_aborted_midway
     return earlier.admitted_at is not None and half_way
 
 
-def _inherited(open_ones: list[Rollback]) -> tuple[Obligation, ...]:
+def _inherited_obligations(open_ones: list[Rollback]) -> tuple[Obligation, ...]:
     """What they still owe."""
     return tuple(owed for r in reversed(open_ones) for owed in reversed(r.open_obligations()))
 
 
-def _understand(given: Any, world: World) -> tuple[Request, Trigger, TriggerEvent | None]:
+def _parse_input(given: Any, world: World) -> tuple[Request, Trigger, TriggerEvent | None]:
     if is_event(given):
         return read_event(given, world.settings)
     return parse_request(given, world.settings.service_names), Trigger.MANUAL, None
 
 
-def _suppressed(rollback: Rollback, checks: tuple[Check, ...], failed: Check, world: World) -> Rollback:
+def _suppress(rollback: Rollback, checks: tuple[Check, ...], failed: Check, world: World) -> Rollback:
     return world.ledger.save(
-        rollback.but(
+        rollback.evolve(
             admission=checks,
             outcome=Outcome.SUPPRESSED,
             reason=failed.reason,
-            recheck_at=failed.look_again_at if rollback.event is not None else None,
+            recheck_at=failed.recheck_due_at if rollback.event is not None else None,
         )
     )

@@ -10,8 +10,8 @@ from datetime import datetime
 from rollback.check import Check
 from rollback.database.observation.readiness import writes_to_standing_branch
 from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import SchemaVerdict, not_known
-from rollback.domain.plan import Plan, judge
+from rollback.domain.database.schema_verdict import SchemaVerdict, unknown_verdict
+from rollback.domain.plan import Plan, judge_plan
 from rollback.domain.releases.identity import known
 from rollback.domain.releases.newer_release import newest_known_at
 from rollback.domain.releases.release import Release, last_known_good
@@ -21,15 +21,20 @@ from rollback.domain.standing_plan import StandingPlan
 from rollback.errors import RollbackError
 from rollback.guards.evidence import automatic_guards
 from rollback.identity.candidates import candidates
-from rollback.identity.identify import Identified, describe, known_release
-from rollback.identity.target_checks import without_digest
+from rollback.identity.identify import IdentifiedRelease, build_release, find_known_release
+from rollback.identity.target_checks import check_digests_known
 from rollback.identity.task_definition import standing_plan
-from rollback.planning.database import guarded
-from rollback.planning.step import decided, goes_on_with, to_leave, what_it_leaves
+from rollback.planning.database import apply_schema_verdict
+from rollback.planning.step import apply_plan_checks, find_rollback_to_resume, release_to_replace, releases_of_resumed
 from rollback.ports.world import World
 from rollback.schema.refusal import CHECK_NAME
 from rollback.schema.verdict import schema_verdict
-from rollback.service.next_target import is_chosen, standing_target, stands_in_for, told_of_readiness
+from rollback.service.next_target import (
+    check_target_readiness,
+    choose_standing_target,
+    is_operator_choice,
+    skipped_last_known_good,
+)
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step, next_step
 
@@ -37,7 +42,9 @@ Advance = Callable[[Rollback, Step, World], Rollback]
 _MOST_ROUNDS = 10
 
 
-def start(given: object, execution: str, started_at: datetime, world: World, advance: Advance) -> Rollback:
+def start_emergency_rollback(
+    given: object, execution: str, started_at: datetime, world: World, advance: Advance
+) -> Rollback:
     """Admit, plan, and the first change to ECS; goes on where it was when called again.
 
     Args:
@@ -59,31 +66,33 @@ def plan_emergency(rollback: Rollback, world: World) -> Rollback:
     """The standing plan, made this rollback's own."""
     service, now, policy = world.settings.service(rollback.service_name), world.clock.now(), world.settings.policy
     standing = standing_plan(service.name, world)
-    view = world.services.look(service)
-    before = goes_on_with(rollback, view, world)
-    running, target = what_it_leaves(before)
+    view = world.services.describe(service)
+    before = find_rollback_to_resume(rollback, view, world)
+    running, target = releases_of_resumed(before)
     if running is None:
-        found = describe(to_leave(rollback, view, world), view, service, world)
-        running = _as_known(found, standing, world)
+        found = build_release(release_to_replace(rollback, view, world), view, service, world)
+        running = _known_release_or_found(found, standing, world)
         if rollback.request.target_version is None:
             target = _standing_target(standing, running)
     # Without a standing plan (or for a version that a person names) the releases are read after all.
     releases = candidates(rollback.request, service.name, running, world) if target is None else ()
     if target is None and rollback.request.target_version is None:
         target = last_known_good(releases, running.fingerprint)
-    made = judge(rollback.request, rollback.trigger, releases, running, policy, now, target, goes_on=before is not None)
+    made = judge_plan(
+        rollback.request, rollback.trigger, releases, running, policy, now, target, is_continuation=before is not None
+    )
     rollback, fits = _guard_schema(rollback, made, standing, before, world)
     if rollback.request.type is not RollbackType.EMERGENCY:  # planned anew, with the database
-        return rollback.but(admission=(*rollback.admission, *fits), reason=fits[0].reason, wait_seconds=0)
+        return rollback.evolve(admission=(*rollback.admission, *fits), reason=fits[0].reason, wait_seconds=0)
     guards = automatic_guards(rollback, running, view, world, before)
-    readiness = told_of_readiness(made.target, running, standing) if made.target is not None else ()
-    known = without_digest(made.target) if made.target is not None else ()
-    checks = (*made.checks, *known, _from_where(standing, made), *readiness, *guards, *fits)
-    chosen = is_chosen(rollback, before)
-    instead = stands_in_for(made.target, running, standing) if not chosen else ""
-    changes = {"checks": checks, "newest_deployment_at": newest_known_at(view), "stands_in_for": instead}
-    made = made.model_copy(update={**changes, "is_chosen": chosen})
-    return decided(rollback.but(plan=made, wait_seconds=0), world, before)
+    readiness = check_target_readiness(made.target, running, standing) if made.target is not None else ()
+    known = check_digests_known(made.target) if made.target is not None else ()
+    checks = (*made.checks, *known, _check_standing_plan(standing, made), *readiness, *guards, *fits)
+    chosen = is_operator_choice(rollback, before)
+    instead = skipped_last_known_good(made.target, running, standing) if not chosen else ""
+    changes = {"checks": checks, "newest_deployment_at": newest_known_at(view), "skipped_last_known_good": instead}
+    made = made.model_copy(update={**changes, "is_operator_choice": chosen})
+    return apply_plan_checks(rollback.evolve(plan=made, wait_seconds=0), world, before)
 
 
 def _guard_schema(
@@ -100,10 +109,14 @@ def _guard_schema(
     as_then = tuple(check for check in judged if check.name == CHECK_NAME)
     if as_then:
         return rollback, as_then
-    return guarded(rollback, made.target, _verdict(made.target, made.running, standing, world), world)
+    return apply_schema_verdict(
+        rollback, made.target, _schema_verdict_from_plan(made.target, made.running, standing, world), world
+    )
 
 
-def _verdict(target: Release, running: Release, standing: StandingPlan | None, world: World) -> SchemaVerdict | None:
+def _schema_verdict_from_plan(
+    target: Release, running: Release, standing: StandingPlan | None, world: World
+) -> SchemaVerdict | None:
     """As it stands in the plan, if the database was looked at since what runs was deployed; None: there is none."""
     if not writes_to_standing_branch(target.service, world.settings):
         return None
@@ -115,7 +128,9 @@ def _verdict(target: Release, running: Release, standing: StandingPlan | None, w
         fits = planned.schema_verdict.compatibility is Compatibility.COMPATIBLE
         is_old = fits and seen_at is not None and _is_followed_by_checkpoint(seen_at, world)
         return schema_verdict(target, world, running) if is_old else planned.schema_verdict
-    return not_known(f"the database was last looked at on {seen_at:%Y-%m-%d %H:%M} UTC, before {running.version} came")
+    return unknown_verdict(
+        f"the database was last looked at on {seen_at:%Y-%m-%d %H:%M} UTC, before {running.version} came"
+    )
 
 
 def _is_followed_by_checkpoint(seen_at: datetime, world: World) -> bool:
@@ -125,7 +140,7 @@ def _is_followed_by_checkpoint(seen_at: datetime, world: World) -> bool:
     return any(point.by == "checkpoint" for point in points)
 
 
-def _as_known(found: Identified, standing: StandingPlan | None, world: World) -> Release:
+def _known_release_or_found(found: IdentifiedRelease, standing: StandingPlan | None, world: World) -> Release:
     """Return the running release with its evidence: from the standing plan, else by one request of the ledger.
 
     A ledger that does not answer, or has a record that can't be read, keeps no emergency waiting: the release then
@@ -135,17 +150,17 @@ def _as_known(found: Identified, standing: StandingPlan | None, world: World) ->
     if planned is not None:
         return planned
     try:
-        return known_release(found.release.service, found.identity, world) or found.release
+        return find_known_release(found.release.service, found.identity, world) or found.release
     except RollbackError:
         return found.release
 
 
 def _standing_target(standing: StandingPlan | None, running: Release) -> Release | None:
-    chosen = standing_target(standing, running.fingerprint) if standing is not None else None
+    chosen = choose_standing_target(standing, running.fingerprint) if standing is not None else None
     return chosen.release if chosen is not None else None
 
 
-def _from_where(standing: StandingPlan | None, made: Plan) -> Check:
+def _check_standing_plan(standing: StandingPlan | None, made: Plan) -> Check:
     name, target = "standing-plan", made.target
     if standing is not None and target is not None and standing.definition_of(target.fingerprint) is not None:
         reason = f"computed at {standing.computed_at:%Y-%m-%d %H:%M} UTC, definition registered"

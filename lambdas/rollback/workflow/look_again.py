@@ -17,7 +17,7 @@ _EXECUTION_NAME = 80  # Step Functions allows 80 characters
 _TAIL = 28  # of a rollback's id: its time and its hash
 
 
-def look_again_of(given: object) -> str | None:
+def find_recheck_rollback_id(given: object) -> str | None:
     """The id of the rollback whose trigger is to be looked at again; None: this is a trigger of its own."""
     if not isinstance(given, Mapping) or given.get("source") != SOURCE:
         return None
@@ -29,10 +29,10 @@ def look_again_of(given: object) -> str | None:
 def execution_name(rollback: Rollback) -> str:
     """Name of the execution of the next look: another one for each, since names are unique for 90 days."""
     service = rollback.service_name[: _EXECUTION_NAME - _TAIL - 24]
-    return f"recheck-{service}-{rollback.id[-_TAIL:]}-{rollback.looks}-{rollback.rechecks}"
+    return f"recheck-{service}-{rollback.id[-_TAIL:]}-{rollback.evaluations}-{rollback.rechecks}"
 
 
-def still_red_name(alarm: str, since: datetime) -> str:
+def unanswered_alarm_execution_name(alarm: str, since: datetime) -> str:
     """Name of the execution that asks about an alarm that nobody answered: one for each time that it goes red.
 
     Two alarms of a long service name differ at their end only: what is cut there is told by a hash.
@@ -43,7 +43,9 @@ def still_red_name(alarm: str, since: datetime) -> str:
     return f"{name[: _EXECUTION_NAME - 9]}-{hashlib.sha256(alarm.encode()).hexdigest()[:8]}"
 
 
-def event_of(rollback: Rollback, name: str, now: datetime, service_arn: str, home: Home | None) -> dict[str, Any]:
+def build_recheck_event(
+    rollback: Rollback, name: str, now: datetime, service_arn: str, home: Home | None
+) -> dict[str, Any]:
     """The event that asks for another look at what asked for this rollback.
 
     Args:
@@ -53,10 +55,10 @@ def event_of(rollback: Rollback, name: str, now: datetime, service_arn: str, hom
     assert rollback.event is not None  # noqa: S101 - only events are looked at again
     why = f"looked at again; {rollback.id} was {rollback.outcome}: {rollback.reason}"[:500]
     if rollback.event.alarm is not None:
-        event = alarm_event(name, rollback.event.alarm, why, now, home)
+        event = build_alarm_event(name, rollback.event.alarm, why, now, home)
     else:
         event = {
-            **_place(home),
+            **_event_origin(home),
             "id": name,
             "source": SOURCE,
             "detail-type": "ECS Deployment State Change",
@@ -72,11 +74,11 @@ def event_of(rollback: Rollback, name: str, now: datetime, service_arn: str, hom
     return event
 
 
-def _place(home: Home | None) -> dict[str, str]:
+def _event_origin(home: Home | None) -> dict[str, str]:
     return {"account": home.account, "region": home.region} if home is not None else {}
 
 
-def alarm_event(
+def build_alarm_event(
     name: str, alarm: str, why: str, now: datetime, home: Home | None, before: str = "OK"
 ) -> dict[str, Any]:
     """Make the event that CloudWatch would send about an alarm in ALARM, under our own source.
@@ -85,7 +87,7 @@ def alarm_event(
         before: the state that it left, as far as that is known.
     """
     return {
-        **_place(home),
+        **_event_origin(home),
         "id": name,
         "source": SOURCE,
         "detail-type": "CloudWatch Alarm State Change",

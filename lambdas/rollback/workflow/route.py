@@ -83,11 +83,11 @@ def next_step(rollback: Rollback) -> Step:
         return Step.DATABASE
     if rollback.service is None or rollback.service.done_at is None:
         return Step.SERVICE
-    return Step.RECONNECT if rollback.owes_reconnection else Step.VERIFY
+    return Step.RECONNECT if rollback.is_reconnection_due else Step.VERIFY
 
 
 def _after_the_conclusion(rollback: Rollback) -> Step:
     account = rollback.database.account if rollback.database is not None else None
-    if account is None or account.told_at is not None:
+    if account is None or account.reported_at is not None:
         return Step.DONE
     return Step.ACCOUNT if account.ended_at is None else Step.CONCLUDE

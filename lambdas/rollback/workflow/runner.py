@@ -10,10 +10,10 @@ from typing import assert_never
 from pydantic import BaseModel, ConfigDict
 
 from rollback.conclusion.step import conclude
-from rollback.database.account.step import account, given_up
-from rollback.database.changes.fence import keep_stopped_held
+from rollback.database.account.step import compare_lost_rows, stop_comparison
+from rollback.database.changes.fence import renew_leases_of_stopped_services
 from rollback.database.reconnection.step import announces_reconnection, reconnect
-from rollback.database.restore.actions import announces
+from rollback.database.restore.actions import has_new_intent
 from rollback.database.step import database
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.domain.settings.database import branch_key
@@ -56,10 +56,12 @@ def start_emergency(given: object, execution: str, started_at: datetime, world: 
     Raises:
         InvalidRequest: the input can't be understood; nothing was changed.
     """
-    return cursor_of(emergency.start(given, execution, started_at, world.hurried(), _advance))
+    return cursor_of(
+        emergency.start_emergency_rollback(given, execution, started_at, world.with_short_timeouts(), _run_round)
+    )
 
 
-def walk(rollback_id: str, due: Step, world: World, failure: str | None = None) -> Cursor:
+def run_step(rollback_id: str, due: Step, world: World, failure: str | None = None) -> Cursor:
     """Take one step until it waits or another one is due; a retry finds the document further on and only says so.
 
     Args:
@@ -68,63 +70,63 @@ def walk(rollback_id: str, due: Step, world: World, failure: str | None = None) 
     Raises:
         KeyError: the ledger has no such rollback.
         UnreadableItem: it can't be read.
-        OutsideFailure, Conflict: nothing is lost; call again (not after `CallRefused`).
+        ExternalServiceError, Conflict: nothing is lost; call again (not after `CallRefused`).
     """
     rollback = world.ledger.read(service_of(rollback_id), rollback_id)
-    world = world.under(rollback.settings)
+    world = world.for_settings(rollback.settings)
     if rollback.is_emergency and due in (Step.EMERGENCY, Step.SERVICE):
-        world = world.hurried()
+        world = world.with_short_timeouts()
     if failure is not None and rollback.outcome is None:
-        rollback = world.ledger.save(rollback.but(outcome=Outcome.FAILED, reason=failure[:2000], wait_seconds=0))
+        rollback = world.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason=failure[:2000], wait_seconds=0))
     if failure is not None and next_step(rollback) is Step.ACCOUNT:
-        rollback = world.ledger.save(given_up(rollback, failure, world.clock.now()))
+        rollback = world.ledger.save(stop_comparison(rollback, failure, world.clock.now()))
     for _ in range(_MOST_SAVES):
         step = next_step(rollback)
         if rollback.concluded_at is not None:  # the account of lost writes holds nothing
-            _give_leases_back(rollback, world)
+            _release_leases(rollback, world)
         if step is not due or step is Step.DONE:
             return cursor_of(rollback)
-        rollback = _advance(rollback, step, world)
+        rollback = _run_round(rollback, step, world)
         if rollback.wait_seconds:
             return cursor_of(rollback)
     raise Conflict(f"{rollback_id}: step {due} went on for {_MOST_SAVES} rounds without waiting; call it again")
 
 
-def _advance(rollback: Rollback, step: Step, world: World) -> Rollback:
+def _run_round(rollback: Rollback, step: Step, world: World) -> Rollback:
     """One round of one step, saved. A lost lease ends the rollback: whoever holds it acts now, and reports."""
     try:
         # Conclude is reached without the lease too, and takes it where it needs it.
         # The account of lost writes is made without one.
         if step not in _WITHOUT_LEASE and not rollback.never_acts:
-            counter = _renew(rollback, world)
+            counter = _renew_lease(rollback, world)
             if counter != rollback.lease_counter:
-                return world.ledger.save(rollback.but(lease_counter=counter))
+                return world.ledger.save(rollback.evolve(lease_counter=counter))
             if step is not Step.DATABASE:  # which holds them itself, and ends without them
-                keep_stopped_held(rollback, world)
-        after = _action(step)(rollback, world)
-        return world.ledger.save(after, under_lease_until=_announced_until(rollback, after, step, world))
+                renew_leases_of_stopped_services(rollback, world)
+        after = _action_of(step)(rollback, world)
+        return world.ledger.save(after, under_lease_until=_lease_needed_until(rollback, after, step, world))
     except (CallRefused, UnsupportedService) as refused:
         if step in _WITHOUT_LEASE:  # it has its outcome: the janitor goes on with what is left
             raise
-        return world.ledger.save(rollback.ended_by(refused))
+        return world.ledger.save(rollback.mark_refused(refused))
     except LeaseLost as lost:
         return world.ledger.save(
-            rollback.but(
+            rollback.evolve(
                 outcome=Outcome.ABORTED,
                 reason=str(lost),
                 superseded_by=successor_of(rollback, world),
-                ended_by_person=bool(rollback.ended_by_person),  # `unlock --force` wrote it down
+                is_operator_abort=bool(rollback.is_operator_abort),  # `unlock --force` wrote it down
                 wait_seconds=0,
             )
         )
 
 
-def _announced_until(before: Rollback, after: Rollback, step: Step, world: World) -> datetime | None:
+def _lease_needed_until(before: Rollback, after: Rollback, step: Step, world: World) -> datetime | None:
     """How long the lease must last for what a step has announced (rule 9); None: it announced nothing."""
     policy, now = world.settings.policy, world.clock.now()
     if step is Step.DATABASE:
         until = now + timedelta(seconds=policy.database_timeout_seconds)
-        return until if announces(before, after) else None
+        return until if has_new_intent(before, after) else None
     if step is Step.RECONNECT:
         until = now + timedelta(seconds=policy.database_timeout_seconds)
         return until if announces_reconnection(before, after) else None
@@ -133,7 +135,7 @@ def _announced_until(before: Rollback, after: Rollback, step: Step, world: World
     return now + timedelta(seconds=policy.act_timeout_seconds) if intent is not None and intent != was else None
 
 
-def _give_leases_back(rollback: Rollback, world: World) -> None:
+def _release_leases(rollback: Rollback, world: World) -> None:
     """The service's; and those of the branch, its writers and its readers, where the database was part of it."""
     world.ledger.release_lease(rollback.service_name, rollback.id)
     settings = world.settings.database
@@ -145,7 +147,7 @@ def _give_leases_back(rollback: Rollback, world: World) -> None:
         world.ledger.release_lease(one.name, rollback.id)
 
 
-def _action(step: Step) -> Callable[[Rollback, World], Rollback]:
+def _action_of(step: Step) -> Callable[[Rollback, World], Rollback]:
     match step:
         case Step.EMERGENCY:
             return emergency.plan_emergency
@@ -162,14 +164,14 @@ def _action(step: Step) -> Callable[[Rollback, World], Rollback]:
         case Step.CONCLUDE:
             return conclude
         case Step.ACCOUNT:
-            return account
+            return compare_lost_rows
         case Step.ADMIT | Step.DONE:
             raise Conflict(f"{step} is not walked to: Admit makes the document, and done is the end")
         case _:
             assert_never(step)
 
 
-def _renew(rollback: Rollback, world: World) -> int:
+def _renew_lease(rollback: Rollback, world: World) -> int:
     """The counter of our lease, held for longer. One that ran out, and that nobody took, is taken again.
 
     Step Functions or Lambda may stand still for longer than a lease; to end for that could leave a service at zero.

@@ -30,11 +30,11 @@ class SharedLock:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """From now on it is in every task's way."""
         self._path.touch()
 
-    def is_in_the_way(self) -> bool:
+    def is_held(self) -> bool:
         """Looked at as a request would."""
         return self._path.exists()
 
@@ -56,15 +56,15 @@ class Behaviour:
         self.seconds = float(description.get("seconds", 2.0))
         self.after_seconds = float(description.get("after_seconds", 0.2))
         self._started = time.monotonic()
-        self._owed_errors = 0.0
+        self._accumulated_errors = 0.0
         self._lock = threading.Lock()
 
     def status_of(self, path: str) -> int:
         """The HTTP status of the next request to ``path``. A share of errors is spread evenly, not drawn by lot."""
         decayed = time.monotonic() - self._started >= self.after_seconds
         if self.kind == "locks" and decayed and self._shared is not None:
-            self._shared.take()
-        if self._shared is not None and self._shared.is_in_the_way():
+            self._shared.acquire()
+        if self._shared is not None and self._shared.is_held():
             return 500
         if self.kind in {"decays", "locks"}:
             return 500 if decayed else 200
@@ -73,10 +73,10 @@ class Behaviour:
         if self.kind != "errors":
             return 200
         with self._lock:
-            self._owed_errors += self.rate
-            if self._owed_errors < 1:
+            self._accumulated_errors += self.rate
+            if self._accumulated_errors < 1:
                 return 200
-            self._owed_errors -= 1
+            self._accumulated_errors -= 1
             return 500
 
     def is_health(self, path: str) -> bool:
@@ -95,7 +95,7 @@ class Storage(Protocol):
         """Raises RuntimeError: a statement failed."""
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -122,7 +122,9 @@ class Handler(BaseHTTPRequestHandler):
             except RuntimeError as error:
                 status, problem = 500, f" {error}"
         if status >= 500:
-            _say(f"ERROR {self.command} {path} answered {status} version={self.identity.get('version', '')}{problem}")
+            _print_line(
+                f"ERROR {self.command} {path} answered {status} version={self.identity.get('version', '')}{problem}"
+            )
         body = json.dumps({"status": "ok" if status < 500 else "error", "path": path, **self.identity}).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -159,7 +161,7 @@ def _database(description: dict[str, Any]) -> Storage | None:
         return None
     uri = os.environ.get("DATABASE_URL")
     if not uri:
-        _say("ERROR DATABASE_URL is not set")
+        _print_line("ERROR DATABASE_URL is not set")
         os._exit(1)
     # imports the driver, which is not always there; this file's folder is on the path, the package above it is not
     database: Storage = importlib.import_module("application_database").Database(uri, **statements)
@@ -186,11 +188,11 @@ def main() -> None:
     threading.Thread(target=_exit_when_input_closes, daemon=True).start()
     if Handler.behaviour.kind == "crash":
         time.sleep(Handler.behaviour.after_seconds)
-        _say("ERROR the application failed at start")
+        _print_line("ERROR the application failed at start")
         os._exit(1)
     Handler.database = _database(description)
     server = Server(("127.0.0.1", arguments.port), Handler)
-    _say(f"listening {server.server_address[1]}")
+    _print_line(f"listening {server.server_address[1]}")
     server.serve_forever()
 
 

@@ -20,7 +20,7 @@ from typing import Any
 _NOT_FOUND = 127
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -35,13 +35,13 @@ def command_line(words: list[str]) -> str:
 def run(command: dict[str, Any]) -> int:
     """Do what the image says of a command; its exit code."""
     if says := command.get("says"):
-        _say(str(says))
+        _print_line(str(says))
     for name in command.get("shows", []):
         if name in os.environ:
-            _say(f"{name}={os.environ[name]}")
+            _print_line(f"{name}={os.environ[name]}")
     time.sleep(float(command.get("seconds", 0)))
     if (statements := command.get("sql")) and (problem := _run_sql(str(statements))):
-        _say(f"ERROR {problem}")
+        _print_line(f"ERROR {problem}")
         return 1
     return int(command.get("exit", 0))
 
@@ -58,7 +58,7 @@ def _run_sql(statements: str) -> str:
             session.execute(statements.encode())
     except psycopg.Error as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
-    _say("committed")
+    _print_line("committed")
     return ""
 
 
@@ -80,9 +80,9 @@ def main() -> None:
     threading.Thread(target=_exit_when_input_closes, daemon=True).start()
     line = command_line(arguments.words)
     known = json.loads(arguments.commands)
-    _say(f"$ {line}")
+    _print_line(f"$ {line}")
     if line not in known:
-        _say(f"sh: {line.split(' ', 1)[0]}: not found")
+        _print_line(f"sh: {line.split(' ', 1)[0]}: not found")
         os._exit(_NOT_FOUND)
     os._exit(run(known[line]))  # the thread that waits for input would be in the way of an orderly end
 

@@ -6,7 +6,7 @@ import string
 from typing import Any
 
 from local_cloud.cloudformation.types import Properties, Resource, ResourceType
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 
 
 def _without(properties: Properties, *names: str) -> Properties:
@@ -41,7 +41,7 @@ def _retention(client: Any, group: Resource) -> None:
     if days:
         client.put_retention_policy(logGroupName=group.name, retentionInDays=int(days))
         return
-    alike = listed(client, "describe_log_groups", "logGroups", logGroupNamePrefix=group.name)
+    alike = list_all(client, "describe_log_groups", "logGroups", logGroupNamePrefix=group.name)
     if any(one["logGroupName"] == group.name and one.get("retentionInDays") for one in alike):
         client.delete_retention_policy(logGroupName=group.name)
 
@@ -84,9 +84,9 @@ def _update_role(client: Any, role: Resource, parameters: Properties) -> None:
 
 
 def _delete_role(client: Any, role: Resource) -> None:
-    for policy in listed(client, "list_attached_role_policies", "AttachedPolicies", RoleName=role.name):
+    for policy in list_all(client, "list_attached_role_policies", "AttachedPolicies", RoleName=role.name):
         client.detach_role_policy(RoleName=role.name, PolicyArn=policy["PolicyArn"])
-    for name in listed(client, "list_role_policies", "PolicyNames", RoleName=role.name):
+    for name in list_all(client, "list_role_policies", "PolicyNames", RoleName=role.name):
         client.delete_role_policy(RoleName=role.name, PolicyName=name)
     client.delete_role(RoleName=role.name)
 
@@ -103,7 +103,7 @@ def _inline_policy(client: Any, policy: Resource) -> None:
 
 def _delete_inline_policy(client: Any, policy: Resource) -> None:
     for role in policy.properties.get("Roles", []):
-        names = listed(client, "list_role_policies", "PolicyNames", RoleName=role)
+        names = list_all(client, "list_role_policies", "PolicyNames", RoleName=role)
         if policy.properties["PolicyName"] in names:
             client.delete_role_policy(RoleName=role, PolicyName=policy.properties["PolicyName"])
 
@@ -124,7 +124,7 @@ def _attach(client: Any, policy: Resource) -> None:
 
 def _update_managed_policy(client: Any, policy: Resource, parameters: Properties) -> None:
     arn, document = _managed_policy_arn(policy), json.dumps(parameters["PolicyDocument"])
-    for version in listed(client, "list_policy_versions", "Versions", PolicyArn=arn):
+    for version in list_all(client, "list_policy_versions", "Versions", PolicyArn=arn):
         if not version["IsDefaultVersion"]:
             client.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
     client.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
@@ -132,7 +132,7 @@ def _update_managed_policy(client: Any, policy: Resource, parameters: Properties
 
 def _delete_managed_policy(client: Any, policy: Resource) -> None:
     arn = _managed_policy_arn(policy)
-    for role in listed(client, "list_entities_for_policy", "PolicyRoles", PolicyArn=arn):
+    for role in list_all(client, "list_entities_for_policy", "PolicyRoles", PolicyArn=arn):
         client.detach_role_policy(RoleName=role["RoleName"], PolicyArn=arn)
     client.delete_policy(PolicyArn=arn)
 

@@ -7,7 +7,7 @@ from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 
 from local_cloud.cloudformation.types import Properties, Resource, ResourceType, tag_map
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 
 _FUNCTION_KEPT_ELSEWHERE = ("Code", "Tags", "ReservedConcurrentExecutions", "RecursiveLoop", "RuntimeManagementConfig")
 _TABLE_KEPT_ELSEWHERE = ("PointInTimeRecoverySpecification", "TimeToLiveSpecification", "KinesisStreamSpecification",
@@ -84,7 +84,7 @@ def _rule_parameters(properties: Properties) -> Properties:
 def _rule_targets(client: Any, rule: Resource) -> None:
     """Replace the rule's targets, whole: RetryPolicy, DeadLetterConfig and RoleArn stay with them."""
     wanted = rule.properties.get("Targets", [])
-    known = listed(client, "list_targets_by_rule", "Targets", Rule=rule.name, EventBusName=_rule_bus(rule))
+    known = list_all(client, "list_targets_by_rule", "Targets", Rule=rule.name, EventBusName=_rule_bus(rule))
     gone = {target["Id"] for target in known} - {target["Id"] for target in wanted}
     if gone:
         client.remove_targets(Rule=rule.name, EventBusName=_rule_bus(rule), Ids=sorted(gone))
@@ -94,7 +94,7 @@ def _rule_targets(client: Any, rule: Resource) -> None:
 
 def _delete_rule(client: Any, rule: Resource) -> None:
     bus = _rule_bus(rule)
-    targets = listed(client, "list_targets_by_rule", "Targets", Rule=rule.name, EventBusName=bus)
+    targets = list_all(client, "list_targets_by_rule", "Targets", Rule=rule.name, EventBusName=bus)
     if targets:
         client.remove_targets(Rule=rule.name, EventBusName=bus, Ids=[target["Id"] for target in targets])
     client.delete_rule(Name=rule.name, EventBusName=bus)

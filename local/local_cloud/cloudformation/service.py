@@ -41,7 +41,7 @@ _stock_update = parsing.parse_and_update_resource
 _stock_delete = parsing.parse_and_delete_resource
 _stock_ssm_parameter = parsing.ResourceMap.parse_ssm_parameter
 _stock_name = parsing.generate_resource_name
-_LONGEST_NAMES = {
+_MAX_NAME_LENGTHS = {
     "AWS::IAM::Role": 64,
     "AWS::Lambda::Function": 64,
     "AWS::Events::Rule": 64,
@@ -84,7 +84,7 @@ def install() -> None:
 def _name(resource_type: str, stack_name: str, logical_id: str) -> str:
     """A generated name, short enough for its service, and in lower case where that is the rule."""
     name = str(_stock_name(resource_type, stack_name, logical_id))
-    longest = _LONGEST_NAMES.get(resource_type, len(name))
+    longest = _MAX_NAME_LENGTHS.get(resource_type, len(name))
     if len(name) > longest:
         suffix = name.rsplit("-", 1)[1]
         name = f"{name[: longest - len(suffix) - 1].rstrip('-')}-{suffix}"
@@ -103,7 +103,7 @@ def _model_of(resource_type: str) -> Any:
 
 def _create(logical_id: str, resource_json: Any, resources_map: Any, account_id: str, region_name: str) -> Any:
     kind = resource_json["Type"]
-    if kind in _WITHOUT_EFFECT or not _wanted(resource_json, resources_map):
+    if kind in _WITHOUT_EFFECT or not _parse_parameters(resource_json, resources_map):
         return None
     try:
         resource = _stock_create(logical_id, resource_json, resources_map, account_id, region_name)
@@ -144,7 +144,7 @@ def _ssm_parameter(self: Any, value: str, value_type: str) -> Any:
     return value if found is None else _stock_ssm_parameter(self, value, value_type)
 
 
-def _wanted(resource_json: Any, resources_map: Any) -> bool:
+def _parse_parameters(resource_json: Any, resources_map: Any) -> bool:
     condition = resource_json.get("Condition")
     return not condition or bool(resources_map.lazy_condition_map[condition])
 
@@ -199,7 +199,7 @@ def _update_map(self: Any, template: dict[str, Any], parameters: dict[str, Any] 
     superseded: list[tuple[str, Any, Any]] = []
     for logical_id in _in_dependency_order(self._resource_json_map):
         description = self._resource_json_map[logical_id]
-        if description["Type"] in _WITHOUT_EFFECT or not _wanted(description, self):
+        if description["Type"] in _WITHOUT_EFFECT or not _parse_parameters(description, self):
             continue
         if made.get(logical_id) is None:
             made.pop(logical_id, None)
@@ -217,7 +217,7 @@ def _update_map(self: Any, template: dict[str, Any], parameters: dict[str, Any] 
         name
         for name in _in_dependency_order(old_json)
         if made.get(name) is not None
-        and (name not in self._resource_json_map or not _wanted(self._resource_json_map[name], self))
+        and (name not in self._resource_json_map or not _parse_parameters(self._resource_json_map[name], self))
     ]
     removed = [(name, made.pop(name), old_json[name]) for name in gone]
     kept = {"Retain", "RetainExceptOnCreate"}

@@ -79,7 +79,7 @@ class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
     def create_from_cloudformation_json(
         cls, resource_name: str, cloudformation_json: Properties, account_id: str, region_name: str, **_: Any
     ) -> "Resource":
-        properties = without_nothing(cloudformation_json["Properties"])
+        properties = without_none(cloudformation_json["Properties"])
         if cls.type.name_property:
             properties.setdefault(cls.type.name_property, resource_name)
             resource_name = properties[cls.type.name_property]
@@ -98,7 +98,7 @@ class Resource(CloudFormationModel):  # type: ignore[misc]  # moto is untyped
         account_id: str,
         region_name: str,
     ) -> "Resource":
-        properties = without_nothing(cloudformation_json["Properties"])
+        properties = without_none(cloudformation_json["Properties"])
         if cls.type.name_property and cls.type.name_property not in properties:
             properties[cls.type.name_property] = original_resource.name
         before = original_resource.properties
@@ -136,12 +136,12 @@ def define(resource_type: ResourceType) -> type[Resource]:
     return type(resource_type.name.replace("::", ""), (Resource,), {"type": resource_type})
 
 
-def without_nothing(value: Any) -> Any:
+def without_none(value: Any) -> Any:
     """A copy without `AWS::NoValue`."""
     if isinstance(value, dict):
-        return {name: without_nothing(member) for name, member in value.items() if member is not None}
+        return {name: without_none(member) for name, member in value.items() if member is not None}
     if isinstance(value, list):
-        return [without_nothing(member) for member in value if member is not None]
+        return [without_none(member) for member in value if member is not None]
     return value
 
 

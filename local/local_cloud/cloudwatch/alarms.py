@@ -56,7 +56,7 @@ def _put_metric_alarm(self: Any, name: str, *arguments: Any, **options: Any) -> 
     """Refuses what cannot be evaluated here; an alarm that is put again keeps its state."""
     before = self.alarms.get(name)
     alarm = _stock_put(self, name, *arguments, **options)
-    if problem := _problem(alarm):
+    if problem := _unsupported_reason(alarm):
         if before is None:
             del self.alarms[name]
         else:
@@ -69,7 +69,7 @@ def _put_metric_alarm(self: Any, name: str, *arguments: Any, **options: Any) -> 
     return alarm
 
 
-def _problem(alarm: Any) -> str | None:
+def _unsupported_reason(alarm: Any) -> str | None:
     if alarm.rule is None:
         return alarm_evaluation.unsupported(alarm)
     try:

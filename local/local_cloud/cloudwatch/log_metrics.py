@@ -47,7 +47,7 @@ def check(pattern: str) -> None:
     matches(pattern, "")
     if pattern.strip().startswith("{"):
         for condition in re.split(r"&&|\|\|", pattern.strip("{} ")):
-            _holds(condition, {})
+            _condition_holds(condition, {})
 
 
 def _matches_json(conditions: str, message: str) -> bool:
@@ -56,12 +56,12 @@ def _matches_json(conditions: str, message: str) -> bool:
     except ValueError:
         return False
     return any(
-        all(_holds(condition, document) for condition in alternative.split("&&"))
+        all(_condition_holds(condition, document) for condition in alternative.split("&&"))
         for alternative in conditions.split("||")
     )
 
 
-def _holds(condition: str, document: Any) -> bool:
+def _condition_holds(condition: str, document: Any) -> bool:
     match = _CONDITION.fullmatch(condition.strip("() "))
     if match is None:
         raise UnsupportedPattern(f"cannot read the condition {condition!r} of a filter pattern")

@@ -14,7 +14,7 @@ from moto.cloudwatch.models import CloudWatchBackend, Dimension
 _stock = CloudWatchBackend.get_metric_statistics
 
 
-class _Selected:
+class _SelectedMetrics:
     """As much of moto's backend as its GetMetricStatistics reads."""
 
     def __init__(self, metrics: list[Any]) -> None:
@@ -49,4 +49,6 @@ def _get_metric_statistics(
     exact = [
         metric for metric in backend.get_all_metrics() if sorted((d.name, d.value) for d in metric.dimensions) == asked
     ]
-    return _stock(_Selected(exact), namespace, metric_name, start_time, end_time, period, stats, dimensions, unit)
+    return _stock(
+        _SelectedMetrics(exact), namespace, metric_name, start_time, end_time, period, stats, dimensions, unit
+    )

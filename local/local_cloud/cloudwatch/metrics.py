@@ -30,18 +30,18 @@ class Reading:
     missing_is_zero: bool = True
 
 
-class _Chosen:
+class _CurrentReading:
     reading = Reading()
 
 
 @contextlib.contextmanager
 def read_as(reading: Reading) -> Iterator[None]:
     """Evaluate all alarms by another reading for a while."""
-    before, _Chosen.reading = _Chosen.reading, reading
+    before, _CurrentReading.reading = _CurrentReading.reading, reading
     try:
         yield
     finally:
-        _Chosen.reading = before
+        _CurrentReading.reading = before
 
 
 class Scalar(float):
@@ -94,7 +94,7 @@ def _pointwise(function: Callable[..., float], *operands: Expression) -> Express
         values = [operand(points) for operand in operands]
         numbers = [value for value in values if isinstance(value, int | float)]
         series = [value for value in numbers if not isinstance(value, Scalar)]
-        if len(numbers) < len(values) and not (series and _Chosen.reading.missing_is_zero):
+        if len(numbers) < len(values) and not (series and _CurrentReading.reading.missing_is_zero):
             return None
         try:
             result = function(*(value if isinstance(value, int | float) else 0.0 for value in values))
@@ -236,7 +236,7 @@ def _fill(value: Expression, filler: Expression, ids: frozenset[str]) -> Express
     def evaluate(points: Points) -> Value:
         found = value(points)
         published = getattr(points, "published", ids)
-        if found is not None or not (_Chosen.reading.fills_empty or ids & published):
+        if found is not None or not (_CurrentReading.reading.fills_empty or ids & published):
             return found
         made = filler(points)
         return float(made) if isinstance(made, Scalar) else made

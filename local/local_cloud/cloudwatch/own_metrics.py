@@ -8,7 +8,7 @@ from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 
-_OF_STATUS = {
+_METRIC_BY_STATUS = {
     "RUNNING": "ExecutionsStarted",
     "SUCCEEDED": "ExecutionsSucceeded",
     "FAILED": "ExecutionsFailed",
@@ -32,7 +32,7 @@ def count_throttle(function: Any) -> None:
 def count_execution(execution: Any, status: str) -> None:
     """A state machine's execution has begun, or ended."""
     of = ("StateMachineArn", execution.state_machine_arn)
-    _put(execution.account_id, execution.region_name, "AWS/States", of, {_OF_STATUS[status]: 1.0})
+    _put(execution.account_id, execution.region_name, "AWS/States", of, {_METRIC_BY_STATUS[status]: 1.0})
 
 
 def _put(account: str, region: str, namespace: str, of: tuple[str, str], values: dict[str, float]) -> None:

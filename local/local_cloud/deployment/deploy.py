@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 
 BOOTSTRAP_VERSION_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
 _BOOTSTRAP_VERSION = "30"
@@ -29,7 +29,7 @@ def assets_bucket(cloud: LocalCloud) -> str:
 def bootstrap(cloud: LocalCloud) -> None:
     """Make what `cdk bootstrap` makes, as far as deployments use it: the assets bucket and the version parameter."""
     s3 = cloud.client("s3")
-    if assets_bucket(cloud) not in {bucket["Name"] for bucket in listed(s3, "list_buckets", "Buckets")}:
+    if assets_bucket(cloud) not in {bucket["Name"] for bucket in list_all(s3, "list_buckets", "Buckets")}:
         place = {} if cloud.region == "us-east-1" else {"LocationConstraint": cloud.region}
         s3.create_bucket(Bucket=assets_bucket(cloud), **({"CreateBucketConfiguration": place} if place else {}))
     cloud.client("ssm").put_parameter(
@@ -52,7 +52,7 @@ def deploy_assembly(
     artifacts = json.loads((assembly / "manifest.json").read_text())["artifacts"]
     bootstrap(cloud)
     outputs: dict[str, dict[str, str]] = {}
-    for artifact_id in _in_order(artifacts, stack_names):
+    for artifact_id in _sort_by_dependency(artifacts, stack_names):
         artifact = artifacts[artifact_id]
         if artifact["type"] == "cdk:asset-manifest":
             _publish(cloud, assembly, assembly / artifact["properties"]["file"])
@@ -63,7 +63,7 @@ def deploy_assembly(
     return outputs
 
 
-def _in_order(artifacts: dict[str, Any], stack_names: Iterable[str] | None) -> list[str]:
+def _sort_by_dependency(artifacts: dict[str, Any], stack_names: Iterable[str] | None) -> list[str]:
     stacks = {
         artifact["properties"].get("stackName", artifact_id): artifact_id
         for artifact_id, artifact in artifacts.items()
@@ -96,11 +96,13 @@ def _publish(cloud: LocalCloud, assembly: Path, manifest: Path) -> None:
         path = assembly / source["path"]
         content = zipped(path) if source["packaging"] == "zip" else path.read_bytes()
         for destination in asset["destinations"].values():
-            bucket = _filled(destination["bucketName"], cloud)
-            cloud.client("s3").put_object(Bucket=bucket, Key=_filled(destination["objectKey"], cloud), Body=content)
+            bucket = _replace_pseudo_parameters(destination["bucketName"], cloud)
+            cloud.client("s3").put_object(
+                Bucket=bucket, Key=_replace_pseudo_parameters(destination["objectKey"], cloud), Body=content
+            )
 
 
-def _filled(text: str, cloud: LocalCloud) -> str:
+def _replace_pseudo_parameters(text: str, cloud: LocalCloud) -> str:
     return text.replace("${AWS::AccountId}", cloud.account).replace("${AWS::Region}", cloud.region)
 
 
@@ -126,7 +128,7 @@ def _deploy_stack(cloud: LocalCloud, name: str, template: str, parameters: dict[
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         **_template_argument(cloud, name, template),
     }
-    exists = name in {stack["StackName"] for stack in listed(cloudformation, "describe_stacks", "Stacks")}
+    exists = name in {stack["StackName"] for stack in list_all(cloudformation, "describe_stacks", "Stacks")}
     try:
         if exists:
             cloudformation.update_stack(**arguments)
@@ -135,7 +137,7 @@ def _deploy_stack(cloud: LocalCloud, name: str, template: str, parameters: dict[
     except ClientError as error:
         if _NO_CHANGES not in str(error):
             raise DeploymentFailed(f"stack {name} was refused: {error.response['Error'].get('Message')}") from error
-    (stack,) = listed(cloudformation, "describe_stacks", "Stacks", StackName=name)
+    (stack,) = list_all(cloudformation, "describe_stacks", "Stacks", StackName=name)
     if stack["StackStatus"] not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
         raise DeploymentFailed(f"stack {name} is {stack['StackStatus']}: {_failure(cloudformation, name)}")
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
@@ -150,7 +152,7 @@ def _template_argument(cloud: LocalCloud, name: str, template: str) -> dict[str,
 
 
 def _failure(cloudformation: Any, name: str) -> str:
-    events = listed(cloudformation, "describe_stack_events", "StackEvents", StackName=name)
+    events = list_all(cloudformation, "describe_stack_events", "StackEvents", StackName=name)
     for event in events:
         failed = event["ResourceStatus"].endswith("_FAILED")
         if failed and event["ResourceType"] != "AWS::CloudFormation::Stack":

@@ -18,7 +18,7 @@ from local_cloud.events import rules as events
 from local_cloud.functions import functions
 from local_cloud.iam import credentials, identity
 from local_cloud.moto_fixes import dynamodb, lag, moto_state, pagination
-from local_cloud.processes.signals import undisturbed
+from local_cloud.processes.signals import defer_signals
 from local_cloud.step_functions import service as step_functions
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _PARTS: tuple[ModuleType, ...] = (dynamodb, cloudformation, functions, step_func
 _READY_SECONDS = 30.0
 
 
-class PortTaken(RuntimeError):
+class PortInUseError(RuntimeError):
     """Another process listens on the port that the cloud was given."""
 
 
@@ -71,15 +71,15 @@ class LocalCloud:
 
         Raises:
             RuntimeError: the cloud runs already.
-            PortTaken: another process listens on the port.
+            PortInUseError: another process listens on the port.
         """
         if self._server is not None:
             raise RuntimeError(f"the local cloud already runs on {self.endpoint}")
-        _refuse_taken(self.port)
+        _require_free_port(self.port)
         try:
             self._start()
         except BaseException:
-            self._undo()
+            self._clean_up()
             raise
         return self
 
@@ -110,11 +110,11 @@ class LocalCloud:
 
     def stop(self) -> None:
         """Stop serving, end every subprocess and thread of the cloud, and forget all state."""
-        self._undo()
+        self._clean_up()
 
-    def _undo(self) -> None:
+    def _clean_up(self) -> None:
         """In reverse; whatever a part's end raises, the others are ended too."""
-        with undisturbed():
+        with defer_signals():
             self._to_undo.close()
 
     def _stop_serving(self) -> None:
@@ -168,14 +168,14 @@ class LocalCloud:
         self.stop()
 
 
-def _refuse_taken(port: int) -> None:
-    """moto's server would say so in a thread of its own, and never be ready. Raises PortTaken."""
+def _require_free_port(port: int) -> None:
+    """moto's server would say so in a thread of its own, and never be ready. Raises PortInUseError."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise PortTaken(f"port {port} can't be listened on: {error.strerror}; 0 takes a free one") from error
+            raise PortInUseError(f"port {port} can't be listened on: {error.strerror}; 0 takes a free one") from error
 
 
 def _free_port() -> int:

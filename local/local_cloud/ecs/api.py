@@ -15,9 +15,9 @@ from local_cloud.ecs import refusals as ecs_refusals
 from local_cloud.ecs import task_api as ecs_task_api
 from local_cloud.ecs.deployments import now
 from local_cloud.ecs.rollout import Rollout
-from local_cloud.ecs.run_task import OneOffTasks
+from local_cloud.ecs.run_task import StandaloneTasks
 
-_KEPT_SETTINGS = {
+_STORED_SETTINGS = {
     "capacityProviderStrategy": "capacity_provider_strategy",
     "enableECSManagedTags": "enable_ecs_managed_tags",
     "enableExecuteCommand": "enable_execute_command",
@@ -55,7 +55,7 @@ class Rollouts:
         self.lock = threading.RLock()
         self.current: dict[str, Rollout] = {}
         self.retired: list[Rollout] = []
-        self.one_off = OneOffTasks()
+        self.standalone_tasks = StandaloneTasks()
 
     def add(self, rollout: Rollout) -> None:
         """Follow a new service; one of the same name that was deleted keeps draining."""
@@ -71,7 +71,7 @@ class Rollouts:
         service = response.ecs_backend._get_service(cluster, response._get_param("service").split("/")[-1])
         return self.current[service.arn]
 
-    def everything(self) -> list[Rollout]:
+    def all_rollouts(self) -> list[Rollout]:
         """Current and retired rollouts."""
         return [*self.current.values(), *self.retired]
 
@@ -111,18 +111,18 @@ def create_service(response: Any) -> Any:
         service = result.result["service"]
         service.task_definition = definition.arn
         service.created_at = now()
-        _keep(service, response)
+        _store_settings(service, response)
         rollout = Rollout(service, response._get_param("deploymentConfiguration"))
         _set_grace(rollout, response)
         rollouts.add(rollout)
-        rollout.begin(definition)
+        rollout.start_deployment(definition)
         return result
 
 
-def _keep(service: Any, response: Any) -> bool:
+def _store_settings(service: Any, response: Any) -> bool:
     """Store the settings of a request; whether one changed that only a new deployment applies."""
     deploys = False
-    for parameter, attribute in _KEPT_SETTINGS.items():
+    for parameter, attribute in _STORED_SETTINGS.items():
         value = response._get_param(parameter)
         if value is not None:
             changed = getattr(service, attribute, None) != value
@@ -138,7 +138,7 @@ def _refuse_misfit(definition: Any, response: Any, service: Any) -> None:
     settings = {}
     for name in ("loadBalancers", "serviceConnectConfiguration", "volumeConfigurations"):
         asked = response._get_param(name)
-        settings[name] = asked if asked is not None else getattr(service, _KEPT_SETTINGS[name], None)
+        settings[name] = asked if asked is not None else getattr(service, _STORED_SETTINGS[name], None)
     ecs_refusals.refuse_misfit(definition, settings)
 
 
@@ -167,10 +167,10 @@ def update_service(response: Any) -> Any:
         if desired is not None:
             rollout.scale(int(desired))
         rollout.configure(response._get_param("deploymentConfiguration") or {})
-        deploys = _keep(service, response)
+        deploys = _store_settings(service, response)
         _set_grace(rollout, response)
         if deploys or definition is not current or response._get_param("forceNewDeployment"):
-            rollout.begin(definition)
+            rollout.start_deployment(definition)
         rollout.publish()
         return ActionResult({"service": service})
 
@@ -199,7 +199,7 @@ def list_service_deployments(response: Any) -> Any:
         statuses = response._get_param("status") or []
         created = response._get_param("createdAt") or {}
         found = [
-            deployment.brief()
+            deployment.to_brief_api_shape()
             for deployment in rollouts.of(response).service_deployments
             if (not statuses or deployment.status in statuses)
             and _is_within(deployment.created_at, created.get("after"), created.get("before"))
@@ -221,19 +221,19 @@ def _epoch(value: Any) -> float:
 def describe_service_deployments(response: Any) -> Any:
     """DescribeServiceDeployments."""
     with rollouts.lock:
-        known = {d.arn: d for rollout in rollouts.everything() for d in rollout.service_deployments}
-        return _described("serviceDeployments", known, response._get_param("serviceDeploymentArns") or [])
+        known = {d.arn: d for rollout in rollouts.all_rollouts() for d in rollout.service_deployments}
+        return _describe_known("serviceDeployments", known, response._get_param("serviceDeploymentArns") or [])
 
 
 def describe_service_revisions(response: Any) -> Any:
     """DescribeServiceRevisions, with the image digests that ECS resolved when the deployment started."""
     with rollouts.lock:
-        known = {arn: r for rollout in rollouts.everything() for arn, r in rollout.revisions.items()}
-        return _described("serviceRevisions", known, response._get_param("serviceRevisionArns") or [])
+        known = {arn: r for rollout in rollouts.all_rollouts() for arn, r in rollout.revisions.items()}
+        return _describe_known("serviceRevisions", known, response._get_param("serviceRevisionArns") or [])
 
 
-def _described(member: str, known: dict[str, Any], arns: list[str]) -> Any:
-    found = [known[arn].described() for arn in arns if arn in known]
+def _describe_known(member: str, known: dict[str, Any], arns: list[str]) -> Any:
+    found = [known[arn].to_api_shape() for arn in arns if arn in known]
     failures = [{"arn": arn, "reason": "MISSING"} for arn in arns if arn not in known]
     return ActionResult({member: found, "failures": failures})
 
@@ -265,4 +265,4 @@ def stop_service_deployment(response: Any) -> Any:
 def run_task(response: Any) -> Any:
     """RunTask: tasks that belong to no service."""
     with rollouts.lock:
-        return rollouts.one_off.run(response)
+        return rollouts.standalone_tasks.run(response)

@@ -24,7 +24,7 @@ def install() -> None:
 
 def _register(backend: Any, *arguments: Any, **named: Any) -> Any:
     asked = signature(_stock_register).bind(backend, *arguments, **named).arguments
-    ecs_secrets.refuse_without_reader(asked["container_definitions"], asked.get("execution_role_arn"))
+    ecs_secrets.require_execution_role(asked["container_definitions"], asked.get("execution_role_arn"))
     definition = _stock_register(backend, *arguments, **named)
     definition.registered_at = datetime.now(UTC)
     definition.registered_by = f"arn:aws:iam::{backend.account_id}:root"

@@ -51,7 +51,7 @@ class ServiceRevision:
             except images.CannotPullContainerError:
                 continue  # no digest to pin: each task will try, and fail, by itself
 
-    def described(self) -> dict[str, Any]:
+    def to_api_shape(self) -> dict[str, Any]:
         """The ServiceRevision shape of the API."""
         return {
             "serviceRevisionArn": self.arn,
@@ -108,7 +108,7 @@ class Deployment:
         """Tasks that are running and healthy."""
         return sum(task.is_ready for task in self.tasks)
 
-    def described(self) -> dict[str, Any]:
+    def to_api_shape(self) -> dict[str, Any]:
         """The Deployment shape of the API."""
         return {
             "id": self.id,
@@ -161,7 +161,7 @@ class ServiceDeployment:
         if self.is_finished:
             self.finished_at = self.updated_at
 
-    def brief(self) -> dict[str, Any]:
+    def to_brief_api_shape(self) -> dict[str, Any]:
         """The ServiceDeploymentBrief shape of the API."""
         return {
             "serviceDeploymentArn": self.arn,
@@ -175,14 +175,14 @@ class ServiceDeployment:
             "statusReason": self.reason,
         }
 
-    def described(self) -> dict[str, Any]:
+    def to_api_shape(self) -> dict[str, Any]:
         """The ServiceDeployment shape of the API."""
         breaker = (self.configuration.get("deploymentCircuitBreaker") or {}).get("enable", False)
         triggered = self.deployment.failed_tasks >= self.threshold
-        brief = self.brief()
-        del brief["targetServiceRevisionArn"]
+        to_brief_api_shape = self.to_brief_api_shape()
+        del to_brief_api_shape["targetServiceRevisionArn"]
         return {
-            **brief,
+            **to_brief_api_shape,
             "updatedAt": self.updated_at,
             "stoppedAt": self.stopped_at,
             "sourceServiceRevisions": self.sources,

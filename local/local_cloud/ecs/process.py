@@ -16,7 +16,7 @@ from local_cloud.processes import child_processes
 _HERE = Path(__file__).parent
 _PYTHON = [sys.executable, "-S", "-E"]
 _DATABASE_PARTS = frozenset({"reads", "writes", "commands"})
-_SURROUNDINGS = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}
+_BASE_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _start(command: Sequence[str], environment: Mapping[str, str]) -> "subproces
     """It gets the container's variables, and nothing of ours: not the administrator's key."""
     return child_processes.start(
         [*_PYTHON, *command],
-        env={**_SURROUNDINGS, **environment},
+        env={**_BASE_ENVIRONMENT, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )

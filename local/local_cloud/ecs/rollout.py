@@ -56,7 +56,7 @@ class Rollout:
         """Take over a deployment configuration; members that are not given stay, at any depth."""
         self.configuration = _merged(self.configuration, given)
 
-    def begin(self, definition: Any) -> None:
+    def start_deployment(self, definition: Any) -> None:
         """Start a deployment of a task definition; it supersedes one still in progress."""
         for earlier in self.service_deployments:
             if not earlier.is_finished:
@@ -65,7 +65,7 @@ class Rollout:
         revision = ServiceRevision(self.service, definition, self._settings())
         self.revisions[revision.arn] = revision
         sources = revision_summaries(self.deployments)
-        deployment = self._begin(revision)
+        deployment = self._add_deployment(revision)
         desired = int(self.service.desired_count)
         threshold = max(3, min(200, math.ceil(desired * 0.5)))
         self.service_deployments.insert(
@@ -86,7 +86,7 @@ class Rollout:
         }
         return {key: value for key, value in settings.items() if value is not None}
 
-    def _begin(self, revision: ServiceRevision, *, is_rollback: bool = False) -> Deployment:
+    def _add_deployment(self, revision: ServiceRevision, *, is_rollback: bool = False) -> Deployment:
         for earlier in self.deployments:
             earlier.status = "ACTIVE"
         deployment = Deployment(revision, int(self.service.desired_count), is_rollback)
@@ -108,22 +108,22 @@ class Rollout:
             "startedAt": now(),
             "serviceRevisionArn": self.last_completed.arn,
         }
-        rollback = current.rollback_deployment = self._begin(self.last_completed, is_rollback=True)
+        rollback = current.rollback_deployment = self._add_deployment(self.last_completed, is_rollback=True)
         for earlier in self.deployments[1:]:
             if earlier.revision is rollback.revision:  # its tasks still run: they are what makes this the fastest path
                 rollback.tasks += earlier.live
                 earlier.tasks = [task for task in earlier.tasks if not task.is_live]
         for task in rollback.tasks:
             task.started_by = rollback.id
-        self.note(f"(service {self.service.name}) rolling back to deployment {self.primary.id}.")
+        self.add_service_event(f"(service {self.service.name}) rolling back to deployment {self.primary.id}.")
         self.publish()
 
     def fail(self, reason: str, *, rollback: bool) -> None:
         """Mark the deployment in progress as failed; ECS launches no more of its tasks."""
         failed, current = self.primary, self.service_deployments[0]
         failed.rollout_state, failed.reason = "FAILED", reason
-        self.note(f"(service {self.service.name}) (deployment {failed.id}) deployment failed: {reason}")
-        self._tell_of_failure(failed)
+        self.add_service_event(f"(service {self.service.name}) (deployment {failed.id}) deployment failed: {reason}")
+        self._emit_deployment_failed(failed)
         if failed.is_rollback:
             current.enter("ROLLBACK_FAILED", reason)
         elif rollback:
@@ -142,7 +142,7 @@ class Rollout:
             self._stop_excess()
         self.deployments = [d for d in self.deployments if d.status == "PRIMARY" or d.tasks]
         if self.service.status == "ACTIVE":
-            self._judge()
+            self._update_rollout_state()
         self.publish()
 
     def _advance(self, deployment: Deployment) -> None:
@@ -150,7 +150,7 @@ class Rollout:
             was_live = task.is_live
             task.advance()
             if was_live and not task.is_live:
-                self.note(f"(service {self.service.name}) (task {task.id}) stopped: {task.stopped_reason}")
+                self.add_service_event(f"(service {self.service.name}) (task {task.id}) stopped: {task.stopped_reason}")
             if task.failed and not task.is_live:
                 self._count_failure(deployment, task)
             if task.status == "STOPPED":
@@ -171,7 +171,7 @@ class Rollout:
                 if target is not None and task.running_seconds >= self.grace_seconds:
                     task.stop(f"Task failed ELB health checks in (target-group {target.group.arn})", failed=True)
                     self._count_failure(deployment, task)
-                    self.note(
+                    self.add_service_event(
                         f"(service {self.service.name}) (port {target.port}) is unhealthy in "
                         f"(target-group {target.group.arn}) due to (reason {target.description})"
                     )
@@ -208,7 +208,7 @@ class Rollout:
             if primary.rollout_state == "IN_PROGRESS":
                 primary.failed_tasks += 1
                 primary.updated_at = now()
-            self.note(f"(service {self.service.name}) failed to launch a task with (error {problem}).")
+            self.add_service_event(f"(service {self.service.name}) failed to launch a task with (error {problem}).")
         return False
 
     def _stop_excess(self) -> None:
@@ -223,7 +223,7 @@ class Rollout:
         for task in self.primary.live[int(self.service.desired_count) :]:
             task.stop(reason)
 
-    def _judge(self) -> None:
+    def _update_rollout_state(self) -> None:
         primary = self.primary
         steady = primary.ready_count == len(primary.live) == int(self.service.desired_count)
         if primary.rollout_state == "IN_PROGRESS":
@@ -244,7 +244,7 @@ class Rollout:
             if self._is_successful(steady=steady):
                 self._complete()
         if steady and primary.rollout_state == "COMPLETED" and not self._was_steady:
-            self.note(f"(service {self.service.name}) has reached a steady state.")
+            self.add_service_event(f"(service {self.service.name}) has reached a steady state.")
         self._was_steady = steady and primary.rollout_state == "COMPLETED"
 
     def _is_successful(self, *, steady: bool) -> bool:
@@ -266,7 +266,7 @@ class Rollout:
         primary.reason = f"ECS deployment {primary.id} completed."
         current.enter("ROLLBACK_SUCCESSFUL" if primary.is_rollback else "SUCCESSFUL")
         self.last_completed = primary.revision
-        self.note(f"(service {self.service.name}) (deployment {primary.id}) deployment completed.")
+        self.add_service_event(f"(service {self.service.name}) (deployment {primary.id}) deployment completed.")
         self._emit("SERVICE_DEPLOYMENT_COMPLETED", primary)
 
     def _firing_alarms(self) -> frozenset[str]:
@@ -282,12 +282,12 @@ class Rollout:
         self.primary.desired_count = desired_count
         self.publish()
 
-    def note(self, message: str) -> None:
+    def add_service_event(self, message: str) -> None:
         """Add a line to the service's events."""
         self.service.events.insert(0, {"id": str(uuid.uuid4()), "createdAt": now(), "message": message})
         del self.service.events[100:]
 
-    def _tell_of_failure(self, deployment: Deployment) -> None:
+    def _emit_deployment_failed(self, deployment: Deployment) -> None:
         """A state change where the circuit breaker is on, and a service action always, which names no deployment.
 
         ECS developer guide, "Service deployment state change events" and "Service action events".
@@ -319,7 +319,7 @@ class Rollout:
     def publish(self) -> None:
         """Write what DescribeServices tells onto moto's service."""
         service = self.service
-        service.deployments = [d.described() for d in self.deployments if d.status == "PRIMARY" or d.live]
+        service.deployments = [d.to_api_shape() for d in self.deployments if d.status == "PRIMARY" or d.live]
         service.running_count = sum(d.running_count for d in self.deployments)
         service.pending_count = sum(d.pending_count for d in self.deployments)
         service.deployment_configuration = self.configuration

@@ -15,11 +15,11 @@ from moto.ecs.exceptions import EcsClientException, ECSException, InvalidParamet
 
 from local_cloud.ecs.definitions import usable
 from local_cloud.ecs.refusals import role_problem
-from local_cloud.ecs.task_api import described
+from local_cloud.ecs.task_api import to_task_shape
 from local_cloud.ecs.tasks import Task
 
 KEPT_TASKS = 100  # ECS describes a stopped task for an hour
-_MOST_TASKS = 10
+_MAX_TASKS = 10
 _STARTED_BY = re.compile(r"[A-Za-z0-9/_-]{1,128}")
 _PARAMETERS = (
     "cluster", "taskDefinition", "count", "group", "launchType", "capacityProviderStrategy", "networkConfiguration",
@@ -51,7 +51,7 @@ class Placement:
 
 
 @dataclass
-class OneOffTasks:
+class StandaloneTasks:
     """Every task that RunTask started, newest last. Callers hold the simulation's lock."""
 
     tasks: list[Task] = field(default_factory=list)
@@ -80,15 +80,15 @@ class OneOffTasks:
         if token is not None and not _CLIENT_TOKEN.fullmatch(token):
             raise InvalidParameterException("clientToken must be 1 to 64 characters in the range of 33-126.")
         if (cluster.arn, token) in self._tokens:
-            return self._again(*self._tokens[cluster.arn, token], asked)
+            return self._answer_repeated_request(*self._tokens[cluster.arn, token], asked)
         started_by = asked.get("startedBy") or ""
         if started_by and not _STARTED_BY.fullmatch(started_by):
             raise InvalidParameterException(
                 "startedBy must be up to 128 letters, numbers, hyphens, forward slashes, and underscores."
             )
         count = int(asked.get("count") or 1)
-        if not 1 <= count <= _MOST_TASKS:
-            raise InvalidParameterException(f"Count should be between 1 and {_MOST_TASKS}.")
+        if not 1 <= count <= _MAX_TASKS:
+            raise InvalidParameterException(f"Count should be between 1 and {_MAX_TASKS}.")
         definition = usable(response.ecs_backend, asked["taskDefinition"])
         _refuse_overrides(asked.get("overrides") or {}, definition)
         problem = role_problem(definition, asked.get("overrides") or {}, str(response.ecs_backend.account_id))
@@ -102,7 +102,9 @@ class OneOffTasks:
             self._tokens[cluster.arn, token] = (asked, started)
         return _answer(started)
 
-    def _again(self, earlier: dict[str, Any], started: list[Task], asked: dict[str, Any]) -> ActionResult:
+    def _answer_repeated_request(
+        self, earlier: dict[str, Any], started: list[Task], asked: dict[str, Any]
+    ) -> ActionResult:
         if earlier == asked:
             return _answer(started)
         refusal = ECSException(
@@ -114,7 +116,7 @@ class OneOffTasks:
 
 
 def _answer(tasks: list[Task]) -> ActionResult:
-    return ActionResult({"tasks": [described(task) for task in tasks], "failures": []})
+    return ActionResult({"tasks": [to_task_shape(task) for task in tasks], "failures": []})
 
 
 def _refuse_overrides(overrides: dict[str, Any], definition: Any) -> None:

@@ -24,7 +24,7 @@ class ResourceInitializationError(Exception):
     """A task can't start for want of a secret; the message is its ``stoppedReason``."""
 
 
-def environment_of(container: dict[str, Any], execution_role_arn: str | None, region: str) -> dict[str, str]:
+def container_environment(container: dict[str, Any], execution_role_arn: str | None, region: str) -> dict[str, str]:
     """The variables of a container that is about to start; a secret wins over a variable of the same name.
 
     Raises:
@@ -34,12 +34,12 @@ def environment_of(container: dict[str, Any], execution_role_arn: str | None, re
     for secret in container.get("secrets") or []:
         value_from = str(secret["valueFrom"])
         of_secrets_manager = value_from.startswith("arn:") and ":secretsmanager:" in value_from
-        read = _secret if of_secrets_manager else _parameter
+        read = _read_secret if of_secrets_manager else _read_parameter
         variables[secret["name"]] = read(value_from, execution_role_arn, region)
     return variables
 
 
-def refuse_without_reader(containers: list[dict[str, Any]], execution_role_arn: str | None) -> None:
+def require_execution_role(containers: list[dict[str, Any]], execution_role_arn: str | None) -> None:
     """Raises EcsClientException: a definition has secrets, and names nobody who reads them."""
     if execution_role_arn is None and any(container.get("secrets") for container in containers):
         raise EcsClientException(
@@ -47,7 +47,7 @@ def refuse_without_reader(containers: list[dict[str, Any]], execution_role_arn: 
         )
 
 
-def _secret(value_from: str, role: str | None, _region: str) -> str:
+def _read_secret(value_from: str, role: str | None, _region: str) -> str:
     parts = value_from.split(":")
     arn = ":".join(parts[:_SECRET_ARN_PARTS])
     key, stage, version = (*parts[_SECRET_ARN_PARTS:], "", "", "")[:3]
@@ -56,7 +56,7 @@ def _secret(value_from: str, role: str | None, _region: str) -> str:
     try:
         value = str(client.get_secret_value(**{name: given for name, given in asked.items() if given})["SecretString"])
     except ClientError as error:
-        why = f"failed to fetch secret {arn} from secrets manager: {_told(error)}"
+        why = f"failed to fetch secret {arn} from secrets manager: {_error_text(error)}"
         raise ResourceInitializationError(_FAILED.format(what="secret from asm", why=why)) from error
     if not key:
         return value
@@ -68,7 +68,7 @@ def _secret(value_from: str, role: str | None, _region: str) -> str:
     return found if isinstance(found, str) else json.dumps(found)
 
 
-def _parameter(value_from: str, role: str | None, region: str) -> str:
+def _read_parameter(value_from: str, role: str | None, region: str) -> str:
     """A parameter by ARN, or by name in the task's own region."""
     if value_from.startswith("arn:"):
         region = value_from.split(":")[3]
@@ -81,13 +81,13 @@ def _parameter(value_from: str, role: str | None, region: str) -> str:
         client = credentials.service_client("ssm", region, role, **_CALLS)
         answer = client.get_parameters(Names=[name], WithDecryption=True)
     except ClientError as error:
-        raise ResourceInitializationError(_FAILED.format(what="secrets from ssm", why=_told(error))) from error
+        raise ResourceInitializationError(_FAILED.format(what="secrets from ssm", why=_error_text(error))) from error
     if not answer["Parameters"]:
         why = f"invalid parameters: {name}"
         raise ResourceInitializationError(_FAILED.format(what="secrets from ssm", why=why))
     return str(answer["Parameters"][0]["Value"])
 
 
-def _told(error: ClientError) -> str:
+def _error_text(error: ClientError) -> str:
     told = error.response["Error"]
     return f"{told['Code']}: {told['Message']}"

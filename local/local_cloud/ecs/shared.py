@@ -12,11 +12,11 @@ def _folder() -> Path:
     return owned_folders.make("local-cloud-shared")
 
 
-def file_of(service_arn: str) -> Path:
+def shared_file(service_arn: str) -> Path:
     """It exists while something is in the tasks' way."""
     return _folder() / hashlib.sha256(service_arn.encode()).hexdigest()[:16]
 
 
 def clear(service_arn: str) -> None:
     """No task runs any more: nobody holds anything."""
-    file_of(service_arn).unlink(missing_ok=True)
+    shared_file(service_arn).unlink(missing_ok=True)

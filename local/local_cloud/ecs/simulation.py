@@ -20,7 +20,7 @@ from local_cloud.elb import load_balancer, target_health
 
 TICK_SECONDS = 1.0  # simulated
 METRIC_SECONDS = 10.0  # simulated
-_LEAST_TICK_REAL_SECONDS = 0.02
+_MIN_TICK_REAL_SECONDS = 0.02
 _logger = logging.getLogger(__name__)
 _over = threading.Event()
 _thread: threading.Thread | None = None
@@ -50,9 +50,9 @@ def stop() -> None:
         _thread.join(timeout=10)
         _thread = None
     with ecs_api.rollouts.lock:
-        for rollout in ecs_api.rollouts.everything():
+        for rollout in ecs_api.rollouts.all_rollouts():
             rollout.stop_all(at_once=True)
-        ecs_api.rollouts.one_off.stop_all()
+        ecs_api.rollouts.standalone_tasks.stop_all()
         ecs_api.rollouts.current.clear()
         ecs_api.rollouts.retired.clear()
     load_balancer.stop()
@@ -61,17 +61,17 @@ def stop() -> None:
 
 def _run() -> None:
     reported = simulated_time()
-    while not _over.wait(max(_LEAST_TICK_REAL_SECONDS, clock.real_seconds(TICK_SECONDS))):
+    while not _over.wait(max(_MIN_TICK_REAL_SECONDS, clock.real_seconds(TICK_SECONDS))):
         report = simulated_time() - reported >= METRIC_SECONDS
         if report:
             reported = simulated_time()
         with ecs_api.rollouts.lock:
             _forget_reset_services()
             try:
-                ecs_api.rollouts.one_off.tick()
+                ecs_api.rollouts.standalone_tasks.tick()
             except Exception:  # the last handler of this thread, as below
                 _logger.exception("the tick of RunTask's tasks failed")
-            for rollout in ecs_api.rollouts.everything():
+            for rollout in ecs_api.rollouts.all_rollouts():
                 try:
                     rollout.tick()
                     if not rollout.service.desired_count and not any(d.tasks for d in rollout.deployments):

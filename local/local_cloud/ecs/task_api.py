@@ -15,7 +15,7 @@ from local_cloud.ecs.tasks import Task
 _OTHER_FILTERS = ("serviceName", "family", "containerInstance", "launchType", "desiredStatus")
 
 
-class _OneOffTasks(Protocol):
+class _StandaloneTasks(Protocol):
     tasks: list[Task]
 
 
@@ -25,9 +25,9 @@ class Rollouts(Protocol):
     lock: threading.RLock
 
     @property
-    def one_off(self) -> _OneOffTasks: ...
+    def standalone_tasks(self) -> _StandaloneTasks: ...
 
-    def everything(self) -> Iterable[Any]: ...
+    def all_rollouts(self) -> Iterable[Any]: ...
 
 
 _stock_list, _stock_describe, _stock_stop = Response.list_tasks, Response.describe_tasks, Response.stop_task
@@ -36,42 +36,42 @@ _stock_list, _stock_describe, _stock_stop = Response.list_tasks, Response.descri
 def install(rollouts: Rollouts) -> None:
     """Replace the three operations. Harmless when repeated."""
 
-    def our_tasks(response: Any) -> list[Task]:
+    def simulated_tasks(response: Any) -> list[Task]:
         cluster = response._get_param("cluster", "default").split("/")[-1]
-        of_services = [task for rollout in rollouts.everything() for task in rollout.tasks]
+        of_services = [task for rollout in rollouts.all_rollouts() for task in rollout.tasks]
         return [
             task
-            for task in of_services + rollouts.one_off.tasks
+            for task in of_services + rollouts.standalone_tasks.tasks
             if task.service.cluster_name == cluster and task.service._backend is response.ecs_backend
         ]
 
     def list_tasks(response: Any) -> Any:
         refuse_filters(response)
         with rollouts.lock:
-            found = [task.arn for task in our_tasks(response) if _is_asked_for(task, response)]
+            found = [task.arn for task in simulated_tasks(response) if _matches_filters(task, response)]
             stock = [] if response._get_param("serviceName") else _stock_list(response).result["taskArns"]
             return ActionResult({"taskArns": found + stock})
 
     def describe_tasks(response: Any) -> Any:
         with rollouts.lock:
             asked = {name.split("/")[-1] for name in response._get_param("tasks", [])}
-            ours = [task for task in our_tasks(response) if task.id in asked]
+            ours = [task for task in simulated_tasks(response) if task.id in asked]
             missing = sorted(asked - {task.id for task in ours})
             stock = _stock_describe(response).result["tasks"] if missing or not asked else []
             found = {task.task_arn.split("/")[-1] for task in stock}
             cluster_arn = response.ecs_backend._get_cluster(response._get_param("cluster", "default")).arn
             prefix = cluster_arn.replace(":cluster/", ":task/")
             failures = [{"arn": f"{prefix}/{name}", "reason": "MISSING"} for name in missing if name not in found]
-            return ActionResult({"tasks": [described(task) for task in ours] + stock, "failures": failures})
+            return ActionResult({"tasks": [to_task_shape(task) for task in ours] + stock, "failures": failures})
 
     def stop_task(response: Any) -> Any:
         with rollouts.lock:
             name = response._get_param("task").split("/")[-1]
-            task = next((task for task in our_tasks(response) if task.id == name), None)
+            task = next((task for task in simulated_tasks(response) if task.id == name), None)
             if task is None:
                 return _stock_stop(response)
             task.stop(response._get_param("reason") or "Task stopped by user", code="UserInitiated")
-            return ActionResult({"task": described(task)})
+            return ActionResult({"task": to_task_shape(task)})
 
     for operation in (list_tasks, describe_tasks, stop_task):
         setattr(Response, operation.__name__, operation)
@@ -84,7 +84,7 @@ def refuse_filters(response: Any) -> None:
         raise InvalidParameterException(f"startedBy must be the only filter, not beside {', '.join(others)}.")
 
 
-def _is_asked_for(task: Task, response: Any) -> bool:
+def _matches_filters(task: Task, response: Any) -> bool:
     service, family = response._get_param("serviceName"), response._get_param("family")
     started_by = response._get_param("startedBy")
     return (
@@ -99,7 +99,7 @@ def _desired_status(task: Task) -> str:
     return "RUNNING" if task.is_live else "STOPPED"
 
 
-def _described_container(task: Task, container: dict[str, Any]) -> dict[str, Any]:
+def _to_container_shape(task: Task, container: dict[str, Any]) -> dict[str, Any]:
     is_main = container["name"] == task.main_container["name"]
     return {
         "containerArn": f"{task.arn.replace(':task/', ':container/')}/{container['name']}",
@@ -114,7 +114,7 @@ def _described_container(task: Task, container: dict[str, Any]) -> dict[str, Any
     }
 
 
-def described(task: Task) -> dict[str, Any]:
+def to_task_shape(task: Task) -> dict[str, Any]:
     """The Task shape of the API."""
     network = (task.service.network_configuration or {}).get("awsvpcConfiguration", {})
     details = [{"name": "subnetId", "value": subnet} for subnet in network.get("subnets", [])[:1]]
@@ -138,6 +138,6 @@ def described(task: Task) -> dict[str, Any]:
         "platformVersion": task.service.platform_version or "1.4.0",
         "cpu": task.definition.cpu,
         "memory": task.definition.memory,
-        "containers": [_described_container(task, container) for container in task.containers],
+        "containers": [_to_container_shape(task, container) for container in task.containers],
         "attachments": [{"id": task.id, "type": "ElasticNetworkInterface", "status": "ATTACHED", "details": details}],
     }

@@ -165,7 +165,7 @@ class Task:
         region = str(self.service.region_name)
         surroundings = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
         asked = {**container, "environment": entries}
-        return surroundings | ecs_secrets.environment_of(asked, self.execution_role_arn, region)
+        return surroundings | ecs_secrets.container_environment(asked, self.execution_role_arn, region)
 
     def _pull_and_start(self) -> None:
         """Secrets, then images, then the log: the first that is missing is why the task could not start."""
@@ -200,7 +200,7 @@ class Task:
             # what decays does so with its release: what ECS starts in its place is no better
             age = self.revision_age_seconds if image.behaviour.get("kind") in {"decays", "locks"} else 0.0
             after = clock.real_seconds(max(0.0, float(after) - age))
-        return ecs_process.Application(self.id, health_path, ecs_shared.file_of(str(self.service.arn)), after)
+        return ecs_process.Application(self.id, health_path, ecs_shared.shared_file(str(self.service.arn)), after)
 
     def _register(self) -> None:
         for entry in self.service.load_balancers:

@@ -89,9 +89,9 @@ class LoadGenerator:
             due = time.monotonic()
             while not self._over.wait(max(0.0, due - time.monotonic())):
                 due += self._interval
-                pool.submit(self._send, next(self._paths), int(time.monotonic() - self._started))
+                pool.submit(self._send_request, next(self._paths), int(time.monotonic() - self._started))
 
-    def _send(self, path: str, second: int) -> None:
+    def _send_request(self, path: str, second: int) -> None:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=REQUEST_TIMEOUT_SECONDS)
         version = ""
         try:

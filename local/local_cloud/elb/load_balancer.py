@@ -27,7 +27,7 @@ PRIVATE_PREFIX = "127.10."  # this machine's addresses that stand for a VPC's: f
 _ADDRESSES = {"internal": "127.10.0.1"}
 METRIC_SECONDS = 5.0  # simulated
 TARGET_TIMEOUT_SECONDS = 60.0  # real; ELB's default idle timeout
-_LEAST_INTERVAL_REAL_SECONDS = 0.05
+_MIN_INTERVAL_REAL_SECONDS = 0.05
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "server", "date"}
 _logger = logging.getLogger(__name__)
 _round_robin = target_health.RoundRobin()
@@ -201,7 +201,7 @@ def stop() -> None:
 
 
 def _run() -> None:
-    while not _over.wait(max(_LEAST_INTERVAL_REAL_SECONDS, clock.real_seconds(METRIC_SECONDS))):
+    while not _over.wait(max(_MIN_INTERVAL_REAL_SECONDS, clock.real_seconds(METRIC_SECONDS))):
         try:
             _follow_and_publish()
         except Exception:  # the last handler of this thread: logged, and it goes on

@@ -16,7 +16,7 @@ from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 
-from local_cloud.elb.nodes import dealt, nodes_of, shares
+from local_cloud.elb.nodes import distribute_values, nodes_of, split_count
 
 NAMESPACE = "AWS/ApplicationELB"
 
@@ -73,13 +73,13 @@ def publish(load_balancer_arn: str, target_group_arns: set[str], counts: Counts)
     """Put one interval's metrics into moto's CloudWatch, each node's apart."""
     balancer = {"Name": "LoadBalancer", "Value": dimension_of(load_balancer_arn)}
     nodes = nodes_of(load_balancer_arn)
-    data: list[dict[str, Any]] = list(_counted(counts.own, [balancer], len(nodes)))
+    data: list[dict[str, Any]] = list(_count_data(counts.own, [balancer], len(nodes)))
     for arn in target_group_arns | set(counts.by_group):
         group = {"Name": "TargetGroup", "Value": dimension_of(arn)}
-        hosts = [seen for node in nodes if (seen := node.look(arn)) is not None]
+        hosts = [seen for node in nodes if (seen := node.observe(arn)) is not None]
         for dimensions in ([balancer], [group, balancer]):
-            data += _counted(counts.by_group.get(arn, Counter()), dimensions, len(nodes))
-            for seconds in dealt(counts.response_seconds.get(arn, []), len(nodes)):
+            data += _count_data(counts.by_group.get(arn, Counter()), dimensions, len(nodes))
+            for seconds in distribute_values(counts.response_seconds.get(arn, []), len(nodes)):
                 data.append(
                     {"MetricName": "TargetResponseTime", "Dimensions": dimensions, "Values": seconds, "Unit": "Seconds"}
                 )
@@ -90,9 +90,9 @@ def publish(load_balancer_arn: str, target_group_arns: set[str], counts: Counts)
         cloudwatch_backends[account][region].put_metric_data(NAMESPACE, data)
 
 
-def _counted(counter: Counter[str], dimensions: list[dict[str, str]], nodes: int) -> Iterator[dict[str, Any]]:
+def _count_data(counter: Counter[str], dimensions: list[dict[str, str]], nodes: int) -> Iterator[dict[str, Any]]:
     for name, count in counter.items():
-        for share in shares(count, nodes):
+        for share in split_count(count, nodes):
             yield {"MetricName": name, "Dimensions": dimensions, "Value": float(share), "Unit": "Count"}
 
 

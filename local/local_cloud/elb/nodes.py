@@ -25,7 +25,7 @@ class Node:
         self._lag = lag
         self._seen: dict[str, deque[Counter[str]]] = {}
 
-    def look(self, target_group_arn: str) -> Counter[str] | None:
+    def observe(self, target_group_arn: str) -> Counter[str] | None:
         """Targets by state, as this node sees them now; None: none is registered, and nothing is published."""
         registered = [t.state for t in target_health.targets_of(target_group_arn) if t.state != "draining"]
         seen = self._seen.setdefault(target_group_arn, deque([Counter()], maxlen=self._lag + 1))
@@ -50,12 +50,12 @@ def add_node(load_balancer_arn: str) -> None:
         _nodes[load_balancer_arn] = [*nodes, Node(NODES)]
 
 
-def shares(count: int, nodes: int) -> list[int]:
+def split_count(count: int, nodes: int) -> list[int]:
     """Requests as they are spread over the nodes; some nodes get none of a few."""
     return [part for part in (count // nodes + (place < count % nodes) for place in range(nodes)) if part]
 
 
-def dealt(values: list[float], nodes: int) -> list[list[float]]:
+def distribute_values(values: list[float], nodes: int) -> list[list[float]]:
     """Measurements as they are spread over the nodes."""
     return [part for part in (list(itertools.islice(values, place, None, nodes)) for place in range(nodes)) if part]
 

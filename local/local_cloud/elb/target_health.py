@@ -19,7 +19,7 @@ from local_cloud import clock
 
 State = Literal["initial", "healthy", "unhealthy", "draining"]
 # An accelerated clock must not turn the time a real process needs to answer into a timeout.
-_LEAST_PROBE_SECONDS = 1.0
+_MIN_PROBE_SECONDS = 1.0
 _stock_describe = ELBv2Backend.describe_target_health
 _targets: dict[str, list[Target]] = {}
 _lock = threading.Lock()
@@ -51,7 +51,7 @@ class Target:
 
     def _probe(self) -> tuple[str, str] | None:
         """The reason and description of a failed health check, None when it passed."""
-        timeout = max(_LEAST_PROBE_SECONDS, clock.real_seconds(float(self.group.health_check_timeout_seconds)))
+        timeout = max(_MIN_PROBE_SECONDS, clock.real_seconds(float(self.group.health_check_timeout_seconds)))
         connection = http.client.HTTPConnection("127.0.0.1", self.process_port, timeout=timeout)
         try:
             connection.request("GET", self.group.health_check_path or "/")
@@ -62,7 +62,7 @@ class Target:
             return "Target.FailedHealthChecks", "Health checks failed"
         finally:
             connection.close()
-        if _accepted(status, str((self.group.matcher or {}).get("HttpCode", "200"))):
+        if _is_expected_status(status, str((self.group.matcher or {}).get("HttpCode", "200"))):
             return None
         return "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{status}]"
 
@@ -84,7 +84,7 @@ class Target:
         self.reason, self.description = "Target.DeregistrationInProgress", "Target deregistration is in progress"
 
 
-def _accepted(status: int, matcher: str) -> bool:
+def _is_expected_status(status: int, matcher: str) -> bool:
     for part in matcher.split(","):
         low, _, high = part.partition("-")
         if int(low) <= status <= int(high or low):

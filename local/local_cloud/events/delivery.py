@@ -85,7 +85,7 @@ def deliver(rule_arn: str, target: dict[str, Any], event: dict[str, Any]) -> Non
             elif time.monotonic() + pause - began > most_seconds:
                 condition = "MaximumEventAgeInSeconds"
             if code in _FINAL or condition:
-                _give_up(rule_arn, target, event, attempts, code, str(error), condition)
+                _record_failed_delivery(rule_arn, target, event, attempts, code, str(error), condition)
                 return
             log.stopping.wait(pause)
         else:
@@ -100,7 +100,7 @@ def _error_code(error: Exception) -> str:
     return next((code for part, code in _CODES.items() if part in name), "ERROR_FROM_TARGET")
 
 
-def _give_up(
+def _record_failed_delivery(
     rule_arn: str,
     target: dict[str, Any],
     event: dict[str, Any],

@@ -16,15 +16,15 @@ from local_cloud.events import delivery as events_delivery
 from local_cloud.events.delivery import Delivery
 from local_cloud.events.schedule import Scheduler
 
-__all__ = ["Delivery", "clear_deliveries", "deliver_twice", "deliveries", "emit", "install", "stop"]
+__all__ = ["Delivery", "clear_deliveries", "deliveries", "emit", "install", "set_duplicate_delivery", "stop"]
 
 
 @dataclass
-class _Faults:
-    twice: bool = False
+class _InjectedFaults:
+    duplicates_delivery: bool = False
 
 
-_faults = _Faults()
+_faults = _InjectedFaults()
 _stock_put_events = EventsHandler.put_events
 
 
@@ -46,7 +46,7 @@ def emit(
         "resources": list(resources),
         "detail": detail,
     }
-    delivered = _as_delivered(json.loads(json.dumps(event, default=_iso)))
+    delivered = _to_delivered_event(json.loads(json.dumps(event, default=_iso)))
     for rule in list(events_backends[account][region].event_buses["default"].rules.values()):
         _send_to_targets(rule, delivered)
     return str(delivered["id"])
@@ -61,21 +61,21 @@ def clear_deliveries() -> None:
     events_delivery.log.clear()
 
 
-def deliver_twice(enabled: bool) -> None:
+def set_duplicate_delivery(enabled: bool) -> None:
     """Fault injection: every target is called twice per event, with the same event id (delivery is at least once)."""
-    _faults.twice = enabled
+    _faults.duplicates_delivery = enabled
 
 
 def _send_to_targets(self: Any, original_event: dict[str, Any], _transform_input: bool = True) -> None:
     """Replaces moto's `Rule.send_to_targets`: any rule of the bus gets each event, and decides."""
     pattern = self.event_pattern  # moto matches every event with the empty pattern of a schedule rule
     if self.state == "ENABLED" and pattern._pattern and pattern.matches_event(original_event):
-        _deliver_all(self, _as_delivered(original_event))
+        _deliver_all(self, _to_delivered_event(original_event))
 
 
 def _deliver_all(rule: Any, event: dict[str, Any]) -> None:
     for target in list(rule.targets):
-        for _ in range(2 if _faults.twice else 1):
+        for _ in range(2 if _faults.duplicates_delivery else 1):
             threading.Thread(
                 target=events_delivery.deliver,
                 args=(rule.arn, copy.deepcopy(target), event),
@@ -84,7 +84,7 @@ def _deliver_all(rule: Any, event: dict[str, Any]) -> None:
             ).start()
 
 
-def _as_delivered(event: dict[str, Any]) -> dict[str, Any]:
+def _to_delivered_event(event: dict[str, Any]) -> dict[str, Any]:
     """The event with AWS's fields and their order."""
     fields = ("id", "detail-type", "source", "account", "time", "region", "resources", "detail")
     return {"version": "0"} | {field: event[field] for field in fields} | {"time": _iso(event["time"])}
@@ -107,7 +107,7 @@ def _fire(rule: Any) -> None:
         "resources": [rule.arn],
         "detail": {},
     }
-    _deliver_all(rule, _as_delivered(event))
+    _deliver_all(rule, _to_delivered_event(event))
 
 
 def _put_events(self: Any) -> Any:
@@ -137,7 +137,7 @@ def install() -> None:
 def stop() -> None:
     """End the scheduler and waiting deliveries; forget faults."""
     events_delivery.log.stopping.set()
-    deliver_twice(False)
+    set_duplicate_delivery(False)
     if _Running.scheduler is not None:
         _Running.scheduler.stop()
         _Running.scheduler = None

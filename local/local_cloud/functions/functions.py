@@ -23,7 +23,7 @@ from moto.logs.models import logs_backends
 from local_cloud import clock
 from local_cloud.cloudwatch import own_metrics
 from local_cloud.events import targets as events_targets
-from local_cloud.functions.sandbox import FunctionSettings, Outcome, Sandbox, remove_runtime_directory
+from local_cloud.functions.sandbox import FunctionSettings, InvocationResult, Sandbox, remove_runtime_directory
 from local_cloud.iam import credentials
 from local_cloud.processes import owned_folders
 
@@ -64,7 +64,7 @@ def running_sandboxes(function_arn: str) -> int:
         return sum(sandbox.settings.arn == function_arn for sandbox in [*idle, *_busy])
 
 
-def run(function: Any, body: bytes) -> Outcome:
+def run(function: Any, body: bytes) -> InvocationResult:
     """Run a moto LambdaFunction once, in a warm environment when one is free. Raises TooManyRequestsException."""
     reserved = function.reserved_concurrency
     with _lock:
@@ -76,10 +76,10 @@ def run(function: Any, body: bytes) -> Outcome:
         _in_flight[function.function_arn] += 1
     try:
         settings = _settings(function)
-        sandbox, began = _take(settings), time.monotonic()
+        sandbox, began = _acquire_sandbox(settings), time.monotonic()
         outcome = sandbox.invoke(body)
         own_metrics.count_invocation(function, succeeded=outcome.succeeded, seconds=time.monotonic() - began)
-        _give_back(sandbox)
+        _release_sandbox(sandbox)
     finally:
         with _lock:
             _in_flight[function.function_arn] -= 1
@@ -100,7 +100,7 @@ def _settings(function: Any) -> FunctionSettings:
         timeout_seconds=float(function.timeout),
         environment=tuple(sorted((name, str(value)) for name, value in function.environment_vars.items())),
         log_group=log_group_of(function),
-        code_directory=_unpacked(function),
+        code_directory=_unpack_code(function),
         in_vpc=bool((function.vpc_config or {}).get("SubnetIds")),
     )
 
@@ -110,7 +110,7 @@ def log_group_of(function: Any) -> str:
     return str(getattr(function, "configured_log_group", None) or function.logs_group_name)
 
 
-def _unpacked(function: Any) -> Path:
+def _unpack_code(function: Any) -> Path:
     with _lock:
         directory = _code_directories.get(function.code_sha_256)
         if directory is None:
@@ -121,7 +121,7 @@ def _unpacked(function: Any) -> Path:
         return directory
 
 
-def _take(settings: FunctionSettings) -> Sandbox:
+def _acquire_sandbox(settings: FunctionSettings) -> Sandbox:
     outdated: list[Sandbox] = []
     with _lock:
         for other in [known for known in _idle if known.arn == settings.arn and known != settings]:
@@ -136,7 +136,7 @@ def _take(settings: FunctionSettings) -> Sandbox:
     return sandbox
 
 
-def _give_back(sandbox: Sandbox) -> None:
+def _release_sandbox(sandbox: Sandbox) -> None:
     with _lock:
         _busy.discard(sandbox)
         if sandbox.alive and not _stopping.is_set():
@@ -209,7 +209,7 @@ def _event_invoke_config(function: Any) -> dict[str, Any]:
     return dict(kept[-1].response()) if kept else {}
 
 
-def _send_failure(function: Any, queue_arn: str, payload: bytes, outcome: Outcome | None) -> None:
+def _send_failure(function: Any, queue_arn: str, payload: bytes, outcome: InvocationResult | None) -> None:
     """An invocation record, sent with the function's role (Lambda developer guide, "Adding a destination")."""
     record = {
         "version": "1.0",

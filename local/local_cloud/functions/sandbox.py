@@ -65,7 +65,7 @@ class FunctionSettings:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class InvocationResult:
     """How an invocation ended; `payload` is the function's JSON answer or its error document."""
 
     succeeded: bool
@@ -209,7 +209,7 @@ class Sandbox:
         status = self._process.wait()
         self._api.outcomes.put(("exit", _error("Runtime.ExitError", f"Runtime exited with exit status {status}")))
 
-    def invoke(self, body: bytes) -> Outcome:
+    def invoke(self, body: bytes) -> InvocationResult:
         """Run the function once. The timeout counts real seconds: a function really works, it does not simulate."""
         settings, request_id = self.settings, str(uuid.uuid4())
         allowed = settings.timeout_seconds + (0 if self._warm else _INIT_SECONDS)
@@ -226,7 +226,7 @@ class Sandbox:
         if kind == "exit":
             self.close()
         start = f"START RequestId: {request_id} Version: {settings.version}"
-        return Outcome(kind == "response", payload, [start, *lines, f"END RequestId: {request_id}"])
+        return InvocationResult(kind == "response", payload, [start, *lines, f"END RequestId: {request_id}"])
 
     @contextmanager
     def _collected_lines(self) -> Iterator[list[str]]:

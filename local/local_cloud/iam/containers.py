@@ -5,7 +5,7 @@ from typing import Any
 
 from moto.ecs.models import ecs_backends
 
-from local_cloud.iam.request import Check, Request, pass_role
+from local_cloud.iam.request import AuthorizedCall, PermissionCheck, pass_role
 
 _WITHOUT_RESOURCE_LEVEL = {
     "DescribeTaskDefinition", "DeregisterTaskDefinition", "ListTaskDefinitions", "ListTaskDefinitionFamilies",
@@ -25,43 +25,43 @@ _BY_ARN = {
 _TASKS = "ecs-tasks.amazonaws.com"
 
 
-def ecs_checks(request: Request) -> Iterator[Check]:
+def ecs_checks(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     operation = request.operation
     context = {"ecs:cluster": [_cluster_arn(request)]}
     if operation in _WITHOUT_RESOURCE_LEVEL:
-        yield Check("", "*")
+        yield PermissionCheck("", "*")
     elif operation in _OF_A_CLUSTER:
-        yield Check("", "*", context)
+        yield PermissionCheck("", "*", context)
     elif operation in {"DescribeClusters", "UpdateCluster", "DeleteCluster"}:
         for name in request.all("clusters") or request.all("cluster") or ["default"]:
-            yield Check("", _full(request, "cluster", name))
+            yield PermissionCheck("", _full(request, "cluster", name))
     elif operation in _BY_ARN:
         yield from _by_arn(request)
     elif operation in _ON_SERVICES:
         yield from _services(request, context)
     elif operation in _ON_TASKS:
         for name in request.all("tasks") or request.all("task"):
-            yield Check("", _full(request, f"task/{_cluster_name(request)}", name), context)
+            yield PermissionCheck("", _full(request, f"task/{_cluster_name(request)}", name), context)
     elif operation == "RunTask":
         yield from _run_task(request, context)
     elif operation == "RegisterTaskDefinition":
         yield from _register(request)
 
 
-def _by_arn(request: Request) -> Iterator[Check]:
+def _by_arn(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     for arn in request.all(_BY_ARN[request.operation]):
-        yield Check("", arn, {"ecs:cluster": [_cluster_in(request, arn)]} if arn.count("/") > 1 else {})
+        yield PermissionCheck("", arn, {"ecs:cluster": [_cluster_in(request, arn)]} if arn.count("/") > 1 else {})
 
 
-def _services(request: Request, context: dict[str, list[str]]) -> Iterator[Check]:
+def _services(request: AuthorizedCall, context: dict[str, list[str]]) -> Iterator[PermissionCheck]:
     if request.has("taskDefinition"):
         context = context | {"ecs:task-definition": [_definition_arn(request)]}
     for name in request.all("services") or request.all("service") or request.all("serviceName"):
-        yield Check("", _full(request, f"service/{_cluster_name(request)}", name), context)
+        yield PermissionCheck("", _full(request, f"service/{_cluster_name(request)}", name), context)
 
 
-def _run_task(request: Request, context: dict[str, list[str]]) -> Iterator[Check]:
-    yield Check("", _definition_arn(request), context)
+def _run_task(request: AuthorizedCall, context: dict[str, list[str]]) -> Iterator[PermissionCheck]:
+    yield PermissionCheck("", _definition_arn(request), context)
     definition = _definition(request)
     overrides = request.parameters.get("overrides") or {}
     task_role = overrides.get("taskRoleArn") or getattr(definition, "task_role_arn", None)
@@ -71,34 +71,34 @@ def _run_task(request: Request, context: dict[str, list[str]]) -> Iterator[Check
             yield from pass_role(role, _TASKS)
 
 
-def _register(request: Request) -> Iterator[Check]:
+def _register(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     family = request.arn("ecs", f"task-definition/{request.one('family')}:*")
-    yield Check("", family)
+    yield PermissionCheck("", family)
     if request.has("tags"):  # tags at creation are an action of their own
-        yield Check("ecs:TagResource", family, {"ecs:createaction": ["RegisterTaskDefinition"]})
+        yield PermissionCheck("ecs:TagResource", family, {"ecs:createaction": ["RegisterTaskDefinition"]})
     for name in ("taskRoleArn", "executionRoleArn"):
         if request.has(name):
             yield from pass_role(request.one(name), _TASKS)
 
 
-def _cluster_name(request: Request) -> str:
+def _cluster_name(request: AuthorizedCall) -> str:
     return (request.one("cluster") or "default").rsplit("/", 1)[-1]
 
 
-def _cluster_arn(request: Request) -> str:
+def _cluster_arn(request: AuthorizedCall) -> str:
     return request.arn("ecs", f"cluster/{_cluster_name(request)}")
 
 
-def _cluster_in(request: Request, arn: str) -> str:
+def _cluster_in(request: AuthorizedCall, arn: str) -> str:
     """The cluster that the ARN of a service, task, deployment or revision names."""
     return request.arn("ecs", f"cluster/{arn.split('/')[1]}")
 
 
-def _full(request: Request, kind: str, name: str) -> str:
+def _full(request: AuthorizedCall, kind: str, name: str) -> str:
     return name if name.startswith("arn:") else request.arn("ecs", f"{kind}/{name}")
 
 
-def _definition(request: Request) -> Any:
+def _definition(request: AuthorizedCall) -> Any:
     name = request.one("taskDefinition")
     backend = ecs_backends[request.account][request.region]
     family, _, revision = name.rsplit("/", 1)[-1].partition(":")
@@ -106,7 +106,7 @@ def _definition(request: Request) -> Any:
     return revisions.get(int(revision)) if revision else revisions.get(max(revisions, default=0))
 
 
-def _definition_arn(request: Request) -> str:
+def _definition_arn(request: AuthorizedCall) -> str:
     definition = _definition(request)
     if definition is not None:
         return str(definition.arn)

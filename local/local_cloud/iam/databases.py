@@ -5,7 +5,7 @@ from typing import Any
 
 from moto.dynamodb.models import dynamodb_backends
 
-from local_cloud.iam.request import Check, Request
+from local_cloud.iam.request import AuthorizedCall, PermissionCheck
 
 _IN_TRANSACTIONS = {
     "Put": "PutItem",
@@ -17,26 +17,26 @@ _IN_TRANSACTIONS = {
 _WITHOUT_TABLE = {"ListTables", "DescribeLimits", "DescribeEndpoints", "ListBackups", "ListGlobalTables"}
 
 
-def dynamodb_checks(request: Request) -> Iterator[Check]:
+def dynamodb_checks(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     parameters = request.parameters
     if request.operation in _WITHOUT_TABLE:
-        yield Check("", "*")
+        yield PermissionCheck("", "*")
     elif request.operation in {"TransactWriteItems", "TransactGetItems"}:
         for item in parameters["TransactItems"]:
             for kind, body in item.items():
                 context = _context(request, body["TableName"], [body.get("Key") or body.get("Item") or {}])
                 context["dynamodb:enclosingoperation"] = [request.operation]
-                yield Check(f"dynamodb:{_IN_TRANSACTIONS[kind]}", _table(request, body["TableName"]), context)
+                yield PermissionCheck(f"dynamodb:{_IN_TRANSACTIONS[kind]}", _table(request, body["TableName"]), context)
     elif request.operation in {"BatchGetItem", "BatchWriteItem"}:
         for name, body in parameters["RequestItems"].items():
-            yield Check("", _table(request, name), _context(request, name, _batch_keys(body)))
+            yield PermissionCheck("", _table(request, name), _context(request, name, _batch_keys(body)))
     elif request.has("TableName"):
         name = request.one("TableName")
         index = f"/index/{request.one('IndexName')}" if request.has("IndexName") else ""
         keys = [parameters.get("Key") or parameters.get("Item") or {}]
-        yield Check("", _table(request, name) + index, _context(request, name, keys))
+        yield PermissionCheck("", _table(request, name) + index, _context(request, name, keys))
     elif request.has("ResourceArn"):
-        yield Check("", request.one("ResourceArn"))
+        yield PermissionCheck("", request.one("ResourceArn"))
 
 
 def _batch_keys(body: Any) -> list[dict[str, Any]]:
@@ -45,11 +45,11 @@ def _batch_keys(body: Any) -> list[dict[str, Any]]:
     return [(entry.get("PutRequest") or {}).get("Item") or entry["DeleteRequest"]["Key"] for entry in body]
 
 
-def _table(request: Request, name: str) -> str:
+def _table(request: AuthorizedCall, name: str) -> str:
     return name if name.startswith("arn:") else request.arn("dynamodb", f"table/{name}")
 
 
-def _context(request: Request, name: str, keys: list[dict[str, Any]]) -> dict[str, list[str]]:
+def _context(request: AuthorizedCall, name: str, keys: list[dict[str, Any]]) -> dict[str, list[str]]:
     """`dynamodb:LeadingKeys`: the partition keys that the call touches."""
     table = dynamodb_backends[request.account][request.region].tables.get(name.rsplit("/", 1)[-1])
     if table is None:

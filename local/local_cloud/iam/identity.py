@@ -21,7 +21,7 @@ from moto.sts.models import sts_backends
 
 from local_cloud.iam import credentials
 from local_cloud.iam.policies import UnsupportedCondition, allows
-from local_cloud.iam.request import Check, Request
+from local_cloud.iam.request import AuthorizedCall, PermissionCheck
 from local_cloud.iam.resources import Unmapped, checks
 
 _IAM_PREFIXES = {"monitoring": "cloudwatch"}
@@ -45,7 +45,7 @@ class Denial:
 DENIALS: list[Denial] = []
 
 
-class Refused(Exception):
+class AccessDenied(Exception):
     """The call may not be made; `code` is AWS's error code, `status` the HTTP status."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
@@ -89,12 +89,12 @@ def forget_denials() -> None:
 def _call_action(self: Any) -> Any:
     try:
         _authorize(self)
-    except Refused as refused:
+    except AccessDenied as refused:
         return refusal(self, refused)
     return _stock_call(self)
 
 
-def refusal(response: Any, refused: Refused) -> Any:
+def refusal(response: Any, refused: AccessDenied) -> Any:
     """The error as the call's protocol writes it: moto's serializer knows only codes that the API's model lists."""
     model = get_service_model(response.boto3_service_name)
     protocol = determine_request_protocol(model, response.normalized_request.content_type)
@@ -132,16 +132,16 @@ def _caller(headers: Any, account: str) -> Caller | None:
         return None
     session = sts_backends[account]["aws"].get_assumed_role_from_access_key(key_id)
     if session is None:
-        raise Refused("UnrecognizedClientException", "The security token included in the request is invalid.", 403)
+        raise AccessDenied("UnrecognizedClientException", "The security token included in the request is invalid.", 403)
     if headers.get("X-Amz-Security-Token") != session.session_token:
-        raise Refused("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
+        raise AccessDenied("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
     name = session.role_arn.rsplit("/", 1)[-1]
     if name.startswith(_CDK_ROLES):
         return None
     role = next((role for role in iam_backends[account]["aws"].roles.values() if role.name == name), None)
     arn = f"arn:aws:sts::{account}:assumed-role/{name}/{session.session_name}"
     if role is None:
-        raise Refused("AccessDeniedException", f"{arn} belongs to a role that does not exist", 403)
+        raise AccessDenied("AccessDeniedException", f"{arn} belongs to a role that does not exist", 403)
     return Caller(role, arn, name)
 
 
@@ -152,13 +152,15 @@ def _authorize(response: Any) -> None:
         return
     signing_name = response.headers["Authorization"].split("Credential=", 1)[1].split("/")[3]
     service = _IAM_PREFIXES.get(signing_name, signing_name)
-    request = Request(service, operation, _parameters(response, operation), response.current_account, response.region)
+    request = AuthorizedCall(
+        service, operation, _parameters(response, operation), response.current_account, response.region
+    )
     try:
         needed = checks(request)
         for check in needed:
             _require(caller, check, request)
     except (Unmapped, UnsupportedCondition) as error:
-        raise Refused("LocalCloudCannotAuthorize", str(error), 501) from error
+        raise AccessDenied("LocalCloudCannotAuthorize", str(error), 501) from error
 
 
 def _parameters(response: Any, operation: str) -> dict[str, Any]:
@@ -181,7 +183,7 @@ def _parameters(response: Any, operation: str) -> dict[str, Any]:
     return parsed
 
 
-def _require(caller: Caller, check: Check, request: Request) -> None:
+def _require(caller: Caller, check: PermissionCheck, request: AuthorizedCall) -> None:
     context = _context(caller, request) | {key.lower(): values for key, values in check.context.items()}
     documents, boundary = _documents(caller, request.account)
     permitted = allows(documents, check.action, check.resource, context)
@@ -195,7 +197,7 @@ def _require(caller: Caller, check: Check, request: Request) -> None:
     code = _SIMPLE_CODES.get(request.service) or (
         "AccessDenied" if request.service in _QUERY_SERVICES else "AccessDeniedException"
     )
-    raise Refused(
+    raise AccessDenied(
         code,
         f"User: {caller.arn} is not authorized to perform: {check.action} on resource: {check.resource} "
         f"because {why} the {check.action} action",
@@ -203,7 +205,7 @@ def _require(caller: Caller, check: Check, request: Request) -> None:
     )
 
 
-def _context(caller: Caller, request: Request) -> dict[str, list[str]]:
+def _context(caller: Caller, request: AuthorizedCall) -> dict[str, list[str]]:
     tags = request.parameters.get("tags") or request.parameters.get("Tags") or []
     pairs = tags.items() if isinstance(tags, dict) else [_pair(tag) for tag in tags]
     context = {f"aws:requesttag/{key}".lower(): [str(value)] for key, value in pairs}
@@ -224,14 +226,14 @@ def _pair(tag: dict[str, str]) -> tuple[str, str]:
 
 def _documents(caller: Caller, account: str) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     inline = list(caller.role.policies.values())
-    attached = [_current(policy) for policy in caller.role.managed_policies.values()]
+    attached = [_default_version(policy) for policy in caller.role.managed_policies.values()]
     boundary_arn = caller.role.permissions_boundary_arn
     boundary = iam_backends[account]["aws"].managed_policies.get(boundary_arn) if boundary_arn else None
     documents = [document if isinstance(document, dict) else json.loads(document) for document in inline + attached]
-    return documents, json.loads(_current(boundary)) if boundary is not None else None
+    return documents, json.loads(_default_version(boundary)) if boundary is not None else None
 
 
-def _current(policy: Any) -> Any:
+def _default_version(policy: Any) -> Any:
     return next(version.document for version in policy.versions if version.is_default)
 
 
@@ -243,7 +245,7 @@ def _authorize_s3(self: Any, bucket_name: str | None = None, key_name: str | Non
         action = self._get_action() or self.data.get("Action") or "ListBucket"
         action = action[0] if isinstance(action, list) else action
         resource = "arn:aws:s3:::" + (f"{bucket_name or '*'}/{key_name}" if key_name else (bucket_name or "*"))
-        request = Request("s3", action, {}, self.current_account, self.region)
-        _require(caller, Check(f"s3:{action}", resource), request)
-    except Refused as refused:
+        request = AuthorizedCall("s3", action, {}, self.current_account, self.region)
+        _require(caller, PermissionCheck(f"s3:{action}", resource), request)
+    except AccessDenied as refused:
         raise S3AccessDeniedError from refused

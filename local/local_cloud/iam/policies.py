@@ -47,7 +47,7 @@ def _applies(statement: Document, action: str, resource: str, context: Context) 
     if named == ("NotAction" in statement):
         return False
     resources = _as_list(statement.get("Resource") or statement.get("NotResource"))
-    on_resource = any(matches(_filled(pattern, context), resource) for pattern in resources)
+    on_resource = any(matches(_expand_variables(pattern, context), resource) for pattern in resources)
     if on_resource == ("NotResource" in statement):
         return False
     return all(
@@ -57,7 +57,7 @@ def _applies(statement: Document, action: str, resource: str, context: Context) 
     )
 
 
-def _filled(text: str, context: Context) -> str:
+def _expand_variables(text: str, context: Context) -> str:
     """Policy variables: `${aws:PrincipalArn}` and the like."""
 
     def value(match: re.Match[str]) -> str:
@@ -99,7 +99,7 @@ def _holds(operator: str, key: str, expected: list[str], context: Context) -> bo
     compare = _COMPARISONS.get(positive)
     if compare is None:
         raise UnsupportedCondition(f"the local cloud does not evaluate the condition operator {operator}")
-    wanted = [_filled(text, context) for text in expected]
+    wanted = [_expand_variables(text, context) for text in expected]
 
     def one(value: str) -> bool:
         return any(compare(value, text) for text in wanted) != negated

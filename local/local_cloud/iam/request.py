@@ -6,7 +6,7 @@ from typing import Any, Self
 
 
 @dataclass(frozen=True)
-class Check:
+class PermissionCheck:
     """An action on a resource. An empty action stands for the call's own; condition keys are in lower case."""
 
     action: str
@@ -18,7 +18,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Request:
+class AuthorizedCall:
     """`service` is IAM's prefix, `operation` the API's name, `parameters` are named as in the API's model."""
 
     service: str
@@ -44,6 +44,6 @@ class Request:
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 
 
-def pass_role(role_arn: str, to_service: str) -> Iterator[Check]:
+def pass_role(role_arn: str, to_service: str) -> Iterator[PermissionCheck]:
     """Who hands a role to a service must be allowed to."""
-    yield Check("iam:PassRole", role_arn, {"iam:passedtoservice": [to_service]})
+    yield PermissionCheck("iam:PassRole", role_arn, {"iam:passedtoservice": [to_service]})

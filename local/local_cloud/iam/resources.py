@@ -10,7 +10,7 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from local_cloud.iam.containers import ecs_checks
 from local_cloud.iam.databases import dynamodb_checks
-from local_cloud.iam.request import Check, Request, pass_role
+from local_cloud.iam.request import AuthorizedCall, PermissionCheck, pass_role
 
 _WITHOUT_RESOURCE_LEVEL = {
     "application-autoscaling": "Describe*",
@@ -43,11 +43,11 @@ class Unmapped(Exception):
         super().__init__(f"the local cloud has no IAM mapping for {action}: add it to identity_resources.py")
 
 
-def checks(request: Request) -> list[Check]:
+def checks(request: AuthorizedCall) -> list[PermissionCheck]:
     """All that must be allowed for the call. Raises Unmapped."""
     operation = _ACTION_NAMES.get((request.service, request.operation), request.operation)
     if _is_listed(request.service, operation):
-        return [Check(f"{request.service}:{operation}", "*")]
+        return [PermissionCheck(f"{request.service}:{operation}", "*")]
     mapping = _SERVICES.get(request.service)
     found = list(mapping(request)) if mapping else []
     if not found:
@@ -60,23 +60,23 @@ def _is_listed(service: str, operation: str) -> bool:
     return any(operation == name or (name.endswith("*") and operation.startswith(name[:-1])) for name in names)
 
 
-def _on(*resources: str, **context: str) -> Iterator[Check]:
+def _on(*resources: str, **context: str) -> Iterator[PermissionCheck]:
     """The call's own action on each resource."""
     for resource in resources:
-        yield Check("", resource, {key.replace("__", ":"): [value] for key, value in context.items()})
+        yield PermissionCheck("", resource, {key.replace("__", ":"): [value] for key, value in context.items()})
 
 
-def _ecr(request: Request) -> Iterator[Check]:
+def _ecr(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     names = request.all("repositoryNames") or request.all("repositoryName")
     if request.operation == "DescribeRepositories" and not names:
         names = ["*"]
     return _on(*(request.arn("ecr", f"repository/{name}") for name in names))
 
 
-def _cloudwatch(request: Request) -> Iterator[Check]:
+def _cloudwatch(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     operation = request.operation
     if operation == "PutMetricData":
-        return iter([Check("", "*", {"cloudwatch:namespace": [request.one("Namespace")]})])
+        return iter([PermissionCheck("", "*", {"cloudwatch:namespace": [request.one("Namespace")]})])
     if operation == "ListAlarmMuteRules":
         return _on(request.arn("cloudwatch", "alarm-mute-rule:*"))
     names = request.all("AlarmNames") or request.all("AlarmName")
@@ -90,7 +90,7 @@ def _cloudwatch(request: Request) -> Iterator[Check]:
     return _on(*(request.arn("cloudwatch", f"alarm:{name}") for name in names))
 
 
-def _logs(request: Request) -> Iterator[Check]:
+def _logs(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     names = request.all("logGroupNames") or request.all("logGroupName") or request.all("logGroupIdentifier")
     if request.operation == "DescribeLogGroups":
         names = [""]
@@ -100,7 +100,7 @@ def _logs(request: Request) -> Iterator[Check]:
         yield from _on(request.arn("logs", f"log-group:{group}:log-stream:{streams}"))
 
 
-def _sns(request: Request) -> Iterator[Check]:
+def _sns(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     if request.operation == "Publish" and request.has("PhoneNumber"):
         return _on("*")
     if request.has("SubscriptionArn"):
@@ -110,7 +110,7 @@ def _sns(request: Request) -> Iterator[Check]:
     return _on(*(request.all("TopicArn") or request.all("TargetArn") or request.all("ResourceArn")))
 
 
-def _states(request: Request) -> Iterator[Check]:
+def _states(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     if request.operation.startswith("SendTask"):
         yield from _on(_state_machine_of_task(request))
         return
@@ -124,7 +124,7 @@ def _states(request: Request) -> Iterator[Check]:
             return
 
 
-def _state_machine_of_task(request: Request) -> str:
+def _state_machine_of_task(request: AuthorizedCall) -> str:
     """The state machine whose task waits for the token; `*` for an unknown token, which the API refuses anyway."""
     token = request.one("taskToken")
     for execution in list(stepfunctions_parser_backends[request.account][request.region]._get_executions()):
@@ -134,7 +134,7 @@ def _state_machine_of_task(request: Request) -> str:
     return "*"
 
 
-def _lambda(request: Request) -> Iterator[Check]:
+def _lambda(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     for name in request.all("FunctionName"):
         short = name.split(":function:")[-1] if name.startswith("arn:") else name
         qualifier = f":{request.one('Qualifier')}" if request.has("Qualifier") else ""
@@ -145,19 +145,19 @@ def _lambda(request: Request) -> Iterator[Check]:
         yield from _on(request.one("Resource"))
 
 
-def _sqs(request: Request) -> Iterator[Check]:
+def _sqs(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     for name in request.all("QueueUrl") or request.all("QueueName"):
         yield from _on(request.arn("sqs", name.rsplit("/", 1)[-1]))
 
 
-def _elasticloadbalancing(request: Request) -> Iterator[Check]:
+def _elasticloadbalancing(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     for name in ("TargetGroupArn", "ListenerArn", "RuleArn", "LoadBalancerArn", "ResourceArns"):
         if request.has(name):
             return _on(*request.all(name))
     return iter(())
 
 
-def _application_autoscaling(request: Request) -> Iterator[Check]:
+def _application_autoscaling(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     return _on(
         request.arn("application-autoscaling", "scalable-target/*"),
         **{
@@ -167,42 +167,42 @@ def _application_autoscaling(request: Request) -> Iterator[Check]:
     )
 
 
-def _cloudformation(request: Request) -> Iterator[Check]:
+def _cloudformation(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     if request.operation == "DescribeStacks" and not request.has("StackName"):
         yield from _on("*")
     for name in request.all("StackName"):
         yield from _on(name if name.startswith("arn:") else request.arn("cloudformation", f"stack/{name}/*"))
 
 
-def _secretsmanager(request: Request) -> Iterator[Check]:
+def _secretsmanager(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     for name in request.all("SecretId") or request.all("Name"):
         secret = secretsmanager_backends[request.account][request.region].secrets.get(name)
         known = secret.arn if secret else request.arn("secretsmanager", f"secret:{name}-??????")
         yield from _on(name if name.startswith("arn:") else known)
 
 
-def _ssm(request: Request) -> Iterator[Check]:
+def _ssm(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     for name in request.all("Names") or request.all("Name") or request.all("Path"):
         yield from _on(name if name.startswith("arn:") else request.arn("ssm", f"parameter/{name.lstrip('/')}"))
 
 
-def _sts(request: Request) -> Iterator[Check]:
+def _sts(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     return _on(*request.all("RoleArn"))
 
 
-def _iam(request: Request) -> Iterator[Check]:
+def _iam(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     if request.has("PolicyArn") and not request.has("RoleName"):
         return _on(request.one("PolicyArn"))
     return _on(*(f"arn:aws:iam::{request.account}:role/{name}" for name in request.all("RoleName")))
 
 
-def _events(request: Request) -> Iterator[Check]:
+def _events(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     if request.operation == "PutEvents":
         for entry in request.parameters["Entries"]:
             bus = entry.get("EventBusName", "default")
             arn = bus if bus.startswith("arn:") else request.arn("events", f"event-bus/{bus}")
             context = {"events:source": [entry.get("Source", "")], "events:detail-type": [entry.get("DetailType", "")]}
-            yield Check("", arn, context)
+            yield PermissionCheck("", arn, context)
         return
     bus = request.one("EventBusName") if request.has("EventBusName") else "default"
     for name in request.all("Rule") or request.all("Name"):
@@ -217,12 +217,12 @@ def _rule(bus: str, name: str) -> str:
     return f"rule/{name}" if bus == "default" else f"rule/{bus.rsplit('/', 1)[-1]}/{name}"
 
 
-def _kms(request: Request) -> Iterator[Check]:
+def _kms(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     for key in request.all("KeyId"):
         yield from _on(key if key.startswith("arn:") else request.arn("kms", f"key/{key}"))
 
 
-def _scheduler(request: Request) -> Iterator[Check]:
+def _scheduler(request: AuthorizedCall) -> Iterator[PermissionCheck]:
     group = request.one("GroupName") if request.has("GroupName") else "default"
     for name in request.all("Name"):
         yield from _on(request.arn("scheduler", f"schedule/{group}/{name}"))
@@ -231,7 +231,7 @@ def _scheduler(request: Request) -> Iterator[Check]:
         yield from pass_role(role, "scheduler.amazonaws.com")
 
 
-_SERVICES: dict[str, Callable[[Request], Iterator[Check]]] = {
+_SERVICES: dict[str, Callable[[AuthorizedCall], Iterator[PermissionCheck]]] = {
     "application-autoscaling": _application_autoscaling,
     "cloudformation": _cloudformation,
     "cloudwatch": _cloudwatch,

@@ -16,7 +16,7 @@ from moto.core.responses import BaseResponse
 
 _lock = threading.Lock()
 _last: dict[tuple[str, str, str], Any] = {}
-_orders: list["Lag"] = []
+_active_lags: list["Lag"] = []
 _watched: set[tuple[str, str]] = set()
 
 
@@ -26,7 +26,7 @@ class Lag:
 
     service: str
     operation: str
-    answers: int
+    stale_answers: int
 
 
 def watch(service: str, operation: str) -> None:
@@ -35,52 +35,54 @@ def watch(service: str, operation: str) -> None:
         _watched.add((service, operation))
 
 
-def order(service: str, operation: str, answers: int) -> Lag:
-    """From now on `answers` answers of a watched operation are of before: what it said last to the same request.
+def inject(service: str, operation: str, stale_answers: int) -> Lag:
+    """From now on `stale_answers` answers of a watched operation are of before: what it said last to the same request.
 
     A request that was not seen before is answered truly, and is no answer of before. Raises LookupError: not watched.
     """
     if (service, operation) not in _watched:
         raise LookupError(f"{service} {operation} is not watched: what it said before is not known")
-    lag = Lag(service, operation, answers)
+    lag = Lag(service, operation, stale_answers)
     with _lock:
-        _orders.append(lag)
+        _active_lags.append(lag)
     return lag
 
 
 def forget() -> None:
     """Answer truly again, and watch nothing."""
     with _lock:
-        _orders.clear()
+        _active_lags.clear()
         _last.clear()
         _watched.clear()
 
 
 def install() -> None:
     """Lay the layer over what is there."""
-    beneath = BaseResponse.call_action
+    call_original = BaseResponse.call_action
 
     def call_action(response: Any) -> Any:
-        return _answer(response, beneath)
+        return _answer(response, call_original)
 
     BaseResponse.call_action = call_action
 
 
-def _answer(response: Any, beneath: Callable[[Any], Any]) -> Any:
+def _answer(response: Any, call_original: Callable[[Any], Any]) -> Any:
     if not _watched:
-        return beneath(response)
+        return call_original(response)
     service, operation = str(response.boto3_service_name), str(response._get_action())
     if (service, operation) not in _watched:
-        return beneath(response)
+        return call_original(response)
     content = response.normalized_request.get_data()
     key = (service, operation, hashlib.sha256(content).hexdigest())
     with _lock:
-        lag = next((one for one in _orders if (one.service, one.operation) == key[:2] and one.answers > 0), None)
+        lag = next(
+            (one for one in _active_lags if (one.service, one.operation) == key[:2] and one.stale_answers > 0), None
+        )
         if lag is not None and key in _last:
-            lag.answers -= 1
+            lag.stale_answers -= 1
             status, headers, body = _last[key]
             return status, dict(headers), body
-    status, headers, body = beneath(response)
+    status, headers, body = call_original(response)
     with _lock:
         _last[key] = (status, dict(headers), body)
     return status, headers, body

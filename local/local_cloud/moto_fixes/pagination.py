@@ -20,7 +20,7 @@ from moto.core.responses import BaseResponse, determine_request_protocol
 from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
 
-from local_cloud.iam.identity import Refused, refusal
+from local_cloud.iam.identity import AccessDenied, refusal
 from local_cloud.moto_fixes.pagination_model import (
     BEGINS_EMPTY,
     Paged,
@@ -42,7 +42,7 @@ _stock_call = BaseResponse.call_action
 
 
 @dataclass(frozen=True)
-class _Place:
+class _PagePosition:
     """Where the next page begins; the CDK goes on with a change set's ARN where it began with its name."""
 
     operation: str
@@ -60,10 +60,10 @@ class _InvalidToken(Exception):
 
 def install(page_size: int) -> None:
     """Cut answers to at most `page_size` items. Call it after the identity is installed: what is refused stays so."""
-    beneath = BaseResponse.call_action
+    call_original = BaseResponse.call_action
 
     def call_action(response: Any) -> Any:
-        return _answer(response, beneath, page_size)
+        return _answer(response, call_original, page_size)
 
     BaseResponse.call_action = call_action
 
@@ -73,25 +73,25 @@ def uninstall() -> None:
     BaseResponse.call_action = _stock_call
 
 
-def _answer(response: Any, beneath: Callable[[Any], Any], page_size: int) -> Any:
+def _answer(response: Any, call_original: Callable[[Any], Any], page_size: int) -> Any:
     service, operation = response.boto3_service_name, response._get_action()
     if not operation or service in _HANDLED_ELSEWHERE or operation_model(service, operation) is None:
-        return beneath(response)
+        return call_original(response)
     in_request = _LIMITED_IN_THE_REQUEST.get((service, operation))
     if in_request is not None:
         asked = response._get_param(in_request)
-        _give(response, in_request, min(page_size, int(asked)) if asked else page_size)
-        return beneath(response)
+        _set_parameter(response, in_request, min(page_size, int(asked)) if asked else page_size)
+        return call_original(response)
     how = paged(service, operation)
     if how is None:
-        return beneath(response)
+        return call_original(response)
     parameters = _parameters(response, operation)
     if is_whole(service, operation, parameters):
-        return beneath(response)
-    return _Cut(response, service, operation, how, parameters).answer(beneath, page_size)
+        return call_original(response)
+    return _PagedCall(response, service, operation, how, parameters).answer(call_original, page_size)
 
 
-class _Cut:
+class _PagedCall:
     """One call of an operation with pages."""
 
     def __init__(self, response: Any, service: str, operation: str, how: Paged, parameters: Mapping[str, Any]) -> None:
@@ -99,49 +99,51 @@ class _Cut:
         self._limit = parameters.get(how.limit) if how.limit else None
         self._token = parameters.get(how.input_token)
 
-    def answer(self, beneath: Callable[[Any], Any], page_size: int) -> Any:
+    def answer(self, call_original: Callable[[Any], Any], page_size: int) -> Any:
         try:
             place = self._place()
         except _InvalidToken:
             code = invalid_token_code(self._service, self._operation)
-            return refusal(self._response, Refused(code, "Invalid token: it is malformed, or another operation's."))
+            return refusal(
+                self._response, AccessDenied(code, "Invalid token: it is malformed, or another operation's.")
+            )
         if self._how.limit:
-            _take(self._response, self._operation, self._how.limit)
+            _remove_parameter(self._response, self._operation, self._how.limit)
         if self._token:
-            _take(self._response, self._operation, self._how.input_token)
+            _remove_parameter(self._response, self._operation, self._how.input_token)
         if place.inner is not None:
-            _give(self._response, self._how.input_token, place.inner)
-        status, headers, body = beneath(self._response)
+            _set_parameter(self._response, self._how.input_token, place.inner)
+        status, headers, body = call_original(self._response)
         if int(status) >= 300:
             return status, headers, body
         return self._page(place, page_size, status, headers, body)
 
-    def _place(self) -> _Place:
+    def _place(self) -> _PagePosition:
         if not self._token:
-            return _Place(self._operation, 0, None)
+            return _PagePosition(self._operation, 0, None)
         try:
             operation, offset, inner = json.loads(base64.urlsafe_b64decode(str(self._token).encode()))
         except (ValueError, TypeError, binascii.Error) as error:
             raise _InvalidToken from error
         if operation != self._operation:
             raise _InvalidToken
-        return _Place(operation, int(offset), inner)
+        return _PagePosition(operation, int(offset), inner)
 
-    def _page(self, place: _Place, page_size: int, status: int, headers: dict[str, Any], body: Any) -> Any:
+    def _page(self, place: _PagePosition, page_size: int, status: int, headers: dict[str, Any], body: Any) -> Any:
         parsed = self._parsed(status, headers, body)
         how, size = self._how, min(page_size, int(self._limit)) if self._limit else page_size
         begins_empty = (self._service, self._operation) in BEGINS_EMPTY and not self._token
         inner = parsed.get(how.output_token)
         total = sum(len(parsed.get(name) or ()) for name in how.results)
         end = place.offset + (0 if begins_empty else size)
-        following: _Place | None = None
+        following: _PagePosition | None = None
         if end < total or (begins_empty and total):
-            following = _Place(self._operation, end, place.inner)
+            following = _PagePosition(self._operation, end, place.inner)
         elif inner:
-            following = _Place(self._operation, 0, str(inner))
+            following = _PagePosition(self._operation, 0, str(inner))
         if following is None and not place.offset:
             return status, headers, body  # whole: as moto wrote it
-        _keep(parsed, how.results, place.offset, end)
+        _slice_results(parsed, how.results, place.offset, end)
         parsed.pop(how.output_token, None)
         if following is not None:
             parsed[how.output_token] = following.token()
@@ -172,7 +174,7 @@ class _Cut:
         return _enriched(self._response, (written["status_code"], {**kept, **written["headers"]}, written["body"]))
 
 
-def _keep(parsed: dict[str, Any], results: tuple[str, ...], start: int, end: int) -> None:
+def _slice_results(parsed: dict[str, Any], results: tuple[str, ...], start: int, end: int) -> None:
     """Of several lists (metric and composite alarms) a page goes on in the second where the first ends."""
     before = 0
     for name in results:
@@ -207,7 +209,7 @@ def _parameters(response: Any, operation: str) -> dict[str, Any]:
     return parsed
 
 
-def _take(response: Any, operation: str, name: str) -> None:
+def _remove_parameter(response: Any, operation: str, name: str) -> None:
     """Forget a parameter, wherever moto would look for it."""
     shape = operation_model(response.boto3_service_name, operation).input_shape.members[name]  # type: ignore[union-attr]
     for written in {name, str(shape.serialization.get("name", name))}:
@@ -219,7 +221,7 @@ def _take(response: Any, operation: str, name: str) -> None:
             response.body = json.dumps({key: value for key, value in body.items() if key != written})
 
 
-def _give(response: Any, name: str, value: Any) -> None:
+def _set_parameter(response: Any, name: str, value: Any) -> None:
     """Set a parameter where moto looks for it."""
     if response.automated_parameter_parsing:
         response.params[name] = value

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 _USAGE = ("active_time_seconds", "compute_time_seconds", "written_data_bytes", "data_transfer_bytes", "cpu_used_sec")
 
 
-def told(at: datetime) -> str:
+def format_time(at: datetime) -> str:
     """`2022-11-30T20:09:48Z`: what is less than a second is cut off."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -48,10 +48,10 @@ def project_answer(project: Project, postgres_version: int) -> Json:
             },
             "enable_logical_replication": project.logical_replication,
         },
-        "consumption_period_start": told(project.created_at),
-        "consumption_period_end": told(project.created_at),
-        "created_at": told(project.created_at),
-        "updated_at": told(project.created_at),
+        "consumption_period_start": format_time(project.created_at),
+        "consumption_period_end": format_time(project.created_at),
+        "created_at": format_time(project.created_at),
+        "updated_at": format_time(project.created_at),
         **dict.fromkeys(_USAGE, 0),
     }
 
@@ -60,10 +60,10 @@ def branch_answer(project: Project, branch: Branch) -> Json:
     optional = {
         "parent_id": branch.parent_id,
         "parent_lsn": str(branch.parent_lsn) if branch.parent_lsn else None,
-        "parent_timestamp": told(branch.parent_timestamp) if branch.parent_timestamp else None,
+        "parent_timestamp": format_time(branch.parent_timestamp) if branch.parent_timestamp else None,
         "pending_state": branch.pending_state,
-        "last_reset_at": told(branch.last_reset_at) if branch.last_reset_at else None,
-        "expires_at": told(branch.expires_at) if branch.expires_at else None,
+        "last_reset_at": format_time(branch.last_reset_at) if branch.last_reset_at else None,
+        "expires_at": format_time(branch.expires_at) if branch.expires_at else None,
         "restricted_actions": [{"name": n, "reason": why} for n, why in branch.restricted.items()] or None,
     }
     return {
@@ -71,10 +71,10 @@ def branch_answer(project: Project, branch: Branch) -> Json:
         "project_id": project.id,
         "name": branch.name,
         "current_state": branch.state,
-        "state_changed_at": told(branch.state_changed_at),
+        "state_changed_at": format_time(branch.state_changed_at),
         "creation_source": "local",
-        "created_at": told(branch.created_at),
-        "updated_at": told(branch.updated_at),
+        "created_at": format_time(branch.created_at),
+        "updated_at": format_time(branch.updated_at),
         "primary": branch.default,
         "default": branch.default,
         "protected": branch.protected,
@@ -104,8 +104,8 @@ def endpoint_answer(project: Project, compute: Compute) -> Json:
         "settings": {},
         "suspend_timeout_seconds": 0,
         "provisioner": "k8s-neonvm",
-        "created_at": told(compute.created_at),
-        "updated_at": told(compute.updated_at),
+        "created_at": format_time(compute.created_at),
+        "updated_at": format_time(compute.updated_at),
     }
 
 
@@ -120,8 +120,8 @@ def operation_answer(project: Project, operation: Operation) -> Json:
         "status": operation.status,
         "error": operation.error or None,
         "failures_count": operation.failures_count,
-        "created_at": told(operation.created_at),
-        "updated_at": told(operation.updated_at),
+        "created_at": format_time(operation.created_at),
+        "updated_at": format_time(operation.updated_at),
         "total_duration_ms": int(spent.total_seconds() * 1000),
     }
     return {name: value for name, value in answer.items() if value is not None}
@@ -129,7 +129,7 @@ def operation_answer(project: Project, operation: Operation) -> Json:
 
 def database_answer(branch: Branch, name: str, owner: str) -> Json:
     """The id is told by the name."""
-    created = told(branch.created_at)
+    created = format_time(branch.created_at)
     identity = int.from_bytes(name.encode()[:4], "big")
     answer = {"id": identity, "branch_id": branch.id, "name": name, "owner_name": owner}
     return {**answer, "created_at": created, "updated_at": created}
@@ -137,6 +137,6 @@ def database_answer(branch: Branch, name: str, owner: str) -> Json:
 
 def role_answer(branch: Branch, role: str, password: str | None = None) -> Json:
     """With the password in the answer to its creation only."""
-    created = told(branch.created_at)
+    created = format_time(branch.created_at)
     answer = {"branch_id": branch.id, "name": role, "protected": False, "created_at": created, "updated_at": created}
     return answer if password is None else {**answer, "password": password}

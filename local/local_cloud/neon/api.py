@@ -18,7 +18,7 @@ from local_cloud.neon.answers import (
     project_answer,
     role_answer,
 )
-from local_cloud.neon.branch import Branch, Refusal
+from local_cloud.neon.branch import Branch, NeonApiError
 from local_cloud.neon.cluster import DATABASE
 from local_cloud.neon.operations import Operation
 from local_cloud.neon.project import Project
@@ -28,7 +28,7 @@ _MOST = 10_000
 
 
 @dataclass(frozen=True)
-class Request:
+class NeonRequest:
     """`ids`: what the path names, by parameter."""
 
     project: Project
@@ -42,7 +42,7 @@ class Request:
 
 
 Answer = tuple[int, Json | None]
-Route = Callable[[Request], Answer]
+Route = Callable[[NeonRequest], Answer]
 
 
 def answer(project: Project, method: str, path: str, query: Mapping[str, str], body: Json) -> Answer:
@@ -56,15 +56,15 @@ def answer(project: Project, method: str, path: str, query: Mapping[str, str], b
         for wanted, pattern, route in _ROUTES:
             found = pattern.fullmatch(path)
             if found is not None and wanted == method:
-                return route(Request(project, found.groupdict(), query, body))
-    raise Refusal(404, f"the local Neon has no {method} {path}")
+                return route(NeonRequest(project, found.groupdict(), query, body))
+    raise NeonApiError(404, f"the local Neon has no {method} {path}")
 
 
-def _get_project(request: Request) -> Answer:
+def _get_project(request: NeonRequest) -> Answer:
     return 200, {"project": project_answer(request.project, neon_postgres.VERSION)}
 
 
-def _list_branches(request: Request) -> Answer:
+def _list_branches(request: NeonRequest) -> Answer:
     searched = request.query.get("search", "")
     key = request.query.get("sort_by", "updated_at")
     newest_first = request.query.get("sort_order", "desc") == "desc"
@@ -79,13 +79,13 @@ def _list_branches(request: Request) -> Answer:
     }
 
 
-def _get_branch(request: Request) -> Answer:
+def _get_branch(request: NeonRequest) -> Answer:
     shown = branch_answer(request.project, request.branch)
     annotation = {"object": {"type": "console/branch", "id": request.branch.id}, "value": {}}
     return 200, {"branch": shown, "annotation": annotation}
 
 
-def _create_branch(request: Request) -> Answer:
+def _create_branch(request: NeonRequest) -> Answer:
     asked, project = request.body.get("branch", {}), request.project
     parent = project.branch(asked["parent_id"]) if asked.get("parent_id") else project.root
     branch, operations = project.create_branch(
@@ -101,7 +101,7 @@ def _create_branch(request: Request) -> Answer:
     return 201, {**_changed(request, branch, operations), "endpoints": endpoints, "roles": [], "databases": []}
 
 
-def _update_branch(request: Request) -> Answer:
+def _update_branch(request: NeonRequest) -> Answer:
     branch, asked = request.branch, request.body["branch"]
     request.project.refuse_if_locked()
     if "name" in asked:
@@ -113,38 +113,38 @@ def _update_branch(request: Request) -> Answer:
     return 200, _changed(request, branch, [])
 
 
-def _delete_branch(request: Request) -> Answer:
+def _delete_branch(request: NeonRequest) -> Answer:
     if request.ids["branch_id"] not in request.project.branches:
         return 204, None
     branch = request.branch
     return 200, _changed(request, branch, request.project.delete_branch(branch))
 
 
-def _restore(request: Request) -> Answer:
+def _restore(request: NeonRequest) -> Answer:
     source = request.project.branch(request.body["source_branch_id"])
     kept = request.body.get("preserve_under_name") or None
     branch, operations = request.project.restore(request.branch, source, _position(request.body, "source_"), kept)
     return 200, _changed(request, branch, operations)
 
 
-def _list_endpoints(request: Request) -> Answer:
+def _list_endpoints(request: NeonRequest) -> Answer:
     compute = request.project.compute_of(request.branch)
     return 200, {"endpoints": [endpoint_answer(request.project, compute)] if compute is not None else []}
 
 
-def _create_endpoint(request: Request) -> Answer:
+def _create_endpoint(request: NeonRequest) -> Answer:
     branch = request.project.branch(request.body["endpoint"]["branch_id"])
     compute, operations = request.project.create_compute(branch)
     return 201, {"endpoint": endpoint_answer(request.project, compute), "operations": _told(request, operations)}
 
 
-def _change_endpoint(request: Request) -> Answer:
+def _change_endpoint(request: NeonRequest) -> Answer:
     compute = request.project.compute(request.ids["endpoint_id"])
     operations = request.project.change_compute(compute, request.ids["verb"])
     return 200, {"endpoint": endpoint_answer(request.project, compute), "operations": _told(request, operations)}
 
 
-def _delete_endpoint(request: Request) -> Answer:
+def _delete_endpoint(request: NeonRequest) -> Answer:
     if request.ids["endpoint_id"] not in request.project.computes:
         return 204, None
     compute = request.project.compute(request.ids["endpoint_id"])
@@ -152,74 +152,74 @@ def _delete_endpoint(request: Request) -> Answer:
     return 200, {"endpoint": endpoint_answer(request.project, compute), "operations": _told(request, operations)}
 
 
-def _list_operations(request: Request) -> Answer:
+def _list_operations(request: NeonRequest) -> Answer:
     page, cursor = _page(list(reversed(request.project.operations.all)), request.query)
     pagination = {"pagination": {"cursor": cursor}} if cursor else {}
     return 200, {"operations": _told(request, page), **pagination}
 
 
-def _get_operation(request: Request) -> Answer:
+def _get_operation(request: NeonRequest) -> Answer:
     for operation in request.project.operations.all:
         if operation.id == request.ids["operation_id"]:
             return 200, {"operation": operation_answer(request.project, operation)}
-    raise Refusal(404, "operation not found")
+    raise NeonApiError(404, "operation not found")
 
 
-def _connection_uri(request: Request) -> Answer:
+def _connection_uri(request: NeonRequest) -> Answer:
     branch = request.project.branch(request.query["branch_id"])
     compute, storage = request.project.compute_of(branch), branch.storage()
     if compute is None:
-        raise Refusal(404, "the branch has no read-write endpoint")
+        raise NeonApiError(404, "the branch has no read-write endpoint")
     role, database = request.query["role_name"], request.query["database_name"]
     password = storage.credentials.passwords.get(role)
     if password is None:  # Neon syncs roles made by SQL too; whether it can tell their passwords is not published
-        raise Refusal(404, f"role {role} not found")
+        raise NeonApiError(404, f"role {role} not found")
     if database != DATABASE and database not in storage.databases():
-        raise Refusal(404, f"database {database} not found")
+        raise NeonApiError(404, f"database {database} not found")
     who = f"{role}:{quote(password, safe='')}"
     if request.query.get("pooled") == "true":
         return 200, {"uri": f"postgresql://{who}@{compute.pooled_host}/{database}?{compute.pooled_query}"}
     return 200, {"uri": f"postgresql://{who}@{compute.address}/{database}"}
 
 
-def _list_databases(request: Request) -> Answer:
+def _list_databases(request: NeonRequest) -> Answer:
     found = request.branch.storage().databases()
     return 200, {"databases": [database_answer(request.branch, name, owner) for name, owner in found.items()]}
 
 
-def _create_database(request: Request) -> Answer:
+def _create_database(request: NeonRequest) -> Answer:
     asked = request.body["database"]
     request.project.create_database(request.branch, asked["name"], asked["owner_name"])
     answer = database_answer(request.branch, asked["name"], asked["owner_name"])
     return 201, {"database": answer, "operations": []}
 
 
-def _list_roles(request: Request) -> Answer:
+def _list_roles(request: NeonRequest) -> Answer:
     found = request.branch.storage().credentials.passwords
     return 200, {"roles": [role_answer(request.branch, role) for role in found]}
 
 
-def _create_role(request: Request) -> Answer:
+def _create_role(request: NeonRequest) -> Answer:
     role = request.body["role"]["name"]
     password = request.project.create_role(request.branch, role)
     return 201, {"role": role_answer(request.branch, role, password), "operations": []}
 
 
-def _schema(request: Request) -> Answer:
+def _schema(request: NeonRequest) -> Answer:
     return 200, {"sql": _dumped(request, request.branch, _position(request.query, ""))}
 
 
-def _compare_schema(request: Request) -> Answer:
+def _compare_schema(request: NeonRequest) -> Answer:
     base = request.project.branch(request.query.get("base_branch_id") or request.branch.parent_id or "")
     before = _dumped(request, base, _position(request.query, "base_")).splitlines(keepends=True)
     after = _dumped(request, request.branch, _position(request.query, "")).splitlines(keepends=True)
     return 200, {"diff": "".join(difflib.unified_diff(before, after, "a", "b"))}
 
 
-def _dumped(request: Request, branch: Branch, at: Position | None) -> str:
+def _dumped(request: NeonRequest, branch: Branch, at: Position | None) -> str:
     database = request.query["db_name"]
     if database != DATABASE and database not in branch.storage().databases():
-        raise Refusal(404, f"database {database} not found")
+        raise NeonApiError(404, f"database {database} not found")
     storage, temporary = request.project.storage_at(branch, at)
     try:
         return storage.dump_schema(database)
@@ -228,11 +228,11 @@ def _dumped(request: Request, branch: Branch, at: Position | None) -> str:
             storage.delete()
 
 
-def _changed(request: Request, branch: Branch, operations: Sequence[Operation]) -> Json:
+def _changed(request: NeonRequest, branch: Branch, operations: Sequence[Operation]) -> Json:
     return {"branch": branch_answer(request.project, branch), "operations": _told(request, operations)}
 
 
-def _told(request: Request, operations: Sequence[Operation]) -> list[Json]:
+def _told(request: NeonRequest, operations: Sequence[Operation]) -> list[Json]:
     return [operation_answer(request.project, operation) for operation in operations]
 
 
@@ -247,11 +247,11 @@ def _page(items: Sequence[Any], query: Mapping[str, str]) -> tuple[Sequence[Any]
 def _position(asked: Mapping[str, Any], prefix: str) -> Position | None:
     lsn, at = asked.get(f"{prefix}lsn"), asked.get(f"{prefix}timestamp")
     if lsn and at:
-        raise Refusal(400, f"{prefix}lsn and {prefix}timestamp can't be given both")
+        raise NeonApiError(400, f"{prefix}lsn and {prefix}timestamp can't be given both")
     try:
         return Lsn.parse(lsn) if lsn else _time(at)
     except ValueError as error:
-        raise Refusal(400, str(error)) from error
+        raise NeonApiError(400, str(error)) from error
 
 
 def _time(text: str | None) -> datetime | None:

@@ -8,7 +8,7 @@ from local_cloud.neon.timeline import Timeline
 from rollback.resources.database.wal_position import Lsn
 
 
-class Refusal(Exception):
+class NeonApiError(Exception):
     """An answer that is no success; the text is its message."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -17,7 +17,7 @@ class Refusal(Exception):
 
 
 USABLE = frozenset({"ready", "archived"})
-_LONGEST_EXPIRY = timedelta(days=30)
+_MAX_EXPIRY = timedelta(days=30)
 
 
 @dataclass
@@ -43,10 +43,10 @@ class Branch:
     restored_at: datetime | None = None  # whether or not Neon says so in `last_reset_at`
 
     @property
-    def history_begins_at(self) -> datetime:
+    def history_starts_at(self) -> datetime:
         return self.restored_at or self.created_at
 
-    def become(self, state: str, pending: str | None = None) -> None:
+    def set_state(self, state: str, pending: str | None = None) -> None:
         """Enter a state, on the way to another one if told."""
         self.state, self.pending_state = state, pending
         self.updated_at = self.state_changed_at = now()
@@ -54,7 +54,7 @@ class Branch:
     def storage(self) -> Timeline:
         """Raises Refusal while there is none to read from."""
         if self.timeline is None or self.state not in USABLE:
-            raise Refusal(422, "branch not ready yet")
+            raise NeonApiError(422, "branch not ready yet")
         return self.timeline
 
 
@@ -65,31 +65,31 @@ def refuse_restore(target: Branch, source: Branch, *, has_children: bool, to_pos
         Refusal: one of them is broken.
     """
     if target.protected:
-        raise Refusal(422, "cannot reset protected branch")
+        raise NeonApiError(422, "cannot reset protected branch")
     if target.state not in USABLE:
-        raise Refusal(422, "branch not ready yet")
+        raise NeonApiError(422, "branch not ready yet")
     if "restore" in target.restricted:
-        raise Refusal(422, target.restricted["restore"])
+        raise NeonApiError(422, target.restricted["restore"])
     if source is target and not to_position:
-        raise Refusal(400, "source_lsn or source_timestamp is required to restore a branch from itself")
+        raise NeonApiError(400, "source_lsn or source_timestamp is required to restore a branch from itself")
     if source is target and not keeps:
-        raise Refusal(422, "preserve_under_name is required to restore a branch from itself")
+        raise NeonApiError(422, "preserve_under_name is required to restore a branch from itself")
     if has_children and not keeps:
-        raise Refusal(422, "Branch has children, preserve_under_name is required")
+        raise NeonApiError(422, "Branch has children, preserve_under_name is required")
     if to_position and source.parent_id is not None:
-        raise Refusal(422, "a point in time can be restored from a root branch only")
+        raise NeonApiError(422, "a point in time can be restored from a root branch only")
 
 
 def refuse_deletion(branch: Branch, *, has_children: bool) -> None:
     """Raises Refusal if Neon would not delete the branch."""
     if branch.protected:
-        raise Refusal(422, "cannot delete protected branch")
+        raise NeonApiError(422, "cannot delete protected branch")
     if branch.default:
-        raise Refusal(422, "cannot delete the default branch")
+        raise NeonApiError(422, "cannot delete the default branch")
     if has_children:
-        raise Refusal(422, "cannot delete branch that has children")
+        raise NeonApiError(422, "cannot delete branch that has children")
     if "delete" in branch.restricted:
-        raise Refusal(422, branch.restricted["delete"])
+        raise NeonApiError(422, branch.restricted["delete"])
 
 
 def refuse_expiry(at: datetime, *, protected: bool, default: bool = False, has_children: bool = False) -> None:
@@ -98,13 +98,13 @@ def refuse_expiry(at: datetime, *, protected: bool, default: bool = False, has_c
     Raises:
         Refusal: the branch can't expire, or not then.
     """
-    if not now() < at <= now() + _LONGEST_EXPIRY:
-        raise Refusal(422, "expires_at must be in the future and at most 30 days from now")
+    if not now() < at <= now() + _MAX_EXPIRY:
+        raise NeonApiError(422, "expires_at must be in the future and at most 30 days from now")
     for holds, what in ((protected, "a protected branch"), (default, "the default branch")):
         if holds:
-            raise Refusal(422, f"expires_at can't be set on {what}")
+            raise NeonApiError(422, f"expires_at can't be set on {what}")
     if has_children:
-        raise Refusal(422, "expires_at can't be set on a branch with children")
+        raise NeonApiError(422, "expires_at can't be set on a branch with children")
 
 
 def refuse_child_of(parent: Branch) -> None:
@@ -114,4 +114,4 @@ def refuse_child_of(parent: Branch) -> None:
         Refusal: the parent expires.
     """
     if parent.expires_at is not None:
-        raise Refusal(422, "a branch that expires can't have children")
+        raise NeonApiError(422, "a branch that expires can't have children")

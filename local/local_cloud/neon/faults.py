@@ -40,18 +40,18 @@ class ProxyRefusal(Exception):
 
 
 @dataclass
-class Orders:
+class BehaviourOverrides:
     """How a project differs from what is expected of Neon, where its documentation leaves it open.
 
     Attributes:
-        refuses_expiry: why no branch may expire, as with the Data API; None: they may.
-        tells_last_reset: a restore of a branch to its own past sets `last_reset_at`.
+        expiry_refusal: why no branch may expire, as with the Data API; None: they may.
+        reports_last_reset: a restore of a branch to its own past sets `last_reset_at`.
         detach_seconds: how long a restore's `detach_parent_branch` runs though the branch is ready; 0: there is none.
         detach_locks: the project is locked (423) meanwhile.
     """
 
-    refuses_expiry: str | None = None
-    tells_last_reset: bool = True
+    expiry_refusal: str | None = None
+    reports_last_reset: bool = True
     detach_seconds: float = 0.0
     detach_locks: bool = True
 
@@ -63,7 +63,7 @@ class Fault:
     Attributes:
         path: a regular expression, searched in the path below the project.
         status: the answer's; None: the connection is closed without one.
-        after_the_work: the request is carried out first, as when a proxy gives up on a slow answer (524).
+        is_applied_first: the request is carried out first, as when a proxy gives up on a slow answer (524).
         retry_after_seconds: named in the answer, if given.
     """
 
@@ -71,14 +71,14 @@ class Fault:
     path: str
     status: int | None
     message: str = "made to fail"
-    after_the_work: bool = False
+    is_applied_first: bool = False
     retry_after_seconds: int | None = None
     times: int = 1
 
     def __post_init__(self) -> None:
         self._path = re.compile(self.path)
 
-    def meets(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str) -> bool:
         return method == self.method and self._path.search(path) is not None
 
 
@@ -86,19 +86,19 @@ class Faults:
     """Those that are still to come. Thread-safe."""
 
     def __init__(self) -> None:
-        self._ordered: list[Fault] = []
+        self._pending: list[Fault] = []
         self._lock = threading.Lock()
 
-    def order(self, fault: Fault) -> None:
+    def inject(self, fault: Fault) -> None:
         with self._lock:
-            self._ordered.append(fault)
+            self._pending.append(fault)
 
     def next(self, method: str, path: str) -> Fault | None:
         """The fault that meets this request, counted as having happened."""
         with self._lock:
-            fault = next((fault for fault in self._ordered if fault.meets(method, path)), None)
+            fault = next((fault for fault in self._pending if fault.matches(method, path)), None)
             if fault is not None:
                 fault.times -= 1
                 if fault.times <= 0:
-                    self._ordered.remove(fault)
+                    self._pending.remove(fault)
             return fault

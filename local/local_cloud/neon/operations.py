@@ -40,7 +40,7 @@ class Operations:
     def __init__(self) -> None:
         self.all: list[Operation] = []
         self._changed = threading.Condition()
-        self._held = False
+        self._is_paused = False
         self._over = False
         self._failing: list[str] = []
         self._timers: list[threading.Timer] = []
@@ -80,15 +80,15 @@ class Operations:
                 raise TimeoutError(f"Neon's operations did not end within {seconds:g} s")
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def hold_operations(self) -> Iterator[None]:
         """Nothing new is begun: what is added stays `scheduling`, and the project locked."""
         with self._changed:
-            self._held = True
+            self._is_paused = True
         try:
             yield
         finally:
             with self._changed:
-                self._held = False
+                self._is_paused = False
                 self._changed.notify_all()
 
     def fail_next(self, action: str) -> None:
@@ -120,7 +120,7 @@ class Operations:
 
     def _next(self) -> Operation | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._over or (not self._held and self._is_due()))
+            self._changed.wait_for(lambda: self._over or (not self._is_paused and self._is_due()))
             if self._over:
                 return None
             operation = next(operation for operation in self.all if operation.status == "scheduling")

@@ -28,7 +28,7 @@ from psycopg import pq, sql
 
 from local_cloud.neon import wire
 from local_cloud.neon.faults import UNPOOLED, ProxyRefusal, password_failed
-from local_cloud.neon.wire import Ended, Wire
+from local_cloud.neon.wire import ConnectionClosed, Wire
 
 HOST = "127.0.0.1"
 SERVER_IDLE_SECONDS = 600.0
@@ -157,7 +157,7 @@ class Pooler(socketserver.ThreadingTCPServer):
         self.drop()
 
     @contextlib.contextmanager
-    def counted(self, client: socket.socket) -> Iterator[None]:
+    def track_client(self, client: socket.socket) -> Iterator[None]:
         """Know of the client while it is served."""
         with self._changed:
             self._clients.add(client)
@@ -174,16 +174,16 @@ class Pooler(socketserver.ThreadingTCPServer):
             psycopg.OperationalError: Postgres refused, with its words.
             OSError: there is no server now.
         """
-        server = self.take(client)
-        self.put(server)
+        server = self.acquire(client)
+        self.release(server)
         return {**server.parameters, **client.parameters}
 
-    def take(self, client: Client) -> Server:
+    def acquire(self, client: Client) -> Server:
         """A server connection for one transaction. Raises as `log_in`; TimeoutError if none becomes free."""
         until = time.monotonic() + _QUERY_WAIT_SECONDS
         while True:
             with self._changed:
-                found = self._pick(client.login)
+                found = self._pop_idle_server(client.login)
                 if found is not None:
                     self._used.append(found)
                     return found
@@ -194,7 +194,7 @@ class Pooler(socketserver.ThreadingTCPServer):
                     raise TimeoutError("query_wait_timeout")
         return self._open(client)
 
-    def put(self, server: Server) -> None:
+    def release(self, server: Server) -> None:
         """Keep it for whoever comes next, until nobody has for `server_idle_seconds`."""
         with self._changed:
             self._used.remove(server)
@@ -202,7 +202,7 @@ class Pooler(socketserver.ThreadingTCPServer):
             self._idle.append(server)
             self._changed.notify_all()
             if self._reaper is None:
-                self._reaper = threading.Thread(target=self._reap, name="neon pooler idle", daemon=True)
+                self._reaper = threading.Thread(target=self._close_idle_servers, name="neon pooler idle", daemon=True)
                 self._reaper.start()
 
     def discard(self, server: Server) -> None:
@@ -229,7 +229,7 @@ class Pooler(socketserver.ThreadingTCPServer):
     def _size(self, login: Login) -> int:
         return self._opening.count(login) + sum(server.login == login for server in self._used)
 
-    def _pick(self, login: Login) -> Server | None:
+    def _pop_idle_server(self, login: Login) -> Server | None:
         for server in reversed([server for server in self._idle if server.login == login]):
             self._idle.remove(server)
             if server.is_alive:
@@ -237,7 +237,7 @@ class Pooler(socketserver.ThreadingTCPServer):
             server.close()
         return None
 
-    def _reap(self) -> None:
+    def _close_idle_servers(self) -> None:
         """Close what has been idle for too long; ends when nothing is idle."""
         while True:
             with self._changed:
@@ -256,8 +256,8 @@ class _Session(socketserver.BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
-        with contextlib.suppress(OSError, Ended), self.server.counted(self.request):
-            client = self._logged_in(Wire(self.request))
+        with contextlib.suppress(OSError, ConnectionClosed), self.server.track_client(self.request):
+            client = self._log_client_in(Wire(self.request))
             while client is not None:
                 arrived = client.wire.messages()
                 if not arrived:
@@ -266,7 +266,7 @@ class _Session(socketserver.BaseRequestHandler):
                     return
                 self._run_transaction(client, arrived)
 
-    def _logged_in(self, connection: Wire) -> Client | None:
+    def _log_client_in(self, connection: Wire) -> Client | None:
         parameters = connection.startup()
         if parameters is None:
             return None
@@ -286,32 +286,32 @@ class _Session(socketserver.BaseRequestHandler):
             connection.send(wire.error(str(refusal)))
             return None
         except psycopg.OperationalError as failure:
-            connection.send(wire.error(_words(str(failure), role)))
+            connection.send(wire.error(_client_message(str(failure), role)))
             return None
         return client
 
     def _run_transaction(self, client: Client, arrived: list[bytes]) -> None:
         """Give the client a server connection until its transaction is over. Raises Ended if either side has ended."""
         try:
-            server = self.server.take(client)
+            server = self.server.acquire(client)
         except (ProxyRefusal, psycopg.OperationalError, TimeoutError) as failure:
-            client.wire.send(wire.error(_words(str(failure), client.login.role)))
-            raise Ended from failure
+            client.wire.send(wire.error(_client_message(str(failure), client.login.role)))
+            raise ConnectionClosed from failure
         try:
             server.set(client.parameters)
             last = _Transaction(client, server).run(arrived)
-        except _ServerEnded as ended:
+        except _ServerConnectionClosed as ended:
             self.server.discard(server)
             client.wire.send(wire.error("server conn crashed?"))  # PgBouncer's words
-            raise Ended from ended
+            raise ConnectionClosed from ended
         except BaseException:
             self.server.discard(server)
             raise
-        self.server.put(server)  # before the client hears of the end, as PgBouncer does in one thread
+        self.server.release(server)  # before the client hears of the end, as PgBouncer does in one thread
         client.wire.send(*last)
 
 
-class _ServerEnded(Exception):
+class _ServerConnectionClosed(Exception):
     """Postgres has closed the connection within a transaction."""
 
 
@@ -325,7 +325,8 @@ class _Transaction:
         self._over = False
 
     def run(self, arrived: list[bytes]) -> list[bytes]:
-        """What the client is still to be told. Raises Ended if the client has gone, _ServerEnded if the server has."""
+        """What the client is still to be told. Raises Ended if the client has gone, _ServerConnectionClosed if the
+        server has."""
         last: list[bytes] = []
         self._to_server(arrived)
         of_client, of_server = self._client.wire.socket, self._server.wire.socket
@@ -340,7 +341,7 @@ class _Transaction:
     def _to_server(self, messages: list[bytes]) -> None:
         for one in messages:
             if wire.kind_of(one) == wire.TERMINATE:
-                raise Ended
+                raise ConnectionClosed
             self._synchronised = wire.is_answered_with_ready(one)
             self._awaited += self._synchronised
         self._server.wire.send(*messages)
@@ -349,11 +350,11 @@ class _Transaction:
         """Hand on what has come; the end of the transaction is returned instead."""
         try:
             messages = self._server.wire.messages()
-        except (Ended, OSError) as error:
-            raise _ServerEnded from error
+        except (ConnectionClosed, OSError) as error:
+            raise _ServerConnectionClosed from error
         for one in messages:
             if wire.kind_of(one) == wire.PARAMETER_STATUS:
-                self._learn(*wire.parameter(one))
+                self._record_parameter(*wire.parameter(one))
             if wire.kind_of(one) == wire.READY_FOR_QUERY:
                 self._awaited -= 1
                 is_last = self._awaited == 0 and self._synchronised
@@ -363,7 +364,7 @@ class _Transaction:
         self._client.wire.send(*messages)
         return []
 
-    def _learn(self, name: str, value: str) -> None:
+    def _record_parameter(self, name: str, value: str) -> None:
         self._server.parameters[name] = value
         if name in _TRACKED:
             self._client.parameters[name] = value
@@ -380,7 +381,7 @@ def _unsupported(parameters: dict[str, str]) -> str | None:
     return None if unknown is None else f"unsupported startup parameter: {unknown}"
 
 
-def _words(told: str, role: str) -> str:
+def _client_message(told: str, role: str) -> str:
     """Postgres's words to libpq, as the proxy hands them on."""
     lines = told.partition("FATAL:")[2].strip().splitlines()
     words = lines[0] if lines else told

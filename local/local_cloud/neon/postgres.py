@@ -24,7 +24,9 @@ _USER_SECONDS = 10.0  # to make it, while another process may have /etc/passwd l
 _ENVIRONMENT = {"TZ": "UTC", "LC_ALL": "C", "PATH": "/usr/bin:/bin"}
 
 # SIGINT is Postgres's "fast shutdown": connections are dropped, everything is written.
-_END_WITH_STDIN = 'exec 3<&0; "$@" & server=$!; (read _ <&3; kill -INT $server) & wait $server; kill $! 2>/dev/null'
+_STOP_ON_STDIN_CLOSE = (
+    'exec 3<&0; "$@" & server=$!; (read _ <&3; kill -INT $server) & wait $server; kill $! 2>/dev/null'
+)
 
 
 class _User(TypedDict, total=False):
@@ -45,7 +47,7 @@ class Account:
 
     name: str | None
 
-    def own(self, path: Path) -> None:
+    def give_ownership(self, path: Path) -> None:
         """Give the user a file or folder that we made."""
         if self.name is not None:
             entry = pwd.getpwnam(self.name)
@@ -129,7 +131,7 @@ def start(program: str, *arguments: str | Path, log: Path) -> "subprocess.Popen[
     """
     with log.open("ab") as told:
         return child_processes.start(
-            ["sh", "-c", _END_WITH_STDIN, "sh", _path(program), *map(str, arguments)],
+            ["sh", "-c", _STOP_ON_STDIN_CLOSE, "sh", _path(program), *map(str, arguments)],
             stdout=told,
             stderr=told,
             cwd="/",

@@ -18,16 +18,16 @@ from pathlib import Path
 from local_cloud.neon import postgres as neon_postgres
 from local_cloud.neon.branch import (
     Branch,
-    Refusal,
+    NeonApiError,
     refuse_child_of,
     refuse_deletion,
     refuse_expiry,
     refuse_restore,
 )
 from local_cloud.neon.compute import Compute
-from local_cloud.neon.faults import ENDPOINT_NOT_FOUND, Orders, ProxyRefusal, address_not_allowed
+from local_cloud.neon.faults import ENDPOINT_NOT_FOUND, BehaviourOverrides, ProxyRefusal, address_not_allowed
 from local_cloud.neon.operations import Operation, Operations, now
-from local_cloud.neon.timeline import OutOfHistory, Timeline
+from local_cloud.neon.timeline import OutsideHistoryError, Timeline
 from rollback.resources.database.wal_position import Lsn, Position
 
 
@@ -48,7 +48,7 @@ class ProjectSettings:
     allowed_ips: tuple[str, ...] = ()
     protected_branches_only: bool = False
 
-    def admits(self, branch: Branch, address: str) -> bool:
+    def allows(self, branch: Branch, address: str) -> bool:
         """Whether a client may connect to a branch from an address."""
         if not self.allowed_ips or (self.protected_branches_only and not branch.protected):
             return True
@@ -63,7 +63,7 @@ class Project:
         self.logical_replication = storage.logical_replication
         self.limits = limits
         self.settings = ProjectSettings()
-        self.orders = Orders()
+        self.behaviour = BehaviourOverrides()
         self.created_at = now()
         self.operations = Operations()
         self.lock = threading.RLock()
@@ -81,7 +81,7 @@ class Project:
     def branch(self, branch_id: str) -> Branch:
         """Raises Refusal: there is none such."""
         if branch_id not in self.branches:
-            raise Refusal(404, "branch not found")
+            raise NeonApiError(404, "branch not found")
         return self.branches[branch_id]
 
     def children(self, branch: Branch) -> list[Branch]:
@@ -93,7 +93,7 @@ class Project:
     def compute(self, endpoint_id: str) -> Compute:
         """Raises Refusal: there is none such."""
         if endpoint_id not in self.computes:
-            raise Refusal(404, "endpoint not found")
+            raise NeonApiError(404, "endpoint not found")
         return self.computes[endpoint_id]
 
     def create_branch(
@@ -112,86 +112,86 @@ class Project:
         if expires_at is not None:
             self._refuse_expiry(expires_at, protected=protected)
         if protected:
-            self._refuse_one_protected_more()
-        storage = self._used(parent)
+            self._require_protected_branch_quota()
+        storage = self._unarchive_storage(parent)
         lsn = self._position(parent, at)
         branch = Branch(_new_id("br"), name or "", parent_id=parent.id, protected=protected, expires_at=expires_at)
         branch.name = branch.name or branch.id
-        self._refuse_taken(branch.name)
+        self._require_free_name(branch.name)
         branch.parent_lsn, branch.parent_timestamp = lsn, at if isinstance(at, datetime) else None
-        branch.become("init", pending="ready")
+        branch.set_state("init", pending="ready")
         self.branches[branch.id] = branch
-        passwords = storage.credentials.renewed() if parent.protected else None
+        passwords = storage.credentials.with_new_passwords() if parent.protected else None
 
         def make() -> None:
-            self._move_to(branch, storage.fork(self._new_folder(), lsn, passwords))
+            self._attach_timeline(branch, storage.fork(self._new_folder(), lsn, passwords))
 
         compute = self._add_compute(branch) if with_compute else None
-        return branch, self._do(branch, ("create_branch", make), *_starting(compute))
+        return branch, self._add_operations(branch, ("create_branch", make), *_start_actions(compute))
 
     def restore(
-        self, target: Branch, source: Branch, at: Position | None, keep_as: str | None
+        self, target: Branch, source: Branch, at: Position | None, backup_name: str | None
     ) -> tuple[Branch, Sequence[Operation]]:
-        """Overwrite a branch with a source's state; `keep_as` names the branch that keeps its present one."""
+        """Overwrite a branch with a source's state; `backup_name` names the branch that keeps its present one."""
         self.refuse_if_locked()
         children = self.children(target)
         refuse_restore(
-            target, source, has_children=bool(children), to_position=at is not None, keeps=keep_as is not None
+            target, source, has_children=bool(children), to_position=at is not None, keeps=backup_name is not None
         )
         if source is not target:
             refuse_child_of(source)
-        storage, old = self._used(source), self._used(target)
+        storage, old = self._unarchive_storage(source), self._unarchive_storage(target)
         lsn = self._position(source, at)
         # Since 2024-09-06 a restore from a protected branch keeps the passwords of the one that is restored.
         kept = old.credentials.passwords if source is not target and source.protected else {}
-        passwords = storage.credentials.having(kept)
-        if keep_as is not None:
-            self._keep(target, source, keep_as, children)
+        passwords = storage.credentials.with_passwords(kept)
+        if backup_name is not None:
+            self._create_backup(target, source, backup_name, children)
         if source is not target:
             target.parent_id = source.id
         if target.parent_id is not None:
             target.parent_lsn, target.parent_timestamp = lsn, at if isinstance(at, datetime) else None
         target.restored_at = now()
-        if source is not target or self.orders.tells_last_reset:
+        if source is not target or self.behaviour.reports_last_reset:
             target.last_reset_at = target.restored_at
-        target.become("resetting", pending="ready")
+        target.set_state("resetting", pending="ready")
         compute = self.compute_of(target)
         was_active = compute is not None and compute.state == "active"
 
         def make() -> None:
-            self._move_to(target, storage.fork(self._new_folder(), lsn, passwords))
-            if keep_as is None:
+            self._attach_timeline(target, storage.fork(self._new_folder(), lsn, passwords))
+            if backup_name is None:
                 old.delete()
 
         detaching = [("suspend_compute", compute.detach)] if compute is not None else []
-        starting = _starting(compute) if was_active else []
-        begun = self._do(target, *detaching, ("create_timeline", make), *starting)
-        return target, (*begun, *self._slow_detachment(target))
+        starting = _start_actions(compute) if was_active else []
+        begun = self._add_operations(target, *detaching, ("create_timeline", make), *starting)
+        return target, (*begun, *self._detach_operation(target))
 
     def delete_branch(self, branch: Branch) -> Sequence[Operation]:
         """Its computes go with it."""
         self.refuse_if_locked()
         refuse_deletion(branch, has_children=bool(self.children(branch)))
-        compute, storage = self.compute_of(branch), self._used(branch)
+        compute, storage = self.compute_of(branch), self._unarchive_storage(branch)
         del self.branches[branch.id]
         stopping = []
         if compute is not None:
             del self.computes[compute.id]
             stopping = [("suspend_compute", compute.detach), ("suspend_compute", compute.close)]
-        return self._do(branch, *stopping, ("delete_timeline", storage.delete))
+        return self._add_operations(branch, *stopping, ("delete_timeline", storage.delete))
 
     def rename(self, branch: Branch, name: str) -> None:
         if name != branch.name:
-            self._refuse_taken(name)
+            self._require_free_name(name)
         branch.name, branch.updated_at = name, now()
 
     def protect(self, branch: Branch, *, protected: bool) -> None:
         """Set the protection. An archived branch is unarchived by it."""
         if protected and not branch.protected:
             if branch.expires_at is not None:
-                raise Refusal(422, "a branch that expires can't be protected")
-            self._refuse_one_protected_more()
-            self._used(branch)
+                raise NeonApiError(422, "a branch that expires can't be protected")
+            self._require_protected_branch_quota()
+            self._unarchive_storage(branch)
         branch.protected, branch.updated_at = protected, now()
 
     def expire(self, branch: Branch, at: datetime | None) -> None:
@@ -204,66 +204,66 @@ class Project:
     def archive(self, branch: Branch) -> None:
         """What Neon does by itself to one that nobody has used; not to a protected one, nor before its children."""
         if branch.protected or any(child.state != "archived" for child in self.children(branch)):
-            raise Refusal(422, f"{branch.name} is not archived: it is protected, or has children that are not")
+            raise NeonApiError(422, f"{branch.name} is not archived: it is protected, or has children that are not")
         compute = self.compute_of(branch)
         if compute is not None:
             compute.suspend()
-        branch.become("archived")
+        branch.set_state("archived")
 
     def create_compute(self, branch: Branch) -> tuple[Compute, Sequence[Operation]]:
         """A branch has one at most."""
         self.refuse_if_locked()
-        storage = self._used(branch)
+        storage = self._unarchive_storage(branch)
         if self.compute_of(branch) is not None:
-            raise Refusal(409, "read-write endpoint already exists for this branch")
+            raise NeonApiError(409, "read-write endpoint already exists for this branch")
         compute = self._add_compute(branch)
         compute.attach(storage)
-        return compute, self._do(branch, *_starting(compute))
+        return compute, self._add_operations(branch, *_start_actions(compute))
 
     def delete_compute(self, compute: Compute) -> Sequence[Operation]:
         """The branch and its data stay."""
         self.refuse_if_locked()
         branch = self.branch(compute.branch_id)
         if branch.protected:  # https://neon.com/docs/guides/protected-branches
-            raise Refusal(422, "cannot delete compute of protected branch")
+            raise NeonApiError(422, "cannot delete compute of protected branch")
         del self.computes[compute.id]
-        return self._do(branch, ("suspend_compute", compute.detach), ("suspend_compute", compute.close))
+        return self._add_operations(branch, ("suspend_compute", compute.detach), ("suspend_compute", compute.close))
 
     def change_compute(self, compute: Compute, verb: str) -> Sequence[Operation]:
         """`start`, `suspend` or `restart`."""
         self.refuse_if_locked()
         suspending = [("suspend_compute", compute.suspend)] if verb in {"suspend", "restart"} else []
-        starting = _starting(compute) if verb in {"start", "restart"} else []
-        return self._do(self.branch(compute.branch_id), *suspending, *starting)
+        starting = _start_actions(compute) if verb in {"start", "restart"} else []
+        return self._add_operations(self.branch(compute.branch_id), *suspending, *starting)
 
     def create_database(self, branch: Branch, name: str, owner: str) -> None:
         """An empty one beside the others."""
         self.refuse_if_locked()
-        storage = self._used(branch)
+        storage = self._unarchive_storage(branch)
         if name in storage.databases():
-            raise Refusal(409, f"database {name} already exists")
+            raise NeonApiError(409, f"database {name} already exists")
         if owner not in storage.credentials.passwords:
-            raise Refusal(404, f"role {owner} not found")
+            raise NeonApiError(404, f"role {owner} not found")
         storage.create_database(name, owner)
 
     def create_role(self, branch: Branch, role: str) -> str:
         """One that may do much, as those of Neon's console; its password."""
         self.refuse_if_locked()
-        storage = self._used(branch)
+        storage = self._unarchive_storage(branch)
         if role in storage.credentials.passwords:
-            raise Refusal(409, f"role {role} already exists")
+            raise NeonApiError(409, f"role {role} already exists")
         return storage.create_role(role)
 
     def delete_expired(self) -> None:
         """Neon's background job."""
         for branch in list(self.branches.values()):
             if branch.expires_at is not None and branch.expires_at <= now():
-                with contextlib.suppress(Refusal):  # locked, protected or with children: it tries again later
+                with contextlib.suppress(NeonApiError):  # locked, protected or with children: it tries again later
                     self.delete_branch(branch)
 
     def storage_at(self, branch: Branch, at: Position | None) -> tuple[Timeline, bool]:
         """What to read a schema from, and whether it was made for that and is the caller's to delete."""
-        storage = self._used(branch)
+        storage = self._unarchive_storage(branch)
         if at is None:
             return storage, False
         return storage.fork(self._new_folder(), self._position(branch, at)), True
@@ -278,11 +278,11 @@ class Project:
                 branch.timeline.stop()
         neon_postgres.run("rm", "-rf", self._folder)
 
-    def _keep(self, target: Branch, source: Branch, name: str, children: list[Branch]) -> None:
-        self._refuse_taken(name)
+    def _create_backup(self, target: Branch, source: Branch, name: str, children: list[Branch]) -> None:
+        self._require_free_name(name)
         roots = sum(branch.parent_id is None for branch in self.branches.values())
         if target.parent_id is None and roots >= self.limits.root_branches:
-            raise Refusal(422, f"root branches limit exceeded: the plan allows {self.limits.root_branches}")
+            raise NeonApiError(422, f"root branches limit exceeded: the plan allows {self.limits.root_branches}")
         backup = Branch(_new_id("br"), name, target.timeline, target.parent_id, target.parent_lsn)
         backup.created_at, backup.last_reset_at = target.created_at, target.last_reset_at
         backup.restored_at = target.restored_at
@@ -295,41 +295,43 @@ class Project:
     def _position(self, branch: Branch, at: Position | None) -> Lsn:
         storage = branch.storage()
         kept_since = now() - timedelta(seconds=self.limits.history_retention_seconds)
-        earliest = max(kept_since, branch.history_begins_at)
+        earliest = max(kept_since, branch.history_starts_at)
         if isinstance(at, datetime) and not earliest <= at <= now():
-            raise Refusal(422, f"timestamp is outside the branch's history, which begins at {earliest.isoformat()}")
+            raise NeonApiError(
+                422, f"timestamp is outside the branch's history, which begins at {earliest.isoformat()}"
+            )
         try:
             lsn = storage.resolve(at)
-        except OutOfHistory as error:
-            raise Refusal(422, f"LSN is outside the branch's history: {error}") from error
-        if isinstance(at, Lsn) and kept_since > branch.history_begins_at:
+        except OutsideHistoryError as error:
+            raise NeonApiError(422, f"LSN is outside the branch's history: {error}") from error
+        if isinstance(at, Lsn) and kept_since > branch.history_starts_at:
             forgotten = storage.last_commit_before(kept_since)
             if forgotten is not None and lsn <= forgotten:
-                raise Refusal(422, f"LSN {lsn} is older than the history that is kept")
+                raise NeonApiError(422, f"LSN {lsn} is older than the history that is kept")
         return lsn
 
-    def _move_to(self, branch: Branch, timeline: Timeline) -> None:
+    def _attach_timeline(self, branch: Branch, timeline: Timeline) -> None:
         with self.lock:
             branch.timeline = timeline
-            branch.become("ready")
+            branch.set_state("ready")
             compute = self.compute_of(branch)
             if compute is not None:
                 compute.attach(timeline)
 
     def _add_compute(self, branch: Branch) -> Compute:
-        compute = Compute(_new_id("ep"), branch.id, now(), self._admit)
+        compute = Compute(_new_id("ep"), branch.id, now(), self._allow_connection)
         self.computes[compute.id] = compute
         return compute
 
-    def _admit(self, branch_id: str, address: str) -> None:
+    def _allow_connection(self, branch_id: str, address: str) -> None:
         branch = self.branches.get(branch_id)
         if branch is None:
             raise ProxyRefusal(ENDPOINT_NOT_FOUND)
-        if not self.settings.admits(branch, address):
+        if not self.settings.allows(branch, address):
             raise ProxyRefusal(address_not_allowed(address))
         self._unarchive(branch)
 
-    def _used(self, branch: Branch) -> Timeline:
+    def _unarchive_storage(self, branch: Branch) -> Timeline:
         """Its storage. What is archived is unarchived by being used, with its parents up to the root."""
         storage = branch.storage()
         self._unarchive(branch)
@@ -338,29 +340,29 @@ class Project:
     def _unarchive(self, branch: Branch | None) -> None:
         while branch is not None:
             if branch.state == "archived":
-                branch.become("ready")
+                branch.set_state("ready")
             branch = self.branches.get(branch.parent_id or "")
 
-    def _slow_detachment(self, branch: Branch) -> Sequence[Operation]:
-        if not self.orders.detach_seconds:
+    def _detach_operation(self, branch: Branch) -> Sequence[Operation]:
+        if not self.behaviour.detach_seconds:
             return ()
-        operation = Operation("detach_parent_branch", branch.id, lambda: None, locks=self.orders.detach_locks)
-        self.operations.add_running(operation, self.orders.detach_seconds)
+        operation = Operation("detach_parent_branch", branch.id, lambda: None, locks=self.behaviour.detach_locks)
+        self.operations.add_running(operation, self.behaviour.detach_seconds)
         return (operation,)
 
     def _refuse_expiry(
         self, at: datetime, *, protected: bool, default: bool = False, has_children: bool = False
     ) -> None:
-        if self.orders.refuses_expiry is not None:
-            raise Refusal(422, self.orders.refuses_expiry)
+        if self.behaviour.expiry_refusal is not None:
+            raise NeonApiError(422, self.behaviour.expiry_refusal)
         refuse_expiry(at, protected=protected, default=default, has_children=has_children)
 
-    def _refuse_one_protected_more(self) -> None:
+    def _require_protected_branch_quota(self) -> None:
         most = self.limits.protected_branches
         if sum(branch.protected for branch in self.branches.values()) >= most:
-            raise Refusal(422, f"protected branches limit exceeded: the plan allows {most}")
+            raise NeonApiError(422, f"protected branches limit exceeded: the plan allows {most}")
 
-    def _do(self, branch: Branch, *work: tuple[str, Callable[[], None]]) -> Sequence[Operation]:
+    def _add_operations(self, branch: Branch, *work: tuple[str, Callable[[], None]]) -> Sequence[Operation]:
         compute = self.compute_of(branch)
         endpoint = compute.id if compute is not None else None
         operations = [
@@ -373,19 +375,19 @@ class Project:
     def refuse_if_locked(self) -> None:
         """Raises Refusal while an operation of the project is unfinished."""
         if self.operations.is_busy:
-            raise Refusal(
+            raise NeonApiError(
                 423, "project already has running conflicting operations, scheduling of new ones is prohibited"
             )
 
-    def _refuse_taken(self, name: str) -> None:
+    def _require_free_name(self, name: str) -> None:
         if any(branch.name == name for branch in self.branches.values()):
-            raise Refusal(409, f"branch with name {name} already exists")
+            raise NeonApiError(409, f"branch with name {name} already exists")
 
     def _new_folder(self) -> Path:
         return self._folder / secrets.token_hex(4)
 
 
-def _starting(compute: Compute | None) -> list[tuple[str, Callable[[], None]]]:
+def _start_actions(compute: Compute | None) -> list[tuple[str, Callable[[], None]]]:
     return [] if compute is None else [("start_compute", compute.start)]
 
 

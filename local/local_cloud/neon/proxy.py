@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local_cloud.neon import wire
 from local_cloud.neon.faults import ProxyRefusal, password_failed
-from local_cloud.neon.wire import Ended, Wire
+from local_cloud.neon.wire import ConnectionClosed, Wire
 
 HOST = "127.0.0.1"
 _CHUNK = 65536
@@ -48,7 +48,10 @@ class _Session(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         client = Wire(self.request)
-        with contextlib.suppress(OSError, Ended), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as postgres:
+        with (
+            contextlib.suppress(OSError, ConnectionClosed),
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as postgres,
+        ):
             parameters = client.startup()
             try:
                 postgres.connect(str(self.server.open_socket(self.client_address[0])))
@@ -63,9 +66,9 @@ class _Session(socketserver.BaseRequestHandler):
 
     def _back(self, postgres: socket.socket, role: str) -> None:
         server = Wire(postgres)
-        with contextlib.suppress(OSError, Ended):
+        with contextlib.suppress(OSError, ConnectionClosed):
             if self._greet(server, role):
-                self.request.sendall(server.rest())
+                self.request.sendall(server.take_remaining_bytes())
                 _pump(postgres, self.request)
         _end(postgres, self.request)
 
@@ -74,14 +77,14 @@ class _Session(socketserver.BaseRequestHandler):
         while True:
             for told in server.messages():
                 if wire.kind_of(told) == b"E":
-                    self.request.sendall(wire.error(_words(told, role)))
+                    self.request.sendall(wire.error(_client_message(told, role)))
                     return False
                 self.request.sendall(told)
                 if wire.kind_of(told) == wire.READY_FOR_QUERY:
                     return True
 
 
-def _words(told: bytes, role: str) -> str:
+def _client_message(told: bytes, role: str) -> str:
     """The proxy checks passwords itself, and hands on what Postgres says."""
     fields = wire.error_fields(told)
     return password_failed(role) if fields.get("C") == _INVALID_PASSWORD else fields.get("M", "")

@@ -15,13 +15,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from local_cloud.neon import api as neon_api
 from local_cloud.neon import postgres as neon_postgres
-from local_cloud.neon.branch import Refusal
+from local_cloud.neon.branch import NeonApiError
 from local_cloud.neon.cluster import Cluster
 from local_cloud.neon.faults import Fault, Faults
 from local_cloud.neon.project import Limits, Project
 from local_cloud.neon.timeline import Timeline
 from local_cloud.processes import owned_folders
-from local_cloud.processes.signals import undisturbed
+from local_cloud.processes.signals import defer_signals
 
 ROLE = "app_owner"
 _MEMORY, _ROOM_BYTES = "/dev/shm", 2 << 30  # noqa: S108 - `owned_folders` makes a folder in it
@@ -62,7 +62,7 @@ class LocalNeon:
     def _start(self) -> None:
         self._folder = owned_folders.make("neon", _roomy_memory())  # short: a socket's path has 107 bytes
         self._folder.chmod(0o755)
-        neon_postgres.account().own(self._folder)
+        neon_postgres.account().give_ownership(self._folder)
         self._empty = Timeline.initial(self._folder / "empty", ROLE)
         server = _Server(("127.0.0.1", self._port), _Handler)
         server.neon = self
@@ -88,9 +88,9 @@ class LocalNeon:
         identity = project_id or f"local-{uuid.uuid4().hex[:8]}"
         folder = self._folder / identity
         folder.mkdir()
-        neon_postgres.account().own(folder)
+        neon_postgres.account().give_ownership(folder)
         empty = self._empty
-        passwords = empty.credentials.renewed()
+        passwords = empty.credentials.with_new_passwords()
         storage = empty.fork(folder / "main", empty.resolve(None), passwords)
         if prepare is not None:
             storage.prepare(prepare)
@@ -105,7 +105,7 @@ class LocalNeon:
 
     def stop(self) -> None:
         """Stop every server, and remove all data."""
-        with undisturbed(), ExitStack() as undo:  # in reverse; whatever one end raises, the others are reached
+        with defer_signals(), ExitStack() as undo:  # in reverse; whatever one end raises, the others are reached
             if self._folder is not None:
                 undo.callback(owned_folders.remove, self._folder)
             for identity in tuple(self.projects):
@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = f"/{rest}" if rest else ""
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.server.neon.faults.next(self.command, path)
-        if fault is not None and not fault.after_the_work:
+        if fault is not None and not fault.is_applied_first:
             self._fail(fault)
             return
         try:
@@ -155,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, told = neon_api.answer(
                 self._project(project_id), self.command, path, dict(parse_qsl(asked.query)), body
             )
-        except Refusal as refusal:
+        except NeonApiError as refusal:
             self._refuse(refusal.status, str(refusal))
             return
         except (KeyError, ValueError) as error:
@@ -171,9 +171,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _project(self, project_id: str) -> Project:
         neon = self.server.neon
         if self.headers.get("Authorization") != f"Bearer {neon.api_key}":
-            raise Refusal(401, "authentication required")
+            raise NeonApiError(401, "authentication required")
         if project_id not in neon.projects:
-            raise Refusal(404, "project not found")
+            raise NeonApiError(404, "project not found")
         return neon.projects[project_id]
 
     def _fail(self, fault: Fault) -> None:

@@ -37,7 +37,7 @@ SELECT datname, pg_get_userbyid(datdba) FROM pg_database WHERE datname <> 'templ
 _NOT_SCHEMA = ("--", "\\restrict", "\\unrestrict")  # comments, and keys that differ from dump to dump
 
 
-class OutOfHistory(ValueError):
+class OutsideHistoryError(ValueError):
     """The position is before the branch's history, or after its head."""
 
 
@@ -54,11 +54,11 @@ class Credentials:
         """By role."""
         return {self.role: self.password, **self.others}
 
-    def renewed(self) -> "Credentials":
+    def with_new_passwords(self) -> "Credentials":
         """New passwords for all."""
-        return self.having({role: new_password() for role in self.passwords})
+        return self.with_passwords({role: new_password() for role in self.passwords})
 
-    def having(self, passwords: Mapping[str, str]) -> "Credentials":
+    def with_passwords(self, passwords: Mapping[str, str]) -> "Credentials":
         """The same roles, with those of these passwords that are theirs."""
         of = {role: passwords.get(role, password) for role, password in self.passwords.items()}
         return Credentials(self.role, of.pop(self.role), of)
@@ -77,7 +77,7 @@ class Timeline:
 
     def __init__(self, folder: Path, credentials: Credentials) -> None:
         folder.mkdir()
-        neon_postgres.account().own(folder)
+        neon_postgres.account().give_ownership(folder)
         self.credentials = credentials
         self.logical_replication = False
         self._folder = folder
@@ -95,7 +95,7 @@ class Timeline:
         with base.running("postgres"):
             with base.connect("postgres") as session:
                 session.execute(_PRIVILEGED)
-                session.execute(created_role(role, timeline.credentials.password))
+                session.execute(create_role_statement(role, timeline.credentials.password))
                 session.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
                 session.execute("UPDATE pg_database SET datistemplate = false WHERE datname = 'template0'")
                 session.execute("DROP DATABASE template0")  # template1 stays: databases are made from it
@@ -122,7 +122,7 @@ class Timeline:
         """Start the server. The first time, this makes the data directory from the base."""
         with self.lock:
             if not self.cluster.data.exists():
-                _copy(self._base.data, self.cluster.data)
+                _copy_folder(self._base.data, self.cluster.data)
             self.cluster.start()
 
     def stop(self) -> None:
@@ -137,7 +137,7 @@ class Timeline:
             neon_postgres.run("rm", "-rf", self._folder)
 
     @contextmanager
-    def started(self) -> Iterator[Cluster]:
+    def running_cluster(self) -> Iterator[Cluster]:
         """The cluster with its server running, for as long as it is looked at."""
         with self.lock:
             ran = self.cluster.is_running
@@ -154,7 +154,7 @@ class Timeline:
         A time stands for all that was committed at or before it, by the database's clock.
 
         Raises:
-            OutOfHistory: before the timeline's beginning, or after its head.
+            OutsideHistoryError: before the timeline's beginning, or after its head.
         """
         with self.lock:
             begin, head = self._begin(), self._head()
@@ -162,7 +162,7 @@ class Timeline:
                 return head
             found = at if isinstance(at, Lsn) else self._first_commit_after(at, begin, head) or head
         if not begin < found <= head:
-            raise OutOfHistory(f"{found} is not between {begin} and {head}")
+            raise OutsideHistoryError(f"{found} is not between {begin} and {head}")
         return found
 
     def last_commit_before(self, at: datetime) -> Lsn | None:
@@ -186,7 +186,7 @@ class Timeline:
         if self.logical_replication:
             forked.enable_logical_replication()
         base = forked._base
-        _copy(self._base.data, base.data)
+        _copy_folder(self._base.data, base.data)
         with self.lock:
             written = self.cluster.data.exists()
             to_the_end = not self.cluster.is_running and at >= self._head()
@@ -197,33 +197,33 @@ class Timeline:
                 f"restore_command = 'cp {self.cluster.data}/pg_wal/%f %p'\n"
             )
             (base.data / "recovery.signal").touch()
-            neon_postgres.account().own(base.data / "recovery.signal")
+            neon_postgres.account().give_ownership(base.data / "recovery.signal")
         if written or forked.credentials != self.credentials:
             with base.running():
-                forked._settle(self.credentials)
+                forked._set_passwords(self.credentials)
             (base.data / "postgresql.auto.conf").write_text("")
         return forked
 
     def create_role(self, role: str) -> str:
         """A role as Neon's API makes it; its password."""
         password = new_password()
-        with self.started() as cluster, cluster.connect() as session:
-            session.execute(created_role(role, password))
+        with self.running_cluster() as cluster, cluster.connect() as session:
+            session.execute(create_role_statement(role, password))
         self.credentials = replace(self.credentials, others={**self.credentials.others, role: password})
         return password
 
     def create_database(self, name: str, owner: str) -> None:
         """An empty one."""
         statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner))
-        with self.started() as cluster, cluster.connect() as session:
+        with self.running_cluster() as cluster, cluster.connect() as session:
             session.execute(statement)
 
     def databases(self) -> dict[str, str]:
         """Owner by name, those made by SQL too."""
-        with self.started() as cluster, cluster.connect() as session:
+        with self.running_cluster() as cluster, cluster.connect() as session:
             return dict(session.execute(_DATABASES).fetchall())
 
-    def _settle(self, before: Credentials) -> None:
+    def _set_passwords(self, before: Credentials) -> None:
         """Give the roles that are there their passwords; the base's server runs."""
         with self._base.connect() as session:
             there = {row[0] for row in session.execute("SELECT rolname FROM pg_roles")}
@@ -231,13 +231,13 @@ class Timeline:
             self.credentials = replace(self.credentials, others=others)
             for role, password in self.credentials.passwords.items():
                 if before.passwords.get(role) != password:
-                    session.execute(_altered_role(role, password))
+                    session.execute(_alter_role_statement(role, password))
         if self.logical_replication:
             drop_subscriptions(self._base)
 
     def dump_schema(self, database: str) -> str:
         """The schema as SQL, without what changes from one dump to the next."""
-        with self.started() as cluster:
+        with self.running_cluster() as cluster:
             told = neon_postgres.run(
                 "pg_dump", "--schema-only", f"--host={cluster.data}", f"--username={ADMIN}", database
             )
@@ -270,11 +270,11 @@ class Timeline:
             yield Lsn.parse(commit["lsn"]), at
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy_folder(source: Path, target: Path) -> None:
     neon_postgres.run("cp", "-a", source, target)
 
 
-def created_role(role: str, password: str) -> sql.Composed:
+def create_role_statement(role: str, password: str) -> sql.Composed:
     """As Neon's API makes it (compute_tools/src/spec_apply.rs in neondatabase/neon); roles made by SQL are not so."""
     statement = (
         "CREATE ROLE {} LOGIN INHERIT CREATEROLE CREATEDB BYPASSRLS REPLICATION IN ROLE neon_superuser PASSWORD {}"
@@ -282,5 +282,5 @@ def created_role(role: str, password: str) -> sql.Composed:
     return sql.SQL(statement).format(sql.Identifier(role), sql.Literal(password))
 
 
-def _altered_role(role: str, password: str) -> sql.Composed:
+def _alter_role_statement(role: str, password: str) -> sql.Composed:
     return sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))

@@ -14,7 +14,7 @@ READY_FOR_QUERY, PARAMETER_STATUS, TERMINATE = b"Z", b"S", b"X"
 _ANSWERED_WITH_READY = frozenset({b"Q", b"S", b"F"})  # Query, Sync, FunctionCall
 
 
-class Ended(EOFError):
+class ConnectionClosed(EOFError):
     """The other side has closed the connection."""
 
 
@@ -34,7 +34,7 @@ class Wire:
         """
         data = self.socket.recv(_CHUNK)
         if not data:
-            raise Ended
+            raise ConnectionClosed
         self._received += data
         complete, begin = [], 0
         while (end := self._end_of_message(begin)) is not None:
@@ -49,8 +49,8 @@ class Wire:
     def startup(self) -> dict[str, str] | None:
         """The parameters that the client connects with; None for a request to cancel. Encryption is declined."""
         while True:
-            (length,) = struct.unpack("!I", self._exactly(4))
-            body = self._exactly(length - 4)
+            (length,) = struct.unpack("!I", self._read_exactly(4))
+            body = self._read_exactly(length - 4)
             self.startup_packet = struct.pack("!I", length) + body
             (code,) = struct.unpack("!I", body[:4])
             if code in _REQUESTS_FOR_ENCRYPTION:
@@ -61,11 +61,11 @@ class Wire:
             else:
                 return None
 
-    def rest(self) -> bytes:
+    def take_remaining_bytes(self) -> bytes:
         """What was received beyond whole messages; forgotten here."""
-        rest = bytes(self._received)
+        take_remaining_bytes = bytes(self._received)
         self._received.clear()
-        return rest
+        return take_remaining_bytes
 
     def password(self) -> str:
         """Ask for the password in clear text. Raises Ended."""
@@ -81,12 +81,12 @@ class Wire:
         end = begin + 1 + int(length)
         return end if end <= len(self._received) else None
 
-    def _exactly(self, count: int) -> bytes:
+    def _read_exactly(self, count: int) -> bytes:
         read = b""
         while len(read) < count:
             data = self.socket.recv(count - len(read))
             if not data:
-                raise Ended
+                raise ConnectionClosed
             read += data
         return read
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from local_cloud.processes.signals import undisturbed
+from local_cloud.processes.signals import defer_signals
 
 _GRACE_SECONDS = 5.0
 _running: set["subprocess.Popen[str]"] = set()
@@ -68,7 +68,7 @@ def end_all() -> None:
 
 
 def _start(command: Sequence[str], **options: Any) -> "subprocess.Popen[str]":
-    with undisturbed(), _lock:  # a signal or `end_all` finds the process recorded
+    with defer_signals(), _lock:  # a signal or `end_all` finds the process recorded
         process = subprocess.Popen(command, text=True, errors="replace", start_new_session=True, **options)
         _running.difference_update([known for known in _running if known.returncode is not None])
         _running.add(process)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from local_cloud.processes import child_processes, owned_folders
-from local_cloud.processes.signals import SIGNALLED, caused_an_end, raise_exception, undisturbed
+from local_cloud.processes.signals import SIGNAL_EXIT_CODE_BASE, defer_signals, raise_exception, was_ended_by_signal
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TERMINATING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def orderly_exit() -> Iterator[None]:
     with 130 unless the command handles it. A signal that is ignored already (`nohup`) stays ignored. To be entered in
     the main thread.
     """
-    before = {number: signal.getsignal(number) for number in _ENDING}
+    before = {number: signal.getsignal(number) for number in _TERMINATING_SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, raise_exception)
@@ -30,12 +30,12 @@ def orderly_exit() -> Iterator[None]:
         try:
             yield
         finally:
-            with undisturbed():
+            with defer_signals():
                 child_processes.end_all()
                 owned_folders.remove_all()
     except KeyboardInterrupt:
-        raise SystemExit(SIGNALLED + signal.SIGINT) from None
+        raise SystemExit(SIGNAL_EXIT_CODE_BASE + signal.SIGINT) from None
     finally:
         for number, handler in before.items():
             # All is removed, and the interpreter is about to end: a late signal must not change the exit code.
-            signal.signal(number, signal.SIG_IGN if caused_an_end() else handler)
+            signal.signal(number, signal.SIG_IGN if was_ended_by_signal() else handler)

@@ -7,55 +7,55 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALLED = 128  # a shell's exit code for a process that a signal ended, less the signal's number
-_LONGEST_SECONDS = 30.0
+SIGNAL_EXIT_CODE_BASE = 128  # a shell's exit code for a process that a signal ended, less the signal's number
+_MAX_DEFERRAL_SECONDS = 30.0
 
 
-class _Undisturbed:
+class _DeferredSignals:
     """The number of parts that must be finished, the start of the first, and the signals that came since."""
 
     lock = threading.Lock()
     depth = 0
     since = 0.0
-    waiting: list[int] = []  # noqa: RUF012 - one per process, as there is one set of handlers
-    caused_an_end = False
+    pending: list[int] = []  # noqa: RUF012 - one per process, as there is one set of handlers
+    was_ended_by_signal = False
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def defer_signals() -> Iterator[None]:
     """Hold signals back until the block is finished: a teardown, or the start of a process and its record.
 
     A signal is raised at the end of the block, or at once if the block takes longer than 30 seconds. Without
     `orderly_exit` around it the block changes nothing.
     """
-    with _Undisturbed.lock:
-        if not _Undisturbed.depth:
-            _Undisturbed.since = time.monotonic()
-        _Undisturbed.depth += 1
+    with _DeferredSignals.lock:
+        if not _DeferredSignals.depth:
+            _DeferredSignals.since = time.monotonic()
+        _DeferredSignals.depth += 1
     try:
         yield
     finally:
-        with _Undisturbed.lock:
-            _Undisturbed.depth -= 1
-            last = not _Undisturbed.depth
-        if last and _Undisturbed.waiting:
-            first = _Undisturbed.waiting[0]
-            _Undisturbed.waiting.clear()
+        with _DeferredSignals.lock:
+            _DeferredSignals.depth -= 1
+            last = not _DeferredSignals.depth
+        if last and _DeferredSignals.pending:
+            first = _DeferredSignals.pending[0]
+            _DeferredSignals.pending.clear()
             signal.raise_signal(first)  # its handler runs in the main thread, whichever thread raises it
 
 
 def raise_exception(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler
     """Handle a signal: SIGINT raises KeyboardInterrupt, any other SystemExit with 128 + its number."""
-    _Undisturbed.waiting.append(number)  # before the depth is read: a thread that leaves its block now must see it
-    if _Undisturbed.depth and time.monotonic() - _Undisturbed.since < _LONGEST_SECONDS:
+    _DeferredSignals.pending.append(number)  # before the depth is read: a thread that leaves its block now must see it
+    if _DeferredSignals.depth and time.monotonic() - _DeferredSignals.since < _MAX_DEFERRAL_SECONDS:
         return
-    _Undisturbed.waiting.clear()
-    _Undisturbed.caused_an_end = True
+    _DeferredSignals.pending.clear()
+    _DeferredSignals.was_ended_by_signal = True
     if number == signal.SIGINT:
         raise KeyboardInterrupt
-    raise SystemExit(SIGNALLED + number)
+    raise SystemExit(SIGNAL_EXIT_CODE_BASE + number)
 
 
-def caused_an_end() -> bool:
+def was_ended_by_signal() -> bool:
     """Tell whether a signal has ended this process, rather than the end of what it did."""
-    return _Undisturbed.caused_an_end
+    return _DeferredSignals.was_ended_by_signal

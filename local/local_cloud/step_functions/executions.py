@@ -47,18 +47,18 @@ def _set_error(self: Any, error: Any) -> None:
         _stock_set_error(self, error)
 
 
-def _reflect(self: Any) -> None:
+def _set_final_status(self: Any) -> None:
     with _end_lock:
         if self.execution.exec_status is not ExecutionStatus.RUNNING:
             return
-        shadow = _Ending(self.execution)
+        shadow = _ExecutionEnd(self.execution)
         _stock_reflect(shadow)
         shadow.publish()
     _wake_token_waits(self.execution)
     _announce(self.execution, self.execution.exec_status)
 
 
-class _Ending:
+class _ExecutionEnd:
     """Collects what stock sets on the execution, and puts the status last: a reader never sees half an end."""
 
     def __init__(self, target: Any) -> None:
@@ -66,7 +66,7 @@ class _Ending:
         self._collected: dict[str, Any] = {}
 
     @property
-    def execution(self) -> "_Ending":
+    def execution(self) -> "_ExecutionEnd":
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -170,5 +170,5 @@ def install() -> None:
     executions.Execution.stop = _stop
     executions.Execution.get_start_execution_details = _start_details
     ExecutionWorker._get_evaluation_environment = _environment
-    executions.BaseExecutionWorkerCommunication._reflect_execution_status = _reflect
+    executions.BaseExecutionWorkerCommunication._reflect_execution_status = _set_final_status
     Environment.set_error = _set_error

@@ -18,7 +18,7 @@ from local_cloud.cloudwatch.alarm_statistics import Sample, statistic_of
 from local_cloud.cloudwatch.evaluation import decide
 from local_cloud.cloudwatch.metrics import Reading
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 
 PERIOD_SECONDS = 180
 """Long enough to be seen, on a busy machine, before it is over on the scaled clock."""
@@ -316,7 +316,7 @@ def test_a_log_line_in_embedded_metric_format_raises_an_alarm(watch: Watch, clou
     logs.put_log_events(logGroupName=watch.id, logStreamName="function", logEvents=entries)
     raised = watch.becomes(name, "ALARM")
     assert json.loads(raised["StateReasonData"])["recentDatapoints"] == [9.0]
-    metrics = listed(watch.api, "list_metrics", "Metrics", Namespace=watch.id)
+    metrics = list_all(watch.api, "list_metrics", "Metrics", Namespace=watch.id)
     found = {(metric["MetricName"], len(metric["Dimensions"])) for metric in metrics}
     assert found == {("errors", 1), ("errors", 2)}
 

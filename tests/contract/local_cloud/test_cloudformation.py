@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.deployment.states import busy
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 
 ALARM = {
     "Type": "AWS::CloudWatch::Alarm",
@@ -33,7 +33,7 @@ def template(resources: dict[str, Any], **outputs: Any) -> str:
 
 
 def stack(cloud: LocalCloud, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = listed(cloud.client("cloudformation"), "describe_stacks", "Stacks", StackName=name)[0]
+    found: dict[str, Any] = list_all(cloud.client("cloudformation"), "describe_stacks", "Stacks", StackName=name)[0]
     return found
 
 
@@ -51,7 +51,7 @@ def definition(image: str) -> dict[str, Any]:
 def test_an_unknown_type_is_refused_by_name(cloud: LocalCloud) -> None:
     name = create(cloud, {"Odd": {"Type": "AWS::Odd::Thing"}})
     assert stack(cloud, name)["StackStatus"] == "CREATE_FAILED"
-    events = listed(cloud.client("cloudformation"), "describe_stack_events", "StackEvents", StackName=name)
+    events = list_all(cloud.client("cloudformation"), "describe_stack_events", "StackEvents", StackName=name)
     assert any(event["LogicalResourceId"] == "Odd" and "AWS::Odd::Thing" in event["ResourceStatusReason"]
                for event in events)  # fmt: skip
 
@@ -69,14 +69,14 @@ def test_alarms_and_composite_alarms_are_made_updated_and_deleted(cloud: LocalCl
     )
     alarm = outputs(cloud, name)["Alarm"]
     cloudwatch = cloud.client("cloudwatch")
-    (found,) = listed(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm])
+    (found,) = list_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm])
     assert (found["Threshold"], found["EvaluationPeriods"], found["DatapointsToAlarm"]) == (1.5, 3, 2)
     update(cloud, name, {"Alarm": ALARM | {"Properties": ALARM["Properties"] | {"Threshold": 9}}},  # type: ignore[operator]
            Alarm={"Ref": "Alarm"})  # fmt: skip
-    (changed,) = listed(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm])
+    (changed,) = list_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm])
     assert changed["Threshold"] == 9
     cloud.client("cloudformation").delete_stack(StackName=name)
-    assert listed(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm]) == []
+    assert list_all(cloudwatch, "describe_alarms", "MetricAlarms", AlarmNames=[alarm]) == []
 
 
 def test_a_protected_stack_is_deleted_once_its_protection_is_taken_away(cloud: LocalCloud) -> None:
@@ -125,7 +125,7 @@ def test_a_rule_keeps_its_targets_whole(cloud: LocalCloud) -> None:
               "DeadLetterConfig": {"Arn": "arn:aws:sqs:eu-west-1:123456789012:dlq"}}  # fmt: skip
     rule = {"Type": "AWS::Events::Rule", "Properties": {"EventPattern": {"source": ["x"]}, "Targets": [target]}}
     name = create(cloud, {"Rule": rule}, Rule={"Ref": "Rule"})
-    found = listed(cloud.client("events"), "list_targets_by_rule", "Targets", Rule=outputs(cloud, name)["Rule"])
+    found = list_all(cloud.client("events"), "list_targets_by_rule", "Targets", Rule=outputs(cloud, name)["Rule"])
     assert found == [target]
 
 
@@ -144,16 +144,16 @@ def test_a_roles_policies_are_attached_and_changed(cloud: LocalCloud) -> None:
 
     name = create(cloud, {"Role": role("one")}, Role={"Ref": "Role"})
     iam, role_name = cloud.client("iam"), outputs(cloud, name)["Role"]
-    assert len(listed(iam, "list_attached_role_policies", "AttachedPolicies", RoleName=role_name)) == 1
+    assert len(list_all(iam, "list_attached_role_policies", "AttachedPolicies", RoleName=role_name)) == 1
     update(cloud, name, {"Role": role("two")}, Role={"Ref": "Role"})
-    assert listed(iam, "list_role_policies", "PolicyNames", RoleName=role_name) == ["two"]
+    assert list_all(iam, "list_role_policies", "PolicyNames", RoleName=role_name) == ["two"]
 
 
 def test_a_subscription_is_made(cloud: LocalCloud) -> None:
     subscription = {"Type": "AWS::SNS::Subscription",
                     "Properties": {"TopicArn": {"Ref": "Topic"}, "Protocol": "email", "Endpoint": "a@example.com"}}  # fmt: skip  # noqa: E501
     name = create(cloud, {"Topic": {"Type": "AWS::SNS::Topic"}, "Sub": subscription}, Topic={"Ref": "Topic"})
-    found = listed(
+    found = list_all(
         cloud.client("sns"), "list_subscriptions_by_topic", "Subscriptions", TopicArn=outputs(cloud, name)["Topic"]
     )
     assert [(one["Protocol"], one["Endpoint"]) for one in found] == [("email", "a@example.com")]

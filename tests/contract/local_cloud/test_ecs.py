@@ -12,7 +12,7 @@ from contract.local_cloud.workload import CRASHING, UNHEALTHY, Workload, eventua
 
 from local_cloud.elb.load import LoadGenerator
 from local_cloud.events import rules as events
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 
@@ -22,7 +22,7 @@ def web(cloud: Any) -> Iterator[Workload]:
     """A service behind a load balancer, deleted afterwards."""
     workload = Workload(cloud)
     yield workload
-    if listed(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
+    if list_all(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
         workload.delete()
 
 
@@ -31,7 +31,7 @@ def worker(cloud: Any) -> Iterator[Workload]:
     """A service without a load balancer, deleted afterwards."""
     workload = Workload(cloud, balanced=False)
     yield workload
-    if listed(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
+    if list_all(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
         workload.delete()
 
 
@@ -49,7 +49,7 @@ def emitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], 
 
 
 def test_a_service_reaches_its_desired_count_with_healthy_targets(web: Workload) -> None:
-    web.running(web.release("v1"), desired=2)
+    web.start_and_wait(web.release("v1"), desired=2)
     described = web.describe()
     assert (described["runningCount"], described["pendingCount"]) == (2, 0)
     assert web.target_states() == ["healthy", "healthy"]
@@ -57,7 +57,7 @@ def test_a_service_reaches_its_desired_count_with_healthy_targets(web: Workload)
 
 
 def test_a_service_without_a_load_balancer_completes(worker: Workload) -> None:
-    worker.running(worker.release("v1"), desired=1)
+    worker.start_and_wait(worker.release("v1"), desired=1)
     assert [task["lastStatus"] for task in worker.tasks()] == ["RUNNING"]
 
 
@@ -85,7 +85,7 @@ def test_a_capacity_provider_strategy_takes_the_place_of_the_launch_type(worker:
 
 
 def test_a_rolling_deployment_keeps_the_minimum_healthy(web: Workload) -> None:
-    web.running(web.release("v1"), desired=2)
+    web.start_and_wait(web.release("v1"), desired=2)
     second = web.release("v2")
     web.update(taskDefinition=second)
     healthy = []
@@ -102,7 +102,7 @@ def test_a_rolling_deployment_keeps_the_minimum_healthy(web: Workload) -> None:
 
 def test_the_maximum_percent_limits_how_many_tasks_run_at_once(worker: Workload) -> None:
     tight = {"maximumPercent": 100, "minimumHealthyPercent": 50}
-    worker.running(worker.release("v1"), desired=2, deploymentConfiguration=tight)
+    worker.start_and_wait(worker.release("v1"), desired=2, deploymentConfiguration=tight)
     worker.update(taskDefinition=worker.release("v2"))
     live = []
 
@@ -119,7 +119,7 @@ def test_the_circuit_breaker_returns_to_the_last_completed_revision(
     web: Workload, emitted: list[tuple[str, dict[str, Any], list[str]]]
 ) -> None:
     good = web.release("v1")
-    web.running(good, desired=1, deploymentConfiguration=BREAKER)
+    web.start_and_wait(good, desired=1, deploymentConfiguration=BREAKER)
     bad = web.update(taskDefinition=web.release("v2", UNHEALTHY))
     ended = web.wait_for_status("ROLLBACK_SUCCESSFUL")
     assert web.describe()["taskDefinition"] == good
@@ -136,7 +136,7 @@ def test_the_circuit_breaker_returns_to_the_last_completed_revision(
 
 
 def test_without_a_circuit_breaker_a_bad_deployment_stays_in_progress(worker: Workload) -> None:
-    worker.running(worker.release("v1"), desired=1)
+    worker.start_and_wait(worker.release("v1"), desired=1)
     worker.update(taskDefinition=worker.release("v2", CRASHING))
     eventually(lambda: worker.primary()["failedTasks"] >= 4)
     assert worker.primary()["rolloutState"] == "IN_PROGRESS"
@@ -145,7 +145,7 @@ def test_without_a_circuit_breaker_a_bad_deployment_stays_in_progress(worker: Wo
 
 def test_a_circuit_breaker_without_rollback_leaves_the_failed_deployment(worker: Workload) -> None:
     breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": False}}
-    worker.running(worker.release("v1"), desired=1, deploymentConfiguration=breaker)
+    worker.start_and_wait(worker.release("v1"), desired=1, deploymentConfiguration=breaker)
     bad = worker.release("v2", CRASHING)
     worker.update(taskDefinition=bad)
     assert worker.wait_for("FAILED")["taskDefinition"] == bad
@@ -155,7 +155,7 @@ def test_a_circuit_breaker_without_rollback_leaves_the_failed_deployment(worker:
 
 def test_stopping_a_service_deployment_rolls_it_back_onto_the_tasks_that_still_run(web: Workload) -> None:
     good = web.release("v1")
-    web.running(good, desired=2)
+    web.start_and_wait(good, desired=2)
     before = {task["taskArn"] for task in web.tasks()}
     web.update(taskDefinition=web.release("v2", UNHEALTHY))
     arn = web.service_deployments(status=["IN_PROGRESS"])[0]["serviceDeploymentArn"]
@@ -168,7 +168,7 @@ def test_stopping_a_service_deployment_rolls_it_back_onto_the_tasks_that_still_r
 
 
 def test_a_finished_service_deployment_cannot_be_stopped(worker: Workload) -> None:
-    worker.running(worker.release("v1"), desired=1)
+    worker.start_and_wait(worker.release("v1"), desired=1)
     arn = worker.service_deployments()[0]["serviceDeploymentArn"]
     with pytest.raises(ClientError) as refused:
         worker.ecs.stop_service_deployment(serviceDeploymentArn=arn, stopType="ROLLBACK")
@@ -184,7 +184,7 @@ def test_an_unknown_service_deployment_cannot_be_stopped(worker: Workload) -> No
 
 
 def test_a_newer_deployment_supersedes_the_one_in_progress(worker: Workload) -> None:
-    worker.running(worker.release("v1"), desired=1)
+    worker.start_and_wait(worker.release("v1"), desired=1)
     worker.update(taskDefinition=worker.release("v2", CRASHING))
     third = worker.release("v3")
     worker.update(taskDefinition=third)
@@ -193,7 +193,7 @@ def test_a_newer_deployment_supersedes_the_one_in_progress(worker: Workload) -> 
 
 
 def test_neither_scaling_nor_a_new_configuration_starts_a_deployment(worker: Workload) -> None:
-    worker.running(worker.release("v1"), desired=1)
+    worker.start_and_wait(worker.release("v1"), desired=1)
     worker.update(desiredCount=3)
     worker.update(deploymentConfiguration={"minimumHealthyPercent": 0})
     eventually(lambda: worker.describe()["runningCount"] == 3)
@@ -205,14 +205,14 @@ def test_neither_scaling_nor_a_new_configuration_starts_a_deployment(worker: Wor
 
 
 def test_an_update_without_a_desired_count_keeps_the_current_one(worker: Workload) -> None:
-    worker.running(worker.release("v1"), desired=1)
+    worker.start_and_wait(worker.release("v1"), desired=1)
     worker.update(desiredCount=2)
     assert worker.update(taskDefinition=worker.release("v2"))["desiredCount"] == 2
 
 
 def test_a_forced_deployment_replaces_the_tasks_of_the_same_definition(worker: Workload) -> None:
     first = worker.release("v1")
-    worker.running(first, desired=1)
+    worker.start_and_wait(first, desired=1)
     before = {task["taskArn"] for task in worker.tasks()}
     assert worker.update(taskDefinition=first)["deployments"][0]["rolloutState"] == "COMPLETED"
     worker.update(forceNewDeployment=True)
@@ -245,7 +245,7 @@ def test_a_family_alone_means_its_latest_active_revision(worker: Workload) -> No
 def test_the_image_digest_is_pinned_when_the_deployment_starts(worker: Workload) -> None:
     digest = worker.push("v1")
     definition = worker.register("v1")
-    worker.running(definition, desired=1)
+    worker.start_and_wait(definition, desired=1)
     moved = worker.push("v1", CRASHING)
     worker.update(desiredCount=2)
     eventually(lambda: worker.describe()["runningCount"] == 2)
@@ -265,7 +265,7 @@ def test_a_task_whose_image_is_missing_cannot_start(worker: Workload) -> None:
 
 
 def test_a_stopped_task_is_replaced(worker: Workload) -> None:
-    worker.running(worker.release("v1"), desired=1)
+    worker.start_and_wait(worker.release("v1"), desired=1)
     (before,) = worker.tasks()
     worker.ecs.stop_task(cluster=worker.name, task=before["taskArn"], reason="test")
     after = eventually(lambda: [task for task in worker.tasks() if task["taskArn"] != before["taskArn"]])
@@ -277,9 +277,9 @@ def test_errors_of_the_application_reach_the_log_group_of_the_task(cloud: Any, w
     logs.create_log_group(logGroupName=web.name)
     options = {"awslogs-group": web.name, "awslogs-region": cloud.region, "awslogs-stream-prefix": "web"}
     settings = {"logConfiguration": {"logDriver": "awslogs", "options": options}}
-    web.running(web.release("v1", {"kind": "errors", "rate": 1.0}, **settings), desired=1)
+    web.start_and_wait(web.release("v1", {"kind": "errors", "rate": 1.0}, **settings), desired=1)
     with LoadGenerator(web.url, 50):
-        lines = eventually(lambda: listed(logs, "filter_log_events", "events", logGroupName=web.name))
+        lines = eventually(lambda: list_all(logs, "filter_log_events", "events", logGroupName=web.name))
     assert re.match(r"ERROR GET /api/status answered 500 version=v1", lines[0]["message"])
     assert lines[0]["logStreamName"].startswith("web/app/")
 
@@ -294,7 +294,7 @@ def test_an_alarm_that_fires_during_a_deployment_rolls_it_back(
     )  # fmt: skip
     alarms = {"alarms": {"alarmNames": [worker.name], "enable": True, "rollback": True}}
     good = worker.release("v1")
-    worker.running(good, desired=1, deploymentConfiguration=alarms)
+    worker.start_and_wait(good, desired=1, deploymentConfiguration=alarms)
     worker.update(taskDefinition=worker.release("v2", CRASHING))
     cloudwatch.set_alarm_state(AlarmName=worker.name, StateValue="ALARM", StateReason="test")
     assert worker.wait_for_status("ROLLBACK_SUCCESSFUL")["statusReason"].startswith("Deployment alarm")
@@ -306,7 +306,7 @@ def test_an_alarm_that_fires_during_a_deployment_rolls_it_back(
 
 
 def test_a_service_at_zero_stops_its_tasks_once_they_have_drained(web: Workload) -> None:
-    web.running(web.release("v1"), desired=2)
+    web.start_and_wait(web.release("v1"), desired=2)
     web.update(desiredCount=0)
     draining = eventually(lambda: web.tasks("STOPPED") if not web.tasks("RUNNING") else None)
     assert {task["desiredStatus"] for task in draining} == {"STOPPED"}
@@ -318,7 +318,7 @@ def test_a_service_at_zero_stops_its_tasks_once_they_have_drained(web: Workload)
 
 
 def test_a_service_at_zero_starts_again_with_the_definition_that_it_is_given(worker: Workload) -> None:
-    worker.running(worker.release("v1"), desired=1)
+    worker.start_and_wait(worker.release("v1"), desired=1)
     worker.update(desiredCount=0)
     eventually(lambda: not worker.tasks())
     second = worker.release("v2")
@@ -338,7 +338,7 @@ def test_a_cluster_gives_its_settings_only_to_who_asks(cloud: Any) -> None:
 
 
 def test_a_release_that_decays_completes_and_then_no_target_of_it_is_healthy_any_more(web: Workload) -> None:
-    web.running(web.release("v1", {"kind": "decays", "after_seconds": 200}), desired=2)
+    web.start_and_wait(web.release("v1", {"kind": "decays", "after_seconds": 200}), desired=2)
     first = {task["taskArn"] for task in web.tasks()}
     assert web.target_states() == ["healthy", "healthy"]
     eventually(lambda: first.isdisjoint(task["taskArn"] for task in web.tasks()))  # ECS replaces them, in vain
@@ -347,7 +347,7 @@ def test_a_release_that_decays_completes_and_then_no_target_of_it_is_healthy_any
 
 
 def test_a_lock_that_a_release_leaves_fails_the_next_one_too_until_no_task_runs(web: Workload) -> None:
-    web.running(web.release("v1", {"kind": "locks", "after_seconds": 300}), desired=2)  # once it has completed
+    web.start_and_wait(web.release("v1", {"kind": "locks", "after_seconds": 300}), desired=2)  # once it has completed
     assert eventually(lambda: "healthy" not in (states := web.target_states()) and states)
     web.update(taskDefinition=(second := web.release("v2")))
     eventually(lambda: [task for task in web.tasks() if task["taskDefinitionArn"] == second and task.get("startedAt")])
@@ -359,7 +359,7 @@ def test_a_lock_that_a_release_leaves_fails_the_next_one_too_until_no_task_runs(
 
 
 def test_deleting_a_service_drains_its_targets(web: Workload) -> None:
-    web.running(web.release("v1"), desired=1)
+    web.start_and_wait(web.release("v1"), desired=1)
     web.delete()
     assert web.target_states() == ["draining"]
     eventually(lambda: web.target_states() == [])

@@ -15,7 +15,7 @@ from local_cloud.events import rules as events
 from local_cloud.events import targets as events_targets
 from local_cloud.events.payload import payload_for
 from local_cloud.events.schedule import period_seconds
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 
 EVENT = {
     "version": "0",
@@ -78,7 +78,7 @@ class Bus:
         raise AssertionError(f"nothing became of event {event_id}")
 
     def remove(self) -> None:
-        targets = listed(self.events, "list_targets_by_rule", "Targets", Rule=self.name)
+        targets = list_all(self.events, "list_targets_by_rule", "Targets", Rule=self.name)
         self.events.remove_targets(Rule=self.name, Ids=[target["Id"] for target in targets])
         self.events.delete_rule(Name=self.name)
 
@@ -87,7 +87,7 @@ class Bus:
 def bus(cloud: LocalCloud) -> Iterator[Bus]:
     one = Bus(cloud)
     yield one
-    events.deliver_twice(False)
+    events.set_duplicate_delivery(False)
     one.remove()
 
 
@@ -134,7 +134,7 @@ def test_a_state_machine_is_started_as_the_role_of_the_target(bus: Bus, cloud: L
     bus.rule({"Arn": machine_arn, "RoleArn": role, "InputPath": "$.detail"})
     event_id = bus.put(name="web")
     assert bus.delivery(event_id).outcome == "delivered"
-    (execution,) = listed(states, "list_executions", "executions", stateMachineArn=machine_arn)
+    (execution,) = list_all(states, "list_executions", "executions", stateMachineArn=machine_arn)
     assert execution["name"].startswith(f"{event_id}_")
     described = states.describe_execution(executionArn=execution["executionArn"])
     assert json.loads(described["input"]) == {"name": "web"}
@@ -153,7 +153,7 @@ def test_a_topic_and_a_log_group_are_targets(bus: Bus, cloud: LocalCloud) -> Non
     logged: list[dict[str, Any]] = []
     deadline = time.monotonic() + 5
     while not logged and time.monotonic() < deadline:
-        logged = listed(logs, "filter_log_events", "events", logGroupName=f"/events/{bus.name}")
+        logged = list_all(logs, "filter_log_events", "events", logGroupName=f"/events/{bus.name}")
     assert [json.loads(entry["message"])["id"] for entry in logged] == [event_id]
 
 
@@ -226,7 +226,7 @@ def test_the_cloud_itself_emits_events_of_aws(bus: Bus, cloud: LocalCloud) -> No
 
 def test_a_duplicate_carries_the_same_event_id(bus: Bus) -> None:
     bus.rule({"Arn": bus.queue("target")})
-    events.deliver_twice(True)
+    events.set_duplicate_delivery(True)
     event_id = bus.put(name="web")
     messages = bus.received("target", 2)
     assert [json.loads(message["Body"])["id"] for message in messages] == [event_id, event_id]

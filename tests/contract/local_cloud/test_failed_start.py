@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from local_cloud.deployment.server import LocalCloud, PortTaken
+from local_cloud.deployment.server import LocalCloud, PortInUseError
 
 _A_PART_FAILS = """
 import threading
@@ -33,7 +33,7 @@ def test_a_taken_port_is_an_error_at_once() -> None:
         taken.listen()
         port = taken.getsockname()[1]
 
-        with pytest.raises(PortTaken, match=f"port {port} .*in use"):
+        with pytest.raises(PortInUseError, match=f"port {port} .*in use"):
             LocalCloud(port=port).start()
 
 

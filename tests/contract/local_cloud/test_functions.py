@@ -15,7 +15,7 @@ from contract.local_cloud.workload import Workload
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.functions import functions
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 
 CODE = """
 import json, os, sys, time, uuid
@@ -155,7 +155,7 @@ def test_a_bundle_that_cannot_be_loaded_says_why(cloud: LocalCloud) -> None:
 
 def test_output_goes_to_the_functions_log_group(cloud: LocalCloud, name: str) -> None:
     invoke(cloud, name, marker="find me")
-    events = listed(cloud.client("logs"), "filter_log_events", "events", logGroupName=f"/aws/lambda/{name}")
+    events = list_all(cloud.client("logs"), "filter_log_events", "events", logGroupName=f"/aws/lambda/{name}")
     assert any("find me" in event["message"] for event in events)
 
 
@@ -238,7 +238,7 @@ def test_invocations_errors_and_throttles_are_counted_by_function(cloud: LocalCl
 @pytest.mark.parametrize("scheme", ["internal", "internet-facing"])
 def test_only_a_function_in_the_vpc_reaches_an_internal_load_balancer(cloud: LocalCloud, scheme: str) -> None:
     web = Workload(cloud, scheme=scheme)
-    web.running(web.release("one"), desired=1)
+    web.start_and_wait(web.release("one"), desired=1)
     place = {"SubnetIds": web.subnets, "SecurityGroupIds": [web.group]}
     inside, outside = make_function(cloud, VpcConfig=place), make_function(cloud)
     try:

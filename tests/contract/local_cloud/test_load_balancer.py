@@ -12,9 +12,9 @@ from contract.local_cloud.workload import UNHEALTHY, Workload, eventually
 
 from local_cloud.elb.load import LoadGenerator
 from local_cloud.elb.load_balancer import base_url
-from local_cloud.elb.nodes import NODES, add_node, dealt, shares
+from local_cloud.elb.nodes import NODES, add_node, distribute_values, split_count
 from local_cloud.elb.target_health import targets_of
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def web(cloud: Any) -> Iterator[Workload]:
     """A service behind a load balancer, deleted afterwards."""
     workload = Workload(cloud)
     yield workload
-    if listed(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
+    if list_all(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
         workload.delete()
 
 
@@ -44,7 +44,7 @@ def _statistic(
 
 
 def test_requests_are_spread_over_the_healthy_targets(web: Workload) -> None:
-    web.running(web.release("v1"), desired=2)
+    web.start_and_wait(web.release("v1"), desired=2)
     with LoadGenerator(web.url, 100, ["/api/status", "/api/ping"]) as load:
         eventually(lambda: load.served >= 20)
     assert load.failed == 0
@@ -62,7 +62,7 @@ def test_a_load_balancer_without_targets_answers_503(cloud: Any, web: Workload) 
 
 
 def test_a_dead_target_answers_502_until_it_is_replaced(cloud: Any, web: Workload) -> None:
-    web.running(web.release("v1"), desired=1)
+    web.start_and_wait(web.release("v1"), desired=1)
     targets_of(web.target_group)[0].process_port = 1  # nothing listens there
     with LoadGenerator(web.url, 200) as load:
         eventually(lambda: load.failed >= 1)
@@ -76,7 +76,7 @@ def _statistic_reached(cloud: Any, web: Workload, name: str) -> float | None:
 
 @pytest.mark.parametrize("with_group", [False, True])
 def test_requests_errors_and_latency_are_published(cloud: Any, web: Workload, with_group: bool) -> None:
-    web.running(web.release("v1", {"kind": "errors", "rate": 0.5}), desired=1)
+    web.start_and_wait(web.release("v1", {"kind": "errors", "rate": 0.5}), desired=1)
     with LoadGenerator(web.url, 100) as load:
         eventually(lambda: load.failed >= 10)
     dimensions = _dimensions(web, with_group=with_group)
@@ -92,7 +92,7 @@ def test_requests_errors_and_latency_are_published(cloud: Any, web: Workload, wi
 
 
 def test_each_node_publishes_what_it_sees_and_a_new_one_sees_nothing_at_first(cloud: Any, web: Workload) -> None:
-    web.running(web.release("v1"), desired=2)
+    web.start_and_wait(web.release("v1"), desired=2)
     dimensions = _dimensions(web, with_group=True)
 
     def latest(statistic: str) -> float | None:
@@ -114,7 +114,7 @@ def test_each_node_publishes_what_it_sees_and_a_new_one_sees_nothing_at_first(cl
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_metric_data_are_found_whatever_the_order_of_the_dimensions(cloud: Any, web: Workload, reverse: bool) -> None:
-    web.running(web.release("v1"), desired=1)
+    web.start_and_wait(web.release("v1"), desired=1)
     dimensions = sorted(_dimensions(web, with_group=True), key=lambda d: d["Name"], reverse=reverse)
     metric = {"Namespace": "AWS/ApplicationELB", "MetricName": "HealthyHostCount", "Dimensions": dimensions}
 
@@ -137,13 +137,18 @@ def test_a_target_group_without_a_registered_target_is_silent(cloud: Any, web: W
 
 
 def test_what_is_spread_over_nodes_adds_up() -> None:
-    assert shares(2, 3) == [1, 1]
-    assert shares(10, 3) == [4, 3, 3]
-    assert sorted(value for part in dealt([1.0, 2.0, 3.0, 4.0], 3) for value in part) == [1.0, 2.0, 3.0, 4.0]
+    assert split_count(2, 3) == [1, 1]
+    assert split_count(10, 3) == [4, 3, 3]
+    assert sorted(value for part in distribute_values([1.0, 2.0, 3.0, 4.0], 3) for value in part) == [
+        1.0,
+        2.0,
+        3.0,
+        4.0,
+    ]
 
 
 def test_a_slow_target_shows_in_the_response_time(cloud: Any, web: Workload) -> None:
-    web.running(web.release("v1", {"kind": "slow", "seconds": 0.4}), desired=1)
+    web.start_and_wait(web.release("v1", {"kind": "slow", "seconds": 0.4}), desired=1)
     with LoadGenerator(web.url, 20) as load:
         eventually(lambda: load.served >= 3)
     dimensions = _dimensions(web, with_group=True)
@@ -165,7 +170,7 @@ def test_an_unhealthy_target_says_why(web: Workload) -> None:
 
 
 def test_a_replaced_task_drains_without_failing_a_request(web: Workload) -> None:
-    web.running(web.release("v1"), desired=2)
+    web.start_and_wait(web.release("v1"), desired=2)
     second = web.release("v2")
     with LoadGenerator(web.url, 100) as load:
         eventually(lambda: load.by_version["v1"] > 0)
@@ -176,7 +181,7 @@ def test_a_replaced_task_drains_without_failing_a_request(web: Workload) -> None
 
 
 def test_running_and_desired_tasks_are_published_as_container_insights(cloud: Any, web: Workload) -> None:
-    web.running(web.release("v1"), desired=2)
+    web.start_and_wait(web.release("v1"), desired=2)
     dimensions = [{"Name": "ClusterName", "Value": web.name}, {"Name": "ServiceName", "Value": web.name}]
 
     def maximum(name: str) -> float | None:

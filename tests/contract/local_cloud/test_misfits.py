@@ -80,7 +80,7 @@ def test_a_volume_that_is_configured_at_launch_must_be_configured_by_the_service
 def test_a_role_that_is_gone_starts_no_task_and_says_so_in_the_events(web: Workload) -> None:
     role = f"arn:aws:iam::{web.cloud.account}:role/gone"
     first = definition(web)
-    web.running(first, desired=1)
+    web.start_and_wait(first, desired=1)
     breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
     web.update(taskDefinition=definition(web, executionRoleArn=role), deploymentConfiguration=breaker)
     message = "failed to launch a task with (error ECS was unable to assume the role"
@@ -100,7 +100,7 @@ def test_old_arns_name_no_cluster(web: Workload) -> None:
     for name in names:
         web.ecs.put_account_setting(name=name, value="disabled")
     try:
-        web.running(definition(web), desired=1)
+        web.start_and_wait(definition(web), desired=1)
         assert web.describe()["serviceArn"].endswith(f":service/{web.name}")
         (task,) = web.tasks()
         assert task["taskArn"].partition(":task/")[2].count("/") == 0

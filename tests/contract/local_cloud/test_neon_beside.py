@@ -14,7 +14,7 @@ from contract.neon_projects import LocalProject
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.elb.load import LoadGenerator
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 from local_cloud.neon.project import Limits
 
 _STARTED_AND_STOPPED = """
@@ -69,7 +69,7 @@ def web(cloud: LocalCloud, project: LocalProject) -> Iterator[tuple[Workload, st
         requiresCompatibilities=["FARGATE"], executionRoleArn=role,
     )  # fmt: skip
     yield workload, branch.id
-    if listed(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
+    if list_all(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
         workload.delete()
 
 

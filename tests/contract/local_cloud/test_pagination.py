@@ -12,7 +12,7 @@ from contract.local_cloud.workload import Workload
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.moto_fixes import pagination
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 from local_cloud.moto_fixes.pagination_model import invalid_token_code, paged
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
@@ -144,7 +144,7 @@ def test_parameters_begin_with_an_empty_page(cloud: LocalCloud) -> None:
     one = {"ParameterFilters": [{"Key": "Name", "Option": "Equals", "Values": [f"/{FIVE[0]}"]}]}
     first = ssm.describe_parameters(**one)
     assert (first["Parameters"], "NextToken" in first) == ([], True)
-    assert [found["Name"] for found in listed(ssm, "describe_parameters", "Parameters", **one)] == [f"/{FIVE[0]}"]
+    assert [found["Name"] for found in list_all(ssm, "describe_parameters", "Parameters", **one)] == [f"/{FIVE[0]}"]
 
 
 def test_a_query_stops_after_two_items_and_goes_on_from_its_key(cloud: LocalCloud) -> None:
@@ -164,7 +164,7 @@ def test_a_query_stops_after_two_items_and_goes_on_from_its_key(cloud: LocalClou
     first = dynamodb.query(**given)
     assert [item["sk"]["S"] for item in first["Items"]] == FIVE[:2]
     assert first["LastEvaluatedKey"] == {"pk": {"S": "a"}, "sk": {"S": FIVE[1]}}
-    assert [item["sk"]["S"] for item in listed(dynamodb, "query", "Items", **given)] == FIVE
+    assert [item["sk"]["S"] for item in list_all(dynamodb, "query", "Items", **given)] == FIVE
 
 
 def test_what_aws_answers_whole_stays_whole(cloud: LocalCloud) -> None:
@@ -182,7 +182,7 @@ def test_what_aws_answers_whole_stays_whole(cloud: LocalCloud) -> None:
 def test_service_deployments_come_in_pages(cloud: LocalCloud) -> None:
     web = Workload(cloud, balanced=False)
     first = web.release("one")
-    web.running(first, desired=1)
+    web.start_and_wait(first, desired=1)
     for _ in range(3):
         web.update(forceNewDeployment=True)
     page = web.ecs.list_service_deployments(cluster=web.name, service=web.name)

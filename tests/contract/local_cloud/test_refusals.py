@@ -34,7 +34,7 @@ CALLS: Calls = {
         lambda sdk: EcsServices(sdk, sdk).update(WEB, desired_count=2),
     ),
     "ecs:DescribeServices": (
-        "ecs", f"arn:aws:ecs:{ACCOUNT}:service/prod/web", lambda sdk: EcsServices(sdk, sdk).look(WEB),
+        "ecs", f"arn:aws:ecs:{ACCOUNT}:service/prod/web", lambda sdk: EcsServices(sdk, sdk).describe(WEB),
     ),
     "dynamodb:GetItem": (
         "dynamodb", f"arn:aws:dynamodb:{ACCOUNT}:table/ledger", lambda sdk: LedgerTable(sdk, "ledger").get("a", "b"),
@@ -51,7 +51,7 @@ CALLS: Calls = {
     ),
     "elasticloadbalancing:DescribeTargetHealth": ("elbv2", "", lambda sdk: ElbTargets(sdk).health(GROUP)),
     "application-autoscaling:DescribeScalableTargets": (
-        "application-autoscaling", "", lambda sdk: EcsScaling(sdk, sdk).look(WEB),
+        "application-autoscaling", "", lambda sdk: EcsScaling(sdk, sdk).describe(WEB),
     ),
 }  # fmt: skip
 
@@ -84,7 +84,7 @@ SENTENCE = 'AWS refused ecs:UpdateService; add: {"Effect":"Allow"}'
 RAISES = f"""
 import boto3
 class CallRefused(Exception): pass
-class OutsideFailure(Exception): pass
+class ExternalServiceError(Exception): pass
 def handler(event, context):
     boto3.client("sqs").send_message(QueueUrl=event["queue"], MessageBody="attempt")
     raise globals()[event["raise"]]({SENTENCE!r})
@@ -112,8 +112,8 @@ def function(cloud: LocalCloud) -> str:
     [
         ("CallRefused", transient_retries(), 1),  # every step
         ("CallRefused", retries("States.ALL", attempts=20, longest_seconds=1), 1),  # Conclude
-        ("OutsideFailure", retries("OutsideFailure", attempts=2, longest_seconds=1), 3),
-        ("OutsideFailure", retries("States.ALL", attempts=2, longest_seconds=1), 3),
+        ("ExternalServiceError", retries("ExternalServiceError", attempts=2, longest_seconds=1), 3),
+        ("ExternalServiceError", retries("States.ALL", attempts=2, longest_seconds=1), 3),
     ],
 )
 def test_step_functions_does_not_try_again_what_was_refused_for_good_and_catches_a_readable_cause(

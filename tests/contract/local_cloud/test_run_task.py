@@ -13,7 +13,7 @@ from contract.local_cloud.workload import Workload, eventually
 
 from local_cloud.deployment.server import LocalCloud
 from local_cloud.iam import credentials
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 
 COMMANDS: dict[str, Any] = {
     "pnpm db:down 0002_x": {"says": "stepping down"},
@@ -80,14 +80,14 @@ def test_a_running_task_is_listed_by_who_started_it_until_it_is_stopped(worker: 
     arn = worker.run(definition, ["long"], startedBy="rollback-2")
     eventually(lambda: worker.task(arn)["lastStatus"] == "RUNNING")
     by_us = {"cluster": worker.name, "startedBy": "rollback-2"}
-    assert listed(worker.ecs, "list_tasks", "taskArns", **by_us) == [arn]
-    assert listed(worker.ecs, "list_tasks", "taskArns", cluster=worker.name, startedBy="somebody-else") == []
+    assert list_all(worker.ecs, "list_tasks", "taskArns", **by_us) == [arn]
+    assert list_all(worker.ecs, "list_tasks", "taskArns", cluster=worker.name, startedBy="somebody-else") == []
     worker.ecs.stop_task(cluster=worker.name, task=arn, reason="test")
     ended = stopped(worker, arn)
     assert (ended["stopCode"], ended["stoppedReason"]) == ("UserInitiated", "test")
     assert ended["containers"][0]["exitCode"] == 143  # SIGTERM
-    assert listed(worker.ecs, "list_tasks", "taskArns", **by_us) == []
-    assert listed(worker.ecs, "list_tasks", "taskArns", cluster=worker.name, desiredStatus="STOPPED") == [arn]
+    assert list_all(worker.ecs, "list_tasks", "taskArns", **by_us) == []
+    assert list_all(worker.ecs, "list_tasks", "taskArns", cluster=worker.name, desiredStatus="STOPPED") == [arn]
     with pytest.raises(worker.ecs.exceptions.InvalidParameterException, match="only filter"):
         worker.ecs.list_tasks(**by_us, desiredStatus="STOPPED")
 
@@ -144,7 +144,7 @@ def test_what_ecs_refuses_is_refused(worker: Workload, definition: str, settings
     with pytest.raises(ClientError, match=text) as refused:
         worker.run(definition, ["fail"], **settings)
     assert refused.value.response["Error"]["Code"] == "InvalidParameterException"
-    assert listed(worker.ecs, "list_tasks", "taskArns", cluster=worker.name) == []
+    assert list_all(worker.ecs, "list_tasks", "taskArns", cluster=worker.name) == []
 
 
 def test_without_a_launch_type_it_would_be_ec2(worker: Workload, definition: str) -> None:

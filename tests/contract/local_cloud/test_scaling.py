@@ -17,7 +17,7 @@ class Scaled:
     def __init__(self, cloud: Any) -> None:
         self.worker = Workload(cloud, balanced=False)
         self.api = cloud.client("application-autoscaling")
-        self.worker.running(self.worker.release("v1"), desired=1)
+        self.worker.start_and_wait(self.worker.release("v1"), desired=1)
 
     def register(self, **settings: Any) -> None:
         self.api.register_scalable_target(**ON_SERVICES, ResourceId=self.resource, **settings)

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from local_cloud import clock
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 from local_cloud.step_functions import definition as step_functions_definition
 
 ROLE = "arn:aws:iam::123456789012:role/state-machine"
@@ -69,7 +69,7 @@ class Machines:
     def event(self, execution: str, kind: str) -> dict[str, Any]:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            for event in listed(self.api, "get_execution_history", "events", executionArn=execution):
+            for event in list_all(self.api, "get_execution_history", "events", executionArn=execution):
                 if event["type"] == kind:
                     return dict(event)
             time.sleep(0.01)
@@ -131,7 +131,7 @@ def test_retries_wait_on_the_scaled_clock_and_end_in_the_catch(machines: Machine
     execution = machines.start({"Read": task, "Caught": {"Type": "Pass", "End": True}})
     assert machines.end_of(execution)["status"] == "SUCCEEDED"
     assert clock.real_seconds(15) <= time.monotonic() - began < 10
-    history = listed(machines.api, "get_execution_history", "events", executionArn=execution)
+    history = list_all(machines.api, "get_execution_history", "events", executionArn=execution)
     assert [event["type"] for event in history].count("TaskScheduled") == 2
 
 
@@ -273,15 +273,15 @@ def test_the_time_limit_of_a_state_machine_ends_a_token_wait(machines: Machines,
     assert end["status"] == "TIMED_OUT"
     assert end["stopDate"] >= end["startDate"]
     machines.event(execution, "ExecutionTimedOut")
-    executions = listed(machines.api, "list_executions", "executions", stateMachineArn=end["stateMachineArn"])
+    executions = list_all(machines.api, "list_executions", "executions", stateMachineArn=end["stateMachineArn"])
     assert [(entry["status"], entry["stopDate"]) for entry in executions] == [("TIMED_OUT", end["stopDate"])]
 
 
 def test_the_history_is_paged_and_can_be_reversed(machines: Machines) -> None:
     execution = machines.start({"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "End": True}})
     machines.end_of(execution)
-    forward = listed(machines.api, "get_execution_history", "events", executionArn=execution)
-    backward = listed(machines.api, "get_execution_history", "events", executionArn=execution, reverseOrder=True)
+    forward = list_all(machines.api, "get_execution_history", "events", executionArn=execution)
+    backward = list_all(machines.api, "get_execution_history", "events", executionArn=execution, reverseOrder=True)
     assert [e["id"] for e in backward] == [e["id"] for e in reversed(forward)]
     assert len(machines.api.get_execution_history(executionArn=execution, maxResults=1)["events"]) == 1
 

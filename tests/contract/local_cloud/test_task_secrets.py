@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from contract.local_cloud.workload import Workload, eventually
 
 from local_cloud.deployment.server import LocalCloud
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 
 # What the container says of its environment: its database is its own variable.
 SHOWS = {"commands": {"show": {"shows": ["PLAIN", "WHOLE", "KEY", "PARAMETER", "AWS_ACCESS_KEY_ID"]}}}
@@ -23,7 +23,7 @@ def worker(cloud: LocalCloud) -> Iterator[Workload]:
     workload = Workload(cloud, balanced=False)
     cloud.client("logs").create_log_group(logGroupName=workload.name)
     yield workload
-    if listed(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
+    if list_all(workload.ecs, "list_services", "serviceArns", cluster=workload.name):
         workload.delete()
 
 
@@ -64,7 +64,7 @@ def shown(worker: Workload, arn: str, **override: Any) -> dict[str, str]:
     eventually(lambda: worker.task(task)["lastStatus"] == "STOPPED")
     lines = [
         event["message"]
-        for event in listed(worker.cloud.client("logs"), "filter_log_events", "events", logGroupName=worker.name)
+        for event in list_all(worker.cloud.client("logs"), "filter_log_events", "events", logGroupName=worker.name)
     ]
     return dict(line.split("=", 1) for line in lines if "=" in line)
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from local_cloud.ecr.images import push_image
 from local_cloud.elb import load_balancer
-from local_cloud.moto_fixes.listing import listed
+from local_cloud.moto_fixes.listing import list_all
 from rollback.adapters.aws.paging import pages_of
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ class Workload:
         )["service"]  # fmt: skip
         return service
 
-    def running(self, definition: str, desired: int = 2, **settings: Any) -> None:
+    def start_and_wait(self, definition: str, desired: int = 2, **settings: Any) -> None:
         """Create the service and wait until its first deployment has completed."""
         self.create(definition, desired, **settings)
         self.wait_for("COMPLETED", definition)
@@ -149,7 +149,7 @@ class Workload:
         return self.service_deployment(eventually(reached)["serviceDeploymentArn"])
 
     def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
-        arns = listed(
+        arns = list_all(
             self.ecs, "list_tasks", "taskArns", cluster=self.name, serviceName=self.name, desiredStatus=status
         )
         return list(self.ecs.describe_tasks(cluster=self.name, tasks=arns)["tasks"]) if arns else []

@@ -12,24 +12,24 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 from builders import NOW, release, rollback
 
-from rollback.adapters.aws.cloudwatch import dimension_of, goes_into_alarm
+from rollback.adapters.aws.cloudwatch import dimension_of, is_transition_to_alarm
 from rollback.adapters.aws.ecr import parse
 from rollback.adapters.aws.ecs.parse import (
     images_of_tasks,
     newest_of,
+    require_supported_service,
     resolved_images,
     revision_arns,
     service_view,
-    supported_service,
 )
-from rollback.adapters.aws.errors import calling
+from rollback.adapters.aws.errors import aws_call
 from rollback.adapters.aws.metrics import LoggedMetrics
 from rollback.adapters.aws.sns import acceptable_subject
-from rollback.bootstrap import world_from_environment
+from rollback.bootstrap import ports_from_environment
 from rollback.domain.phases import phases
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Outcome, Rollback, ServiceProgress, TriggerEvent, Verification
-from rollback.errors import InvalidRequest, OutsideFailure, Throttled, UnsupportedService
+from rollback.errors import ExternalServiceError, InvalidRequest, Throttled, UnsupportedService
 
 DIGEST = "sha256:" + "a" * 64
 LAMBDAS = Path(__file__).parents[3] / "lambdas"
@@ -43,21 +43,21 @@ def client_error(code: str, status: int = 400) -> ClientError:
 @pytest.mark.parametrize(("code", "status"), [("ThrottlingException", 400), ("TooManyRequestsException", 400),
                                               ("SlowDown", 503), ("Unknown", 429)])  # fmt: skip
 def test_a_request_to_slow_down_may_be_sent_again(code: str, status: int) -> None:
-    with pytest.raises(Throttled, match=rf"UpdateService on c/s failed: {code}"), calling("UpdateService", "c/s"):
+    with pytest.raises(Throttled, match=rf"UpdateService on c/s failed: {code}"), aws_call("UpdateService", "c/s"):
         raise client_error(code, status)
 
 
 def test_a_refusal_names_operation_and_resource() -> None:
     with (
-        pytest.raises(OutsideFailure, match=r"refused ecs:UpdateService on c/s \(AccessDenied: no\)") as failed,
-        calling("UpdateService", "c/s"),
+        pytest.raises(ExternalServiceError, match=r"refused ecs:UpdateService on c/s \(AccessDenied: no\)") as failed,
+        aws_call("UpdateService", "c/s"),
     ):
         raise client_error("AccessDenied")
     assert not isinstance(failed.value, Throttled)
 
 
 def test_no_answer_is_not_taken_for_nothing_done() -> None:
-    with pytest.raises(OutsideFailure, match="look before sending") as failed, calling("UpdateService", "c/s"):
+    with pytest.raises(ExternalServiceError, match="look before sending") as failed, aws_call("UpdateService", "c/s"):
         raise ConnectTimeoutError(endpoint_url="https://ecs")
     assert not isinstance(failed.value, Throttled)
 
@@ -74,7 +74,7 @@ def test_no_answer_is_not_taken_for_nothing_done() -> None:
 )
 def test_a_service_that_is_not_ours_to_roll_back_is_refused(answer: dict[str, Any], says: str) -> None:
     with pytest.raises(UnsupportedService, match=says):
-        supported_service(answer, "c/s")
+        require_supported_service(answer, "c/s")
 
 
 def revision(name: str, hours: int = 0) -> dict[str, Any]:
@@ -184,12 +184,12 @@ def test_an_image_of_another_registry_is_not_ecr_s(image: str) -> None:
 
 @pytest.mark.parametrize(("state", "fired"), [("ALARM", True), ("OK", False), ("INSUFFICIENT_DATA", False)])
 def test_only_a_change_into_alarm_is_firing(state: str, fired: bool) -> None:
-    assert goes_into_alarm(json.dumps({"newState": {"stateValue": state}})) is fired
+    assert is_transition_to_alarm(json.dumps({"newState": {"stateValue": state}})) is fired
 
 
 @pytest.mark.parametrize("data", ["", "not json", "[]", "{}", "null"])
 def test_history_that_can_not_be_read_is_no_firing(data: str) -> None:
-    assert goes_into_alarm(data) is False
+    assert is_transition_to_alarm(data) is False
 
 
 def test_dimensions_are_named_as_elb_names_them() -> None:
@@ -213,7 +213,7 @@ def whole_rollback() -> Rollback:
     return rollback(
         event=TriggerEvent(id="e", at=at(-4)),
         plan=Plan(running=release("v2"), target=release("v1"), checks=()),
-        service=ServiceProgress(started_at=at(1), rung_since=at(1), done_at=at(31)),
+        service=ServiceProgress(started_at=at(1), escalation_level_since=at(1), done_at=at(31)),
         verification=Verification(started_at=at(32), passed_at=at(61)),
         outcome=Outcome.SUCCEEDED,
         concluded_at=at(62),
@@ -225,7 +225,7 @@ def test_the_phases_of_a_rollback_follow_on_each_other() -> None:
 
 
 def test_phases_that_were_not_reached_are_left_out() -> None:
-    begun = ServiceProgress(started_at=NOW + timedelta(seconds=2), rung_since=NOW + timedelta(seconds=2))
+    begun = ServiceProgress(started_at=NOW + timedelta(seconds=2), escalation_level_since=NOW + timedelta(seconds=2))
     assert phases(rollback()) == {}
     assert phases(rollback(service=begun)) == {"decide": 2}
 
@@ -236,7 +236,7 @@ def test_clocks_that_differ_make_no_negative_phase() -> None:
 
 def test_a_rollback_is_counted_in_one_line_of_embedded_metrics() -> None:
     out = io.StringIO()
-    LoggedMetrics("macro-ai", "production", out).concluded(whole_rollback())
+    LoggedMetrics("macro-ai", "production", out).record_conclusion(whole_rollback())
     (line,) = out.getvalue().splitlines()
     told = json.loads(line)
     (definition,) = told["_aws"]["CloudWatchMetrics"]
@@ -258,8 +258,8 @@ def test_two_applications_with_one_environments_name_write_different_metrics() -
     for application in ("shop", "blog"):
         out = io.StringIO()
         metrics = LoggedMetrics(application, "production", out)
-        metrics.swept()
-        metrics.watched("api", has_way_back=True, stale_leases=0)
+        metrics.record_sweep()
+        metrics.record_readiness("api", is_rollback_available=True, stale_leases=0)
         for line in map(json.loads, out.getvalue().splitlines()):
             (definition,) = line["_aws"]["CloudWatchMetrics"]
             (dimensions,) = definition["Dimensions"]
@@ -270,7 +270,7 @@ def test_two_applications_with_one_environments_name_write_different_metrics() -
 def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ROLLBACK_SETTINGS", raising=False)
     with pytest.raises(InvalidRequest, match="ROLLBACK_SETTINGS"):
-        world_from_environment()
+        ports_from_environment()
 
 
 def test_a_world_is_made_without_a_region_a_client_or_httpx() -> None:
@@ -279,8 +279,8 @@ import os, sys
 service = '{"name": "a", "cluster": "c", "ecs_service": "s", "container": "x"}'
 os.environ.update(ROLLBACK_SETTINGS='{"application": "a", "environment": "e", "services": [%s]}' % service,
                   LEDGER_TABLE="t", NOTIFICATION_TOPIC_ARN="arn:t", CRITICAL_TOPIC_ARN="arn:t")
-from rollback.bootstrap import world_from_environment
-world = world_from_environment()
+from rollback.bootstrap import ports_from_environment
+world = ports_from_environment()
 assert "httpx" not in sys.modules
 assert "botocore.client" not in sys.modules or not world.services._reader._made
 world.http.get("http://[", 1)

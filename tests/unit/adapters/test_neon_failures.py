@@ -2,8 +2,8 @@
 
 import pytest
 
-from rollback.adapters.neon.errors import refusal
-from rollback.errors import CallRefused, OutsideFailure, RefusalKind
+from rollback.adapters.neon.errors import translate_response
+from rollback.errors import CallRefused, ExternalServiceError, RefusalKind
 from rollback.resources.database.errors import (
     AccessRefused,
     AlreadyExists,
@@ -11,18 +11,18 @@ from rollback.resources.database.errors import (
     BranchHasChildren,
     BranchNotReady,
     BranchProtected,
-    ComeBackLater,
-    NotThere,
+    NotFound,
     OutcomeUnknown,
     ProjectLocked,
     RequestRefused,
+    RetryLater,
 )
 
 WHAT = "POST /projects/p/branches/b/restore"
 
 
-def answered(status: int, message: str, *, changes: bool = True) -> OutsideFailure:
-    return refusal(WHAT, status, {"message": message, "request_id": "r-1"}, None, changes=changes)
+def answered(status: int, message: str, *, changes: bool = True) -> ExternalServiceError:
+    return translate_response(WHAT, status, {"message": message, "request_id": "r-1"}, None, changes=changes)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def answered(status: int, message: str, *, changes: bool = True) -> OutsideFailu
     [
         (401, "unauthorized", AccessRefused, RefusalKind.ACCESS),
         (403, "forbidden", AccessRefused, RefusalKind.ACCESS),
-        (404, "branch not found", NotThere, RefusalKind.NOT_FOUND),
+        (404, "branch not found", NotFound, RefusalKind.NOT_FOUND),
         (400, "preserve_under_name is required", BackupNameRequired, RefusalKind.REQUEST),
         (422, "cannot delete branch that has children", BranchHasChildren, RefusalKind.REQUEST),
         (422, "protected branch", BranchProtected, RefusalKind.REQUEST),
@@ -52,8 +52,8 @@ def test_what_neon_refuses_for_good_names_the_request_and_says_what_to_do(
     ("status", "kind"),
     [
         (423, ProjectLocked),
-        (429, ComeBackLater),
-        (503, ComeBackLater),
+        (429, RetryLater),
+        (503, RetryLater),
         (409, AlreadyExists),
         (408, OutcomeUnknown),
         (425, OutcomeUnknown),
@@ -61,7 +61,7 @@ def test_what_neon_refuses_for_good_names_the_request_and_says_what_to_do(
         (524, OutcomeUnknown),
     ],
 )
-def test_the_rest_is_not_refused_for_good(status: int, kind: type[OutsideFailure]) -> None:
+def test_the_rest_is_not_refused_for_good(status: int, kind: type[ExternalServiceError]) -> None:
     error = answered(status, "busy")
     assert type(error) is kind
     assert not isinstance(error, CallRefused)
@@ -73,4 +73,4 @@ def test_a_branch_that_is_not_ready_passes() -> None:
 
 @pytest.mark.parametrize("status", [408, 500])
 def test_a_look_that_failed_may_be_sent_again(status: int) -> None:
-    assert type(answered(status, "busy", changes=False)) is OutsideFailure
+    assert type(answered(status, "busy", changes=False)) is ExternalServiceError

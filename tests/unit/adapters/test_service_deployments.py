@@ -5,7 +5,7 @@ from typing import Any
 
 from builders import NOW
 
-from rollback.adapters.aws.ecs.service_deployments import listed_deployments
+from rollback.adapters.aws.ecs.service_deployments import list_recent_deployments
 from rollback.domain.settings.environment import ServiceSettings
 
 SERVICE = ServiceSettings(name="api", cluster="c", ecs_service="s", container="app")
@@ -38,27 +38,27 @@ def days(found: list[Any]) -> list[float]:
 
 def test_what_is_older_than_the_tasks_is_not_listed() -> None:
     ecs = Ecs(*range(90))
-    assert days(listed_deployments(ecs, SERVICE, described(0))) == [0]  # type: ignore[arg-type]
+    assert days(list_recent_deployments(ecs, SERVICE, described(0))) == [0]  # type: ignore[arg-type]
     assert len(ecs.asked) == 1
 
 
 def test_the_oldest_deployment_with_tasks_begins_the_window() -> None:
     ecs = Ecs(30.5, 0, 60)
-    assert days(listed_deployments(ecs, SERVICE, described(0, 30))) == [30.5, 0]  # type: ignore[arg-type]
+    assert days(list_recent_deployments(ecs, SERVICE, described(0, 30))) == [30.5, 0]  # type: ignore[arg-type]
 
 
 def test_the_window_widens_until_something_is_found() -> None:
     """A rollback that took longer than a day makes a PRIMARY that is younger than its service deployment."""
     ecs = Ecs(9)
-    assert days(listed_deployments(ecs, SERVICE, described(0))) == [9]  # type: ignore[arg-type]
+    assert days(list_recent_deployments(ecs, SERVICE, described(0))) == [9]  # type: ignore[arg-type]
     assert len(ecs.asked) == 2
 
 
 def test_a_service_without_deployments_is_asked_for_all_of_them() -> None:
     ecs = Ecs(80)
-    assert days(listed_deployments(ecs, SERVICE, {})) == [80]  # type: ignore[arg-type]
+    assert days(list_recent_deployments(ecs, SERVICE, {})) == [80]  # type: ignore[arg-type]
     assert ecs.asked == [None]
 
 
 def test_none_are_found_where_none_are() -> None:
-    assert listed_deployments(Ecs(), SERVICE, described(0)) == []  # type: ignore[arg-type]
+    assert list_recent_deployments(Ecs(), SERVICE, described(0)) == []  # type: ignore[arg-type]

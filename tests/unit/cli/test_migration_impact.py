@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.domain.database.migration_impact import Impact, MigrationImpact, together
+from rollback.domain.database.migration_impact import Impact, MigrationImpact, combine_impacts
 from rollback_cli.migrations.migration_impact import classify
 
 NONE, ADDITIVE, BREAKING, UNKNOWN = Impact.NONE, Impact.ADDITIVE, Impact.BREAKING, Impact.UNKNOWN
@@ -121,12 +121,12 @@ def test_a_reason_has_the_names_as_people_know_them(sql: str, reason: str) -> No
     "sql", ["UPDATE users SET a = 1", "TRUNCATE users", "REVOKE ALL ON users FROM app", "SELECT f()"]
 )
 def test_what_changes_rows_or_rights_does_not_show_in_the_structure(sql: str) -> None:
-    assert not classify(sql).shows_in_structure
+    assert not classify(sql).is_visible_in_structure
 
 
 @pytest.mark.parametrize("sql", ["DROP TABLE users", "ALTER TABLE users RENAME TO people", "DROP TRIGGER t ON users"])
 def test_what_changes_the_structure_shows_there(sql: str) -> None:
-    assert classify(sql).shows_in_structure
+    assert classify(sql).is_visible_in_structure
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_what_changes_the_structure_shows_there(sql: str) -> None:
         "ALTER TABLE orders DROP COLUMN status; ALTER TABLE orders ADD COLUMN status text DEFAULT 'x';",
         "ALTER TABLE orders ALTER COLUMN status SET DATA TYPE text USING lower(status);",
         "ALTER TABLE orders RENAME TO orders_old; CREATE TABLE orders (id serial primary key, status text);",
-        "ALTER TABLE orders ALTER COLUMN id RESTART WITH 1;",
+        "ALTER TABLE orders ALTER COLUMN id RESTART_ACTION WITH 1;",
         "DROP SEQUENCE s; CREATE SEQUENCE s;",
         "-- note\rTRUNCATE orders;",
         "UPDATE orders SET status = 'X';",
@@ -154,9 +154,9 @@ def test_what_changes_the_structure_shows_there(sql: str) -> None:
         "ALTER TABLE orders ALTER status TYPE int; ALTER TABLE orders ALTER status TYPE text;",
         'ALTER TABLE orders ALTER status TYPE text COLLATE "C";',
         "ALTER TABLE orders ALTER id DROP IDENTITY; ALTER TABLE orders ALTER id ADD GENERATED ALWAYS AS IDENTITY;",
-        "ALTER TABLE orders ALTER id SET GENERATED ALWAYS RESTART WITH 7;",
+        "ALTER TABLE orders ALTER id SET GENERATED ALWAYS RESTART_ACTION WITH 7;",
         "ALTER TABLE orders ALTER total SET EXPRESSION AS (price * 2);",
-        "ALTER SEQUENCE orders_id_seq RESTART;",
+        "ALTER SEQUENCE orders_id_seq RESTART_ACTION;",
         "SELECT setval('orders_id_seq', 1);",
         "INSERT INTO orders (id) VALUES (1);",
         "DELETE FROM orders;",
@@ -186,7 +186,7 @@ def test_what_changes_the_structure_shows_there(sql: str) -> None:
 def test_what_the_structure_does_not_show_is_not_told_to_show(sql: str) -> None:
     found = classify(sql)
     assert found.impact in (BREAKING, UNKNOWN), found
-    assert not found.shows_in_structure, found
+    assert not found.is_visible_in_structure, found
 
 
 @pytest.mark.parametrize(
@@ -212,17 +212,17 @@ def test_an_alembic_script_is_judged_without_its_own_bookkeeping() -> None:
 
 
 def applied_in_order(*files: str) -> MigrationImpact:
-    return together(classify(one) for one in files)
+    return combine_impacts(classify(one) for one in files)
 
 
 def test_what_one_file_drops_and_the_next_makes_again_does_not_show() -> None:
-    assert not applied_in_order("DROP TABLE orders", "CREATE TABLE orders (id int)").shows_in_structure
-    assert not applied_in_order("ALTER TABLE a DROP b CASCADE", "CREATE VIEW v AS SELECT 1").shows_in_structure
+    assert not applied_in_order("DROP TABLE orders", "CREATE TABLE orders (id int)").is_visible_in_structure
+    assert not applied_in_order("ALTER TABLE a DROP b CASCADE", "CREATE VIEW v AS SELECT 1").is_visible_in_structure
 
 
 def test_what_one_file_makes_and_the_next_drops_shows() -> None:
-    assert applied_in_order("CREATE TABLE orders (id int)", "DROP TABLE orders").shows_in_structure
-    assert applied_in_order("ALTER TABLE a DROP b CASCADE", "ALTER TABLE a ADD c text").shows_in_structure
+    assert applied_in_order("CREATE TABLE orders (id int)", "DROP TABLE orders").is_visible_in_structure
+    assert applied_in_order("ALTER TABLE a DROP b CASCADE", "ALTER TABLE a ADD c text").is_visible_in_structure
 
 
 @given(
@@ -230,7 +230,7 @@ def test_what_one_file_makes_and_the_next_drops_shows() -> None:
 )
 def test_a_migration_is_never_better_than_what_it_makes_of_old_tables(parts: list[str]) -> None:
     """Order and company may excuse a statement (its table is new); they never excuse dropping rows."""
-    alone = together(classify(part) for part in parts)
+    alone = combine_impacts(classify(part) for part in parts)
     whole = classify("\n--> statement-breakpoint\n;".join(parts))
     order = list(Impact)
     assert order.index(whole.impact) <= order.index(alone.impact)
@@ -251,5 +251,5 @@ def test_a_quoted_name_is_never_a_keyword_and_is_read_as_it_is(name: str) -> Non
 @pytest.mark.parametrize("sql", ["'", '"', "$$", "/*", "/* /* */", "E'\\'", "SELECT " + "(" * 500 + "1" + ")" * 500])
 def test_what_can_not_be_parsed_is_unknown_and_told(sql: str) -> None:
     found = classify(sql)
-    assert (found.impact, found.shows_in_structure) in ((UNKNOWN, False), (NONE, True))
+    assert (found.impact, found.is_visible_in_structure) in ((UNKNOWN, False), (NONE, True))
     assert (found.impact is UNKNOWN) == bool(found.reasons)

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE
 from rich.console import Console
-from stage import Stage, worn_in
+from stage import Simulation, start_simulation
 
-from rollback.domain.escalation import Rung
+from rollback.domain.escalation import EscalationLevel
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.workflow.route import Step, next_step
-from rollback.workflow.runner import walk
+from rollback.workflow.runner import run_step
 from rollback_cli.demo.timeline.pager import Page
 from rollback_cli.demo.timeline.timeline import Timeline
-from rollback_cli.demo.timeline.watch import Watch
+from rollback_cli.demo.timeline.watch import DemoWatcher
 
 ALARM = "macro-ai-production-express-api-degraded"
 
@@ -49,7 +49,7 @@ class CloudWatch:
 class Audience:
     """A watch on a stage of fakes, and what it has told."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Simulation) -> None:
         self.stage, self.cloudwatch, self._out = stage, CloudWatch(), io.StringIO()
         self.pages: list[Page] = []
         primary = {"status": "PRIMARY", "taskDefinition": "task:2", "rolloutState": "COMPLETED", "runningCount": 2}
@@ -60,7 +60,7 @@ class Audience:
             described=lambda: {"deployments": [primary]},
             pages=lambda: self.pages,
         )
-        self.watch = Watch(watched, Timeline(Console(file=self._out, width=400)))
+        self.watch = DemoWatcher(watched, Timeline(Console(file=self._out, width=400)))
 
     @property
     def told(self) -> list[str]:
@@ -76,8 +76,8 @@ class Audience:
 @pytest.fixture
 def audience() -> Audience:
     """Of a service that only a restart from zero mends."""
-    stage = worn_in()
-    stage.services.otherwise = "stale"
+    stage = start_simulation()
+    stage.services.default_behaviour = "stale"
     return Audience(stage)
 
 
@@ -86,11 +86,11 @@ def played(audience: Audience, is_due: Callable[[Rollback], bool] = lambda _: Fa
     rollback = audience.stage.admit()
     for _ in range(400):
         if is_due(rollback):
-            audience.watch.look()
+            audience.watch.poll()
         if next_step(rollback) is Step.DONE:
-            walk(rollback.id, Step.DONE, audience.stage.world)
+            run_step(rollback.id, Step.DONE, audience.stage.world)
             return audience.stage.read(rollback)
-        rollback = audience.stage.take(rollback)
+        rollback = audience.stage.run_due_step(rollback)
     raise AssertionError(f"it never ended: {rollback}")
 
 
@@ -108,8 +108,8 @@ def test_every_move_is_told_once_however_often_one_looks(
     audience: Audience, is_due: Callable[[Rollback], bool]
 ) -> None:
     ended = played(audience, is_due)
-    audience.watch.look()
-    audience.watch.look()
+    audience.watch.poll()
+    audience.watch.poll()
 
     assert ended.service is not None
     assert audience.moves() == list(ended.service.moves)
@@ -121,11 +121,14 @@ def test_who_looks_only_at_the_end_is_told_the_whole_story_in_its_order(audience
     audience.cloudwatch.turn("OK")
     audience.pages.append(Page("it is over", "and this is why"))
 
-    audience.watch.look()
+    audience.watch.poll()
 
     assert ended.outcome is Outcome.SUCCEEDED
     assert ended.service is not None
-    assert [left.rung for left in ended.service.tried] == [Rung.SERVICE, Rung.EMERGENCY]
+    assert [left.escalation_level for left in ended.service.tried] == [
+        EscalationLevel.SERVICE,
+        EscalationLevel.EMERGENCY,
+    ]
     wanted = [
         r"ledger: release v1 is promoted",
         rf"alarm {ALARM}: ALARM",
@@ -150,12 +153,12 @@ def test_who_looks_only_at_the_end_is_told_the_whole_story_in_its_order(audience
 
 
 def test_an_alarm_that_is_red_only_between_two_looks_is_told(audience: Audience) -> None:
-    audience.watch.look()
+    audience.watch.poll()
     audience.cloudwatch.turn("ALARM")
     audience.cloudwatch.turn("OK")
 
-    audience.watch.look()
-    audience.watch.look()
+    audience.watch.poll()
+    audience.watch.poll()
 
     assert [line for line in audience.told if line.startswith("alarm")] == [
         f"alarm {ALARM}: ALARM",
@@ -165,11 +168,11 @@ def test_an_alarm_that_is_red_only_between_two_looks_is_told(audience: Audience)
 
 def test_one_that_is_turned_away_is_told_in_one_line(audience: Audience) -> None:
     audience.stage.admit(execution="the first")
-    audience.watch.look()
+    audience.watch.poll()
     before = len(audience.told)
 
-    audience.stage.run(execution="the second", given=audience.stage.red(f"{ALARM}"))
-    audience.watch.look()
+    audience.stage.run(execution="the second", given=audience.stage.fire_alarm(f"{ALARM}"))
+    audience.watch.poll()
 
     (line,) = audience.told[before:]
     assert line.startswith("suppressed: ")

@@ -8,14 +8,14 @@ from datetime import timedelta
 import pytest
 from builders import SERVICE, image
 from fakes import FakeStacks
-from stage import PROMOTED, QUARANTINED, Stage, at_zero, worn_in
+from stage import PROMOTED, QUARANTINED, Simulation, start_simulation, start_simulation_at_zero
 from terminal import At
 
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import Outcome
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.operations.pause_abort_unlock import abort, pause
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.cloudformation_stack import StackView
 from rollback.workflow.route import Step
 from rollback_cli import direct
@@ -36,7 +36,7 @@ LEVERS = (
 
 @pytest.mark.parametrize("words", LEVERS, ids=[words[0] for words in LEVERS])
 def test_no_lever_moves_without_a_reason(terminal: At, words: tuple[str, ...]) -> None:
-    type_ = terminal(worn_in())
+    type_ = terminal(start_simulation())
     assert type_(*words) == 2
     assert "--reason" in type_.said
     assert type_(*words, "--reason", " ") == 2
@@ -48,7 +48,7 @@ def test_no_lever_moves_without_a_reason(terminal: At, words: tuple[str, ...]) -
     "words", [words for words in LEVERS if words[0] != "abort"], ids=[w[0] for w in LEVERS if w[0] != "abort"]
 )
 def test_of_several_services_one_has_to_be_named(terminal: At, words: tuple[str, ...]) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     only = stage.world.settings.services[0]
     both = (only, only.model_copy(update={"name": "worker"}))
     stage.world = replace(stage.world, settings=stage.world.settings.model_copy(update={"services": both}))
@@ -61,7 +61,7 @@ def test_of_several_services_one_has_to_be_named(terminal: At, words: tuple[str,
 
 
 def test_pause_and_resume(terminal: At) -> None:
-    type_ = terminal(worn_in())
+    type_ = terminal(start_simulation())
     assert type_("pause", "production", *WHY) == 0
     assert type_("pause", "production", *WHY) == 2
     assert "paused already, since 2026-03-01 03:00 UTC by ann@desk: the database is being moved" in type_.said
@@ -71,8 +71,8 @@ def test_pause_and_resume(terminal: At) -> None:
 
 
 def test_abort_ends_concluded_with_the_lease_returned(terminal: At) -> None:
-    stage = worn_in()
-    rollback = stage.take(stage.go(stage.admit(), Step.SERVICE))
+    stage = start_simulation()
+    rollback = stage.run_due_step(stage.run_until(stage.admit(), Step.SERVICE))
     type_ = terminal(stage)
     assert type_("abort", "production", rollback.id, *WHY) == 0
     assert f"Rollback {rollback.id}: aborted" in type_.said
@@ -85,7 +85,7 @@ def test_abort_ends_concluded_with_the_lease_returned(terminal: At) -> None:
 
 
 def test_abort_while_fenced_says_what_is_left_and_unfence_puts_it_back(terminal: At) -> None:
-    stage, rollback = at_zero()
+    stage, rollback = start_simulation_at_zero()
     type_ = terminal(stage)
     assert type_("abort", "production", rollback.id, *WHY) == 1
     assert "NOT PUT BACK: fence (handed to operator): was {'desired_count': 2}" in type_.said
@@ -101,7 +101,7 @@ def test_abort_while_fenced_says_what_is_left_and_unfence_puts_it_back(terminal:
 
 
 def test_quarantine_and_unquarantine(terminal: At) -> None:
-    type_ = terminal(worn_in())
+    type_ = terminal(start_simulation())
     assert type_("quarantine", "production", "v2", *WHY) == 0
     assert type_.stage.state_of("v2") is QUARANTINED
     assert type_("unquarantine", "production", "v2", *WHY) == 0
@@ -111,7 +111,7 @@ def test_quarantine_and_unquarantine(terminal: At) -> None:
 
 
 def test_unlock_tells_the_state_of_the_data_before_it_is_forced(terminal: At) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = stage.admit()
     type_ = terminal(stage)
     assert type_("unlock", "production", *WHY) == 2
@@ -125,7 +125,7 @@ def test_unlock_tells_the_state_of_the_data_before_it_is_forced(terminal: At) ->
 
 
 def test_check_deploy_answers_with_its_exit_code_and_one_line(terminal: At) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.ship("v3", QUARANTINED)
     type_ = terminal(stage)
     assert type_("check-deploy", "production", "--image", image("v3")) == 1
@@ -143,8 +143,8 @@ def test_check_deploy_answers_with_its_exit_code_and_one_line(terminal: At) -> N
 
 
 def test_status_of_a_quiet_service_is_short(terminal: At) -> None:
-    stage = worn_in()
-    prepare(SERVICE, stage.world)
+    stage = start_simulation()
+    prepare_standing_plan(SERVICE, stage.world)
     type_ = terminal(stage)
     assert type_("status", "production") == 0
     lines = type_.said.splitlines()
@@ -155,13 +155,13 @@ def test_status_of_a_quiet_service_is_short(terminal: At) -> None:
 
 
 def test_status_says_what_stands_in_the_way(terminal: At) -> None:
-    stage, rollback = at_zero()
+    stage, rollback = start_simulation_at_zero()
     abort(rollback.id, Operator(name="ann@desk", reason="[enough]"), stage.world)
-    direct.see_concluded(rollback.id, stage.world, lambda seconds: stage.pass_time(seconds=seconds))
+    direct.wait_until_concluded(rollback.id, stage.world, lambda seconds: stage.pass_time(seconds=seconds))
     pause(SERVICE, Operator(name="ann@desk", reason="the [database] is being moved"), stage.world)
     stage.images.missing.add(image("v1"))
     stage.services.container_insights = False
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     only = stage.world.settings.services[0].model_copy(update={"stack": "ServiceStack"})
     stack = StackView(name="ServiceStack", status="UPDATE_COMPLETE", definition_arns=("arn:x/task:9",))
     settings = stage.world.settings.model_copy(update={"services": (only,)})
@@ -182,12 +182,12 @@ def test_status_says_what_stands_in_the_way(terminal: At) -> None:
 
 
 def test_a_stand_in_for_the_last_known_good_is_no_yes_and_no_alarm_in_red(terminal: At) -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=96)
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
     stage.images.missing.add(image("v1"))
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     type_ = terminal(stage)
     assert type_("status", "production") == 0
     assert "ready      not the last known good, but the next target, looked at" in type_.said
@@ -196,7 +196,7 @@ def test_a_stand_in_for_the_last_known_good_is_no_yes_and_no_alarm_in_red(termin
 
 def test_no_way_back_is_said_in_red(terminal: At, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1")
     type_ = terminal(stage)
     type_("status", "production")
@@ -204,7 +204,7 @@ def test_no_way_back_is_said_in_red(terminal: At, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_only_good_release_that_runs_is_the_way_back_from_the_next_one(terminal: At) -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED)
     type_ = terminal(stage)
     type_("status", "production")
@@ -212,7 +212,7 @@ def test_the_only_good_release_that_runs_is_the_way_back_from_the_next_one(termi
 
 
 def test_status_names_the_last_three_actions_only(terminal: At) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     type_ = terminal(stage)
     for number in range(4):
         type_("quarantine", "production", "v2", "--reason", f"reason {number}")
@@ -222,10 +222,10 @@ def test_status_names_the_last_three_actions_only(terminal: At) -> None:
 
 
 def test_what_does_not_answer_costs_its_own_line_only(terminal: At) -> None:
-    stage = worn_in()
+    stage = start_simulation()
 
     def no_answer(names: tuple[str, ...]) -> dict[str, str]:
-        raise OutsideFailure("CloudWatch does not answer")
+        raise ExternalServiceError("CloudWatch does not answer")
 
     stage.alarms.states = no_answer  # type: ignore[method-assign]
     type_ = terminal(stage)
@@ -238,8 +238,8 @@ def test_what_does_not_answer_costs_its_own_line_only(terminal: At) -> None:
 
 
 def test_an_emergency_in_this_process_goes_straight_to_ecs(terminal: At) -> None:
-    stage = worn_in()
-    prepare(SERVICE, stage.world)
+    stage = start_simulation()
+    prepare_standing_plan(SERVICE, stage.world)
     type_ = terminal(stage)
     assert type_("start", "production", "--type", "emergency", "--direct") == 0
     assert next(stage.ledger.history(SERVICE)).outcome is Outcome.SUCCEEDED
@@ -249,7 +249,7 @@ def test_an_emergency_in_this_process_goes_straight_to_ecs(terminal: At) -> None
 def test_by_force_over_another_rollback_a_person_is_told_and_asked(
     terminal: At, monkeypatch: pytest.MonkeyPatch, answer: str | None, takes_over: bool
 ) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     first = stage.admit()
     type_ = terminal(stage)
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer or ""))
@@ -262,7 +262,7 @@ def test_by_force_over_another_rollback_a_person_is_told_and_asked(
 
 
 def test_a_dry_run_by_force_asks_nothing_and_takes_nothing_over(terminal: At) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     first = stage.admit()
     type_ = terminal(stage)
     assert type_("start", "production", "--direct", "--force", "--dry-run") == 0
@@ -273,7 +273,7 @@ def test_a_dry_run_by_force_asks_nothing_and_takes_nothing_over(terminal: At) ->
 
 
 def test_force_on_a_free_service_asks_nothing(terminal: At) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     now = stage.clock.now()
     stage.ledger.acquire(SERVICE, "long-gone", now - timedelta(hours=1), now)
     type_ = terminal(stage)

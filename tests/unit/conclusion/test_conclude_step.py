@@ -1,20 +1,20 @@
 from typing import Any
 
 import pytest
-from stage import QUARANTINED, Stage, worn_in
+from stage import QUARANTINED, Simulation, start_simulation
 
 from rollback.domain.rollback import Outcome
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.workflow.janitor import sweep
 
 
-def publishing_fails(stage: Stage, times: int) -> None:
+def publishing_fails(stage: Simulation, times: int) -> None:
     publish, left = stage.notifications.publish, [times]
 
     def fails(*given: Any) -> None:
         if left[0] > 0:
             left[0] -= 1
-            raise OutsideFailure("SNS is down")
+            raise ExternalServiceError("SNS is down")
         publish(*given)
 
     stage.notifications.publish = fails  # type: ignore[method-assign, assignment]
@@ -22,7 +22,7 @@ def publishing_fails(stage: Stage, times: int) -> None:
 
 @pytest.mark.parametrize("failures", [0, 1, 3])
 def test_a_report_is_tried_until_it_is_sent_and_sent_once(failures: int) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     publishing_fails(stage, failures)
     done = stage.run()
     assert done.outcome is Outcome.SUCCEEDED
@@ -31,7 +31,7 @@ def test_a_report_is_tried_until_it_is_sent_and_sent_once(failures: int) -> None
 
 
 def test_a_report_that_can_not_be_sent_changes_no_outcome_and_is_left_to_the_janitor() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     publishing_fails(stage, 150)
     done = stage.run()
     assert (done.outcome, done.reported) == (Outcome.SUCCEEDED, False)
@@ -41,13 +41,13 @@ def test_a_report_that_can_not_be_sent_changes_no_outcome_and_is_left_to_the_jan
 
 
 def test_a_service_that_is_gone_does_not_keep_a_rollback_from_its_conclusion() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = stage.admit()
     for _ in range(2):
-        stage.take(rollback)
+        stage.run_due_step(rollback)
     stage.services.status = "INACTIVE"
-    saved = stage.ledger.save(stage.read(rollback).but(outcome=Outcome.FAILED))
-    done = stage.go(saved)
+    saved = stage.ledger.save(stage.read(rollback).evolve(outcome=Outcome.FAILED))
+    done = stage.run_until(saved)
     assert done.obligations[0].handed_to == "operator"
     assert stage.severities() == ["page", "page"]
     at_once, afterwards = (sent.attributes["report_id"] for sent in stage.notifications.sent)

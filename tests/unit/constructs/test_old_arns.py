@@ -2,7 +2,7 @@
 
 import pytest
 
-from rollback.domain.event import service_of_arn
+from rollback.domain.event import find_service_of_arn
 from rollback.domain.settings.environment import ServiceSettings, Settings
 from rollback.errors import InvalidRequest
 
@@ -18,13 +18,13 @@ def settings(*clusters: str) -> Settings:
 
 
 def test_an_old_arn_is_the_only_service_of_its_name() -> None:
-    assert service_of_arn(f"{ARN}/api", settings("one")) == "api-one"
+    assert find_service_of_arn(f"{ARN}/api", settings("one")) == "api-one"
 
 
 def test_an_old_arn_that_fits_two_services_is_nobody_s() -> None:
     with pytest.raises(InvalidRequest, match=r"api-one and api-two are called so.*serviceLongArn"):
-        service_of_arn(f"{ARN}/api", settings("one", "two"))
+        find_service_of_arn(f"{ARN}/api", settings("one", "two"))
 
 
 def test_a_new_arn_tells_two_services_of_one_name_apart() -> None:
-    assert service_of_arn(f"{ARN}/two/api", settings("one", "two")) == "api-two"
+    assert find_service_of_arn(f"{ARN}/two/api", settings("one", "two")) == "api-two"

@@ -4,24 +4,24 @@ from datetime import timedelta
 from typing import Any
 
 from builders import SERVICE
-from stage_with_database import BRANCH, GOOD, StageWithDatabase
+from stage_with_database import BRANCH, GOOD, DatabaseSimulation
 
-from rollback.domain.database.account import Base, account_name
+from rollback.domain.database.account import ComparisonBase, comparison_branch_name
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.resources.database.errors import AccessRefused, RequestRefused
 from rollback.workflow import janitor
 from rollback.workflow.route import Step
-from rollback.workflow.runner import walk
+from rollback.workflow.runner import run_step
 
 
-def accounting(**database: Any) -> tuple[StageWithDatabase, Rollback]:
+def accounting(**database: Any) -> tuple[DatabaseSimulation, Rollback]:
     """Both are back and concluded."""
-    stage = StageWithDatabase(**database)
-    return stage, stage.go(stage.admit(), Step.ACCOUNT)
+    stage = DatabaseSimulation(**database)
+    return stage, stage.run_until(stage.admit(), Step.ACCOUNT)
 
 
-def done(stage: StageWithDatabase, rollback: Rollback) -> Rollback:
-    ended = stage.read(stage.go(rollback))
+def done(stage: DatabaseSimulation, rollback: Rollback) -> Rollback:
+    ended = stage.read(stage.run_until(rollback))
     assert ended.outcome is rollback.outcome
     return ended
 
@@ -52,8 +52,8 @@ def test_the_time_at_zero_is_told_with_the_restore_s_part_of_it() -> None:
 
 
 def test_a_rollback_that_failed_behind_the_restore_gets_an_account_and_no_second_page() -> None:
-    stage = StageWithDatabase()
-    stage.cures.clear()  # v1 is no better: the rollback fails, and the data is restored
+    stage = DatabaseSimulation()
+    stage.healthy_versions.clear()  # v1 is no better: the rollback fails, and the data is restored
     ended = stage.read(stage.run())
     assert ended.outcome is Outcome.FAILED
     assert stage.rows() == GOOD
@@ -63,7 +63,7 @@ def test_a_rollback_that_failed_behind_the_restore_gets_an_account_and_no_second
 
 def test_no_lease_is_held_meanwhile() -> None:
     stage, rollback = accounting()
-    stage.take(rollback)
+    stage.run_due_step(rollback)
     assert stage.ledger.lease(SERVICE) is None
     assert stage.ledger.lease(stage.branch_key) is None
 
@@ -71,13 +71,13 @@ def test_no_lease_is_held_meanwhile() -> None:
 def test_a_branch_that_may_not_expire_is_made_without_an_expiry() -> None:
     stage, rollback = accounting()
     stage.neon.refuse_next("create_branch", RequestRefused("422: expires_at can't be used with the Data API"))
-    while stage.neon.branch_named(account_name(rollback.id)) is None:
-        rollback = stage.take(rollback)
-    child = stage.neon.branch_named(account_name(rollback.id))
+    while stage.neon.branch_named(comparison_branch_name(rollback.id)) is None:
+        rollback = stage.run_due_step(rollback)
+    child = stage.neon.branch_named(comparison_branch_name(rollback.id))
     assert child is not None
     assert child.expires_at is None
     assert "against a branch made at" in words(done(stage, rollback))
-    assert stage.neon.branch_named(account_name(rollback.id)) is None
+    assert stage.neon.branch_named(comparison_branch_name(rollback.id)) is None
 
 
 def test_where_no_child_can_be_made_the_branch_itself_is_compared_and_that_is_said() -> None:
@@ -88,7 +88,7 @@ def test_where_no_child_can_be_made_the_branch_itself_is_compared_and_that_is_sa
     ended = done(stage, rollback)
     assert ended.database is not None
     assert ended.database.account is not None
-    assert ended.database.account.base is Base.BRANCH
+    assert ended.database.account.base is ComparisonBase.BRANCH
     assert "as it is now (422: too many branches): rows that services have changed since" in words(ended)
 
 
@@ -100,7 +100,7 @@ def test_an_undo_is_compared_with_the_branch_that_it_went_back_to() -> None:
     assert undone.outcome is not Outcome.REFUSED, undone.reason
     assert undone.database is not None
     assert undone.database.account is not None
-    assert undone.database.account.base is Base.SOURCE
+    assert undone.database.account.base is ComparisonBase.SOURCE
     assert stage.neon.endpoints(str(undone.database.source_branch_id)) == ()
 
 
@@ -121,17 +121,17 @@ def test_a_database_that_does_not_wake_up_keeps_nobody_waiting_for_ever() -> Non
 def test_a_step_that_failed_for_good_is_told_and_the_outcome_stays() -> None:
     """The state machine's Catch leads to Conclude."""
     stage, rollback = accounting()
-    walk(rollback.id, Step.CONCLUDE, stage.world, "Lambda.Unknown: out of memory")
+    run_step(rollback.id, Step.CONCLUDE, stage.world, "Lambda.Unknown: out of memory")
     assert "could not be told: Lambda.Unknown: out of memory" in words(done(stage, rollback))
 
 
 def test_the_janitor_leaves_a_young_account_alone_and_ends_one_that_is_overdue() -> None:
     stage, rollback = accounting()
     janitor.sweep(stage.world)
-    assert stage.read(rollback).owes_account
+    assert stage.read(rollback).is_data_loss_report_due
     for _ in range(10):
         stage.pass_time(minutes=5)
         janitor.sweep(stage.world)
     ended = stage.read(rollback)
-    assert not ended.owes_account
+    assert not ended.is_data_loss_report_due
     assert "its execution ended before it was made" in words(ended)

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW, SERVICE, image
-from stage_of_writers import WORKER, StageOfWriters
-from stage_with_database import ADDS, AFTER, BAD, BRANCH, GOOD, StageWithDatabase
+from stage_of_writers import WORKER, TwoWriterSimulation
+from stage_with_database import ADDS, AFTER, BAD, BRANCH, GOOD, DatabaseSimulation
 
 from rollback.domain.database.schema_finding import Compatibility
 from rollback.domain.releases.release import ReleaseState
@@ -19,26 +19,26 @@ FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 FORCED = {"force": True, "reason": "Ada knows"}
 
 
-def half_way(stage: StageWithDatabase) -> Rollback:
+def half_way(stage: DatabaseSimulation) -> Rollback:
     """The branch was overwritten, and nobody has looked yet at what is on it."""
     rollback = stage.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     return rollback
 
 
-def failed_half_way(stage: StageWithDatabase) -> Rollback:
+def failed_half_way(stage: DatabaseSimulation) -> Rollback:
     rollback = half_way(stage)
     stage.sql.schemas[BRANCH] = AFTER
-    ended = stage.run_on(rollback)
+    ended = stage.run_to_end(rollback)
     stage.neon.settle()
     del stage.sql.schemas[BRANCH]
     return ended
 
 
 def test_an_undo_of_a_failed_full_rollback_brings_the_data_back_to_the_release_that_never_left() -> None:
-    stage = StageWithDatabase(APPROVED)
-    stage.cures.add("v2")  # its alarm was about something else
+    stage = DatabaseSimulation(APPROVED)
+    stage.healthy_versions.add("v2")  # its alarm was about something else
     failed = failed_half_way(stage)
     assert (failed.outcome, stage.services.desired_count) == (Outcome.FAILED, 0)
     undone = stage.run({"type": "full", "undo": failed.id}, "execution-2")
@@ -53,7 +53,7 @@ def test_an_undo_of_a_failed_full_rollback_brings_the_data_back_to_the_release_t
     "given", [{"type": "full", "target_version": "v1"}, {"type": "service", "target_version": "v9"}]
 )
 def test_whoever_takes_a_restore_over_by_force_and_is_refused_does_not_lift_its_fence(given: dict[str, str]) -> None:
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     half_way(stage)
     heir = stage.run({**given, **FORCED, "service": SERVICE}, "execution-2")
 
@@ -65,7 +65,7 @@ def test_whoever_takes_a_restore_over_by_force_and_is_refused_does_not_lift_its_
 
 
 def test_what_was_seen_of_the_database_before_a_failed_restore_is_forgotten() -> None:
-    stage = StageWithDatabase(APPROVED, second=ADDS)
+    stage = DatabaseSimulation(APPROVED, second=ADDS)
     failed_half_way(stage)
     v1, v2 = (next(r for r in stage.ledger.releases(SERVICE) if r.version == v) for v in ("v1", "v2"))
     verdict = schema_verdict(v1, stage.world, v2)
@@ -74,7 +74,7 @@ def test_what_was_seen_of_the_database_before_a_failed_restore_is_forgotten() ->
 
 
 def test_a_time_to_go_back_to_is_not_passed_over_where_the_branch_is_reset() -> None:
-    stage = StageWithDatabase(APPROVED, second=ADDS, strategy="reset", source_branch_id="br-9")
+    stage = DatabaseSimulation(APPROVED, second=ADDS, strategy="reset", source_branch_id="br-9")
     ended = stage.read(stage.run({"type": "database", "to": (NOW - timedelta(minutes=25)).isoformat()}))
 
     assert ended.outcome is Outcome.REFUSED
@@ -85,21 +85,21 @@ def test_a_time_to_go_back_to_is_not_passed_over_where_the_branch_is_reset() -> 
 
 def test_whoever_takes_a_restore_over_starts_nothing_while_its_last_call_may_still_land() -> None:
     """Rule 9: Neon does not know our lease."""
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     rollback = stage.admit(FULL)
     stage.neon.lose_next("restore")
     for _ in range(60):
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
         if "restore" in stage.neon.calls:
             break
     assert rollback.database is not None
     intent = rollback.database.intent
     assert intent is not None
     assert intent.action == "restore"
-    heir = stage.go(
+    heir = stage.run_until(
         stage.admit({"type": "service", "target_version": "v1", "service": SERVICE, **FORCED}, "e-2"), Step.SERVICE
     )
     limit = timedelta(seconds=stage.world.settings.policy.database_timeout_seconds)
     while stage.services.desired_count == 0:
-        heir = stage.take(heir)
+        heir = stage.run_due_step(heir)
     assert stage.clock.now() >= intent.at + limit

@@ -3,15 +3,15 @@
 from datetime import timedelta
 
 from builders import NOW, SERVICE
-from faults.database_scenario import Restore
+from faults.database_scenario import RestoreScenario
 from stage import CANDIDATE
-from stage_with_database import AFTER, BRANCH, DROPS, FIRST, GOOD, StageWithDatabase, applied
+from stage_with_database import AFTER, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
 
 from rollback.check import Check, Verdict
-from rollback.database.preflight.branch_history import history_of
-from rollback.database.preflight.branch_history_rules import CHECK_NAME, BranchHistory, RestoreOfOurs, judge_timeline
-from rollback.database.preflight.preflight import preflight
-from rollback.domain.database.progress import Ending, RestorePoint, backup_name
+from rollback.database.preflight.branch_history import read_branch_history
+from rollback.database.preflight.branch_history_rules import CHECK_NAME, BranchHistory, OwnRestore, judge_timeline
+from rollback.database.preflight.preflight import preflight_of_restore
+from rollback.domain.database.progress import DatabaseOutcome, RestorePoint, backup_name
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.database import Strategy
@@ -28,8 +28,8 @@ def point(minutes_ago: float, timeline: str | None) -> RecordedPoint:
                          by="checkpoint", timeline=timeline)  # fmt: skip
 
 
-def restored(minutes_ago: float, name: str = "r-1") -> RestoreOfOurs:
-    return RestoreOfOurs(name, NOW - timedelta(minutes=minutes_ago), backup_name(name))
+def restored(minutes_ago: float, name: str = "r-1") -> OwnRestore:
+    return OwnRestore(name, NOW - timedelta(minutes=minutes_ago), backup_name(name))
 
 
 def test_a_point_of_another_timeline_is_on_no_history_of_the_branch_whoever_restored_it() -> None:
@@ -58,7 +58,7 @@ def test_the_history_of_a_point_is_in_the_backup_of_the_first_restore_after_it()
     assert backup_name("first") in history.judge(NOW - timedelta(minutes=30), "it").reason
 
 
-def went_back(stage: StageWithDatabase) -> str:
+def went_back(stage: DatabaseSimulation) -> str:
     """A full rollback from v2 to v1; v2 is deployed once more, without another checkpoint."""
     ended = stage.read(stage.run(FULL))
     assert ended.outcome is Outcome.SUCCEEDED, ended.reason
@@ -69,7 +69,7 @@ def went_back(stage: StageWithDatabase) -> str:
 
 
 def test_a_point_from_before_a_restore_of_ours_is_refused_and_the_backup_that_has_it_is_named() -> None:
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     first = went_back(stage)
     calls = list(stage.neon.calls)
     again = stage.read(stage.run({**FULL, "force": True, "reason": "again", "type": "database"}, "execution-2"))
@@ -83,7 +83,7 @@ def test_a_point_from_before_a_restore_of_ours_is_refused_and_the_backup_that_ha
 
 
 def test_a_time_from_before_a_restore_of_ours_is_refused_when_a_person_names_it() -> None:
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     before = stage.clock.now() - timedelta(minutes=10)
     first = went_back(stage)
     given = {"type": "database", "to": before.isoformat(), "force": True, "reason": "by hand"}
@@ -94,7 +94,7 @@ def test_a_time_from_before_a_restore_of_ours_is_refused_when_a_person_names_it(
 
 
 def test_a_point_that_was_recorded_after_the_restore_is_gone_back_to() -> None:
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     went_back(stage)
     stage.checkpoint("v3", (FIRST, DROPS))
     stage.clock.pass_time(minutes=1)
@@ -111,31 +111,31 @@ def test_a_point_that_was_recorded_after_the_restore_is_gone_back_to() -> None:
 
 def test_a_look_from_before_the_restore_tells_no_timeline() -> None:
     """It would name the former one, on which every point from before still seems to be."""
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     seen = stage.ledger.observation(stage.branch_key)
     assert seen is not None
     went_back(stage)
     stage.ledger._observations[stage.branch_key] = seen  # the look after the restore failed
-    history = history_of(stage.branch_key, NOW - timedelta(days=3), stage.world)
+    history = read_branch_history(stage.branch_key, NOW - timedelta(days=3), stage.world)
     assert history.timeline is None
     assert not any(history.has(one) for one in stage.ledger.restore_points(stage.branch_key))
 
 
 def test_a_look_after_the_restore_tells_the_new_timeline() -> None:
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     former = stage.neon.timeline(BRANCH)
     went_back(stage)
-    history = history_of(stage.branch_key, NOW - timedelta(days=3), stage.world)
+    history = read_branch_history(stage.branch_key, NOW - timedelta(days=3), stage.world)
     assert history.timeline == stage.neon.timeline(BRANCH) != former
 
 
-def timeline_check(restore: Restore) -> Check:
-    checks = preflight(restore.point, restore.real, restore.clock.now())
+def timeline_check(restore: RestoreScenario) -> Check:
+    checks = preflight_of_restore(restore.point, restore.real, restore.clock.now())
     return next(check for check in checks if check.name == CHECK_NAME)
 
 
 def test_the_timeline_of_a_point_is_compared_live_before_anything_is_changed() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     recorded = restore.neon.timeline(restore.branch_id)
     restore.point = RestorePoint(at=restore.point.at, timeline=recorded)
     assert timeline_check(restore).verdict is Verdict.PASS
@@ -147,34 +147,34 @@ def test_the_timeline_of_a_point_is_compared_live_before_anything_is_changed() -
 
 
 def test_a_point_without_a_timeline_says_that_it_was_not_compared() -> None:
-    assert timeline_check(Restore()).verdict is Verdict.SKIPPED
+    assert timeline_check(RestoreScenario()).verdict is Verdict.SKIPPED
 
 
 def test_a_timeline_that_postgres_does_not_tell_is_no_proof() -> None:
-    branch = Restore().branch
+    branch = RestoreScenario().branch
     assert judge_timeline("recorded", None, branch, ()).verdict is Verdict.WARN
 
 
 def test_a_branch_that_was_restored_between_the_look_and_the_fence_is_left_alone() -> None:
     """A restore by hand need not show in `last_reset_at`: whether a self-restore sets it is not documented."""
-    restore = Restore()
+    restore = RestoreScenario()
     restore.point = RestorePoint(at=restore.point.at, timeline=restore.neon.timeline(restore.branch_id))
-    restore.round()
+    restore.run_round()
     assert restore.progress.ended_at is None
     restore.neon._logs[restore.branch_id].timeline = "by hand"
-    restore.until_ended()
-    assert restore.progress.ending is Ending.REFUSED
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "on another timeline" in (restore.progress.why_not or "")
     assert "restore" not in restore.neon.calls
 
 
 def test_down_migrations_leave_the_history_as_it_is() -> None:
     """They run on the branch; their backup is a copy."""
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     ended = stage.ledger.read(SERVICE, went_back(stage))
-    assert history_of(stage.branch_key, NOW - timedelta(days=3), stage.world).restores
+    assert read_branch_history(stage.branch_key, NOW - timedelta(days=3), stage.world).restores
     assert ended.plan is not None
     assert ended.plan.database is not None
     stepped_down = ended.plan.database.model_copy(update={"strategy": Strategy.DOWN_MIGRATIONS})
-    stage.ledger.save(ended.but(plan=ended.plan.model_copy(update={"database": stepped_down})))
-    assert history_of(stage.branch_key, NOW - timedelta(days=3), stage.world).restores == ()
+    stage.ledger.save(ended.evolve(plan=ended.plan.model_copy(update={"database": stepped_down})))
+    assert read_branch_history(stage.branch_key, NOW - timedelta(days=3), stage.world).restores == ()

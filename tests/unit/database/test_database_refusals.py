@@ -3,20 +3,20 @@
 from datetime import timedelta
 
 import pytest
-from faults.database_endings import assert_nothing_was_changed, raising
-from faults.database_scenario import Restore
+from faults.database_endings import assert_nothing_was_changed, raise_error
+from faults.database_scenario import RestoreScenario
 
 from rollback.check import Check, Verdict
-from rollback.database.preflight.preflight import preflight
-from rollback.domain.database.progress import Ending, RestorePoint
-from rollback.resources.database.errors import AccessRefused, NotThere
+from rollback.database.preflight.preflight import preflight_of_restore
+from rollback.domain.database.progress import DatabaseOutcome, RestorePoint
+from rollback.resources.database.errors import AccessRefused, NotFound
 
 
 def test_a_branch_that_neon_does_not_know_is_refused_naming_those_it_knows() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     target = restore.restoring.target.model_copy(update={"branch_id": "br-typo"})
     unknown = restore.restoring.__class__(target, restore.neon, restore.sql)
-    (access, check) = preflight(restore.point, unknown, restore.clock.now())
+    (access, check) = preflight_of_restore(restore.point, unknown, restore.clock.now())
     assert (access.verdict, check.name, check.verdict) == (Verdict.PASS, "branch-exists", Verdict.FAIL)
     assert (
         f"no branch br-typo for this: put the right id into the settings; its branches: main ({restore.branch_id})"
@@ -24,27 +24,27 @@ def test_a_branch_that_neon_does_not_know_is_refused_naming_those_it_knows() -> 
     )
 
 
-@pytest.mark.parametrize("error", [AccessRefused("401: check the key"), NotThere("404: check the project id")])
+@pytest.mark.parametrize("error", [AccessRefused("401: check the key"), NotFound("404: check the project id")])
 def test_a_wrong_key_and_an_unknown_project_are_refused(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    restore = Restore()
-    monkeypatch.setattr(restore.neon, "project", raising(error))
+    restore = RestoreScenario()
+    monkeypatch.setattr(restore.neon, "project", raise_error(error))
     assert_nothing_was_changed(restore, "database-access", str(error))
 
 
 def test_a_restore_point_that_neon_keeps_no_history_of_is_refused() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.point = RestorePoint(at=restore.clock.now() - timedelta(hours=30))
     assert_nothing_was_changed(restore, "restore-point-in-window", "is not within what Neon keeps of main")
 
 
 def test_a_restore_point_that_is_about_to_leave_the_history_is_refused() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.retention_seconds = 10 * 60
     assert_nothing_was_changed(restore, "margin of 15 minutes")
 
 
 def test_a_restore_point_before_an_earlier_restore_is_refused_naming_its_backup() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.update_branch(restore.branch_id, protected=False)
     restore.neon.restore(restore.branch_id, restore.branch_id, restore.point.at, "rollback-backup-earlier")
     restore.neon.settle()
@@ -56,7 +56,7 @@ def test_a_restore_point_before_an_earlier_restore_is_refused_naming_its_backup(
 
 
 def test_a_hotfix_that_came_within_the_margin_after_a_restore_can_go_back() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.update_branch(restore.branch_id, protected=False)
     restore.neon.restore(restore.branch_id, restore.branch_id, restore.point.at, "rollback-backup-earlier")
     restore.neon.settle()
@@ -68,7 +68,7 @@ def test_a_hotfix_that_came_within_the_margin_after_a_restore_can_go_back() -> N
 
 
 def test_without_room_for_another_root_branch_it_is_refused() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.root_branch_limit = 3
     for name in ("rollback-backup-1", "rollback-backup-2"):
         restore.neon._branches[name] = restore.branch.model_copy(update={"id": name, "name": name})
@@ -81,7 +81,7 @@ def test_without_room_for_another_root_branch_it_is_refused() -> None:
 @pytest.mark.parametrize("plan", ["UNKNOWN", "direct_sales_v3", "aws_marketplace"])
 def test_a_plan_whose_limits_are_not_known_is_a_warning_and_neon_decides(plan: str) -> None:
     """Enterprise plans have limits of their own: a refusal by us could not be overridden at 03:00."""
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.subscription_type = plan
     for name in ("rollback-backup-1", "rollback-backup-2"):
         restore.neon._branches[name] = restore.branch.model_copy(update={"id": name, "name": name})
@@ -89,28 +89,28 @@ def test_a_plan_whose_limits_are_not_known_is_a_warning_and_neon_decides(plan: s
     (warned,) = [check for check in checks_of(restore) if check.name == "room-for-backup"]
     assert warned.verdict is Verdict.WARN
     assert f"the plan {plan} allows is not known" in warned.reason
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
     assert any(warned.reason in note for note in restore.progress.notes)
 
 
 def test_a_branch_of_an_unknown_plan_that_neon_has_no_room_for_is_not_overwritten() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.subscription_type, restore.neon.root_branch_limit = "direct_sales_v3", 1
-    restore.until_ended()
-    assert restore.progress.ending is Ending.REFUSED
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "root branches limit exceeded" in (restore.progress.why_not or "")
     assert restore.progress.backup_id is None
 
 
 def test_children_move_with_the_backup_and_the_report_names_them() -> None:
     """Neon's guide, "Instant restore": all child branches are moved to the newly created branch."""
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.create_branch("staging", restore.branch_id)
     restore.neon.settle()
     assert failed(restore) == ()
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
     assert (
         "children-stay: staging move from main to its backup, and stay on the data that is being left"
         in restore.progress.notes
@@ -118,7 +118,7 @@ def test_children_move_with_the_backup_and_the_report_names_them() -> None:
 
 
 def test_where_the_settings_say_so_children_are_a_refusal_that_a_person_overrides() -> None:
-    restore = Restore(children="refuse")
+    restore = RestoreScenario(children="refuse")
     restore.neon.create_branch("staging", restore.branch_id)
     restore.neon.settle()
     restore.neon.calls.clear()
@@ -129,22 +129,22 @@ def test_where_the_settings_say_so_children_are_a_refusal_that_a_person_override
 
 
 def test_a_branch_with_a_parent_and_one_that_neon_restricts_are_refused() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon._update(restore.branch_id, parent_id="br-parent")
     assert [check.name for check in failed(restore)] == ["branch-is-root"]
-    restricted = Restore()
+    restricted = RestoreScenario()
     restricted.neon.restrict(restricted.branch_id, "restore", "an import runs")
     assert_nothing_was_changed(restricted, "branch-can-be-restored", "an import runs")
 
 
-def checks_of(restore: Restore) -> tuple[Check, ...]:
-    return preflight(restore.point, restore.real, restore.clock.now())
+def checks_of(restore: RestoreScenario) -> tuple[Check, ...]:
+    return preflight_of_restore(restore.point, restore.real, restore.clock.now())
 
 
-def failed(restore: Restore) -> tuple[Check, ...]:
+def failed(restore: RestoreScenario) -> tuple[Check, ...]:
     return tuple(check for check in checks_of(restore) if check.verdict is Verdict.FAIL)
 
 
 def test_a_restore_that_may_be_made_passes_every_check() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     assert failed(restore) == ()

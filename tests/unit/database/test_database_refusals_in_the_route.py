@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from builders import SERVICE, image
 from fakes import FakeScaling, FakeSecrets
-from stage_with_database import ADDS, BAD, BRANCH, GOOD, StageWithDatabase
+from stage_with_database import ADDS, BAD, BRANCH, GOOD, DatabaseSimulation
 from worlds import DEGRADED
 
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import Strategy
 from rollback.domain.settings.policy import Policy
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
-from rollback.resources.database.errors import AccessRefused, NotThere, OutcomeUnknown, ProjectLocked, RequestRefused
+from rollback.resources.database.errors import AccessRefused, NotFound, OutcomeUnknown, ProjectLocked, RequestRefused
 from rollback.resources.database.postgres import ClientSession
 from rollback.workflow.route import Step, next_step
-from rollback.workflow.runner import walk
+from rollback.workflow.runner import run_step
 
 APPROVED = Policy(database_approval="none")
 STAGING_ROW, PREVIEW_ROW = 7, 42
@@ -45,7 +45,7 @@ class Unwilling:
         return call
 
 
-class Environment(StageWithDatabase):
+class Environment(DatabaseSimulation):
     """With its service scaled automatically; `given` is what a person asks for, `own` the branch that it is about."""
 
     given: dict[str, Any]
@@ -79,7 +79,7 @@ class Environment(StageWithDatabase):
             "rows": [self.neon.rows(b.id) for b in self.neon.branches()],
             "running": self.running(),
             "desired": self.services.desired_count,
-            "scaling": self.world.scaling.look(self.world.settings.services[0]),
+            "scaling": self.world.scaling.describe(self.world.settings.services[0]),
             "leases": [self.ledger.lease(key) for key in leases],
         }
 
@@ -188,7 +188,7 @@ def the_key_is_wrong(stage: Environment) -> None:
 
 def the_project_is_unknown(stage: Environment) -> None:
     def refuse(name: str) -> None:
-        raise NotThere(f"{name} failed: 404: project not found; check the project and branch ids in the settings")
+        raise NotFound(f"{name} failed: 404: project not found; check the project and branch ids in the settings")
 
     stage.neon_says(refuse)
 
@@ -298,7 +298,7 @@ def test_staging_is_reset_to_production_and_protected_again() -> None:
     assert (stage.services.desired_count, stage.running()) == (desired, image("v2"))
     assert stage.branch.protected, "production's own"
     assert stage.rows() == GOOD + BAD
-    assert stage.world.scaling.look(stage.world.settings.services[0]) == SCALED
+    assert stage.world.scaling.describe(stage.world.settings.services[0]) == SCALED
     assert "gone: 1;" in stage.notifications.sent[-1].message
     assert f"rollback undo production {rollback.id}" in stage.notifications.sent[-1].message
 
@@ -346,15 +346,15 @@ def walked_as_step_functions_does(stage: Environment) -> Rollback:
         if due is Step.DONE:
             return rollback
         try:
-            stage.take(rollback)
+            stage.run_due_step(rollback)
             tries = 0
             stage.neon.settle()
-        except OutsideFailure as failure:
+        except ExternalServiceError as failure:
             tries += 1
             stage.pass_time(seconds=5)
             stage.neon.settle()
             if tries == 5 and due is not Step.CONCLUDE:
-                walk(rollback.id, Step.CONCLUDE, stage.world, f"{type(failure).__name__}: {failure}")
+                run_step(rollback.id, Step.CONCLUDE, stage.world, f"{type(failure).__name__}: {failure}")
     raise AssertionError(f"never concluded: {rollback}")
 
 
@@ -368,7 +368,7 @@ def calls_while_unprotected(kind: type[Environment]) -> int:
 
 @pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for-ever"])
 @pytest.mark.parametrize(
-    "error", [OutsideFailure("500"), OutcomeUnknown("524"), RequestRefused("422"), AccessRefused("403")], ids=str
+    "error", [ExternalServiceError("500"), OutcomeUnknown("524"), RequestRefused("422"), AccessRefused("403")], ids=str
 )
 @pytest.mark.parametrize("kind", [Full, Staging])
 def test_a_protected_branch_is_protected_again_whatever_call_in_between_fails(

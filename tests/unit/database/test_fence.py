@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from builders import SERVICE
 from faults.database_endings import assert_nothing_was_changed, assert_refused
-from faults.database_scenario import BAD, GOOD, WORKER, Restore
+from faults.database_scenario import BAD, GOOD, WORKER, RestoreScenario
 
-from rollback.domain.database.progress import Ending
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.rollback import ObligationKind
 from rollback.resources.database.errors import RequestRefused
 from rollback.resources.database.postgres import ClientSession
@@ -16,7 +16,7 @@ POOLED = ClientSession(pid=8, role="owner", application="pgbouncer", address="12
 
 
 def test_a_writer_that_connects_again_after_the_restart_is_named_and_the_services_are_put_back() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.sql.sessions[restore.branch_id] = [NIGHTLY]
     restore.sql.comes_back = {"nightly"}
     assert_refused(
@@ -24,61 +24,61 @@ def test_a_writer_that_connects_again_after_the_restart_is_named_and_the_service
     )
     assert restore.neon.calls == ["create_branch", "delete_branch", "restart_endpoint"]  # the preview, before the fence
     assert restore.progress.head is None
-    restore.unfenced()
+    restore.unfence()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
 def test_sessions_of_a_pooler_end_with_one_restart_of_the_compute() -> None:
     """Neon's pgbouncer runs in the compute, and keeps idle server connections for 600 s (its default)."""
-    restore = Restore()
+    restore = RestoreScenario()
     restore.sql.sessions[restore.branch_id] = [POOLED]
     began = restore.clock.now()
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.neon.calls.count("restart_endpoint") == 1
     assert restore.clock.now() - began < timedelta(minutes=5)
 
 
 def test_without_a_session_nothing_is_restarted() -> None:
-    restore = Restore()
-    restore.until_ended()
+    restore = RestoreScenario()
+    restore.run_until_ended()
     assert "restart_endpoint" not in restore.neon.calls
 
 
 def test_where_neon_refuses_the_restart_a_pooler_s_session_is_waited_for() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.refuse_next("restart_endpoint", RequestRefused("422: this endpoint can't be restarted"))
     restore.sql.sessions[restore.branch_id] = [POOLED]
-    while restore.progress_or_none is None or restore.progress_or_none.restart_refused is None:
-        restore.round()
+    while restore.progress_if_started is None or restore.progress_if_started.restart_refused is None:
+        restore.run_round()
     for _ in range(4):
-        restore.round()
+        restore.run_round()
     assert restore.progress.head is None
     restore.sql.sessions.clear()
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
 
 
 def test_where_neon_refuses_the_restart_a_session_that_stays_is_named_with_the_reason() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.refuse_next("restart_endpoint", RequestRefused("422: this endpoint can't be restarted"))
     restore.sql.sessions[restore.branch_id] = [POOLED]
     assert_refused(restore, "pgbouncer as owner from 127.0.0.1", "not restarted: 422: this endpoint can't be restarted")
 
 
 def test_a_restart_whose_answer_is_lost_is_not_made_twice() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.lose_next("restart_endpoint")
     restore.sql.sessions[restore.branch_id] = [POOLED]
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.neon.calls.count("restart_endpoint") == 1
 
 
 def test_a_session_that_comes_between_the_fence_and_the_restore_brings_the_rollback_back_to_the_fence() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     while "delete_branch" not in restore.neon.calls:
-        restore.round()
+        restore.run_round()
     restore.sql.sessions[restore.branch_id] = [NIGHTLY]
     restore.sql.comes_back = {"nightly"}
     assert_refused(restore, "nightly as cron from 10.0.0.7", "the database was not touched")
@@ -86,12 +86,12 @@ def test_a_session_that_comes_between_the_fence_and_the_restore_brings_the_rollb
 
 
 def test_a_session_that_comes_and_goes_before_the_restore_does_not_end_it() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     while "delete_branch" not in restore.neon.calls:
-        restore.round()
+        restore.run_round()
     restore.sql.sessions[restore.branch_id] = [NIGHTLY]
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
     assert restore.neon.calls.count("restore") == 1
 
 
@@ -99,40 +99,40 @@ APPLY = ClientSession(pid=9, role="owner", kind="logical replication apply worke
 
 
 def test_a_worker_of_the_database_itself_is_told_apart_and_named_before_anything_is_stopped() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.sql.sessions[restore.branch_id] = [APPLY]
     assert_nothing_was_changed(restore, "logical replication apply worker as owner", "--force")
 
 
 def test_a_worker_of_the_database_itself_is_let_pass_by_force_and_told() -> None:
-    restore = Restore()
-    restore.by_force()
+    restore = RestoreScenario()
+    restore.set_force()
     restore.sql.sessions[restore.branch_id] = [APPLY]
     restore.sql.comes_back = {""}
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert "may have written behind the fence, by force: logical replication apply worker as owner" in (
         restore.progress.notes
     )
 
 
 def test_a_writer_that_another_rollback_holds_is_left_alone() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.ledger.acquire(WORKER, "another", restore.clock.now(), restore.clock.now() + timedelta(hours=1))
     assert_nothing_was_changed(restore, "another rollback holds the lease on", "wait for it")
 
 
 def test_tasks_that_never_stop_are_not_waited_for_for_ever() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.writers.services[WORKER].tick = lambda: None  # type: ignore[method-assign]
     assert_refused(restore, f"tasks of {WORKER} did not stop in 10 minutes")
     assert restore.neon.calls == ["create_branch", "delete_branch"]  # the preview, before the fence
 
 
 def test_every_writer_is_announced_before_the_first_is_stopped() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     while not restore.owed():
-        restore.round()
+        restore.run_round()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
     assert [(o.kind, o.service) for o in restore.owed()] == [
         (ObligationKind.FENCE, None),
@@ -142,14 +142,14 @@ def test_every_writer_is_announced_before_the_first_is_stopped() -> None:
 
 
 def test_tasks_that_somebody_starts_before_the_restore_are_fenced_again() -> None:
-    restore = Restore()
-    while restore.progress_or_none is None or restore.progress_or_none.preview_lsn is None:
-        restore.round()
+    restore = RestoreScenario()
+    while restore.progress_if_started is None or restore.progress_if_started.preview_lsn is None:
+        restore.run_round()
     restore.writers.services[WORKER].desired_count = 1
     restore.pass_time(seconds=5)
     restore.neon.write(restore.branch_id, 5)
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
     assert restore.backup is not None
     assert restore.neon.rows(restore.backup.id) == [*GOOD, *BAD, 5]
     assert restore.writers.desired_counts() == {SERVICE: 0, WORKER: 0}

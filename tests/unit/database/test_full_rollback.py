@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from builders import NOW, SERVICE, definition, image, release
 from stage import FAMILY
-from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, FIRST, GOOD, StageWithDatabase, applied
+from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, FIRST, GOOD, DatabaseSimulation, applied
 
 from rollback.check import Verdict
 from rollback.domain.database.release_schema import ReleaseSchema
@@ -24,7 +24,7 @@ FULL = {"type": "full", "target_version": "v1"}
 
 
 def test_a_service_rollback_onto_a_narrower_schema_is_refused_and_offers_the_full_one() -> None:
-    stage = StageWithDatabase(REFUSING)
+    stage = DatabaseSimulation(REFUSING)
     ended = stage.read(stage.run())
 
     assert ended.outcome is Outcome.REFUSED
@@ -37,7 +37,7 @@ def test_a_service_rollback_onto_a_narrower_schema_is_refused_and_offers_the_ful
 
 
 def test_an_additive_migration_lets_the_service_go_back_alone() -> None:
-    stage = StageWithDatabase(second=ADDS)
+    stage = DatabaseSimulation(second=ADDS)
     ended = stage.read(stage.run())
 
     assert (ended.outcome, ended.request.type) == (Outcome.SUCCEEDED, RollbackType.SERVICE)
@@ -46,7 +46,7 @@ def test_an_additive_migration_lets_the_service_go_back_alone() -> None:
 
 
 def test_without_a_look_at_the_database_nobody_goes_back_alone() -> None:
-    stage = StageWithDatabase(REFUSING, observed=False)
+    stage = DatabaseSimulation(REFUSING, observed=False)
     ended = stage.read(stage.run())
 
     assert ended.outcome is Outcome.REFUSED
@@ -54,7 +54,7 @@ def test_without_a_look_at_the_database_nobody_goes_back_alone() -> None:
 
 
 def test_an_environment_that_says_so_brings_both_back() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     desired = stage.services.desired_count
     ended = stage.read(stage.run())
 
@@ -81,10 +81,10 @@ def test_an_environment_that_says_so_brings_both_back() -> None:
 
 
 def test_the_bad_release_never_runs_on_restored_data() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     rollback = stage.admit()
     for _ in range(300):
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
         if stage.rows() == GOOD and stage.services.unstopped_tasks(stage.world.settings.services[0]):
             assert stage.running() == image("v1")
         if rollback.concluded_at is not None:
@@ -93,7 +93,7 @@ def test_the_bad_release_never_runs_on_restored_data() -> None:
 
 
 def test_a_full_rollback_that_wants_an_approval_is_refused_until_a_person_forces_it() -> None:
-    stage = StageWithDatabase(Policy(on_incompatible_schema="full"))
+    stage = DatabaseSimulation(Policy(on_incompatible_schema="full"))
     refused = stage.read(stage.run())
     assert refused.outcome is Outcome.REFUSED
     assert "approval" in refused.reason
@@ -105,7 +105,7 @@ def test_a_full_rollback_that_wants_an_approval_is_refused_until_a_person_forces
 
 
 def test_without_a_restore_point_a_full_rollback_says_how_to_get_one() -> None:
-    stage = StageWithDatabase(APPROVED, checkpoint=False)
+    stage = DatabaseSimulation(APPROVED, checkpoint=False)
     ended = stage.read(stage.run(FULL))
 
     assert ended.outcome is Outcome.REFUSED
@@ -115,7 +115,7 @@ def test_without_a_restore_point_a_full_rollback_says_how_to_get_one() -> None:
 
 
 def test_a_database_without_settings_is_refused_by_name() -> None:
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     stage.replace(settings=stage.world.settings.model_copy(update={"database": None}))
     ended = stage.read(stage.run({"type": "database"}))
 
@@ -124,7 +124,7 @@ def test_a_database_without_settings_is_refused_by_name() -> None:
 
 
 def test_a_database_alone_goes_back_to_the_state_that_the_good_release_left_and_its_service_starts_again() -> None:
-    stage = StageWithDatabase(APPROVED, second=ADDS)
+    stage = DatabaseSimulation(APPROVED, second=ADDS)
     desired = stage.services.desired_count
     stage.alarms.recover(next(iter(stage.alarms.in_alarm)))
     given = {"type": "database", "reason": "wrong rows", "force": True}  # nobody recorded what v2 works with
@@ -139,7 +139,7 @@ def test_a_database_alone_goes_back_to_the_state_that_the_good_release_left_and_
 
 
 def test_a_restore_that_neon_refuses_leaves_both_as_they_were() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     stage.neon.restrict(BRANCH, "restore", "the branch is being moved")
     ended = stage.read(stage.run())
 
@@ -152,12 +152,12 @@ def test_a_restore_that_neon_refuses_leaves_both_as_they_were() -> None:
 
 
 def test_a_restore_that_fails_half_way_leaves_the_service_fenced_and_says_what_is_where() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     rollback = stage.admit()
     while rollback.database is None or rollback.database.backup_id is None:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     stage.sql.schemas[BRANCH] = AFTER  # what is on the branch is not what was looked at on the preview
-    ended = stage.go(rollback)
+    ended = stage.run_until(rollback)
 
     assert ended.outcome is Outcome.FAILED
     assert stage.services.desired_count == 0
@@ -169,7 +169,7 @@ def test_a_restore_that_fails_half_way_leaves_the_service_fenced_and_says_what_i
 
 
 def test_an_undo_brings_back_both() -> None:
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     done = stage.read(stage.run(FULL))
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     stage.neon.settle()
@@ -197,7 +197,7 @@ def test_an_undo_brings_back_both() -> None:
     ],
 )
 def test_what_can_not_be_done_is_refused_with_what_to_do(given: dict[str, object], said: str) -> None:
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     ended = stage.read(stage.run(given))
 
     assert ended.outcome is Outcome.REFUSED
@@ -207,7 +207,7 @@ def test_what_can_not_be_done_is_refused_with_what_to_do(given: dict[str, object
 
 
 def test_a_person_names_the_time_to_which_the_database_goes_back() -> None:
-    stage = StageWithDatabase(APPROVED, second=ADDS, checkpoint=False)
+    stage = DatabaseSimulation(APPROVED, second=ADDS, checkpoint=False)
     stage.alarms.recover(next(iter(stage.alarms.in_alarm)))
     at = NOW - timedelta(minutes=25)
     given = {"type": "database", "to": at.isoformat(), "force": True}  # nobody recorded what v2 works with
@@ -219,7 +219,7 @@ def test_a_person_names_the_time_to_which_the_database_goes_back() -> None:
 
 def test_what_was_written_until_the_last_release_that_the_target_can_not_work_with_is_kept() -> None:
     """v2 only added, and was left by a rollback of the service alone; v1 wrote on; v3 then dropped the column."""
-    stage = StageWithDatabase(APPROVED, second=ADDS)
+    stage = DatabaseSimulation(APPROVED, second=ADDS)
     stage.ship_v3()
     ended = stage.read(stage.run(FULL))
 
@@ -231,12 +231,12 @@ def test_what_was_written_until_the_last_release_that_the_target_can_not_work_wi
 
 
 def test_after_a_restore_the_next_plan_knows_the_schema_that_is_there_now() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     stage.run()
 
     seen = stage.ledger.observation(stage.branch_key)
     assert seen is not None
-    assert stage.ledger.schema(seen.schema_sha256).ran_on == BEFORE
+    assert stage.ledger.schema(seen.schema_sha256).recorded_schema == BEFORE
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_after_a_restore_the_next_plan_knows_the_schema_that_is_there_now() -> N
 def test_a_branch_is_reset_to_production_and_its_own_rows_are_kept(
     name: str, settings: dict[str, object], given: dict[str, object]
 ) -> None:
-    stage = StageWithDatabase(APPROVED, second=ADDS)
+    stage = DatabaseSimulation(APPROVED, second=ADDS)
     stage.alarms.recover(next(iter(stage.alarms.in_alarm)))
     branch = stage.neon.create_branch(name, BRANCH, with_endpoint=True, protected=True).branch
     stage.neon.settle()
@@ -275,17 +275,17 @@ def test_a_branch_is_reset_to_production_and_its_own_rows_are_kept(
 
 @pytest.mark.parametrize("needs", [AFTER, BEFORE], ids=["needs what is not there then", "works there"])
 def test_another_writer_that_can_not_work_with_the_restored_tables_forbids_the_restore(needs: LiveSchema) -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     extra = Column(type="text", nullable=False, has_default=False)
     tables = needs if needs is BEFORE else LiveSchema(tables={"public.jobs": {"id": extra}, **needs.tables})
-    known = ReleaseSchema(journal=applied(FIRST), ran_on=tables)
+    known = ReleaseSchema(journal=applied(FIRST), recorded_schema=tables)
     stage.ledger.put_schema(known)
     worker = stage.world.settings.services[0].model_copy(update={"name": "worker"})
     services = (*stage.world.settings.services, worker)
     stage.replace(settings=stage.world.settings.model_copy(update={"services": services}))
     running = release("v2", service="worker", schema_sha256=known.sha256)
     stage.ledger.record(running, normalised_definition(definition("v2"), {}))
-    planned = stage.read(stage.go(stage.admit({**FULL, "service": SERVICE, "dry_run": True}), Step.CONCLUDE))
+    planned = stage.read(stage.run_until(stage.admit({**FULL, "service": SERVICE, "dry_run": True}), Step.CONCLUDE))
 
     check = stage.check(planned, "writer-fits worker")
     assert check.verdict is (Verdict.PASS if needs is BEFORE else Verdict.FAIL), check.reason
@@ -294,8 +294,8 @@ def test_another_writer_that_can_not_work_with_the_restored_tables_forbids_the_r
 
 def test_a_migration_that_a_container_may_have_run_since_the_last_look_is_not_taken_for_absent() -> None:
     """ECS told of the deployment's start only, since it failed; the look was before the container migrated."""
-    stage = StageWithDatabase(REFUSING)
-    seen = ReleaseSchema(journal=applied(FIRST), ran_on=BEFORE)
+    stage = DatabaseSimulation(REFUSING)
+    seen = ReleaseSchema(journal=applied(FIRST), recorded_schema=BEFORE)
     last = stage.ledger.observation(stage.branch_key)
     assert last is not None
     stage.ledger.put_schema(seen)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from builders import SERVICE, image
-from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, WIDER, StageWithDatabase, applied
+from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, WIDER, DatabaseSimulation, applied
 
 from rollback.domain.database.migration_impact import breaking, unknown
-from rollback.domain.database.progress import Ending
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome
@@ -17,7 +17,7 @@ from rollback.resources.database.errors import Unreachable
 from rollback.schema.verdict import schema_verdict
 
 NOBODY_TOLD = ShippedMigration(tag="0009", created_at=9, hash=f"{9:064x}", impact=unknown("nobody told of it"))
-SEEN: dict[str, Callable[[StageWithDatabase], None]] = {
+SEEN: dict[str, Callable[[DatabaseSimulation], None]] = {
     "attributed": lambda stage: stage.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS)),
     "not attributed": lambda stage: stage.neon.migrate(BRANCH, AFTER, applied(FIRST)),
     "unknown": lambda stage: stage.neon.migrate(BRANCH, BEFORE, applied(FIRST, NOBODY_TOLD)),
@@ -25,8 +25,8 @@ SEEN: dict[str, Callable[[StageWithDatabase], None]] = {
 }
 
 
-def arranged(ledger: str, policy: str, live: str) -> StageWithDatabase:
-    stage = StageWithDatabase(Policy(database_approval="none", on_incompatible_schema=policy))
+def arranged(ledger: str, policy: str, live: str) -> DatabaseSimulation:
+    stage = DatabaseSimulation(Policy(database_approval="none", on_incompatible_schema=policy))
     SEEN[ledger](stage)
     stage.observe()
     SEEN[live](stage)
@@ -60,7 +60,7 @@ def test_where_the_target_fits_after_all_the_rollback_that_was_asked_for_goes_on
 ) -> None:
     stage = arranged("attributed", "full", "fits")
     ended = stage.read(stage.run({"type": asked.value}))
-    assert (ended.request.type, ended.full_instead_of, ended.database) == (asked, asked, None)
+    assert (ended.request.type, ended.escalated_from_type, ended.database) == (asked, asked, None)
     assert ended.plan is not None
     assert ended.plan.database is None
     told = next(check for check in ended.plan.checks if check.name == "full-rollback-is-needed")
@@ -86,7 +86,7 @@ def test_a_refusal_says_what_is_missing_and_how_a_person_goes_on(ledger: str, li
 
 
 def test_where_nobody_can_look_it_is_asked_again_and_then_refused() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     looked: list[int] = []
 
     def no(*_: Any) -> Any:
@@ -98,24 +98,24 @@ def test_where_nobody_can_look_it_is_asked_again_and_then_refused() -> None:
     assert (ended.outcome, ended.has_fenced, stage.rows()) == (Outcome.REFUSED, False, [*GOOD, *BAD])
     assert len(looked) > 1
     assert ended.database is not None
-    assert ended.database.ending is Ending.REFUSED
+    assert ended.database.database_outcome is DatabaseOutcome.REFUSED
     assert "could not be asked" in ended.reason
 
 
 def test_what_a_person_asks_for_as_full_stays_full_though_the_target_fits() -> None:
-    stage = StageWithDatabase(second=ADDS)
+    stage = DatabaseSimulation(second=ADDS)
     ended = stage.read(stage.run({"type": "full", "target_version": "v1"}))
-    assert (ended.outcome, ended.full_instead_of, stage.rows()) == (Outcome.SUCCEEDED, None, GOOD)
+    assert (ended.outcome, ended.escalated_from_type, stage.rows()) == (Outcome.SUCCEEDED, None, GOOD)
 
 
 def test_a_preview_that_is_not_known_to_fit_refuses_unless_a_person_forces_it() -> None:
     given = {"type": "database", "reason": "wrong rows"}
-    refused = StageWithDatabase(second=ADDS)  # v2 runs, and the schema that it works with was never recorded
+    refused = DatabaseSimulation(second=ADDS)  # v2 runs, and the schema that it works with was never recorded
     ended = refused.read(refused.run(given))
     assert (ended.outcome, refused.rows()) == (Outcome.REFUSED, [*GOOD, *BAD])
     assert ended.database is not None
     assert [check.forceable for check in ended.database.preview_checks] == [True]
-    forced = StageWithDatabase(second=ADDS)
+    forced = DatabaseSimulation(second=ADDS)
     forced.run({**given, "force": True})
     assert forced.rows() == GOOD
 
@@ -125,7 +125,7 @@ def test_what_a_checkpoint_ships_is_pending_until_its_pipeline_would_have_migrat
     minutes: int, is_pending: bool
 ) -> None:
     """`minutes`: from the checkpoint of v3 to the last look, which saw nothing of its migrations."""
-    stage = StageWithDatabase(second=ADDS)
+    stage = DatabaseSimulation(second=ADDS)
     drops = ShippedMigration(
         tag="0002_drop", created_at=3, hash=f"{4:064x}", impact=breaking("users: drop column email")
     )

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 from builders import SERVICE
-from faults.branch_scenario import Recreate
-from faults.database_scenario import WORKER, Reset, Restore, Undo
-from faults.down_scenario import Down
+from faults.branch_scenario import RecreateScenario
+from faults.database_scenario import WORKER, ResetScenario, RestoreScenario, UndoScenario
+from faults.down_scenario import DownMigrationsScenario
 
-from rollback.database.down_migrations.next_action import DownMove
+from rollback.database.down_migrations.next_action import DownMigrationMove
 from rollback.database.recreate.next_action import RecreateMove
-from rollback.database.restore.next_action import Move
-from rollback.domain.database.progress import Ending
+from rollback.database.restore.next_action import RestoreMove
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.rollback import Outcome
-from rollback.errors import OutsideFailure
-from rollback.resources.database.errors import ComeBackLater, ProjectLocked, SessionRefused, Unreachable
+from rollback.errors import ExternalServiceError
+from rollback.resources.database.errors import ProjectLocked, RetryLater, SessionRefused, Unreachable
 
 FENCE = "the fence"
 _CHANGES = ("create_branch", "delete_branch", "update_branch", "restore", "restart_endpoint", "expire_branch")
@@ -30,43 +30,43 @@ _SQL = ("head", "client_sessions", "live_schema", "migrations", "background_work
 _MOST_AT_ZERO = timedelta(minutes=10)
 
 
-def refusing(error: OutsideFailure) -> Callable[..., Any]:
+def refusing(error: ExternalServiceError) -> Callable[..., Any]:
     def refuse(*_: object, **__: object) -> Any:
         raise error
 
     return refuse
 
 
-def sql_never_answers(restore: Restore) -> None:
+def sql_never_answers(restore: RestoreScenario) -> None:
     """Passing by its words, and it never passes: IPv6 without a route, a compute that does not wake up."""
     for name in _SQL:
         setattr(restore.sql, name, refusing(Unreachable("no session with the database: Network is unreachable")))
 
 
-def sql_is_refused(restore: Restore) -> None:
+def sql_is_refused(restore: RestoreScenario) -> None:
     """A password was rotated, or IP Allow was changed, meanwhile."""
     for name in _SQL:
         setattr(restore.sql, name, refusing(SessionRefused("password authentication failed")))
 
 
-def neon_is_locked(restore: Restore) -> None:
+def neon_is_locked(restore: RestoreScenario) -> None:
     """423 for every change: somebody else's operation, such as detach_parent_branch, goes on for 25 minutes."""
     for name in _CHANGES:
         setattr(restore.neon, name, refusing(ProjectLocked(f"{name}: 423", 10)))
 
 
-def neon_is_throttled(restore: Restore) -> None:
+def neon_is_throttled(restore: RestoreScenario) -> None:
     for name in (*_CHANGES, *_LOOKS):
-        setattr(restore.neon, name, refusing(ComeBackLater(f"{name}: 503")))
+        setattr(restore.neon, name, refusing(RetryLater(f"{name}: 503")))
 
 
-def neon_is_down(restore: Restore) -> None:
+def neon_is_down(restore: RestoreScenario) -> None:
     for name in (*_CHANGES, *_LOOKS):
-        setattr(restore.neon, name, refusing(OutsideFailure(f"{name}: 500")))
+        setattr(restore.neon, name, refusing(ExternalServiceError(f"{name}: 500")))
 
 
-def operations_never_end(restore: Restore) -> None:
-    restore.neon._held = True
+def operations_never_end(restore: RestoreScenario) -> None:
+    restore.neon._is_paused = True
 
 
 SILENCES = (
@@ -74,110 +74,123 @@ SILENCES = (
 )  # fmt: skip
 
 
-def brought_to(restore: Restore, move: str) -> None:
+def brought_to(restore: RestoreScenario, move: str) -> None:
     """Services stand at zero, and that move is the one that is due or was made last."""
     for _ in range(200):
-        found = restore.progress_or_none
+        found = restore.progress_if_started
         if found is not None and found.stopped_at is not None and (move == FENCE or move in found.moves):
             return
-        restore.round()
-    raise AssertionError(f"never came to {move}: {restore.progress_or_none}")
+        restore.run_round()
+    raise AssertionError(f"never came to {move}: {restore.progress_if_started}")
 
 
-def services_run_again(restore: Restore) -> timedelta:
+def services_run_again(restore: RestoreScenario) -> timedelta:
     """From all tasks stopped to the end of the database's part: the time at zero that is the database's."""
     assert restore.progress.stopped_at is not None
-    restore.until_ended()
+    restore.run_until_ended()
     ended = restore.progress.ended_at
     assert ended is not None
     return ended - restore.progress.stopped_at
 
 
-RESTORES = (FENCE, Move.CREATE_PREVIEW, Move.CHECK_PREVIEW, Move.DELETE_PREVIEW, Move.UNPROTECT)
+RESTORES = (
+    FENCE,
+    RestoreMove.CREATE_PREVIEW,
+    RestoreMove.CHECK_PREVIEW,
+    RestoreMove.DELETE_PREVIEW,
+    RestoreMove.UNPROTECT,
+)
 REVERSIBLE = (
-    *((Restore, move) for move in RESTORES),
-    *((kind, move) for kind in (Reset, Undo) for move in (FENCE, Move.UNPROTECT)),
-    *((Recreate, move) for move in (FENCE, RecreateMove.RENAME_OLD, RecreateMove.CREATE_NEW, RecreateMove.CHECK_NEW)),
-    *((Down, move) for move in (FENCE, DownMove.CREATE_BACKUP)),
+    *((RestoreScenario, move) for move in RESTORES),
+    *((kind, move) for kind in (ResetScenario, UndoScenario) for move in (FENCE, RestoreMove.UNPROTECT)),
+    *((RecreateScenario, FENCE),),
+    *((RecreateScenario, move) for move in (RecreateMove.RENAME_OLD, RecreateMove.CREATE_NEW, RecreateMove.CHECK_NEW)),
+    *((DownMigrationsScenario, move) for move in (FENCE, DownMigrationMove.CREATE_BACKUP)),
 )  # fmt: skip
 
 
-def can_not_be_taken_back(kind: type[Restore], silence: Callable[[Restore], None]) -> bool:
+def can_not_be_taken_back(kind: type[RestoreScenario], silence: Callable[[RestoreScenario], None]) -> bool:
     """A branch that was renamed is named back first: without Neon nobody can, and services would find no branch."""
-    return kind is Recreate and silence not in (sql_never_answers, sql_is_refused)
+    return kind is RecreateScenario and silence not in (sql_never_answers, sql_is_refused)
 
 
 @pytest.mark.parametrize("silence", SILENCES, ids=lambda silence: silence.__name__)
 @pytest.mark.parametrize(("kind", "move"), REVERSIBLE, ids=lambda value: getattr(value, "__name__", str(value)))
 def test_where_nothing_was_overwritten_services_are_started_again_whoever_never_answers(
-    kind: type[Restore], move: str, silence: Callable[[Restore], None]
+    kind: type[RestoreScenario], move: str, silence: Callable[[RestoreScenario], None]
 ) -> None:
     scenario = kind()
     rows = scenario.neon.rows(scenario.branch_id)
     brought_to(scenario, move)
     silence(scenario)
     at_zero = services_run_again(scenario)
-    if scenario.progress.ending is Ending.RESTORED or is_accepted(scenario):  # it went on without what never answered
+    if scenario.progress.database_outcome is DatabaseOutcome.RESTORED or is_accepted(
+        scenario
+    ):  # it went on without what never answered
         return
     assert scenario.neon.rows(scenario.branch_id) == rows
-    if scenario.progress.ending is Ending.FAILED:
+    if scenario.progress.database_outcome is DatabaseOutcome.FAILED:
         assert can_not_be_taken_back(kind, silence), scenario.progress.why_not
         return
-    assert not scenario.progress.collided, "the janitor would stop services again and again"
+    assert not scenario.progress.has_collided, "the janitor would stop services again and again"
     assert at_zero <= _MOST_AT_ZERO, f"{at_zero}: {scenario.progress.why_not}"
     scenario.neon.settle()
     neon_answers_again(scenario)
-    scenario.unfenced(Outcome.REFUSED)
+    scenario.unfence(Outcome.REFUSED)
     assert scenario.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-def is_accepted(scenario: Restore) -> bool:
+def is_accepted(scenario: RestoreScenario) -> bool:
     """Neon took the restore: the data is another."""
     return scenario.progress.restore_answered_at is not None
 
 
-def neon_answers_again(scenario: Restore) -> None:
+def neon_answers_again(scenario: RestoreScenario) -> None:
     """Protection is an obligation: services do not wait for it, and it is put back when Neon answers."""
     for name in (*_CHANGES, *_LOOKS):
         scenario.neon.__dict__.pop(name, None)
-    scenario.neon._held = False
+    scenario.neon._is_paused = False
     scenario.neon.settle()
 
 
 @pytest.mark.parametrize("silence", SILENCES, ids=lambda silence: silence.__name__)
-@pytest.mark.parametrize("kind", [Restore, Reset, Undo])
+@pytest.mark.parametrize("kind", [RestoreScenario, ResetScenario, UndoScenario])
 def test_after_the_data_was_overwritten_every_wait_ends_too(
-    kind: type[Restore], silence: Callable[[Restore], None]
+    kind: type[RestoreScenario], silence: Callable[[RestoreScenario], None]
 ) -> None:
     scenario = kind()
-    while scenario.progress_or_none is None or scenario.progress_or_none.backup_id is None:
-        scenario.round()
+    while scenario.progress_if_started is None or scenario.progress_if_started.backup_id is None:
+        scenario.run_round()
     silence(scenario)
     at_zero = services_run_again(scenario)
-    assert at_zero <= timedelta(minutes=27)  # restore_timeout_minutes, tidy_timeout_minutes, and the polls
+    assert at_zero <= timedelta(minutes=27)  # restore_timeout_minutes, cleanup_timeout_minutes, and the polls
     if silence is sql_is_refused:  # an operator has to act: waiting for longer brings nothing
         assert at_zero <= timedelta(minutes=8)
-    assert scenario.progress.ending in (Ending.RESTORED, Ending.FAILED)
+    assert scenario.progress.database_outcome in (DatabaseOutcome.RESTORED, DatabaseOutcome.FAILED)
 
 
-@pytest.mark.parametrize("kind", [Restore, Reset, Undo])
-def test_a_database_that_never_answers_before_the_fence_stops_nothing(kind: type[Restore]) -> None:
+@pytest.mark.parametrize("kind", [RestoreScenario, ResetScenario, UndoScenario])
+def test_a_database_that_never_answers_before_the_fence_stops_nothing(kind: type[RestoreScenario]) -> None:
     scenario = kind()
     sql_never_answers(scenario)
-    scenario.until_ended()
-    assert scenario.progress.ending is Ending.REFUSED
+    scenario.run_until_ended()
+    assert scenario.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "nothing was changed" in (scenario.progress.why_not or "")
     assert scenario.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
     assert scenario.owed() == ()
 
 
-@pytest.mark.parametrize("kind", [Restore, Reset, Undo, Recreate, Down])
-def test_a_database_that_refuses_the_connection_is_refused_at_once_before_the_fence(kind: type[Restore]) -> None:
+@pytest.mark.parametrize(
+    "kind", [RestoreScenario, ResetScenario, UndoScenario, RecreateScenario, DownMigrationsScenario]
+)
+def test_a_database_that_refuses_the_connection_is_refused_at_once_before_the_fence(
+    kind: type[RestoreScenario],
+) -> None:
     scenario = kind()
     sql_is_refused(scenario)
     began = scenario.clock.now()
-    scenario.until_ended()
-    assert scenario.progress.ending is Ending.REFUSED
+    scenario.run_until_ended()
+    assert scenario.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "database-answers: password authentication failed" in (scenario.progress.why_not or "")
     assert scenario.clock.now() - began < timedelta(minutes=1)
     assert scenario.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
@@ -186,17 +199,17 @@ def test_a_database_that_refuses_the_connection_is_refused_at_once_before_the_fe
 
 
 def test_the_restored_data_is_served_though_neon_never_lets_the_branch_be_protected_again() -> None:
-    restore = Restore()
-    while restore.progress_or_none is None or restore.progress_or_none.backup_id is None:
-        restore.round()
+    restore = RestoreScenario()
+    while restore.progress_if_started is None or restore.progress_if_started.backup_id is None:
+        restore.run_round()
     neon_is_locked(restore)
     began = restore.clock.now()
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.clock.now() - began < timedelta(minutes=3)
     assert any("could not be protected again" in note for note in restore.progress.notes)
     neon_answers_again(restore)
     restore.world = replace(restore.world, databases=restore.neon)
-    restore.unfenced(Outcome.SUCCEEDED)
+    restore.unfence(Outcome.SUCCEEDED)
     assert restore.branch.protected
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}

@@ -5,10 +5,15 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE
-from faults.database_scenario import GOOD, WORKER, Reset, Restore
+from faults.database_scenario import GOOD, WORKER, ResetScenario, RestoreScenario
 
-from rollback.database.preflight.own_operations import changes_data, is_waited_for, own_ids, tells_of_restore
-from rollback.domain.database.progress import BranchBefore, DatabaseIntent, DatabaseProgress, Ending
+from rollback.database.preflight.own_operations import (
+    changes_data,
+    find_own_operation_ids,
+    has_restore_evidence,
+    is_blocking,
+)
+from rollback.domain.database.progress import DatabaseIntent, DatabaseOutcome, DatabaseProgress, OriginalBranch
 from rollback.domain.rollback import Outcome
 from rollback.resources.database.neon import Branch, Operation
 
@@ -18,7 +23,7 @@ def operation(action: str, identity: str = "op", **more: Any) -> Operation:
     return Operation.model_validate({"id": identity, "action": action, **given, **more})
 
 
-def others_go_on(restore: Restore, action: str, status: str = "running") -> None:
+def others_go_on(restore: RestoreScenario, action: str, status: str = "running") -> None:
     """Somebody else's operation on the branch itself, never over; Neon lists it with ours."""
     listed, looked = restore.neon.operations_since, restore.neon.operation
     theirs = operation(action, "theirs", branch_id=restore.branch_id, status=status)
@@ -39,25 +44,25 @@ def others_go_on(restore: Restore, action: str, status: str = "running") -> None
 @pytest.mark.parametrize("lost", [False, True])
 def test_an_operation_that_is_not_ours_holds_up_nothing(action: str, lost: bool) -> None:
     """`detach_parent_branch` may take 25 minutes on a branch that is ready."""
-    restore = Restore()
+    restore = RestoreScenario()
     others_go_on(restore, action)
     if lost:
         restore.neon.lose_next("restore")
     began = restore.clock.now()
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.neon.rows(restore.branch_id) == GOOD
     assert restore.branch.protected
     assert restore.clock.now() - began < timedelta(minutes=5)
-    restore.unfenced(Outcome.SUCCEEDED)
+    restore.unfence(Outcome.SUCCEEDED)
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
 def test_an_operation_of_somebody_else_that_fails_is_no_failure_of_ours() -> None:
-    reset = Reset()
+    reset = ResetScenario()
     others_go_on(reset, "apply_config", "failed")
-    reset.until_ended()
-    assert reset.progress.ending is Ending.RESTORED, reset.progress.why_not
+    reset.run_until_ended()
+    assert reset.progress.database_outcome is DatabaseOutcome.RESTORED, reset.progress.why_not
 
 
 BRANCH = Branch(
@@ -67,7 +72,9 @@ BUSY = BRANCH.model_copy(update={"current_state": "resetting"})
 
 
 def progress(**more: Any) -> DatabaseProgress:
-    return DatabaseProgress(started_at=NOW, before=BranchBefore.of(BRANCH, ()), operation_ids=("told",)).but(**more)
+    return DatabaseProgress(started_at=NOW, before=OriginalBranch.of(BRANCH, ()), operation_ids=("told",)).evolve(
+        **more
+    )
 
 
 def test_of_an_answer_that_was_lost_operations_of_a_change_on_our_branches_are_ours() -> None:
@@ -78,26 +85,26 @@ def test_of_an_answer_that_was_lost_operations_of_a_change_on_our_branches_are_o
         operation("create_branch", "of-another-branch", branch_id="br-staging"),
         operation("create_timeline", "of-before", created_at=NOW - timedelta(minutes=5)),
     )
-    assert own_ids(announced, listed, {"br-main"}) == {"told", "ours"}
-    assert own_ids(progress(), listed, {"br-main"}) == {"told"}
-    assert own_ids(progress(adopted_since=NOW), listed, {"br-main"}) == {"told", "ours"}
+    assert find_own_operation_ids(announced, listed, {"br-main"}) == {"told", "ours"}
+    assert find_own_operation_ids(progress(), listed, {"br-main"}) == {"told"}
+    assert find_own_operation_ids(progress(confirmed_since=NOW), listed, {"br-main"}) == {"told", "ours"}
 
 
 def test_our_own_operation_is_waited_for_and_not_for_ever_once_the_branch_is_ready() -> None:
     ours = operation("start_compute")
-    assert is_waited_for(ours, [BRANCH], NOW + timedelta(minutes=2))
-    assert not is_waited_for(ours, [BRANCH], NOW + timedelta(minutes=4))
-    assert is_waited_for(ours, [BUSY], NOW + timedelta(minutes=4))
-    assert not is_waited_for(operation("detach_parent_branch"), [BRANCH], NOW)
+    assert is_blocking(ours, [BRANCH], NOW + timedelta(minutes=2))
+    assert not is_blocking(ours, [BRANCH], NOW + timedelta(minutes=4))
+    assert is_blocking(ours, [BUSY], NOW + timedelta(minutes=4))
+    assert not is_blocking(operation("detach_parent_branch"), [BRANCH], NOW)
 
 
 def test_a_restore_is_told_by_new_storage_of_its_branch_since_it_was_asked_for() -> None:
     at = NOW + timedelta(milliseconds=700)  # Neon tells whole seconds
-    assert tells_of_restore([operation("create_timeline")], "br-main", at)
-    assert not tells_of_restore([operation("suspend_compute")], "br-main", at)
-    assert not tells_of_restore([operation("create_timeline")], "br-other", at)
-    assert not tells_of_restore([operation("create_timeline")], "br-main", NOW + timedelta(seconds=1))
-    assert not tells_of_restore([operation("create_timeline")], "br-main", None)
+    assert has_restore_evidence([operation("create_timeline")], "br-main", at)
+    assert not has_restore_evidence([operation("suspend_compute")], "br-main", at)
+    assert not has_restore_evidence([operation("create_timeline")], "br-other", at)
+    assert not has_restore_evidence([operation("create_timeline")], "br-main", NOW + timedelta(seconds=1))
+    assert not has_restore_evidence([operation("create_timeline")], "br-main", None)
 
 
 def test_a_compute_that_starts_is_no_change_of_a_source_s_data_and_an_unknown_action_may_be() -> None:

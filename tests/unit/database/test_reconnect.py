@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from builders import SERVICE
 from stage import deployment_event
-from stage_of_readers import FULL, REPORTS, StageOfReaders, check_of, connection_of
+from stage_of_readers import FULL, REPORTS, WritersAndReaderSimulation, find_connection, find_connection_check
 from stage_of_writers import WORKER
 from stage_with_database import BRANCH, GOOD
 
 from rollback.check import Verdict
-from rollback.domain.database.reconnection import Way
+from rollback.domain.database.reconnection import ReconnectMethod
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused
@@ -22,74 +22,77 @@ from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
 
 
-def told(stage: StageOfReaders, rollback: Rollback) -> str:
+def told(stage: WritersAndReaderSimulation, rollback: Rollback) -> str:
     return message(rollback, stage.world.settings.service(rollback.service_name))
 
 
 def test_a_reader_runs_on_during_the_restore_and_gets_new_tasks_of_its_own_release_afterwards() -> None:
-    stage = StageOfReaders()
-    before = stage.reports.look(stage.reports_settings).primary
-    rollback = stage.go(stage.admit(FULL), Step.RECONNECT)
+    stage = WritersAndReaderSimulation()
+    before = stage.reports.describe(stage.reports_settings).primary
+    rollback = stage.run_until(stage.admit(FULL), Step.RECONNECT)
     assert stage.rows() == GOOD
-    assert stage.deployments_of_reports() == []
+    assert stage.reports_deployments() == []
 
-    ended = stage.run_on(rollback)
+    ended = stage.run_to_end(rollback)
     assert ended.outcome is Outcome.SUCCEEDED, ended.reason
-    assert stage.deployments_of_reports() == [{"force_new_deployment": True}]
-    now = stage.reports.look(stage.reports_settings).primary
+    assert stage.reports_deployments() == [{"force_new_deployment": True}]
+    now = stage.reports.describe(stage.reports_settings).primary
     assert now.definition_arn == before.definition_arn
-    assert connection_of(ended, REPORTS).deployment_id == now.id != before.id
+    assert find_connection(ended, REPORTS).deployment_id == now.id != before.id
     assert f"reports: new tasks by deployment {now.id}" in told(stage, ended)
 
 
 def test_the_writers_connections_are_new_because_they_stood_at_zero_and_they_start_before_verification() -> None:
-    stage = StageOfReaders()
-    rollback = stage.go(stage.admit(FULL), Step.VERIFY)
+    stage = WritersAndReaderSimulation()
+    rollback = stage.run_until(stage.admit(FULL), Step.VERIFY)
     assert stage.worker.desired_count == 2
-    assert [connection_of(rollback, name).way for name in (SERVICE, WORKER)] == [Way.STARTED, Way.STARTED]
-    assert "worker: started from zero tasks" in told(stage, stage.run_on(rollback))
+    assert [find_connection(rollback, name).way for name in (SERVICE, WORKER)] == [
+        ReconnectMethod.STARTED,
+        ReconnectMethod.STARTED,
+    ]
+    assert "worker: started from zero tasks" in told(stage, stage.run_to_end(rollback))
 
 
 def test_a_writer_that_starts_is_held_until_its_tasks_run() -> None:
     """Else its own outage alarm, red by our doing, would begin a rollback of it at that moment."""
-    stage = StageOfReaders()
-    rollback = stage.go(stage.admit(FULL), Step.RECONNECT)
-    stage.worker.behaviours[stage.worker.look(stage.worker_settings).primary.definition_arn] = "crashing"
+    stage = WritersAndReaderSimulation()
+    rollback = stage.run_until(stage.admit(FULL), Step.RECONNECT)
+    stage.worker.behaviours[stage.worker.describe(stage.worker_settings).primary.definition_arn] = "crashing"
     for _ in range(30):
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
         if stage.worker.desired_count and not rollback.open_obligations():
             break
-    stage.take(rollback)
+    stage.run_due_step(rollback)
     held = stage.ledger.lease(WORKER)
     assert held is not None
     assert held.is_held_by(rollback.id, stage.clock.now())
 
 
 def test_where_no_data_changed_nothing_is_reconnected() -> None:
-    stage = StageOfReaders()
+    stage = WritersAndReaderSimulation()
     stage.run({"type": "service", "service": SERVICE, "target_version": "v1", "force": True, "reason": "drill"})
-    assert stage.deployments_of_reports() == []
+    assert stage.reports_deployments() == []
 
 
 def test_a_deployment_that_the_team_began_after_the_restore_is_as_good_as_ours() -> None:
-    stage = StageOfReaders()
-    rollback = stage.go(stage.admit(FULL), Step.RECONNECT)
+    stage = WritersAndReaderSimulation()
+    rollback = stage.run_until(stage.admit(FULL), Step.RECONNECT)
     stage.pass_time(seconds=10)
-    running = stage.reports.look(stage.reports_settings).primary.definition_arn
+    running = stage.reports.describe(stage.reports_settings).primary.definition_arn
     stage.reports.deploy(running, stage.clock.now())
-    ended = stage.run_on(rollback)
-    assert stage.deployments_of_reports() == []
+    ended = stage.run_to_end(rollback)
+    assert stage.reports_deployments() == []
     assert "which others began" in told(stage, ended)
 
 
 def test_a_reader_whose_lease_another_rollback_holds_is_left_alone_and_that_is_said_so() -> None:
-    stage = StageOfReaders(reconnect_timeout_minutes=3)
-    rollback = stage.go(stage.admit(FULL), Step.RECONNECT)
+    stage = WritersAndReaderSimulation(reconnect_timeout_minutes=3)
+    rollback = stage.run_until(stage.admit(FULL), Step.RECONNECT)
     now = stage.clock.now()
     assert stage.ledger.acquire(REPORTS, "reports-1", now, now + timedelta(hours=2)) is not None
 
-    ended = stage.run_on(rollback)
-    assert stage.deployments_of_reports() == []
+    ended = stage.run_to_end(rollback)
+    assert stage.reports_deployments() == []
     assert ended.outcome is Outcome.FAILED
     assert "reports-1 holds the lease on reports" in ended.reason
     assert stage.rows() == GOOD
@@ -98,15 +101,15 @@ def test_a_reader_whose_lease_another_rollback_holds_is_left_alone_and_that_is_s
 
 
 def test_a_reader_is_free_for_others_once_its_turn_is_over() -> None:
-    stage = StageOfReaders()
-    stage.go(stage.admit(FULL), Step.VERIFY)
+    stage = WritersAndReaderSimulation()
+    stage.run_until(stage.admit(FULL), Step.VERIFY)
     assert stage.ledger.lease(REPORTS) is None
 
 
 def test_a_reader_whose_new_tasks_fail_is_told_and_un_does_nothing() -> None:
     """ECS's breaker keeps its old tasks: they have connections to data that is gone."""
-    stage = StageOfReaders()
-    stage.reports.behaviours[stage.reports.look(stage.reports_settings).primary.definition_arn] = "crashing"
+    stage = WritersAndReaderSimulation()
+    stage.reports.behaviours[stage.reports.describe(stage.reports_settings).primary.definition_arn] = "crashing"
     ended = stage.run(FULL)
     assert ended.outcome is Outcome.FAILED
     assert stage.rows() == GOOD
@@ -120,12 +123,12 @@ def test_a_reader_whose_new_tasks_fail_is_told_and_un_does_nothing() -> None:
 @pytest.mark.parametrize("with_id", [True, False])
 def test_a_reader_s_failed_deployment_that_we_asked_for_triggers_no_rollback_of_it(with_id: bool) -> None:
     """Rule 5, also once the lease is given back: ECS's event comes late, or is looked at again."""
-    stage = StageOfReaders()
-    stage.reports.behaviours[stage.reports.look(stage.reports_settings).primary.definition_arn] = "crashing"
+    stage = WritersAndReaderSimulation()
+    stage.reports.behaviours[stage.reports.describe(stage.reports_settings).primary.definition_arn] = "crashing"
     ended = stage.run(FULL)
     caused = stage.ledger.caused_deployment(REPORTS)
     assert caused is not None
-    assert caused.deployment_id == connection_of(ended, REPORTS).deployment_id
+    assert caused.deployment_id == find_connection(ended, REPORTS).deployment_id
 
     event = deployment_event()
     event["time"] = stage.clock.now().isoformat()
@@ -140,7 +143,7 @@ def test_a_reader_s_failed_deployment_that_we_asked_for_triggers_no_rollback_of_
 
 
 def test_a_deployment_of_the_team_s_that_fails_after_ours_is_theirs() -> None:
-    stage = StageOfReaders()
+    stage = WritersAndReaderSimulation()
     stage.run(FULL)
     stage.pass_time(minutes=5)
     broken = stage.reports.register_release(
@@ -153,25 +156,25 @@ def test_a_deployment_of_the_team_s_that_fails_after_ours_is_theirs() -> None:
     event["time"] = stage.clock.now().isoformat()
     event["resources"] = [f"arn:aws:ecs:eu-west-1:123456789012:service/{stage.reports_settings.cluster}/"
                           f"{stage.reports_settings.ecs_service}"]  # fmt: skip
-    event["detail"]["deploymentId"] = stage.reports.look(stage.reports_settings).primary.id
+    event["detail"]["deploymentId"] = stage.reports.describe(stage.reports_settings).primary.id
     about_it = admit(event, "on-failure", stage.clock.now(), stage.world)
     assert next(c for c in about_it.admission if c.name == "deployment-is-the-teams").verdict is Verdict.PASS
 
 
 def test_a_reader_with_a_reconnect_command_runs_it_in_the_place_of_new_tasks() -> None:
-    stage = StageOfReaders()
+    stage = WritersAndReaderSimulation()
     stage.connect(REPORTS, reconnect_command=("pnpm", "db:reset-connection"))
     stage.tasks.commands["pnpm db:reset-connection"] = lambda log: 0
     ended = stage.run(FULL)
     assert ended.outcome is Outcome.SUCCEEDED, ended.reason
-    assert stage.deployments_of_reports() == []
+    assert stage.reports_deployments() == []
     (task,) = stage.tasks.tasks
-    assert task.definition_arn == stage.reports.look(stage.reports_settings).primary.definition_arn
+    assert task.definition_arn == stage.reports.describe(stage.reports_settings).primary.definition_arn
     assert "its reconnect_command ended with exit code 0" in told(stage, ended)
 
 
 def test_a_lost_answer_starts_no_second_task() -> None:
-    stage = StageOfReaders()
+    stage = WritersAndReaderSimulation()
     stage.connect(REPORTS, reconnect_command=("pnpm", "db:reset-connection"))
     stage.tasks.commands["pnpm db:reset-connection"] = lambda log: 0
     stage.tasks.lose_next()
@@ -180,7 +183,7 @@ def test_a_lost_answer_starts_no_second_task() -> None:
 
 
 def test_a_reconnect_command_that_fails_is_told_with_its_last_line() -> None:
-    stage = StageOfReaders()
+    stage = WritersAndReaderSimulation()
     stage.connect(REPORTS, reconnect_command=("pnpm", "db:reset-connection"))
 
     def fails(log: list[str]) -> int:
@@ -194,26 +197,26 @@ def test_a_reconnect_command_that_fails_is_told_with_its_last_line() -> None:
 
 
 def test_a_reader_at_zero_tasks_has_no_connections() -> None:
-    stage = StageOfReaders()
+    stage = WritersAndReaderSimulation()
     stage.reports.desired_count = 0
     stage.pass_time(minutes=3)
     ended = stage.run(FULL)
     assert ended.outcome is Outcome.SUCCEEDED, ended.reason
-    assert check_of(ended, REPORTS).verdict is Verdict.SKIPPED
-    assert stage.deployments_of_reports() == []
+    assert find_connection_check(ended, REPORTS).verdict is Verdict.SKIPPED
+    assert stage.reports_deployments() == []
 
 
 def test_a_refused_call_about_a_reader_keeps_the_others_from_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stage = StageOfReaders()
-    rollback = stage.go(stage.admit(FULL), Step.RECONNECT)
+    stage = WritersAndReaderSimulation()
+    rollback = stage.run_until(stage.admit(FULL), Step.RECONNECT)
 
     def refused(service: ServiceSettings, **_: Any) -> None:
         raise CallRefused(f"UpdateService on {service.name} is not allowed", action="ecs:UpdateService")
 
     monkeypatch.setattr(stage.reports, "update", refused)
-    ended = stage.run_on(rollback)
+    ended = stage.run_to_end(rollback)
     assert ended.outcome is Outcome.FAILED
     assert "UpdateService on reports is not allowed" in ended.reason
     assert stage.services.desired_count == 2
@@ -221,13 +224,13 @@ def test_a_refused_call_about_a_reader_keeps_the_others_from_nothing(
 
 def test_a_writer_whose_deployment_had_failed_is_begun_anew_and_that_is_remembered_as_ours_too() -> None:
     """ECS starts no more tasks for a deployment that it has given up; the new one's failure is no release's fault."""
-    stage = StageOfReaders()
-    rollback = stage.go(stage.admit(FULL), Step.RECONNECT)
+    stage = WritersAndReaderSimulation()
+    rollback = stage.run_until(stage.admit(FULL), Step.RECONNECT)
     stage.worker._deployments[0].rollout_state = "FAILED"
-    stage.run_on(rollback)
+    stage.run_to_end(rollback)
     caused = stage.ledger.caused_deployment(WORKER)
     assert caused is not None
-    assert caused.definition_arn == stage.worker.look(stage.worker_settings).primary.definition_arn
+    assert caused.definition_arn == stage.worker.describe(stage.worker_settings).primary.definition_arn
 
 
 # What proves a connection
@@ -235,11 +238,11 @@ def test_a_writer_whose_deployment_had_failed_is_begun_anew_and_that_is_remember
 
 def test_no_proof_is_set_so_the_connection_is_not_looked_at_and_that_waits_for_nothing() -> None:
     """A steady service and a green target prove nothing: the app's health route looks at a variable only."""
-    stage = StageOfReaders()
+    stage = WritersAndReaderSimulation()
     ended = stage.run(FULL)
     assert ended.outcome is Outcome.SUCCEEDED
     for name in (SERVICE, WORKER, REPORTS):
-        check = check_of(ended, name)
+        check = find_connection_check(ended, name)
         assert check.verdict is Verdict.WARN
         assert check.reason.startswith("not looked at: set connection.check_path")
 
@@ -254,7 +257,7 @@ PROOFS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("name", [SERVICE, REPORTS])
 @pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: next(iter(proof)))
 def test_each_kind_of_evidence_proves_a_connection(proof: dict[str, Any], name: str) -> None:
-    stage = StageOfReaders()
+    stage = WritersAndReaderSimulation()
     stage.connect(name, **proof)
     stage.tasks.commands["pnpm db:ping"] = lambda log: 0
     for site in ("http://api.test", "http://reports.test"):
@@ -262,16 +265,16 @@ def test_each_kind_of_evidence_proves_a_connection(proof: dict[str, Any], name: 
     stage.sql.ages[BRANCH] = {"reports": 0.5}
     ended = stage.run(FULL)
     assert ended.outcome is Outcome.SUCCEEDED, ended.reason
-    assert check_of(ended, name).verdict is Verdict.PASS, check_of(ended, name).reason
+    assert find_connection_check(ended, name).verdict is Verdict.PASS, find_connection_check(ended, name).reason
 
 
 def test_a_command_that_can_t_connect_refutes_it() -> None:
-    stage = StageOfReaders()
+    stage = WritersAndReaderSimulation()
     stage.connect(WORKER, command=("pnpm", "db:ping"))
     stage.tasks.commands["pnpm db:ping"] = lambda log: 1
     ended = stage.run(FULL)
     assert ended.outcome is Outcome.FAILED
-    assert check_of(ended, WORKER).verdict is Verdict.FAIL
+    assert find_connection_check(ended, WORKER).verdict is Verdict.FAIL
     assert stage.rows() == GOOD
 
 
@@ -283,7 +286,7 @@ def test_a_command_that_can_t_connect_refutes_it() -> None:
 def test_an_endpoint_that_answers_otherwise_fails_and_no_rung_of_another_service_is_tried_for_it(
     answer: ProbeResult,
 ) -> None:
-    stage = StageOfReaders()
+    stage = WritersAndReaderSimulation()
     stage.connect(REPORTS, check_path="/users/1", check_body="ada")
     stage.http.answers["http://reports.test/users/1"] = answer
     ended = stage.run(FULL)
@@ -294,69 +297,69 @@ def test_an_endpoint_that_answers_otherwise_fails_and_no_rung_of_another_service
 
 
 def test_an_endpoint_that_recovers_in_time_is_waited_for() -> None:
-    stage = StageOfReaders()
+    stage = WritersAndReaderSimulation()
     stage.connect(REPORTS, check_path="/users/1")
     stage.http.answers["http://reports.test/users/1"] = ProbeResult(status=503, seconds=0.1)
-    rollback = stage.take(stage.go(stage.admit(FULL), Step.VERIFY))
+    rollback = stage.run_due_step(stage.run_until(stage.admit(FULL), Step.VERIFY))
     assert rollback.outcome is None
     del stage.http.answers["http://reports.test/users/1"]
-    assert stage.run_on(rollback).outcome is Outcome.SUCCEEDED
+    assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
 
 
 @pytest.mark.parametrize("ages", [{}, {"reports": 7200.0}, {"another": 0.1}], ids=["none", "an old one", "another's"])
 def test_a_session_that_is_not_seen_proves_nothing_either_way(ages: dict[str, float]) -> None:
     """Behind a pooler, and while nobody asks anything, there may be none: absence is no evidence."""
-    stage = StageOfReaders()
+    stage = WritersAndReaderSimulation()
     stage.connect(REPORTS, application_name="reports")
     stage.sql.ages[BRANCH] = ages
     ended = stage.run(FULL)
     assert ended.outcome is Outcome.SUCCEEDED
-    check = check_of(ended, REPORTS)
+    check = find_connection_check(ended, REPORTS)
     assert check.verdict is Verdict.WARN
     assert "no session named reports was seen in 60 seconds, which proves nothing" in check.reason
 
 
 def test_a_rollback_that_ends_before_its_readers_were_reconnected_says_so() -> None:
-    stage = StageOfReaders()
-    rollback = stage.go(stage.admit(FULL), Step.RECONNECT)
-    ended = stage.run_on(stage.ledger.save(rollback.but(outcome=Outcome.FAILED, reason="its function died")))
+    stage = WritersAndReaderSimulation()
+    rollback = stage.run_until(stage.admit(FULL), Step.RECONNECT)
+    ended = stage.run_to_end(stage.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason="its function died")))
     assert "reports: NOT RECONNECTED: `aws ecs update-service" in told(stage, ended)
 
 
 def test_a_plan_names_who_is_reconnected_the_rollback_s_own_service_first() -> None:
-    stage = StageOfReaders(writers=(WORKER, SERVICE))
-    planned = stage.go(stage.admit(FULL), Step.DATABASE).plan
+    stage = WritersAndReaderSimulation(writers=(WORKER, SERVICE))
+    planned = stage.run_until(stage.admit(FULL), Step.DATABASE).plan
     assert planned is not None
     assert planned.database is not None
-    assert planned.database.reconnects == (SERVICE, WORKER, REPORTS)
+    assert planned.database.reconnecting_services == (SERVICE, WORKER, REPORTS)
 
 
 def test_a_document_of_an_older_version_has_no_such_step() -> None:
     """Its state machine has none either: an execution keeps the definition that it began with."""
-    stage = StageOfReaders()
-    rollback = stage.go(stage.admit(FULL), Step.DATABASE)
+    stage = WritersAndReaderSimulation()
+    rollback = stage.run_until(stage.admit(FULL), Step.DATABASE)
     assert rollback.plan is not None
     assert rollback.plan.database is not None
-    older = rollback.plan.database.model_copy(update={"reconnects": ()})
-    rollback = stage.ledger.save(rollback.but(plan=rollback.plan.model_copy(update={"database": older})))
-    ended = stage.run_on(rollback)
+    older = rollback.plan.database.model_copy(update={"reconnecting_services": ()})
+    rollback = stage.ledger.save(rollback.evolve(plan=rollback.plan.model_copy(update={"database": older})))
+    ended = stage.run_to_end(rollback)
     assert ended.outcome is Outcome.SUCCEEDED
     assert ended.reconnection is None
 
 
 def test_a_reader_in_whose_stack_cloudformation_works_is_waited_for() -> None:
     """Rule 6."""
-    stage = StageOfReaders()
+    stage = WritersAndReaderSimulation()
     services = tuple(
         one.model_copy(update={"stack": "Reports"}) if one.name == REPORTS else one
         for one in stage.world.settings.services
     )
     stage.replace(settings=stage.world.settings.model_copy(update={"services": services}))
     stage.stacks.stack = StackView(name="Reports", status="UPDATE_IN_PROGRESS")
-    rollback = stage.go(stage.admit(FULL), Step.RECONNECT)
+    rollback = stage.run_until(stage.admit(FULL), Step.RECONNECT)
     for _ in range(20):
-        rollback = stage.take(rollback)
-    assert stage.deployments_of_reports() == []
+        rollback = stage.run_due_step(rollback)
+    assert stage.reports_deployments() == []
     stage.stacks.stack = StackView(name="Reports", status="UPDATE_COMPLETE")
-    assert stage.run_on(rollback).outcome is Outcome.SUCCEEDED
-    assert len(stage.deployments_of_reports()) == 1
+    assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
+    assert len(stage.reports_deployments()) == 1

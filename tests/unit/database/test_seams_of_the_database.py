@@ -5,16 +5,16 @@ from typing import NoReturn
 
 import pytest
 from builders import SERVICE
-from faults.database_scenario import BAD, WORKER, Restore
+from faults.database_scenario import BAD, WORKER, RestoreScenario
 from pydantic import SecretStr
-from stage_of_writers import StageOfWriters
-from stage_with_database import AFTER, BRANCH, GOOD, StageWithDatabase
+from stage_of_writers import TwoWriterSimulation
+from stage_with_database import AFTER, BRANCH, GOOD, DatabaseSimulation
 
-from rollback.domain.database.progress import Ending, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, backup_name
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.operations.pause_abort_unlock import abort
 from rollback.resources.database.errors import OutcomeUnknown, QueryFailed
 from rollback.resources.database.postgres import LiveSchema
@@ -25,22 +25,22 @@ ADA = Operator(name="ada@desk", reason="stop it")
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 
 
-def behind_its_fence(stage: StageWithDatabase) -> Rollback:
+def behind_its_fence(stage: DatabaseSimulation) -> Rollback:
     rollback = stage.admit(FULL)
     while rollback.database is None or rollback.database.head is None:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     return rollback
 
 
 def test_every_writer_is_started_by_the_rollback_that_inherited_a_person_s_fence_and_succeeds() -> None:
     """Writers are started before the verification, which is before the success that lifts such a fence."""
-    stage = StageOfWriters(Policy(database_approval="none"))
+    stage = TwoWriterSimulation(Policy(database_approval="none"))
     first = behind_its_fence(stage)
     abort(first.id, ADA, stage.world)
     heir = stage.admit({**FULL, "force": True, "reason": "Ada knows"}, "execution-2")
     assert heir.inherits_fence_of == first.id
-    stage.run_on(first)
-    done = stage.read(stage.run_on(heir))
+    stage.run_to_end(first)
+    done = stage.read(stage.run_to_end(heir))
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.rows() == GOOD
     assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
@@ -48,21 +48,21 @@ def test_every_writer_is_started_by_the_rollback_that_inherited_a_person_s_fence
 
 
 def test_a_page_that_could_not_be_sent_is_sent_later_although_the_account_was_told() -> None:
-    stage = StageWithDatabase()
-    stage.cures.clear()  # v1 is no better: the rollback fails
+    stage = DatabaseSimulation()
+    stage.healthy_versions.clear()  # v1 is no better: the rollback fails
     rollback = stage.admit()
     while rollback.outcome is None:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     real = stage.notifications.publish
 
     def silent(*_: object, **__: object) -> None:
-        raise OutsideFailure("SNS does not answer")
+        raise ExternalServiceError("SNS does not answer")
 
     stage.notifications.publish = silent  # type: ignore[method-assign]
-    rollback = stage.go(rollback, Step.ACCOUNT)
+    rollback = stage.run_until(rollback, Step.ACCOUNT)
     assert not rollback.reported
     stage.notifications.publish = real  # type: ignore[method-assign]
-    stage.go(rollback)
+    stage.run_until(rollback)
     assert stage.pages() == []
     janitor_done = list(janitor.sweep(stage.world))
     assert len(stage.pages()) == 1, janitor_done
@@ -70,74 +70,74 @@ def test_a_page_that_could_not_be_sent_is_sent_later_although_the_account_was_to
 
 def test_a_neon_that_breaks_down_before_sequences_are_continued_keeps_no_service_at_zero() -> None:
     """Neon's API answers 500 to reads, which is neither a refusal nor a word of when to come again."""
-    restore = Restore(carry_sequences=True)
-    while restore.progress_or_none is None or restore.progress_or_none.verified_at is None:
-        restore.round()
+    restore = RestoreScenario(carry_sequences=True)
+    while restore.progress_if_started is None or restore.progress_if_started.verified_at is None:
+        restore.run_round()
     assert restore.progress.sequences
     real = restore.real.databases.connection_uri
 
     def broken(*_: object, **__: object) -> NoReturn:
-        raise OutsideFailure("GET connection_uri failed: 500")
+        raise ExternalServiceError("GET connection_uri failed: 500")
 
     restore.neon.connection_uri = broken  # type: ignore[method-assign]
     began = restore.clock.now()
-    restore.until_ended()
+    restore.run_until_ended()
     restore.neon.connection_uri = real  # type: ignore[method-assign]
-    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.clock.now() - began < timedelta(minutes=4)
     assert "sequences could not be continued" in " ".join(restore.progress.notes)
 
 
 def test_sequences_are_read_again_when_the_fence_breaks_after_the_restore_was_announced() -> None:
     """Its restore was not sent: the fence is looked at between the announcement and the call."""
-    restore = Restore(carry_sequences=True)
-    while restore.progress_or_none is None or restore.progress_or_none.restore_asked_at is None:
-        restore.round()
+    restore = RestoreScenario(carry_sequences=True)
+    while restore.progress_if_started is None or restore.progress_if_started.restore_asked_at is None:
+        restore.run_round()
     assert "restore" not in restore.neon.calls
     restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
     restore.neon.write(restore.branch_id, 50)
-    restore.round()
+    restore.run_round()
     assert restore.progress.head is None
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.sql.sequence_set[restore.branch_id] >= 50
 
 
 def test_sequences_that_were_read_are_continued_though_the_restore_lands_while_the_fence_is_made_anew() -> None:
     """It was sent, its answer was lost, and a task started meanwhile: the fence is looked at before it is sent anew."""
-    restore = Restore(carry_sequences=True)
+    restore = RestoreScenario(carry_sequences=True)
     restore.neon.refuse_next("restore", OutcomeUnknown("no answer yet"))
     while "restore" not in restore.neon.calls:
-        restore.round()
+        restore.run_round()
     restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
     while restore.progress.head is not None:
         restore.clock.pass_time(seconds=restore.document.wait_seconds)
-        restore.round()
+        restore.run_round()
     at = restore.progress.preview_lsn
     restore.neon.restore(restore.branch_id, restore.branch_id, at, backup_name(restore.id))  # it arrives now
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.sql.sequence_set[restore.branch_id] == max(BAD)
 
 
 @pytest.mark.parametrize("ends", ["fails", "is_ended"])
 def test_a_restore_that_does_not_come_to_continue_sequences_says_so(ends: str) -> None:
     """Its fence may be lifted by a person, who has to know that ids of lost rows come again."""
-    stage = StageWithDatabase(Policy(database_approval="none"))
+    stage = DatabaseSimulation(Policy(database_approval="none"))
     rollback = stage.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     assert rollback.database.sequences
     if ends == "fails":
         stage.sql.schemas[BRANCH] = AFTER
     else:
         abort(rollback.id, ADA, stage.world)
-    stage.run_on(rollback)
+    stage.run_to_end(rollback)
     assert "sequences were not continued" in stage.pages()[-1]
     assert f"public.written_row_seq: {max(BAD)}" in stage.pages()[-1]
 
 
-def refuse_to_show(stage: StageWithDatabase, branch_id: str) -> None:
+def refuse_to_show(stage: DatabaseSimulation, branch_id: str) -> None:
     """Postgres refuses to tell the tables of one branch."""
     shown = stage.sql.live_schema
 
@@ -151,7 +151,7 @@ def refuse_to_show(stage: StageWithDatabase, branch_id: str) -> None:
 
 def test_the_compute_that_a_source_was_looked_at_with_is_deleted_though_the_undo_was_refused() -> None:
     """It has production's passwords, on a branch that may let every address in."""
-    stage = StageOfWriters(Policy(database_approval="none"))
+    stage = TwoWriterSimulation(Policy(database_approval="none"))
     restored = stage.read(stage.run(FULL))
     assert restored.outcome is Outcome.SUCCEEDED, restored.reason
     assert restored.database is not None
@@ -161,11 +161,11 @@ def test_the_compute_that_a_source_was_looked_at_with_is_deleted_though_the_undo
     refuse_to_show(stage, backup)
     undone = stage.read(stage.run({"type": "full", "service": SERVICE, "undo": restored.id}, "execution-2"))
     assert undone.outcome is Outcome.REFUSED, undone.reason
-    assert undone.source_compute == backup
+    assert undone.source_compute_branch_id == backup
     assert stage.neon.endpoints(backup) == ()
 
 
-def with_a_restored(stage: StageWithDatabase) -> tuple[Rollback, str]:
+def with_a_restored(stage: DatabaseSimulation) -> tuple[Rollback, str]:
     restored = stage.read(stage.run(FULL))
     assert restored.outcome is Outcome.SUCCEEDED, restored.reason
     assert restored.database is not None
@@ -175,21 +175,21 @@ def with_a_restored(stage: StageWithDatabase) -> tuple[Rollback, str]:
 
 
 def test_the_compute_of_a_source_is_deleted_though_the_rollback_ended_while_it_started() -> None:
-    stage = StageWithDatabase(Policy(database_approval="none"))
+    stage = DatabaseSimulation(Policy(database_approval="none"))
     restored, backup = with_a_restored(stage)
     undo = stage.admit({"type": "full", "service": SERVICE, "undo": restored.id, "force": True}, "execution-2")
     while not stage.neon.endpoints(backup):
-        undo = stage.take(undo)
+        undo = stage.run_due_step(undo)
     assert undo.database is None
     abort(undo.id, ADA, stage.world)
-    stage.run_on(undo)
+    stage.run_to_end(undo)
     assert stage.neon.endpoints(backup) == ()
     assert stage.services.desired_count == 2
 
 
 def test_a_compute_that_can_t_be_deleted_keeps_no_other_one_and_wakes_nobody_up() -> None:
     """Neon deletes no compute of a protected branch (Neon's documentation, "Protected branches")."""
-    stage = StageWithDatabase(Policy(database_approval="none"))
+    stage = DatabaseSimulation(Policy(database_approval="none"))
     restored, backup = with_a_restored(stage)
     stage.neon.update_branch(backup, protected=True)
     stage.neon.settle()
@@ -206,7 +206,7 @@ def test_a_compute_that_can_t_be_deleted_keeps_no_other_one_and_wakes_nobody_up(
 
 
 def test_a_compute_that_is_left_by_a_refused_undo_is_told() -> None:
-    stage = StageWithDatabase(Policy(database_approval="none"))
+    stage = DatabaseSimulation(Policy(database_approval="none"))
     restored, backup = with_a_restored(stage)
     stage.neon.update_branch(backup, protected=True)
     stage.neon.settle()
@@ -220,13 +220,13 @@ def test_a_compute_that_is_left_by_a_refused_undo_is_told() -> None:
 
 
 def test_a_writer_that_somebody_started_in_between_did_not_stand_at_zero_meanwhile() -> None:
-    restore = Restore()
-    while restore.progress_or_none is None or restore.progress_or_none.head is None:
-        restore.round()
+    restore = RestoreScenario()
+    while restore.progress_if_started is None or restore.progress_if_started.head is None:
+        restore.run_round()
     restore.clock.pass_time(minutes=1)
     restore.writers.services[WORKER].update(restore.world.settings.service(WORKER), desired_count=1)
     restore.clock.pass_time(minutes=3)
     restore.writers.services[WORKER].tick()
-    restore.until_ended()
-    of_the_worker = [one for one in restore.progress.zero if one.service == WORKER]
+    restore.run_until_ended()
+    of_the_worker = [one for one in restore.progress.zero_task_periods if one.service == WORKER]
     assert [one.until is None for one in of_the_worker] == [False, True]

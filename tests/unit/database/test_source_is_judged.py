@@ -5,31 +5,31 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE
-from faults.branch_scenario import Recreate
-from faults.database_scenario import WORKER, Reset, Restore, Undo
+from faults.branch_scenario import RecreateScenario
+from faults.database_scenario import WORKER, ResetScenario, RestoreScenario, UndoScenario
 from stage_of_writers import WORKER as OTHER
-from stage_of_writers import StageOfWriters
+from stage_of_writers import TwoWriterSimulation
 from stage_with_database import BAD, BEFORE, FIRST, GOOD, applied
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.progress import Ending
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.policy import Policy
 from rollback.resources.database.errors import SessionRefused
 from rollback.resources.database.postgres import Column, LiveSchema, Migration
 
-FROM_A_SOURCE = [Reset, Undo, Recreate]
+FROM_A_SOURCE = [ResetScenario, UndoScenario, RecreateScenario]
 NO_GOOD = Check.failed("target-fits-restored-schema", "orders.total is missing")
 
 
 @pytest.mark.parametrize("kind", FROM_A_SOURCE)
-def test_a_source_that_does_not_fit_is_refused_before_anything_is_stopped(kind: type[Restore]) -> None:
+def test_a_source_that_does_not_fit_is_refused_before_anything_is_stopped(kind: type[RestoreScenario]) -> None:
     scenario = kind()
     scenario.judge_preview(lambda schema, migrations: (NO_GOOD,))
     rows = scenario.neon.rows(scenario.branch_id)
-    scenario.until_ended()
-    assert scenario.progress.ending is Ending.REFUSED
+    scenario.run_until_ended()
+    assert scenario.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "orders.total is missing; nothing was changed" in (scenario.progress.why_not or "")
     assert scenario.neon.rows(scenario.branch_id) == rows
     assert scenario.owed() == ()
@@ -37,7 +37,9 @@ def test_a_source_that_does_not_fit_is_refused_before_anything_is_stopped(kind: 
 
 
 @pytest.mark.parametrize("kind", FROM_A_SOURCE)
-def test_a_source_that_refuses_the_connection_is_refused_before_anything_is_stopped(kind: type[Restore]) -> None:
+def test_a_source_that_refuses_the_connection_is_refused_before_anything_is_stopped(
+    kind: type[RestoreScenario],
+) -> None:
     scenario = kind()
     real = scenario.sql.live_schema
 
@@ -47,15 +49,15 @@ def test_a_source_that_refuses_the_connection_is_refused_before_anything_is_stop
         return real(address)
 
     scenario.sql.live_schema = of_the_branch_only  # type: ignore[method-assign]
-    scenario.until_ended()
-    assert scenario.progress.ending is Ending.REFUSED
+    scenario.run_until_ended()
+    assert scenario.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "source-answers" in (scenario.progress.why_not or "")
     assert scenario.owed() == ()
 
 
 def test_a_backup_without_a_compute_is_given_one_and_looked_at_while_services_run() -> None:
     """A restore makes no compute for the backup."""
-    undo = Undo()
+    undo = UndoScenario()
     assert undo.neon.endpoints(undo.source_id) == ()
     asked: list[int] = []
 
@@ -64,27 +66,27 @@ def test_a_backup_without_a_compute_is_given_one_and_looked_at_while_services_ru
         return ()
 
     undo.judge_preview(judge)
-    undo.until_ended()
-    assert undo.progress.ending is Ending.RESTORED, undo.progress.why_not
+    undo.run_until_ended()
+    assert undo.progress.database_outcome is DatabaseOutcome.RESTORED, undo.progress.why_not
     assert asked == [2]
     assert undo.neon.calls.count("create_endpoint") == 1
 
 
 @pytest.mark.parametrize("lost", ["create_endpoint"])
 def test_a_compute_of_the_source_whose_answer_is_lost_is_made_once(lost: str) -> None:
-    undo = Undo()
+    undo = UndoScenario()
     undo.neon.lose_next(lost)
-    undo.until_ended()
-    assert undo.progress.ending is Ending.RESTORED, undo.progress.why_not
+    undo.run_until_ended()
+    assert undo.progress.database_outcome is DatabaseOutcome.RESTORED, undo.progress.why_not
     assert undo.neon.calls.count("create_endpoint") == 1
 
 
-NEEDS_EMAIL = ReleaseSchema(journal=applied(FIRST), ran_on=BEFORE)
+NEEDS_EMAIL = ReleaseSchema(journal=applied(FIRST), recorded_schema=BEFORE)
 WITHOUT = LiveSchema(tables={"public.users": {"id": Column(type="integer", nullable=False, has_default=True)}})
 DATA_OF_THEN = {"type": "database", "service": SERVICE, "to": (NOW - timedelta(minutes=25)).isoformat()}
 
 
-class StageOfAWorkerThatNeedsTheEmail(StageOfWriters):
+class StageOfAWorkerThatNeedsTheEmail(TwoWriterSimulation):
     """What the worker runs was good with a column that the tables, wherever they are looked at, lack from then on."""
 
     def lack_the_email(self) -> None:
@@ -127,6 +129,6 @@ def test_by_force_another_writer_that_breaks_is_a_warning_and_told() -> None:
     stage.neon.settle()
     ended = stage.read(stage.run({**DATA_OF_THEN, "force": True, "reason": "Ada knows"}))
     assert ended.database is not None
-    assert ended.database.ending is Ending.RESTORED, ended.reason
+    assert ended.database.database_outcome is DatabaseOutcome.RESTORED, ended.reason
     told = {check.name: check.verdict for check in ended.database.preview_checks}
     assert told[f"writer-fits {OTHER}"] is Verdict.WARN

@@ -6,9 +6,9 @@ import pytest
 from builders import image
 from fake_tasks import FakeTasks
 from fakes import FakeSecrets
-from faults.crash import Killed
+from faults.crash import ProcessKilled
 from pydantic import SecretStr
-from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, StageWithDatabase, applied
+from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
 from worlds import DEGRADED
 
 from rollback.domain.database.migration_impact import ADDITIVE, MigrationImpact, breaking
@@ -28,9 +28,9 @@ def with_way_down(impact: MigrationImpact | None) -> ShippedMigration:
     return DROPS.model_copy(update={"has_down": impact is not None, "down_impact": impact})
 
 
-def stepping_stage(second: ShippedMigration, strategy: Strategy = Strategy.AUTO, code: int = 0) -> StageWithDatabase:
+def stepping_stage(second: ShippedMigration, strategy: Strategy = Strategy.AUTO, code: int = 0) -> DatabaseSimulation:
     """v2's image has a command that takes the dropped column back."""
-    stage = StageWithDatabase(second=DROPS, checkpoint=False, strategy=strategy, down_command=("down", "{tag}"))
+    stage = DatabaseSimulation(second=DROPS, checkpoint=False, strategy=strategy, down_command=("down", "{tag}"))
     tasks = FakeTasks(stage.services)
 
     def down(log: list[str]) -> int:
@@ -46,7 +46,7 @@ def stepping_stage(second: ShippedMigration, strategy: Strategy = Strategy.AUTO,
     return stage
 
 
-def ended(stage: StageWithDatabase, given: Any = None) -> Rollback:
+def ended(stage: DatabaseSimulation, given: Any = None) -> Rollback:
     return stage.read(stage.run(given))
 
 
@@ -95,7 +95,7 @@ def test_a_migration_that_came_after_the_last_look_is_not_left_on_top_of_those_t
 
 @pytest.mark.parametrize("down", [None, breaking("drop column email")])
 def test_auto_restores_where_stepping_down_would_lose_something(down: MigrationImpact | None) -> None:
-    stage = StageWithDatabase(second=DROPS, strategy=Strategy.AUTO, down_command=("down", "{tag}"))
+    stage = DatabaseSimulation(second=DROPS, strategy=Strategy.AUTO, down_command=("down", "{tag}"))
     stage.checkpoint("v2", (FIRST, with_way_down(down)))
     rollback = ended(stage)
     assert rollback.plan is not None
@@ -104,7 +104,7 @@ def test_auto_restores_where_stepping_down_would_lose_something(down: MigrationI
     assert "a restore, since" in stage.check(rollback, "strategy").reason
 
 
-class PreviewStage(StageWithDatabase):
+class PreviewStage(DatabaseSimulation):
     """Pull request 42 has a branch of main's, with a row of its own; the service knows it from a secret."""
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ class PreviewStage(StageWithDatabase):
         self.neon.calls.clear()
         self.alarms.recover(DEGRADED)
 
-    def known_address(self) -> SecretStr:
+    def addressed_branch(self) -> SecretStr:
         return self.secrets.values[SECRET]
 
 
@@ -137,7 +137,7 @@ def test_a_preview_is_recreated_when_asked_and_the_service_starts_with_the_new_a
     new = stage.neon.branch_named(NAME)
     assert new is not None
     assert new.id != stage.old
-    assert has_uri(stage.known_address(), SecretKeys(), stage.neon.connection_uri(new.id, "app", "owner"))
+    assert has_uri(stage.addressed_branch(), SecretKeys(), stage.neon.connection_uri(new.id, "app", "owner"))
     assert stage.neon.rows(new.id) == GOOD + BAD
     old = stage.neon.branch(stage.old)
     assert old is not None
@@ -177,7 +177,7 @@ def test_a_closed_pull_request_s_branch_is_deleted_and_the_service_stays(is_ther
 # Killed right after Neon or ECS took a change, before that was saved; and never walked again
 
 
-def killed_after(stage: StageWithDatabase, call: str, times: int, given: Any) -> Rollback:
+def killed_after(stage: DatabaseSimulation, call: str, times: int, given: Any) -> Rollback:
     """Its conclusion, by the janitor, once the call was made that often."""
     made = [0]
 
@@ -192,7 +192,7 @@ def killed_after(stage: StageWithDatabase, call: str, times: int, given: Any) ->
                 answer = method(*args, **named)
                 made[0] += 1
                 if made[0] == times:
-                    raise Killed
+                    raise ProcessKilled
                 return answer
 
             return then_killed if name == call else method
@@ -200,8 +200,8 @@ def killed_after(stage: StageWithDatabase, call: str, times: int, given: Any) ->
     world = stage.world
     stage.replace(databases=Kills(stage.neon), tasks=Kills(world.tasks))
     rollback = stage.admit(given)
-    with pytest.raises(Killed):
-        stage.go(rollback)
+    with pytest.raises(ProcessKilled):
+        stage.run_until(rollback)
     stage.replace(databases=world.databases, tasks=world.tasks)
     janitor.conclude_execution(rollback.execution, "its execution ended as TIMED_OUT", stage.world)
     for _ in range(40):
@@ -239,7 +239,7 @@ def test_a_recreate_whose_renaming_was_refused_as_it_died_left_everything_as_it_
     stage.neon.refuse_next("update_branch", OutcomeUnknown("the connection broke before it was sent"))
     rollback = stage.admit(RECREATE)
     while "update_branch" not in stage.neon.calls:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     janitor.conclude_execution(rollback.execution, "its execution ended as TIMED_OUT", stage.world)
     for _ in range(40):
         stage.pass_time(minutes=1)

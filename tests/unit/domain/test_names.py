@@ -2,7 +2,7 @@
 
 import pytest
 from builders import SERVICE, definition
-from stage import FAMILY, PROMOTED, Stage
+from stage import FAMILY, PROMOTED, Simulation
 
 from rollback.names import (
     is_named_as_ours,
@@ -12,7 +12,7 @@ from rollback.names import (
     original_family,
     rollback_family,
 )
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 
 
 @pytest.mark.parametrize("family_of", [last_known_good_family, rollback_family])
@@ -37,9 +37,9 @@ def test_a_familys_name_that_a_team_may_give_is_the_teams(family: str) -> None:
 
 
 def test_the_definition_to_go_back_to_is_not_overwritten_by_a_sharer_of_the_family() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     other = last_known_good_family(FAMILY, "production", "worker")
     stage.services.register(definition("v9"), other, "f" * 64)
     mine = stage.services.definition(last_known_good_family(FAMILY, "production", SERVICE))

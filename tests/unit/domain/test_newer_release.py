@@ -7,15 +7,21 @@ import pytest
 from builders import NOW, SERVICE, definition, image
 from hypothesis import given
 from hypothesis import strategies as st
-from stage import AUTOSCALED, FAMILY, PROMOTED, Stage, at_zero, worn_in
-from stage_with_database import BAD, GOOD, StageWithDatabase
+from stage import AUTOSCALED, FAMILY, PROMOTED, Simulation, start_simulation, start_simulation_at_zero
+from stage_with_database import BAD, GOOD, DatabaseSimulation
 from terminal import terminal  # noqa: F401
 from worlds import DEGRADED, OUTAGE, SETTINGS
 
-from rollback.domain.releases.newer_release import Standing, in_time, latest_deployment, may_be_newer, newest_known_at
+from rollback.domain.releases.newer_release import (
+    DeploymentStatus,
+    expire_in_flight,
+    latest_deployment,
+    may_be_newer,
+    newest_known_at,
+)
 from rollback.domain.releases.release import ReleaseState
 from rollback.domain.rollback import Outcome, Rollback
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.names import last_known_good_family, rollback_family
 from rollback.resources.aws.cloudformation_stack import StackView
 from rollback.resources.aws.ecs_service import Deployment, ServiceDeployment, ServiceView
@@ -23,34 +29,34 @@ from rollback.service.reconciler import service
 from rollback.workflow import janitor
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
-from rollback_cli.following import _FINE
+from rollback_cli.following import _SUCCESS_OUTCOMES
 
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 STACK = "MacroAiProductionStack"
 
 
-def team_ships(stage: Stage, version: str = "v4", family: str = FAMILY) -> str:
+def team_ships(stage: Simulation, version: str = "v4", family: str = FAMILY) -> str:
     """The pipeline registers a definition and deploys it."""
     stage.arns[version] = stage.services.register_release(definition(version), family)
     stage.services.deploy(stage.arns[version], stage.clock.now())
-    stage.cures.add(version)
+    stage.healthy_versions.add(version)
     return stage.arns[version]
 
 
-def deployed(stage: Stage) -> list[str]:
+def deployed(stage: Simulation) -> list[str]:
     """Definitions that ECS was asked to deploy by a rollback."""
     return [str(given["definition_arn"]) for _, given in stage.services.calls if given.get("definition_arn")]
 
 
-def acting(stage: Stage, given: object = None) -> Rollback:
+def acting(stage: Simulation, given: object = None) -> Rollback:
     """A rollback that has sent its update."""
     rollback = stage.admit(given)
     while rollback.service is None or rollback.service.acted_at is None:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     return rollback
 
 
-def with_stack(stage: Stage, status: str, definition_arn: str) -> None:
+def with_stack(stage: Simulation, status: str, definition_arn: str) -> None:
     services = tuple(one.model_copy(update={"stack": STACK}) for one in SETTINGS.services)
     stage.replace(settings=stage.world.settings.model_copy(update={"services": services}))
     stage.stacks.stack = StackView(name=STACK, status=status, definition_arns=(definition_arn,))
@@ -62,12 +68,12 @@ def with_stack(stage: Stage, status: str, definition_arn: str) -> None:
 @pytest.mark.parametrize("given", [None, {"type": "emergency"}], ids=["service", "emergency"])
 @pytest.mark.parametrize("until", [Step.SERVICE, Step.VERIFY])
 def test_a_release_that_the_team_ships_meanwhile_is_left_alone(given: object, until: Step) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     before = dict(stage.services.deployment_configuration)
-    rollback = stage.go(acting(stage, given), until)
+    rollback = stage.run_until(acting(stage, given), until)
     team_ships(stage)
     calls = len(deployed(stage))
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
 
     assert done.outcome is Outcome.SUPERSEDED, done.reason
     assert stage.running() == image("v4")
@@ -87,10 +93,10 @@ def test_a_release_that_the_team_ships_meanwhile_is_left_alone(given: object, un
 
 
 def test_shipped_before_anything_was_done_nothing_is_done_and_nothing_is_judged() -> None:
-    stage = worn_in()
-    rollback = stage.go(stage.admit(), Step.SERVICE)
+    stage = start_simulation()
+    rollback = stage.run_until(stage.admit(), Step.SERVICE)
     team_ships(stage)
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
 
     assert done.outcome is Outcome.SUPERSEDED
     assert stage.changes() == []
@@ -100,15 +106,15 @@ def test_shipped_before_anything_was_done_nothing_is_done_and_nothing_is_judged(
 
 
 def test_one_that_is_in_flight_is_waited_for_and_replaced_if_it_fails() -> None:
-    stage = worn_in()
-    rollback = stage.go(acting(stage), Step.VERIFY)
+    stage = start_simulation()
+    rollback = stage.run_until(acting(stage), Step.VERIFY)
     stage.services.behaviours[team_ships(stage)] = "crashing"
-    stage.cures.discard("v4")
-    waited = stage.take(rollback)
+    stage.healthy_versions.discard("v4")
+    waited = stage.run_due_step(rollback)
     assert waited.service is not None
     assert waited.service.moves[-1] == "wait_for_newer_release"
     assert waited.outcome is None
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
 
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.running() == image("v1")
@@ -116,12 +122,12 @@ def test_one_that_is_in_flight_is_waited_for_and_replaced_if_it_fails() -> None:
 
 
 def test_one_that_never_settles_is_no_fix_and_is_replaced() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": False, "rollback": False}
     rollback = acting(stage)
     stage.services.behaviours[team_ships(stage)] = "unhealthy"
-    stage.cures.discard("v4")
-    done = stage.run_on(rollback)
+    stage.healthy_versions.discard("v4")
+    done = stage.run_to_end(rollback)
 
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.running() == image("v1")
@@ -130,44 +136,44 @@ def test_one_that_never_settles_is_no_fix_and_is_replaced() -> None:
 
 
 def test_what_is_left_and_deployed_again_is_the_team_s_decision_and_said_so() -> None:
-    stage = worn_in()
-    rollback = stage.go(acting(stage), Step.VERIFY)
+    stage = start_simulation()
+    rollback = stage.run_until(acting(stage), Step.VERIFY)
     stage.services.deploy(stage.arns["v2"], stage.clock.now())
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
 
     assert done.outcome is Outcome.SUPERSEDED
     assert stage.running() == image("v2")
     assert done.newer is not None
-    assert done.newer.is_left_again
+    assert done.newer.is_replaced_release_redeployed
     assert done.newer.version == "v2"
     assert "v2, the same release that the rollback left, deployed at" in done.reason
     assert "look whether that was meant" in stage.notifications.sent[-1].message
 
 
 def test_at_zero_tasks_by_our_doing_the_newer_release_is_started_at_once() -> None:
-    stage, fenced = at_zero()
+    stage, fenced = start_simulation_at_zero()
     assert stage.services.desired_count == 0
     stage.services.behaviours[team_ships(stage)] = "healthy"
-    done = stage.run_on(fenced)
+    done = stage.run_to_end(fenced)
 
     assert done.outcome is Outcome.SUPERSEDED, done.reason
     assert (stage.running(), stage.services.desired_count) == (image("v4"), 2)
-    assert stage.world.scaling.look(stage.world.settings.services[0]) == AUTOSCALED
+    assert stage.world.scaling.describe(stage.world.settings.services[0]) == AUTOSCALED
     assert stage.pages() == []
 
 
 def test_what_can_not_be_put_back_is_paged_as_ever() -> None:
-    stage = worn_in()
-    rollback = stage.go(acting(stage), Step.VERIFY)
+    stage = start_simulation()
+    rollback = stage.run_until(acting(stage), Step.VERIFY)
     team_ships(stage)
     while stage.read(rollback).outcome is None:
-        stage.take(rollback)
+        stage.run_due_step(rollback)
 
     def denied(*_: Any, **__: Any) -> None:
-        raise OutsideFailure("UpdateService: AccessDenied")
+        raise ExternalServiceError("UpdateService: AccessDenied")
 
     stage.services.update = denied  # type: ignore[method-assign]
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
 
     assert done.outcome is Outcome.SUPERSEDED
     assert done.left_to_operator() != ()
@@ -175,11 +181,11 @@ def test_what_can_not_be_put_back_is_paged_as_ever() -> None:
 
 
 def test_an_alarm_that_stays_red_over_the_newer_release_is_looked_at_again() -> None:
-    stage = worn_in()
-    rollback = stage.go(acting(stage), Step.VERIFY)
+    stage = start_simulation()
+    rollback = stage.run_until(acting(stage), Step.VERIFY)
     team_ships(stage)
-    stage.cures.discard("v4")
-    done = stage.run_on(rollback)
+    stage.healthy_versions.discard("v4")
+    done = stage.run_to_end(rollback)
     assert done.outcome is Outcome.SUPERSEDED
     stage.alarms.fire(DEGRADED, stage.clock.now())
     for _ in range(12):
@@ -189,11 +195,11 @@ def test_an_alarm_that_stays_red_over_the_newer_release_is_looked_at_again() -> 
 
 
 def test_the_attempt_counts_if_it_acted() -> None:
-    stage = worn_in()
-    rollback = stage.go(acting(stage), Step.VERIFY)
+    stage = start_simulation()
+    rollback = stage.run_until(acting(stage), Step.VERIFY)
     team_ships(stage)
-    stage.run_on(rollback)
-    again = stage.run(stage.red(DEGRADED), "execution-2")
+    stage.run_to_end(rollback)
+    again = stage.run(stage.fire_alarm(DEGRADED), "execution-2")
     assert again.outcome is Outcome.SUPPRESSED
     assert "only just ended" in again.reason
 
@@ -202,20 +208,20 @@ def test_the_attempt_counts_if_it_acted() -> None:
 
 
 def test_what_ran_or_was_in_flight_when_the_plan_was_made_is_what_is_left() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
-    stage.begin("v3")
+    stage.begin_deployment("v3")
     done = stage.run()
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.running() == image("v1")
 
 
 def test_the_target_deployed_by_the_team_itself_is_adopted() -> None:
-    stage = worn_in()
-    rollback = stage.go(stage.admit(), Step.SERVICE)
+    stage = start_simulation()
+    rollback = stage.run_until(stage.admit(), Step.SERVICE)
     stage.services.deploy(stage.arns["v1"], stage.clock.now())
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.changes() == []
 
@@ -225,43 +231,43 @@ def test_the_target_deployed_by_the_team_itself_is_adopted() -> None:
 )
 def test_a_definition_of_a_rollback_is_never_the_team_s(family: str) -> None:
     """Such as a late call of one that was taken over."""
-    stage = worn_in()
-    rollback = stage.go(acting(stage), Step.VERIFY)
+    stage = start_simulation()
+    rollback = stage.run_until(acting(stage), Step.VERIFY)
     stage.services.deploy(stage.services.register(definition("v0"), family, "0" * 64), stage.clock.now())
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.running() == image("v1")
 
 
 @pytest.mark.parametrize("status", ["UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"])
 def test_cloudformation_s_own_way_back_is_no_release_of_the_team_s(status: str) -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", hours_ago=72)
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
     with_stack(stage, "UPDATE_COMPLETE", stage.arns["v2"])
-    rollback = stage.go(acting(stage, {"type": "emergency"}), Step.VERIFY)
+    rollback = stage.run_until(acting(stage, {"type": "emergency"}), Step.VERIFY)
     with_stack(stage, status, stage.arns["v0"])
     stage.services.deploy(stage.arns["v0"], stage.clock.now())
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.running() == image("v1")
 
 
 def test_ecs_s_own_way_back_from_the_newer_release_does_not_stand() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = acting(stage)
     stage.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": True, "rollback": True}
     stage.services.behaviours[team_ships(stage)] = "crashing"
-    stage.cures.discard("v4")
-    done = stage.run_on(rollback)
+    stage.healthy_versions.discard("v4")
+    done = stage.run_to_end(rollback)
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.running() == image("v1")
 
 
 def test_rule_9_a_call_that_may_still_land_is_waited_for_before_the_newer_release_is_left_alone() -> None:
-    stage = worn_in()
-    rollback = stage.go(stage.admit(), Step.SERVICE)
+    stage = start_simulation()
+    rollback = stage.run_until(stage.admit(), Step.SERVICE)
     rollback = stage.ledger.save(service(rollback, stage.world))
     assert rollback.service is not None
     assert rollback.service.intent is not None
@@ -270,23 +276,23 @@ def test_rule_9_a_call_that_may_still_land_is_waited_for_before_the_newer_releas
     stage.pass_time(seconds=10)
     stage.pass_time(seconds=10)
     stage.services.update(stage.world.settings.services[0], definition_arn=announced.arguments["definition_arn"])
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.running() == image("v1")
 
 
 def test_who_takes_over_judges_a_newer_release_by_itself() -> None:
     """The plain rollback has not noticed it yet; the alarm went red before the team shipped: it may be the fix."""
-    stage = worn_in()
-    stage.cures.clear()
+    stage = start_simulation()
+    stage.healthy_versions.clear()
     first = acting(stage)
-    outage = stage.red(OUTAGE)
+    outage = stage.fire_alarm(OUTAGE)
     stage.pass_time(seconds=5)
     team_ships(stage)
-    stage.cures.clear()
+    stage.healthy_versions.clear()
     stage.pass_time(seconds=5)
     heir = admit(outage, "execution-2", stage.clock.now(), stage.world)
-    heir = stage.run_on(heir)
+    heir = stage.run_to_end(heir)
     assert heir.supersedes == first.id
     assert heir.outcome is Outcome.SUPPRESSED
     assert "may be the fix" in heir.reason
@@ -296,15 +302,15 @@ def test_who_takes_over_judges_a_newer_release_by_itself() -> None:
 # With a database
 
 
-def full(stage: StageWithDatabase) -> Rollback:
+def full(stage: DatabaseSimulation) -> Rollback:
     return stage.admit(FULL)
 
 
 def test_before_the_fence_nothing_is_stopped_and_the_data_is_untouched() -> None:
-    stage = StageWithDatabase()
-    rollback = stage.go(full(stage), Step.DATABASE)
+    stage = DatabaseSimulation()
+    rollback = stage.run_until(full(stage), Step.DATABASE)
     team_ships(stage)
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
 
     assert done.outcome is Outcome.SUPERSEDED, done.reason
     assert not done.has_fenced
@@ -314,12 +320,12 @@ def test_before_the_fence_nothing_is_stopped_and_the_data_is_untouched() -> None
 
 
 def test_behind_the_fence_with_untouched_data_it_is_tidied_up_and_the_newer_release_started() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     rollback = full(stage)
     while stage.services.desired_count:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     team_ships(stage)
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
 
     assert done.outcome is Outcome.SUPERSEDED, done.reason
     assert "restore" not in stage.neon.calls
@@ -333,16 +339,16 @@ def test_behind_the_fence_with_untouched_data_it_is_tidied_up_and_the_newer_rele
 
 
 def test_shipped_while_the_data_was_changed_it_is_replaced_by_what_goes_with_the_data_and_said_so() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     rollback = full(stage)
     while rollback.database is None or rollback.database.backup_id is None:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     team_ships(stage)
-    stage.cures.discard("v4")
+    stage.healthy_versions.discard("v4")
     while stage.read(rollback).concluded_at is None:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
         assert stage.running() == image("v1") or stage.services.desired_count == 0, "v4 runs on v1's data"
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
 
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.rows() == GOOD
@@ -352,11 +358,11 @@ def test_shipped_while_the_data_was_changed_it_is_replaced_by_what_goes_with_the
 
 
 def test_shipped_once_the_service_runs_on_its_data_again_it_is_left_alone() -> None:
-    stage = StageWithDatabase()
-    rollback = stage.go(full(stage), Step.VERIFY)
+    stage = DatabaseSimulation()
+    rollback = stage.run_until(full(stage), Step.VERIFY)
     assert stage.services.desired_count == 2
     team_ships(stage)
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
 
     assert done.outcome is Outcome.SUPERSEDED, done.reason
     assert stage.rows() == GOOD
@@ -368,14 +374,14 @@ def test_shipped_once_the_service_runs_on_its_data_again_it_is_left_alone() -> N
 
 
 def test_a_start_that_gave_way_exits_with_1() -> None:
-    assert Outcome.SUPERSEDED not in _FINE
+    assert Outcome.SUPERSEDED not in _SUCCESS_OUTCOMES
 
 
 def test_history_and_the_metric_show_it(terminal: Any) -> None:  # noqa: F811
-    stage = worn_in()
-    rollback = stage.go(acting(stage), Step.VERIFY)
+    stage = start_simulation()
+    rollback = stage.run_until(acting(stage), Step.VERIFY)
     team_ships(stage)
-    done = stage.run_on(rollback)
+    done = stage.run_to_end(rollback)
     run = terminal(stage)
     assert run("history", "production") == 0
     assert run("show", "production", done.id) == 0
@@ -424,19 +430,19 @@ def service_deployment(**changes: Any) -> ServiceDeployment:
 @pytest.mark.parametrize(
     ("status", "rollout", "standing"),
     [
-        ("SUCCESSFUL", "COMPLETED", Standing.STANDS),
-        ("PENDING", "IN_PROGRESS", Standing.IN_FLIGHT),
-        ("IN_PROGRESS", "IN_PROGRESS", Standing.IN_FLIGHT),
-        ("IN_PROGRESS", "FAILED", Standing.FAILED),
-        ("STOP_REQUESTED", "IN_PROGRESS", Standing.FAILED),
-        ("STOPPED", "FAILED", Standing.FAILED),
-        ("ROLLBACK_IN_PROGRESS", "IN_PROGRESS", Standing.FAILED),
-        ("ROLLBACK_SUCCESSFUL", "COMPLETED", Standing.FAILED),
-        ("ROLLBACK_FAILED", "FAILED", Standing.FAILED),
-        ("A_STATUS_OF_TOMORROW", "IN_PROGRESS", Standing.IN_FLIGHT),
+        ("SUCCESSFUL", "COMPLETED", DeploymentStatus.STANDS),
+        ("PENDING", "IN_PROGRESS", DeploymentStatus.IN_FLIGHT),
+        ("IN_PROGRESS", "IN_PROGRESS", DeploymentStatus.IN_FLIGHT),
+        ("IN_PROGRESS", "FAILED", DeploymentStatus.FAILED),
+        ("STOP_REQUESTED", "IN_PROGRESS", DeploymentStatus.FAILED),
+        ("STOPPED", "FAILED", DeploymentStatus.FAILED),
+        ("ROLLBACK_IN_PROGRESS", "IN_PROGRESS", DeploymentStatus.FAILED),
+        ("ROLLBACK_SUCCESSFUL", "COMPLETED", DeploymentStatus.FAILED),
+        ("ROLLBACK_FAILED", "FAILED", DeploymentStatus.FAILED),
+        ("A_STATUS_OF_TOMORROW", "IN_PROGRESS", DeploymentStatus.IN_FLIGHT),
     ],
 )
-def test_how_a_service_deployment_stands(status: str, rollout: str, standing: Standing) -> None:
+def test_how_a_service_deployment_stands(status: str, rollout: str, standing: DeploymentStatus) -> None:
     seen = view(deployment(rollout_state=rollout), service_deployment(status=status))
     assert latest_deployment(seen).standing is standing
 
@@ -454,7 +460,7 @@ def test_a_primary_that_ecs_went_back_to_is_no_deployment_of_its_own() -> None:
     later = NOW + timedelta(minutes=5)
     back = deployment(definition_arn="arn:aws:ecs:eu-west-1:1:task-definition/api:3", created_at=later)
     latest = latest_deployment(view(back, service_deployment(status="ROLLBACK_SUCCESSFUL")))
-    assert (latest.began_at, latest.standing) == (NOW, Standing.FAILED)
+    assert (latest.began_at, latest.standing) == (NOW, DeploymentStatus.FAILED)
 
 
 @given(seconds=st.integers(min_value=-3600, max_value=3600))
@@ -468,13 +474,13 @@ def test_the_same_definition_forced_once_more_and_not_listed_yet_is_a_deployment
     before = service_deployment(created_at=NOW, finished_at=NOW + timedelta(minutes=2))
     again = deployment(definition_arn=before.target_definition_arn, created_at=later, rollout_state="IN_PROGRESS")
     latest = latest_deployment(view(again, before))
-    assert (latest.began_at, latest.standing) == (later, Standing.IN_FLIGHT)
+    assert (latest.began_at, latest.standing) == (later, DeploymentStatus.IN_FLIGHT)
 
 
 def test_what_does_not_settle_in_time_has_failed_and_what_stands_does_so_for_good() -> None:
     patience, late = timedelta(minutes=15), NOW + timedelta(minutes=16)
     in_flight = latest_deployment(view(deployment(rollout_state="IN_PROGRESS"), service_deployment(status="PENDING")))
-    assert in_time(in_flight, NOW, patience) is Standing.IN_FLIGHT
-    assert in_time(in_flight, late, patience) is Standing.FAILED
+    assert expire_in_flight(in_flight, NOW, patience) is DeploymentStatus.IN_FLIGHT
+    assert expire_in_flight(in_flight, late, patience) is DeploymentStatus.FAILED
     stands = latest_deployment(view(deployment(), service_deployment()))
-    assert in_time(stands, late, patience) is Standing.STANDS
+    assert expire_in_flight(stands, late, patience) is DeploymentStatus.STANDS

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, definition, image, release
-from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Stage
-from stage_with_database import StageWithDatabase
+from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Simulation
+from stage_with_database import DatabaseSimulation
 from terminal import At
 
 from rollback.canonical_json import sha256_of
 from rollback.check import Verdict
 from rollback.domain.operator import Operator
 from rollback.domain.releases.release import Release, fingerprint, normalised_definition
-from rollback.domain.releases.release_names import described, find, name_of
+from rollback.domain.releases.release_names import describe_release, find_release, release_label
 from rollback.domain.rollback import Outcome
 from rollback.errors import InvalidRequest
 from rollback.operations.quarantine import quarantine, unquarantine
@@ -52,7 +52,7 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_each_kind_of_name_means_the_release(name: str) -> None:
-    assert find(name, (V2, V1), running=V2.fingerprint).release == V1
+    assert find_release(name, (V2, V1), running=V2.fingerprint).release == V1
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_each_kind_of_name_means_the_release(name: str) -> None:
     ],
 )
 def test_a_name_that_is_too_short_or_of_nothing_is_explained(name: str) -> None:
-    found = find(name, (V2, V1))
+    found = find_release(name, (V2, V1))
     assert found.release is None
     assert "is not in the ledger" in found.why_not
     assert "known versions: v1, v2" in found.why_not
@@ -81,47 +81,47 @@ def test_a_name_that_is_too_short_or_of_nothing_is_explained(name: str) -> None:
 
 def test_the_closest_version_is_offered_and_old_ones_are_counted() -> None:
     many = tuple(release(f"v{number}", hours_ago=number) for number in range(1, 41))
-    assert "did you mean 'v12'" in find("v12x", many).why_not
-    assert "and 24 older ones" in find("v12x", many).why_not
-    assert len(find("x" * 5_000, many).why_not) < 500
+    assert "did you mean 'v12'" in find_release("v12x", many).why_not
+    assert "and 24 older ones" in find_release("v12x", many).why_not
+    assert len(find_release("x" * 5_000, many).why_not) < 500
 
 
 def test_of_several_releases_of_a_version_the_only_promoted_one_is_meant() -> None:
     bad = marked("v1", "ffff0000", state=QUARANTINED)
-    assert find("v1", (bad, V1)).release == V1
+    assert find_release("v1", (bad, V1)).release == V1
 
 
 def test_several_that_are_promoted_are_listed_ready_to_paste() -> None:
     twin = marked("v1", "ffff0000", hours_ago=2)
-    found = find("v1", (V1, twin))
+    found = find_release("v1", (V1, twin))
     assert found.release is None
     assert found.candidates == (twin, V1)
     assert "v1@ffff0000 (promoted, first deployed 2026-03-01 01:00 UTC)" in found.why_not
     assert "v1@1a2b3c4d (promoted, first deployed 2026-02-27 03:00 UTC)" in found.why_not
     for one in (V1, twin):
-        assert find(name_of(one, (V1, twin)), (V1, twin)).release == one
+        assert find_release(release_label(one, (V1, twin)), (V1, twin)).release == one
 
 
 def test_none_that_is_promoted_is_listed_too() -> None:
     twins = (marked("v1", "ffff0000", state=CANDIDATE), marked("v1", "eeee0000", state=SUSPECT))
-    assert find("v1", twins).candidates == twins
+    assert find_release("v1", twins).candidates == twins
 
 
 def test_releases_of_several_versions_are_listed_even_if_one_is_promoted() -> None:
     """A beginning that fits several is a slip of the hand, not a version that was deployed twice."""
     other = marked("v2", "1a2b3c4dff", state=CANDIDATE)
-    assert find("1a2b3c4d", (V1, other)).candidates == (other, V1)
+    assert find_release("1a2b3c4d", (V1, other)).candidates == (other, V1)
 
 
 def test_a_longer_beginning_names_two_that_begin_alike() -> None:
     twin = marked("v1", "1a2b3c4d11")
-    assert name_of(V1, (V1, twin)) == "v1@1a2b3c4d0"
-    assert find("v1@1a2b3c4d0", (V1, twin)).release == V1
+    assert release_label(V1, (V1, twin)) == "v1@1a2b3c4d0"
+    assert find_release("v1@1a2b3c4d0", (V1, twin)).release == V1
 
 
 def test_a_version_goes_before_what_else_it_may_mean() -> None:
     by_sha = marked(COMMIT[:7], "ffff0000")
-    assert find(COMMIT[:7], (V1, by_sha)).release == by_sha
+    assert find_release(COMMIT[:7], (V1, by_sha)).release == by_sha
 
 
 @pytest.mark.parametrize("version", ["$(reboot)", "a b", "it's", "--force", "last-known-good"])
@@ -129,22 +129,22 @@ def test_a_name_to_paste_is_safe_for_a_shell(version: str) -> None:
     import shlex  # noqa: PLC0415 - the shell's reading, not ours
 
     odd = marked(version, "ffff0000")
-    (word,) = shlex.split(name_of(odd, (V1, odd)))
+    (word,) = shlex.split(release_label(odd, (V1, odd)))
     assert not word.startswith("-")
-    assert find(word, (V1, odd)).release == odd
+    assert find_release(word, (V1, odd)).release == odd
 
 
 def test_what_runs_decides_what_the_last_known_good_is() -> None:
-    assert find("last-known-good", (V1,), running=V1.fingerprint).release is None
-    assert "means no release here" in find("last-stable", (V1,)).why_not
+    assert find_release("last-known-good", (V1,), running=V1.fingerprint).release is None
+    assert "means no release here" in find_release("last-stable", (V1,)).why_not
 
 
 # Where names are used
 
 
-def twice(kind_of_the_older: Any = PROMOTED) -> Stage:
+def twice(kind_of_the_older: Any = PROMOTED) -> Simulation:
     """v1 was shipped, and shipped again with a bad setting: one version, two releases; the bad one runs."""
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=72)
     stage.ship("v1", kind_of_the_older, hours_ago=48)
     bad = definition("v1")
@@ -164,7 +164,7 @@ def twice(kind_of_the_older: Any = PROMOTED) -> Stage:
     return stage
 
 
-def of(stage: Stage, state: Any) -> Release:
+def of(stage: Simulation, state: Any) -> Release:
     return next(r for r in stage.ledger.releases(SERVICE) if r.version == "v1" and r.state is state)
 
 
@@ -187,7 +187,7 @@ def test_an_ambiguous_version_is_refused_with_the_names_to_paste_and_those_work(
     assert stage.check(refused, "target-exists").verdict is Verdict.FAIL
     assert "runs already" not in refused.reason
     older = min(list(stage.ledger.releases(SERVICE))[:3], key=lambda r: (r.version != "v1", r.first_deployed_at))
-    name = name_of(older, stage.ledger.releases(SERVICE))
+    name = release_label(older, stage.ledger.releases(SERVICE))
     assert name in refused.reason
     again = stage.read(stage.run({"type": kind, "target_version": name}, "execution-2"))
     assert again.outcome is Outcome.SUCCEEDED
@@ -197,14 +197,14 @@ def test_that_a_version_runs_already_is_not_said_where_there_is_another_one() ->
     stage = twice()
     running, good = of(stage, CANDIDATE), of(stage, PROMOTED)
     known = list(stage.ledger.releases(SERVICE))
-    refused = stage.read(stage.run({"target_version": name_of(running, known)}))
+    refused = stage.read(stage.run({"target_version": release_label(running, known)}))
     assert refused.outcome is Outcome.REFUSED
-    assert f"{described(running, known)} runs already" in refused.reason
-    assert name_of(good, known) in refused.reason
+    assert f"{describe_release(running, known)} runs already" in refused.reason
+    assert release_label(good, known) in refused.reason
 
 
 def test_a_database_alone_goes_to_the_data_of_no_ambiguous_name() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     for mark in ("a", "b"):
         twin = release("v7", fingerprint=mark * 64, state=CANDIDATE)
         stage.ledger.record(twin, normalised_definition(definition("v7"), {}))
@@ -220,7 +220,7 @@ def test_a_release_is_quarantined_only_if_one_is_meant() -> None:
         quarantine(SERVICE, "v1", ANN, stage.world)
     assert list(stage.ledger.actions(SERVICE)) == []
     bad = of(stage, CANDIDATE)
-    quarantine(SERVICE, name_of(bad, stage.ledger.releases(SERVICE)), ANN, stage.world)
+    quarantine(SERVICE, release_label(bad, stage.ledger.releases(SERVICE)), ANN, stage.world)
     assert of(stage, QUARANTINED).fingerprint == bad.fingerprint
     assert of(stage, PROMOTED)
 
@@ -248,6 +248,6 @@ def test_versions_are_listed_by_names_that_can_be_pasted(terminal: At) -> None:
     type_ = terminal(stage)
     assert type_("versions", "production") == 0
     for one in stage.ledger.releases(SERVICE):
-        name = name_of(one, stage.ledger.releases(SERVICE))
+        name = release_label(one, stage.ledger.releases(SERVICE))
         assert name in type_.said
-        assert find(name, stage.ledger.releases(SERVICE)).release == one
+        assert find_release(name, stage.ledger.releases(SERVICE)).release == one

@@ -5,7 +5,7 @@ from typing import Literal
 
 from builders import release
 
-from rollback.domain.database.restore_points import RecordedPoint, where_it_began, where_to_go
+from rollback.domain.database.restore_points import RecordedPoint, choose_restore_point, find_start_point
 from rollback.resources.database.wal_position import Lsn
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
@@ -26,31 +26,31 @@ def fits(one: RecordedPoint) -> bool:
 def test_a_checkpoint_that_was_made_again_after_the_migrations_hides_not_the_good_one() -> None:
     """A pipeline job is run again as a whole: checkpoint, migrations, a failed push; checkpoint, nothing to migrate."""
     good, again = point(20, "fits"), point(5, "broken")
-    assert where_to_go(V1, [V1, V2], [again, good], fits) == (good, V2)
+    assert choose_restore_point(V1, [V1, V2], [again, good], fits) == (good, V2)
 
 
 def test_of_several_fitting_checkpoints_the_newest_is_taken() -> None:
     first, second = point(20, "fits"), point(5, "fits")
-    assert where_to_go(V1, [V1, V2], [first, second], fits) == (second, V2)
+    assert choose_restore_point(V1, [V1, V2], [first, second], fits) == (second, V2)
 
 
 def test_a_checkpoint_that_fits_is_preferred_to_the_start_of_the_deployment() -> None:
     good, late = point(20, "fits"), point(0, "fits", "deployment")
-    assert where_to_go(V1, [V1, V2], [late, good], fits) == (good, V2)
+    assert choose_restore_point(V1, [V1, V2], [late, good], fits) == (good, V2)
 
 
 def test_the_start_of_the_deployment_is_taken_where_it_alone_fits() -> None:
     """As after a migration that was taken back by hand between the checkpoint and the deployment."""
     broken, late = point(20, "broken"), point(0, "fits", "deployment")
-    assert where_to_go(V1, [V1, V2], [late, broken], fits) == (late, V2)
+    assert choose_restore_point(V1, [V1, V2], [late, broken], fits) == (late, V2)
 
 
 def test_an_earlier_checkpoint_from_before_the_target_is_of_data_that_was_not_the_targets() -> None:
     before_target, again = point(3 * 24 * 60, "fits"), point(5, "broken")
-    assert where_to_go(V1, [V1, V2], [again, before_target], fits) == (again, V2)
+    assert choose_restore_point(V1, [V1, V2], [again, before_target], fits) == (again, V2)
 
 
 def test_where_nothing_is_known_to_fit_it_is_the_last_checkpoint_before_the_release() -> None:
     first, second = point(20, "unknown"), point(5, "unknown")
-    assert where_to_go(V1, [V1, V2], [first, second], fits) == (second, V2)
-    assert where_it_began(V2, [first, second]) == second
+    assert choose_restore_point(V1, [V1, V2], [first, second], fits) == (second, V2)
+    assert find_start_point(V2, [first, second]) == second

@@ -5,9 +5,9 @@ import pytest
 from rollback.domain.database.sequences import (
     SequenceCarried,
     SequenceValue,
-    furthest_of,
-    remembered,
-    to_carry,
+    merge_readings,
+    plan_sequence_carry,
+    select_values_to_keep,
     value_to_set,
 )
 
@@ -45,7 +45,7 @@ def test_a_sequence_continues_where_it_was_furthest(
     ],
 )
 def test_a_sequence_is_not_left_without_a_next_value(kept: SequenceValue, restored: SequenceValue, why: str) -> None:
-    wanted, refused = to_carry([kept], {restored.identity: restored}, "app")
+    wanted, refused = plan_sequence_carry([kept], {restored.identity: restored}, "app")
     assert wanted == []
     assert [one.why_not for one in refused] == [why]
     assert "ids of lost rows come again" in refused[0].in_words()
@@ -54,12 +54,12 @@ def test_a_sequence_is_not_left_without_a_next_value(kept: SequenceValue, restor
 def test_only_those_are_kept_in_mind_that_the_restore_takes_back() -> None:
     moved, still, fresh = sequence(9), sequence(4, name="still"), sequence(1, name="made_after_the_point")
     at_the_point = [sequence(5), sequence(4, name="still")]
-    assert remembered([moved, still, fresh, sequence(None, name="unused")], at_the_point) == [moved]
-    assert remembered([moved, still], None) == [moved, still], "the point was not looked at"
+    assert select_values_to_keep([moved, still, fresh, sequence(None, name="unused")], at_the_point) == [moved]
+    assert select_values_to_keep([moved, still], None) == [moved, still], "the point was not looked at"
 
 
 def test_a_sequence_that_the_restore_removed_gives_nothing_out() -> None:
-    assert to_carry([sequence(9)], {}, "app") == ([], [])
+    assert plan_sequence_carry([sequence(9)], {}, "app") == ([], [])
 
 
 def test_what_is_said_of_it() -> None:
@@ -79,6 +79,6 @@ def test_of_two_readings_the_furthest_values_are_kept_in_mind() -> None:
     """The later one may be of a branch that was restored in between."""
     earlier = [sequence(last_value=10), sequence(name="only_earlier", last_value=3)]
     later = [sequence(last_value=4), sequence(name="only_later", last_value=5)]
-    found = {one.name: one.last_value for one in furthest_of(earlier, later)}
+    found = {one.name: one.last_value for one in merge_readings(earlier, later)}
     assert found == {"orders_id_seq": 10, "only_earlier": 3, "only_later": 5}
-    assert [one.last_value for one in furthest_of([sequence(last_value=10)], [sequence(last_value=12)])] == [12]
+    assert [one.last_value for one in merge_readings([sequence(last_value=10)], [sequence(last_value=12)])] == [12]

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.domain.database.migration_impact import ADDITIVE, NOTHING, Impact, MigrationImpact, breaking, unknown
+from rollback.domain.database.migration_impact import ADDITIVE, NO_IMPACT, Impact, MigrationImpact, breaking, unknown
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.schema_finding import Compatibility
 from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
-from rollback.domain.database.strategy_choice import choose_strategy, steps_down
+from rollback.domain.database.strategy_choice import choose_strategy, find_down_migrations
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 
 TAGS = ("0002_drops_nick", "0003_adds_team")
@@ -54,7 +54,7 @@ def test_ways_down_that_lose_nothing_are_taken_newest_first() -> None:
         ((ADDITIVE, None), "ships no down file for 0003_adds_team"),
         ((ADDITIVE, breaking("drop column team")), "the down file of 0003_adds_team may lose data: drop column team"),
         ((unknown("rows are changed"), ADDITIVE), "the down file of 0002_drops_nick may lose data: rows are changed"),
-        ((ADDITIVE, NOTHING), "the down file of 0003_adds_team does nothing"),
+        ((ADDITIVE, NO_IMPACT), "the down file of 0003_adds_team does nothing"),
     ],
 )
 def test_anything_else_is_restored_and_it_says_why(
@@ -84,7 +84,7 @@ def test_without_a_command_for_it_nothing_steps_down() -> None:
 
 def test_asked_for_by_name_it_steps_down_though_that_loses_something() -> None:
     downs = shipped(ADDITIVE, breaking("drop column team"))
-    assert steps_down(verdict(), downs, settings()) == tuple(reversed(TAGS))
+    assert find_down_migrations(verdict(), downs, settings()) == tuple(reversed(TAGS))
 
 
 impacts = st.sampled_from(list(Impact)).map(lambda impact: MigrationImpact(impact=impact, reasons=("so",)))

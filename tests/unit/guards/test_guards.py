@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, definition, release, rollback
-from stage import CANDIDATE, PROMOTED, QUARANTINED, Stage, alarm_event, deployment_event, worn_in
+from stage import CANDIDATE, PROMOTED, QUARANTINED, Simulation, alarm_event, deployment_event, start_simulation
 from worlds import DEGRADED, OUTAGE, SETTINGS
 
 from rollback.check import Verdict
-from rollback.domain.ledger_index import Change, change_of
+from rollback.domain.ledger_index import ChangeEntry, build_change_entry
 from rollback.domain.operator import Pause
 from rollback.domain.plan import Plan
 from rollback.domain.request import Trigger
 from rollback.domain.rollback import Outcome, Rollback, ServiceProgress
 from rollback.domain.settings.policy import Policy
-from rollback.domain.stored import Found
+from rollback.domain.stored import ReadResult
 from rollback.guards import rules as guards
 from rollback.names import leaf_alarm
 from rollback.resources.aws.cloudformation_stack import StackView
@@ -28,7 +28,7 @@ V1, V2 = release("v1"), release("v2", state=CANDIDATE)
 def ended(minutes_ago: float, number: int = 0, **changes: Any) -> Rollback:
     """An automatic rollback from v2 to v1 that was carried out."""
     at = NOW - timedelta(minutes=minutes_ago)
-    begun = ServiceProgress(started_at=at, rung_since=at, acted_at=at)
+    begun = ServiceProgress(started_at=at, escalation_level_since=at, acted_at=at)
     fields = {
         "id": f"{SERVICE}-{at:%Y%m%dT%H%M%SZ}-0000000{number}",
         "created_at": at,
@@ -41,17 +41,19 @@ def ended(minutes_ago: float, number: int = 0, **changes: Any) -> Rollback:
     return rollback(**{**fields, **changes})
 
 
-def changes_of(*earlier: Rollback) -> Found[Change]:
+def changes_of(*earlier: Rollback) -> ReadResult[ChangeEntry]:
     """As the ledger keeps them: what was admitted in the longest window, newest first."""
-    found = [change for one in earlier if (change := change_of(one)) is not None]
+    found = [change for one in earlier if (change := build_change_entry(one)) is not None]
     since = NOW - guards.longest_window(POLICY)
-    return Found(tuple(sorted((c for c in found if c.admitted_at >= since), key=lambda c: c.admitted_at, reverse=True)))
+    return ReadResult(
+        tuple(sorted((c for c in found if c.admitted_at >= since), key=lambda c: c.admitted_at, reverse=True))
+    )
 
 
 def verdicts(*earlier: Rollback, runs: str = V2.fingerprint, policy: Policy = POLICY, **changes: Any) -> dict[str, str]:
     new = rollback(**changes)
     found = changes_of(*earlier)
-    return {c.name: c.verdict for c in guards.from_history(new, frozenset({runs}), found, policy, NOW)}
+    return {c.name: c.verdict for c in guards.check_history(new, frozenset({runs}), found, policy, NOW)}
 
 
 def test_without_a_history_nothing_speaks_against_it() -> None:
@@ -64,9 +66,9 @@ def test_the_service_is_given_time_to_recover_after_a_rollback(minutes: float, v
 
 
 def test_a_cooldown_is_looked_at_again_when_it_is_over() -> None:
-    (check, *_) = guards.from_history(rollback(), frozenset({V2.fingerprint}), changes_of(ended(4)), POLICY, NOW)
+    (check, *_) = guards.check_history(rollback(), frozenset({V2.fingerprint}), changes_of(ended(4)), POLICY, NOW)
     assert check.suppresses
-    assert check.look_again_at == NOW + timedelta(minutes=6)
+    assert check.recheck_due_at == NOW + timedelta(minutes=6)
 
 
 def test_rule_7_there_is_one_automatic_step_back_a_window() -> None:
@@ -108,7 +110,7 @@ def test_a_person_is_never_guarded_from_themselves() -> None:
 
 
 def test_a_pause_stops_alarms_and_no_person() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.ledger.put_pause(Pause(service=SERVICE, since=stage.clock.now(), by="ada", reason="load test"))
     done = stage.run()
     assert done.outcome is Outcome.SUPPRESSED
@@ -120,7 +122,7 @@ def test_a_pause_stops_alarms_and_no_person() -> None:
 
 
 def test_a_paused_service_whose_alarm_stays_red_is_looked_at_when_it_is_resumed() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.ledger.put_pause(Pause(service=SERVICE, since=stage.clock.now(), by="ada", reason="load test"))
     stage.run()
     stage.pass_time(minutes=30)
@@ -133,15 +135,15 @@ def test_a_paused_service_whose_alarm_stays_red_is_looked_at_when_it_is_resumed(
 
 
 def test_an_environment_that_observes_plans_reports_and_never_acts() -> None:
-    stage = worn_in(policy=Policy(mode="observe"))
+    stage = start_simulation(policy=Policy(mode="observe"))
     done = stage.run()
     assert (done.outcome, stage.changes()) == (Outcome.PLANNED, [])
     assert "v2 → v1" in done.reason
 
 
 def test_a_deployment_that_began_after_the_alarm_went_red_may_be_the_fix_and_is_given_time() -> None:
-    stage = worn_in()
-    event = stage.red(DEGRADED)
+    stage = start_simulation()
+    event = stage.fire_alarm(DEGRADED)
     stage.pass_time(seconds=20)
     arn = stage.services.register_release(definition("v3"), "macro-ai-production-task")
     stage.services.deploy(arn)
@@ -157,12 +159,12 @@ def test_a_deployment_that_began_after_the_alarm_went_red_may_be_the_fix_and_is_
 def test_a_fix_that_has_not_put_it_right_in_the_time_of_a_deployment_is_none(minutes: float, verdict: str) -> None:
     """Else an outage over a deployment that never settles would be looked at for ever, and nobody told."""
     began = NOW - timedelta(minutes=minutes)
-    check = guards.no_fix_on_its_way(rollback(), began, began - timedelta(minutes=1), POLICY, NOW)
+    check = guards.check_no_fix_in_flight(rollback(), began, began - timedelta(minutes=1), POLICY, NOW)
     assert check.verdict == verdict
 
 
 def test_few_requests_say_nothing_about_rates() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.alarms.in_alarm.add(leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate"))
     stage.alarms.serve(stage.services.target_groups[0], 3, stage.clock.now())
     done = stage.run()
@@ -174,7 +176,7 @@ def test_few_requests_say_nothing_about_rates() -> None:
 
 @pytest.mark.parametrize("leaf", ["unhealthy-targets", "task-shortfall", "error-logs"])
 def test_alarms_about_tasks_targets_and_logs_need_no_requests(leaf: str) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.alarms.in_alarm |= {leaf_alarm(SETTINGS.prefix, SERVICE, name) for name in ("error-rate", leaf)}
     assert stage.run().outcome is Outcome.SUCCEEDED
 
@@ -182,13 +184,13 @@ def test_alarms_about_tasks_targets_and_logs_need_no_requests(leaf: str) -> None
 def test_an_alarm_from_insufficient_data_counts_where_the_setting_says_so() -> None:
     event = alarm_event()
     event["detail"]["previousState"]["value"] = "INSUFFICIENT_DATA"
-    ignoring, acting = worn_in(), worn_in(policy=Policy(on_insufficient_data_alarm="act"))
+    ignoring, acting = start_simulation(), start_simulation(policy=Policy(on_insufficient_data_alarm="act"))
     assert ignoring.run(event).outcome is Outcome.SUPPRESSED
     assert acting.run(event).outcome is Outcome.SUCCEEDED
 
 
 def test_ten_alarms_in_a_minute_with_duplicates_and_late_ones_make_one_rollback_a_service() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     worker = SETTINGS.services[0].model_copy(update={"name": "worker"})
     stage.replace(settings=stage.world.settings.model_copy(update={"services": (SETTINGS.services[0], worker)}))
     admitted: list[Rollback] = []
@@ -212,22 +214,22 @@ def test_ten_alarms_in_a_minute_with_duplicates_and_late_ones_make_one_rollback_
 
 def test_a_rollback_loop_ends_after_the_budget_with_a_page_and_not_with_a_third_try() -> None:
     """Each last known good is bad too; the team ships another in between, so that no single step is repeated."""
-    stage = worn_in(cures=set())
-    outcomes = [stage.alarm().outcome]
+    stage = start_simulation(healthy_versions=set())
+    outcomes = [stage.run_alarm_rollback().outcome]
     for number in range(4):
         stage.pass_time(minutes=11)
-        stage.begin(f"v{number + 3}")
+        stage.begin_deployment(f"v{number + 3}")
         stage.pass_time(seconds=20)
         stage.pass_time(seconds=20)
         stage.alarms.in_alarm.clear()
-        outcomes.append(stage.alarm().outcome)
+        outcomes.append(stage.run_alarm_rollback().outcome)
     assert outcomes[:2] == [Outcome.FAILED, Outcome.FAILED]
     assert outcomes[2:] == [Outcome.REFUSED] * 3
     assert "attempt budget is spent: 2 of 2 attempts in 120 minutes" in stage.pages()[-1]
 
 
 def test_an_alarm_that_stays_red_over_the_target_is_not_answered_with_another_step_back() -> None:
-    stage = Stage(cures=set())
+    stage = Simulation(healthy_versions=set())
     stage.ship("v0", PROMOTED, hours_ago=48)
     stage.ship("v1", PROMOTED, hours_ago=1)
     stage.ship("v2")
@@ -249,18 +251,18 @@ def test_an_alarm_that_stays_red_over_the_target_is_not_answered_with_another_st
 # CloudFormation and ECS at work (rule 6)
 
 
-def with_stack(stage: Stage, status: str) -> None:
+def with_stack(stage: Simulation, status: str) -> None:
     service = SETTINGS.services[0].model_copy(update={"stack": "MacroAiProductionStack"})
     stage.replace(settings=stage.world.settings.model_copy(update={"services": (service,)}))
     stage.stacks.stack = StackView(name="MacroAiProductionStack", status=status)
 
 
 def test_rule_6_while_cloudformation_rolls_back_nothing_is_planned_and_what_it_put_back_is_no_longer_left() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     with_stack(stage, "UPDATE_ROLLBACK_IN_PROGRESS")
     rollback_ = stage.admit()
     for _ in range(3):
-        rollback_ = stage.take(rollback_)
+        rollback_ = stage.run_due_step(rollback_)
     assert rollback_.plan is None
     assert "CloudFormation is rolling MacroAiProductionStack back" in rollback_.reason
     stage.services.update(stage.world.settings.services[0], definition_arn=stage.arns["v1"])
@@ -268,42 +270,42 @@ def test_rule_6_while_cloudformation_rolls_back_nothing_is_planned_and_what_it_p
     stage.pass_time(seconds=10)
     with_stack(stage, "UPDATE_ROLLBACK_COMPLETE")
     stage.services.calls.clear()
-    done = stage.go(rollback_)
+    done = stage.run_until(rollback_)
     assert stage.changes() == []
     assert done.outcome is Outcome.SUPPRESSED
     assert "v1 is promoted and has been deployed for" in done.reason
 
 
 def test_rule_6_in_the_middle_of_a_stack_update_only_the_deployment_is_stopped() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin("v2")
+    stage.begin_deployment("v2")
     with_stack(stage, "UPDATE_IN_PROGRESS")
     rollback_ = stage.admit()
     for _ in range(12):
-        rollback_ = stage.take(rollback_)
+        rollback_ = stage.run_due_step(rollback_)
     assert stage.changes() == ["stop_deployment"]
     assert rollback_.outcome is None
     with_stack(stage, "UPDATE_ROLLBACK_COMPLETE")
-    assert stage.go(rollback_).outcome is Outcome.SUCCEEDED
+    assert stage.run_until(rollback_).outcome is Outcome.SUCCEEDED
     assert stage.changes() == ["stop_deployment"]
 
 
 def test_rule_6_a_completed_bad_release_is_left_only_after_the_stack_s_update_has_ended() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     with_stack(stage, "UPDATE_IN_PROGRESS")
-    rollback_ = stage.go(stage.admit())
+    rollback_ = stage.run_until(stage.admit())
     assert rollback_.service is not None
     # it waited its whole time, and then went over CloudFormation as an emergency: the service was down for so long
     assert rollback_.service.moves[:2] == ("wait_for_stack", "update_service")
-    assert [t.rung for t in rollback_.service.tried] == ["service"]
+    assert [t.escalation_level for t in rollback_.service.tried] == ["service"]
     assert rollback_.outcome is Outcome.SUCCEEDED
 
 
 def test_rule_6_an_emergency_proceeds_over_cloudformation() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     with_stack(stage, "UPDATE_IN_PROGRESS")
-    stage.admit(stage.red(OUTAGE))
+    stage.admit(stage.fire_alarm(OUTAGE))
     assert stage.changes() == ["update"]
 
 
@@ -311,10 +313,10 @@ def test_rule_6_an_emergency_proceeds_over_cloudformation() -> None:
 def test_rule_6_ecs_s_own_rollback_is_adopted_to_our_target_and_left_to_end_on_a_quarantined_one(
     state: Any, moves: list[str]
 ) -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=72)
     stage.ship("v1", state, hours_ago=48)
-    stage.begin("v2", "crashing")
+    stage.begin_deployment("v2", "crashing")
     for _ in range(3):
         stage.services.tick()
     done = stage.run(deployment_event())

@@ -7,21 +7,21 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE, definition, release
 from fakes import FakeImages
-from faults.down_scenario import Down
-from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, Stage, alarm_event, deployment_event, worn_in
+from faults.down_scenario import DownMigrationsScenario
+from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, Simulation, alarm_event, deployment_event, start_simulation
 
 from rollback.check import Verdict
-from rollback.database.down_migrations.reconciler import step_down
-from rollback.domain.database.progress import Ending
+from rollback.database.down_migrations.reconciler import run_down_migrations
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.policy import Policy
-from rollback.guards.failed_deployment import revision_to_leave
-from rollback.identity.identify import identify, is_ours
-from rollback.identity.task_definition import registered_definition
+from rollback.guards.failed_deployment import find_revision_to_replace
+from rollback.identity.identify import identify_release, is_ours
+from rollback.identity.task_definition import ensure_registered_definition
 from rollback.names import RELEASE_TAG, last_known_good_family, original_family
-from rollback.promotion.promote import Next, adopt, promote, record_running
-from rollback.promotion.readiness import prepare
+from rollback.promotion.promote import NextState, adopt_running_releases, promote, record_running
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.ecs_service import Deployment, ServiceDeployment, ServiceRevision, ServiceView
 
 REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/macro-ai-express-api"
@@ -29,7 +29,7 @@ GOOD, BAD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 LATEST = f"{REPOSITORY}:latest"
 
 
-def tagged(stage: Stage, digest: str = GOOD, **of_container: Any) -> str:
+def tagged(stage: Simulation, digest: str = GOOD, **of_container: Any) -> str:
     """A definition with a moving tag is registered, and the tag means this digest."""
     made = definition("x")
     made["containerDefinitions"][0] |= {"image": LATEST, **of_container}
@@ -38,24 +38,24 @@ def tagged(stage: Stage, digest: str = GOOD, **of_container: Any) -> str:
     return stage.arns["x"]
 
 
-def on_latest(**parts: Any) -> Stage:
+def on_latest(**parts: Any) -> Simulation:
     """The good digest runs since two days, under a tag that moves."""
-    stage = Stage(**parts)
+    stage = Simulation(**parts)
     stage.alarms.in_alarm.clear()
     stage.services.run(tagged(stage), desired_count=2, created_at=NOW - timedelta(hours=48))
     return stage
 
 
-def bake(stage: Stage) -> None:
+def bake(stage: Simulation) -> None:
     """Ninety minutes of traffic and of the janitor's rounds."""
     for _ in range(18):
         for _ in range(5):
             stage.pass_time(minutes=1)
             stage.alarms.serve(stage.services.target_groups[0], 200, stage.clock.now())
-        adopt(stage.world)
+        adopt_running_releases(stage.world)
 
 
-def states(stage: Stage) -> dict[str, ReleaseState]:
+def states(stage: Simulation) -> dict[str, ReleaseState]:
     return {r.images["api"].rpartition("@")[2]: r.state for r in stage.ledger.releases(SERVICE)}
 
 
@@ -80,7 +80,7 @@ def test_from_a_bad_digest_under_the_same_tag_one_goes_back_to_the_good_one() ->
     stage.services.deploy(stage.arns["x"])
     stage.pass_time(seconds=30)
     stage.pass_time(seconds=30)
-    ended = stage.run(stage.red("macro-ai-production-express-api-degraded"))
+    ended = stage.run(stage.fire_alarm("macro-ai-production-express-api-degraded"))
     assert ended.plan is not None
     assert ended.plan.target is not None
     assert ended.plan.running.images["api"].endswith(BAD)
@@ -96,12 +96,12 @@ def test_the_digest_of_a_forced_deployment_is_not_known_while_ecs_s_answers_disa
     stage.services.deploy(stage.arns["x"])
     stage.services._deployments[0].rollout_state = "COMPLETED"
     cursor = record_running(SERVICE, stage.world)
-    assert cursor.next is Next.DONE
+    assert cursor.next is NextState.DONE
     assert "the digest of api can't be told" in cursor.summary
     assert states(stage) == {GOOD: PROMOTED}
 
 
-def gone_back(mode: str) -> Stage:
+def gone_back(mode: str) -> Simulation:
     """A bad digest was pushed and deployed by force; ECS went back to the former revision of the same definition."""
     stage = on_latest(policy=Policy.model_validate({"mode": mode}))
     bake(stage)
@@ -110,7 +110,7 @@ def gone_back(mode: str) -> Stage:
     stage.services.deploy(stage.arns["x"])
     for _ in range(8):
         stage.pass_time(seconds=30)
-        if stage.services._service_deployments[0].going_to is not None:
+        if stage.services._service_deployments[0].rollback_revision is not None:
             stage.services.behaviours[stage.arns["x"]] = "healthy"  # the former digest
     assert stage.services._service_deployments[0].status == "ROLLBACK_SUCCESSFUL"
     return stage
@@ -121,8 +121,8 @@ def gone_back(mode: str) -> Stage:
 def test_what_ecs_went_back_from_is_neither_baked_nor_promoted(mode: str, is_event_lost: bool) -> None:
     stage = gone_back(mode)
     service = stage.world.settings.services[0]
-    view = stage.services.look(service)
-    assert identify(view.primary.deployed, view, service, stage.world).release.images["api"].endswith(GOOD)
+    view = stage.services.describe(service)
+    assert identify_release(view.primary.deployed, view, service, stage.world).release.images["api"].endswith(GOOD)
     if not is_event_lost:
         ended = stage.run({**deployment_event(), "time": stage.clock.now().isoformat()})
         assert ended.plan is not None
@@ -136,7 +136,7 @@ def test_what_ecs_went_back_from_is_neither_baked_nor_promoted(mode: str, is_eve
 
 
 def test_a_digest_that_the_revision_does_not_tell_is_told_by_the_running_tasks_not_by_today_s_tag() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.alarms.in_alarm.clear()
     stage.services.resolves_images = False
     stage.services.run(tagged(stage, versionConsistency="disabled"), created_at=NOW - timedelta(hours=48))
@@ -146,22 +146,24 @@ def test_a_digest_that_the_revision_does_not_tell_is_told_by_the_running_tasks_n
 
 
 def test_an_own_image_that_nothing_tells_is_not_recorded_and_readiness_says_what_to_do() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.services.resolves_images = False
     arn = tagged(stage)
     stage.services.run(arn, created_at=NOW - timedelta(hours=48))
     stage.services._deployments[0].running = 0
     cursor = record_running(SERVICE, stage.world)
-    assert cursor.next is Next.DONE
+    assert cursor.next is NextState.DONE
     assert "name the image by digest" in cursor.summary
     assert states(stage) == {}
-    check = next(c for c in prepare(SERVICE, stage.world).readiness if c.name == "running-release-is-known")
+    check = next(
+        c for c in prepare_standing_plan(SERVICE, stage.world).readiness if c.name == "running-release-is-known"
+    )
     assert check.verdict is Verdict.WARN
     assert "api" in check.reason
 
 
 def test_a_sidecar_that_can_not_be_resolved_blocks_no_promotion_and_is_said() -> None:
-    stage = Stage(policy=Policy(bake_minimum_requests=0))
+    stage = Simulation(policy=Policy(bake_minimum_requests=0))
     stage.alarms.in_alarm.clear()
     made = definition("v1")
     made["containerDefinitions"].append({"name": "proxy", "image": "elsewhere.example/proxy:1", "essential": False})
@@ -172,7 +174,7 @@ def test_a_sidecar_that_can_not_be_resolved_blocks_no_promotion_and_is_said() ->
     (known,) = stage.ledger.releases(SERVICE)
     assert known.state is PROMOTED
     assert known.images["proxy"] == "elsewhere.example/proxy:1"
-    plan = prepare(SERVICE, stage.world)
+    plan = prepare_standing_plan(SERVICE, stage.world)
     assert [t.definition_arn.rsplit("/")[-1] for t in plan.targets] == [
         f"{last_known_good_family(FAMILY, 'production', SERVICE)}:1"
     ]
@@ -184,7 +186,7 @@ def test_a_sidecar_that_can_not_be_resolved_blocks_no_promotion_and_is_said() ->
 
 
 def test_a_release_proven_under_its_former_fingerprint_is_not_rolled_back_to_itself() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=96)
     stage.ship("v1", PROMOTED, hours_ago=48, fingerprint="f" * 64)
     ended = stage.run(alarm_event())
@@ -192,12 +194,12 @@ def test_a_release_proven_under_its_former_fingerprint_is_not_rolled_back_to_its
     assert ended.plan is not None
     assert ended.plan.running.fingerprint == "f" * 64
     assert stage.changes() == []
-    adopt(stage.world)
+    adopt_running_releases(stage.world)
     assert [(r.version, r.state) for r in stage.ledger.releases(SERVICE)] == [("v1", PROMOTED), ("v0", PROMOTED)]
 
 
 def test_a_member_that_ecs_begins_to_report_changes_nothing() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=96)
     stage.ship("v1", PROMOTED, hours_ago=48)
     for each in stage.services._definitions.values():
@@ -266,24 +268,24 @@ IN_PROGRESS = service_deployment("IN_PROGRESS")
 def test_what_failed_is_left_and_never_what_ecs_went_back_to(
     seen: ServiceView, failed_id: str | None, by_hand: bool, left: str
 ) -> None:
-    assert revision_to_leave(seen, failed_id=failed_id, by_hand=by_hand, since=SINCE).definition_arn == left
+    assert find_revision_to_replace(seen, failed_id=failed_id, by_hand=by_hand, since=SINCE).definition_arn == left
 
 
 def test_a_failure_that_service_deployments_do_not_show_yet_condemns_the_release_that_failed() -> None:
-    stage = worn_in()
-    stage.begin("v3", "crashing")
+    stage = start_simulation()
+    stage.begin_deployment("v3", "crashing")
     failed = stage.services._deployments[0].id
     for _ in range(4):
         stage.pass_time(seconds=30)
     newest = stage.services._service_deployments[0]
-    assert newest.going_to is not None
-    newest.status, newest.going_to, newest.finished_at = "IN_PROGRESS", None, None  # the other view is late
+    assert newest.rollback_revision is not None
+    newest.status, newest.rollback_revision, newest.finished_at = "IN_PROGRESS", None, None  # the other view is late
     event = deployment_event()
     event["time"] = stage.clock.now().isoformat()
     event["detail"]["deploymentId"] = failed
     stage.services.tick()
     rollback = stage.admit(event)
-    ended = stage.run_on(rollback)
+    ended = stage.run_to_end(rollback)
     assert ended.plan is not None
     assert ended.plan.running.definition_arn == stage.arns["v3"]
     assert stage.state_of("v2") is not QUARANTINED
@@ -294,19 +296,19 @@ def test_a_failure_that_service_deployments_do_not_show_yet_condemns_the_release
 
 def test_a_release_bakes_from_stable_not_from_completed() -> None:
     """Early success criteria with DEFERRED clean-up: COMPLETED while tasks of the former revision run on."""
-    stage = worn_in()
+    stage = start_simulation()
     stage.alarms.in_alarm.clear()
-    stage.begin("v3")
+    stage.begin_deployment("v3")
     stage.services.tick()
     beside = stage.services._deployments[1]
     stage.services._complete()
     stage.services._deployments.append(beside)
     cursor = record_running(SERVICE, stage.world)
-    assert (cursor.next, "an older deployment still has tasks" in cursor.summary) == (Next.DONE, True)
+    assert (cursor.next, "an older deployment still has tasks" in cursor.summary) == (NextState.DONE, True)
     assert stage.ledger.bake(SERVICE) is None
     beside.running = 0
     stage.services._deployments.remove(beside)
-    assert record_running(SERVICE, stage.world).next is Next.WAIT
+    assert record_running(SERVICE, stage.world).next is NextState.WAIT
 
 
 def test_former_tasks_that_only_the_current_revisions_tell_of_count() -> None:
@@ -320,34 +322,34 @@ def test_former_tasks_that_only_the_current_revisions_tell_of_count() -> None:
 
 
 def test_a_registration_of_ours_carries_the_definition_s_own_tags() -> None:
-    stage = Stage()
+    stage = Simulation()
     own = {"team": "web", "aws:cloudformation:stack-name": "web"}
     made = definition("v1")
     arn = stage.services.register_release(made, FAMILY, own)
-    stage.services.demanded_tag = "team"
-    ours = registered_definition(recorded(stage, arn), stage.world, is_last_known_good=True)
+    stage.services.required_tag = "team"
+    ours = ensure_registered_definition(recorded(stage, arn), stage.world, is_last_known_good=True)
     found = stage.services.definition(ours)
     assert found is not None
     assert {tag["key"] for tag in found["tags"]} == {"team", RELEASE_TAG}
 
 
-def recorded(stage: Stage, arn: str) -> Release:
+def recorded(stage: Simulation, arn: str) -> Release:
     one = release("v1", definition_arn=arn)
     stage.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=48))
     service = stage.world.settings.services[0]
-    seen = stage.services.look(service)
-    stage.ledger.record(one, identify(seen.primary.deployed, seen, service, stage.world).definition)
+    seen = stage.services.describe(service)
+    stage.ledger.record(one, identify_release(seen.primary.deployed, seen, service, stage.world).definition)
     return one
 
 
 @pytest.mark.parametrize("family", ["web-rollback", "web-last-known-good"])
 def test_a_team_s_own_family_that_is_called_like_ours_is_the_team_s(family: str) -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.alarms.in_alarm.clear()
     arn = stage.services.register_release(definition("v1"), family)
     stage.services.run(arn, desired_count=2, created_at=NOW - timedelta(hours=48))
     assert not is_ours(arn, stage.world)
-    assert record_running(SERVICE, stage.world).next is Next.WAIT
+    assert record_running(SERVICE, stage.world).next is NextState.WAIT
     (known,) = stage.ledger.releases(SERVICE)
     promote(known, "by hand", stage.world)
     standing = stage.ledger.standing_plan(SERVICE)
@@ -366,7 +368,7 @@ def test_one_suffix_of_ours_is_taken_off_not_two() -> None:
 
 
 def test_members_of_the_deployment_configuration_that_are_not_sent_stay() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     breaker = {"enable": True, "rollback": True, "ofTomorrow": {"count": 3}}
     stage.services.deployment_configuration |= {"deploymentCircuitBreaker": breaker, "ofTomorrow": 1}
     before = dict(stage.services.deployment_configuration)
@@ -382,12 +384,12 @@ def test_members_of_the_deployment_configuration_that_are_not_sent_stay() -> Non
 
 def test_a_way_down_is_not_begun_with_another_image_that_the_tag_means_by_now() -> None:
     """RunTask takes what a tag means as the task starts."""
-    down = Down()
+    down = DownMigrationsScenario()
     down.writers.services[SERVICE]._definitions[down.definition_arn]["containerDefinitions"][0]["image"] = LATEST
     images = FakeImages()
     images.push(LATEST, BAD)
     world = replace(down.world, images=images)
-    begun = step_down(down.document, down.plan, down.restoring, world)
+    begun = run_down_migrations(down.document, down.plan, down.restoring, world)
     assert begun.database is not None
-    assert begun.database.ending is Ending.REFUSED
+    assert begun.database.database_outcome is DatabaseOutcome.REFUSED
     assert "a task would run another image" in (begun.database.why_not or "")

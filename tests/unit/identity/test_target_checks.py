@@ -5,20 +5,20 @@ from typing import Any
 import pytest
 from builders import SERVICE, definition, release
 from fakes import FakeReferences, FakeScaling, FakeSecrets
-from stage import FAMILY, PROMOTED, Stage
+from stage import FAMILY, PROMOTED, Simulation
 
-from rollback.adapters.aws.ecs.parse import supported_service
+from rollback.adapters.aws.ecs.parse import require_supported_service
 from rollback.canonical_json import sha256_of
 from rollback.check import Check, Verdict
 from rollback.domain.readiness import NOT_KNOWN
 from rollback.domain.releases.release import fingerprint, normalised_definition
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.errors import CallRefused, UnsupportedService
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.account_and_region import Home
-from rollback.resources.aws.definition_references import Kind, Reference, references
+from rollback.resources.aws.definition_references import Reference, ReferenceKind, references
 from rollback.resources.aws.ecs_service import ScalableTarget
-from rollback.resources.aws.service_shape import ServiceShape, arn_format, fits_service, shape_of
+from rollback.resources.aws.service_shape import ServiceShape, arn_format, check_fits_service, shape_of
 
 ROLE = "arn:aws:iam::123456789012:role/task"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:web-AbCdEf"
@@ -38,12 +38,15 @@ def with_container(**members: Any) -> dict[str, Any]:
     [
         (
             definition("v1", taskRoleArn=ROLE, executionRoleArn="execution"),
-            {(Kind.ROLE, ROLE), (Kind.ROLE, "execution")},
+            {(ReferenceKind.ROLE, ROLE), (ReferenceKind.ROLE, "execution")},
         ),
-        (with_container(secrets=[{"name": "A", "valueFrom": SECRET}]), {(Kind.SECRET, SECRET)}),
-        (with_container(secrets=[{"name": "A", "valueFrom": PARAMETER}]), {(Kind.PARAMETER, PARAMETER)}),
-        (with_container(repositoryCredentials={"credentialsParameter": "dockerhub"}), {(Kind.SECRET, "dockerhub")}),
-        (with_container(environmentFiles=[{"type": "s3", "value": FILE}]), {(Kind.FILE, FILE)}),
+        (with_container(secrets=[{"name": "A", "valueFrom": SECRET}]), {(ReferenceKind.SECRET, SECRET)}),
+        (with_container(secrets=[{"name": "A", "valueFrom": PARAMETER}]), {(ReferenceKind.PARAMETER, PARAMETER)}),
+        (
+            with_container(repositoryCredentials={"credentialsParameter": "dockerhub"}),
+            {(ReferenceKind.SECRET, "dockerhub")},
+        ),
+        (with_container(environmentFiles=[{"type": "s3", "value": FILE}]), {(ReferenceKind.FILE, FILE)}),
         (
             with_container(
                 firelensConfiguration={
@@ -51,9 +54,12 @@ def with_container(**members: Any) -> dict[str, Any]:
                     "options": {"config-file-type": "s3", "config-file-value": FILE},
                 }
             ),
-            {(Kind.FILE, FILE)},
+            {(ReferenceKind.FILE, FILE)},
         ),
-        (with_container(logConfiguration={"logDriver": "awslogs", "options": LOGS}), {(Kind.LOG_GROUP, "/ecs/web")}),
+        (
+            with_container(logConfiguration={"logDriver": "awslogs", "options": LOGS}),
+            {(ReferenceKind.LOG_GROUP, "/ecs/web")},
+        ),
         (
             with_container(
                 logConfiguration={"logDriver": "awslogs", "options": LOGS | {"awslogs-create-group": "true"}}
@@ -64,29 +70,31 @@ def with_container(**members: Any) -> dict[str, Any]:
             with_container(
                 logConfiguration={"logDriver": "splunk", "secretOptions": [{"name": "token", "valueFrom": SECRET}]}
             ),
-            {(Kind.SECRET, SECRET)},
+            {(ReferenceKind.SECRET, SECRET)},
         ),
         (
             definition("v1", volumes=[{"name": "data", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]),
-            {(Kind.OTHER, "EFS file system fs-1")},
+            {(ReferenceKind.OTHER, "EFS file system fs-1")},
         ),
     ],
 )
-def test_each_thing_that_a_definition_refers_to_is_found(made: dict[str, Any], found: set[tuple[Kind, str]]) -> None:
+def test_each_thing_that_a_definition_refers_to_is_found(
+    made: dict[str, Any], found: set[tuple[ReferenceKind, str]]
+) -> None:
     assert {(reference.kind, reference.value) for reference in references(made)} == found
 
 
 def test_a_log_group_is_looked_for_in_the_region_of_its_option() -> None:
     made = with_container(logConfiguration={"logDriver": "awslogs", "options": LOGS})
-    assert references(made) == (Reference(Kind.LOG_GROUP, "/ecs/web", "eu-west-1"),)
+    assert references(made) == (Reference(ReferenceKind.LOG_GROUP, "/ecs/web", "eu-west-1"),)
 
 
 # Asked, for each target
 
 
-def shipped(made: dict[str, Any], **parts: Any) -> Stage:
+def shipped(made: dict[str, Any], **parts: Any) -> Simulation:
     """v1 of this definition is promoted, and v2 runs."""
-    stage = Stage()
+    stage = Simulation()
     stage.replace(**parts)
     arn = stage.services.register_release(made, FAMILY)
     normal = normalised_definition(made, {})
@@ -132,7 +140,7 @@ def all_there() -> FakeReferences:
 
 
 def test_a_target_is_ready_where_all_that_it_refers_to_is_there() -> None:
-    target = target_of(prepare(SERVICE, shipped(everything(), references=all_there()).world))
+    target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=all_there()).world))
     assert target.is_ready is True
     assert target.why_not_ready == ""
 
@@ -149,7 +157,7 @@ def test_a_target_is_ready_where_all_that_it_refers_to_is_there() -> None:
 def test_a_target_is_not_ready_where_one_of_them_is_gone_and_it_is_named(take_away: Any, name: str, thing: str) -> None:
     known, secrets = all_there(), FakeSecrets()
     take_away(known, secrets)
-    plan = prepare(SERVICE, shipped(everything(), references=known, secrets=secrets).world)
+    plan = prepare_standing_plan(SERVICE, shipped(everything(), references=known, secrets=secrets).world)
     target = target_of(plan)
     assert target.is_ready is False
     assert thing in said(target, name).reason
@@ -159,7 +167,7 @@ def test_a_target_is_not_ready_where_one_of_them_is_gone_and_it_is_named(take_aw
 def test_what_is_not_for_us_to_see_is_said_and_speaks_neither_for_nor_against() -> None:
     known = all_there()
     known.hidden.add(ROLE)
-    target = target_of(prepare(SERVICE, shipped(everything(), references=known).world))
+    target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=known).world))
     assert said(target, "roles-exist").verdict is Verdict.WARN
     assert said(target, "roles-exist").reason == f"can't be looked up: {ROLE}"
     assert target.is_ready is True
@@ -168,7 +176,7 @@ def test_what_is_not_for_us_to_see_is_said_and_speaks_neither_for_nor_against() 
 def test_a_role_or_a_parameter_of_another_account_is_not_asked_for_in_ours() -> None:
     theirs = "arn:aws:iam::210987654321:role/task"
     stage = shipped(definition("v1", taskRoleArn=theirs), home=Home("123456789012", "eu-west-1"))
-    target = target_of(prepare(SERVICE, stage.world))
+    target = target_of(prepare_standing_plan(SERVICE, stage.world))
     assert said(target, "roles-exist").reason == f"can't be looked up: {theirs}"
 
 
@@ -179,7 +187,7 @@ def test_a_secret_by_name_is_one_of_our_own_account(partition: str, region: str)
     made = with_container(repositoryCredentials={"credentialsParameter": "dockerhub"})
     home = Home.of_arn(f"arn:{partition}:sns:{region}:123456789012:pages")
     stage = shipped(made, secrets=secrets, home=home)
-    assert target_of(prepare(SERVICE, stage.world)).is_ready is False
+    assert target_of(prepare_standing_plan(SERVICE, stage.world)).is_ready is False
 
 
 def test_a_service_that_does_not_answer_makes_it_not_known_and_the_plan_is_made_all_the_same() -> None:
@@ -187,13 +195,13 @@ def test_a_service_that_does_not_answer_makes_it_not_known_and_the_plan_is_made_
         def role_exists(self, role: str) -> bool | None:
             raise CallRefused("iam: throttled for good")
 
-    target = target_of(prepare(SERVICE, shipped(everything(), references=Silent()).world))
+    target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=Silent()).world))
     assert NOT_KNOWN in said(target, "roles-exist").evidence
 
 
 def test_file_systems_are_said_to_be_not_looked_at() -> None:
     volumes = [{"name": "data", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]
-    target = target_of(prepare(SERVICE, shipped(definition("v1", volumes=volumes)).world))
+    target = target_of(prepare_standing_plan(SERVICE, shipped(definition("v1", volumes=volumes)).world))
     check = said(target, "other-references")
     assert (check.verdict, check.reason) == (Verdict.SKIPPED, "not looked at: EFS file system fs-1")
     assert target.is_ready is True
@@ -273,7 +281,7 @@ def primary(**members: Any) -> dict[str, Any]:
 def test_a_definition_that_the_service_as_it_is_would_refuse_is_known_ahead_of_need(
     service: dict[str, Any], made: dict[str, Any], problem: str
 ) -> None:
-    check = fits_service(made, shape_of(service))
+    check = check_fits_service(made, shape_of(service))
     assert check.verdict is (Verdict.FAIL if problem else Verdict.PASS), check.reason
     assert problem in check.reason
 
@@ -281,7 +289,7 @@ def test_a_definition_that_the_service_as_it_is_would_refuse_is_known_ahead_of_n
 def test_a_target_that_lacks_the_port_of_the_load_balancer_is_not_ready() -> None:
     stage = shipped(definition("v1"))
     stage.services.shape = ServiceShape(ports=(("api", 9090),))
-    target = target_of(prepare(SERVICE, stage.world))
+    target = target_of(prepare_standing_plan(SERVICE, stage.world))
     assert target.is_ready is False
     assert "port 9090 of api" in target.why_not_ready
     with pytest.raises(CallRefused, match="port 9090"):
@@ -290,7 +298,7 @@ def test_a_target_that_lacks_the_port_of_the_load_balancer_is_not_ready() -> Non
 
 def test_a_daemon_service_is_refused_with_what_is_supported() -> None:
     with pytest.raises(UnsupportedService, match="only REPLICA is supported"):
-        supported_service({"services": [{"status": "ACTIVE", "schedulingStrategy": "DAEMON"}]}, "c/s")
+        require_supported_service({"services": [{"status": "ACTIVE", "schedulingStrategy": "DAEMON"}]}, "c/s")
 
 
 @pytest.mark.parametrize(
@@ -309,6 +317,8 @@ def test_scaling_by_forecast_is_a_warning_ahead_of_need() -> None:
     scaling = FakeScaling(stage.services, ScalableTarget(min_capacity=1, max_capacity=2, suspended={}))
     scaling.predictive = ("by-forecast",)
     stage.replace(scaling=scaling)
-    check = next(check for check in prepare(SERVICE, stage.world).readiness if check.name == "nothing-starts-tasks")
+    check = next(
+        check for check in prepare_standing_plan(SERVICE, stage.world).readiness if check.name == "nothing-starts-tasks"
+    )
     assert check.verdict is Verdict.WARN
     assert "by-forecast" in check.reason

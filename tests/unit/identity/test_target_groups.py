@@ -3,23 +3,23 @@
 import pytest
 from builders import SERVICE, image
 from fakes import TARGET_GROUP, FakeTargets
-from stage import PROMOTED, Stage, worn_in
-from stand_ins import Refusing, denied
+from stage import PROMOTED, Simulation, start_simulation
+from stand_ins import DenyingPort, access_denied_error
 
 from rollback.check import Check, Verdict
-from rollback.domain.escalation import Rung
+from rollback.domain.escalation import EscalationLevel
 from rollback.domain.rollback import Outcome
-from rollback.promotion.promote import adopt
-from rollback.promotion.readiness import prepare
+from rollback.promotion.promote import adopt_running_releases
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.ecs_service import TargetHealth
 from rollback.service.escalate import healthy_targets
-from rollback.verification.step import Alarms, run_checks
+from rollback.verification.step import AlarmHandling, run_checks
 
 SECOND = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/internal/fedcba9876543210"
 UNUSED = (TargetHealth(target="10.0.0.1:8080", state="unused", reason="Target.NotInUse"),) * 2
 
 
-def beside(stage: Stage, *states: TargetHealth) -> FakeTargets:
+def beside(stage: Simulation, *states: TargetHealth) -> FakeTargets:
     """A second group with these targets."""
     stage.services.target_groups = (TARGET_GROUP, SECOND)
     targets = FakeTargets(stage.services)
@@ -28,57 +28,59 @@ def beside(stage: Stage, *states: TargetHealth) -> FakeTargets:
     return targets
 
 
-def gone(stage: Stage) -> None:
+def gone(stage: Simulation) -> None:
     """The second group was deleted."""
 
     class SecondIsGone(FakeTargets):
-        def _behind(self, target_group_arn: str, operation: str):  # type: ignore[no-untyped-def]
-            return super()._behind(target_group_arn if target_group_arn != SECOND else f"{SECOND}-gone", operation)
+        def _service_of_target_group(self, target_group_arn: str, operation: str):  # type: ignore[no-untyped-def]
+            return super()._service_of_target_group(
+                target_group_arn if target_group_arn != SECOND else f"{SECOND}-gone", operation
+            )
 
     stage.services.target_groups = (TARGET_GROUP, SECOND)
     stage.replace(targets=SecondIsGone(stage.services))
 
 
-def health_check(stage: Stage) -> Check:
-    view = stage.services.look(stage.world.settings.services[0])
-    checks = run_checks(SERVICE, stage.ship("v1", PROMOTED), view, stage.world, alarms=Alarms.IGNORE)
+def health_check(stage: Simulation) -> Check:
+    view = stage.services.describe(stage.world.settings.services[0])
+    checks = run_checks(SERVICE, stage.ship("v1", PROMOTED), view, stage.world, alarms=AlarmHandling.IGNORE)
     return next(check for check in checks if check.name == "target-health")
 
 
 def test_an_unused_group_says_nothing_beside_one_that_is_checked() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     beside(stage, *UNUSED)
     check = health_check(stage)
     assert check.verdict is Verdict.PASS
     assert check.reason == "2 of 2 targets healthy; target group internal: no load balancer routes to it"
-    assert healthy_targets(stage.services.look(stage.world.settings.services[0]), stage.world) == (2,)
+    assert healthy_targets(stage.services.describe(stage.world.settings.services[0]), stage.world) == (2,)
 
 
 def test_where_no_group_says_anything_health_is_not_looked_at_and_never_told_as_healthy() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     beside(stage, *UNUSED).answers[TARGET_GROUP] = UNUSED
     check = health_check(stage)
     assert check.verdict is Verdict.SKIPPED
     assert check.reason.startswith("not looked at")
-    assert healthy_targets(stage.services.look(stage.world.settings.services[0]), stage.world) is None
+    assert healthy_targets(stage.services.describe(stage.world.settings.services[0]), stage.world) is None
 
 
 def test_what_is_not_known_of_any_group_never_stops_all_tasks() -> None:
-    stage = worn_in()
-    stage.services.otherwise = "unhealthy"
+    stage = start_simulation()
+    stage.services.default_behaviour = "unhealthy"
     beside(stage, *UNUSED).answers[TARGET_GROUP] = UNUSED
     done = stage.run({"type": "emergency"})
     assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
     assert done.service is not None
-    assert Rung.RESTART_FROM_ZERO not in {one.rung for one in done.service.tried}
+    assert EscalationLevel.RESTART_FROM_ZERO not in {one.escalation_level for one in done.service.tried}
 
 
 def test_targets_in_a_zone_that_the_load_balancer_does_not_serve_are_not_healthy() -> None:
     """The same reason code, another meaning: the group is in use, and nothing reaches these targets."""
-    stage = worn_in()
+    stage = start_simulation()
     beside(stage, *UNUSED).outside_zones.add(SECOND)
     assert health_check(stage).verdict is Verdict.FAIL
-    assert healthy_targets(stage.services.look(stage.world.settings.services[0]), stage.world) == (2, 0)
+    assert healthy_targets(stage.services.describe(stage.world.settings.services[0]), stage.world) == (2, 0)
 
 
 @pytest.mark.parametrize(
@@ -90,31 +92,35 @@ def test_targets_in_a_zone_that_the_load_balancer_does_not_serve_are_not_healthy
     ],
 )
 def test_only_targets_that_are_not_in_use_say_nothing(state: TargetHealth) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     beside(stage, state)
     assert health_check(stage).verdict is Verdict.FAIL
 
 
 def test_a_group_without_targets_has_none_that_are_healthy() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     beside(stage)
     assert health_check(stage).verdict is Verdict.FAIL
 
 
 def test_unused_and_deleted_groups_are_told_ahead_of_need() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     beside(stage, *UNUSED)
-    said = next(check for check in prepare(SERVICE, stage.world).readiness if check.name == "target-groups")
+    said = next(
+        check for check in prepare_standing_plan(SERVICE, stage.world).readiness if check.name == "target-groups"
+    )
     assert said.verdict is Verdict.WARN
     assert "internal: no load balancer routes to it" in said.reason
     gone(stage)
-    said = next(check for check in prepare(SERVICE, stage.world).readiness if check.name == "target-groups")
+    said = next(
+        check for check in prepare_standing_plan(SERVICE, stage.world).readiness if check.name == "target-groups"
+    )
     assert said.verdict is Verdict.WARN
     assert "TargetGroupNotFound" in said.reason
 
 
 def test_a_deleted_group_ends_a_rollback_that_helped_with_its_name_and_climbs_no_ladder() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     gone(stage)
     done = stage.run()
     assert done.outcome is Outcome.FAILED
@@ -126,22 +132,22 @@ def test_a_deleted_group_ends_a_rollback_that_helped_with_its_name_and_climbs_no
 
 @pytest.mark.parametrize("arrange", [gone, lambda stage: beside(stage, *UNUSED)], ids=["deleted", "unused"])
 def test_a_healthy_release_is_promoted_beside_a_group_that_says_nothing(arrange) -> None:  # type: ignore[no-untyped-def]
-    stage = worn_in()
+    stage = start_simulation()
     arrange(stage)
     stage.alarms.in_alarm.clear()
     for _ in range(60):
         stage.pass_time(minutes=5)
         stage.alarms.serve(TARGET_GROUP, 200, stage.clock.now())
-        adopt(stage.world)
+        adopt_running_releases(stage.world)
     assert stage.state_of("v2") == PROMOTED
 
 
 def test_a_permission_that_is_missing_is_no_deleted_group() -> None:
-    stage = worn_in()
-    stage.replace(targets=Refusing(stage.world.targets, "health", refused=denied("health")))
+    stage = start_simulation()
+    stage.replace(targets=DenyingPort(stage.world.targets, "health", refused=access_denied_error("health")))
     stage.alarms.in_alarm.clear()
     for _ in range(30):
         stage.pass_time(minutes=5)
         stage.alarms.serve(TARGET_GROUP, 200, stage.clock.now())
-        adopt(stage.world)
+        adopt_running_releases(stage.world)
     assert stage.state_of("v2") == "candidate"

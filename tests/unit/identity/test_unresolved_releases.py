@@ -4,23 +4,23 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW, SERVICE, definition
-from stage import CANDIDATE, FAMILY, PROMOTED, Stage
+from stage import CANDIDATE, FAMILY, PROMOTED, Simulation
 
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Outcome
 from rollback.errors import InvalidRequest
 from rollback.identity.named_release import release_named
 from rollback.promotion.promote import promote_by_hand, record_running
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 
 REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/macro-ai-express-api"
 LATEST = f"{REPOSITORY}:latest"
 GOOD, BAD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
 
-def by_tasks_only(digest: str = GOOD, running: int = 2) -> Stage:
+def by_tasks_only(digest: str = GOOD, running: int = 2) -> Simulation:
     """v1 is promoted; a definition with a moving tag runs, and ECS resolves no digest for its revision."""
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.services.resolves_images = False
     made = definition("x")
@@ -33,7 +33,7 @@ def by_tasks_only(digest: str = GOOD, running: int = 2) -> Stage:
     return stage
 
 
-def left_unresolved() -> tuple[Stage, Release]:
+def left_unresolved() -> tuple[Simulation, Release]:
     """Planned while none of its tasks ran: the release is in the ledger without its digest."""
     stage = by_tasks_only(running=0)
     planned = stage.run({"service": SERVICE, "dry_run": True})
@@ -47,7 +47,7 @@ def left_unresolved() -> tuple[Stage, Release]:
 def test_a_person_can_not_promote_what_has_no_digest(version: str | None) -> None:
     """Promoted, it was registered as `repository:tag@unresolved`, the newest of the last known good's family."""
     stage, left = left_unresolved()
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     stage.services.calls.clear()
     with pytest.raises(InvalidRequest, match="digest of api can't be told"):
         promote_by_hand(SERVICE, version, "ann", stage.world)
@@ -89,7 +89,7 @@ def test_what_a_former_deployment_of_the_definition_runs_says_nothing_of_the_new
     stage.services.behaviours[stage.arns["latest"]] = "crashing"
     stage.services.deploy(stage.arns["latest"])  # by force, under the same definition
     stage.services.tick()
-    assert [d.running_count for d in stage.services.look(stage.world.settings.services[0]).deployments] == [0, 2]
+    assert [d.running_count for d in stage.services.describe(stage.world.settings.services[0]).deployments] == [0, 2]
     cursor = record_running(SERVICE, stage.world)
     assert "digest of api can't be told" in cursor.summary
     planned = stage.run({"service": SERVICE, "dry_run": True}, "execution-2")

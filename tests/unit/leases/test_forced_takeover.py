@@ -5,17 +5,17 @@ from datetime import timedelta
 
 import pytest
 from builders import SERVICE, image
-from stage_with_database import BAD, GOOD, StageWithDatabase
+from stage_with_database import BAD, GOOD, DatabaseSimulation
 
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.domain.settings.policy import Policy
-from rollback.leases.takeover import state_of_the_data
+from rollback.leases.takeover import describe_takeover_state
 from rollback.operations.pause_abort_unlock import abort
 from rollback.resources.database.errors import OutcomeUnknown
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
-from rollback.workflow.runner import walk
+from rollback.workflow.runner import run_step
 
 ADA = Operator(name="ada@desk", reason="stop it")
 APPROVED = Policy(database_approval="none")
@@ -23,15 +23,15 @@ FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 FORCED = {"force": True, "reason": "Ada knows"}
 
 
-def behind_its_fence(stage: StageWithDatabase) -> Rollback:
+def behind_its_fence(stage: DatabaseSimulation) -> Rollback:
     """At zero tasks; the branch is as it was."""
     rollback = stage.admit(FULL)
     while rollback.database is None or rollback.database.head is None:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     return rollback
 
 
-def with_a_restore_that_was_lost(stage: StageWithDatabase, *, is_made: bool) -> Rollback:
+def with_a_restore_that_was_lost(stage: DatabaseSimulation, *, is_made: bool) -> Rollback:
     """Its request was sent and its answer lost."""
     rollback = behind_its_fence(stage)
     if is_made:
@@ -39,25 +39,25 @@ def with_a_restore_that_was_lost(stage: StageWithDatabase, *, is_made: bool) -> 
     else:
         stage.neon.refuse_next("restore", OutcomeUnknown("it never arrived"))
     while "restore" not in stage.neon.calls:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     assert rollback.database is not None
-    assert rollback.database.is_unanswered
+    assert rollback.database.has_unanswered_change
     return rollback
 
 
-def taken_over(stage: StageWithDatabase, given: Mapping[str, object] = FULL) -> Rollback:
+def taken_over(stage: DatabaseSimulation, given: Mapping[str, object] = FULL) -> Rollback:
     return stage.admit({**given, **FORCED, "service": SERVICE}, "execution-2")
 
 
 def test_nothing_is_planned_about_the_database_while_nobody_knows_what_became_of_the_other_s_restore() -> None:
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     first = with_a_restore_that_was_lost(stage, is_made=False)
     heir = taken_over(stage)
     assert heir.supersedes == first.id
-    assert "has sent a change of the database" in state_of_the_data(first)
+    assert "has sent a change of the database" in describe_takeover_state(first)
     calls = list(stage.neon.calls)
     for _ in range(3):
-        heir = stage.take(heir)
+        heir = stage.run_due_step(heir)
     assert heir.plan is None
     assert heir.outcome is None
     assert first.id in heir.reason
@@ -66,13 +66,13 @@ def test_nothing_is_planned_about_the_database_while_nobody_knows_what_became_of
 
 def test_a_restore_of_the_other_s_that_was_never_made_leaves_the_way_back_to_who_took_over() -> None:
     """The other's Conclude has asked Neon, and gives the branch back."""
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     first = with_a_restore_that_was_lost(stage, is_made=False)
-    heir = stage.take(taken_over(stage))
-    concluded = stage.run_on(first)
+    heir = stage.run_due_step(taken_over(stage))
+    concluded = stage.run_to_end(first)
     assert concluded.database is not None
     assert not concluded.database.may_have_changed_data
-    done = stage.run_on(heir)
+    done = stage.run_to_end(heir)
 
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert (stage.rows(), stage.running()) == (GOOD, image("v1"))
@@ -80,11 +80,11 @@ def test_a_restore_of_the_other_s_that_was_never_made_leaves_the_way_back_to_who
 
 
 def test_a_restore_of_the_other_s_that_was_made_is_not_made_a_second_time() -> None:
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     first = with_a_restore_that_was_lost(stage, is_made=True)
-    heir = stage.take(taken_over(stage))
-    stage.run_on(first)
-    done = stage.run_on(heir)
+    heir = stage.run_due_step(taken_over(stage))
+    stage.run_to_end(first)
+    done = stage.run_to_end(heir)
 
     assert done.outcome is Outcome.REFUSED, done.reason
     assert first.id in done.reason
@@ -96,30 +96,30 @@ def test_a_restore_of_the_other_s_that_was_made_is_not_made_a_second_time() -> N
 
 
 def test_where_nobody_concludes_the_other_its_restore_counts_as_made_after_a_while() -> None:
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     with_a_restore_that_was_lost(stage, is_made=False)
     heir = taken_over(stage)
     stage.pass_time(minutes=stage.policy.conclude_timeout_minutes + 1)
-    done = stage.go(heir)
+    done = stage.run_until(heir)
     assert done.outcome is Outcome.REFUSED
     assert stage.neon.calls.count("restore") == 1
     assert stage.services.desired_count == 0
 
 
 def test_who_starts_tasks_waits_as_long_as_a_lost_request_may_reach_neon() -> None:
-    stage = StageWithDatabase(APPROVED, lost_answer_seconds=300)
+    stage = DatabaseSimulation(APPROVED, lost_answer_seconds=300)
     first = behind_its_fence(stage)
     stage.neon.lose_next("restore")
     while "restore" not in stage.neon.calls:
-        cursor = walk(first.id, Step.DATABASE, stage.world)
+        cursor = run_step(first.id, Step.DATABASE, stage.world)
         stage.pass_time(seconds=cursor.wait_seconds if "restore" not in stage.neon.calls else 0)
     first = stage.read(first)
     assert first.database is not None
     assert first.database.intent is not None
     sent_at = first.database.intent.at
-    heir = stage.go(taken_over(stage, {"type": "service", "target_version": "v1"}), Step.SERVICE)
+    heir = stage.run_until(taken_over(stage, {"type": "service", "target_version": "v1"}), Step.SERVICE)
     while stage.services.desired_count == 0:
-        heir = stage.take(heir)
+        heir = stage.run_due_step(heir)
     assert stage.clock.now() >= sent_at + timedelta(seconds=300)
 
 
@@ -128,12 +128,12 @@ REFUSED = {"type": "service", "target_version": "v9"}
 
 def test_rule_3_the_fence_of_an_abort_stays_when_who_took_it_over_is_refused() -> None:
     """Ada aborted it behind its fence, and nobody has concluded that yet."""
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     first = behind_its_fence(stage)
     abort(first.id, ADA, stage.world)
     heir = taken_over(stage, REFUSED)
     assert heir.inherits_fence_of == first.id
-    done = stage.run_on(heir)
+    done = stage.run_to_end(heir)
 
     assert done.outcome is Outcome.REFUSED
     assert stage.services.desired_count == 0
@@ -143,28 +143,28 @@ def test_rule_3_the_fence_of_an_abort_stays_when_who_took_it_over_is_refused() -
 
 
 def test_rule_3_the_fence_of_an_abort_stays_through_any_number_of_takeovers() -> None:
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     first = behind_its_fence(stage)
     abort(first.id, ADA, stage.world)
     second = taken_over(stage, REFUSED)
     third = stage.admit({**REFUSED, **FORCED, "service": SERVICE}, "execution-3")
     assert third.inherits_fence_of == second.id
-    stage.run_on(third)
+    stage.run_to_end(third)
     assert stage.services.desired_count == 0
 
 
 def test_success_lifts_the_fence_of_an_abort_since_a_person_asked_for_it_by_force() -> None:
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     first = behind_its_fence(stage)
     abort(first.id, ADA, stage.world)
-    done = stage.run_on(taken_over(stage, {"type": "emergency", "target_version": "v1"}))
+    done = stage.run_to_end(taken_over(stage, {"type": "emergency", "target_version": "v1"}))
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert (stage.running(), stage.services.desired_count) == (image("v1"), 2)
 
 
 @pytest.mark.parametrize("given", [REFUSED, {"type": "service", "target_version": "v1"}])
 def test_without_force_nobody_takes_an_abort_behind_its_fence_over(given: Mapping[str, object]) -> None:
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     first = behind_its_fence(stage)
     abort(first.id, ADA, stage.world)
     stage.pass_time(minutes=stage.policy.lease_minutes + 1)

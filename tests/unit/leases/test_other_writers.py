@@ -6,20 +6,20 @@ from typing import NoReturn
 
 from builders import SERVICE
 from stage import alarm_event
-from stage_of_writers import WORKER, WORKER_OUTAGE, StageOfWriters
+from stage_of_writers import WORKER, WORKER_OUTAGE, TwoWriterSimulation
 from stage_with_database import AFTER, BRANCH, GOOD
 
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
-from rollback.errors import OutsideFailure
-from rollback.leases.holder import told_of
+from rollback.errors import ExternalServiceError
+from rollback.leases.holder import describe_holder
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
-from rollback.workflow.runner import walk
+from rollback.workflow.runner import run_step
 
 FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 
 
-def outage_of_the_worker(stage: StageOfWriters) -> Rollback:
+def outage_of_the_worker(stage: TwoWriterSimulation) -> Rollback:
     """Its alarm is red, as it is while it has no tasks; its execution runs to the end."""
     now = stage.clock.now()
     stage.alarms.fire(WORKER_OUTAGE, now)
@@ -30,23 +30,23 @@ def outage_of_the_worker(stage: StageOfWriters) -> Rollback:
         if rollback.concluded_at is not None:
             return rollback
         step = Step.CONCLUDE if rollback.outcome is not None else Step.PLAN if rollback.plan is None else Step.SERVICE
-        cursor = walk(rollback.id, step, stage.world)
-        cursor = walk(rollback.id, cursor.next, stage.world)
+        cursor = run_step(rollback.id, step, stage.world)
+        cursor = run_step(rollback.id, cursor.next, stage.world)
         if cursor.wait_seconds:
             stage.pass_time(seconds=cursor.wait_seconds)
     raise AssertionError(f"no end: {rollback}")
 
 
-def failed_half_way(stage: StageOfWriters) -> Rollback:
+def failed_half_way(stage: TwoWriterSimulation) -> Rollback:
     rollback = stage.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     stage.sql.schemas[BRANCH] = AFTER
-    return stage.run_on(rollback)
+    return stage.run_to_end(rollback)
 
 
 def test_all_writers_are_started_again() -> None:
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     ended = stage.read(stage.run(FULL))
 
     assert ended.outcome is Outcome.SUCCEEDED, ended.reason
@@ -56,7 +56,7 @@ def test_all_writers_are_started_again() -> None:
 
 
 def test_another_writer_that_was_left_at_zero_is_not_started_by_its_own_alarm() -> None:
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     ended = failed_half_way(stage)
     assert ended.outcome is Outcome.FAILED
     assert {o.service for o in ended.left_to_operator() if o.kind is ObligationKind.FENCE} == {None, WORKER}
@@ -70,15 +70,15 @@ def test_another_writer_that_was_left_at_zero_is_not_started_by_its_own_alarm() 
 
 def test_another_writer_and_the_branch_are_held_while_neon_is_asked_what_became_of_a_restore() -> None:
     """Conclude asks for up to ten minutes, and a lease is ten minutes long: nothing is put back meanwhile."""
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     rollback = stage.admit(FULL)
     stage.neon.lose_next("restore")
     while "restore" not in stage.neon.calls:
-        rollback = stage.take(rollback)
-    stage.ledger.save(rollback.but(outcome=Outcome.FAILED, reason="its execution timed out", wait_seconds=0))
+        rollback = stage.run_due_step(rollback)
+    stage.ledger.save(rollback.evolve(outcome=Outcome.FAILED, reason="its execution timed out", wait_seconds=0))
 
     def silent(*_: object, **__: object) -> NoReturn:
-        raise OutsideFailure("Neon does not answer")
+        raise ExternalServiceError("Neon does not answer")
 
     stage.replace(databases=Unanswered(silent))
     began = stage.clock.now()
@@ -87,7 +87,7 @@ def test_another_writer_and_the_branch_are_held_while_neon_is_asked_what_became_
             held = stage.ledger.lease(name)
             assert held is not None, name
             assert held.is_held_by(rollback.id, stage.clock.now()), name
-        stage.take(rollback)
+        stage.run_due_step(rollback)
     assert stage.clock.now() - began > timedelta(minutes=10)
 
 
@@ -102,20 +102,20 @@ class Unanswered:
 
 
 def test_another_writer_is_held_for_as_long_as_it_stands_at_zero_for_us() -> None:
-    stage = StageOfWriters()
-    rollback = stage.go(stage.admit(FULL), Step.SERVICE)
+    stage = TwoWriterSimulation()
+    rollback = stage.run_until(stage.admit(FULL), Step.SERVICE)
     for _ in range(20):  # the target is slow to start
         rollback = stage.read(rollback)
         if rollback.service is not None and rollback.service.acted_at is not None:
             break
-        stage.take(rollback)
-    arn = stage.services.look(stage.world.settings.services[0]).primary.definition_arn
+        stage.run_due_step(rollback)
+    arn = stage.services.describe(stage.world.settings.services[0]).primary.definition_arn
     stage.services.behaviours[arn] = "unhealthy"
     began = stage.clock.now()
     while stage.clock.now() - began < timedelta(minutes=12):
-        stage.take(rollback)
+        stage.run_due_step(rollback)
     assert stage.worker.desired_count == 0
     held = stage.ledger.lease(WORKER)
     assert held is not None
     assert held.is_held_by(rollback.id, stage.clock.now())
-    assert "changing the database" in told_of(held, stage.world)
+    assert "changing the database" in describe_holder(held, stage.world)

@@ -5,17 +5,17 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE, definition, image, release, rollback
 from fakes import execution_arn
-from stage import CANDIDATE, FAMILY, PROMOTED, Stage, worn_in
+from stage import CANDIDATE, FAMILY, PROMOTED, Simulation, start_simulation
 from worlds import DEGRADED, OUTAGE
 
-from rollback.domain.escalation import Rung
+from rollback.domain.escalation import EscalationLevel
 from rollback.domain.operator import Operator
 from rollback.domain.request import Request, RollbackType, Trigger
 from rollback.domain.rollback import Obligation, ObligationKind, Outcome, Rollback, ServiceProgress
-from rollback.leases.takeover import state_of_the_data, why_not_taken_over
+from rollback.leases.takeover import describe_takeover_state, find_takeover_objection
 from rollback.names import family_of, rollback_family
 from rollback.operations.pause_abort_unlock import pause
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.workflow.admit import admit
 from rollback.workflow.route import Step
 
@@ -30,7 +30,9 @@ def holder(**changes: Any) -> Rollback:
 FENCED = holder(obligations=(FENCE,))
 DATABASE = holder(request=Request(service=SERVICE, type=RollbackType.FULL))
 IS_EMERGENCY = holder(request=EMERGENCY)
-ESCALATED = holder(service=ServiceProgress(started_at=NOW, rung_since=NOW, rung=Rung.EMERGENCY))
+ESCALATED = holder(
+    service=ServiceProgress(started_at=NOW, escalation_level_since=NOW, escalation_level=EscalationLevel.EMERGENCY)
+)
 PLAIN = holder()
 
 
@@ -46,7 +48,7 @@ PLAIN = holder()
 def test_rule_1_an_automatic_trigger_never_takes_over_what_is_fenced_on_the_database_or_an_emergency(
     held_by: Rollback, said: str
 ) -> None:
-    why_not = why_not_taken_over(rollback(request=EMERGENCY), held_by)
+    why_not = find_takeover_objection(rollback(request=EMERGENCY), held_by)
     assert why_not is not None
     assert said in why_not
 
@@ -54,32 +56,32 @@ def test_rule_1_an_automatic_trigger_never_takes_over_what_is_fenced_on_the_data
 @pytest.mark.parametrize("held_by", [FENCED, DATABASE, IS_EMERGENCY, ESCALATED, PLAIN])
 def test_rule_1_a_person_with_force_may_and_without_may_not(held_by: Rollback) -> None:
     forced = rollback(request=EMERGENCY.model_copy(update={"force": True}), trigger=Trigger.MANUAL)
-    assert why_not_taken_over(forced, held_by) is None
+    assert find_takeover_objection(forced, held_by) is None
     if held_by is not PLAIN:
-        assert why_not_taken_over(rollback(request=EMERGENCY, trigger=Trigger.MANUAL), held_by) is not None
+        assert find_takeover_objection(rollback(request=EMERGENCY, trigger=Trigger.MANUAL), held_by) is not None
 
 
 def test_rule_1_force_in_an_automatic_trigger_counts_for_nothing() -> None:
     automatic = rollback(request=EMERGENCY.model_copy(update={"force": True}), trigger=Trigger.ALARM)
-    assert why_not_taken_over(automatic, FENCED) is not None
+    assert find_takeover_objection(automatic, FENCED) is not None
 
 
 def test_an_emergency_takes_a_plain_rollback_over_and_a_plain_one_takes_none() -> None:
-    assert why_not_taken_over(rollback(request=EMERGENCY), PLAIN) is None
-    assert why_not_taken_over(rollback(), PLAIN) is not None
+    assert find_takeover_objection(rollback(request=EMERGENCY), PLAIN) is None
+    assert find_takeover_objection(rollback(), PLAIN) is not None
 
 
 def test_a_person_is_told_the_state_of_the_data_first() -> None:
-    said = state_of_the_data(FENCED)
+    said = describe_takeover_state(FENCED)
     assert "desired count 0" in said
     assert "still owes: fence, was {'desired_count': 4}" in said
     assert "the database has not been touched" in said
-    assert "may be changing the database" in state_of_the_data(DATABASE)
+    assert "may be changing the database" in describe_takeover_state(DATABASE)
 
 
-def in_the_middle(stage: Stage) -> Rollback:
+def in_the_middle(stage: Simulation) -> Rollback:
     """A plain rollback that has sent its UpdateService."""
-    first = stage.take(stage.go(stage.admit(), Step.SERVICE))
+    first = stage.run_due_step(stage.run_until(stage.admit(), Step.SERVICE))
     assert first.has_acted
     stage.workflow.running.add(first.execution)
     return first
@@ -87,12 +89,12 @@ def in_the_middle(stage: Stage) -> Rollback:
 
 def test_an_outage_takes_the_lease_over_stops_the_other_execution_and_goes_on_with_its_target() -> None:
     """v1 is young and v0 old: from v1, which runs now, the outage would go on to v0, one step too many."""
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=48)
     stage.ship("v1", PROMOTED, hours_ago=1)
     stage.ship("v2")
     first = in_the_middle(stage)
-    outage = stage.alarm(OUTAGE)
+    outage = stage.run_alarm_rollback(OUTAGE)
     assert outage.outcome is Outcome.SUCCEEDED
     assert outage.supersedes == first.id
     assert outage.plan is not None
@@ -104,38 +106,38 @@ def test_an_outage_takes_the_lease_over_stops_the_other_execution_and_goes_on_wi
 
 
 def test_who_was_taken_over_ends_without_another_call_or_page_and_hands_its_debts_on() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     before = dict(stage.services.deployment_configuration)
     first = in_the_middle(stage)
-    outage = stage.admit(stage.red(OUTAGE), "execution-2")
+    outage = stage.admit(stage.fire_alarm(OUTAGE), "execution-2")
     calls = len(stage.services.calls)
-    ended = stage.go(first)
+    ended = stage.run_until(first)
     assert (ended.outcome, ended.superseded_by) == (Outcome.ABORTED, outage.id)
     assert len(stage.services.calls) == calls
     assert stage.pages() == []
     assert [o.handed_to for o in ended.obligations] == [outage.id]
-    done = stage.go(outage)
+    done = stage.run_until(outage)
     assert done.outcome is Outcome.SUCCEEDED
     assert stage.services.deployment_configuration == before
     assert stage.state_of("v2") == "quarantined"
 
 
 def test_rule_9_the_new_holder_asserts_its_target_until_the_loser_s_function_has_run_out() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.ship("v3", PROMOTED, hours_ago=0.1)
     stage.ship("v4")
     first = in_the_middle(stage)
-    outage = stage.admit(stage.red(OUTAGE), "execution-2")
+    outage = stage.admit(stage.fire_alarm(OUTAGE), "execution-2")
     assert outage.plan is not None
     assert outage.plan.target is not None
     for _ in range(3):
-        stage.take(outage)
+        stage.run_due_step(outage)
     assert first.service is not None
     # a call of the loser's lands late
     ours = rollback_family(FAMILY, "production", SERVICE)
     losers = stage.services.register(definition("v1"), ours, release("v1").fingerprint)
     stage.services.update(stage.world.settings.services[0], definition_arn=losers)
-    done = stage.go(outage)
+    done = stage.run_until(outage)
     assert stage.running() == image("v3")
     assert done.service is not None
     assert done.service.done_at is not None
@@ -144,10 +146,10 @@ def test_rule_9_the_new_holder_asserts_its_target_until_the_loser_s_function_has
 
 @pytest.mark.parametrize("red", [DEGRADED, OUTAGE])
 def test_an_emergency_is_not_taken_over_by_any_alarm_but_looked_at_again(red: str) -> None:
-    stage = worn_in()
-    first = stage.admit(stage.red(OUTAGE))
+    stage = start_simulation()
+    first = stage.admit(stage.fire_alarm(OUTAGE))
     stage.pass_time(seconds=1)
-    second = stage.admit(stage.red(red), "execution-2")
+    second = stage.admit(stage.fire_alarm(red), "execution-2")
     assert (second.outcome, first.outcome) == (Outcome.SUPPRESSED, None)
     assert stage.check(second, "service-is-free").suppresses
     assert second.recheck_at is not None
@@ -156,35 +158,35 @@ def test_an_emergency_is_not_taken_over_by_any_alarm_but_looked_at_again(red: st
 @pytest.mark.parametrize("request_", [EMERGENCY, Request(service=SERVICE)], ids=["outage", "degraded"])
 def test_a_rollback_that_only_has_to_end_is_helped_to_its_end_by_the_next_trigger(request_: Request) -> None:
     for outcome in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.ABORTED):
-        assert why_not_taken_over(rollback(request=request_), holder(outcome=outcome)) is None
+        assert find_takeover_objection(rollback(request=request_), holder(outcome=outcome)) is None
 
 
 def test_a_rollback_that_ends_behind_its_fence_is_left_alone() -> None:
     ending = holder(outcome=Outcome.ABORTED, obligations=(FENCE,))
-    assert "has fenced the service" in (why_not_taken_over(rollback(request=EMERGENCY), ending) or "")
+    assert "has fenced the service" in (find_takeover_objection(rollback(request=EMERGENCY), ending) or "")
 
 
 def test_an_outage_while_a_person_works_on_a_paused_service_leaves_their_rollback_alone() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     pause(SERVICE, Operator("ann", "by hand now"), stage.world)
-    first = stage.take(stage.go(stage.admit({}), Step.SERVICE))
-    outage = stage.alarm(OUTAGE)
+    first = stage.run_due_step(stage.run_until(stage.admit({}), Step.SERVICE))
+    outage = stage.run_alarm_rollback(OUTAGE)
     assert outage.outcome is Outcome.SUPPRESSED
     assert outage.recheck_at is not None
     assert stage.workflow.stopped == []
-    assert stage.go(first).outcome is Outcome.SUCCEEDED
+    assert stage.run_until(first).outcome is Outcome.SUCCEEDED
 
 
 def test_an_outage_that_takes_a_person_s_rollback_over_goes_on_with_it_whatever_was_tried_before() -> None:
     """The first one did not help and has only just ended: no reason to drop what a person has begun since."""
-    stage = Stage(cures={"v0"})
+    stage = Simulation(healthy_versions={"v0"})
     stage.ship("v0", PROMOTED, hours_ago=48)
     stage.ship("v1", PROMOTED, hours_ago=47)
     stage.ship("v2")
     assert stage.run().outcome is Outcome.FAILED
-    by_hand = stage.take(stage.go(stage.admit({"target_version": "v0"}, "execution-2"), Step.SERVICE))
+    by_hand = stage.run_due_step(stage.run_until(stage.admit({"target_version": "v0"}, "execution-2"), Step.SERVICE))
     assert by_hand.has_acted
-    outage = stage.alarm(OUTAGE)
+    outage = stage.run_alarm_rollback(OUTAGE)
     assert outage.supersedes == by_hand.id
     assert outage.outcome is Outcome.SUCCEEDED
     assert stage.running() == image("v0")
@@ -192,14 +194,14 @@ def test_an_outage_that_takes_a_person_s_rollback_over_goes_on_with_it_whatever_
 
 def test_rule_7_who_takes_over_goes_on_with_the_target_though_the_other_has_noticed_already() -> None:
     """Killed between its admission and its plan, and retried when the other has found its lease lost."""
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=48)
     stage.ship("v1", PROMOTED, hours_ago=1)
     stage.ship("v2")
     first = in_the_middle(stage)
-    event, now = stage.red(OUTAGE), stage.clock.now()
+    event, now = stage.fire_alarm(OUTAGE), stage.clock.now()
     admit(event, execution_arn("execution-2"), now, stage.world)
-    assert stage.take(first).outcome is Outcome.ABORTED
+    assert stage.run_due_step(first).outcome is Outcome.ABORTED
     outage = stage.run(event, "execution-2")
     assert outage.plan is not None
     assert outage.plan.target is not None
@@ -209,20 +211,20 @@ def test_rule_7_who_takes_over_goes_on_with_the_target_though_the_other_has_noti
 
 def test_who_takes_over_a_person_s_version_keeps_it_as_the_target_and_names_it_no_last_known_good() -> None:
     """The version is the person's word still: not left for another one, nor put into the last known good's family."""
-    stage = Stage(cures=set())
+    stage = Simulation(healthy_versions=set())
     stage.ship("v0", CANDIDATE, hours_ago=96)
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
-    prepare(SERVICE, stage.world)
-    by_hand = stage.go(stage.admit({"target_version": "v0"}, "execution-2"), Step.SERVICE)
+    prepare_standing_plan(SERVICE, stage.world)
+    by_hand = stage.run_until(stage.admit({"target_version": "v0"}, "execution-2"), Step.SERVICE)
     stage.services.behaviours[stage.arns["v2"]] = "crashing"
-    stage.services.otherwise = "crashing"
-    outage = stage.alarm(OUTAGE)
+    stage.services.default_behaviour = "crashing"
+    outage = stage.run_alarm_rollback(OUTAGE)
     assert outage.supersedes == by_hand.id
     assert outage.plan is not None
     assert outage.plan.target is not None
     assert outage.plan.target.version == "v0"
-    assert outage.plan.stands_in_for == "", "nobody has skipped v1 for it"
+    assert outage.plan.skipped_last_known_good == "", "nobody has skipped v1 for it"
     assert outage.service is not None
     deployed = family_of(outage.service.target_definition_arn or "")
     assert deployed == rollback_family(FAMILY, "production", SERVICE), "decision 2"

@@ -22,7 +22,7 @@ from pathlib import Path
 from local_cloud.processes import child_processes
 from local_cloud.processes import owned_folders
 from local_cloud.processes.orderly_exit import orderly_exit
-from local_cloud.processes.signals import undisturbed
+from local_cloud.processes.signals import defer_signals
 place = Path(sys.argv[1])
 """
 WAITS = """
@@ -38,7 +38,7 @@ with orderly_exit():
         print("ready", flush=True)
         time.sleep(60)
     finally:
-        with undisturbed():
+        with defer_signals():
             print("tearing down", flush=True)
             time.sleep(0.5)
             (place / "torn down").touch()

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 from builders import NOW, SERVICE
-from database_stage import ADDS, BRANCH, DATABASE, DROPS, FIRST, MAIN, DatabaseStage, users
-from stage import PROMOTED, Stage
+from database_stage import ADDS, BRANCH, DATABASE, DROPS, FIRST, MAIN, MigrationSimulation, users
+from stage import PROMOTED, Simulation
 from terminal import At
 
 from rollback.database.observation.observe import observe
 from rollback.domain.database.migration_impact import Impact
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.operations import checkpoint as steps
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.database.errors import AccessRefused, Unreachable
 from rollback.resources.database.postgres import Migration
-from rollback_cli.verbs.checkpoint import patiently
+from rollback_cli.verbs.checkpoint import with_retry
 
 MADE = 'CREATE TABLE "users" ("id" text PRIMARY KEY NOT NULL, "name" text);'
 DROPPED = 'ALTER TABLE "users" DROP COLUMN "name";'
@@ -38,14 +38,14 @@ def folder(path: Path, *texts: str, downs: int = 0) -> Path:
 def test_it_keeps_the_database_s_position_with_the_version_s_migrations_and_says_what_is_new(
     terminal: At, tmp_path: Path
 ) -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     type_ = terminal(stage)
     first = folder(tmp_path, MADE)
     assert type_("checkpoint", "production", "--version", "v1.1", "--migrations", str(first)) == 0
     (point,) = stage.ledger.restore_points(BRANCH)
     assert (point.version, point.by, point.recorded_at) == ("v1.1", "checkpoint", NOW)
     assert point.shipped is not None
-    stage.migrated(users("id", "name"), *point.shipped)
+    stage.apply_migrations(users("id", "name"), *point.shipped)
     stage.neon.write(MAIN, 1)
 
     second = tmp_path / "second"
@@ -62,18 +62,18 @@ def test_it_keeps_the_database_s_position_with_the_version_s_migrations_and_says
 
 
 def test_where_all_are_applied_it_says_so(terminal: At, tmp_path: Path) -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     type_ = terminal(stage)
     shipped = str(folder(tmp_path, MADE))
     type_("checkpoint", "production", "--version", "v1", "--migrations", shipped)
-    stage.migrated(users("id", "name"), *(next(stage.ledger.restore_points(BRANCH)).shipped or ()))
+    stage.apply_migrations(users("id", "name"), *(next(stage.ledger.restore_points(BRANCH)).shipped or ()))
     stage.pass_time(minutes=1)
     assert type_("checkpoint", "production", "--version", "v2", "--migrations", shipped) == 0
     assert "migrations: none is new, the database has all 1" in type_.said
 
 
 def test_without_the_folder_the_point_is_kept_and_what_it_lacks_is_said(terminal: At) -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     type_ = terminal(stage)
     assert type_("checkpoint", "production", "--version", "v2") == 0
     assert "migrations: not told (--migrations DIR)" in type_.said
@@ -81,7 +81,7 @@ def test_without_the_folder_the_point_is_kept_and_what_it_lacks_is_said(terminal
 
 
 def test_a_database_without_a_journal_has_applied_nothing_that_is_known() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     del stage.sql.journals[MAIN]
     made = steps.checkpoint(SERVICE, "v2", (FIRST, DROPS), stage.world)
     assert made.new == (FIRST, DROPS)
@@ -90,7 +90,7 @@ def test_a_database_without_a_journal_has_applied_nothing_that_is_known() -> Non
 
 
 def test_the_journals_are_told_and_what_a_tool_did_not_end_is(terminal: At) -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     begun = Migration(
         hash="", created_at=0, tool="prisma", table="public._prisma_migrations", id="20260101_it", state="failed"
     )
@@ -105,7 +105,7 @@ def test_migrations_of_another_tool_are_read_and_found_in_its_journal(terminal: 
     for name, text in (("20260101_a", MADE), ("20260102_b", DROPPED)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "migration.sql").write_text(text)
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     stage.sql.journals[MAIN] = (Migration(hash="", created_at=0, tool="prisma", id="20260101_a"),)
     type_ = terminal(stage)
     assert type_("checkpoint", "production", "--version", "v2", "--migrations", str(tmp_path)) == 0
@@ -113,7 +113,7 @@ def test_migrations_of_another_tool_are_read_and_found_in_its_journal(terminal: 
     assert "20260102_b  breaking: users.name: drop column" in type_.said
 
 
-def failing(stage: DatabaseStage, error: OutsideFailure) -> DatabaseStage:
+def failing(stage: MigrationSimulation, error: ExternalServiceError) -> MigrationSimulation:
     def refused(*given: object, **named: object) -> None:
         raise error
 
@@ -121,21 +121,21 @@ def failing(stage: DatabaseStage, error: OutsideFailure) -> DatabaseStage:
     return stage
 
 
-def locked() -> DatabaseStage:
-    stage = DatabaseStage()
+def locked() -> MigrationSimulation:
+    stage = MigrationSimulation()
     stage.ledger.acquire(BRANCH, "express-api-20260301T025900Z-00000000", NOW, NOW + timedelta(minutes=10))
     return stage
 
 
-def without_database() -> Stage:
-    stage = Stage()
+def without_database() -> Simulation:
+    stage = Simulation()
     stage.ship("v1", PROMOTED)
     return stage
 
 
-def of_pull_requests() -> DatabaseStage:
+def of_pull_requests() -> MigrationSimulation:
     given = {"branch_id": None, "branch_pattern": "preview/pr-{pr}"}
-    return DatabaseStage(settings=DATABASE.model_copy(update=given))
+    return MigrationSimulation(settings=DATABASE.model_copy(update=given))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def of_pull_requests() -> DatabaseStage:
         (of_pull_requests, 2, "its branches are those of pull requests, preview/pr-{pr}"),
         (locked, 1, "may be changing the database: wait until it has ended"),
         (
-            lambda: failing(DatabaseStage(), AccessRefused("401: check that the API key is this project's")),
+            lambda: failing(MigrationSimulation(), AccessRefused("401: check that the API key is this project's")),
             1,
             "API key",
         ),
@@ -163,22 +163,22 @@ def test_what_stands_in_the_way_is_said_and_nothing_is_recorded(
 
 
 def test_a_folder_that_is_none_of_drizzle_kit_s_is_said_before_anything_is_asked(terminal: At, tmp_path: Path) -> None:
-    stage = failing(DatabaseStage(), AccessRefused("never asked"))
+    stage = failing(MigrationSimulation(), AccessRefused("never asked"))
     type_ = terminal(stage)
     assert type_("checkpoint", "production", "--version", "v2", "--migrations", str(tmp_path)) == 2
     assert "can't be read as drizzle-kit's journal" in type_.said
 
 
 def test_a_sleeping_database_is_waited_for_a_minute() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     slept: list[float] = []
     stage.sql.asleep = 3
-    made = patiently(lambda: steps.checkpoint(SERVICE, "v2", None, stage.world), slept.append)
+    made = with_retry(lambda: steps.checkpoint(SERVICE, "v2", None, stage.world), slept.append)
     assert (made.point.version, slept) == ("v2", [5, 5, 5])
     stage.sql.asleep = 100
     slept.clear()
     with pytest.raises(Unreachable):
-        patiently(lambda: steps.checkpoint(SERVICE, "v3", None, stage.world), slept.append)
+        with_retry(lambda: steps.checkpoint(SERVICE, "v3", None, stage.world), slept.append)
     assert sum(slept) == 55
     assert [point.version for point in stage.ledger.restore_points(BRANCH)] == ["v2"]
 
@@ -187,16 +187,16 @@ def test_a_sleeping_database_is_waited_for_a_minute() -> None:
 
 
 def test_status_tells_the_last_look_the_last_point_and_whether_the_target_fits(terminal: At) -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     type_ = terminal(stage)
     type_("status", "production")
     assert "  database   looked at never\n  point      never\n" in type_.said
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     observe(stage.world)
-    stage.deployed("v2", users("id"), FIRST, DROPS)
+    stage.deploy_release("v2", users("id"), FIRST, DROPS)
     type_("status", "production")
     (point, *_) = stage.ledger.restore_points(BRANCH)
-    assert f"  database   looked at {stage.seen().observed_at:%Y-%m-%d %H:%M} UTC" in type_.said
+    assert f"  database   looked at {stage.observation().observed_at:%Y-%m-%d %H:%M} UTC" in type_.said
     assert f"  point      before v2, by deployment: {point.lsn}, " in type_.said
     assert (
         "  schema     breaking with v1: the target can't work with the live schema; column public.users" in type_.said
@@ -204,9 +204,9 @@ def test_status_tells_the_last_look_the_last_point_and_whether_the_target_fits(t
 
 
 def test_versions_tell_of_which_release_the_schema_is_known(terminal: At) -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     observe(stage.world)
-    stage.deployed("v2", users("id", "name", "mail"), FIRST, ADDS)
+    stage.deploy_release("v2", users("id", "name", "mail"), FIRST, ADDS)
     type_ = terminal(stage)
     assert type_("versions", "production") == 0
     rows = {line.split("│")[2].strip(): line for line in type_.said.splitlines() if line.count("│") > 5}

@@ -2,19 +2,19 @@
 
 import pytest
 from builders import SERVICE, definition, image, release
-from stage import CANDIDATE, PROMOTED, QUARANTINED, SUSPECT, Stage, worn_in
+from stage import CANDIDATE, PROMOTED, QUARANTINED, SUSPECT, Simulation, start_simulation
 
 from rollback.canonical_json import sha256_of
 from rollback.domain.releases.release import ReleaseState, fingerprint, normalised_definition
-from rollback.errors import InvalidRequest, OutsideFailure
+from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.operations.deploy_check import check_deploy
 
 REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/macro-ai-express-api"
 AGENT = "public.ecr.aws/datadog/agent@sha256:" + "d" * 64
 
 
-def shipped(version: str, state: ReleaseState) -> Stage:
-    stage = worn_in()
+def shipped(version: str, state: ReleaseState) -> Simulation:
+    stage = start_simulation()
     stage.ship(version, state)
     stage.images.push(f"{REPOSITORY}:{version}", image(version).rpartition("@")[2])
     return stage
@@ -62,7 +62,7 @@ def test_while_a_rollback_is_going_on_nothing_may_be_deployed() -> None:
 
 
 def test_an_image_beside_the_app_is_innocent_where_good_releases_run_it_too() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     for version, state in (("v3", QUARANTINED), ("v4", PROMOTED)):
         made = definition(version)
         made["containerDefinitions"].append({"name": "agent", "image": AGENT})
@@ -81,15 +81,15 @@ def test_an_image_beside_the_app_is_innocent_where_good_releases_run_it_too() ->
 )
 def test_an_image_whose_digest_can_not_be_told_is_an_error(named: str) -> None:
     with pytest.raises(InvalidRequest, match="can't be told"):
-        check_deploy(SERVICE, named, worn_in().world)
+        check_deploy(SERVICE, named, start_simulation().world)
 
 
 def test_a_registry_that_does_not_answer_allows_nothing() -> None:
-    stage = worn_in()
+    stage = start_simulation()
 
     def no_answer(image: str) -> str | None:
-        raise OutsideFailure("ECR does not answer")
+        raise ExternalServiceError("ECR does not answer")
 
     stage.images.digest_of = no_answer  # type: ignore[method-assign]
-    with pytest.raises(OutsideFailure):
+    with pytest.raises(ExternalServiceError):
         check_deploy(SERVICE, f"{REPOSITORY}:v3", stage.world)

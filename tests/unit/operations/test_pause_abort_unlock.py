@@ -6,36 +6,36 @@ from typing import Any
 import pytest
 from builders import SERVICE
 from builders import rollback as a_rollback
-from faults.crash import Fragile, Killed, Outside
-from stage import SUSPECT, Stage, alarm_event, at_zero, worn_in
+from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
+from stage import SUSPECT, Simulation, alarm_event, start_simulation, start_simulation_at_zero
 
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import Outcome, Rollback
-from rollback.errors import Conflict, InvalidRequest, OutsideFailure
+from rollback.errors import Conflict, ExternalServiceError, InvalidRequest
 from rollback.operations.pause_abort_unlock import abort, pause, resume, unlock
 from rollback.workflow import janitor
 from rollback.workflow.route import Step
-from rollback.workflow.runner import walk
-from rollback_cli.direct import see_concluded
+from rollback.workflow.runner import run_step
+from rollback_cli.direct import wait_until_concluded
 
 ANN = Operator(name="ann@desk", reason="the database is being moved")
 BOB = Operator(name="bob@desk", reason="me too")
 
 
-def verbs(stage: Stage) -> list[str]:
+def verbs(stage: Simulation) -> list[str]:
     return [action.verb for action in stage.ledger.actions(SERVICE)]
 
 
-def acting(stage: Stage) -> Rollback:
+def acting(stage: Simulation) -> Rollback:
     """A rollback that has sent its update."""
-    rollback = stage.go(stage.admit(), Step.SERVICE)
+    rollback = stage.run_until(stage.admit(), Step.SERVICE)
     stage.workflow.running.add(rollback.execution)
-    return stage.take(rollback)
+    return stage.run_due_step(rollback)
 
 
-def concluded(stage: Stage, rollback: Rollback) -> Rollback:
+def concluded(stage: Simulation, rollback: Rollback) -> Rollback:
     """As the command line sees to it."""
-    return see_concluded(rollback.id, stage.world, lambda seconds: stage.pass_time(seconds=seconds))
+    return wait_until_concluded(rollback.id, stage.world, lambda seconds: stage.pass_time(seconds=seconds))
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 1001])
@@ -48,7 +48,7 @@ def test_no_lever_without_a_reason(reason: str) -> None:
 
 
 def test_while_paused_an_alarm_starts_nothing_and_a_person_still_does() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     said = pause(SERVICE, ANN, stage.world)
     assert "are paused" in said
     suppressed = stage.run(alarm_event())
@@ -58,13 +58,13 @@ def test_while_paused_an_alarm_starts_nothing_and_a_person_still_does() -> None:
 
 
 def test_a_pause_does_not_end_what_goes_on_and_says_what_does() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = acting(stage)
     assert f"rollback abort production {rollback.id}" in pause(SERVICE, ANN, stage.world)
 
 
 def test_pausing_twice_is_refused_and_keeps_the_first_reason() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     pause(SERVICE, ANN, stage.world)
     with pytest.raises(InvalidRequest, match="paused already, since 2026-03-01 03:00 UTC by ann@desk"):
         pause(SERVICE, BOB, stage.world)
@@ -75,7 +75,7 @@ def test_pausing_twice_is_refused_and_keeps_the_first_reason() -> None:
 
 
 def test_of_two_who_pause_at_once_the_second_is_told_of_the_first() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     put = stage.ledger.put_pause
 
     def bob_is_faster(given: Any) -> None:
@@ -88,7 +88,7 @@ def test_of_two_who_pause_at_once_the_second_is_told_of_the_first() -> None:
 
 
 def test_after_resume_a_red_alarm_is_looked_at_again() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     pause(SERVICE, ANN, stage.world)
     stage.run(alarm_event())
     stage.pass_time(minutes=30)
@@ -99,7 +99,7 @@ def test_after_resume_a_red_alarm_is_looked_at_again() -> None:
 
 
 def test_resuming_what_is_not_paused_is_refused() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     with pytest.raises(InvalidRequest, match="not paused"):
         resume(SERVICE, ANN, stage.world)
     assert verbs(stage) == []
@@ -109,7 +109,7 @@ def test_resuming_what_is_not_paused_is_refused() -> None:
 
 
 def test_an_aborted_rollback_stops_concludes_and_gives_the_lease_back() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     before = dict(stage.services.deployment_configuration)
     rollback = acting(stage)
     abort(rollback.id, ANN, stage.world)
@@ -125,24 +125,24 @@ def test_an_aborted_rollback_stops_concludes_and_gives_the_lease_back() -> None:
 
 
 def test_an_abort_that_meets_a_save_wins_and_the_step_goes_to_conclude() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = acting(stage)
     save = stage.ledger.save
     moved: list[Rollback] = []
 
     def another_saves_first(given: Rollback, **named: Any) -> Rollback:
         if not moved:
-            moved.append(save(stage.read(rollback).but(reason="one step further")))
+            moved.append(save(stage.read(rollback).evolve(reason="one step further")))
         return save(given, **named)
 
     stage.ledger.save = another_saves_first  # type: ignore[method-assign, assignment]
     ended = abort(rollback.id, ANN, stage.world)
     assert ended.outcome is Outcome.ABORTED
-    assert walk(rollback.id, Step.SERVICE, stage.world).next is Step.CONCLUDE
+    assert run_step(rollback.id, Step.SERVICE, stage.world).next is Step.CONCLUDE
 
 
 def test_an_abort_that_never_gets_through_says_so() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = acting(stage)
 
     def always_late(given: Rollback, **named: Any) -> Rollback:
@@ -155,22 +155,22 @@ def test_an_abort_that_never_gets_through_says_so() -> None:
 
 
 def test_an_execution_that_can_not_be_stopped_finds_the_outcome_and_concludes() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = acting(stage)
 
     def denied(execution: str, cause: str) -> None:
-        raise OutsideFailure("StopExecution: AccessDenied")
+        raise ExternalServiceError("StopExecution: AccessDenied")
 
     stage.workflow.stop = denied  # type: ignore[method-assign]
     abort(rollback.id, ANN, stage.world)
-    done = stage.go(rollback)
-    walk(rollback.id, Step.DONE, stage.world)
+    done = stage.run_until(rollback)
+    run_step(rollback.id, Step.DONE, stage.world)
     assert done.outcome is Outcome.ABORTED
     assert stage.ledger.lease(SERVICE) is None
 
 
 def test_the_rule_on_aborted_executions_alone_begins_the_conclusion() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = stage.admit()
     abort(rollback.id, ANN, stage.world)
     janitor.conclude_execution(rollback.execution, "its execution ended as ABORTED", stage.world, by_hand=True)
@@ -181,7 +181,7 @@ def test_the_rule_on_aborted_executions_alone_begins_the_conclusion() -> None:
 
 
 def test_the_command_line_lets_the_rule_conclude_first_and_the_report_is_sent_once() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = acting(stage)
     abort(rollback.id, ANN, stage.world)
     slept: list[float] = []
@@ -192,7 +192,7 @@ def test_the_command_line_lets_the_rule_conclude_first_and_the_report_is_sent_on
         if len(slept) == 3:  # the event has come through
             janitor.conclude_execution(rollback.execution, "ABORTED", stage.world, by_hand=True)
 
-    done = see_concluded(rollback.id, stage.world, sleep)
+    done = wait_until_concluded(rollback.id, stage.world, sleep)
     assert slept[:3] == [1, 1, 1]
     assert done.outcome is Outcome.ABORTED
     assert stage.ledger.lease(SERVICE) is None
@@ -200,7 +200,7 @@ def test_the_command_line_lets_the_rule_conclude_first_and_the_report_is_sent_on
 
 
 def test_two_who_conclude_at_once_do_not_stop_each_other() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = acting(stage)
     abort(rollback.id, ANN, stage.world)
     publish = stage.notifications.publish
@@ -218,16 +218,16 @@ def test_two_who_conclude_at_once_do_not_stop_each_other() -> None:
 
 
 def test_an_interrupted_abort_is_finished_by_the_next_one() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = acting(stage)
-    stage.ledger.save(stage.read(rollback).but(outcome=Outcome.ABORTED, reason="aborted by ann@desk: x"))
+    stage.ledger.save(stage.read(rollback).evolve(outcome=Outcome.ABORTED, reason="aborted by ann@desk: x"))
     again = abort(rollback.id, BOB, stage.world)
     assert again.reason == "aborted by ann@desk: x"
     assert stage.workflow.stopped == [rollback.execution]
 
 
 def test_what_has_ended_or_never_was_can_not_be_aborted() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     done = stage.run()
     with pytest.raises(InvalidRequest, match="has ended already: succeeded"):
         abort(done.id, ANN, stage.world)
@@ -242,11 +242,11 @@ def test_what_has_ended_or_never_was_can_not_be_aborted() -> None:
 
 
 def test_rule_3_aborted_while_fenced_it_stays_fenced_and_suspended_and_pages_what_is_where() -> None:
-    stage, fenced = at_zero()
+    stage, fenced = start_simulation_at_zero()
     abort(fenced.id, ANN, stage.world)
     done = concluded(stage, fenced)
     assert stage.services.desired_count == 0
-    scaling = stage.world.scaling.look(stage.world.settings.services[0])
+    scaling = stage.world.scaling.describe(stage.world.settings.services[0])
     assert scaling is not None
     assert not scaling.is_active
     assert {o.kind for o in done.left_to_operator()} >= {"fence", "scaling"}
@@ -258,9 +258,9 @@ def test_rule_3_aborted_while_fenced_it_stays_fenced_and_suspended_and_pages_wha
 
 
 def calls_of_an_abort() -> int:
-    stage, outside = worn_in(), Outside()
+    stage, outside = start_simulation(), FaultInjector()
     rollback = acting(stage)
-    stage.replace(ledger=Fragile(stage.ledger, outside), workflow=Fragile(stage.workflow, outside))
+    stage.replace(ledger=CrashingProxy(stage.ledger, outside), workflow=CrashingProxy(stage.workflow, outside))
     abort(rollback.id, ANN, stage.world)
     return outside.calls
 
@@ -270,14 +270,14 @@ def calls_of_an_abort() -> int:
 def test_an_abort_killed_at_any_call_leaves_a_rollback_that_ends_with_its_lease_returned(
     kill_at: int, after: bool
 ) -> None:
-    stage, outside = worn_in(), Outside(kill_at, after=after)
+    stage, outside = start_simulation(), FaultInjector(kill_at, after=after)
     rollback = acting(stage)
-    stage.replace(ledger=Fragile(stage.ledger, outside), workflow=Fragile(stage.workflow, outside))
-    with pytest.raises(Killed):
+    stage.replace(ledger=CrashingProxy(stage.ledger, outside), workflow=CrashingProxy(stage.workflow, outside))
+    with pytest.raises(ProcessKilled):
         abort(rollback.id, ANN, stage.world)
-    outside.survive()
+    outside.restart_process()
     if rollback.execution in stage.workflow.running:  # it goes on, and finds the outcome if there is one
-        walk(stage.go(rollback).id, Step.DONE, stage.world)
+        run_step(stage.run_until(rollback).id, Step.DONE, stage.world)
     else:
         for _ in range(10):
             stage.pass_time(minutes=5)
@@ -293,7 +293,7 @@ def test_an_abort_killed_at_any_call_leaves_a_rollback_that_ends_with_its_lease_
 
 
 def test_the_lease_of_a_dead_rollback_is_given_back_and_the_janitor_concludes_it() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = stage.admit()
     stage.clock.pass_time(minutes=stage.policy.lease_minutes)
     assert f"{rollback.id} held it, and is concluded by the janitor" in unlock(SERVICE, ANN, stage.world)
@@ -304,7 +304,7 @@ def test_the_lease_of_a_dead_rollback_is_given_back_and_the_janitor_concludes_it
 
 
 def test_the_lease_that_a_concluded_rollback_left_behind_is_given_back_though_it_holds_on() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback, now = stage.run(), stage.clock.now()
     stage.ledger.acquire(SERVICE, rollback.id, now, now + timedelta(minutes=10))
     assert unlock(SERVICE, ANN, stage.world).endswith(f"{rollback.id} held it")
@@ -312,7 +312,7 @@ def test_the_lease_that_a_concluded_rollback_left_behind_is_given_back_though_it
 
 @pytest.mark.parametrize(("minutes", "why"), [(1, "its lease holds until 03:10:00 UTC"), (20, "its execution runs")])
 def test_the_lease_of_a_living_rollback_is_not_given_back(minutes: int, why: str) -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = stage.admit()
     if minutes == 20:
         stage.workflow.running.add(rollback.execution)
@@ -324,17 +324,17 @@ def test_the_lease_of_a_living_rollback_is_not_given_back(minutes: int, why: str
 
 
 def test_forced_the_living_one_finds_its_lease_lost_and_ends_aborted_without_another_call() -> None:
-    stage = worn_in()
-    rollback = stage.go(stage.admit(), Step.SERVICE)
+    stage = start_simulation()
+    rollback = stage.run_until(stage.admit(), Step.SERVICE)
     unlock(SERVICE, ANN, stage.world, force=True)
-    done = stage.go(rollback)
+    done = stage.run_until(rollback)
     assert done.outcome is Outcome.ABORTED
     assert stage.changes() == []
     assert stage.severities() == ["page"]
 
 
 def test_a_lease_whose_holder_has_no_record_is_given_back_once_it_ran_out() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     now = stage.clock.now()
     stage.ledger.acquire(SERVICE, "lost", now, now + timedelta(minutes=1))
     with pytest.raises(InvalidRequest, match="no record"):
@@ -346,4 +346,4 @@ def test_a_lease_whose_holder_has_no_record_is_given_back_once_it_ran_out() -> N
 
 def test_a_free_service_has_nothing_to_unlock() -> None:
     with pytest.raises(InvalidRequest, match="nobody holds the lease"):
-        unlock(SERVICE, ANN, worn_in().world, force=True)
+        unlock(SERVICE, ANN, start_simulation().world, force=True)

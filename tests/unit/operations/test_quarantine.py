@@ -5,36 +5,36 @@ from typing import Any
 
 import pytest
 from builders import SERVICE, definition, image, release
-from faults.crash import Fragile, Killed, Outside
-from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Stage
+from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
+from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Simulation
 
 from rollback.domain.operator import Operator
 from rollback.domain.releases.release import Release, normalised_definition
 from rollback.domain.rollback import Outcome
-from rollback.errors import Conflict, InvalidRequest, OutsideFailure
+from rollback.errors import Conflict, ExternalServiceError, InvalidRequest
 from rollback.names import last_known_good_family
 from rollback.operations.quarantine import quarantine, unquarantine
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 
 ANN = Operator(name="ann@desk", reason="it loses orders")
 
 
-def three_good() -> Stage:
+def three_good() -> Simulation:
     """v1, v2 and v3 are promoted, v3 runs; v3 and v2 stand by."""
-    stage = Stage()
+    stage = Simulation()
     for version, hours in (("v1", 72), ("v2", 48), ("v3", 24)):
         stage.ship(version, PROMOTED, hours_ago=hours)
-        prepare(SERVICE, stage.world)
+        prepare_standing_plan(SERVICE, stage.world)
     return stage
 
 
-def standing(stage: Stage) -> list[str]:
+def standing(stage: Simulation) -> list[str]:
     plan = stage.ledger.standing_plan(SERVICE)
     assert plan is not None
     return [target.release.version for target in plan.targets]
 
 
-def last_known_good_by_name(stage: Stage) -> str:
+def last_known_good_by_name(stage: Simulation) -> str:
     """What `aws ecs update-service --task-definition <family>-last-known-good-…` would deploy."""
     found = stage.services.definition(last_known_good_family(FAMILY, "production", SERVICE))
     assert found is not None
@@ -60,12 +60,12 @@ def test_a_quarantined_release_is_no_target_without_force() -> None:
     refused = stage.run({"target_version": "v2"})
     assert refused.outcome is Outcome.REFUSED
     assert "v2 is quarantined: by ann@desk: it loses orders" in refused.reason
-    stage.cures.add("v2")
+    stage.healthy_versions.add("v2")
     assert stage.run({"target_version": "v2", "force": True}, "execution-2").outcome is Outcome.SUCCEEDED
 
 
 def test_quarantining_the_last_good_one_says_that_there_is_no_way_back() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED)
     assert "NO WAY BACK" in quarantine(SERVICE, "v1", ANN, stage.world)
 
@@ -101,16 +101,16 @@ def test_quarantining_twice_keeps_the_first_reason() -> None:
 def test_a_promotion_at_the_same_moment_does_not_undo_it() -> None:
     stage = three_good()
     stage.ship("v4", CANDIDATE, hours_ago=0.1)
-    judge = stage.ledger.judge
+    set_release_state = stage.ledger.set_release_state
     promoted: list[Release] = []
 
     def promoted_first(given: Any, *verdict: Any) -> Any:
         if not promoted:
-            promoted.append(judge(given, PROMOTED, stage.clock.now(), "baked"))
-            prepare(SERVICE, stage.world)
-        return judge(given, *verdict)
+            promoted.append(set_release_state(given, PROMOTED, stage.clock.now(), "baked"))
+            prepare_standing_plan(SERVICE, stage.world)
+        return set_release_state(given, *verdict)
 
-    stage.ledger.judge = promoted_first  # type: ignore[method-assign, assignment]
+    stage.ledger.set_release_state = promoted_first  # type: ignore[method-assign, assignment]
     quarantine(SERVICE, "v4", ANN, stage.world)
     assert stage.state_of("v4") is QUARANTINED
     assert "v4" not in standing(stage)
@@ -130,17 +130,17 @@ def test_without_ecs_it_is_quarantined_all_the_same() -> None:
     stage = three_good()
 
     def no_answer(service: Any) -> Any:
-        raise OutsideFailure("ECS does not answer")
+        raise ExternalServiceError("ECS does not answer")
 
-    stage.services.look = no_answer  # type: ignore[method-assign]
+    stage.services.describe = no_answer  # type: ignore[method-assign]
     assert "could not be computed anew (ECS does not answer)" in quarantine(SERVICE, "v3", ANN, stage.world)
     assert stage.state_of("v3") is QUARANTINED
     assert standing(stage) == ["v2"]
 
 
 def calls_of_a_quarantine() -> int:
-    stage, outside = three_good(), Outside()
-    stage.replace(ledger=Fragile(stage.ledger, outside))
+    stage, outside = three_good(), FaultInjector()
+    stage.replace(ledger=CrashingProxy(stage.ledger, outside))
     quarantine(SERVICE, "v3", ANN, stage.world)
     return outside.calls
 
@@ -150,11 +150,11 @@ def calls_of_a_quarantine() -> int:
 def test_interrupted_at_any_call_no_plan_holds_a_quarantined_release_and_pulled_again_it_is_done(
     kill_at: int, after: bool
 ) -> None:
-    stage, outside = three_good(), Outside(kill_at, after=after)
-    stage.replace(ledger=Fragile(stage.ledger, outside))
-    with pytest.raises(Killed):
+    stage, outside = three_good(), FaultInjector(kill_at, after=after)
+    stage.replace(ledger=CrashingProxy(stage.ledger, outside))
+    with pytest.raises(ProcessKilled):
         quarantine(SERVICE, "v3", ANN, stage.world)
-    outside.survive()
+    outside.restart_process()
     if stage.state_of("v3") is QUARANTINED:
         assert "v3" not in standing(stage)
         assert list(stage.ledger.actions(SERVICE))
@@ -185,13 +185,13 @@ def test_a_verdict_that_comes_meanwhile_is_not_cleared_with_the_old_one() -> Non
     stage = three_good()
     stored = release("v0", state=SUSPECT, hours_ago=96)
     stage.ledger.record(stored, normalised_definition(definition("v0"), {}))
-    judge = stage.ledger.judge
+    set_release_state = stage.ledger.set_release_state
 
     def quarantined_first(given: Any, *verdict: Any) -> Any:
-        judge(stored, QUARANTINED, stage.clock.now(), "left by another rollback")
-        return judge(given, *verdict)
+        set_release_state(stored, QUARANTINED, stage.clock.now(), "left by another rollback")
+        return set_release_state(given, *verdict)
 
-    stage.ledger.judge = quarantined_first  # type: ignore[method-assign, assignment]
+    stage.ledger.set_release_state = quarantined_first  # type: ignore[method-assign, assignment]
     with pytest.raises(Conflict, match="judged meanwhile: quarantined, left by another rollback"):
         unquarantine(SERVICE, "v0", ANN, stage.world)
     assert stage.state_of("v0") is QUARANTINED

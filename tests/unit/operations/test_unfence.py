@@ -4,47 +4,47 @@ from typing import Any
 
 import pytest
 from builders import SERVICE
-from faults.crash import Fragile, Killed, Outside
-from faults.database_endings import raising
-from stage import AUTOSCALED, SUSPECT, Stage, at_zero, worn_in
-from stage_with_database import StageWithDatabase
+from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
+from faults.database_endings import raise_error
+from stage import AUTOSCALED, SUSPECT, Simulation, start_simulation, start_simulation_at_zero
+from stage_with_database import DatabaseSimulation
 
 from rollback.domain.operator import Operator
 from rollback.domain.page_count import is_page
 from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Rollback
 from rollback.errors import Conflict, InvalidRequest
 from rollback.operations.pause_abort_unlock import abort
-from rollback.operations.unfence import Unfenced, owed_by_operator, unfence
+from rollback.operations.unfence import UnfenceResult, list_obligations_of_operator, unfence
 from rollback.reports.report import message
 from rollback.resources.database.errors import AccessRefused
 from rollback.workflow.janitor import sweep
 from rollback.workflow.route import Step
-from rollback.workflow.runner import walk
-from rollback_cli.direct import see_concluded
+from rollback.workflow.runner import run_step
+from rollback_cli.direct import wait_until_concluded
 
 ANN = Operator(name="ann@desk", reason="the fix is out")
 
 
-def left_fenced() -> tuple[Stage, Rollback]:
+def left_fenced() -> tuple[Simulation, Rollback]:
     """Aborted at zero tasks: fence, scaling and the deployment configuration are the operator's; v1 would start."""
-    stage, rollback = at_zero()
+    stage, rollback = start_simulation_at_zero()
     abort(rollback.id, ANN, stage.world)
-    done = see_concluded(rollback.id, stage.world, lambda seconds: stage.pass_time(seconds=seconds))
+    done = wait_until_concluded(rollback.id, stage.world, lambda seconds: stage.pass_time(seconds=seconds))
     assert stage.services.desired_count == 0
     stage.services.behaviours.clear()
     stage.services.calls.clear()
     return stage, done
 
 
-def kinds(unfenced: Unfenced) -> tuple[list[str], list[str]]:
+def kinds(unfenced: UnfenceResult) -> tuple[list[str], list[str]]:
     return [str(one.obligation.kind) for one in unfenced.done], [str(one.obligation.kind) for one in unfenced.left]
 
 
-def scaling(stage: Stage) -> Any:
-    return stage.world.scaling.look(stage.world.settings.services[0])
+def scaling(stage: Simulation) -> Any:
+    return stage.world.scaling.describe(stage.world.settings.services[0])
 
 
-def until_put_back(stage: Stage) -> None:
+def until_put_back(stage: Simulation) -> None:
     for _ in range(20):
         if not unfence(SERVICE, ANN, stage.world).left:
             return
@@ -61,7 +61,7 @@ def test_the_tasks_come_first_and_scaling_once_they_run() -> None:
     assert not scaling(stage).is_active
     until_put_back(stage)
     assert scaling(stage) == AUTOSCALED
-    assert owed_by_operator(SERVICE, stage.world) == []
+    assert list_obligations_of_operator(SERVICE, stage.world) == []
     assert stage.services.deployment_configuration["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
     done = stage.read(rollback)
     assert done.left_to_operator() == ()
@@ -102,7 +102,7 @@ def test_nothing_is_put_back_twice() -> None:
 
 
 def test_what_a_rollback_still_holds_itself_is_not_put_back_for_it() -> None:
-    stage, rollback = at_zero()
+    stage, rollback = start_simulation_at_zero()
     with pytest.raises(InvalidRequest, match=f"{rollback.id} .*it has fenced the service: desired count 0"):
         unfence(SERVICE, ANN, stage.world, force=True)
     assert stage.services.desired_count == 0
@@ -146,7 +146,7 @@ def test_scaling_that_somebody_has_set_anew_is_not_overwritten_without_force() -
 def test_a_release_that_a_rollback_left_is_not_started_again_without_force() -> None:
     stage, rollback = left_fenced()
     v1 = next(r for r in stage.ledger.releases(SERVICE) if r.version == "v1")
-    stage.ledger.judge(v1, SUSPECT, stage.clock.now(), "left by another rollback")
+    stage.ledger.set_release_state(v1, SUSPECT, stage.clock.now(), "left by another rollback")
     with pytest.raises(InvalidRequest, match=r"v1 would be started, which is suspect.*--type emergency"):
         unfence(SERVICE, ANN, stage.world)
     assert stage.services.desired_count == 0
@@ -155,23 +155,23 @@ def test_a_release_that_a_rollback_left_is_not_started_again_without_force() -> 
 
 
 def test_where_nothing_was_left_there_is_nothing_to_put_back() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.run()
     with pytest.raises(InvalidRequest, match="nothing was changed"):
         unfence(SERVICE, ANN, stage.world)
     assert list(stage.ledger.actions(SERVICE)) == []
 
 
-def left_unprotected() -> tuple[StageWithDatabase, Rollback]:
+def left_unprotected() -> tuple[DatabaseSimulation, Rollback]:
     """Neon did not let itself be asked any more once the branch was un-protected."""
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     rollback = stage.admit()
     while "update_branch" not in stage.neon.calls:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     real = stage.neon.branch
-    stage.neon.branch = raising(AccessRefused("403"))  # type: ignore[method-assign]
-    walk(rollback.id, Step.CONCLUDE, stage.world, "AccessRefused: 403")
-    rollback = stage.go(rollback)
+    stage.neon.branch = raise_error(AccessRefused("403"))  # type: ignore[method-assign]
+    run_step(rollback.id, Step.CONCLUDE, stage.world, "AccessRefused: 403")
+    rollback = stage.run_until(rollback)
     stage.neon.branch = real  # type: ignore[method-assign]
     return stage, rollback
 
@@ -191,14 +191,14 @@ def test_a_branch_that_can_not_be_asked_about_from_here_keeps_nothing_else_waiti
     stage, rollback = left_unprotected()
     fence = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 2}, handed_to=OPERATOR)
     assert stage.services.desired_count == 2
-    stage.ledger.save(rollback.but(obligations=(fence, *rollback.obligations)))
-    stage.neon.branch = raising(AccessRefused("403"))  # type: ignore[method-assign]
+    stage.ledger.save(rollback.evolve(obligations=(fence, *rollback.obligations)))
+    stage.neon.branch = raise_error(AccessRefused("403"))  # type: ignore[method-assign]
     assert kinds(unfence(SERVICE, ANN, stage.world)) == (["fence"], ["branch_protection"])
 
 
 def calls_of_an_unfence() -> int:
-    (stage, _), outside = left_fenced(), Outside()
-    stage.replace(ledger=Fragile(stage.ledger, outside), services=Fragile(stage.services, outside))
+    (stage, _), outside = left_fenced(), FaultInjector()
+    stage.replace(ledger=CrashingProxy(stage.ledger, outside), services=CrashingProxy(stage.services, outside))
     unfence(SERVICE, ANN, stage.world)
     return outside.calls
 
@@ -206,11 +206,11 @@ def calls_of_an_unfence() -> int:
 @pytest.mark.parametrize("kill_at", range(1, calls_of_an_unfence() + 1))
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_interrupted_at_any_call_it_goes_on_where_it_was(kill_at: int, after: bool) -> None:
-    (stage, rollback), outside = left_fenced(), Outside(kill_at, after=after)
-    stage.replace(ledger=Fragile(stage.ledger, outside), services=Fragile(stage.services, outside))
-    with pytest.raises(Killed):
+    (stage, rollback), outside = left_fenced(), FaultInjector(kill_at, after=after)
+    stage.replace(ledger=CrashingProxy(stage.ledger, outside), services=CrashingProxy(stage.services, outside))
+    with pytest.raises(ProcessKilled):
         unfence(SERVICE, ANN, stage.world)
-    outside.survive()
+    outside.restart_process()
     if stage.services.desired_count:
         assert "unfence" in {a.verb for a in stage.ledger.actions(SERVICE)}
     stage.clock.pass_time(minutes=stage.policy.lease_minutes)  # the lease that it may have left

@@ -1,15 +1,15 @@
 """A plan tells, from the last look at the database, what a restore does besides: to children, and to IP limits."""
 
-from stage_with_database import BRANCH, StageWithDatabase
+from stage_with_database import BRANCH, DatabaseSimulation
 
 from rollback.check import Check, Verdict
 from rollback.database.observation.observe import observe
-from rollback.reports.database import about_database
+from rollback.reports.database import format_database
 from rollback.resources.database.neon import AllowedIps
 
 
-def stage() -> StageWithDatabase:
-    stage = StageWithDatabase()
+def stage() -> DatabaseSimulation:
+    stage = DatabaseSimulation()
     stage.neon.create_branch("staging", BRANCH)
     stage.neon.settle()
     stage.neon.allowed_ips = AllowedIps(ips=("203.0.113.0/24",), protected_branches_only=True)
@@ -29,13 +29,13 @@ def test_the_plan_and_the_report_name_the_children_that_move_and_the_limits_that
     assert (children.verdict, limits.verdict) == (Verdict.WARN, Verdict.WARN)
     assert "staging move from main to its backup" in children.reason
     assert "any address reaches it" in limits.reason
-    report = "\n".join(about_database(ended))
+    report = "\n".join(format_database(ended))
     assert "staging move from main to its backup" in report
     assert "any address reaches it" in report
 
 
 def test_without_children_and_limits_the_plan_says_nothing_of_them() -> None:
-    plain = StageWithDatabase()
+    plain = DatabaseSimulation()
     assert observe(plain.world) is not None
     ended = plain.read(plain.run())
     assert ended.plan is not None

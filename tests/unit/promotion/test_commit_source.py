@@ -12,12 +12,12 @@ import pytest
 from botocore.stub import Stubber
 from builders import NOW, SERVICE, definition, image
 from pydantic import ValidationError
-from stage import FAMILY, Stage
+from stage import FAMILY, Simulation
 
 from rollback.adapters.aws.ecr import EcrImages
-from rollback.domain.settings.commit_source import CommitSource, commit_in
+from rollback.domain.settings.commit_source import CommitSource, find_commit_in_tag
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.promotion.promote import record_running
 
 SHA = "4f5e6d7c8b9a0f1e2d3c4b5a69788796a5b4c3d2"
@@ -43,7 +43,7 @@ REVISION = "org.opencontainers.image.revision"
     ],
 )
 def test_a_tag_tells_a_commit_only_if_it_looks_like_a_git_sha(tag: str, commit: str | None) -> None:
-    assert commit_in(tag) == commit
+    assert find_commit_in_tag(tag) == commit
 
 
 @pytest.mark.parametrize("setting", ["", "variable:", "variable:A B", "label:", "label:a b", "tags", "commit"])
@@ -54,14 +54,14 @@ def test_a_source_that_there_is_not_is_refused(setting: str) -> None:
 
 def test_a_variable_of_another_name_tells_it() -> None:
     source = CommitSource.of("variable:REVISION")
-    assert source.told_by({"REVISION": f" {SHA} ", "GIT_COMMIT": "x"}, "tag") == SHA
-    assert source.told_by({"GIT_COMMIT": "x"}, SHA) is None
-    assert source.told_by({"REVISION": " "}, SHA) is None
+    assert source.find_commit({"REVISION": f" {SHA} ", "GIT_COMMIT": "x"}, "tag") == SHA
+    assert source.find_commit({"GIT_COMMIT": "x"}, SHA) is None
+    assert source.find_commit({"REVISION": " "}, SHA) is None
 
 
 def recorded(commit_from: str, tag: str, **label: str) -> str | None:
     """The commit of a release that was shipped so, as the ledger has it."""
-    stage = Stage()
+    stage = Simulation()
     only = stage.world.settings.services[0].model_copy(update={"commit_from": commit_from})
     stage.replace(settings=stage.world.settings.model_copy(update={"services": (only,)}))
     made = definition("v1")
@@ -86,7 +86,7 @@ def test_a_release_is_recorded_with_the_commit_that_the_setting_points_at() -> N
 
 def test_a_release_is_recorded_without_a_commit_while_the_registry_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     def down(self: Any, image: str, name: str) -> str:
-        raise OutsideFailure("ECR does not answer")
+        raise ExternalServiceError("ECR does not answer")
 
     monkeypatch.setattr("fakes.FakeImages.label", down)
     assert recorded(f"label:{REVISION}", "v1", revision=SHA) is None
@@ -169,6 +169,6 @@ def test_what_may_not_be_read_is_not_known() -> None:
 def test_a_registry_that_fails_is_a_failure() -> None:
     with (
         registry(("batch_get_image", "ServerException")) as images,
-        pytest.raises(OutsideFailure, match="BatchGetImage"),
+        pytest.raises(ExternalServiceError, match="BatchGetImage"),
     ):
         images.label(image("v1"), REVISION)

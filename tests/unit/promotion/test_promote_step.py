@@ -2,33 +2,40 @@ from typing import Any
 
 import pytest
 from builders import SERVICE, image, release
-from stage import PROMOTED, QUARANTINED, Stage, deployment_event, worn_in
+from stage import PROMOTED, QUARANTINED, Simulation, deployment_event, start_simulation
 from worlds import DEGRADED
 
 from rollback.domain.settings.policy import Policy
 from rollback.errors import InvalidRequest
-from rollback.promotion.promote import Next, PromotionCursor, adopt, judge, promote_by_hand, record
+from rollback.promotion.promote import (
+    NextState,
+    PromotionCursor,
+    adopt_running_releases,
+    judge_bake,
+    promote_by_hand,
+    record_deployment,
+)
 
 COMPLETED = deployment_event("SERVICE_DEPLOYMENT_COMPLETED")
 
 
-def fresh(**parts: Any) -> tuple[Stage, PromotionCursor]:
+def fresh(**parts: Any) -> tuple[Simulation, PromotionCursor]:
     """v2 has just been recorded; alarms are green, and it is served."""
-    stage = worn_in(**parts)
+    stage = start_simulation(**parts)
     stage.alarms.recover(DEGRADED)
-    return stage, record(COMPLETED, stage.world)
+    return stage, record_deployment(COMPLETED, stage.world)
 
 
-def serve(stage: Stage, count: float = 1000) -> None:
+def serve(stage: Simulation, count: float = 1000) -> None:
     stage.alarms.serve(stage.services.target_groups[0], count, stage.clock.now())
 
 
 def test_a_release_that_baked_with_traffic_and_without_alarms_is_promoted_and_kept() -> None:
     stage, cursor = fresh()
-    assert (cursor.next, cursor.wait_seconds) == (Next.WAIT, 15 * 60)
+    assert (cursor.next, cursor.wait_seconds) == (NextState.WAIT, 15 * 60)
     serve(stage)
     stage.pass_time(minutes=15)
-    assert judge(cursor, stage.world).next is Next.DONE
+    assert judge_bake(cursor, stage.world).next is NextState.DONE
     assert stage.state_of("v2") == PROMOTED
     plan = stage.ledger.standing_plan(SERVICE)
     assert plan is not None
@@ -45,7 +52,7 @@ def test_nothing_is_promoted_before_the_bake_is_over() -> None:
     stage, cursor = fresh()
     serve(stage)
     stage.pass_time(minutes=14)
-    assert judge(cursor, stage.world).wait_seconds == 60
+    assert judge_bake(cursor, stage.world).wait_seconds == 60
     assert stage.state_of("v2") == "candidate"
 
 
@@ -53,10 +60,10 @@ def test_without_enough_requests_it_bakes_on_and_gives_up_in_the_end() -> None:
     stage, cursor = fresh()
     serve(stage, 99)
     stage.pass_time(minutes=15)
-    assert "99 requests" in judge(cursor, stage.world).summary
-    assert judge(cursor, stage.world).next is Next.WAIT
+    assert "99 requests" in judge_bake(cursor, stage.world).summary
+    assert judge_bake(cursor, stage.world).next is NextState.WAIT
     stage.pass_time(hours=24)
-    assert judge(cursor, stage.world).next is Next.DONE
+    assert judge_bake(cursor, stage.world).next is NextState.DONE
     assert stage.state_of("v2") == "candidate"
 
 
@@ -67,47 +74,47 @@ def test_an_alarm_during_the_bake_though_green_again_stands_against_it() -> None
     stage.alarms.fire(DEGRADED, stage.clock.now())
     stage.alarms.recover(DEGRADED)
     stage.pass_time(minutes=14)
-    assert DEGRADED in judge(cursor, stage.world).summary
+    assert DEGRADED in judge_bake(cursor, stage.world).summary
     assert stage.state_of("v2") == "candidate"
 
 
 def test_rule_5_deployments_that_we_cause_are_not_recorded() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.run()
     known = list(stage.ledger.releases(SERVICE))
-    assert record(COMPLETED, stage.world).next is Next.DONE
+    assert record_deployment(COMPLETED, stage.world).next is NextState.DONE
     assert list(stage.ledger.releases(SERVICE)) == known
     stage.ledger.acquire(SERVICE, "r", stage.clock.now(), stage.clock.now().replace(hour=23))
-    assert "a rollback is going on" in record(COMPLETED, stage.world).summary
+    assert "a rollback is going on" in record_deployment(COMPLETED, stage.world).summary
 
 
 def test_a_deployment_that_ecs_rolled_back_is_never_promoted() -> None:
-    stage = worn_in(policy=Policy(bake_minimum_requests=0))
+    stage = start_simulation(policy=Policy(bake_minimum_requests=0))
     stage.alarms.recover(DEGRADED)
-    stage.begin("v3", "crashing")
-    cursor = record(deployment_event("SERVICE_DEPLOYMENT_IN_PROGRESS"), stage.world)
+    stage.begin_deployment("v3", "crashing")
+    cursor = record_deployment(deployment_event("SERVICE_DEPLOYMENT_IN_PROGRESS"), stage.world)
     for _ in range(6):
         stage.pass_time(minutes=5)
     assert stage.running() == image("v2")
-    assert cursor.next is Next.DONE
-    assert "v3" not in adopt(stage.world)[0].summary
+    assert cursor.next is NextState.DONE
+    assert "v3" not in adopt_running_releases(stage.world)[0].summary
     v3 = release("v3").fingerprint
     assert [r.state for r in stage.ledger.releases(SERVICE) if r.fingerprint == v3] == ["candidate"]
 
 
 def test_a_service_that_ran_before_us_is_adopted() -> None:
-    stage = worn_in(policy=Policy(bake_minimum_requests=0))
+    stage = start_simulation(policy=Policy(bake_minimum_requests=0))
     stage.alarms.recover(DEGRADED)
     stage.services.run(
         stage.services.register_release({"containerDefinitions": [{"name": "api", "image": image("v9")}]}, "f")
     )
-    assert adopt(stage.world)[0].next is Next.WAIT
+    assert adopt_running_releases(stage.world)[0].next is NextState.WAIT
     stage.pass_time(minutes=15)
-    assert "is promoted" in adopt(stage.world)[0].summary
+    assert "is promoted" in adopt_running_releases(stage.world)[0].summary
 
 
 def test_a_quarantined_release_is_not_promoted_by_hand_and_a_candidate_is() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.ship("v3", QUARANTINED)
     with pytest.raises(InvalidRequest, match="quarantined"):
         promote_by_hand(SERVICE, "v3", "ana", stage.world)

@@ -6,23 +6,23 @@ from typing import Any
 import pytest
 from builders import SERVICE, image
 from fakes import FakeMetrics, FakeServices
-from stage import PROMOTED, Stage, deployment_event
-from stand_ins import denied
+from stage import PROMOTED, Simulation, deployment_event
+from stand_ins import access_denied_error
 from worlds import OUTAGE, SETTINGS
 
 from rollback.check import Verdict
 from rollback.domain.standing_plan import StandingPlan
-from rollback.errors import CallRefused, OutsideFailure
-from rollback.promotion.promote import adopt, record
-from rollback.promotion.readiness import prepare, prepare_if_due
+from rollback.errors import CallRefused, ExternalServiceError
+from rollback.promotion.promote import adopt_running_releases, record_deployment
+from rollback.promotion.readiness import prepare_standing_plan, prepare_standing_plan_if_due
 from rollback.resources.aws.cloudformation_stack import StackState, StackView, drift
 from rollback.workflow.janitor import sweep
 
 HEALTH_CHECKS = {"HealthCheckPath": "/health", "HealthCheckPort": "traffic-port", "HealthCheckProtocol": "HTTP"}
 
 
-def ready(**changes: Any) -> Stage:
-    stage = Stage()
+def ready(**changes: Any) -> Simulation:
+    stage = Simulation()
     group = stage.services.target_groups[0]
     recorded = {group: {**HEALTH_CHECKS, "Matcher": {"HttpCode": "200"}}}
     stage.ship("v1", PROMOTED, hours_ago=48, **{"health_checks": recorded, **changes})
@@ -35,7 +35,7 @@ def verdict(plan: StandingPlan, name: str) -> tuple[str, str]:
 
 def test_a_service_with_a_promoted_release_is_ready_and_has_it_registered() -> None:
     stage = ready()
-    plan = prepare(SERVICE, stage.world)
+    plan = prepare_standing_plan(SERVICE, stage.world)
     assert plan.is_ready
     assert {check.verdict for check in plan.readiness} <= {Verdict.PASS, Verdict.SKIPPED}
     found = stage.services.definition(plan.targets[0].definition_arn)
@@ -44,9 +44,9 @@ def test_a_service_with_a_promoted_release_is_ready_and_has_it_registered() -> N
 
 
 def test_without_a_promoted_release_there_is_no_way_back() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1")
-    plan = prepare(SERVICE, stage.world)
+    plan = prepare_standing_plan(SERVICE, stage.world)
     assert not plan.is_ready
     assert verdict(plan, "target-exists")[0] is Verdict.FAIL
 
@@ -54,24 +54,24 @@ def test_without_a_promoted_release_there_is_no_way_back() -> None:
 def test_an_image_that_is_gone_from_the_registry_is_no_way_back() -> None:
     stage = ready()
     stage.images.missing.add(image("v1"))
-    plan = prepare(SERVICE, stage.world)
+    plan = prepare_standing_plan(SERVICE, stage.world)
     assert not plan.is_ready
     assert "build and push it again" in verdict(plan, "image-exists")[1]
 
 
 def test_what_is_looked_at_is_the_way_back_from_what_runs() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2", PROMOTED, hours_ago=1)
     stage.images.missing.add(image("v1"))
-    assert not prepare(SERVICE, stage.world).is_ready
+    assert not prepare_standing_plan(SERVICE, stage.world).is_ready
     stage.ship("v3")
-    assert prepare(SERVICE, stage.world).is_ready  # back to v2
+    assert prepare_standing_plan(SERVICE, stage.world).is_ready  # back to v2
 
 
-def with_secret(stage: Stage, arn: str) -> None:
+def with_secret(stage: Simulation, arn: str) -> None:
     """The registered target refers to this secret."""
-    target = prepare(SERVICE, stage.world).targets[0].definition_arn
+    target = prepare_standing_plan(SERVICE, stage.world).targets[0].definition_arn
     container = stage.services._definitions[target]["containerDefinitions"][0]
     container["secrets"] = [{"name": "DATABASE_URL", "valueFrom": arn}]
 
@@ -80,9 +80,9 @@ def test_a_secret_that_is_gone_keeps_the_target_from_starting() -> None:
     stage = ready()
     arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-AbCdEf"
     with_secret(stage, arn)
-    assert prepare(SERVICE, stage.world).is_ready
+    assert prepare_standing_plan(SERVICE, stage.world).is_ready
     stage.world.secrets.missing.add(arn)  # type: ignore[attr-defined]
-    plan = prepare(SERVICE, stage.world)
+    plan = prepare_standing_plan(SERVICE, stage.world)
     assert not plan.is_ready
     assert arn in verdict(plan, "secrets-exist")[1]
 
@@ -90,7 +90,7 @@ def test_a_secret_that_is_gone_keeps_the_target_from_starting() -> None:
 def test_a_health_check_that_changed_since_the_release_ran_is_a_warning() -> None:
     stage = ready()
     stage.world.targets.health_check_path = "/healthz"  # type: ignore[attr-defined]
-    plan = prepare(SERVICE, stage.world)
+    plan = prepare_standing_plan(SERVICE, stage.world)
     assert plan.is_ready
     found, reason = verdict(plan, "health-check-unchanged")
     assert found is Verdict.WARN
@@ -101,7 +101,7 @@ def test_a_circuit_breaker_or_insights_that_are_off_are_warnings() -> None:
     stage = ready()
     stage.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": False, "rollback": False}
     stage.services.container_insights = False
-    plan = prepare(SERVICE, stage.world)
+    plan = prepare_standing_plan(SERVICE, stage.world)
     assert plan.is_ready
     assert verdict(plan, "circuit-breaker")[0] is Verdict.WARN
     assert verdict(plan, "container-insights")[0] is Verdict.WARN
@@ -111,23 +111,23 @@ def test_what_can_not_be_asked_is_a_warning_not_an_alarm() -> None:
     stage = ready()
 
     def fails(image: str) -> bool:
-        raise OutsideFailure("ECR: no answer")
+        raise ExternalServiceError("ECR: no answer")
 
     stage.images.exists = fails  # type: ignore[method-assign]
-    plan = prepare(SERVICE, stage.world)
+    plan = prepare_standing_plan(SERVICE, stage.world)
     assert plan.is_ready
     assert verdict(plan, "image-exists") == (Verdict.WARN, "could not be asked: ECR: no answer")
 
 
 def test_it_is_looked_at_after_each_deployment_and_once_an_hour() -> None:
     stage = ready()
-    record(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), stage.world)
+    record_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), stage.world)
     first = stage.ledger.standing_plan(SERVICE)
     assert first is not None
     stage.pass_time(minutes=59)
-    assert prepare_if_due(SERVICE, stage.world) is None
+    assert prepare_standing_plan_if_due(SERVICE, stage.world) is None
     stage.pass_time(minutes=2)
-    adopt(stage.world)
+    adopt_running_releases(stage.world)
     second = stage.ledger.standing_plan(SERVICE)
     assert second is not None
     assert second.computed_at > first.computed_at
@@ -136,9 +136,9 @@ def test_it_is_looked_at_after_each_deployment_and_once_an_hour() -> None:
 @pytest.mark.parametrize("state", [PROMOTED, "candidate"])
 def test_the_janitor_tells_the_alarm_no_way_back(state: Any) -> None:
     metrics = FakeMetrics()
-    stage = Stage(metrics=metrics)
+    stage = Simulation(metrics=metrics)
     stage.ship("v1", state)
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     stage.alarms.in_alarm.clear()
     sweep(stage.world)
     assert metrics.sweeps == 1
@@ -147,7 +147,7 @@ def test_the_janitor_tells_the_alarm_no_way_back(state: Any) -> None:
 
 def test_a_lease_that_nobody_gave_back_is_told_too() -> None:
     metrics = FakeMetrics()
-    stage = Stage(metrics=metrics)
+    stage = Simulation(metrics=metrics)
     stage.ship("v1", PROMOTED)
     stage.alarms.in_alarm.clear()
     now = stage.clock.now()
@@ -190,13 +190,13 @@ def test_drift_is_told_with_what_to_do() -> None:
 
 
 def test_the_report_of_a_rollback_says_how_cloudformation_differs_now() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
     service = SETTINGS.services[0].model_copy(update={"stack": "S"})
     stage.replace(settings=stage.world.settings.model_copy(update={"services": (service,)}))
     stage.stacks.stack = StackView(name="S", status="UPDATE_COMPLETE", definition_arns=(stage.arns["v2"],))
-    done = stage.alarm(OUTAGE)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert "CloudFormation (stack S) still records macro-ai-production-task:2" in done.drift
     assert done.drift in stage.notifications.sent[-1].message
 
@@ -210,32 +210,32 @@ class RefusesOne(FakeServices):
         self, definition: Mapping[str, Any], family: str, release: str, tags: Mapping[str, str] | None = None
     ) -> str:
         if definition["containerDefinitions"][0]["image"] == self.refused:
-            raise denied("RegisterTaskDefinition")
+            raise access_denied_error("RegisterTaskDefinition")
         return super().register(definition, family, release, tags)
 
 
-def refusing(stage: Stage, version: str) -> None:
+def refusing(stage: Simulation, version: str) -> None:
     stage.services.__class__ = RefusesOne
     stage.services.refused = image(version)  # type: ignore[attr-defined]
 
 
 def test_an_old_release_that_can_not_be_registered_any_more_keeps_no_newer_one_from_the_plan() -> None:
     """It stopped every look at the readiness, and with it every promotion, for ever."""
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=97)
     stage.ship("v1", PROMOTED, hours_ago=96)
     stage.ship("v2", PROMOTED, hours_ago=48)
     refusing(stage, "v1")
-    assert [target.release.version for target in prepare(SERVICE, stage.world).targets] == ["v2", "v0"]
+    assert [target.release.version for target in prepare_standing_plan(SERVICE, stage.world).targets] == ["v2", "v0"]
 
 
 def test_the_plan_that_stands_stays_where_the_newest_release_can_not_be_registered() -> None:
     """All that is refused may be the function's role: no plan would be the worse answer."""
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=96)
-    before = prepare(SERVICE, stage.world)
+    before = prepare_standing_plan(SERVICE, stage.world)
     stage.ship("v2", PROMOTED, hours_ago=48)
     refusing(stage, "v2")
     with pytest.raises(CallRefused):
-        prepare(SERVICE, stage.world)
+        prepare_standing_plan(SERVICE, stage.world)
     assert stage.ledger.standing_plan(SERVICE) == before

@@ -2,41 +2,41 @@
 
 from builders import SERVICE, rollback
 
-from rollback.domain.database.data_loss import LostWritesReport
+from rollback.domain.database.data_loss import DataLossReport
 from rollback.domain.rollback import Obligation, ObligationKind, Rollback
-from rollback.resources.database.postgres import LostWrites
+from rollback.resources.database.postgres import TableDataLoss
 
-EMPTY = LostWritesReport(databases=1)
+EMPTY = DataLossReport(databases=1)
 
 
 def table(
     name: str, before: int, after: int, gone: int, *, keys: tuple[str, ...] | None = None, **more: object
-) -> LostWrites:
+) -> TableDataLoss:
     given = {"changed_rows": 0, "returned_rows": 0, "removed_keys": keys, "changed_keys": None if keys is None else ()}
-    lost = LostWrites(table=name, rows_before=before, rows_after=after, removed_rows=gone)
-    return LostWrites.model_validate({**dict(lost), **given, **more})
+    lost = TableDataLoss(table=name, rows_before=before, rows_after=after, removed_rows=gone)
+    return TableDataLoss.model_validate({**dict(lost), **given, **more})
 
 
 def test_the_tables_that_lost_most_come_first_and_what_is_left_out_is_counted() -> None:
     report = EMPTY
     for number in range(60):
-        report = report.with_compared(table(f"t{number:02}", 100, 100 - number, number))
+        report = report.add_compared_table(table(f"t{number:02}", 100, 100 - number, number))
     assert [one.table for one in report.tables[:2]] == ["t59", "t58"]
     assert (len(report.tables), report.more_tables, report.compared) == (50, 9, 60)
     assert "9 more tables differ" in report.in_words()
 
 
 def test_a_restore_that_took_nothing_out_says_so_only_if_everything_was_compared() -> None:
-    compared = EMPTY.with_compared(table("a", 1, 1, 0))
+    compared = EMPTY.add_compared_table(table("a", 1, 1, 0))
     assert compared.in_words()[0] == "the restore took nothing out"
     for partly in (
-        compared.with_counted(table("b", 5, 5, 0), "it took too long"),
-        compared.with_not_looked_at("c", "row security hides rows from role app"),
-        compared.but(unavailable="not done in 15 minutes"),
+        compared.add_counted_table(table("b", 5, 5, 0), "it took too long"),
+        compared.add_uncompared_table("c", "row security hides rows from role app"),
+        compared.evolve(unavailable="not done in 15 minutes"),
         EMPTY,
     ):
         assert "the restore took nothing out" not in partly.in_words()
-    assert compared.with_counted(table("b", 5, 5, 0), "it took too long").in_words() == [
+    assert compared.add_counted_table(table("b", 5, 5, 0), "it took too long").in_words() == [
         "no difference was found in what was compared, which is not everything",
         "compared row by row: 1 table of 1 database",
         "only counted: b: 5 rows before, 5 after: it took too long",
@@ -44,40 +44,44 @@ def test_a_restore_that_took_nothing_out_says_so_only_if_everything_was_compared
 
 
 def test_a_report_of_an_older_version_does_not_claim_what_it_did_not_look_at() -> None:
-    older = LostWritesReport.model_validate({"tables": [], "more_tables": 0})
+    older = DataLossReport.model_validate({"tables": [], "more_tables": 0})
     assert older.in_words() == ["no difference was found in what was compared, which is not everything"]
-    keyed = LostWrites(table="a", rows_before=3, rows_after=1, removed_keys=("1", "2"), changed_keys=())
-    assert LostWritesReport(tables=(keyed,), more_keys={"a": 4}).in_words() == [
+    keyed = TableDataLoss(table="a", rows_before=3, rows_after=1, removed_keys=("1", "2"), changed_keys=())
+    assert DataLossReport(tables=(keyed,), more_keys={"a": 4}).in_words() == [
         "a: 3 rows before the restore, 1 after; gone: 1, 2; changed back: none; 4 more keys"
     ]
 
 
 def test_columns_of_one_side_alone_are_told_and_cut() -> None:
     narrower = table("a", 1, 1, 0, removed_columns=("nick",), returned_columns=("email",))
-    assert EMPTY.with_compared(narrower).in_words()[0] == (
+    assert EMPTY.add_compared_table(narrower).in_words()[0] == (
         "a: 1 rows before the restore, 1 after; gone with all values: column nick; back: column email; "
         "gone: 0; changed back: 0"
     )
-    assert EMPTY.with_compared(table("a", 1, 1, 0, returned_columns=("email",))).tables == (), (
+    assert EMPTY.add_compared_table(table("a", 1, 1, 0, returned_columns=("email",))).tables == (), (
         "what is back is not lost"
     )
-    wide = EMPTY.with_compared(table("a", 1, 1, 0, removed_columns=tuple(f"c{number}" for number in range(900))))
+    wide = EMPTY.add_compared_table(table("a", 1, 1, 0, removed_columns=tuple(f"c{number}" for number in range(900))))
     assert len(wide.model_dump_json()) < 1000
 
 
 def test_a_table_that_one_side_only_has_is_said_to_be_so() -> None:
-    report = EMPTY.with_compared(table("empty", 0, 0, 0, is_gone=True)).with_returned("old").with_returned("older")
+    report = (
+        EMPTY.add_compared_table(table("empty", 0, 0, 0, is_gone=True))
+        .add_returned_table("old")
+        .add_returned_table("older")
+    )
     assert report.in_words()[:2] == [
         "empty: the whole table is gone, with 0 rows",
         "back, since only the restored branch has them: old, older",
     ]
     for number in range(60):
-        report = report.with_returned(f"t{number:02}")
+        report = report.add_returned_table(f"t{number:02}")
     assert (len(report.returned_tables), report.more_returned_tables) == (50, 12)
 
 
 def test_without_a_key_a_changed_row_is_one_gone_and_one_back() -> None:
-    report = EMPTY.with_compared(table("audit", 50, 50, 50, returned_rows=50, has_key=False))
+    report = EMPTY.add_compared_table(table("audit", 50, 50, 50, returned_rows=50, has_key=False))
     assert report.in_words()[0] == (
         "audit: 50 rows before the restore, 50 after; gone: 50; back: 50 (no primary key: a row that was changed is "
         "one gone and one back)"
@@ -88,9 +92,9 @@ def test_a_database_in_which_everything_is_lost_still_fits_into_a_document() -> 
     report, keys = EMPTY, tuple(f"{key:0500}" for key in range(20))
     for number in range(400):
         name = f"public.table_{number:0200}"
-        report = report.with_compared(table(name, 10_000, 0, 10_000, keys=keys, changed_keys=keys))
-        report = report.with_counted(table(name, 10_000, 0, 0), "x" * 5_000)
-        report = report.with_not_looked_at(name, "x" * 5_000)
+        report = report.add_compared_table(table(name, 10_000, 0, 10_000, keys=keys, changed_keys=keys))
+        report = report.add_counted_table(table(name, 10_000, 0, 0), "x" * 5_000)
+        report = report.add_uncompared_table(name, "x" * 5_000)
     assert len(report.model_dump_json()) < 250_000
     assert (report.more_counted, report.more_not_looked_at) == (350, 350)
 
@@ -100,4 +104,4 @@ def test_an_obligation_that_was_stored_without_a_service_is_the_rollback_s_own()
     old = stored.model_dump(mode="json", exclude={"database": True, "obligations": {"__all__": {"service"}}})
     read = Rollback.model_validate(old)
     assert read.database is None
-    assert read.service_owing(read.obligations[0]) == SERVICE
+    assert read.service_of_obligation(read.obligations[0]) == SERVICE

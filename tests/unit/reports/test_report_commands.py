@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import typer
 from builders import NOW, SERVICE, definition
-from stage import Stage, worn_in
-from stage_with_database import AFTER, BRANCH, StageWithDatabase
-from stand_ins import Refusing
+from stage import Simulation, start_simulation
+from stage_with_database import AFTER, BRANCH, DatabaseSimulation
+from stand_ins import DenyingPort
 
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
@@ -35,28 +35,28 @@ def assert_all_are_real(page: str) -> None:
         group.commands[verb].make_context(verb, words)  # parsed, not carried out
 
 
-def refused(given: dict[str, object]) -> StageWithDatabase:
-    stage = StageWithDatabase(APPROVED)
+def refused(given: dict[str, object]) -> DatabaseSimulation:
+    stage = DatabaseSimulation(APPROVED)
     stage.neon.restrict(BRANCH, "restore", "an import runs")
     assert stage.read(stage.run(given)).outcome is Outcome.REFUSED
     return stage
 
 
-def failed_half_way() -> tuple[StageWithDatabase, Rollback]:
+def failed_half_way() -> tuple[DatabaseSimulation, Rollback]:
     """The branch was overwritten, and what is on it is not what was looked at before."""
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     rollback = stage.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     stage.sql.schemas[BRANCH] = AFTER
-    rollback = stage.go(rollback)
+    rollback = stage.run_until(rollback)
     assert rollback.outcome is Outcome.FAILED
     return stage, rollback
 
 
 def test_what_the_functions_may_not_do_is_offered_with_the_operators_own_credentials() -> None:
-    stage = worn_in()
-    stage.replace(services=Refusing(stage.services, "update"))
+    stage = start_simulation()
+    stage.replace(services=DenyingPort(stage.services, "update"))
     stage.run()
     (page,) = stage.pages()
     assert f"rollback start production --type emergency --service {SERVICE} --force --direct" in next_in(page)
@@ -64,7 +64,7 @@ def test_what_the_functions_may_not_do_is_offered_with_the_operators_own_credent
 
 
 def test_a_release_that_can_not_work_with_the_schema_is_not_offered_to_be_started() -> None:
-    stage = StageWithDatabase(Policy())
+    stage = DatabaseSimulation(Policy())
     stage.run()
     (page,) = stage.pages()
     assert not any(start in page for start in STARTS)
@@ -96,7 +96,7 @@ def test_what_was_refused_is_offered_again_as_it_was_asked_for(given: dict[str, 
 
 
 def test_what_wants_an_approval_is_offered_with_one() -> None:
-    stage = StageWithDatabase(Policy(on_incompatible_schema="full"))
+    stage = DatabaseSimulation(Policy(on_incompatible_schema="full"))
     stage.run()
     page = stage.pages()[-1]
     assert next_in(page)[-1].endswith("--type full --service express-api --force --reason 'approved by …'")
@@ -115,13 +115,13 @@ def test_overwritten_data_is_offered_back_before_anything_is_started() -> None:
 
 def test_what_is_about_to_be_put_back_is_not_called_left() -> None:
     """The page goes out first."""
-    stage = StageWithDatabase(APPROVED)
+    stage = DatabaseSimulation(APPROVED)
     rollback = stage.admit(FULL)
     while not rollback.is_fenced:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     stage.neon.retention_seconds = 60
     stage.sql.schemas[BRANCH] = AFTER
-    stage.go(rollback)
+    stage.run_until(rollback)
     page = stage.pages()[0]
     assert "Being put back: fence: was {'desired_count': 2}; another report follows if that can't be done" in page
     assert "NOT PUT BACK" not in page
@@ -129,8 +129,8 @@ def test_what_is_about_to_be_put_back_is_not_called_left() -> None:
 
 
 def test_a_service_alone_may_still_be_started_in_an_emergency() -> None:
-    stage = worn_in()
-    stage.cures.clear()
+    stage = start_simulation()
+    stage.healthy_versions.clear()
     assert stage.read(stage.run()).outcome is not Outcome.SUCCEEDED
     assert all(start in stage.pages()[-1] for start in STARTS)
     assert_all_are_real(stage.pages()[-1])
@@ -138,7 +138,7 @@ def test_a_service_alone_may_still_be_started_in_an_emergency() -> None:
 
 def test_the_last_resort_names_the_family_that_was_deployed_for_this_service() -> None:
     """The team's own family may be called as ours were: its name alone does not tell what we registered."""
-    stage = Stage()
+    stage = Simulation()
     own, service = "web-rollback", stage.world.settings.services[0]
     for version, hours_ago in (("v1", 48), ("v2", 1)):
         stage.arns[version] = stage.services.register_release(definition(version), own)

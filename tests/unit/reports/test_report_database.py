@@ -3,7 +3,7 @@
 from builders import NOW, release, rollback
 
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import BranchBefore, DatabaseProgress, Ending
+from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Outcome
 from rollback.domain.settings.database import Strategy
@@ -14,7 +14,10 @@ def test_a_branch_that_could_not_be_protected_again_is_left_to_a_person_by_name(
     v2 = release("v2")
     planned = DatabasePlan(strategy=Strategy.RESTORE, branch="br-1")
     progress = DatabaseProgress(
-        started_at=NOW, before=BranchBefore(name="main", protected=True), backup_id="br-9", ending=Ending.FAILED
+        started_at=NOW,
+        before=OriginalBranch(name="main", protected=True),
+        backup_id="br-9",
+        database_outcome=DatabaseOutcome.FAILED,
     )
     owed = Obligation(kind=ObligationKind.BRANCH_PROTECTION, before={"branch_id": "br-1"}, handed_to=OPERATOR)
     plan = Plan(running=v2, target=release("v1"), database=planned, checks=())

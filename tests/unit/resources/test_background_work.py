@@ -2,13 +2,13 @@
 
 import pytest
 from builders import SERVICE
-from faults.branch_scenario import Recreate
+from faults.branch_scenario import RecreateScenario
 from faults.database_endings import assert_nothing_was_changed
-from faults.database_scenario import WORKER, Reset, Restore
-from faults.down_scenario import Down
+from faults.database_scenario import WORKER, ResetScenario, RestoreScenario
+from faults.down_scenario import DownMigrationsScenario
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.progress import Ending
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.resources.database.background_work import (
     BackgroundWork,
     ReplicationSlot,
@@ -22,7 +22,7 @@ SLOT = ReplicationSlot(name="to_kafka", database="app", plugin="pgoutput", activ
 FROM_SHOP = Subscription(name="from_shop", database="app")
 NIGHTLY = ScheduledJob(number=7, name="nightly", schedule="0 3 * * *", database="app", role="owner")
 WORKER_OF_ONE = ClientSession(pid=9, role="owner", kind="logical replication apply worker", database="app")
-WAYS = [Restore, Reset, Recreate]
+WAYS = [RestoreScenario, ResetScenario, RecreateScenario]
 
 
 def checks(work: BackgroundWork, *workers: ClientSession, replaces_data: bool = True) -> dict[str, Check]:
@@ -72,60 +72,60 @@ def test_what_does_not_run_is_no_matter_where_the_branch_keeps_its_data() -> Non
 
 
 def test_what_could_not_be_looked_at_is_told_as_that() -> None:
-    found = checks(BackgroundWork(not_seen=("jobs of pg_cron of other roles (row security)",)))
+    found = checks(BackgroundWork(unreadable_parts=("jobs of pg_cron of other roles (row security)",)))
     seen = found["background-work-is-seen"]
     assert seen.verdict is Verdict.WARN
     assert "not looked at: jobs of pg_cron of other roles (row security)" in seen.reason
 
 
 @pytest.mark.parametrize("kind", WAYS)
-def test_a_slot_refuses_every_way_that_replaces_the_data_and_nothing_is_stopped(kind: type[Restore]) -> None:
+def test_a_slot_refuses_every_way_that_replaces_the_data_and_nothing_is_stopped(kind: type[RestoreScenario]) -> None:
     scenario = kind()
     scenario.sql.background[scenario.branch_id] = BackgroundWork(slots=(SLOT,))
-    scenario.until_ended()
-    assert scenario.progress.ending is Ending.REFUSED
+    scenario.run_until_ended()
+    assert scenario.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "replication slot" in (scenario.progress.why_not or "")
     assert scenario.neon.calls == []
     assert scenario.owed() == ()
 
 
 def test_a_slot_is_no_matter_where_migrations_step_down_in_place_and_a_job_is() -> None:
-    down = Down()
+    down = DownMigrationsScenario()
     down.sql.background[down.branch_id] = BackgroundWork(slots=(SLOT,))
-    down.until_ended()
-    assert down.progress.ending is Ending.RESTORED, down.progress.why_not
-    scheduled = Down()
+    down.run_until_ended()
+    assert down.progress.database_outcome is DatabaseOutcome.RESTORED, down.progress.why_not
+    scheduled = DownMigrationsScenario()
     scheduled.sql.background[scheduled.branch_id] = BackgroundWork(jobs=(NIGHTLY,))
-    scheduled.until_ended()
-    assert scheduled.progress.ending is Ending.REFUSED
+    scheduled.run_until_ended()
+    assert scheduled.progress.database_outcome is DatabaseOutcome.REFUSED
 
 
-@pytest.mark.parametrize("kind", [Restore, Reset])
-def test_by_force_it_goes_on_and_the_report_names_what_was_lost_and_what_was_not(kind: type[Restore]) -> None:
+@pytest.mark.parametrize("kind", [RestoreScenario, ResetScenario])
+def test_by_force_it_goes_on_and_the_report_names_what_was_lost_and_what_was_not(kind: type[RestoreScenario]) -> None:
     """Neon deletes the slots of a branch that it restores; the subscription is seen to be there still."""
     scenario = kind()
-    scenario.by_force()
+    scenario.set_force()
     scenario.sql.background[scenario.branch_id] = BackgroundWork(slots=(SLOT,), subscriptions=(FROM_SHOP,))
-    while scenario.progress_or_none is None or scenario.progress_or_none.backup_id is None:
-        scenario.round()
+    while scenario.progress_if_started is None or scenario.progress_if_started.backup_id is None:
+        scenario.run_round()
     scenario.sql.background[scenario.branch_id] = BackgroundWork(subscriptions=(FROM_SHOP,))
-    scenario.until_ended()
-    assert scenario.progress.ending is Ending.RESTORED, scenario.progress.why_not
+    scenario.run_until_ended()
+    assert scenario.progress.database_outcome is DatabaseOutcome.RESTORED, scenario.progress.why_not
     lost = [note for note in scenario.progress.notes if note.startswith("lost by the restore")]
     assert lost == [f"lost by the restore: replication slot {SLOT}: whatever uses it has to be set up anew"]
     assert any(note.startswith("overridden by force: replication-slots") for note in scenario.progress.notes)
 
 
 def test_what_is_not_seen_before_is_in_the_report() -> None:
-    restore = Restore()
-    restore.sql.background[restore.branch_id] = BackgroundWork(not_seen=("subscriptions (permission denied)",))
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED
+    restore = RestoreScenario()
+    restore.sql.background[restore.branch_id] = BackgroundWork(unreadable_parts=("subscriptions (permission denied)",))
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
     assert any("not looked at: subscriptions (permission denied)" in note for note in restore.progress.notes)
 
 
 def test_a_slot_that_appears_only_where_nothing_was_forced_stops_no_service() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.sql.background[restore.branch_id] = BackgroundWork(slots=(SLOT,))
     assert_nothing_was_changed(restore, "each one's consumer loses its place")
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}

@@ -3,7 +3,7 @@
 import pytest
 
 from rollback.errors import RefusalKind
-from rollback.resources.database.connection_failure import permanent_failure
+from rollback.resources.database.connection_failure import classify_permanent_failure
 
 _AT = 'connection failed: connection to server at "52.1.2.3", port 5432 failed: '
 
@@ -71,7 +71,7 @@ PASSING = (
 
 @pytest.mark.parametrize(("said", "kind"), PERMANENT)
 def test_what_only_an_operator_can_mend_is_permanent_and_says_what_to_do(said: str, kind: RefusalKind) -> None:
-    failure = permanent_failure(_AT + said)
+    failure = classify_permanent_failure(_AT + said)
     assert failure is not None
     assert failure.kind is kind
     assert failure.mend
@@ -79,18 +79,18 @@ def test_what_only_an_operator_can_mend_is_permanent_and_says_what_to_do(said: s
 
 @pytest.mark.parametrize("said", PASSING)
 def test_what_passes_by_itself_is_not_permanent(said: str) -> None:
-    assert permanent_failure(_AT + said) is None
+    assert classify_permanent_failure(_AT + said) is None
 
 
 @pytest.mark.parametrize("sqlstate", ["28P01", "28000", "3D000", "42501"])
 def test_a_sqlstate_of_a_wrong_role_or_database_is_permanent(sqlstate: str) -> None:
-    assert permanent_failure("any words", sqlstate) is not None
+    assert classify_permanent_failure("any words", sqlstate) is not None
 
 
 @pytest.mark.parametrize("sqlstate", ["08006", "08001", "53300", "57P03", "57P01", "57P05", None, "40001"])
 def test_a_sqlstate_of_a_lost_busy_or_starting_server_is_passing(sqlstate: str | None) -> None:
-    assert permanent_failure("terminated", sqlstate) is None
+    assert classify_permanent_failure("terminated", sqlstate) is None
 
 
 def test_a_sqlstate_decides_against_the_words() -> None:
-    assert permanent_failure('FATAL: password authentication failed for user "x"', "57P03") is None
+    assert classify_permanent_failure('FATAL: password authentication failed for user "x"', "57P03") is None

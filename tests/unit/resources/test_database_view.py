@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from rollback.adapters.neon.errors import refusal
-from rollback.errors import OutsideFailure
-from rollback.resources.database.neon import Branch, Operation, Project, progress, restore_window
+from rollback.adapters.neon.errors import translate_response
+from rollback.errors import ExternalServiceError
+from rollback.resources.database.neon import Branch, Operation, Project, restore_window, summarize_operations
 from rollback.resources.database.wal_position import Lsn, rfc3339
 
 NOW = datetime(2026, 3, 1, 3, 0, 0, 500_000, tzinfo=UTC)
@@ -136,12 +136,12 @@ def test_a_plan_allows_so_many_roots_and_of_others_it_is_not_known(plan: str, ro
     ],
 )
 def test_a_change_has_succeeded_when_all_its_operations_have(statuses: list[str], expected: str) -> None:
-    assert progress([operation(status) for status in statuses], NOW) == expected
+    assert summarize_operations([operation(status) for status in statuses], NOW) == expected
 
 
 def test_a_failed_operation_is_final_once_neon_has_left_it_for_a_minute() -> None:
-    assert progress([operation("failed", timedelta(seconds=59))], NOW) == "running"
-    assert progress([operation("failed", timedelta(seconds=60))], NOW) == "failed"
+    assert summarize_operations([operation("failed", timedelta(seconds=59))], NOW) == "running"
+    assert summarize_operations([operation("failed", timedelta(seconds=60))], NOW) == "failed"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_failed_operation_is_final_once_neon_has_left_it_for_a_minute() -> Non
     [
         (401, "", True, "AccessRefused"),
         (403, "", False, "AccessRefused"),
-        (404, "", True, "NotThere"),
+        (404, "", True, "NotFound"),
         (409, "branch already exists", True, "AlreadyExists"),
         (422, "Branch has children, preserve_under_name is required", True, "BackupNameRequired"),
         (422, "cannot delete branch that has children", True, "BranchHasChildren"),
@@ -157,16 +157,16 @@ def test_a_failed_operation_is_final_once_neon_has_left_it_for_a_minute() -> Non
         (422, "branch not ready yet", True, "BranchNotReady"),
         (422, "something else", True, "RequestRefused"),
         (423, "project already has running conflicting operations", True, "ProjectLocked"),
-        (429, "", True, "ComeBackLater"),
-        (503, "", True, "ComeBackLater"),
+        (429, "", True, "RetryLater"),
+        (503, "", True, "RetryLater"),
         (524, "", True, "OutcomeUnknown"),
         (500, "", True, "OutcomeUnknown"),
-        (500, "", False, "OutsideFailure"),
+        (500, "", False, "ExternalServiceError"),
     ],
 )
 def test_each_refusal_of_neon_has_its_cause(status: int, message: str, changes: bool, error: str) -> None:
-    found = refusal("POST /x", status, {"message": message, "request_id": "r-1"}, None, changes=changes)
+    found = translate_response("POST /x", status, {"message": message, "request_id": "r-1"}, None, changes=changes)
     assert type(found).__name__ == error
-    assert isinstance(found, OutsideFailure)
+    assert isinstance(found, ExternalServiceError)
     assert f"POST /x failed: {status}" in str(found)
     assert "r-1" in str(found)

@@ -6,7 +6,7 @@ import pytest
 from builders import SERVICE
 from hypothesis import given
 from hypothesis import strategies as some
-from stage import alarm_event, worn_in
+from stage import alarm_event, start_simulation
 
 from rollback import handlers
 from rollback.resources.aws.execution_failure import ExecutionFailure
@@ -23,7 +23,7 @@ def of_lambda(kind: str, message: str) -> str:
     ("error", "cause", "wanted"),
     [
         ("CallRefused", of_lambda("CallRefused", "AWS refused it"), "AWS refused it"),
-        ("OutsideFailure", of_lambda("OutsideFailure", "no answer.\nLook again."), "no answer. Look again"),
+        ("ExternalServiceError", of_lambda("ExternalServiceError", "no answer.\nLook again."), "no answer. Look again"),
         ("KeyError", of_lambda("KeyError", "'before'"), "KeyError: 'before'"),
         ("", of_lambda("KeyError", "'before'"), "KeyError: 'before'"),
         ("Sandbox.Timedout", of_lambda("Sandbox.Timedout", "Task timed out"), "Sandbox.Timedout: Task timed out"),
@@ -77,7 +77,7 @@ def test_deep_nesting_stays_text(deep: int) -> None:
 
 def told_to_people(monkeypatch: pytest.MonkeyPatch, *, by: str) -> str:
     """The page about a plan that fails by a defect of ours."""
-    stage = worn_in()
+    stage = start_simulation()
     rollback = stage.admit(alarm_event())
     monkeypatch.setattr(handlers, "_world", lambda: stage.world)
     cause = of_lambda("KeyError", "'before'")
@@ -87,7 +87,7 @@ def told_to_people(monkeypatch: pytest.MonkeyPatch, *, by: str) -> str:
     else:
         detail = {"status": "FAILED", "executionArn": rollback.execution, "error": "KeyError", "cause": cause}
         handlers.report({"detail-type": "Step Functions Execution Status Change", "detail": detail}, None)
-    stage.go(rollback, until=Step.DONE)
+    stage.run_until(rollback, until=Step.DONE)
     assert stage.ledger.lease(SERVICE) is None or by == "event"
     return stage.pages()[0]
 

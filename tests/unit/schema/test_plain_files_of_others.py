@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from builders import SERVICE
-from stage_with_database import ADDS, FIRST, StageWithDatabase
+from stage_with_database import ADDS, FIRST, DatabaseSimulation
 
 from rollback.domain.database.migration_impact import unknown
 from rollback.domain.database.release_schema import ShippedMigration
@@ -20,7 +20,7 @@ REWRITES = ShippedMigration(
 def test_a_plain_file_of_another_service_counts_only_where_it_came_after_the_release(
     was_there_before: bool, compatibility: str
 ) -> None:
-    stage = StageWithDatabase(second=ADDS)
+    stage = DatabaseSimulation(second=ADDS)
     v1, v2 = (next(r for r in stage.ledger.releases(SERVICE) if r.version == name) for name in ("v1", "v2"))
     times = [v2.first_deployed_at, *([v1.first_deployed_at - timedelta(hours=1)] if was_there_before else [])]
     for at in times:

@@ -18,11 +18,11 @@ BEFORE, SINCE = Migration(hash="a" * 64, created_at=1000), Migration(hash="b" * 
 
 
 def judged(
-    ran_on: dict[str, dict[str, Column]], live: dict[str, dict[str, Column]], impact: MigrationImpact
+    recorded_schema: dict[str, dict[str, Column]], live: dict[str, dict[str, Column]], impact: MigrationImpact
 ) -> SchemaVerdict:
     """After one migration more, of that class."""
     shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=impact)
-    target = ReleaseSchema(journal=(BEFORE,), ran_on=LiveSchema(tables=ran_on, partitions={}))
+    target = ReleaseSchema(journal=(BEFORE,), recorded_schema=LiveSchema(tables=recorded_schema, partitions={}))
     return judge_schema(target, LiveSchema(tables=live, partitions={}), (BEFORE, SINCE), (shipped,))
 
 
@@ -46,12 +46,12 @@ def test_what_a_person_removed_by_hand_is_not_explained_by_a_migration_that_has_
     by_hand: str, sql: str, left: dict[str, Column]
 ) -> None:
     tables = {"public.orders": ORDERS, "public.customers": ORDERS}
-    ran_on, live = dict(tables), {**tables, "public.orders": left or ORDERS}
+    recorded_schema, live = dict(tables), {**tables, "public.orders": left or ORDERS}
     if by_hand == "public.orders.status":
         live["public.orders"] = {"id": ID, "users": TEXT}
     else:
-        ran_on[by_hand] = ORDERS
-    verdict = judged(ran_on, live, classify(sql))
+        recorded_schema[by_hand] = ORDERS
+    verdict = judged(recorded_schema, live, classify(sql))
     assert verdict.compatibility is Compatibility.BREAKING
     assert any(by_hand in one for one in verdict.unexplained), verdict
     assert not verdict.is_attributed
@@ -104,10 +104,10 @@ def test_a_table_that_an_older_version_told_as_dropped_and_that_is_there_again_i
 
 
 def test_an_enum_whose_value_a_migration_renamed_it_explains() -> None:
-    ran_on, live = (LiveSchema(tables={}, enums={'"Mood"': (value,)}) for value in ("sad", "low"))
+    recorded_schema, live = (LiveSchema(tables={}, enums={'"Mood"': (value,)}) for value in ("sad", "low"))
     impact = classify("""ALTER TYPE "Mood" RENAME VALUE 'sad' TO 'low'""")
     shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=impact)
-    target = ReleaseSchema(journal=(BEFORE,), ran_on=ran_on)
+    target = ReleaseSchema(journal=(BEFORE,), recorded_schema=recorded_schema)
     assert judge_schema(target, live, (BEFORE, SINCE), (shipped,)).is_attributed
 
 
@@ -154,7 +154,7 @@ def test_a_plain_file_counts_beside_the_journal_of_another_tool_and_alone_overwr
     sql: str, compatibility: Compatibility, journal: tuple[Migration, ...] | None
 ) -> None:
     """No journal tells that it was applied."""
-    target = ReleaseSchema(shipped=(OLD,), journal=journal, ran_on=STANDS, sought_all_journals=True)
+    target = ReleaseSchema(shipped=(OLD,), journal=journal, recorded_schema=STANDS, has_searched_all_journals=True)
     verdict = judge_schema(target, STANDS, journal, (OLD, plain(sql)))
     assert verdict.compatibility is compatibility
     assert not verdict.is_attributed
@@ -163,7 +163,7 @@ def test_a_plain_file_counts_beside_the_journal_of_another_tool_and_alone_overwr
 def test_a_plain_file_explains_a_difference_where_the_target_told_which_files_it_had() -> None:
     live = LiveSchema(tables={}, partitions={})
     drops = plain("DROP TABLE orders")
-    target = ReleaseSchema(shipped=(OLD,), ran_on=STANDS, sought_all_journals=True)
+    target = ReleaseSchema(shipped=(OLD,), recorded_schema=STANDS, has_searched_all_journals=True)
     assert judge_schema(target, live, None, (OLD, drops)).is_attributed
     untold = target.model_copy(update={"shipped": None})
     assert not judge_schema(untold, live, None, (OLD, drops)).is_attributed
@@ -176,7 +176,7 @@ WITHOUT_BODIES = LiveSchema(tables={}, views={"public.v": ORDERS})
 
 
 @pytest.mark.parametrize(
-    ("ran_on", "live", "sql"),
+    ("recorded_schema", "live", "sql"),
     [
         (PARTITIONED, PARTITIONED.model_copy(update={"partitions": {"public.ev_1": "public.ev"}}), "DROP TABLE ev_2"),
         (PARTITIONED, PARTITIONED, "CREATE UNIQUE INDEX ON ev_2 (status)"),
@@ -191,18 +191,20 @@ WITHOUT_BODIES = LiveSchema(tables={}, views={"public.v": ORDERS})
     ],
 )
 def test_what_a_migration_does_to_what_is_not_compared_is_unknown(
-    ran_on: LiveSchema, live: LiveSchema, sql: str
+    recorded_schema: LiveSchema, live: LiveSchema, sql: str
 ) -> None:
     """No difference there is no evidence: nothing was compared."""
     shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=classify(sql))
-    verdict = judge_schema(ReleaseSchema(journal=(BEFORE,), ran_on=ran_on), live, (BEFORE, SINCE), (shipped,))
+    verdict = judge_schema(
+        ReleaseSchema(journal=(BEFORE,), recorded_schema=recorded_schema), live, (BEFORE, SINCE), (shipped,)
+    )
     assert verdict.compatibility is Compatibility.UNKNOWN
     assert "left out of the structure that is compared" in verdict.reason
 
 
 def test_a_default_whose_text_differs_behind_a_cast_is_another_one() -> None:
     """As `pg_get_expr` writes it: the words and numbers behind a type's name are no part of the type."""
-    ran_on, live = (
+    recorded_schema, live = (
         LiveSchema(
             tables={
                 "public.orders": {
@@ -218,5 +220,5 @@ def test_a_default_whose_text_differs_behind_a_cast_is_another_one() -> None:
         )
         for value in ("0.5", "0.7")
     )
-    verdict = judge_schema(ReleaseSchema(journal=(BEFORE,), ran_on=ran_on), live, (BEFORE,))
+    verdict = judge_schema(ReleaseSchema(journal=(BEFORE,), recorded_schema=recorded_schema), live, (BEFORE,))
     assert verdict.compatibility is Compatibility.UNKNOWN

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollback.check import Verdict
-from rollback.domain.database.migration_impact import ADDITIVE, NOTHING, MigrationImpact, breaking, unknown
+from rollback.domain.database.migration_impact import ADDITIVE, NO_IMPACT, MigrationImpact, breaking, unknown
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
 from rollback.domain.database.schema_finding import Compatibility
 from rollback.domain.database.schema_finding import breaking as breaking_finding
@@ -20,14 +20,14 @@ from rollback.domain.plan import Plan
 from rollback.domain.releases.release import Release
 from rollback.domain.request import Request, RollbackType, parse_request
 from rollback.resources.database.postgres import Column, LiveSchema, Migration
-from rollback.schema.attribution import attribute
+from rollback.schema.attribution import attribute_findings
 from rollback.schema.compatibility import judge_schema
 from rollback.schema.refusal import (
+    escalate_to_full,
     full_rollback_command,
     full_rollback_input,
     refusal,
     schema_check,
-    widened,
 )
 from rollback_cli.main import app
 
@@ -46,7 +46,7 @@ REWRITES = unknown("rows of users are rewritten")
 TRIGGERS = unknown("create trigger", shows=True)
 
 
-def migration(number: int, impact: MigrationImpact = NOTHING, **changes: Any) -> ShippedMigration:
+def migration(number: int, impact: MigrationImpact = NO_IMPACT, **changes: Any) -> ShippedMigration:
     fields = {"tag": f"{number:04}_it", "created_at": number, "hash": f"{number:064x}", "impact": impact}
     return ShippedMigration.model_validate({**fields, **changes})
 
@@ -63,7 +63,7 @@ def judged(
 ) -> SchemaVerdict:
     """A target that ran with the first migration; since then one was applied, if any. None: it has no snapshot."""
     second = None if since is None else migration(2, since, has_down=has_down)
-    target = ReleaseSchema(journal=applied(FIRST), ran_on=None if structure is None else RAN_ON)
+    target = ReleaseSchema(journal=applied(FIRST), recorded_schema=None if structure is None else RAN_ON)
     shipped = (FIRST,) if second is None else (FIRST, second)
     return judge_schema(target, STRUCTURES[structure or COMPATIBLE], applied(*shipped), shipped if recorded else ())
 
@@ -75,7 +75,7 @@ def judged(
         (None, COMPATIBLE, COMPATIBLE),
         (None, UNKNOWN, UNKNOWN),  # drift that no journal knows
         (None, BREAKING, BREAKING),
-        (NOTHING, None, COMPATIBLE),
+        (NO_IMPACT, None, COMPATIBLE),
         (ADDITIVE, None, COMPATIBLE),
         (ADDITIVE, COMPATIBLE, COMPATIBLE),
         (ADDITIVE, UNKNOWN, UNKNOWN),
@@ -119,7 +119,7 @@ def test_a_migration_that_no_release_recorded_is_unknown_whatever_the_structure_
 
 
 def test_a_database_that_lacks_the_targets_migrations_has_to_be_migrated_first() -> None:
-    target = ReleaseSchema(journal=applied(FIRST, migration(2)), ran_on=RAN_ON)
+    target = ReleaseSchema(journal=applied(FIRST, migration(2)), recorded_schema=RAN_ON)
     found = judge_schema(target, RAN_ON, applied(FIRST))
     assert (found.compatibility, found.journal) == (BREAKING, JournalRelation.BEHIND)
     assert "migrate it first" in found.reason
@@ -127,25 +127,27 @@ def test_a_database_that_lacks_the_targets_migrations_has_to_be_migrated_first()
 
 def test_a_migration_that_was_edited_after_it_was_applied_is_another_one() -> None:
     edited = migration(1, hash="f" * 64)
-    found = judge_schema(ReleaseSchema(shipped=(edited,), ran_on=RAN_ON), RAN_ON, applied(FIRST), (FIRST, edited))
+    found = judge_schema(
+        ReleaseSchema(shipped=(edited,), recorded_schema=RAN_ON), RAN_ON, applied(FIRST), (FIRST, edited)
+    )
     assert (found.compatibility, found.journal) == (UNKNOWN, JournalRelation.DIVERGED)
 
 
 def test_without_any_journal_the_structure_decides_alone() -> None:
     for structure, schema in STRUCTURES.items():
-        target = ReleaseSchema(ran_on=RAN_ON, sought_all_journals=True)
+        target = ReleaseSchema(recorded_schema=RAN_ON, has_searched_all_journals=True)
         assert judge_schema(target, schema, None).compatibility is structure
 
 
 def test_a_record_that_sought_the_journal_of_drizzle_only_does_not_tell_that_there_is_none() -> None:
     """Prisma's or Flyway's was there and not looked for; what it applied since does not show in the structure."""
-    found = judge_schema(ReleaseSchema(ran_on=RAN_ON), RAN_ON, None)
+    found = judge_schema(ReleaseSchema(recorded_schema=RAN_ON), RAN_ON, None)
     assert (found.compatibility, found.journal) == (UNKNOWN, JournalRelation.ONE_SIDED)
 
 
 def test_a_journal_that_only_one_of_them_has_proves_nothing() -> None:
-    with_one = ReleaseSchema(journal=applied(FIRST), ran_on=RAN_ON)
-    for target, journal in ((with_one, None), (ReleaseSchema(ran_on=RAN_ON), applied(FIRST))):
+    with_one = ReleaseSchema(journal=applied(FIRST), recorded_schema=RAN_ON)
+    for target, journal in ((with_one, None), (ReleaseSchema(recorded_schema=RAN_ON), applied(FIRST))):
         found = judge_schema(target, RAN_ON, journal)
         assert (found.compatibility, found.journal) == (UNKNOWN, JournalRelation.ONE_SIDED)
 
@@ -170,7 +172,7 @@ def test_whether_one_can_step_down_is_told(has_down: bool) -> None:
     assert not judged(None, None).can_step_down
 
 
-_IMPACTS = st.sampled_from([NOTHING, ADDITIVE, DROPS, WIPES, REWRITES, TRIGGERS])
+_IMPACTS = st.sampled_from([NO_IMPACT, ADDITIVE, DROPS, WIPES, REWRITES, TRIGGERS])
 _ORDER = [COMPATIBLE, UNKNOWN, BREAKING]
 
 
@@ -180,7 +182,7 @@ def test_one_more_migration_never_lets_a_rollback_through(
 ) -> None:
     def verdict(since: list[MigrationImpact]) -> Compatibility:
         shipped = (FIRST, *(migration(number, impact) for number, impact in enumerate(since, start=2)))
-        target = ReleaseSchema(journal=applied(FIRST), ran_on=None if structure is None else RAN_ON)
+        target = ReleaseSchema(journal=applied(FIRST), recorded_schema=None if structure is None else RAN_ON)
         live = STRUCTURES[structure or COMPATIBLE]
         return judge_schema(target, live, applied(*shipped), shipped).compatibility
 
@@ -197,7 +199,7 @@ def test_a_verdict_says_all_that_it_stands_on() -> None:
 
 
 def test_what_is_recorded_of_a_schema_reads_back_and_an_older_record_reads_too() -> None:
-    whole = ReleaseSchema(shipped=(migration(1, WIPES, has_down=True),), journal=applied(FIRST), ran_on=RAN_ON)
+    whole = ReleaseSchema(shipped=(migration(1, WIPES, has_down=True),), journal=applied(FIRST), recorded_schema=RAN_ON)
     again = ReleaseSchema.model_validate_json(whole.model_dump_json())
     assert (again, again.sha256) == (whole, whole.sha256)
     assert whole.sha256 != ReleaseSchema().sha256
@@ -264,8 +266,8 @@ def test_only_what_shipped_migrations_explain_becomes_full_and_only_where_the_en
     update = {"compatibility": compatibility, "attributed_to": tags, "unexplained": unexplained}
     verdict = judged(None, BREAKING).model_copy(update=update)
     full = request.model_copy(update={"type": RollbackType.FULL})
-    assert widened(request, verdict, "full") == (full if becomes_full else request)
-    assert widened(request, verdict, "refuse") == request
+    assert escalate_to_full(request, verdict, "full") == (full if becomes_full else request)
+    assert escalate_to_full(request, verdict, "refuse") == request
 
 
 def test_what_a_document_keeps_of_a_verdict_is_bounded_and_counts_what_it_leaves_out() -> None:
@@ -292,12 +294,12 @@ def test_what_a_document_keeps_of_a_verdict_is_bounded_and_counts_what_it_leaves
 def test_a_migration_explains_a_difference_that_it_names(about: str, reason: str, is_explained: bool) -> None:
     shipped = ShippedMigration(tag="0002", created_at=2, hash="b" * 64, impact=breaking(reason))
     difference = breaking_finding("it is gone", about)
-    assert attribute((difference,), (shipped,)) == ((("0002",), ()) if is_explained else ((), ("it is gone",)))
+    assert attribute_findings((difference,), (shipped,)) == ((("0002",), ()) if is_explained else ((), ("it is gone",)))
 
 
 def test_rows_that_a_migration_rewrote_show_in_no_structure_and_are_its_doing() -> None:
     wipes = ShippedMigration(tag="0002", created_at=2, hash="b" * 64, impact=WIPES)
-    assert attribute((), (wipes,)) == (("0002",), ())
+    assert attribute_findings((), (wipes,)) == (("0002",), ())
 
 
 @pytest.mark.parametrize(
@@ -308,4 +310,4 @@ def test_what_fits_what_is_forced_and_what_goes_back_with_its_database_stays_wha
     changes: dict[str, Any], structure: Compatibility
 ) -> None:
     request = Request.model_validate({"service": "express-api", **changes})
-    assert widened(request, judged(None, structure), "full") == request
+    assert escalate_to_full(request, judged(None, structure), "full") == request

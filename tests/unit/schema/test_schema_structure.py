@@ -118,24 +118,24 @@ def test_a_new_column_blocks_exactly_if_rows_can_not_leave_it_out(schema: LiveSc
 
 @given(_schemas(), _schemas(), _schemas())
 def test_what_blocks_a_release_still_blocks_it_when_more_is_missing(
-    ran_on: LiveSchema, more: LiveSchema, live: LiveSchema
+    recorded_schema: LiveSchema, more: LiveSchema, live: LiveSchema
 ) -> None:
     """A release that needs more tables is never the more compatible one."""
-    both = ran_on.model_copy(
-        update={"tables": {**more.tables, **ran_on.tables}, "views": {**more.views, **ran_on.views}}
+    both = recorded_schema.model_copy(
+        update={"tables": {**more.tables, **recorded_schema.tables}, "views": {**more.views, **recorded_schema.views}}
     )
-    if worst(judge_structure(ran_on, live)) is BREAKING and not set(more.tables) & set(live.tables):
+    if worst(judge_structure(recorded_schema, live)) is BREAKING and not set(more.tables) & set(live.tables):
         assert worst(judge_structure(both, live)) is BREAKING
 
 
 def test_rows_of_a_new_table_that_hold_old_ones_are_told_and_block_nothing() -> None:
     column = Column(type="integer", nullable=False, has_default=False)
-    ran_on = LiveSchema(tables={"public.users": {"id": column}})
+    recorded_schema = LiveSchema(tables={"public.users": {"id": column}})
     key = Constraint(
         kind="foreign", columns=("author",), definition="FOREIGN KEY (author) REFERENCES users(id)", null_passes=True,
         refuses_deletes_in="public.users",
     )  # fmt: skip
-    tables = {**ran_on.tables, "public.notes": {"author": column}}
-    (told,) = judge_structure(ran_on, LiveSchema(tables=tables, constraints={"public.notes": (key,)}))
+    tables = {**recorded_schema.tables, "public.notes": {"author": column}}
+    (told,) = judge_structure(recorded_schema, LiveSchema(tables=tables, constraints={"public.notes": (key,)}))
     assert told.compatibility is COMPATIBLE
     assert "rows of public.users may not be deletable" in told.what

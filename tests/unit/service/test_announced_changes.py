@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, image
-from stage import PROMOTED, QUARANTINED, Stage, worn_in
-from stage_of_writers import StageOfWriters
-from stage_with_database import BAD, GOOD, StageWithDatabase
+from stage import PROMOTED, QUARANTINED, Simulation, start_simulation
+from stage_of_writers import TwoWriterSimulation
+from stage_with_database import BAD, GOOD, DatabaseSimulation
 
-from rollback.domain.database.progress import BranchBefore, DatabaseProgress, Ending, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch, backup_name
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.domain.settings.policy import Policy
@@ -25,34 +25,34 @@ FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 TIMED_OUT = "its execution ended as TIMED_OUT: no cause given"
 
 
-def asked_for_restore(stage: StageWithDatabase) -> Rollback:
+def asked_for_restore(stage: DatabaseSimulation) -> Rollback:
     """Neon was sent the restore, and nobody has looked since."""
     rollback = stage.admit(FULL, "execution-1")
     while "restore" not in stage.neon.calls:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     assert rollback.database is not None
     assert rollback.database.restore_asked_at is not None
     assert rollback.database.backup_id is None
     return rollback
 
 
-def by_person(stage: Stage, rollback: Rollback) -> None:
+def by_person(stage: Simulation, rollback: Rollback) -> None:
     abort(rollback.id, ANN, stage.world)
 
 
-def by_crash(stage: Stage, rollback: Rollback) -> None:
+def by_crash(stage: Simulation, rollback: Rollback) -> None:
     janitor.conclude_execution(rollback.execution, TIMED_OUT, stage.world)
 
 
-def by_lost_lease(stage: Stage, rollback: Rollback) -> None:
+def by_lost_lease(stage: Simulation, rollback: Rollback) -> None:
     stage.ledger.release_lease(SERVICE, rollback.id)
-    stage.take(rollback)
+    stage.run_due_step(rollback)
 
 
-ENDED: list[Callable[[Stage, Rollback], None]] = [by_person, by_crash, by_lost_lease]
+ENDED: list[Callable[[Simulation, Rollback], None]] = [by_person, by_crash, by_lost_lease]
 
 
-def concluded(stage: StageWithDatabase, rollback: Rollback, minutes: int = 60) -> Rollback:
+def concluded(stage: DatabaseSimulation, rollback: Rollback, minutes: int = 60) -> Rollback:
     for _ in range(minutes):
         stage.neon.settle()
         stage.pass_time(minutes=1)
@@ -68,10 +68,10 @@ def concluded(stage: StageWithDatabase, rollback: Rollback, minutes: int = 60) -
 
 @pytest.mark.parametrize("end", ENDED)
 def test_an_end_after_the_restore_was_sent_tells_of_the_backup_and_can_be_undone(
-    end: Callable[[Stage, Rollback], None],
+    end: Callable[[Simulation, Rollback], None],
 ) -> None:
-    stage = StageWithDatabase()
-    stage.cures.add("v2")
+    stage = DatabaseSimulation()
+    stage.healthy_versions.add("v2")
     rollback = asked_for_restore(stage)
     end(stage, rollback)
     ended = concluded(stage, rollback)
@@ -79,7 +79,7 @@ def test_an_end_after_the_restore_was_sent_tells_of_the_backup_and_can_be_undone
 
     assert backup is not None
     assert ended.database is not None
-    assert (ended.database.backup_id, ended.database.ending) == (backup.id, Ending.FAILED)
+    assert (ended.database.backup_id, ended.database.database_outcome) == (backup.id, DatabaseOutcome.FAILED)
     assert ended.has_changed_data
     page = stage.pages()[-1]
     assert f"backup branch {backup.id}" in page
@@ -93,7 +93,7 @@ def test_an_end_after_the_restore_was_sent_tells_of_the_backup_and_can_be_undone
 
 
 def test_the_first_page_says_that_it_is_not_known_yet_and_which_branch_to_look_for() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     rollback = asked_for_restore(stage)
     by_person(stage, rollback)
     ended = concluded(stage, rollback)
@@ -105,18 +105,18 @@ def test_the_first_page_says_that_it_is_not_known_yet_and_which_branch_to_look_f
 
 
 def test_a_restore_that_was_announced_and_never_sent_left_the_data_untouched() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     rollback = stage.admit(FULL, "execution-1")
     while rollback.database is None or rollback.database.restore_asked_at is None:
         stage.neon.refuse_next("restore", OutcomeUnknown("the connection broke before it was sent"))
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     assert rollback.database.intent is not None
     by_crash(stage, rollback)
     ended = concluded(stage, rollback)
 
     assert not ended.has_changed_data
     assert ended.database is not None
-    assert ended.database.ending is Ending.REFUSED
+    assert ended.database.database_outcome is DatabaseOutcome.REFUSED
     assert stage.rows() == GOOD + BAD
     assert (stage.running(), stage.services.desired_count) == (image("v2"), 2)
     assert ended.left_to_operator() == ()
@@ -125,25 +125,25 @@ def test_a_restore_that_was_announced_and_never_sent_left_the_data_untouched() -
 
 def test_it_is_not_asked_before_the_call_can_land_no_more() -> None:
     """Rule 9: Neon does not know our lease."""
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     rollback = stage.admit(FULL, "execution-1")
     stage.neon.lose_next("restore")
     while "restore" not in stage.neon.calls:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     assert rollback.database is not None
     assert rollback.database.intent is not None
     announced = rollback.database.intent.at
     by_crash(stage, rollback)
     ended = concluded(stage, rollback)
     assert ended.database is not None
-    assert ended.database.asked_at_end is not None
+    assert ended.database.last_change_checked_at is not None
     limit = timedelta(seconds=stage.world.settings.policy.database_timeout_seconds)
-    assert ended.database.asked_at_end >= announced + limit
+    assert ended.database.last_change_checked_at >= announced + limit
     assert ended.database.backup_id is not None
 
 
 def test_where_neon_can_not_be_asked_the_page_says_not_known_and_the_service_stays_fenced() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     rollback = asked_for_restore(stage)
 
     def unreachable(*_: Any, **__: Any) -> Any:
@@ -173,11 +173,11 @@ def test_where_neon_can_not_be_asked_the_page_says_not_known_and_the_service_sta
 
 
 def test_a_service_at_zero_whose_data_is_untouched_does_not_wait_for_neon() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     rollback = stage.admit(FULL, "execution-1")
     stage.neon.lose_next("create_branch")
     while "create_branch" not in stage.neon.calls:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     assert rollback.database is not None
     assert rollback.database.intent is not None
 
@@ -193,11 +193,11 @@ def test_a_service_at_zero_whose_data_is_untouched_does_not_wait_for_neon() -> N
 
 
 def test_a_preview_that_is_left_is_named() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     rollback = stage.admit(FULL, "execution-1")
     stage.neon.lose_next("create_branch")
     while "create_branch" not in stage.neon.calls:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     by_crash(stage, rollback)
     ended = concluded(stage, rollback)
     assert not ended.has_changed_data
@@ -211,17 +211,17 @@ def test_a_preview_that_is_left_is_named() -> None:
         ({"intent": {"action": "restore", "at": NOW}}, True),
         ({"restore_asked_at": NOW}, True),
         ({"restore_asked_at": NOW, "backup_id": "br-9"}, False),
-        ({"restore_asked_at": NOW, "ending": "failed", "ended_at": NOW}, True),
-        ({"restore_asked_at": NOW, "ending": "restored", "ended_at": NOW}, False),
-        ({"restore_asked_at": NOW, "asked_at_end": NOW}, False),
+        ({"restore_asked_at": NOW, "database_outcome": "failed", "ended_at": NOW}, True),
+        ({"restore_asked_at": NOW, "database_outcome": "restored", "ended_at": NOW}, False),
+        ({"restore_asked_at": NOW, "last_change_checked_at": NOW}, False),
         ({"backup_id": "br-9", "ran": ({"name": "0002", "arn": "task/1", "asked_at": NOW},)}, True),
     ],
 )
 def test_what_is_unanswered(changes: dict[str, Any], unanswered: bool) -> None:
     progress = DatabaseProgress.model_validate(
-        {"started_at": NOW, "before": BranchBefore(name="main", protected=False), **changes}
+        {"started_at": NOW, "before": OriginalBranch(name="main", protected=False), **changes}
     )
-    assert progress.is_unanswered is unanswered
+    assert progress.has_unanswered_change is unanswered
 
 
 # A crash is no abort
@@ -230,9 +230,9 @@ def test_what_is_unanswered(changes: dict[str, Any], unanswered: bool) -> None:
 @pytest.mark.parametrize("end", [by_crash, by_lost_lease])
 @pytest.mark.parametrize("when", ["announced", "stopped", "stands", "preview", "unprotected"])
 def test_rule_3_a_crash_behind_the_fence_keeps_no_service_at_zero_whose_data_was_never_touched(
-    when: str, end: Callable[[Stage, Rollback], None]
+    when: str, end: Callable[[Simulation, Rollback], None]
 ) -> None:
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     rollback = stage.admit(FULL, "execution-1")
     reached: dict[str, Callable[[Rollback], bool]] = {
         "announced": lambda r: bool(r.obligations),
@@ -242,7 +242,7 @@ def test_rule_3_a_crash_behind_the_fence_keeps_no_service_at_zero_whose_data_was
         "unprotected": lambda _: "update_branch" in stage.neon.calls,
     }
     while not reached[when](rollback):
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     assert "restore" not in stage.neon.calls
     end(stage, rollback)
     ended = concluded(stage, rollback)
@@ -250,56 +250,56 @@ def test_rule_3_a_crash_behind_the_fence_keeps_no_service_at_zero_whose_data_was
     assert not ended.has_changed_data
     assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
     assert ended.left_to_operator() == ()
-    assert ended.ended_by_person is False
+    assert ended.is_operator_abort is False
     assert stage.rows() == GOOD + BAD
     assert stage.branch.protected
 
 
-def fenced(stage: StageOfWriters) -> Rollback:
+def fenced(stage: TwoWriterSimulation) -> Rollback:
     rollback = stage.admit(FULL, "execution-1")
     while rollback.database is None or rollback.database.head is None:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     return rollback
 
 
-def by_hand(stage: Stage, rollback: Rollback) -> None:
+def by_hand(stage: Simulation, rollback: Rollback) -> None:
     why = "its execution ended as ABORTED: by ann"
     janitor.conclude_execution(rollback.execution, why, stage.world, by_hand=True)
 
 
-def by_forced_unlock(stage: Stage, rollback: Rollback) -> None:
+def by_forced_unlock(stage: Simulation, rollback: Rollback) -> None:
     unlock(SERVICE, ANN, stage.world, force=True)
-    stage.take(rollback)
+    stage.run_due_step(rollback)
 
 
 @pytest.mark.parametrize("end", [by_person, by_hand, by_forced_unlock])
 def test_rule_3_an_operator_who_stops_it_behind_the_fence_finds_it_fenced(
-    end: Callable[[Stage, Rollback], None],
+    end: Callable[[Simulation, Rollback], None],
 ) -> None:
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     rollback = fenced(stage)
     end(stage, rollback)
     ended = concluded(stage, rollback)
 
     assert ended.outcome is Outcome.ABORTED
-    assert ended.ended_by_person
+    assert ended.is_operator_abort
     assert (stage.services.desired_count, stage.worker.desired_count) == (0, 0)
     assert ObligationKind.FENCE in {owed.kind for owed in ended.left_to_operator()}
 
 
 def test_a_document_of_an_older_version_that_was_aborted_behind_its_fence_stays_fenced() -> None:
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     rollback = fenced(stage)
-    stage.ledger.save(stage.read(rollback).but(outcome=Outcome.ABORTED, reason="aborted by ann"))
+    stage.ledger.save(stage.read(rollback).evolve(outcome=Outcome.ABORTED, reason="aborted by ann"))
     concluded(stage, rollback)
     assert (stage.services.desired_count, stage.worker.desired_count) == (0, 0)
 
 
 def test_rule_3_whoever_goes_on_by_force_with_what_an_operator_stopped_lifts_its_fence_by_a_success_only() -> None:
     """The operator knows more than we do: a newcomer that is refused has learnt nothing that speaks for the bad one."""
-    stage = StageOfWriters()
+    stage = TwoWriterSimulation()
     first = fenced(stage)
-    stage.ledger.save(stage.read(first).but(outcome=Outcome.ABORTED, reason="by ann", ended_by_person=True))
+    stage.ledger.save(stage.read(first).evolve(outcome=Outcome.ABORTED, reason="by ann", is_operator_abort=True))
     asked = {
         "type": "database",
         "service": SERVICE,
@@ -316,7 +316,7 @@ def test_rule_3_whoever_goes_on_by_force_with_what_an_operator_stopped_lifts_its
 
 
 def test_a_fence_alone_judges_no_release_and_is_an_attempt() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     stage.neon.refuse_next("restore", RequestRefused("the branch is being moved"))
     refused = stage.run()
     assert refused.outcome is Outcome.REFUSED
@@ -328,11 +328,11 @@ def test_a_fence_alone_judges_no_release_and_is_an_attempt() -> None:
 # The service
 
 
-def stopping(stage: Stage) -> Rollback:
+def stopping(stage: Simulation) -> Rollback:
     """Its StopServiceDeployment is announced, made, and its execution killed before that is saved."""
     stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin("v2")
-    rollback = stage.go(stage.admit(None, "execution-1"), Step.SERVICE)
+    stage.begin_deployment("v2")
+    rollback = stage.run_until(stage.admit(None, "execution-1"), Step.SERVICE)
     rollback = stage.ledger.save(service(rollback, stage.world))
     assert rollback.service is not None
     assert rollback.service.intent is not None
@@ -340,7 +340,7 @@ def stopping(stage: Stage) -> Rollback:
     return rollback
 
 
-def swept(stage: Stage, rollback: Rollback, minutes: int = 30) -> Rollback:
+def swept(stage: Simulation, rollback: Rollback, minutes: int = 30) -> Rollback:
     for _ in range(minutes):
         stage.pass_time(minutes=1)
         janitor.sweep(stage.world)
@@ -349,7 +349,7 @@ def swept(stage: Stage, rollback: Rollback, minutes: int = 30) -> Rollback:
 
 
 def test_a_stopped_deployment_that_nobody_saved_is_no_abort_before_anything_was_done() -> None:
-    stage = Stage()
+    stage = Simulation()
     rollback = stopping(stage)
     assert rollback.service is not None
     assert rollback.service.intent is not None
@@ -366,7 +366,7 @@ def test_a_stopped_deployment_that_nobody_saved_is_no_abort_before_anything_was_
 
 
 def test_a_stopped_deployment_that_a_person_aborted_stays_their_abort_and_is_said_to_have_landed() -> None:
-    stage = Stage()
+    stage = Simulation()
     rollback = stopping(stage)
     assert rollback.service is not None
     assert rollback.service.intent is not None
@@ -378,7 +378,7 @@ def test_a_stopped_deployment_that_a_person_aborted_stays_their_abort_and_is_sai
 
 
 def test_a_stop_that_never_landed_is_an_abort_before_anything_was_done() -> None:
-    stage = Stage()
+    stage = Simulation()
     rollback = stopping(stage)
     by_crash(stage, rollback)
     ended = stage.read(rollback)
@@ -392,7 +392,7 @@ def test_a_stop_that_never_landed_is_an_abort_before_anything_was_done() -> None
 
 
 def test_a_deployment_that_another_one_followed_tells_nothing_of_the_stop() -> None:
-    stage = Stage()
+    stage = Simulation()
     rollback = stopping(stage)
     stage.services.deploy(stage.arns["v2"], stage.clock.now())
     by_crash(stage, rollback)
@@ -402,11 +402,11 @@ def test_a_deployment_that_another_one_followed_tells_nothing_of_the_stop() -> N
 
 
 def test_capacity_that_was_raised_and_not_saved_is_seen() -> None:
-    stage = Stage(policy=Policy())
+    stage = Simulation(policy=Policy())
     stage.ship("v1", PROMOTED, hours_ago=48, desired_count=4)
     stage.ship("v2", QUARANTINED, hours_ago=1)
-    stage.begin("v3")
-    rollback = stage.go(stage.admit(None, "execution-1"), Step.SERVICE)
+    stage.begin_deployment("v3")
+    rollback = stage.run_until(stage.admit(None, "execution-1"), Step.SERVICE)
     stage.services.run(stage.arns["v1"], desired_count=1)
     rollback = stage.ledger.save(service(rollback, stage.world))
     assert rollback.service is not None
@@ -418,8 +418,8 @@ def test_capacity_that_was_raised_and_not_saved_is_seen() -> None:
 
 
 def test_what_never_began_to_act_is_an_abort_as_ever() -> None:
-    stage = worn_in()
-    rollback = stage.go(stage.admit(None, "execution-1"), Step.SERVICE)
+    stage = start_simulation()
+    rollback = stage.run_until(stage.admit(None, "execution-1"), Step.SERVICE)
     by_crash(stage, rollback)
     ended = swept(stage, rollback)
     assert (ended.outcome, ended.has_acted) == (Outcome.ABORTED, False)

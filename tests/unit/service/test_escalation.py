@@ -3,103 +3,107 @@
 import pytest
 from builders import image
 from fakes import FakeServices
-from stage import Stage, worn_in
+from stage import Simulation, start_simulation
 from worlds import DEGRADED
 
-from rollback.domain.escalation import End, Footing, Rung, next_rung
+from rollback.domain.escalation import EscalationEnd, EscalationLevel, ServiceHealth, next_escalation
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.policy import Policy
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.resources.aws.ecs_service import TargetHealth
 from rollback.workflow.route import Step
 
-SERVES = Footing(target_runs=True, healthy_targets=2, serves=True, wanted=2)
-HALF = Footing(target_runs=True, healthy_targets=1, serves=True, wanted=2)
-NOTHING = Footing(target_runs=False, healthy_targets=0, serves=False, wanted=2)
-UNKNOWN = Footing(target_runs=False, healthy_targets=None, serves=None, wanted=2)
-OLD_SERVE = Footing(target_runs=True, healthy_targets=2, serves=True, wanted=2, other_tasks=2)
+SERVES = ServiceHealth(is_target_running=True, healthy_targets=2, has_healthy_target=True, wanted=2)
+HALF = ServiceHealth(is_target_running=True, healthy_targets=1, has_healthy_target=True, wanted=2)
+NOTHING = ServiceHealth(is_target_running=False, healthy_targets=0, has_healthy_target=False, wanted=2)
+UNKNOWN = ServiceHealth(is_target_running=False, healthy_targets=None, has_healthy_target=None, wanted=2)
+OLD_SERVE = ServiceHealth(is_target_running=True, healthy_targets=2, has_healthy_target=True, wanted=2, other_tasks=2)
 
 
 @pytest.mark.parametrize(
-    ("current", "footing", "restart", "then"),
+    ("current", "service_health", "restart", "then"),
     [
-        (Rung.SERVICE, NOTHING, "allow", Rung.EMERGENCY),
-        (Rung.SERVICE, HALF, "allow", Rung.EMERGENCY),
-        (Rung.SERVICE, UNKNOWN, "allow", Rung.EMERGENCY),
-        (Rung.SERVICE, OLD_SERVE, "allow", Rung.EMERGENCY),
-        (Rung.EMERGENCY, NOTHING, "allow", Rung.RESTART_FROM_ZERO),
-        (Rung.EMERGENCY, NOTHING, "refuse", End.OUT_OF_RUNGS),
-        (Rung.EMERGENCY, HALF, "allow", End.OUT_OF_RUNGS),
-        (Rung.EMERGENCY, UNKNOWN, "allow", End.OUT_OF_RUNGS),  # not known is not zero
-        (Rung.RESTART_FROM_ZERO, NOTHING, "allow", End.OUT_OF_RUNGS),
-        (Rung.SERVICE, SERVES, "allow", End.NOT_THE_RELEASE),
-        (Rung.EMERGENCY, SERVES, "allow", End.NOT_THE_RELEASE),
-        (Rung.RESTART_FROM_ZERO, SERVES, "allow", End.NOT_THE_RELEASE),
+        (EscalationLevel.SERVICE, NOTHING, "allow", EscalationLevel.EMERGENCY),
+        (EscalationLevel.SERVICE, HALF, "allow", EscalationLevel.EMERGENCY),
+        (EscalationLevel.SERVICE, UNKNOWN, "allow", EscalationLevel.EMERGENCY),
+        (EscalationLevel.SERVICE, OLD_SERVE, "allow", EscalationLevel.EMERGENCY),
+        (EscalationLevel.EMERGENCY, NOTHING, "allow", EscalationLevel.RESTART_FROM_ZERO),
+        (EscalationLevel.EMERGENCY, NOTHING, "refuse", EscalationEnd.LEVELS_EXHAUSTED),
+        (EscalationLevel.EMERGENCY, HALF, "allow", EscalationEnd.LEVELS_EXHAUSTED),
+        (EscalationLevel.EMERGENCY, UNKNOWN, "allow", EscalationEnd.LEVELS_EXHAUSTED),  # not known is not zero
+        (EscalationLevel.RESTART_FROM_ZERO, NOTHING, "allow", EscalationEnd.LEVELS_EXHAUSTED),
+        (EscalationLevel.SERVICE, SERVES, "allow", EscalationEnd.NOT_THE_RELEASE),
+        (EscalationLevel.EMERGENCY, SERVES, "allow", EscalationEnd.NOT_THE_RELEASE),
+        (EscalationLevel.RESTART_FROM_ZERO, SERVES, "allow", EscalationEnd.NOT_THE_RELEASE),
     ],
 )
 def test_rule_4_the_next_rung_is_told_by_healthy_targets_never_by_an_alarm(
-    current: Rung, footing: Footing, restart: str, then: Rung | End
+    current: EscalationLevel, service_health: ServiceHealth, restart: str, then: EscalationLevel | EscalationEnd
 ) -> None:
-    assert next_rung(current, footing, restart) is then  # type: ignore[arg-type]
+    assert next_escalation(current, service_health, restart) is then  # type: ignore[arg-type]
 
 
-def bad_all_over(stage: Stage) -> None:
+def bad_all_over(stage: Simulation) -> None:
     """Whatever is deployed from now on does not pass its health check; v2's tasks still answer."""
-    stage.services.otherwise = "unhealthy"
+    stage.services.default_behaviour = "unhealthy"
     stage.services.behaviours[stage.arns["v2"]] = "healthy"
 
 
 def test_a_dependency_is_down_while_the_target_runs_and_serves_nothing_escalates_and_a_page_says_so() -> None:
-    stage = worn_in(cures=set())
+    stage = start_simulation(healthy_versions=set())
     done = stage.run()
     assert done.outcome is Outcome.FAILED
     assert "the release is not the cause" in done.reason
     assert stage.running() == image("v1")
     assert stage.changes() == ["update", "update"]  # the way back, and the configuration
     assert done.service is not None
-    assert [tried.rung for tried in done.service.tried] == [Rung.SERVICE]
+    assert [tried.escalation_level for tried in done.service.tried] == [EscalationLevel.SERVICE]
     assert "the release is not the cause" in stage.pages()[0]
     assert f"in ALARM: {DEGRADED}" in stage.pages()[0]
 
 
 def test_zero_healthy_targets_go_up_the_whole_ladder_and_a_page_says_what_was_tried_and_what_to_do() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     bad_all_over(stage)
     stage.services.behaviours[stage.arns["v2"]] = "unhealthy"
     done = stage.run()
     assert done.outcome is Outcome.FAILED
     assert done.service is not None
-    assert [t.rung for t in done.service.tried] == [Rung.SERVICE, Rung.EMERGENCY, Rung.RESTART_FROM_ZERO]
+    assert [t.escalation_level for t in done.service.tried] == [
+        EscalationLevel.SERVICE,
+        EscalationLevel.EMERGENCY,
+        EscalationLevel.RESTART_FROM_ZERO,
+    ]
     (page, *_) = stage.pages()
     for said in ("Tried service", "Tried emergency", "Tried restart_from_zero", "Escalation level 3", "  ECS: ", "aws"):
         assert said in page
 
 
 def test_with_a_healthy_target_left_it_never_goes_to_zero() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     bad_all_over(stage)
     done = stage.run()
     assert done.service is not None
-    assert [t.rung for t in done.service.tried] == [Rung.SERVICE, Rung.EMERGENCY]
+    assert [t.escalation_level for t in done.service.tried] == [EscalationLevel.SERVICE, EscalationLevel.EMERGENCY]
     assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
 
 
 def test_an_environment_may_refuse_the_restart_from_zero() -> None:
-    stage = worn_in(policy=Policy(restart_from_zero="refuse"))
+    stage = start_simulation(policy=Policy(restart_from_zero="refuse"))
     bad_all_over(stage)
     stage.services.behaviours[stage.arns["v2"]] = "unhealthy"
     done = stage.run()
     assert done.service is not None
-    assert [t.rung for t in done.service.tried] == [Rung.SERVICE, Rung.EMERGENCY]
+    assert [t.escalation_level for t in done.service.tried] == [EscalationLevel.SERVICE, EscalationLevel.EMERGENCY]
 
 
 def test_targets_that_can_not_be_asked_about_are_not_zero() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     bad_all_over(stage)
 
     class Silent:
         def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
-            raise OutsideFailure("DescribeTargetHealth: throttled")
+            raise ExternalServiceError("DescribeTargetHealth: throttled")
 
         def health_checks(self, arns: tuple[str, ...]) -> dict[str, dict[str, object]]:
             return {}
@@ -111,7 +115,7 @@ def test_targets_that_can_not_be_asked_about_are_not_zero() -> None:
 
 
 def test_the_emergency_rung_keeps_healthy_capacity_and_lets_all_replacements_start_at_once() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.services.deployment_configuration |= {"minimumHealthyPercent": 100, "maximumPercent": 100}
     before = dict(stage.services.deployment_configuration)
     bad_all_over(stage)
@@ -128,7 +132,7 @@ def test_the_emergency_rung_keeps_healthy_capacity_and_lets_all_replacements_sta
 
 
 def test_a_target_that_does_not_come_up_is_forced_anew_once() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = stage.admit()
     tick = FakeServices.tick
 
@@ -138,7 +142,7 @@ def test_a_target_that_does_not_come_up_is_forced_anew_once() -> None:
             tick(self)
 
     stage.services.tick = hangs_until_forced.__get__(stage.services)  # type: ignore[method-assign]
-    done = stage.go(rollback)
+    done = stage.run_until(rollback)
     assert done.outcome is not None
     forced = [given for _, given in stage.services.calls if given.get("force_new_deployment")]
     assert len(forced) == 1
@@ -148,13 +152,13 @@ def test_a_target_that_does_not_come_up_is_forced_anew_once() -> None:
 
 
 def test_a_rollback_waits_for_the_alarm_that_asked_before_it_calls_itself_a_success() -> None:
-    stage = worn_in(cures=set())
-    rollback = stage.go(stage.admit(), Step.VERIFY)
+    stage = start_simulation(healthy_versions=set())
+    rollback = stage.run_until(stage.admit(), Step.VERIFY)
     for _ in range(stage.policy.verify_rounds + 2):
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     assert rollback.outcome is None
     stage.alarms.recover(DEGRADED)
-    done = stage.go(rollback)
+    done = stage.run_until(rollback)
     assert done.outcome is Outcome.SUCCEEDED
     assert done.service is not None
     assert done.service.tried == ()

@@ -3,18 +3,18 @@
 import pytest
 from builders import SERVICE, image
 from fakes import FakeServices
-from stage import PROMOTED, QUARANTINED, Stage, alarm_event
+from stage import PROMOTED, QUARANTINED, Simulation, alarm_event
 from worlds import OUTAGE
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.schema_finding import Compatibility
 from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
-from rollback.domain.escalation import End, Footing, Rung, Switch, next_rung
-from rollback.domain.readiness import NOT_KNOWN, Sight, existence, is_ready
+from rollback.domain.escalation import EscalationEnd, EscalationLevel, ServiceHealth, TargetSwitch, next_escalation
+from rollback.domain.readiness import NOT_KNOWN, Existence, check_existence, is_ready
 from rollback.domain.rollback import Outcome
-from rollback.errors import OutsideFailure
-from rollback.operations.unfence import owed_by_operator
-from rollback.promotion.readiness import prepare
+from rollback.errors import ExternalServiceError
+from rollback.operations.unfence import list_obligations_of_operator
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.service import next_target
 
 PASS = Check.passed("a", "")
@@ -37,26 +37,26 @@ def test_a_target_is_ready_or_not_or_that_is_not_known(checks: tuple[Check, ...]
 
 
 def test_what_is_not_looked_at_is_never_told_as_there() -> None:
-    seen = existence("x", {"fs-1": Sight.NOT_ASKED}, "")
+    seen = check_existence("x", {"fs-1": Existence.NOT_ASKED}, "")
     assert (seen.verdict, seen.reason) == (Verdict.SKIPPED, "not looked at: fs-1")
-    both = existence("x", {"a": Sight.GONE, "b": Sight.HIDDEN}, "put it back")
+    both = check_existence("x", {"a": Existence.GONE, "b": Existence.HIDDEN}, "put it back")
     assert (both.verdict, both.reason) == (Verdict.FAIL, "gone: a; can't be looked up: b; put it back")
 
 
 # Which target is taken
 
 
-def two_good(**parts: object) -> Stage:
+def two_good(**parts: object) -> Simulation:
     """v0 and v1 are promoted, v2 is bad and runs."""
-    stage = Stage(**parts)  # type: ignore[arg-type]
+    stage = Simulation(**parts)  # type: ignore[arg-type]
     stage.ship("v0", PROMOTED, hours_ago=96)
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
     return stage
 
 
-def ways(stage: Stage) -> list[str]:
-    plan = prepare(SERVICE, stage.world)
+def ways(stage: Simulation) -> list[str]:
+    plan = prepare_standing_plan(SERVICE, stage.world)
     return [way.release.version for way in plan.ways_back(stage.ledger.releases(SERVICE).__next__().fingerprint)]
 
 
@@ -78,7 +78,7 @@ def test_a_target_of_which_it_is_not_known_comes_after_those_that_are_ready() ->
 
     def silent_about_v1(image: str) -> bool | None:
         if image == gone:
-            raise OutsideFailure("ECR: no answer")
+            raise ExternalServiceError("ECR: no answer")
         return exists(image)
 
     stage.images.exists = silent_about_v1  # type: ignore[method-assign]
@@ -86,7 +86,7 @@ def test_a_target_of_which_it_is_not_known_comes_after_those_that_are_ready() ->
 
 
 def test_further_releases_are_looked_at_where_the_newest_are_not_ready() -> None:
-    stage = Stage()
+    stage = Simulation()
     for number in range(5):
         stage.ship(f"v{number}", PROMOTED, hours_ago=96 - number)
     stage.ship("v9")
@@ -97,9 +97,9 @@ def test_further_releases_are_looked_at_where_the_newest_are_not_ready() -> None
 def test_an_emergency_says_which_release_it_skips_and_why() -> None:
     stage = two_good()
     stage.images.missing.add(image("v1"))
-    prepare(SERVICE, stage.world)
-    stage.cures = {"v0"}
-    done = stage.alarm(OUTAGE)
+    prepare_standing_plan(SERVICE, stage.world)
+    stage.healthy_versions = {"v0"}
+    done = stage.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.SUCCEEDED
     assert stage.running() == image("v0")
     reason = stage.check(done, "target-is-ready").reason
@@ -111,9 +111,9 @@ def test_an_emergency_without_a_ready_target_takes_the_last_known_good_and_says_
     """An image may have been pushed again since the last look; and nothing else is left."""
     stage = two_good()
     stage.images.missing |= {image("v0"), image("v1")}
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     stage.images.missing.clear()
-    done = stage.alarm(OUTAGE)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert (done.outcome, stage.running()) == (Outcome.SUCCEEDED, image("v1"))
     assert "v1 was not ready" in stage.check(done, "target-is-ready").reason
 
@@ -121,7 +121,7 @@ def test_an_emergency_without_a_ready_target_takes_the_last_known_good_and_says_
 def test_a_plain_rollback_skips_what_can_not_be_pulled_and_names_it() -> None:
     stage = two_good()
     stage.images.missing.add(image("v1"))
-    stage.cures = {"v0"}
+    stage.healthy_versions = {"v0"}
     done = stage.run(alarm_event())
     assert (done.outcome, stage.running()) == (Outcome.SUCCEEDED, image("v0"))
     reason = stage.check(done, "target-is-ready").reason
@@ -141,11 +141,11 @@ def test_a_version_that_a_person_names_is_not_replaced_by_another() -> None:
 
 
 def test_a_plain_rollback_without_another_target_tells_what_was_against_the_one_there_is() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
     stage.images.missing.add(image("v1"))
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     stage.images.missing.clear()
     done = stage.run(alarm_event())
     assert done.outcome is Outcome.SUCCEEDED
@@ -154,27 +154,27 @@ def test_a_plain_rollback_without_another_target_tells_what_was_against_the_one_
 
 # The ladder
 
-NOTHING = Footing(target_runs=False, healthy_targets=0, serves=False, wanted=2)
-OLD_TASKS = Footing(target_runs=False, healthy_targets=1, serves=True, wanted=2)
-SOME = Footing(target_runs=True, healthy_targets=1, serves=True, wanted=2)
-UNKNOWN_BUT_STARTS_NOT = Footing(target_runs=False, healthy_targets=None, serves=None, wanted=2)
+NOTHING = ServiceHealth(is_target_running=False, healthy_targets=0, has_healthy_target=False, wanted=2)
+OLD_TASKS = ServiceHealth(is_target_running=False, healthy_targets=1, has_healthy_target=True, wanted=2)
+SOME = ServiceHealth(is_target_running=True, healthy_targets=1, has_healthy_target=True, wanted=2)
+UNKNOWN_BUT_STARTS_NOT = ServiceHealth(is_target_running=False, healthy_targets=None, has_healthy_target=None, wanted=2)
 
 
 @pytest.mark.parametrize(
-    ("current", "footing", "then"),
+    ("current", "service_health", "then"),
     [
-        (Rung.SERVICE, NOTHING, Rung.EMERGENCY),
-        (Rung.EMERGENCY, NOTHING, Switch.NEXT_TARGET),
-        (Rung.EMERGENCY, OLD_TASKS, Switch.NEXT_TARGET),
-        (Rung.EMERGENCY, UNKNOWN_BUT_STARTS_NOT, Switch.NEXT_TARGET),
-        (Rung.EMERGENCY, SOME, End.OUT_OF_RUNGS),  # it runs, and serves a little
-        (Rung.RESTART_FROM_ZERO, NOTHING, End.OUT_OF_RUNGS),
+        (EscalationLevel.SERVICE, NOTHING, EscalationLevel.EMERGENCY),
+        (EscalationLevel.EMERGENCY, NOTHING, TargetSwitch.NEXT_TARGET),
+        (EscalationLevel.EMERGENCY, OLD_TASKS, TargetSwitch.NEXT_TARGET),
+        (EscalationLevel.EMERGENCY, UNKNOWN_BUT_STARTS_NOT, TargetSwitch.NEXT_TARGET),
+        (EscalationLevel.EMERGENCY, SOME, EscalationEnd.LEVELS_EXHAUSTED),  # it runs, and serves a little
+        (EscalationLevel.RESTART_FROM_ZERO, NOTHING, EscalationEnd.LEVELS_EXHAUSTED),
     ],
 )
 def test_another_target_comes_before_all_tasks_are_stopped(
-    current: Rung, footing: Footing, then: Rung | Switch | End
+    current: EscalationLevel, service_health: ServiceHealth, then: EscalationLevel | TargetSwitch | EscalationEnd
 ) -> None:
-    assert next_rung(current, footing, "allow", has_another_target=True) is then
+    assert next_escalation(current, service_health, "allow", has_another_target=True) is then
 
 
 class StartsOnly(FakeServices):
@@ -189,48 +189,50 @@ class StartsOnly(FakeServices):
         super().tick()
 
 
-def where_only_starts(stage: Stage, *versions: str) -> None:
+def where_only_starts(stage: Simulation, *versions: str) -> None:
     stage.services.__class__ = StartsOnly
     stage.services.starts = frozenset(map(image, versions))  # type: ignore[attr-defined]
-    stage.cures = set(versions)
+    stage.healthy_versions = set(versions)
 
 
 def test_the_next_target_is_tried_once_the_last_known_good_does_not_start() -> None:
     stage = two_good()
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     where_only_starts(stage, "v0")
-    done = stage.alarm(OUTAGE)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert (done.outcome, stage.running()) == (Outcome.SUCCEEDED, image("v0"))
     assert done.service is not None
-    assert [(tried.rung, tried.target) for tried in done.service.tried] == [(Rung.EMERGENCY, "v1")]
+    assert [(tried.escalation_level, tried.target) for tried in done.service.tried] == [
+        (EscalationLevel.EMERGENCY, "v1")
+    ]
     assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls), "nothing was stopped for it"
     assert not any(given.get("force_new_deployment") for _, given in stage.services.calls[-2:])
     assert "Tried emergency to v1" in stage.notifications.sent[-1].message
     assert stage.state_of("v1") == "promoted"
     assert stage.state_of("v2") == "quarantined"
-    assert owed_by_operator(SERVICE, stage.world) == []
+    assert list_obligations_of_operator(SERVICE, stage.world) == []
 
 
 def test_each_target_is_tried_once_and_only_then_all_is_stopped() -> None:
     stage = two_good()
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     where_only_starts(stage)
-    done = stage.alarm(OUTAGE)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.FAILED
     assert done.service is not None
-    tried = [(str(one.rung), one.target) for one in done.service.tried]
+    tried = [(str(one.escalation_level), one.target) for one in done.service.tried]
     assert tried == [("emergency", "v1"), ("emergency", "v0"), ("restart_from_zero", "v0")]
 
 
 @pytest.mark.parametrize("state", [QUARANTINED, "suspect"])
 def test_what_is_not_good_any_more_is_no_next_target(state: object) -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", state, hours_ago=96)  # type: ignore[arg-type]
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     where_only_starts(stage, "v0")
-    done = stage.alarm(OUTAGE)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert done.service is not None
     assert {one.target for one in done.service.tried} == {"v1"}
 
@@ -238,16 +240,16 @@ def test_what_is_not_good_any_more_is_no_next_target(state: object) -> None:
 def test_a_target_that_is_known_not_to_be_ready_is_not_tried() -> None:
     stage = two_good()
     stage.images.missing.add(image("v0"))
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     where_only_starts(stage)
-    done = stage.alarm(OUTAGE)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert done.service is not None
     assert [one.target for one in done.service.tried] == ["v1", "v1"]
 
 
 def test_a_version_that_a_person_names_is_brought_up_or_nothing_is() -> None:
     stage = two_good()
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     where_only_starts(stage, "v0")
     done = stage.run({"type": "emergency", "target_version": "v1"})
     assert done.service is not None
@@ -271,8 +273,8 @@ def test_the_next_target_of_the_ladder_fits_the_schema_or_there_is_none(monkeypa
     unknown = SchemaVerdict(compatibility=Compatibility.UNKNOWN, reason="no journal", journal=JournalRelation.ABSENT)
     monkeypatch.setattr(next_target, "schema_verdict", lambda *given: unknown)
     stage = two_good()
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     where_only_starts(stage, "v0")
-    done = stage.alarm(OUTAGE)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert done.service is not None
     assert {one.target for one in done.service.tried} == {"v1"}

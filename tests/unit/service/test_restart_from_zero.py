@@ -5,36 +5,36 @@ from typing import Any
 import pytest
 from builders import SERVICE
 from fakes import FakeTargets
-from stage import PROMOTED, Stage, worn_in
-from stage import at_zero as at_zero_scaled
+from stage import PROMOTED, Simulation, start_simulation
+from stage import start_simulation_at_zero as at_zero_scaled
 from worlds import OUTAGE
 
-from rollback.domain.escalation import Rung
+from rollback.domain.escalation import EscalationLevel
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.operations.pause_abort_unlock import abort
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
-from rollback.service.next_action import AtZero, Move, next_move_at_zero
+from rollback.service.next_action import DrainStatus, ServiceMove, next_restart_move
 from rollback.workflow.janitor import conclude_execution, sweep
 from rollback.workflow.route import Step
-from rollback.workflow.runner import walk
+from rollback.workflow.runner import run_step
 
 SUSPENDED = {**dict.fromkeys(SCALING_FLAGS, False), "ScheduledScalingSuspended": True}
 SCALED = ScalableTarget(min_capacity=2, max_capacity=10, suspended=SUSPENDED)
 
 
-def broken(scalable: ScalableTarget | None = SCALED, *, until_restarted: bool = True) -> Stage:
+def broken(scalable: ScalableTarget | None = SCALED, *, until_restarted: bool = True) -> Simulation:
     """Nothing passes its health check before the service was once at zero."""
-    stage = worn_in()
+    stage = start_simulation()
     stage.scaling.target = scalable
-    stage.services.otherwise = "stale" if until_restarted else "unhealthy"
+    stage.services.default_behaviour = "stale" if until_restarted else "unhealthy"
     return stage
 
 
-def at_zero(stage: Stage, rollback: Rollback) -> Rollback:
+def at_zero(stage: Simulation, rollback: Rollback) -> Rollback:
     """As far as desired count 0."""
     for _ in range(400):
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
         if rollback.is_fenced and stage.services.desired_count == 0:
             return rollback
     raise AssertionError("it never came to zero")
@@ -43,16 +43,16 @@ def at_zero(stage: Stage, rollback: Rollback) -> Rollback:
 @pytest.mark.parametrize(
     ("seen", "move"),
     [
-        (AtZero(scaling_is_active=True, desired_count=4, unstopped_tasks=4), Move.SUSPEND_SCALING),
-        (AtZero(scaling_is_active=False, desired_count=4, unstopped_tasks=4), Move.SCALE_TO_ZERO),
-        (AtZero(scaling_is_active=False, desired_count=0, unstopped_tasks=1), Move.WAIT_FOR_STOPPED),
-        (AtZero(scaling_is_active=False, desired_count=0, unstopped_tasks=0), Move.START_FROM_ZERO),
+        (DrainStatus(scaling_is_active=True, desired_count=4, unstopped_tasks=4), ServiceMove.SUSPEND_SCALING),
+        (DrainStatus(scaling_is_active=False, desired_count=4, unstopped_tasks=4), ServiceMove.SCALE_TO_ZERO),
+        (DrainStatus(scaling_is_active=False, desired_count=0, unstopped_tasks=1), ServiceMove.WAIT_FOR_STOPPED),
+        (DrainStatus(scaling_is_active=False, desired_count=0, unstopped_tasks=0), ServiceMove.START_FROM_ZERO),
     ],
 )
 def test_rule_2_scaling_is_suspended_before_zero_and_nothing_starts_before_all_is_stopped(
-    seen: AtZero, move: Move
+    seen: DrainStatus, move: ServiceMove
 ) -> None:
-    assert next_move_at_zero(seen) is move
+    assert next_restart_move(seen) is move
 
 
 def test_a_service_that_only_a_restart_mends_is_restarted_on_its_last_known_good() -> None:
@@ -88,7 +88,7 @@ def test_rule_2_the_exact_prior_scaling_is_put_back_and_only_over_enough_running
 
 
 def test_rule_2_a_plain_rollback_does_not_touch_autoscaling() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.scaling.target = SCALED
     assert stage.run().outcome is Outcome.SUCCEEDED
     assert stage.scaling.puts == []
@@ -130,12 +130,12 @@ def test_rule_1_the_outage_that_our_own_restart_causes_is_suppressed_and_looked_
     stage = broken()
     rollback = at_zero(stage, stage.admit())
     stage.alarms.fire(OUTAGE, stage.clock.now())
-    outage = stage.admit(stage.red(OUTAGE), "execution-2")
+    outage = stage.admit(stage.fire_alarm(OUTAGE), "execution-2")
     assert outage.outcome is Outcome.SUPPRESSED
     assert "has fenced the service: the outage is its doing" in outage.reason
     assert outage.recheck_at is not None
-    stage.go(outage)
-    done = stage.go(rollback)
+    stage.run_until(outage)
+    done = stage.run_until(rollback)
     assert done.outcome is Outcome.SUCCEEDED
     stage.pass_time(minutes=10)
     sweep(stage.world)
@@ -146,8 +146,8 @@ def test_rule_1_the_outage_that_our_own_restart_causes_is_suppressed_and_looked_
 def test_rule_3_aborted_at_zero_it_stays_there_suspended_and_a_page_says_what_is_where() -> None:
     stage = broken()
     rollback = at_zero(stage, stage.admit())
-    stopped = stage.ledger.save(rollback.but(outcome=Outcome.ABORTED, reason="stopped by ada", wait_seconds=0))
-    done = stage.go(stopped)
+    stopped = stage.ledger.save(rollback.evolve(outcome=Outcome.ABORTED, reason="stopped by ada", wait_seconds=0))
+    done = stage.run_until(stopped)
     assert stage.services.desired_count == 0
     assert stage.scaling.target is not None
     assert not stage.scaling.target.is_active
@@ -163,7 +163,11 @@ def test_a_restart_that_does_not_help_ends_with_tasks_wanted_and_a_page() -> Non
     done = stage.run()
     assert done.outcome is Outcome.FAILED
     assert done.service is not None
-    assert [t.rung for t in done.service.tried] == [Rung.SERVICE, Rung.EMERGENCY, Rung.RESTART_FROM_ZERO]
+    assert [t.escalation_level for t in done.service.tried] == [
+        EscalationLevel.SERVICE,
+        EscalationLevel.EMERGENCY,
+        EscalationLevel.RESTART_FROM_ZERO,
+    ]
     assert stage.services.desired_count >= 2
     assert "nothing more can be tried without a person" in stage.pages()[0]
 
@@ -188,18 +192,18 @@ def test_rule_4_a_target_that_became_healthy_just_before_zero_is_not_stopped() -
     stage = broken()
     rollback = stage.admit()
     for _ in range(400):
-        rollback = stage.take(rollback)
-        if rollback.service is not None and rollback.service.rung is Rung.RESTART_FROM_ZERO:
+        rollback = stage.run_due_step(rollback)
+        if rollback.service is not None and rollback.service.escalation_level is EscalationLevel.RESTART_FROM_ZERO:
             break
-    stage.services.otherwise = "healthy"  # it only needed longer than the rung before was given
-    done = stage.go(rollback)
+    stage.services.default_behaviour = "healthy"  # it only needed longer than the rung before was given
+    done = stage.run_until(rollback)
     assert done.outcome is Outcome.SUCCEEDED
     assert all(given.get("desired_count", 1) > 0 for _, given in stage.services.calls)
     assert stage.scaling.target == SCALED
 
 
 def test_rule_4_a_service_that_serves_in_one_of_two_target_groups_is_never_brought_to_zero() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     (group,) = stage.services.target_groups
     other = group.replace("express-api", "internal")
     stage.services.target_groups = (group, other)
@@ -224,18 +228,18 @@ def test_rule_3_an_execution_that_a_person_stops_at_zero_leaves_the_service_fenc
 
 
 def test_rule_3_no_alarm_starts_again_what_a_person_has_aborted_at_zero() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=48)
     stage.ship("v1", PROMOTED, hours_ago=1)
     stage.ship("v2")
     stage.scaling.target = SCALED
-    stage.services.otherwise = "stale"
+    stage.services.default_behaviour = "stale"
     fenced = at_zero(stage, stage.admit({"type": "emergency"}))
     abort(fenced.id, Operator("ann", "the database is being moved"), stage.world)
-    stage.go(fenced)
-    walk(fenced.id, Step.DONE, stage.world)
+    stage.run_until(fenced)
+    run_step(fenced.id, Step.DONE, stage.world)
     stage.pass_time(minutes=15)
-    outage = stage.alarm(OUTAGE)
+    outage = stage.run_alarm_rollback(OUTAGE)
     assert outage.outcome is Outcome.SUPPRESSED
     assert outage.recheck_at is not None
     assert stage.services.desired_count == 0
@@ -245,6 +249,6 @@ def test_a_lease_that_ran_out_at_zero_and_that_nobody_took_is_taken_again() -> N
     """Step Functions or Lambda stood still for longer than a lease: no reason to leave the service at zero."""
     stage, fenced = at_zero_scaled()
     stage.pass_time(minutes=stage.policy.lease_minutes + 0.5)
-    done = stage.go(fenced)
+    done = stage.run_until(fenced)
     assert done.outcome is not Outcome.ABORTED
     assert stage.services.desired_count >= 2

@@ -5,7 +5,7 @@ from builders import release
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.service.next_action import Move, ServiceSnapshot, desired_count_for, next_move
+from rollback.service.next_action import ServiceMove, ServiceSnapshot, desired_count_for, next_service_move
 
 GOOD, BAD, OTHER = "good", "bad", "other"
 
@@ -23,32 +23,34 @@ def snapshot(**changes: Any) -> ServiceSnapshot:
 
 
 def test_a_settled_bad_release_is_replaced_by_an_update() -> None:
-    assert next_move(snapshot(), GOOD) is Move.UPDATE_SERVICE
+    assert next_service_move(snapshot(), GOOD) is ServiceMove.UPDATE_SERVICE
 
 
 def test_a_bad_deployment_in_flight_that_came_from_the_target_is_stopped() -> None:
     in_flight = snapshot(primary_completed=False, in_flight_source_fingerprint=GOOD)
-    assert next_move(in_flight, GOOD) is Move.STOP_DEPLOYMENT
+    assert next_service_move(in_flight, GOOD) is ServiceMove.STOP_DEPLOYMENT
 
 
 def test_a_bad_deployment_in_flight_that_came_from_a_quarantined_release_is_not_stopped_back_to_it() -> None:
     in_flight = snapshot(primary_completed=False, in_flight_source_fingerprint=OTHER)
-    assert next_move(in_flight, GOOD) is Move.UPDATE_SERVICE
+    assert next_service_move(in_flight, GOOD) is ServiceMove.UPDATE_SERVICE
 
 
 def test_ecs_own_rollback_is_adopted_if_it_goes_to_the_target_and_else_left_to_end() -> None:
     rolling = {"primary_completed": False, "ecs_is_rolling_back": True}
-    assert next_move(snapshot(**rolling, in_flight_source_fingerprint=GOOD), GOOD) is Move.WAIT_FOR_TARGET
-    assert next_move(snapshot(**rolling, in_flight_source_fingerprint=OTHER), GOOD) is Move.WAIT_FOR_ECS
+    assert (
+        next_service_move(snapshot(**rolling, in_flight_source_fingerprint=GOOD), GOOD) is ServiceMove.WAIT_FOR_TARGET
+    )
+    assert next_service_move(snapshot(**rolling, in_flight_source_fingerprint=OTHER), GOOD) is ServiceMove.WAIT_FOR_ECS
 
 
 @pytest.mark.parametrize("unsettled", [{"primary_completed": False}, {"other_deployments": 1}, {"running_count": 1}])
 def test_a_target_that_is_not_settled_is_waited_for(unsettled: dict[str, Any]) -> None:
-    assert next_move(snapshot(primary_fingerprint=GOOD, **unsettled), GOOD) is Move.WAIT_FOR_TARGET
+    assert next_service_move(snapshot(primary_fingerprint=GOOD, **unsettled), GOOD) is ServiceMove.WAIT_FOR_TARGET
 
 
 def test_a_settled_target_is_done() -> None:
-    assert next_move(snapshot(primary_fingerprint=GOOD), GOOD) is Move.DONE
+    assert next_service_move(snapshot(primary_fingerprint=GOOD), GOOD) is ServiceMove.DONE
 
 
 @given(
@@ -64,10 +66,10 @@ def test_a_settled_target_is_done() -> None:
     )
 )
 def test_nothing_is_changed_while_the_target_is_primary_or_ecs_rolls_back(seen: ServiceSnapshot) -> None:
-    move = next_move(seen, GOOD)
+    move = next_service_move(seen, GOOD)
     if seen.primary_fingerprint == GOOD or seen.ecs_is_rolling_back:
-        assert move not in {Move.STOP_DEPLOYMENT, Move.UPDATE_SERVICE}
-    if move is Move.DONE:
+        assert move not in {ServiceMove.STOP_DEPLOYMENT, ServiceMove.UPDATE_SERVICE}
+    if move is ServiceMove.DONE:
         assert seen.primary_fingerprint == GOOD
         assert seen.running_count >= seen.desired_count
 

@@ -4,25 +4,34 @@ from typing import Any
 import pytest
 from builders import SERVICE, image
 from fakes import FakeScaling, FakeServices
-from stage import AUTOSCALED, CANDIDATE, PROMOTED, QUARANTINED, Stage, at_zero, deployment_event, worn_in
+from stage import (
+    AUTOSCALED,
+    CANDIDATE,
+    PROMOTED,
+    QUARANTINED,
+    Simulation,
+    deployment_event,
+    start_simulation,
+    start_simulation_at_zero,
+)
 
-from rollback.domain.database.progress import BranchBefore, DatabaseProgress
+from rollback.domain.database.progress import DatabaseProgress, OriginalBranch
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.resources.aws.ecs_service import ScalableTarget
 from rollback.service.reconciler import service
 from rollback.workflow.route import Step
-from rollback.workflow.runner import walk
+from rollback.workflow.runner import run_step
 
 
-def planned(stage: Stage, given: object = None) -> Rollback:
-    return stage.go(stage.admit(given), Step.SERVICE)
+def planned(stage: Simulation, given: object = None) -> Rollback:
+    return stage.run_until(stage.admit(given), Step.SERVICE)
 
 
 def test_a_completed_bad_release_is_left_by_one_update_to_the_target_by_digest() -> None:
-    stage = worn_in()
-    done = stage.go(planned(stage), Step.VERIFY)
+    stage = start_simulation()
+    done = stage.run_until(planned(stage), Step.VERIFY)
     assert stage.changes() == ["update"]
     assert stage.running() == image("v1")
     assert done.service is not None
@@ -30,32 +39,32 @@ def test_a_completed_bad_release_is_left_by_one_update_to_the_target_by_digest()
 
 
 def test_a_bad_deployment_in_flight_from_the_target_is_stopped_and_nothing_else_is_deployed() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin("v2")
+    stage.begin_deployment("v2")
     rollback = planned(stage)
-    stage.go(rollback, Step.VERIFY)
+    stage.run_until(rollback, Step.VERIFY)
     assert stage.changes() == ["stop_deployment"]
     assert stage.running() == image("v1")
 
 
 def test_a_bad_deployment_in_flight_from_another_bad_release_is_overridden_not_stopped() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2", QUARANTINED, hours_ago=1)
-    stage.begin("v3")
-    stage.go(planned(stage), Step.VERIFY)
+    stage.begin_deployment("v3")
+    stage.run_until(planned(stage), Step.VERIFY)
     assert stage.changes() == ["update"]
     assert stage.running() == image("v1")
 
 
 def test_rule_6_ecs_s_own_rollback_to_our_target_is_adopted_without_a_call() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin("v2", "crashing")
+    stage.begin_deployment("v2", "crashing")
     for _ in range(3):
         stage.services.tick()
-    done = stage.go(planned(stage, deployment_event()), Step.VERIFY)
+    done = stage.run_until(planned(stage, deployment_event()), Step.VERIFY)
     assert done.plan is not None
     assert done.plan.running.version == image("v2").rpartition(":")[2][:12]
     assert stage.changes() == []
@@ -63,43 +72,43 @@ def test_rule_6_ecs_s_own_rollback_to_our_target_is_adopted_without_a_call() -> 
 
 
 def test_rule_6_ecs_s_own_rollback_to_a_quarantined_release_is_left_to_end_and_then_acted_upon() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2", QUARANTINED, hours_ago=1)
-    stage.begin("v3", "crashing")
+    stage.begin_deployment("v3", "crashing")
     for _ in range(3):
         stage.services.tick()
     stage.services.behaviours[stage.arns["v2"]] = "unhealthy"  # so that ECS's rollback is in flight for a while
     rollback = planned(stage)
-    first = stage.take(rollback)
+    first = stage.run_due_step(rollback)
     assert first.service is not None
     assert first.service.moves == ("wait_for_ecs",)
     assert stage.changes() == []
     stage.services.behaviours.pop(stage.arns["v2"])
-    done = stage.go(rollback, Step.VERIFY)
+    done = stage.run_until(rollback, Step.VERIFY)
     assert done.service is not None
     assert done.service.moves == ("wait_for_ecs", "update_service", "wait_for_target")
     assert stage.running() == image("v1")
 
 
 def test_a_deployment_that_came_after_the_intent_is_stopped_by_its_own_name() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin("v2")
+    stage.begin_deployment("v2")
     rollback = planned(stage)
     rollback = stage.ledger.save(service(rollback, stage.world))
     assert rollback.service is not None
     assert rollback.service.intent is not None
     stage.services.run(stage.arns["v1"])
-    stage.begin("v3")
-    stage.go(rollback, Step.VERIFY)
+    stage.begin_deployment("v3")
+    stage.run_until(rollback, Step.VERIFY)
     assert stage.changes() == ["stop_deployment"]
     assert stage.running() == image("v1")
 
 
 @pytest.mark.parametrize(("recorded", "now", "wanted"), [(4, 1, 4), (2, 6, 6), (3, 3, 3)])
 def test_capacity_is_what_was_recorded_or_what_is_now_whichever_is_more(recorded: int, now: int, wanted: int) -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48, desired_count=recorded)
     stage.ship("v2", desired_count=now)
     stage.run()
@@ -108,34 +117,34 @@ def test_capacity_is_what_was_recorded_or_what_is_now_whichever_is_more(recorded
 
 
 def test_capacity_that_autoscaling_added_between_intent_and_act_is_kept() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = stage.ledger.save(service(planned(stage), stage.world))
     stage.services.desired_count = 9
-    stage.take(rollback)
+    stage.run_due_step(rollback)
     assert stage.services.desired_count == 9
 
 
 def test_an_adopted_target_that_runs_on_too_little_is_raised() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48, desired_count=4)
-    stage.begin("v2")
+    stage.begin_deployment("v2")
     stage.services.desired_count = 1
-    done = stage.go(planned(stage), Step.VERIFY)
+    done = stage.run_until(planned(stage), Step.VERIFY)
     assert stage.services.desired_count == 4
     assert done.service is not None
     assert "raise_capacity" in done.service.moves
 
 
 def test_rule_5_rollback_by_ecs_is_off_while_we_deploy_and_put_back_exactly_once_completed() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.services.deployment_configuration["alarms"] = {"enable": True, "rollback": True, "alarmNames": ["a"]}
     before = dict(stage.services.deployment_configuration)
     rollback = planned(stage)
-    stage.take(rollback)
+    stage.run_due_step(rollback)
     during = stage.services.deployment_configuration
     assert during["deploymentCircuitBreaker"] == {"enable": True, "rollback": False}
     assert during["alarms"] == {"enable": True, "rollback": False, "alarmNames": ["a"]}
-    done = stage.go(rollback)
+    done = stage.run_until(rollback)
     assert stage.services.deployment_configuration == before
     parts = {part: before[part] for part in ("deploymentCircuitBreaker", "alarms")}
     put_back = [given for _, given in stage.services.calls if given.get("deployment_configuration") == parts]
@@ -146,7 +155,7 @@ def test_rule_5_rollback_by_ecs_is_off_while_we_deploy_and_put_back_exactly_once
 
 
 def test_rule_5_a_configuration_that_is_quiet_already_is_left_alone() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": True, "rollback": False}
     done = stage.run()
     assert done.outcome is Outcome.SUCCEEDED
@@ -155,7 +164,7 @@ def test_rule_5_a_configuration_that_is_quiet_already_is_left_alone() -> None:
 
 
 def test_rule_9_the_obligation_is_written_before_the_configuration_is_changed() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     intended = service(planned(stage), stage.world)
     assert stage.changes() == []
     assert intended.service is not None
@@ -165,35 +174,38 @@ def test_rule_9_the_obligation_is_written_before_the_configuration_is_changed() 
 
 
 def test_a_target_that_does_not_settle_in_time_fails_pages_and_leaves_a_suspect() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = planned(stage)
-    stage.take(rollback)
-    stage.services.behaviours[stage.services.look(stage.world.settings.services[0]).primary.definition_arn] = (
+    stage.run_due_step(rollback)
+    stage.services.behaviours[stage.services.describe(stage.world.settings.services[0]).primary.definition_arn] = (
         "unhealthy"
     )
-    done = stage.go(rollback)
+    done = stage.run_until(rollback)
     assert done.outcome is Outcome.FAILED
     assert "nothing more can be tried without a person" in done.reason
     assert done.service is not None
-    assert [t.rung for t in done.service.tried] == ["service", "emergency"]  # v2 still serves: never to zero
-    assert "did not settle in 15 minutes" in done.service.tried[0].why_left
+    assert [t.escalation_level for t in done.service.tried] == [
+        "service",
+        "emergency",
+    ]  # v2 still serves: never to zero
+    assert "did not settle in 15 minutes" in done.service.tried[0].escalation_reason
     assert stage.severities() == ["page", "page"]  # at once, and when the configuration could not be put back
     assert stage.state_of("v2") == "suspect"
 
 
-def take_over(stage: Stage) -> None:
+def take_over(stage: Simulation) -> None:
     """Somebody else takes the lease once it ran out."""
     stage.clock.pass_time(minutes=stage.policy.lease_minutes + 1)
     assert stage.ledger.acquire(SERVICE, "another", stage.clock.now(), stage.clock.now().replace(hour=23)) is not None
 
 
 def test_rule_9_a_lease_lost_in_the_middle_aborts_without_another_call() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = planned(stage)
-    stage.take(rollback)
+    stage.run_due_step(rollback)
     before = len(stage.services.calls)
     take_over(stage)
-    done = stage.go(rollback)
+    done = stage.run_until(rollback)
     assert done.outcome is Outcome.ABORTED
     assert len(stage.services.calls) == before
     assert done.obligations[0].handed_to == "operator"  # the holder has no document that says it inherited
@@ -203,10 +215,10 @@ def test_rule_9_a_lease_lost_in_the_middle_aborts_without_another_call() -> None
 
 
 def test_rule_9_a_lease_that_is_taken_between_intent_and_act_lets_no_call_out() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.ledger.save(service(planned(stage), stage.world))
     take_over(stage)
-    done = stage.go(next(stage.ledger.history(SERVICE)))
+    done = stage.run_until(next(stage.ledger.history(SERVICE)))
     assert done.outcome is Outcome.ABORTED
     assert stage.changes() == []
 
@@ -214,27 +226,27 @@ def test_rule_9_a_lease_that_is_taken_between_intent_and_act_lets_no_call_out() 
 class SlowServices:
     """Looking takes so long that the lease would run out before an act has ended."""
 
-    def __init__(self, stage: Stage, minutes: float) -> None:
+    def __init__(self, stage: Simulation, minutes: float) -> None:
         self._stage, self._real, self._minutes = stage, stage.services, minutes
 
     def __getattr__(self, name: str) -> Any:
-        if name == "look":
+        if name == "describe":
             self._stage.clock.pass_time(minutes=self._minutes)
         return getattr(self._real, name)
 
 
 def test_rule_9_no_intent_is_written_and_nothing_is_called_under_a_lease_that_ends_too_soon() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = planned(stage)
     stage.replace(services=SlowServices(stage, stage.policy.lease_minutes - 0.5))
-    done = stage.go(rollback, Step.CONCLUDE)
+    done = stage.run_until(rollback, Step.CONCLUDE)
     assert done.outcome is Outcome.ABORTED
     assert stage.changes() == []
 
 
 def test_rule_9_the_lease_is_read_again_before_the_act() -> None:
-    """Straight to the act: `walk` renews the lease, so that only the step itself sees one that ends too soon."""
-    stage = worn_in()
+    """Straight to the act: `run_step` renews the lease, so that only the step itself sees one that ends too soon."""
+    stage = start_simulation()
     rollback = stage.ledger.save(service(planned(stage), stage.world))
     stage.clock.pass_time(minutes=stage.policy.lease_minutes - 0.5)
     with pytest.raises(Exception, match="no longer holds the lease"):
@@ -251,25 +263,25 @@ class LosesTheAnswer(FakeServices):
         super().update(*given, **named)
         if self.lost == 0:
             self.lost += 1
-            raise OutsideFailure("UpdateService: no answer")
+            raise ExternalServiceError("UpdateService: no answer")
 
 
 def test_a_lost_answer_is_looked_for_and_the_deployment_is_not_made_twice() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     losing = LosesTheAnswer(stage.clock, stage.images)
     losing.__dict__.update(stage.services.__dict__)
     stage.services = losing
     stage.world = replace(stage.world, services=losing)
     rollback = planned(stage)
-    with pytest.raises(OutsideFailure):
-        walk(rollback.id, Step.SERVICE, stage.world)
-    done = stage.go(rollback)
+    with pytest.raises(ExternalServiceError):
+        run_step(rollback.id, Step.SERVICE, stage.world)
+    done = stage.run_until(rollback)
     assert done.outcome is Outcome.SUCCEEDED
     assert len([given for _, given in losing.calls if "definition_arn" in given]) == 1
 
 
 def test_a_forced_rollback_to_a_quarantined_release_goes_there() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", QUARANTINED, hours_ago=48)
     stage.ship("v2", CANDIDATE)
     assert stage.run({"target_version": "v1"}).outcome is Outcome.REFUSED
@@ -281,16 +293,18 @@ def test_a_forced_rollback_to_a_quarantined_release_goes_there() -> None:
 
 
 def test_what_runs_is_deployed_anew_once_where_its_database_has_another_address() -> None:
-    stage = worn_in()
-    rollback = stage.go(stage.admit(), Step.SERVICE)
+    stage = start_simulation()
+    rollback = stage.run_until(stage.admit(), Step.SERVICE)
     running = rollback.plan.running if rollback.plan is not None else None
     assert rollback.plan is not None
-    before = BranchBefore(name="preview/pr-42", protected=False)
-    moved = DatabaseProgress(started_at=stage.clock.now(), before=before, redeploy=True, ended_at=stage.clock.now())
+    before = OriginalBranch(name="preview/pr-42", protected=False)
+    moved = DatabaseProgress(
+        started_at=stage.clock.now(), before=before, is_redeploy_needed=True, ended_at=stage.clock.now()
+    )
     stays = rollback.plan.model_copy(update={"target": running})
-    stage.ledger.save(rollback.but(plan=stays, database=moved))
+    stage.ledger.save(rollback.evolve(plan=stays, database=moved))
 
-    stage.go(rollback, Step.VERIFY)
+    stage.run_until(rollback, Step.VERIFY)
 
     deployed = [given for name, given in stage.services.calls if name == "update"]
     assert [given["force_new_deployment"] for given in deployed] == [True]
@@ -303,7 +317,7 @@ FIFTY = 50
 def test_recorded_capacity_is_asked_for_as_far_as_scaling_allows_it_now(
     maximum: int | None, now: int, wanted: int
 ) -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48, desired_count=FIFTY)
     stage.ship("v2", desired_count=now)
     if maximum is not None:
@@ -318,7 +332,7 @@ def test_recorded_capacity_is_asked_for_as_far_as_scaling_allows_it_now(
 
 
 def test_what_stood_before_our_fence_comes_back_though_scaling_allows_less() -> None:
-    stage, fenced = at_zero()
+    stage, fenced = start_simulation_at_zero()
     stage.scaling.target = None
     before = [owed for owed in fenced.open_obligations() if owed.kind is ObligationKind.FENCE]
     assert [owed.before for owed in before] == [{"desired_count": 2}]
@@ -327,18 +341,18 @@ def test_what_stood_before_our_fence_comes_back_though_scaling_allows_less() -> 
     for arn in stage.arns.values():
         stage.services.behaviours[arn] = "healthy"
     while stage.services.desired_count == 0:
-        fenced = stage.take(fenced)
+        fenced = stage.run_due_step(fenced)
     assert stage.services.desired_count == 2
 
 
 def test_scaling_that_can_not_be_asked_leaves_the_recorded_count_and_a_note() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48, desired_count=FIFTY)
     stage.ship("v2", desired_count=2)
 
     class Silent(FakeScaling):
-        def look(self, service: ServiceSettings) -> ScalableTarget | None:
-            raise OutsideFailure("DescribeScalableTargets: AccessDenied")
+        def describe(self, service: ServiceSettings) -> ScalableTarget | None:
+            raise ExternalServiceError("DescribeScalableTargets: AccessDenied")
 
     stage.replace(scaling=Silent(stage.services))
     done = stage.run()
@@ -348,15 +362,15 @@ def test_scaling_that_can_not_be_asked_leaves_the_recorded_count_and_a_note() ->
 
 
 def test_the_last_answer_of_scaling_holds_where_it_is_silent_afterwards() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48, desired_count=FIFTY)
     stage.ship("v2", desired_count=2)
     answers = [ScalableTarget(min_capacity=1, max_capacity=10, suspended={})]
 
     class OnceThenSilent(FakeScaling):
-        def look(self, service: ServiceSettings) -> ScalableTarget | None:
+        def describe(self, service: ServiceSettings) -> ScalableTarget | None:
             if not answers:
-                raise OutsideFailure("DescribeScalableTargets: no answer")
+                raise ExternalServiceError("DescribeScalableTargets: no answer")
             return answers.pop()
 
     stage.replace(scaling=OnceThenSilent(stage.services))

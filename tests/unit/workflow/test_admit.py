@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE
 from fakes import FakeAlarms, FakeClock, FakeLedger
-from stage import PROMOTED, Stage, worn_in
-from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_world
+from stage import PROMOTED, Simulation, start_simulation
+from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_ports
 
 from rollback.check import Verdict
 from rollback.domain.request import Trigger
@@ -55,7 +55,7 @@ class Desk:
     policy: Policy = field(default_factory=Policy)
 
     def admit(self, given: object, execution: str = "execution-1") -> Rollback:
-        world = make_world(self.policy, ledger=self.ledger, alarms=self.alarms, clock=self.clock)
+        world = make_ports(self.policy, ledger=self.ledger, alarms=self.alarms, clock=self.clock)
         return admit(given, execution, NOW, world)
 
 
@@ -106,8 +106,8 @@ def test_an_alarm_that_had_no_data_before_counts_only_where_the_policy_says_so()
 
 
 def test_a_failed_deployment_is_admitted_and_a_completed_one_is_not() -> None:
-    stage = worn_in()
-    stage.begin("v3", "crashing")
+    stage = start_simulation()
+    stage.begin_deployment("v3", "crashing")
     for _ in range(3):
         stage.services.tick()
     assert stage.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED")).outcome is None
@@ -135,10 +135,10 @@ def service_action(event_id: str = "a1", seconds_later: float = 0) -> dict[str, 
     }
 
 
-def failing() -> Stage:
-    stage = Stage()
+def failing() -> Simulation:
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin("v2", "crashing")
+    stage.begin_deployment("v2", "crashing")
     return stage
 
 
@@ -193,7 +193,7 @@ def test_a_deployment_that_began_and_failed_after_the_first_failure_is_another(
     stage = failing()
     stage.admit(_failure("1", 0, named=first_named), "execution-1")
     stage.clock.pass_time(minutes=0.5)
-    stage.services.deploy(stage.begin("v3", "crashing"), stage.clock.now())
+    stage.services.deploy(stage.begin_deployment("v3", "crashing"), stage.clock.now())
     stage.clock.pass_time(minutes=1)
     late = stage.admit(service_action("late", seconds_later=2), "execution-2")
     assert stage.check(late, "failure-is-new").verdict is Verdict.FAIL
@@ -206,7 +206,7 @@ def test_the_deployment_by_which_a_rollback_answered_makes_no_other_failure() ->
     first = stage.admit(_failure("1", 0, named=True), "execution-1")
     stage.clock.pass_time(seconds=2)
     while not stage.changes():
-        first = stage.take(first)
+        first = stage.run_due_step(first)
     after = (stage.clock.now() - NOW).total_seconds() + 1
     again = stage.admit(service_action("late", seconds_later=after), "execution-2")
     assert stage.check(again, "failure-is-new").verdict is Verdict.FAIL
@@ -222,7 +222,7 @@ def _failure(number: str, seconds_later: float, *, named: bool) -> dict[str, Any
 
 
 def test_a_failed_deployment_that_ecs_does_not_know_of_changes_nothing() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = stage.run(deployment_event("SERVICE_DEPLOYMENT_FAILED"))
     assert rollback.outcome is Outcome.SUPPRESSED
     assert "ECS knows of no failed deployment" in rollback.reason
@@ -230,9 +230,9 @@ def test_a_failed_deployment_that_ecs_does_not_know_of_changes_nothing() -> None
 
 
 def test_an_event_of_a_failed_deployment_is_believed_while_ecs_still_says_that_it_is_in_flight() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin("v2", "crashing")
+    stage.begin_deployment("v2", "crashing")
     rollback = stage.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED"))
     assert rollback.outcome is None
     assert stage.check(rollback, "deployment-failed").verdict is Verdict.WARN

@@ -1,7 +1,7 @@
 """An emergency that goes on with a rollback which the schema had made a full one: the service alone does not fit."""
 
 from builders import image
-from stage_with_database import AFTER, BAD, BRANCH, DROPS, FIRST, GOOD, StageWithDatabase, applied
+from stage_with_database import AFTER, BAD, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
 from worlds import OUTAGE
 
 from rollback.domain.request import RollbackType
@@ -10,14 +10,14 @@ from rollback.workflow.route import Step
 
 
 def test_an_emergency_after_a_full_rollback_that_died_before_its_fence_judges_the_schema_anew() -> None:
-    stage = StageWithDatabase()
-    died = stage.go(stage.admit({"type": "service"}), until=Step.DATABASE)
-    assert (died.request.type, died.full_instead_of) == (RollbackType.FULL, RollbackType.SERVICE)
+    stage = DatabaseSimulation()
+    died = stage.run_until(stage.admit({"type": "service"}), until=Step.DATABASE)
+    assert (died.request.type, died.escalated_from_type) == (RollbackType.FULL, RollbackType.SERVICE)
     stage.neon.migrate(BRANCH, AFTER, applied(FIRST, DROPS))
     stage.pass_time(minutes=stage.policy.lease_minutes + 1)
-    ended = stage.read(stage.alarm(OUTAGE))
+    ended = stage.read(stage.run_alarm_rollback(OUTAGE))
     assert ended.supersedes == died.id
     assert (stage.running(), stage.rows()) != (image("v1"), [*GOOD, *BAD]), ended.reason
     assert ended.outcome is Outcome.SUCCEEDED
-    assert ended.full_instead_of is RollbackType.EMERGENCY
+    assert ended.escalated_from_type is RollbackType.EMERGENCY
     assert (stage.running(), stage.rows()) == (image("v1"), GOOD)

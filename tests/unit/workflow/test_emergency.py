@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from builders import SERVICE, image
-from stage import PROMOTED, QUARANTINED, Stage, worn_in
-from stand_ins import Counting, Down
+from stage import PROMOTED, QUARANTINED, Simulation, start_simulation
+from stand_ins import RecordingPort, UnavailablePort
 from worlds import OUTAGE
 
 from rollback.check import Verdict
@@ -16,46 +16,46 @@ from rollback.domain.operator import Pause
 from rollback.domain.releases.release import ReleaseState
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.policy import Policy
-from rollback.promotion.readiness import prepare
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.workflow.route import Step, next_step
 
 LAMBDAS = Path(__file__).parents[3] / "lambdas"
 
 
-def prepared(**parts: Any) -> Stage:
+def prepared(**parts: Any) -> Simulation:
     """v1 is promoted and in the standing plan, v2 runs."""
-    stage = worn_in(**parts)
-    prepare(SERVICE, stage.world)
+    stage = start_simulation(**parts)
+    prepare_standing_plan(SERVICE, stage.world)
     stage.services.calls.clear()
     return stage
 
 
 def test_the_first_update_is_sent_in_the_first_invocation() -> None:
     stage = prepared()
-    first = stage.admit(stage.red(OUTAGE))
+    first = stage.admit(stage.fire_alarm(OUTAGE))
     assert [name for name, _ in stage.services.calls] == ["update"]  # nothing had to be registered
     assert stage.running() == image("v1")
     assert first.has_acted
-    assert stage.run(stage.red(OUTAGE)).outcome is Outcome.SUCCEEDED
+    assert stage.run(stage.fire_alarm(OUTAGE)).outcome is Outcome.SUCCEEDED
 
 
 def test_the_plan_comes_from_one_item_of_the_ledger_and_from_no_list_of_releases() -> None:
     stage = prepared()
-    ledger = Counting(stage.ledger)
+    ledger = RecordingPort(stage.ledger)
     stage.replace(ledger=ledger)
-    stage.admit(stage.red(OUTAGE))
+    stage.admit(stage.fire_alarm(OUTAGE))
     assert ledger.called.count("standing_plan") <= 2  # the plan, and the definition registered for it
     assert "releases" not in ledger.called
 
 
 def test_it_needs_ecs_and_the_ledger_only() -> None:
     stage = prepared()
-    event = stage.red(OUTAGE)
+    event = stage.fire_alarm(OUTAGE)
     others = ("targets", "scaling", "stacks", "secrets", "images", "alarms", "http", "notifications", "workflow")
-    stage.replace(**{part: Down(part) for part in (*others, "databases", "sql")})
+    stage.replace(**{part: UnavailablePort(part) for part in (*others, "databases", "sql")})
     first = stage.admit(event)
     assert first.has_acted
-    done = stage.go(first, until=Step.VERIFY)
+    done = stage.run_until(first, until=Step.VERIFY)
     assert next_step(done) is Step.VERIFY
     assert stage.running() == image("v1")
     believed = stage.check(first, "alarm-is-red")
@@ -73,18 +73,18 @@ assert not {"httpx", "psycopg"} & set(sys.modules), sorted(sys.modules)
 
 
 def test_without_a_standing_plan_the_releases_are_read_after_all() -> None:
-    stage = worn_in()
-    first = stage.admit(stage.red(OUTAGE))
+    stage = start_simulation()
+    first = stage.admit(stage.fire_alarm(OUTAGE))
     assert stage.running() == image("v1")
     assert stage.check(first, "standing-plan").verdict is Verdict.WARN
 
 
 def test_where_nothing_is_good_nothing_is_touched_and_a_page_says_so() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1")
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     stage.services.calls.clear()
-    done = stage.alarm(OUTAGE)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.REFUSED
     assert stage.services.calls == []
     assert "there is no release to go back to" in stage.pages()[0]
@@ -92,13 +92,13 @@ def test_where_nothing_is_good_nothing_is_touched_and_a_page_says_so() -> None:
 
 def test_a_release_that_was_quarantined_since_the_plan_was_computed_is_no_target() -> None:
     """The quarantine takes it out of the plan first (judgement), so that the plan alone is enough."""
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=72)
     stage.ship("v1", PROMOTED, hours_ago=1)
     stage.ship("v2")
-    prepare(SERVICE, stage.world)
-    stage.alarm()  # v2 → v1
-    stage.cures.clear()
+    prepare_standing_plan(SERVICE, stage.world)
+    stage.run_alarm_rollback()  # v2 → v1
+    stage.healthy_versions.clear()
     stage.pass_time(hours=3)
     stage.ship("v1", PROMOTED, hours_ago=1)
     done = stage.run({"type": "emergency"}, "by-hand")
@@ -110,16 +110,16 @@ def test_a_release_that_was_quarantined_since_the_plan_was_computed_is_no_target
 def test_a_paused_service_is_left_alone_even_then() -> None:
     stage = prepared()
     stage.ledger.put_pause(Pause(service=SERVICE, since=stage.clock.now(), by="ada", reason="failover drill"))
-    done = stage.alarm(OUTAGE)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert (done.outcome, stage.services.calls) == (Outcome.SUPPRESSED, [])
 
 
 def test_a_proven_and_old_release_is_left_in_an_outage_only_by_a_person() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=72)
     stage.ship("v1", PROMOTED, hours_ago=48)
-    prepare(SERVICE, stage.world)
-    done = stage.alarm(OUTAGE)
+    prepare_standing_plan(SERVICE, stage.world)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.SUPPRESSED
     assert "not the release" in stage.pages()[0]  # never mute (rule 11)
     stage.pass_time(minutes=1)
@@ -129,23 +129,23 @@ def test_a_proven_and_old_release_is_left_in_an_outage_only_by_a_person() -> Non
 
 def test_an_environment_that_observes_does_not_act_in_an_emergency_either() -> None:
     stage = prepared(policy=Policy(mode="observe"))
-    done = stage.alarm(OUTAGE)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert (done.outcome, stage.services.calls) == (Outcome.PLANNED, [])
 
 
 def test_what_an_emergency_left_is_recorded_and_quarantined_though_nobody_had_recorded_it() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
-    prepare(SERVICE, stage.world)
-    stage.begin("v2")
+    prepare_standing_plan(SERVICE, stage.world)
+    stage.begin_deployment("v2")
     stage.pass_time(seconds=20)
     stage.pass_time(seconds=20)
-    stage.alarm(OUTAGE)
+    stage.run_alarm_rollback(OUTAGE)
     assert next(stage.ledger.releases(SERVICE)).state is ReleaseState.QUARANTINED
 
 
 def test_a_person_s_emergency_to_a_quarantined_version_needs_force() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", QUARANTINED, hours_ago=72)
     stage.ship("v1", PROMOTED, hours_ago=1)
     refused = stage.run({"type": "emergency", "target_version": "v0"}, "one")

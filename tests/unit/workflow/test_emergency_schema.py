@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from builders import SERVICE, image
-from database_stage import ADDS, BEGAN, BRANCH, DROPS, FIRST, DatabaseStage, migration, users
-from stage import Stage, worn_in
-from stand_ins import Counting, Down
+from database_stage import ADDS, BEGAN, BRANCH, DROPS, FIRST, MigrationSimulation, migration, users
+from stage import Simulation, start_simulation
+from stand_ins import RecordingPort, UnavailablePort
 from worlds import OUTAGE
 
 from rollback.check import Check, Verdict
@@ -19,38 +19,38 @@ from rollback.domain.request import RollbackType, parse_request
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.operations.checkpoint import checkpoint
-from rollback.promotion.promote import record
-from rollback.promotion.readiness import prepare
+from rollback.promotion.promote import record_deployment
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.workflow.route import Step, next_step
 
 FULL = Policy(on_incompatible_schema="full", database_approval="none")
 
 
-def schema_check(stage: Stage, rollback: Rollback) -> Check:
+def schema_check(stage: Simulation, rollback: Rollback) -> Check:
     return stage.check(rollback, "schema-is-compatible")
 
 
-def dropped(**parts: Any) -> DatabaseStage:
+def dropped(**parts: Any) -> MigrationSimulation:
     """v2's migration has dropped a column that v1 reads."""
     return arranged(users("id"), DROPS, **parts)
 
 
-def added(**parts: Any) -> DatabaseStage:
+def added(**parts: Any) -> MigrationSimulation:
     return arranged(users("id", "name", "mail"), ADDS, **parts)
 
 
-def arranged(structure: Any, second: Any, **parts: Any) -> DatabaseStage:
-    stage = DatabaseStage(**parts)
-    prepare(SERVICE, stage.world)
+def arranged(structure: Any, second: Any, **parts: Any) -> MigrationSimulation:
+    stage = MigrationSimulation(**parts)
+    prepare_standing_plan(SERVICE, stage.world)
     observe(stage.world)
-    stage.deployed("v2", structure, FIRST, second)
+    stage.deploy_release("v2", structure, FIRST, second)
     stage.services.calls.clear()
     return stage
 
 
 def test_onto_a_schema_that_breaks_the_target_it_is_refused_and_offers_the_full_rollback() -> None:
     stage = dropped()
-    done = stage.alarm(OUTAGE)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert (done.outcome, stage.services.calls) == (Outcome.REFUSED, [])
     assert schema_check(stage, done).verdict is Verdict.FAIL
     (page,) = stage.pages()
@@ -66,32 +66,32 @@ def test_onto_a_schema_that_breaks_the_target_it_is_refused_and_offers_the_full_
 
 def test_onto_a_schema_that_only_has_more_it_goes_back_in_the_first_invocation() -> None:
     stage = added()
-    first = stage.admit(stage.red(OUTAGE))
+    first = stage.admit(stage.fire_alarm(OUTAGE))
     assert first.has_acted
     assert stage.running() == image("v1")
     assert schema_check(stage, first).verdict is Verdict.PASS
 
 
 def test_before_anybody_has_looked_at_the_database_it_is_refused() -> None:
-    stage = DatabaseStage()
-    stage.begun("v2")
+    stage = MigrationSimulation()
+    stage.start_versioned_deployment("v2")
     for _ in range(3):
         stage.pass_time(seconds=20)
-    record(BEGAN, stage.world)
-    done = stage.alarm(OUTAGE)
+    record_deployment(BEGAN, stage.world)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.REFUSED
     assert "has not been looked at yet" in done.reason
 
 
 def test_a_look_from_before_the_deployment_says_nothing() -> None:
-    stage = DatabaseStage()
-    prepare(SERVICE, stage.world)
+    stage = MigrationSimulation()
+    prepare_standing_plan(SERVICE, stage.world)
     observe(stage.world)
     stage.pass_time(minutes=5)
-    stage.begun("v2")
+    stage.start_versioned_deployment("v2")
     for _ in range(3):
         stage.pass_time(seconds=20)
-    done = stage.alarm(OUTAGE)  # no event of the deployment has come
+    done = stage.run_alarm_rollback(OUTAGE)  # no event of the deployment has come
     assert done.outcome is Outcome.REFUSED
     assert "last looked at on 2026-03-01 03:00 UTC, before" in done.reason
 
@@ -103,7 +103,7 @@ def test_after_a_checkpoint_that_no_look_has_seen_only_what_adds_lets_it_through
     stage.pass_time(minutes=1)
     checkpoint(SERVICE, "v3", (FIRST, ADDS, shipped), stage.world)
     stage.pass_time(minutes=1)
-    done = stage.alarm(OUTAGE)
+    done = stage.run_alarm_rollback(OUTAGE)
     if shipped.impact.impact is Impact.BREAKING:
         assert (done.outcome, stage.services.calls) == (Outcome.REFUSED, [])
         assert "a pipeline may have applied 0003_it since the last look" in done.reason
@@ -119,9 +119,9 @@ def test_a_person_may_force_it() -> None:
 
 
 def test_where_no_database_is_set_it_is_not_asked_about() -> None:
-    stage = worn_in()
-    prepare(SERVICE, stage.world)
-    first = stage.admit(stage.red(OUTAGE))
+    stage = start_simulation()
+    prepare_standing_plan(SERVICE, stage.world)
+    first = stage.admit(stage.fire_alarm(OUTAGE))
     assert first.has_acted
     assert schema_check(stage, first).verdict is Verdict.SKIPPED
 
@@ -129,9 +129,9 @@ def test_where_no_database_is_set_it_is_not_asked_about() -> None:
 @pytest.mark.parametrize("make", [dropped, added])
 def test_the_verdict_comes_with_the_plan_from_one_item_of_the_ledger(make: Any) -> None:
     stage = make()
-    ledger = Counting(stage.ledger)
+    ledger = RecordingPort(stage.ledger)
     stage.replace(ledger=ledger)
-    stage.admit(stage.red(OUTAGE))
+    stage.admit(stage.fire_alarm(OUTAGE))
     assert ledger.called.count("standing_plan") <= 2  # the plan, and the definition registered for it
     assert not {"releases", "observation", "schema"} & set(ledger.called)
     assert ledger.called.count("restore_points") <= 1  # whether a pipeline made a checkpoint since the last look
@@ -139,18 +139,18 @@ def test_the_verdict_comes_with_the_plan_from_one_item_of_the_ledger(make: Any) 
 
 def test_with_neon_postgres_and_the_secrets_gone_it_still_acts() -> None:
     stage = added()
-    event = stage.red(OUTAGE)
+    event = stage.fire_alarm(OUTAGE)
     gone = ("databases", "sql", "secrets", "targets", "scaling", "stacks", "images", "alarms", "http", "workflow")
-    stage.replace(**{part: Down(part) for part in gone})
+    stage.replace(**{part: UnavailablePort(part) for part in gone})
     first = stage.admit(event)
     assert first.has_acted
-    assert next_step(stage.go(first, until=Step.VERIFY)) is Step.VERIFY
+    assert next_step(stage.run_until(first, until=Step.VERIFY)) is Step.VERIFY
 
 
 def test_a_version_that_a_person_names_is_judged_from_the_ledger() -> None:
     stage = dropped()
     plan = stage.plan()
-    stage.ledger.amend_standing_plan(plan, plan.without(stage.release("v1").fingerprint))
+    stage.ledger.replace_standing_plan(plan, plan.without(stage.release("v1").fingerprint))
     refused = stage.run({"type": "emergency", "target_version": "v1"})
     assert refused.outcome is Outcome.REFUSED
     assert "public.users.name is gone" in refused.reason
@@ -158,12 +158,12 @@ def test_a_version_that_a_person_names_is_judged_from_the_ledger() -> None:
 
 def test_where_the_environment_says_so_it_becomes_a_full_rollback_that_is_planned() -> None:
     stage = dropped(policy=FULL)
-    first = stage.admit(stage.red(OUTAGE))
+    first = stage.admit(stage.fire_alarm(OUTAGE))
     assert (first.request.type, first.plan, next_step(first)) == (RollbackType.FULL, None, Step.PLAN)
     assert stage.services.calls == []
     assert schema_check(stage, first).verdict is Verdict.WARN
     assert "the database goes with it" in first.reason
-    planned = stage.take(first)
+    planned = stage.run_due_step(first)
     assert planned.plan is not None
     assert planned.plan.database is not None
     assert planned.plan.database.point is not None
@@ -174,13 +174,13 @@ def test_where_the_environment_says_so_it_becomes_a_full_rollback_that_is_planne
 
 def test_it_does_not_become_one_where_the_target_fits() -> None:
     stage = added(policy=FULL)
-    first = stage.admit(stage.red(OUTAGE))
+    first = stage.admit(stage.fire_alarm(OUTAGE))
     assert (first.request.type, first.has_acted) == (RollbackType.EMERGENCY, True)
 
 
 def test_a_full_one_waits_for_the_approval_that_the_environment_asks_for() -> None:
     stage = dropped(policy=Policy(on_incompatible_schema="full"))
-    done = stage.alarm(OUTAGE)
+    done = stage.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.REFUSED
     assert "approval" in done.reason
     assert stage.services.calls == []
@@ -189,18 +189,18 @@ def test_a_full_one_waits_for_the_approval_that_the_environment_asks_for() -> No
 def test_one_that_takes_a_rollback_over_does_not_end_on_a_schema_that_was_judged_when_that_one_began() -> None:
     """Refused in the middle of it, nobody would go on with what is half done."""
     stage = added()
-    first = stage.admit(stage.red(f"macro-ai-production-{SERVICE}-degraded"))
-    first = stage.go(first, until=Step.SERVICE)
+    first = stage.admit(stage.fire_alarm(f"macro-ai-production-{SERVICE}-degraded"))
+    first = stage.run_until(first, until=Step.SERVICE)
     while not stage.changes():
-        first = stage.take(first)
-    stage.migrated(users("id"), FIRST, DROPS)
+        first = stage.run_due_step(first)
+    stage.apply_migrations(users("id"), FIRST, DROPS)
     plan = stage.plan()
     blocked = plan.targets[0].schema_verdict
     assert blocked is not None
     worse = blocked.model_copy(update={"compatibility": "breaking", "reason": "seen in between"})
     targets = tuple(target.model_copy(update={"schema_verdict": worse}) for target in plan.targets)
-    stage.ledger.amend_standing_plan(plan, plan.model_copy(update={"targets": targets}))
-    second = stage.admit(stage.red(OUTAGE), "execution-2")
+    stage.ledger.replace_standing_plan(plan, plan.model_copy(update={"targets": targets}))
+    second = stage.admit(stage.fire_alarm(OUTAGE), "execution-2")
     assert second.supersedes == first.id
     assert second.outcome is None
     assert schema_check(stage, second).verdict is Verdict.PASS

@@ -7,19 +7,19 @@ import pytest
 from builders import NOW, SERVICE
 from builders import rollback as a_rollback
 from fakes import execution_arn
-from faults.database_endings import raising
-from stage import PROMOTED, Stage, alarm_event, worn_in
+from faults.database_endings import raise_error
+from stage import PROMOTED, Simulation, alarm_event, start_simulation
 from worlds import DEGRADED, OUTAGE
 
 from rollback.domain.rollback import Outcome, TriggerEvent
-from rollback.errors import OutsideFailure, RollbackError
+from rollback.errors import ExternalServiceError, RollbackError
 from rollback.names import degraded_alarm, outage_alarm
 from rollback.workflow.janitor import conclude_execution, sweep
-from rollback.workflow.look_again import execution_name, still_red_name
+from rollback.workflow.look_again import execution_name, unanswered_alarm_execution_name
 from rollback.workflow.route import Step
 
 
-def suppressed(stage: Stage, **changes: Any) -> None:
+def suppressed(stage: Simulation, **changes: Any) -> None:
     """One that was suppressed by another, and is due to be looked at again."""
     due = stage.clock.now() + timedelta(minutes=5)
     event = TriggerEvent(id=f"of {changes.get('id')}", at=NOW, alarm=DEGRADED)
@@ -27,7 +27,7 @@ def suppressed(stage: Stage, **changes: Any) -> None:
     stage.ledger.create(a_rollback(event=event, recheck_at=due, **closed, **changes))
 
 
-def sweep_every_five_minutes(stage: Stage, times: int) -> list[str]:
+def sweep_every_five_minutes(stage: Simulation, times: int) -> list[str]:
     """The executions that the janitor starts run to their end; their names."""
     names = []
     for _ in range(times):
@@ -41,7 +41,7 @@ def sweep_every_five_minutes(stage: Stage, times: int) -> list[str]:
 
 
 def test_a_suppressed_alarm_that_stays_red_is_looked_at_exactly_once() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     suppressed(stage)
     assert sweep(stage.world) == []
     stage.pass_time(minutes=5)
@@ -51,7 +51,7 @@ def test_a_suppressed_alarm_that_stays_red_is_looked_at_exactly_once() -> None:
 
 
 def test_a_suppressed_alarm_that_is_green_when_due_is_not_looked_at_when_it_turns_red_later() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     suppressed(stage)
     stage.alarms.recover(DEGRADED)
     sweep_every_five_minutes(stage, 1)
@@ -61,7 +61,7 @@ def test_a_suppressed_alarm_that_is_green_when_due_is_not_looked_at_when_it_turn
 
 
 def test_a_missed_edge_is_found_though_an_old_suppression_was_looked_at_before() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     suppressed(stage)
     stage.alarms.recover(DEGRADED)
     sweep_every_five_minutes(stage, 1)
@@ -71,10 +71,10 @@ def test_a_missed_edge_is_found_though_an_old_suppression_was_looked_at_before()
 
 
 def test_a_dead_rollback_that_had_acted_is_concluded_as_failed_and_its_debt_paid() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     before = dict(stage.services.deployment_configuration)
-    rollback = stage.go(stage.admit(), Step.SERVICE)
-    stage.take(rollback)
+    rollback = stage.run_until(stage.admit(), Step.SERVICE)
+    stage.run_due_step(rollback)
     sweep_every_five_minutes(stage, 4)
     done = stage.read(rollback)
     assert done.outcome is Outcome.FAILED
@@ -84,7 +84,7 @@ def test_a_dead_rollback_that_had_acted_is_concluded_as_failed_and_its_debt_paid
 
 
 def test_a_rollback_whose_execution_runs_on_is_left_alone() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     rollback = stage.admit()
     stage.workflow.running.add(rollback.execution)
     sweep_every_five_minutes(stage, 4)
@@ -92,18 +92,18 @@ def test_a_rollback_whose_execution_runs_on_is_left_alone() -> None:
 
 
 def test_debts_of_a_dead_rollback_are_inherited_by_whoever_takes_its_lease_over() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     before = dict(stage.services.deployment_configuration)
-    stage.take(stage.go(stage.admit(), Step.SERVICE))
+    stage.run_due_step(stage.run_until(stage.admit(), Step.SERVICE))
     stage.clock.pass_time(minutes=stage.policy.lease_minutes)
     heir = stage.admit({}, "execution-2")
     assert [o.before for o in heir.obligations] == [{"deploymentCircuitBreaker": before["deploymentCircuitBreaker"]}]
-    stage.go(heir)
+    stage.run_until(heir)
     assert stage.services.deployment_configuration == before
 
 
 def test_a_lost_report_is_sent_late_and_once() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.alarms.recover(DEGRADED)
     stage.ledger.create(a_rollback(outcome=Outcome.FAILED, concluded_at=NOW))
     sweep_every_five_minutes(stage, 2)
@@ -112,21 +112,21 @@ def test_a_lost_report_is_sent_late_and_once() -> None:
 
 def test_rule_7_whoever_takes_a_dead_rollback_over_goes_on_with_it_and_not_a_step_further() -> None:
     """v1 is young, v0 old: without the intent as evidence the alarm would go on from v1 to v0."""
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=48)
     stage.ship("v1", PROMOTED, hours_ago=1)
     stage.ship("v2")
-    rollback = stage.go(stage.admit(), Step.SERVICE)
+    rollback = stage.run_until(stage.admit(), Step.SERVICE)
     saves = stage.ledger.save
 
     def dies_after_the_act(given: Any, **named: Any) -> Any:
         if given.has_acted:
-            raise OutsideFailure("gone")
+            raise ExternalServiceError("gone")
         return saves(given, **named)
 
     stage.ledger.save = dies_after_the_act  # type: ignore[method-assign, assignment]
-    with pytest.raises(OutsideFailure):
-        stage.take(rollback)
+    with pytest.raises(ExternalServiceError):
+        stage.run_due_step(rollback)
     stage.ledger.save = saves  # type: ignore[method-assign]
     stage.clock.pass_time(minutes=stage.policy.lease_minutes)
     event = {**alarm_event("e2"), "time": stage.clock.now().isoformat()}
@@ -140,7 +140,7 @@ def test_rule_7_whoever_takes_a_dead_rollback_over_goes_on_with_it_and_not_a_ste
 
 
 def test_a_service_that_can_not_be_swept_does_not_keep_the_others_from_it() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     first = stage.world.settings.services[0]
     settings = stage.world.settings.model_copy(update={"services": (first.model_copy(update={"name": "a"}), first)})
     stage.world = replace(stage.world, settings=settings)
@@ -148,20 +148,20 @@ def test_a_service_that_can_not_be_swept_does_not_keep_the_others_from_it() -> N
 
     def breaks(names: tuple[str, ...]) -> dict[str, str]:
         if "-a-" in names[0]:
-            raise OutsideFailure("no answer")
+            raise ExternalServiceError("no answer")
         return states(names)
 
     stage.alarms.states = breaks  # type: ignore[method-assign]
     suppressed(stage)
     stage.pass_time(minutes=5)
-    with pytest.raises(OutsideFailure):
+    with pytest.raises(ExternalServiceError):
         sweep(stage.world)
     (name,) = (name for name, _ in stage.workflow.started)
     assert name == execution_name(a_rollback())
 
 
 def test_a_lease_that_a_concluded_rollback_did_not_give_back_is_given_back() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     done = stage.run()
     now = stage.clock.now()
     assert stage.ledger.acquire(SERVICE, done.id, now, now + timedelta(minutes=5)) is not None
@@ -170,7 +170,7 @@ def test_a_lease_that_a_concluded_rollback_did_not_give_back_is_given_back() -> 
 
 
 def test_ten_suppressed_alarms_that_stay_red_are_looked_at_once_and_not_one_every_five_minutes() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     for second in range(10):
         suppressed(stage, id=f"{SERVICE}-20260301T0300{second:02}Z-00000000")
     names = sweep_every_five_minutes(stage, 6)
@@ -180,18 +180,20 @@ def test_ten_suppressed_alarms_that_stay_red_are_looked_at_once_and_not_one_ever
 
 def test_an_emergency_that_dies_each_time_is_tried_as_often_as_the_budget_and_pages_as_often() -> None:
     """ECS does not answer, and the outage alarm stays red: no page every five minutes for ever."""
-    stage = worn_in()
+    stage = start_simulation()
     stage.alarms.in_alarm.clear()
-    look = stage.services.look
+    describe = stage.services.describe
 
     def dies(given: object, name: str) -> None:
-        stage.services.look = raising(OutsideFailure("DescribeServices got no answer"))  # type: ignore[method-assign]
+        stage.services.describe = raise_error(ExternalServiceError("DescribeServices got no answer"))  # type: ignore[method-assign]
         with suppress(RollbackError):
             stage.admit(given, name)
-        stage.services.look = look  # type: ignore[method-assign]
-        conclude_execution(execution_arn(name), "its execution ended as FAILED", stage.world, error="OutsideFailure")
+        stage.services.describe = describe  # type: ignore[method-assign]
+        conclude_execution(
+            execution_arn(name), "its execution ended as FAILED", stage.world, error="ExternalServiceError"
+        )
 
-    dies(stage.red(OUTAGE), "execution-1")
+    dies(stage.fire_alarm(OUTAGE), "execution-1")
     for _ in range(24):
         stage.pass_time(minutes=5)
         sweep(stage.world)
@@ -202,10 +204,10 @@ def test_an_emergency_that_dies_each_time_is_tried_as_often_as_the_budget_and_pa
 
 
 def test_a_service_that_is_gone_is_paged_once_and_no_emergency_is_tried_again() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     stage.alarms.in_alarm.clear()
     stage.services.status = "INACTIVE"
-    ended = stage.run(stage.red(OUTAGE), "execution-1")
+    ended = stage.run(stage.fire_alarm(OUTAGE), "execution-1")
     sweep_every_five_minutes(stage, 24)
     assert ended.outcome is Outcome.FAILED
     assert stage.workflow.started == []
@@ -215,8 +217,8 @@ def test_a_service_that_is_gone_is_paged_once_and_no_emergency_is_tried_again() 
 
 def test_an_execution_that_ended_by_a_refusal_for_good_is_failed_paged_once_and_not_tried_again() -> None:
     """Its record is open, and did not act: a function could not write down what refused it."""
-    stage = worn_in()
-    rollback = stage.admit(stage.red(DEGRADED), "execution-1")
+    stage = start_simulation()
+    rollback = stage.admit(stage.fire_alarm(DEGRADED), "execution-1")
     conclude_execution(rollback.execution, "AWS refused dynamodb:PutItem", stage.world, error="CallRefused")
     sweep_every_five_minutes(stage, 24)
     ended = stage.read(rollback)
@@ -226,7 +228,7 @@ def test_an_execution_that_ended_by_a_refusal_for_good_is_failed_paged_once_and_
 
 
 def test_only_a_persons_typo_is_not_paged_whatever_the_text_of_another_error_says() -> None:
-    stage = worn_in()
+    stage = start_simulation()
     assert conclude_execution("a", "its execution ended as FAILED", stage.world, error="InvalidRequest") == []
     told = conclude_execution("b", "AWS refused it: InvalidRequestException", stage.world, error="CallRefused")
     assert told == ["b left no record: paged"]
@@ -235,9 +237,9 @@ def test_only_a_persons_typo_is_not_paged_whatever_the_text_of_another_error_say
 
 def test_two_alarms_of_a_long_service_name_that_went_red_together_are_each_looked_at() -> None:
     """The service's name alone fills what Step Functions allows: both executions had one name, and one never began."""
-    stage, service = worn_in(), "s" * 60
+    stage, service = start_simulation(), "s" * 60
     alarms = (outage_alarm("macro-ai-production", service), degraded_alarm("macro-ai-production", service))
     for alarm in alarms:
-        stage.workflow.start(still_red_name(alarm, NOW), {})
+        stage.workflow.start(unanswered_alarm_execution_name(alarm, NOW), {})
     assert len(stage.workflow.started) == 2
-    assert still_red_name("short", NOW) == "still-red-20260301T030000-short"
+    assert unanswered_alarm_execution_name("short", NOW) == "still-red-20260301T030000-short"

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE, image
 from fakes import FakeScaling
-from stage import AUTOSCALED, PROMOTED, Stage, alarm_event, deployment_event, worn_in
-from stage_with_database import BRANCH, GOOD, StageWithDatabase
-from stand_ins import Refusing, denied
+from stage import AUTOSCALED, PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
+from stage_with_database import BRANCH, GOOD, DatabaseSimulation
+from stand_ins import DenyingPort, access_denied_error
 from worlds import DEGRADED, OUTAGE
 
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
-from rollback.errors import CallRefused, OutsideFailure, RefusalKind
-from rollback.promotion.readiness import prepare
-from rollback.resources.database.errors import NotThere
+from rollback.errors import CallRefused, ExternalServiceError, RefusalKind
+from rollback.promotion.readiness import prepare_standing_plan
+from rollback.resources.database.errors import NotFound
 from rollback.workflow.janitor import sweep
 from rollback.workflow.route import Step
 from rollback_cli.direct import run_directly
@@ -24,45 +24,45 @@ from rollback_cli.direct import run_directly
 ROLLS_BACK = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 
 
-def refusing(stage: Stage, part: str, *methods: str) -> Refusing:
+def refusing(stage: Simulation, part: str, *methods: str) -> DenyingPort:
     """From now on; what the stage itself does to its fakes goes on."""
-    stand_in = Refusing(getattr(stage.world, part), *methods)
+    stand_in = DenyingPort(getattr(stage.world, part), *methods)
     stage.replace(**{part: stand_in})
     return stand_in
 
 
-def prepared() -> Stage:
-    stage = worn_in()
+def prepared() -> Simulation:
+    stage = start_simulation()
     stage.services.deployment_configuration.update(ROLLS_BACK)
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     stage.services.calls.clear()
     return stage
 
 
-def alarm(stage: Stage) -> dict[str, Any]:
+def alarm(stage: Simulation) -> dict[str, Any]:
     return alarm_event()
 
 
-def outage(stage: Stage) -> dict[str, Any]:
-    return stage.red(OUTAGE)
+def outage(stage: Simulation) -> dict[str, Any]:
+    return stage.fire_alarm(OUTAGE)
 
 
-def by_hand(stage: Stage) -> dict[str, Any]:
+def by_hand(stage: Simulation) -> dict[str, Any]:
     return {}
 
 
-def failed_deployment(stage: Stage) -> dict[str, Any]:
+def failed_deployment(stage: Simulation) -> dict[str, Any]:
     stage.alarms.recover(DEGRADED)
-    stage.begin("v3", "crashing")
+    stage.begin_deployment("v3", "crashing")
     for _ in range(3):
         stage.services.tick()
     return deployment_event()
 
 
-TRIGGERS: list[Callable[[Stage], dict[str, Any]]] = [alarm, outage, by_hand, failed_deployment]
+TRIGGERS: list[Callable[[Simulation], dict[str, Any]]] = [alarm, outage, by_hand, failed_deployment]
 
 
-def two_hours_later(stage: Stage) -> None:
+def two_hours_later(stage: Simulation) -> None:
     """The janitor comes; what it starts runs to its end."""
     for number in range(24):
         stage.pass_time(minutes=5)
@@ -75,7 +75,7 @@ def two_hours_later(stage: Stage) -> None:
 
 @pytest.mark.parametrize("trigger", TRIGGERS)
 def test_a_denied_change_ends_the_rollback_at_once_with_one_page_and_the_lease_is_free(
-    trigger: Callable[[Stage], dict[str, Any]],
+    trigger: Callable[[Simulation], dict[str, Any]],
 ) -> None:
     stage = prepared()
     ecs = refusing(stage, "services", "update")
@@ -119,7 +119,7 @@ def test_an_emergency_acts_though_cloudwatch_the_load_balancer_and_the_registry_
     """What can't be asked is no evidence: it is not called verified, and no harder rung is taken for it."""
     stage = prepared()
     given = outage(stage)
-    refusing(stage, "alarms", "states", "red_since", "fired_since", "requests_since")
+    refusing(stage, "alarms", "states", "in_alarm_since", "fired_since", "requests_since")
     refusing(stage, "targets", "health", "health_checks")
     refusing(stage, "images", "exists", "digest_of")
     ended = stage.run(given)
@@ -136,16 +136,16 @@ def test_an_emergency_acts_though_cloudwatch_the_load_balancer_and_the_registry_
 def test_a_target_that_fails_is_escalated_though_another_check_is_refused() -> None:
     stage = prepared()
     refusing(stage, "targets", "health", "health_checks")
-    stage.cures = set()  # the alarm stays red over v1
+    stage.healthy_versions = set()  # the alarm stays red over v1
     ended = stage.run()
     assert ended.service is not None
     assert ended.service.tried != ()
 
 
 def test_a_deployment_that_may_not_be_stopped_is_replaced_and_the_report_says_so() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin("v2", "crashing")
+    stage.begin_deployment("v2", "crashing")
     ecs = refusing(stage, "services", "stop_deployment")
     ended = stage.run()
     assert ended.outcome is Outcome.SUCCEEDED
@@ -156,10 +156,10 @@ def test_a_deployment_that_may_not_be_stopped_is_replaced_and_the_report_says_so
 
 def test_a_deployment_that_ended_as_it_was_to_be_stopped_is_looked_at_again() -> None:
     """ECS refuses that for its state at this moment, not for good: the adapter says so."""
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
-    stage.begin("v2", "crashing")
-    rollback = stage.go(stage.admit(), until=Step.SERVICE)
+    stage.begin_deployment("v2", "crashing")
+    rollback = stage.run_until(stage.admit(), until=Step.SERVICE)
     stop = stage.services.stop_deployment
 
     def ends(service_deployment_arn: str) -> None:
@@ -168,19 +168,19 @@ def test_a_deployment_that_ended_as_it_was_to_be_stopped_is_looked_at_again() ->
         stop(service_deployment_arn)
 
     stage.services.stop_deployment = ends  # type: ignore[method-assign]
-    with pytest.raises(OutsideFailure) as failure:
-        stage.take(rollback)
+    with pytest.raises(ExternalServiceError) as failure:
+        stage.run_due_step(rollback)
     assert not isinstance(failure.value, CallRefused)
-    assert stage.run_on(rollback).outcome is Outcome.SUCCEEDED
+    assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
 
 
 def test_what_may_not_be_put_back_is_handed_to_an_operator_at_once() -> None:
     stage = prepared()
-    rollback = stage.go(stage.admit(), until=Step.CONCLUDE)
+    rollback = stage.run_until(stage.admit(), until=Step.CONCLUDE)
     assert rollback.outcome is Outcome.SUCCEEDED
     refusing(stage, "services", "update")
     before = stage.clock.now()
-    ended = stage.run_on(rollback)
+    ended = stage.run_to_end(rollback)
     assert [owed.kind for owed in ended.left_to_operator()] == [ObligationKind.DEPLOYMENT_CONFIGURATION]
     assert stage.clock.now() - before < timedelta(minutes=1)
     assert "NOT PUT BACK: deployment_configuration" in stage.pages()[-1]
@@ -212,21 +212,21 @@ def test_direct_mode_does_not_send_it_again_either(given: dict[str, Any]) -> Non
 
 
 LOOKS = [
-    ("services", "look"),
+    ("services", "describe"),
     ("services", "definition"),
     ("services", "register"),
     ("services", "update"),
     ("services", "unstopped_tasks"),
     ("alarms", "states"),
-    ("alarms", "red_since"),
+    ("alarms", "in_alarm_since"),
     ("alarms", "requests_since"),
     ("targets", "health"),
     ("targets", "health_checks"),
-    ("scaling", "look"),
+    ("scaling", "describe"),
     ("scaling", "put"),
     ("images", "exists"),
     ("images", "digest_of"),
-    ("stacks", "look"),
+    ("stacks", "describe"),
     ("notifications", "publish"),
 ]
 
@@ -234,7 +234,7 @@ LOOKS = [
 @pytest.mark.parametrize("trigger", TRIGGERS)
 @pytest.mark.parametrize(("part", "method"), LOOKS)
 def test_whatever_is_refused_from_the_start_the_rollback_ends_soon_pages_once_and_owes_nothing(
-    part: str, method: str, trigger: Callable[[Stage], dict[str, Any]]
+    part: str, method: str, trigger: Callable[[Simulation], dict[str, Any]]
 ) -> None:
     stage = prepared()
     stage.replace(scaling=FakeScaling(stage.services, AUTOSCALED))
@@ -268,16 +268,16 @@ def test_what_a_refusal_ends_is_never_told_as_a_success(part: str, method: str) 
 # A rollback with a database
 
 
-def full(stage: StageWithDatabase) -> Rollback:
+def full(stage: DatabaseSimulation) -> Rollback:
     return stage.run({"type": "full", "target_version": "v1"})
 
 
-def owes_nothing(stage: StageWithDatabase) -> bool:
+def owes_nothing(stage: DatabaseSimulation) -> bool:
     return stage.ledger.lease(SERVICE) is None and stage.ledger.lease(stage.branch_key) is None
 
 
 def test_a_fence_that_may_not_be_built_leaves_the_database_alone_and_the_service_running() -> None:
-    stage = StageWithDatabase()
+    stage = DatabaseSimulation()
     ecs = refusing(stage, "services", "update")
     ended = full(stage)
     assert ended.outcome is Outcome.REFUSED
@@ -292,8 +292,8 @@ def test_a_fence_that_may_not_be_built_leaves_the_database_alone_and_the_service
 
 def test_a_secret_with_neons_key_that_may_not_be_read_is_refused_before_anything_is_changed() -> None:
     """AWS refuses that, not Neon: what has no key can't ask Neon anything."""
-    stage = StageWithDatabase()
-    neon = Refusing(stage.neon, "project", "branches", "branch", "endpoints", "branch_named")
+    stage = DatabaseSimulation()
+    neon = DenyingPort(stage.neon, "project", "branches", "branch", "endpoints", "branch_named")
     stage.replace(databases=neon)
     ended = full(stage)
     assert ended.outcome is Outcome.REFUSED
@@ -303,14 +303,14 @@ def test_a_secret_with_neons_key_that_may_not_be_read_is_refused_before_anything
     assert owes_nothing(stage)
 
 
-def behind_the_fence(stage: StageWithDatabase, neon: Refusing, *, until: str | None = None) -> Rollback:
+def behind_the_fence(stage: DatabaseSimulation, neon: DenyingPort, *, until: str | None = None) -> Rollback:
     """Walked until the service stands at zero; then until Neon was asked for that too. From now on Neon refuses."""
     methods = set(neon.methods)
     neon.methods.clear()
     stage.replace(databases=neon)
     rollback = stage.admit({"type": "full", "target_version": "v1"})
     while stage.services.desired_count or (until is not None and until not in stage.neon.calls):
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     stage.neon.settle()  # its operations end whether or not anybody looks
     stage.pass_time(minutes=1)
     neon.methods |= methods
@@ -318,15 +318,15 @@ def behind_the_fence(stage: StageWithDatabase, neon: Refusing, *, until: str | N
 
 
 def test_neon_that_refuses_to_tell_of_the_preview_stops_no_service() -> None:
-    stage = StageWithDatabase()
-    neon = Refusing(stage.neon, "operation")
+    stage = DatabaseSimulation()
+    neon = DenyingPort(stage.neon, "operation")
     neon.methods.clear()
     stage.replace(databases=neon)
     rollback = stage.admit({"type": "full", "target_version": "v1"})
     while "create_branch" not in stage.neon.calls:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     neon.methods.add("operation")
-    ended = stage.run_on(rollback)
+    ended = stage.run_to_end(rollback)
     assert ended.outcome is Outcome.REFUSED
     assert "some:operation" in ended.reason
     assert stage.services.desired_count > 0
@@ -335,11 +335,11 @@ def test_neon_that_refuses_to_tell_of_the_preview_stops_no_service() -> None:
 
 @pytest.mark.parametrize("method", ["branch", "endpoints", "branch_named"])
 def test_neon_that_refuses_behind_the_fence_before_the_restore_leaves_all_as_it_was(method: str) -> None:
-    stage = StageWithDatabase()
-    neon = Refusing(stage.neon, method)
+    stage = DatabaseSimulation()
+    neon = DenyingPort(stage.neon, method)
     rollback = behind_the_fence(stage, neon)
     before = stage.clock.now()
-    ended = stage.run_on(rollback)
+    ended = stage.run_to_end(rollback)
     assert ended.outcome is Outcome.REFUSED
     assert f"some:{method}" in ended.reason
     assert stage.clock.now() - before < timedelta(minutes=3)
@@ -352,11 +352,11 @@ def test_neon_that_refuses_behind_the_fence_before_the_restore_leaves_all_as_it_
 
 @pytest.mark.parametrize("method", ["branch", "branch_named"])
 def test_neon_that_refuses_after_the_restore_was_sent_starts_no_release_on_data_that_nobody_knows(method: str) -> None:
-    stage = StageWithDatabase()
-    neon = Refusing(stage.neon, method)
+    stage = DatabaseSimulation()
+    neon = DenyingPort(stage.neon, method)
     rollback = behind_the_fence(stage, neon, until="restore")
     before = stage.clock.now()
-    ended = stage.run_on(rollback)
+    ended = stage.run_to_end(rollback)
     assert ended.outcome is Outcome.FAILED
     assert f"some:{method}" in ended.reason
     assert stage.clock.now() - before < timedelta(minutes=3)
@@ -367,21 +367,21 @@ def test_neon_that_refuses_after_the_restore_was_sent_starts_no_release_on_data_
 
 
 def test_a_branch_that_is_gone_between_two_looks_is_looked_at_again() -> None:
-    stage = StageWithDatabase()
-    neon = Refusing(stage.neon, "endpoints", refused=NotThere("404: branch not found"))
+    stage = DatabaseSimulation()
+    neon = DenyingPort(stage.neon, "endpoints", refused=NotFound("404: branch not found"))
     neon.methods.clear()
     stage.replace(databases=neon)
     rollback = stage.admit({"type": "full", "target_version": "v1"})
     while stage.services.desired_count:
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     neon.methods.add("endpoints")
     for _ in range(3):
-        rollback = stage.take(rollback)
+        rollback = stage.run_due_step(rollback)
     neon.methods.clear()
-    assert stage.run_on(rollback).outcome is Outcome.SUCCEEDED
+    assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
 
 
 def test_a_denial_has_its_kind_action_and_resource() -> None:
-    refused = denied("update")
+    refused = access_denied_error("update")
     assert (refused.kind, refused.action) == (RefusalKind.ACCESS, "some:update")
     assert refused.resource == "arn:aws:some:eu-west-1:123456789012:update"

@@ -5,7 +5,7 @@ from rollback.domain.rollback import Outcome, ServiceProgress
 from rollback.workflow.route import EDGES, Step, next_step
 
 PLAN = Plan(running=release("v2"), target=release("v1"), checks=())
-SETTLED = ServiceProgress(started_at=NOW, rung_since=NOW, done_at=NOW)
+SETTLED = ServiceProgress(started_at=NOW, escalation_level_since=NOW, done_at=NOW)
 STAGES: dict[Step, dict[str, object]] = {
     Step.ADMIT: {},
     Step.PLAN: {"admitted_at": NOW},

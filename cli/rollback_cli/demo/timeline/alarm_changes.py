@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-_AGAIN = timedelta(seconds=10)  # asked for twice, as a change may be written a little after its time
+_OVERLAP = timedelta(seconds=10)  # asked for twice, as a change may be written a little after its time
 _TYPES = ["MetricAlarm", "CompositeAlarm"]
 
 
@@ -15,23 +15,23 @@ class AlarmChanges:
     def __init__(self, cloudwatch: Any) -> None:
         self._cloudwatch = cloudwatch
         self._known: set[tuple[str, str]] = set()
-        self._from = datetime.now(UTC) - _AGAIN
-        for _ in self.since_the_last_look():
+        self._from = datetime.now(UTC) - _OVERLAP
+        for _ in self.poll_changes():
             pass
         pages = list(cloudwatch.get_paginator("describe_alarms").paginate(AlarmTypes=_TYPES))
         metric_alarms = [alarm for page in pages for alarm in page.get("MetricAlarms", ())]
         alarms = metric_alarms + [alarm for page in pages for alarm in page.get("CompositeAlarms", ())]
-        self.red_from_the_start = {alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"}
+        self.initially_in_alarm = {alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"}
         self.evidence_only = {alarm["AlarmName"] for alarm in metric_alarms if not alarm["AlarmActions"]}
 
-    def since_the_last_look(self) -> Iterator[tuple[str, str]]:
+    def poll_changes(self) -> Iterator[tuple[str, str]]:
         """Name and new state, the oldest change first."""
         answer = self._cloudwatch.get_paginator("describe_alarm_history").paginate(
             AlarmTypes=_TYPES, HistoryItemType="StateUpdate", StartDate=self._from
         )
         items = [item for page in answer for item in page["AlarmHistoryItems"]]
         for item in reversed(items):
-            self._from = max(self._from, item["Timestamp"] - _AGAIN)
+            self._from = max(self._from, item["Timestamp"] - _OVERLAP)
             key = (item["AlarmName"], f"{item['Timestamp']} {item['HistoryData']}")
             if key not in self._known:
                 self._known.add(key)

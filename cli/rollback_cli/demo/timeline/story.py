@@ -12,12 +12,12 @@ from rollback.check import Verdict
 from rollback.domain.database.progress import DatabaseProgress
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback, ServiceProgress, Verification
-from rollback.reports.connections import about_connections
-from rollback.reports.database import about_database
+from rollback.reports.connections import format_connections
+from rollback.reports.database import format_database
 from rollback.schema.refusal import CHECK_NAME as SCHEMA_CHECK
 
-_TOLD = ("at zero tasks", "continues behind")  # lines of the report that are news
-_LONGEST = 160  # of a line about a table
+_NEWS_PHRASES = ("at zero tasks", "continues behind")  # lines of the report that are news
+_MAX_LINE_LENGTH = 160  # of a line about a table
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,18 @@ class Fact:
     is_move: bool = False
 
 
-def progress(rollback: Rollback) -> Iterator[Fact]:
+def progress_facts(rollback: Rollback) -> Iterator[Fact]:
     """From the beginning up to how it ended; nothing of one that was turned away at the door."""
     if rollback.admitted_at is None and rollback.outcome is not None:
         return
-    so_far = list(_so_far(rollback))
+    so_far = list(_facts_so_far(rollback))
     yield from so_far
     told = {"", *(fact.text for fact in so_far)}
     if rollback.outcome is None and rollback.reason not in told:  # what it waits for
         yield Fact(rollback.reason)
 
 
-def _so_far(rollback: Rollback) -> Iterator[Fact]:
+def _facts_so_far(rollback: Rollback) -> Iterator[Fact]:
     yield Fact(f"begun, trigger {rollback.trigger}")
     if rollback.plan is not None and rollback.plan.target is not None:
         yield from _schema(rollback.plan)
@@ -49,21 +49,23 @@ def _so_far(rollback: Rollback) -> Iterator[Fact]:
         yield from _database(rollback.database)
     if rollback.service is not None:
         yield from _service(rollback.service)
-    yield from (Fact(line.strip()) for line in about_database(rollback) if any(words in line for words in _TOLD))
+    yield from (
+        Fact(line.strip()) for line in format_database(rollback) if any(words in line for words in _NEWS_PHRASES)
+    )
     if rollback.reconnection is not None and rollback.reconnection.ended_at is not None:
-        yield from (Fact(f"connections: {line.strip()}") for line in about_connections(rollback)[1:])
+        yield from (Fact(f"connections: {line.strip()}") for line in format_connections(rollback)[1:])
     if rollback.verification is not None:
         yield from _rounds(rollback.verification)
 
 
-def ending(rollback: Rollback) -> Iterator[Fact]:
+def outcome_facts(rollback: Rollback) -> Iterator[Fact]:
     """The outcome; and of one that acted, that what it owed is put back."""
     if rollback.outcome is not None:
         closed = " and concluded" if rollback.has_acted and rollback.concluded_at is not None else ""
         yield Fact(f"{rollback.outcome}{closed}: {rollback.reason}")
 
 
-def lines(facts: Iterable[Fact]) -> Iterator[str]:
+def merge_lines(facts: Iterable[Fact]) -> Iterator[str]:
     """One for each fact; moves that follow each other share one."""
     for are_moves, together in groupby(facts, key=lambda fact: fact.is_move):
         texts = [fact.text for fact in together]
@@ -89,7 +91,7 @@ def _database(database: DatabaseProgress) -> Iterator[Fact]:
 
 
 def _short(line: str) -> str:
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return line if len(line) <= _MAX_LINE_LENGTH else f"{line[:_MAX_LINE_LENGTH]}…"
 
 
 def _service(service: ServiceProgress) -> Iterator[Fact]:
@@ -97,11 +99,11 @@ def _service(service: ServiceProgress) -> Iterator[Fact]:
     moves = [Fact(move, when=number, is_move=True) for number, move in enumerate(service.moves)]
     told = 0
     for number, left in enumerate(service.tried):
-        yield from moves[told : left.moves_made]
-        told = left.moves_made
-        following = [*(later.rung for later in service.tried[number + 1 :]), service.rung][0]
-        if following is not left.rung:
-            yield Fact(f"{left.why_left}: on to {following}", when=number)
+        yield from moves[told : left.moves_before_escalation]
+        told = left.moves_before_escalation
+        following = [*(later.escalation_level for later in service.tried[number + 1 :]), service.escalation_level][0]
+        if following is not left.escalation_level:
+            yield Fact(f"{left.escalation_reason}: on to {following}", when=number)
     yield from moves[told:]
     if service.done_at is not None:
         yield Fact("settled", when=service.done_at)

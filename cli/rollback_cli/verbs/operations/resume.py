@@ -7,4 +7,4 @@ from rollback_cli import deployed, lever
 def resume(environment: str, reason: lever.Reason, service: lever.Service = None) -> None:
     """Switch automatic rollbacks of a service on again."""
     here, operator = deployed.find(environment), lever.operator(reason)
-    lever.say(levers.resume(here.settings.service_or_only(service).name, operator, here.world()))
+    lever.print_paragraph(levers.resume(here.settings.service_or_only(service).name, operator, here.world()))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.leases.holder import living_lease, told_of
+from rollback.leases.holder import describe_holder, find_live_lease
 from rollback.operations import unfence as fence
 from rollback_cli import deployed, lever
 
@@ -24,17 +24,17 @@ def unfence(
     here, operator = deployed.find(environment), lever.operator(reason)
     world = here.world()
     name = service or here.settings.service_or_only(None).name  # one that the settings have no more may be owed too
-    lease = living_lease(name, world)
+    lease = find_live_lease(name, world)
     if lease is not None and force:
-        lever.say(told_of(lease, world))
+        lever.print_paragraph(describe_holder(lease, world))
     unfenced = fence.unfence(name, operator, world, force=force)
     for one in unfenced.done:
-        lever.say(f"put back: {one}")
+        lever.print_paragraph(f"put back: {one}")
     for one in unfenced.left:
-        lever.say(f"NOT YET: {one}")
-    lever.say(unfenced.stands)
+        lever.print_paragraph(f"NOT YET: {one}")
+    lever.print_paragraph(unfenced.stands)
     if unfenced.left:
-        lever.say(
+        lever.print_paragraph(
             "Scaling waits for the tasks to run, the deployment configuration for the rollout: call it again then. "
             "A branch that could not be protected from here: protect it in Neon's console, and call it again"
         )

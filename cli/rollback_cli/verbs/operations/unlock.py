@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.leases.holder import told_of
+from rollback.leases.holder import describe_holder
 from rollback.operations import pause_abort_unlock as levers
 from rollback_cli import deployed, lever
 
@@ -20,5 +20,5 @@ def unlock(
     world, name = here.world(), here.settings.service_or_only(service).name
     lease = world.ledger.lease(name)
     if lease is not None and force:
-        lever.say(told_of(lease, world))
-    lever.say(levers.unlock(name, operator, world, force=force))
+        lever.print_paragraph(describe_holder(lease, world))
+    lever.print_paragraph(levers.unlock(name, operator, world, force=force))

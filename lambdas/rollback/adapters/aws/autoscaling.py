@@ -7,7 +7,7 @@ not changed (same page): role, tags and what AWS adds one day stay as they are.
 
 from typing import TYPE_CHECKING, Any, cast
 
-from rollback.adapters.aws.errors import calling
+from rollback.adapters.aws.errors import aws_call
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.resources.aws.ecs_service import SCALING_FLAGS, ScalableTarget
 
@@ -25,10 +25,10 @@ class EcsScaling:
         self._reader = reader
         self._changer = changer
 
-    def look(self, service: ServiceSettings) -> ScalableTarget | None:
+    def describe(self, service: ServiceSettings) -> ScalableTarget | None:
         """The scalable target; None: the service is not scaled automatically."""
         resource = _resource(service)
-        with calling("DescribeScalableTargets", resource):
+        with aws_call("DescribeScalableTargets", resource):
             pages = self._reader.get_paginator("describe_scalable_targets").paginate(
                 **_DIMENSION, ResourceIds=[resource]
             )
@@ -49,7 +49,7 @@ class EcsScaling:
         these (Application Auto Scaling API reference, SuspendedState).
         """
         resource = _resource(service)
-        with calling("DescribeScalingPolicies", resource):
+        with aws_call("DescribeScalingPolicies", resource):
             pages = self._reader.get_paginator("describe_scaling_policies").paginate(**_DIMENSION, ResourceId=resource)
             policies: list[Any] = [policy for page in pages for policy in page["ScalingPolicies"]]
         return tuple(
@@ -63,7 +63,7 @@ class EcsScaling:
         """Register exactly this: bounds and all three flags of SuspendedState, where one that is not named is off."""
         resource = _resource(service)
         suspended = {**dict.fromkeys(SCALING_FLAGS, False), **target.suspended}
-        with calling("RegisterScalableTarget", resource):
+        with aws_call("RegisterScalableTarget", resource):
             self._changer.register_scalable_target(
                 **_DIMENSION,
                 ResourceId=resource,

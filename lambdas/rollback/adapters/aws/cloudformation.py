@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from rollback.adapters.aws.errors import calling
+from rollback.adapters.aws.errors import aws_call
 from rollback.resources.aws.cloudformation_stack import StackView
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ class CloudFormationStacks:
     def __init__(self, client: "CloudFormationClient") -> None:
         self._client = client
 
-    def look(self, stack: str) -> StackView | None:
+    def describe(self, stack: str) -> StackView | None:
         """The stack; None: there is none of this name (any more)."""
-        with calling("DescribeStacks", stack):
+        with aws_call("DescribeStacks", stack):
             try:
                 described = self._client.get_paginator("describe_stacks").paginate(StackName=stack)
                 found = next(one for page in described for one in page["Stacks"])

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from rollback.adapters.aws.errors import calling
+from rollback.adapters.aws.errors import aws_call
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
-_BOTH: "tuple[AlarmTypeType, ...]" = ("MetricAlarm", "CompositeAlarm")  # without it composites are left out
+_ALARM_TYPES: "tuple[AlarmTypeType, ...]" = ("MetricAlarm", "CompositeAlarm")  # without it composites are left out
 _NAMES_A_CALL = 100
 _PERIOD = timedelta(minutes=1)
 _QUERIES_A_CALL = 500  # CloudWatch API, GetMetricData
@@ -29,34 +29,34 @@ class CloudWatchAlarms:
 
     def states(self, names: tuple[str, ...]) -> dict[str, str]:
         """Name → state; alarms that don't exist are left out."""
-        return {alarm["AlarmName"]: alarm["StateValue"] for alarm in self._described(names)}
+        return {alarm["AlarmName"]: alarm["StateValue"] for alarm in self._describe_alarms(names)}
 
-    def red_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
+    def in_alarm_since(self, names: tuple[str, ...]) -> dict[str, datetime]:
         """Alarms in ALARM, and since when (StateTransitionedTimestamp: confirming a state does not renew it)."""
-        red = [alarm for alarm in self._described(names) if alarm["StateValue"] == "ALARM"]
+        red = [alarm for alarm in self._describe_alarms(names) if alarm["StateValue"] == "ALARM"]
         return {a["AlarmName"]: a.get("StateTransitionedTimestamp") or a["StateUpdatedTimestamp"] for a in red}
 
-    def _described(self, names: tuple[str, ...]) -> Iterator[Any]:
+    def _describe_alarms(self, names: tuple[str, ...]) -> Iterator[Any]:
         for start in range(0, len(names), _NAMES_A_CALL):
             some = list(names[start : start + _NAMES_A_CALL])
-            with calling("DescribeAlarms", ", ".join(some)):
-                pages = self._client.get_paginator("describe_alarms").paginate(AlarmNames=some, AlarmTypes=_BOTH)
+            with aws_call("DescribeAlarms", ", ".join(some)):
+                pages = self._client.get_paginator("describe_alarms").paginate(AlarmNames=some, AlarmTypes=_ALARM_TYPES)
                 found = [a for page in pages for a in (*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ()))]
             yield from found
 
     def fired_since(self, names: tuple[str, ...], since: datetime) -> tuple[str, ...]:
         """Alarms that went into ALARM after `since`, those that recovered too (CloudWatch remembers 30 days)."""
-        return tuple(name for name in names if self._fired(name, since))
+        return tuple(name for name in names if self._has_entered_alarm(name, since))
 
-    def _fired(self, name: str, since: datetime) -> bool:
-        with calling("DescribeAlarmHistory", name):
-            return any(at > since and goes_into_alarm(data) for at, data in self._history(name, since))
+    def _has_entered_alarm(self, name: str, since: datetime) -> bool:
+        with aws_call("DescribeAlarmHistory", name):
+            return any(at > since and is_transition_to_alarm(data) for at, data in self._history(name, since))
 
     def _history(self, name: str, since: datetime) -> "Iterator[tuple[datetime, str]]":
         """Changes of state: when, and CloudWatch's JSON about it; newest first."""
         pages = self._client.get_paginator("describe_alarm_history").paginate(
             AlarmName=name,
-            AlarmTypes=_BOTH,
+            AlarmTypes=_ALARM_TYPES,
             HistoryItemType="StateUpdate",
             StartDate=since,
             EndDate=datetime.now(UTC) + _PERIOD,
@@ -67,12 +67,15 @@ class CloudWatchAlarms:
 
     def state_before(self, name: str, since: datetime) -> str | None:
         """The state before the last change into ALARM at `since` or after; None: the history does not tell."""
-        with calling("DescribeAlarmHistory", name):
-            return next((state_left(data) for _, data in self._history(name, since) if goes_into_alarm(data)), None)
+        with aws_call("DescribeAlarmHistory", name):
+            return next(
+                (previous_state_in(data) for _, data in self._history(name, since) if is_transition_to_alarm(data)),
+                None,
+            )
 
     def mute_rules(self, name: str) -> tuple[str, ...]:
         """Names of the ACTIVE alarm mute rules that target the alarm (CloudWatch API, ListAlarmMuteRules)."""
-        with calling("ListAlarmMuteRules", name):
+        with aws_call("ListAlarmMuteRules", name):
             pages = self._client.get_paginator("list_alarm_mute_rules").paginate(AlarmName=name, Statuses=["ACTIVE"])
             found = [rule["AlarmMuteRuleArn"] for page in pages for rule in page.get("AlarmMuteRuleSummaries", ())]
         return tuple(arn.rsplit(":", 1)[-1] for arn in found)
@@ -81,7 +84,7 @@ class CloudWatchAlarms:
         """Metric alarms that exist, and none of whose metrics had a data point after `since`."""
         wanted = [
             (alarm["AlarmName"], metric, statistic)
-            for alarm in self._described(names)
+            for alarm in self._describe_alarms(names)
             for metric, statistic in _described_metrics(alarm)
         ]
         spoke: set[str] = set()
@@ -91,7 +94,7 @@ class CloudWatchAlarms:
                 {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": _COARSE_SECONDS, "Stat": statistic}}
                 for number, (_, metric, statistic) in enumerate(some)
             ]
-            with calling("GetMetricData", ", ".join(names)):
+            with aws_call("GetMetricData", ", ".join(names)):
                 pages = self._client.get_paginator("get_metric_data").paginate(
                     MetricDataQueries=queries, StartTime=since, EndTime=datetime.now(UTC) + _PERIOD
                 )
@@ -103,7 +106,7 @@ class CloudWatchAlarms:
         """Requests that reached the target groups, in whole minutes: those of `since`'s own minute are counted."""
         if not target_groups:
             return 0.0
-        with calling("DescribeTargetGroups", ", ".join(target_groups)):
+        with aws_call("DescribeTargetGroups", ", ".join(target_groups)):
             asked = self._balancers.get_paginator("describe_target_groups").paginate(
                 TargetGroupArns=list(target_groups)
             )
@@ -111,7 +114,7 @@ class CloudWatchAlarms:
         pairs = [(g["TargetGroupArn"], arn) for g in described for arn in g.get("LoadBalancerArns", ())]
         if not pairs:
             return 0.0
-        with calling("GetMetricData", ", ".join(target_groups)):
+        with aws_call("GetMetricData", ", ".join(target_groups)):
             pages = self._client.get_paginator("get_metric_data").paginate(
                 MetricDataQueries=list(_request_counts(pairs)),
                 StartTime=since.replace(second=0, microsecond=0),
@@ -130,7 +133,7 @@ def _described_metrics(alarm: Any) -> "Iterator[tuple[dict[str, Any], str]]":
         yield metric, alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "SampleCount"
 
 
-def goes_into_alarm(history_data: str) -> bool:
+def is_transition_to_alarm(history_data: str) -> bool:
     """Whether a StateUpdate of DescribeAlarmHistory is one into ALARM."""
     try:
         return bool(json.loads(history_data)["newState"]["stateValue"] == "ALARM")
@@ -138,7 +141,7 @@ def goes_into_alarm(history_data: str) -> bool:
         return False
 
 
-def state_left(history_data: str) -> str | None:
+def previous_state_in(history_data: str) -> str | None:
     """The state that a StateUpdate of DescribeAlarmHistory left; None: it does not tell."""
     try:
         return str(json.loads(history_data)["oldState"]["stateValue"])

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from rollback.adapters.aws.errors import calling, code_of
-from rollback.errors import CallRefused, InvalidRequest, OutsideFailure, RefusalKind
+from rollback.adapters.aws.errors import aws_call, code_of
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, RefusalKind
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -63,7 +63,7 @@ _CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "applicatio
 _DOWNLOAD_SECONDS, _MOST_BYTES = 3, 4_000_000  # as long as ECR lets a manifest be; configurations are far smaller
 
 
-class _OutOfSight(Exception):
+class _NotVisible(Exception):
     """Another team's repository: what is in it can't be told, which is not to say that it is not there."""
 
 
@@ -72,7 +72,7 @@ class EcrImages:
 
     def __init__(self, client_in: "Callable[[str], ECRClient]", download: Callable[[str], bytes] | None = None) -> None:
         self._client_in = client_in
-        self._download = download or _downloaded
+        self._download = download or _download_blob
 
     def exists(self, image: str) -> bool | None:
         """Whether it can be pulled. ARCHIVED images can't be, until they are restored.
@@ -84,7 +84,7 @@ class EcrImages:
             return None
         try:
             found = self._describe(parsed, image)
-        except _OutOfSight:
+        except _NotVisible:
             return None
         return found is not None and found.get("imageStatus", "ACTIVE") == "ACTIVE"
 
@@ -93,7 +93,7 @@ class EcrImages:
         parsed = parse(image)
         try:
             found = self._describe(parsed, image) if parsed is not None else None
-        except _OutOfSight:
+        except _NotVisible:
             return None
         if parsed is None or found is None:
             return None
@@ -106,39 +106,39 @@ class EcrImages:
             return None
         try:
             manifest = self._manifest(parsed, parsed.id, image)
-            annotated = _member(manifest, "annotations").get(name)
-            child = _child(manifest)
+            annotated = _get_mapping(manifest, "annotations").get(name)
+            child = _first_image_digest(manifest)
             if annotated is None and child is not None:  # an image for several architectures is one commit's
                 manifest = self._manifest(parsed, {"imageDigest": child}, image)
-                annotated = _member(manifest, "annotations").get(name)
+                annotated = _get_mapping(manifest, "annotations").get(name)
             found = annotated if annotated is not None else self._labels(parsed, manifest, image).get(name)
-        except _OutOfSight:
+        except _NotVisible:
             return None
         return found if isinstance(found, str) else None
 
     def _manifest(self, parsed: EcrImage, wanted: "ImageIdentifierTypeDef", image: str) -> Mapping[str, Any]:
         """Empty: ECR has no such image."""
         of = {"registryId": parsed.account, "repositoryName": parsed.repository}
-        with calling("BatchGetImage", image), _seen():
+        with aws_call("BatchGetImage", image), _hide_foreign_repositories():
             answer = self._client_in(parsed.region).batch_get_image(
                 **of, imageIds=[wanted], acceptedMediaTypes=list(_MANIFESTS)
             )
-        return _read(answer["images"][0].get("imageManifest", "")) if answer.get("images") else {}
+        return _parse_json(answer["images"][0].get("imageManifest", "")) if answer.get("images") else {}
 
     def _labels(self, parsed: EcrImage, manifest: Mapping[str, Any], image: str) -> Mapping[str, Any]:
-        configuration = _member(manifest, "config")
+        configuration = _get_mapping(manifest, "config")
         digest = configuration.get("digest")
         if not isinstance(digest, str) or configuration.get("mediaType") not in _CONFIGURATIONS:
             return {}
         of = {"registryId": parsed.account, "repositoryName": parsed.repository}
-        with calling("GetDownloadUrlForLayer", image), _seen():
+        with aws_call("GetDownloadUrlForLayer", image), _hide_foreign_repositories():
             url = self._client_in(parsed.region).get_download_url_for_layer(**of, layerDigest=digest)["downloadUrl"]
         blob = self._download(url)
         if f"sha256:{hashlib.sha256(blob).hexdigest()}" != digest:  # cut off, or another's: nothing is believed
             return {}
-        return _member(_member(_read(blob), "config"), "Labels")
+        return _get_mapping(_get_mapping(_parse_json(blob), "config"), "Labels")
 
-    def keep(self, image: str, tag: str) -> None:
+    def add_tag(self, image: str, tag: str) -> None:
         """Put another tag on the image; its index, if it has several architectures.
 
         Raises:
@@ -150,7 +150,7 @@ class EcrImages:
             raise InvalidRequest(f"{image} can't be kept: only images in ECR, by digest, can")
         client = self._client_in(parsed.region)
         of = {"registryId": parsed.account, "repositoryName": parsed.repository}
-        with calling("BatchGetImage", image):
+        with aws_call("BatchGetImage", image):
             answer = client.batch_get_image(**of, imageIds=[parsed.id], acceptedMediaTypes=list(_MANIFESTS))
         if not answer.get("images"):
             why = ", ".join(f.get("failureReason", "") for f in answer.get("failures", ()))
@@ -163,7 +163,7 @@ class EcrImages:
         found = answer["images"][0]
         media_type = found.get("imageManifestMediaType")
         typed = {"imageManifestMediaType": media_type} if media_type else {}
-        with calling("PutImage", f"{image} as {tag}"):
+        with aws_call("PutImage", f"{image} as {tag}"):
             try:
                 client.put_image(**of, imageManifest=found["imageManifest"], imageTag=tag, **typed)
             except client.exceptions.ImageAlreadyExistsException:
@@ -175,7 +175,7 @@ class EcrImages:
                     raise CallRefused(why, action="ecr:PutImage", resource=image) from error
 
     def _describe(self, parsed: EcrImage, image: str) -> dict[str, Any] | None:
-        with calling("DescribeImages", image):
+        with aws_call("DescribeImages", image):
             try:
                 pages = (
                     self._client_in(parsed.region)
@@ -187,55 +187,55 @@ class EcrImages:
                 if code_of(error) in {"ImageNotFoundException", "RepositoryNotFoundException"}:
                     return None
                 if code_of(error) in {"AccessDeniedException", "RepositoryPolicyNotFoundException"}:
-                    raise _OutOfSight from error
+                    raise _NotVisible from error
                 raise
         return dict(next(iter(found), {})) or None
 
 
 @contextmanager
-def _seen() -> Iterator[None]:
-    """Raises _OutOfSight: the repository or the image is another team's, or was never there."""
+def _hide_foreign_repositories() -> Iterator[None]:
+    """Raises _NotVisible: the repository or the image is another team's, or was never there."""
     try:
         yield
     except ClientError as error:
         if code_of(error) in {"AccessDeniedException", "RepositoryNotFoundException", "LayersNotFoundException"}:
-            raise _OutOfSight from error
+            raise _NotVisible from error
         raise
 
 
-def _downloaded(url: str) -> bytes:
+def _download_blob(url: str) -> bytes:
     """The blob behind a pre-signed address of S3, as much of it as a configuration may have.
 
     Raises:
-        OutsideFailure: no answer, or an error.
+        ExternalServiceError: no answer, or an error.
     """
     if not url.startswith("https://"):
-        raise OutsideFailure("ECR gave no https address for an image's configuration")
+        raise ExternalServiceError("ECR gave no https address for an image's configuration")
     try:
         with urllib.request.urlopen(url, timeout=_DOWNLOAD_SECONDS) as answer:  # noqa: S310 - https, looked at above
             return bytes(answer.read(_MOST_BYTES))
     except (OSError, HTTPException) as error:
         # Never the address: whoever has it may read the blob.
-        raise OutsideFailure(f"an image's configuration can't be downloaded: {type(error).__name__}") from error
+        raise ExternalServiceError(f"an image's configuration can't be downloaded: {type(error).__name__}") from error
 
 
-def _child(manifest: Mapping[str, Any]) -> str | None:
+def _first_image_digest(manifest: Mapping[str, Any]) -> str | None:
     """The first image of an index; attestations are in it too, for the platform unknown/unknown."""
     children = manifest.get("manifests")
     for child in children if isinstance(children, list) else ():
-        platform = _member(child, "platform") if isinstance(child, Mapping) else {}
+        platform = _get_mapping(child, "platform") if isinstance(child, Mapping) else {}
         if platform.get("os") not in (None, "unknown") and isinstance(child.get("digest"), str):
             return str(child["digest"])
     return None
 
 
-def _member(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _get_mapping(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """An object in an object; empty: there is none."""
     found = value.get(name)
     return found if isinstance(found, Mapping) else {}
 
 
-def _read(text: str | bytes) -> Mapping[str, Any]:
+def _parse_json(text: str | bytes) -> Mapping[str, Any]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

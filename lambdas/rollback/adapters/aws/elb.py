@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from rollback.adapters.aws.errors import calling
+from rollback.adapters.aws.errors import aws_call
 from rollback.resources.aws.ecs_service import TargetHealth
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class ElbTargets:
 
     def health(self, target_group_arn: str) -> tuple[TargetHealth, ...]:
         """All targets of a group, as `address:port`; draining ones too."""
-        with calling("DescribeTargetHealth", target_group_arn):
+        with aws_call("DescribeTargetHealth", target_group_arn):
             answer = self._client.describe_target_health(TargetGroupArn=target_group_arn)
         return tuple(
             TargetHealth(
@@ -30,10 +30,10 @@ class ElbTargets:
             for found in answer["TargetHealthDescriptions"]
         )
 
-    def is_used(self, target_group_arn: str) -> bool:
+    def has_load_balancer(self, target_group_arn: str) -> bool:
         """Whether a load balancer routes to the group (ELB API reference, TargetGroup, `LoadBalancerArns`)."""
-        with calling("DescribeTargetGroups", target_group_arn):
-            return any(group.get("LoadBalancerArns") for group in self._described(target_group_arn))
+        with aws_call("DescribeTargetGroups", target_group_arn):
+            return any(group.get("LoadBalancerArns") for group in self._describe_target_groups(target_group_arn))
 
     def health_checks(self, target_group_arns: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         """Target group → its health check; a release that was good under another one may fail under this.
@@ -51,17 +51,17 @@ class ElbTargets:
 
     def _group(self, target_group_arn: str) -> "list[TargetGroupTypeDef]":
         """One at a time: ELB answers for none of several if one is gone. Empty: it is."""
-        with calling("DescribeTargetGroups", target_group_arn):
+        with aws_call("DescribeTargetGroups", target_group_arn):
             try:
-                return self._described(target_group_arn)
+                return self._describe_target_groups(target_group_arn)
             except self._client.exceptions.TargetGroupNotFoundException:
                 return []
 
-    def _described(self, target_group_arn: str) -> "list[TargetGroupTypeDef]":
+    def _describe_target_groups(self, target_group_arn: str) -> "list[TargetGroupTypeDef]":
         pages = self._client.get_paginator("describe_target_groups").paginate(TargetGroupArns=[target_group_arn])
         return [group for page in pages for group in page["TargetGroups"]]
 
-    def neighbours(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
+    def sibling_target_groups(self, target_group_arns: tuple[str, ...]) -> tuple[str, ...]:
         """Other target groups to which the load balancers of these forward, by a listener or one of its rules.
 
         Rules tell default actions too; those of network load balancers are the listener's own (ELB API reference).
@@ -70,16 +70,16 @@ class ElbTargets:
             return ()
         found = [group for arn in target_group_arns for group in self._group(arn)]
         balancers = sorted({arn for group in found for arn in group.get("LoadBalancerArns", ())})
-        forwarded = {group for balancer in balancers for group in self._forwarded(balancer)}
+        forwarded = {group for balancer in balancers for group in self._forwarded_groups(balancer)}
         return tuple(sorted(forwarded - set(target_group_arns)))
 
-    def _forwarded(self, balancer: str) -> Iterator[str]:
-        with calling("DescribeListeners", balancer):
+    def _forwarded_groups(self, balancer: str) -> Iterator[str]:
+        with aws_call("DescribeListeners", balancer):
             pages = self._client.get_paginator("describe_listeners").paginate(LoadBalancerArn=balancer)
             listeners = [listener for page in pages for listener in page["Listeners"]]
         for listener in listeners:
             yield from _groups(listener.get("DefaultActions", ()))
-            with calling("DescribeRules", listener["ListenerArn"]):
+            with aws_call("DescribeRules", listener["ListenerArn"]):
                 rules = self._client.get_paginator("describe_rules").paginate(ListenerArn=listener["ListenerArn"])
                 actions = [action for page in rules for rule in page["Rules"] for action in rule.get("Actions", ())]
             yield from _groups(actions)

@@ -25,7 +25,7 @@ from typing import Any
 from botocore import exceptions as sdk
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rollback.errors import OutsideFailure, RefusalKind, Throttled
+from rollback.errors import ExternalServiceError, RefusalKind, Throttled
 from rollback.resources.aws import refusal as aws_refusal
 from rollback.text import service_message
 
@@ -73,7 +73,7 @@ _THROTTLED = frozenset(
 )
 # ECS says so as a ClientException when two register in one family at once; some services with no code of their own.
 _THROTTLED_IN_WORDS = re.compile(r"too many concurrent attempts|^rate exceeded", re.IGNORECASE)
-_PASSING = frozenset(
+_TRANSIENT_CODES = frozenset(
     {
         "ConcurrentModificationException",
         "ConcurrentUpdateException",
@@ -103,7 +103,7 @@ _PASSING = frozenset(
         "UpdateInProgressException",
     }
 )
-_PASSING_STATUS = frozenset({408, 409, 425})
+_TRANSIENT_STATUS = frozenset({408, 409, 425})
 _CREDENTIALS = frozenset(
     {
         "AuthFailure",
@@ -129,7 +129,7 @@ _ACCESS = re.compile(r"AccessDenied|Authorization|Unauthorized|NotAuthorized|For
 _DENIED_IN_WORDS = re.compile(r"is not authorized to perform", re.IGNORECASE)
 _NOT_FOUND = re.compile(r"NotFound|DoesNotExist|NotExist|UnknownException|NotActive|^NoSuch")
 _QUOTA = re.compile(r"LimitExceeded|QuotaExceeded")
-_OF_A_MOMENT = frozenset(
+_TRANSIENT_CANCELLATIONS = frozenset(
     {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "ConditionalCheckFailed"}
 )
 
@@ -152,7 +152,7 @@ _WRONG_REQUEST = (
 )
 
 
-class Passing(StrEnum):
+class TransientFailure(StrEnum):
     """Answers after which the same call may succeed."""
 
     THROTTLED = "throttled"  # nothing was done
@@ -160,7 +160,7 @@ class Passing(StrEnum):
 
 
 @contextmanager
-def calling(operation: str, on: str, passing: frozenset[str] = frozenset()) -> Iterator[None]:
+def aws_call(operation: str, on: str, passing: frozenset[str] = frozenset()) -> Iterator[None]:
     """Around one call of the SDK.
 
     Args:
@@ -171,14 +171,14 @@ def calling(operation: str, on: str, passing: frozenset[str] = frozenset()) -> I
     Raises:
         Throttled: nothing was done, the same call may be sent again.
         CallRefused: this call did nothing, and sent again it is refused again.
-        OutsideFailure: the outcome is unknown.
+        ExternalServiceError: the outcome is unknown.
     """
     try:
         yield
     except ClientError as error:
-        raise _explained(error, operation, on, passing) from error
+        raise _translate_client_error(error, operation, on, passing) from error
     except BotoCoreError as error:
-        raise _unsent(error, operation, on) from error
+        raise _translate_sdk_error(error, operation, on) from error
 
 
 def code_of(error: ClientError) -> str:
@@ -191,20 +191,22 @@ def is_denied(error: ClientError) -> bool:
     return classify(error) is RefusalKind.ACCESS
 
 
-def classify(error: ClientError) -> Passing | RefusalKind:
+def classify(error: ClientError) -> TransientFailure | RefusalKind:
     """The meaning of an answer for the next attempt."""
     code, message = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
     if code in _THROTTLED or status == 429 or _THROTTLED_IN_WORDS.search(message):
-        return Passing.THROTTLED
-    if code in _PASSING or status >= 500 or status in _PASSING_STATUS or _is_canceled_for_a_moment(error):
-        return Passing.UNKNOWN
-    kind = _kind(code, message, status)
+        return TransientFailure.THROTTLED
+    if code in _TRANSIENT_CODES or status >= 500 or status in _TRANSIENT_STATUS or _is_transient_cancellation(error):
+        return TransientFailure.UNKNOWN
+    kind = _refusal_kind(code, message, status)
     known = kind is not RefusalKind.REQUEST or 400 <= status < 500
-    return kind if known else Passing.UNKNOWN  # no code that we know, and no status: nothing can be told from it
+    return (
+        kind if known else TransientFailure.UNKNOWN
+    )  # no code that we know, and no status: nothing can be told from it
 
 
-def _kind(code: str, message: str, status: int) -> RefusalKind:
+def _refusal_kind(code: str, message: str, status: int) -> RefusalKind:
     if code in _CREDENTIALS or status == 401:
         return RefusalKind.CREDENTIALS
     if code in _NOT_SUBSCRIBED:
@@ -216,34 +218,36 @@ def _kind(code: str, message: str, status: int) -> RefusalKind:
     return RefusalKind.QUOTA if _QUOTA.search(code) else RefusalKind.REQUEST
 
 
-def _is_canceled_for_a_moment(error: ClientError) -> bool:
+def _is_transient_cancellation(error: ClientError) -> bool:
     """DynamoDB cancels a transaction for the reasons of its parts: conflicts and throttling end, wrong items do not."""
     if code_of(error) != "TransactionCanceledException":
         return False
     reasons = {str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])} - {"None"}
-    return not reasons or bool(reasons & _OF_A_MOMENT)
+    return not reasons or bool(reasons & _TRANSIENT_CANCELLATIONS)
 
 
-def _explained(error: ClientError, operation: str, on: str, passing: frozenset[str]) -> OutsideFailure:
+def _translate_client_error(
+    error: ClientError, operation: str, on: str, passing: frozenset[str]
+) -> ExternalServiceError:
     said: Any = error.response.get("Error", {})
     code, message = str(said.get("Code", "?")), str(said.get("Message", error))
     answer = classify(error)
     text = service_message(f"{operation} on {on} failed: {code}: {message}")
-    if answer is Passing.THROTTLED:
+    if answer is TransientFailure.THROTTLED:
         return Throttled(f"{text}; send it again later")
     of_the_caller = answer in (RefusalKind.ACCESS, RefusalKind.CREDENTIALS)
-    if answer is Passing.UNKNOWN or (code in passing and not of_the_caller):
-        return OutsideFailure(f"{text}; look before sending it again")
+    if answer is TransientFailure.UNKNOWN or (code in passing and not of_the_caller):
+        return ExternalServiceError(f"{text}; look before sending it again")
     return aws_refusal.refused(iam_action(operation), on, code, message, RefusalKind(answer))
 
 
-def _unsent(error: BotoCoreError, operation: str, on: str) -> OutsideFailure:
+def _translate_sdk_error(error: BotoCoreError, operation: str, on: str) -> ExternalServiceError:
     if isinstance(error, _NO_CREDENTIALS):
         kind = RefusalKind.CREDENTIALS
     elif isinstance(error, _WRONG_REQUEST):
         kind = RefusalKind.REQUEST
     else:
-        return OutsideFailure(
+        return ExternalServiceError(
             f"{operation} on {on} got no answer: {service_message(str(error))}; look before sending it again"
         )
     name, on = type(error).__name__, str(on)  # the SDK refuses what is no text

@@ -13,9 +13,9 @@ from rollback.domain.phases import phases
 from rollback.domain.rollback import Rollback
 from rollback.names import (
     METRIC_NAMESPACE,
+    METRIC_ROLLBACK_AVAILABLE,
     METRIC_STALE_LEASES,
     METRIC_SWEEPS,
-    METRIC_WAY_BACK,
     metric_dimensions,
 )
 
@@ -32,18 +32,22 @@ class LoggedMetrics:
         self._of = metric_dimensions(application, environment)
         self._out = out
 
-    def concluded(self, rollback: Rollback) -> None:
+    def record_conclusion(self, rollback: Rollback) -> None:
         """Count a rollback, and how long each of its phases took."""
         self._write(metric_line(rollback, rollback.concluded_at or rollback.created_at, self._of))
 
-    def swept(self) -> None:
+    def record_sweep(self) -> None:
         """The janitor was here: its silence is an alarm."""
         self._write(_counts(self._of, {METRIC_SWEEPS: 1}))
 
-    def watched(self, service: str, *, has_way_back: bool, stale_leases: int) -> None:
+    def record_readiness(self, service: str, *, is_rollback_available: bool, stale_leases: int) -> None:
         """Whether there is something to go back to, and leases that nobody gave back."""
         dimensions = {**self._of, "Service": service}
-        self._write(_counts(dimensions, {METRIC_WAY_BACK: int(has_way_back), METRIC_STALE_LEASES: stale_leases}))
+        self._write(
+            _counts(
+                dimensions, {METRIC_ROLLBACK_AVAILABLE: int(is_rollback_available), METRIC_STALE_LEASES: stale_leases}
+            )
+        )
 
     def _write(self, line: dict[str, Any]) -> None:
         out = self._out or sys.stdout  # looked up late: Lambda and pytest replace it

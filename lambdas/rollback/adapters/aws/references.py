@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from rollback.adapters.aws.errors import calling, code_of, is_denied
+from rollback.adapters.aws.errors import aws_call, code_of, is_denied
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -27,7 +27,7 @@ class DefinitionReferences:
 
     def role_exists(self, role: str) -> bool | None:
         """Whether there is such a role, by ARN or name; one of that name under another path is another role."""
-        with calling("GetRole", role):
+        with aws_call("GetRole", role):
             try:
                 found = self._iam.get_role(RoleName=role.rpartition("/")[2])["Role"]
             except ClientError as error:
@@ -40,7 +40,7 @@ class DefinitionReferences:
 
     def log_group_exists(self, name: str, region: str) -> bool | None:
         """Whether there is a log group of exactly this name; CloudWatch Logs finds by prefix, page by page."""
-        with calling("DescribeLogGroups", name):
+        with aws_call("DescribeLogGroups", name):
             try:
                 pages = self._logs_in(region).get_paginator("describe_log_groups").paginate(logGroupNamePrefix=name)
                 return any(group.get("logGroupName") == name for page in pages for group in page["logGroups"])
@@ -56,7 +56,7 @@ class DefinitionReferences:
         with a key that key itself comes first.
         """
         bucket, _, key = arn.rpartition(":::")[2].partition("/")
-        with calling("ListObjectsV2", arn):
+        with aws_call("ListObjectsV2", arn):
             try:
                 pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
                 first = next((page["Contents"] for page in pages if page.get("Contents")), [])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
-from rollback.adapters.aws.errors import calling, code_of, is_denied
+from rollback.adapters.aws.errors import aws_call, code_of, is_denied
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -32,15 +32,17 @@ class ReferencedSecrets:
 
         A secret that is scheduled for deletion is not: ECS can't start a task with it. None: not ours to see.
         """
-        return self._secret(value_from) if ":secretsmanager:" in value_from else self._parameter(value_from)
+        return (
+            self._secret_exists(value_from) if ":secretsmanager:" in value_from else self._parameter_exists(value_from)
+        )
 
     def read(self, arn: str) -> SecretStr:
         """The value of a secret of ours, such as Neon's API key.
 
         Raises:
-            OutsideFailure: it is not there, or not ours to read.
+            ExternalServiceError: it is not there, or not ours to read.
         """
-        with calling("GetSecretValue", arn):
+        with aws_call("GetSecretValue", arn):
             return SecretStr(self._secrets_in("").get_secret_value(SecretId=arn)["SecretString"])
 
     def write(self, arn: str, value: SecretStr, token: str) -> None:
@@ -50,17 +52,17 @@ class ReferencedSecrets:
             token: 32 to 64 characters; the same one with the same value again makes no second version
                 (Secrets Manager API, PutSecretValue, ClientRequestToken).
         """
-        with calling("PutSecretValue", arn):
+        with aws_call("PutSecretValue", arn):
             self._secrets_in("").put_secret_value(
                 SecretId=arn, SecretString=value.get_secret_value(), ClientRequestToken=token
             )
 
-    def _secret(self, value_from: str) -> bool | None:
+    def _secret_exists(self, value_from: str) -> bool | None:
         """Stage and version that an ARN of ECS's names must be there too; the JSON key stands in the value."""
         parts = value_from.split(":")
         arn, region = ":".join(parts[:_SECRET_ARN_PARTS]), parts[3]
         _, stage, version = (*parts[_SECRET_ARN_PARTS:], "", "", "")[:3]
-        with calling("DescribeSecret", arn):
+        with aws_call("DescribeSecret", arn):
             try:
                 found = self._secrets_in(region).describe_secret(SecretId=arn)
             except ClientError as error:
@@ -73,9 +75,9 @@ class ReferencedSecrets:
             return False
         return _has_version(found.get("VersionIdsToStages", {}), stage, version)
 
-    def _parameter(self, value_from: str) -> bool | None:
+    def _parameter_exists(self, value_from: str) -> bool | None:
         region, names = _names_of(value_from)
-        with calling("DescribeParameters", value_from):
+        with aws_call("DescribeParameters", value_from):
             try:
                 pages = self._parameters_in(region).get_paginator("describe_parameters")
                 found = {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from rollback.adapters.aws.errors import calling
+from rollback.adapters.aws.errors import aws_call
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -27,7 +27,7 @@ class SnsNotifications:
             name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
         }
         topic_arn = self._critical_topic_arn if attributes.get("severity") == "page" else self._topic_arn
-        with calling("Publish", topic_arn):
+        with aws_call("Publish", topic_arn):
             self._client.publish(
                 TopicArn=topic_arn,
                 Subject=acceptable_subject(subject),

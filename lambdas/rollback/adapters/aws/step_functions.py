@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from rollback.adapters.aws.errors import calling, code_of
+from rollback.adapters.aws.errors import aws_call, code_of
 from rollback.errors import NotAvailable
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class StepFunctionsWorkflow:
         """
         if self._workflow_arn is None:
             raise NotAvailable(f"execution {name} can't be started: WORKFLOW_ARN is not set for this function")
-        with calling("StartExecution", f"{self._workflow_arn} as {name}"):
+        with aws_call("StartExecution", f"{self._workflow_arn} as {name}"):
             try:
                 self._client.start_execution(stateMachineArn=self._workflow_arn, name=name, input=json.dumps(given))
             except ClientError as error:
@@ -42,7 +42,7 @@ class StepFunctionsWorkflow:
         """Whether an execution still runs; what is no execution (direct mode) or is forgotten does not."""
         if not execution.startswith("arn:"):
             return False
-        with calling("DescribeExecution", execution):
+        with aws_call("DescribeExecution", execution):
             try:
                 status = self._client.describe_execution(executionArn=execution)["status"]
             except ClientError as error:
@@ -55,7 +55,7 @@ class StepFunctionsWorkflow:
         """Stop an execution; one that has ended, was forgotten, or is none (direct mode), is success."""
         if not execution.startswith("arn:"):
             return
-        with calling("StopExecution", execution):
+        with aws_call("StopExecution", execution):
             try:
                 self._client.stop_execution(executionArn=execution, error="TakenOver", cause=cause[:_CAUSE_CHARACTERS])
             except ClientError as error:

@@ -14,7 +14,7 @@ from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.database.schema_observation import Observation
 from rollback.domain.releases.release import Release
 from rollback.domain.stored import StoredT, read_stored
-from rollback.errors import OutsideFailure, UnreadableItem
+from rollback.errors import ExternalServiceError, UnreadableItem
 
 _PAGE = 10
 _MOST_BYTES = 390_000  # DynamoDB allows 400 KB an item, names and keys included
@@ -30,7 +30,7 @@ class LedgerBranches:
         """Store a schema under its digest, once.
 
         Raises:
-            OutsideFailure: it is too large for an item, even compressed.
+            ExternalServiceError: it is too large for an item, even compressed.
         """
         body = _compressed("the schema", schema.model_dump_json(exclude_defaults=True))
         self._table.put_once({**key(f"SCHEMA#{schema.sha256}", "SCHEMA"), "body": {"B": body}})
@@ -52,7 +52,7 @@ class LedgerBranches:
             raise KeyError(sha256)  # it is not the schema whose digest its key names
         return schema
 
-    def know_schema(self, release: Release, schema_sha256: str) -> Release:
+    def set_release_schema(self, release: Release, schema_sha256: str) -> Release:
         """The release with the key of its schema.
 
         Raises:
@@ -64,7 +64,7 @@ class LedgerBranches:
         """Keep a restore point; another of the same moment, service and version is no other: the first stays.
 
         Raises:
-            OutsideFailure: the migrations with it are too many for an item, even compressed.
+            ExternalServiceError: the migrations with it are too many for an item, even compressed.
         """
         at = _time(point.recorded_at)
         item = key(point.branch, f"RESTORE_POINT#{at}#{point.service}#{point.version}")
@@ -111,7 +111,7 @@ class LedgerBranches:
 def _compressed(what: str, text: str) -> bytes:
     body = gzip.compress(text.encode(), mtime=0)
     if len(body) > _MOST_BYTES:
-        raise OutsideFailure(f"{what} takes {len(body)} bytes compressed, at most {_MOST_BYTES} can be kept")
+        raise ExternalServiceError(f"{what} takes {len(body)} bytes compressed, at most {_MOST_BYTES} can be kept")
     return body
 
 

@@ -8,7 +8,7 @@ from rollback.domain.stored import read_stored
 from rollback.errors import UnreadableItem
 
 
-class LedgerCaused:
+class LedgerCausedDeployments:
     """`SERVICE#<name>` / `CAUSED_DEPLOYMENT`."""
 
     def __init__(self, table: LedgerTable) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rollback.adapters.ledger.table import ConditionFailed, LedgerTable, key, name_of, seconds, text_of
-from rollback.domain.ledger_index import entries_of
+from rollback.domain.ledger_index import build_entries
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.policy import Policy
 from rollback.domain.stored import read_stored
@@ -36,10 +36,10 @@ class LedgerDocuments:
             Conflict: another rollback has taken the same event already.
         """
         items = [
-            _put(self._table, _document(rollback), "attribute_not_exists(pk)"),
-            *self._event(rollback),
-            self._execution(rollback),
-            *entry_writes(self._table, rollback),
+            _put_write(self._table, _document(rollback), "attribute_not_exists(pk)"),
+            *self._event_writes(rollback),
+            self._execution_write(rollback),
+            *build_index_writes(self._table, rollback),
         ]
         try:
             self._table.call(self._table.client.transact_write_items, TransactItems=items)
@@ -64,7 +64,7 @@ class LedgerDocuments:
             raise KeyError(rollback_id)
         return _read(item)
 
-    def started_by(self, execution: str) -> tuple[str, str] | None:
+    def find_by_execution(self, execution: str) -> tuple[str, str] | None:
         """Service and id of the rollback that an execution began or looks at again; None: it made no record."""
         item = self._table.get(f"EXECUTION#{execution}", "ROLLBACK")
         if item is None:
@@ -85,11 +85,11 @@ class LedgerDocuments:
             Conflict: the document was changed since it was read.
             LeaseLost: the lease is another's, or ends too early.
         """
-        saved = rollback.but(version=rollback.version + 1)
-        items = [_replace(self._table, rollback, saved)]
+        saved = rollback.evolve(version=rollback.version + 1)
+        items = [_replace_write(self._table, rollback, saved)]
         if under_lease_until is not None:
-            items.append(self._lease_holds(rollback, under_lease_until))
-        items += entry_writes(self._table, saved)
+            items.append(self._require_lease(rollback, under_lease_until))
+        items += build_index_writes(self._table, saved)
         try:
             self._table.call(self._table.client.transact_write_items, TransactItems=items)
         except ConditionFailed as error:
@@ -104,11 +104,11 @@ class LedgerDocuments:
         Raises:
             Conflict: the document was changed since it was read.
         """
-        saved = rollback.but(version=rollback.version + 1)
+        saved = rollback.evolve(version=rollback.version + 1)
         items = [
-            _replace(self._table, rollback, saved),
-            self._execution(saved),
-            *entry_writes(self._table, saved),
+            _replace_write(self._table, rollback, saved),
+            self._execution_write(saved),
+            *build_index_writes(self._table, saved),
         ]
         try:
             self._table.call(self._table.client.transact_write_items, TransactItems=items)
@@ -135,7 +135,7 @@ class LedgerDocuments:
             except UnreadableItem as unreadable:
                 yield unreadable
 
-    def _event(self, rollback: Rollback) -> list["TransactWriteItemTypeDef"]:
+    def _event_writes(self, rollback: Rollback) -> list["TransactWriteItemTypeDef"]:
         if rollback.event is None:
             return []
         item = {
@@ -143,18 +143,18 @@ class LedgerDocuments:
             "rollback_id": {"S": rollback.id},
             "expires": _expires(rollback.created_at + _EVENT_KEPT),
         }
-        return [_put(self._table, item, "attribute_not_exists(pk)")]
+        return [_put_write(self._table, item, "attribute_not_exists(pk)")]
 
-    def _execution(self, rollback: Rollback) -> "TransactWriteItemTypeDef":
+    def _execution_write(self, rollback: Rollback) -> "TransactWriteItemTypeDef":
         item = {
             **key(f"EXECUTION#{rollback.execution or rollback.id}", "ROLLBACK"),
             "service": {"S": rollback.service_name},
             "rollback_id": {"S": rollback.id},
-            "expires": _expires(rollback.began_at + kept_for(rollback)),
+            "expires": _expires(rollback.began_at + retention_of(rollback)),
         }
-        return _put(self._table, item)
+        return _put_write(self._table, item)
 
-    def _lease_holds(self, rollback: Rollback, until: datetime) -> "TransactWriteItemTypeDef":
+    def _require_lease(self, rollback: Rollback, until: datetime) -> "TransactWriteItemTypeDef":
         return {
             "ConditionCheck": {
                 "TableName": self._table.name,
@@ -170,21 +170,21 @@ class LedgerDocuments:
         }
 
 
-def entry_writes(table: LedgerTable, rollback: Rollback) -> list["TransactWriteItemTypeDef"]:
+def build_index_writes(table: LedgerTable, rollback: Rollback) -> list["TransactWriteItemTypeDef"]:
     """The index of a document, as the parts of a transaction: entries that hold are put, the others deleted."""
     writes: list[TransactWriteItemTypeDef] = []
-    for (pk, sk), entry in entries_of(rollback).items():
+    for (pk, sk), entry in build_entries(rollback).items():
         if entry is None:
             writes.append({"Delete": {"TableName": table.name, "Key": key(pk, sk)}})
             continue
         item = {**key(pk, sk), "body": {"S": entry.model_dump_json()}}
         if pk.startswith("SERVICE#"):  # changes and answers are read since a time; nothing asks for old ones
-            item["expires"] = _expires(rollback.began_at + kept_for(rollback))
-        writes.append(_put(table, item))
+            item["expires"] = _expires(rollback.began_at + retention_of(rollback))
+        writes.append(_put_write(table, item))
     return writes
 
 
-def still_as_read(table: LedgerTable, rollback: Rollback) -> "TransactWriteItemTypeDef":
+def require_unchanged(table: LedgerTable, rollback: Rollback) -> "TransactWriteItemTypeDef":
     """The condition that a document has not been saved since it was read."""
     return {
         "ConditionCheck": {
@@ -197,20 +197,20 @@ def still_as_read(table: LedgerTable, rollback: Rollback) -> "TransactWriteItemT
     }
 
 
-def kept_for(rollback: Rollback) -> timedelta:
+def retention_of(rollback: Rollback) -> timedelta:
     """How long the record of a rollback is kept (`record_days`)."""
     policy = rollback.settings.policy if rollback.settings is not None else Policy()
     return timedelta(days=policy.record_days)
 
 
-def _put(table: LedgerTable, item: dict[str, Any], condition: str | None = None) -> "TransactWriteItemTypeDef":
+def _put_write(table: LedgerTable, item: dict[str, Any], condition: str | None = None) -> "TransactWriteItemTypeDef":
     put: TransactWriteItemTypeDef = {"Put": {"TableName": table.name, "Item": item}}
     if condition is not None:
         put["Put"]["ConditionExpression"] = condition
     return put
 
 
-def _replace(table: LedgerTable, read: Rollback, saved: Rollback) -> "TransactWriteItemTypeDef":
+def _replace_write(table: LedgerTable, read: Rollback, saved: Rollback) -> "TransactWriteItemTypeDef":
     return {
         "Put": {
             "TableName": table.name,
@@ -229,9 +229,9 @@ def _document(rollback: Rollback) -> dict[str, Any]:
         "version": {"N": str(rollback.version)},
         "body": {"S": rollback.model_dump_json()},
     }
-    held = [entry for (pk, _), entry in entries_of(rollback).items() if not pk.startswith("SERVICE#")]
+    held = [entry for (pk, _), entry in build_entries(rollback).items() if not pk.startswith("SERVICE#")]
     if rollback.concluded_at is not None and not any(held):
-        item["expires"] = _expires(rollback.concluded_at + kept_for(rollback))
+        item["expires"] = _expires(rollback.concluded_at + retention_of(rollback))
     return item
 
 

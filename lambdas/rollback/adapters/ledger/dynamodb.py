@@ -7,7 +7,7 @@ kept in items of its own (`ledger_index`). An item that can't be read stops noth
 from typing import TYPE_CHECKING
 
 from rollback.adapters.ledger.branches import LedgerBranches
-from rollback.adapters.ledger.caused import LedgerCaused
+from rollback.adapters.ledger.caused import LedgerCausedDeployments
 from rollback.adapters.ledger.index import LedgerIndex
 from rollback.adapters.ledger.leases import LedgerLeases
 from rollback.adapters.ledger.operators import LedgerOperators
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class DynamoLedger(
-    LedgerIndex, LedgerPages, LedgerLeases, LedgerReleases, LedgerBranches, LedgerOperators, LedgerCaused
+    LedgerIndex, LedgerPages, LedgerLeases, LedgerReleases, LedgerBranches, LedgerOperators, LedgerCausedDeployments
 ):
     """Adapter of one environment's table.
 

@@ -12,24 +12,24 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from rollback.adapters.ledger.documents import LedgerDocuments, entry_writes, still_as_read
+from rollback.adapters.ledger.documents import LedgerDocuments, build_index_writes, require_unchanged
 from rollback.adapters.ledger.releases import index_release
 from rollback.adapters.ledger.table import INDEX_MARK, ConditionFailed, key, name_of, text_of
 from rollback.domain.index_build import IndexBuild
 from rollback.domain.ledger_index import (
     OWED,
     PENDING,
-    Answer,
-    Change,
+    AnswerEntry,
+    ChangeEntry,
     Entry,
     Key,
-    Owed,
-    Pending,
-    entries_of,
-    sortable,
+    ObligationsEntry,
+    PendingEntry,
+    build_entries,
+    format_sortable_time,
 )
 from rollback.domain.rollback import Rollback
-from rollback.domain.stored import Found, SetAside, read_stored
+from rollback.domain.stored import ReadResult, SkippedItem, read_stored
 from rollback.errors import UnreadableItem
 
 EntryT = TypeVar("EntryT", bound=BaseModel)
@@ -40,50 +40,50 @@ _PAGE = 25  # items a request
 class LedgerIndex(LedgerDocuments):
     """`PENDING`, `OWED` / `<service>#<id>`; `SERVICE#<name>` / `CHANGE#<time>#<id>`, `ANSWER#<alarm>#<time>#<id>`."""
 
-    def pending(self, service: str | None = None) -> Found[Pending]:
+    def pending(self, service: str | None = None) -> ReadResult[PendingEntry]:
         """Rollbacks about which something is still to be done, oldest first; None: of all services."""
         prefix = f"{service}#" if service is not None else ""
-        found = self._listed(Pending, self._table.query(PENDING, prefix), service)
+        found = self._list_entries(PendingEntry, self._table.query(PENDING, prefix), service)
         ordered = sorted(found.items, key=lambda one: (one.service, one.rollback_id))
-        return Found(tuple(ordered), found.unreadable)
+        return ReadResult(tuple(ordered), found.unreadable)
 
-    def owed(self, service: str) -> Found[Owed]:
+    def owed(self, service: str) -> ReadResult[ObligationsEntry]:
         """Changes to this service that rollbacks have not put back, the last rollback first."""
-        found = self._listed(Owed, self._table.query(OWED, f"{service}#"), service)
-        return Found(tuple(sorted(found.items, key=lambda one: one.rollback_id, reverse=True)), found.unreadable)
+        found = self._list_entries(ObligationsEntry, self._table.query(OWED, f"{service}#"), service)
+        return ReadResult(tuple(sorted(found.items, key=lambda one: one.rollback_id, reverse=True)), found.unreadable)
 
-    def changes(self, service: str, since: datetime) -> Found[Change]:
+    def changes(self, service: str, since: datetime) -> ReadResult[ChangeEntry]:
         """Rollbacks that were admitted since then and changed something, or may have; newest first."""
-        items = self._table.query(f"SERVICE#{service}", "CHANGE#", first=f"CHANGE#{sortable(since)}")
-        found = self._listed(Change, items, service)
+        items = self._table.query(f"SERVICE#{service}", "CHANGE#", first=f"CHANGE#{format_sortable_time(since)}")
+        found = self._list_entries(ChangeEntry, items, service)
         kept = [one for one in found.items if one.admitted_at >= since]
-        return Found(tuple(sorted(kept, key=lambda one: one.admitted_at, reverse=True)), found.unreadable)
+        return ReadResult(tuple(sorted(kept, key=lambda one: one.admitted_at, reverse=True)), found.unreadable)
 
-    def answers(self, service: str, alarm: str, since: datetime) -> Found[Answer]:
+    def answers(self, service: str, alarm: str, since: datetime) -> ReadResult[AnswerEntry]:
         """Rollbacks that this alarm has asked for since then, newest first."""
         prefix = f"ANSWER#{alarm}#"
-        items = self._table.query(f"SERVICE#{service}", prefix, first=f"{prefix}{sortable(since)}")
-        found = self._listed(Answer, items, service)
+        items = self._table.query(f"SERVICE#{service}", prefix, first=f"{prefix}{format_sortable_time(since)}")
+        found = self._list_entries(AnswerEntry, items, service)
         kept = [one for one in found.items if one.alarm == alarm and one.created_at >= since]
-        return Found(tuple(sorted(kept, key=lambda one: one.created_at, reverse=True)), found.unreadable)
+        return ReadResult(tuple(sorted(kept, key=lambda one: one.created_at, reverse=True)), found.unreadable)
 
-    def settle_unreadable(self, service: str, rollback_id: str) -> None:
+    def clear_unreadable(self, service: str, rollback_id: str) -> None:
         """Forget what is pending and owed of a rollback whose document can't be read; an operator settled it."""
         for partition in (PENDING, OWED):
             self._table.delete(partition, f"{service}#{rollback_id}")
 
-    def set_aside(self, unreadable: UnreadableItem, at: datetime) -> None:
+    def record_unreadable(self, unreadable: UnreadableItem, at: datetime) -> None:
         """Remember that an item can't be read, so that an operator is told of it, once."""
-        self._table.set_aside(unreadable, at)
+        self._table.record_unreadable(unreadable, at)
 
-    def unreadable(self) -> tuple[SetAside, ...]:
+    def unreadable(self) -> tuple[SkippedItem, ...]:
         """Items that could not be read when they were needed."""
         return tuple(
-            SetAside(key=item["sk"]["S"], why=text_of(item, "why") or "not known", is_told="told" in item)
+            SkippedItem(key=item["sk"]["S"], why=text_of(item, "why") or "not known", is_told="told" in item)
             for item in self._table.query("UNREADABLE")
         )
 
-    def mark_told(self, unreadable: SetAside) -> None:
+    def mark_reported(self, unreadable: SkippedItem) -> None:
         """An operator was told of this item."""
         self._table.call(
             self._table.client.update_item,
@@ -103,11 +103,11 @@ class LedgerIndex(LedgerDocuments):
         if self._table.is_indexed():
             return True
         mark = self._table.get(*INDEX_MARK)
-        build = IndexBuild(begun=now)
+        build = IndexBuild(first_started_at=now)
         with contextlib.suppress(UnreadableItem):  # then it is built from the beginning
             build = read_stored(IndexBuild, name_of(mark), text_of(mark, "body")) if mark is not None else build
         left = self.ITEMS_A_CALL
-        while left > 0 and not build.is_complete and not build.is_to_wait(now):
+        while left > 0 and not build.is_complete and not build.has_to_wait(now):
             done, build = self._index_some(build, services, left)
             left -= done
         item = {**key(*INDEX_MARK), "body": {"S": build.model_dump_json()}, "complete": {"BOOL": build.is_complete}}
@@ -120,7 +120,7 @@ class LedgerIndex(LedgerDocuments):
         """The next items of one service and kind, and where the build is then."""
         parts = [(service, prefix) for service in services for prefix in ("ROLLBACK#", "RELEASE#")]
         if build.part >= len(parts):
-            return 0, build.after_pass()
+            return 0, build.complete_pass()
         service, prefix = parts[build.part]
         items = self._table.query(f"SERVICE#{service}", prefix, last=build.before, page_size=_PAGE)
         done, last = 0, build.before
@@ -130,32 +130,34 @@ class LedgerIndex(LedgerDocuments):
                 index_release(self._table, item)
             else:
                 self._index_document(item)
-        return done, build.went_on(done, last if done == most else None)
+        return done, build.advance(done, last if done == most else None)
 
     def _index_document(self, item: dict[str, Any]) -> None:
         """Entries of one document. One that is saved meanwhile brings its entries itself."""
         with contextlib.suppress(UnreadableItem, ConditionFailed):
             rollback = read_stored(Rollback, name_of(item), text_of(item, "body"))
-            writes = [write for write in entry_writes(self._table, rollback) if "Put" in write]
+            writes = [write for write in build_index_writes(self._table, rollback) if "Put" in write]
             if writes:
-                unchanged = still_as_read(self._table, rollback)
+                unchanged = require_unchanged(self._table, rollback)
                 self._table.call(self._table.client.transact_write_items, TransactItems=[unchanged, *writes])
 
-    def _listed(self, kind: type[EntryT], items: Iterator[dict[str, Any]], service: str | None) -> Found[EntryT]:
+    def _list_entries(
+        self, kind: type[EntryT], items: Iterator[dict[str, Any]], service: str | None
+    ) -> ReadResult[EntryT]:
         found: dict[Key, EntryT] = {}
         unreadable: list[UnreadableItem] = []
         if service is not None and not self._table.is_indexed():
-            found |= _derived(kind, self.history(service), service)
+            found |= _derive_entries(kind, self.history(service), service)
         for item in items:
             try:
                 at = item["pk"]["S"], item["sk"]["S"]
                 found[at] = read_stored(kind, name_of(item), text_of(item, "body"))
             except UnreadableItem as error:
                 unreadable.append(error)
-        return Found(tuple(found.values()), tuple(unreadable))
+        return ReadResult(tuple(found.values()), tuple(unreadable))
 
 
-def _derived(kind: type[EntryT], history: Iterator[Rollback], service: str) -> dict[Key, EntryT]:
+def _derive_entries(kind: type[EntryT], history: Iterator[Rollback], service: str) -> dict[Key, EntryT]:
     """The entries of one kind about a service, from its documents."""
 
     def is_about(entry: Entry) -> bool:
@@ -164,6 +166,6 @@ def _derived(kind: type[EntryT], history: Iterator[Rollback], service: str) -> d
     return {
         at: entry
         for rollback in history
-        for at, entry in entries_of(rollback).items()
+        for at, entry in build_entries(rollback).items()
         if isinstance(entry, kind) and is_about(entry)
     }

@@ -7,7 +7,7 @@ from typing import Any
 from rollback.adapters.ledger.table import ConditionFailed, LedgerTable, key, seconds
 from rollback.domain.lease import Lease
 from rollback.domain.settings.database import BRANCH
-from rollback.errors import LeaseLost, OutsideFailure, UnreadableItem
+from rollback.errors import ExternalServiceError, LeaseLost, UnreadableItem
 
 
 class LedgerLeases:
@@ -27,10 +27,10 @@ class LedgerLeases:
             return self._take(service, rollback_id, until, free, {":now": {"N": seconds(now)}})
         except ConditionFailed:
             pass
-        except OutsideFailure:  # a damaged counter can't be added to; any other failure is one
-            if self._damage(service) is None:
+        except ExternalServiceError:  # a damaged counter can't be added to; any other failure is one
+            if self._find_damage(service) is None:
                 raise
-        damage = self._damage(service)
+        damage = self._find_damage(service)
         if damage is not None:
             return self._replace_damaged(service, rollback_id, now, until, damage)
         held = self.lease(service)
@@ -96,7 +96,7 @@ class LedgerLeases:
         item = self._table.get(_partition(service), "LEASE")
         return _lease(service, item) if item is not None and "holder" in item else None
 
-    def _damage(self, service: str) -> UnreadableItem | None:
+    def _find_damage(self, service: str) -> UnreadableItem | None:
         try:
             self.lease(service)
         except UnreadableItem as damage:
@@ -110,7 +110,7 @@ class LedgerLeases:
         raw = self._table.get(_partition(service), "LEASE")
         if raw is None:
             return None
-        self._table.set_aside(damage, now, raw)
+        self._table.record_unreadable(damage, now, raw)
         names = [name for name in raw if name not in ("pk", "sk")]
         item = {
             **_key(service),

@@ -19,9 +19,9 @@ class LedgerPages:
     def __init__(self, table: LedgerTable) -> None:
         self._table = table
 
-    def page_count(self, service: str, about: str) -> PageCount | None:
+    def page_count(self, service: str, aggregation_key: str) -> PageCount | None:
         """The count; one that can't be read is none: the next page is sent."""
-        item = self._table.get(_PARTITION, _sort_key(service, about))
+        item = self._table.get(_PARTITION, _sort_key(service, aggregation_key))
         with contextlib.suppress(UnreadableItem):
             return read_stored(PageCount, name_of(item), text_of(item, "body")) if item is not None else None
         return None
@@ -36,7 +36,7 @@ class LedgerPages:
         if read is not None:
             condition, values = "#v = :read", {":read": {"N": str(read.version)}}
         item = {
-            **key(_PARTITION, _sort_key(count.service, count.about)),
+            **key(_PARTITION, _sort_key(count.service, count.aggregation_key)),
             "version": {"N": str(count.version)},
             "expires": {"N": str(int((count.last_at + _KEPT).timestamp()))},
             "body": {"S": count.model_dump_json()},
@@ -59,8 +59,8 @@ class LedgerPages:
         for item in self._table.query(_PARTITION):
             with contextlib.suppress(UnreadableItem):
                 found.append(read_stored(PageCount, name_of(item), text_of(item, "body")))
-        return tuple(count for count in found if count.untold)
+        return tuple(count for count in found if count.unreported)
 
 
-def _sort_key(service: str, about: str) -> str:
-    return f"{service}#{sha256_of({'about': about})[:32]}"
+def _sort_key(service: str, aggregation_key: str) -> str:
+    return f"{service}#{sha256_of({'aggregation_key': aggregation_key})[:32]}"

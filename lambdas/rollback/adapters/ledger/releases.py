@@ -39,10 +39,10 @@ class LedgerReleases:
         )
         if self.release(release.service, release.fingerprint) is not None:
             return
-        new = _put(self._table, release_item(release, self._table.suspect_release_days))
+        new = _put_write(self._table, release_item(release, self._table.suspect_release_days))
         new["Put"]["ConditionExpression"] = "attribute_not_exists(pk)"
         with contextlib.suppress(ConditionFailed):
-            items = [new, *_beside(self._table, release)]
+            items = [new, *_lookup_writes(self._table, release)]
             self._table.call(self._table.client.transact_write_items, TransactItems=items)
 
     def release(self, service: str, fingerprint: str) -> Release | None:
@@ -55,14 +55,17 @@ class LedgerReleases:
             return tuple(one for one in self.releases(service) if _has_name(one, name))
         found: dict[str, Release] = {}
         by_prefix = _BY_PREFIX if len(name) >= _LEAST_CHARACTERS else ()
-        for kind, wanted in (("version", f"{_escaped(name)}#"), *((kind, _begins(kind, name)) for kind in by_prefix)):
+        for kind, wanted in (
+            ("version", f"{_escaped(name)}#"),
+            *((kind, _normalise_prefix(kind, name)) for kind in by_prefix),
+        ):
             for item in self._table.query(f"SERVICE#{service}", f"NAME#{kind}#{wanted}", page_size=_MOST_FOUND):
                 at = item["sk"]["S"].rpartition("#")[2]
                 points_to = text_of(item, "release")
                 if at in found or len(found) >= _MOST_FOUND or points_to is None:
                     continue
                 stored = self._table.get(f"SERVICE#{service}", points_to)
-                release = _readable(stored) if stored is not None else None
+                release = _parse_release_or_none(stored) if stored is not None else None
                 if release is not None:
                     found[at] = release
         return tuple(sorted(found.values(), key=_age, reverse=True))
@@ -73,7 +76,7 @@ class LedgerReleases:
             yield from (one for one in self.releases(service) if one.state is ReleaseState.PROMOTED)
             return
         for item in self._table.query(f"SERVICE#{service}", "PROMOTED#", page_size=_PAGE):
-            release = _readable(item)
+            release = _parse_release_or_none(item)
             if release is not None and release.state is ReleaseState.PROMOTED:
                 yield release
 
@@ -84,7 +87,7 @@ class LedgerReleases:
         """
         first = f"RELEASE#{_time(since)}" if since is not None else None
         for item in self._table.query(f"SERVICE#{service}", "RELEASE#", first=first, page_size=_PAGE):
-            release = _readable(item)
+            release = _parse_release_or_none(item)
             if release is not None:
                 yield release
 
@@ -106,7 +109,7 @@ class LedgerReleases:
             raise UnreadableItem(name_of(item), "it is not the definition whose digest its key names")
         return stored
 
-    def judge(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
+    def set_release_state(self, release: Release, state: ReleaseState, at: datetime, reason: str) -> Release:
         """Move a release to another state, if it still is in the one that was read; the rest stays as it is now.
 
         Raises:
@@ -119,7 +122,7 @@ class LedgerReleases:
         """The bake that was last written down. One that can't be read is none: the release bakes again."""
         item = self._table.get(f"SERVICE#{service}", "BAKE")
         with contextlib.suppress(UnreadableItem):
-            return _parsed(Bake, item) if item is not None else None
+            return _parse_body(Bake, item) if item is not None else None
         return None
 
     def put_bake(self, bake: Bake) -> None:
@@ -135,7 +138,7 @@ class LedgerReleases:
             UnreadableItem: there is a plan, and it can't be read. The next one that is computed replaces it.
         """
         item = self._table.get(f"SERVICE#{service}", "STANDING_PLAN")
-        return _parsed(StandingPlan, item) if item is not None else None
+        return _parse_body(StandingPlan, item) if item is not None else None
 
     def put_standing_plan(self, plan: StandingPlan) -> None:
         """Replace the standing plan, unless a newer one was put already; one that can't be read is replaced."""
@@ -149,7 +152,7 @@ class LedgerReleases:
                 ExpressionAttributeValues={":mine": {"N": seconds(plan.computed_at)}, ":number": {"S": "N"}},
             )
 
-    def amend_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
+    def replace_standing_plan(self, read: StandingPlan, amended: StandingPlan) -> None:
         """Replace the standing plan that was read, and no other.
 
         Raises:
@@ -157,7 +160,7 @@ class LedgerReleases:
         """
         item = self._table.get(f"SERVICE#{read.service}", "STANDING_PLAN")
         changed = Conflict(f"the standing plan of {read.service} was put anew meanwhile: read it again")
-        if item is None or _parsed(StandingPlan, item) != read:
+        if item is None or _parse_body(StandingPlan, item) != read:
             raise changed
         try:
             self._table.call(
@@ -184,11 +187,11 @@ def replace_release(
     """
     for _ in range(_TRIES):
         item = table.get(*_key_of(read))
-        now = _parsed(Release, item) if item is not None else None
+        now = _parse_body(Release, item) if item is not None else None
         if item is None or now is None or not still(now):
             break
         changed = Release.model_validate({**dict(now), **changes})
-        replaced = _put(table, release_item(changed, table.suspect_release_days))
+        replaced = _put_write(table, release_item(changed, table.suspect_release_days))
         replaced["Put"]["ConditionExpression"] = "body = :as_it_was"
         replaced["Put"]["ExpressionAttributeValues"] = {":as_it_was": item["body"]}
         with contextlib.suppress(ConditionFailed):
@@ -221,7 +224,7 @@ def release_item(release: Release, suspect_release_days: float | None = None) ->
 
 def index_release(table: LedgerTable, item: dict[str, Any]) -> None:
     """Write what stands beside a release of a ledger from before the index."""
-    release = _readable(item)
+    release = _parse_release_or_none(item)
     if release is None:
         return
     unchanged: TransactWriteItemTypeDef = {
@@ -233,7 +236,7 @@ def index_release(table: LedgerTable, item: dict[str, Any]) -> None:
         }
     }
     with contextlib.suppress(ConditionFailed):  # changed meanwhile: that brought it along
-        items = [unchanged, *_beside(table, release)]
+        items = [unchanged, *_lookup_writes(table, release)]
         table.call(table.client.transact_write_items, TransactItems=items)
 
 
@@ -243,10 +246,10 @@ _BY_PREFIX = ("fingerprint", "commit", "digest")
 _LEAST_CHARACTERS = 7  # of such a name; git's short commits have as many
 
 
-def _beside(table: LedgerTable, release: Release) -> list["TransactWriteItemTypeDef"]:
+def _lookup_writes(table: LedgerTable, release: Release) -> list["TransactWriteItemTypeDef"]:
     at = {"release": {"S": _key_of(release)[1]}}
     named = [
-        _put(table, {**key(f"SERVICE#{release.service}", f"NAME#{kind}#{name}#{release.fingerprint}"), **at})
+        _put_write(table, {**key(f"SERVICE#{release.service}", f"NAME#{kind}#{name}#{release.fingerprint}"), **at})
         for kind, name in sorted(set(_names(release)))
     ]
     return [*named, _promoted_write(table, release)]
@@ -263,7 +266,7 @@ def _names(release: Release) -> Iterator[tuple[str, str]]:
             yield "digest", f"sha256:{digest}"
 
 
-def _begins(kind: str, name: str) -> str:
+def _normalise_prefix(kind: str, name: str) -> str:
     """How the stored name begins: digests and fingerprints are stored in small letters, digests with their prefix."""
     small = name if kind == "commit" else name.lower()
     return f"sha256:{small}" if kind == "digest" and not small.startswith("sha256:") else small
@@ -272,7 +275,7 @@ def _begins(kind: str, name: str) -> str:
 def _has_name(release: Release, name: str) -> bool:
     is_prefix = len(name) >= _LEAST_CHARACTERS
     return any(
-        found == _escaped(name) if kind == "version" else is_prefix and found.startswith(_begins(kind, name))
+        found == _escaped(name) if kind == "version" else is_prefix and found.startswith(_normalise_prefix(kind, name))
         for kind, found in _names(release)
     )
 
@@ -291,20 +294,20 @@ def _promoted_write(table: LedgerTable, release: Release) -> "TransactWriteItemT
     at = key(pk, sk.replace("RELEASE#", "PROMOTED#", 1))
     if release.state is not ReleaseState.PROMOTED:
         return {"Delete": {"TableName": table.name, "Key": at}}
-    return _put(table, {**at, "body": {"S": release.model_dump_json()}})
+    return _put_write(table, {**at, "body": {"S": release.model_dump_json()}})
 
 
-def _put(table: LedgerTable, item: dict[str, Any]) -> "TransactWriteItemTypeDef":
+def _put_write(table: LedgerTable, item: dict[str, Any]) -> "TransactWriteItemTypeDef":
     return {"Put": {"TableName": table.name, "Item": item}}
 
 
-def _parsed(kind: type[StoredT], item: dict[str, Any]) -> StoredT:
+def _parse_body(kind: type[StoredT], item: dict[str, Any]) -> StoredT:
     return read_stored(kind, name_of(item), text_of(item, "body"))
 
 
-def _readable(item: dict[str, Any]) -> Release | None:
+def _parse_release_or_none(item: dict[str, Any]) -> Release | None:
     with contextlib.suppress(UnreadableItem):
-        return _parsed(Release, item)
+        return _parse_body(Release, item)
     return None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from rollback.adapters.aws.errors import calling
+from rollback.adapters.aws.errors import aws_call
 from rollback.errors import UnreadableItem
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class LedgerTable:
             self._is_indexed = mark is not None and mark.get("complete", {}).get("BOOL") is True
         return self._is_indexed
 
-    def set_aside(self, unreadable: UnreadableItem, at: datetime, raw: dict[str, Any] | None = None) -> None:
+    def record_unreadable(self, unreadable: UnreadableItem, at: datetime, raw: dict[str, Any] | None = None) -> None:
         """Remember that an item can't be read, once; `raw`: the item, where its place is taken."""
         item = {**key("UNREADABLE", unreadable.key[:_SORT_KEY]), "at": {"N": seconds(at)}, "why": {"S": unreadable.why}}
         self.put_once(item if raw is None else {**item, "raw": {"S": json.dumps(raw, default=str)}})
@@ -54,9 +54,9 @@ class LedgerTable:
 
         Raises:
             ConditionFailed: for the caller to explain.
-            OutsideFailure: anything else.
+            ExternalServiceError: anything else.
         """
-        with calling(operation.__name__, self.name):
+        with aws_call(operation.__name__, self.name):
             try:
                 return operation(**given)
             except ClientError as error:
@@ -112,7 +112,7 @@ class LedgerTable:
             ConsistentRead=True,
             PaginationConfig={"PageSize": page_size} if page_size is not None else {},
         )
-        with calling("query", self.name):
+        with aws_call("query", self.name):
             for page in pages:
                 yield from page["Items"]
 

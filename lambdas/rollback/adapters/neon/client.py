@@ -12,13 +12,13 @@ from urllib.parse import quote
 from pydantic import SecretStr, ValidationError
 
 from rollback.adapters.neon.http import Json, NeonHttp, Query
-from rollback.errors import OutsideFailure
-from rollback.resources.database.errors import NotThere, OutcomeUnknown
-from rollback.resources.database.neon import Branch, Change, Endpoint, EndpointChange, Operation, Project
+from rollback.errors import ExternalServiceError
+from rollback.resources.database.errors import NotFound, OutcomeUnknown
+from rollback.resources.database.neon import Branch, BranchChange, Endpoint, EndpointChange, Operation, Project
 from rollback.resources.database.wal_position import Lsn, Position, rfc3339
 
 _PAGE = 100
-_Answer = TypeVar("_Answer", Change, EndpointChange)
+_Answer = TypeVar("_Answer", BranchChange, EndpointChange)
 
 
 class NeonDatabases:
@@ -31,7 +31,7 @@ class NeonDatabases:
     def project(self) -> Project:
         """The project, and how long it keeps history."""
         answer = self._http.read(self._project)
-        with _reading(self._project):
+        with _translate_parse_errors(self._project):
             return Project.of_answer(answer["project"])
 
     def branches(self) -> Iterator[Branch]:
@@ -40,12 +40,12 @@ class NeonDatabases:
 
     def branch(self, branch_id: str) -> Branch | None:
         """None: there is none such (any more)."""
-        path = self._of("branches", branch_id)
+        path = self._path("branches", branch_id)
         try:
             answer = self._http.read(path)
-        except NotThere:
+        except NotFound:
             return None
-        with _reading(path):
+        with _translate_parse_errors(path):
             return Branch.model_validate(answer["branch"])
 
     def branch_named(self, name: str) -> Branch | None:
@@ -54,16 +54,16 @@ class NeonDatabases:
 
     def endpoints(self, branch_id: str) -> tuple[Endpoint, ...]:
         """The branch's computes."""
-        path = f"{self._of('branches', branch_id)}/endpoints"
+        path = f"{self._path('branches', branch_id)}/endpoints"
         answer = self._http.read(path)
-        with _reading(path):
+        with _translate_parse_errors(path):
             return tuple(Endpoint.model_validate(endpoint) for endpoint in answer["endpoints"])
 
     def operation(self, operation_id: str) -> Operation:
         """One operation as it stands."""
-        path = self._of("operations", operation_id)
+        path = self._path("operations", operation_id)
         answer = self._http.read(path)
-        with _reading(path):
+        with _translate_parse_errors(path):
             return Operation.model_validate(answer["operation"])
 
     def operations_since(self, since: datetime) -> tuple[Operation, ...]:
@@ -73,7 +73,7 @@ class NeonDatabases:
         found: list[Operation] = []
         while True:
             answer = self._http.read(path, query)
-            with _reading(path):
+            with _translate_parse_errors(path):
                 page = [Operation.model_validate(operation) for operation in answer["operations"]]
             found += [operation for operation in page if operation.created_at >= since]
             cursor = (answer.get("pagination") or {}).get("cursor")
@@ -86,13 +86,13 @@ class NeonDatabases:
         path = f"{self._project}/connection_uri"
         query: Query = {"branch_id": branch_id, "database_name": database, "role_name": role, "pooled": pooled}
         answer = self._http.read(path, query)
-        with _reading(path):
+        with _translate_parse_errors(path):
             return SecretStr(answer["uri"])
 
     def schema(self, branch_id: str, database: str, at: Position | None = None) -> str:
         """As SQL; of the branch's head unless told."""
-        path = f"{self._of('branches', branch_id)}/schema"
-        return str(self._http.read(path, {"db_name": database, **_at("", at)}).get("sql", ""))
+        path = f"{self._path('branches', branch_id)}/schema"
+        return str(self._http.read(path, {"db_name": database, **_position_query("", at)}).get("sql", ""))
 
     def schema_difference(
         self,
@@ -103,8 +103,13 @@ class NeonDatabases:
         base_at: Position | None = None,
     ) -> str:
         """From the base's schema to the branch's, as a unified diff; empty if they are the same."""
-        path = f"{self._of('branches', branch_id)}/compare_schema"
-        query = {"db_name": database, "base_branch_id": base_branch_id, **_at("", at), **_at("base_", base_at)}
+        path = f"{self._path('branches', branch_id)}/compare_schema"
+        query = {
+            "db_name": database,
+            "base_branch_id": base_branch_id,
+            **_position_query("", at),
+            **_position_query("base_", base_at),
+        }
         return str(self._http.read(path, query).get("diff", ""))
 
     def create_branch(
@@ -116,9 +121,9 @@ class NeonDatabases:
         with_endpoint: bool = False,
         protected: bool = False,
         expires_at: datetime | None = None,
-    ) -> Change:
+    ) -> BranchChange:
         """Branch off a parent, from its head unless told. No compute unless asked for."""
-        branch: Json = {"name": name, "parent_id": parent_id, **_at("parent_", at)}
+        branch: Json = {"name": name, "parent_id": parent_id, **_position_query("parent_", at)}
         if protected:
             branch["protected"] = True
         if expires_at is not None:
@@ -134,44 +139,44 @@ class NeonDatabases:
         source_branch_id: str,
         at: Position | None = None,
         preserve_under_name: str | None = None,
-    ) -> Change:
+    ) -> BranchChange:
         """Overwrite a branch with a source's state; its present one is kept if it gets a name."""
-        body: Json = {"source_branch_id": source_branch_id, **_at("source_", at)}
+        body: Json = {"source_branch_id": source_branch_id, **_position_query("source_", at)}
         if preserve_under_name is not None:
             body["preserve_under_name"] = preserve_under_name
-        return self._change("POST", f"{self._of('branches', branch_id)}/restore", body)
+        return self._change("POST", f"{self._path('branches', branch_id)}/restore", body)
 
-    def update_branch(self, branch_id: str, *, name: str | None = None, protected: bool | None = None) -> Change:
+    def update_branch(self, branch_id: str, *, name: str | None = None, protected: bool | None = None) -> BranchChange:
         """Rename, protect or un-protect."""
         asked = {"name": name, "protected": protected}
         told = {field: value for field, value in asked.items() if value is not None}
-        return self._change("PATCH", self._of("branches", branch_id), {"branch": told})
+        return self._change("PATCH", self._path("branches", branch_id), {"branch": told})
 
-    def expire_branch(self, branch_id: str, at: datetime | None) -> Change:
+    def expire_branch(self, branch_id: str, at: datetime | None) -> BranchChange:
         """Have Neon delete the branch at a time; None: keep it."""
         until = None if at is None else _whole_seconds(at)
-        return self._change("PATCH", self._of("branches", branch_id), {"branch": {"expires_at": until}})
+        return self._change("PATCH", self._path("branches", branch_id), {"branch": {"expires_at": until}})
 
-    def delete_branch(self, branch_id: str) -> Change | None:
+    def delete_branch(self, branch_id: str) -> BranchChange | None:
         """None: it was gone already."""
-        path = self._of("branches", branch_id)
+        path = self._path("branches", branch_id)
         answer = self._http.change("DELETE", path)
-        return _changed(Change, f"DELETE {path}", answer) if answer else None
+        return _parse_change(BranchChange, f"DELETE {path}", answer) if answer else None
 
     def create_endpoint(self, branch_id: str) -> EndpointChange:
         """A read-write compute."""
         body: Json = {"endpoint": {"branch_id": branch_id, "type": "read_write"}}
         path = f"{self._project}/endpoints"
-        return _changed(EndpointChange, f"POST {path}", self._http.change("POST", path, body))
+        return _parse_change(EndpointChange, f"POST {path}", self._http.change("POST", path, body))
 
     def delete_endpoint(self, endpoint_id: str) -> EndpointChange | None:
         """Delete a compute; None: it was gone already."""
-        path = self._of("endpoints", endpoint_id)
+        path = self._path("endpoints", endpoint_id)
         try:
             answer = self._http.change("DELETE", path)
-        except NotThere:
+        except NotFound:
             return None
-        return _changed(EndpointChange, f"DELETE {path}", answer) if answer else None
+        return _parse_change(EndpointChange, f"DELETE {path}", answer) if answer else None
 
     def start_endpoint(self, endpoint_id: str) -> EndpointChange:
         """Wake a compute; one that runs stays as it is."""
@@ -185,14 +190,14 @@ class NeonDatabases:
         """Drop a compute's connections and start it anew."""
         return self._endpoint(endpoint_id, "restart")
 
-    def _of(self, collection: str, identity: str) -> str:
+    def _path(self, collection: str, identity: str) -> str:
         return f"{self._project}/{collection}/{quote(identity, safe='')}"
 
     def _branches(self, asked: Query) -> Iterator[Branch]:
         path, query = f"{self._project}/branches", {**asked, "limit": _PAGE}
         while True:
             answer = self._http.read(path, query)
-            with _reading(path):
+            with _translate_parse_errors(path):
                 page = [Branch.model_validate(branch) for branch in answer["branches"]]
             yield from page
             cursor = (answer.get("pagination") or {}).get("next")
@@ -200,15 +205,15 @@ class NeonDatabases:
                 return
             query["cursor"] = cursor
 
-    def _change(self, method: str, path: str, body: Json) -> Change:
-        return _changed(Change, f"{method} {path}", self._http.change(method, path, body))
+    def _change(self, method: str, path: str, body: Json) -> BranchChange:
+        return _parse_change(BranchChange, f"{method} {path}", self._http.change(method, path, body))
 
     def _endpoint(self, endpoint_id: str, verb: str) -> EndpointChange:
-        path = f"{self._of('endpoints', endpoint_id)}/{verb}"
-        return _changed(EndpointChange, f"POST {path}", self._http.change("POST", path))
+        path = f"{self._path('endpoints', endpoint_id)}/{verb}"
+        return _parse_change(EndpointChange, f"POST {path}", self._http.change("POST", path))
 
 
-def _at(prefix: str, position: Position | None) -> dict[str, str]:
+def _position_query(prefix: str, position: Position | None) -> dict[str, str]:
     if position is None:
         return {}
     if isinstance(position, Lsn):
@@ -220,23 +225,23 @@ def _whole_seconds(at: datetime) -> str:
     return rfc3339(at.replace(microsecond=0)).replace(".000", "")  # Neon takes no fractions for `expires_at`
 
 
-def _changed(view: type[_Answer], what: str, answer: Json) -> _Answer:
+def _parse_change(view: type[_Answer], what: str, answer: Json) -> _Answer:
     try:
         return view.model_validate(answer)
     except ValidationError as error:
-        raise OutcomeUnknown(f"{what} was accepted, but its answer can't be read: {_fields(error)}") from error
+        raise OutcomeUnknown(f"{what} was accepted, but its answer can't be read: {_describe_fields(error)}") from error
 
 
 @contextmanager
-def _reading(what: str) -> Iterator[None]:
+def _translate_parse_errors(what: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        raise OutsideFailure(f"Neon's answer for {what} can't be read: {_fields(error)}") from error
+        raise ExternalServiceError(f"Neon's answer for {what} can't be read: {_describe_fields(error)}") from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise OutsideFailure(f"Neon's answer for {what} can't be read: no {error}") from error
+        raise ExternalServiceError(f"Neon's answer for {what} can't be read: no {error}") from error
 
 
-def _fields(error: ValidationError) -> str:
+def _describe_fields(error: ValidationError) -> str:
     """Where it does not fit, without the values: some are secret."""
     return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

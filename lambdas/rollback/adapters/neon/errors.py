@@ -7,7 +7,7 @@ specification, response GeneralError).
 
 from collections.abc import Mapping
 
-from rollback.errors import OutsideFailure, RefusalKind
+from rollback.errors import ExternalServiceError, RefusalKind
 from rollback.resources.database.errors import (
     AccessRefused,
     AlreadyExists,
@@ -15,11 +15,11 @@ from rollback.resources.database.errors import (
     BranchHasChildren,
     BranchNotReady,
     BranchProtected,
-    ComeBackLater,
-    NotThere,
+    NotFound,
     OutcomeUnknown,
     ProjectLocked,
     RequestRefused,
+    RetryLater,
 )
 from rollback.text import service_message
 
@@ -27,9 +27,9 @@ _NOTHING_DONE = frozenset({429, 503})
 _TIMED_OUT = frozenset({408, 425})  # Neon's specification lists neither; a proxy before it may answer so
 
 
-def refusal(
+def translate_response(
     what: str, status: int, said: Mapping[str, object], retry_after: float | None, *, changes: bool
-) -> OutsideFailure:
+) -> ExternalServiceError:
     """The error for an answer that is no success.
 
     Args:
@@ -44,23 +44,23 @@ def refusal(
     if status == 423:
         return ProjectLocked(f"{text}; wait for the project's operations to end", retry_after)
     if status in _NOTHING_DONE:
-        return ComeBackLater(f"{text}; send it again later", retry_after)
+        return RetryLater(f"{text}; send it again later", retry_after)
     if status in {401, 403}:
         why = f"{text}; check that the API key in the secret is this project's and not revoked"
         return AccessRefused(why, action=what, kind=RefusalKind.ACCESS)
     if status == 404:
         why = f"{text}; check the project and branch ids in the settings"
-        return NotThere(why, action=what, kind=RefusalKind.NOT_FOUND)
+        return NotFound(why, action=what, kind=RefusalKind.NOT_FOUND)
     if status == 409:
         return AlreadyExists(f"{text}; look whether an earlier request made it")
     if 400 <= status < 500 and status not in _TIMED_OUT:
         return _broken_rule(what, text, message.lower(), retry_after)
     if changes:
         return OutcomeUnknown(f"{text}; it may have been done: look before sending it again")
-    return OutsideFailure(text)
+    return ExternalServiceError(text)
 
 
-def _broken_rule(what: str, text: str, message: str, retry_after: float | None) -> OutsideFailure:
+def _broken_rule(what: str, text: str, message: str, retry_after: float | None) -> ExternalServiceError:
     if "not ready yet" in message:
         return BranchNotReady(f"{text}; wait for its operations to end", retry_after)
     if "preserve_under_name is required" in message:

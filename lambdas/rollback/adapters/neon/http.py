@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
-from rollback.adapters.neon.errors import refusal
+from rollback.adapters.neon.errors import translate_response
 from rollback.domain.settings.database import NEON_API
-from rollback.errors import OutsideFailure
-from rollback.resources.database.errors import AccessRefused, ComeBackLater, OutcomeUnknown, Unreachable
+from rollback.errors import ExternalServiceError
+from rollback.resources.database.errors import AccessRefused, OutcomeUnknown, RetryLater, Unreachable
 
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 20.0
 _CHANGE_SECONDS = 60.0  # restores were seen to take 7 s to be accepted; a lost answer costs more than waiting for it
@@ -49,13 +49,13 @@ class NeonHttp:
         """GET; sent up to three times when Neon is out of reach, busy or broken.
 
         Raises:
-            OutsideFailure: refused, or not answered; which kind says why.
+            ExternalServiceError: refused, or not answered; which kind says why.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return self._send("GET", path, query, None, changes=False)
-            except (ComeBackLater, _Unanswered, _Broken) as failure:
-                pause = _pause(attempt, failure)
+            except (RetryLater, _NoResponse, _ServerError) as failure:
+                pause = _backoff_seconds(attempt, failure)
                 if attempt == _ATTEMPTS or pause > _LONGEST_PAUSE_SECONDS:
                     raise
                 self._sleep(pause)
@@ -66,8 +66,8 @@ class NeonHttp:
 
         Raises:
             OutcomeUnknown: it may have been done.
-            ComeBackLater: it was not, and may be sent again.
-            OutsideFailure: refused; which kind says why.
+            RetryLater: it was not, and may be sent again.
+            ExternalServiceError: refused; which kind says why.
         """
         return self._send(method, path, None, body, changes=True)
 
@@ -77,13 +77,13 @@ class NeonHttp:
         try:
             answer = self._client.request(method, path, params=query, json=body, timeout=timeout)
         except _NEVER_SENT as error:
-            raise Unreachable(f"{what} was not sent: {_told(error)}; send it again later") from error
+            raise Unreachable(f"{what} was not sent: {_describe_error(error)}; send it again later") from error
         except httpx.HTTPError as error:
             if changes:
-                text = f"{what} got no answer: {_told(error)}; look for its effect before sending it again"
+                text = f"{what} got no answer: {_describe_error(error)}; look for its effect before sending it again"
                 raise OutcomeUnknown(text) from error
-            raise _Unanswered(f"{what} got no answer: {_told(error)}") from error
-        return _answer(what, answer, changes=changes)
+            raise _NoResponse(f"{what} got no answer: {_describe_error(error)}") from error
+        return _parse_response(what, answer, changes=changes)
 
 
 class _Key(httpx.Auth):
@@ -100,15 +100,15 @@ class _Key(httpx.Auth):
         yield request
 
 
-class _Unanswered(OutsideFailure):
+class _NoResponse(ExternalServiceError):
     """A request that only reads got no answer."""
 
 
-class _Broken(OutsideFailure):
+class _ServerError(ExternalServiceError):
     """A request that only reads was answered with a server's error."""
 
 
-def _answer(what: str, answer: httpx.Response, *, changes: bool) -> Json:
+def _parse_response(what: str, answer: httpx.Response, *, changes: bool) -> Json:
     if answer.status_code == 204:
         return {}
     body = _body(answer)
@@ -116,9 +116,9 @@ def _answer(what: str, answer: httpx.Response, *, changes: bool) -> Json:
         return body
     if answer.is_success:
         text = f"{what} answered {answer.status_code}, but not with JSON"
-        raise OutcomeUnknown(f"{text}; look for its effect") if changes else OutsideFailure(text)
-    error = refusal(what, answer.status_code, body or {}, _retry_after(answer), changes=changes)
-    raise _Broken(str(error)) if type(error) is OutsideFailure else error
+        raise OutcomeUnknown(f"{text}; look for its effect") if changes else ExternalServiceError(text)
+    error = translate_response(what, answer.status_code, body or {}, _retry_after(answer), changes=changes)
+    raise _ServerError(str(error)) if type(error) is ExternalServiceError else error
 
 
 def _body(answer: httpx.Response) -> Json | None:
@@ -136,12 +136,12 @@ def _retry_after(answer: httpx.Response) -> float | None:
         return None
 
 
-def _pause(attempt: int, failure: OutsideFailure) -> float:
-    asked = failure.retry_after_seconds if isinstance(failure, ComeBackLater) else None
+def _backoff_seconds(attempt: int, failure: ExternalServiceError) -> float:
+    asked = failure.retry_after_seconds if isinstance(failure, RetryLater) else None
     if asked is not None:
         return asked
     return random.uniform(0.1, 0.2) * float(2**attempt)  # noqa: S311 - spreads retries, hides nothing
 
 
-def _told(error: httpx.HTTPError) -> str:
+def _describe_error(error: httpx.HTTPError) -> str:
     return f"{type(error).__name__}: {error}"

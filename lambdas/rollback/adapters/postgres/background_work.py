@@ -41,14 +41,14 @@ def read_background_work(session: Session, connect: Connect) -> BackgroundWork:
     parts: tuple[tuple[str, Callable[[], BackgroundWork]], ...] = (
         ("replication slots", lambda: work.model_copy(update={"slots": _slots(session)})),
         ("subscriptions", lambda: work.model_copy(update={"subscriptions": _subscriptions(session)})),
-        ("jobs of pg_cron", lambda: _with_jobs(work, session, connect)),
+        ("jobs of pg_cron", lambda: _add_jobs(work, session, connect)),
     )
     for what, read in parts:
         try:
             with session.transaction():  # a savepoint: a refusal does not end the session's transaction
                 work = read()
         except (errors.InsufficientPrivilege, errors.UndefinedTable, errors.UndefinedColumn) as refused:
-            work = _not_seen(work, f"{what} ({service_message(str(refused))})")
+            work = _note_not_seen(work, f"{what} ({service_message(str(refused))})")
     return work
 
 
@@ -60,7 +60,7 @@ def _subscriptions(session: Session) -> tuple[Subscription, ...]:
     return tuple(_rows(Subscription, ("name", "database", "enabled"), session, _SUBSCRIPTIONS))
 
 
-def _with_jobs(work: BackgroundWork, session: Session, connect: Connect) -> BackgroundWork:
+def _add_jobs(work: BackgroundWork, session: Session, connect: Connect) -> BackgroundWork:
     """pg_cron is loaded where its setting is known; the setting names the one database with its table."""
     row = session.execute("SELECT current_setting('cron.database_name', true), current_database()").fetchone()
     database, current = row or (None, None)
@@ -72,7 +72,7 @@ def _with_jobs(work: BackgroundWork, session: Session, connect: Connect) -> Back
         with connect(str(database)) as other:
             return _jobs(work, other)
     except psycopg.OperationalError as refused:
-        return _not_seen(work, f"jobs of pg_cron in database {database} ({service_message(str(refused))})")
+        return _note_not_seen(work, f"jobs of pg_cron in database {database} ({service_message(str(refused))})")
 
 
 def _jobs(work: BackgroundWork, session: Session) -> BackgroundWork:
@@ -82,11 +82,11 @@ def _jobs(work: BackgroundWork, session: Session) -> BackgroundWork:
     names = ("number", "name", "schedule", "database", "role", "active")
     work = work.model_copy(update={"jobs": tuple(_rows(ScheduledJob, names, session, _JOBS))})
     hidden = session.execute("SELECT row_security_active('cron.job')").fetchone()
-    return _not_seen(work, "jobs of pg_cron of other roles (row security)") if hidden and hidden[0] else work
+    return _note_not_seen(work, "jobs of pg_cron of other roles (row security)") if hidden and hidden[0] else work
 
 
-def _not_seen(work: BackgroundWork, what: str) -> BackgroundWork:
-    return work.model_copy(update={"not_seen": (*work.not_seen, what)})
+def _note_not_seen(work: BackgroundWork, what: str) -> BackgroundWork:
+    return work.model_copy(update={"unreadable_parts": (*work.unreadable_parts, what)})
 
 
 def _rows(kind: type[_Row], names: tuple[str, ...], session: Session, query: str) -> list[_Row]:

@@ -12,21 +12,21 @@ import psycopg
 from rollback.resources.database.application_schema import NEON_SCHEMAS
 from rollback.resources.database.postgres import Column, Constraint, LiveSchema, SchemaObject
 
-OURS = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'"
+NOT_SYSTEM_SCHEMA = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'"
 # What an extension brought (pg_stat_statements has views in `public`) comes and goes with it.
 _OF_EXTENSIONS = (
     "EXISTS (SELECT FROM pg_depend d WHERE d.classid = '{0}'::regclass AND d.objid = {1} AND d.deptype = 'e')"
 )
-_APPLICATIONS = f"{OURS} AND n.nspname NOT IN ({', '.join(repr(name) for name in NEON_SCHEMAS)})"
+_APPLICATION_SCHEMA = f"{NOT_SYSTEM_SCHEMA} AND n.nspname NOT IN ({', '.join(repr(name) for name in NEON_SCHEMAS)})"
 # A partition is reached through its parent, and comes and goes by a job: retention is no migration.
-_OWN_RELATION = f"{_APPLICATIONS} AND NOT c.relispartition AND NOT {_OF_EXTENSIONS.format('pg_class', 'c.oid')}"
+_OWN_RELATION = f"{_APPLICATION_SCHEMA} AND NOT c.relispartition AND NOT {_OF_EXTENSIONS.format('pg_class', 'c.oid')}"
 
-_ANOTHER_EACH_TIME = r"^(nextval|gen_random_uuid|uuid_generate_v[14]|uuidv[47])\("
+_VOLATILE_DEFAULT = r"^(nextval|gen_random_uuid|uuid_generate_v[14]|uuidv[47])\("
 _COLUMNS = f"""
 SELECT c.relkind::text, n.nspname || '.' || c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
        NOT (a.attnotnull OR t.typnotnull), a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,
        a.attgenerated <> '' OR a.attidentity = 'a',
-       a.attidentity <> '' OR coalesce(pg_get_expr(f.adbin, f.adrelid) ~ '{_ANOTHER_EACH_TIME}', false),
+       a.attidentity <> '' OR coalesce(pg_get_expr(f.adbin, f.adrelid) ~ '{_VOLATILE_DEFAULT}', false),
        coalesce(pg_get_expr(f.adbin, f.adrelid), CASE WHEN a.attidentity = '' THEN t.typdefault END),
        (SELECT format('%s: %s by %s in %s to %s%s', s.seqtypid::regtype, s.seqstart, s.seqincrement, s.seqmin, s.seqmax,
                       CASE WHEN s.seqcycle THEN ', then again' END)
@@ -50,7 +50,7 @@ _PARTITIONS = f"""
 SELECT n.nspname || '.' || c.relname, pn.nspname || '.' || p.relname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_inherits i ON i.inhrelid = c.oid
 JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
-WHERE c.relispartition AND c.relkind IN ('r', 'p', 'f') AND {_APPLICATIONS} ORDER BY 1
+WHERE c.relispartition AND c.relkind IN ('r', 'p', 'f') AND {_APPLICATION_SCHEMA} ORDER BY 1
 """  # noqa: S608 - put together from constants
 
 # A unique index refuses rows whether or not it belongs to a constraint. A partial or deferrable one, or one that was
@@ -91,7 +91,7 @@ _KINDS = {"c": "check", "f": "foreign", "x": "exclusion"}
 _ENUMS = f"""
 SELECT format_type(t.oid, NULL), array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_enum e ON e.enumtypid = t.oid
-WHERE {_APPLICATIONS} AND NOT {_OF_EXTENSIONS.format("pg_type", "t.oid")} GROUP BY t.oid ORDER BY 1
+WHERE {_APPLICATION_SCHEMA} AND NOT {_OF_EXTENSIONS.format("pg_type", "t.oid")} GROUP BY t.oid ORDER BY 1
 """  # noqa: S608 - put together from constants
 
 # A sequence that a column owns is that column's default, and goes with it.
@@ -107,14 +107,14 @@ SELECT 'function', format('%s.%s(%s)', n.nspname, p.proname, pg_get_function_ide
        md5(concat_ws(' ', p.prokind, p.provolatile, p.proisstrict, p.prosecdef, pg_get_function_result(p.oid),
                      p.prosrc, to_jsonb(p) ->> 'prosqlbody')), NULL
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE {_APPLICATIONS} AND NOT {_OF_EXTENSIONS.format("pg_proc", "p.oid")}
+WHERE {_APPLICATION_SCHEMA} AND NOT {_OF_EXTENSIONS.format("pg_proc", "p.oid")}
 UNION ALL
 SELECT 'domain', format_type(t.oid, NULL),
        md5(concat_ws(' ', format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault, (SELECT string_agg(
            replace(pg_get_constraintdef(k.oid), ' NOT VALID', ''), ' ' ORDER BY pg_get_constraintdef(k.oid))
            FROM pg_constraint k WHERE k.contypid = t.oid))), NULL
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-WHERE t.typtype = 'd' AND {_APPLICATIONS} AND NOT {_OF_EXTENSIONS.format("pg_type", "t.oid")}
+WHERE t.typtype = 'd' AND {_APPLICATION_SCHEMA} AND NOT {_OF_EXTENSIONS.format("pg_type", "t.oid")}
 UNION ALL
 SELECT 'type', n.nspname || '.' || c.relname, md5((SELECT string_agg(
     concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod)), ',' ORDER BY a.attnum)
@@ -150,7 +150,7 @@ def read_schema(session: "psycopg.Connection[Any]") -> LiveSchema:
             has_default=has_default,
             generated=generated,
             default_differs=differs,
-            default=_short(default),
+            default=_shorten_default(default),
             sequence=sequence,
         )
         (views if relation in _VIEWS else tables).setdefault(name, {})[column] = found
@@ -166,7 +166,7 @@ def read_schema(session: "psycopg.Connection[Any]") -> LiveSchema:
     )
 
 
-def _short(default: str | None) -> str | None:
+def _shorten_default(default: str | None) -> str | None:
     if default is None or len(default) <= _LONGEST_DEFAULT:
         return default
     return f"sha256 {hashlib.sha256(default.encode()).hexdigest()}"

@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from rollback.adapters.postgres.catalog import OURS
+from rollback.adapters.postgres.catalog import NOT_SYSTEM_SCHEMA
 from rollback.domain.database.migration_tools import JOURNAL_NAMES, journal_rows, missing_journal
 from rollback.resources.database.errors import QueryFailed
 from rollback.resources.database.postgres import Migration
@@ -17,7 +17,7 @@ _JOURNALS = f"""
 SELECT n.nspname, c.relname, ARRAY(SELECT a.attname::text FROM pg_attribute a
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND {OURS.replace("%", "%%")} AND n.nspname <> 'neon_auth'
+WHERE c.relkind IN ('r', 'p') AND {NOT_SYSTEM_SCHEMA.replace("%", "%%")} AND n.nspname <> 'neon_auth'
   AND (c.relname = ANY (%(names)s) OR n.nspname || '.' || c.relname = %(named)s)
 ORDER BY 1, 2
 """  # noqa: S608 - put together from constants

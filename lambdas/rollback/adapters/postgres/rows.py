@@ -13,11 +13,11 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from rollback.adapters.postgres.session import session_with
-from rollback.resources.database.relation import Bucket, DatabaseOfBranch, Relation, RelationKind, RowsAsked
+from rollback.adapters.postgres.session import open_session
+from rollback.resources.database.relation import BranchDatabase, Bucket, Relation, RelationKind, RowQuery
 from rollback.resources.database.row_comparison import RowDigest
 
-NEON_S_OWN = ("cloud_admin",)  # owns what Neon's compute keeps for itself, such as `health_check` in `postgres`
+NEON_OWN_ROLES = ("cloud_admin",)  # owns what Neon's compute keeps for itself, such as `health_check` in `postgres`
 _LAST_BUCKET = 16_383  # so many that few changed rows need few others to be read
 _ROWS_AT_ONCE = 10_000
 # All that a value's text depends on, so that a setting that only one branch has makes no row another one. With
@@ -58,38 +58,38 @@ _KINDS = {"m": RelationKind.MATERIALIZED_VIEW, "f": RelationKind.FOREIGN_TABLE}
 
 
 class PostgresRows:
-    """Each call is a read-only session of its own, of one snapshot, on the direct host. Raises as `session_with`."""
+    """Each call is a read-only session of its own, of one snapshot, on the direct host. Raises as `open_session`."""
 
-    def databases(self, address: SecretStr) -> tuple[DatabaseOfBranch, ...]:
+    def databases(self, address: SecretStr) -> tuple[BranchDatabase, ...]:
         """All databases of the branch but templates."""
-        with session_with(address) as session:
+        with open_session(address) as session:
             found = session.execute(_DATABASES).fetchall()
-        return tuple(DatabaseOfBranch(name=name, can_connect=allowed) for name, allowed in found)
+        return tuple(BranchDatabase(name=name, can_connect=allowed) for name, allowed in found)
 
     def relations(self, address: SecretStr, database: str) -> tuple[Relation, ...]:
         """All that holds rows in one database, but what is Postgres's or Neon's own."""
-        with session_with(address, database=database) as session:
-            found = session.execute(_RELATIONS.encode(), [list(NEON_S_OWN)]).fetchall()
+        with open_session(address, database=database) as session:
+            found = session.execute(_RELATIONS.encode(), [list(NEON_OWN_ROLES)]).fetchall()
             (objects,) = session.execute(_LARGE_OBJECTS).fetchall()[0]
         relations = tuple(_relation(row) for row in found)
         return (*relations, _large_objects()) if objects else relations
 
-    def count(self, address: SecretStr, asked: RowsAsked) -> int:
+    def count(self, address: SecretStr, asked: RowQuery) -> int:
         """Rows of a relation."""
-        with _reading(address, asked) as session:
+        with _open_reader(address, asked) as session:
             counted = session.execute(sql.SQL("SELECT count(*) FROM ONLY {}").format(_table(asked))).fetchall()
         return int(counted[0][0])
 
-    def buckets(self, address: SecretStr, asked: RowsAsked) -> Mapping[int, Bucket]:
+    def buckets(self, address: SecretStr, asked: RowQuery) -> Mapping[int, Bucket]:
         """The sums of all buckets that have rows."""
         query = sql.SQL("SELECT (h & {})::int, count(*), sum(d)::text FROM {} GROUP BY 1").format(
-            sql.Literal(_LAST_BUCKET), _hashed(asked)
+            sql.Literal(_LAST_BUCKET), _hash_rows_query(asked)
         )
-        with _reading(address, asked) as session:
+        with _open_reader(address, asked) as session:
             found = session.execute(query).fetchall()
         return {number: Bucket(rows=rows, digest=digest) for number, rows, digest in found}
 
-    def rows(self, address: SecretStr, asked: RowsAsked, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
+    def rows(self, address: SecretStr, asked: RowQuery, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
         """The rows of some buckets, in ascending order of hash and key, as a stream."""
         grouped = "h, k, d, 1" if asked.key else "h, '', 0, count(*)"
         ordered = 'ORDER BY h, k COLLATE "C"' if asked.key else "GROUP BY h ORDER BY h"
@@ -99,8 +99,10 @@ class PostgresRows:
             where = sql.SQL("WHERE (h & {})::int = ANY(string_to_array({}, ',')::int[])").format(
                 sql.Literal(_LAST_BUCKET), asked_for
             )
-        query = sql.SQL("SELECT {} FROM {} {} {}").format(sql.SQL(grouped), _hashed(asked), where, sql.SQL(ordered))
-        with _reading(address, asked) as session, session.cursor(name="rows") as cursor:
+        query = sql.SQL("SELECT {} FROM {} {} {}").format(
+            sql.SQL(grouped), _hash_rows_query(asked), where, sql.SQL(ordered)
+        )
+        with _open_reader(address, asked) as session, session.cursor(name="rows") as cursor:
             cursor.itersize = _ROWS_AT_ONCE
             cursor.execute(query)
             for row in cursor:
@@ -142,9 +144,9 @@ def _large_objects() -> Relation:
 
 
 @contextmanager
-def _reading(address: SecretStr, asked: RowsAsked) -> Iterator["psycopg.Connection[Any]"]:
+def _open_reader(address: SecretStr, asked: RowQuery) -> Iterator["psycopg.Connection[Any]"]:
     """A session whose texts of values are the same on both branches, as the role that sees all rows."""
-    with session_with(address, database=asked.database, statement_seconds=asked.seconds) as session:
+    with open_session(address, database=asked.database, statement_seconds=asked.seconds) as session:
         for setting in _SETTINGS.split("; "):
             session.execute(setting.encode())
         if asked.reads_as is not None:
@@ -152,11 +154,11 @@ def _reading(address: SecretStr, asked: RowsAsked) -> Iterator["psycopg.Connecti
         yield session
 
 
-def _table(asked: RowsAsked) -> sql.Identifier:
+def _table(asked: RowQuery) -> sql.Identifier:
     return sql.Identifier(asked.schema_name, asked.name)
 
 
-def _hashed(asked: RowsAsked) -> sql.Composable:
+def _hash_rows_query(asked: RowQuery) -> sql.Composable:
     """Rows as (h: what they are ordered by, k: key, d: digest). Keys as a JSON array: none reads like another."""
     values: list[sql.Composable] = [sql.Identifier("t", column) for column in asked.columns]
     if asked.kind is RelationKind.LARGE_OBJECTS:

@@ -6,7 +6,7 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from rollback.adapters.postgres.session import session_with, translated
+from rollback.adapters.postgres.session import open_session, translate_error
 from rollback.domain.database.sequences import Name, SequenceValue
 from rollback.text import service_message
 
@@ -26,11 +26,11 @@ ORDER BY 1, 2
 
 
 class PostgresSequences:
-    """Raises as `session_with`."""
+    """Raises as `open_session`."""
 
     def sequences(self, address: SecretStr, database: str) -> tuple[SequenceValue, ...]:
         """All sequences of one database."""
-        with session_with(address, database=database, statement_seconds=_SECONDS) as session:
+        with open_session(address, database=database, statement_seconds=_SECONDS) as session:
             found = session.execute(_SEQUENCES).fetchall()
         return tuple(
             SequenceValue(
@@ -55,7 +55,7 @@ class PostgresSequences:
         Bounds, increment and `CYCLE` stay. Those that Postgres refused are returned, with its reason.
         """
         refused: dict[Name, str] = {}
-        with session_with(address, database=database, statement_seconds=_SECONDS, writes=True) as session:
+        with open_session(address, database=database, statement_seconds=_SECONDS, writes=True) as session:
             session.execute("SET LOCAL lock_timeout = '2s'")
             for one, value in values:
                 named = sql.Identifier(one.schema_name, one.name).as_string(session)
@@ -64,6 +64,6 @@ class PostgresSequences:
                         session.execute("SELECT setval(%s::regclass, %s, true)", [named, value])
                 except psycopg.Error as error:
                     if session.broken:
-                        raise translated(error, session) from error
+                        raise translate_error(error, session) from error
                     refused[one.identity] = service_message(str(error))
         return refused

@@ -9,7 +9,7 @@ from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from rollback.errors import RefusalKind
-from rollback.resources.database.connection_failure import permanent_failure
+from rollback.resources.database.connection_failure import classify_permanent_failure
 from rollback.resources.database.errors import QueryFailed, SessionRefused, Unreachable
 from rollback.text import service_message
 
@@ -21,7 +21,7 @@ _SESSION_ENDED, _MAY_NOT = ("08", "57P"), "42501"
 
 
 @contextmanager
-def session_with(
+def open_session(
     address: SecretStr,
     *,
     database: str | None = None,
@@ -49,7 +49,7 @@ def session_with(
         )
     except psycopg.OperationalError as error:
         told = f"no session with the database: {service_message(str(error))}"
-        permanent = permanent_failure(str(error), error.sqlstate)
+        permanent = classify_permanent_failure(str(error), error.sqlstate)
         if permanent is not None:
             raise SessionRefused(f"{told}; {permanent.mend}", kind=permanent.kind) from error
         raise Unreachable(f"{told}; it may be waking up, connect again") from error
@@ -63,10 +63,10 @@ def session_with(
             if writes:
                 session.commit()  # here, so that its error is named like any other
         except psycopg.Error as error:
-            raise translated(error, session) from error
+            raise translate_error(error, session) from error
 
 
-def translated(error: psycopg.Error, session: "psycopg.Connection[Any]") -> Unreachable | QueryFailed:
+def translate_error(error: psycopg.Error, session: "psycopg.Connection[Any]") -> Unreachable | QueryFailed:
     """Name an error of Postgres by whether the same call may succeed later."""
     told = f"{type(error).__name__}: {service_message(str(error))}"
     if session.broken or (error.sqlstate or "").startswith(_SESSION_ENDED):

@@ -13,12 +13,12 @@ from pydantic import SecretStr
 from rollback.adapters.postgres.background_work import read_background_work
 from rollback.adapters.postgres.catalog import read_schema
 from rollback.adapters.postgres.journals import read_journals
-from rollback.adapters.postgres.rows import NEON_S_OWN, PostgresRows
+from rollback.adapters.postgres.rows import NEON_OWN_ROLES, PostgresRows
 from rollback.adapters.postgres.sequences import PostgresSequences
-from rollback.adapters.postgres.session import session_with
+from rollback.adapters.postgres.session import open_session
 from rollback.resources.database.background_work import BackgroundWork
 from rollback.resources.database.errors import QueryFailed
-from rollback.resources.database.postgres import ClientSession, Head, LiveSchema, Migration
+from rollback.resources.database.postgres import ClientSession, LiveSchema, Migration, WalPosition
 from rollback.resources.database.wal_position import Lsn
 
 # Of other roles' sessions Postgres tells no `backend_type`, only that they are there: they count as clients. No writers
@@ -62,42 +62,42 @@ class PostgresSql(PostgresRows, PostgresSequences):
     def __init__(self, journal_table: str | None = None) -> None:
         self._journal_table = journal_table
 
-    def head(self, address: SecretStr) -> Head:
+    def head(self, address: SecretStr) -> WalPosition:
         """The end of the log, the database's clock, and Neon's timeline that both are about.
 
         Raises:
             Unreachable: no session came about; the compute may still be waking up.
             QueryFailed: Postgres refused, or took too long.
         """
-        with session_with(address) as session:
+        with open_session(address) as session:
             lsn, at, timeline = _one(session.execute(_HEAD))
-        return Head(lsn=Lsn.parse(lsn), at=at, timeline=timeline)
+        return WalPosition(lsn=Lsn.parse(lsn), at=at, timeline=timeline)
 
     def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
         """Who else may write to any database of the branch, background workers too. Raises as `head`."""
         names = ("pid", "role", "application", "address", "state", "connected_at", "database", "kind")
-        with session_with(address) as session:
-            found = session.execute(_SESSIONS, [list(NEON_S_OWN), list(_NO_WRITERS)]).fetchall()
+        with open_session(address) as session:
+            found = session.execute(_SESSIONS, [list(NEON_OWN_ROLES), list(_NO_WRITERS)]).fetchall()
         return tuple(ClientSession(**dict(zip(names, row, strict=True))) for row in found)
 
     def background_work(self, address: SecretStr) -> BackgroundWork:
         """Replication and scheduled jobs of the whole branch. Raises as `head`."""
-        with session_with(address) as session:
-            return read_background_work(session, lambda database: session_with(address, database=database))
+        with open_session(address) as session:
+            return read_background_work(session, lambda database: open_session(address, database=database))
 
     def last_activity(self, address: SecretStr) -> Mapping[str, float]:
         """`application_name` → seconds since a session of that name last began or did something. Raises as `head`."""
-        with session_with(address) as session:
+        with open_session(address) as session:
             return {str(name): float(age) for name, age in session.execute(_ACTIVITY.encode()).fetchall()}
 
     def live_schema(self, address: SecretStr) -> LiveSchema:
         """All that decides what a statement may do. Raises as `head`."""
-        with session_with(address) as session:
+        with open_session(address) as session:
             return read_schema(session)
 
     def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
         """The rows of all known journals, each oldest first; None: the database has none. Raises as `head`."""
-        with session_with(address) as session:
+        with open_session(address) as session:
             return read_journals(session, self._journal_table)
 
 

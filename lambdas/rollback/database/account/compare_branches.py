@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from rollback.domain.database.data_loss import MOST_KEYS, LostWritesReport
+from rollback.domain.database.data_loss import MOST_KEYS, DataLossReport
 from rollback.ports.database import Sql
 from rollback.resources.database.errors import QueryFailed
-from rollback.resources.database.postgres import LostWrites
-from rollback.resources.database.relation import Bucket, Relation, RelationKind, RowsAsked
+from rollback.resources.database.postgres import TableDataLoss
+from rollback.resources.database.relation import Bucket, Relation, RelationKind, RowQuery
 from rollback.resources.database.row_comparison import RowDifference, RowDigest, compare_rows, differing_buckets
 
 Rows = Generator[RowDigest, None, None]
-Position = tuple[str, str, str]  # database, schema, relation: the order in which they are compared
+TablePosition = tuple[str, str, str]  # database, schema, relation: the order in which they are compared
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Limits:
 class _Table:
     """A relation by its position; None: that side has none."""
 
-    position: Position
+    position: TablePosition
     before: Relation | None
     after: Relation | None
 
@@ -52,17 +52,17 @@ class Comparison:
     restored: SecretStr
     main_database: str
     limits: Limits
-    report: LostWritesReport = field(default_factory=LostWritesReport)
-    position: Position | None = None
+    report: DataLossReport = field(default_factory=DataLossReport)
+    position: TablePosition | None = None
 
-    def go_on(self) -> bool:
+    def compare_remaining(self) -> bool:
         """Compare what is behind the position; whether all is done. Raises as `Sql`; the position stands."""
         for table in self._tables(first=self.position is None):
             if self.position is not None and table.position <= self.position:
                 continue
             if self.limits.is_over():
                 return False
-            self.report = self._told(table)
+            self.report = self._compare_table(table)
             self.position = table.position
         return True
 
@@ -70,15 +70,15 @@ class Comparison:
         """In the order of their positions. What no table can be named of is told in the first round."""
         before = {one.name: one.can_connect for one in self.sql.databases(self.backup)}
         after = {one.name: one.can_connect for one in self.sql.databases(self.restored)}
-        self.report = self.report.but(databases=len(before))
+        self.report = self.report.evolve(databases=len(before))
         for name in sorted(before.keys() | after.keys()):
             if not (before.get(name, True) and after.get(name, True)):
                 if first:
-                    self.report = self.report.with_not_looked_at(f"database {name}", "the role may not connect to it")
+                    self.report = self.report.add_uncompared_table(f"database {name}", "the role may not connect to it")
                 continue
             if name not in before:
                 if first:
-                    self.report = self.report.but(
+                    self.report = self.report.evolve(
                         returned_tables=(*self.report.returned_tables, f"database {name} with all its tables")
                     )
                 continue
@@ -95,32 +95,34 @@ class Comparison:
                 kept = restored = there  # the catalogue of them is there also where it is empty
             yield _Table((database, schema, name), kept, restored)
 
-    def _told(self, table: _Table) -> LostWritesReport:
+    def _compare_table(self, table: _Table) -> DataLossReport:
         name = self._name(table)
         if table.before is None:
-            return self.report.with_returned(name)
+            return self.report.add_returned_table(name)
         why = table.before.why_not or (table.after.why_not if table.after is not None else "")
         if why:
-            return self.report.with_not_looked_at(name, why)
-        lost = _shape(name, table.before, table.after)
-        asked = self._asked(table, table.before)
+            return self.report.add_uncompared_table(name, why)
+        lost = _compare_columns(name, table.before, table.after)
+        asked = self._build_query(table, table.before)
         try:
-            return self.report.with_compared(self._compared(lost, asked, table))
+            return self.report.add_compared_table(self._compare_rows(lost, asked, table))
         except QueryFailed as failed:
-            return self._counted(lost, asked, table, str(failed))
+            return self._report_counts(lost, asked, table, str(failed))
 
-    def _compared(self, lost: LostWrites, asked: RowsAsked, table: _Table) -> LostWrites:
+    def _compare_rows(self, lost: TableDataLoss, asked: RowQuery, table: _Table) -> TableDataLoss:
         before = self.sql.buckets(self.backup, asked)
-        after = self.sql.buckets(self.restored, _as_read(asked, table.after)) if table.after is not None else {}
+        after = (
+            self.sql.buckets(self.restored, _with_reader_role(asked, table.after)) if table.after is not None else {}
+        )
         differing = differing_buckets(before, after)
         found = self._difference(asked, table, differing) if differing else RowDifference()
         keys = {}
         if self.limits.keys and asked.key:
-            keys = {"removed_keys": _short(found.gone_keys), "changed_keys": _short(found.changed_keys)}
+            keys = {"removed_keys": _shorten_keys(found.gone_keys), "changed_keys": _shorten_keys(found.changed_keys)}
         return lost.model_copy(
             update={
-                "rows_before": _rows(before),
-                "rows_after": _rows(after),
+                "rows_before": _count_rows(before),
+                "rows_after": _count_rows(after),
                 "removed_rows": found.gone,
                 "changed_rows": found.changed,
                 "returned_rows": found.back,
@@ -129,12 +131,12 @@ class Comparison:
             }
         )
 
-    def _difference(self, asked: RowsAsked, table: _Table, differing: tuple[int, ...]) -> RowDifference:
+    def _difference(self, asked: RowQuery, table: _Table, differing: tuple[int, ...]) -> RowDifference:
         asked = asked.model_copy(update={"seconds": self.limits.rows_seconds})
         with closing(self._in_time(self.sql.rows(self.backup, asked, differing))) as before:
             if table.after is None:
                 return compare_rows(before, (), MOST_KEYS)
-            restored = self.sql.rows(self.restored, _as_read(asked, table.after), differing)
+            restored = self.sql.rows(self.restored, _with_reader_role(asked, table.after), differing)
             with closing(self._in_time(restored)) as after:
                 return compare_rows(before, after, MOST_KEYS)
 
@@ -146,23 +148,25 @@ class Comparison:
                     raise QueryFailed(f"its rows differ, and were not all read within {self.limits.rows_seconds:g} s")
                 yield row
 
-    def _counted(self, lost: LostWrites, asked: RowsAsked, table: _Table, why: str) -> LostWritesReport:
+    def _report_counts(self, lost: TableDataLoss, asked: RowQuery, table: _Table, why: str) -> DataLossReport:
         """Counts are the least that can be told; without them too, it was not looked at."""
         try:
             before = self.sql.count(self.backup, asked)
-            after = self.sql.count(self.restored, _as_read(asked, table.after)) if table.after is not None else 0
+            after = (
+                self.sql.count(self.restored, _with_reader_role(asked, table.after)) if table.after is not None else 0
+            )
         except QueryFailed as failed:
-            return self.report.with_not_looked_at(lost.table, str(failed))
-        return self.report.with_counted(lost.model_copy(update={"rows_before": before, "rows_after": after}), why)
+            return self.report.add_uncompared_table(lost.table, str(failed))
+        return self.report.add_counted_table(lost.model_copy(update={"rows_before": before, "rows_after": after}), why)
 
     def _name(self, table: _Table) -> str:
         database = table.position[0]
         named = (table.before or table.after or Relation(schema_name="", name="")).in_words
         return named if database == self.main_database else f"{database}.{named}"
 
-    def _asked(self, table: _Table, before: Relation) -> RowsAsked:
+    def _build_query(self, table: _Table, before: Relation) -> RowQuery:
         after = table.after or before
-        return RowsAsked(
+        return RowQuery(
             database=table.position[0],
             schema_name=before.schema_name,
             name=before.name,
@@ -174,10 +178,10 @@ class Comparison:
         )
 
 
-def _shape(name: str, before: Relation, after: Relation | None) -> LostWrites:
+def _compare_columns(name: str, before: Relation, after: Relation | None) -> TableDataLoss:
     if after is None:
-        return LostWrites(table=name, rows_before=0, rows_after=0, is_gone=True)
-    return LostWrites(
+        return TableDataLoss(table=name, rows_before=0, rows_after=0, is_gone=True)
+    return TableDataLoss(
         table=name,
         rows_before=0,
         rows_after=0,
@@ -186,21 +190,21 @@ def _shape(name: str, before: Relation, after: Relation | None) -> LostWrites:
     )
 
 
-def _as_read(asked: RowsAsked, relation: Relation | None) -> RowsAsked:
+def _with_reader_role(asked: RowQuery, relation: Relation | None) -> RowQuery:
     """On the other branch another role may be needed to see all rows."""
     return asked.model_copy(update={"reads_as": relation.reads_as if relation is not None else None})
 
 
-def _rows(buckets: Mapping[int, Bucket]) -> int:
+def _count_rows(buckets: Mapping[int, Bucket]) -> int:
     return sum(bucket.rows for bucket in buckets.values())
 
 
-def _short(keys: tuple[str, ...]) -> tuple[str, ...]:
+def _shorten_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
     """A key of one column without the brackets of its JSON array: nothing else could be meant."""
-    return tuple(_one_column(key) for key in keys)
+    return tuple(_shorten_key(key) for key in keys)
 
 
-def _one_column(key: str) -> str:
+def _shorten_key(key: str) -> str:
     values = json.loads(key)
     if len(values) != 1:
         return key

@@ -7,74 +7,80 @@ about. Putting it back is `put_back`, as for every obligation.
 from contextlib import suppress
 from datetime import timedelta
 
-from rollback.database.changes.fence_sessions import wait_until_alone, writers_connected
-from rollback.database.preflight.context import Restoring
+from rollback.database.changes.fence_sessions import list_connected_writers, wait_for_sessions_to_end
+from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.progress import DatabaseProgress
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback, not_owed_yet
+from rollback.domain.rollback import Obligation, ObligationKind, Rollback, drop_recorded_settings
 from rollback.domain.settings.database import branch_key
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import LeaseLost
 from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
-from rollback.service.drain_status import with_services_at_zero
-from rollback.service.next_action import Move, next_move_at_zero
-from rollback.service.reconciler import at_zero
+from rollback.service.drain_status import record_services_at_zero
+from rollback.service.next_action import ServiceMove, next_restart_move
+from rollback.service.reconciler import read_drain_status
 
 
-def fence(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
+def fence(rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, world: World) -> Rollback:
     """One look at the writers and the branch, at most one change. It stands once `progress.head` is set.
 
     Raises:
         LeaseLost: the lease is another's, or ends before the function does.
-        ComeBackLater: the database is waking up.
+        RetryLater: the database is waking up.
     """
     now, target, policy = world.clock.now(), restoring.target, world.settings.policy
-    announced = _not_announced_yet(rollback, target.writers, world)
+    announced = _obligations_to_announce(rollback, target.writers, world)
     if announced:
-        return rollback.but(database=progress, obligations=(*rollback.obligations, *announced), wait_seconds=0)
-    moves = {service.name: _move(service, world) for service in target.writers}
+        return rollback.evolve(database=progress, obligations=(*rollback.obligations, *announced), wait_seconds=0)
+    moves = {service.name: _next_fence_move(service, world) for service in target.writers}
     for service in target.writers:
-        if moves[service.name] in (Move.SUSPEND_SCALING, Move.SCALE_TO_ZERO):
+        if moves[service.name] in (ServiceMove.SUSPEND_SCALING, ServiceMove.SCALE_TO_ZERO):
             assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
-            _stop(service, moves[service.name], world)
-            return rollback.but(database=progress.but(stopped_at=None), wait_seconds=0)
-    running = [name for name, move in moves.items() if move is Move.WAIT_FOR_STOPPED]
-    progress = with_services_at_zero(progress, [name for name in moves if name not in running], running, now)
+            _stop_service(service, moves[service.name], world)
+            return rollback.evolve(database=progress.evolve(stopped_at=None), wait_seconds=0)
+    running = [name for name, move in moves.items() if move is ServiceMove.WAIT_FOR_STOPPED]
+    progress = record_services_at_zero(progress, [name for name in moves if name not in running], running, now)
     if running:
-        progress = progress.but(stopped_at=None)
+        progress = progress.evolve(stopped_at=None)
         if now - (progress.previewed_at or progress.started_at) > timedelta(minutes=target.fence_timeout_minutes):
             why = f"tasks of {', '.join(running)} did not stop in {target.fence_timeout_minutes:g} minutes"
-            progress = progress.given_up(why, now)
-        return rollback.but(database=progress, wait_seconds=policy.poll_seconds)
+            progress = progress.mark_failed(why, now)
+        return rollback.evolve(database=progress, wait_seconds=policy.poll_seconds)
     if progress.stopped_at is None:  # saved before SQL is asked, which may not answer
-        return rollback.but(database=progress.but(stopped_at=now), wait_seconds=0)
-    return wait_until_alone(rollback, progress, restoring, world)
+        return rollback.evolve(database=progress.evolve(stopped_at=now), wait_seconds=0)
+    return wait_for_sessions_to_end(rollback, progress, restoring, world)
 
 
-def refenced(
-    rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World, *, sessions_too: bool = True
+def recheck_fence(
+    rollback: Rollback,
+    progress: DatabaseProgress,
+    restoring: RestoreContext,
+    world: World,
+    *,
+    sessions_too: bool = True,
 ) -> DatabaseProgress | None:
     """Look again immediately before the data is changed; None: the fence stands.
 
     Tasks that somebody started may have gone through a pooler: the compute may be restarted once more for them.
     """
-    if not stands(restoring.target.writers, world):
-        again = progress.but(head=None, stopped_at=None, intent=None)
-        return again.but(restarted_at=None, restart_ids=(), restart_over_at=None, restart_refused=None)
-    if sessions_too and writers_connected(rollback, progress, restoring)[0]:
-        return progress.but(head=None, stopped_at=None, intent=None)
+    if not is_fence_complete(restoring.target.writers, world):
+        again = progress.evolve(head=None, stopped_at=None, intent=None)
+        return again.evolve(restarted_at=None, restart_ids=(), restart_finished_at=None, restart_refused=None)
+    if sessions_too and list_connected_writers(rollback, progress, restoring)[0]:
+        return progress.evolve(head=None, stopped_at=None, intent=None)
     return None
 
 
-def stands(writers: tuple[ServiceSettings, ...], world: World) -> bool:
+def is_fence_complete(writers: tuple[ServiceSettings, ...], world: World) -> bool:
     """Whether every writer is still at zero tasks, and nothing of AWS could start one."""
-    return all(_move(service, world) is Move.START_FROM_ZERO for service in writers)
+    return all(_next_fence_move(service, world) is ServiceMove.START_FROM_ZERO for service in writers)
 
 
-def hold_writers(rollback: Rollback, writers: tuple[ServiceSettings, ...], world: World) -> None:
+def hold_writer_leases(rollback: Rollback, writers: tuple[ServiceSettings, ...], world: World) -> None:
     """The leases of the other writers' services too: their outage is our doing, and nobody may roll them back now.
 
-    Held on until the service starts again (`keep_stopped_held`); `put_back` gives each back with its last obligation.
+    Held on until the service starts again (`renew_leases_of_stopped_services`); `put_back` gives each back with its
+    last obligation.
 
     Raises:
         LeaseLost: somebody else has one.
@@ -90,7 +96,7 @@ def hold_writers(rollback: Rollback, writers: tuple[ServiceSettings, ...], world
         world.ledger.renew(lease, now, until)
 
 
-def keep_stopped_held(rollback: Rollback, world: World) -> frozenset[str]:
+def renew_leases_of_stopped_services(rollback: Rollback, world: World) -> frozenset[str]:
     """Hold on to the other services that stand at zero for us: their alarms are red by our doing until they start.
 
     Those whose lease somebody else has by now are returned: it ran out, and they are in that one's hands.
@@ -115,7 +121,7 @@ def keep_stopped_held(rollback: Rollback, world: World) -> frozenset[str]:
     return frozenset(lost)
 
 
-def hold_on_while_concluding(rollback: Rollback, world: World) -> None:
+def renew_leases_while_concluding(rollback: Rollback, world: World) -> None:
     """Renew every lease that a rollback still needs while Neon or ECS is asked what became of its changes.
 
     Nothing is put back meanwhile, and `put_back` renews them only then: without this, another rollback might begin on a
@@ -138,32 +144,32 @@ def hold_on_while_concluding(rollback: Rollback, world: World) -> None:
             with suppress(LeaseLost):
                 world.ledger.renew(lease, now, until)
     with suppress(LeaseLost):
-        keep_stopped_held(rollback, world)
+        renew_leases_of_stopped_services(rollback, world)
 
 
-def _move(service: ServiceSettings, world: World) -> Move:
-    return next_move_at_zero(at_zero(service, world.services.look(service), world))
+def _next_fence_move(service: ServiceSettings, world: World) -> ServiceMove:
+    return next_restart_move(read_drain_status(service, world.services.describe(service), world))
 
 
-def _stop(service: ServiceSettings, move: Move, world: World) -> None:
-    if move is Move.SCALE_TO_ZERO:
+def _stop_service(service: ServiceSettings, move: ServiceMove, world: World) -> None:
+    if move is ServiceMove.SCALE_TO_ZERO:
         world.services.update(service, desired_count=0)
         return
-    scalable = world.scaling.look(service)
+    scalable = world.scaling.describe(service)
     if scalable is not None:
         world.scaling.put(service, scalable.all_suspended())
 
 
-def _not_announced_yet(
+def _obligations_to_announce(
     rollback: Rollback, writers: tuple[ServiceSettings, ...], world: World
 ) -> tuple[Obligation, ...]:
     """Put back in reverse: the first writer's before the others', each one's tasks before its scaling (rule 2)."""
     owed: list[Obligation] = []
     for service in reversed(writers):
         of = None if service.name == rollback.service_name else service.name
-        scalable = world.scaling.look(service)
+        scalable = world.scaling.describe(service)
         if scalable is not None and scalable.is_active:
             owed.append(Obligation(kind=ObligationKind.SCALING, before=scalable.model_dump(), service=of))
-        desired = world.services.look(service).desired_count
+        desired = world.services.describe(service).desired_count
         owed.append(Obligation(kind=ObligationKind.FENCE, before={"desired_count": desired}, service=of))
-    return tuple(new for one in owed if (new := not_owed_yet(one, rollback)).before)
+    return tuple(new for one in owed if (new := drop_recorded_settings(one, rollback)).before)

@@ -2,29 +2,33 @@
 
 from pydantic import SecretStr
 
-from rollback.database.preflight.context import Restoring
+from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.progress import DatabaseProgress
-from rollback.errors import OutsideFailure
-from rollback.resources.database.errors import ComeBackLater
+from rollback.errors import ExternalServiceError
+from rollback.resources.database.errors import RetryLater
 
 
-def told_of_lost_work(progress: DatabaseProgress, address: SecretStr, restoring: Restoring) -> DatabaseProgress:
+def note_lost_replication(
+    progress: DatabaseProgress, address: SecretStr, restoring: RestoreContext
+) -> DatabaseProgress:
     """With a note for each slot and subscription that is gone, and for what could not be looked at.
 
     Raises:
-        ComeBackLater: the database does not answer now.
+        RetryLater: the database does not answer now.
     """
-    if not progress.can_be_lost:
+    if not progress.replication_at_risk:
         return progress
     try:
         there = restoring.sql.background_work(address)
-    except ComeBackLater:
+    except RetryLater:
         raise
-    except OutsideFailure as failure:
-        return progress.noted(f"may be lost, and was not looked at ({failure}): {', '.join(progress.can_be_lost)}")
-    for lost in progress.can_be_lost:
-        if lost not in there.can_be_lost:
-            progress = progress.noted(f"lost by the restore: {lost}: whatever uses it has to be set up anew")
-    for what in there.not_seen:
-        progress = progress.noted(f"not looked at after the restore: {what}")
+    except ExternalServiceError as failure:
+        return progress.add_note(
+            f"may be lost, and was not looked at ({failure}): {', '.join(progress.replication_at_risk)}"
+        )
+    for lost in progress.replication_at_risk:
+        if lost not in there.replication_at_risk:
+            progress = progress.add_note(f"lost by the restore: {lost}: whatever uses it has to be set up anew")
+    for what in there.unreadable_parts:
+        progress = progress.add_note(f"not looked at after the restore: {what}")
     return progress

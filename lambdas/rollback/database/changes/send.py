@@ -7,21 +7,21 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from rollback.database.preflight.context import Restoring
+from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.progress import DatabaseIntent, DatabaseProgress
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, Throttled
-from rollback.intents.waiting import wait_for
+from rollback.intents.waiting import seconds_to_wait
 from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
 from rollback.resources.database.errors import (
     AlreadyExists,
-    ComeBackLater,
     OutcomeUnknown,
+    RetryLater,
 )
 from rollback.resources.database.neon import Operation
 
-Sent = tuple[Sequence[Operation], dict[str, Any]]  # what Neon began, and fields of the progress
+SendResult = tuple[Sequence[Operation], dict[str, Any]]  # what Neon began, and fields of the progress
 
 
 def is_announced(progress: DatabaseProgress, action: str) -> bool:
@@ -29,17 +29,17 @@ def is_announced(progress: DatabaseProgress, action: str) -> bool:
     return progress.intent is not None and progress.intent.action == action
 
 
-def announced(rollback: Rollback, progress: DatabaseProgress, action: str, world: World, **noted: object) -> Rollback:
+def announce(rollback: Rollback, progress: DatabaseProgress, action: str, world: World, **noted: object) -> Rollback:
     """Write down what the next call will do; `noted`: fields of the progress that hold from then on."""
     intent = DatabaseIntent(action=action, at=world.clock.now())
-    return rollback.but(database=progress.adopted().but(intent=intent, **noted), wait_seconds=0)
+    return rollback.evolve(database=progress.confirm_intent().evolve(intent=intent, **noted), wait_seconds=0)
 
 
-def send(
+def send_announced(
     rollback: Rollback,
     progress: DatabaseProgress,
-    change: Callable[[], Sent],
-    restoring: Restoring,
+    change: Callable[[], SendResult],
+    restoring: RestoreContext,
     world: World,
     **taken_back: object,
 ) -> Rollback:
@@ -50,28 +50,28 @@ def send(
 
     Raises:
         LeaseLost: the lease is another's, or ends before the function does.
-        OutsideFailure: see `model.database_errors`.
+        ExternalServiceError: see `model.database_errors`.
     """
     assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
     poll = world.settings.policy.poll_seconds
-    not_sent = progress.but(intent=None, **taken_back)
+    not_sent = progress.evolve(intent=None, **taken_back)
     try:
         operations, found = change()
     except (OutcomeUnknown, AlreadyExists):  # the next look tells; until then it may still arrive
         assert progress.intent is not None  # noqa: S101 - announced before
-        lost = progress.but(intent=progress.intent.model_copy(update={"at": world.clock.now()}))
-        return rollback.but(database=lost, wait_seconds=max(poll, restoring.target.lost_answer_seconds))
-    except ComeBackLater as later:
-        return rollback.but(database=not_sent, wait_seconds=wait_for(later, world))
+        lost = progress.evolve(intent=progress.intent.model_copy(update={"at": world.clock.now()}))
+        return rollback.evolve(database=lost, wait_seconds=max(poll, restoring.target.lost_answer_seconds))
+    except RetryLater as later:
+        return rollback.evolve(database=not_sent, wait_seconds=seconds_to_wait(later, world))
     except Throttled:
-        return rollback.but(database=not_sent, wait_seconds=poll)
+        return rollback.evolve(database=not_sent, wait_seconds=poll)
     except CallRefused as refused:
-        return rollback.but(database=not_sent.given_up(str(refused), world.clock.now()), wait_seconds=poll)
+        return rollback.evolve(database=not_sent.mark_failed(str(refused), world.clock.now()), wait_seconds=poll)
     ids = (*progress.operation_ids, *(operation.id for operation in operations))
-    return rollback.but(database=progress.but(intent=None, operation_ids=ids, **found), wait_seconds=poll)
+    return rollback.evolve(database=progress.evolve(intent=None, operation_ids=ids, **found), wait_seconds=poll)
 
 
-def may_still_arrive(progress: DatabaseProgress, restoring: Restoring, world: World) -> bool:
+def may_still_arrive(progress: DatabaseProgress, restoring: RestoreContext, world: World) -> bool:
     """Whether a change that was announced, and of which nothing is seen yet, may be under way."""
     if progress.intent is None:
         return False

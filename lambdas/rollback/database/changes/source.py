@@ -7,19 +7,19 @@ from contextlib import suppress
 from datetime import timedelta
 
 from rollback.check import Check
-from rollback.database.preflight.context import Restoring
-from rollback.database.preflight.own_operations import is_of_a_compute
-from rollback.database.preflight.preflight import refused_for_good
+from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.own_operations import is_compute_operation
+from rollback.database.preflight.preflight import is_refused_despite_force
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused
 from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
-from rollback.resources.database.errors import AlreadyExists, ComeBackLater, OutcomeUnknown
+from rollback.resources.database.errors import AlreadyExists, OutcomeUnknown, RetryLater
 
-_STARTS_IN = timedelta(minutes=2)  # then it is enough that SQL answers
+_COMPUTE_START_LIMIT = timedelta(minutes=2)  # then it is enough that SQL answers
 
 
-class SourceHasNoCompute(ComeBackLater):
+class SourceHasNoCompute(RetryLater):
     """A compute is to be made for it, or was: it can be connected to soon."""
 
     def __init__(self, why: str, announces: str | None = None) -> None:
@@ -32,7 +32,7 @@ def judge_source(
     rollback: Rollback,
     found: tuple[Check, ...],
     source_branch_id: str | None,
-    restoring: Restoring,
+    restoring: RestoreContext,
     world: World,
 ) -> tuple[Check, ...]:
     """Checks on the source's head; none where something speaks against the way back already.
@@ -44,10 +44,10 @@ def judge_source(
         found: what was found before.
 
     Raises:
-        ComeBackLater: the source does not answer yet.
+        RetryLater: the source does not answer yet.
         LeaseLost: the lease is another's, or ends before the function does.
     """
-    if source_branch_id is None or refused_for_good(found):
+    if source_branch_id is None or is_refused_despite_force(found):
         return ()
     try:
         if not restoring.databases.endpoints(source_branch_id):
@@ -61,8 +61,8 @@ def judge_source(
     return (answers, *restoring.judge_preview(schema, migrations))
 
 
-def _make_compute(rollback: Rollback, source_branch_id: str, restoring: Restoring, world: World) -> None:
-    if rollback.source_compute != source_branch_id:
+def _make_compute(rollback: Rollback, source_branch_id: str, restoring: RestoreContext, world: World) -> None:
+    if rollback.source_compute_branch_id != source_branch_id:
         raise SourceHasNoCompute(f"a compute of {source_branch_id} is to be made", announces=source_branch_id)
     assert_lease(rollback, world, world.settings.policy.database_timeout_seconds)
     with suppress(AlreadyExists, OutcomeUnknown):  # the next look finds it, or it is made then
@@ -70,11 +70,11 @@ def _make_compute(rollback: Rollback, source_branch_id: str, restoring: Restorin
     raise SourceHasNoCompute(f"a compute of {source_branch_id} is being made")
 
 
-def _wait_for_compute(source_branch_id: str, restoring: Restoring, world: World) -> None:
+def _wait_for_compute(source_branch_id: str, restoring: RestoreContext, world: World) -> None:
     """While the compute starts, Neon answers changes of the project with 423: services run on until it has started."""
     now = world.clock.now()
-    for listed in restoring.databases.operations_since(now - _STARTS_IN):
-        if listed.branch_id != source_branch_id or not is_of_a_compute(listed) or listed.is_over(now):
+    for listed in restoring.databases.operations_since(now - _COMPUTE_START_LIMIT):
+        if listed.branch_id != source_branch_id or not is_compute_operation(listed) or listed.is_over(now):
             continue
         if not restoring.databases.operation(listed.id).is_over(now):
             raise SourceHasNoCompute(f"the compute of {source_branch_id} is being started")

@@ -6,13 +6,13 @@ Nobody is fenced: the pull request is closed. A branch that is gone already is s
 from datetime import datetime
 
 from rollback.check import Check
-from rollback.database.changes.reconcile import take_turn, why_refused
-from rollback.database.changes.send import Sent, announced, is_announced, may_still_arrive, send
-from rollback.database.preflight.context import Restoring
+from rollback.database.changes.reconcile import reconcile, why_refused
+from rollback.database.changes.send import SendResult, announce, is_announced, may_still_arrive, send_announced
+from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.removal_rules import judge_delete
-from rollback.database.restore.observe import work_on
+from rollback.database.restore.observe import operation_status
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import BranchBefore, DatabaseProgress, Ending
+from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
 from rollback.domain.rollback import Rollback
 from rollback.errors import CallRefused, InvalidRequest
 from rollback.ports.world import World
@@ -20,7 +20,7 @@ from rollback.ports.world import World
 _DELETE = "delete_branch"
 
 
-def delete(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: World) -> Rollback:
+def delete(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: World) -> Rollback:
     """One look, at most one change.
 
     Args:
@@ -29,55 +29,61 @@ def delete(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: 
     Raises:
         InvalidRequest: the environment has no database any more.
         LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
-        OutsideFailure: Neon could not be asked; nothing is lost, call again.
+        ExternalServiceError: Neon could not be asked; nothing is lost, call again.
     """
     settings, now = world.settings.database, world.clock.now()
     if settings is None:
         raise InvalidRequest(f"no database is set for {world.settings.environment} any more")
     if rollback.database is not None:
-        return take_turn(rollback, rollback.database, restoring, world, _one_move, fenced=False)
-    before = BranchBefore(name=plan.branch, protected=False)
+        return reconcile(rollback, rollback.database, restoring, world, _make_next_move, fenced=False)
+    before = OriginalBranch(name=plan.branch, protected=False)
     try:
         branch = restoring.databases.branch_named(plan.branch)
         branches = tuple(restoring.databases.branches())
     except CallRefused as refused:
         check = Check.failed("database-access", str(refused))
-        return _begun(rollback, DatabaseProgress(started_at=now, before=before), (check,), now)
+        return _start_progress(rollback, DatabaseProgress(started_at=now, before=before), (check,), now)
     if branch is None:
-        gone = DatabaseProgress(started_at=now, before=before).noted(f"branch {plan.branch} was gone already")
-        return rollback.but(database=gone.ended(Ending.RESTORED, now), wait_seconds=0)
-    progress = DatabaseProgress(started_at=now, before=BranchBefore.of(branch, ()))
-    return _begun(rollback, progress, judge_delete(branches, branch, settings), now)
+        gone = DatabaseProgress(started_at=now, before=before).add_note(f"branch {plan.branch} was gone already")
+        return rollback.evolve(database=gone.ended(DatabaseOutcome.RESTORED, now), wait_seconds=0)
+    progress = DatabaseProgress(started_at=now, before=OriginalBranch.of(branch, ()))
+    return _start_progress(rollback, progress, judge_delete(branches, branch, settings), now)
 
 
-def _begun(rollback: Rollback, progress: DatabaseProgress, checks: tuple[Check, ...], now: datetime) -> Rollback:
+def _start_progress(
+    rollback: Rollback, progress: DatabaseProgress, checks: tuple[Check, ...], now: datetime
+) -> Rollback:
     why = why_refused(rollback, checks)
     if why is not None:
-        progress = progress.given_up(why, now).ended(Ending.REFUSED, now)
-    return rollback.but(database=progress, wait_seconds=0)
+        progress = progress.mark_failed(why, now).ended(DatabaseOutcome.REFUSED, now)
+    return rollback.evolve(database=progress, wait_seconds=0)
 
 
-def _one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
+def _make_next_move(
+    rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, world: World
+) -> Rollback:
     """The branch is known by its id: another one may have got its name."""
     now, poll, databases = world.clock.now(), world.settings.policy.poll_seconds, restoring.databases
     branch_id = progress.before.id
     assert branch_id is not None  # noqa: S101 - it was there when we began
     branch = databases.branch(branch_id)
-    work = work_on(progress, (branch,), restoring, now)
+    work = operation_status(progress, (branch,), restoring, now)
     if branch is None and progress.restore_asked_at is None:
-        progress = progress.noted(f"somebody else deleted branch {progress.before.name}")
+        progress = progress.add_note(f"somebody else deleted branch {progress.before.name}")
     if work == "running" or (progress.why_not is not None and may_still_arrive(progress, restoring, world)):
-        return rollback.but(database=progress, wait_seconds=poll)
+        return rollback.evolve(database=progress, wait_seconds=poll)
     if branch is None:
-        return rollback.but(database=progress.ended(Ending.RESTORED, now), wait_seconds=0)
+        return rollback.evolve(database=progress.ended(DatabaseOutcome.RESTORED, now), wait_seconds=0)
     if progress.why_not is not None:  # it is there, and nothing of ours is under way
-        return rollback.but(database=progress.but(restore_asked_at=None).ended(Ending.REFUSED, now), wait_seconds=0)
+        return rollback.evolve(
+            database=progress.evolve(restore_asked_at=None).ended(DatabaseOutcome.REFUSED, now), wait_seconds=0
+        )
     if not is_announced(progress, _DELETE):
-        moved = progress.moved(_DELETE, now)
-        return announced(rollback, moved, _DELETE, world, restore_asked_at=moved.restore_asked_at or now)
+        record_move = progress.record_move(_DELETE, now)
+        return announce(rollback, record_move, _DELETE, world, restore_asked_at=record_move.restore_asked_at or now)
 
-    def call() -> Sent:
+    def call() -> SendResult:
         gone = databases.delete_branch(branch_id)
         return gone.operations if gone is not None else (), {}
 
-    return send(rollback, progress, call, restoring, world, restore_asked_at=None)
+    return send_announced(rollback, progress, call, restoring, world, restore_asked_at=None)

@@ -3,118 +3,118 @@
 from datetime import datetime
 
 from rollback.canonical_json import sha256_of
-from rollback.database.changes.fence import refenced
-from rollback.database.changes.send import Sent, announced, is_announced, send
+from rollback.database.changes.fence import recheck_fence
+from rollback.database.changes.send import SendResult, announce, is_announced, send_announced
 from rollback.database.down_migrations.next_action import (
     Command,
-    DownMove,
-    DownSnapshot,
-    current,
-    following,
-    what_is_where,
+    DownMigrationMove,
+    DownMigrationSnapshot,
+    describe_applied_migrations,
+    find_running_command,
+    next_command,
 )
-from rollback.database.preflight.context import Restoring
+from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.progress import CommandRun, DatabaseProgress, backup_name
 from rollback.domain.rollback import Rollback
-from rollback.errors import CallRefused, OutsideFailure
+from rollback.errors import CallRefused, ExternalServiceError
 from rollback.ports.world import World
 from rollback.resources.database.errors import RequestRefused
 
 
-def running_action(command: Command) -> str:
+def command_intent(command: Command) -> str:
     """What the intent to run a command is called."""
-    return f"{DownMove.RUN_COMMAND}:{command.name}"
+    return f"{DownMigrationMove.RUN_COMMAND}:{command.name}"
 
 
-def change(
+def make_change(
     rollback: Rollback,
     progress: DatabaseProgress,
-    move: DownMove,
-    seen: DownSnapshot,
+    move: DownMigrationMove,
+    seen: DownMigrationSnapshot,
     commands: tuple[Command, ...],
     expires_at: datetime | None,
-    restoring: Restoring,
+    restoring: RestoreContext,
     world: World,
 ) -> Rollback:
-    """Announce it, or send what was announced. Raises as `database_sending.send`."""
-    if move is DownMove.RUN_COMMAND:
-        return _run(rollback, progress, seen, commands, restoring, world)
+    """Announce it, or send what was announced. Raises as `database_sending.send_announced`."""
+    if move is DownMigrationMove.RUN_COMMAND:
+        return _run_next_command(rollback, progress, seen, commands, restoring, world)
     if not is_announced(progress, move):
-        return announced(rollback, progress, move, world)
+        return announce(rollback, progress, move, world)
 
-    def call() -> Sent:
+    def call() -> SendResult:
         match move:
-            case DownMove.CREATE_BACKUP:  # of the head: behind the fence nobody moves it
+            case DownMigrationMove.CREATE_BACKUP:  # of the head: behind the fence nobody moves it
                 made = restoring.databases.create_branch(backup_name(rollback.id), restoring.target.branch_id)
                 return made.operations, {}
-            case DownMove.DELETE_BACKUP:
+            case DownMigrationMove.DELETE_BACKUP:
                 assert seen.backup is not None  # noqa: S101 - the move says so
                 gone = restoring.databases.delete_branch(seen.backup.id)
                 return gone.operations if gone is not None else (), {}
-            case DownMove.STOP_TASK:
-                return (), {"ran": _stopped(rollback, progress, world)}
+            case DownMigrationMove.STOP_TASK:
+                return (), {"ran": _stop_command(rollback, progress, world)}
             case _:
                 assert seen.backup is not None  # noqa: S101
                 return _expire(seen.backup.id)
 
-    def _expire(branch_id: str) -> Sent:
+    def _expire(branch_id: str) -> SendResult:
         """Not every plan of Neon's knows it; then the backup stays until somebody deletes it."""
         try:
             return restoring.databases.expire_branch(branch_id, expires_at).operations, {}
         except CallRefused as refused:
             note = f"delete {backup_name(rollback.id)} when nobody needs it any more: {refused}"
-            return (), {"expiry_settled": True, "notes": progress.noted(note).notes}
+            return (), {"is_expiry_settled": True, "notes": progress.add_note(note).notes}
 
-    return send(rollback, progress, call, restoring, world)
+    return send_announced(rollback, progress, call, restoring, world)
 
 
-def _run(
+def _run_next_command(
     rollback: Rollback,
     progress: DatabaseProgress,
-    seen: DownSnapshot,
+    seen: DownMigrationSnapshot,
     commands: tuple[Command, ...],
-    restoring: Restoring,
+    restoring: RestoreContext,
     world: World,
 ) -> Rollback:
     """The next command. From the first one on the data may be another, and the backup is what it was."""
-    command, now = following(progress, commands), world.clock.now()
+    command, now = next_command(progress, commands), world.clock.now()
     assert command is not None  # noqa: S101 - the move says so
     assert seen.backup is not None  # noqa: S101
     assert rollback.plan is not None  # noqa: S101 - it was asked before the fence
     # A command of ours that ended may leave a pooled session: only before the first one nobody is connected.
-    again = refenced(rollback, progress, restoring, world, sessions_too=not progress.ran)
+    again = recheck_fence(rollback, progress, restoring, world, sessions_too=not progress.ran)
     if again is not None:
-        return rollback.but(database=again, wait_seconds=0)
-    if not is_announced(progress, running_action(command)):
-        noted = {
+        return rollback.evolve(database=again, wait_seconds=0)
+    if not is_announced(progress, command_intent(command)):
+        add_note = {
             "restore_asked_at": progress.restore_asked_at or now,
             "backup_id": seen.backup.id,
             "accepted_at": progress.accepted_at or now,
         }
-        return announced(rollback, progress, running_action(command), world, **noted)
+        return announce(rollback, progress, command_intent(command), world, **add_note)
     definition_arn = rollback.plan.running.definition_arn
 
-    def call() -> Sent:
+    def call() -> SendResult:
         service = world.settings.service(rollback.service_name)
         token = sha256_of({"rollback": rollback.id, "runs": command.name})
         try:
             arn = world.tasks.run(service, definition_arn, command.words, rollback.id, token)
         except CallRefused as refused:
-            told = f"{command.name}: {refused}; {what_is_where(progress, commands)}"
+            told = f"{command.name}: {refused}; {describe_applied_migrations(progress, commands)}"
             raise RequestRefused(told, action=refused.action, resource=refused.resource, kind=refused.kind) from refused
         return (), {"ran": (*progress.ran, CommandRun(name=command.name, arn=arn, asked_at=now))}
 
-    return send(rollback, progress, call, restoring, world)
+    return send_announced(rollback, progress, call, restoring, world)
 
 
-def _stopped(rollback: Rollback, progress: DatabaseProgress, world: World) -> tuple[CommandRun, ...]:
+def _stop_command(rollback: Rollback, progress: DatabaseProgress, world: World) -> tuple[CommandRun, ...]:
     """Asked once; that it has stopped is seen, or left to whoever reads the report."""
-    running = current(progress)
+    running = find_running_command(progress)
     assert running is not None  # noqa: S101 - the move says so
     service = world.settings.service(rollback.service_name)
     try:
         world.tasks.stop(service, running.arn, f"{rollback.id} gave it up")
-    except OutsideFailure as failure:
-        asked = running.but(stop_asked_at=world.clock.now(), reason=f"could not be stopped: {failure}")
+    except ExternalServiceError as failure:
+        asked = running.evolve(stop_asked_at=world.clock.now(), reason=f"could not be stopped: {failure}")
         return (*progress.ran[:-1], asked)
-    return (*progress.ran[:-1], running.but(stop_asked_at=world.clock.now()))
+    return (*progress.ran[:-1], running.evolve(stop_asked_at=world.clock.now()))

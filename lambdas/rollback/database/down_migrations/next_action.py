@@ -20,7 +20,7 @@ VERIFY = "verify"
 _TAG = "{tag}"
 
 
-class DownMove(StrEnum):
+class DownMigrationMove(StrEnum):
     """What to do next; what is no change is a look."""
 
     WAIT_FOR_OPERATIONS = "wait_for_operations"
@@ -43,7 +43,7 @@ class Command:
     words: tuple[str, ...]
 
 
-class DownSnapshot(BaseModel):
+class DownMigrationSnapshot(BaseModel):
     """What there is now. `operations`: on the branch and its backup, since we began."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,54 +64,58 @@ class DownSnapshot(BaseModel):
         return self.operations == "running" or (unready and not self.is_stuck)
 
 
-def commands_of(settings: DatabaseSettings, tags: Sequence[str]) -> tuple[Command, ...]:
+def build_commands(settings: DatabaseSettings, tags: Sequence[str]) -> tuple[Command, ...]:
     """Newest first, as the tags are; at the end what verifies that they worked, if something does."""
     down = (Command(tag, tuple(word.replace(_TAG, tag) for word in settings.down_command)) for tag in tags)
     verify = (Command(VERIFY, settings.verify_command),) if settings.verify_command else ()
     return (*down, *verify)
 
 
-def current(progress: DatabaseProgress) -> CommandRun | None:
+def find_running_command(progress: DatabaseProgress) -> CommandRun | None:
     """The command that runs, as far as we know."""
     last = progress.ran[-1] if progress.ran else None
     return last if last is not None and last.ended_at is None else None
 
 
-def following(progress: DatabaseProgress, commands: Sequence[Command]) -> Command | None:
+def next_command(progress: DatabaseProgress, commands: Sequence[Command]) -> Command | None:
     """The command that comes next; None: all have run."""
     return commands[len(progress.ran)] if len(progress.ran) < len(commands) else None
 
 
-def next_move(
-    seen: DownSnapshot, progress: DatabaseProgress, commands: Sequence[Command], expires_at: datetime | None
-) -> DownMove:
+def next_down_migration_move(
+    seen: DownMigrationSnapshot, progress: DatabaseProgress, commands: Sequence[Command], expires_at: datetime | None
+) -> DownMigrationMove:
     """The next move; the same again when nothing changed in between."""
-    running = current(progress)
+    running = find_running_command(progress)
     if running is not None:
         gives_up = progress.why_not is not None and running.stop_asked_at is None
-        return DownMove.STOP_TASK if gives_up else DownMove.WAIT_FOR_TASK
+        return DownMigrationMove.STOP_TASK if gives_up else DownMigrationMove.WAIT_FOR_TASK
     if seen.is_busy:
-        return DownMove.WAIT_FOR_OPERATIONS
+        return DownMigrationMove.WAIT_FOR_OPERATIONS
     if progress.why_not is not None and progress.verified_at is not None:
-        return DownMove.DONE  # what could not be done in time is no more than the backup's expiry
+        return DownMigrationMove.DONE  # what could not be done in time is no more than the backup's expiry
     if progress.why_not is not None:
         unneeded = seen.backup is not None and not progress.may_have_changed_data
-        return DownMove.DELETE_BACKUP if unneeded else DownMove.END
+        return DownMigrationMove.DELETE_BACKUP if unneeded else DownMigrationMove.END
     if seen.backup is None:
-        return DownMove.CREATE_BACKUP
-    if following(progress, commands) is not None:
-        return DownMove.RUN_COMMAND
+        return DownMigrationMove.CREATE_BACKUP
+    if next_command(progress, commands) is not None:
+        return DownMigrationMove.RUN_COMMAND
     if progress.verified_at is None:
-        return DownMove.CHECK_SCHEMA
-    expires = progress.expiry_settled or seen.backup.expires_at == expires_at
-    return DownMove.DONE if expires else DownMove.EXPIRE_BACKUP
+        return DownMigrationMove.CHECK_SCHEMA
+    expires = progress.is_expiry_settled or seen.backup.expires_at == expires_at
+    return DownMigrationMove.DONE if expires else DownMigrationMove.EXPIRE_BACKUP
 
 
-def objection(
-    seen: DownSnapshot, progress: DatabaseProgress, commands: Sequence[Command], now: datetime, task_timeout: timedelta
+def find_down_migration_objection(
+    seen: DownMigrationSnapshot,
+    progress: DatabaseProgress,
+    commands: Sequence[Command],
+    now: datetime,
+    task_timeout: timedelta,
 ) -> str | None:
     """Why it can't succeed any more; None: nothing speaks against going on."""
-    running, name = current(progress), progress.before.name
+    running, name = find_running_command(progress), progress.before.name
     if seen.branch is None:
         return f"branch {name} is gone: look in Neon's console who deleted it, it can be had back for seven days"
     if seen.is_stuck:
@@ -120,18 +124,19 @@ def objection(
         return f"the backup of {name} is gone: look in Neon's console who deleted it"
     if running is not None and now - running.asked_at > task_timeout:
         minutes = f"{task_timeout.total_seconds() / 60:g} minutes"
-        return f"{running.name} did not end in {minutes}; {what_is_where(progress, commands)}"
+        return f"{running.name} did not end in {minutes}; {describe_applied_migrations(progress, commands)}"
     last = progress.ran[-1] if progress.ran and running is None else None
     if last is not None and not last.succeeded:
-        return f"{_how_it_ended(last)}; {what_is_where(progress, commands)}"
+        return f"{_describe_exit(last)}; {describe_applied_migrations(progress, commands)}"
     failed = progress.failed_checks()
     if failed:
         why = "; ".join(f"{check.name}: {check.reason}" for check in failed)
-        return f"all commands ran, and the database is not what is needed: {why}; {what_is_where(progress, commands)}"
+        applied = describe_applied_migrations(progress, commands)
+        return f"all commands ran, and the database is not what is needed: {why}; {applied}"
     return None
 
 
-def _how_it_ended(run: CommandRun) -> str:
+def _describe_exit(run: CommandRun) -> str:
     said = f": {run.logs[-1]}" if run.logs else ""
     if run.never_started:
         return f"the task of {run.name} could not start: {run.reason or 'ECS gave no reason'}"
@@ -140,7 +145,7 @@ def _how_it_ended(run: CommandRun) -> str:
     return f"{run.name} ended with exit code {run.exit_code}{said}"
 
 
-def what_is_where(progress: DatabaseProgress, commands: Sequence[Command]) -> str:
+def describe_applied_migrations(progress: DatabaseProgress, commands: Sequence[Command]) -> str:
     """Which migrations stepped down, and which are still applied."""
     done = [run.name for run in progress.ran if run.succeeded and run.name != VERIFY]
     tags = [command.name for command in commands if command.name != VERIFY]

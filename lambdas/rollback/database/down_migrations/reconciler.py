@@ -10,46 +10,46 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rollback.check import Check
-from rollback.database.changes.begin import begin
-from rollback.database.changes.reconcile import ending_of, take_turn
+from rollback.database.changes.begin import begin_after_checks
+from rollback.database.changes.reconcile import outcome_after_failure, reconcile
 from rollback.database.changes.send import may_still_arrive
-from rollback.database.down_migrations.actions import change, running_action
+from rollback.database.down_migrations.actions import command_intent, make_change
 from rollback.database.down_migrations.next_action import (
     Command,
-    DownMove,
-    DownSnapshot,
-    commands_of,
-    current,
-    next_move,
-    objection,
+    DownMigrationMove,
+    DownMigrationSnapshot,
+    build_commands,
+    find_down_migration_objection,
+    find_running_command,
+    next_down_migration_move,
 )
-from rollback.database.preflight.context import Restoring
-from rollback.database.preflight.preflight import background_checks
-from rollback.database.restore.observe import work_on
-from rollback.domain.database.data_loss import LostWritesReport
+from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.preflight import check_background_work
+from rollback.database.restore.observe import operation_status
+from rollback.domain.database.data_loss import DataLossReport
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import CommandRun, DatabaseProgress, Ending, backup_name
+from rollback.domain.database.progress import CommandRun, DatabaseOutcome, DatabaseProgress, backup_name
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
-from rollback.errors import CallRefused, InvalidRequest, OutsideFailure
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_task import without_passwords
 from rollback.resources.aws.task_definition import is_pinned
 
 _CHANGES = frozenset(
     {
-        DownMove.CREATE_BACKUP,
-        DownMove.RUN_COMMAND,
-        DownMove.STOP_TASK,
-        DownMove.EXPIRE_BACKUP,
-        DownMove.DELETE_BACKUP,
+        DownMigrationMove.CREATE_BACKUP,
+        DownMigrationMove.RUN_COMMAND,
+        DownMigrationMove.STOP_TASK,
+        DownMigrationMove.EXPIRE_BACKUP,
+        DownMigrationMove.DELETE_BACKUP,
     }
 )
 # Kept in the document, of which DynamoDB takes 400 KB: many lines of the command that failed, few of the others.
 _LOG_LINES, _FEW_LINES, _LONGEST_LINE = 20, 3, 300
 
 
-def step_down(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: World) -> Rollback:
+def run_down_migrations(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: World) -> Rollback:
     """One look, at most one change.
 
     It ends restored; refused, if no command ran; or failed: what stepped down and what did not is said.
@@ -57,18 +57,20 @@ def step_down(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, worl
     Raises:
         InvalidRequest: the environment has no database any more.
         LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
-        OutsideFailure: Neon or AWS could not be asked; nothing is lost, call again.
+        ExternalServiceError: Neon or AWS could not be asked; nothing is lost, call again.
     """
     settings = _settings(world)
     if rollback.database is None:
-        return begin(rollback, lambda: _preflight(rollback, plan, settings, restoring, world), restoring, world, {})
-    commands = commands_of(settings, plan.migrations)
+        return begin_after_checks(
+            rollback, lambda: _preflight(rollback, plan, settings, restoring, world), restoring, world, {}
+        )
+    commands = build_commands(settings, plan.migrations)
 
-    def one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
-        return _one_move(rollback, progress, commands, settings, restoring, world)
+    def one_move(rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, world: World) -> Rollback:
+        return _make_next_move(rollback, progress, commands, settings, restoring, world)
 
     more = settings.task_timeout_minutes * len(commands)
-    return take_turn(rollback, rollback.database, restoring, world, one_move, more_minutes=more)
+    return reconcile(rollback, rollback.database, restoring, world, one_move, more_minutes=more)
 
 
 def _settings(world: World) -> DatabaseSettings:
@@ -78,7 +80,7 @@ def _settings(world: World) -> DatabaseSettings:
 
 
 def _preflight(
-    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, restoring: Restoring, world: World
+    rollback: Rollback, plan: DatabasePlan, settings: DatabaseSettings, restoring: RestoreContext, world: World
 ) -> tuple[Check, ...]:
     try:
         branch = restoring.databases.branch(restoring.target.branch_id)
@@ -95,12 +97,12 @@ def _preflight(
         Check.failed_if(
             None if plan.migrations else "the plan names none", "migrations-are-named", ", ".join(plan.migrations)
         ),
-        _definition(rollback, world),
-        *(background_checks(restoring, replaces_data=False) if branch is not None else ()),
+        _check_definition(rollback, world),
+        *(check_background_work(restoring, replaces_data=False) if branch is not None else ()),
     )
 
 
-def _definition(rollback: Rollback, world: World) -> Check:
+def _check_definition(rollback: Rollback, world: World) -> Check:
     """ECS runs no task of an INACTIVE definition, and the container must be there."""
     name = "running-release-can-run-a-task"
     if rollback.plan is None:
@@ -132,54 +134,58 @@ def _why_another_image(found: Mapping[str, Any], running: str, container: str, w
     return f"{image} means {now} by now, and {running} runs: a task would run another image; restore instead"
 
 
-def _one_move(
+def _make_next_move(
     rollback: Rollback,
     progress: DatabaseProgress,
     commands: tuple[Command, ...],
     settings: DatabaseSettings,
-    restoring: Restoring,
+    restoring: RestoreContext,
     world: World,
 ) -> Rollback:
     now, poll = world.clock.now(), world.settings.policy.poll_seconds
-    seen = look(rollback, progress, restoring, now)
-    progress = noticed(rollback, progress, commands, world)
+    seen = take_snapshot(rollback, progress, restoring, now)
+    progress = apply_observation(rollback, progress, commands, world)
     task_timeout = timedelta(minutes=settings.task_timeout_minutes)
-    against = objection(seen, progress, commands, now, task_timeout)
+    against = find_down_migration_objection(seen, progress, commands, now, task_timeout)
     if against is not None:
-        progress = progress.given_up(against, now)
+        progress = progress.mark_failed(against, now)
     if progress.why_not is not None and _may_still_begin(progress, restoring, world):
-        return rollback.but(database=progress, wait_seconds=poll)
+        return rollback.evolve(database=progress, wait_seconds=poll)
     if progress.why_not is not None and all(run.never_started for run in progress.ran):
-        progress = progress.but(restore_asked_at=None, backup_id=None)  # nothing of it came to run
-    expires_at = _expiry(progress, restoring)
-    move = next_move(seen, progress, commands, expires_at)
-    progress = progress.moved(move, now)
+        progress = progress.evolve(restore_asked_at=None, backup_id=None)  # nothing of it came to run
+    expires_at = _backup_expiry(progress, restoring)
+    move = next_down_migration_move(seen, progress, commands, expires_at)
+    progress = progress.record_move(move, now)
     if move in _CHANGES:
-        return change(rollback, progress, move, seen, commands, expires_at, restoring, world)
+        return make_change(rollback, progress, move, seen, commands, expires_at, restoring, world)
     match move:
-        case DownMove.CHECK_SCHEMA:
-            return rollback.but(database=_checked(progress, restoring, now), wait_seconds=0)
-        case DownMove.DONE:
-            done = progress.but(lost=_NOT_COMPARED).ended(Ending.RESTORED, now)
-            return rollback.but(database=done, wait_seconds=0)
-        case DownMove.END:
-            return rollback.but(database=progress.ended(ending_of(progress), now), wait_seconds=0)
+        case DownMigrationMove.CHECK_SCHEMA:
+            return rollback.evolve(database=_check_live_branch(progress, restoring, now), wait_seconds=0)
+        case DownMigrationMove.DONE:
+            done = progress.evolve(lost=_NOT_COMPARED).ended(DatabaseOutcome.RESTORED, now)
+            return rollback.evolve(database=done, wait_seconds=0)
+        case DownMigrationMove.END:
+            return rollback.evolve(database=progress.ended(outcome_after_failure(progress), now), wait_seconds=0)
         case _:
-            return rollback.but(database=progress, wait_seconds=poll)
+            return rollback.evolve(database=progress, wait_seconds=poll)
 
 
-_NOT_COMPARED = LostWritesReport(
+_NOT_COMPARED = DataLossReport(
     unavailable="rows are not compared where migrations step down in place; the backup has the state before"
 )
 
 
-def look(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, now: datetime) -> DownSnapshot:
+def take_snapshot(
+    rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, now: datetime
+) -> DownMigrationSnapshot:
     branch = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
     backup = restoring.databases.branch_named(backup_name(rollback.id))
-    return DownSnapshot(branch=branch, backup=backup, operations=work_on(progress, (branch, backup), restoring, now))
+    return DownMigrationSnapshot(
+        branch=branch, backup=backup, operations=operation_status(progress, (branch, backup), restoring, now)
+    )
 
 
-def noticed(
+def apply_observation(
     rollback: Rollback,
     progress: DatabaseProgress,
     commands: tuple[Command, ...],
@@ -193,49 +199,52 @@ def noticed(
         for task in world.tasks.started_by(service, rollback.id):
             if task.command == begun_by_us.words and task.arn not in known:
                 run = CommandRun(name=begun_by_us.name, arn=task.arn, asked_at=progress.intent.at)
-                progress = progress.but(ran=(*progress.ran, run), intent=None)
+                progress = progress.evolve(ran=(*progress.ran, run), intent=None)
                 break
-    running = current(progress)
+    running = find_running_command(progress)
     if running is None:
         return progress
-    task_now = world.tasks.look(service, running.arn)
+    task_now = world.tasks.describe(service, running.arn)
     if task_now is not None and not task_now.is_stopped:
         return progress
-    ended = running.but(ended_at=world.clock.now(), reason="ECS does not know the task any more", started=True)
+    ended = running.evolve(ended_at=world.clock.now(), reason="ECS does not know the task any more", started=True)
     if task_now is not None:
         lines = _last_lines(rollback, running, _LOG_LINES if task_now.exit_code else _FEW_LINES, world)
         told = {"started": task_now.started, "exit_code": task_now.exit_code, "reason": task_now.reason, "logs": lines}
-        ended = ended.but(**told)
-    return progress.but(ran=(*progress.ran[:-1], ended), intent=None)
+        ended = ended.evolve(**told)
+    return progress.evolve(ran=(*progress.ran[:-1], ended), intent=None)
 
 
 def _is_announced(progress: DatabaseProgress, command: Command) -> bool:
-    return progress.intent is not None and progress.intent.action == running_action(command)
+    return progress.intent is not None and progress.intent.action == command_intent(command)
 
 
 def _last_lines(rollback: Rollback, run: CommandRun, count: int, world: World) -> tuple[str, ...]:
     """For the report; that they can't be read changes nothing about how it ended."""
     try:
         lines = world.tasks.logs(world.settings.service(rollback.service_name), run.arn, count)
-    except OutsideFailure as failure:
+    except ExternalServiceError as failure:
         lines = (f"its log can't be read: {failure}",)
     return tuple(without_passwords(line)[:_LONGEST_LINE] for line in lines[-count:])
 
 
-def _may_still_begin(progress: DatabaseProgress, restoring: Restoring, world: World) -> bool:
+def _may_still_begin(progress: DatabaseProgress, restoring: RestoreContext, world: World) -> bool:
     """A backup or a task that was asked for, and of which nothing is seen yet."""
-    forward = progress.intent is not None and progress.intent.action not in (DownMove.STOP_TASK, DownMove.DELETE_BACKUP)
-    return current(progress) is None and forward and may_still_arrive(progress, restoring, world)
+    forward = progress.intent is not None and progress.intent.action not in (
+        DownMigrationMove.STOP_TASK,
+        DownMigrationMove.DELETE_BACKUP,
+    )
+    return find_running_command(progress) is None and forward and may_still_arrive(progress, restoring, world)
 
 
-def _expiry(progress: DatabaseProgress, restoring: Restoring) -> datetime | None:
+def _backup_expiry(progress: DatabaseProgress, restoring: RestoreContext) -> datetime | None:
     days, since = restoring.target.backup_days, progress.accepted_at
     return None if days is None or since is None else since.replace(microsecond=0) + timedelta(days=days)
 
 
-def _checked(progress: DatabaseProgress, restoring: Restoring, now: datetime) -> DatabaseProgress:
+def _check_live_branch(progress: DatabaseProgress, restoring: RestoreContext, now: datetime) -> DatabaseProgress:
     """The live branch itself: its journal and tables are what the target needs."""
     address = restoring.address(progress.before.id or restoring.target.branch_id)
     schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
-    progress = progress.but(preview_checks=restoring.judge_preview(schema, migrations))
-    return progress if progress.failed_checks() else progress.but(verified_at=now)
+    progress = progress.evolve(preview_checks=restoring.judge_preview(schema, migrations))
+    return progress if progress.failed_checks() else progress.evolve(verified_at=now)

@@ -10,23 +10,23 @@ from pydantic import SecretStr
 from rollback.check import Check
 from rollback.database.observation.readiness import judge_standing_plan
 from rollback.database.observation.readiness_rules import CHECK_NAME
-from rollback.database.observation.record_schema import learn_schema
-from rollback.database.preflight.branch_history import history_of
-from rollback.database.preflight.context import Restoring
-from rollback.database.preflight.preflight import preflight, preflight_of_reset
+from rollback.database.observation.record_schema import record_schema
+from rollback.database.preflight.branch_history import read_branch_history
+from rollback.database.preflight.context import RestoreContext
+from rollback.database.preflight.preflight import preflight_of_reset, preflight_of_restore
 from rollback.domain.database.release_schema import ReleaseSchema
-from rollback.domain.database.restore_points import RecordedPoint, where_to_go
+from rollback.domain.database.restore_points import RecordedPoint, choose_restore_point
 from rollback.domain.database.schema_observation import Observation
 from rollback.domain.database.target import RestoreTarget
 from rollback.domain.releases.release import Release, ReleaseState, last_known_good
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import Conflict, OutsideFailure
+from rollback.errors import Conflict, ExternalServiceError
 from rollback.identity.identify import running_fingerprint
-from rollback.leases.holder import living_lease_about_database
+from rollback.leases.holder import find_live_database_lease
 from rollback.ports.database import Sql
 from rollback.ports.world import World
-from rollback.schema.verdict import fits_at, points_about, since_about
+from rollback.schema.verdict import earliest_point_time, is_compatible_at, restore_points_about
 
 _LOOKS = 3
 
@@ -37,23 +37,23 @@ def observe(world: World) -> Observation | None:
     None: there is no branch to look at (each pull request has its own), or a rollback may be changing it.
 
     Raises:
-        OutsideFailure: Neon, Postgres, ECS or the ledger do not answer; look again.
+        ExternalServiceError: Neon, Postgres, ECS or the ledger do not answer; look again.
     """
     settings = world.settings.database
-    if settings is None or settings.branch_id is None or living_lease_about_database(world) is not None:
+    if settings is None or settings.branch_id is None or find_live_database_lease(world) is not None:
         return None
     now = world.clock.now()  # what happens while we look is not seen
     target = RestoreTarget.of(world.settings, settings.branch_id)
-    restoring = Restoring(target=target, databases=world.databases, sql=world.sql)
+    restoring = RestoreContext(target=target, databases=world.databases, sql=world.sql)
     address = restoring.address(settings.branch_id)
     timeline, schema = world.sql.head(address).timeline, live_schema(address, world.sql)
-    running = {service.name: _running(service, world) for service in target.writers}
+    running = {service.name: _running_fingerprint(service, world) for service in target.writers}
     readiness = tuple(
         check.model_copy(update={"evidence": {**check.evidence, "service": service.name}})
         for service in target.writers
-        for check in _way_back(service.name, running[service.name], settings, restoring, world)
+        for check in _check_way_back(service.name, running[service.name], settings, restoring, world)
     )
-    if living_lease_about_database(world) is not None:  # begun meanwhile: what we saw may be gone
+    if find_live_database_lease(world) is not None:  # begun meanwhile: what we saw may be gone
         return None
     world.ledger.put_schema(schema)
     seen = Observation(
@@ -65,14 +65,14 @@ def observe(world: World) -> Observation | None:
     )
     world.ledger.put_observation(seen)
     for service in target.writers:
-        release = _release(service.name, running[service.name], world)
+        release = _find_release(service.name, running[service.name], world)
         if release is not None and release.state is ReleaseState.PROMOTED:
-            learn_schema(release, world)  # it ran before we came, or its promotion came before the first look
+            record_schema(release, world)  # it ran before we came, or its promotion came before the first look
         judge_standing_plan(service.name, world)
     return seen
 
 
-def look_after_change(restoring: Restoring, branch_id: str, world: World, *, settled: bool) -> None:
+def observe_after_change(restoring: RestoreContext, branch_id: str, world: World, *, settled: bool) -> None:
     """The same after a rollback brought the branch elsewhere: what was seen before would mislead the next plan.
 
     What can't be seen now is not known until the next look, and blocks what would need it (rule 12); so does what a
@@ -83,14 +83,16 @@ def look_after_change(restoring: Restoring, branch_id: str, world: World, *, set
         return
     schema, timeline, now = ReleaseSchema(), None, world.clock.now()
     if settled:
-        with contextlib.suppress(OutsideFailure):
+        with contextlib.suppress(ExternalServiceError):
             address = restoring.address(branch_id)
             schema, timeline = live_schema(address, restoring.sql), restoring.sql.head(address).timeline
     world.ledger.put_schema(schema)
     seen = Observation(branch=settings.lease_of(None), schema_sha256=schema.sha256, observed_at=now, timeline=timeline)
     world.ledger.put_observation(seen)
     for service in restoring.target.writers:
-        with contextlib.suppress(OutsideFailure, Conflict):  # computed anew soon, and the plan is judged by the look
+        with contextlib.suppress(
+            ExternalServiceError, Conflict
+        ):  # computed anew soon, and the plan is judged by the look
             judge_standing_plan(service.name, world)
 
 
@@ -98,27 +100,27 @@ def live_schema(address: SecretStr, sql: Sql) -> ReleaseSchema:
     """The structure and the journal that belongs to it.
 
     Raises:
-        OutsideFailure: Postgres does not answer, or migrations are being applied; look again.
+        ExternalServiceError: Postgres does not answer, or migrations are being applied; look again.
     """
     journal = sql.migrations(address)
     for _ in range(_LOOKS):
         before, structure = journal, sql.live_schema(address)
         journal = sql.migrations(address)
         if journal == before:
-            return ReleaseSchema(journal=journal, ran_on=structure, sought_all_journals=True)
-    raise OutsideFailure("migrations are being applied at this moment: look again")
+            return ReleaseSchema(journal=journal, recorded_schema=structure, has_searched_all_journals=True)
+    raise ExternalServiceError("migrations are being applied at this moment: look again")
 
 
-def _running(service: ServiceSettings, world: World) -> str:
-    return running_fingerprint(world.services.look(service), service, world)
+def _running_fingerprint(service: ServiceSettings, world: World) -> str:
+    return running_fingerprint(world.services.describe(service), service, world)
 
 
-def _release(service_name: str, fingerprint: str, world: World) -> Release | None:
+def _find_release(service_name: str, fingerprint: str, world: World) -> Release | None:
     return world.ledger.release(service_name, fingerprint)
 
 
-def _way_back(
-    service_name: str, running: str, settings: DatabaseSettings, restoring: Restoring, world: World
+def _check_way_back(
+    service_name: str, running: str, settings: DatabaseSettings, restoring: RestoreContext, world: World
 ) -> tuple[Check, ...]:
     """What speaks for and against the database going back with the running release, as the strategy is set."""
     now = world.clock.now()
@@ -128,15 +130,15 @@ def _way_back(
     if target is None:
         return (_unknown("there is no other good release to whose data one would go back yet"),)
     later = tuple(world.ledger.releases(service_name, since=target.first_deployed_at))
-    points = points_about(target, settings.lease_of(None), world)
-    history = history_of(settings.lease_of(None), since_about(target), world)
+    points = restore_points_about(target, settings.lease_of(None), world)
+    history = read_branch_history(settings.lease_of(None), earliest_point_time(target), world)
 
     def fits(point: RecordedPoint) -> bool:
-        return fits_at(target, point, world)
+        return is_compatible_at(target, point, world)
 
-    point, after = where_to_go(target, later, (one for one in points if history.has(one)), fits)
+    point, after = choose_restore_point(target, later, (one for one in points if history.has(one)), fits)
     if point is None:
-        left, _ = where_to_go(target, later, points, fits)
+        left, _ = choose_restore_point(target, later, points, fits)
         if left is not None:
             return (history.judge(left.at, f"the restore point before {left.version}, {left.at}"),)
         before = after.version if after is not None else "what came after it"
@@ -146,7 +148,7 @@ def _way_back(
             f"`{checkpoint}` in the pipeline, before migrations run, records one for the next release"
         )
         return (_unknown(reason),)
-    return preflight(point.point, restoring, now)
+    return preflight_of_restore(point.point, restoring, now)
 
 
 def _unknown(reason: str) -> Check:

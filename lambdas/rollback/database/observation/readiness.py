@@ -5,12 +5,12 @@ All from the ledger: neither Neon nor SQL is asked. Made anew after each look at
 
 import contextlib
 
-from rollback.database.observation.readiness_rules import CHECK_NAME, judge_database_way_back, not_looked_at
+from rollback.database.observation.readiness_rules import CHECK_NAME, check_restore_available, unchecked_restore_point
 from rollback.domain.releases.release import Release
 from rollback.domain.settings.environment import Settings
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.errors import Conflict
-from rollback.identity.identify import release_behind
+from rollback.identity.identify import find_or_build_release
 from rollback.identity.task_definition import standing_plan
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
@@ -30,45 +30,47 @@ def judge_standing_plan(service_name: str, world: World) -> None:
 
     Raises:
         Conflict: it was put anew each time.
-        OutsideFailure: ECS or the ledger do not answer.
+        ExternalServiceError: ECS or the ledger do not answer.
     """
-    view = world.services.look(world.settings.service(service_name))
+    view = world.services.describe(world.settings.service(service_name))
     for _ in range(_TRIES):
         standing = standing_plan(service_name, world)
         if standing is None:
             return
         # Of that one only: in one that was put meanwhile a target may be missing, since it was judged bad.
         with contextlib.suppress(Conflict):
-            world.ledger.amend_standing_plan(standing, with_database(standing, view, world))
+            world.ledger.replace_standing_plan(standing, judge_database(standing, view, world))
             return
     raise Conflict(f"the standing plan of {service_name} was put anew {_TRIES} times meanwhile: its verdicts are old")
 
 
-def with_database(plan: StandingPlan, view: ServiceView, world: World) -> StandingPlan:
+def judge_database(plan: StandingPlan, view: ServiceView, world: World) -> StandingPlan:
     """The plan with a verdict on each target, and the check of the restore point.
 
     Raises:
-        OutsideFailure: ECS no longer describes what runs.
+        ExternalServiceError: ECS no longer describes what runs.
     """
     others = tuple(check for check in plan.readiness if check.name != CHECK_NAME)
     database = world.settings.database
     if database is None or not writes_to_standing_branch(plan.service, world.settings):
         targets = tuple(target.model_copy(update={"schema_verdict": None}) for target in plan.targets)
-        check = not_looked_at("no database is set that the service writes to, or each pull request has its own")
+        check = unchecked_restore_point(
+            "no database is set that the service writes to, or each pull request has its own"
+        )
         return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": None})
-    running = release_behind(view.primary.deployed, view, world.settings.service(plan.service), world)
+    running = find_or_build_release(view.primary.deployed, view, world.settings.service(plan.service), world)
     seen = world.ledger.observation(database.lease_of(None))  # before the verdicts: they are about no older one
     found = (world.ledger.release(plan.service, target.release.fingerprint) for target in plan.targets)
     known = {release.fingerprint: release for release in found if release is not None}
-    targets = tuple(_judged(target, known, running, world) for target in plan.targets)
+    targets = tuple(_judge_target(target, known, running, world) for target in plan.targets)
     back = next((t for t in targets if t.release.fingerprint != running.fingerprint), None)
     verdict = back.schema_verdict if back is not None else None
-    check = judge_database_way_back(seen, plan.service, verdict, database.observe_minutes, world.clock.now())
+    check = check_restore_available(seen, plan.service, verdict, database.observe_minutes, world.clock.now())
     at = seen.observed_at if seen is not None else None
     return plan.model_copy(update={"targets": targets, "readiness": (*others, check), "database_seen_at": at})
 
 
-def _judged(target: StandingTarget, known: dict[str, Release], running: Release, world: World) -> StandingTarget:
+def _judge_target(target: StandingTarget, known: dict[str, Release], running: Release, world: World) -> StandingTarget:
     """Its schema may have been learnt after the plan was computed."""
     learnt = known.get(target.release.fingerprint, target.release).schema_sha256 or target.release.schema_sha256
     release = target.release.model_copy(update={"schema_sha256": learnt})

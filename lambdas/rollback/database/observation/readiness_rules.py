@@ -8,15 +8,15 @@ from rollback.domain.database.schema_observation import Observation
 from rollback.domain.database.schema_verdict import SchemaVerdict
 
 CHECK_NAME = "restore-point"
-_MISSED_LOOKS = 2  # one may be late; two are none
+_MISSED_OBSERVATIONS = 2  # one may be late; two are none
 
 
-def not_looked_at(why: str) -> Check:
+def unchecked_restore_point(why: str) -> Check:
     """There is no database whose way back could be looked at ahead of need."""
     return Check.skipped(CHECK_NAME, why)
 
 
-def judge_database_way_back(
+def check_restore_available(
     seen: Observation | None, service: str, verdict: SchemaVerdict | None, observe_minutes: float, now: datetime
 ) -> Check:
     """One check out of those of the last look that are about a service.
@@ -30,13 +30,13 @@ def judge_database_way_back(
     if seen is None:
         return _check(Verdict.WARN, "the database has not been looked at yet: it is in the schedule's next round")
     age = now - seen.observed_at
-    if age > _MISSED_LOOKS * timedelta(minutes=observe_minutes):
+    if age > _MISSED_OBSERVATIONS * timedelta(minutes=observe_minutes):
         reason = (
             f"the database was last looked at on {seen.observed_at:%Y-%m-%d %H:%M} UTC, "
             f"{age.total_seconds() / 60:.0f} minutes ago: look at the database function's log"
         )
         return _check(Verdict.WARN, reason)
-    against = [c for c in seen.about(service) if c.verdict in (Verdict.FAIL, Verdict.WARN)]
+    against = [c for c in seen.checks_for(service) if c.verdict in (Verdict.FAIL, Verdict.WARN)]
     if not against:
         return _check(Verdict.PASS, f"the database could go back, seen {seen.observed_at:%Y-%m-%d %H:%M} UTC")
     reason = "; ".join(f"{c.name}: {c.reason}" for c in against)

@@ -1,33 +1,33 @@
 """What schema a release works with: learnt from the last look at the database, if that was made while it ran."""
 
 from rollback.domain.database.release_schema import ReleaseSchema
-from rollback.domain.database.restore_points import where_it_began
+from rollback.domain.database.restore_points import find_start_point
 from rollback.domain.releases.release import Release
 from rollback.errors import Conflict
-from rollback.identity.identify import running_identity
+from rollback.identity.identify import identify_running
 from rollback.ports.world import World
-from rollback.schema.verdict import points_about, stored_schema
+from rollback.schema.verdict import restore_points_about, stored_schema
 
 _TRIES = 3
 
 
-def learn_schema(release: Release, world: World) -> Release:
+def record_schema(release: Release, world: World) -> Release:
     """The release, known to the ledger with its schema; as it is, if it has one, or none can be told yet.
 
     Whoever calls vouches for the release: what the database is like now is what it is good with.
 
     Raises:
-        OutsideFailure: ECS or the ledger do not answer; or the schema is too large to be kept.
+        ExternalServiceError: ECS or the ledger do not answer; or the schema is too large to be kept.
     """
     if release.schema_sha256 is not None:
         return release
-    schema = _seen_with(release, world)
+    schema = _schema_seen_with(release, world)
     if schema is None:
         return release
     world.ledger.put_schema(schema)
     for _ in range(_TRIES):
         try:
-            return world.ledger.know_schema(release, schema.sha256)
+            return world.ledger.set_release_schema(release, schema.sha256)
         except Conflict:  # judged meanwhile, or somebody else has learnt it
             release = world.ledger.release(release.service, release.fingerprint) or release
             if release.schema_sha256 is not None:
@@ -35,7 +35,7 @@ def learn_schema(release: Release, world: World) -> Release:
     return release
 
 
-def _seen_with(release: Release, world: World) -> ReleaseSchema | None:
+def _schema_seen_with(release: Release, world: World) -> ReleaseSchema | None:
     """From a look since the deployment that runs it now: before, another release may have run on another schema."""
     database = world.settings.database
     if database is None or database.branch_id is None:
@@ -47,11 +47,11 @@ def _seen_with(release: Release, world: World) -> ReleaseSchema | None:
     if seen is None:
         return None
     service = world.settings.service(release.service)
-    view = world.services.look(service)
-    runs = running_identity(view, service, world).is_release(release)
+    view = world.services.describe(service)
+    runs = identify_running(view, service, world).is_release(release)
     if not runs or seen.observed_at < view.primary.created_at:
         return None
     live = stored_schema(seen.schema_sha256, world)
-    began = where_it_began(release, points_about(release, branch, world))
+    began = find_start_point(release, restore_points_about(release, branch, world))
     shipped = began.shipped if began is not None else None
     return live.model_copy(update={"shipped": shipped})

@@ -12,27 +12,30 @@ from rollback.database.observation.observe import live_schema, observe
 from rollback.database.observation.readiness import writes_to_standing_branch
 from rollback.domain.database.restore_points import SAME_DEPLOYMENT, RecordedPoint
 from rollback.domain.database.schema_observation import Observation
-from rollback.domain.event import deployment_said, service_of_event
+from rollback.domain.event import find_service_of_event, parse_deployment_event
 from rollback.errors import InvalidRequest
-from rollback.identity.identify import is_ours, release_behind
-from rollback.leases.holder import living_lease, living_lease_about_database
+from rollback.identity.identify import find_or_build_release, is_ours
+from rollback.leases.holder import find_live_database_lease, find_live_lease
 from rollback.names import family_of
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import Deployment, ServiceView
-from rollback.schema.verdict import awaited_migrations, stored_schema
+from rollback.schema.verdict import find_awaited_migrations, stored_schema
 
 _BEGAN, _COMPLETED = "SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED"
 _LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end; its state machine ends sooner
 
 
-def on_deployment(event: Mapping[str, Any], world: World) -> list[str]:
+def observe_on_deployment(event: Mapping[str, Any], world: World) -> list[str]:
     """A deployment began: where the database stands before its release took it over, and a look. It completed: a look.
 
     Raises:
         InvalidRequest: another event, or about a service that is not ours.
-        OutsideFailure: Neon or Postgres do not answer: come again. A point that is late is better than none.
+        ExternalServiceError: Neon or Postgres do not answer: come again. A point that is late is better than none.
     """
-    service_name, (said, deployment_id) = service_of_event(event, world.settings, world.home), deployment_said(event)
+    service_name, (said, deployment_id) = (
+        find_service_of_event(event, world.settings, world.home),
+        parse_deployment_event(event),
+    )
     if said not in (_BEGAN, _COMPLETED):
         raise InvalidRequest(f"{said} is not for this function; nothing was changed")
     if not writes_to_standing_branch(service_name, world.settings):
@@ -40,25 +43,29 @@ def on_deployment(event: Mapping[str, Any], world: World) -> list[str]:
     done: list[str] = []
     if said == _BEGAN:
         done.append(_record_point(service_name, deployment_id, world))
-    return [*done, _in_words(observe(world))]
+    return [*done, _describe_observation(observe(world))]
 
 
 def observe_if_due(world: World) -> list[str]:
     """What the schedule does.
 
     Raises:
-        OutsideFailure: Neon, Postgres, ECS or the ledger do not answer.
+        ExternalServiceError: Neon, Postgres, ECS or the ledger do not answer.
     """
     database = world.settings.database
     if database is None or database.branch_id is None:
         return ["there is no branch that is looked at ahead of need"]
-    if living_lease_about_database(world) is None:  # else what is asked here is in its hands
+    if find_live_database_lease(world) is None:  # else what is asked here is in its hands
         seen = world.ledger.observation(database.lease_of(None))
         every = timedelta(minutes=database.observe_minutes)
         is_recent = seen is not None and world.clock.now() - seen.observed_at < every
-        if seen is not None and is_recent and not (_changed_since(seen, world) or _awaits_migrations(seen, world)):
+        if (
+            seen is not None
+            and is_recent
+            and not (_has_changed_since(seen, world) or _has_awaited_migrations(seen, world))
+        ):
             return [f"looked at on {seen.observed_at:%Y-%m-%d %H:%M} UTC: not due"]
-    return [_in_words(observe(world))]
+    return [_describe_observation(observe(world))]
 
 
 def _record_point(service_name: str, deployment_id: str | None, world: World) -> str:
@@ -70,17 +77,17 @@ def _record_point(service_name: str, deployment_id: str | None, world: World) ->
     assert database is not None  # noqa: S101 - it has a branch that the service writes to
     assert database.branch_id is not None  # noqa: S101
     branch, service = database.lease_of(None), world.settings.service(service_name)
-    if living_lease(service_name, world) is not None or living_lease(branch, world) is not None:
+    if find_live_lease(service_name, world) is not None or find_live_lease(branch, world) is not None:
         return "a rollback is going on: its deployments are not releases"
-    view = world.services.look(service)
-    deployment = _deployment(deployment_id, view)
+    view = world.services.describe(service)
+    deployment = _find_deployment(deployment_id, view)
     if deployment is None:
         return f"{deployment_id} is over already: another deployment took its place"
     family = family_of(deployment.definition_arn)
     if is_ours(deployment.definition_arn, world):
         return f"{family} was registered by a rollback"
     began = deployment.created_at
-    release = release_behind(deployment.deployed, view, service, world)
+    release = find_or_build_release(deployment.deployed, view, service, world)
     if release.first_deployed_at < began - SAME_DEPLOYMENT:
         return f"{release.version} ran before, since {release.first_deployed_at:%Y-%m-%d %H:%M} UTC"
     for point in world.ledger.restore_points(branch):
@@ -105,23 +112,23 @@ def _record_point(service_name: str, deployment_id: str | None, world: World) ->
     return f"restore point before {release.version}: {head.lsn}, {head.at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _deployment(deployment_id: str | None, view: ServiceView) -> Deployment | None:
+def _find_deployment(deployment_id: str | None, view: ServiceView) -> Deployment | None:
     """The one that the event names, though another may have begun since."""
     if deployment_id is None:
         return view.primary
     return next((one for one in view.deployments if one.id == deployment_id), None)
 
 
-def _awaits_migrations(seen: Observation, world: World) -> bool:
+def _has_awaited_migrations(seen: Observation, world: World) -> bool:
     """Whether a pipeline may have migrated since the look: the verdicts on it are unknown until the next one."""
     journal = stored_schema(seen.schema_sha256, world).journal
-    return bool(awaited_migrations(seen.branch, journal, seen.observed_at, world))
+    return bool(find_awaited_migrations(seen.branch, journal, seen.observed_at, world))
 
 
-def _changed_since(seen: Observation, world: World) -> bool:
+def _has_changed_since(seen: Observation, world: World) -> bool:
     """Whether another deployment runs, or is still on its way; or a rollback changed the data without one."""
     for service in world.settings.writers():
-        primary = world.services.look(service).primary
+        primary = world.services.describe(service).primary
         if primary.created_at > seen.observed_at or primary.rollout_state == "IN_PROGRESS":
             return True
         for change in world.ledger.changes(service.name, seen.observed_at - _LONGEST_ROLLBACK).items:
@@ -131,7 +138,7 @@ def _changed_since(seen: Observation, world: World) -> bool:
     return False
 
 
-def _in_words(seen: Observation | None) -> str:
+def _describe_observation(seen: Observation | None) -> str:
     if seen is None:
         return "not looked at: a rollback is going on"
     return f"looked at the database at {seen.observed_at:%H:%M:%S} UTC"

@@ -19,7 +19,7 @@ CHECK_NAME = "restore-point-is-on-this-timeline"
 
 
 @dataclass(frozen=True)
-class RestoreOfOurs:
+class OwnRestore:
     """A rollback that replaced the branch's data, or may have: whether Neon accepted its restore is not known.
 
     Attributes:
@@ -42,7 +42,7 @@ class BranchHistory:
     """
 
     timeline: str | None = None
-    restores: tuple[RestoreOfOurs, ...] = ()
+    restores: tuple[OwnRestore, ...] = ()
 
     def has(self, point: RecordedPoint) -> bool:
         """Whether a point is on it: on no other timeline as far as both are known, and after our own restores."""
@@ -50,7 +50,7 @@ class BranchHistory:
             return False
         return self.left_by(point.at) is None
 
-    def left_by(self, at: datetime) -> RestoreOfOurs | None:
+    def left_by(self, at: datetime) -> OwnRestore | None:
         """The restore whose backup has the history of a time: the first one after it. None: none of ours was."""
         return min((one for one in self.restores if at <= one.at), key=lambda one: one.at, default=None)
 

@@ -14,19 +14,19 @@ PreviewJudge = Callable[[LiveSchema, tuple[Migration, ...] | None], tuple[Check,
 """From the tables and the journal at the restore point (None: it has no journal): a FAIL refuses the restore."""
 
 
-def nothing_against(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:  # noqa: ARG001
+def accept_any_schema(schema: LiveSchema, migrations: tuple[Migration, ...] | None) -> tuple[Check, ...]:  # noqa: ARG001
     """That SQL answers there is enough."""
     return ()
 
 
 @dataclass(frozen=True)
-class Restoring:
+class RestoreContext:
     """Explicit, since only the database function has them."""
 
     target: RestoreTarget
     databases: Databases
     sql: Sql
-    judge_preview: PreviewJudge = nothing_against
+    judge_preview: PreviewJudge = accept_any_schema
 
     def address(self, branch_id: str) -> SecretStr:
         """Of the application's database there, on the direct host. Never kept: a branch may have its own password."""

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from rollback.domain.database.progress import DatabaseProgress
 from rollback.resources.database.neon import Branch, Operation
 
-CLOCKS_DIFFER_BY = timedelta(minutes=1)
-_WAITED_FOR = timedelta(minutes=3)  # then it is enough that the branch says that it is ready, and SQL answers
-_OF_A_CHANGE = frozenset(
+MAX_CLOCK_SKEW = timedelta(minutes=1)
+_MAX_WAIT = timedelta(minutes=3)  # then it is enough that the branch says that it is ready, and SQL answers
+_CHANGE_ACTIONS = frozenset(
     {
         "create_branch",
         "create_timeline",
@@ -26,9 +26,9 @@ _OF_A_CHANGE = frozenset(
         "timeline_unarchive",
     }
 )
-_OF_A_RESTORE = frozenset({"create_branch", "create_timeline"})
-_IN_THE_BACKGROUND = frozenset({"detach_parent_branch", "apply_storage_config", "prepare_secondary_pageserver"})
-_OF_A_COMPUTE = frozenset(
+_RESTORE_ACTIONS = frozenset({"create_branch", "create_timeline"})
+_BACKGROUND_ACTIONS = frozenset({"detach_parent_branch", "apply_storage_config", "prepare_secondary_pageserver"})
+_COMPUTE_ACTIONS = frozenset(
     {
         "create_compute",
         "start_compute",
@@ -40,36 +40,38 @@ _OF_A_COMPUTE = frozenset(
 )
 
 
-def own_ids(progress: DatabaseProgress, listed: Iterable[Operation], branch_ids: set[str | None]) -> set[str]:
+def find_own_operation_ids(
+    progress: DatabaseProgress, listed: Iterable[Operation], branch_ids: set[str | None]
+) -> set[str]:
     """The ids of our answers; for a lost answer, of what a change begins on our branches after its announcement."""
-    begun = [at for at in (progress.intent.at if progress.intent else None, progress.adopted_since) if at is not None]
+    begun = [at for at in (progress.intent.at if progress.intent else None, progress.confirmed_since) if at is not None]
     if not begun:
         return set(progress.operation_ids)
-    since = min(begun) - CLOCKS_DIFFER_BY
-    lost = (o for o in listed if o.branch_id in branch_ids and o.action in _OF_A_CHANGE and o.created_at >= since)
+    since = min(begun) - MAX_CLOCK_SKEW
+    lost = (o for o in listed if o.branch_id in branch_ids and o.action in _CHANGE_ACTIONS and o.created_at >= since)
     return {*progress.operation_ids, *(operation.id for operation in lost)}
 
 
-def is_waited_for(operation: Operation, branches: Iterable[Branch], now: datetime) -> bool:
+def is_blocking(operation: Operation, branches: Iterable[Branch], now: datetime) -> bool:
     """Whether nothing may go on before an operation that is not over; never for long, once the branches are ready."""
     if not all(branch.is_ready for branch in branches):
         return True
-    return operation.action not in _IN_THE_BACKGROUND and now - operation.created_at < _WAITED_FOR
+    return operation.action not in _BACKGROUND_ACTIONS and now - operation.created_at < _MAX_WAIT
 
 
-def is_of_a_compute(operation: Operation) -> bool:
+def is_compute_operation(operation: Operation) -> bool:
     """Whether a compute starts, stops or is set up anew."""
-    return operation.action in _OF_A_COMPUTE
+    return operation.action in _COMPUTE_ACTIONS
 
 
 def changes_data(operation: Operation) -> bool:
     """Whether the head of its branch may be another afterwards. An action that we don't know may."""
-    return operation.action not in _OF_A_COMPUTE | _IN_THE_BACKGROUND
+    return operation.action not in _COMPUTE_ACTIONS | _BACKGROUND_ACTIONS
 
 
-def tells_of_restore(listed: Iterable[Operation], branch_id: str, asked_at: datetime | None) -> bool:
+def has_restore_evidence(listed: Iterable[Operation], branch_id: str, asked_at: datetime | None) -> bool:
     """Whether Neon lists the making of new storage for a branch since a restore of it was asked for."""
     if asked_at is None:
         return False
     since = asked_at.replace(microsecond=0)  # Neon tells whole seconds
-    return any(o.branch_id == branch_id and o.action in _OF_A_RESTORE and o.created_at >= since for o in listed)
+    return any(o.branch_id == branch_id and o.action in _RESTORE_ACTIONS and o.created_at >= since for o in listed)

@@ -21,7 +21,7 @@ def judge_delete(branches: Sequence[Branch], branch: Branch, settings: DatabaseS
         Check.failed_if(
             only if settings.branch_pattern is None else None, "branch-is-a-pull-request-s", settings.project_id
         ),
-        *_removable(branches, branch, settings),
+        *_check_removable(branches, branch, settings),
     )
 
 
@@ -37,7 +37,7 @@ def judge_recreate(
     no_compute = f"{branch.name} has no compute: create one in Neon's console, nobody can be connected without"
     changing = f"{branch.name} is {branch.current_state}: wait until it is ready, and start again"
     return (
-        *_removable(branches, branch, settings),
+        *_check_removable(branches, branch, settings),
         Check.failed_if(None if branch.is_ready else changing, "branch-is-ready", f"{branch.name} is ready"),
         Check.failed_if(None if endpoints else no_compute, "branch-has-compute", f"{branch.name} has a compute"),
         _source(branches, branch, source_branch_id, busy, settings),
@@ -56,7 +56,7 @@ def judge_connection(settings: DatabaseSettings, writers: Sequence[str], unreada
     return Check.failed_if(unreadable, name, f"{settings.connection_secret_arn} gets the new branch's address")
 
 
-def _removable(branches: Sequence[Branch], branch: Branch, settings: DatabaseSettings) -> tuple[Check, ...]:
+def _check_removable(branches: Sequence[Branch], branch: Branch, settings: DatabaseSettings) -> tuple[Check, ...]:
     children = ", ".join(sorted(other.name for other in branches if other.parent_id == branch.id))
     has = f"{branch.name} has children ({children}): they need it; delete or reset them first"
     default = f"{branch.name} is the project's default branch: it is never replaced or deleted, restore it instead"

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.account import ACCOUNT_PREFIX
+from rollback.domain.database.account import COMPARISON_BRANCH_PREFIX
 from rollback.domain.database.progress import BACKUP_PREFIX, RestorePoint
 from rollback.domain.database.target import RestoreTarget
 from rollback.resources.database.neon import Branch, Endpoint, Operation, Project, restore_window
 
 CHILDREN_CHECK, IP_LIMITS_CHECK = "children-stay", "ip-limits"
 _MOST_NAMES = 20
-_LIMITS_HANG, _CHILDREN = "limits_hang_on_protection", "children"
+_PROTECTED_ONLY_IP_ALLOW, _CHILDREN = "is_ip_allow_protected_only", "children"
 
 
 def judge_restore(
@@ -25,15 +25,15 @@ def judge_restore(
     """The checks of a point-in-time restore. `endpoints` are the branch's own."""
     branch = _found(branches, target.branch_id)
     if branch is None:
-        return (unknown_branch("branch-exists", target.branch_id, project, branches),)
+        return (unknown_branch_check("branch-exists", target.branch_id, project, branches),)
     return (
         Check.passed("branch-exists", f"{branch.name} is {branch.id}"),
-        _is_root(branch),
-        _can_be_restored(branch, endpoints),
-        _is_in_window(project, branch, branches, point, target, now),
-        _has_room(project, branches),
-        _keeps_children(branch, branches, target),
-        _limits_hold(project, branch),
+        _check_root(branch),
+        _check_restorable(branch, endpoints),
+        _check_window(project, branch, branches, point, target, now),
+        _check_backup_capacity(project, branches),
+        _check_children(branch, branches, target),
+        _check_ip_limits(project, branch),
     )
 
 
@@ -53,65 +53,65 @@ def judge_reset(
     """
     branch, source = _found(branches, target.branch_id), _found(branches, source_branch_id)
     if branch is None:
-        return (unknown_branch("branch-exists", target.branch_id, project, branches),)
+        return (unknown_branch_check("branch-exists", target.branch_id, project, branches),)
     if source is None or source is branch:
-        return (unknown_branch("source-exists", source_branch_id, project, branches),)
+        return (unknown_branch_check("source-exists", source_branch_id, project, branches),)
     running = ", ".join(sorted({operation.action for operation in busy}))
     why_busy = f"{source.name} is being changed ({running or source.current_state}): wait for that, and start again"
     quiet = source.is_ready and not busy
     return (
         Check.passed("branch-exists", f"{branch.name} is {branch.id}"),
         Check.failed_if(None if quiet else why_busy, "source-is-quiet", f"{source.name} is ready"),
-        *(() if is_undo else (_is_no_ones_source(branch),)),
-        _can_be_restored(branch, endpoints),
-        *((_has_room(project, branches),) if branch.is_root else ()),
-        _keeps_children(branch, branches, target),
-        _limits_hold(project, branch),
+        *(() if is_undo else (_check_not_default(branch),)),
+        _check_restorable(branch, endpoints),
+        *((_check_backup_capacity(project, branches),) if branch.is_root else ()),
+        _check_children(branch, branches, target),
+        _check_ip_limits(project, branch),
     )
 
 
-def notes_of(checks: Sequence[Check]) -> tuple[str, ...]:
+def collect_notes(checks: Sequence[Check]) -> tuple[str, ...]:
     """What the report tells of checks that did not refuse: each warning, children that move, IP limits that lift."""
     told = (check for check in checks if check.verdict is Verdict.WARN or _has_side_effect(check))
     return tuple(f"{check.name}: {check.reason}" for check in told)
 
 
-def told_ahead(seen: Sequence[Check]) -> tuple[Check, ...]:
+def warn_of_side_effects(seen: Sequence[Check]) -> tuple[Check, ...]:
     """For a plan, from the last look: which branches move, and which IP limits lift. Neon is asked again later."""
     return tuple(check.model_copy(update={"verdict": Verdict.WARN}) for check in seen if _has_side_effect(check))
 
 
 def _has_side_effect(check: Check) -> bool:
     """A restore that is allowed would move children, or lift IP limits."""
-    return _CHILDREN in check.evidence or _LIMITS_HANG in check.evidence
+    return _CHILDREN in check.evidence or _PROTECTED_ONLY_IP_ALLOW in check.evidence
 
 
-def do_limits_hang_on_protection(checks: Sequence[Check]) -> bool:
+def has_protected_only_ip_allow(checks: Sequence[Check]) -> bool:
     """Whether IP limits hold only while a branch is protected, and this one is."""
-    return any(_LIMITS_HANG in check.evidence for check in checks)
+    return any(_PROTECTED_ONLY_IP_ALLOW in check.evidence for check in checks)
 
 
 def _found(branches: Sequence[Branch], branch_id: str) -> Branch | None:
     return next((branch for branch in branches if branch.id == branch_id), None)
 
 
-def named_branches(branches: Sequence[Branch]) -> str:
+def list_branch_names(branches: Sequence[Branch]) -> str:
     """For whoever has to find the right one."""
     known = sorted(f"{branch.name} ({branch.id})" for branch in branches)
     more = f", and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
     return f"{', '.join(known[:_MOST_NAMES]) or 'none'}{more}"
 
 
-def unknown_branch(name: str, branch_id: str, project: Project, branches: Sequence[Branch]) -> Check:
+def unknown_branch_check(name: str, branch_id: str, project: Project, branches: Sequence[Branch]) -> Check:
     """Named in the settings, and not there."""
     reason = (
         f"project {project.name} has no branch {branch_id} for this: put the right id into the settings; its "
-        f"branches: {named_branches(branches)}"
+        f"branches: {list_branch_names(branches)}"
     )
     return Check.failed(name, reason)
 
 
-def _is_no_ones_source(branch: Branch) -> Check:
+def _check_not_default(branch: Branch) -> Check:
     """Turned around in the settings, a reset would overwrite production with staging."""
     why_not = f"{branch.name} is the project's default branch: it is restored to its own past, never reset"
     return Check.failed_if(
@@ -119,12 +119,12 @@ def _is_no_ones_source(branch: Branch) -> Check:
     )
 
 
-def _is_root(branch: Branch) -> Check:
+def _check_root(branch: Branch) -> Check:
     why_not = f"{branch.name} has a parent: only a root branch can be restored to a point in its own past; reset it"
     return Check.failed_if(None if branch.is_root else why_not, "branch-is-root", f"{branch.name} has no parent")
 
 
-def _can_be_restored(branch: Branch, endpoints: Sequence[Endpoint]) -> Check:
+def _check_restorable(branch: Branch, endpoints: Sequence[Endpoint]) -> Check:
     why_not = None
     if not branch.is_ready:
         why_not = f"{branch.name} is {branch.current_state}: somebody else is changing it; wait, and start again"
@@ -135,7 +135,7 @@ def _can_be_restored(branch: Branch, endpoints: Sequence[Endpoint]) -> Check:
     return Check.failed_if(why_not, "branch-can-be-restored", f"{branch.name} is ready")
 
 
-def _is_in_window(
+def _check_window(
     project: Project,
     branch: Branch,
     branches: Sequence[Branch],
@@ -162,7 +162,7 @@ def _is_in_window(
     )
 
 
-def _has_room(project: Project, branches: Sequence[Branch]) -> Check:
+def _check_backup_capacity(project: Project, branches: Sequence[Branch]) -> Check:
     """The backup of a root branch is a root branch too. Not forceable: `force` is an approval too, and a restore that
     Neon refuses for lack of room stops the services for nothing."""
     name = "room-for-backup"
@@ -183,14 +183,14 @@ def _has_room(project: Project, branches: Sequence[Branch]) -> Check:
     )
 
 
-def _keeps_children(branch: Branch, branches: Sequence[Branch], target: RestoreTarget) -> Check:
+def _check_children(branch: Branch, branches: Sequence[Branch], target: RestoreTarget) -> Check:
     """A backup of ours may be a child (of a branch that stepped down): it keeps its data wherever it hangs.
 
     Staging and previews are children of production in every project that is set up as Neon recommends: that they move
     is no reason to leave production broken, unless the settings say so.
     """
     others = (other.name for other in branches if other.parent_id == branch.id)
-    ours = (BACKUP_PREFIX, ACCOUNT_PREFIX)
+    ours = (BACKUP_PREFIX, COMPARISON_BRANCH_PREFIX)
     children = ", ".join(sorted(name for name in others if not name.startswith(ours)))
     if not children:
         return Check.passed(CHILDREN_CHECK, f"{branch.name} has no children")
@@ -204,7 +204,7 @@ def _keeps_children(branch: Branch, branches: Sequence[Branch], target: RestoreT
     return Check.failed(CHILDREN_CHECK, why_not, forceable=True)
 
 
-def _limits_hold(project: Project, branch: Branch) -> Check:
+def _check_ip_limits(project: Project, branch: Branch) -> Check:
     """The option "removes IP restrictions from all branches" but protected ones (Neon, "Protected branches")."""
     if not project.limits_protected_only:
         return Check.passed(IP_LIMITS_CHECK, "IP Allow does not hang on a branch's protection")
@@ -214,4 +214,4 @@ def _limits_hold(project: Project, branch: Branch) -> Check:
         f"IP Allow holds on protected branches only: while {branch.name} is un-protected for the restore, any address "
         "reaches it, with its passwords; the preview has passwords of its own; the backup is protected after it"
     )
-    return Check.passed(IP_LIMITS_CHECK, reason, evidence={_LIMITS_HANG: branch.name})
+    return Check.passed(IP_LIMITS_CHECK, reason, evidence={_PROTECTED_ONLY_IP_ALLOW: branch.name})

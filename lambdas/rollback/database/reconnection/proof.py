@@ -1,32 +1,32 @@
 """What proves a service's new connections, as far as only the database function can look: SQL, and its own command."""
 
-from rollback.database.reconnection.turn import database_settings, over, run_task, saved
+from rollback.database.reconnection.turn import database_settings, finish_service, run_task, save_connection
 from rollback.domain.database.progress import CommandRun
 from rollback.domain.database.reconnection import ServiceConnection
 from rollback.domain.rollback import Rollback
-from rollback.errors import OutsideFailure
+from rollback.errors import ExternalServiceError
 from rollback.ports.world import World
-from rollback.resources.database.errors import ComeBackLater
+from rollback.resources.database.errors import RetryLater
 from rollback.service.one_off_task import why_failed
 
-PROVE = "connection_command"  # in `startedBy`, which takes no full stop
+PROVE_ACTION = "connection_command"  # in `startedBy`, which takes no full stop
 
 
-def prove(rollback: Rollback, one: ServiceConnection, world: World) -> Rollback:
+def prove_connection(rollback: Rollback, one: ServiceConnection, world: World) -> Rollback:
     """One look. An endpoint is asked by Verify; what was not seen here is no failure."""
     now, connection = world.clock.now(), world.settings.service(one.service).connection
     if connection.command and (one.proof is None or one.proof.ended_at is None):
-        view = world.services.look(world.settings.service(one.service))
-        proof = run_task(rollback, one, one.proof, connection.command, PROVE, view, world)
+        view = world.services.describe(world.settings.service(one.service))
+        proof = run_task(rollback, one, one.proof, connection.command, PROVE_ACTION, view, world)
         if not isinstance(proof, CommandRun):
             return proof
         pause = world.settings.policy.poll_seconds if proof.ended_at is None else 0
-        return saved(rollback, one.but(proof=proof, intent=None), pause)
+        return save_connection(rollback, one.evolve(proof=proof, intent=None), pause)
     why = why_failed(one.proof) if one.proof is not None else None
     if why is not None:
-        return over(rollback, one.failed(why, now), world)
+        return finish_service(rollback, one.failed(why, now), world)
     if connection.application_name is None or one.proof is not None:
-        return over(rollback, one, world)
+        return finish_service(rollback, one, world)
     return _look_for_session(rollback, one, connection.application_name, world)
 
 
@@ -37,25 +37,25 @@ def _look_for_session(rollback: Rollback, one: ServiceConnection, name: str, wor
     (github.com/neondatabase/neon/issues/11719). The name is the application's own; pgbouncer hands it on to the server
     session with each client that uses it.
     """
-    assert one.renewed_at is not None  # noqa: S101 - the caller looked
+    assert one.reconnected_at is not None  # noqa: S101 - the caller looked
     now, settings = world.clock.now(), database_settings(world)
-    since = (now - one.renewed_at).total_seconds()
+    since = (now - one.reconnected_at).total_seconds()
     try:
-        address = world.databases.connection_uri(_branch(rollback, world), settings.database, settings.role)
+        address = world.databases.connection_uri(_current_branch_id(rollback, world), settings.database, settings.role)
         age, why = world.sql.last_activity(address).get(name), f"no session named {name} was seen yet"
-    except ComeBackLater as later:
+    except RetryLater as later:
         age, why = None, str(later)
-    except OutsideFailure as failure:
-        return over(rollback, one.but(note=f"its sessions could not be looked at: {failure}"), world)
+    except ExternalServiceError as failure:
+        return finish_service(rollback, one.evolve(note=f"its sessions could not be looked at: {failure}"), world)
     if age is not None and age < since:
-        return over(rollback, one.but(session_seen_at=now), world)
+        return finish_service(rollback, one.evolve(session_seen_at=now), world)
     if since >= settings.session_proof_seconds:
         note = f"no session named {name} was seen in {settings.session_proof_seconds:g} seconds, which proves nothing"
-        return over(rollback, one.but(note=note), world)
-    return saved(rollback, one.but(waits_for=why), world.settings.policy.poll_seconds)
+        return finish_service(rollback, one.evolve(note=note), world)
+    return save_connection(rollback, one.evolve(waiting_reason=why), world.settings.policy.poll_seconds)
 
 
-def _branch(rollback: Rollback, world: World) -> str:
+def _current_branch_id(rollback: Rollback, world: World) -> str:
     """Neon's id of the branch as it is now: a recreated one has another."""
     progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
     known = (progress.branch_id or progress.before.id) if progress is not None else None

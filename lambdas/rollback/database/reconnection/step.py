@@ -7,32 +7,32 @@ told, and fails verification; it never un-does what was restored.
 
 from datetime import datetime, timedelta
 
-from rollback.conclusion.obligations import put_back
-from rollback.database.reconnection.proof import prove
+from rollback.conclusion.obligations import discharge_obligation
+from rollback.database.reconnection.proof import prove_connection
 from rollback.database.reconnection.turn import (
     assert_leases,
     database_settings,
-    hold,
+    finish_service,
+    hold_service_lease,
     is_late,
-    over,
     run_task,
-    saved,
-    too_late,
-    wait,
+    save_connection,
+    timeout_reason,
+    wait_for_service,
 )
 from rollback.domain.database.progress import CommandRun, DatabaseIntent
-from rollback.domain.database.reconnection import Reconnection, ServiceConnection, Way
+from rollback.domain.database.reconnection import Reconnection, ReconnectMethod, ServiceConnection
 from rollback.domain.rollback import Obligation, ObligationKind, Rollback
 from rollback.domain.settings.database import Strategy
-from rollback.errors import CallRefused, OutsideFailure, UnsupportedService
-from rollback.intents.caused import remember_caused
+from rollback.errors import CallRefused, ExternalServiceError, UnsupportedService
+from rollback.intents.caused import record_caused_deployment
 from rollback.ports.world import World
 from rollback.resources.aws.cloudformation_stack import StackState
 from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, ROLLING_BACK, ServiceView
 from rollback.service.one_off_task import why_failed
-from rollback.service.stack import known_stack
+from rollback.service.stack import read_stack_status
 
-DEPLOY, RECONNECT = "deploy", "reconnect_command"
+DEPLOY_ACTION, RECONNECT_ACTION = "deploy", "reconnect_command"
 
 
 def reconnect(rollback: Rollback, world: World) -> Rollback:
@@ -40,30 +40,30 @@ def reconnect(rollback: Rollback, world: World) -> Rollback:
 
     Raises:
         LeaseLost: another holds the lease on the rollback's own service.
-        OutsideFailure: AWS or Neon could not be asked; nothing is lost, call again.
+        ExternalServiceError: AWS or Neon could not be asked; nothing is lost, call again.
     """
     now, progress = world.clock.now(), rollback.reconnection
     if progress is None:
-        return rollback.but(reconnection=_begun(rollback, world), wait_seconds=0)
+        return rollback.evolve(reconnection=_start_reconnection(rollback, world), wait_seconds=0)
     for one in progress.services:
-        if one.way is Way.STARTED and one.over_at is None:
-            hold(rollback, one, world)  # from before its tasks start until they run
-    fence = _next_fence(rollback, progress, world)
+        if one.way is ReconnectMethod.STARTED and one.finished_at is None:
+            hold_service_lease(rollback, one, world)  # from before its tasks start until they run
+    fence = _next_fence_to_lift(rollback, progress, world)
     if fence is not None:
-        return put_back(rollback, fence, now, world)
+        return discharge_obligation(rollback, fence, now, world)
     current = progress.current
     if current is None:
-        return rollback.but(reconnection=progress.ended(now), wait_seconds=0)
+        return rollback.evolve(reconnection=progress.ended(now), wait_seconds=0)
     if current.began_at is None:
-        return saved(rollback, current.but(began_at=now), 0)
+        return save_connection(rollback, current.evolve(began_at=now), 0)
     try:
-        return _turn(rollback, current, world)
+        return _reconcile_service(rollback, current, world)
     except (CallRefused, UnsupportedService) as refused:
-        return over(rollback, current.failed(str(refused), now), world)
-    except OutsideFailure as failure:
+        return finish_service(rollback, current.failed(str(refused), now), world)
+    except ExternalServiceError as failure:
         if not is_late(current, world):
             raise
-        return over(rollback, current.failed(too_late(str(failure), world), now), world)
+        return finish_service(rollback, current.failed(timeout_reason(str(failure), world), now), world)
 
 
 def announces_reconnection(before: Rollback, after: Rollback) -> bool:
@@ -74,23 +74,23 @@ def announces_reconnection(before: Rollback, after: Rollback) -> bool:
     return any(one.intent is not None and one.intent != was.get(one.service) for one in after.reconnection.services)
 
 
-def _begun(rollback: Rollback, world: World) -> Reconnection:
+def _start_reconnection(rollback: Rollback, world: World) -> Reconnection:
     planned = rollback.plan.database if rollback.plan is not None else None
     assert planned is not None  # noqa: S101 - the route comes here only with a plan that names them
-    known = [name for name in planned.reconnects if name in world.settings.service_names]
-    services = tuple(ServiceConnection(service=name, way=_way(name, planned.strategy, world)) for name in known)
+    known = [name for name in planned.reconnecting_services if name in world.settings.service_names]
+    services = tuple(ServiceConnection(service=name, way=_choose_way(name, planned.strategy, world)) for name in known)
     return Reconnection(started_at=world.clock.now(), services=services)
 
 
-def _way(name: str, strategy: Strategy, world: World) -> Way:
+def _choose_way(name: str, strategy: Strategy, world: World) -> ReconnectMethod:
     """A recreated branch has another address, which tasks read as they start: no command in their place."""
     if any(name == writer.name for writer in world.settings.writers()):
-        return Way.STARTED
+        return ReconnectMethod.STARTED
     has_command = bool(world.settings.service(name).connection.reconnect_command)
-    return Way.COMMAND if has_command and strategy is not Strategy.RECREATE else Way.NEW_TASKS
+    return ReconnectMethod.COMMAND if has_command and strategy is not Strategy.RECREATE else ReconnectMethod.NEW_TASKS
 
 
-def _next_fence(rollback: Rollback, progress: Reconnection, world: World) -> Obligation | None:
+def _next_fence_to_lift(rollback: Rollback, progress: Reconnection, world: World) -> Obligation | None:
     """All writers are started before any of them is waited for: each minute at zero is an outage. None: all are."""
     limit = timedelta(minutes=database_settings(world).reconnect_timeout_minutes)
     if world.clock.now() - progress.started_at > limit:
@@ -102,19 +102,19 @@ def _is_fence_of_another(owed: Obligation, rollback: Rollback) -> bool:
     return owed.kind is ObligationKind.FENCE and owed.service not in (None, rollback.service_name)
 
 
-def _turn(rollback: Rollback, one: ServiceConnection, world: World) -> Rollback:
-    if one.way is not Way.STARTED and not hold(rollback, one, world):
+def _reconcile_service(rollback: Rollback, one: ServiceConnection, world: World) -> Rollback:
+    if one.way is not ReconnectMethod.STARTED and not hold_service_lease(rollback, one, world):
         held = world.ledger.lease(one.service)
         holder = held.holder if held is not None else "another rollback"
-        return wait(rollback, one, f"{holder} holds the lease on {one.service}", world)
-    if one.renewed_at is not None:
-        return prove(rollback, one, world)
-    view = world.services.look(world.settings.service(one.service))
-    if one.way is Way.STARTED:
+        return wait_for_service(rollback, one, f"{holder} holds the lease on {one.service}", world)
+    if one.reconnected_at is not None:
+        return prove_connection(rollback, one, world)
+    view = world.services.describe(world.settings.service(one.service))
+    if one.way is ReconnectMethod.STARTED:
         return _wait_for_writer(rollback, one, view, world)
     if view.desired_count == 0:
-        return over(rollback, one.but(note="stands at zero tasks: nothing connects"), world)
-    if one.way is Way.COMMAND:
+        return finish_service(rollback, one.evolve(note="stands at zero tasks: nothing connects"), world)
+    if one.way is ReconnectMethod.COMMAND:
         return _run_command(rollback, one, view, world)
     return _deploy(rollback, one, view, world)
 
@@ -123,52 +123,56 @@ def _wait_for_writer(rollback: Rollback, one: ServiceConnection, view: ServiceVi
     """Started by the Service step, or by lifting its fence; its scaling is put back once it runs (rule 2)."""
     now = world.clock.now()
     if one.service == rollback.service_name:
-        return saved(rollback, one.but(renewed_at=now, deployment_id=view.primary.id), 0)
+        return save_connection(rollback, one.evolve(reconnected_at=now, deployment_id=view.primary.id), 0)
     of_it = [owed for owed in rollback.obligations if owed.service == one.service and owed.discharged_at is None]
     if any(owed.kind is ObligationKind.FENCE for owed in of_it):
         why = "it could not be started, and stands at zero tasks: `rollback unfence` starts it"
-        return over(rollback, one.failed(why, now), world)
+        return finish_service(rollback, one.failed(why, now), world)
     if view.desired_count == 0:
-        return over(rollback, one.but(note="stood at zero tasks before: nothing connects"), world)
+        return finish_service(rollback, one.evolve(note="stood at zero tasks before: nothing connects"), world)
     if view.why_not_stable:
-        return wait(rollback, one, f"it was started: {', '.join(view.why_not_stable)}", world)
+        return wait_for_service(rollback, one, f"it was started: {', '.join(view.why_not_stable)}", world)
     scaling = next((owed for owed in of_it if owed.kind is ObligationKind.SCALING and owed.handed_to is None), None)
     if scaling is not None and not is_late(one, world):
-        return put_back(rollback, scaling, now, world)
-    return saved(rollback, one.but(renewed_at=now, waits_for="", deployment_id=view.primary.id), 0)
+        return discharge_obligation(rollback, scaling, now, world)
+    return save_connection(
+        rollback, one.evolve(reconnected_at=now, waiting_reason="", deployment_id=view.primary.id), 0
+    )
 
 
 def _deploy(rollback: Rollback, one: ServiceConnection, view: ServiceView, world: World) -> Rollback:
     """New tasks of what the service runs. A deployment that began after the data changed is as good as ours."""
-    now, since, primary = world.clock.now(), _changed_at(rollback), view.primary
+    now, since, primary = world.clock.now(), _data_changed_at(rollback), view.primary
     if _has_failed(one, view, since):
         why = "its new deployment failed: tasks from before may run on, with connections to data that is gone"
-        return over(rollback, one.failed(why, now), world)
+        return finish_service(rollback, one.failed(why, now), world)
     if primary.created_at > since:
         return _wait_for_tasks(rollback, one, view, world)
     if one.asked_at is not None:
-        return wait(rollback, one, "its new deployment is not to be seen yet", world)
-    stack = known_stack(world.settings.service(one.service), world)
+        return wait_for_service(rollback, one, "its new deployment is not to be seen yet", world)
+    stack = read_stack_status(world.settings.service(one.service), world)
     if stack.state is not StackState.STABLE and not stack.is_for_good:  # rule 6
-        return wait(rollback, one.but(intent=None), "CloudFormation is changing the service, or may be", world)
-    if one.intent is None or one.instead_of != primary.id:
-        announced = one.but(intent=DatabaseIntent(action=DEPLOY, at=now), instead_of=primary.id)
+        return wait_for_service(
+            rollback, one.evolve(intent=None), "CloudFormation is changing the service, or may be", world
+        )
+    if one.intent is None or one.replaced_deployment_id != primary.id:
+        announced = one.evolve(intent=DatabaseIntent(action=DEPLOY_ACTION, at=now), replaced_deployment_id=primary.id)
         _remember_caused(rollback, announced, view, world)
-        return saved(rollback, announced, 0)
+        return save_connection(rollback, announced, 0)
     assert_leases(rollback, one, world)
     world.services.update(world.settings.service(one.service), force_new_deployment=True)
-    return saved(rollback, one.but(asked_at=now), world.settings.policy.poll_seconds)
+    return save_connection(rollback, one.evolve(asked_at=now), world.settings.policy.poll_seconds)
 
 
 def _wait_for_tasks(rollback: Rollback, one: ServiceConnection, view: ServiceView, world: World) -> Rollback:
     if one.deployment_id != view.primary.id:
-        found = one.but(deployment_id=view.primary.id)
+        found = one.evolve(deployment_id=view.primary.id)
         if one.intent is not None:
             _remember_caused(rollback, found, view, world)
-        return saved(rollback, found, 0)
+        return save_connection(rollback, found, 0)
     if view.why_not_stable:
-        return wait(rollback, one, f"its new tasks start: {', '.join(view.why_not_stable)}", world)
-    return saved(rollback, one.but(renewed_at=world.clock.now(), waits_for="", intent=None), 0)
+        return wait_for_service(rollback, one, f"its new tasks start: {', '.join(view.why_not_stable)}", world)
+    return save_connection(rollback, one.evolve(reconnected_at=world.clock.now(), waiting_reason="", intent=None), 0)
 
 
 def _has_failed(one: ServiceConnection, view: ServiceView, since: datetime) -> bool:
@@ -182,25 +186,25 @@ def _has_failed(one: ServiceConnection, view: ServiceView, since: datetime) -> b
 def _remember_caused(rollback: Rollback, one: ServiceConnection, view: ServiceView, world: World) -> None:
     """Before it is asked for, and again with its id: ECS's word about its failure may come at any moment (rule 5)."""
     assert one.intent is not None  # noqa: S101 - the callers looked
-    known = {"instead_of": one.instead_of, "deployment_id": one.deployment_id}
-    remember_caused(one.service, view, one.intent.at, world, rollback_id=rollback.id, **known)
+    known = {"replaced_deployment_id": one.replaced_deployment_id, "deployment_id": one.deployment_id}
+    record_caused_deployment(one.service, view, one.intent.at, world, rollback_id=rollback.id, **known)
 
 
 def _run_command(rollback: Rollback, one: ServiceConnection, view: ServiceView, world: World) -> Rollback:
     now, words = world.clock.now(), world.settings.service(one.service).connection.reconnect_command
-    run = run_task(rollback, one, one.run, words, RECONNECT, view, world)
+    run = run_task(rollback, one, one.run, words, RECONNECT_ACTION, view, world)
     if not isinstance(run, CommandRun):
         return run
-    one = one.but(run=run, intent=None)
+    one = one.evolve(run=run, intent=None)
     if run.ended_at is None:
-        return saved(rollback, one, world.settings.policy.poll_seconds)
+        return save_connection(rollback, one, world.settings.policy.poll_seconds)
     why = why_failed(run)
     if why is not None:
-        return over(rollback, one.failed(why, now), world)
-    return saved(rollback, one.but(renewed_at=now, waits_for=""), 0)
+        return finish_service(rollback, one.failed(why, now), world)
+    return save_connection(rollback, one.evolve(reconnected_at=now, waiting_reason=""), 0)
 
 
-def _changed_at(rollback: Rollback) -> datetime:
+def _data_changed_at(rollback: Rollback) -> datetime:
     """When the data, and its address, were as they are now: connections from before are old ones."""
     progress, planned = rollback.database, rollback.plan.database if rollback.plan is not None else None
     assert progress is not None  # noqa: S101 - the route comes here only after data changed

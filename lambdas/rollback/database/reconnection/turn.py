@@ -3,36 +3,36 @@
 from datetime import timedelta
 
 from rollback.domain.database.progress import CommandRun, DatabaseIntent
-from rollback.domain.database.reconnection import ServiceConnection, Way
+from rollback.domain.database.reconnection import ReconnectMethod, ServiceConnection
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
-from rollback.errors import InvalidRequest, OutsideFailure
+from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.service.one_off_task import begin_task, follow_task
 
 
-def saved(rollback: Rollback, one: ServiceConnection, wait_seconds: int) -> Rollback:
+def save_connection(rollback: Rollback, one: ServiceConnection, wait_seconds: int) -> Rollback:
     """The rollback with that service's part replaced."""
     assert rollback.reconnection is not None  # noqa: S101 - `reconnect` looked
-    return rollback.but(reconnection=rollback.reconnection.with_service(one), wait_seconds=wait_seconds)
+    return rollback.evolve(reconnection=rollback.reconnection.with_service(one), wait_seconds=wait_seconds)
 
 
-def wait(rollback: Rollback, one: ServiceConnection, why: str, world: World) -> Rollback:
+def wait_for_service(rollback: Rollback, one: ServiceConnection, why: str, world: World) -> Rollback:
     """Look again later; a turn that takes too long ends as a failure."""
     if is_late(one, world):
-        return over(rollback, one.failed(too_late(why, world), world.clock.now()), world)
-    return saved(rollback, one.but(waits_for=why), world.settings.policy.poll_seconds)
+        return finish_service(rollback, one.failed(timeout_reason(why, world), world.clock.now()), world)
+    return save_connection(rollback, one.evolve(waiting_reason=why), world.settings.policy.poll_seconds)
 
 
-def over(rollback: Rollback, one: ServiceConnection, world: World) -> Rollback:
+def finish_service(rollback: Rollback, one: ServiceConnection, world: World) -> Rollback:
     """End the turn, and give the service's lease back: others may roll it back again, unless it stays at zero."""
     is_owed = any(owed.service == one.service for owed in rollback.open_obligations())
     if one.service != rollback.service_name and not is_owed:
         world.ledger.release_lease(one.service, rollback.id)
-    ended = one.but(waits_for="", over_at=one.over_at or world.clock.now())
-    return saved(rollback, ended, 0)
+    ended = one.evolve(waiting_reason="", finished_at=one.finished_at or world.clock.now())
+    return save_connection(rollback, ended, 0)
 
 
 def is_late(one: ServiceConnection, world: World) -> bool:
@@ -41,12 +41,12 @@ def is_late(one: ServiceConnection, world: World) -> bool:
     return one.began_at is not None and world.clock.now() - one.began_at > limit
 
 
-def too_late(why: str, world: World) -> str:
+def timeout_reason(why: str, world: World) -> str:
     """For the report."""
     return f"not done in {database_settings(world).reconnect_timeout_minutes:g} minutes: {why}"
 
 
-def hold(rollback: Rollback, one: ServiceConnection, world: World) -> bool:
+def hold_service_lease(rollback: Rollback, one: ServiceConnection, world: World) -> bool:
     """Hold the service's lease: alarms that its new tasks cause start no rollback of it. False: another holds it."""
     if one.service == rollback.service_name:
         return True  # held and renewed by `walk`
@@ -64,15 +64,15 @@ def assert_leases(rollback: Rollback, one: ServiceConnection, world: World) -> N
 
     Raises:
         LeaseLost: the rollback's own is another's.
-        OutsideFailure: the reader's is; it is asked for again.
+        ExternalServiceError: the reader's is; it is asked for again.
     """
     seconds = world.settings.policy.database_timeout_seconds
     assert_lease(rollback, world, seconds)
-    if one.way is Way.STARTED or one.service == rollback.service_name:
+    if one.way is ReconnectMethod.STARTED or one.service == rollback.service_name:
         return
     held = world.ledger.lease(one.service)
     if held is None or not held.is_held_by(rollback.id, world.clock.now() + timedelta(seconds=seconds)):
-        raise OutsideFailure(f"the lease on {one.service} was lost at this moment; it is asked for again")
+        raise ExternalServiceError(f"the lease on {one.service} was lost at this moment; it is asked for again")
 
 
 def run_task(
@@ -89,12 +89,12 @@ def run_task(
     if run is not None:
         return follow_task(service, run, database_settings(world).task_timeout_minutes, world)
     if one.intent is None or one.intent.action != purpose:
-        return saved(rollback, one.but(intent=DatabaseIntent(action=purpose, at=now)), 0)
+        return save_connection(rollback, one.evolve(intent=DatabaseIntent(action=purpose, at=now)), 0)
     if is_late(one, world):
-        return over(rollback, one.failed(too_late(f"{purpose} did not begin", world), now), world)
+        return finish_service(rollback, one.failed(timeout_reason(f"{purpose} did not begin", world), now), world)
     assert_leases(rollback, one, world)
     begun = begin_task(service, view.primary.definition_arn, words, rollback.id, purpose, world)
-    return begun if begun is not None else saved(rollback, one, world.settings.policy.poll_seconds)
+    return begun if begun is not None else save_connection(rollback, one, world.settings.policy.poll_seconds)
 
 
 def database_settings(world: World) -> DatabaseSettings:

@@ -2,42 +2,42 @@
 
 from datetime import datetime
 
-from rollback.database.changes.fence import refenced
-from rollback.database.changes.send import Sent, announced, is_announced, send
+from rollback.database.changes.fence import recheck_fence
+from rollback.database.changes.send import SendResult, announce, is_announced, send_announced
 from rollback.database.changes.service_address import service_address
-from rollback.database.preflight.context import Restoring
+from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot
 from rollback.domain.database.progress import DatabaseProgress, backup_name
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
-from rollback.errors import CallRefused, InvalidRequest, OutsideFailure, Throttled
+from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, Throttled
 from rollback.ports.world import World
 from rollback.resources.database.connection_secret import SecretKeys, token_of, with_uri
 from rollback.resources.database.errors import OutcomeUnknown, RequestRefused
 
 
-def change(
+def make_change(
     rollback: Rollback,
     progress: DatabaseProgress,
     move: RecreateMove,
     seen: RecreateSnapshot,
     expires_at: datetime | None,
     settings: DatabaseSettings,
-    restoring: Restoring,
+    restoring: RestoreContext,
     world: World,
 ) -> Rollback:
-    """Announce it, or send what was announced. Raises as `database_sending.send`."""
+    """Announce it, or send what was announced. Raises as `database_sending.send_announced`."""
     if move is RecreateMove.RENAME_OLD:
-        again = refenced(rollback, progress, restoring, world)
+        again = recheck_fence(rollback, progress, restoring, world)
         if again is not None:
-            return rollback.but(database=again, wait_seconds=0)
+            return rollback.evolve(database=again, wait_seconds=0)
     if not is_announced(progress, move):
-        return announced(rollback, progress, move, world, **_noted(progress, move, world))
+        return announce(rollback, progress, move, world, **_fields_on_announcement(progress, move, world))
     if move is RecreateMove.WRITE_SECRET:
         return _write_secret(rollback, progress, seen, settings, restoring, world)
     databases, before = restoring.databases, progress.before
 
-    def call() -> Sent:
+    def call() -> SendResult:
         assert seen.old is not None  # noqa: S101 - the move says so
         match move:
             case RecreateMove.RENAME_OLD:
@@ -53,7 +53,7 @@ def change(
             case _:
                 return _expire(seen.old.id)
 
-    def _create() -> Sent:
+    def _create() -> SendResult:
         """One that expires as the old one does, unless Neon refuses that: then without, announced once more."""
         assert progress.source_branch_id is not None  # noqa: S101 - without one it was refused
         until = None if progress.expiry_refused else before.expires_at
@@ -63,30 +63,30 @@ def change(
             if until is None:
                 raise
             note = f"the new branch {before.name} was asked for without expires_at {until}: {refused}"
-            return (), {"expiry_refused": str(refused), "notes": progress.noted(note).notes}
+            return (), {"expiry_refused": str(refused), "notes": progress.add_note(note).notes}
         return made.operations, {"branch_id": made.branch.id}
 
-    def _expire(branch_id: str) -> Sent:
+    def _expire(branch_id: str) -> SendResult:
         """Not every plan of Neon's knows it; then the backup stays until somebody deletes it."""
         try:
             return databases.expire_branch(branch_id, expires_at).operations, {}
         except CallRefused as refused:
             note = f"delete {backup_name(rollback.id)} when nobody needs it any more: {refused}"
-            return (), {"expiry_settled": True, "notes": progress.noted(note).notes}
+            return (), {"is_expiry_settled": True, "notes": progress.add_note(note).notes}
 
     renames = move is RecreateMove.RENAME_OLD
     taken_back = {"restore_asked_at": None} if renames else {}
-    return send(rollback, progress, call, restoring, world, **taken_back)
+    return send_announced(rollback, progress, call, restoring, world, **taken_back)
 
 
-def _noted(progress: DatabaseProgress, move: RecreateMove, world: World) -> dict[str, object]:
+def _fields_on_announcement(progress: DatabaseProgress, move: RecreateMove, world: World) -> dict[str, object]:
     match move:
         case RecreateMove.RENAME_OLD:
             return {"restore_asked_at": progress.restore_asked_at or world.clock.now()}
         case RecreateMove.WRITE_SECRET:
-            return {"redeploy": True}
+            return {"is_redeploy_needed": True}
         case RecreateMove.DELETE_NEW:
-            return {"redeploy": False}  # the secret was seen to name the old one
+            return {"is_redeploy_needed": False}  # the secret was seen to name the old one
         case _:
             return {}
 
@@ -96,7 +96,7 @@ def _write_secret(
     progress: DatabaseProgress,
     seen: RecreateSnapshot,
     settings: DatabaseSettings,
-    restoring: Restoring,
+    restoring: RestoreContext,
     world: World,
 ) -> Rollback:
     """It was looked at, and names the old branch. What fails twice is given up: services still reach the old one.
@@ -110,23 +110,23 @@ def _write_secret(
         secret = world.secrets.read(arn)
         wanted = with_uri(secret, keys, service_address(seen.named.id, secret, keys, restoring))
     except InvalidRequest as error:
-        return rollback.but(database=progress.given_up(str(error), world.clock.now()), wait_seconds=0)
-    failure: list[OutsideFailure] = []
+        return rollback.evolve(database=progress.mark_failed(str(error), world.clock.now()), wait_seconds=0)
+    failure: list[ExternalServiceError] = []
 
-    def call() -> Sent:
+    def call() -> SendResult:
         try:
             world.secrets.write(arn, wanted, token_of(rollback.id))
         except Throttled:
             raise
-        except OutsideFailure as error:
+        except ExternalServiceError as error:
             failure.append(error)
             raise OutcomeUnknown(str(error)) from error
         return (), {}
 
-    after = send(rollback, progress, call, restoring, world)
+    after = send_announced(rollback, progress, call, restoring, world)
     if not failure or after.database is None:
         return after
-    failed = after.database.but(secret_failure=str(failure[0]))
+    failed = after.database.evolve(secret_failure=str(failure[0]))
     if progress.secret_failure is not None or isinstance(failure[0], CallRefused):
-        failed = failed.given_up(str(failure[0]), world.clock.now())
-    return after.but(database=failed)
+        failed = failed.mark_failed(str(failure[0]), world.clock.now())
+    return after.evolve(database=failed)

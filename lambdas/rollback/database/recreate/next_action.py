@@ -36,14 +36,14 @@ class RecreateSnapshot(BaseModel):
     Attributes:
         old: the branch that we began with, whatever it is called now.
         named: another branch that has its name.
-        known_address: of which branch the services' secret has it; `none`: no secret is set.
+        secret_address: of which branch the services' secret has it; `none`: no secret is set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     old: Branch | None
     named: Branch | None = None
-    known_address: Literal["none", "old", "new", "unknown"] = "none"
+    addressed_branch: Literal["none", "old", "new", "unknown"] = "none"
     operations: Literal["running", "succeeded", "failed"] = "succeeded"
 
     @property
@@ -60,10 +60,10 @@ class RecreateSnapshot(BaseModel):
     def is_complete(self, progress: DatabaseProgress) -> bool:
         """The new branch is in its place, and whoever needs its address has it."""
         ours = self.named is not None and self.named.id == progress.branch_id
-        return ours and progress.verified_at is not None and self.known_address in ("none", "new")
+        return ours and progress.verified_at is not None and self.addressed_branch in ("none", "new")
 
 
-def next_move(
+def next_recreate_move(
     seen: RecreateSnapshot, progress: DatabaseProgress, backup: str, expires_at: datetime | None
 ) -> RecreateMove:
     """The next move; the same again when nothing changed in between.
@@ -75,18 +75,18 @@ def next_move(
     if seen.is_busy:
         return RecreateMove.WAIT_FOR_OPERATIONS
     if progress.why_not is not None or seen.old is None:
-        return _tidy_up(seen, progress, backup)
+        return _clean_up(seen, progress, backup)
     if seen.named is None:
         return RecreateMove.CREATE_NEW if seen.old.name == backup else RecreateMove.RENAME_OLD
     if progress.verified_at is None:
         return RecreateMove.CHECK_NEW
-    if seen.known_address in ("old", "unknown"):
-        return RecreateMove.WRITE_SECRET if seen.known_address == "old" else RecreateMove.WAIT_FOR_SECRET
-    expires = progress.expiry_settled or seen.old.expires_at == expires_at
+    if seen.addressed_branch in ("old", "unknown"):
+        return RecreateMove.WRITE_SECRET if seen.addressed_branch == "old" else RecreateMove.WAIT_FOR_SECRET
+    expires = progress.is_expiry_settled or seen.old.expires_at == expires_at
     return RecreateMove.DONE if expires else RecreateMove.EXPIRE_OLD
 
 
-def objection(seen: RecreateSnapshot, progress: DatabaseProgress, backup: str) -> str | None:
+def find_recreate_objection(seen: RecreateSnapshot, progress: DatabaseProgress, backup: str) -> str | None:
     """Why it can't succeed any more; None: nothing speaks against going on."""
     name = progress.before.name
     if seen.old is None:
@@ -105,13 +105,13 @@ def objection(seen: RecreateSnapshot, progress: DatabaseProgress, backup: str) -
     return None
 
 
-def _tidy_up(seen: RecreateSnapshot, progress: DatabaseProgress, backup: str) -> RecreateMove:
+def _clean_up(seen: RecreateSnapshot, progress: DatabaseProgress, backup: str) -> RecreateMove:
     """Everything back, unless the secret may name the new branch already."""
     if seen.is_complete(progress):
         return RecreateMove.DONE
-    if seen.known_address == "unknown" and progress.redeploy:
+    if seen.addressed_branch == "unknown" and progress.is_redeploy_needed:
         return RecreateMove.WAIT_FOR_SECRET
-    if seen.known_address == "new" or seen.old is None:
+    if seen.addressed_branch == "new" or seen.old is None:
         return RecreateMove.END
     if seen.named is not None:
         return RecreateMove.DELETE_NEW if seen.named.id == progress.branch_id else RecreateMove.END

@@ -4,20 +4,20 @@ from typing import Literal
 
 from rollback.database.changes.send import is_announced, may_still_arrive
 from rollback.database.changes.service_address import service_address
-from rollback.database.preflight.context import Restoring
+from rollback.database.preflight.context import RestoreContext
 from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot
-from rollback.database.restore.observe import work_on
+from rollback.database.restore.observe import operation_status
 from rollback.domain.database.progress import DatabaseProgress, backup_name
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
-from rollback.errors import InvalidRequest, OutsideFailure
+from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.ports.world import World
 from rollback.resources.database.connection_secret import SecretKeys, has_uri
 from rollback.resources.database.neon import Branch
 
 
-def look(
-    progress: DatabaseProgress, settings: DatabaseSettings, restoring: Restoring, world: World
+def take_snapshot(
+    progress: DatabaseProgress, settings: DatabaseSettings, restoring: RestoreContext, world: World
 ) -> RecreateSnapshot:
     """The old branch is known by its id, the new one by its name."""
     old = restoring.databases.branch(progress.before.id or restoring.target.branch_id)
@@ -26,45 +26,45 @@ def look(
     return RecreateSnapshot(
         old=old,
         named=named,
-        known_address=_known_address(progress, named, settings, restoring, world),
-        operations=work_on(progress, (old, named), restoring, world.clock.now()),
+        addressed_branch=_known_address(progress, named, settings, restoring, world),
+        operations=operation_status(progress, (old, named), restoring, world.clock.now()),
     )
 
 
-def noticed(
-    rollback: Rollback, progress: DatabaseProgress, seen: RecreateSnapshot, restoring: Restoring, world: World
+def apply_observation(
+    rollback: Rollback, progress: DatabaseProgress, seen: RecreateSnapshot, restoring: RestoreContext, world: World
 ) -> DatabaseProgress:
     """With what came of our changes, whether or not their answers arrived."""
     now = world.clock.now()
     if seen.named is not None and progress.branch_id is None and _is_ours(seen.named, progress):
-        progress = progress.adopted().but(branch_id=seen.named.id)
-    if seen.known_address == "new" and is_announced(progress, RecreateMove.WRITE_SECRET):
-        progress = progress.adopted()
+        progress = progress.confirm_intent().evolve(branch_id=seen.named.id)
+    if seen.addressed_branch == "new" and is_announced(progress, RecreateMove.WRITE_SECRET):
+        progress = progress.confirm_intent()
     if seen.old is not None and seen.old.name == backup_name(rollback.id):
         accepted = progress.accepted_at or now
-        progress = progress.but(backup_id=seen.old.id, accepted_at=accepted)
+        progress = progress.evolve(backup_id=seen.old.id, accepted_at=accepted)
         if is_announced(progress, RecreateMove.RENAME_OLD):
-            progress = progress.adopted()
-    if _was_taken_back(progress, seen):
-        progress = progress.adopted()
+            progress = progress.confirm_intent()
+    if _is_reversal_done(progress, seen):
+        progress = progress.confirm_intent()
     if progress.why_not is not None and not may_still_arrive(progress, restoring, world):
-        progress = _taken_back(progress, seen)
+        progress = _revert_progress(progress, seen)
     return progress
 
 
-def _was_taken_back(progress: DatabaseProgress, seen: RecreateSnapshot) -> bool:
+def _is_reversal_done(progress: DatabaseProgress, seen: RecreateSnapshot) -> bool:
     """Whether what was asked last, in tidying up, is done."""
     deleted = seen.named is None and is_announced(progress, RecreateMove.DELETE_NEW)
     has_its_name = seen.old is not None and seen.old.name == progress.before.name
     return deleted or (has_its_name and is_announced(progress, RecreateMove.RENAME_BACK))
 
 
-def _taken_back(progress: DatabaseProgress, seen: RecreateSnapshot) -> DatabaseProgress:
+def _revert_progress(progress: DatabaseProgress, seen: RecreateSnapshot) -> DatabaseProgress:
     """What is as it was before."""
-    if seen.named is None and seen.known_address != "unknown":
-        progress = progress.but(redeploy=False)
+    if seen.named is None and seen.addressed_branch != "unknown":
+        progress = progress.evolve(is_redeploy_needed=False)
     if seen.old is not None and seen.old.name == progress.before.name:
-        progress = progress.but(restore_asked_at=None, backup_id=None, accepted_at=None)
+        progress = progress.evolve(restore_asked_at=None, backup_id=None, accepted_at=None)
     return progress
 
 
@@ -74,15 +74,19 @@ def _is_ours(named: Branch, progress: DatabaseProgress) -> bool:
 
 
 def _known_address(
-    progress: DatabaseProgress, named: Branch | None, settings: DatabaseSettings, restoring: Restoring, world: World
+    progress: DatabaseProgress,
+    named: Branch | None,
+    settings: DatabaseSettings,
+    restoring: RestoreContext,
+    world: World,
 ) -> Literal["none", "old", "new", "unknown"]:
     arn, keys = settings.connection_secret_arn, SecretKeys.of(settings)
     if arn is None:
         return "none"
     if named is None or progress.verified_at is None:
-        return "unknown" if progress.redeploy else "old"
+        return "unknown" if progress.is_redeploy_needed else "old"
     try:
         secret = world.secrets.read(arn)
         return "new" if has_uri(secret, keys, service_address(named.id, secret, keys, restoring)) else "old"
-    except (OutsideFailure, InvalidRequest):
+    except (ExternalServiceError, InvalidRequest):
         return "unknown"

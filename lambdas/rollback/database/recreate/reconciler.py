@@ -7,23 +7,28 @@ before must be deployed anew. Called again and again until `rollback.database.en
 from datetime import datetime, timedelta
 
 from rollback.check import Check
-from rollback.database.changes.begin import begin
-from rollback.database.changes.lost_replication import told_of_lost_work
-from rollback.database.changes.reconcile import ending_of, take_turn
+from rollback.database.changes.begin import begin_after_checks
+from rollback.database.changes.lost_replication import note_lost_replication
+from rollback.database.changes.reconcile import outcome_after_failure, reconcile
 from rollback.database.changes.send import may_still_arrive
 from rollback.database.changes.service_address import is_known_to_neon
 from rollback.database.changes.source import judge_source
-from rollback.database.preflight.context import Restoring
+from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import preflight_of_recreate
 from rollback.database.preflight.removal_rules import judge_connection
-from rollback.database.recreate.actions import change
-from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot, next_move, objection
-from rollback.database.recreate.observe import look, noticed
+from rollback.database.recreate.actions import make_change
+from rollback.database.recreate.next_action import (
+    RecreateMove,
+    RecreateSnapshot,
+    find_recreate_objection,
+    next_recreate_move,
+)
+from rollback.database.recreate.observe import apply_observation, take_snapshot
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import DatabaseProgress, Ending, backup_name
+from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, backup_name
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
-from rollback.errors import InvalidRequest, OutsideFailure
+from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.ports.world import World
 from rollback.resources.database.connection_secret import SecretKeys, role_in
 
@@ -37,10 +42,10 @@ _CHANGES = frozenset(
         RecreateMove.RENAME_BACK,
     }
 )
-_TAKING_BACK = frozenset({RecreateMove.DELETE_NEW, RecreateMove.RENAME_BACK, RecreateMove.END})
+_REVERTING = frozenset({RecreateMove.DELETE_NEW, RecreateMove.RENAME_BACK, RecreateMove.END})
 
 
-def recreate(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world: World) -> Rollback:
+def recreate(rollback: Rollback, plan: DatabasePlan, restoring: RestoreContext, world: World) -> Rollback:
     """One look, at most one change.
 
     It ends restored; or refused, with everything as it was; or failed: the old branch's data is in the backup then.
@@ -48,24 +53,24 @@ def recreate(rollback: Rollback, plan: DatabasePlan, restoring: Restoring, world
     Raises:
         InvalidRequest: the environment has no database any more.
         LeaseLost: somebody else holds a lease of ours: whoever it is knows more than we do (rule 3).
-        OutsideFailure: Neon or AWS could not be asked; nothing is lost, call again.
+        ExternalServiceError: Neon or AWS could not be asked; nothing is lost, call again.
     """
     settings = _settings(world)
     if rollback.database is None:
 
         def checks() -> tuple[Check, ...]:
             found = preflight_of_recreate(plan.source_branch_id, settings, restoring, world.clock.now())
-            found = (*found, _connection(plan.source_branch_id, settings, restoring, world))
+            found = (*found, _check_connection(plan.source_branch_id, settings, restoring, world))
             return (*found, *judge_source(rollback, found, plan.source_branch_id, restoring, world))
 
-        return begin(rollback, checks, restoring, world, {"source_branch_id": plan.source_branch_id})
+        return begin_after_checks(rollback, checks, restoring, world, {"source_branch_id": plan.source_branch_id})
 
-    def one_move(rollback: Rollback, progress: DatabaseProgress, restoring: Restoring, world: World) -> Rollback:
-        return _one_move(rollback, progress, settings, restoring, world)
+    def one_move(rollback: Rollback, progress: DatabaseProgress, restoring: RestoreContext, world: World) -> Rollback:
+        return _make_next_move(rollback, progress, settings, restoring, world)
 
     # Until the secret names the new branch, the old one goes on answering under its host.
-    is_reversible = not rollback.database.redeploy
-    return take_turn(rollback, rollback.database, restoring, world, one_move, is_reversible=is_reversible)
+    is_reversible = not rollback.database.is_redeploy_needed
+    return reconcile(rollback, rollback.database, restoring, world, one_move, is_reversible=is_reversible)
 
 
 def _settings(world: World) -> DatabaseSettings:
@@ -74,18 +79,20 @@ def _settings(world: World) -> DatabaseSettings:
     return world.settings.database
 
 
-def _connection(source_branch_id: str | None, settings: DatabaseSettings, restoring: Restoring, world: World) -> Check:
+def _check_connection(
+    source_branch_id: str | None, settings: DatabaseSettings, restoring: RestoreContext, world: World
+) -> Check:
     writers, unreadable = [service.name for service in restoring.target.writers], None
     if settings.connection_secret_arn is not None:
         try:
             secret = world.secrets.read(settings.connection_secret_arn)
             unreadable = _why_unwritable(role_in(secret, SecretKeys.of(settings)), source_branch_id, restoring)
-        except (OutsideFailure, InvalidRequest) as error:
+        except (ExternalServiceError, InvalidRequest) as error:
             unreadable = str(error)
     return judge_connection(settings, writers, unreadable)
 
 
-def _why_unwritable(role: str | None, source_id: str | None, restoring: Restoring) -> str | None:
+def _why_unwritable(role: str | None, source_id: str | None, restoring: RestoreContext) -> str | None:
     """A child of a protected branch has new passwords: of a role that Neon does not know, nobody could tell it."""
     source = restoring.databases.branch(source_id) if source_id is not None else None
     if role is None or source is None or not source.protected:
@@ -99,39 +106,42 @@ def _why_unwritable(role: str | None, source_id: str | None, restoring: Restorin
     )
 
 
-def _one_move(
-    rollback: Rollback, progress: DatabaseProgress, settings: DatabaseSettings, restoring: Restoring, world: World
+def _make_next_move(
+    rollback: Rollback, progress: DatabaseProgress, settings: DatabaseSettings, restoring: RestoreContext, world: World
 ) -> Rollback:
     now, poll, backup = world.clock.now(), world.settings.policy.poll_seconds, backup_name(rollback.id)
-    seen = look(progress, settings, restoring, world)
-    progress = noticed(rollback, progress, seen, restoring, world)
-    against = None if seen.is_complete(progress) else objection(seen, progress, backup)
+    seen = take_snapshot(progress, settings, restoring, world)
+    progress = apply_observation(rollback, progress, seen, restoring, world)
+    against = None if seen.is_complete(progress) else find_recreate_objection(seen, progress, backup)
     if against is not None:
-        progress = progress.given_up(against, now)
-    expires_at = _expiry(progress, restoring)
-    move = next_move(seen, progress, backup, expires_at)
-    if move in _TAKING_BACK and may_still_arrive(progress, restoring, world) and not _is_taking_back(progress):
-        return rollback.but(database=progress, wait_seconds=poll)  # else it would come upon what was taken back
-    progress = progress.moved(move, now)
+        progress = progress.mark_failed(against, now)
+    expires_at = _backup_expiry(progress, restoring)
+    move = next_recreate_move(seen, progress, backup, expires_at)
+    if move in _REVERTING and may_still_arrive(progress, restoring, world) and not _is_reverting(progress):
+        return rollback.evolve(database=progress, wait_seconds=poll)  # else it would come upon what was taken back
+    progress = progress.record_move(move, now)
     if move in _CHANGES:
-        return change(rollback, progress, move, seen, expires_at, settings, restoring, world)
+        return make_change(rollback, progress, move, seen, expires_at, settings, restoring, world)
     match move:
         case RecreateMove.CHECK_NEW:
-            return rollback.but(database=_checked(progress, seen, restoring, now), wait_seconds=0)
+            return rollback.evolve(database=_check_new_branch(progress, seen, restoring, now), wait_seconds=0)
         case RecreateMove.DONE:
-            return rollback.but(database=_named(progress, settings).ended(Ending.RESTORED, now), wait_seconds=0)
+            return rollback.evolve(
+                database=_note_settings_to_change(progress, settings).ended(DatabaseOutcome.RESTORED, now),
+                wait_seconds=0,
+            )
         case RecreateMove.END:
-            left = progress if seen.named is not None else progress.but(branch_id=None)
-            return rollback.but(database=left.ended(ending_of(left), now), wait_seconds=0)
+            left = progress if seen.named is not None else progress.evolve(branch_id=None)
+            return rollback.evolve(database=left.ended(outcome_after_failure(left), now), wait_seconds=0)
         case _:
-            return rollback.but(database=progress, wait_seconds=poll)
+            return rollback.evolve(database=progress, wait_seconds=poll)
 
 
-def _is_taking_back(progress: DatabaseProgress) -> bool:
-    return progress.intent is not None and progress.intent.action in _TAKING_BACK
+def _is_reverting(progress: DatabaseProgress) -> bool:
+    return progress.intent is not None and progress.intent.action in _REVERTING
 
 
-def _expiry(progress: DatabaseProgress, restoring: Restoring) -> datetime | None:
+def _backup_expiry(progress: DatabaseProgress, restoring: RestoreContext) -> datetime | None:
     """Of the old branch; the same again for a retry, in whole seconds as Neon keeps it."""
     days = restoring.target.backup_days
     if days is None or progress.accepted_at is None:
@@ -139,23 +149,23 @@ def _expiry(progress: DatabaseProgress, restoring: Restoring) -> datetime | None
     return progress.accepted_at.replace(microsecond=0) + timedelta(days=days)
 
 
-def _checked(
-    progress: DatabaseProgress, seen: RecreateSnapshot, restoring: Restoring, now: datetime
+def _check_new_branch(
+    progress: DatabaseProgress, seen: RecreateSnapshot, restoring: RestoreContext, now: datetime
 ) -> DatabaseProgress:
     """The new branch answers, and what is to run can work with its tables."""
     assert seen.named is not None  # noqa: S101 - the move says so
     address = restoring.address(seen.named.id)
     schema, migrations = restoring.sql.live_schema(address), restoring.sql.migrations(address)
-    progress = progress.but(preview_checks=restoring.judge_preview(schema, migrations))
+    progress = progress.evolve(preview_checks=restoring.judge_preview(schema, migrations))
     if progress.failed_checks():
         return progress
-    return told_of_lost_work(progress, address, restoring).but(verified_at=now, refused_since=None)
+    return note_lost_replication(progress, address, restoring).evolve(verified_at=now, refused_since=None)
 
 
-def _named(progress: DatabaseProgress, settings: DatabaseSettings) -> DatabaseProgress:
+def _note_settings_to_change(progress: DatabaseProgress, settings: DatabaseSettings) -> DatabaseProgress:
     if settings.branch_id is None:
         return progress
-    return progress.noted(
+    return progress.add_note(
         f"the settings name branch {settings.branch_id}, which is the backup now: set database.branch_id to "
         f"{progress.branch_id} and deploy, before the database is to go back again"
     )

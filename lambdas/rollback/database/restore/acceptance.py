@@ -17,20 +17,22 @@ def is_accepted(progress: DatabaseProgress, branch: Branch | None, backup: Branc
     Args:
         has_begun: operations tell that the branch got new storage since we asked.
     """
-    if backup is None or branch is None or progress.restore_asked_at is None or is_of_a_person(backup, branch):
+    if backup is None or branch is None or progress.restore_asked_at is None or is_made_by_operator(backup, branch):
         return False
     if progress.before.parent_id is None and backup.is_root:
         return True
     return progress.restore_answered_at is not None or progress.before.is_reset(branch) or has_begun
 
 
-def is_of_a_person(backup: Branch, branch: Branch) -> bool:
+def is_made_by_operator(backup: Branch, branch: Branch) -> bool:
     """Whether a branch with the backup's name was made from the branch itself, as no restore does it."""
     return backup.parent_id == branch.id
 
 
-def was_never_made(progress: DatabaseProgress, branch: Branch, backup: Branch | None, *, has_begun: bool) -> bool:
+def is_restore_request_lost(
+    progress: DatabaseProgress, branch: Branch, backup: Branch | None, *, has_begun: bool
+) -> bool:
     """Whether nothing at all tells of the restore that was asked for: what was lost is the request, not its answer."""
     if progress.restore_answered_at is not None or has_begun or progress.before.is_reset(branch):
         return False
-    return backup is None or is_of_a_person(backup, branch)
+    return backup is None or is_made_by_operator(backup, branch)

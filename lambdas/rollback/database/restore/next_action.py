@@ -11,12 +11,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from rollback.database.restore.acceptance import is_of_a_person
+from rollback.database.restore.acceptance import is_made_by_operator
 from rollback.domain.database.progress import DatabaseProgress
 from rollback.resources.database.neon import Branch
 
 
-class Move(StrEnum):
+class RestoreMove(StrEnum):
     """What to do next; what is no change is a look."""
 
     WAIT_FOR_OPERATIONS = "wait_for_operations"
@@ -34,23 +34,23 @@ class Move(StrEnum):
     END = "end"  # without success, and tidied up
 
 
-CHANGES = frozenset(
+RESTORE_CHANGES = frozenset(
     {
-        Move.CREATE_PREVIEW,
-        Move.DELETE_PREVIEW,
-        Move.UNPROTECT,
-        Move.RESTORE,
-        Move.PROTECT_AGAIN,
-        Move.PROTECT_BACKUP,
-        Move.CARRY_SEQUENCES,
+        RestoreMove.CREATE_PREVIEW,
+        RestoreMove.DELETE_PREVIEW,
+        RestoreMove.UNPROTECT,
+        RestoreMove.RESTORE,
+        RestoreMove.PROTECT_AGAIN,
+        RestoreMove.PROTECT_BACKUP,
+        RestoreMove.CARRY_SEQUENCES,
     }
 )
 
 # These need a fence; all before them is done while services run, so that they stand at zero for the restore alone.
-BEHIND_THE_FENCE = frozenset({Move.READ_SEQUENCES, Move.UNPROTECT, Move.RESTORE})
+MOVES_BEHIND_FENCE = frozenset({RestoreMove.READ_SEQUENCES, RestoreMove.UNPROTECT, RestoreMove.RESTORE})
 
 
-class DatabaseSnapshot(BaseModel):
+class RestoreSnapshot(BaseModel):
     """What Neon says now. None: there is no such branch.
 
     Attributes:
@@ -68,53 +68,55 @@ class DatabaseSnapshot(BaseModel):
     restore_began: bool = False
 
     @property
-    def unready(self) -> tuple[Branch, ...]:
+    def unready_branches(self) -> tuple[Branch, ...]:
         """Those that are still being made or restored."""
         return tuple(branch for branch in (self.branch, self.preview) if branch is not None and not branch.is_ready)
 
     @property
     def is_stuck(self) -> bool:
         """Neon gave up in the middle: nothing more will happen to a branch that is not ready."""
-        return bool(self.unready) and self.operations == "failed"
+        return bool(self.unready_branches) and self.operations == "failed"
 
     @property
     def is_busy(self) -> bool:
         """Changes would be refused now."""
-        return self.operations == "running" or (bool(self.unready) and not self.is_stuck)
+        return self.operations == "running" or (bool(self.unready_branches) and not self.is_stuck)
 
 
-def next_move(seen: DatabaseSnapshot, progress: DatabaseProgress, *, carries_sequences: bool = False) -> Move:
+def next_restore_move(
+    seen: RestoreSnapshot, progress: DatabaseProgress, *, carries_sequences: bool = False
+) -> RestoreMove:
     """The next move towards the restore point; the same again when nothing changed in between.
 
     Args:
         carries_sequences: a setting: whether sequences continue behind the values of lost rows.
     """
     if seen.is_busy:
-        return Move.WAIT_FOR_OPERATIONS
+        return RestoreMove.WAIT_FOR_OPERATIONS
     if progress.why_not is not None or seen.branch is None:
-        return _tidy_up(seen, progress)
+        return _clean_up(seen, progress)
     if progress.backup_id is not None:
         return _settle(seen, progress)
     if progress.point is not None and progress.preview_lsn is None:
-        return Move.CREATE_PREVIEW if seen.preview is None else Move.CHECK_PREVIEW
+        return RestoreMove.CREATE_PREVIEW if seen.preview is None else RestoreMove.CHECK_PREVIEW
     is_told_of = seen.backup is not None or progress.before.is_reset(seen.branch)
     if seen.preview is not None:
-        return Move.DELETE_PREVIEW
+        return RestoreMove.DELETE_PREVIEW
     if carries_sequences and _are_sequences_to_read(progress) and not is_told_of:
-        return Move.READ_SEQUENCES
+        return RestoreMove.READ_SEQUENCES
     if is_told_of:
-        return Move.WAIT_FOR_OPERATIONS  # accepted, though not all of it is told yet: never sent a second time
-    return Move.UNPROTECT if seen.branch.protected else Move.RESTORE
+        return RestoreMove.WAIT_FOR_OPERATIONS  # accepted, though not all of it is told yet: never sent a second time
+    return RestoreMove.UNPROTECT if seen.branch.protected else RestoreMove.RESTORE
 
 
 def _are_sequences_to_read(progress: DatabaseProgress) -> bool:
     """Once it was asked for, a restore may have taken them back: only those that were read before are read again."""
     if progress.restore_asked_at is not None:
-        return progress.sequences_to_read_again
+        return progress.is_sequence_reread_needed
     return progress.sequences is None
 
 
-def objection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> str | None:
+def find_restore_objection(seen: RestoreSnapshot, progress: DatabaseProgress) -> str | None:
     """Why it can't succeed any more; None: nothing speaks against going on."""
     name = progress.before.name
     if seen.branch is None:
@@ -122,13 +124,13 @@ def objection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> str | None:
     ours = progress.restore_asked_at is not None or progress.backup_id is not None
     if not ours and progress.before.is_reset(seen.branch):
         return f"branch {name} was restored by somebody else at {seen.branch.last_reset_at}: look what is on it now"
-    if seen.backup is not None and progress.backup_id is None and is_of_a_person(seen.backup, seen.branch):
+    if seen.backup is not None and progress.backup_id is None and is_made_by_operator(seen.backup, seen.branch):
         return f"there is a branch {seen.backup.name} that no restore of ours made: rename it, and start again"
     if not ours and progress.is_on_another_timeline:
         return f"branch {name} is on another timeline than the restore point: somebody restored it; look what is on it"
     if seen.is_stuck:
-        unready = ", ".join(f"{branch.name} is {branch.current_state}" for branch in seen.unready)
-        return f"an operation of Neon failed and is not retried: {unready}; ask Neon's support"
+        unready_branches = ", ".join(f"{branch.name} is {branch.current_state}" for branch in seen.unready_branches)
+        return f"an operation of Neon failed and is not retried: {unready_branches}; ask Neon's support"
     failed = progress.failed_checks()
     if failed:
         return f"the restore point is no good: {'; '.join(f'{check.name}: {check.reason}' for check in failed)}"
@@ -137,27 +139,29 @@ def objection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> str | None:
     return None
 
 
-def _settle(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
+def _settle(seen: RestoreSnapshot, progress: DatabaseProgress) -> RestoreMove:
     """Protection first; while Neon is busy with somebody else's change, services do not wait for it."""
     protection = _protection(seen, progress)
     if protection is not None:
         return protection
     if progress.verified_at is None:
-        return Move.WAIT_FOR_ENDPOINT
-    return Move.CARRY_SEQUENCES if progress.sequences and progress.sequences_carried is None else Move.DONE
+        return RestoreMove.WAIT_FOR_ENDPOINT
+    return (
+        RestoreMove.CARRY_SEQUENCES if progress.sequences and progress.sequences_carried is None else RestoreMove.DONE
+    )
 
 
-def _tidy_up(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move:
+def _clean_up(seen: RestoreSnapshot, progress: DatabaseProgress) -> RestoreMove:
     if seen.preview is not None:
-        return Move.DELETE_PREVIEW
-    return _protection(seen, progress) or Move.END
+        return RestoreMove.DELETE_PREVIEW
+    return _protection(seen, progress) or RestoreMove.END
 
 
-def _protection(seen: DatabaseSnapshot, progress: DatabaseProgress) -> Move | None:
+def _protection(seen: RestoreSnapshot, progress: DatabaseProgress) -> RestoreMove | None:
     """What must be protected still; None: nothing."""
-    protects = progress.before.protected and not progress.protection_left
+    protects = progress.before.protected and not progress.is_protection_deferred
     if seen.branch is not None and protects and not seen.branch.protected:
-        return Move.PROTECT_AGAIN
+        return RestoreMove.PROTECT_AGAIN
     open_backup = progress.backup_id is not None and seen.backup is not None and not seen.backup.protected
-    wanted = progress.limits_hang_on_protection and not progress.backup_protection_settled
-    return Move.PROTECT_BACKUP if open_backup and wanted else None
+    wanted = progress.is_ip_allow_protected_only and not progress.is_backup_protection_settled
+    return RestoreMove.PROTECT_BACKUP if open_backup and wanted else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from rollback.resources.database.postgres import LostWrites
+from rollback.resources.database.postgres import TableDataLoss
 from rollback.text import StoredLine, StoredText
 
 # Together far below the 400 KB that DynamoDB allows an item.
@@ -19,7 +19,7 @@ _MOST_COLUMNS = 20  # a table, each way
 _MOST_NAMED = 50  # tables that were not compared
 
 
-class LostWritesReport(BaseModel):
+class DataLossReport(BaseModel):
     """Per table what the backup has and the restored branch has not. What is left out is counted.
 
     Attributes:
@@ -34,7 +34,7 @@ class LostWritesReport(BaseModel):
     against: StoredText = ""
     compared: int | None = None
     databases: int = 0
-    tables: tuple[LostWrites, ...] = ()
+    tables: tuple[TableDataLoss, ...] = ()
     more_tables: int = 0
     more_keys: dict[str, int] = {}
     returned_tables: tuple[str, ...] = ()  # only the restored branch has them: they were dropped after the point
@@ -51,39 +51,41 @@ class LostWritesReport(BaseModel):
         left = self.more_counted + self.more_not_looked_at
         return self.compared is not None and not (self.unavailable or self.counted or self.not_looked_at or left)
 
-    def with_compared(self, table: LostWrites) -> "LostWritesReport":
+    def add_compared_table(self, table: TableDataLoss) -> "DataLossReport":
         """With one more table that was compared; kept if it differs, those with most rows gone first."""
-        counted = self.but(compared=(self.compared or 0) + 1)
+        counted = self.evolve(compared=(self.compared or 0) + 1)
         return counted._kept(_cut(table)) if table.anything else counted
 
-    def with_counted(self, table: LostWrites, why: str) -> "LostWritesReport":
+    def add_counted_table(self, table: TableDataLoss, why: str) -> "DataLossReport":
         """With a table of which only the number of rows is known."""
         report = self._kept(table) if table.anything else self
         told = f"{table.table}: {table.rows_before} rows before, {table.rows_after} after: {why}"
         if len(self.counted) >= _MOST_NAMED:
-            return report.but(more_counted=self.more_counted + 1)
-        return report.but(counted=(*self.counted, told))
+            return report.evolve(more_counted=self.more_counted + 1)
+        return report.evolve(counted=(*self.counted, told))
 
-    def with_not_looked_at(self, name: str, why: str) -> "LostWritesReport":
+    def add_uncompared_table(self, name: str, why: str) -> "DataLossReport":
         """With something that was not compared at all."""
         if len(self.not_looked_at) >= _MOST_NAMED:
-            return self.but(more_not_looked_at=self.more_not_looked_at + 1)
-        return self.but(not_looked_at=(*self.not_looked_at, f"{name}: {why}"))
+            return self.evolve(more_not_looked_at=self.more_not_looked_at + 1)
+        return self.evolve(not_looked_at=(*self.not_looked_at, f"{name}: {why}"))
 
-    def with_returned(self, name: str) -> "LostWritesReport":
+    def add_returned_table(self, name: str) -> "DataLossReport":
         """With a table that only the restored branch has."""
-        counted = self.but(compared=(self.compared or 0) + 1)
+        counted = self.evolve(compared=(self.compared or 0) + 1)
         if len(self.returned_tables) >= _MOST_TABLES:
-            return counted.but(more_returned_tables=self.more_returned_tables + 1)
-        return counted.but(returned_tables=(*self.returned_tables, name))
+            return counted.evolve(more_returned_tables=self.more_returned_tables + 1)
+        return counted.evolve(returned_tables=(*self.returned_tables, name))
 
-    def but(self, **changes: Any) -> "LostWritesReport":
+    def evolve(self, **changes: Any) -> "DataLossReport":
         """A validated copy with some fields changed."""
-        return LostWritesReport.model_validate({**dict(self), **changes})
+        return DataLossReport.model_validate({**dict(self), **changes})
 
-    def _kept(self, table: LostWrites) -> "LostWritesReport":
+    def _kept(self, table: TableDataLoss) -> "DataLossReport":
         tables = sorted((*self.tables, table), key=lambda one: (-_lost(one), one.table))
-        return self.but(tables=tables[:_MOST_TABLES], more_tables=self.more_tables + max(0, len(tables) - _MOST_TABLES))
+        return self.evolve(
+            tables=tables[:_MOST_TABLES], more_tables=self.more_tables + max(0, len(tables) - _MOST_TABLES)
+        )
 
     def in_words(self) -> list[str]:
         """A line a table, then what was compared and what was not."""
@@ -119,11 +121,11 @@ class LostWritesReport(BaseModel):
         return lines
 
 
-def _lost(table: LostWrites) -> int:
+def _lost(table: TableDataLoss) -> int:
     return table.removed_rows if table.removed_rows is not None else table.rows_before - table.rows_after
 
 
-def _cut(table: LostWrites) -> LostWrites:
+def _cut(table: TableDataLoss) -> TableDataLoss:
     """With bounded examples; the counts stay."""
     removed, returned = table.removed_columns[:_MOST_COLUMNS], table.returned_columns[:_MOST_COLUMNS]
     cut: dict[str, Any] = {"removed_columns": removed, "returned_columns": returned}
@@ -138,7 +140,7 @@ def _shown(key: str) -> str:
     return key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…"
 
 
-def _line(table: LostWrites, more: int) -> str:
+def _line(table: TableDataLoss, more: int) -> str:
     if table.is_gone:
         named = f": {', '.join(table.removed_keys)}" if table.removed_keys else ""
         return f"{table.table}: the whole table is gone, with {table.rows_before} rows{named}"
@@ -157,7 +159,7 @@ def _line(table: LostWrites, more: int) -> str:
     return said if table.has_key else f"{said} (no primary key: a row that was changed is one gone and one back)"
 
 
-def _older(table: LostWrites, more: int) -> str:
+def _older(table: TableDataLoss, more: int) -> str:
     """Of rows that were only counted; and as an older version told it, which kept keys and no counts."""
     if table.removed_keys is None or table.changed_keys is None:
         return " (only counted)"

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-ANYTHING = "*"  # instead of a name, after a DROP … CASCADE
+ANY_NAME = "*"  # instead of a name, after a DROP … CASCADE
 
 
 class Impact(StrEnum):
@@ -20,8 +20,8 @@ class Impact(StrEnum):
 class MigrationImpact(BaseModel):
     """A class and why.
 
-    `shows_in_structure`: what makes it worse than additive can be seen by comparing schemas (`schema_structure`), so
-    that the arbiter's word counts for more. Rewritten rows and privileges can't.
+    `is_visible_in_structure`: what makes it worse than additive can be seen by comparing schemas (`schema_structure`),
+    so that the arbiter's word counts for more. Rewritten rows and privileges can't.
 
     Attributes:
         removes: `kind name` of what is dropped or renamed, such as `table orders`; `*` for a name is any of the kind.
@@ -32,14 +32,14 @@ class MigrationImpact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     impact: Impact
-    shows_in_structure: bool = True
+    is_visible_in_structure: bool = True
     reasons: tuple[str, ...] = ()
     # Left out where they are empty: the digest of what an older version stored stays what it was.
     removes: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
     makes: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
 
 
-NOTHING = MigrationImpact(impact=Impact.NONE)
+NO_IMPACT = MigrationImpact(impact=Impact.NONE)
 ADDITIVE = MigrationImpact(impact=Impact.ADDITIVE)
 
 
@@ -48,13 +48,13 @@ def breaking(
 ) -> MigrationImpact:
     """Something of the release before is refused."""
     return MigrationImpact(
-        impact=Impact.BREAKING, shows_in_structure=shows, reasons=(why,), removes=removes, makes=makes
+        impact=Impact.BREAKING, is_visible_in_structure=shows, reasons=(why,), removes=removes, makes=makes
     )
 
 
 def unknown(why: str, *, shows: bool = False) -> MigrationImpact:
     """It can't be told from the text."""
-    return MigrationImpact(impact=Impact.UNKNOWN, shows_in_structure=shows, reasons=(why,))
+    return MigrationImpact(impact=Impact.UNKNOWN, is_visible_in_structure=shows, reasons=(why,))
 
 
 def additive(*makes: str) -> MigrationImpact:
@@ -62,7 +62,7 @@ def additive(*makes: str) -> MigrationImpact:
     return MigrationImpact(impact=Impact.ADDITIVE, makes=makes)
 
 
-def together(parts: Iterable[MigrationImpact]) -> MigrationImpact:
+def combine_impacts(parts: Iterable[MigrationImpact]) -> MigrationImpact:
     """The worst of them, with the reasons of all; no parts are no change.
 
     Args:
@@ -75,7 +75,7 @@ def together(parts: Iterable[MigrationImpact]) -> MigrationImpact:
     reasons += [f"{name} is removed and made again, which the structure does not show" for name in again]
     return MigrationImpact(
         impact=max((one.impact for one in judged), key=order.index, default=Impact.NONE),
-        shows_in_structure=all(one.shows_in_structure for one in judged) and not again,
+        is_visible_in_structure=all(one.is_visible_in_structure for one in judged) and not again,
         reasons=tuple(dict.fromkeys(reasons)),
         removes=tuple(dict.fromkeys(name for one in judged for name in one.removes)),
         makes=tuple(dict.fromkeys(name for one in judged for name in one.makes)),
@@ -86,7 +86,7 @@ def _made_again(parts: tuple[MigrationImpact, ...]) -> tuple[str, ...]:
     removed, again = set[str](), list[str]()
     for part in parts:
         for name in part.makes:
-            if removed & {name, f"{name.split(' ')[0]} {ANYTHING}", ANYTHING}:
+            if removed & {name, f"{name.split(' ')[0]} {ANY_NAME}", ANY_NAME}:
                 again.append(name)
         removed.update(part.removes)
     return tuple(dict.fromkeys(again))

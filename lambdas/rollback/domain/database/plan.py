@@ -25,8 +25,8 @@ class DatabasePlan(BaseModel):
     source_branch_id: str | None = None
     migrations: tuple[str, ...] = ()
     schema_sha256: str | None = None
-    undoes: str | None = Field(default=None, description="the rollback whose backup is gone back to")
-    reconnects: tuple[str, ...] = Field(
+    undone_rollback_id: str | None = Field(default=None, description="the rollback whose backup is gone back to")
+    reconnecting_services: tuple[str, ...] = Field(
         default=(), description="services that get new connections afterwards, in this order; an older plan has none"
     )
 
@@ -40,7 +40,7 @@ class DatabasePlan(BaseModel):
                 return f"database down by {', '.join(self.migrations)}"
             case Strategy.DELETE:
                 return f"database branch {self.branch} deleted"
-            case _ if self.undoes is not None:
-                return f"database to what it was before {self.undoes}"
+            case _ if self.undone_rollback_id is not None:
+                return f"database to what it was before {self.undone_rollback_id}"
             case _:
                 return f"database {self.strategy} from {self.source_branch_id}"

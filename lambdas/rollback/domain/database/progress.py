@@ -7,11 +7,11 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.account import Account
-from rollback.domain.database.data_loss import LostWritesReport
+from rollback.domain.database.account import DataLossAnalysis
+from rollback.domain.database.data_loss import DataLossReport
 from rollback.domain.database.sequences import SequenceCarried, SequenceValue
 from rollback.resources.database.neon import Branch, Endpoint
-from rollback.resources.database.postgres import Head
+from rollback.resources.database.postgres import WalPosition
 from rollback.resources.database.wal_position import LsnText
 from rollback.text import StoredLine, StoredText
 
@@ -40,7 +40,7 @@ class RestorePoint(_Stored):
     timeline: str | None = Field(default=None, description="Neon's identity of the history it is in; None: not known")
 
 
-class BranchBefore(_Stored):
+class OriginalBranch(_Stored):
     """The branch before anything was changed: what must be the same again, and what tells that a restore was made."""
 
     id: str | None = Field(default=None, description="a name may go to another branch meanwhile")
@@ -52,7 +52,7 @@ class BranchBefore(_Stored):
     expires_at: AwareDatetime | None = None
 
     @classmethod
-    def of(cls, branch: Branch, endpoints: tuple[Endpoint, ...]) -> "BranchBefore":
+    def of(cls, branch: Branch, endpoints: tuple[Endpoint, ...]) -> "OriginalBranch":
         """As Neon tells it now."""
         hosts = tuple(sorted(endpoint.host for endpoint in endpoints))
         return cls(
@@ -100,12 +100,12 @@ class CommandRun(_Stored):
         """Ended before its container began: nothing came of it."""
         return self.ended_at is not None and not self.started
 
-    def but(self, **changes: Any) -> "CommandRun":
+    def evolve(self, **changes: Any) -> "CommandRun":
         """A validated copy with some fields changed."""
         return CommandRun.model_validate({**dict(self), **changes})
 
 
-class TimeAtZero(_Stored):
+class ZeroTaskPeriod(_Stored):
     """From when all tasks of a service were seen STOPPED until one was seen to run again: as exact as the looks are."""
 
     service: str
@@ -113,7 +113,7 @@ class TimeAtZero(_Stored):
     until: AwareDatetime | None = None
 
 
-class Ending(StrEnum):
+class DatabaseOutcome(StrEnum):
     """How it ended."""
 
     RESTORED = "restored"
@@ -122,25 +122,25 @@ class Ending(StrEnum):
 
 
 class DatabaseProgress(_Stored):
-    """Part of the rollback's document; `but` is the only way on."""
+    """Part of the rollback's document; `evolve` is the only way on."""
 
     started_at: AwareDatetime
     point: RestorePoint | None = Field(default=None, description="None: a reset, to the source's head")
     source_branch_id: str | None = Field(default=None, description="of a reset; None: the branch's own past")
-    before: BranchBefore
+    before: OriginalBranch
     stopped_at: AwareDatetime | None = Field(default=None, description="all tasks of all writers were seen STOPPED")
     restarted_at: AwareDatetime | None = Field(
         default=None, description="the compute's restart was accepted: who connected before is gone, a pooler too"
     )
     restart_ids: tuple[str, ...] = Field(default=(), description="its operations")
-    restart_over_at: AwareDatetime | None = Field(
+    restart_finished_at: AwareDatetime | None = Field(
         default=None, description="those are over, or not waited for any more"
     )
     restart_refused: StoredText | None = Field(default=None, description="why the compute was not restarted")
-    head: Head | None = Field(default=None, description="read behind the fence: nothing was written after it")
+    head: WalPosition | None = Field(default=None, description="read behind the fence: nothing was written after it")
     intent: DatabaseIntent | None = None
     operation_ids: tuple[str, ...] = Field(default=(), description="of the answers to our changes")
-    adopted_since: AwareDatetime | None = Field(
+    confirmed_since: AwareDatetime | None = Field(
         default=None, description="a change without an answer was seen to be made: its operations began after this"
     )
     preview_id: str | None = None
@@ -148,10 +148,10 @@ class DatabaseProgress(_Stored):
     expiry_refused: StoredText | None = Field(
         default=None, description="Neon's words, when it refused to make a branch that expires: it is made without"
     )
-    limits_hang_on_protection: bool = Field(
+    is_ip_allow_protected_only: bool = Field(
         default=False, description="IP Allow holds on protected branches only: the backup is to be protected too"
     )
-    backup_protection_settled: bool = Field(default=False, description="the backup is protected, or can't be")
+    is_backup_protection_settled: bool = Field(default=False, description="the backup is protected, or can't be")
     preview_schema: str | None = Field(default=None, description="SHA-256 of the tables and columns there")
     preview_checks: tuple[Check, ...] = ()
     preview_sequences: tuple[SequenceValue, ...] | None = Field(
@@ -167,55 +167,61 @@ class DatabaseProgress(_Stored):
     backup_id: str | None = Field(default=None, description="set: the restore was accepted")
     accepted_at: AwareDatetime | None = None
     verified_at: AwareDatetime | None = Field(default=None, description="SQL answered on the restored branch")
-    collided: bool = Field(default=False, description="another rollback or Neon was busy with it: that passes")
+    has_collided: bool = Field(default=False, description="another rollback or Neon was busy with it: that passes")
     why_not: StoredText | None = Field(
         default=None, description="why it can't succeed any more; what is left is tidied up"
     )
-    tidying_since: AwareDatetime | None = None
+    cleanup_started_at: AwareDatetime | None = None
     moves: tuple[str, ...] = ()
     moved_at: AwareDatetime | None = Field(default=None, description="when the last of them was first made")
     refused_since: AwareDatetime | None = Field(
         default=None, description="SQL is refused on a branch that was just made, restored or restarted"
     )
-    protection_left: bool = Field(default=False, description="Neon was busy: Conclude protects the branch again")
-    can_be_lost: tuple[StoredLine, ...] = Field(default=(), description="replication that the restore may delete")
+    is_protection_deferred: bool = Field(default=False, description="Neon was busy: Conclude protects the branch again")
+    replication_at_risk: tuple[StoredLine, ...] = Field(
+        default=(), description="replication that the restore may delete"
+    )
     branch_id: str | None = Field(default=None, description="of a recreate: the new branch; what was before is backup")
     secret_failure: StoredText | None = Field(
         default=None, description="why the connection secret could not be written once"
     )
-    redeploy: bool = Field(default=False, description="tasks that ran before know a secret that was replaced since")
-    expiry_settled: bool = Field(default=False, description="the backup expires, or can't be made to")
+    is_redeploy_needed: bool = Field(
+        default=False, description="tasks that ran before know a secret that was replaced since"
+    )
+    is_expiry_settled: bool = Field(default=False, description="the backup expires, or can't be made to")
     ran: tuple[CommandRun, ...] = Field(default=(), description="down-migrations and their verification, in order")
     notes: tuple[StoredText, ...] = Field(default=(), description="what whoever reads the report should know or do")
-    ending: Ending | None = None
+    database_outcome: DatabaseOutcome | None = None
     ended_at: AwareDatetime | None = None
-    asked_at_end: AwareDatetime | None = Field(
+    last_change_checked_at: AwareDatetime | None = Field(
         default=None, description="Neon was asked what became of the last change, as the rollback concluded"
     )
     not_known: StoredText | None = Field(default=None, description="why that is not known; an operator has to look")
-    lost: LostWritesReport | None = None
-    account: Account | None = Field(default=None, description="from the conclusion on, if there is a backup")
+    lost: DataLossReport | None = None
+    account: DataLossAnalysis | None = Field(default=None, description="from the conclusion on, if there is a backup")
     sequences: tuple[SequenceValue, ...] | None = Field(
         default=None, description="behind the fence, before the restore: those that it takes back; None: not read"
     )
-    sequences_to_read_again: bool = Field(
+    is_sequence_reread_needed: bool = Field(
         default=False,
         description="the fence was made anew after the restore was announced, and values may be further",
     )
     sequences_left_out: int = Field(default=0, ge=0, description="more than a document takes: they are not carried")
     sequences_carried: tuple[SequenceCarried, ...] | None = Field(default=None, description="None: not done")
     more_sequences_carried: int = Field(default=0, ge=0)
-    zero: tuple[TimeAtZero, ...] = Field(default=(), description="how long each writer stood at zero tasks")
+    zero_task_periods: tuple[ZeroTaskPeriod, ...] = Field(
+        default=(), description="how long each writer stood at zero tasks"
+    )
 
     @property
-    def is_to_be_fenced(self) -> bool:
+    def is_fence_required(self) -> bool:
         """Whether services have to stop now: what needs none of them stopped is done, and no fence stands."""
         is_looked_at = self.point is None or self.previewed_at is not None
         return self.head is None and self.why_not is None and is_looked_at
 
     @property
     def is_over(self) -> bool:
-        """Ended; what it took out of the database is told later, when the services run (`Account`)."""
+        """Ended; what it took out of the database is told later, when the services run (`DataLossAnalysis`)."""
         return self.ended_at is not None
 
     @property
@@ -224,9 +230,9 @@ class DatabaseProgress(_Stored):
         return self.restore_asked_at is not None or self.backup_id is not None
 
     @property
-    def is_unanswered(self) -> bool:
+    def has_unanswered_change(self) -> bool:
         """Whether a change was announced, and no look has told yet what became of it."""
-        if self.asked_at_end is not None or self.ending is Ending.RESTORED:
+        if self.last_change_checked_at is not None or self.database_outcome is DatabaseOutcome.RESTORED:
             return False
         is_running = any(run.ended_at is None for run in self.ran)
         is_open = self.ended_at is None and (self.intent is not None or is_running)
@@ -240,35 +246,35 @@ class DatabaseProgress(_Stored):
         return None not in (recorded, found) and recorded != found
 
     @property
-    def owes_account(self) -> bool:
+    def is_data_loss_report_due(self) -> bool:
         """Whether the account of lost writes was begun, and not told yet."""
-        return self.account is not None and self.account.told_at is None
+        return self.account is not None and self.account.reported_at is None
 
     def failed_checks(self) -> tuple[Check, ...]:
         """Of the preview."""
         return tuple(check for check in self.preview_checks if check.verdict is Verdict.FAIL)
 
-    def given_up(self, why: str, now: datetime) -> "DatabaseProgress":
+    def mark_failed(self, why: str, now: datetime) -> "DatabaseProgress":
         """It can't succeed any more; the first reason stands."""
         if self.why_not is not None:
             return self
-        return self.but(why_not=why, tidying_since=now)
+        return self.evolve(why_not=why, cleanup_started_at=now)
 
-    def ended(self, ending: Ending, now: datetime) -> "DatabaseProgress":
+    def ended(self, database_outcome: DatabaseOutcome, now: datetime) -> "DatabaseProgress":
         """No more moves."""
-        return self.but(ending=ending, ended_at=now, intent=None)
+        return self.evolve(database_outcome=database_outcome, ended_at=now, intent=None)
 
-    def adopted(self) -> "DatabaseProgress":
+    def confirm_intent(self) -> "DatabaseProgress":
         """What was announced last is seen to be made; its operations are known by their time if its answer was lost."""
         if self.intent is None:
             return self
-        return self.but(intent=None, adopted_since=self.adopted_since or self.intent.at)
+        return self.evolve(intent=None, confirmed_since=self.confirmed_since or self.intent.at)
 
-    def noted(self, note: str) -> "DatabaseProgress":
+    def add_note(self, note: str) -> "DatabaseProgress":
         """With a remark for the report, once."""
-        return self if note in self.notes else self.but(notes=(*self.notes, note))
+        return self if note in self.notes else self.evolve(notes=(*self.notes, note))
 
-    def moved(self, move: str, now: datetime | None = None) -> "DatabaseProgress":
+    def record_move(self, move: str, now: datetime | None = None) -> "DatabaseProgress":
         """With the move in its record, once however often it is repeated.
 
         Args:
@@ -276,8 +282,8 @@ class DatabaseProgress(_Stored):
         """
         if self.moves and self.moves[-1] == move:
             return self
-        return self.but(moves=(*self.moves, move), moved_at=now)
+        return self.evolve(moves=(*self.moves, move), moved_at=now)
 
-    def but(self, **changes: Any) -> "DatabaseProgress":
+    def evolve(self, **changes: Any) -> "DatabaseProgress":
         """A validated copy with some fields changed."""
         return DatabaseProgress.model_validate({**dict(self), **changes})

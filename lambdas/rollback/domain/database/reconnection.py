@@ -10,7 +10,7 @@ from rollback.domain.database.progress import CommandRun, DatabaseIntent
 from rollback.text import StoredText
 
 
-class Way(StrEnum):
+class ReconnectMethod(StrEnum):
     """How a service was rid of its old connections."""
 
     STARTED = "started"  # from zero tasks: it stood behind the fence
@@ -26,30 +26,32 @@ class ServiceConnection(_Stored):
     """One service. A change is announced by `intent`, as everywhere (rule 9)."""
 
     service: str
-    way: Way
+    way: ReconnectMethod
     began_at: AwareDatetime | None = Field(default=None, description="when its turn came")
     intent: DatabaseIntent | None = Field(default=None, description="the deployment or the task about to be asked for")
-    instead_of: str | None = Field(default=None, description="deployment that the announced one replaces, `ecs-svc/…`")
+    replaced_deployment_id: str | None = Field(
+        default=None, description="deployment that the announced one replaces, `ecs-svc/…`"
+    )
     asked_at: AwareDatetime | None = Field(default=None, description="the announced deployment was asked for")
     deployment_id: str | None = Field(default=None, description="the one that brought new tasks, whoever asked for it")
     run: CommandRun | None = Field(default=None, description="of reconnect_command")
-    renewed_at: AwareDatetime | None = Field(default=None, description="no old connection can be left")
+    reconnected_at: AwareDatetime | None = Field(default=None, description="no old connection can be left")
     proof: CommandRun | None = Field(default=None, description="of the command that proves the connection")
     session_seen_at: AwareDatetime | None = Field(
         default=None, description="pg_stat_activity showed a session of its application_name"
     )
-    waits_for: StoredText = Field(default="", description="what keeps it at the moment")
+    waiting_reason: StoredText = Field(default="", description="what keeps it at the moment")
     failure: StoredText | None = Field(default=None, description="why it is not known to have only new connections")
     note: StoredText = ""
-    over_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
 
-    def but(self, **changes: Any) -> "ServiceConnection":
+    def evolve(self, **changes: Any) -> "ServiceConnection":
         """A validated copy with some fields changed."""
         return ServiceConnection.model_validate({**dict(self), **changes})
 
     def failed(self, why: str, now: datetime) -> "ServiceConnection":
         """No more is tried for this service."""
-        return self.but(failure=why, over_at=now, intent=None)
+        return self.evolve(failure=why, finished_at=now, intent=None)
 
 
 class Reconnection(_Stored):
@@ -62,7 +64,7 @@ class Reconnection(_Stored):
     @property
     def current(self) -> ServiceConnection | None:
         """The service whose turn it is; None: all are over."""
-        return next((one for one in self.services if one.over_at is None), None)
+        return next((one for one in self.services if one.finished_at is None), None)
 
     def of(self, service: str) -> ServiceConnection | None:
         """What is known of one service."""
@@ -90,5 +92,5 @@ class CausedDeployment(BaseModel):
     rollback_id: str = ""
     asked_at: AwareDatetime
     definition_arn: str
-    instead_of: str = Field(description="PRIMARY as it was asked for, `ecs-svc/…`")
+    replaced_deployment_id: str = Field(description="PRIMARY as it was asked for, `ecs-svc/…`")
     deployment_id: str | None = Field(default=None, description="known once ECS shows it")

@@ -44,8 +44,9 @@ class ReleaseSchema(BaseModel):
     Attributes:
         shipped: all migrations in the release's repository, oldest first.
         journal: what the database had applied when the release ran and was good.
-        ran_on: the structure at that moment.
-        sought_all_journals: the journals of all known tools were looked for, not Drizzle's alone as older versions did:
+        recorded_schema: the structure at that moment.
+        has_searched_all_journals: the journals of all known tools were looked for, not Drizzle's alone as older
+        versions did:
             only then `journal=None` tells that there is none.
     """
 
@@ -53,8 +54,8 @@ class ReleaseSchema(BaseModel):
 
     shipped: tuple[ShippedMigration, ...] | None = None
     journal: tuple[Migration, ...] | None = None
-    ran_on: LiveSchema | None = None
-    sought_all_journals: bool = Field(default=False, exclude_if=lambda value: not value)
+    recorded_schema: LiveSchema | None = None
+    has_searched_all_journals: bool = Field(default=False, exclude_if=lambda value: not value)
 
     @property
     def sha256(self) -> str:
@@ -62,7 +63,7 @@ class ReleaseSchema(BaseModel):
         return sha256_of(self.model_dump(mode="json"))
 
     @property
-    def expects(self) -> tuple[Migration, ...] | None:
+    def expected_journal(self) -> tuple[Migration, ...] | None:
         """What it was good with; of what it ships, if that was never seen; None: not known.
 
         Only Drizzle's files tell what their rows will be.

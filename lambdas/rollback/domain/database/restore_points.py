@@ -45,7 +45,7 @@ class RecordedPoint(BaseModel):
         return RestorePoint(at=self.at, lsn=self.lsn, timeline=self.timeline)
 
 
-def where_it_began(release: Release, points: Iterable[RecordedPoint]) -> RecordedPoint | None:
+def find_start_point(release: Release, points: Iterable[RecordedPoint]) -> RecordedPoint | None:
     """The point before a release: the pipeline's last one before its first deployment, else the deployment's own."""
     return next(iter(points_before(release, points)), None)
 
@@ -65,7 +65,7 @@ def points_before(release: Release, points: Iterable[RecordedPoint]) -> tuple[Re
     return (*newest_first, *sorted(own, key=lambda p: p.recorded_at)[:1])
 
 
-def where_to_go(
+def choose_restore_point(
     target: Release,
     releases: Iterable[Release],
     points: Iterable[RecordedPoint],
@@ -89,4 +89,4 @@ def where_to_go(
         point = next((p for p in candidates if fits(p)), None)
         if point is not None:
             return point, release
-    return (where_it_began(later[-1], known), later[-1]) if later else (None, None)
+    return (find_start_point(later[-1], known), later[-1]) if later else (None, None)

@@ -24,6 +24,6 @@ class Observation(BaseModel):
     observed_at: AwareDatetime
     timeline: str | None = None
 
-    def about(self, service: str) -> tuple[Check, ...]:
+    def checks_for(self, service: str) -> tuple[Check, ...]:
         """The checks of one service's way back: each goes back to data of its own releases."""
         return tuple(check for check in self.readiness if check.evidence.get("service") == service)

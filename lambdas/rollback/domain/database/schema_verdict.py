@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rollback.domain.database.migration_impact import MigrationImpact
 from rollback.domain.database.schema_finding import Compatibility, Finding
-from rollback.text import STORED_LINE_LIMIT, cut
+from rollback.text import STORED_LINE_LIMIT, truncate
 
 _LONGEST_REASON = 2000
 
@@ -18,7 +18,7 @@ _MOST_TOLD = 20
 
 
 def _short(lines: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(cut(line, STORED_LINE_LIMIT) for line in lines[:_MOST_TOLD])
+    return tuple(truncate(line, STORED_LINE_LIMIT) for line in lines[:_MOST_TOLD])
 
 
 class JournalRelation(StrEnum):
@@ -41,7 +41,7 @@ class SchemaVerdict(BaseModel):
         findings: of the structure; None: there is no snapshot of the target's.
         attributed_to: of a breaking verdict, tags of the shipped migrations that cause it (`schema_attribution`).
         unexplained: of a breaking verdict, the differences that no shipped migration explains.
-        left_out: how many tags, findings and reasons were cut off to make it fit into a document.
+        left_out: how many tags, findings and reasons were truncate off to make it fit into a document.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -64,15 +64,18 @@ class SchemaVerdict(BaseModel):
 
     @property
     def bounded(self) -> "SchemaVerdict":
-        """A copy that fits into a rollback's document, with a count of what was cut off. The worst findings stay."""
+        """A copy that fits into a rollback's document, with a count of what was truncate off. The worst findings
+        stay."""
         order = (Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE)
         findings = sorted(self.findings or (), key=lambda one: order.index(one.compatibility))
         reasons = self.impact.reasons if self.impact is not None else ()
         impact = self.impact.model_copy(update={"reasons": _short(reasons)}) if self.impact is not None else None
-        told = tuple(one.model_copy(update={"what": cut(one.what, STORED_LINE_LIMIT)}) for one in findings[:_MOST_TOLD])
+        told = tuple(
+            one.model_copy(update={"what": truncate(one.what, STORED_LINE_LIMIT)}) for one in findings[:_MOST_TOLD]
+        )
         lists = (self.since, self.attributed_to, self.unexplained, findings, reasons)
         short = {
-            "reason": cut(self.reason, _LONGEST_REASON),
+            "reason": truncate(self.reason, _LONGEST_REASON),
             "since": self.since[-_MOST_TAGS:],
             "attributed_to": self.attributed_to[-_MOST_TAGS:],
             "unexplained": _short(self.unexplained),
@@ -88,7 +91,7 @@ class SchemaVerdict(BaseModel):
         return self.bounded.model_copy(update={"impact": None, "findings": None})
 
 
-def not_known(reason: str) -> SchemaVerdict:
+def unknown_verdict(reason: str) -> SchemaVerdict:
     """Without a look at the live schema that counts."""
     return SchemaVerdict(
         compatibility=Compatibility.UNKNOWN,

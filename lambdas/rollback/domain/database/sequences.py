@@ -69,7 +69,9 @@ class SequenceCarried(_Stored):
         return f"{self.name} continues behind {self.value:,} {instead}: no id of a lost row is used again"
 
 
-def remembered(values: Iterable[SequenceValue], restored: Iterable[SequenceValue] | None) -> list[SequenceValue]:
+def select_values_to_keep(
+    values: Iterable[SequenceValue], restored: Iterable[SequenceValue] | None
+) -> list[SequenceValue]:
     """Those that have given out a value which the restore takes back, so far as is known.
 
     Args:
@@ -82,7 +84,7 @@ def remembered(values: Iterable[SequenceValue], restored: Iterable[SequenceValue
     return [one for one in used if one.identity in there and value_to_set(one, there[one.identity]) is not None]
 
 
-def furthest_of(earlier: Iterable[SequenceValue], later: Iterable[SequenceValue]) -> list[SequenceValue]:
+def merge_readings(earlier: Iterable[SequenceValue], later: Iterable[SequenceValue]) -> list[SequenceValue]:
     """Two readings of the same sequences in one: a restore between them may have taken the later one back."""
     furthest = {one.identity: one for one in earlier}
     for one in later:
@@ -116,7 +118,7 @@ def why_not_set(value: int, restored: SequenceValue) -> str:
     return ""
 
 
-def to_carry(
+def plan_sequence_carry(
     kept: Iterable[SequenceValue], restored: Mapping[Name, SequenceValue], database: str
 ) -> tuple[list[tuple[SequenceValue, SequenceCarried]], list[SequenceCarried]]:
     """What to set, as (restored sequence, what is told of it), and what is told of those that can't be set."""

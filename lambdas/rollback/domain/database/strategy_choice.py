@@ -34,7 +34,7 @@ def choose_strategy(
         shipped: by the running release, whose tasks would run the down files.
     """
     by_tag = {one.tag: one for one in shipped}
-    stepped = steps_down(verdict, by_tag.values(), settings)
+    stepped = find_down_migrations(verdict, by_tag.values(), settings)
     if isinstance(stepped, str):
         return _restore(stepped)
     against = next((why for tag in stepped if (why := _objection(by_tag[tag])) is not None), None)
@@ -55,7 +55,7 @@ def _objection(migration: ShippedMigration) -> str | None:
     return None
 
 
-def steps_down(
+def find_down_migrations(
     verdict: SchemaVerdict, shipped: Iterable[ShippedMigration], settings: DatabaseSettings
 ) -> tuple[str, ...] | str:
     """The tags to step down, newest first, whatever that loses; or why it can't be done."""

@@ -43,13 +43,13 @@ class Identity:
     images: Mapping[str, str]
 
     @property
-    def marks(self) -> frozenset[str]:
+    def identifiers(self) -> frozenset[str]:
         """Both fingerprints."""
         return frozenset({self.fingerprint, self.former})
 
     def is_release(self, release: Release) -> bool:
         """Whether it is this release: by fingerprint, or as the same registered definition with the same images."""
-        if release.fingerprint in self.marks:
+        if release.fingerprint in self.identifiers:
             return True
         return release.definition_arn == self.definition_arn and same_images(release.images, self.images)
 

@@ -22,7 +22,7 @@ from rollback.resources.aws.primary_revision import is_unlisted
 _GIVEN_UP = ROLLING_BACK | ENDED_ELSEWHERE | {"STOP_REQUESTED"}
 
 
-class Standing(StrEnum):
+class DeploymentStatus(StrEnum):
     """How a deployment stands."""
 
     STANDS = "stands"
@@ -38,13 +38,15 @@ class NewerRelease(BaseModel):
     version: str
     definition_arn: str
     began_at: AwareDatetime
-    is_left_again: bool = Field(default=False, description="the release that the rollback leaves, deployed once more")
+    is_replaced_release_redeployed: bool = Field(
+        default=False, description="the release that the rollback leaves, deployed once more"
+    )
     why_replaced: str = Field(default="", description="why the rollback went on all the same; empty: it did not")
 
     @property
     def in_words(self) -> str:
         """Version, time and definition."""
-        again = ", the same release that the rollback left," if self.is_left_again else ""
+        again = ", the same release that the rollback left," if self.is_replaced_release_redeployed else ""
         definition = self.definition_arn.rsplit("/", 1)[-1]
         return f"{self.version}{again} deployed at {self.began_at:%H:%M:%S} UTC ({definition})"
 
@@ -55,7 +57,7 @@ class LatestDeployment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     deployed: DeployedRevision
-    standing: Standing
+    standing: DeploymentStatus
 
     @property
     def began_at(self) -> datetime:
@@ -72,14 +74,14 @@ def latest_deployment(view: ServiceView) -> LatestDeployment:
     if newest is None or not _is_listed(view, newest):
         return LatestDeployment(
             deployed=primary.deployed,
-            standing={"COMPLETED": Standing.STANDS, "FAILED": Standing.FAILED}.get(
-                primary.rollout_state, Standing.IN_FLIGHT
+            standing={"COMPLETED": DeploymentStatus.STANDS, "FAILED": DeploymentStatus.FAILED}.get(
+                primary.rollout_state, DeploymentStatus.IN_FLIGHT
             ),
         )
-    standing = Standing.STANDS if newest.status == "SUCCESSFUL" else Standing.IN_FLIGHT
+    standing = DeploymentStatus.STANDS if newest.status == "SUCCESSFUL" else DeploymentStatus.IN_FLIGHT
     gave_up = primary.definition_arn == newest.target_definition_arn and primary.rollout_state == "FAILED"
     if newest.status in _GIVEN_UP or gave_up:
-        standing = Standing.FAILED
+        standing = DeploymentStatus.FAILED
     return LatestDeployment(deployed=newest.target, standing=standing)
 
 
@@ -106,8 +108,9 @@ def may_be_newer(latest: LatestDeployment, known_until: datetime) -> bool:
     return latest.began_at > known_until
 
 
-def in_time(latest: LatestDeployment, now: datetime, patience: timedelta) -> Standing:
-    """A deployment that does not settle is no fix: `guards.no_fix_on_its_way` says so of one before the rollback."""
-    if latest.standing is Standing.IN_FLIGHT and now - latest.began_at > patience:
-        return Standing.FAILED
+def expire_in_flight(latest: LatestDeployment, now: datetime, patience: timedelta) -> DeploymentStatus:
+    """A deployment that does not settle is no fix: `guards.check_no_fix_in_flight` says so of one before the
+    rollback."""
+    if latest.standing is DeploymentStatus.IN_FLIGHT and now - latest.began_at > patience:
+        return DeploymentStatus.FAILED
     return latest.standing

@@ -70,7 +70,7 @@ class Release(BaseModel):
 
 # Members of ECS's answer that no request takes (service model, TaskDefinition without RegisterTaskDefinition), and
 # where a definition is filed. Whatever else an answer has is kept.
-_ANSWERED = frozenset(
+_RESPONSE_ONLY_FIELDS = frozenset(
     {
         "taskDefinitionArn",
         "family",
@@ -94,7 +94,7 @@ def normalised_definition(definition: Mapping[str, Any], images: Mapping[str, st
         definition: `taskDefinition` as DescribeTaskDefinition gives it.
         images: container name → image, as ECS resolved it; a container that is not named keeps its own.
     """
-    kept = {name: value for name, value in definition.items() if name not in _ANSWERED}
+    kept = {name: value for name, value in definition.items() if name not in _RESPONSE_ONLY_FIELDS}
     return {**kept, "containerDefinitions": with_images(definition, images)}
 
 

@@ -24,11 +24,11 @@ _HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE | re.ASCII)
 _DIGEST = "sha256:"
 _OF_FINGERPRINT, _OF_DIGEST, _OF_COMMIT = 8, 12, 7  # digits, to be no other name by accident
 _MOST_LISTED = 8
-AS_TARGET = frozenset({ReleaseState.PROMOTED})
+TARGET_STATES = frozenset({ReleaseState.PROMOTED})
 
 
 @dataclass(frozen=True)
-class Named:
+class NameMatch:
     """The release that a name means; or why it means none."""
 
     release: Release | None
@@ -36,9 +36,9 @@ class Named:
     candidates: tuple[Release, ...] = ()
 
 
-def find(
-    name: str, releases: Iterable[Release], running: str | None = None, prefer: Collection[ReleaseState] = AS_TARGET
-) -> Named:
+def find_release(
+    name: str, releases: Iterable[Release], running: str | None = None, prefer: Collection[ReleaseState] = TARGET_STATES
+) -> NameMatch:
     """The release that is meant.
 
     Args:
@@ -49,20 +49,20 @@ def find(
     known = _newest_first(releases)
     if name in SYNONYMS_OF_LAST_KNOWN_GOOD:
         return _last_known_good(name, known, running)
-    found = _meant(name, known)
+    found = _find_matches(name, known)
     if not found:
-        return Named(None, _unknown(name, known))
+        return NameMatch(None, _unknown(name, known))
     if len(found) == 1:
-        return Named(found[0])
+        return NameMatch(found[0])
     preferred = [release for release in found if release.state in prefer]
     if len(preferred) == 1 and len({release.version for release in found}) == 1:
-        return Named(preferred[0])
+        return NameMatch(preferred[0])
     told = _without_unresolved_twins(found)
     if len(told) == 1:
-        return Named(told[0])
+        return NameMatch(told[0])
     listed = "; ".join(_listed(found, known))
     shown = one_line(name, QUOTED_LIMIT)
-    return Named(None, f"{shown} is the name of {len(found)} releases; name one of them: {listed}", tuple(found))
+    return NameMatch(None, f"{shown} is the name of {len(found)} releases; name one of them: {listed}", tuple(found))
 
 
 def _without_unresolved_twins(found: Sequence[Release]) -> list[Release]:
@@ -71,7 +71,7 @@ def _without_unresolved_twins(found: Sequence[Release]) -> list[Release]:
     return [one for one in found if one.is_resolved or (one.version, one.definition_arn) not in told]
 
 
-def name_of(release: Release, among: Iterable[Release]) -> str:
+def release_label(release: Release, among: Iterable[Release]) -> str:
     """A name that means this release only, ready to paste: its version, and where several have that its fingerprint."""
     others = [other for other in among if other.fingerprint != release.fingerprint]
     digits = _OF_FINGERPRINT
@@ -84,29 +84,29 @@ def name_of(release: Release, among: Iterable[Release]) -> str:
     return shlex.quote(f"{release.version}@{release.fingerprint[:digits]}")
 
 
-def described(release: Release, among: Iterable[Release]) -> str:
+def describe_release(release: Release, among: Iterable[Release]) -> str:
     """The same, and what tells it from the others."""
     deployed = f"first deployed {release.first_deployed_at:%Y-%m-%d %H:%M} UTC"
-    return f"{name_of(release, among)} ({release.state}, {deployed})"
+    return f"{release_label(release, among)} ({release.state}, {deployed})"
 
 
-def last_good(releases: Iterable[Release], running: str) -> Named:
+def find_last_known_good(releases: Iterable[Release], running: str) -> NameMatch:
     """The last known good, for whoever has named nothing."""
     found = last_known_good(releases, running)
-    return Named(found, "" if found is not None else _unknown("the last known good", _newest_first(releases)))
+    return NameMatch(found, "" if found is not None else _unknown("the last known good", _newest_first(releases)))
 
 
-def _last_known_good(name: str, known: Sequence[Release], running: str | None) -> Named:
+def _last_known_good(name: str, known: Sequence[Release], running: str | None) -> NameMatch:
     if running is None:
-        return Named(None, f"{name} depends on what runs, and means no release here: name a version")
-    return last_good(known, running)
+        return NameMatch(None, f"{name} depends on what runs, and means no release here: name a version")
+    return find_last_known_good(known, running)
 
 
 def _newest_first(releases: Iterable[Release]) -> list[Release]:
     return sorted(releases, key=lambda release: release.first_deployed_at, reverse=True)
 
 
-def _meant(name: str, known: Sequence[Release]) -> list[Release]:
+def _find_matches(name: str, known: Sequence[Release]) -> list[Release]:
     """A version comes first: many a team's versions are git SHAs."""
     of_version = [release for release in known if release.version == name]
     if of_version:
@@ -118,10 +118,10 @@ def _meant(name: str, known: Sequence[Release]) -> list[Release]:
     mark = digits.lower()
     if not _is_hex(mark, 1) or len(name) > TARGET_LIMIT or (image and not image.endswith("@")):
         return []
-    return [release for release in known if _is_called(release, mark, is_digest=bool(prefix))]
+    return [release for release in known if _has_identifier(release, mark, is_digest=bool(prefix))]
 
 
-def _is_called(release: Release, mark: str, *, is_digest: bool) -> bool:
+def _has_identifier(release: Release, mark: str, *, is_digest: bool) -> bool:
     digests = (image.rpartition(_DIGEST)[2] for image in release.images.values() if _DIGEST in image)
     if len(mark) >= _OF_DIGEST and any(digest.startswith(mark) for digest in digests):
         return True
@@ -138,7 +138,7 @@ def _is_hex(text: str, least: int) -> bool:
 
 def _listed(found: Sequence[Release], known: Sequence[Release]) -> Iterator[str]:
     for release in found[:_MOST_LISTED]:
-        yield described(release, known)
+        yield describe_release(release, known)
     if len(found) > _MOST_LISTED:
         yield f"and {len(found) - _MOST_LISTED} more (`rollback versions` lists them)"
 

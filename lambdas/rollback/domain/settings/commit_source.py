@@ -33,25 +33,25 @@ class CommitSource:
         kind, _, name = setting.partition(":")
         return cls(Source(kind), name)
 
-    def told_by(self, environment: Mapping[str, str], tag: str) -> str | None:
+    def find_commit(self, environment: Mapping[str, str], tag: str) -> str | None:
         """The commit as far as the task definition tells it; a label is the registry's to tell."""
         match self.kind:
             case Source.VARIABLE:
-                return cleaned(environment.get(self.name))
+                return clean_commit(environment.get(self.name))
             case Source.TAG:
-                return commit_in(tag)
+                return find_commit_in_tag(tag)
             case Source.LABEL:
                 return None
 
 
-def commit_in(tag: str) -> str | None:
+def find_commit_in_tag(tag: str) -> str | None:
     """The git SHA that a tag is, or ends with. Digits alone are more often a date or a build's number."""
     found = _SHA.search(tag)
     sha = found.group(1) if found is not None else ""
     return sha if sha and (len(sha) == _FULL_SHA or not sha.isdecimal()) else None
 
 
-def cleaned(told: str | None) -> str | None:
+def clean_commit(told: str | None) -> str | None:
     """A commit as it is recorded; None: not told."""
     text = (told or "").strip()
     return recorded_name(text) if text else None

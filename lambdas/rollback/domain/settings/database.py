@@ -51,7 +51,7 @@ class RestoreLimits(BaseModel):
     protect_timeout_seconds: float = Field(
         default=60, gt=0, description="services wait for the branch's protection only so long: Conclude goes on with it"
     )
-    tidy_timeout_minutes: float = Field(default=5, gt=0, description="for putting right what a failure left")
+    cleanup_timeout_minutes: float = Field(default=5, gt=0, description="for putting right what a failure left")
     lost_answer_seconds: int = Field(
         default=30, ge=1, description="a change without an answer may still arrive: looked at before it is sent again"
     )

@@ -22,7 +22,7 @@ CRITICAL_TOPIC_VARIABLE = "CRITICAL_TOPIC_ARN"
 WORKFLOW_VARIABLE = "WORKFLOW_ARN"
 
 
-class Endpoint(BaseModel):
+class HealthEndpoint(BaseModel):
     """One HTTP endpoint that must answer after a rollback."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,7 +42,7 @@ class ServiceSettings(BaseModel):
     ecs_service: str
     container: str = Field(description="container whose image names the release's version")
     base_url: str | None = Field(default=None, description="without it HTTP checks are skipped")
-    endpoints: tuple[Endpoint, ...] = ()
+    endpoints: tuple[HealthEndpoint, ...] = ()
     commit_from: str = Field(
         default="variable:GIT_COMMIT",
         pattern=PATTERN,

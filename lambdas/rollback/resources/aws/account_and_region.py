@@ -15,16 +15,17 @@ class Home:
     @classmethod
     def of_arn(cls, arn: str) -> "Home | None":
         """The account and region that an ARN names; None: it does not name both."""
-        account, region = place_of(arn)
+        account, region = parse_account_and_region(arn)
         return cls(account, region, arn.split(":", 2)[1]) if account and region else None
 
-    def strangers(self, arns: Iterable[str]) -> list[str]:
+    def foreign_arns(self, arns: Iterable[str]) -> list[str]:
         """The ARNs that name another account or region. One that names neither (S3, IAM) is no stranger."""
         return [
             arn
             for arn in arns
             if any(
-                found not in ("", ours) for found, ours in zip(place_of(arn), (self.account, self.region), strict=True)
+                found not in ("", ours)
+                for found, ours in zip(parse_account_and_region(arn), (self.account, self.region), strict=True)
             )
         ]
 
@@ -33,7 +34,7 @@ class Home:
         return f"account {self.account}, {self.region}"
 
 
-def place_of(arn: str) -> tuple[str, str]:
+def parse_account_and_region(arn: str) -> tuple[str, str]:
     """Account and region out of `arn:<partition>:<service>:<region>:<account>:…`; empty: not named."""
     parts = arn.split(":", 5)
     return (parts[4], parts[3]) if len(parts) == 6 and parts[0] == "arn" else ("", "")

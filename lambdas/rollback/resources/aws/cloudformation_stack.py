@@ -36,7 +36,7 @@ class StackView(BaseModel):
             return StackState.STABLE
         return StackState.ROLLING_BACK if "ROLLBACK" in self.status else StackState.UPDATING
 
-    def deployed_by_going_back(self, definition_arn: str) -> bool:
+    def has_stack_rolled_back_to(self, definition_arn: str) -> bool:
         """Whether a deployment of that definition is CloudFormation's own way back, under way or ended."""
         went_back = "ROLLBACK" in self.status and definition_arn in self.definition_arns
         return went_back or self.state is StackState.ROLLING_BACK

@@ -19,7 +19,7 @@ _VOLUMES = {
 }
 
 
-class Kind(StrEnum):
+class ReferenceKind(StrEnum):
     """How a reference is looked up."""
 
     ROLE = "role"
@@ -39,7 +39,7 @@ class Reference:
         region: of a log group; empty: the service's own.
     """
 
-    kind: Kind
+    kind: ReferenceKind
     value: str
     region: str = ""
 
@@ -69,7 +69,7 @@ def references(definition: Definition) -> tuple[Reference, ...]:
 def _roles(definition: Definition) -> Iterator[Reference]:
     for member in ("taskRoleArn", "executionRoleArn"):
         if definition.get(member):
-            yield Reference(Kind.ROLE, str(definition[member]))
+            yield Reference(ReferenceKind.ROLE, str(definition[member]))
 
 
 def _volumes(definition: Definition) -> Iterator[Reference]:
@@ -77,7 +77,7 @@ def _volumes(definition: Definition) -> Iterator[Reference]:
         for member, what in _VOLUMES.items():
             if volume.get(member):
                 called = volume[member].get("fileSystemId") or volume.get("name")
-                yield Reference(Kind.OTHER, f"{what} {called}")
+                yield Reference(ReferenceKind.OTHER, f"{what} {called}")
 
 
 def _of_container(container: Definition) -> Iterator[Reference]:
@@ -85,14 +85,14 @@ def _of_container(container: Definition) -> Iterator[Reference]:
         yield _secret(str(secret["valueFrom"]))
     credentials = (container.get("repositoryCredentials") or {}).get("credentialsParameter")
     if credentials:  # of Secrets Manager always, and by name where it is in the service's region
-        yield Reference(Kind.SECRET, str(credentials))
+        yield Reference(ReferenceKind.SECRET, str(credentials))
     for file in container.get("environmentFiles", ()):
-        yield Reference(Kind.FILE if file.get("type") == "s3" else Kind.OTHER, str(file.get("value")))
+        yield Reference(ReferenceKind.FILE if file.get("type") == "s3" else ReferenceKind.OTHER, str(file.get("value")))
     options = (container.get("firelensConfiguration") or {}).get("options") or {}
     if options.get("config-file-type") == "s3":
-        yield Reference(Kind.FILE, str(options.get("config-file-value")))
+        yield Reference(ReferenceKind.FILE, str(options.get("config-file-value")))
     for specification in container.get("credentialSpecs") or ():
-        yield Reference(Kind.OTHER, f"credential specification {specification}")
+        yield Reference(ReferenceKind.OTHER, f"credential specification {specification}")
 
 
 def _logs(container: Definition) -> Iterator[Reference]:
@@ -103,9 +103,9 @@ def _logs(container: Definition) -> Iterator[Reference]:
     if configuration.get("logDriver") != "awslogs" or not options.get("awslogs-group"):
         return
     if str(options.get("awslogs-create-group", "")).lower() != "true":  # else the driver makes it
-        yield Reference(Kind.LOG_GROUP, str(options["awslogs-group"]), str(options.get("awslogs-region", "")))
+        yield Reference(ReferenceKind.LOG_GROUP, str(options["awslogs-group"]), str(options.get("awslogs-region", "")))
 
 
 def _secret(value_from: str) -> Reference:
     """A full ARN of Secrets Manager; else a parameter, by ARN or by name."""
-    return Reference(Kind.SECRET if ":secretsmanager:" in value_from else Kind.PARAMETER, value_from)
+    return Reference(ReferenceKind.SECRET if ":secretsmanager:" in value_from else ReferenceKind.PARAMETER, value_from)

@@ -14,7 +14,7 @@ from rollback import errors
 from rollback.text import service_message
 
 # Their texts are sentences already; the name of any other error is a part of what is told.
-_OURS = frozenset(
+_OWN_ERRORS = frozenset(
     name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)
 )
 _LONGEST, _LONGEST_NAME = 1000, 100
@@ -36,7 +36,7 @@ class ExecutionFailure:
     @classmethod
     def read(cls, error: object, cause: object) -> "ExecutionFailure":
         """From a Catch's or an event's two fields; either may be missing, or be anything."""
-        name, told = str(error or ""), _told(cause)
+        name, told = str(error or ""), _parse_cause(cause)
         if isinstance(told, dict):
             name = str(told.get("errorType") or name)
             message = str(told.get("errorMessage") or "") if "errorMessage" in told else _in_words(told)
@@ -44,10 +44,10 @@ class ExecutionFailure:
             message = told
         name = service_message(name, _LONGEST_NAME)
         message = _shortened(message) or _IN_WORDS.get(name, "no cause given")
-        return cls(error=name, text=message if not name or name in _OURS else f"{name}: {message}")
+        return cls(error=name, text=message if not name or name in _OWN_ERRORS else f"{name}: {message}")
 
 
-def _told(cause: object) -> dict[str, Any] | str:
+def _parse_cause(cause: object) -> dict[str, Any] | str:
     """Decode the cause; text that is no JSON stays as it is."""
     if not isinstance(cause, str):
         return cause if isinstance(cause, dict) else _in_words(cause)

@@ -21,7 +21,7 @@ _DENIED = re.compile(
 )
 _EXPLICIT = re.compile(r"with an explicit deny", re.IGNORECASE)
 _NO_POLICY = re.compile(r"because no (?P<policy>.+?) allows? ", re.IGNORECASE | re.DOTALL)
-_MENDED_BY = {
+_REMEDIES = {
     RefusalKind.CREDENTIALS: "log in again (`aws sso login`), and check AWS_PROFILE and this machine's clock",
     RefusalKind.NOT_FOUND: "check that name in the settings, and that account and region are the right ones",
     RefusalKind.QUOTA: "ask AWS for a higher quota, or remove what is no longer used",
@@ -54,7 +54,7 @@ class Denial:
         return _EXPLICIT.match(self.why) is not None
 
     @property
-    def silent_policy(self) -> str:
+    def missing_policy(self) -> str:
         """The kind of policy that does not allow it; a role's own where AWS does not say."""
         found = _NO_POLICY.match(self.why)
         return found["policy"] if found is not None else "identity-based policy"
@@ -73,8 +73,8 @@ def refused(
     denial = Denial.parse(message) if kind is RefusalKind.ACCESS else None
     action = denial.action if denial is not None else operation
     resource = (denial.resource if denial is not None else "") or on
-    why = _why(denial, code, message)
-    mend = _permission(denial, action, resource) if kind is RefusalKind.ACCESS else _MENDED_BY[kind]
+    why = _explain(denial, code, message)
+    mend = _permission(denial, action, resource) if kind is RefusalKind.ACCESS else _REMEDIES[kind]
     wanted = f", for {operation} on {service_message(on)}," if action.lower() != operation.lower() else ""
     text = f"{what_happened} {action} on {service_message(resource)}{wanted} {why}; {mend}"
     return CallRefused(text, action=action, resource=resource, kind=kind)
@@ -91,11 +91,11 @@ def iam_statement(action: str, resource: str, principal: str = "") -> str:
     return json.dumps({"Effect": "Allow", **whom, "Action": action, "Resource": arn}, separators=(",", ":"))
 
 
-def _why(denial: Denial | None, code: str, message: str) -> str:
+def _explain(denial: Denial | None, code: str, message: str) -> str:
     if denial is None:
         return f"({code}: {service_message(message)})"
     why = f" {denial.why}" if denial.why else ""
-    return f"to {_who(denial.principal)}{why} ({code})"
+    return f"to {_principal_name(denial.principal)}{why} ({code})"
 
 
 def _permission(denial: Denial | None, action: str, resource: str) -> str:
@@ -103,8 +103,8 @@ def _permission(denial: Denial | None, action: str, resource: str) -> str:
         return "an explicit deny overrides every permission: take it out of that policy, or except the caller from it"
     if denial is None:
         return f"add to the caller's policy: {iam_statement(action, resource)}"
-    whom = _role_arn(denial.principal) if denial.silent_policy.startswith("resource-based") else ""
-    return f"add to the {denial.silent_policy}: {iam_statement(action, resource, whom)}"
+    whom = _role_arn(denial.principal) if denial.missing_policy.startswith("resource-based") else ""
+    return f"add to the {denial.missing_policy}: {iam_statement(action, resource, whom)}"
 
 
 def _role_arn(principal: str) -> str:
@@ -113,7 +113,7 @@ def _role_arn(principal: str) -> str:
     return f"{found[1]}:iam:{found[2]}:role/{found[3]}" if found else principal
 
 
-def _who(principal: str) -> str:
+def _principal_name(principal: str) -> str:
     """Return the name of an assumed role; a session's name says nothing about permissions."""
     _, _, role = principal.partition(":assumed-role/")
     return f"role {role.split('/')[0]}" if role else principal or "the caller"

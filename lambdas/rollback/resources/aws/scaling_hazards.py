@@ -23,7 +23,9 @@ from rollback.domain.settings.environment import ServiceSettings
 CHECK_NAME = "nothing-starts-tasks"
 
 
-def nothing_starts_tasks(service: ServiceSettings, predictive: Sequence[str], *, is_fenced_next: bool = False) -> Check:
+def check_scaling_hazards(
+    service: ServiceSettings, predictive: Sequence[str], *, is_fenced_next: bool = False
+) -> Check:
     """Whether a fence around the service would hold.
 
     Args:

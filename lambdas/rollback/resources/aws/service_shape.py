@@ -60,7 +60,7 @@ def shape_of(service: Mapping[str, Any]) -> ServiceShape:
     )
 
 
-def fits_service(definition: Mapping[str, Any], shape: ServiceShape) -> Check:
+def check_fits_service(definition: Mapping[str, Any], shape: ServiceShape) -> Check:
     """Whether ECS would accept the definition for the service as it is."""
     name = "service-accepts-it"
     problems = [*_ports(definition, shape), *_volumes(definition, shape), *_network(definition, shape)]

@@ -44,17 +44,17 @@ class GroupHealth(BaseModel):
         return sum(target.state == "healthy" for target in self.targets)
 
 
-def may_be_unused(targets: tuple[TargetHealth, ...]) -> bool:
+def is_possibly_unused(targets: tuple[TargetHealth, ...]) -> bool:
     """Whether no target is checked; then ELB has to be asked which of the two meanings it has."""
     return bool(targets) and all(t.state == "unused" and t.reason == _NOT_IN_USE for t in targets)
 
 
-def that_say_something(groups: tuple[GroupHealth, ...]) -> tuple[GroupHealth, ...]:
+def conclusive_groups(groups: tuple[GroupHealth, ...]) -> tuple[GroupHealth, ...]:
     """Groups whose targets are evidence."""
     return tuple(group for group in groups if group.state is GroupState.CHECKED)
 
 
-def silent_ones(groups: tuple[GroupHealth, ...]) -> str:
+def describe_inconclusive_groups(groups: tuple[GroupHealth, ...]) -> str:
     """The other groups, in words; empty: there is none."""
     said = {GroupState.UNUSED: "no load balancer routes to it", GroupState.GONE: "gone"}
     return "; ".join(

@@ -60,15 +60,16 @@ class ScheduledJob(_Frozen):
 
 
 class BackgroundWork(_Frozen):
-    """What SQL tells of a whole branch. `not_seen`: what could not be looked at, and why; never taken for nothing."""
+    """What SQL tells of a whole branch. `unreadable_parts`: what could not be looked at, and why; never taken for
+    nothing."""
 
     slots: tuple[ReplicationSlot, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     jobs: tuple[ScheduledJob, ...] = ()
-    not_seen: tuple[str, ...] = ()
+    unreadable_parts: tuple[str, ...] = ()
 
     @property
-    def can_be_lost(self) -> tuple[str, ...]:
+    def replication_at_risk(self) -> tuple[str, ...]:
         """What a restore deletes, in words."""
         slots = (f"replication slot {slot}" for slot in self.slots)
         return (*slots, *(f"subscription {subscription}" for subscription in self.subscriptions))
@@ -99,7 +100,7 @@ def _check(name: str, why_not: str | None, otherwise: str, *, lost: Sequence[str
         verdict=verdict,
         reason=why_not or otherwise,
         forceable=why_not is not None,
-        evidence={"can_be_lost": list(lost)} if lost else {},
+        evidence={"replication_at_risk": list(lost)} if lost else {},
     )
 
 
@@ -149,9 +150,9 @@ def _workers(workers: Sequence[ClientSession]) -> Check:
 
 
 def _seen(work: BackgroundWork) -> Check:
-    if not work.not_seen:
+    if not work.unreadable_parts:
         return _check("background-work-is-seen", None, "slots, subscriptions and scheduled jobs were looked at")
-    reason = f"not looked at: {'; '.join(work.not_seen)}; what is there may be lost, or write behind the fence"
+    reason = f"not looked at: {'; '.join(work.unreadable_parts)}; what is there may be lost, or write behind the fence"
     return Check.warned("background-work-is-seen", reason)
 
 

@@ -30,7 +30,7 @@ class PermanentFailure:
 
 
 # Before the permanent ones: some of these say "not", "limit" or "unavailable" too, and pass by themselves.
-_PASSING_WORDS = re.compile(
+_TRANSIENT_MESSAGES = re.compile(
     r"too many (database )?connection"  # the proxy's limits, and Postgres's "sorry, too many clients already"
     r"|too many clients"
     r"|connection slots are reserved"
@@ -44,7 +44,7 @@ _PASSING_WORDS = re.compile(
     re.IGNORECASE,
 )
 
-_PERMANENT_WORDS: tuple[tuple[str, PermanentFailure], ...] = (
+_PERMANENT_MESSAGES: tuple[tuple[str, PermanentFailure], ...] = (
     (
         r"password authentication failed|role '?\"?[^ ]+'?\"? does not exist|malformed password"
         r"|role .* is not permitted to log in|no pg_hba\.conf entry|authentication method",
@@ -88,17 +88,17 @@ _PERMANENT_WORDS: tuple[tuple[str, PermanentFailure], ...] = (
     ),
 )
 
-_PERMANENT_STATES = {
+_PERMANENT_SQLSTATES = {
     "28000": PermanentFailure(RefusalKind.CREDENTIALS, _CHECK_ROLE),
     "28P01": PermanentFailure(RefusalKind.CREDENTIALS, _CHECK_ROLE),
     "3D000": PermanentFailure(RefusalKind.NOT_FOUND, "check `database` in the settings"),
     "42501": PermanentFailure(RefusalKind.ACCESS, "grant what it names to the role of the connection"),
 }
 # 08: connection exceptions; 53: too many connections, out of memory; 57P: starting up, shutting down.
-_PASSING_STATES = ("08", "53", "57P")
+_TRANSIENT_SQLSTATES = ("08", "53", "57P")
 
 
-def permanent_failure(said: str, sqlstate: str | None = None) -> PermanentFailure | None:
+def classify_permanent_failure(said: str, sqlstate: str | None = None) -> PermanentFailure | None:
     """Why no session comes about until an operator acts; None: the same connection may come about later.
 
     Args:
@@ -106,11 +106,11 @@ def permanent_failure(said: str, sqlstate: str | None = None) -> PermanentFailur
         sqlstate: where the driver gives one: it decides alone.
     """
     if sqlstate is not None:
-        if sqlstate.startswith(_PASSING_STATES):
+        if sqlstate.startswith(_TRANSIENT_SQLSTATES):
             return None
-        if sqlstate in _PERMANENT_STATES:
-            return _PERMANENT_STATES[sqlstate]
+        if sqlstate in _PERMANENT_SQLSTATES:
+            return _PERMANENT_SQLSTATES[sqlstate]
     # "Your quotas" comes with "temporarily unavailable": the proxy's word for a project in maintenance or over quota.
-    if _PASSING_WORDS.search(said):
+    if _TRANSIENT_MESSAGES.search(said):
         return None
-    return next((failure for words, failure in _PERMANENT_WORDS if re.search(words, said, re.IGNORECASE)), None)
+    return next((failure for words, failure in _PERMANENT_MESSAGES if re.search(words, said, re.IGNORECASE)), None)

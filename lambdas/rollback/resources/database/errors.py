@@ -1,11 +1,11 @@
 """What can go wrong with a database branch, one error per cause.
 
-OutsideFailure
+ExternalServiceError
 ├── OutcomeUnknown              a change was sent and its answer lost: look for its effect before sending it again
 ├── AlreadyExists               a branch of that name, or its compute; perhaps a lost request of ours made it
 ├── CallRefused                 refused for good: AWS's too, which has the secret with the API key and runs the tasks
 │   ├── AccessRefused           the API key is not known, or may not do this
-│   ├── NotThere                no such project, branch, endpoint or operation
+│   ├── NotFound                no such project, branch, endpoint or operation
 │   ├── SessionRefused          no session with the database comes about until an operator mends what the text names
 │   ├── QueryFailed             a session came about, but Postgres refused the query, or the address can't be read
 │   └── RequestRefused          nothing was changed, and the same request will be refused again
@@ -13,16 +13,16 @@ OutsideFailure
 │       ├── BranchHasChildren   can't be deleted before its children
 │       └── BranchProtected     can't be restored or deleted until it is un-protected
 └── Throttled
-    └── ComeBackLater           nothing was done; says how many seconds to wait, if Neon said so
+    └── RetryLater           nothing was done; says how many seconds to wait, if Neon said so
         ├── ProjectLocked       an operation runs somewhere in the same project, perhaps in another environment
         ├── BranchNotReady      the branch is still being made or restored
         └── Unreachable         no connection came about, or it was lost with nothing changed
 """
 
-from rollback.errors import CallRefused, OutsideFailure, Throttled
+from rollback.errors import CallRefused, ExternalServiceError, Throttled
 
 
-class OutcomeUnknown(OutsideFailure):
+class OutcomeUnknown(ExternalServiceError):
     """The change may have been made, or be under way. Never send it again without looking first."""
 
 
@@ -30,11 +30,11 @@ class AccessRefused(CallRefused):
     """The API key is missing, revoked, or for another project."""
 
 
-class NotThere(CallRefused):
+class NotFound(CallRefused):
     """The resource does not exist (any more). It may have been deleted between two looks: look again."""
 
 
-class AlreadyExists(OutsideFailure):
+class AlreadyExists(ExternalServiceError):
     """There is a branch of that name, or the branch has its compute."""
 
 
@@ -62,7 +62,7 @@ class BranchProtected(RequestRefused):
     """Un-protect the branch first; whoever does must protect it again."""
 
 
-class ComeBackLater(Throttled):
+class RetryLater(Throttled):
     """Nothing was done: the same request may be sent again.
 
     Attributes:
@@ -74,13 +74,13 @@ class ComeBackLater(Throttled):
         self.retry_after_seconds = retry_after_seconds
 
 
-class ProjectLocked(ComeBackLater):
+class ProjectLocked(RetryLater):
     """Another operation runs in the project: Neon allows one at a time."""
 
 
-class BranchNotReady(ComeBackLater):
+class BranchNotReady(RetryLater):
     """The branch is being made or restored."""
 
 
-class Unreachable(ComeBackLater):
+class Unreachable(RetryLater):
     """No connection to Neon, or to Postgres, came about; or Postgres ended it, and it only read."""

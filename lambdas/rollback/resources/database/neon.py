@@ -125,7 +125,7 @@ class Operation(_View):
         return self.status in _LOST or (self.status == "failed" and now - self.updated_at >= _RETRIED_BY_NEON)
 
 
-def progress(operations: Iterable[Operation], now: datetime) -> Literal["running", "succeeded", "failed"]:
+def summarize_operations(operations: Iterable[Operation], now: datetime) -> Literal["running", "succeeded", "failed"]:
     """Of all operations that a change caused: failed as soon as one has."""
     looked_at = tuple(operations)
     if any(operation.has_failed(now) for operation in looked_at):
@@ -202,7 +202,7 @@ def restore_window(project: Project, branch: Branch, now: datetime) -> RestoreWi
     return RestoreWindow(kept_since=kept_since, began_at=branch.history_begins_at, latest=now)
 
 
-class Change(_View):
+class BranchChange(_View):
     """What Neon answered to a change that it accepted: the work goes on in the operations."""
 
     branch: Branch

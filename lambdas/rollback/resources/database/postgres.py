@@ -14,7 +14,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Head(BaseModel):
+class WalPosition(BaseModel):
     """The end of a database's log, and its own clock: the two that a restore point is made of.
 
     Attributes:
@@ -156,7 +156,7 @@ class Migration(_Frozen):
         return (self.tool, self.table, self.id, self.created_at, self.hash, self.state)
 
 
-class LostWrites(BaseModel):
+class TableDataLoss(BaseModel):
     """A table that differs between the backup and the restored branch.
 
     Attributes:

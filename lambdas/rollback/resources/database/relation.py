@@ -40,7 +40,7 @@ class Relation(BaseModel):
         return "large objects" if self.kind is RelationKind.LARGE_OBJECTS else f"{self.schema_name}.{self.name}"
 
 
-class RowsAsked(BaseModel):
+class RowQuery(BaseModel):
     """Which rows are compared, and by what: the same question is asked of both branches.
 
     Attributes:
@@ -68,7 +68,7 @@ class Bucket(NamedTuple):
     digest: str
 
 
-class DatabaseOfBranch(BaseModel):
+class BranchDatabase(BaseModel):
     """A database of a branch; `can_connect`: the role of the connection may."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 from rollback.database.down_migrations.next_action import (
     Command,
-    DownMove,
-    DownSnapshot,
-    commands_of,
-    next_move,
-    objection,
+    DownMigrationMove,
+    DownMigrationSnapshot,
+    build_commands,
+    find_down_migration_objection,
+    next_down_migration_move,
 )
 from rollback.domain.database.plan import DatabasePlan
-from rollback.domain.database.progress import BranchBefore, CommandRun, DatabaseProgress, Ending
+from rollback.domain.database.progress import CommandRun, DatabaseOutcome, DatabaseProgress, OriginalBranch
 from rollback.domain.plan import Plan
 from rollback.domain.settings.database import DatabaseSettings, Strategy
-from rollback.reports.database import about_database
+from rollback.reports.database import format_database
 from rollback.resources.aws.ecs_task import without_passwords
 from rollback.resources.database.neon import Branch
 
@@ -44,7 +44,7 @@ def run(tag: str, **changes: Any) -> CommandRun:
 
 
 def progress(*ran: CommandRun, **changes: Any) -> DatabaseProgress:
-    before = BranchBefore(id="br-main", name="main", protected=True)
+    before = OriginalBranch(id="br-main", name="main", protected=True)
     return DatabaseProgress(started_at=NOW, before=before, ran=ran, **changes)
 
 
@@ -58,21 +58,25 @@ def settings(**changes: Any) -> DatabaseSettings:
 
 def test_the_tag_is_put_where_the_command_wants_it_and_the_verification_comes_last() -> None:
     set_ = settings(down_command=("sh", "-c", "migrate down {tag} && echo {tag}"), verify_command=("verify",))
-    assert commands_of(set_, TAGS[:1]) == (
+    assert build_commands(set_, TAGS[:1]) == (
         Command("0003_nick", ("sh", "-c", "migrate down 0003_nick && echo 0003_nick")),
         Command("verify", ("verify",)),
     )
-    assert [one.name for one in commands_of(settings(down_command=("down", "{tag}")), TAGS)] == list(TAGS)
+    assert [one.name for one in build_commands(settings(down_command=("down", "{tag}")), TAGS)] == list(TAGS)
 
 
 def test_what_has_run_and_what_is_still_applied_is_told() -> None:
     failed = run(TAGS[1], exit_code=1, logs=("relation is locked",))
-    told = objection(DownSnapshot(branch=MAIN, backup=BACKUP), progress(run(TAGS[0]), failed), COMMANDS, NOW, LIMIT)
+    told = find_down_migration_objection(
+        DownMigrationSnapshot(branch=MAIN, backup=BACKUP), progress(run(TAGS[0]), failed), COMMANDS, NOW, LIMIT
+    )
     assert told == (
         "0002_teams ended with exit code 1: relation is locked; stepped down: 0003_nick; perhaps: 0002_teams"
     )
     gone = run(TAGS[0], exit_code=None, reason="ECS does not know the task any more")
-    told = objection(DownSnapshot(branch=MAIN, backup=BACKUP), progress(gone), COMMANDS, NOW, LIMIT)
+    told = find_down_migration_objection(
+        DownMigrationSnapshot(branch=MAIN, backup=BACKUP), progress(gone), COMMANDS, NOW, LIMIT
+    )
     assert told is not None
     assert "without an exit code: ECS does not know the task" in told
     assert "still applied: 0002_teams" in told
@@ -91,13 +95,15 @@ def test_passwords_in_a_log_are_not_kept(line: str, told: str) -> None:
 
 def test_the_report_has_the_exit_codes_the_last_lines_and_what_is_to_be_done() -> None:
     failed = run(TAGS[1], exit_code=3, logs=("ERROR it is locked",))
-    so_far = progress(run(TAGS[0]), failed, notes=("delete it",), redeploy=True).given_up("0002_teams failed", NOW)
+    so_far = progress(run(TAGS[0]), failed, notes=("delete it",), is_redeploy_needed=True).mark_failed(
+        "0002_teams failed", NOW
+    )
     plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch="br-main", migrations=TAGS)
     document = rollback(
         plan=Plan(running=release("v2"), target=release("v1"), database=plan, checks=()),
-        database=so_far.ended(Ending.FAILED, NOW),
+        database=so_far.ended(DatabaseOutcome.FAILED, NOW),
     )
-    lines = about_database(document)
+    lines = format_database(document)
     assert "  0003_nick: exit code 0" in lines
     assert lines[lines.index("  0002_teams: exit code 3") + 1] == "    ERROR it is locked"
     assert "  delete it" in lines
@@ -118,12 +124,12 @@ def test_nothing_is_run_while_something_runs_without_a_backup_or_after_it_was_gi
     ran: tuple[CommandRun, ...], backup: Branch | None, why_not: str | None, operations: Any
 ) -> None:
     so_far = progress(*ran, why_not=why_not)
-    seen = DownSnapshot(branch=MAIN, backup=backup, operations=operations)
-    move = next_move(seen, so_far, COMMANDS, None)
-    if move is DownMove.RUN_COMMAND:
+    seen = DownMigrationSnapshot(branch=MAIN, backup=backup, operations=operations)
+    move = next_down_migration_move(seen, so_far, COMMANDS, None)
+    if move is DownMigrationMove.RUN_COMMAND:
         assert backup is not None
         assert why_not is None
         assert all(one.ended_at is not None for one in ran)
         assert len(ran) < len(COMMANDS)
-    if move in (DownMove.END, DownMove.DONE, DownMove.DELETE_BACKUP):
+    if move in (DownMigrationMove.END, DownMigrationMove.DONE, DownMigrationMove.DELETE_BACKUP):
         assert not ran or ran[-1].ended_at is not None, "a task that runs is stopped first"

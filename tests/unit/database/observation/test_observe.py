@@ -5,50 +5,50 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE
-from database_stage import ADDS, BEGAN, BRANCH, COMPLETED, DATABASE, DROPS, FIRST, MAIN, DatabaseStage, users
-from stage import CANDIDATE, PROMOTED, Stage
+from database_stage import ADDS, BEGAN, BRANCH, COMPLETED, DATABASE, DROPS, FIRST, MAIN, MigrationSimulation, users
+from stage import CANDIDATE, PROMOTED, Simulation
 
 from rollback.check import Check, Verdict
-from rollback.conclusion.release_state import judge as judge_release
+from rollback.conclusion.release_state import set_release_state as judge_release
 from rollback.database.observation.observe import observe
 from rollback.domain.database.schema_finding import Compatibility
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.policy import Policy
 from rollback.domain.standing_plan import StandingPlan
-from rollback.errors import Conflict, OutsideFailure
-from rollback.promotion.promote import judge, promote_by_hand, record
-from rollback.promotion.readiness import prepare
+from rollback.errors import Conflict, ExternalServiceError
+from rollback.promotion.promote import judge_bake, promote_by_hand, record_deployment
+from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.database.errors import AccessRefused, Unreachable
 from rollback.resources.database.postgres import LiveSchema
 
 BREAKING, COMPATIBLE, UNKNOWN = Compatibility.BREAKING, Compatibility.COMPATIBLE, Compatibility.UNKNOWN
 
 
-def verdict(stage: DatabaseStage, version: str) -> Compatibility:
+def verdict(stage: MigrationSimulation, version: str) -> Compatibility:
     found = stage.target(version).schema_verdict
     assert found is not None
     return found.compatibility
 
 
-def restore_point(stage: Stage) -> Check:
+def restore_point(stage: Simulation) -> Check:
     plan = stage.ledger.standing_plan(SERVICE)
     assert plan is not None
     return next(check for check in plan.readiness if check.name == "restore-point")
 
 
-def seen_once() -> DatabaseStage:
+def seen_once() -> MigrationSimulation:
     """v1 runs, and the database has been looked at."""
-    stage = DatabaseStage()
-    prepare(SERVICE, stage.world)
+    stage = MigrationSimulation()
+    prepare_standing_plan(SERVICE, stage.world)
     assert observe(stage.world) is not None
     return stage
 
 
-def with_v2(structure: LiveSchema, *shipped: Any) -> DatabaseStage:
+def with_v2(structure: LiveSchema, *shipped: Any) -> MigrationSimulation:
     """v2 came with its migrations after that."""
     stage = seen_once()
-    stage.deployed("v2", structure, *shipped)
+    stage.deploy_release("v2", structure, *shipped)
     return stage
 
 
@@ -57,44 +57,44 @@ def with_v2(structure: LiveSchema, *shipped: Any) -> DatabaseStage:
 
 def test_the_structure_and_the_journal_are_kept_as_they_are_live() -> None:
     stage = seen_once()
-    kept = stage.ledger.schema(stage.seen().schema_sha256)
-    assert (kept.ran_on, kept.journal) == (users("id", "name"), stage.sql.journals[MAIN])
-    assert stage.seen().observed_at == NOW
+    kept = stage.ledger.schema(stage.observation().schema_sha256)
+    assert (kept.recorded_schema, kept.journal) == (users("id", "name"), stage.sql.journals[MAIN])
+    assert stage.observation().observed_at == NOW
 
 
 def test_a_migration_that_ends_between_two_queries_is_not_taken_for_half_of_it() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     look = stage.sql.live_schema
 
     def migrated_first(address: Any) -> LiveSchema:
         if len(stage.sql.journals[MAIN]) == 1:
-            stage.migrated(users("id"), FIRST, DROPS)
+            stage.apply_migrations(users("id"), FIRST, DROPS)
         return look(address)
 
     stage.sql.live_schema = migrated_first  # type: ignore[method-assign]
     observe(stage.world)
-    kept = stage.ledger.schema(stage.seen().schema_sha256)
-    assert (kept.ran_on, len(kept.journal or ())) == (users("id"), 2)
+    kept = stage.ledger.schema(stage.observation().schema_sha256)
+    assert (kept.recorded_schema, len(kept.journal or ())) == (users("id"), 2)
 
 
 @pytest.mark.parametrize("error", [Unreachable("the compute is waking up"), AccessRefused("the key is revoked")])
-def test_what_can_not_be_looked_at_is_said_and_leaves_what_was_known(error: OutsideFailure) -> None:
+def test_what_can_not_be_looked_at_is_said_and_leaves_what_was_known(error: ExternalServiceError) -> None:
     stage = seen_once()
-    before = stage.seen()
+    before = stage.observation()
 
     def refused(*given: object, **named: object) -> Any:
         raise error
 
     stage.neon.connection_uri = refused  # type: ignore[method-assign]
     stage.pass_time(minutes=61)
-    with pytest.raises(OutsideFailure):
+    with pytest.raises(ExternalServiceError):
         observe(stage.world)
-    assert stage.seen() == before
+    assert stage.observation() == before
 
 
 @pytest.mark.parametrize("held", [SERVICE, BRANCH])
 def test_nothing_is_looked_at_while_a_rollback_may_be_changing_the_branch(held: str) -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     stage.ledger.acquire(held, "r", NOW, NOW + timedelta(minutes=10))
     assert observe(stage.world) is None
     assert stage.ledger.observation(BRANCH) is None
@@ -103,7 +103,7 @@ def test_nothing_is_looked_at_while_a_rollback_may_be_changing_the_branch(held: 
 
 
 def test_what_was_seen_while_a_rollback_began_is_not_kept() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     look = stage.sql.live_schema
 
     def begun_meanwhile(address: Any) -> LiveSchema:
@@ -117,17 +117,17 @@ def test_what_was_seen_while_a_rollback_began_is_not_kept() -> None:
 
 def test_branches_of_pull_requests_are_not_looked_at_ahead_of_need() -> None:
     given = {**DATABASE.model_dump(), "branch_id": None, "branch_pattern": "preview/pr-{pr}"}
-    stage = DatabaseStage(settings=DatabaseSettings.model_validate(given))
+    stage = MigrationSimulation(settings=DatabaseSettings.model_validate(given))
     assert observe(stage.world) is None
-    assert prepare(SERVICE, stage.world).targets[0].schema_verdict is None
+    assert prepare_standing_plan(SERVICE, stage.world).targets[0].schema_verdict is None
     assert restore_point(stage).verdict is Verdict.SKIPPED
 
 
 def test_where_no_database_is_set_there_is_neither_a_look_nor_a_verdict() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     assert observe(stage.world) is None
-    assert prepare(SERVICE, stage.world).targets[0].schema_verdict is None
+    assert prepare_standing_plan(SERVICE, stage.world).targets[0].schema_verdict is None
     assert restore_point(stage).verdict is Verdict.SKIPPED
 
 
@@ -138,7 +138,7 @@ def test_a_good_release_that_ran_before_us_learns_its_schema_from_the_first_look
     stage = seen_once()
     known = stage.release("v1").schema_sha256
     assert known is not None
-    assert stage.ledger.schema(known).ran_on == users("id", "name")
+    assert stage.ledger.schema(known).recorded_schema == users("id", "name")
 
 
 def test_a_candidate_learns_none_before_it_is_promoted() -> None:
@@ -146,18 +146,18 @@ def test_a_candidate_learns_none_before_it_is_promoted() -> None:
     assert stage.release("v2").schema_sha256 is None
 
 
-def promoted(stage: DatabaseStage) -> None:
+def promoted(stage: MigrationSimulation) -> None:
     """v2 bakes and is promoted."""
-    cursor = record(COMPLETED, stage.world)
+    cursor = record_deployment(COMPLETED, stage.world)
     stage.pass_time(minutes=16)
-    assert "is promoted" in judge(cursor, stage.world).summary
+    assert "is promoted" in judge_bake(cursor, stage.world).summary
 
 
-def baking() -> DatabaseStage:
-    stage = DatabaseStage(policy=Policy(bake_minimum_requests=0))
-    prepare(SERVICE, stage.world)
+def baking() -> MigrationSimulation:
+    stage = MigrationSimulation(policy=Policy(bake_minimum_requests=0))
+    prepare_standing_plan(SERVICE, stage.world)
     observe(stage.world)
-    stage.deployed("v2", users("id", "name", "mail"), FIRST, ADDS)
+    stage.deploy_release("v2", users("id", "name", "mail"), FIRST, ADDS)
     return stage
 
 
@@ -167,15 +167,15 @@ def test_at_its_promotion_a_release_is_known_with_what_it_shipped_and_what_it_ra
     known = stage.release("v2")
     assert (known.state, stage.target("v2").release.schema_sha256) == (PROMOTED, known.schema_sha256)
     schema = stage.ledger.schema(str(known.schema_sha256))
-    assert (schema.shipped, schema.ran_on) == ((FIRST, ADDS), users("id", "name", "mail"))
+    assert (schema.shipped, schema.recorded_schema) == ((FIRST, ADDS), users("id", "name", "mail"))
     assert schema.journal == stage.sql.journals[MAIN]
 
 
 def test_a_promotion_does_not_wait_for_a_look_and_the_next_one_fills_it_in() -> None:
-    stage = DatabaseStage(policy=Policy(bake_minimum_requests=0))
+    stage = MigrationSimulation(policy=Policy(bake_minimum_requests=0))
     observe(stage.world)
     stage.pass_time(minutes=5)
-    stage.begun("v2")
+    stage.start_versioned_deployment("v2")
     for _ in range(3):
         stage.pass_time(seconds=20)
     promoted(stage)
@@ -185,11 +185,11 @@ def test_a_promotion_does_not_wait_for_a_look_and_the_next_one_fills_it_in() -> 
 
 
 def test_a_release_that_does_not_run_does_not_learn_the_schema_of_the_one_that_does() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     stage.ship("v2")
     observe(stage.world)
     assert promote_by_hand(SERVICE, "v1", "ann", stage.world).schema_sha256 is None
-    stage.ledger.judge(stage.release("v1"), CANDIDATE, NOW, "cleared")
+    stage.ledger.set_release_state(stage.release("v1"), CANDIDATE, NOW, "cleared")
     assert promote_by_hand(SERVICE, "v1", "ann", stage.world).state is PROMOTED
     assert stage.release("v1").schema_sha256 is None
 
@@ -198,7 +198,7 @@ def test_a_ledger_that_can_not_keep_a_schema_does_not_keep_a_release_from_being_
     stage = baking()
 
     def too_large(*given: object) -> Any:
-        raise OutsideFailure("the schema takes 500000 bytes compressed")
+        raise ExternalServiceError("the schema takes 500000 bytes compressed")
 
     stage.ledger.put_schema = too_large  # type: ignore[assignment, method-assign]
     promoted(stage)
@@ -206,16 +206,16 @@ def test_a_ledger_that_can_not_keep_a_schema_does_not_keep_a_release_from_being_
 
 
 def test_who_comes_second_reads_the_release_again() -> None:
-    stage = DatabaseStage()
-    know = stage.ledger.know_schema
+    stage = MigrationSimulation()
+    know = stage.ledger.set_release_schema
     others: list[Release] = []
 
     def judged_first(release: Release, sha256: str) -> Release:
         if not others:
-            others.append(stage.ledger.judge(release, PROMOTED, NOW, "promoted again"))
+            others.append(stage.ledger.set_release_state(release, PROMOTED, NOW, "promoted again"))
         return know(release, sha256)
 
-    stage.ledger.know_schema = judged_first  # type: ignore[assignment, method-assign]
+    stage.ledger.set_release_schema = judged_first  # type: ignore[assignment, method-assign]
     observe(stage.world)
     assert stage.release("v1").schema_sha256 is not None
     assert stage.release("v1").state_reason == "promoted again"
@@ -238,8 +238,8 @@ def test_a_release_that_only_lacks_what_was_added_can() -> None:
 
 
 def test_before_the_first_look_nothing_can_be_told() -> None:
-    stage = DatabaseStage()
-    prepare(SERVICE, stage.world)
+    stage = MigrationSimulation()
+    prepare_standing_plan(SERVICE, stage.world)
     assert verdict(stage, "v1") is UNKNOWN
     assert restore_point(stage).verdict is Verdict.WARN
 
@@ -247,8 +247,8 @@ def test_before_the_first_look_nothing_can_be_told() -> None:
 def test_a_deployment_makes_the_verdict_unknown_until_the_database_was_looked_at_again() -> None:
     stage = seen_once()
     stage.pass_time(minutes=5)
-    stage.begun("v2")
-    record(BEGAN, stage.world)  # the other function that listens is slower
+    stage.start_versioned_deployment("v2")
+    record_deployment(BEGAN, stage.world)  # the other function that listens is slower
     assert verdict(stage, "v1") is UNKNOWN
     observe(stage.world)
     assert verdict(stage, "v1") is COMPATIBLE
@@ -258,7 +258,7 @@ def test_the_verdicts_are_made_anew_and_the_rest_of_the_plan_stays_as_it_was_com
     stage = seen_once()
     before = stage.plan()
     stage.pass_time(minutes=30)
-    stage.migrated(users("id"), FIRST, DROPS)
+    stage.apply_migrations(users("id"), FIRST, DROPS)
     now = stage.clock.now()
     observe(stage.world)
     after = stage.plan()
@@ -271,7 +271,7 @@ def test_the_verdicts_are_made_anew_and_the_rest_of_the_plan_stays_as_it_was_com
 
 def test_a_release_that_is_judged_bad_meanwhile_does_not_come_back_into_the_plan() -> None:
     stage = seen_once()
-    amend = stage.ledger.amend_standing_plan
+    amend = stage.ledger.replace_standing_plan
     judged: list[int] = []
 
     def quarantined_first(read: StandingPlan, amended: StandingPlan) -> None:
@@ -280,7 +280,7 @@ def test_a_release_that_is_judged_bad_meanwhile_does_not_come_back_into_the_plan
             judge_release(stage.release("v1"), ReleaseState.QUARANTINED, "left", stage.clock.now(), stage.world)
         amend(read, amended)
 
-    stage.ledger.amend_standing_plan = quarantined_first  # type: ignore[method-assign]
+    stage.ledger.replace_standing_plan = quarantined_first  # type: ignore[method-assign]
     stage.pass_time(minutes=1)
     observe(stage.world)
     assert stage.plan().targets == ()
@@ -292,7 +292,7 @@ def test_a_plan_that_is_put_anew_all_the_time_is_said_to_be_old() -> None:
     def always(read: StandingPlan, amended: StandingPlan) -> None:
         raise Conflict("put anew")
 
-    stage.ledger.amend_standing_plan = always  # type: ignore[method-assign]
+    stage.ledger.replace_standing_plan = always  # type: ignore[method-assign]
     with pytest.raises(Conflict, match="its verdicts are old"):
         observe(stage.world)
 
@@ -326,9 +326,9 @@ def test_where_the_service_can_go_back_alone_it_is_a_warning() -> None:
 
 
 def test_without_a_point_it_says_what_records_one() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     stage.ship("v2")
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     observe(stage.world)
     found = restore_point(stage)
     assert found.verdict is Verdict.WARN
@@ -338,15 +338,15 @@ def test_without_a_point_it_says_what_records_one() -> None:
 def test_a_look_that_is_long_ago_is_a_warning() -> None:
     stage = with_v2(users("id"), FIRST, DROPS)
     stage.pass_time(minutes=121)
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     assert restore_point(stage).verdict is Verdict.WARN
     assert "121 minutes ago" in restore_point(stage).reason
 
 
 def test_a_branch_that_is_reset_from_another_needs_that_one_and_no_point() -> None:
     given = {**DATABASE.model_dump(), "strategy": Strategy.RESET, "source_branch_id": "br-gone"}
-    stage = DatabaseStage(settings=DatabaseSettings.model_validate(given))
+    stage = MigrationSimulation(settings=DatabaseSettings.model_validate(given))
     stage.ship("v2")
-    prepare(SERVICE, stage.world)
+    prepare_standing_plan(SERVICE, stage.world)
     observe(stage.world)
     assert "source-exists" in restore_point(stage).reason

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, definition, rollback
-from database_stage import ADDS, BEGAN, BRANCH, COMPLETED, DATABASE, DROPS, FIRST, MAIN, DatabaseStage, users
-from stage import PROMOTED, Stage, deployment_event
+from database_stage import ADDS, BEGAN, BRANCH, COMPLETED, DATABASE, DROPS, FIRST, MAIN, MigrationSimulation, users
+from stage import PROMOTED, Simulation, deployment_event
 from worlds import ECS_SERVICE_ARN
 
 from rollback import handlers
 from rollback.database.observation.observe import observe
-from rollback.database.observation.schedule import observe_if_due, on_deployment
-from rollback.domain.database.progress import BranchBefore, DatabaseProgress
-from rollback.domain.database.restore_points import RecordedPoint, where_it_began
+from rollback.database.observation.schedule import observe_if_due, observe_on_deployment
+from rollback.domain.database.progress import DatabaseProgress, OriginalBranch
+from rollback.domain.database.restore_points import RecordedPoint, find_start_point
 from rollback.domain.rollback import Outcome
-from rollback.errors import InvalidRequest, OutsideFailure
+from rollback.errors import ExternalServiceError, InvalidRequest
 from rollback.names import last_known_good_family
 from rollback.operations.checkpoint import checkpoint
 from rollback.resources.aws.account_and_region import Home
@@ -24,15 +24,15 @@ from rollback.resources.database.errors import Unreachable
 from rollback.workflow.route import Step
 
 
-def points(stage: Stage) -> tuple[RecordedPoint, ...]:
+def points(stage: Simulation) -> tuple[RecordedPoint, ...]:
     return tuple(stage.ledger.restore_points(BRANCH))
 
 
-def deploying() -> DatabaseStage:
+def deploying() -> MigrationSimulation:
     """v2 has just begun."""
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     stage.pass_time(minutes=5)
-    stage.begun("v2")
+    stage.start_versioned_deployment("v2")
     return stage
 
 
@@ -43,35 +43,35 @@ def deploying() -> DatabaseStage:
 def test_an_event_of_another_shape_is_refused_and_nothing_is_looked_at(detail: object) -> None:
     stage = deploying()
     with pytest.raises(InvalidRequest, match="not complete"):
-        on_deployment({**deployment_event(), "detail": detail}, stage.world)
+        observe_on_deployment({**deployment_event(), "detail": detail}, stage.world)
 
 
 def test_a_deployment_of_another_account_is_refused() -> None:
     stage = deploying()
     stage.replace(home=Home("999999999999", "eu-west-1"))
     with pytest.raises(InvalidRequest, match="not of account 999999999999"):
-        on_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), stage.world)
+        observe_on_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), stage.world)
 
 
 def test_when_a_deployment_begins_the_database_s_head_and_clock_are_kept_for_its_release() -> None:
     stage = deploying()
     stage.neon.write(MAIN, 1)
     head, _ = stage.neon.position(MAIN)
-    stage.told(BEGAN)
+    stage.deliver_event(BEGAN)
     (point,) = points(stage)
     assert (point.service, point.version, point.by) == (SERVICE, "v2", "deployment")
     assert point.lsn == head
     assert NOW + timedelta(minutes=5) < point.at < NOW + timedelta(minutes=5, seconds=1)
-    assert stage.seen().observed_at >= NOW + timedelta(minutes=5)
-    assert where_it_began(stage.release("v2"), points(stage)) == point
+    assert stage.observation().observed_at >= NOW + timedelta(minutes=5)
+    assert find_start_point(stage.release("v2"), points(stage)) == point
 
 
 def test_the_same_event_again_however_late_makes_no_second_point() -> None:
     stage = deploying()
-    stage.told(BEGAN)
+    stage.deliver_event(BEGAN)
     first = points(stage)
     stage.pass_time(seconds=90)
-    stage.told(BEGAN)
+    stage.deliver_event(BEGAN)
     assert points(stage) == first
 
 
@@ -79,8 +79,8 @@ def test_two_that_record_at_once_keep_one_point() -> None:
     stage = deploying()
     known = stage.ledger.restore_points
     stage.ledger.restore_points = lambda branch, *, since=None: iter(())  # type: ignore[method-assign]
-    on_deployment(BEGAN, stage.world)
-    on_deployment(BEGAN, stage.world)
+    observe_on_deployment(BEGAN, stage.world)
+    observe_on_deployment(BEGAN, stage.world)
     assert len(list(known(BRANCH))) == 1
 
 
@@ -88,10 +88,10 @@ def test_out_of_reach_it_raises_so_that_the_event_comes_again_and_a_late_point_i
     stage = deploying()
     stage.sql.asleep = 1
     with pytest.raises(Unreachable):
-        on_deployment(BEGAN, stage.world)
+        observe_on_deployment(BEGAN, stage.world)
     assert points(stage) == ()
     stage.pass_time(minutes=1)
-    on_deployment(BEGAN, stage.world)
+    observe_on_deployment(BEGAN, stage.world)
     (point,) = points(stage)
     assert point.at > NOW + timedelta(minutes=6)
     assert point.recorded_at == NOW + timedelta(minutes=5)  # when the deployment began
@@ -99,56 +99,56 @@ def test_out_of_reach_it_raises_so_that_the_event_comes_again_and_a_late_point_i
 
 def test_a_point_that_was_kept_before_the_look_failed_is_not_made_again() -> None:
     stage = deploying()
-    look = stage.sql.live_schema
+    describe = stage.sql.live_schema
     first: list[tuple[RecordedPoint, ...]] = []
 
     def fails_once(address: Any) -> Any:
         if points(stage) and not first:
             first.append(points(stage))
             raise Unreachable("gone")
-        return look(address)
+        return describe(address)
 
     stage.sql.live_schema = fails_once  # type: ignore[method-assign]
-    with pytest.raises(OutsideFailure):
-        on_deployment(BEGAN, stage.world)
+    with pytest.raises(ExternalServiceError):
+        observe_on_deployment(BEGAN, stage.world)
     stage.pass_time(minutes=1)
-    on_deployment(BEGAN, stage.world)
+    observe_on_deployment(BEGAN, stage.world)
     assert points(stage) == first[0]
-    assert stage.seen().observed_at >= NOW + timedelta(minutes=6)
+    assert stage.observation().observed_at >= NOW + timedelta(minutes=6)
 
 
 def test_a_release_that_ran_before_is_not_said_to_have_begun_now() -> None:
     """ECS going back by itself, or a team deploying v1 again."""
     stage = deploying()
-    stage.told(BEGAN)
+    stage.deliver_event(BEGAN)
     stage.pass_time(minutes=5)
     stage.services.deploy(stage.arns["v1"])
-    assert "v1 ran before" in on_deployment(BEGAN, stage.world)[0]
+    assert "v1 ran before" in observe_on_deployment(BEGAN, stage.world)[0]
     assert [point.version for point in points(stage)] == ["v2"]
 
 
 def test_of_two_releases_with_one_version_each_has_its_own_beginning() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     began = []
     for size in ("256", "512"):
         stage.pass_time(hours=1)
         made = definition("v2", cpu=size)
         made["containerDefinitions"][0]["environment"] = [{"name": "APP_VERSION", "value": "v2"}]
         stage.services.deploy(stage.services.register_release(made, "macro-ai-production-task"))
-        stage.told(BEGAN)
+        stage.deliver_event(BEGAN)
         began.append(stage.clock.now())
     newer, older = list(stage.ledger.releases(SERVICE))[:2]
     for release, at in ((older, began[0]), (newer, began[1])):
-        point = where_it_began(release, points(stage))
+        point = find_start_point(release, points(stage))
         assert point is not None
         assert abs(point.at - at) < timedelta(minutes=1)
 
 
 def test_deployments_of_ours_have_no_restore_point() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     family = last_known_good_family("macro-ai-production-task", "production", SERVICE)
     stage.services.deploy(stage.services.register(definition("v0"), family, "0" * 64))
-    assert "was registered by a rollback" in on_deployment(BEGAN, stage.world)[0]
+    assert "was registered by a rollback" in observe_on_deployment(BEGAN, stage.world)[0]
     assert points(stage) == ()
 
 
@@ -156,7 +156,7 @@ def test_deployments_of_ours_have_no_restore_point() -> None:
 def test_while_a_rollback_goes_on_there_is_neither_a_point_nor_a_look(held: str) -> None:
     stage = deploying()
     stage.ledger.acquire(held, "r", stage.clock.now(), stage.clock.now() + timedelta(minutes=10))
-    assert on_deployment(BEGAN, stage.world) == [
+    assert observe_on_deployment(BEGAN, stage.world) == [
         "a rollback is going on: its deployments are not releases",
         "not looked at: a rollback is going on",
     ]
@@ -166,27 +166,27 @@ def test_while_a_rollback_goes_on_there_is_neither_a_point_nor_a_look(held: str)
 
 def test_an_event_names_its_deployment_though_another_has_begun_since() -> None:
     stage = deploying()
-    v2 = stage.services.look(stage.world.settings.services[0]).primary.id
+    v2 = stage.services.describe(stage.world.settings.services[0]).primary.id
     stage.pass_time(seconds=20)  # its tasks run, and drain once v3 has come
-    stage.begun("v3")
+    stage.start_versioned_deployment("v3")
     event = {**BEGAN, "detail": {**BEGAN["detail"], "deploymentId": v2}}
-    on_deployment(event, stage.world)
+    observe_on_deployment(event, stage.world)
     assert [point.version for point in points(stage)] == ["v2"]
     event = {**BEGAN, "detail": {**BEGAN["detail"], "deploymentId": "ecs-svc/gone"}}
-    assert "ecs-svc/gone is over already" in on_deployment(event, stage.world)[0]
+    assert "ecs-svc/gone is over already" in observe_on_deployment(event, stage.world)[0]
     assert len(points(stage)) == 1
 
 
 def test_its_completion_is_a_look_and_no_point() -> None:
     stage = deploying()
     now = stage.clock.now()
-    stage.told(COMPLETED)
+    stage.deliver_event(COMPLETED)
     assert points(stage) == ()
-    assert stage.seen().observed_at == now
+    assert stage.observation().observed_at == now
 
 
 def test_a_service_that_does_not_write_to_the_branch_is_none_of_its_business() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     only = stage.world.settings.services[0]
     worker = only.model_copy(update={"name": "worker", "ecs_service": "worker"})
     settings = stage.world.settings.model_copy(
@@ -196,21 +196,21 @@ def test_a_service_that_does_not_write_to_the_branch_is_none_of_its_business() -
         }
     )
     stage.replace(settings=settings)
-    assert "writes to no branch" in on_deployment(BEGAN, stage.world)[0]
+    assert "writes to no branch" in observe_on_deployment(BEGAN, stage.world)[0]
     assert (points(stage), stage.ledger.observation(BRANCH)) == ((), None)
 
 
 # Now and then
 
 
-def due(stage: DatabaseStage) -> bool:
+def due(stage: MigrationSimulation) -> bool:
     before = stage.ledger.observation(BRANCH)
     observe_if_due(stage.world)
     return stage.ledger.observation(BRANCH) != before
 
 
 def test_it_is_looked_at_once_an_hour_since_each_look_wakes_the_compute() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     assert due(stage)
     for _ in range(11):
         stage.pass_time(minutes=5)
@@ -220,7 +220,7 @@ def test_it_is_looked_at_once_an_hour_since_each_look_wakes_the_compute() -> Non
 
 
 def test_between_looks_neither_neon_nor_postgres_is_asked() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     observe(stage.world)
     stage.pass_time(minutes=5)
     stage.replace(databases=None, sql=None)
@@ -229,23 +229,23 @@ def test_between_looks_neither_neon_nor_postgres_is_asked() -> None:
 
 def test_a_release_that_no_look_has_seen_yet_is_looked_at_at_once_and_while_it_is_on_its_way() -> None:
     """Its event was lost; or its tasks migrate as they start."""
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     observe(stage.world)
     stage.pass_time(minutes=5)
-    stage.begun("v2")
+    stage.start_versioned_deployment("v2")
     stage.pass_time(seconds=20)
     assert due(stage)
     stage.clock.pass_time(seconds=20)
     assert due(stage)
     for _ in range(3):
         stage.pass_time(seconds=20)
-    assert stage.services.look(stage.world.settings.services[0]).primary.rollout_state == "COMPLETED"
+    assert stage.services.describe(stage.world.settings.services[0]).primary.rollout_state == "COMPLETED"
     assert not due(stage)
 
 
 def test_a_checkpoint_of_a_breaking_migration_makes_a_look_due_until_its_pipeline_would_have_migrated() -> None:
     """A pipeline makes its checkpoint, migrates and deploys: in between the verdicts of the last look may be wrong."""
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     observe(stage.world)
     stage.pass_time(minutes=5)
     checkpoint(SERVICE, "v2", (FIRST, DROPS), stage.world)
@@ -258,7 +258,7 @@ def test_a_checkpoint_of_a_breaking_migration_makes_a_look_due_until_its_pipelin
 
 
 def test_a_checkpoint_of_migrations_that_only_add_makes_no_look_due() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     observe(stage.world)
     stage.pass_time(minutes=5)
     checkpoint(SERVICE, "v2", (FIRST, ADDS), stage.world)
@@ -267,13 +267,15 @@ def test_a_checkpoint_of_migrations_that_only_add_makes_no_look_due() -> None:
 
 
 def test_a_database_that_a_rollback_has_changed_since_is_looked_at_at_once() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     observe(stage.world)
     stage.pass_time(minutes=5)
     now = stage.clock.now()
-    changed = DatabaseProgress(started_at=now, before=BranchBefore(name="main", protected=False), restore_asked_at=now)
+    changed = DatabaseProgress(
+        started_at=now, before=OriginalBranch(name="main", protected=False), restore_asked_at=now
+    )
     made = stage.ledger.create(rollback())
-    stage.ledger.save(made.but(database=changed, admitted_at=now, outcome=Outcome.SUCCEEDED, concluded_at=now))
+    stage.ledger.save(made.evolve(database=changed, admitted_at=now, outcome=Outcome.SUCCEEDED, concluded_at=now))
     stage.pass_time(minutes=1)
     assert due(stage)
     stage.pass_time(minutes=1)
@@ -284,13 +286,13 @@ def test_a_database_that_a_rollback_has_changed_since_is_looked_at_at_once() -> 
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> DatabaseStage:
+def stage(monkeypatch: pytest.MonkeyPatch) -> MigrationSimulation:
     stage = deploying()
     monkeypatch.setattr(handlers, "_world", lambda: stage.world)
     return stage
 
 
-def test_the_database_function_takes_events_as_eventbridge_sends_them(stage: DatabaseStage) -> None:
+def test_the_database_function_takes_events_as_eventbridge_sends_them(stage: MigrationSimulation) -> None:
     began = handlers.database(BEGAN, None)["done"]
     assert began[0].startswith("restore point before v2: 0/")
     stage.pass_time(minutes=1)
@@ -300,7 +302,7 @@ def test_the_database_function_takes_events_as_eventbridge_sends_them(stage: Dat
     assert handlers.database(scheduled, None) == {"done": ["looked at the database at 05:06:00 UTC"]}
 
 
-def test_it_walks_its_step_of_a_rollback(stage: DatabaseStage) -> None:
+def test_it_walks_its_step_of_a_rollback(stage: MigrationSimulation) -> None:
     made = stage.admit({})
     cursor = handlers.database({"step": Step.DATABASE.value, "cursor": {"rollback_id": made.id}}, None)
     assert (cursor["rollback_id"], cursor["next"]) == (made.id, "plan")  # not due: it only says where to go on
@@ -317,25 +319,25 @@ def test_it_walks_its_step_of_a_rollback(stage: DatabaseStage) -> None:
         {**BEGAN, "resources": [ECS_SERVICE_ARN.replace("macro-ai", "other")]},
     ],
 )
-def test_what_is_not_for_it_is_said_and_changes_nothing(stage: DatabaseStage, event: dict[str, Any]) -> None:
+def test_what_is_not_for_it_is_said_and_changes_nothing(stage: MigrationSimulation, event: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match="nothing was changed"):
         handlers.database(event, None)
     assert (points(stage), stage.ledger.observation(BRANCH)) == ((), None)
 
 
 def test_an_environment_without_a_database_has_nothing_to_look_at() -> None:
-    stage = Stage()
+    stage = Simulation()
     stage.ship("v1", PROMOTED)
     world = replace(stage.world, databases=None, sql=None)  # type: ignore[arg-type]
     assert observe_if_due(world) == ["there is no branch that is looked at ahead of need"]
-    assert "writes to no branch" in on_deployment(COMPLETED, world)[0]
+    assert "writes to no branch" in observe_on_deployment(COMPLETED, world)[0]
 
 
 def test_a_pipeline_s_checkpoint_is_an_earlier_beginning_than_the_deployment_s() -> None:
-    stage = DatabaseStage()
+    stage = MigrationSimulation()
     observe(stage.world)
-    stage.deployed("v2", users("id", "name", "mail"), FIRST, ADDS)
-    began = where_it_began(stage.release("v2"), points(stage))
+    stage.deploy_release("v2", users("id", "name", "mail"), FIRST, ADDS)
+    began = find_start_point(stage.release("v2"), points(stage))
     assert began is not None
     assert {point.by for point in points(stage)} == {"checkpoint", "deployment"}
     assert (began.by, began.shipped) == ("checkpoint", (FIRST, ADDS))

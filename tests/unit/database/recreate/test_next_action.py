@@ -7,8 +7,13 @@ from builders import NOW
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.database.recreate.next_action import RecreateMove, RecreateSnapshot, next_move, objection
-from rollback.domain.database.progress import BranchBefore, DatabaseProgress
+from rollback.database.recreate.next_action import (
+    RecreateMove,
+    RecreateSnapshot,
+    find_recreate_objection,
+    next_recreate_move,
+)
+from rollback.domain.database.progress import DatabaseProgress, OriginalBranch
 from rollback.resources.database.neon import Branch
 
 NAME, BACKUP = "preview/pr-42", "rollback-backup-1"
@@ -21,7 +26,7 @@ def branch(identity: str, name: str, state: str = "ready", **more: Any) -> Branc
 
 
 def progress(**changes: Any) -> DatabaseProgress:
-    before = BranchBefore(id="br-old", name=NAME, protected=False)
+    before = OriginalBranch(id="br-old", name=NAME, protected=False)
     return DatabaseProgress(started_at=NOW, before=before, **changes)
 
 
@@ -29,13 +34,15 @@ def test_the_way_there_is_rename_create_check_secret_expiry() -> None:
     old, new = branch("br-old", BACKUP), branch("br-new", NAME)
     seen, done = RecreateSnapshot, progress(branch_id="br-new", verified_at=NOW)
     way = [
-        next_move(seen(old=branch("br-old", NAME), known_address="old"), progress(), BACKUP, UNTIL),
-        next_move(seen(old=old, known_address="old"), progress(), BACKUP, UNTIL),
-        next_move(seen(old=old, named=new, known_address="old"), progress(branch_id="br-new"), BACKUP, UNTIL),
-        next_move(seen(old=old, named=new, known_address="old"), done, BACKUP, UNTIL),
-        next_move(seen(old=old, named=new, known_address="new"), done, BACKUP, UNTIL),
-        next_move(
-            seen(old=branch("br-old", BACKUP, expires_at=UNTIL), named=new, known_address="new"), done, BACKUP, UNTIL
+        next_recreate_move(seen(old=branch("br-old", NAME), addressed_branch="old"), progress(), BACKUP, UNTIL),
+        next_recreate_move(seen(old=old, addressed_branch="old"), progress(), BACKUP, UNTIL),
+        next_recreate_move(
+            seen(old=old, named=new, addressed_branch="old"), progress(branch_id="br-new"), BACKUP, UNTIL
+        ),
+        next_recreate_move(seen(old=old, named=new, addressed_branch="old"), done, BACKUP, UNTIL),
+        next_recreate_move(seen(old=old, named=new, addressed_branch="new"), done, BACKUP, UNTIL),
+        next_recreate_move(
+            seen(old=branch("br-old", BACKUP, expires_at=UNTIL), named=new, addressed_branch="new"), done, BACKUP, UNTIL
         ),
     ]
     assert way == [
@@ -53,8 +60,8 @@ def test_what_others_did_meanwhile_is_named() -> None:
         "somebody deleted the new branch": (RecreateSnapshot(old=old), progress(branch_id="br-new")),
     }
     for said, (seen, so_far) in told.items():
-        assert said in (objection(seen, so_far, BACKUP) or "")
-    assert objection(RecreateSnapshot(old=old), progress(), BACKUP) is None
+        assert said in (find_recreate_objection(seen, so_far, BACKUP) or "")
+    assert find_recreate_objection(RecreateSnapshot(old=old), progress(), BACKUP) is None
 
 
 ADDRESSES: tuple[Literal["none", "old", "new", "unknown"], ...] = ("none", "old", "new", "unknown")
@@ -63,12 +70,12 @@ branches = st.none() | st.builds(
     st.sampled_from(["ready", "init"]),
 )  # fmt: skip
 snapshots = st.builds(
-    RecreateSnapshot, old=branches, named=branches, known_address=st.sampled_from(ADDRESSES),
+    RecreateSnapshot, old=branches, named=branches, addressed_branch=st.sampled_from(ADDRESSES),
     operations=st.sampled_from(["running", "succeeded", "failed"]),
 )  # fmt: skip
 progresses = st.builds(
-    progress, branch_id=st.none() | st.just("br-new"), verified_at=st.none() | st.just(NOW), redeploy=st.booleans(),
-    why_not=st.none() | st.just("too late"), expiry_settled=st.booleans(),
+    progress, branch_id=st.none() | st.just("br-new"), verified_at=st.none() | st.just(NOW),
+    is_redeploy_needed=st.booleans(), why_not=st.none() | st.just("too late"), is_expiry_settled=st.booleans(),
 )  # fmt: skip
 
 
@@ -76,17 +83,17 @@ progresses = st.builds(
 def test_whatever_is_seen_only_our_own_new_branch_is_deleted_and_never_one_that_services_know(
     seen: RecreateSnapshot, so_far: DatabaseProgress
 ) -> None:
-    move = next_move(seen, so_far, BACKUP, UNTIL)
+    move = next_recreate_move(seen, so_far, BACKUP, UNTIL)
     if move is RecreateMove.DELETE_NEW:
         assert seen.named is not None
         assert seen.named.id == so_far.branch_id
         assert so_far.why_not is not None or seen.old is None
-        assert seen.known_address != "new"
+        assert seen.addressed_branch != "new"
     if move is RecreateMove.RENAME_BACK:
         assert seen.named is None
-        assert seen.known_address != "new"
+        assert seen.addressed_branch != "new"
     if move is RecreateMove.CREATE_NEW:
         assert seen.old is not None
         assert (seen.old.name, seen.named) == (BACKUP, None), "the data is under the backup's name before"
     if move is RecreateMove.EXPIRE_OLD:
-        assert seen.known_address in ("none", "new"), "nobody is left on what is to be deleted"
+        assert seen.addressed_branch in ("none", "new"), "nobody is left on what is to be deleted"

@@ -5,15 +5,21 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE
 from faults.database_endings import assert_refused
-from faults.database_scenario import BAD, GOOD, STAGED, WORKER, Reset, Restore
+from faults.database_scenario import BAD, GOOD, STAGED, WORKER, ResetScenario, RestoreScenario
 
-from rollback.database.restore.acceptance import is_accepted, was_never_made
-from rollback.domain.database.progress import BranchBefore, DatabaseProgress, Ending, backup_name, preview_name
+from rollback.database.restore.acceptance import is_accepted, is_restore_request_lost
+from rollback.domain.database.progress import (
+    DatabaseOutcome,
+    DatabaseProgress,
+    OriginalBranch,
+    backup_name,
+    preview_name,
+)
 from rollback.resources.database.errors import OutcomeUnknown
 from rollback.resources.database.neon import Branch
 
 
-def without_last_reset_at(restore: Restore) -> Restore:
+def without_last_reset_at(restore: RestoreScenario) -> RestoreScenario:
     """No document says that a restore of a branch to its own past sets it."""
     real = restore.neon._update
 
@@ -26,13 +32,13 @@ def without_last_reset_at(restore: Restore) -> Restore:
 
 
 @pytest.mark.parametrize("lost", [False, True])
-@pytest.mark.parametrize("kind", [Restore, Reset])
-def test_a_restore_that_sets_no_last_reset_at_is_seen_to_be_accepted(kind: type[Restore], lost: bool) -> None:
+@pytest.mark.parametrize("kind", [RestoreScenario, ResetScenario])
+def test_a_restore_that_sets_no_last_reset_at_is_seen_to_be_accepted(kind: type[RestoreScenario], lost: bool) -> None:
     restore = without_last_reset_at(kind())
     if lost:
         restore.neon.lose_next("restore")
-    restore.until_ended()
-    assert restore.progress.ending is Ending.RESTORED, restore.progress.why_not
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED, restore.progress.why_not
     assert restore.neon.calls.count("restore") == 1
     assert restore.branch.protected
     assert restore.backup is not None
@@ -41,55 +47,55 @@ def test_a_restore_that_sets_no_last_reset_at_is_seen_to_be_accepted(kind: type[
 
 @pytest.mark.parametrize("named", [backup_name, preview_name])
 def test_a_branch_that_has_one_of_our_names_already_is_refused_before_anything_is_stopped(named: Any) -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.create_branch(named(restore.id), restore.branch_id)
     restore.neon.settle()
     restore.neon.calls.clear()
-    restore.by_force()  # children may move; the name is no matter of force
-    restore.until_ended()
-    assert restore.progress.ending is Ending.REFUSED
+    restore.set_force()  # children may move; the name is no matter of force
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.REFUSED
     assert f"branch-names-are-free: there is a branch {named(restore.id)} already" in (restore.progress.why_not or "")
     assert restore.neon.calls == []
     assert restore.owed() == ()
 
 
 def test_a_branch_that_a_person_gives_the_backup_s_name_meanwhile_proves_nothing() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     while "delete_branch" not in restore.neon.calls:
-        restore.round()
+        restore.run_round()
     restore.neon.settle()
     restore.neon.create_branch(backup_name(restore.id), restore.branch_id)
     restore.neon.settle()
-    restore.until_ended()
-    assert restore.progress.ending is Ending.REFUSED, restore.progress.why_not
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.REFUSED, restore.progress.why_not
     assert "that no restore of ours made: rename it" in (restore.progress.why_not or "")
     assert restore.neon.rows(restore.branch_id) == GOOD + BAD
     assert "restore" not in restore.neon.calls
-    restore.unfenced()
+    restore.unfence()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
 def test_a_name_that_is_taken_between_the_look_and_the_restore_is_no_acceptance() -> None:
     """Neon answers 409: so does one to a request that it has carried out already."""
-    restore = Restore()
-    while restore.progress_or_none is None or restore.progress_or_none.restore_asked_at is None:
-        restore.round()
+    restore = RestoreScenario()
+    while restore.progress_if_started is None or restore.progress_if_started.restore_asked_at is None:
+        restore.run_round()
     restore.neon.create_branch(backup_name(restore.id), restore.branch_id)
     restore.neon.settle()
-    restore.until_ended()
-    assert restore.progress.ending is Ending.REFUSED, restore.progress.why_not
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.REFUSED, restore.progress.why_not
     assert restore.neon.rows(restore.branch_id) == GOOD + BAD
 
 
 def test_a_restore_whose_request_never_arrives_is_refused_in_the_end_and_services_start() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
 
     def unanswered(*_: object, **__: object) -> Any:
         raise OutcomeUnknown("524")
 
     restore.neon.restore = unanswered  # type: ignore[method-assign]
     assert_refused(restore, "it was at restore")
-    restore.unfenced()
+    restore.unfence()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
@@ -99,7 +105,7 @@ def branch(name: str, **more: Any) -> Branch:
 
 
 def asked(before: Branch, **more: Any) -> DatabaseProgress:
-    return DatabaseProgress(started_at=NOW, before=BranchBefore.of(before, ()), restore_asked_at=NOW).but(**more)
+    return DatabaseProgress(started_at=NOW, before=OriginalBranch.of(before, ()), restore_asked_at=NOW).evolve(**more)
 
 
 ROOT, CHILD = branch("main"), branch("staging", parent_id="br-main")
@@ -131,17 +137,17 @@ def test_acceptance_is_told_by_the_backup_and_one_witness_more_where_a_person_co
 
 
 def test_a_restore_was_never_made_only_if_nothing_at_all_tells_of_it() -> None:
-    assert was_never_made(asked(ROOT), ROOT, None, has_begun=False)
-    assert was_never_made(asked(ROOT), ROOT, A_PERSONS, has_begun=False)
-    assert not was_never_made(asked(ROOT), ROOT, None, has_begun=True)
-    assert not was_never_made(asked(ROOT), branch("main", **RESET), None, has_begun=False)
-    assert not was_never_made(asked(ROOT, restore_answered_at=NOW), ROOT, None, has_begun=False)
-    assert not was_never_made(asked(CHILD), CHILD, OF_CHILD, has_begun=False)
+    assert is_restore_request_lost(asked(ROOT), ROOT, None, has_begun=False)
+    assert is_restore_request_lost(asked(ROOT), ROOT, A_PERSONS, has_begun=False)
+    assert not is_restore_request_lost(asked(ROOT), ROOT, None, has_begun=True)
+    assert not is_restore_request_lost(asked(ROOT), branch("main", **RESET), None, has_begun=False)
+    assert not is_restore_request_lost(asked(ROOT, restore_answered_at=NOW), ROOT, None, has_begun=False)
+    assert not is_restore_request_lost(asked(CHILD), CHILD, OF_CHILD, has_begun=False)
 
 
 def test_rows_of_a_reset_without_last_reset_at_are_those_of_the_source() -> None:
-    reset = without_last_reset_at(Reset())
-    reset.until_ended()
+    reset = without_last_reset_at(ResetScenario())
+    reset.run_until_ended()
     assert reset.neon.rows(reset.branch_id) == GOOD + BAD
     assert reset.backup is not None
     assert reset.neon.rows(reset.backup.id) == [*GOOD, *BAD, STAGED]

@@ -6,10 +6,15 @@ import pytest
 from builders import NOW
 
 from rollback.check import Check
-from rollback.database.restore.next_action import DatabaseSnapshot, Move, next_move, objection
-from rollback.domain.database.progress import BranchBefore, DatabaseProgress, RestorePoint
+from rollback.database.restore.next_action import (
+    RestoreMove,
+    RestoreSnapshot,
+    find_restore_objection,
+    next_restore_move,
+)
+from rollback.domain.database.progress import DatabaseProgress, OriginalBranch, RestorePoint
 from rollback.resources.database.neon import Branch
-from rollback.resources.database.postgres import Head
+from rollback.resources.database.postgres import WalPosition
 from rollback.resources.database.wal_position import Lsn
 
 HOSTS = ("ep-1.test",)
@@ -25,14 +30,14 @@ def progress(**changes: Any) -> DatabaseProgress:
     begun = DatabaseProgress(
         started_at=NOW,
         point=RestorePoint(at=NOW),
-        before=BranchBefore.of(branch(), ()).model_copy(update={"hosts": HOSTS}),
-        head=Head(lsn=Lsn(200), at=NOW),
+        before=OriginalBranch.of(branch(), ()).model_copy(update={"hosts": HOSTS}),
+        head=WalPosition(lsn=Lsn(200), at=NOW),
     )
-    return begun.but(**changes)
+    return begun.evolve(**changes)
 
 
-def seen(main: Branch | None = None, **changes: Any) -> DatabaseSnapshot:
-    return DatabaseSnapshot.model_validate({"branch": main or branch(), "hosts": HOSTS, **changes})
+def seen(main: Branch | None = None, **changes: Any) -> RestoreSnapshot:
+    return RestoreSnapshot.model_validate({"branch": main or branch(), "hosts": HOSTS, **changes})
 
 
 CHECKED = {"preview_id": "br-preview", "preview_lsn": Lsn(150)}
@@ -42,55 +47,57 @@ OPEN, RESET = branch(protected=False), branch(protected=False, last_reset_at=NOW
 AGAIN = branch(last_reset_at=NOW)
 PREVIEW, BACKUP = branch("preview", protected=False), branch("backup", protected=False)
 
-TABLE: tuple[tuple[str, DatabaseProgress, DatabaseSnapshot, Move], ...] = (
-    ("the point is looked at first", progress(), seen(), Move.CREATE_PREVIEW),
+TABLE: tuple[tuple[str, DatabaseProgress, RestoreSnapshot, RestoreMove], ...] = (
+    ("the point is looked at first", progress(), seen(), RestoreMove.CREATE_PREVIEW),
     ("a preview is waited for", progress(), seen(preview=branch("preview", current_state="init")),
-     Move.WAIT_FOR_OPERATIONS),
-    ("a preview that is there is looked at", progress(), seen(preview=PREVIEW), Move.CHECK_PREVIEW),
-    ("it would move to the backup", progress(**CHECKED), seen(preview=PREVIEW), Move.DELETE_PREVIEW),
-    ("its deletion is waited for", progress(**CHECKED), seen(operations="running"), Move.WAIT_FOR_OPERATIONS),
-    ("a protected branch refuses", progress(**CHECKED), seen(), Move.UNPROTECT),
-    ("nothing is in the way", progress(**CHECKED), seen(OPEN), Move.RESTORE),
-    ("asked for, and nothing came of it", progress(**ASKED), seen(OPEN), Move.RESTORE),
-    ("asked for, and begun", progress(**ASKED), seen(OPEN, operations="running"), Move.WAIT_FOR_OPERATIONS),
-    ("asked for, and reset without a backup yet", progress(**ASKED), seen(RESET), Move.WAIT_FOR_OPERATIONS),
+     RestoreMove.WAIT_FOR_OPERATIONS),
+    ("a preview that is there is looked at", progress(), seen(preview=PREVIEW), RestoreMove.CHECK_PREVIEW),
+    ("it would move to the backup", progress(**CHECKED), seen(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
+    ("its deletion is waited for", progress(**CHECKED), seen(operations="running"), RestoreMove.WAIT_FOR_OPERATIONS),
+    ("a protected branch refuses", progress(**CHECKED), seen(), RestoreMove.UNPROTECT),
+    ("nothing is in the way", progress(**CHECKED), seen(OPEN), RestoreMove.RESTORE),
+    ("asked for, and nothing came of it", progress(**ASKED), seen(OPEN), RestoreMove.RESTORE),
+    ("asked for, and begun", progress(**ASKED), seen(OPEN, operations="running"), RestoreMove.WAIT_FOR_OPERATIONS),
+    ("asked for, and reset without a backup yet", progress(**ASKED), seen(RESET), RestoreMove.WAIT_FOR_OPERATIONS),
     ("asked for, and a backup without a reset yet", progress(**ASKED), seen(OPEN, backup=BACKUP),
-     Move.WAIT_FOR_OPERATIONS),
+     RestoreMove.WAIT_FOR_OPERATIONS),
     ("accepted, and going on", progress(**ACCEPTED),
      seen(branch(protected=False, last_reset_at=NOW, current_state="resetting"), backup=BACKUP),
-     Move.WAIT_FOR_OPERATIONS),
-    ("protection comes first", progress(**ACCEPTED), seen(RESET, backup=BACKUP), Move.PROTECT_AGAIN),
-    ("then it must answer", progress(**ACCEPTED), seen(AGAIN, backup=BACKUP), Move.WAIT_FOR_ENDPOINT),
-    ("restored", progress(**ACCEPTED, verified_at=NOW), seen(AGAIN, backup=BACKUP), Move.DONE),
-    ("given up with a preview", progress(why_not="x"), seen(preview=PREVIEW), Move.DELETE_PREVIEW),
-    ("given up without protection", progress(**CHECKED, why_not="x"), seen(OPEN), Move.PROTECT_AGAIN),
+     RestoreMove.WAIT_FOR_OPERATIONS),
+    ("protection comes first", progress(**ACCEPTED), seen(RESET, backup=BACKUP), RestoreMove.PROTECT_AGAIN),
+    ("then it must answer", progress(**ACCEPTED), seen(AGAIN, backup=BACKUP), RestoreMove.WAIT_FOR_ENDPOINT),
+    ("restored", progress(**ACCEPTED, verified_at=NOW), seen(AGAIN, backup=BACKUP), RestoreMove.DONE),
+    ("given up with a preview", progress(why_not="x"), seen(preview=PREVIEW), RestoreMove.DELETE_PREVIEW),
+    ("given up without protection", progress(**CHECKED, why_not="x"), seen(OPEN), RestoreMove.PROTECT_AGAIN),
     ("given up in the middle of a failed restore", progress(**ACCEPTED, why_not="x"),
-     seen(branch(protected=False, current_state="resetting"), operations="failed"), Move.PROTECT_AGAIN),
-    ("given up, and tidy", progress(why_not="x"), seen(), Move.END),
-    ("given up, and gone", progress(why_not="x"), DatabaseSnapshot(branch=None), Move.END),
+     seen(branch(protected=False, current_state="resetting"), operations="failed"), RestoreMove.PROTECT_AGAIN),
+    ("given up, and tidy", progress(why_not="x"), seen(), RestoreMove.END),
+    ("given up, and gone", progress(why_not="x"), RestoreSnapshot(branch=None), RestoreMove.END),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(("then", "known", "now", "move"), TABLE, ids=[row[0] for row in TABLE])
 def test_the_next_move_follows_from_what_neon_says(
-    then: str, known: DatabaseProgress, now: DatabaseSnapshot, move: Move
+    then: str, known: DatabaseProgress, now: RestoreSnapshot, move: RestoreMove
 ) -> None:
-    assert next_move(now, known) is move
+    assert next_restore_move(now, known) is move
 
 
 def test_a_branch_that_was_never_protected_is_left_so() -> None:
-    open_before = progress(**ACCEPTED, before=BranchBefore(name="main", protected=False, hosts=HOSTS), verified_at=NOW)
-    assert next_move(seen(RESET, backup=BACKUP), open_before) is Move.DONE
+    open_before = progress(
+        **ACCEPTED, before=OriginalBranch(name="main", protected=False, hosts=HOSTS), verified_at=NOW
+    )
+    assert next_restore_move(seen(RESET, backup=BACKUP), open_before) is RestoreMove.DONE
 
 
 @pytest.mark.parametrize(("then", "known", "now", "move"), TABLE, ids=[row[0] for row in TABLE])
 def test_only_a_branch_that_is_neither_reset_nor_backed_up_is_ever_restored(
-    then: str, known: DatabaseProgress, now: DatabaseSnapshot, move: Move
+    then: str, known: DatabaseProgress, now: RestoreSnapshot, move: RestoreMove
 ) -> None:
     reset = now.model_copy(update={"branch": RESET})
     backed_up = now.model_copy(update={"backup": BACKUP})
-    assert next_move(reset, known) is not Move.RESTORE
-    assert next_move(backed_up, known) is not Move.RESTORE
+    assert next_restore_move(reset, known) is not RestoreMove.RESTORE
+    assert next_restore_move(backed_up, known) is not RestoreMove.RESTORE
 
 
 FAILING = Check.failed("schema", "a column is missing")
@@ -99,22 +106,22 @@ FAILING = Check.failed("schema", "a column is missing")
 @pytest.mark.parametrize(
     ("known", "now", "said"),
     [
-        (progress(), DatabaseSnapshot(branch=None), "branch main is gone"),
+        (progress(), RestoreSnapshot(branch=None), "branch main is gone"),
         (progress(), seen(AGAIN), "restored by somebody else"),
         (progress(**ASKED), seen(branch(current_state="resetting"), operations="failed"), "main is resetting"),
         (progress(preview_checks=(FAILING,)), seen(preview=PREVIEW), "schema: a column is missing"),
         (progress(**ACCEPTED), seen(AGAIN, hosts=("ep-2.test",), backup=BACKUP), "connect to nothing"),
     ],
 )
-def test_what_can_t_succeed_any_more_says_why(known: DatabaseProgress, now: DatabaseSnapshot, said: str) -> None:
-    assert said in (objection(now, known) or "")
+def test_what_can_t_succeed_any_more_says_why(known: DatabaseProgress, now: RestoreSnapshot, said: str) -> None:
+    assert said in (find_restore_objection(now, known) or "")
 
 
 def test_a_reset_that_we_asked_for_and_an_operation_that_failed_on_the_way_are_no_objection() -> None:
-    assert objection(seen(RESET), progress(**ASKED)) is None
-    assert objection(seen(AGAIN, operations="failed", backup=BACKUP), progress(**ACCEPTED)) is None
+    assert find_restore_objection(seen(RESET), progress(**ASKED)) is None
+    assert find_restore_objection(seen(AGAIN, operations="failed", backup=BACKUP), progress(**ACCEPTED)) is None
 
 
 def test_a_progress_reads_back_from_json_as_it_was() -> None:
-    stored = progress(**ACCEPTED, verified_at=NOW, preview_checks=(FAILING,)).moved(Move.RESTORE)
+    stored = progress(**ACCEPTED, verified_at=NOW, preview_checks=(FAILING,)).record_move(RestoreMove.RESTORE)
     assert DatabaseProgress.model_validate_json(stored.model_dump_json()) == stored

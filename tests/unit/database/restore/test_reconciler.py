@@ -4,22 +4,22 @@ from datetime import timedelta
 
 import pytest
 from builders import SERVICE
-from faults.database_endings import assert_refused, raising
-from faults.database_scenario import BAD, GOOD, WORKER, Restore
+from faults.database_endings import assert_refused, raise_error
+from faults.database_scenario import BAD, GOOD, WORKER, RestoreScenario
 
 from rollback.check import Check
-from rollback.conclusion.obligations import protected_again
-from rollback.database.restore.actions import announces
+from rollback.conclusion.obligations import ensure_branch_protected
+from rollback.database.restore.actions import has_new_intent
 from rollback.database.restore.reconciler import restore as restore_once
-from rollback.domain.database.progress import Ending
+from rollback.domain.database.progress import DatabaseOutcome
 from rollback.domain.rollback import ObligationKind
 from rollback.errors import LeaseLost
-from rollback.resources.database.errors import ComeBackLater, QueryFailed, RequestRefused
+from rollback.resources.database.errors import QueryFailed, RequestRefused, RetryLater
 
 
 def test_a_restore_point_that_the_judge_refuses_is_refused_and_the_preview_deleted() -> None:
     no_good = Check.failed("schema", "column orders.total is missing")
-    restore = Restore()
+    restore = RestoreScenario()
     restore.judge_preview(lambda schema, migrations: (no_good,))
     assert_refused(restore, "column orders.total is missing")
     assert restore.neon.calls == ["create_branch", "delete_branch"]
@@ -27,7 +27,7 @@ def test_a_restore_point_that_the_judge_refuses_is_refused_and_the_preview_delet
 
 
 def test_a_restore_that_neon_refuses_leaves_the_branch_protected_again() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.refuse_next("restore", RequestRefused("422: out of history"))
     assert_refused(restore, "422: out of history")
     assert restore.neon.calls[-1] == "update_branch"
@@ -35,44 +35,44 @@ def test_a_restore_that_neon_refuses_leaves_the_branch_protected_again() -> None
 
 
 def test_a_preview_that_sql_can_t_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    restore = Restore()
-    monkeypatch.setattr(restore.sql, "live_schema", raising(QueryFailed("permission denied")))
+    restore = RestoreScenario()
+    monkeypatch.setattr(restore.sql, "live_schema", raise_error(QueryFailed("permission denied")))
     assert_refused(restore, "permission denied")
 
 
 @pytest.mark.parametrize("call", ["create_branch", "delete_branch", "update_branch", "restore"])
 def test_a_change_that_neon_turns_away_is_sent_again_after_the_time_that_it_named(call: str) -> None:
-    restore = Restore()
-    restore.neon.refuse_next(call, ComeBackLater("429", 47))
+    restore = RestoreScenario()
+    restore.neon.refuse_next(call, RetryLater("429", 47))
     turned_away, waited = False, 0
-    while restore.progress_or_none is None or restore.progress_or_none.ended_at is None:
+    while restore.progress_if_started is None or restore.progress_if_started.ended_at is None:
         calls = restore.neon.calls.count(call)
-        restore.round()
+        restore.run_round()
         if restore.neon.calls.count(call) > calls and not turned_away:
             turned_away, waited = True, restore.document.wait_seconds
     assert waited == 47
-    assert restore.progress.ending is Ending.RESTORED
+    assert restore.progress.database_outcome is DatabaseOutcome.RESTORED
 
 
 def test_a_branch_that_somebody_else_restored_meanwhile_is_left_alone() -> None:
-    restore = Restore()
-    while restore.progress_or_none is None or restore.progress_or_none.head is None:
-        restore.round()
+    restore = RestoreScenario()
+    while restore.progress_if_started is None or restore.progress_if_started.head is None:
+        restore.run_round()
     restore.neon.update_branch(restore.branch_id, protected=False)
     restore.neon.restore(restore.branch_id, restore.branch_id, restore.point.at, "by-hand")
     restore.neon.settle()
-    restore.until_ended()
-    assert restore.progress.ending is Ending.REFUSED
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.REFUSED
     assert "restored by somebody else" in (restore.progress.why_not or "")
     assert restore.branch.protected
     assert restore.neon.calls.count("restore") == 1
 
 
 def test_a_restore_that_neon_can_t_finish_fails_protected_fenced_and_with_its_backup() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     restore.neon.fail_next("create_timeline")
-    restore.until_ended()
-    assert restore.progress.ending is Ending.FAILED
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.FAILED
     assert "an operation of Neon failed" in (restore.progress.why_not or "")
     assert restore.branch.protected
     assert restore.backup is not None
@@ -81,19 +81,19 @@ def test_a_restore_that_neon_can_t_finish_fails_protected_fenced_and_with_its_ba
 
 
 def test_a_restored_branch_that_never_answers_is_given_up_in_time() -> None:
-    restore = Restore()
-    while restore.progress_or_none is None or restore.progress_or_none.backup_id is None:
-        restore.round()
+    restore = RestoreScenario()
+    while restore.progress_if_started is None or restore.progress_if_started.backup_id is None:
+        restore.run_round()
     restore.sql.asleep = 10_000
-    restore.until_ended()
-    assert restore.progress.ending is Ending.FAILED
+    restore.run_until_ended()
+    assert restore.progress.database_outcome is DatabaseOutcome.FAILED
     assert "not done in 20 minutes; it was at wait_for_endpoint" in (restore.progress.why_not or "")
 
 
-def unprotected() -> Restore:
-    restore = Restore()
+def unprotected() -> RestoreScenario:
+    restore = RestoreScenario()
     while restore.branch.protected:
-        restore.round()
+        restore.run_round()
     return restore
 
 
@@ -102,16 +102,16 @@ def test_a_branch_is_owed_its_protection_from_before_it_loses_it_until_it_is_see
     (owed, *_) = restore.owed()
     assert owed.kind is ObligationKind.BRANCH_PROTECTION
     assert owed.before == {"branch_id": restore.branch_id, "protected": True}
-    restore.until_ended()
+    restore.run_until_ended()
     assert ObligationKind.BRANCH_PROTECTION not in {o.kind for o in restore.owed()}
 
 
 def test_whoever_ends_the_rollback_in_between_can_protect_the_branch_again() -> None:
     restore = unprotected()
     (owed, *_) = restore.owed()
-    assert not protected_again(owed, restore.neon)
+    assert not ensure_branch_protected(owed, restore.neon)
     assert restore.branch.protected
-    assert protected_again(owed, restore.neon)
+    assert ensure_branch_protected(owed, restore.neon)
 
 
 @pytest.mark.parametrize("service", [SERVICE, WORKER])
@@ -123,7 +123,7 @@ def test_without_its_lease_it_changes_nothing_more_and_stays_fenced(service: str
     restore.ledger.take_over(lease, "a person's", restore.clock.now() + timedelta(hours=1))
     for _ in range(3):
         with pytest.raises(LeaseLost):
-            restore.round()
+            restore.run_round()
     assert restore.neon.calls == calls
     assert restore.writers.desired_counts() == {SERVICE: 0, WORKER: 0}
 
@@ -131,7 +131,7 @@ def test_without_its_lease_it_changes_nothing_more_and_stays_fenced(service: str
 def test_a_lease_that_ends_before_the_function_does_is_none() -> None:
     restore = unprotected()
     while restore.progress.intent is None:
-        restore.round()
+        restore.run_round()
     lease, now = restore.ledger.lease(SERVICE), restore.clock.now()
     assert lease is not None
     restore.ledger.renew(lease, now, now + timedelta(seconds=30))
@@ -142,12 +142,12 @@ def test_a_lease_that_ends_before_the_function_does_is_none() -> None:
 
 
 def test_a_change_is_announced_before_it_is_sent_and_an_announcement_is_told_from_a_look() -> None:
-    restore = Restore()
+    restore = RestoreScenario()
     before, told = restore.document, 0
-    while restore.progress_or_none is None or restore.progress_or_none.ended_at is None:
+    while restore.progress_if_started is None or restore.progress_if_started.ended_at is None:
         calls = len(restore.neon.calls)
-        restore.round()
-        if announces(before, restore.document):
+        restore.run_round()
+        if has_new_intent(before, restore.document):
             told += 1
             assert len(restore.neon.calls) == calls
         before = restore.document

@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from botocore.exceptions import ClientError
 
-from rollback.adapters.aws.ecs.definitions import described, registered
+from rollback.adapters.aws.ecs.definitions import describe_definition, register_definition
 from rollback.adapters.aws.ecs.parse import (
-    Answer,
+    EcsResponse,
     images_of_tasks,
     newest_of,
+    require_supported_service,
     revision_arns,
     service_view,
-    supported_service,
 )
-from rollback.adapters.aws.ecs.service_deployments import listed_deployments
-from rollback.adapters.aws.errors import calling, code_of
+from rollback.adapters.aws.ecs.service_deployments import list_recent_deployments
+from rollback.adapters.aws.errors import aws_call, code_of
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import OutsideFailure, UnsupportedService
+from rollback.errors import ExternalServiceError, UnsupportedService
 from rollback.names import RELEASE_TAG
 from rollback.resources.aws.ecs_service import ServiceView
 
@@ -39,7 +39,7 @@ class EcsServices:
         self._reader = reader
         self._changer = changer
 
-    def look(self, service: ServiceSettings) -> ServiceView:
+    def describe(self, service: ServiceSettings) -> ServiceView:
         """The service as ECS has it now.
 
         Raises:
@@ -47,21 +47,21 @@ class EcsServices:
         """
         name = f"{service.cluster}/{service.ecs_service}"
         try:
-            with calling("DescribeServices", name):
+            with aws_call("DescribeServices", name):
                 answer = self._reader.describe_services(cluster=service.cluster, services=[service.ecs_service])
-        except OutsideFailure as error:
+        except ExternalServiceError as error:
             if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == "ClusterNotFoundException":
                 raise UnsupportedService(f"there is no cluster {service.cluster}; check the settings") from error
             raise
-        found = supported_service(cast(Answer, answer), name)
+        found = require_supported_service(cast(EcsResponse, answer), name)
         newest = self._newest_deployment(service, found)
         return service_view(found, newest, self._revisions(revision_arns(found, newest), name))
 
     def definition(self, arn_or_family: str) -> Mapping[str, Any] | None:
         """`taskDefinition` of DescribeTaskDefinition with its `tags`; None if ECS has none such."""
-        with calling("DescribeTaskDefinition", arn_or_family):
+        with aws_call("DescribeTaskDefinition", arn_or_family):
             try:
-                return described(self._reader, arn_or_family)
+                return describe_definition(self._reader, arn_or_family)
             except ClientError as error:
                 if _is_unknown_definition(error):
                     return None
@@ -76,8 +76,8 @@ class EcsServices:
             release: the fingerprint it is registered for, kept as a tag: ECS may add defaults to what it is given.
             tags: of the release's own definition.
         """
-        with calling("RegisterTaskDefinition", family):
-            return registered(self._changer, definition, family, {**(tags or {}), RELEASE_TAG: release})
+        with aws_call("RegisterTaskDefinition", family):
+            return register_definition(self._changer, definition, family, {**(tags or {}), RELEASE_TAG: release})
 
     def task_images(self, service: ServiceSettings, definition_arn: str, deployment_id: str | None) -> dict[str, str]:
         """Container → image by digest, as the running tasks of a definition have it; those that differ are left out.
@@ -115,7 +115,7 @@ class EcsServices:
         request = cast(
             "UpdateServiceRequestTypeDef", {"cluster": service.cluster, "service": service.ecs_service, **changes}
         )
-        with calling("UpdateService", f"{service.cluster}/{service.ecs_service}"):
+        with aws_call("UpdateService", f"{service.cluster}/{service.ecs_service}"):
             self._changer.update_service(**request)
 
     def unstopped_tasks(self, service: ServiceSettings) -> int:
@@ -123,23 +123,23 @@ class EcsServices:
         tasks = [task for wanted in _DESIRED for task in self._tasks(service, wanted)]
         return sum(1 for task in tasks if task.get("lastStatus") != "STOPPED")
 
-    def _tasks(self, service: ServiceSettings, wanted: Literal["RUNNING", "STOPPED"]) -> list[Answer]:
+    def _tasks(self, service: ServiceSettings, wanted: Literal["RUNNING", "STOPPED"]) -> list[EcsResponse]:
         """The service's tasks, whichever deployment started them, by the status that ECS wants for them."""
         name, found = f"{service.cluster}/{service.ecs_service}", list[Any]()
-        with calling("ListTasks", name):
+        with aws_call("ListTasks", name):
             pages = self._reader.get_paginator("list_tasks").paginate(
                 cluster=service.cluster, serviceName=service.ecs_service, desiredStatus=wanted
             )
             arns = [arn for page in pages for arn in page["taskArns"]]
         for start in range(0, len(arns), _TASKS_A_CALL):
-            with calling("DescribeTasks", name):
+            with aws_call("DescribeTasks", name):
                 some = arns[start : start + _TASKS_A_CALL]
                 found += self._reader.describe_tasks(cluster=service.cluster, tasks=some)["tasks"]
         return found
 
     def has_container_insights(self, cluster: str) -> bool:
         """Whether the cluster publishes running and desired task counts (`enabled` or `enhanced`)."""
-        with calling("DescribeClusters", cluster):
+        with aws_call("DescribeClusters", cluster):
             found = self._reader.describe_clusters(clusters=[cluster], include=["SETTINGS"])["clusters"]
         settings = found[0].get("settings", []) if found else []
         return any(s.get("name") == "containerInsights" and s.get("value") != "disabled" for s in settings)
@@ -148,24 +148,24 @@ class EcsServices:
         """Send a deployment in flight back to its source.
 
         Raises:
-            OutsideFailure: it has ended meanwhile, or something else; look again.
+            ExternalServiceError: it has ended meanwhile, or something else; look again.
         """
-        with calling("StopServiceDeployment", service_deployment_arn, _NOT_STOPPABLE_NOW):
+        with aws_call("StopServiceDeployment", service_deployment_arn, _NOT_STOPPABLE_NOW):
             self._changer.stop_service_deployment(serviceDeploymentArn=service_deployment_arn, stopType="ROLLBACK")
 
-    def _newest_deployment(self, service: ServiceSettings, found: Answer) -> Answer | None:
-        newest = newest_of(listed_deployments(self._reader, service, found))
+    def _newest_deployment(self, service: ServiceSettings, found: EcsResponse) -> EcsResponse | None:
+        newest = newest_of(list_recent_deployments(self._reader, service, found))
         if newest is None:
             return None
         arn = newest["serviceDeploymentArn"]
-        with calling("DescribeServiceDeployments", arn):
+        with aws_call("DescribeServiceDeployments", arn):
             answer = self._reader.describe_service_deployments(serviceDeploymentArns=[arn])
-        return cast("Answer | None", next(iter(answer["serviceDeployments"]), None))
+        return cast("EcsResponse | None", next(iter(answer["serviceDeployments"]), None))
 
-    def _revisions(self, arns: tuple[str, ...], name: str) -> list[Answer]:
+    def _revisions(self, arns: tuple[str, ...], name: str) -> list[EcsResponse]:
         found: list[Any] = []
         for start in range(0, len(arns), _REVISIONS_A_CALL):
-            with calling("DescribeServiceRevisions", name):
+            with aws_call("DescribeServiceRevisions", name):
                 answer = self._reader.describe_service_revisions(
                     serviceRevisionArns=list(arns[start : start + _REVISIONS_A_CALL])
                 )

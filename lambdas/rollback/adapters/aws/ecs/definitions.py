@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 _BODY = "WholeTaskDefinition"  # in the parsed answer: the one of the body
 _ADDED_BY_ECS = frozenset({"taskDefinitionArn", "revision", "status", "registeredAt", "registeredBy"})
-_REFUSED = frozenset({"ClientException", "InvalidParameterException", "SerializationException", "ValidationException"})
+_REFUSAL_CODES = frozenset(
+    {"ClientException", "InvalidParameterException", "SerializationException", "ValidationException"}
+)
 _unknown: ContextVar[Mapping[str, Any] | None] = ContextVar("members to add to a request", default=None)
 
 
-def described(client: "ECSClient", arn_or_family: str) -> dict[str, Any]:
+def describe_definition(client: "ECSClient", arn_or_family: str) -> dict[str, Any]:
     """`taskDefinition` of DescribeTaskDefinition as its body has it, with its `tags`.
 
     Raises:
@@ -39,7 +41,9 @@ def described(client: "ECSClient", arn_or_family: str) -> dict[str, Any]:
     return {**unknown, **parsed, "containerDefinitions": containers, "tags": answer.get("tags", [])}
 
 
-def registered(client: "ECSClient", definition: Mapping[str, Any], family: str, tags: Mapping[str, str]) -> str:
+def register_definition(
+    client: "ECSClient", definition: Mapping[str, Any], family: str, tags: Mapping[str, str]
+) -> str:
     """Register a definition; its ARN. Members that the SDK does not know are sent too, unless ECS refuses them.
 
     Raises:
@@ -52,7 +56,7 @@ def registered(client: "ECSClient", definition: Mapping[str, Any], family: str, 
     shape, answered = model.operation_model("RegisterTaskDefinition").input_shape, model.shape_for("TaskDefinition")
     only_answered = frozenset(cast(Any, answered).members) - frozenset(cast(Any, shape).members)
     given = {name: value for name, value in definition.items() if name not in {*only_answered, *_ADDED_BY_ECS, "tags"}}
-    known = _known(given, shape)
+    known = _drop_unknown_members(given, shape)
     given_tags = [{"key": key, "value": value} for key, value in sorted(tags.items())]
     request = cast("RegisterTaskDefinitionRequestTypeDef", {**known, "family": family, "tags": given_tags})
     if known == given:
@@ -61,7 +65,7 @@ def registered(client: "ECSClient", definition: Mapping[str, Any], family: str, 
     try:
         return _arn(client.register_task_definition(**request))
     except ClientError as error:
-        if code_of(error) not in _REFUSED:
+        if code_of(error) not in _REFUSAL_CODES:
             raise
     finally:
         _unknown.reset(token)
@@ -88,28 +92,35 @@ def _without_nulls(value: Any) -> Any:
 def _add_unknown(params: dict[str, Any], **_: Any) -> None:
     given = _unknown.get()
     if given is not None:
-        params["body"] = json.dumps(_merged(given, json.loads(params["body"]))).encode()
+        params["body"] = json.dumps(_merge_unknown_members(given, json.loads(params["body"]))).encode()
 
 
 def _whole_containers(parsed: Any, whole: Any) -> list[dict[str, Any]]:
     by_name = {one.get("name"): one for one in whole}
-    return [cast(dict[str, Any], _merged(by_name.get(one["name"], {}), one)) for one in parsed]
+    return [cast(dict[str, Any], _merge_unknown_members(by_name.get(one["name"], {}), one)) for one in parsed]
 
 
-def _merged(whole: Any, parsed: Any) -> Any:
+def _merge_unknown_members(whole: Any, parsed: Any) -> Any:
     """What was parsed, with the members that only the whole has; lists of the same length member by member."""
     if isinstance(whole, Mapping) and isinstance(parsed, Mapping):
-        inner = {name: _merged(whole[name], value) if name in whole else value for name, value in parsed.items()}
+        inner = {
+            name: _merge_unknown_members(whole[name], value) if name in whole else value
+            for name, value in parsed.items()
+        }
         return {**{name: value for name, value in whole.items() if name not in parsed}, **inner}
     if isinstance(whole, list) and isinstance(parsed, list) and len(whole) == len(parsed):
-        return [_merged(one, other) for one, other in zip(whole, parsed, strict=True)]
+        return [_merge_unknown_members(one, other) for one, other in zip(whole, parsed, strict=True)]
     return parsed
 
 
-def _known(value: Any, shape: Any) -> Any:
+def _drop_unknown_members(value: Any, shape: Any) -> Any:
     """The value without members that the shape does not have."""
     if shape.type_name == "structure" and isinstance(value, Mapping):
-        return {name: _known(inner, shape.members[name]) for name, inner in value.items() if name in shape.members}
+        return {
+            name: _drop_unknown_members(inner, shape.members[name])
+            for name, inner in value.items()
+            if name in shape.members
+        }
     if shape.type_name == "list" and isinstance(value, list):
-        return [_known(inner, shape.member) for inner in value]
+        return [_drop_unknown_members(inner, shape.member) for inner in value]
     return value

@@ -10,16 +10,16 @@ from rollback.resources.aws.service_shape import shape_of
 
 _EVENTS_KEPT = 10
 
-Answer = Mapping[str, Any]
+EcsResponse = Mapping[str, Any]
 
 
-def supported_service(answer: Answer, name: str) -> Answer:
+def require_supported_service(answer: EcsResponse, name: str) -> EcsResponse:
     """The one service of a DescribeServices answer.
 
     Raises:
         UnsupportedService: gone, not ACTIVE, a daemon, or deployed by something else than ECS's rolling update.
     """
-    service: Answer | None = next(iter(answer["services"]), None)
+    service: EcsResponse | None = next(iter(answer["services"]), None)
     if service is None:
         reasons = ", ".join(str(f.get("reason")) for f in answer.get("failures", ())) or "no answer"
         raise UnsupportedService(f"ECS has no service {name} ({reasons}); check cluster and service in the settings")
@@ -38,14 +38,14 @@ def supported_service(answer: Answer, name: str) -> Answer:
     return service
 
 
-def newest_of(deployments: Sequence[Answer]) -> Answer | None:
+def newest_of(deployments: Sequence[EcsResponse]) -> EcsResponse | None:
     """The newest of ListServiceDeployments, whose order is not promised."""
     return max(deployments, key=lambda d: d["createdAt"], default=None)
 
 
-def revision_arns(service: Answer, newest: Answer | None) -> tuple[str, ...]:
+def revision_arns(service: EcsResponse, newest: EcsResponse | None) -> tuple[str, ...]:
     """The revisions whose definitions and images decide: running, target, source and where ECS rolls back to."""
-    summaries: list[Answer] = list(service.get("currentServiceRevisions", ()))
+    summaries: list[EcsResponse] = list(service.get("currentServiceRevisions", ()))
     arns = [s["arn"] for s in summaries if "arn" in s]
     if newest is not None:
         arns.append(newest["targetServiceRevision"]["arn"])
@@ -54,7 +54,7 @@ def revision_arns(service: Answer, newest: Answer | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(arns))
 
 
-def service_view(service: Answer, newest: Answer | None, revisions: Iterable[Answer]) -> ServiceView:
+def service_view(service: EcsResponse, newest: EcsResponse | None, revisions: Iterable[EcsResponse]) -> ServiceView:
     """The whole.
 
     Args:
@@ -73,7 +73,7 @@ def service_view(service: Answer, newest: Answer | None, revisions: Iterable[Ans
         desired_count=service["desiredCount"],
         running_count=service["runningCount"],
         pending_count=service["pendingCount"],
-        deployments=with_revisions([_deployment(d) for d in service["deployments"]], latest, current, definitions),
+        deployments=assign_revisions([_deployment(d) for d in service["deployments"]], latest, current, definitions),
         newest=latest,
         deployment_configuration=dict(service.get("deploymentConfiguration", {})),
         target_groups=tuple(b["targetGroupArn"] for b in service.get("loadBalancers", ()) if "targetGroupArn" in b),
@@ -87,7 +87,7 @@ def service_view(service: Answer, newest: Answer | None, revisions: Iterable[Ans
     )
 
 
-def with_revisions(
+def assign_revisions(
     deployments: Sequence[Deployment],
     newest: ServiceDeployment | None,
     current: Mapping[str, int],
@@ -107,7 +107,7 @@ def with_revisions(
     return tuple(found)
 
 
-def resolved_images(revision: Answer) -> dict[str, str]:
+def resolved_images(revision: EcsResponse) -> dict[str, str]:
     """Container → image by digest; containers whose digest ECS does not tell are left out."""
     return {
         c["containerName"]: f"{_repository(c['image'])}@{c['imageDigest']}"
@@ -116,7 +116,7 @@ def resolved_images(revision: Answer) -> dict[str, str]:
     }
 
 
-def images_of_tasks(tasks: Iterable[Answer]) -> dict[str, str]:
+def images_of_tasks(tasks: Iterable[EcsResponse]) -> dict[str, str]:
     """Container → image by digest of DescribeTasks' tasks; containers whose tasks have different ones are left out."""
     told: dict[str, set[str]] = {}
     for task in tasks:
@@ -134,7 +134,7 @@ def _repository(image: str) -> str:
     return f"{head}{slash}{tail.partition(':')[0]}"
 
 
-def _deployment(answer: Answer) -> Deployment:
+def _deployment(answer: EcsResponse) -> Deployment:
     return Deployment(
         id=answer["id"],
         is_primary=answer["status"] == "PRIMARY",
@@ -145,7 +145,7 @@ def _deployment(answer: Answer) -> Deployment:
     )
 
 
-def _service_deployment(answer: Answer, revisions: Mapping[str, Answer]) -> ServiceDeployment | None:
+def _service_deployment(answer: EcsResponse, revisions: Mapping[str, EcsResponse]) -> ServiceDeployment | None:
     target_arn = answer["targetServiceRevision"]["arn"]
     target = revisions.get(target_arn)
     if target is None:  # ECS has forgotten the revision: nothing can be decided by it
@@ -164,7 +164,7 @@ def _service_deployment(answer: Answer, revisions: Mapping[str, Answer]) -> Serv
     )
 
 
-def _source(answer: Answer, revisions: Mapping[str, Answer]) -> tuple[str | None, str | None]:
+def _source(answer: EcsResponse, revisions: Mapping[str, EcsResponse]) -> tuple[str | None, str | None]:
     """What a stop would go back to: what ECS says, once it rolls back; before that, the source if there is only one.
 
     With several sources (a deployment that superseded another) ECS returns to the last that completed, which the
@@ -179,6 +179,6 @@ def _source(answer: Answer, revisions: Mapping[str, Answer]) -> tuple[str | None
     return (arns[0] if len(arns) == 1 else None), definitions.pop()
 
 
-def _rollback_arn(answer: Answer) -> str | None:
+def _rollback_arn(answer: EcsResponse) -> str | None:
     arn: str | None = (answer.get("rollback") or {}).get("serviceRevisionArn")
     return arn

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from rollback.adapters.aws.errors import calling
+from rollback.adapters.aws.errors import aws_call
 from rollback.adapters.aws.paging import pages_of
 from rollback.domain.settings.environment import ServiceSettings
 
@@ -19,7 +19,7 @@ _WINDOWS = (timedelta(days=1), timedelta(days=14), None)
 _MOST_A_PAGE = 100
 
 
-def listed_deployments(
+def list_recent_deployments(
     client: "ECSClient", service: ServiceSettings, described: Mapping[str, Any]
 ) -> list[Mapping[str, Any]]:
     """The service deployments since shortly before the oldest deployment that still has tasks; else all there are.
@@ -31,18 +31,18 @@ def listed_deployments(
     began = [found["createdAt"] for found in described.get("deployments", ()) if "createdAt" in found]
     for window in _WINDOWS if began else (None,):
         since = min(began) - window if window is not None else None
-        found = _listed(client, service, name, since)
+        found = _list_deployments(client, service, name, since)
         if found:
             return found
     return []
 
 
-def _listed(
+def _list_deployments(
     client: "ECSClient", service: ServiceSettings, name: str, since: datetime | None
 ) -> list[Mapping[str, Any]]:
     given: dict[str, Any] = {"cluster": service.cluster, "service": service.ecs_service, "maxResults": _MOST_A_PAGE}
     if since is not None:
         given["createdAt"] = {"after": since}
-    with calling("ListServiceDeployments", name):
+    with aws_call("ListServiceDeployments", name):
         pages = pages_of(client.list_service_deployments, **given)
         return [found for page in pages for found in page["serviceDeployments"]]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from rollback.adapters.aws.errors import calling, code_of
+from rollback.adapters.aws.errors import aws_call, code_of
 from rollback.adapters.aws.paging import pages_of
 from rollback.domain.settings.environment import ServiceSettings
-from rollback.errors import CallRefused, OutsideFailure, Throttled
+from rollback.errors import CallRefused, ExternalServiceError, Throttled
 from rollback.resources.aws.ecs_task import TaskView
 from rollback.resources.database.errors import OutcomeUnknown, RequestRefused
 
@@ -39,7 +39,7 @@ class EcsTasks:
         """Where and how the service's own tasks run; see the port for what it raises."""
         override = {"name": service.container, "command": list(command)}
         request = {
-            **self._as_the_service(service),
+            **self._launch_parameters(service),
             "cluster": service.cluster,
             "taskDefinition": definition_arn,
             "overrides": {"containerOverrides": [override]},
@@ -47,14 +47,14 @@ class EcsTasks:
             "clientToken": token,
         }
         try:
-            with calling("RunTask", definition_arn):
+            with aws_call("RunTask", definition_arn):
                 answer = self._changer.run_task(**cast("RunTaskRequestTypeDef", request))
         except Throttled:
             raise
         except CallRefused as error:
             told = f"{error}; no task was started"
             raise RequestRefused(told, action=error.action, resource=error.resource, kind=error.kind) from error
-        except OutsideFailure as error:  # a conflict too: the token is in use, and its task is looked up
+        except ExternalServiceError as error:  # a conflict too: the token is in use, and its task is looked up
             raise OutcomeUnknown(str(error)) from error
         if not answer["tasks"]:
             why = "; ".join(f"{f.get('reason', '?')} {f.get('detail', '')}".strip() for f in answer["failures"])
@@ -66,27 +66,27 @@ class EcsTasks:
 
         `startedBy` must be the only filter (reference, ListTasks), and lists what runs; what stopped is looked through.
         """
-        running = self._listed(service, started_by, startedBy=started_by)
-        stopped = self._listed(service, started_by, desiredStatus="STOPPED")
-        described = self._described(service, list(dict.fromkeys((*running, *stopped))))
+        running = self._list_tasks(service, started_by, startedBy=started_by)
+        stopped = self._list_tasks(service, started_by, desiredStatus="STOPPED")
+        described = self._describe_tasks(service, list(dict.fromkeys((*running, *stopped))))
         return tuple(_view(task, service) for task in described if task.get("startedBy") == started_by)
 
-    def _listed(self, service: ServiceSettings, started_by: str, **only: Any) -> list[str]:
-        with calling("ListTasks", started_by):
+    def _list_tasks(self, service: ServiceSettings, started_by: str, **only: Any) -> list[str]:
+        with aws_call("ListTasks", started_by):
             pages = self._reader.get_paginator("list_tasks").paginate(cluster=service.cluster, **only)
             return [arn for page in pages for arn in page["taskArns"]]
 
-    def look(self, service: ServiceSettings, arn: str) -> TaskView | None:
+    def describe(self, service: ServiceSettings, arn: str) -> TaskView | None:
         """One task as it stands."""
-        return next((_view(task, service) for task in self._described(service, [arn])), None)
+        return next((_view(task, service) for task in self._describe_tasks(service, [arn])), None)
 
     def logs(self, service: ServiceSettings, arn: str, lines: int) -> tuple[str, ...]:
         """By the awslogs options of its definition."""
-        task = next(self._described(service, [arn]), None)
-        place = self._log_of(service, task["taskDefinitionArn"], arn) if task is not None else None
+        task = next(self._describe_tasks(service, [arn]), None)
+        place = self._log_stream_of(service, task["taskDefinitionArn"], arn) if task is not None else None
         if place is None:
             return ()
-        with calling("GetLogEvents", "/".join(place)):
+        with aws_call("GetLogEvents", "/".join(place)):
             try:
                 return self._last_lines(place, lines)
             except ClientError as error:
@@ -114,11 +114,11 @@ class EcsTasks:
 
     def stop(self, service: ServiceSettings, arn: str, reason: str) -> None:
         """SIGTERM, and SIGKILL after the definition's stop timeout."""
-        with calling("StopTask", arn):
+        with aws_call("StopTask", arn):
             self._changer.stop_task(cluster=service.cluster, task=arn, reason=reason)
 
-    def _as_the_service(self, service: ServiceSettings) -> dict[str, Any]:
-        with calling("DescribeServices", service.ecs_service):
+    def _launch_parameters(self, service: ServiceSettings) -> dict[str, Any]:
+        with aws_call("DescribeServices", service.ecs_service):
             answer = self._reader.describe_services(cluster=service.cluster, services=[service.ecs_service])
         found = next((dict(one) for one in answer["services"] if one.get("status") == "ACTIVE"), None)
         if found is None:
@@ -127,16 +127,16 @@ class EcsTasks:
             )
         return {name: found[name] for name in _FROM_SERVICE if found.get(name)}
 
-    def _described(self, service: ServiceSettings, arns: list[str]) -> "Iterator[TaskTypeDef]":
+    def _describe_tasks(self, service: ServiceSettings, arns: list[str]) -> "Iterator[TaskTypeDef]":
         for start in range(0, len(arns), _TASKS_A_CALL):
             some = arns[start : start + _TASKS_A_CALL]
-            with calling("DescribeTasks", service.cluster):
+            with aws_call("DescribeTasks", service.cluster):
                 answer = self._reader.describe_tasks(cluster=service.cluster, tasks=some)
             yield from answer["tasks"]
 
-    def _log_of(self, service: ServiceSettings, definition_arn: str, arn: str) -> tuple[str, str] | None:
+    def _log_stream_of(self, service: ServiceSettings, definition_arn: str, arn: str) -> tuple[str, str] | None:
         """Group and stream; None: its container writes elsewhere."""
-        with calling("DescribeTaskDefinition", definition_arn):
+        with aws_call("DescribeTaskDefinition", definition_arn):
             answer = self._reader.describe_task_definition(taskDefinition=definition_arn)
         for container in answer["taskDefinition"].get("containerDefinitions", []):
             configuration = container.get("logConfiguration", {})
