@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from builders import NOW, SERVICE, definition, release, rollback
 from ledger_tables import new_table
-from stage import PROMOTED, Simulation, alarm_event
+from simulation import PROMOTED, Simulation, alarm_event
 from worlds import DEGRADED, OUTAGE
 
 from local_cloud.deployment.server import LocalCloud

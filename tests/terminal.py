@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 from builders import SERVICE
-from stage import Simulation
+from simulation import Simulation
 
 from rollback.ports.world import World
 from rollback_cli import deployed, direct

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from builders import SERVICE
 from contract.neon_projects import LocalProject
-from database_stage import BEGAN, DATABASE, DROPS, FIRST, MigrationSimulation
 from fakes import FakeClock
+from migration_simulation import BEGAN, DATABASE, DROPS, FIRST, MigrationSimulation
 
 from local_cloud.neon.cluster import DATABASE as NAME
 from local_cloud.neon.project import Limits

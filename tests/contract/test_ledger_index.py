@@ -9,8 +9,8 @@ from builders import NOW, SERVICE, definition, release, rollback
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from ledger_tables import new_table
-from stage import alarm_event
-from stage_of_writers import WORKER, TwoWriterSimulation
+from simulation import alarm_event
+from two_writer_simulation import WORKER, TwoWriterSimulation
 from worlds import DEGRADED
 
 from rollback.adapters.ledger.dynamodb import DynamoLedger

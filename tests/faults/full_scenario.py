@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from builders import release
+from database_simulation import BAD, BRANCH, GOOD, DatabaseSimulation
 from fakes import FakeScaling
-from stage_with_database import BAD, BRANCH, GOOD, DatabaseSimulation
 
 from faults.crash import EFFECTS, CrashingProxy
 from faults.scenario import EVENT, PORTS, Incident

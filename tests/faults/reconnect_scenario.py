@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 from builders import SERVICE
-from stage_of_readers import FULL, REPORTS, WritersAndReaderSimulation
-from stage_of_writers import WORKER
+from two_writer_simulation import WORKER
+from writers_and_reader_simulation import FULL, REPORTS, WritersAndReaderSimulation
 
 from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
 from rollback.domain.rollback import Rollback

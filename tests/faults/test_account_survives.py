@@ -5,8 +5,8 @@ The rollback is concluded by then. Whatever happens, its outcome stays, no lease
 
 import pytest
 from builders import SERVICE
+from database_simulation import BAD, BRANCH, GOOD
 from fakes import execution_arn
-from stage_with_database import BAD, BRANCH, GOOD
 
 from faults.crash import FaultInjector, ProcessKilled
 from faults.full_scenario import SCALED, V1, FullIncident

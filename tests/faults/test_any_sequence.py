@@ -9,7 +9,7 @@ from fakes import execution_arn
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
-from stage import alarm_event, deployment_event
+from simulation import alarm_event, deployment_event
 from worlds import DEGRADED, OUTAGE
 
 from faults.crash import CrashingProxy, FaultInjector, ProcessKilled

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 from builders import SERVICE
+from database_simulation import BAD, BRANCH, GOOD
 from fakes import execution_arn
-from stage_with_database import BAD, BRANCH, GOOD
 
 from faults.crash import FaultInjector, ProcessKilled
 from faults.full_scenario import V1, V2, FullIncident

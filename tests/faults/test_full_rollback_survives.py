@@ -5,8 +5,8 @@ Before a call the world is as after the one before it: to kill it there too woul
 
 import pytest
 from builders import SERVICE
-from stage import alarm_event
-from stage_with_database import BAD, BRANCH, GOOD
+from database_simulation import BAD, BRANCH, GOOD
+from simulation import alarm_event
 from worlds import DEGRADED, OUTAGE
 
 from faults.crash import FaultInjector, ProcessKilled

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW, SERVICE, definition, release
-from stage import deployment_event
+from simulation import deployment_event
 from worlds import DEGRADED
 
 from faults.crash import FaultInjector, ProcessKilled, crash_points

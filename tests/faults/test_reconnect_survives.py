@@ -4,9 +4,9 @@ Whatever dies: a reader gets new tasks once, a command runs once, and what was r
 """
 
 import pytest
-from stage_of_readers import REPORTS, find_connection, find_connection_check
-from stage_of_writers import WORKER
-from stage_with_database import GOOD
+from database_simulation import GOOD
+from two_writer_simulation import WORKER
+from writers_and_reader_simulation import REPORTS, find_connection, find_connection_check
 
 from faults.crash import FaultInjector, ProcessKilled
 from faults.reconnect_scenario import PING, RESET, ReconnectScenario

@@ -8,7 +8,7 @@ import pytest
 from builders import NOW, SERVICE
 from fakes import TARGET_GROUP, FakeTargets
 from faults.database_endings import raise_error
-from stage import CANDIDATE, PROMOTED, Simulation, alarm_event, start_simulation
+from simulation import CANDIDATE, PROMOTED, Simulation, alarm_event, start_simulation
 from worlds import DEGRADED, OUTAGE, SETTINGS
 
 from rollback.check import Verdict

@@ -13,7 +13,7 @@ from builders import NOW, SERVICE, definition
 from hypothesis import given as fuzz
 from hypothesis import settings, strategies
 from nasty import ESCAPES, FORGED, LONG, MARKUP, NOT_PRINTABLE, TEXTS, VALUES
-from stage import FAMILY, PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
+from simulation import FAMILY, PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
 from terminal import At
 from worlds import OUTAGE
 

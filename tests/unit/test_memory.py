@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from builders import NOW, SERVICE
 from builders import rollback as a_rollback
+from database_simulation import DatabaseSimulation
 from fakes import FakeLedger
-from stage import PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
-from stage_of_writers import WORKER, TwoWriterSimulation
-from stage_with_database import DatabaseSimulation
+from simulation import PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
+from two_writer_simulation import WORKER, TwoWriterSimulation
 from worlds import DEGRADED, OUTAGE
 
 from rollback.check import Verdict

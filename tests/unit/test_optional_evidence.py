@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from builders import SERVICE, image
+from database_simulation import DatabaseSimulation
 from fakes import FakeScaling
-from stage import CANDIDATE, PROMOTED, Simulation, alarm_event, start_simulation
-from stage_with_database import DatabaseSimulation
+from simulation import CANDIDATE, PROMOTED, Simulation, alarm_event, start_simulation
 from stand_ins import DenyingPort, RecordingPort, UnavailablePort, access_denied_error
 from worlds import OUTAGE
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from builders import SERVICE
-from stage import Simulation, start_simulation
+from simulation import Simulation, start_simulation
 
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.errors import ExternalServiceError

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE
 from rich.console import Console
-from stage import Simulation, start_simulation
+from simulation import Simulation, start_simulation
 
 from rollback.domain.escalation import EscalationLevel
 from rollback.domain.rollback import Outcome, Rollback

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from builders import SERVICE, image
 from fakes import FakeStacks
-from stage import PROMOTED, QUARANTINED, Simulation, start_simulation, start_simulation_at_zero
+from simulation import PROMOTED, QUARANTINED, Simulation, start_simulation, start_simulation_at_zero
 from terminal import At
 
 from rollback.domain.operator import Operator

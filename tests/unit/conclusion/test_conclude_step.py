@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from stage import QUARANTINED, Simulation, start_simulation
+from simulation import QUARANTINED, Simulation, start_simulation
 
 from rollback.domain.rollback import Outcome
 from rollback.errors import ExternalServiceError

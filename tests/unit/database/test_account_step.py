@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from builders import SERVICE
-from stage_with_database import BRANCH, GOOD, DatabaseSimulation
+from database_simulation import BRANCH, GOOD, DatabaseSimulation
 
 from rollback.domain.database.account import ComparisonBase, comparison_branch_name
 from rollback.domain.rollback import Outcome, Rollback

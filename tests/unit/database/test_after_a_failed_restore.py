@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW, SERVICE, image
-from stage_of_writers import WORKER, TwoWriterSimulation
-from stage_with_database import ADDS, AFTER, BAD, BRANCH, GOOD, DatabaseSimulation
+from database_simulation import ADDS, AFTER, BAD, BRANCH, GOOD, DatabaseSimulation
+from two_writer_simulation import WORKER, TwoWriterSimulation
 
 from rollback.domain.database.schema_finding import Compatibility
 from rollback.domain.releases.release import ReleaseState

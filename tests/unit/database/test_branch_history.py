@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from builders import NOW, SERVICE
+from database_simulation import AFTER, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
 from faults.database_scenario import RestoreScenario
-from stage import CANDIDATE
-from stage_with_database import AFTER, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
+from simulation import CANDIDATE
 
 from rollback.check import Check, Verdict
 from rollback.database.preflight.branch_history import read_branch_history

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from builders import SERVICE, image
+from database_simulation import ADDS, BAD, BRANCH, GOOD, DatabaseSimulation
 from fakes import FakeScaling, FakeSecrets
-from stage_with_database import ADDS, BAD, BRANCH, GOOD, DatabaseSimulation
 from worlds import DEGRADED
 
 from rollback.domain.rollback import Outcome, Rollback

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW, SERVICE, definition, image, release
-from stage import FAMILY
-from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, FIRST, GOOD, DatabaseSimulation, applied
+from database_simulation import ADDS, AFTER, BAD, BEFORE, BRANCH, FIRST, GOOD, DatabaseSimulation, applied
+from simulation import FAMILY
 
 from rollback.check import Verdict
 from rollback.domain.database.release_schema import ReleaseSchema

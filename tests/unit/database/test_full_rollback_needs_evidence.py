@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from builders import SERVICE, image
-from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, WIDER, DatabaseSimulation, applied
+from database_simulation import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, WIDER, DatabaseSimulation, applied
 
 from rollback.domain.database.migration_impact import breaking, unknown
 from rollback.domain.database.progress import DatabaseOutcome

@@ -5,10 +5,16 @@ from typing import Any
 
 import pytest
 from builders import SERVICE
-from stage import deployment_event
-from stage_of_readers import FULL, REPORTS, WritersAndReaderSimulation, find_connection, find_connection_check
-from stage_of_writers import WORKER
-from stage_with_database import BRANCH, GOOD
+from database_simulation import BRANCH, GOOD
+from simulation import deployment_event
+from two_writer_simulation import WORKER
+from writers_and_reader_simulation import (
+    FULL,
+    REPORTS,
+    WritersAndReaderSimulation,
+    find_connection,
+    find_connection_check,
+)
 
 from rollback.check import Verdict
 from rollback.domain.database.reconnection import ReconnectMethod

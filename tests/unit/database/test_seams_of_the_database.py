@@ -5,10 +5,10 @@ from typing import NoReturn
 
 import pytest
 from builders import SERVICE
+from database_simulation import AFTER, BRANCH, GOOD, DatabaseSimulation
 from faults.database_scenario import BAD, WORKER, RestoreScenario
 from pydantic import SecretStr
-from stage_of_writers import TwoWriterSimulation
-from stage_with_database import AFTER, BRANCH, GOOD, DatabaseSimulation
+from two_writer_simulation import TwoWriterSimulation
 
 from rollback.domain.database.progress import DatabaseOutcome, backup_name
 from rollback.domain.operator import Operator

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE
+from database_simulation import BAD, BEFORE, FIRST, GOOD, applied
 from faults.branch_scenario import RecreateScenario
 from faults.database_scenario import WORKER, ResetScenario, RestoreScenario, UndoScenario
-from stage_of_writers import WORKER as OTHER
-from stage_of_writers import TwoWriterSimulation
-from stage_with_database import BAD, BEFORE, FIRST, GOOD, applied
+from two_writer_simulation import WORKER as OTHER
+from two_writer_simulation import TwoWriterSimulation
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.progress import DatabaseOutcome

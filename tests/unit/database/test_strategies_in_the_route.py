@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 from builders import image
+from database_simulation import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
 from fake_tasks import FakeTasks
 from fakes import FakeSecrets
 from faults.crash import ProcessKilled
 from pydantic import SecretStr
-from stage_with_database import ADDS, AFTER, BAD, BEFORE, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
 from worlds import DEGRADED
 
 from rollback.domain.database.migration_impact import ADDITIVE, MigrationImpact, breaking

@@ -2,7 +2,7 @@
 
 import pytest
 from builders import SERVICE, definition
-from stage import FAMILY, PROMOTED, Simulation
+from simulation import FAMILY, PROMOTED, Simulation
 
 from rollback.names import (
     is_named_as_ours,

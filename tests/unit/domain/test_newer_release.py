@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, definition, image
+from database_simulation import BAD, GOOD, DatabaseSimulation
 from hypothesis import given
 from hypothesis import strategies as st
-from stage import AUTOSCALED, FAMILY, PROMOTED, Simulation, start_simulation, start_simulation_at_zero
-from stage_with_database import BAD, GOOD, DatabaseSimulation
+from simulation import AUTOSCALED, FAMILY, PROMOTED, Simulation, start_simulation, start_simulation_at_zero
 from terminal import terminal  # noqa: F401
 from worlds import DEGRADED, OUTAGE, SETTINGS
 

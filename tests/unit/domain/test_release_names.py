@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, definition, image, release
-from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Simulation
-from stage_with_database import DatabaseSimulation
+from database_simulation import DatabaseSimulation
+from simulation import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Simulation
 from terminal import At
 
 from rollback.canonical_json import sha256_of

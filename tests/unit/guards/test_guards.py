@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, definition, release, rollback
-from stage import CANDIDATE, PROMOTED, QUARANTINED, Simulation, alarm_event, deployment_event, start_simulation
+from simulation import CANDIDATE, PROMOTED, QUARANTINED, Simulation, alarm_event, deployment_event, start_simulation
 from worlds import DEGRADED, OUTAGE, SETTINGS
 
 from rollback.check import Verdict

@@ -8,7 +8,16 @@ import pytest
 from builders import NOW, SERVICE, definition, release
 from fakes import FakeImages
 from faults.down_scenario import DownMigrationsScenario
-from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, Simulation, alarm_event, deployment_event, start_simulation
+from simulation import (
+    CANDIDATE,
+    FAMILY,
+    PROMOTED,
+    QUARANTINED,
+    Simulation,
+    alarm_event,
+    deployment_event,
+    start_simulation,
+)
 
 from rollback.check import Verdict
 from rollback.database.down_migrations.reconciler import run_down_migrations

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from builders import SERVICE, definition, release
 from fakes import FakeReferences, FakeScaling, FakeSecrets
-from stage import FAMILY, PROMOTED, Simulation
+from simulation import FAMILY, PROMOTED, Simulation
 
 from rollback.adapters.aws.ecs.parse import require_supported_service
 from rollback.canonical_json import sha256_of

@@ -3,7 +3,7 @@
 import pytest
 from builders import SERVICE, image
 from fakes import TARGET_GROUP, FakeTargets
-from stage import PROMOTED, Simulation, start_simulation
+from simulation import PROMOTED, Simulation, start_simulation
 from stand_ins import DenyingPort, access_denied_error
 
 from rollback.check import Check, Verdict

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from builders import NOW, SERVICE, definition
-from stage import CANDIDATE, FAMILY, PROMOTED, Simulation
+from simulation import CANDIDATE, FAMILY, PROMOTED, Simulation
 
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Outcome

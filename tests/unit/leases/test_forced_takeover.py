@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from builders import SERVICE, image
-from stage_with_database import BAD, GOOD, DatabaseSimulation
+from database_simulation import BAD, GOOD, DatabaseSimulation
 
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback

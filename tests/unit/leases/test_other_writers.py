@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import NoReturn
 
 from builders import SERVICE
-from stage import alarm_event
-from stage_of_writers import WORKER, WORKER_OUTAGE, TwoWriterSimulation
-from stage_with_database import AFTER, BRANCH, GOOD
+from database_simulation import AFTER, BRANCH, GOOD
+from simulation import alarm_event
+from two_writer_simulation import WORKER, WORKER_OUTAGE, TwoWriterSimulation
 
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.errors import ExternalServiceError

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE, definition, image, release, rollback
 from fakes import execution_arn
-from stage import CANDIDATE, FAMILY, PROMOTED, Simulation, start_simulation
+from simulation import CANDIDATE, FAMILY, PROMOTED, Simulation, start_simulation
 from worlds import DEGRADED, OUTAGE
 
 from rollback.domain.escalation import EscalationLevel

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from builders import NOW, SERVICE
-from database_stage import ADDS, BRANCH, DATABASE, DROPS, FIRST, MAIN, MigrationSimulation, users
-from stage import PROMOTED, Simulation
+from migration_simulation import ADDS, BRANCH, DATABASE, DROPS, FIRST, MAIN, MigrationSimulation, users
+from simulation import PROMOTED, Simulation
 from terminal import At
 
 from rollback.database.observation.observe import observe

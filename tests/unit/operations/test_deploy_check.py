@@ -2,7 +2,7 @@
 
 import pytest
 from builders import SERVICE, definition, image, release
-from stage import CANDIDATE, PROMOTED, QUARANTINED, SUSPECT, Simulation, start_simulation
+from simulation import CANDIDATE, PROMOTED, QUARANTINED, SUSPECT, Simulation, start_simulation
 
 from rollback.canonical_json import sha256_of
 from rollback.domain.releases.release import ReleaseState, fingerprint, normalised_definition

@@ -7,7 +7,7 @@ import pytest
 from builders import SERVICE
 from builders import rollback as a_rollback
 from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
-from stage import SUSPECT, Simulation, alarm_event, start_simulation, start_simulation_at_zero
+from simulation import SUSPECT, Simulation, alarm_event, start_simulation, start_simulation_at_zero
 
 from rollback.domain.operator import Operator
 from rollback.domain.rollback import Outcome, Rollback

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from builders import SERVICE, definition, image, release
 from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
-from stage import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Simulation
+from simulation import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Simulation
 
 from rollback.domain.operator import Operator
 from rollback.domain.releases.release import Release, normalised_definition

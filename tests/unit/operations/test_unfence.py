@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from builders import SERVICE
+from database_simulation import DatabaseSimulation
 from faults.crash import CrashingProxy, FaultInjector, ProcessKilled
 from faults.database_endings import raise_error
-from stage import AUTOSCALED, SUSPECT, Simulation, start_simulation, start_simulation_at_zero
-from stage_with_database import DatabaseSimulation
+from simulation import AUTOSCALED, SUSPECT, Simulation, start_simulation, start_simulation_at_zero
 
 from rollback.domain.operator import Operator
 from rollback.domain.page_count import is_page

@@ -1,6 +1,6 @@
 """A plan tells, from the last look at the database, what a restore does besides: to children, and to IP limits."""
 
-from stage_with_database import BRANCH, DatabaseSimulation
+from database_simulation import BRANCH, DatabaseSimulation
 
 from rollback.check import Check, Verdict
 from rollback.database.observation.observe import observe

@@ -7,7 +7,7 @@ import pytest
 from builders import SERVICE
 from fakes import TARGET_GROUP
 from faults.database_endings import raise_error
-from stage import PROMOTED, Simulation, start_simulation
+from simulation import PROMOTED, Simulation, start_simulation
 from worlds import SETTINGS
 
 from rollback.check import Check, Verdict

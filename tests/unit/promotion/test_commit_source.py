@@ -12,7 +12,7 @@ import pytest
 from botocore.stub import Stubber
 from builders import NOW, SERVICE, definition, image
 from pydantic import ValidationError
-from stage import FAMILY, Simulation
+from simulation import FAMILY, Simulation
 
 from rollback.adapters.aws.ecr import EcrImages
 from rollback.domain.settings.commit_source import CommitSource, find_commit_in_tag

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 from builders import SERVICE, image, release
-from stage import PROMOTED, QUARANTINED, Simulation, deployment_event, start_simulation
+from simulation import PROMOTED, QUARANTINED, Simulation, deployment_event, start_simulation
 from worlds import DEGRADED
 
 from rollback.domain.settings.policy import Policy

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from builders import SERVICE, image
 from fakes import FakeMetrics, FakeServices
-from stage import PROMOTED, Simulation, deployment_event
+from simulation import PROMOTED, Simulation, deployment_event
 from stand_ins import access_denied_error
 from worlds import OUTAGE, SETTINGS
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import typer
 from builders import NOW, SERVICE, definition
-from stage import Simulation, start_simulation
-from stage_with_database import AFTER, BRANCH, DatabaseSimulation
+from database_simulation import AFTER, BRANCH, DatabaseSimulation
+from simulation import Simulation, start_simulation
 from stand_ins import DenyingPort
 
 from rollback.domain.rollback import Outcome, Rollback

@@ -6,7 +6,7 @@ import pytest
 from builders import SERVICE
 from hypothesis import given
 from hypothesis import strategies as some
-from stage import alarm_event, start_simulation
+from simulation import alarm_event, start_simulation
 
 from rollback import handlers
 from rollback.resources.aws.execution_failure import ExecutionFailure

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from builders import SERVICE
-from stage_with_database import ADDS, FIRST, DatabaseSimulation
+from database_simulation import ADDS, FIRST, DatabaseSimulation
 
 from rollback.domain.database.migration_impact import unknown
 from rollback.domain.database.release_schema import ShippedMigration

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, image
-from stage import PROMOTED, QUARANTINED, Simulation, start_simulation
-from stage_of_writers import TwoWriterSimulation
-from stage_with_database import BAD, GOOD, DatabaseSimulation
+from database_simulation import BAD, GOOD, DatabaseSimulation
+from simulation import PROMOTED, QUARANTINED, Simulation, start_simulation
+from two_writer_simulation import TwoWriterSimulation
 
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch, backup_name
 from rollback.domain.operator import Operator

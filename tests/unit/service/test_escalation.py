@@ -3,7 +3,7 @@
 import pytest
 from builders import image
 from fakes import FakeServices
-from stage import Simulation, start_simulation
+from simulation import Simulation, start_simulation
 from worlds import DEGRADED
 
 from rollback.domain.escalation import EscalationEnd, EscalationLevel, ServiceHealth, next_escalation

@@ -3,7 +3,7 @@
 import pytest
 from builders import SERVICE, image
 from fakes import FakeServices
-from stage import PROMOTED, QUARANTINED, Simulation, alarm_event
+from simulation import PROMOTED, QUARANTINED, Simulation, alarm_event
 from worlds import OUTAGE
 
 from rollback.check import Check, Verdict

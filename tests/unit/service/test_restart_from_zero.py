@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from builders import SERVICE
 from fakes import FakeTargets
-from stage import PROMOTED, Simulation, start_simulation
-from stage import start_simulation_at_zero as at_zero_scaled
+from simulation import PROMOTED, Simulation, start_simulation
+from simulation import start_simulation_at_zero as at_zero_scaled
 from worlds import OUTAGE
 
 from rollback.domain.escalation import EscalationLevel

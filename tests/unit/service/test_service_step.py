@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from builders import SERVICE, image
 from fakes import FakeScaling, FakeServices
-from stage import (
+from simulation import (
     AUTOSCALED,
     CANDIDATE,
     PROMOTED,

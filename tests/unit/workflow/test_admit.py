@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from builders import NOW, SERVICE
 from fakes import FakeAlarms, FakeClock, FakeLedger
-from stage import PROMOTED, Simulation, start_simulation
+from simulation import PROMOTED, Simulation, start_simulation
 from worlds import DEGRADED, ECS_SERVICE_ARN, OUTAGE, make_ports
 
 from rollback.check import Verdict

@@ -1,7 +1,7 @@
 """An emergency that goes on with a rollback which the schema had made a full one: the service alone does not fit."""
 
 from builders import image
-from stage_with_database import AFTER, BAD, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
+from database_simulation import AFTER, BAD, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
 from worlds import OUTAGE
 
 from rollback.domain.request import RollbackType

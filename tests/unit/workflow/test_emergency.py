@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from builders import SERVICE, image
-from stage import PROMOTED, QUARANTINED, Simulation, start_simulation
+from simulation import PROMOTED, QUARANTINED, Simulation, start_simulation
 from stand_ins import RecordingPort, UnavailablePort
 from worlds import OUTAGE
 

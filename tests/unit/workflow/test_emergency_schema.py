@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from builders import SERVICE, image
-from database_stage import ADDS, BEGAN, BRANCH, DROPS, FIRST, MigrationSimulation, migration, users
-from stage import Simulation, start_simulation
+from migration_simulation import ADDS, BEGAN, BRANCH, DROPS, FIRST, MigrationSimulation, migration, users
+from simulation import Simulation, start_simulation
 from stand_ins import RecordingPort, UnavailablePort
 from worlds import OUTAGE
 

@@ -8,7 +8,7 @@ from builders import NOW, SERVICE
 from builders import rollback as a_rollback
 from fakes import execution_arn
 from faults.database_endings import raise_error
-from stage import PROMOTED, Simulation, alarm_event, start_simulation
+from simulation import PROMOTED, Simulation, alarm_event, start_simulation
 from worlds import DEGRADED, OUTAGE
 
 from rollback.domain.rollback import Outcome, TriggerEvent

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, image
+from database_simulation import BRANCH, GOOD, DatabaseSimulation
 from fakes import FakeScaling
-from stage import AUTOSCALED, PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
-from stage_with_database import BRANCH, GOOD, DatabaseSimulation
+from simulation import AUTOSCALED, PROMOTED, Simulation, alarm_event, deployment_event, start_simulation
 from stand_ins import DenyingPort, access_denied_error
 from worlds import DEGRADED, OUTAGE
 

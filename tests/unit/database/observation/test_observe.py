@@ -5,8 +5,19 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE
-from database_stage import ADDS, BEGAN, BRANCH, COMPLETED, DATABASE, DROPS, FIRST, MAIN, MigrationSimulation, users
-from stage import CANDIDATE, PROMOTED, Simulation
+from migration_simulation import (
+    ADDS,
+    BEGAN,
+    BRANCH,
+    COMPLETED,
+    DATABASE,
+    DROPS,
+    FIRST,
+    MAIN,
+    MigrationSimulation,
+    users,
+)
+from simulation import CANDIDATE, PROMOTED, Simulation
 
 from rollback.check import Check, Verdict
 from rollback.conclusion.release_state import set_release_state as judge_release

@@ -6,8 +6,19 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, definition, rollback
-from database_stage import ADDS, BEGAN, BRANCH, COMPLETED, DATABASE, DROPS, FIRST, MAIN, MigrationSimulation, users
-from stage import PROMOTED, Simulation, deployment_event
+from migration_simulation import (
+    ADDS,
+    BEGAN,
+    BRANCH,
+    COMPLETED,
+    DATABASE,
+    DROPS,
+    FIRST,
+    MAIN,
+    MigrationSimulation,
+    users,
+)
+from simulation import PROMOTED, Simulation, deployment_event
 from worlds import ECS_SERVICE_ARN
 
 from rollback import handlers

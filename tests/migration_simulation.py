@@ -6,7 +6,7 @@ from typing import Any
 from builders import SERVICE, definition
 from fake_neon import FakeNeon
 from fake_sql import FakeSql
-from stage import FAMILY, PROMOTED, Simulation, deployment_event
+from simulation import FAMILY, PROMOTED, Simulation, deployment_event
 
 from rollback.database.observation.schedule import observe_on_deployment
 from rollback.domain.database.migration_impact import ADDITIVE, MigrationImpact, breaking

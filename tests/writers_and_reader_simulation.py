@@ -6,8 +6,8 @@ from builders import NOW, SERVICE, definition, release
 from fake_tasks import FakeTasks
 from fake_writers import FakeWriters, ecs_name
 from fakes import FakeScaling, FakeServices, FakeTargets
-from stage import PROMOTED
-from stage_of_writers import WORKER, TwoWriterSimulation
+from simulation import PROMOTED
+from two_writer_simulation import WORKER, TwoWriterSimulation
 
 from rollback.check import Check
 from rollback.domain.database.reconnection import ServiceConnection

@@ -7,7 +7,7 @@ from builders import NOW, SERVICE
 from fake_neon import FakeNeon
 from fake_sql import FakeSql
 from fakes import FakeClock
-from stage import CANDIDATE, PROMOTED, Simulation
+from simulation import CANDIDATE, PROMOTED, Simulation
 from worlds import DEGRADED
 
 from rollback.domain.database.migration_impact import ADDITIVE, breaking

@@ -3,11 +3,11 @@
 from typing import Any
 
 from builders import NOW, SERVICE, definition, release
+from database_simulation import FIRST, DatabaseSimulation, applied
 from fake_tasks import FakeTasks
 from fake_writers import FakeWriters, ecs_name
 from fakes import FakeScaling, FakeServices, FakeTargets
-from stage import PROMOTED
-from stage_with_database import FIRST, DatabaseSimulation, applied
+from simulation import PROMOTED
 
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.releases.release import normalised_definition
