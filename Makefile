@@ -61,10 +61,13 @@ SCENARIO ?= bad-release
 demo: $(STAMP) ## Play a bad release on the embedded cloud (SCENARIO=bad-release, failed-deployment, outage, stuck-lock, nothing-good, bad-migration)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/rollback demo --scenario $(SCENARIO)
 
-check: $(STAMP) ## Lint, formatting and strict types
+# The paths that tests/unit/test_prose.py names too.
+PROSE := benchmarks tests/prose.py $(addprefix tests/unit/,adapters conclusion constructs guards local_cloud planning promotion test_prose.py)
+check: $(STAMP) ## Lint, formatting, strict types and the rules of prose
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tests/prose.py $(PROSE)
 
 format: $(STAMP) ## Format and apply safe lint fixes
 	$(BIN)/ruff check --fix .
