@@ -1,14 +1,17 @@
-"""Rules of the layout that a tool or an IDE breaks without noticing."""
+"""Rules of the layout that a refactoring tool or an IDE would break without a warning."""
 
 import ast
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MOST_FILES = 15  # in a folder, `__init__.py` left out
+MOST_FILES = 15  # in a folder, without `__init__.py`
 
-# Each package may import those above it and itself, never one below: an arrow that runs backwards fails.
+# A package may import itself and the packages above it in this list, never a package below it.
 ROLLBACK = [
     "rollback",
     "rollback.domain.settings",
@@ -42,7 +45,7 @@ ROLLBACK = [
     "rollback.operations",
     "rollback.workflow",
 ]
-# Adapters implement the ports and know nothing of the steps; only `bootstrap` and `handlers` see both.
+# Adapters implement the ports and import no step. Only `bootstrap` and `handlers` import both.
 ADAPTERS = [
     "rollback",
     "rollback.domain.settings",
@@ -79,9 +82,60 @@ LOCAL_CLOUD = [
 ORDERS = {"lambdas": (ROLLBACK, ADAPTERS), "local": (LOCAL_CLOUD,)}
 COMPOSITION_ROOTS = {"rollback.bootstrap", "rollback.handlers"}
 
+# Modules that decide: values in, values out, no I/O, no clock. The list is complete. A pattern names a package, a file,
+# or a name that only such files bear. The ports and their adapters aren't judged.
+PURE = (
+    "rollback.canonical_json",
+    "rollback.check",
+    "rollback.errors",
+    "rollback.names",
+    "rollback.text",
+    "rollback.resources.*",
+    "rollback.domain.*",
+    "rollback.schema.attribution",
+    "rollback.schema.column_types",
+    "rollback.schema.compatibility",
+    "rollback.schema.journals",
+    "rollback.schema.refusal",
+    "rollback.schema.removed_names",
+    "rollback.schema.structure_diff",
+    "rollback.guards.failed_deployment",
+    "rollback.reports.*",
+    "rollback.*.rules",
+    "rollback.*_rules",
+    "rollback.*.next_action",
+    "rollback.leases.takeover",
+    "rollback.service.drain_status",
+    "rollback.database.preflight.own_operations",
+    "rollback.database.restore.acceptance",
+    "rollback.workflow.look_again",
+    "rollback.workflow.route",
+)
+NOT_JUDGED = ("rollback.ports.*", "rollback.adapters.*", *COMPOSITION_ROOTS)
+# Everything else that a pure module may import. None of these reads a clock or the outside, but for the calls below.
+PURE_LIBRARIES = {
+    "collections",
+    "collections.abc",
+    "dataclasses",
+    "datetime",
+    "difflib",
+    "enum",
+    "functools",
+    "hashlib",
+    "itertools",
+    "json",
+    "math",
+    "pydantic",
+    "re",
+    "shlex",
+    "typing",
+    "urllib.parse",
+}
+IMPURE_CALLS = {"now", "utcnow", "today", "open", "print", "input", "eval", "exec", "__import__"}
+
 
 def _modules(base: str) -> dict[str, Path]:
-    """Dotted name → file, of every module below `lambdas` or `local`."""
+    """Map each module below `lambdas` or `local` to its file."""
     root = ROOT / base
     return {
         ".".join(path.relative_to(root).with_suffix("").parts): path
@@ -91,31 +145,74 @@ def _modules(base: str) -> dict[str, Path]:
 
 
 def _imported_modules(module: str, modules: dict[str, Path]) -> set[str]:
-    """Modules of the same tree that a module imports, inside of functions too."""
+    """Collect the modules of the same tree that a module imports, inside functions too."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(modules[module].read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module} imports relatively: these tests read absolute imports only"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
     return found & modules.keys()
 
 
-def imports(file: Path) -> set[str]:
+def _matches(module: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(module, pattern) for pattern in patterns)
+
+
+def _own_impurities(file: Path) -> Iterator[str]:
+    """Yield the imports from outside `rollback` and the calls that a pure module may not have."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Import(names=aliases):
+                yield from (f"imports {alias.name}" for alias in aliases if alias.name not in PURE_LIBRARIES)
+            case ast.ImportFrom(module=str(name)) if name not in PURE_LIBRARIES and not name.startswith("rollback"):
+                yield f"imports {name}"
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in IMPURE_CALLS:
+                yield f"calls {name}()"
+
+
+def _reached_modules(module: str, imported: dict[str, set[str]]) -> set[str]:
+    """Collect a module, the modules that it imports, and the modules that those import."""
+    reached, pending = {module}, [module]
+    while pending:
+        new = imported[pending.pop()] - reached
+        reached |= new
+        pending.extend(new)
+    return reached
+
+
+@cache
+def _impurities() -> dict[str, list[str]]:
+    """Map each judged module of `rollback` to the impurities of all modules that it reaches."""
+    modules = _modules("lambdas")
+    own = {
+        module: ["is a port, an adapter or wiring"] if _matches(module, NOT_JUDGED) else list(_own_impurities(file))
+        for module, file in modules.items()
+    }
+    imported = {module: _imported_modules(module, modules) for module in modules}
+    return {
+        module: [f"{other} {reason}" for other in sorted(_reached_modules(module, imported)) for reason in own[other]]
+        for module in modules
+        if not _matches(module, NOT_JUDGED)
+    }
+
+
+def _imported_names(file: Path) -> set[str]:
     tree = ast.parse(file.read_text())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     return names | {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
 
 
 @pytest.mark.parametrize("base", ["lambdas", "local", "cli", "constructs", "stacks"])
-def test_no_folder_holds_more_files_than_one_can_survey(base: str) -> None:
+def test_no_folder_holds_more_than_fifteen_files(base: str) -> None:
     folders = {file.parent for file in (ROOT / base).rglob("*.py")}
     sizes = {folder: sum(file.name != "__init__.py" for file in folder.glob("*.py")) for folder in folders}
     assert {str(folder.relative_to(ROOT)): size for folder, size in sizes.items() if size > MOST_FILES} == {}
 
 
 def test_the_folder_constructs_is_not_a_package() -> None:
-    # It would shadow the package `constructs` that aws_cdk imports (aws/aws-cdk#19301).
+    # A package of that name would shadow the package `constructs` that aws_cdk imports (aws/aws-cdk#19301).
     assert not (ROOT / "constructs" / "__init__.py").exists()
 
 
@@ -140,10 +237,10 @@ def test_every_ordered_package_exists(order: list[str]) -> None:
     assert not set(order) - known
 
 
-def test_the_run_time_code_imports_nothing_of_the_pipeline_or_of_the_embedded_cloud() -> None:
+def test_the_lambdas_import_nothing_of_the_pipeline_or_of_the_embedded_cloud() -> None:
     forbidden = {"aws_cdk", "constructs", "rollback_cli", "local_cloud", "stacks", "postgast"}
     for module, file in _modules("lambdas").items():
-        assert not forbidden & {name.split(".")[0] for name in imports(file)}, module
+        assert not forbidden & {name.split(".")[0] for name in _imported_names(file)}, module
 
 
 def test_only_adapters_import_a_client_library() -> None:
@@ -151,6 +248,40 @@ def test_only_adapters_import_a_client_library() -> None:
     importing = {
         module
         for module, file in _modules("lambdas").items()
-        if clients & {name.split(".")[0] for name in imports(file)} and not module.startswith("rollback.adapters")
+        if clients & {name.split(".")[0] for name in _imported_names(file)}
+        and not module.startswith("rollback.adapters")
     }
     assert importing <= COMPOSITION_ROOTS
+
+
+def test_a_pure_module_neither_reads_nor_changes_anything_outside_of_it() -> None:
+    impure = {module: reasons for module, reasons in _impurities().items() if reasons and _matches(module, PURE)}
+    assert impure == {}
+
+
+def test_every_module_that_is_pure_is_listed_as_pure() -> None:
+    pure = [module for module, reasons in _impurities().items() if not reasons]
+    assert [module for module in pure if not _matches(module, PURE)] == []
+
+
+@pytest.mark.parametrize("pattern", PURE)
+def test_every_pattern_of_pure_modules_matches_a_module(pattern: str) -> None:
+    assert [module for module in _modules("lambdas") if fnmatchcase(module, pattern)]
+
+
+@pytest.mark.parametrize(
+    ("source", "impurities"),
+    [
+        ("import time", ["imports time"]),
+        ("from os import environ", ["imports os"]),
+        ("from urllib.request import urlopen", ["imports urllib.request"]),
+        ("def decide():\n    import boto3", ["imports boto3"]),
+        ("from datetime import UTC, datetime\nNOW = datetime.now(UTC)", ["calls now()"]),
+        ("text = open('file').read()", ["calls open()"]),
+        ("import re\nfrom rollback.names import prefix\nwords = re.compile('x').match('x')", []),
+    ],
+)
+def test_an_impure_import_or_call_is_found(tmp_path: Path, source: str, impurities: list[str]) -> None:
+    file = tmp_path / "module.py"
+    file.write_text(source)
+    assert list(_own_impurities(file)) == impurities
