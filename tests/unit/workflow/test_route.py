@@ -1,42 +1,256 @@
-from builders import NOW, release, rollback
+"""Route of a rollback: each step as the origin, each result that a step may have, and any sequence of results."""
 
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from builders import NOW, SERVICE, release, rollback
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollback.domain.database.account import DataLossAnalysis
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
+from rollback.domain.database.reconnection import Reconnection
 from rollback.domain.plan import Plan
-from rollback.domain.rollback import Outcome, ServiceProgress
-from rollback.workflow.route import EDGES, Step, next_step
+from rollback.domain.request import Request, RollbackType
+from rollback.domain.rollback import Outcome, Rollback, ServiceProgress
+from rollback.domain.settings.database import Strategy
+from rollback.workflow.route import EDGES, ENTRANCES, Step, next_step
+
+Result = Callable[[Rollback], Rollback]
 
 PLAN = Plan(running=release("v2"), target=release("v1"), checks=())
-SETTLED = ServiceProgress(started_at=NOW, escalation_level_since=NOW, done_at=NOW)
-STAGES: dict[Step, dict[str, object]] = {
-    Step.ADMIT: {},
-    Step.PLAN: {"admitted_at": NOW},
-    Step.SERVICE: {"admitted_at": NOW, "plan": PLAN},
-    Step.VERIFY: {"admitted_at": NOW, "plan": PLAN, "service": SETTLED},
+DATABASE_PLAN = PLAN.model_copy(
+    update={
+        "database": DatabasePlan(
+            strategy=Strategy.RESTORE, branch="br-main-1", reconnecting_services=(SERVICE, "worker")
+        )
+    }
+)
+SERVICE_BEGUN = ServiceProgress(started_at=NOW, escalation_level_since=NOW)
+SERVICE_SETTLED = SERVICE_BEGUN.evolve(done_at=NOW)
+DATABASE_BEGUN = DatabaseProgress(
+    started_at=NOW, before=OriginalBranch(id="br-main-1", name="main", protected=True), head=None
+)
+DATABASE_RESTORED = DATABASE_BEGUN.evolve(restore_asked_at=NOW, backup_id="br-backup-1").ended(
+    DatabaseOutcome.RESTORED, NOW
+)
+DATABASE_UNCHANGED = DATABASE_BEGUN.ended(DatabaseOutcome.REFUSED, NOW)
+RECONNECTION_BEGUN = Reconnection(started_at=NOW, services=())
+COMPARISON_BEGUN = DataLossAnalysis(began_at=NOW, seen_at=NOW)
+
+
+def document(**changes: object) -> Rollback:
+    return rollback(**changes)
+
+
+def planned(**changes: object) -> Rollback:
+    return document(admitted_at=NOW, plan=PLAN, **changes)
+
+
+def restored(**changes: object) -> Rollback:
+    return document(admitted_at=NOW, plan=DATABASE_PLAN, database=DATABASE_RESTORED, **changes)
+
+
+def comparing(comparison: DataLossAnalysis) -> Rollback:
+    return restored(
+        service=SERVICE_SETTLED,
+        reconnection=RECONNECTION_BEGUN.ended(NOW),
+        outcome=Outcome.SUCCEEDED,
+        concluded_at=NOW,
+    ).evolve(database=DATABASE_RESTORED.evolve(account=comparison))
+
+
+# A document at each step. `Step.DONE` is the end: nothing comes after it.
+AT: dict[Step, Rollback] = {
+    Step.ADMIT: document(),
+    Step.EMERGENCY: document(request=Request(service=SERVICE, type=RollbackType.EMERGENCY)),
+    Step.PLAN: document(admitted_at=NOW),
+    Step.DATABASE: document(admitted_at=NOW, plan=DATABASE_PLAN),
+    Step.SERVICE: planned(),
+    Step.RECONNECT: restored(service=SERVICE_SETTLED),
+    Step.VERIFY: planned(service=SERVICE_SETTLED),
+    Step.CONCLUDE: planned(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED),
+    Step.ACCOUNT: comparing(COMPARISON_BEGUN),
+    Step.DONE: planned(service=SERVICE_SETTLED, outcome=Outcome.SUCCEEDED, concluded_at=NOW),
 }
 
 
-def test_each_stage_of_the_document_leads_to_its_step() -> None:
-    assert {step: next_step(rollback(**facts)) for step, facts in STAGES.items()} == {step: step for step in STAGES}
+def set_fields(**changes: object) -> Result:
+    return lambda before: before.evolve(**changes)
 
 
-def test_an_outcome_at_any_stage_leads_to_conclude_along_a_drawn_edge() -> None:
-    for step, facts in STAGES.items():
-        assert next_step(rollback(**facts, outcome=Outcome.FAILED)) is Step.CONCLUDE
-        assert Step.CONCLUDE in EDGES[step]
+def wait(before: Rollback) -> Rollback:
+    return before.evolve(wait_seconds=5)
 
 
-def test_a_concluded_rollback_is_done_whatever_else_it_says() -> None:
-    for facts in STAGES.values():
-        assert next_step(rollback(**facts, outcome=Outcome.FAILED, concluded_at=NOW)) is Step.DONE
+def set_comparison(**changes: object) -> Result:
+    def changed(before: Rollback) -> Rollback:
+        database = before.database or DATABASE_RESTORED
+        comparison = database.account or COMPARISON_BEGUN
+        return before.evolve(database=database.evolve(account=comparison.evolve(**changes)))
+
+    return changed
 
 
-def test_every_step_reaches_done_and_done_leads_nowhere() -> None:
-    for start in EDGES:
-        reached, frontier = set(), {start}
-        while frontier:
-            reached |= frontier
-            frontier = {after for step in frontier for after in EDGES[step]} - reached
-        assert Step.DONE in reached
-    assert EDGES[Step.DONE] == frozenset()
+def escalate_to_full(before: Rollback) -> Rollback:
+    """Turn an emergency that the schema forbids into a full rollback, which Plan plans."""
+    full = before.request.model_copy(update={"type": RollbackType.FULL})
+    return before.evolve(admitted_at=NOW, request=full, escalated_from_type=RollbackType.EMERGENCY)
+
+
+def conclude(before: Rollback) -> Rollback:
+    """Conclude, and report the lost writes if the branches were compared."""
+    concluded = before.evolve(outcome=before.outcome or Outcome.ABORTED, concluded_at=NOW)
+    is_compared = before.database is not None and before.database.account is not None
+    return set_comparison(reported_at=NOW)(concluded) if is_compared else concluded
+
+
+def conclude_and_compare(before: Rollback) -> Rollback:
+    """Conclude a rollback that has a backup: Account compares the backup with the branch afterwards."""
+    return set_comparison()(before.evolve(outcome=before.outcome or Outcome.SUCCEEDED, concluded_at=NOW))
+
+
+END = {
+    "the outcome is known": (set_fields(outcome=Outcome.FAILED), Step.CONCLUDE),
+    "the janitor or an operator concluded it": (conclude, Step.DONE),
+}
+# Results of each step: the document afterwards, and the step that is next.
+RESULTS: dict[Step, dict[str, tuple[Result, Step]]] = {
+    Step.ADMIT: {"it is admitted": (set_fields(admitted_at=NOW), Step.PLAN), **END},
+    Step.EMERGENCY: {
+        "it is planned": (set_fields(admitted_at=NOW, plan=PLAN), Step.SERVICE),
+        "the service settled at once": (
+            set_fields(admitted_at=NOW, plan=PLAN, service=SERVICE_SETTLED),
+            Step.VERIFY,
+        ),
+        "the schema forbids it": (escalate_to_full, Step.PLAN),
+        **END,
+    },
+    Step.PLAN: {
+        "CloudFormation still rolls the service back": (wait, Step.PLAN),
+        "the service alone goes back": (set_fields(plan=PLAN), Step.SERVICE),
+        "the database goes back too": (set_fields(plan=DATABASE_PLAN), Step.DATABASE),
+        **END,
+    },
+    Step.DATABASE: {
+        "it has begun": (set_fields(database=DATABASE_BEGUN), Step.DATABASE),
+        "the data changed": (set_fields(database=DATABASE_RESTORED), Step.SERVICE),
+        "the data did not change": (set_fields(database=DATABASE_UNCHANGED), Step.SERVICE),
+        **END,
+    },
+    Step.SERVICE: {
+        "ECS is still deploying": (set_fields(service=SERVICE_BEGUN), Step.SERVICE),
+        "it settled": (set_fields(service=SERVICE_SETTLED), Step.VERIFY),
+        "it settled on data that changed": (
+            set_fields(plan=DATABASE_PLAN, database=DATABASE_RESTORED, service=SERVICE_SETTLED, reconnection=None),
+            Step.RECONNECT,
+        ),
+        **END,
+    },
+    Step.RECONNECT: {
+        "a service still has its turn": (set_fields(reconnection=RECONNECTION_BEGUN), Step.RECONNECT),
+        "every service had its turn": (set_fields(reconnection=RECONNECTION_BEGUN.ended(NOW)), Step.VERIFY),
+        **END,
+    },
+    Step.VERIFY: {
+        "it needs another round": (wait, Step.VERIFY),
+        "it escalates": (set_fields(service=SERVICE_BEGUN), Step.SERVICE),
+        **END,
+    },
+    Step.CONCLUDE: {
+        "an obligation is still open": (wait, Step.CONCLUDE),
+        "it is concluded": (conclude, Step.DONE),
+        "it is concluded and has a backup": (conclude_and_compare, Step.ACCOUNT),
+    },
+    Step.ACCOUNT: {
+        "tables are still to be compared": (wait, Step.ACCOUNT),
+        "the comparison ended": (set_comparison(ended_at=NOW), Step.CONCLUDE),
+        "the janitor reported it": (set_comparison(ended_at=NOW, reported_at=NOW), Step.DONE),
+    },
+    Step.DONE: {},
+}
+CASES = [
+    pytest.param(step, result, after, id=f"{step}: {what}")
+    for step, results in RESULTS.items()
+    for what, (result, after) in results.items()
+]
+# The result with which a step has done its work.
+FINISHED: dict[Step, Result] = {
+    Step.ADMIT: set_fields(admitted_at=NOW),
+    Step.EMERGENCY: set_fields(admitted_at=NOW, plan=PLAN),
+    Step.PLAN: set_fields(plan=DATABASE_PLAN),
+    Step.DATABASE: set_fields(database=DATABASE_RESTORED),
+    Step.SERVICE: set_fields(service=SERVICE_SETTLED),
+    Step.RECONNECT: set_fields(reconnection=RECONNECTION_BEGUN.ended(NOW)),
+    Step.VERIFY: set_fields(outcome=Outcome.SUCCEEDED),
+    Step.CONCLUDE: conclude,
+    Step.ACCOUNT: set_comparison(ended_at=NOW),
+}
+
+
+@st.composite
+def rollbacks_under_way(draw: st.DrawFn) -> list[Rollback]:
+    """Documents of one rollback, from its entrance on, as the results of its steps follow one another."""
+    documents = [AT[draw(st.sampled_from(ENTRANCES))]]
+    for _ in range(draw(st.integers(0, 30))):
+        results = RESULTS[next_step(documents[-1])]
+        if not results:
+            break
+        result, _ = results[draw(st.sampled_from(sorted(results)))]
+        documents.append(result(documents[-1]))
+    return documents
+
+
+@pytest.mark.parametrize("step", Step)
+def test_a_document_at_a_step_leads_to_that_step(step: Step) -> None:
+    assert next_step(AT[step]) is step
+
+
+@pytest.mark.parametrize(("step", "result", "after"), CASES)
+def test_the_result_of_a_step_decides_which_step_is_next(step: Step, result: Result, after: Step) -> None:
+    assert next_step(result(AT[step])) is after
+
+
+def test_the_results_take_every_edge_of_the_route_and_no_other() -> None:
+    taken = {step: frozenset(after for _, after in results.values()) for step, results in RESULTS.items()}
+    assert taken == EDGES
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("step", sorted(set(Step) - {Step.ACCOUNT, Step.DONE}))
+def test_every_outcome_at_every_step_leads_to_conclude(step: Step, outcome: Outcome) -> None:
+    assert next_step(AT[step].evolve(outcome=outcome)) is Step.CONCLUDE
+
+
+@pytest.mark.parametrize("step", sorted(set(Step) - {Step.ACCOUNT}))
+def test_a_concluded_rollback_is_done_whatever_else_its_document_says(step: Step) -> None:
+    assert next_step(conclude(AT[step])) is Step.DONE
+
+
+@given(rollbacks_under_way())
+def test_no_sequence_of_results_leaves_the_edges_of_the_route(documents: list[Rollback]) -> None:
+    for step, after in pairwise(next_step(one) for one in documents):
+        assert after in EDGES[step]
+
+
+@given(rollbacks_under_way())
+def test_every_rollback_reaches_conclude_and_then_done_once_its_steps_finish(documents: list[Rollback]) -> None:
+    current, steps = documents[-1], [next_step(one) for one in documents]
+    while steps[-1] is not Step.DONE:
+        assert len(steps) < len(documents) + 2 * len(Step), f"no end: {steps}"
+        current = FINISHED[steps[-1]](current)
+        steps.append(next_step(current))
+    is_concluded_by_another = documents[-1].concluded_at is not None  # the janitor or an operator
+    assert Step.CONCLUDE in steps or is_concluded_by_another
+
+
+@given(rollbacks_under_way())
+def test_a_failure_leads_to_conclude_from_anywhere_before_the_conclusion(documents: list[Rollback]) -> None:
+    for one in documents:
+        if one.concluded_at is None:
+            assert next_step(one.evolve(outcome=Outcome.FAILED)) is Step.CONCLUDE
 
 
 def test_obligations_are_discharged_in_reverse() -> None:
