@@ -1,6 +1,6 @@
-"""Which IAM actions a call of boto3 needs: AWS's prefix and operation, from botocore's models, and what is irregular.
+"""IAM actions that a call of boto3 needs: prefix and operation from botocore's models, and the irregular ones.
 
-Source of what is irregular: AWS Service Authorization Reference, the page of each service; for the parts of a
+Sources of the irregular ones: the AWS Service Authorization Reference, page of each service; for the parts of a
 transaction "Using IAM with DynamoDB transactions" (DynamoDB developer guide).
 """
 
@@ -10,7 +10,7 @@ from functools import cache
 import botocore.session
 from botocore import xform_name
 
-# IAM's prefix where it is not the name that requests are signed with.
+# IAM's prefix where it differs from the name that requests are signed with.
 _PREFIXES = {"monitoring": "cloudwatch"}
 _IRREGULAR = {
     "s3:HeadObject": {"s3:GetObject"},
@@ -19,16 +19,16 @@ _IRREGULAR = {
     "lambda:Invoke": {"lambda:InvokeFunction"},
     "dynamodb:BatchGetItem": {"dynamodb:BatchGetItem"},
     "dynamodb:TransactGetItems": {"dynamodb:GetItem"},
-    "dynamodb:TransactWriteItems": set[str](),  # its parts need theirs
+    "dynamodb:TransactWriteItems": set[str](),  # IAM checks the parts of the transaction
 }
-_OF_PARTS = {
+_ACTIONS_OF_PARTS = {
     "Put": "dynamodb:PutItem",
     "Update": "dynamodb:UpdateItem",
     "Delete": "dynamodb:DeleteItem",
     "ConditionCheck": "dynamodb:ConditionCheckItem",
 }
-# What AWS asks of the caller besides the action itself: dependent actions of the reference.
-BESIDES = {
+# Dependent actions of the reference, which AWS requires of the caller besides the action itself.
+DEPENDENT_ACTIONS = {
     "ecs:RegisterTaskDefinition": {
         "iam:PassRole": "the definition names a task role and an execution role",
         "ecs:TagResource": "the definition is registered with a tag",
@@ -38,7 +38,7 @@ BESIDES = {
 
 
 class NotAnOperation(Exception):
-    """A client has no such method: the call graph read something wrong, or the code would fail."""
+    """A boto3 client has no such method: the call graph misread the code, or the code would fail."""
 
 
 @cache
@@ -48,10 +48,10 @@ def _operations(service: str) -> tuple[str, dict[str, str]]:
 
 
 def action_of(service: str, method: str) -> str:
-    """IAM's prefix and the operation of one call, such as `ecs`, `describe_services`.
+    """Return IAM's prefix and the operation of one call, such as `ecs`, `describe_services`.
 
     Raises:
-        NotAnOperation: the service has none of that name.
+        NotAnOperation: the service has no operation of that name.
     """
     prefix, operations = _operations(service)
     if method not in operations:
@@ -60,11 +60,15 @@ def action_of(service: str, method: str) -> str:
 
 
 def actions_of(service: str, method: str) -> set[str]:
-    """IAM actions that one call needs. Raises NotAnOperation: the service has none of that name."""
+    """Return the IAM actions that one call needs.
+
+    Raises:
+        NotAnOperation: the service has no operation of that name.
+    """
     action = action_of(service, method)
     return set(_IRREGULAR.get(action, {action}))
 
 
 def actions_of_parts(parts: Iterable[str]) -> set[str]:
-    """IAM actions of the parts of a DynamoDB transaction."""
-    return {_OF_PARTS[part] for part in parts}
+    """Return the IAM actions of the parts of a DynamoDB transaction."""
+    return {_ACTIONS_OF_PARTS[part] for part in parts}

@@ -1,4 +1,4 @@
-"""Small valid domain objects for tests; each test changes what it is about."""
+"""Builders of small valid domain objects; each test changes the fields that it is about."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,12 +13,12 @@ SERVICE = "express-api"
 
 
 def image(version: str) -> str:
-    """An image by digest that is another one for each version."""
+    """Build the name of an image by a digest that differs for each version."""
     return f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/macro-ai-express-api@sha256:{sha256_of({'v': version})}"
 
 
 def definition(version: str, **changes: Any) -> dict[str, Any]:
-    """A registered task definition, as DescribeTaskDefinition gives it."""
+    """Build a registered task definition, as DescribeTaskDefinition returns it."""
     return {
         "taskDefinitionArn": "arn:aws:ecs:eu-west-1:123456789012:task-definition/macro-ai-production-task:1",
         "family": "macro-ai-production-task",
@@ -34,7 +34,7 @@ def definition(version: str, **changes: Any) -> dict[str, Any]:
 def release(
     version: str, *, state: ReleaseState = ReleaseState.PROMOTED, hours_ago: float = 1, **changes: Any
 ) -> Release:
-    """A release of the service, first deployed `hours_ago`."""
+    """Build a release of the service that was first deployed `hours_ago`."""
     stored = definition(version)
     at = NOW - timedelta(hours=hours_ago)
     fields = {
@@ -53,7 +53,7 @@ def release(
 
 
 def rollback(**changes: Any) -> Rollback:
-    """A document that was just created."""
+    """Build the document of a rollback that was just created."""
     fields = {
         "id": f"{SERVICE}-20260301T030000Z-00000000",
         "environment": "production",

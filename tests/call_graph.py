@@ -1,8 +1,8 @@
-"""A static call graph of `lambdas/rollback`: what the code of an entry point may call, AWS's operations among it.
+"""Static call graph of `lambdas/rollback`: functions and AWS operations that an entry point may call.
 
-Types come from annotations, assignments and constructors; a port stands for the adapter that `bootstrap.make_ports`
-makes. A receiver whose type is not known means every class with a method of that name, so that nothing is missed.
-Functions that are only named count as called. A `match` over `Step` is followed for the steps of the entry point alone.
+Types come from annotations, assignments and constructors. A port stands for the adapter that `bootstrap.make_ports`
+makes. A receiver of unknown type stands for every class with a method of that name, so that no call is missed.
+A function that is only named counts as called. Of a `match` over `Step`, the cases of the entry point's steps count.
 """
 
 import ast
@@ -17,7 +17,7 @@ _PACKAGE, _BOOTSTRAP, _WORLD = "rollback", "rollback.bootstrap", "rollback.ports
 _STEP, _STUBS = "rollback.workflow.route.Step", "mypy_boto3_"
 _MAKE_WORLD = f"{_BOOTSTRAP}.make_ports"
 _IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
-_ITEM_GETTERS = frozenset({"get", "pop", "setdefault"})  # of a container
+_ITEM_GETTERS = frozenset({"get", "pop", "setdefault"})  # methods of a container
 _NO_CALL = frozenset({"exceptions", "meta", "close"})
 _BY_NAME = frozenset({"get_paginator", "get_waiter"})
 
@@ -28,7 +28,7 @@ UNKNOWN: Types = frozenset()
 
 @dataclass(frozen=True)
 class AwsCall:
-    """A call of a boto3 client: `ecs`, `describe_services`, and where it stands."""
+    """Call of a boto3 client: `ecs`, `describe_services`, and its place in the source."""
 
     service: str
     method: str
@@ -37,7 +37,7 @@ class AwsCall:
 
 @dataclass
 class ClassInfo:
-    """A class: its methods, and the annotations of its fields with the module that they are to be read in."""
+    """Class: its methods, and the annotations of its fields with the module whose names the annotations use."""
 
     module: str
     bases: list[ast.expr]
@@ -47,7 +47,7 @@ class ClassInfo:
 
 @dataclass
 class FunctionBody:
-    """What one function does: functions that it names, and calls of AWS."""
+    """Effects of one function: the functions that it names, and its calls of AWS."""
 
     callees: set[str] = field(default_factory=set)
     aws: set[AwsCall] = field(default_factory=set)
@@ -55,10 +55,10 @@ class FunctionBody:
 
 
 class CallGraph:
-    """The graph of a package; bodies are read when they are first reached."""
+    """Graph of a package; a body is read when it is first reached."""
 
     def __init__(self, root: Path = LAMBDAS) -> None:
-        self.symbols: dict[str, dict[str, str]] = {}  # module → name → what it stands for
+        self.symbols: dict[str, dict[str, str]] = {}  # module → name → the symbol that it stands for
         self.functions: dict[str, tuple[str, str | None, Function]] = {}  # name → module, class, node
         self.classes: dict[str, ClassInfo] = {}
         self.constants: dict[str, tuple[str, ast.expr]] = {}
@@ -72,10 +72,11 @@ class CallGraph:
         self._bodies: dict[tuple[str, frozenset[str]], FunctionBody] = {}
 
     def reach(self, entry: str, steps: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
-        """Every function that an entry point may call, each with one way that leads there.
+        """Map every function that an entry point may call to one chain of calls that leads to it.
 
         Args:
-            steps: names of `Step` that the entry point may be called for.
+            entry: the entry point's name.
+            steps: names of the members of `Step` that the entry point may be called for.
         """
         known = frozenset(steps)
         ways: dict[str, tuple[str, ...]] = {entry: (entry,)}
@@ -85,13 +86,13 @@ class CallGraph:
             for callee in sorted(self.body(name, known).callees | self._constructors(name)):
                 if (
                     callee not in ways and callee in self.functions and callee != _MAKE_WORLD
-                ):  # it makes, and calls nothing
+                ):  # it makes the adapters and calls none of them
                     ways[callee] = (*ways[name], callee)
                     waiting.append(callee)
         return ways
 
     def body(self, name: str, steps: frozenset[str]) -> FunctionBody:
-        """What a function does when its entry point is called for these steps."""
+        """Read a function's body as it runs when its entry point is called for these steps."""
         if (name, steps) not in self._bodies:
             self._bodies[name, steps] = _Reader(self, name, steps).read()
         return self._bodies[name, steps]
@@ -103,7 +104,7 @@ class CallGraph:
 
     @cached_property
     def adapters(self) -> dict[str, frozenset[str]]:
-        """Port → the classes that `make_ports` makes for it."""
+        """Classes that `make_ports` makes for each port."""
         made = next(
             node
             for node in ast.walk(self.functions[_MAKE_WORLD][2])
@@ -120,7 +121,7 @@ class CallGraph:
         return found
 
     def methods(self, name: str) -> dict[str, str]:
-        """Method → the function that it is, with those of the bases."""
+        """Map the methods of a class and its bases to their functions."""
         known = self.classes.get(name)
         if known is None:
             return {}
@@ -132,7 +133,7 @@ class CallGraph:
 
     @cached_property
     def by_method(self) -> dict[str, frozenset[str]]:
-        """Method → every function of that name in a class; ports left out, since adapters stand for them."""
+        """Functions of each method's name in any class: candidates for a receiver of unknown type."""
         found: dict[str, set[str]] = {}
         for name, known in self.classes.items():
             for method in known.methods:
@@ -140,15 +141,15 @@ class CallGraph:
         return {method: frozenset(some) for method, some in found.items()}
 
     def attributes(self, name: str) -> frozenset[str]:
-        """Every attribute that a function names."""
+        """Collect the attributes that a function names."""
         return frozenset(part.attr for part in ast.walk(self.functions[name][2]) if isinstance(part, ast.Attribute))
 
     def site(self, module: str, node: ast.AST) -> str:
-        """`lambdas/rollback/….py:12`."""
+        """Return a place as `lambdas/rollback/….py:12`."""
         return f"{self._files[module]}:{getattr(node, 'lineno', 0)}"
 
     def annotated(self, node: ast.expr | None, module: str) -> Types:
-        """The types that an annotation means."""
+        """Return the types that an annotation means."""
         match node:
             case ast.Constant(value=str() as text):
                 return self.annotated(ast.parse(text, mode="eval").body, module)
@@ -186,7 +187,7 @@ class CallGraph:
             return frozenset({f"aws {module.removeprefix(_STUBS).replace('_', '-')}" if is_client else "plain"})
         if target in self.classes:
             return frozenset({f"of {target}"})
-        if target in self.constants:  # an alias of a type
+        if target in self.constants:  # the constant is an alias of a type
             module, value = self.constants[target]
             return self.annotated(value, module)
         return frozenset({"plain"}) if target else UNKNOWN
@@ -229,14 +230,14 @@ class CallGraph:
                     known.fields[attribute] = annotation
 
     def constants_of(self, name: str) -> tuple[str, ...]:
-        """Names that a class assigns in its body."""
+        """Return the names that a class assigns in its body."""
         return self._members[name]
 
     def _methods_of(self, name: str) -> set[str]:
         return {method for method in self.methods(name) if not method.startswith("_")}
 
     def _made_in(self, node: ast.AST, seen: frozenset[str] = frozenset()) -> set[str]:
-        """Classes of `rollback.adapters` that an expression of `make_ports` makes, here or in what it names."""
+        """Collect the classes of `rollback.adapters` that an expression of `make_ports` makes, also through names."""
         found: set[str] = set()
         local = dict(_assignments(self.functions[_MAKE_WORLD][2]))
         for part in ast.walk(node):
@@ -252,7 +253,7 @@ class CallGraph:
         return found
 
     def _constructors(self, name: str) -> set[str]:
-        """What `bootstrap` does to make the class of a method: an adapter may be given functions to call."""
+        """Return the functions of `bootstrap` that make a method's class and may give it functions to call."""
         owner = self.functions[name][1] if name in self.functions else None
         return set(self._factory_functions.get(owner or "", ()))
 
@@ -278,7 +279,7 @@ _PLAIN = frozenset(
 
 
 def _assignments(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """Name and value of what a function assigns to local names; a nested function is a value too."""
+    """Yield local names of a function and their values; a nested function is a value too."""
     for part in ast.walk(node):
         match part:
             case ast.Assign(targets=targets, value=value):
@@ -296,7 +297,7 @@ def _assignments(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 
 
 class _Reader:
-    """Reads one function."""
+    """Reader of one function."""
 
     def __init__(self, graph: CallGraph, name: str, steps: frozenset[str]) -> None:
         self._graph, self._steps, self._name = graph, steps, name
@@ -319,7 +320,7 @@ class _Reader:
                     self._locals[argument.arg] = self._graph.annotated(argument.annotation, self._module)
         if self._class is not None and self._node.args.args:
             self._locals[self._node.args.args[0].arg] = frozenset({f"of {self._class}"})
-        for _ in range(2):  # an assignment may use a later one, in a loop
+        for _ in range(2):  # in a loop, an assignment may use a later one
             for node in ast.walk(self._node):
                 self._bind(node)
 
@@ -341,7 +342,7 @@ class _Reader:
                         self._locals[name] = self._locals.get(name, UNKNOWN) | self.infer(its)
 
     def _followed(self, node: ast.AST) -> Iterator[ast.AST]:
-        """All nodes, without the cases of other steps, and without annotations."""
+        """Yield all nodes but annotations and the cases of other steps."""
         yield node
         if isinstance(node, ast.match_case) and (named := _steps_named(node.pattern)) and not named & self._steps:
             return
@@ -392,7 +393,9 @@ class _Reader:
         method = node.attr
         if method in _BY_NAME:
             call = next(c for c in ast.walk(self._node) if isinstance(c, ast.Call) and c.func is node)
-            (named,) = (a.value for a in call.args if isinstance(a, ast.Constant))  # else it could not be known
+            (named,) = (
+                a.value for a in call.args if isinstance(a, ast.Constant)
+            )  # another argument would leave the operation unknown
             method = str(named)
         self._body.aws.add(AwsCall(service, method, self._graph.site(self._module, node)))
 
@@ -401,7 +404,7 @@ class _Reader:
         return {found for one in owners if (found := self._graph.methods(one).get(method)) is not None}
 
     def infer(self, node: ast.AST | None) -> Types:
-        """Types of an expression; none: not known."""
+        """Return the types of an expression; an empty set means unknown."""
         match node:
             case ast.Name(id=name):
                 if name in self._locals:
@@ -438,7 +441,7 @@ class _Reader:
         if atom.startswith("returns ") or atom == "plain":
             return frozenset({"plain"})
         if atom.startswith("aws "):
-            return frozenset({"plain"})  # what AWS answers
+            return frozenset({"plain"})  # AWS's answer
         return frozenset({f"{atom}.{attr}"})
 
     def _member_of(self, owner: str, attr: str) -> Types:
@@ -460,7 +463,7 @@ class _Reader:
         return UNKNOWN
 
     def _assigned(self, owner: str, attr: str) -> Types:
-        """What `__init__` assigns to `self.attr`."""
+        """Return the types that `__init__` assigns to `self.attr`."""
         init = self._graph.classes[owner].methods.get("__init__")
         if init is None or self._name == f"{owner}.__init__":
             return UNKNOWN
@@ -513,7 +516,7 @@ def _each(types: Types) -> Types:
 
 
 def _steps_named(pattern: ast.pattern) -> frozenset[str]:
-    """Members of `Step` in a pattern; none: it is about something else."""
+    """Return the members of `Step` in a pattern; an empty set means that the pattern is about another type."""
     return frozenset(
         part.attr
         for part in ast.walk(pattern)

@@ -1,4 +1,4 @@
-"""Properties are tested for what they say, never for how long a busy machine takes."""
+"""Profile of hypothesis without a deadline: a busy machine fails no property."""
 
 from hypothesis import HealthCheck, settings
 

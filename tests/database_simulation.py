@@ -1,4 +1,4 @@
-"""A service with a database on stage: v1 and v2 run, v2's migration drops a column that v1 reads."""
+"""Simulation of a service with a database: v2's migration drops a column that v1 reads."""
 
 from datetime import timedelta
 from typing import Any
@@ -40,12 +40,18 @@ ADDS = ShippedMigration(tag="0001_add_name", created_at=2, hash=f"{3:064x}", imp
 
 
 def applied(*migrations: ShippedMigration) -> tuple[Migration, ...]:
-    """The journal that they leave in the database."""
+    """Build the journal that these migrations leave in the database."""
     return tuple(Migration(hash=one.hash, created_at=one.created_at) for one in migrations)
 
 
 class DatabaseSimulation(Simulation):
-    """`second` is what v2's migration does; by default it is shipped after a checkpoint, and looked at afterwards."""
+    """Service whose v1 and v2 write to one branch of Neon.
+
+    Args:
+        second: v2's migration.
+        observed: the database function observed the branch after v2's migration.
+        checkpoint: the pipeline made a checkpoint before v2's migration.
+    """
 
     def __init__(
         self,
@@ -56,7 +62,7 @@ class DatabaseSimulation(Simulation):
         checkpoint: bool = True,
         **database: Any,
     ) -> None:
-        """It is `NOW` when all that has happened."""
+        """Play the history before `NOW`: v1 and its rows, v2's migration, v2 and its rows."""
         given = policy or Policy(database_approval="none", on_incompatible_schema="full")
         super().__init__(policy=given, clock=FakeClock(NOW - timedelta(minutes=90)))
         neon, sql = self.world.databases, self.world.sql
@@ -92,11 +98,10 @@ class DatabaseSimulation(Simulation):
         self.neon.calls.clear()
 
     def checkpoint(self, version: str, shipped: tuple[ShippedMigration, ...]) -> None:
-        """What the pipeline records before the migrations run."""
+        """Record the restore point that the pipeline records before its migrations."""
         lsn, at = self.neon.position(BRANCH)
-        there = self.neon.migrated_state(BRANCH)
-        seen = ReleaseSchema(journal=there.journal, recorded_schema=there.tables)
-        self.ledger.put_schema(seen)
+        schema = self.read_schema()
+        self.ledger.put_schema(schema)
         self.ledger.put_restore_point(
             RecordedPoint(
                 branch=self.branch_key,
@@ -108,12 +113,12 @@ class DatabaseSimulation(Simulation):
                 by="checkpoint",
                 timeline=self.neon.timeline(BRANCH),
                 shipped=shipped,
-                schema_sha256=seen.sha256,
+                schema_sha256=schema.sha256,
             )
         )
 
     def ship_v3(self) -> None:
-        """Now: after a checkpoint it drops the column, and writes a row of its own."""
+        """Ship v3 now: it drops the column after a checkpoint, and writes a row of its own."""
         drops = DROPS.model_copy(update={"created_at": 3, "tag": "0002_drop_email"})
         self.checkpoint("v3", (FIRST, ADDS, drops))
         self.clock.pass_time(minutes=1)
@@ -125,15 +130,22 @@ class DatabaseSimulation(Simulation):
         self.neon.calls.clear()
 
     def observe(self) -> None:
-        """The database function's look at the branch."""
-        now = self.neon.migrated_state(BRANCH)
-        seen = ReleaseSchema(journal=now.journal, recorded_schema=now.tables)
-        self.ledger.put_schema(seen)
-        timeline = self.neon.timeline(BRANCH)
-        looked = Observation(
-            branch=self.branch_key, schema_sha256=seen.sha256, observed_at=self.clock.now(), timeline=timeline
+        """Record the observation that the database function makes of the branch."""
+        schema = self.read_schema()
+        self.ledger.put_schema(schema)
+        self.ledger.put_observation(
+            Observation(
+                branch=self.branch_key,
+                schema_sha256=schema.sha256,
+                observed_at=self.clock.now(),
+                timeline=self.neon.timeline(BRANCH),
+            )
         )
-        self.ledger.put_observation(looked)
+
+    def read_schema(self) -> ReleaseSchema:
+        """Read the journal and the tables of the branch as they are now."""
+        state = self.neon.migrated_state(BRANCH)
+        return ReleaseSchema(journal=state.journal, recorded_schema=state.tables)
 
     @property
     def branch(self) -> Branch:
@@ -142,7 +154,7 @@ class DatabaseSimulation(Simulation):
         return found
 
     def backup(self, rollback: Rollback) -> Branch | None:
-        """What Neon keeps of the state before."""
+        """Find the backup branch that a restore of this rollback has left."""
         return self.neon.branch_named(backup_name(rollback.id))
 
     def rows(self) -> list[int]:

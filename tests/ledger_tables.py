@@ -1,14 +1,14 @@
-"""Tables for ledgers in the embedded cloud, as the stack makes them."""
+"""Tables for ledgers in the embedded cloud, with the keys that the stack gives them."""
 
 import uuid
 from typing import Any
 
 Table = tuple[Any, str]
-"""DynamoDB's client and the table's name: what `DynamoLedger` takes."""
+"""DynamoDB's client and the table's name: the arguments of `DynamoLedger`."""
 
 
 def new_table(client: Any) -> Table:
-    """A table of its own, empty."""
+    """Create an empty table."""
     name = f"ledger-{uuid.uuid4()}"
     client.create_table(
         TableName=name,

@@ -1,4 +1,4 @@
-"""A service on stage that writes to a branch of Neon: migrations are applied to it, and deployments are told of."""
+"""Simulation of a pipeline that migrates a branch of Neon and deploys, with the events that ECS sends."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,7 +48,7 @@ ADDS = migration(2)
 
 @dataclass
 class MigrationSimulation(Simulation):
-    """v1 is promoted and runs on the first migration; nobody has looked at the database yet."""
+    """Service whose v1 is promoted and runs on the first migration; the branch was never observed."""
 
     settings: DatabaseSettings = field(default_factory=lambda: DATABASE)
 
@@ -70,12 +70,12 @@ class MigrationSimulation(Simulation):
         return self.world.sql
 
     def apply_migrations(self, structure: LiveSchema, *applied: ShippedMigration) -> None:
-        """The pipeline has run its migrations."""
+        """Give the branch the structure and the journal that migrations leave."""
         self.sql.schemas[MAIN] = structure
         self.sql.journals[MAIN] = tuple(Migration(hash=one.hash, created_at=one.created_at) for one in applied)
 
     def deploy_release(self, version: str, structure: LiveSchema, *shipped: ShippedMigration) -> None:
-        """A pipeline makes its checkpoint, migrates and deploys; ECS tells of the deployment's begin and end."""
+        """Make a checkpoint, migrate and deploy, and deliver ECS's events about the deployment's begin and end."""
         checkpoint(SERVICE, version, shipped, self.world)
         self.apply_migrations(structure, *shipped)
         self.pass_time(minutes=5)
@@ -86,7 +86,7 @@ class MigrationSimulation(Simulation):
         self.deliver_event(COMPLETED)
 
     def start_versioned_deployment(self, version: str) -> None:
-        """A deployment begins now, of a release that says its version; the ledger does not know it yet."""
+        """Begin a deployment of a release that states its version in a variable; the ledger does not know it yet."""
         made = definition(version)
         made["containerDefinitions"][0]["environment"] = [{"name": "APP_VERSION", "value": version}]
         self.arns[version] = self.services.register_release(made, FAMILY)
@@ -94,7 +94,7 @@ class MigrationSimulation(Simulation):
         self.services.calls.clear()
 
     def deliver_event(self, event: dict[str, Any]) -> list[str]:
-        """Both functions that listen get the event; what the database's did."""
+        """Deliver an event to the promote and the database function; return the database function's actions."""
         record_deployment(event, self.world)
         return observe_on_deployment(event, self.world)
 
@@ -102,9 +102,9 @@ class MigrationSimulation(Simulation):
         return next(r for r in self.ledger.releases(SERVICE) if r.version == version)
 
     def observation(self) -> Observation:
-        seen = self.ledger.observation(self.settings.lease_of(None))
-        assert seen is not None
-        return seen
+        observation = self.ledger.observation(self.settings.lease_of(None))
+        assert observation is not None
+        return observation
 
     def plan(self) -> StandingPlan:
         plan = self.ledger.standing_plan(SERVICE)
@@ -112,5 +112,5 @@ class MigrationSimulation(Simulation):
         return plan
 
     def target(self, version: str) -> StandingTarget:
-        """Of the standing plan."""
+        """Find a version among the targets of the standing plan."""
         return next(target for target in self.plan().targets if target.release.version == version)

@@ -1,4 +1,7 @@
-"""One service on stage: releases are shipped, rollbacks walk, time passes. For tests of whole steps on the fakes."""
+"""Simulation of one service on the fakes, for tests of whole steps.
+
+Its methods ship releases, run rollbacks and pass time.
+"""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -38,7 +41,7 @@ SUSPECT, QUARANTINED = ReleaseState.SUSPECT, ReleaseState.QUARANTINED
 
 
 def alarm_event(event_id: str = "e1", alarm: str = DEGRADED, at: datetime = NOW) -> dict[str, Any]:
-    """An alarm went red, at `NOW` if not said otherwise."""
+    """Build CloudWatch's event for an alarm that turned to ALARM."""
     return {
         "id": event_id,
         "detail-type": "CloudWatch Alarm State Change",
@@ -49,7 +52,7 @@ def alarm_event(event_id: str = "e1", alarm: str = DEGRADED, at: datetime = NOW)
 
 
 def deployment_event(name: str = "SERVICE_DEPLOYMENT_FAILED", event_id: str = "d1") -> dict[str, Any]:
-    """ECS's word about a deployment, at `NOW`."""
+    """Build ECS's event about a deployment, at `NOW`."""
     return {
         "id": event_id,
         "detail-type": "ECS Deployment State Change",
@@ -61,7 +64,7 @@ def deployment_event(name: str = "SERVICE_DEPLOYMENT_FAILED", event_id: str = "d
 
 @dataclass
 class Simulation:
-    """Nothing runs yet; the degraded alarm is red."""
+    """A service that runs nothing yet, and whose degraded alarm is in ALARM."""
 
     policy: Policy = field(default_factory=Policy)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
@@ -95,13 +98,13 @@ class Simulation:
         )
 
     def replace(self, **parts: Any) -> None:
-        """Other parts of the world, from now on."""
+        """Exchange ports of the world from now on."""
         self.world = replace(self.world, **parts)
 
-    # What a team does
+    # Actions of the team
 
     def ship(self, version: str, state: ReleaseState = CANDIDATE, hours_ago: float = 0.2, **changes: Any) -> Release:
-        """Deployed, completed and in the ledger."""
+        """Deploy a release, complete the deployment and record the release in the ledger."""
         self.arns[version] = self.services.register_release(definition(version), FAMILY)
         stored = release(version, state=state, hours_ago=hours_ago, definition_arn=self.arns[version], **changes)
         self.ledger.record(stored, normalised_definition(definition(version), {}))
@@ -111,20 +114,22 @@ class Simulation:
         return stored
 
     def begin_deployment(self, version: str, behaviour: Behaviour = "healthy", tag: str | None = None) -> str:
-        """A deployment begins and is in flight; the ledger does not know it yet."""
+        """Begin a deployment of a release that the ledger does not know yet."""
         made = definition(version)
         if tag is not None:
             made["containerDefinitions"][0]["image"] = tag
         self.arns[version] = self.services.register_release(made, FAMILY)
         self.services.behaviours[self.arns[version]] = behaviour
-        self.services.deploy(self.arns[version], self.clock.now() - timedelta(minutes=2))  # before the alarm went red
+        self.services.deploy(
+            self.arns[version], self.clock.now() - timedelta(minutes=2)
+        )  # before the alarm turned to ALARM
         self.services.calls.clear()
         return self.arns[version]
 
-    # What a rollback does
+    # Invocations of a rollback
 
     def admit(self, given: object = None, execution: str = "execution-1") -> Rollback:
-        """The first invocation, of an execution with this name: an emergency's goes further than Admit."""
+        """Run the first invocation of an execution; an emergency's goes further than Admit."""
         given = alarm_event() if given is None else given
         execution = execution_arn(execution)
         if entrance(given) is Step.EMERGENCY:
@@ -133,12 +138,12 @@ class Simulation:
         return admit(given, execution, self.clock.now(), self.world)
 
     def run_alarm_rollback(self, alarm: str = DEGRADED, execution: str | None = None) -> Rollback:
-        """An alarm turns red now; its execution runs to the end."""
+        """Turn an alarm to ALARM now, and run its execution to the end."""
         name = execution or f"on-{alarm}-{self.clock.now():%H%M%S}"
         return self.run(self.fire_alarm(alarm), name)
 
     def fire_alarm(self, alarm: str) -> dict[str, Any]:
-        """An alarm turns red now; its event."""
+        """Turn an alarm to ALARM now, and return its event."""
         self.alarms.fire(alarm, self.clock.now())
         return alarm_event(f"{alarm} at {self.clock.now():%H:%M:%S}", alarm, self.clock.now())
 
@@ -146,35 +151,35 @@ class Simulation:
         return self.ledger.read(SERVICE, rollback.id)
 
     def run_due_step(self, rollback: Rollback) -> Rollback:
-        """One invocation of the step that is due; time passes if it asks to wait."""
+        """Invoke the step that is due; let time pass if the step asks to wait."""
         cursor = run_step(rollback.id, next_step(self.read(rollback)), self.world)
         if cursor.wait_seconds:
             self.pass_time(seconds=cursor.wait_seconds)
         return self.read(rollback)
 
     def run_until(self, rollback: Rollback, until: Step = Step.DONE, most: int = 400) -> Rollback:
-        """Invocation after invocation, until that step is due."""
+        """Invoke the steps that are due until `until` is due."""
         for _ in range(most):
-            now = self.read(rollback)
-            if next_step(now) is until:
-                return now
-            self.run_due_step(now)
-        raise AssertionError(f"never came to {until}: {self.read(rollback)}")
+            current = self.read(rollback)
+            if next_step(current) is until:
+                return current
+            self.run_due_step(current)
+        raise AssertionError(f"the rollback never reached {until}: {self.read(rollback)}")
 
     def run(self, given: object = None, execution: str = "execution-1") -> Rollback:
-        """From the trigger to the end."""
+        """Run a rollback from its trigger to the end."""
         return self.run_to_end(self.admit(given, execution))
 
     def run_to_end(self, rollback: Rollback) -> Rollback:
-        """From where it is to the end, and its leases given back."""
+        """Run a rollback on to the end, where it releases its leases."""
         rollback = self.run_until(rollback)
         run_step(rollback.id, Step.DONE, self.world)
         return rollback
 
-    # What is seen
+    # Time and observations
 
     def pass_time(self, **duration: float) -> None:
-        """The clock and ECS go on; the alarms turn green over a release of `healthy_versions`."""
+        """Advance the clock and ECS; alarms turn to OK once a release of `healthy_versions` has completed."""
         self.clock.pass_time(**duration)
         self.services.tick()
         primary = self.services.describe(self.world.settings.services[0]).primary if self.services.is_active else None
@@ -190,23 +195,24 @@ class Simulation:
         return next(r.state for r in self.ledger.releases(SERVICE) if r.version == version)
 
     def changes(self) -> list[str]:
-        """What ECS was asked to change, registrations aside."""
+        """Names of the calls that changed ECS, without registrations of task definitions."""
         return [name for name, _ in self.services.calls if name != "register"]
 
     def running(self) -> str:
-        """Image digest that PRIMARY runs."""
-        found = self.services.definition(self.services.describe(self.world.settings.services[0]).primary.definition_arn)
-        assert found is not None
-        return str(found["containerDefinitions"][0]["image"])
+        """Image, by digest, that the PRIMARY deployment runs."""
+        primary = self.services.describe(self.world.settings.services[0]).primary
+        deployed = self.services.definition(primary.definition_arn)
+        assert deployed is not None
+        return str(deployed["containerDefinitions"][0]["image"])
 
     def check(self, rollback: Rollback, name: str) -> Check:
-        """A check of its admission or plan, by name."""
+        """Find a check of the admission or the plan by its name."""
         plan = self.read(rollback).plan
         checks = (*rollback.admission, *(plan.checks if plan is not None else ()))
         return next(check for check in checks if check.name == name)
 
     def pages(self) -> list[str]:
-        """What people were woken up with."""
+        """Messages of the notifications that page an operator."""
         return [sent.message for sent in self.notifications.sent if sent.attributes["severity"] == "page"]
 
     def severities(self) -> list[str]:
@@ -214,7 +220,7 @@ class Simulation:
 
 
 def start_simulation(**parts: Any) -> Simulation:
-    """v1 is promoted; v2 came after it and runs now, without evidence."""
+    """Ship v1, which is promoted, and then v2, which runs now and has no evidence yet."""
     stage = Simulation(**parts)
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
@@ -225,7 +231,7 @@ AUTOSCALED = ScalableTarget(min_capacity=2, max_capacity=4, suspended=dict.fromk
 
 
 def start_simulation_at_zero() -> tuple[Simulation, Rollback]:
-    """Nothing starts any more: an emergency has stopped all tasks, scaling suspended, and is about to start v1."""
+    """Run an emergency until it has stopped all tasks and suspended scaling, while no release can start."""
     stage = start_simulation()
     stage.replace(scaling=FakeScaling(stage.services, AUTOSCALED))
     stage.alarms.fire(OUTAGE, stage.clock.now())
@@ -240,4 +246,4 @@ def start_simulation_at_zero() -> tuple[Simulation, Rollback]:
         if stage.services.desired_count == 0:
             stage.workflow.running.add(rollback.execution)
             return stage, rollback
-    raise AssertionError(f"never at zero: {rollback}")
+    raise AssertionError(f"the emergency never stopped the tasks: {rollback}")

@@ -1,4 +1,4 @@
-"""Two services that write to one branch on stage, each an ECS service of its own."""
+"""Simulation of two ECS services that write to one branch."""
 
 from typing import Any
 
@@ -21,35 +21,36 @@ _FAMILY = "macro-ai-production-worker"
 
 
 class TwoWriterSimulation(DatabaseSimulation):
-    """The worker runs w2, which works with the tables before v2's migration and after it; before that it ran w1.
+    """The service, and a worker that runs w2 and ran w1 before.
 
-    The worker is not scaled, and serves no requests.
+    The worker's releases fit the tables before v2's migration and after it. The worker has no autoscaling and serves no
+    requests.
     """
 
     def __init__(self, policy: Policy | None = None, **database: Any) -> None:
         super().__init__(policy, **database)
         self.worker = FakeServices(self.clock, ecs_service=ecs_name(WORKER), beside=self.services)
         self.worker.target_groups = ()
-        of_worker = self.world.settings.services[0].model_copy(
+        worker = self.world.settings.services[0].model_copy(
             update={"name": WORKER, "ecs_service": ecs_name(WORKER), "base_url": None}
         )
-        both = FakeWriters(
+        writers = FakeWriters(
             {SERVICE: self.services, WORKER: self.worker},
             {SERVICE: self.scaling, WORKER: FakeScaling(self.worker)},
         )
         self.replace(
-            services=both,
-            scaling=both.as_scaling,
-            targets=FakeTargets(both),
-            tasks=FakeTasks(both),
-            settings=self.world.settings.model_copy(update={"services": (*self.world.settings.services, of_worker)}),
+            services=writers,
+            scaling=writers.as_scaling,
+            targets=FakeTargets(writers),
+            tasks=FakeTasks(writers),
+            settings=self.world.settings.model_copy(update={"services": (*self.world.settings.services, worker)}),
         )
-        fits_both = ReleaseSchema(journal=applied(FIRST), recorded_schema=LiveSchema(tables={}))
-        self.ledger.put_schema(fits_both)
+        no_tables = ReleaseSchema(journal=applied(FIRST), recorded_schema=LiveSchema(tables={}))
+        self.ledger.put_schema(no_tables)
         for version, hours in (("w1", 96.0), ("w2", 1.5)):
             arn = self.worker.register_release(definition(version), _FAMILY)
-            known = {"service": WORKER, "definition_arn": arn, "schema_sha256": fits_both.sha256}
-            stored = release(version, state=PROMOTED, hours_ago=hours, **known)
+            fields = {"service": WORKER, "definition_arn": arn, "schema_sha256": no_tables.sha256}
+            stored = release(version, state=PROMOTED, hours_ago=hours, **fields)
             self.ledger.record(stored, normalised_definition(definition(version), {}))
             self.worker.run(arn, desired_count=2, created_at=NOW)
         self.worker.calls.clear()

@@ -1,4 +1,4 @@
-"""A writer, another writer and a reader of one branch on stage, each an ECS service of its own."""
+"""Simulation of three ECS services of one branch: two write to it, one only reads it."""
 
 from typing import Any
 
@@ -23,27 +23,27 @@ _FAMILY = "macro-ai-production-reports"
 
 
 class WritersAndReaderSimulation(TwoWriterSimulation):
-    """The service and its worker write to the branch; reports, of r1, only reads it, and serves under its own name."""
+    """The service and its worker write to the branch; `reports` runs r1, only reads it and serves requests."""
 
     def __init__(self, policy: Policy | None = None, *, writers: tuple[str, ...] = (SERVICE, WORKER), **database: Any):
         super().__init__(policy, writers=writers, readers=(REPORTS,), **database)
         self.reports = FakeServices(self.clock, ecs_service=ecs_name(REPORTS), beside=self.services)
         self.reports.target_groups = ()
-        of_reports = self.world.settings.services[0].model_copy(
+        reports = self.world.settings.services[0].model_copy(
             update={"name": REPORTS, "ecs_service": ecs_name(REPORTS), "base_url": "http://reports.test"}
         )
-        all_of_them = FakeWriters(
+        services = FakeWriters(
             {SERVICE: self.services, WORKER: self.worker, REPORTS: self.reports},
             {SERVICE: self.scaling, WORKER: FakeScaling(self.worker), REPORTS: FakeScaling(self.reports)},
         )
-        self.tasks = FakeTasks(all_of_them)
+        self.tasks = FakeTasks(services)
         self.http.sites.add("http://reports.test")
         self.replace(
-            services=all_of_them,
-            scaling=all_of_them.as_scaling,
-            targets=FakeTargets(all_of_them),
+            services=services,
+            scaling=services.as_scaling,
+            targets=FakeTargets(services),
             tasks=self.tasks,
-            settings=self.world.settings.model_copy(update={"services": (*self.world.settings.services, of_reports)}),
+            settings=self.world.settings.model_copy(update={"services": (*self.world.settings.services, reports)}),
         )
         arn = self.reports.register_release(definition("r1"), _FAMILY)
         stored = release("r1", state=PROMOTED, hours_ago=24, service=REPORTS, definition_arn=arn)
@@ -52,7 +52,7 @@ class WritersAndReaderSimulation(TwoWriterSimulation):
         self.reports.calls.clear()
 
     def connect(self, name: str, **connection: Any) -> None:
-        """Other settings of a service's connection."""
+        """Change the settings of a service's connection."""
         given = ConnectionSettings.model_validate(connection)
         services = tuple(
             one.model_copy(update={"connection": given}) if one.name == name else one
@@ -65,8 +65,8 @@ class WritersAndReaderSimulation(TwoWriterSimulation):
         return self.world.settings.service(REPORTS)
 
     def reports_deployments(self) -> list[dict[str, Any]]:
-        """What ECS was asked to change of the reader."""
-        return [given for name, given in self.reports.calls if name == "update"]
+        """Arguments of the reader's UpdateService calls."""
+        return [arguments for name, arguments in self.reports.calls if name == "update"]
 
     def pass_time(self, **duration: float) -> None:
         super().pass_time(**duration)
@@ -74,14 +74,14 @@ class WritersAndReaderSimulation(TwoWriterSimulation):
 
 
 def find_connection(rollback: Rollback, name: str) -> ServiceConnection:
-    """What the document says of a service's connections."""
+    """Find a service's connections in the document."""
     assert rollback.reconnection is not None
-    found = rollback.reconnection.of(name)
-    assert found is not None
-    return found
+    connection = rollback.reconnection.of(name)
+    assert connection is not None
+    return connection
 
 
 def find_connection_check(rollback: Rollback, name: str) -> Check:
-    """The last verification's check of a service's connection."""
+    """Find the last verification's check of a service's connection."""
     assert rollback.verification is not None
     return next(check for check in rollback.verification.checks if check.name == f"connection {name}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_actions import BESIDES, NotAnOperation, action_of, actions_of, actions_of_parts
+from aws_actions import DEPENDENT_ACTIONS, NotAnOperation, action_of, actions_of, actions_of_parts
 from aws_cdk import App, Stack
 from call_graph import LAMBDAS, CallGraph
 from constructs.test_access import actions, statements
@@ -94,7 +94,7 @@ def called_in(graph: CallGraph, function: str) -> dict[str, Call]:
             site = graph.site(module, node)
             needs |= dict.fromkeys(actions_of_parts(body.transaction_parts), site)
         for action, site in needs.items():
-            for one in (action, *BESIDES.get(action, ())):
+            for one in (action, *DEPENDENT_ACTIONS.get(action, ())):
                 found.setdefault(one, Call(site, way))
     return found
 

@@ -1,4 +1,4 @@
-"""Fixtures of several files."""
+"""Fixtures that several test files share."""
 
 from terminal import terminal
 
