@@ -1,4 +1,7 @@
-"""Zero by the team's will, no data, a muted alarm, an old answer: none of them is a fault of the release."""
+"""Absence of evidence is no fault of a release.
+
+A team may scale a service to zero. An alarm may lack data, be muted or watch the wrong target group. An answer expires.
+"""
 
 from dataclasses import fields
 from datetime import timedelta
@@ -29,7 +32,7 @@ NEAR_TOTAL = leaf_alarm(SETTINGS.prefix, SERVICE, "near-total-errors")
 
 
 def sweep_for(stage: Simulation, minutes: int) -> list[str]:
-    """The janitor's rounds of that time, and the executions that it starts, to their ends; their names."""
+    """Run the janitor every five minutes, and to their ends the executions that it starts; return their names."""
     names = []
     for _ in range(minutes // 5):
         stage.pass_time(minutes=5)
@@ -41,8 +44,8 @@ def sweep_for(stage: Simulation, minutes: int) -> list[str]:
     return names
 
 
-def asleep(**parts: Any) -> Simulation:
-    """v1 is promoted, v2 runs; the team has scaled the service to zero, and the outage alarm is about to go red."""
+def start_at_zero_by_the_team(**parts: Any) -> Simulation:
+    """Ship v1, promoted, and v2; the team scales the service to zero, before the outage alarm turns to ALARM."""
     stage = start_simulation(**parts)
     stage.alarms.in_alarm.clear()
     stage.healthy_versions.clear()
@@ -54,9 +57,9 @@ def asleep(**parts: Any) -> Simulation:
     return stage
 
 
-class TestZeroByTheTeamsWill:
-    def test_a_night_at_zero_changes_nothing_condemns_nothing_pages_nobody_and_is_told_once(self) -> None:
-        stage = asleep()
+class TestServiceAtZeroByTheTeam:
+    def test_a_night_at_zero_changes_nothing_marks_no_release_pages_no_operator_and_is_reported_once(self) -> None:
+        stage = start_at_zero_by_the_team()
         rollback = stage.run(stage.fire_alarm(OUTAGE))
         sweep_for(stage, 8 * 60)
         assert rollback.outcome is Outcome.SUPPRESSED
@@ -66,7 +69,7 @@ class TestZeroByTheTeamsWill:
         assert stage.severities() == ["info"]
         assert len(list(stage.ledger.history(SERVICE))) == 1
 
-    def test_a_release_that_is_proven_and_old_is_no_reason_to_page_about_a_service_at_zero(self) -> None:
+    def test_an_old_promoted_release_at_zero_pages_no_operator(self) -> None:
         stage = Simulation()
         stage.ship("v1", PROMOTED, hours_ago=48)
         stage.services.desired_count = 0
@@ -75,8 +78,8 @@ class TestZeroByTheTeamsWill:
         assert rollback.recheck_at is not None
         assert stage.pages() == []
 
-    def test_a_service_that_does_not_come_up_in_the_morning_is_given_time_and_then_rolled_back(self) -> None:
-        stage = asleep()
+    def test_a_service_that_does_not_start_in_the_morning_gets_time_and_is_then_rolled_back(self) -> None:
+        stage = start_at_zero_by_the_team()
         rollback = stage.run(stage.fire_alarm(OUTAGE))
         sweep_for(stage, 60)
         stage.services.desired_count = 2
@@ -86,8 +89,8 @@ class TestZeroByTheTeamsWill:
         sweep_for(stage, 10)
         assert "update" in stage.changes()
 
-    def test_a_service_that_comes_up_in_the_morning_is_left_alone(self) -> None:
-        stage = asleep()
+    def test_a_service_that_starts_in_the_morning_is_left_alone(self) -> None:
+        stage = start_at_zero_by_the_team()
         rollback = stage.run(stage.fire_alarm(OUTAGE))
         sweep_for(stage, 60)
         stage.services.desired_count = 2
@@ -96,24 +99,24 @@ class TestZeroByTheTeamsWill:
         assert stage.changes() == []
         assert stage.read(rollback).recheck_at is None
 
-    def test_a_person_may_start_an_emergency_there(self) -> None:
-        stage = asleep()
+    def test_an_operator_may_start_an_emergency_of_a_service_at_zero(self) -> None:
+        stage = start_at_zero_by_the_team()
         stage.run({"type": "emergency"})
         assert "update" in stage.changes()
 
-    def test_a_degraded_alarm_starts_nothing_there_either(self) -> None:
-        stage = asleep()
+    def test_a_degraded_alarm_starts_no_task_of_a_service_at_zero(self) -> None:
+        stage = start_at_zero_by_the_team()
         assert stage.run(stage.fire_alarm(DEGRADED)).outcome is Outcome.SUPPRESSED
         assert stage.changes() == []
 
-    def test_a_service_at_zero_promotes_nothing(self) -> None:
-        stage = asleep(policy=Policy(bake_minimum_requests=0))
+    def test_a_service_at_zero_promotes_no_release(self) -> None:
+        stage = start_at_zero_by_the_team(policy=Policy(bake_minimum_requests=0))
         for _ in range(8):
             stage.pass_time(minutes=5)
             adopt_running_releases(stage.world)
         assert stage.state_of("v2") is CANDIDATE
 
-    def test_a_service_scaled_to_zero_before_it_was_verified_is_told_and_not_started_again(self) -> None:
+    def test_a_service_scaled_to_zero_before_its_verification_is_reported_and_not_started_again(self) -> None:
         stage = start_simulation()
         rollback = stage.run_until(stage.admit(), Step.VERIFY)
         stage.services.desired_count = 0
@@ -126,7 +129,7 @@ class TestZeroByTheTeamsWill:
 
     @pytest.mark.parametrize("rounds", range(6))
     @pytest.mark.parametrize("alarm", [DEGRADED, OUTAGE])
-    def test_a_service_scaled_to_zero_in_the_middle_is_told_and_not_started_again(
+    def test_a_service_scaled_to_zero_during_a_rollback_is_reported_and_not_started_again(
         self, rounds: int, alarm: str
     ) -> None:
         stage = start_simulation()
@@ -143,9 +146,9 @@ class TestZeroByTheTeamsWill:
         assert len(stage.pages()) == 1
 
 
-class TestAnAlarmThatWasNeverGreen:
-    @pytest.mark.parametrize("event_came", [True, False], ids=["its event came", "it was made before the rule"])
-    def test_the_janitor_keeps_to_what_the_setting_says(self, event_came: bool) -> None:
+class TestAlarmThatWasNeverOk:
+    @pytest.mark.parametrize("event_came", [True, False], ids=["its event came", "it was created before the rule"])
+    def test_the_janitor_follows_the_setting_for_alarms_without_data(self, event_came: bool) -> None:
         stage = start_simulation()
         stage.alarms.in_alarm.clear()
         stage.healthy_versions.clear()
@@ -161,8 +164,10 @@ class TestAnAlarmThatWasNeverGreen:
 
     @pytest.mark.parametrize("history_is_kept", [True, False])
     @pytest.mark.parametrize("event_came", [True, False])
-    def test_it_rolls_no_later_deployment_back(self, event_came: bool, history_is_kept: bool) -> None:
-        """A log pattern that always matches would else undo each deployment. CloudWatch forgets in 30 days."""
+    def test_an_alarm_that_was_never_ok_rolls_no_later_deployment_back(
+        self, event_came: bool, history_is_kept: bool
+    ) -> None:
+        """A log pattern that always matches would undo each deployment. CloudWatch keeps its history for 30 days."""
         stage = start_simulation()
         stage.alarms.in_alarm.clear()
         stage.healthy_versions.clear()
@@ -184,14 +189,14 @@ class TestAnAlarmThatWasNeverGreen:
             assert stage.changes() == []
         assert stage.pages() == []
 
-    def test_where_the_setting_says_act_it_is_acted_upon(self) -> None:
+    def test_an_alarm_that_was_never_ok_starts_a_rollback_where_the_setting_is_act(self) -> None:
         stage = start_simulation(policy=Policy(on_insufficient_data_alarm="act"))
         stage.alarms.in_alarm.clear()
         stage.alarms.fire(OUTAGE, NOW, before="INSUFFICIENT_DATA")
         sweep_for(stage, 10)
         assert "update" in stage.changes()
 
-    def test_a_history_that_can_not_be_read_mutes_no_outage(self) -> None:
+    def test_an_alarm_history_that_can_not_be_read_mutes_no_outage(self) -> None:
         stage = start_simulation()
         stage.alarms.in_alarm.clear()
         stage.alarms.fire(OUTAGE, NOW, before="INSUFFICIENT_DATA")
@@ -200,9 +205,9 @@ class TestAnAlarmThatWasNeverGreen:
         assert "update" in stage.changes()
 
 
-class TestAnAnswerExpires:
-    def answered(self) -> Simulation:
-        """Red for a reason that is not the release: v1 is proven, and old."""
+class TestAnswerExpires:
+    def suppressed(self) -> Simulation:
+        """Suppress a rollback because the release is old and promoted, so it is not the cause of the alarm."""
         stage = Simulation()
         stage.ship("v0", PROMOTED, hours_ago=96)
         stage.ship("v1", PROMOTED, hours_ago=48)
@@ -217,8 +222,8 @@ class TestAnAnswerExpires:
             stage.services.tick()
         stage.services.calls.clear()
 
-    def test_a_bad_deployment_under_an_alarm_that_stays_red_is_rolled_back(self) -> None:
-        stage = self.answered()
+    def test_a_bad_deployment_is_rolled_back_under_an_alarm_that_stays_in_alarm(self) -> None:
+        stage = self.suppressed()
         sweep_for(stage, 60)
         assert stage.changes() == []
         self.deploy(stage)
@@ -230,15 +235,15 @@ class TestAnAnswerExpires:
         assert newest.plan.target is not None
         assert newest.plan.target.version == "v1"
 
-    def test_the_deployment_is_given_time_to_be_the_fix(self) -> None:
-        stage = self.answered()
+    def test_a_deployment_gets_time_to_be_the_fix(self) -> None:
+        stage = self.suppressed()
         sweep_for(stage, 60)
         self.deploy(stage)
         assert sweep_for(stage, 10) == []
         stage.alarms.recover(DEGRADED)
         assert sweep_for(stage, 60) == []
 
-    def test_what_a_person_stopped_stays_theirs(self) -> None:
+    def test_an_alarm_whose_rollback_an_operator_stopped_starts_no_other(self) -> None:
         stage = start_simulation()
         stage.healthy_versions.clear()
         rollback = stage.admit(stage.fire_alarm(DEGRADED))
@@ -249,8 +254,8 @@ class TestAnAnswerExpires:
         assert sweep_for(stage, 60) == []
 
 
-class TestAMutedAlarm:
-    def test_it_starts_nothing_is_told_once_and_is_looked_at_when_the_rule_ends(self) -> None:
+class TestMutedAlarm:
+    def test_a_muted_alarm_is_reported_once_and_is_evaluated_when_the_mute_rule_ends(self) -> None:
         stage = start_simulation()
         stage.healthy_versions.clear()
         stage.alarms.muted[DEGRADED] = ("release-night",)
@@ -263,30 +268,30 @@ class TestAMutedAlarm:
         assert "update" in stage.changes()
 
     @pytest.mark.parametrize("failure", [ExternalServiceError("no answer"), CallRefused("denied")])
-    def test_a_question_that_is_not_answered_blocks_nothing(self, failure: Exception) -> None:
+    def test_mute_rules_that_can_not_be_read_block_no_rollback(self, failure: Exception) -> None:
         stage = start_simulation()
         stage.alarms.mute_rules = raise_error(failure)  # type: ignore[method-assign]
         rollback = stage.run(stage.fire_alarm(OUTAGE))
         assert stage.check(rollback, "alarm-is-not-muted").verdict is Verdict.WARN
         assert "update" in stage.changes()
 
-    def test_a_person_is_not_asked(self) -> None:
+    def test_a_mute_rule_does_not_stop_an_operator(self) -> None:
         stage = start_simulation()
         stage.alarms.muted[DEGRADED] = ("release-night",)
         assert stage.run({}).outcome is Outcome.SUCCEEDED
 
 
-class TestAnAlarmThatWatchesAnotherTargetGroup:
+class TestAlarmOfAnotherTargetGroup:
     def outage(self, *leaves: str, healthy: int = 2) -> Simulation:
         stage = start_simulation()
         stage.alarms.in_alarm.clear()
         stage.alarms.in_alarm.update(leaves)
         states = ["healthy"] * healthy + ["unhealthy"] * (2 - healthy)
-        seen = tuple(TargetHealth(target=f"10.0.0.{n}:80", state=state) for n, state in enumerate(states))
-        stage.world.targets.answers[TARGET_GROUP] = seen  # type: ignore[attr-defined]
+        answer = tuple(TargetHealth(target=f"10.0.0.{n}:80", state=state) for n, state in enumerate(states))
+        stage.world.targets.answers[TARGET_GROUP] = answer  # type: ignore[attr-defined]
         return stage
 
-    def test_silence_that_elb_contradicts_starts_no_emergency(self) -> None:
+    def test_an_alarm_without_data_that_elb_contradicts_starts_no_emergency(self) -> None:
         stage = self.outage(NO_HEALTHY)
         rollback = stage.run(stage.fire_alarm(OUTAGE))
         assert rollback.outcome is Outcome.SUPPRESSED
@@ -297,14 +302,16 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
     @pytest.mark.parametrize(
         ("leaves", "healthy"),
         [((NO_HEALTHY,), 0), ((NO_HEALTHY,), 1), ((NO_HEALTHY, NEAR_TOTAL), 2), ((NEAR_TOTAL,), 2), ((), 2)],
-        ids=["nothing is healthy", "not all are", "errors too", "errors alone", "no leaf is known"],
+        ids=["no target is healthy", "one target is unhealthy", "errors too", "errors alone", "no leaf is known"],
     )
-    def test_rule_11_whatever_does_not_contradict_an_outage_leaves_it_one(self, leaves: Any, healthy: int) -> None:
+    def test_rule_11_an_outage_that_elb_does_not_contradict_starts_an_emergency(
+        self, leaves: Any, healthy: int
+    ) -> None:
         stage = self.outage(*leaves, healthy=healthy)
         stage.run(stage.fire_alarm(OUTAGE))
         assert "update" in stage.changes()
 
-    def test_rule_11_a_silent_elb_mutes_no_outage(self) -> None:
+    def test_rule_11_an_elb_that_does_not_answer_mutes_no_outage(self) -> None:
         stage = self.outage(NO_HEALTHY)
         emergency_ports = FakeTargets(stage.services)
         emergency_ports.health = raise_error(ExternalServiceError("no answer"))  # type: ignore[method-assign]
@@ -314,7 +321,7 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
         assert "update" in stage.changes()
 
     @pytest.mark.parametrize("event_came", [True, False], ids=["its event was suppressed", "no event came"])
-    def test_it_keeps_no_other_alarm_of_the_service_from_being_looked_at(self, event_came: bool) -> None:
+    def test_an_alarm_of_another_target_group_mutes_no_other_alarm_of_the_service(self, event_came: bool) -> None:
         stage = self.outage(NO_HEALTHY)
         stage.healthy_versions.clear()
         stage.run(stage.fire_alarm(OUTAGE))
@@ -329,14 +336,14 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
         sweep_for(stage, 30)
         assert "update" in stage.changes()
 
-    def by_hand(self, *red: str) -> Any:
-        """A person rolls back; these alarms were red before, and stay so."""
-        stage = self.outage(*red)
+    def roll_back_by_hand(self, *in_alarm: str) -> Any:
+        """Roll back by hand while these alarms are in ALARM and stay there."""
+        stage = self.outage(*in_alarm)
         stage.healthy_versions.clear()
         return stage, stage.run({})
 
-    def test_its_silence_fails_no_verification_for_ever(self) -> None:
-        stage, rollback = self.by_hand(NO_HEALTHY, OUTAGE)
+    def test_an_alarm_of_another_target_group_fails_no_verification_for_ever(self) -> None:
+        stage, rollback = self.roll_back_by_hand(NO_HEALTHY, OUTAGE)
         assert rollback.outcome is Outcome.SUCCEEDED
         check = next(c for c in rollback.verification.checks if c.name == "alarms")
         assert check.verdict is Verdict.SKIPPED
@@ -345,24 +352,24 @@ class TestAnAlarmThatWatchesAnotherTargetGroup:
         assert rollback.verification.passed_at - rollback.verification.started_at > settle
 
     @pytest.mark.parametrize(
-        "red", [(NO_HEALTHY, OUTAGE, DEGRADED), (NEAR_TOTAL, OUTAGE), (NO_HEALTHY, NEAR_TOTAL, OUTAGE), (OUTAGE,)]
+        "in_alarm", [(NO_HEALTHY, OUTAGE, DEGRADED), (NEAR_TOTAL, OUTAGE), (NO_HEALTHY, NEAR_TOTAL, OUTAGE), (OUTAGE,)]
     )
-    def test_what_is_not_contradicted_is_no_success(self, red: Any) -> None:
-        _, rollback = self.by_hand(*red)
+    def test_an_alarm_that_elb_does_not_contradict_fails_the_verification(self, in_alarm: Any) -> None:
+        _, rollback = self.roll_back_by_hand(*in_alarm)
         assert rollback.outcome is Outcome.FAILED
 
-    def test_when_the_real_targets_fail_later_the_next_look_acts(self) -> None:
+    def test_the_next_evaluation_acts_when_the_real_targets_fail_later(self) -> None:
         stage = self.outage(NO_HEALTHY)
         stage.healthy_versions.clear()
         stage.run(stage.fire_alarm(OUTAGE))
-        gone = tuple(TargetHealth(target=f"10.0.0.{n}:80", state="unhealthy") for n in range(2))
-        stage.world.targets.answers[TARGET_GROUP] = gone  # type: ignore[attr-defined]
+        unhealthy = tuple(TargetHealth(target=f"10.0.0.{n}:80", state="unhealthy") for n in range(2))
+        stage.world.targets.answers[TARGET_GROUP] = unhealthy  # type: ignore[attr-defined]
         sweep_for(stage, 10)
         assert "update" in stage.changes()
 
 
-def test_requests_that_nobody_may_count_are_not_too_few() -> None:
-    """A target group that was deleted, or a permission that is missing."""
+def test_requests_that_can_not_be_counted_are_not_too_few() -> None:
+    """CloudWatch refuses for a deleted target group and for a missing permission."""
     stage = start_simulation()
     stage.alarms.in_alarm.clear()
     stage.alarms.in_alarm.add(leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate"))
@@ -372,8 +379,8 @@ def test_requests_that_nobody_may_count_are_not_too_few() -> None:
     assert "update" in stage.changes()
 
 
-def test_each_night_is_told_once() -> None:
-    stage = asleep()
+def test_each_night_at_zero_is_reported_once() -> None:
+    stage = start_at_zero_by_the_team()
     for night in range(3):
         stage.run(stage.fire_alarm(OUTAGE), f"night-{night}")
         sweep_for(stage, 60)

@@ -1,4 +1,4 @@
-"""Whatever comes in ends as a document with an outcome, or is refused in one line; nothing of it forges a report."""
+"""Any input ends as a document with an outcome or is refused in one line; no input forges a report."""
 
 import copy
 import string
@@ -29,11 +29,11 @@ from rollback.workflow import janitor
 from rollback.workflow.admit import admit
 
 ITEM_LIMIT = 400 * 1024  # bytes, DynamoDB
-ROOM = 50 * 1024  # for keys, and for what later steps add
+ROOM = 50 * 1024  # for keys, and for fields that later steps add
 
 
-class Watched:
-    """A ledger that keeps the size of the largest document that it was given."""
+class MeasuringLedger:
+    """Ledger that remembers the size of the largest document that it saved."""
 
     def __init__(self, ledger: Any) -> None:
         self._ledger = ledger
@@ -43,39 +43,43 @@ class Watched:
         return getattr(self._ledger, name)
 
     def create(self, rollback: Rollback) -> Rollback:
-        self._look(rollback)
+        self._measure(rollback)
         created: Rollback = self._ledger.create(rollback)
         return created
 
     def save(self, rollback: Rollback, **how: Any) -> Rollback:
-        self._look(rollback)
+        self._measure(rollback)
         saved: Rollback = self._ledger.save(rollback, **how)
         return saved
 
-    def _look(self, rollback: Rollback) -> None:
+    def _measure(self, rollback: Rollback) -> None:
         self.largest = max(self.largest, len(rollback.model_dump_json().encode()))
 
 
-def ended(stage: Simulation, given: object) -> Rollback | None:
-    """How it ended; None: it was refused. Whatever it was, what people are told is plain and what is kept is small."""
-    ledger = Watched(stage.ledger)
+def end_of(stage: Simulation, given: object) -> Rollback | None:
+    """Run an input to its end, and hold its reports to printable text and its document to DynamoDB's limit.
+
+    Returns:
+        The end_of rollback; None: the input was refused.
+    """
+    ledger = MeasuringLedger(stage.ledger)
     stage.replace(ledger=ledger)
     try:
         rollback = stage.read(stage.run(given))
     except InvalidRequest as refused:
-        said = str(refused)
-        assert len(said) <= ERROR_LIMIT
-        assert said.isprintable()
-        assert list(stage.ledger.history(SERVICE)) == [], "refused after a record was made"
+        message = str(refused)
+        assert len(message) <= ERROR_LIMIT
+        assert message.isprintable()
+        assert list(stage.ledger.history(SERVICE)) == [], "the input was refused after a document was created"
         return None
     assert rollback.outcome is not None
     assert rollback.concluded_at is not None
     assert ledger.largest < ITEM_LIMIT - ROOM
-    told_plainly(stage)
+    assert_reports_are_plain(stage)
     return rollback
 
 
-def told_plainly(stage: Simulation) -> None:
+def assert_reports_are_plain(stage: Simulation) -> None:
     for sent in stage.notifications.sent:
         assert sent.subject.isascii()
         assert sent.subject.isprintable()
@@ -84,8 +88,8 @@ def told_plainly(stage: Simulation) -> None:
             assert line.isprintable(), repr(line)
 
 
-def quiet() -> Simulation:
-    """Nothing is red, the release runs."""
+def start_without_alarm() -> Simulation:
+    """Run v2 while no alarm is in ALARM."""
     stage = start_simulation()
     stage.alarms.recover(*stage.alarms.in_alarm)
     return stage
@@ -97,12 +101,15 @@ REQUEST_FIELDS = tuple(Request.model_fields)
 @pytest.mark.parametrize("field", [*REQUEST_FIELDS, "traget_version", LONG, ESCAPES], ids=lambda name: name[:20])
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 def test_any_field_of_a_request_may_hold_anything(field: str, value: Any) -> None:
-    ended(quiet(), {"type": "full", field: value} if field in ("pr", "strategy", "to", "undo") else {field: value})
+    end_of(
+        start_without_alarm(),
+        {"type": "full", field: value} if field in ("pr", "strategy", "to", "undo") else {field: value},
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, value in VALUES.items() if not isinstance(value, Mapping)])
 def test_an_input_that_is_no_object_is_refused(name: str) -> None:
-    stage = quiet()
+    stage = start_without_alarm()
     with pytest.raises(InvalidRequest, match="JSON object"):
         admit(VALUES[name], "execution-1", NOW, stage.world)
     assert list(stage.ledger.history(SERVICE)) == []
@@ -121,16 +128,16 @@ PARTS: dict[str, tuple[tuple[str, ...], ...]] = {
 MISSING = object()
 
 
-def changed(event: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    made = copy.deepcopy(event)
-    part = made
+def with_part(event: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(event)
+    part = changed
     for name in path[:-1]:
         part = part[name]
     if value is MISSING:
         part.pop(path[-1], None)
     else:
         part[path[-1]] = value
-    return made
+    return changed
 
 
 @pytest.mark.parametrize(("kind", "path"), [(kind, path) for kind, paths in PARTS.items() for path in paths])
@@ -138,7 +145,7 @@ def changed(event: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[st
 def test_any_part_of_an_event_may_hold_anything(kind: str, path: tuple[str, ...], value: Any) -> None:
     stage = start_simulation()
     stage.alarms.fire(OUTAGE, NOW)
-    ended(stage, changed(EVENTS[kind], path, value))
+    end_of(stage, with_part(EVENTS[kind], path, value))
 
 
 JSON = strategies.recursive(
@@ -163,7 +170,7 @@ JSON = strategies.recursive(
     | strategies.fixed_dictionaries({}, optional=dict.fromkeys(("detail", "detail-type", "id", "time"), JSON))
 )
 def test_any_json_is_a_rollback_or_is_refused(given: object) -> None:
-    ended(quiet(), given)
+    end_of(start_without_alarm(), given)
 
 
 @settings(max_examples=150)
@@ -177,17 +184,17 @@ def test_any_event_is_a_rollback_or_is_refused(kind: str, changes: list[tuple[in
     for number, value in changes:
         path = PARTS[kind][number % len(PARTS[kind])]
         try:
-            event = changed(event, path, value)
+            event = with_part(event, path, value)
         except (TypeError, KeyError, AttributeError, IndexError):
             continue  # an earlier change took that part away
-    ended(stage, event)
+    end_of(stage, event)
 
 
-# What a team ships
+# Releases that a team ships
 
 
-def shipped(version: str) -> Simulation:
-    """v1 is promoted, and a release that calls itself so runs."""
+def ship_version(version: str) -> Simulation:
+    """Run a release that gives itself this version; v1 is promoted."""
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     made = definition("v2")
@@ -203,10 +210,10 @@ def shipped(version: str) -> Simulation:
 
 @pytest.mark.parametrize("alarm", [alarm_event(), alarm_event(alarm=OUTAGE)], ids=["degraded", "outage"])
 @pytest.mark.parametrize("version", TEXTS.values(), ids=TEXTS)
-def test_a_release_is_left_whatever_it_calls_itself(version: str, alarm: dict[str, Any]) -> None:
-    stage = shipped(version)
+def test_a_release_is_rolled_back_whatever_version_it_gives_itself(version: str, alarm: dict[str, Any]) -> None:
+    stage = ship_version(version)
     stage.alarms.fire(OUTAGE, NOW)
-    rollback = ended(stage, alarm)
+    rollback = end_of(stage, alarm)
     assert rollback is not None
     assert rollback.outcome is Outcome.SUCCEEDED
     assert rollback.plan is not None
@@ -215,56 +222,56 @@ def test_a_release_is_left_whatever_it_calls_itself(version: str, alarm: dict[st
     assert not any(line.startswith(("Rollback done", "Next:")) for line in report.split("\n"))
 
 
-def test_long_versions_that_begin_alike_stay_two() -> None:
+def test_two_long_versions_with_the_same_beginning_stay_different() -> None:
     names = set()
     for end in ("a", "b"):
-        rollback = ended(shipped(LONG + end), alarm_event())
+        rollback = end_of(ship_version(LONG + end), alarm_event())
         assert rollback is not None
         assert rollback.plan is not None
         names.add(rollback.plan.running.version)
     assert len(names) == 2
 
 
-# What is told
+# Reports, pages and errors
 
 
-def test_a_refused_reason_pages_nobody() -> None:
-    """Step Functions knows an error by its class, and the janitor pages for every class but this one."""
-    stage = quiet()
+def test_a_refused_reason_pages_no_operator() -> None:
+    """Step Functions names an error by its class, and the janitor pages for every class but InvalidRequest."""
+    stage = start_without_alarm()
     with pytest.raises(InvalidRequest) as refused:
         stage.admit({"reason": "x" * 1_001})
-    why = f"its execution ended as FAILED: {type(refused.value).__name__} {refused.value}"
+    why = f"its execution end_of as FAILED: {type(refused.value).__name__} {refused.value}"
     assert janitor.conclude_execution("arn:aws:states:::execution:x", why, stage.world, error="InvalidRequest") == []
     assert stage.pages() == []
 
 
-def test_a_page_about_an_execution_is_plain() -> None:
-    stage = quiet()
-    janitor.conclude_execution("arn:aws:states:::execution:x", f"ended as FAILED: {ESCAPES}\n{FORGED}", stage.world)
+def test_a_page_about_an_execution_has_no_escape_sequence_and_no_forged_line() -> None:
+    stage = start_without_alarm()
+    janitor.conclude_execution("arn:aws:states:::execution:x", f"end_of as FAILED: {ESCAPES}\n{FORGED}", stage.world)
     (page,) = stage.pages()
     assert "\x1b" not in page
     assert not any(line.startswith(("Rollback done", "Next:")) for line in page.split("\n"))
 
 
-def test_a_refused_dry_run_pages_nobody() -> None:
-    stage = quiet()
-    refused = ended(stage, {"target_version": "v9", "dry_run": True})
+def test_a_refused_dry_run_pages_no_operator() -> None:
+    stage = start_without_alarm()
+    refused = end_of(stage, {"target_version": "v9", "dry_run": True})
     assert refused is not None
     assert refused.outcome is Outcome.REFUSED
     assert stage.severities() == ["info"]
-    acting = quiet()
-    ended(acting, {"target_version": "v9"})
-    assert acting.severities() == ["page"]
+    without_dry_run = start_without_alarm()
+    end_of(without_dry_run, {"target_version": "v9"})
+    assert without_dry_run.severities() == ["page"]
 
 
-def test_an_answer_of_aws_is_cut_and_cleaned_where_it_becomes_an_error() -> None:
-    said = str(ExternalServiceError(f"UpdateService failed: {ESCAPES}\n{LONG}"))
-    assert len(said) <= 2_000
-    assert "\x1b" not in said
+def test_an_error_cuts_and_cleans_the_answer_of_aws() -> None:
+    message = str(ExternalServiceError(f"UpdateService failed: {ESCAPES}\n{LONG}"))
+    assert len(message) <= 2_000
+    assert "\x1b" not in message
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_evidence_of_a_check_fits_into_a_document(value: Any) -> None:
+def test_large_evidence_of_a_check_is_cut_to_fit_into_a_document(value: Any) -> None:
     many = {f"{name}{number}": value for number in range(200) for name in ("a", "b")}
     check = Check.failed("images", LONG, evidence={"one": value, "many": many})
     assert len(check.model_dump_json().encode()) < 60_000
@@ -275,14 +282,14 @@ def test_small_evidence_is_kept_as_it_is() -> None:
     assert Check.passed("c", "", evidence=evidence).evidence == evidence
 
 
-# Other accounts, and the future
+# Events of other accounts, and of the future
 
 
 HOME = Home("123456789012", "eu-west-1")
 OURS = {"account": HOME.account, "region": HOME.region}
 
 
-def at_home() -> Simulation:
+def start_in_our_account() -> Simulation:
     stage = start_simulation()
     stage.replace(home=HOME)
     return stage
@@ -307,8 +314,8 @@ STRANGERS = {
 
 @pytest.mark.parametrize("event", STRANGERS.values(), ids=STRANGERS)
 def test_an_event_of_another_account_or_region_is_recorded_and_not_acted_upon(event: dict[str, Any]) -> None:
-    stage = at_home()
-    rollback = ended(stage, event)
+    stage = start_in_our_account()
+    rollback = end_of(stage, event)
     assert rollback is not None
     assert rollback.outcome is Outcome.SUPPRESSED
     assert stage.check(rollback, "event-is-ours").verdict is Verdict.FAIL
@@ -318,19 +325,19 @@ def test_an_event_of_another_account_or_region_is_recorded_and_not_acted_upon(ev
 
 @pytest.mark.parametrize("event", [alarm_event(), deployment_event()], ids=["alarm", "deployment"])
 def test_an_event_of_our_own_account_is_acted_upon(event: dict[str, Any]) -> None:
-    stage = at_home()
+    stage = start_in_our_account()
     if event["detail-type"] == "ECS Deployment State Change":
         stage.begin_deployment("v3", "crashing")
         for _ in range(3):
             stage.services.tick()
-    rollback = ended(stage, {**event, **OURS})
+    rollback = end_of(stage, {**event, **OURS})
     assert rollback is not None
     assert rollback.outcome is Outcome.SUCCEEDED
 
 
-def test_where_our_own_account_is_not_known_the_check_says_so() -> None:
+def test_the_check_of_an_events_account_is_skipped_where_our_own_account_is_unknown() -> None:
     stage = start_simulation()
-    rollback = ended(stage, {**alarm_event(), "account": "999999999999"})
+    rollback = end_of(stage, {**alarm_event(), "account": "999999999999"})
     assert rollback is not None
     assert stage.check(rollback, "event-is-ours").verdict is Verdict.SKIPPED
 
@@ -338,7 +345,7 @@ def test_where_our_own_account_is_not_known_the_check_says_so() -> None:
 @pytest.mark.parametrize(("ahead", "outcome"), [(30, Outcome.SUCCEEDED), (61, Outcome.SUPPRESSED)])
 def test_an_event_from_the_future_is_recorded_and_not_acted_upon(ahead: int, outcome: Outcome) -> None:
     stage = start_simulation()
-    rollback = ended(stage, alarm_event(at=NOW + timedelta(seconds=ahead)))
+    rollback = end_of(stage, alarm_event(at=NOW + timedelta(seconds=ahead)))
     assert rollback is not None
     assert rollback.outcome is outcome
     fresh = stage.check(rollback, "event-is-fresh")
@@ -346,8 +353,8 @@ def test_an_event_from_the_future_is_recorded_and_not_acted_upon(ahead: int, out
     assert ("in the future" in fresh.reason) == (outcome is Outcome.SUPPRESSED)
 
 
-def test_what_the_janitor_starts_is_ours() -> None:
-    stage = at_home()
+def test_an_event_that_the_janitor_makes_is_of_our_own_account() -> None:
+    stage = start_in_our_account()
     stage.alarms.fire(OUTAGE, NOW)
     stage.pass_time(minutes=30)
     for alarm in (OUTAGE,):
@@ -355,16 +362,16 @@ def test_what_the_janitor_starts_is_ours() -> None:
     janitor.sweep(stage.world)
     assert stage.workflow.started
     _, event = stage.workflow.started[0]
-    rollback = ended(stage, event)
+    rollback = end_of(stage, event)
     assert rollback is not None
     assert stage.check(rollback, "event-is-ours").verdict is Verdict.PASS
 
 
-# The terminal
+# Command line
 
 
 @contextmanager
-def printed(stage: Simulation, terminal: At, *words: str) -> Iterator[tuple[int, str]]:
+def run_command(stage: Simulation, terminal: At, *words: str) -> Iterator[tuple[int, str]]:
     type_ = terminal(stage)
     code = type_(*words)
     for line in type_.said.split("\n"):
@@ -387,41 +394,41 @@ WORDS = {
 @pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
 def test_a_mistyped_start_is_one_plain_line(terminal: At, words: tuple[str, ...], mode: tuple[str, ...]) -> None:
     if words[0] == "--target-version" and not mode and "\x1b" not in words[1]:
-        mode = ("--direct",)  # a version may be called anything: it is looked up, without Step Functions here
-    with printed(start_simulation(), terminal, "start", "production", "--yes", *words, *mode) as (code, said):
+        mode = ("--direct",)  # the command line looks a version up; this test has no Step Functions to start
+    with run_command(start_simulation(), terminal, "start", "production", "--yes", *words, *mode) as (code, output):
         assert code in (1, 2)
-        assert said.strip()
+        assert output.strip()
 
 
 @pytest.mark.parametrize("version", TEXTS.values(), ids=TEXTS)
-def test_a_rollback_in_the_terminal_survives_any_version(terminal: At, version: str) -> None:
-    stage = shipped(version)
-    with printed(stage, terminal, "start", "production", "--direct", "--reason", f"see {MARKUP}") as (code, _):
+def test_a_rollback_on_the_command_line_survives_any_version(terminal: At, version: str) -> None:
+    stage = ship_version(version)
+    with run_command(stage, terminal, "start", "production", "--direct", "--reason", f"see {MARKUP}") as (code, _):
         assert code == 0
     for verb in (("status",), ("versions",), ("history",)):
-        with printed(stage, terminal, verb[0], "production", *verb[1:]) as (code, _):
+        with run_command(stage, terminal, verb[0], "production", *verb[1:]) as (code, _):
             assert code == 0
 
 
-def test_a_reason_in_brackets_is_shown_as_it_is(terminal: At) -> None:
-    stage = quiet()
+def test_a_reason_in_brackets_is_shown_unchanged(terminal: At) -> None:
+    stage = start_without_alarm()
     pause(SERVICE, Operator(name="ann", reason="see [/wiki/incident-7] :boom:"), stage.world)
-    with printed(stage, terminal, "status", "production") as (_, said):
-        assert "see [/wiki/incident-7] :boom:" in said
+    with run_command(stage, terminal, "status", "production") as (_, output):
+        assert "see [/wiki/incident-7] :boom:" in output
     stage.run({"target_version": "v9", "reason": "x"})
-    with printed(stage, terminal, "history", "production") as (code, _):
+    with run_command(stage, terminal, "history", "production") as (code, _):
         assert code == 0
 
 
 @pytest.mark.parametrize("words", [("quarantine", "[/x]", "--reason", "y"), ("show", "[/x]-1-2"), ("show", "\x1b[31m")])
-def test_an_error_names_what_was_typed_and_is_one_line(terminal: At, words: tuple[str, ...]) -> None:
-    with printed(start_simulation(), terminal, words[0], "production", *words[1:]) as (code, said):
+def test_an_error_quotes_the_typed_words_in_one_line(terminal: At, words: tuple[str, ...]) -> None:
+    with run_command(start_simulation(), terminal, words[0], "production", *words[1:]) as (code, output):
         assert code == 2
-        assert len(said.strip().split("\n")) == 1
-        assert "\ufffd" in said or "[/x]" in said
+        assert len(output.strip().split("\n")) == 1
+        assert "\ufffd" in output or "[/x]" in output
 
 
-def test_a_world_knows_its_home_from_its_topic() -> None:
+def test_the_home_account_and_region_come_from_the_topics_arn() -> None:
     assert Home.of_arn("arn:aws:sns:eu-west-1:123456789012:alerts") == HOME
     assert Home.of_arn("topic") is None
     assert replace(HOME, region="x").foreign_arns(["arn:aws:s3:::bucket"]) == []

@@ -1,6 +1,6 @@
-"""An operation that AWS answers in pages is called through a paginator or a token loop, everywhere in our code.
+"""Operations that AWS answers in pages are called through a paginator or a token loop, everywhere in our code.
 
-Which operations those are comes from botocore's models: a token in input and output, or an entry in paginators-1.json.
+botocore's models name these operations: by a token in input and output, or by an entry in paginators-1.json.
 """
 
 import ast
@@ -23,7 +23,7 @@ SERVICES = (
     "xray",
 )  # fmt: skip
 TOKEN_LOOPS = {"pages_of"}
-# Ours, or moto's own objects, of the same name: no client of AWS.
+# Objects of ours or of moto with methods of the same names: no clients of AWS.
 NOT_A_CLIENT = ("_table", "databases", "backend", "_backend", "cloudwatch_backend", "database")
 
 
@@ -34,7 +34,7 @@ def paginated() -> frozenset[str]:
         for operation in _operations(service):
             if paged(service, operation) is not None:
                 found.add(xform_name(operation))
-    return frozenset(found | {"query", "scan", "get_log_events"})  # their tokens are keys, or have a direction
+    return frozenset(found | {"query", "scan", "get_log_events"})
 
 
 def _operations(service: str) -> list[str]:
@@ -51,7 +51,7 @@ def _any_operation(service: str) -> str:
 
 
 def one_page_calls(source: str) -> Iterator[tuple[int, str]]:
-    """Line and operation of each call of a paginated operation on a client."""
+    """Yield line and operation of each call of a paginated operation on a client."""
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
@@ -60,12 +60,12 @@ def one_page_calls(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.func.attr
 
 
-def test_no_call_of_ours_reads_the_first_page_only() -> None:
+def test_no_call_reads_only_the_first_page() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}: {operation}"
         for folder in FOLDERS
         for path in sorted((ROOT / folder).rglob("*.py"))
-        if path.name != "step_functions_api.py"  # what it calls is moto's interpreter
+        if path.name != "step_functions_api.py"  # this file calls moto's interpreter
         for line, operation in one_page_calls(path.read_text())
     ]
     assert found == []
@@ -85,11 +85,11 @@ def test_no_call_of_ours_reads_the_first_page_only() -> None:
         ("describe_service_revisions", False),
     ],
 )
-def test_the_models_tell_which_operations_have_pages(operation: str, expected: bool) -> None:
+def test_the_models_name_the_operations_that_have_pages(operation: str, expected: bool) -> None:
     assert (operation in paginated()) is expected
 
 
-def test_a_direct_call_is_found_and_a_paginator_is_not() -> None:
+def test_the_check_finds_a_direct_call_and_accepts_a_paginator() -> None:
     assert list(one_page_calls("client.list_tasks(cluster='a')")) == [(1, "list_tasks")]
     assert list(one_page_calls("boto3.client('ecs').list_tasks(cluster='a')")) == [(1, "list_tasks")]
     assert list(one_page_calls("client.get_paginator('list_tasks').paginate(cluster='a')")) == []
@@ -98,7 +98,7 @@ def test_a_direct_call_is_found_and_a_paginator_is_not() -> None:
 
 
 def test_every_operation_without_a_paginator_is_given_to_a_token_loop() -> None:
-    """A paginated operation that is mentioned and not called is an argument of a token loop, nothing else."""
+    """A paginated operation that is named without a call is an argument of a token loop."""
     for folder in FOLDERS[:2]:
         for path in (ROOT / folder).rglob("*.py"):
             tree = ast.parse(path.read_text())
@@ -111,31 +111,31 @@ def test_every_operation_without_a_paginator_is_given_to_a_token_loop() -> None:
             called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
             for node in ast.walk(tree):
                 if isinstance(node, ast.Attribute) and node.attr in paginated() - {"query", "scan"}:
-                    assert id(node) in loops | called, f"{path.name}:{node.lineno} mentions {node.attr}"
+                    assert id(node) in loops | called, f"{path.name}:{node.lineno} names {node.attr} outside a loop"
 
 
 class Answers:
-    """An operation that answers as it is told, and remembers with which token it was asked."""
+    """Operation that returns the given pages and remembers the tokens of its calls."""
 
     def __init__(self, *pages: dict[str, Any]) -> None:
-        self.pages, self.asked = list(pages), list[str | None]()
+        self.pages, self.tokens = list(pages), list[str | None]()
 
     def __call__(self, nextToken: str | None = None, **_: Any) -> dict[str, Any]:  # noqa: N803 - as AWS writes it
-        self.asked.append(nextToken)
+        self.tokens.append(nextToken)
         return self.pages.pop(0)
 
 
-def test_a_token_loop_goes_on_after_an_empty_page() -> None:
+def test_a_token_loop_reads_on_after_an_empty_page() -> None:
     call = Answers({"items": [1], "nextToken": "a"}, {"items": [], "nextToken": "b"}, {"items": [2]})
     assert [item for page in pages_of(call) for item in page["items"]] == [1, 2]
-    assert call.asked == [None, "a", "b"]
+    assert call.tokens == [None, "a", "b"]
 
 
-def test_a_token_that_comes_again_is_the_end() -> None:
+def test_a_token_that_comes_again_ends_the_loop() -> None:
     call = Answers({"items": [1], "back": "a"}, {"items": [], "back": "a"})
     assert len(list(pages_of(call, "nextToken", "back"))) == 2
 
 
-def test_a_list_is_cut_into_what_one_call_takes() -> None:
+def test_a_list_is_cut_into_batches_of_one_call() -> None:
     assert list(batches(list(range(5)), 2)) == [[0, 1], [2, 3], [4]]
     assert list(batches([], 2)) == []

@@ -1,4 +1,4 @@
-"""No fake is kinder than the port says: each has the port's methods, and each argument decides something."""
+"""Fakes are as strict as their ports: each has the port's methods, and each argument has an effect."""
 
 import ast
 import inspect
@@ -20,7 +20,7 @@ from rollback.ports import world as ports
 MODULES = (ports, ports_database, ports_ledger)
 EXAMPLES = aws.EXAMPLES | database.EXAMPLES | kept.EXAMPLES
 
-# Port → fakes of it, each as its examples find it.
+# Fakes of each port, in the state that the examples expect.
 FAKES: dict[type, tuple[Callable[[], Any], ...]] = {
     ports.Clock: (aws.clock,),
     ports.Services: (aws.services, aws.writers),
@@ -46,23 +46,23 @@ FAKES: dict[type, tuple[Callable[[], Any], ...]] = {
     ports_ledger.Branches: (kept.ledger,),
     ports_ledger.Operators: (kept.ledger,),
     ports_ledger.CausedDeployments: (kept.ledger,),
-    ports_ledger.Ledger: (),  # the sum of those above
+    ports_ledger.Ledger: (),  # it consists of the ports above
 }
 
-# `fake.method(argument)` → why the argument decides nothing.
+# Reasons why an argument has no effect, by `fake.method(argument)`.
 WITHOUT_EFFECT: dict[str, str] = {
-    "FakeLedger.record_unreadable(at)": "kept for a person who reads the table; no method of the port tells it",
-    "FakeLedger.build_index(services)": "the fake derives the index from the documents: there is nothing to build",
+    "FakeLedger.record_unreadable(at)": "an operator reads it in the table; no method of the port returns it",
+    "FakeLedger.build_index(services)": "the fake derives the index from the documents and builds nothing",
     "FakeLedger.build_index(now)": "the same",
 }
 
-# The same, of what is still to be made strict: an entry that is strict by now fails its test.
+# Arguments that are still to be made strict. An entry that has become strict fails its test.
 NOT_YET_STRICT: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One method of one fake."""
+    """Method of a fake."""
 
     port: type
     make: Callable[[], Any]
@@ -104,11 +104,11 @@ def test_each_method_of_a_port_has_an_example_that_varies_each_of_its_arguments(
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
-def test_a_fake_takes_what_its_port_takes(case: Case) -> None:
-    def told(method: Any) -> list[tuple[str, object, object]]:
+def test_a_fake_has_the_parameters_of_its_port(case: Case) -> None:
+    def signature(method: Any) -> list[tuple[str, object, object]]:
         return [(p.name, p.kind, p.default) for p in parameters(method).values()]
 
-    assert told(getattr(case.fake, case.method)) == told(methods(case.port)[case.method])
+    assert signature(getattr(case.fake, case.method)) == signature(methods(case.port)[case.method])
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
@@ -125,15 +125,15 @@ def test_an_example_is_a_call_that_succeeds(case: Case) -> None:
 
 
 @pytest.mark.parametrize(("case", "argument"), ARGUMENTS, ids=named)
-def test_an_argument_of_a_fake_decides_what_it_answers_refuses_or_keeps(case: Case, argument: str) -> None:
+def test_an_argument_of_a_fake_changes_its_answer_its_refusal_or_its_state(case: Case, argument: str) -> None:
     alike = is_indifferent_to(case.make, case.method, case.example, argument)
     if reason_of(case, argument) is None:
         assert alike == []
     else:
-        assert alike, f"{case}({argument}) is strict: take it out of the exceptions"
+        assert alike, f"{case}({argument}) is strict: remove it from the exceptions"
 
 
-def test_each_exception_is_of_an_argument_that_there_is() -> None:
+def test_each_exception_names_an_argument_that_exists() -> None:
     assert WITHOUT_EFFECT.keys() | NOT_YET_STRICT.keys() <= {f"{case}({argument})" for case, argument in ARGUMENTS}
 
 
@@ -142,16 +142,16 @@ def reason_of(case: Case, argument: str) -> str | None:
 
 
 def names_read_in(method: Any) -> set[str]:
-    """Names that are loaded anywhere in a method's body."""
+    """Collect the names that a method's body reads."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(method)))
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
 
-# These tests themselves: a kind fake does not pass them
+# Tests of these tests: a lenient fake fails them
 
 
-class FakeOfAKindFake:
-    """Reads and writes by name; `read` does not look at the place, and `write` only writes it down."""
+class LenientFake:
+    """Reads and writes by name; `read` ignores the place, and `write` only records it."""
 
     def __init__(self) -> None:
         self.values = {"a": 1, "b": 2}
@@ -165,20 +165,20 @@ class FakeOfAKindFake:
         self.values[name] = 3
 
 
-FakeOfAKindFake.__module__ = "fakes"
-KIND = Example({"place": "here", "name": "a"}, {"place": "there", "name": "b"})
+LenientFake.__module__ = "fakes"
+LENIENT_EXAMPLE = Example({"place": "here", "name": "a"}, {"place": "there", "name": "b"})
 
 
-def test_an_argument_that_is_ignored_is_found() -> None:
-    assert names_read_in(FakeOfAKindFake.read) & {"place", "name"} == {"name"}
-    assert is_indifferent_to(FakeOfAKindFake, "read", KIND, "place") == ["there"]
-    assert is_indifferent_to(FakeOfAKindFake, "read", KIND, "name") == []
+def test_the_check_finds_an_ignored_argument() -> None:
+    assert names_read_in(LenientFake.read) & {"place", "name"} == {"name"}
+    assert is_indifferent_to(LenientFake, "read", LENIENT_EXAMPLE, "place") == ["there"]
+    assert is_indifferent_to(LenientFake, "read", LENIENT_EXAMPLE, "name") == []
 
 
-def test_an_argument_that_is_only_written_down_is_found() -> None:
-    assert is_indifferent_to(FakeOfAKindFake, "write", KIND, "place") == ["there"]
-    assert is_indifferent_to(FakeOfAKindFake, "write", KIND, "name") == []
+def test_the_check_finds_an_argument_that_is_only_recorded() -> None:
+    assert is_indifferent_to(LenientFake, "write", LENIENT_EXAMPLE, "place") == ["there"]
+    assert is_indifferent_to(LenientFake, "write", LENIENT_EXAMPLE, "name") == []
 
 
-def test_a_call_that_fails_differs_from_one_that_answers() -> None:
-    assert is_indifferent_to(FakeOfAKindFake, "read", Example({"place": "", "name": "a"}, {"name": "c"}), "name") == []
+def test_a_call_that_fails_differs_from_a_call_that_answers() -> None:
+    assert is_indifferent_to(LenientFake, "read", Example({"place": "", "name": "a"}, {"name": "c"}), "name") == []

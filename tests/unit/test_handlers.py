@@ -1,4 +1,4 @@
-"""Lambda's entry points: what leaves them is all that Step Functions knows of an error."""
+"""Lambda's entry points: Step Functions knows an error only by the class and text that leave them."""
 
 from importlib import import_module
 from typing import Any, cast
@@ -10,39 +10,39 @@ from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, R
 from rollback.ports.world import World
 from rollback_constructs.workflow import transient_retries
 
-for _where in ("resources.database.errors", "adapters.neon.http"):  # so that its errors are below ours
+for _where in ("resources.database.errors", "adapters.neon.http"):  # so that their errors are among the subclasses
     import_module(f"rollback.{_where}")
 RETRIED = {name for retry in transient_retries() for name in retry["ErrorEquals"] if retry["MaxAttempts"]}
 NEVER_RETRIED = {name for retry in transient_retries() for name in retry["ErrorEquals"] if not retry["MaxAttempts"]}
 
 
-def below(error: type[Exception]) -> list[type[Exception]]:
-    """The class and all that come from it, private ones too."""
-    return [error, *(one for child in error.__subclasses__() for one in below(child))]
+def class_and_subclasses(error: type[Exception]) -> list[type[Exception]]:
+    """List the class and all its subclasses, private ones too."""
+    return [error, *(one for child in error.__subclasses__() for one in class_and_subclasses(child))]
 
 
-def raised(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Exception:
-    def walk(*_: Any) -> Any:
+def error_of_the_handler(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Exception:
+    def fail(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(handlers, "run_step", walk)
+    monkeypatch.setattr(handlers, "run_step", fail)
     monkeypatch.setattr(handlers, "_world", lambda: cast("World", None))
-    with pytest.raises(RollbackError) as told:
+    with pytest.raises(RollbackError) as raised:
         handlers.database({"step": "database", "cursor": {"rollback_id": "a-b-c"}}, None)
-    return told.value
+    return raised.value
 
 
-@pytest.mark.parametrize("kind", below(ExternalServiceError), ids=lambda kind: kind.__name__)
-def test_whatever_fails_outside_is_retried_by_step_functions_unless_refused_for_good_and_says_what_it_was(
+@pytest.mark.parametrize("kind", class_and_subclasses(ExternalServiceError), ids=lambda kind: kind.__name__)
+def test_step_functions_retries_every_external_error_but_a_permanent_refusal_and_reads_its_class(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = raised(kind("Neon is away"), monkeypatch)
-    assert (type(seen).__name__ in RETRIED) is not issubclass(kind, CallRefused)
-    assert type(seen).__name__ in (RETRIED | NEVER_RETRIED)
-    assert isinstance(seen, Throttled) == issubclass(kind, Throttled)
-    assert "Neon is away" in str(seen)
-    assert kind.__name__ in f"{type(seen).__name__}: {seen}"
+    error = error_of_the_handler(kind("Neon is away"), monkeypatch)
+    assert (type(error).__name__ in RETRIED) is not issubclass(kind, CallRefused)
+    assert type(error).__name__ in (RETRIED | NEVER_RETRIED)
+    assert isinstance(error, Throttled) == issubclass(kind, Throttled)
+    assert "Neon is away" in str(error)
+    assert kind.__name__ in f"{type(error).__name__}: {error}"
 
 
-def test_what_can_not_be_understood_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert type(raised(InvalidRequest("a typo"), monkeypatch)).__name__ not in RETRIED
+def test_step_functions_does_not_retry_an_invalid_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert type(error_of_the_handler(InvalidRequest("a typo"), monkeypatch)).__name__ not in RETRIED

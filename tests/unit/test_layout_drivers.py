@@ -1,4 +1,4 @@
-"""Who pays for a driver: httpx takes 150 ms to import, psycopg 330 (cold start), and an emergency needs neither."""
+"""Imports of the drivers: a cold start pays 150 ms for httpx and 330 ms for psycopg, and an emergency needs neither."""
 
 import ast
 import json
@@ -28,14 +28,14 @@ VARIABLES = {
     CRITICAL_TOPIC_VARIABLE: "critical",
     "PYTHONPATH": str(LAMBDAS),
     "AWS_DEFAULT_REGION": "eu-west-1",
-    # Whoever runs the tests may have credentials: nothing is asked with them.
+    # The developer who runs the tests may have credentials: no test uses them.
     "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     "AWS_CONFIG_FILE": "/dev/null",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 WITHOUT_DRIVERS = "assert not {'httpx', 'psycopg'} & set(sys.modules), sorted(sys.modules)\n"
-# What each handler imports when it is called, besides what its module does.
-LATE = {
+# Modules that each handler imports when Lambda calls it.
+LATE_IMPORTS = {
     "decide": ("planning.step", "planning.database"),
     "service": ("workflow.emergency", "service.reconciler"),
     "report": ("workflow.janitor", "verification.step", "conclusion.step"),
@@ -48,24 +48,24 @@ def run(program: str) -> None:
     subprocess.run([sys.executable, "-c", f"import sys\n{program}"], check=True, env=VARIABLES, timeout=60)
 
 
-@pytest.mark.parametrize("function", LATE)
+@pytest.mark.parametrize("function", LATE_IMPORTS)
 def test_a_function_starts_without_a_driver_in_an_environment_that_has_a_database(function: str) -> None:
-    late = "".join(f"import rollback.{module}\n" for module in LATE[function])
+    late = "".join(f"import rollback.{module}\n" for module in LATE_IMPORTS[function])
     make = f"from rollback.handlers import {function}, _world\nworld = _world()\n"
     run(f"{late}{make}assert world.settings.database is not None\n{WITHOUT_DRIVERS}")
 
 
-def test_what_speaks_to_neon_alone_does_not_load_the_driver_for_sql() -> None:
-    speak = (
-        "try:\n    world.databases.project()\nexcept ExternalServiceError:\n    pass\n"  # nobody gave it credentials
+def test_a_call_of_neons_api_does_not_load_psycopg() -> None:
+    call_neon = (
+        "try:\n    world.databases.project()\nexcept ExternalServiceError:\n    pass\n"  # the call has no credentials
     )
     run(
         "from rollback.handlers import _world\nfrom rollback.errors import ExternalServiceError\nworld = _world()\n"
-        f"{speak}assert 'httpx' in sys.modules\nassert 'psycopg' not in sys.modules\n"
+        f"{call_neon}assert 'httpx' in sys.modules\nassert 'psycopg' not in sys.modules\n"
     )
 
 
-def test_whoever_asks_by_sql_loads_it() -> None:
+def test_a_query_loads_psycopg() -> None:
     run("from rollback.handlers import _world\n_world().sql.head\nassert 'psycopg' in sys.modules\n")
 
 
@@ -88,7 +88,7 @@ def test_whoever_asks_by_sql_loads_it() -> None:
         ("rollback.adapters.postgres.sql", {"bootstrap.py"}),
     ],
 )
-def test_a_driver_is_behind_one_port(module: str, importers: set[str]) -> None:
+def test_only_the_adapters_of_a_port_import_its_driver(module: str, importers: set[str]) -> None:
     found = set()
     for file in (LAMBDAS / "rollback").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):

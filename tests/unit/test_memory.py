@@ -1,4 +1,4 @@
-"""What must hold is remembered for as long as it holds, whatever else the ledger has been filled with since."""
+"""Obligations, pauses and open rollbacks are remembered however many records the ledger has taken since."""
 
 from datetime import timedelta
 
@@ -30,8 +30,8 @@ from rollback_cli import state
 ANN = Operator(name="ann", reason="I look at the data first")
 
 
-def aborted_at_the_fence(stage: DatabaseSimulation) -> Rollback:
-    """An operator ended a full rollback behind its fence: the service stands at zero for them."""
+def abort_at_the_fence(stage: DatabaseSimulation) -> Rollback:
+    """Abort a full rollback behind its fence by an operator, who now has the service at zero tasks."""
     rollback = stage.admit({"type": "full", "service": SERVICE, "target_version": "v1"})
     while stage.services.desired_count:
         rollback = stage.run_due_step(rollback)
@@ -43,8 +43,8 @@ def aborted_at_the_fence(stage: DatabaseSimulation) -> Rollback:
     return rollback
 
 
-def rounds(stage: Simulation, days: float, every_minutes: int = 5) -> None:
-    """Run the janitor at that interval, and each execution that it starts to its end."""
+def run_janitor(stage: Simulation, days: float, every_minutes: int = 5) -> None:
+    """Run the janitor at this interval, and to their ends the executions that it starts."""
     for _ in range(round(days * 24 * 60 / every_minutes)):
         stage.clock.pass_time(minutes=every_minutes)
         stage.services.tick()
@@ -54,30 +54,30 @@ def rounds(stage: Simulation, days: float, every_minutes: int = 5) -> None:
             stage.run(given, name)
 
 
-def test_an_abort_at_the_fence_is_remembered_through_forty_days_of_a_red_alarm() -> None:
+def test_an_abort_at_the_fence_is_remembered_while_an_alarm_is_in_alarm_for_forty_days() -> None:
     stage = DatabaseSimulation()
     stage.healthy_versions = set()
-    aborted_at_the_fence(stage)
+    abort_at_the_fence(stage)
     rows = stage.rows()
     stage.alarms.fire(DEGRADED, stage.clock.now())
     stage.alarms.fire(OUTAGE, stage.clock.now())
     stage.services.calls.clear()
     stage.neon.calls.clear()
     before = len(stage.pages())
-    rounds(stage, days=2)
-    rounds(stage, days=36, every_minutes=30)  # an eighth of the executions: at five minutes all of it took 109 s
-    rounds(stage, days=2)
+    run_janitor(stage, days=2)
+    run_janitor(stage, days=36, every_minutes=30)  # an eighth of the executions: at five minutes all of it took 109 s
+    run_janitor(stage, days=2)
     assert stage.changes() == []
     assert [call for call in stage.neon.calls if call == "restore"] == []
     assert stage.rows() == rows
-    assert len(stage.pages()) == before  # the page of the abort is open; nothing new is to be said
-    assert len(list(stage.ledger.history(SERVICE))) <= 4  # looks are in the record that they repeat
-    done = unfence(SERVICE, ANN, stage.world)
-    assert done.done[0].obligation.kind is ObligationKind.FENCE
+    assert len(stage.pages()) == before  # the page about the abort is open, and no new fact is to be reported
+    assert len(list(stage.ledger.history(SERVICE))) <= 4  # evaluations are in the document that they repeat
+    unfenced = unfence(SERVICE, ANN, stage.world)
+    assert unfenced.done[0].obligation.kind is ObligationKind.FENCE
     assert stage.services.desired_count == 2
 
 
-def test_an_open_rollback_is_concluded_however_many_records_came_after_it() -> None:
+def test_the_janitor_concludes_an_open_rollback_however_many_documents_follow_it() -> None:
     stage = start_simulation()
     before = dict(stage.services.deployment_configuration)
     rollback = stage.run_due_step(stage.run_due_step(stage.run_until(stage.admit(), Step.SERVICE)))
@@ -98,9 +98,9 @@ def test_an_open_rollback_is_concluded_however_many_records_came_after_it() -> N
     assert stage.ledger.lease(SERVICE) is None
 
 
-def test_what_a_fence_left_is_known_per_service_whoever_began_it() -> None:
+def test_the_obligations_of_a_fence_are_known_per_service() -> None:
     stage = TwoWriterSimulation()
-    aborted_at_the_fence(stage)
+    abort_at_the_fence(stage)
     assert {debt.service.name for debt in list_obligations_of_operator(WORKER, stage.world)} == {WORKER}
     assert {debt.service.name for debt in list_obligations_of_operator(SERVICE, stage.world)} == {SERVICE}
     unfence(WORKER, ANN, stage.world)
@@ -109,9 +109,9 @@ def test_what_a_fence_left_is_known_per_service_whoever_began_it() -> None:
     assert list_obligations_of_operator(SERVICE, stage.world) != []
 
 
-def test_a_service_that_can_not_be_started_keeps_the_other_writer_from_nothing() -> None:
+def test_a_writer_is_unfenced_although_the_other_writer_can_not_start() -> None:
     stage = TwoWriterSimulation()
-    aborted_at_the_fence(stage)
+    abort_at_the_fence(stage)
     for arn in stage.arns.values():
         stage.services.behaviours[arn] = "crashing"
     unfence(SERVICE, ANN, stage.world, force=True)
@@ -120,7 +120,7 @@ def test_a_service_that_can_not_be_started_keeps_the_other_writer_from_nothing()
 
 
 @pytest.mark.parametrize("flaps", [3, 300])
-def test_a_flapping_alarm_over_a_proven_release_makes_one_page_and_one_with_the_count(flaps: int) -> None:
+def test_a_flapping_alarm_of_a_promoted_release_makes_one_page_and_one_page_with_the_count(flaps: int) -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     for number in range(flaps):
@@ -137,7 +137,7 @@ def test_a_flapping_alarm_over_a_proven_release_makes_one_page_and_one_with_the_
     assert f"{flaps} in all" in stage.pages()[-1]
 
 
-def test_a_dry_run_keeps_no_outage_waiting() -> None:
+def test_a_dry_run_delays_no_outage() -> None:
     stage = start_simulation()
     stage.alarms.recover(DEGRADED)
     dry = stage.admit({"dry_run": True}, "dry")
@@ -148,7 +148,7 @@ def test_a_dry_run_keeps_no_outage_waiting() -> None:
     assert stage.run_to_end(dry).concluded_at is not None
 
 
-def test_a_stopped_rollback_does_not_keep_its_service_from_the_next_trigger() -> None:
+def test_a_stopped_rollback_does_not_block_the_next_trigger_of_its_service() -> None:
     """An operator stops the execution half a minute into a rollback; an outage comes a minute later."""
     stage = start_simulation()
     stage.healthy_versions = set()
@@ -166,7 +166,7 @@ def test_a_stopped_rollback_does_not_keep_its_service_from_the_next_trigger() ->
     assert stage.services.deployment_configuration["deploymentCircuitBreaker"]["rollback"] is True
 
 
-def test_a_failed_deployment_that_came_during_a_pause_is_looked_at_when_the_pause_is_over() -> None:
+def test_a_failed_deployment_during_a_pause_is_evaluated_when_the_pause_is_over() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.alarms.recover(DEGRADED)
@@ -175,8 +175,8 @@ def test_a_failed_deployment_that_came_during_a_pause_is_looked_at_when_the_paus
     for _ in range(3):
         stage.services.tick()
     stage.ledger.put_pause(Pause(service=SERVICE, since=NOW, by="ann", reason="maintenance"))
-    told = stage.run(deployment_event(), "told")
-    assert told.outcome is Outcome.SUPPRESSED
+    suppressed = stage.run(deployment_event(), "suppressed")
+    assert suppressed.outcome is Outcome.SUPPRESSED
     stage.clock.pass_time(minutes=10)
     sweep(stage.world)
     assert stage.workflow.started == []
@@ -184,15 +184,15 @@ def test_a_failed_deployment_that_came_during_a_pause_is_looked_at_when_the_paus
     sweep(stage.world)
     (name, given) = stage.workflow.started.pop()
     again = stage.run(given, name)
-    assert (again.id, again.evaluations, again.outcome) == (told.id, 2, Outcome.SUCCEEDED)
+    assert (again.id, again.evaluations, again.outcome) == (suppressed.id, 2, Outcome.SUCCEEDED)
 
 
-def test_ids_of_one_second_are_in_the_order_of_time() -> None:
+def test_ids_of_rollbacks_of_one_second_sort_by_time() -> None:
     ids = [rollback_id(SERVICE, NOW + timedelta(milliseconds=ms), f"cause {ms}") for ms in range(0, 1000, 7)]
     assert ids == sorted(ids)
 
 
-def test_the_fake_and_the_documents_agree_on_what_is_pending() -> None:
+def test_the_fake_ledger_derives_its_pending_rollbacks_from_the_documents() -> None:
     stage = start_simulation()
     rollback = stage.admit()
     assert isinstance(stage.ledger, FakeLedger)
@@ -201,55 +201,55 @@ def test_the_fake_and_the_documents_agree_on_what_is_pending() -> None:
     assert stage.ledger.pending().items == ()
 
 
-def test_a_full_rollback_that_meets_another_one_s_lease_is_looked_at_again_and_then_succeeds() -> None:
+def test_a_full_rollback_that_meets_another_lease_is_evaluated_again_and_succeeds() -> None:
     stage = TwoWriterSimulation()
     now = stage.clock.now()
     other = f"{WORKER}-20260301T025900000Z-11111111"
     assert stage.ledger.acquire(WORKER, other, now, now + timedelta(minutes=10)) is not None
-    met = stage.run(alarm_event("met", DEGRADED, now), "met")
-    assert met.outcome is Outcome.SUPPRESSED
-    assert met.recheck_at is not None
+    blocked = stage.run(alarm_event("blocked", DEGRADED, now), "blocked")
+    assert blocked.outcome is Outcome.SUPPRESSED
+    assert blocked.recheck_at is not None
     stage.ledger.release_lease(WORKER, other)
     stage.clock.pass_time(minutes=stage.policy.recheck_minutes)
     sweep(stage.world)
     (name, given) = stage.workflow.started.pop()
     again = stage.run(given, name)
-    assert (again.id, again.outcome) == (met.id, Outcome.SUCCEEDED)
+    assert (again.id, again.outcome) == (blocked.id, Outcome.SUCCEEDED)
 
 
-def test_an_operator_who_meets_another_rollback_is_told_so_and_starts_it_again() -> None:
+def test_an_operators_full_rollback_is_refused_while_another_rollback_holds_the_lease() -> None:
     stage = TwoWriterSimulation()
     now = stage.clock.now()
     other = f"{WORKER}-20260301T025900000Z-11111111"
     stage.ledger.acquire(WORKER, other, now, now + timedelta(minutes=10))
-    met = stage.run({"type": "full", "service": SERVICE, "target_version": "v1"}, "met")
-    assert (met.outcome, met.recheck_at) == (Outcome.REFUSED, None)
+    blocked = stage.run({"type": "full", "service": SERVICE, "target_version": "v1"}, "blocked")
+    assert (blocked.outcome, blocked.recheck_at) == (Outcome.REFUSED, None)
 
 
 class TestSettingsChangeUnderAnOpenRollback:
-    """A deployment of the stack renames or removes what an open rollback is about."""
+    """Deployments of the stack that remove a service or a database of an open rollback."""
 
-    def fenced(self) -> tuple[TwoWriterSimulation, Rollback]:
+    def fence(self) -> tuple[TwoWriterSimulation, Rollback]:
         stage = TwoWriterSimulation()
         rollback = stage.admit({"type": "full", "service": SERVICE, "target_version": "v1"})
         while stage.services.desired_count or stage.worker.desired_count:
             rollback = stage.run_due_step(rollback)
         return stage, rollback
 
-    def without(self, stage: TwoWriterSimulation, name: str) -> None:
+    def remove_service(self, stage: TwoWriterSimulation, name: str) -> None:
         kept = tuple(service for service in stage.world.settings.services if service.name != name)
         stage.replace(settings=stage.world.settings.model_copy(update={"services": kept}))
 
-    def test_another_writer_that_was_removed_is_put_back_all_the_same(self) -> None:
-        stage, rollback = self.fenced()
-        self.without(stage, WORKER)
+    def test_a_removed_writer_is_started_again_by_the_rollback(self) -> None:
+        stage, rollback = self.fence()
+        self.remove_service(stage, WORKER)
         ended = stage.run_to_end(rollback)
         assert ended.outcome is Outcome.SUCCEEDED
         assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
 
-    def test_the_open_rollback_of_a_service_that_was_removed_is_concluded_by_the_janitor(self) -> None:
-        stage, rollback = self.fenced()
-        self.without(stage, SERVICE)
+    def test_the_janitor_concludes_the_open_rollback_of_a_removed_service(self) -> None:
+        stage, rollback = self.fence()
+        self.remove_service(stage, SERVICE)
         for _ in range(6):
             stage.clock.pass_time(minutes=5)
             stage.services.tick()
@@ -259,16 +259,16 @@ class TestSettingsChangeUnderAnOpenRollback:
         assert ended.concluded_at is not None
         assert (stage.services.desired_count, stage.worker.desired_count) == (2, 2)
 
-    def test_a_database_that_was_removed_is_still_the_rollback_s(self) -> None:
-        stage, rollback = self.fenced()
+    def test_a_rollback_keeps_its_database_after_the_stack_removed_it(self) -> None:
+        stage, rollback = self.fence()
         stage.replace(settings=stage.world.settings.model_copy(update={"database": None}))
         assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
 
 
-def test_a_look_again_begins_with_nothing_of_the_look_before_but_what_the_record_keeps() -> None:
-    """Neon could not be asked for as long as a restore may take: the next look asks for as long again."""
+def test_a_new_evaluation_resets_all_fields_but_the_kept_ones() -> None:
+    """The first evaluation waited for Neon to its limit; the next evaluation has the whole limit again."""
     stage = TwoWriterSimulation()
-    met = stage.ledger.create(
+    first = stage.ledger.create(
         a_rollback(
             event=TriggerEvent(id="e", at=NOW, alarm=DEGRADED),
             request={"type": "full", "service": SERVICE},
@@ -284,26 +284,26 @@ def test_a_look_again_begins_with_nothing_of_the_look_before_but_what_the_record
     sweep(stage.world)
     (name, given) = stage.workflow.started.pop()
     again = stage.admit(given, name)
-    assert (again.id, again.evaluations, again.told) == (met.id, 2, met.told)
+    assert (again.id, again.evaluations, again.told) == (first.id, 2, first.told)
     assert again.database_waits_since is None
     assert stage.run_to_end(again).outcome is Outcome.SUCCEEDED
 
 
-def test_an_index_that_can_not_be_read_is_no_evidence_that_nothing_is_open() -> None:
+def test_an_unreadable_index_is_no_evidence_that_no_rollback_is_open() -> None:
     stage = start_simulation()
-    stage.clock.pass_time(minutes=30)  # red for long, and nobody has answered
+    stage.clock.pass_time(minutes=30)  # in ALARM for long, and no rollback has answered
 
-    def gone(service: str | None = None) -> object:
+    def fail(service: str | None = None) -> object:
         raise ExternalServiceError("Query on ledger got no answer")
 
-    stage.ledger.pending = gone  # type: ignore[method-assign, assignment]
+    stage.ledger.pending = fail  # type: ignore[method-assign, assignment]
     with pytest.raises(ExternalServiceError):
         sweep(stage.world)
     assert stage.workflow.started == []
     assert stage.metrics.sweeps == 1
 
 
-def test_many_items_that_can_not_be_read_make_one_page_and_status_shows_them() -> None:
+def test_many_unreadable_items_make_one_page_and_status_lists_them() -> None:
     stage = start_simulation()
     stage.alarms.recover(DEGRADED)
     for number in range(50):
@@ -316,14 +316,14 @@ def test_many_items_that_can_not_be_read_make_one_page_and_status_shows_them() -
 
 
 @pytest.mark.parametrize(("desired", "verdict"), [(0, Verdict.FAIL), (2, Verdict.PASS)])
-def test_without_tasks_a_debt_that_can_not_be_read_starts_nothing_by_itself(desired: int, verdict: Verdict) -> None:
+def test_an_unreadable_obligation_suppresses_an_automatic_start_from_zero_tasks(desired: int, verdict: Verdict) -> None:
     damaged: ReadResult[ObligationsEntry] = ReadResult(unreadable=(UnreadableItem("OWED / x", "no JSON"),))
     check = guards.check_not_left_at_zero(a_rollback(), desired, damaged, Policy(), NOW)
     assert check.verdict is verdict
     assert (check.recheck_due_at is not None) is (verdict is Verdict.FAIL)
 
 
-def test_a_change_that_can_not_be_read_counts_as_an_attempt() -> None:
+def test_an_unreadable_change_counts_as_an_attempt() -> None:
     damaged: ReadResult[ChangeEntry] = ReadResult(
         unreadable=tuple(UnreadableItem(f"CHANGE#{n}", "no JSON") for n in range(2))
     )

@@ -1,4 +1,4 @@
-"""Evidence that can be done without never keeps a rollback from going on: who does not answer is named instead."""
+"""Optional evidence never blocks a rollback: the report names the service that did not answer."""
 
 from dataclasses import replace
 from typing import Any
@@ -32,18 +32,18 @@ def with_stack(stage: Simulation, status: str = "UPDATE_COMPLETE") -> Simulation
     return stage
 
 
-def deployed_at(stage: Simulation) -> float:
-    """Minutes from now to the first update, of a rollback that is walked to Verify."""
+def minutes_to_verify(stage: Simulation) -> float:
+    """Run a rollback to Verify, and return the minutes that this took."""
     began = stage.clock.now()
     stage.run_until(stage.admit(alarm_event(at=began)), Step.VERIFY)
     return (stage.clock.now() - began).total_seconds() / 60
 
 
-# An emergency
+# Emergency
 
 
 @pytest.mark.parametrize("port", OPTIONAL)
-def test_an_emergency_comes_to_update_service_without(port: str) -> None:
+def test_an_emergency_updates_the_service_without_an_optional_port(port: str) -> None:
     stage = with_stack(start_simulation())
     prepare_standing_plan(SERVICE, stage.world)
     stage.replace(**{port: UnavailablePort(port)})
@@ -52,25 +52,25 @@ def test_an_emergency_comes_to_update_service_without(port: str) -> None:
     assert stage.running() == image("v1")
 
 
-def test_an_emergency_asks_its_quick_ports_and_nobody_else() -> None:
+def test_an_emergency_calls_only_its_ports_with_short_timeouts() -> None:
     stage = start_simulation()
     prepare_standing_plan(SERVICE, stage.world)
     names = ("targets", "scaling", "stacks", "secrets", "references", "images", "alarms", "workflow")
-    patient: dict[str, Any] = {name: RecordingPort(getattr(stage.world, name)) for name in names}
+    usual_ports: dict[str, Any] = {name: RecordingPort(getattr(stage.world, name)) for name in names}
     emergency_ports: dict[str, Any] = {name: RecordingPort(getattr(stage.world, name)) for name in names}
-    stage.replace(**patient, emergency_ports=lambda: OptionalPorts(**emergency_ports))
+    stage.replace(**usual_ports, emergency_ports=lambda: OptionalPorts(**emergency_ports))
     stage.admit(stage.fire_alarm(OUTAGE))
     assert emergency_ports["alarms"].called
-    assert {name: counting.called for name, counting in patient.items() if counting.called} == {}
+    assert {name: port.called for name, port in usual_ports.items() if port.called} == {}
 
 
-def test_a_plain_rollback_is_as_patient_as_ever() -> None:
+def test_a_service_rollback_does_not_use_the_ports_with_short_timeouts() -> None:
     stage = start_simulation()
-    stage.replace(emergency_ports=lambda: pytest.fail("an emergency's ports"))
+    stage.replace(emergency_ports=lambda: pytest.fail("a service rollback uses an emergency's ports"))
     assert stage.run().outcome is Outcome.SUCCEEDED
 
 
-def test_who_gave_no_answer_is_not_asked_again_in_the_same_invocation() -> None:
+def test_a_service_that_gave_no_answer_is_not_called_again_in_the_same_invocation() -> None:
     silent = RecordingPort(UnavailablePort("alarms"))
     alarms = fail_fast_after_silence(silent)
     for _ in range(3):
@@ -80,7 +80,7 @@ def test_who_gave_no_answer_is_not_asked_again_in_the_same_invocation() -> None:
 
 
 @pytest.mark.parametrize("answer", [Throttled("slowly"), CallRefused("no")])
-def test_throttling_and_refusals_are_answers_and_say_nothing_about_the_next_call(answer: ExternalServiceError) -> None:
+def test_a_throttled_or_refused_call_is_an_answer_and_the_next_call_is_sent(answer: ExternalServiceError) -> None:
     class Answers:
         def describe(self, name: str) -> str:
             if name == "first":
@@ -93,19 +93,19 @@ def test_throttling_and_refusals_are_answers_and_say_nothing_about_the_next_call
     assert port.describe("second") == "second"
 
 
-def test_a_look_ahead_of_need_has_ports_of_its_own_too() -> None:
+def test_the_standing_plan_has_ports_of_its_own() -> None:
     stage = start_simulation()
     names = ("targets", "scaling", "stacks", "secrets", "references", "images", "alarms", "workflow")
-    patient: dict[str, Any] = {name: RecordingPort(getattr(stage.world, name)) for name in names}
+    usual_ports: dict[str, Any] = {name: RecordingPort(getattr(stage.world, name)) for name in names}
     readiness_ports: dict[str, Any] = {name: RecordingPort(getattr(stage.world, name)) for name in names}
-    stage.replace(**patient, readiness_ports=lambda: OptionalPorts(**readiness_ports))
+    stage.replace(**usual_ports, readiness_ports=lambda: OptionalPorts(**readiness_ports))
     prepare_standing_plan(SERVICE, stage.world)
     assert readiness_ports["images"].called
-    assert {name: counting.called for name, counting in patient.items() if counting.called} == {}
+    assert {name: port.called for name, port in usual_ports.items() if port.called} == {}
 
 
 @pytest.mark.parametrize("port", ["targets", "scaling", "secrets", "references", "images"])
-def test_a_standing_plan_is_made_though_a_service_is_silent(port: str) -> None:
+def test_a_standing_plan_is_made_although_a_service_gives_no_answer(port: str) -> None:
     stage = start_simulation()
     stage.replace(**{port: UnavailablePort(port)})
     assert [target.release.version for target in prepare_standing_plan(SERVICE, stage.world).targets] == ["v1"]
@@ -114,22 +114,22 @@ def test_a_standing_plan_is_made_though_a_service_is_silent(port: str) -> None:
 # CloudFormation
 
 
-def throttled(stage: Simulation) -> Simulation:
-    """CloudFormation does not answer any more."""
+def silence_cloudformation(stage: Simulation) -> Simulation:
+    """Give the service a stack about which CloudFormation does not answer."""
     with_stack(stage).replace(stacks=UnavailablePort("stacks"))
     return stage
 
 
-def test_a_stack_that_could_not_be_asked_about_is_a_warning_in_the_plan() -> None:
-    stage = throttled(start_simulation())
+def test_a_stack_that_could_not_be_described_is_a_warning_in_the_plan() -> None:
+    stage = silence_cloudformation(start_simulation())
     rollback = stage.run_until(stage.admit(), Step.SERVICE)
     check = stage.check(rollback, "stack-is-quiet")
     assert check.verdict is Verdict.WARN
     assert "could not be asked" in check.reason
 
 
-def test_rule_6_without_an_answer_no_update_is_sent_beside_cloudformation_until_it_would_be_stuck() -> None:
-    stage = throttled(start_simulation(policy=Policy(stuck_minutes=2)))
+def test_rule_6_without_an_answer_of_cloudformation_an_update_waits_until_it_counts_as_stuck() -> None:
+    stage = silence_cloudformation(start_simulation(policy=Policy(stuck_minutes=2)))
     rollback = stage.run_until(stage.admit(), Step.SERVICE)
     began = stage.clock.now()
     while not stage.changes():
@@ -141,16 +141,16 @@ def test_rule_6_without_an_answer_no_update_is_sent_beside_cloudformation_until_
     assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
 
 
-def test_rule_6_without_an_answer_a_deployment_in_flight_is_stopped_all_the_same() -> None:
+def test_rule_6_without_an_answer_of_cloudformation_a_deployment_in_flight_is_stopped() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.begin_deployment("v2")
-    throttled(stage)
+    silence_cloudformation(stage)
     stage.run_until(stage.admit(), Step.VERIFY)
     assert stage.changes() == ["stop_deployment"]
 
 
-def test_where_cloudformation_refuses_to_tell_a_rollback_does_not_wait_for_an_answer() -> None:
+def test_a_rollback_does_not_wait_for_an_answer_that_cloudformation_refuses() -> None:
     stage = with_stack(start_simulation())
     stage.replace(stacks=DenyingPort(stage.stacks, "describe", refused=access_denied_error("describe")))
     began = stage.clock.now()
@@ -163,66 +163,66 @@ def test_where_cloudformation_refuses_to_tell_a_rollback_does_not_wait_for_an_an
 @pytest.mark.parametrize(
     "status", ["UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"]
 )
-def test_a_stack_that_only_removes_old_resources_is_not_waited_for(status: str) -> None:
+def test_a_rollback_does_not_wait_for_a_stack_that_only_removes_old_resources(status: str) -> None:
     stage = with_stack(start_simulation(), status)
-    assert deployed_at(stage) < 3
+    assert minutes_to_verify(stage) < 3
     assert stage.running() == image("v1")
 
 
-# The plan
+# Plan
 
 
 def test_a_registry_that_does_not_answer_is_a_warning_in_the_plan() -> None:
     stage = start_simulation()
-    stage.replace(images=replace_exists(stage))
-    done = stage.run()
-    assert done.outcome is Outcome.SUCCEEDED
-    assert stage.check(done, "image-exists").reason.startswith("could not be asked")
+    stage.replace(images=deny_image_lookup(stage))
+    ended = stage.run()
+    assert ended.outcome is Outcome.SUCCEEDED
+    assert stage.check(ended, "image-exists").reason.startswith("could not be asked")
 
 
-def replace_exists(stage: Simulation) -> Any:
+def deny_image_lookup(stage: Simulation) -> Any:
     return DenyingPort(stage.images, "exists", refused=CallRefused("ECR: no"))
 
 
-# Before a fence
+# Fence
 
 
-def by_forecast(stage: Simulation) -> None:
+def add_predictive_scaling(stage: Simulation) -> None:
     target = ScalableTarget(min_capacity=2, max_capacity=4, suspended=dict.fromkeys(SCALING_FLAGS, False))
     scaling = FakeScaling(stage.services, target)
     scaling.predictive = ("by-forecast",)
     stage.replace(scaling=scaling)
 
 
-def test_a_fence_that_scaling_by_forecast_could_break_is_not_put_up() -> None:
-    """No flag of SuspendedState suspends it: it could start writers while the branch is restored."""
+def test_a_fence_that_predictive_scaling_could_break_is_refused() -> None:
+    """No flag of SuspendedState suspends predictive scaling, which could start writers during a restore."""
     stage = DatabaseSimulation()
-    by_forecast(stage)
-    done = stage.read(stage.run())
-    assert done.outcome is Outcome.REFUSED
-    assert "by-forecast" in done.reason
+    add_predictive_scaling(stage)
+    ended = stage.read(stage.run())
+    assert ended.outcome is Outcome.REFUSED
+    assert "by-forecast" in ended.reason
     assert stage.changes() == []
     assert stage.neon.calls == []
 
 
-def test_a_rollback_of_the_service_alone_does_not_mind_scaling_by_forecast() -> None:
+def test_a_service_rollback_ignores_predictive_scaling() -> None:
     stage = start_simulation()
-    by_forecast(stage)
+    add_predictive_scaling(stage)
     assert stage.run().outcome is Outcome.SUCCEEDED
 
 
-def test_scaling_that_can_not_be_asked_before_a_fence_is_a_warning() -> None:
+def test_scaling_that_can_not_be_read_before_a_fence_is_a_warning() -> None:
     stage = DatabaseSimulation()
     stage.replace(
         scaling=DenyingPort(stage.scaling, "predictive_policies", refused=access_denied_error("predictive_policies"))
     )
-    done = stage.read(stage.run())
-    assert done.outcome is Outcome.SUCCEEDED, done.reason
-    assert stage.check(done, "nothing-starts-tasks").verdict is Verdict.WARN
+    ended = stage.read(stage.run())
+    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+    assert stage.check(ended, "nothing-starts-tasks").verdict is Verdict.WARN
 
 
 def test_the_state_of_a_release_is_no_optional_evidence() -> None:
-    """So that the tests above can't pass by skipping everything."""
+    """A release without a promotion is refused: the tests above can't pass by skipping every check."""
     stage = Simulation()
     stage.ship("v1", CANDIDATE, hours_ago=48)
     stage.ship("v2")

@@ -1,4 +1,4 @@
-"""Items of every version: read one back and one forward, kept whole, set aside when they can't be read."""
+"""Stored items of the previous, this and the next version: read whole, or named as unreadable."""
 
 import json
 from pathlib import Path
@@ -38,20 +38,20 @@ def kind_of(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("path", ITEMS, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_a_golden_item_of_a_version_that_is_read_is_read_whole(path: Path) -> None:
+def test_a_golden_item_of_a_readable_version_loses_no_field(path: Path) -> None:
     read = read_stored(kind_of(path), path.stem, path.read_text())
     kept = json.loads(read.model_dump_json())
     missing = [name for name in json.loads(path.read_text()) if name not in kept]
     assert missing == []
 
 
-def test_there_are_golden_items_of_this_version_and_the_one_before() -> None:
+def test_golden_items_exist_of_this_version_and_of_the_previous_one() -> None:
     for version in (SCHEMA_VERSION - 1, SCHEMA_VERSION):
         assert {path.stem for path in (GOLDEN / f"v{version}").glob("*.json")} >= set(KINDS)
 
 
 @pytest.mark.parametrize("name", ["rollback_open_fenced", "rollback_left_to_operator", "rollback_succeeded"])
-def test_a_document_of_the_next_version_keeps_what_this_one_does_not_know(name: str) -> None:
+def test_a_document_of_the_next_version_keeps_fields_that_this_version_does_not_know(name: str) -> None:
     raw = json.loads((GOLDEN / f"v{SCHEMA_VERSION}" / f"{name}.json").read_text())
     raw |= {"schema_version": SCHEMA_VERSION + 1, "added_in_the_next_version": {"x": [1]}}
     raw["settings"]["policy"]["new_minutes"] = 5
@@ -62,7 +62,7 @@ def test_a_document_of_the_next_version_keeps_what_this_one_does_not_know(name: 
     assert saved["schema_version"] == SCHEMA_VERSION + 1
 
 
-def test_what_a_document_of_the_version_before_owes_is_found() -> None:
+def test_the_obligations_in_a_document_of_the_previous_version_are_found() -> None:
     raw = (GOLDEN / f"v{SCHEMA_VERSION - 1}" / "rollback_left_to_operator.json").read_text()
     owed = [key for key, entry in build_entries(read_stored(Rollback, "x", raw)).items() if entry and key[0] == "OWED"]
     assert {sort_key.split("#")[0] for _, sort_key in owed} == {"express-api", "worker"}
@@ -79,7 +79,7 @@ def test_what_a_document_of_the_version_before_owes_is_found() -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_what_can_not_be_read_is_named_with_what_is_wrong_and_without_its_values(change: dict[str, Any]) -> None:
+def test_the_error_about_an_unreadable_item_names_the_field_and_not_its_value(change: dict[str, Any]) -> None:
     raw = json.loads((GOLDEN / f"v{SCHEMA_VERSION}" / "rollback_succeeded.json").read_text()) | change
     with pytest.raises(UnreadableItem) as caught:
         read_stored(Rollback, "SERVICE#x / ROLLBACK#y", json.dumps(raw))
@@ -89,6 +89,6 @@ def test_what_can_not_be_read_is_named_with_what_is_wrong_and_without_its_values
 
 
 @pytest.mark.parametrize("text", [None, "", "{not json", "[" * 100_000, "5", "[]", '"x"'])
-def test_what_is_no_item_at_all_is_named_too(text: str | None) -> None:
+def test_a_text_that_is_no_item_is_unreadable(text: str | None) -> None:
     with pytest.raises(UnreadableItem):
         read_stored(Rollback, "a / b", text)
