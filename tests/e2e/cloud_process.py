@@ -1,8 +1,8 @@
-"""An embedded cloud in a process of its own: moto keeps its state in the process, where other tests have theirs.
+"""Embedded cloud in a process of its own, because moto keeps its state in the process and other tests have theirs.
 
-Run as `python cloud_process.py [POLICY [with-database]]`. With a policy (JSON) the stage is put up: our stacks are
-deployed, with that policy over the stage's own, and the service has a database if told. Prints what a client needs in
-its environment as one line of JSON. Ends by SIGINT, or when its input ends: then whoever started it is gone.
+Run `python cloud_process.py [POLICY [with-database]]`. With a policy (JSON), the demo environment is deployed with this
+policy over its own, and its service has a database if asked. The process prints the environment variables of a client
+as one line of JSON. SIGINT ends the process, and so does the end of its input: then its parent process is gone.
 """
 
 import json

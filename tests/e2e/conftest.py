@@ -1,4 +1,4 @@
-"""A stage for each file that asks for one, in another process; and how to point boto3 at a cloud."""
+"""Fixtures that deploy an environment in another process for a file of tests, and point boto3 at its cloud."""
 
 import json
 import sys
@@ -15,26 +15,26 @@ from rollback.domain.releases.release import Release
 
 WINDOW_MINUTES = 0.2
 POLICY = {
-    "bake_minutes": 600,  # nothing is promoted but by hand: what is shipped as bad stays a candidate
+    "bake_minutes": 600,  # only a test promotes: a release that is shipped as bad stays a candidate
     "correlation_window_minutes": WINDOW_MINUTES,
-    "recheck_minutes": 0.25,  # time for a test on a slow machine to turn the alarm off before
-    "cooldown_minutes": 0,  # the tests follow each other closely
+    "recheck_minutes": 0.25,  # long enough for a slow machine to turn the alarm to OK before
+    "cooldown_minutes": 0,  # the tests follow one another closely
     "attempts_per_window": 100,
 }
 _CLOUD = [sys.executable, str(Path(__file__).with_name("cloud_process.py"))]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests share its stage, and stay in one process; each demo puts up its own, and goes wherever is room."""
+    """Keep a file's tests in one process, since they share its environment; each demo deploys its own."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
-            alone = item.path.name == "test_demo.py"
-            item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else item.path.name))
+            is_alone = item.path.name == "test_demo.py"
+            item.add_marker(pytest.mark.xdist_group(item.nodeid if is_alone else item.path.name))
 
 
 @contextmanager
 def cloud_process(policy: Mapping[str, Any] | None = None, *, with_database: bool = False) -> Iterator[dict[str, str]]:
-    """An embedded cloud, with our stacks deployed under a policy if one is given; what a client of it needs."""
+    """Run an embedded cloud, with our stacks if a policy is given; yield the environment variables of its clients."""
     arguments = [json.dumps(policy), *(["with-database"] if with_database else [])] if policy is not None else []
     with Process([*_CLOUD, *arguments]) as process:
         variables: dict[str, str] = json.loads(process.line_with('"AWS_ENDPOINT_URL"'))
@@ -43,7 +43,7 @@ def cloud_process(policy: Mapping[str, Any] | None = None, *, with_database: boo
 
 @contextmanager
 def pointed_at(variables: Mapping[str, str]) -> Iterator[None]:
-    """boto3 in this process speaks to that cloud."""
+    """Point boto3 in this process at a cloud."""
     with pytest.MonkeyPatch.context() as patched:
         for name, value in variables.items():
             patched.setenv(name, value)
@@ -52,14 +52,14 @@ def pointed_at(variables: Mapping[str, str]) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[dict[str, str]]:
-    """What a client of the stage's cloud needs in its environment."""
+    """Environment variables of the clients of the deployed environment's cloud."""
     with cloud_process(POLICY) as variables:
         yield variables
 
 
 @pytest.fixture(scope="module")
 def stage(cloud: dict[str, str]) -> Iterator[DeployedEnvironment]:
-    """A stage on which one release runs and is promoted; xdist keeps a file's tests in one process (`loadfile`)."""
+    """Deployed environment whose one release runs and is promoted; a file's tests share it in one process."""
     with pointed_at(cloud):
         live = DeployedEnvironment()
         live.promote(live.release().version)
@@ -69,7 +69,7 @@ def stage(cloud: dict[str, str]) -> Iterator[DeployedEnvironment]:
 
 @pytest.fixture
 def good(stage: DeployedEnvironment) -> Iterator[Release]:
-    """The only promoted release; it runs before a test and after it, with all rollbacks concluded and a green alarm."""
+    """The only promoted release; before and after a test it runs, every rollback is concluded and the alarm is OK."""
     yield _assert_good_release_runs(stage)
     stage.turn_alarm("OK")
     assert all(r.concluded_at is not None for r in stage.history())

@@ -1,4 +1,4 @@
-"""A stage that runs in another process, seen from outside: AWS's APIs and our own adapters, nothing else."""
+"""Deployed environment in another process, used through AWS's APIs and our own adapters only."""
 
 import itertools
 import json
@@ -22,16 +22,16 @@ from rollback_cli.demo.timeline.pager import Pager
 from rollback_cli.deployed import Deployed, from_outputs, stack_name
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 180.0  # generous: the machine may be busy
+PATIENCE_SECONDS = 180.0  # the machine may be busy
 
 
 def wait_for(look: Callable[[], T | None]) -> T:
-    """What `look` finds at last. Not more often than a person would look: each look is work for the cloud."""
+    """Wait until `look` returns a result, and return it; look every half second, as each look loads the cloud."""
     return eventually(look, PATIENCE_SECONDS, every=0.5)
 
 
 class DeployedEnvironment(Pipeline):
-    """The environment's variables must point boto3 at the cloud as long as this is used."""
+    """Environment of the demo; the process's variables must point boto3 at its cloud while it is used."""
 
     def __init__(self) -> None:
         session = boto3.Session()
@@ -80,14 +80,14 @@ class DeployedEnvironment(Pipeline):
         return list(self.world.ledger.history(self.service.name))
 
     def start(self, given: Mapping[str, Any]) -> str:
-        """Start the state machine as its console does; the execution's ARN."""
+        """Start the state machine as the console of Step Functions does; return the execution's ARN."""
         arn = self.deployed.workflow_arn
         name = str(uuid.uuid4())
         answer = self.client("stepfunctions").start_execution(stateMachineArn=arn, name=name, input=json.dumps(given))
         return str(answer["executionArn"])
 
     def wait_until_ended(self, execution: str) -> dict[str, Any]:
-        """The execution, once it has ended."""
+        """Wait until an execution has ended, and return its description."""
 
         def over() -> dict[str, Any] | None:
             answer: dict[str, Any] = self.client("stepfunctions").describe_execution(executionArn=execution)
@@ -96,39 +96,39 @@ class DeployedEnvironment(Pipeline):
         return wait_for(over)
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
-        """What one of our functions answers to an event."""
+        """Invoke one of our functions with an event, and return its answer."""
         name = f"{self.deployed.settings.prefix}-rollback-{function}"
         answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event).encode())
         return json.loads(answer["Payload"].read())
 
-    def wait_until_concluded(self, is_it: Callable[[Rollback], bool]) -> Rollback:
-        """The newest rollback that is it, once its execution is over and it has concluded."""
+    def wait_until_concluded(self, matches: Callable[[Rollback], bool]) -> Rollback:
+        """Wait until the newest rollback that matches is concluded and its execution has ended."""
 
         def over() -> Rollback | None:
-            found = next((r for r in self.history() if is_it(r)), None)
-            is_over = found is not None and found.concluded_at is not None and not found.is_data_loss_report_due
-            return found if is_over else None
+            newest = next((r for r in self.history() if matches(r)), None)
+            is_over = newest is not None and newest.concluded_at is not None and not newest.is_data_loss_report_due
+            return newest if is_over else None
 
         rollback = wait_for(over)
         self.wait_until_ended(rollback.execution)
         return rollback
 
-    def wait_for_rollback(self, is_it: Callable[[Rollback], bool]) -> Rollback:
-        """The newest rollback that is it, however far it is."""
-        return wait_for(lambda: next((r for r in self.history() if is_it(r)), None))
+    def wait_for_rollback(self, matches: Callable[[Rollback], bool]) -> Rollback:
+        """Wait until a rollback matches, and return the newest one."""
+        return wait_for(lambda: next((r for r in self.history() if matches(r)), None))
 
     def turn_alarm(self, state: str) -> None:
-        """Set the trigger alarm; what CloudWatch tells of it goes over the bus."""
+        """Set the state of the trigger alarm; CloudWatch sends its event over the bus."""
         self.client("cloudwatch").set_alarm_state(AlarmName=self.alarm, StateValue=state, StateReason="by a test")
 
     def alarm_states(self) -> dict[str, str]:
-        """Of every alarm about the service: they have no data until its first release runs."""
+        """State of every alarm of the service by its name; alarms have no data until the first release runs."""
         prefix, service = self.deployed.settings.prefix, self.service.name
         leaves = tuple(leaf_alarm(prefix, service, name) for name in (*RATE_ALARMS, *STATE_ALARMS))
         return self.world.alarms.states((self.alarm, outage_alarm(prefix, service), *leaves))
 
     def alarm_event(self, event_id: str) -> dict[str, Any]:
-        """What CloudWatch puts on the bus when the alarm turns red, now."""
+        """Build the event that CloudWatch sends when the alarm turns to ALARM now."""
         account, region = "123456789012", self._session.region_name
         return {
             "id": event_id,
@@ -142,15 +142,15 @@ class DeployedEnvironment(Pipeline):
         }
 
     def pages(self) -> list[str]:
-        """Texts of all pages so far."""
+        """Texts of all pages that were sent."""
         return [page.text for page in self._pager.pages()]
 
     def page_about(self, text: str) -> str:
-        """The page with this text in it, once it came."""
+        """Wait for the first page with this text."""
         return wait_for(lambda: next((page for page in self.pages() if text in page), None))
 
     def state_summary(self) -> tuple[object, ...]:
-        """What a start that changes nothing leaves as it is: deployments, count, lease, releases."""
+        """Deployments, desired count, lease and releases: a start that changes nothing leaves them as they are."""
         service = self.described()
         deployments = [(d["id"], d["status"], d["taskDefinition"]) for d in service["deployments"]]
         lease = self.world.ledger.lease(self.service.name)

@@ -1,4 +1,4 @@
-"""Commands as a person starts them: the installed `rollback`, and what keeps running until it is told to stop."""
+"""Commands as an operator starts them: the installed `rollback`, and commands that run until they are interrupted."""
 
 import os
 import signal
@@ -18,14 +18,14 @@ _END_SECONDS = 60.0
 
 
 def environment(cloud: Mapping[str, str]) -> dict[str, str]:
-    """This process's variables without any that steer an AWS client, and those of a cloud; tables are not wrapped."""
+    """Join a cloud's variables to this process's, without those of an AWS client; 250 columns wrap no table."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "MOTO_"))}
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     return {**inherited, "PATH": path, "COLUMNS": "250", "NO_COLOR": "1", "TERM": "dumb", **cloud}
 
 
 def run(command: Sequence[str], cloud: Mapping[str, str], seconds: float = 180) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; `stdout` holds both of its outputs."""
+    """Run a command to its end; its `stdout` holds standard output and standard error."""
     return subprocess.run(
         command, cwd=ROOT, env=environment(cloud), timeout=seconds, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -33,12 +33,12 @@ def run(command: Sequence[str], cloud: Mapping[str, str], seconds: float = 180) 
 
 
 def _accept_sigint() -> None:
-    """A shell starts what runs in the background with SIGINT ignored, and that would be inherited."""
+    """Accept SIGINT: a shell's background job ignores it, and its children would inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def command_line(pid: int) -> str:
-    """Nothing of a process that is gone."""
+    """Return a process's command line; empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     except OSError:
@@ -46,7 +46,7 @@ def command_line(pid: int) -> str:
 
 
 def process_start_ticks(pid: int) -> str:
-    """When a process began, in clock ticks; nothing of one that is gone, or only waits to be reaped."""
+    """Return a process's start in clock ticks; empty if the process has ended or is a zombie."""
     try:
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -55,7 +55,7 @@ def process_start_ticks(pid: int) -> str:
 
 
 def descendants(pid: int) -> set[tuple[int, str]]:
-    """Processes that a process started, and those that they started."""
+    """Find the processes that a process started, and those that they started; each with its start in clock ticks."""
     listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     parents = {int(child): int(parent) for child, parent in (line.split() for line in listed.splitlines())}
     family = {pid}
@@ -65,7 +65,7 @@ def descendants(pid: int) -> set[tuple[int, str]]:
 
 
 class Process:
-    """A command that keeps running, in a session of its own; ended when its context is left."""
+    """Command that runs in a session of its own until its context ends."""
 
     def __init__(self, command: Sequence[str], cloud: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
@@ -79,28 +79,32 @@ class Process:
         self._reader.start()
 
     def line_with(self, text: str, seconds: float = 300) -> str:
-        """Wait for the first line that has the text in it. Raises AssertionError with what was said instead."""
+        """Wait for the first line of output with this text.
+
+        Raises:
+            AssertionError: the command ended, or the seconds passed, without such a line; it quotes the output.
+        """
         deadline = time.monotonic() + seconds
         while True:
-            over = self._process.poll() is not None
-            if over:
+            has_ended = self._process.poll() is not None
+            if has_ended:
                 self._reader.join()
-            found = next((line for line in self.lines if text in line), None)
-            if found is not None:
-                return found
-            if over or time.monotonic() > deadline:
+            line = next((line for line in self.lines if text in line), None)
+            if line is not None:
+                return line
+            if has_ended or time.monotonic() > deadline:
                 raise AssertionError(f"no line with {text!r} from {self._process.args!r}:\n" + "\n".join(self.lines))
             time.sleep(0.1)
 
     def interrupt(self) -> int:
-        """Ctrl-C in a terminal, which reaches the whole group; the exit code."""
+        """Interrupt the whole process group, as Ctrl-C in a terminal does; return the exit code."""
         os.killpg(self._process.pid, signal.SIGINT)
         code = self._process.wait(_END_SECONDS)
         self._reader.join(_END_SECONDS)
         return code
 
     def members(self) -> list[str]:
-        """Command lines of the living ones among the command and all that it was seen to have started."""
+        """Command lines of the command and its descendants that still live."""
         self._known |= descendants(self._process.pid)
         return [command_line(pid) for pid, born in self._known if process_start_ticks(pid) == born]
 

@@ -1,4 +1,4 @@
-"""The CDK's own command line deploys the stacks, and what it published runs."""
+"""Deployment by the CDK's own command line: its stacks and its published bundle run."""
 
 import json
 import platform
@@ -15,7 +15,7 @@ from e2e.processes import ROLLBACK, ROOT, run
 from local_cloud.moto_fixes.listing import list_all
 
 CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
-# Of this machine, where the embedded cloud runs the functions; ECR is still empty, so no task is wanted.
+# The embedded cloud runs the functions on this machine. ECR is still empty, so the desired count is 0.
 CONTEXT = {
     "rollback:environments": "production",
     "rollback:overrides": json.dumps({"services": [{"workload": {"initial_desired_count": 0}}]}),
@@ -35,7 +35,9 @@ def empty_cloud() -> Iterator[dict[str, str]]:
         yield variables
 
 
-def test_what_cdk_deploys_can_be_started_and_asked(empty_cloud: dict[str, str], tmp_path: Path) -> None:
+def test_the_stacks_that_cdk_deploys_answer_status_and_run_the_published_bundle(
+    empty_cloud: dict[str, str], tmp_path: Path
+) -> None:
     context = [word for name, value in CONTEXT.items() for word in ("-c", f"{name}={value}")]
     flags = ["--require-approval", "never", "--no-notices", "--output", str(tmp_path / "cdk.out")]
 
@@ -47,9 +49,9 @@ def test_what_cdk_deploys_can_be_started_and_asked(empty_cloud: dict[str, str], 
         "MacroAiProductionStack": "CREATE_COMPLETE",
         "MacroAiProductionRollbackStack": "CREATE_COMPLETE",
     }
-    said = run([ROLLBACK, "status", "production"], empty_cloud)
-    assert (said.returncode, "express-api in production (act)" in said.stdout) == (0, True), said.stdout
-    # a typo is answered by our code, so the published bundle runs
+    status = run([ROLLBACK, "status", "production"], empty_cloud)
+    assert (status.returncode, "express-api in production (act)" in status.stdout) == (0, True), status.stdout
+    # Only our code answers a typo: the published bundle runs.
     states = boto3.Session().client("stepfunctions")
     machines = list_all(states, "list_state_machines", "stateMachines")
     arn = next(m["stateMachineArn"] for m in machines if m["name"] == "macro-ai-production-rollback")

@@ -1,4 +1,4 @@
-"""The installed command against a running cloud, as a person types it."""
+"""Installed command against a running cloud, as an operator types it."""
 
 import re
 import shlex
@@ -18,42 +18,42 @@ Rollback = Callable[[str], CompletedProcess[str]]
 
 @pytest.fixture
 def rollback(cloud: dict[str, str]) -> Rollback:
-    """Type `rollback` and some words."""
+    """Function that runs `rollback` with the given words."""
     return lambda words: run([ROLLBACK, *shlex.split(words)], cloud)
 
 
-def test_status_tells_what_runs_and_whether_there_is_a_way_back(
+def test_status_shows_the_running_release_and_whether_a_rollback_is_available(
     stage: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
-    said = rollback("status production")
+    done = rollback("status production")
 
-    assert said.returncode == 0, said.stdout
-    assert re.search(rf"runs +{good.version} \(promoted\)", said.stdout)
-    assert re.search(r"tasks +2 of 2, rollout COMPLETED", said.stdout)
-    assert "what runs is the only good release" in said.stdout
-    assert re.search(r"rollback +none going on", said.stdout)
+    assert done.returncode == 0, done.stdout
+    assert re.search(rf"runs +{good.version} \(promoted\)", done.stdout)
+    assert re.search(r"tasks +2 of 2, rollout COMPLETED", done.stdout)
+    assert "what runs is the only good release" in done.stdout
+    assert re.search(r"rollback +none going on", done.stdout)
 
 
-def test_a_typo_is_told_before_anything_is_started(
+def test_a_typo_is_refused_before_an_execution_is_started(
     stage: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
     before = stage.history()
 
-    said = rollback("start production --type servcie")
+    done = rollback("start production --type servcie")
 
-    assert said.returncode == 2
-    assert "did you mean 'service'?" in said.stdout
+    assert done.returncode == 2
+    assert "did you mean 'service'?" in done.stdout
     assert stage.history() == before
 
 
-def test_an_environment_without_a_stack_is_told_with_what_to_do(rollback: Rollback) -> None:
-    said = rollback("status staging")
+def test_an_environment_without_a_stack_is_refused_with_the_command_that_deploys_it(rollback: Rollback) -> None:
+    done = rollback("status staging")
 
-    assert said.returncode == 2
-    assert "cdk deploy MacroAiStagingRollbackStack" in said.stdout
+    assert done.returncode == 2
+    assert "cdk deploy MacroAiStagingRollbackStack" in done.stdout
 
 
-def test_a_dry_run_prints_the_plan_and_changes_nothing_and_a_start_carries_it_out(
+def test_a_dry_run_prints_the_plan_and_changes_nothing_and_a_start_executes_it(
     stage: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
     bad = stage.release()
@@ -65,16 +65,16 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing_and_a_start_carries_it_ou
     assert f"planned dry run: {bad.version} → {good.version}" in " ".join(planned.stdout.split())
     assert stage.state_summary() == before
 
-    _is_carried_out(rollback("start production --reason 'it is bad'"), bad, stage)
+    _assert_succeeded(rollback("start production --reason 'it is bad'"), bad, stage)
     assert stage.history()[0].execution.startswith("arn:aws:states:")
 
 
-def test_a_direct_rollback_needs_no_step_functions_and_is_in_the_ledger_all_the_same(
+def test_a_direct_rollback_runs_without_step_functions_and_is_in_the_ledger(
     stage: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
     bad = stage.release()
 
-    _is_carried_out(rollback("start production --direct --reason 'it is bad'"), bad, stage)
+    _assert_succeeded(rollback("start production --direct --reason 'it is bad'"), bad, stage)
 
     newest = stage.history()[0]
     assert newest.execution.startswith("direct:")
@@ -83,25 +83,25 @@ def test_a_direct_rollback_needs_no_step_functions_and_is_in_the_ledger_all_the_
     assert re.search(rf"{re.escape(bad.version)} +│ quarantined", shown)
     listed = rollback("history production --limit 1")
     assert (listed.returncode, newest.id in listed.stdout) == (0, True), listed.stdout
-    told = rollback(f"show production {newest.id}")
-    assert told.returncode == 0, told.stdout
-    assert f"Rollback {newest.id}: succeeded" in told.stdout
+    report = rollback(f"show production {newest.id}")
+    assert report.returncode == 0, report.stdout
+    assert f"Rollback {newest.id}: succeeded" in report.stdout
 
 
-def test_a_rollback_that_nobody_knows_is_told_in_one_line(
+def test_an_unknown_rollback_is_refused_in_one_line(
     stage: DeployedEnvironment, good: Release, rollback: Rollback
 ) -> None:
-    said = rollback("show production express-api-20200101T000000Z-00000000")
+    done = rollback("show production express-api-20200101T000000Z-00000000")
 
-    assert said.returncode == 2
-    assert said.stdout.splitlines() == [
+    assert done.returncode == 2
+    assert done.stdout.splitlines() == [
         "error: there is no rollback express-api-20200101T000000Z-00000000; `rollback history production` lists them"
     ]
 
 
-def _is_carried_out(said: CompletedProcess[str], bad: Release, stage: DeployedEnvironment) -> None:
-    assert said.returncode == 0, said.stdout
+def _assert_succeeded(done: CompletedProcess[str], bad: Release, stage: DeployedEnvironment) -> None:
+    assert done.returncode == 0, done.stdout
     newest = stage.history()[0]
-    assert f"Rollback {newest.id}: succeeded" in said.stdout
-    assert f"From {bad.version} to " in said.stdout
+    assert f"Rollback {newest.id}: succeeded" in done.stdout
+    assert f"From {bad.version} to " in done.stdout
     assert newest.request.reason == "it is bad"

@@ -1,4 +1,4 @@
-"""The demo's stories, each played to its end: nobody sets an alarm or starts anything in them."""
+"""Scenarios of the demo, each played to its end; alarms and deployments alone start their rollbacks."""
 
 import re
 
@@ -10,8 +10,8 @@ QUARANTINED = r"release v1\.1\.0 is quarantined"
 BACK = r"succeeded and concluded: v1\.1\.0 → v1\.0\.0"
 RECOVERED = r"recovered: the service verifiably runs its last known good release"
 
-# What the timeline tells, in this order. One more scenario is one more line.
-STORIES = {
+# Events that the timeline of each scenario must show, in this order.
+SHOWN_EVENTS = {
     "bad-release": (
         PROMOTED, r"alarm \S+-degraded: ALARM", r"service rollback \w+: .*update_service", QUARANTINED, BACK, RECOVERED
     ),
@@ -58,21 +58,21 @@ STORIES = {
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("scenario", STORIES)
-def test_a_demo_ends_as_it_should_and_tells_how(scenario: str) -> None:
+@pytest.mark.parametrize("scenario", SHOWN_EVENTS)
+def test_a_demo_ends_as_expected_and_its_timeline_shows_the_events(scenario: str) -> None:
     done = run([ROLLBACK, "demo", "--scenario", scenario], {}, seconds=600)
 
     assert done.returncode == 0, done.stdout
-    at = 0
-    for wanted in STORIES[scenario]:
-        found = re.compile(wanted).search(done.stdout, at)
-        assert found is not None, f"{wanted!r} is not told, or too early:\n{done.stdout}"
-        at = found.end()
+    position = 0
+    for event in SHOWN_EVENTS[scenario]:
+        shown = re.compile(event).search(done.stdout, position)
+        assert shown is not None, f"the timeline doesn't show {event!r}, or shows it too early:\n{done.stdout}"
+        position = shown.end()
 
 
 @pytest.mark.e2e
-def test_a_demo_that_is_not_known_is_refused_with_those_that_are() -> None:
+def test_an_unknown_scenario_is_refused_with_the_names_of_all_scenarios() -> None:
     done = run([ROLLBACK, "demo", "--scenario", "bad-relase"], {})
 
     assert done.returncode == 2
-    assert all(scenario in done.stdout for scenario in STORIES)
+    assert all(scenario in done.stdout for scenario in SHOWN_EVENTS)

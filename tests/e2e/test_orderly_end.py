@@ -1,4 +1,4 @@
-"""However a command that holds the embedded cloud ends: no folder of its own stays, and no process that it started."""
+"""Ends of a command that runs the embedded cloud: no folder and no process of the command stays behind."""
 
 import fcntl
 import os
@@ -16,24 +16,24 @@ from e2e.processes import ROLLBACK, ROOT, command_line, descendants, environment
 UP = (ROLLBACK, "local", "up", "--port", "0")
 DEMO = (ROLLBACK, "demo")
 WITH_DATABASE = (*DEMO, "--scenario", "bad-migration")
-MEMORY = Path("/dev/shm")  # noqa: S108 - where the local Neon keeps its data
+MEMORY = Path("/dev/shm")  # noqa: S108 - the local Neon keeps its data here
 END_SECONDS = 30.0
-# The command's own words, by which a test knows how far the command is.
+# Parts of the command's output that show its progress.
 CLOUD, RUNNING = "embedded cloud on", "rollback status production"
 
 
 class Command:
-    """A command in a session and a temporary directory of its own; its output goes to a file."""
+    """Command in a session and a temporary directory of its own, with its output in a file."""
 
     def __init__(self, words: Sequence[str], folder: Path, terminal: int | None = None) -> None:
-        """`terminal`: the file descriptor of one that controls the command."""
+        """Start the command; `terminal` is the file descriptor of its controlling terminal."""
         self.temporary, self._output = folder / "tmp", folder / "output"
         self.temporary.mkdir(exist_ok=True)
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 words, cwd=ROOT, env=environment({"TMPDIR": str(self.temporary)}), start_new_session=True,
                 stdin=terminal, stdout=output, stderr=output,
-                preexec_fn=_prepared(terminal),  # noqa: PLW1509 - it only makes system calls
+                preexec_fn=_prepare_child(terminal),  # noqa: PLW1509 - it only makes system calls
             )  # fmt: skip
         self._started: set[tuple[int, str]] = set()
 
@@ -42,11 +42,11 @@ class Command:
         return self._output.read_text()
 
     def wait_for(self, text: str) -> None:
-        """Wait until the command has said so."""
+        """Wait until the command's output has this text."""
         self._wait(lambda: text in self.output)
 
     def wait_for_process(self, name: str) -> None:
-        """Wait until a process that the command started has this in its command line."""
+        """Wait until the command has a descendant with this name in its command line."""
         self._wait(lambda: any(name in command_line(pid) for pid, _ in self._descendants()))
 
     def _wait(self, is_so: Callable[[], bool]) -> None:
@@ -62,7 +62,7 @@ class Command:
         return found
 
     def end(self, *signals: int) -> int:
-        """Send the signals, one shortly after the other; the exit code."""
+        """Send the signals, 20 ms apart, and return the exit code."""
         self._descendants()
         for number in signals:
             self.process.send_signal(number)
@@ -70,7 +70,7 @@ class Command:
         return self.process.wait(END_SECONDS)
 
     def left_behind(self) -> list[str]:
-        """Folders in the temporary places, and living processes."""
+        """Folders in temporary directories, and processes that still live after five seconds."""
         folders = [*self.temporary.iterdir(), *MEMORY.glob(f"*rollback-local-{self.process.pid}-*")]
         deadline = time.monotonic() + 5
         while (
@@ -80,12 +80,10 @@ class Command:
         return [*map(str, folders), *map(command_line, living)]
 
 
-def _prepared(terminal: int | None) -> Callable[[], None]:
+def _prepare_child(terminal: int | None) -> Callable[[], None]:
     def prepare() -> None:
-        for number in (
-            signal.SIGINT,
-            signal.SIGHUP,
-        ):  # a shell's background job ignores them, and so would its children
+        # A shell's background job ignores these, and its children would inherit that.
+        for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         if terminal is not None:
             fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
@@ -104,7 +102,7 @@ def running(words: Sequence[str], folder: Path, terminal: int | None = None) -> 
 
 
 @pytest.mark.e2e
-def test_a_cloud_that_runs_ends_without_a_trace_when_it_is_terminated(tmp_path: Path) -> None:
+def test_a_running_cloud_leaves_nothing_behind_when_it_is_terminated(tmp_path: Path) -> None:
     with running(UP, tmp_path) as up:
         up.wait_for(RUNNING)
         up.wait_for_process("application.py")
@@ -118,7 +116,7 @@ def test_a_cloud_that_runs_ends_without_a_trace_when_it_is_terminated(tmp_path: 
 
 
 @pytest.mark.e2e
-def test_one_that_is_being_put_up_cleans_up_whatever_signals_come_meanwhile(tmp_path: Path) -> None:
+def test_a_starting_cloud_leaves_nothing_behind_when_several_signals_end_it(tmp_path: Path) -> None:
     with running(WITH_DATABASE, tmp_path) as demo:
         demo.wait_for_process("postgres -D")
 
@@ -128,20 +126,20 @@ def test_one_that_is_being_put_up_cleans_up_whatever_signals_come_meanwhile(tmp_
 
 
 @pytest.mark.e2e
-def test_it_ends_without_a_trace_when_its_terminal_is_closed(tmp_path: Path) -> None:
-    ours, its = os.openpty()
-    with running(DEMO, tmp_path, terminal=its) as demo:
-        os.close(its)
+def test_a_cloud_leaves_nothing_behind_when_its_terminal_is_closed(tmp_path: Path) -> None:
+    our_end, terminal = os.openpty()
+    with running(DEMO, tmp_path, terminal=terminal) as demo:
+        os.close(terminal)
         demo.wait_for(CLOUD)
 
-        os.close(ours)
+        os.close(our_end)
 
         assert demo.process.wait(END_SECONDS) == 128 + signal.SIGHUP, demo.output
         assert not demo.left_behind()
 
 
 @pytest.mark.e2e
-def test_what_a_killed_one_left_goes_when_the_next_one_starts(tmp_path: Path) -> None:
+def test_a_starting_cloud_removes_the_folders_of_a_killed_cloud(tmp_path: Path) -> None:
     with running(DEMO, tmp_path) as killed:
         killed.wait_for(CLOUD)
         assert killed.end(signal.SIGKILL) == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""Rollbacks on the real stacks: alarms over the bus, people's inputs, guards, pages."""
+"""Rollbacks on the deployed stacks: alarms over the bus, operators' inputs, guards and pages."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,8 +22,8 @@ def _digest(release: Release) -> str:
     return image.rpartition("@")[2]
 
 
-@pytest.mark.parametrize("given", [{}, {"Comment": "Insert your JSON here"}], ids=["nothing", "the console's example"])
-def test_what_the_console_sends_starts_a_service_rollback(
+@pytest.mark.parametrize("given", [{}, {"Comment": "Insert your JSON here"}], ids=["no input", "the console's example"])
+def test_an_execution_with_the_consoles_input_is_a_service_rollback(
     stage: DeployedEnvironment, good: Release, given: dict[str, str]
 ) -> None:
     stage.release()
@@ -37,25 +37,26 @@ def test_what_the_console_sends_starts_a_service_rollback(
     assert stage.running_digests() == {_digest(good)}
 
 
-def test_readiness_may_ask_whose_the_load_balancer_is_and_whether_the_alarms_have_data(
+def test_readiness_may_check_the_load_balancer_and_the_data_of_the_alarms(
     stage: DeployedEnvironment, good: Release
 ) -> None:
     began = datetime.now(UTC)
     stage.release()
 
-    def looked_at() -> dict[str, Verdict] | None:
+    def fresh_readiness() -> dict[str, Verdict] | None:
         plan = stage.world.ledger.standing_plan(stage.service.name)
-        fresh = plan is not None and plan.computed_at > began
-        return {check.name: check.verdict for check in plan.readiness} if fresh and plan is not None else None
+        if plan is None or plan.computed_at <= began:
+            return None
+        return {check.name: check.verdict for check in plan.readiness}
 
-    verdicts = wait_for(looked_at)
+    verdicts = wait_for(fresh_readiness)
     assert verdicts["load-balancer-is-its-own"] is Verdict.PASS
     assert verdicts["alarms-have-data"] is Verdict.PASS
     execution = stage.start({})
     stage.wait_until_concluded(lambda r: r.execution == execution)
 
 
-def test_a_typo_fails_the_execution_with_what_was_meant_and_pages_nobody(
+def test_a_typo_fails_the_execution_with_a_suggestion_and_pages_no_operator(
     stage: DeployedEnvironment, good: Release
 ) -> None:
     before, recorded = stage.state_summary(), stage.history()
@@ -67,42 +68,42 @@ def test_a_typo_fails_the_execution_with_what_was_meant_and_pages_nobody(
     assert "did you mean 'service'?" in ended["cause"]
     assert stage.state_summary() == before
     assert stage.history() == recorded
-    # what the rule on broken executions hands the report function; handled here once more to know that it was
+    # The rule on broken executions sends this event to the report function. The report function must accept it.
     detail = {"executionArn": execution, "status": "FAILED", "error": ended["error"], "cause": ended["cause"]}
-    said = stage.invoke("report", {"detail-type": "Step Functions Execution Status Change", "detail": detail})
-    assert said == {"done": []}
+    answer = stage.invoke("report", {"detail-type": "Step Functions Execution Status Change", "detail": detail})
+    assert answer == {"done": []}
     assert not [page for page in stage.pages() if execution in page]
 
 
-def test_of_two_alarms_at_once_one_acts_and_the_other_is_looked_at_again(
+def test_one_of_two_simultaneous_alarms_acts_and_the_other_is_evaluated_again(
     stage: DeployedEnvironment, good: Release
 ) -> None:
     stage.release()
     earlier = {r.id for r in stage.history()}
 
     stage.turn_alarm("ALARM")
-    stage.start(stage.alarm_event("a second one"))
+    stage.start(stage.alarm_event("the second alarm"))
 
     def is_new(rollback: Rollback) -> bool:
         return rollback.id not in earlier
 
-    left_alone = stage.wait_for_rollback(lambda r: is_new(r) and r.outcome is Outcome.SUPPRESSED)
+    suppressed = stage.wait_for_rollback(lambda r: is_new(r) and r.outcome is Outcome.SUPPRESSED)
     acting = stage.wait_for_rollback(lambda r: is_new(r) and r.plan is not None)
-    # before it is looked at again: it helped, and a rollback after which the alarm stays red is no success
+    # The alarm turns to OK before the next evaluation: a rollback that leaves it in ALARM is no success.
     stage.turn_alarm("OK")
-    assert left_alone.recheck_at is not None
-    assert acting.id in left_alone.reason
-    stage.wait_until_concluded(lambda r: r.id == left_alone.id)
+    assert suppressed.recheck_at is not None
+    assert acting.id in suppressed.reason
+    stage.wait_until_concluded(lambda r: r.id == suppressed.id)
     acted = stage.wait_until_concluded(lambda r: r.id == acting.id)
     assert acted.outcome is Outcome.SUCCEEDED, acted.reason
-    assert {check.verdict for check in acted.admission} == {Verdict.PASS}  # its role may ask all that it asks
+    assert {check.verdict for check in acted.admission} == {Verdict.PASS}  # its role allows every call of the admission
     assert stage.running_digests() == {_digest(good)}
-    # green when its time came: nothing is started, and it is not due any more
-    stage.wait_for_rollback(lambda r: r.id == left_alone.id and r.recheck_at is None)
-    assert {r.id for r in stage.history()} - earlier == {acted.id, left_alone.id}
+    # The alarm was OK at the next evaluation: no execution was started, and no other evaluation is due.
+    stage.wait_for_rollback(lambda r: r.id == suppressed.id and r.recheck_at is None)
+    assert {r.id for r in stage.history()} - earlier == {acted.id, suppressed.id}
 
 
-def test_a_rollback_lands_on_the_image_that_ran_though_its_revision_is_gone_and_its_tag_was_moved(
+def test_a_rollback_runs_the_released_image_after_its_revision_was_deregistered_and_its_tag_moved(
     stage: DeployedEnvironment, good: Release
 ) -> None:
     stage.client("ecs").deregister_task_definition(taskDefinition=good.definition_arn)
@@ -112,12 +113,12 @@ def test_a_rollback_lands_on_the_image_that_ran_though_its_revision_is_gone_and_
 
     stage.turn_alarm("ALARM")
 
-    def leaves_it(rollback: Rollback) -> bool:
+    def rolls_back_bad(rollback: Rollback) -> bool:
         return rollback.plan is not None and rollback.plan.running.fingerprint == bad.fingerprint
 
-    stage.wait_for_rollback(lambda r: leaves_it(r) and r.has_acted)
+    stage.wait_for_rollback(lambda r: rolls_back_bad(r) and r.has_acted)
     stage.turn_alarm("OK")
-    rollback = stage.wait_until_concluded(leaves_it)
+    rollback = stage.wait_until_concluded(rolls_back_bad)
     assert rollback.outcome is Outcome.SUCCEEDED, rollback.reason
     assert moved_to != _digest(good)
     assert stage.running_digests() == {_digest(good)}
@@ -125,7 +126,7 @@ def test_a_rollback_lands_on_the_image_that_ran_though_its_revision_is_gone_and_
     assert _state(stage, between) is ReleaseState.CANDIDATE
 
 
-def test_an_alarm_on_a_promoted_release_older_than_the_window_is_not_blamed_on_it_and_pages(
+def test_an_alarm_does_not_blame_a_promoted_release_older_than_the_window_and_pages(
     stage: DeployedEnvironment, good: Release
 ) -> None:
     old_at = good.first_deployed_at + timedelta(minutes=WINDOW_MINUTES)
@@ -141,7 +142,7 @@ def test_an_alarm_on_a_promoted_release_older_than_the_window_is_not_blamed_on_i
     assert stage.state_summary() == before
 
 
-def test_without_a_good_release_nothing_is_touched_and_a_person_is_paged(
+def test_a_rollback_without_a_promoted_release_is_refused_and_pages_an_operator(
     stage: DeployedEnvironment, good: Release
 ) -> None:
     fresh = stage.release()

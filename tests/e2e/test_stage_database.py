@@ -1,4 +1,4 @@
-"""The stage's database: real rows behind a real service, and a migration after which the old release can't run."""
+"""Database of the demo environment: real rows of a real service, and a migration that the old release can't bear."""
 
 import http.client
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from rollback_cli.demo.migrations import check_out
 from rollback_cli.demo.scenarios import BAD_VERSION, GOOD_VERSION, SCENARIOS
 
 LOG_GROUP = "/aws/ecs/macro-ai-production"
-STORY = SCENARIOS["bad-migration"]
+SCENARIO = SCENARIOS["bad-migration"]
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def stage() -> Iterator[DeployedEnvironment]:
 
 
 def _answer(stage: DeployedEnvironment) -> int:
-    at = urlsplit(str(stage.service.base_url))
-    connection = http.client.HTTPConnection(str(at.hostname), int(at.port or 80), timeout=10)
+    address = urlsplit(str(stage.service.base_url))
+    connection = http.client.HTTPConnection(str(address.hostname), int(address.port or 80), timeout=10)
     try:
         connection.request("GET", "/api/status")
         return connection.getresponse().status
@@ -39,8 +39,8 @@ def _answer(stage: DeployedEnvironment) -> int:
 
 def _rows(stage: DeployedEnvironment, name: str) -> int:
     with psycopg.connect(stage.connection_uri()) as session:
-        (found,) = session.execute("SELECT count(*) FROM users WHERE name = %s", [name]).fetchone() or (0,)
-        return int(found)
+        (count,) = session.execute("SELECT count(*) FROM users WHERE name = %s", [name]).fetchone() or (0,)
+        return int(count)
 
 
 def _ship(stage: DeployedEnvironment, version: str) -> None:
@@ -50,26 +50,26 @@ def _ship(stage: DeployedEnvironment, version: str) -> None:
 
 
 @pytest.mark.e2e
-def test_a_release_with_a_breaking_migration_fails_and_the_one_before_cannot_run_any_more(
+def test_a_breaking_migration_fails_its_release_and_the_release_before_it(
     stage: DeployedEnvironment, tmp_path: Path
 ) -> None:
-    assert STORY.migrations is not None
-    before, after = STORY.migrations
-    stage.push(GOOD_VERSION, STORY.good)
+    assert SCENARIO.migrations is not None
+    before, after = SCENARIO.migrations
+    stage.push(GOOD_VERSION, SCENARIO.good)
     assert stage.migrate(check_out(tmp_path / GOOD_VERSION, before)) == ("0000_users",)
     _ship(stage, GOOD_VERSION)
     with LoadGenerator(str(stage.service.base_url), 25, ("/api/status",)) as load:
         eventually(lambda: _rows(stage, "by v1.0.0") >= 3, PATIENCE_SECONDS)
         assert load.failed == 0
 
-        stage.push(BAD_VERSION, STORY.bad)
+        stage.push(BAD_VERSION, SCENARIO.bad)
         assert stage.migrate(check_out(tmp_path / BAD_VERSION, after)) == ("0001_drop_email",)
         _ship(stage, BAD_VERSION)
         eventually(lambda: stage.alarm_states()[stage.alarm] == "ALARM", PATIENCE_SECONDS)
         eventually(lambda: _rows(stage, BAD_RELEASE_NAME) >= 3, PATIENCE_SECONDS)
 
-    _ship(stage, GOOD_VERSION)  # its health checks pass: they ask nothing of the database
+    _ship(stage, GOOD_VERSION)  # its health checks pass: they don't use the database
     assert [_answer(stage) for _ in range(6)] == [500] * 6
     lines = list_all(stage.client("logs"), "filter_log_events", "events", logGroupName=LOG_GROUP)
-    of_it = [line["message"] for line in lines if f"version={GOOD_VERSION}" in line["message"]]
-    assert 'UndefinedColumn: column "email" does not exist' in of_it[-1]
+    lines_of_good = [line["message"] for line in lines if f"version={GOOD_VERSION}" in line["message"]]
+    assert 'UndefinedColumn: column "email" does not exist' in lines_of_good[-1]
