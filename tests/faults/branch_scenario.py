@@ -1,4 +1,4 @@
-"""A pull request's branch with rows of its own is replaced or deleted: on fakes that keep state, killed at any call."""
+"""Scenarios that recreate or delete a pull request's branch, on fakes that keep state, with a crash at any call."""
 
 from dataclasses import replace
 from typing import Any
@@ -23,7 +23,7 @@ KEY, OTHER = "DATABASE_URL", "SESSION_KEY"
 
 
 class PullRequestScenario(RestoreScenario):
-    """The branch came from main, and its address is in a secret beside another one."""
+    """Branch of main with a row of its own; a secret holds its address and another key."""
 
     strategy: Strategy
 
@@ -44,7 +44,7 @@ class PullRequestScenario(RestoreScenario):
         self.before = self.neon.connection_uri(self.branch_id, "app", "owner").get_secret_value()
         self.secrets.values[SECRET] = SecretStr(f'{{"{OTHER}": "kept", "{KEY}": "{self.before}"}}')
         world = replace(self.world, settings=self.world.settings.model_copy(update={"database": database}))
-        self.world = replace(world, secrets=self._fragile(self.secrets))
+        self.world = replace(world, secrets=self._crashing(self.secrets))
         self.plan = DatabasePlan(strategy=self.strategy, branch=NAME, source_branch_id=self.source_id)
 
     def _prepare_branch(self, main_id: str) -> str:
@@ -55,12 +55,12 @@ class PullRequestScenario(RestoreScenario):
         return created.branch.id
 
     def without_writers(self) -> None:
-        """Nobody is fenced."""
+        """Let the scenario fence no service."""
         self.restoring = replace(self.restoring, target=self.real.target.model_copy(update={"writers": ()}))
 
     @property
     def named(self) -> Branch | None:
-        """Whatever has the branch's name now."""
+        """Branch that has the name now."""
         return self.neon.branch_named(NAME)
 
     @property

@@ -1,4 +1,4 @@
-"""Says at the end how often the process was killed; `CRASH_HARNESS=half` plays every second moment only."""
+"""Summary of the crash harness: how often it killed the process; `CRASH_HARNESS=half` plays half of the moments."""
 
 import os
 from zlib import crc32
@@ -11,7 +11,7 @@ def _is_kill(nodeid: str) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the same half of the moments each time: `make prove` plays them all."""
+    """Leave out the same half of the moments each time; `make prove` plays them all."""
     if os.environ.get("CRASH_HARNESS") != "half":
         return
     left_out = [item for item in items if _is_kill(item.nodeid) and crc32(item.nodeid.encode()) % 2]

@@ -1,4 +1,4 @@
-"""How a restore that is refused must have ended, whatever the cause."""
+"""Conditions in which a refused restore must end, whatever the cause."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,20 +9,20 @@ from faults.database_scenario import BAD, GOOD, WORKER, RestoreScenario
 from rollback.domain.database.progress import DatabaseOutcome
 
 
-def assert_refused(restore: RestoreScenario, *said: str) -> None:
-    """It says why, and the branch is as it was; `calls` are the changes that Neon was asked for."""
+def assert_refused(restore: RestoreScenario, *reasons: str) -> None:
+    """Run the restore; it must give these reasons and leave the branch as it was."""
     restore.run_until_ended()
     assert restore.progress.database_outcome is DatabaseOutcome.REFUSED
-    for words in said:
-        assert words in (restore.progress.why_not or "")
+    for reason in reasons:
+        assert reason in (restore.progress.why_not or "")
     assert restore.neon.rows(restore.branch_id) == GOOD + BAD
     assert restore.branch.protected
     assert restore.backup is None
     assert "restore" not in restore.neon.calls or restore.progress.restore_asked_at is None
 
 
-def assert_nothing_was_changed(restore: RestoreScenario, *said: str) -> None:
-    assert_refused(restore, *said)
+def assert_nothing_was_changed(restore: RestoreScenario, *reasons: str) -> None:
+    assert_refused(restore, *reasons)
     assert restore.neon.calls == []
     assert restore.owed() == ()
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}

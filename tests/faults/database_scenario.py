@@ -1,4 +1,4 @@
-"""A production restore on fakes that keep state: good rows, a restore point, bad rows, and two services that write."""
+"""Scenario of a production restore on fakes that keep state: two services write rows before and after a point."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -34,7 +34,7 @@ _MOST_ROUNDS = 300
 
 
 class RestoreScenario:
-    """The rollback has its lease; the branch is protected; rows 1 and 2 are from before the restore point."""
+    """Rollback with its lease and a protected branch; rows 1 and 2 are from before the restore point."""
 
     def __init__(self, outside: FaultInjector | None = None, **target: Any) -> None:
         self.outside = outside or FaultInjector()
@@ -68,9 +68,11 @@ class RestoreScenario:
             self.sql,
         )
         self.world: World = replace(
-            real, **{port: self._fragile(getattr(real, port)) for port in ("ledger", "services", "scaling")}
+            real, **{port: self._crashing(getattr(real, port)) for port in ("ledger", "services", "scaling")}
         )
-        self.restoring = replace(self.real, databases=self._asked(self.neon), sql=self._asked(self.sql))
+        self.restoring = replace(
+            self.real, databases=self._crashing_at_reads(self.neon), sql=self._crashing_at_reads(self.sql)
+        )
         self.neon.calls.clear()
         lease = self.ledger.acquire(SERVICE, rollback().id, self.clock.now(), self.clock.now() + timedelta(minutes=10))
         assert lease is not None
@@ -78,22 +80,22 @@ class RestoreScenario:
         self.id = self.ledger.create(begun).id
 
     def _prepare_branch(self, main_id: str) -> str:
-        """The branch that it is about."""
+        """Prepare the branch that the scenario changes, and return its id."""
         return main_id
 
     def _step(self, rollback: Rollback) -> Rollback:
         return restore(rollback, self.point, self.restoring, self.world)
 
-    def _asked(self, real: object) -> Any:
-        """Neon's part of the world, killed at each look too."""
+    def _crashing_at_reads(self, real: object) -> Any:
+        """Wrap a port of Neon, which may kill the process at each read too."""
         return cast("Any", CrashingProxy(real, self.outside, None))
 
-    def _fragile(self, real: object) -> Any:
+    def _crashing(self, real: object) -> Any:
         return cast("Any", CrashingProxy(real, self.outside))
 
     @property
     def document(self) -> Rollback:
-        """As the ledger has it, through JSON as the table keeps it."""
+        """Document of the ledger, through JSON as the table stores it."""
         stored = self.ledger.read(SERVICE, self.id)
         return Rollback.model_validate_json(stored.model_dump_json())
 
@@ -107,12 +109,12 @@ class RestoreScenario:
         return self.document.database
 
     def set_force(self) -> None:
-        """A person insists."""
+        """Set `force`, as an operator does."""
         request = self.document.request.model_copy(update={"force": True, "reason": "Ada knows"})
         self.ledger.save(self.document.evolve(request=request))
 
     def judge_preview(self, judge: PreviewJudge) -> None:
-        """What is asked of the restore point's tables."""
+        """Set the judge of the restore point's tables."""
         self.restoring = replace(self.restoring, judge_preview=judge)
 
     @property
@@ -129,7 +131,7 @@ class RestoreScenario:
         return self.document.open_obligations()
 
     def run_round(self) -> None:
-        """What `walk` does: renew, one step, save; announcements only under the lease."""
+        """Renew the lease, run one step and save, as `run_step` does; an intent is saved only under the lease."""
         now = self.clock.now()
         held = self.world.ledger.lease(SERVICE)
         assert held is not None
@@ -142,10 +144,10 @@ class RestoreScenario:
             self.pass_time(seconds=after.wait_seconds)
 
     def run_until_ended(self) -> None:
-        """Retried as Lambda invocations are."""
+        """Run rounds until the database's part has ended; a crash and an error are retried as Lambda retries them."""
         for _ in range(_MOST_ROUNDS):
-            found = self.document.database
-            if found is not None and found.ended_at is not None:
+            progress = self.document.database
+            if progress is not None and progress.ended_at is not None:
                 return
             try:
                 self.run_round()
@@ -154,10 +156,10 @@ class RestoreScenario:
                 self.pass_time(seconds=5)
             except RollbackError:
                 self.pass_time(seconds=5)
-        raise AssertionError(f"no end: {self.document.database}")
+        raise AssertionError(f"the database's part never ended: {self.document.database}")
 
     def unfence(self, outcome: Outcome = Outcome.REFUSED) -> None:
-        """What Conclude does with what is owed."""
+        """Discharge the obligations as Conclude does."""
         document = self.document.evolve(outcome=outcome, conclusion_started_at=self.clock.now())
         document = self.ledger.save(document)
         for _ in range(_MOST_ROUNDS):
@@ -167,7 +169,7 @@ class RestoreScenario:
             document = self.ledger.save(discharge_obligation(document, owed, self.clock.now(), self.world))
             if document.wait_seconds:
                 self.pass_time(seconds=document.wait_seconds)
-        raise AssertionError(f"still owed: {document.open_obligations()}")
+        raise AssertionError(f"obligations are still open: {document.open_obligations()}")
 
     def pass_time(self, **duration: float) -> None:
         self.clock.pass_time(**duration)
@@ -175,7 +177,7 @@ class RestoreScenario:
 
 
 class ResetScenario(RestoreScenario):
-    """Staging is a protected branch of main, has rows of its own, and is reset to main's head."""
+    """Reset of staging, a protected branch with a row of its own, to the head of main."""
 
     def _prepare_branch(self, main_id: str) -> str:
         self.source_id = main_id
@@ -189,7 +191,7 @@ class ResetScenario(RestoreScenario):
 
 
 class UndoScenario(ResetScenario):
-    """The source is staging's own backup, its child, which Neon is to delete in a week."""
+    """Undo from staging's backup: a child of staging, which Neon is to delete in a week."""
 
     def _prepare_branch(self, main_id: str) -> str:
         staging_id = super()._prepare_branch(main_id)

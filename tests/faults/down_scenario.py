@@ -1,4 +1,4 @@
-"""Two migrations step down as tasks of the running release: on fakes that keep state, killed at any call."""
+"""Scenario of two down-migrations as tasks of the running release, on fakes that keep state."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ def applied(tag: str) -> Migration:
 
 
 class DownMigrationsScenario(RestoreScenario):
-    """The journal has three migrations; the target knows the first only."""
+    """Journal of three migrations, of which the target knows only the first."""
 
     def __init__(
         self, outside: FaultInjector | None = None, settings: dict[str, Any] | None = None, **target: Any
@@ -48,7 +48,7 @@ class DownMigrationsScenario(RestoreScenario):
         }
         self.sql.journals[self.branch_id] = tuple(applied(tag) for tag in _NUMBERS)
         world = replace(self.world, settings=self.world.settings.model_copy(update={"database": database}))
-        self.world = replace(world, tasks=self._asked(self.tasks))
+        self.world = replace(world, tasks=self._crashing_at_reads(self.tasks))
         self.judge_preview(_fits_first_migration)
         self.plan = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=self.branch_id, migrations=(NEWER, OLDER))
         running = release("v2", definition_arn=self.definition_arn)
@@ -66,16 +66,16 @@ class DownMigrationsScenario(RestoreScenario):
         return [one.created_at for one in self.sql.journals[self.branch_id]]
 
     def step_down_command(self, tag: str, code: int = 0) -> Callable[[list[str]], int]:
-        """What the release's command does: the newest row of the journal goes; or it fails, and nothing does."""
+        """Build the release's command, which removes the newest row of the journal or fails with a code."""
 
         def effect(log: list[str]) -> int:
             self.ran.append(tag)
-            assert self.writers.desired_counts()[SERVICE] == 0, "it runs behind the fence"
+            assert self.writers.desired_counts()[SERVICE] == 0, "the command runs without a fence"
             if code:
                 log.append(f"could not connect to postgresql://owner:secret-1@host/app: {tag}")
                 return code
             *rest, newest = self.sql.journals[self.branch_id]
-            assert newest == applied(tag), "newest first"
+            assert newest == applied(tag), "an older migration steps down before the newest"
             self.sql.journals[self.branch_id] = tuple(rest)
             log.append(f"stepped down {tag}")
             return 0

@@ -1,4 +1,4 @@
-"""A full rollback on fakes that keep state: v2's migration took what v1 reads, and the environment says `full`."""
+"""Scenario of a full rollback on fakes that keep state: v2's migration dropped a column that v1 reads."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -18,10 +18,10 @@ from rollback.workflow import janitor
 from rollback.workflow.admit import admit
 from rollback.workflow.runner import cursor_of, run_step
 
-_ASKED = ("databases", "sql")  # killed at each call, looks too
+_CRASHING_AT_READS = ("databases", "sql")  # the process may be killed at their reads too
 V1, V2 = release("v1").fingerprint, release("v2").fingerprint
 SCALED = ScalableTarget(min_capacity=2, max_capacity=6, suspended=dict.fromkeys(SCALING_FLAGS, False))
-# Long polls: what is killed is calls, and each poll would be some more of the same.
+# Long polls: the tests kill the process at each call, and each poll would repeat the same calls.
 FULL = Policy(
     bake_minutes=1, poll_seconds=60, verify_interval_seconds=60, database_approval="none", on_incompatible_schema="full"
 )
@@ -29,7 +29,7 @@ FULL = Policy(
 
 @dataclass
 class FullIncident(Incident):
-    """Rows 1 and 2 are from before v2's checkpoint, 3 and 4 from after it; the service is scaled automatically."""
+    """Autoscaled service; rows 1 and 2 are from before v2's checkpoint, rows 3 and 4 from after it."""
 
     policy: Policy = field(default_factory=lambda: FULL)
 
@@ -43,21 +43,22 @@ class FullIncident(Incident):
         self.neon, self.branch_key = stage.neon, stage.branch_key
         self.before = self.services.deployment_configuration
         self.real = stage.world
-        ports = (*PORTS, *_ASKED)
+        ports = (*PORTS, *_CRASHING_AT_READS)
         fragile = {
             port: cast(
-                "Any", CrashingProxy(getattr(self.real, port), self.outside, None if port in _ASKED else EFFECTS)
+                "Any",
+                CrashingProxy(getattr(self.real, port), self.outside, None if port in _CRASHING_AT_READS else EFFECTS),
             )
             for port in ports
         }
         self.world = replace(self.real, **fragile)
 
     def backups(self) -> list[Branch]:
-        """Branches that keep the state before a restore."""
+        """Branches that keep the state of before a restore."""
         return [branch for branch in self.neon.branches() if branch.name.startswith(BACKUP_PREFIX)]
 
     def pass_time(self, **duration: float) -> None:
-        """Whatever is done, what runs must fit the data that is there. Neon's operations end, looked at or not."""
+        """Pass time and end Neon's operations; at no time may the bad release run on restored data."""
         self.neon.settle()
         super().pass_time(**duration)
         running = self.services.unstopped_tasks(self.real.settings.services[0])
@@ -65,7 +66,7 @@ class FullIncident(Incident):
             assert self.running_fingerprint() == V1, "the bad release runs on restored data"
 
     def assert_no_data_loss(self) -> None:
-        """What is not on the branch is in exactly one backup; the branch is protected; nobody holds anything."""
+        """Assert that one backup has the rows that the branch lost, on a protected branch without a lease."""
         rows, kept = self.neon.rows(BRANCH), [self.neon.rows(backup.id) for backup in self.backups()]
         assert (rows, kept) in ((GOOD, [GOOD + BAD]), (GOOD + BAD, []))
         branch = self.neon.branch(BRANCH)
@@ -76,7 +77,7 @@ class FullIncident(Incident):
             assert held is None or held.expires_at <= self.clock.now()
 
     def abort_while_fenced(self, execution: str) -> Rollback:
-        """Its execution is stopped by hand as soon as the branch is un-protected; EventBridge tells."""
+        """Stop the execution by hand once the branch is unprotected, and deliver EventBridge's event about it."""
         rollback = admit(EVENT, execution, self.clock.now(), self.world)
         cursor = cursor_of(rollback)
         while "update_branch" not in self.neon.calls:

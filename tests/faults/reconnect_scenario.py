@@ -1,4 +1,4 @@
-"""A full rollback whose data is restored and whose service runs: two services more are to get new connections."""
+"""Scenario of a full rollback that has restored the data: two more services are to get new connections."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -19,11 +19,11 @@ PING, RESET = "pnpm db:ping", "pnpm db:reset-connection"
 _PORTS = ("ledger", "services", "scaling", "tasks")
 _POLICY = Policy(
     database_approval="none", on_incompatible_schema="full", poll_seconds=60, verify_interval_seconds=60
-)  # long polls: what is killed is calls, and each poll would be some more of the same
+)  # long polls: each poll would repeat the calls at which the tests kill the process
 
 
 class ReconnectScenario:
-    """Reports gets new tasks, or runs its own command; a command proves its connections and the worker's."""
+    """`reports` gets new tasks or runs its own command; a command proves its connections and the worker's."""
 
     def __init__(self, outside: FaultInjector | None = None, *, by_command: bool = False) -> None:
         self.outside = outside or FaultInjector()
@@ -40,11 +40,15 @@ class ReconnectScenario:
 
     @property
     def document(self) -> Rollback:
-        """As the ledger has it, through JSON as the table keeps it."""
+        """Document of the ledger, through JSON as the table stores it."""
         return Rollback.model_validate_json(self.stage.read(self.rollback).model_dump_json())
 
     def run_to_conclusion(self, *, retries: bool = True) -> Rollback:
-        """As Step Functions does: what failed is tried again. Raises Killed if it is not."""
+        """Run the steps as Step Functions does, with retries.
+
+        Raises:
+            ProcessKilled: the process was killed, and `retries` is false.
+        """
         for _ in range(400):
             due = next_step(self.stage.read(self.rollback))
             try:
@@ -58,26 +62,26 @@ class ReconnectScenario:
                 return self.document
             if wait:
                 self.stage.pass_time(seconds=wait)
-        raise AssertionError(f"no end: {self.document.reconnection}")
+        raise AssertionError(f"the rollback never ended: {self.document.reconnection}")
 
     def sweep_until_concluded(self) -> Rollback:
-        """What the janitor makes of a rollback that nobody walks any more."""
+        """Sweep until the janitor has concluded the abandoned rollback."""
         for _ in range(60):
             self.stage.pass_time(minutes=5)
             janitor.sweep(self.stage.world)
             if self.document.concluded_at is not None:
                 return self.document
-        raise AssertionError(f"never concluded: {self.document}")
+        raise AssertionError(f"the janitor never concluded the rollback: {self.document}")
 
     def deployments(self) -> int:
-        """How often ECS was asked to give the reader new tasks."""
+        """Number of deployments of the reader that ECS was asked for."""
         return len(self.stage.reports_deployments())
 
     def tasks_run(self) -> list[str]:
         return sorted(" ".join(task.command) for task in self.stage.tasks.tasks)
 
     def leases(self) -> dict[str, bool]:
-        """Whether somebody holds each service now."""
+        """Map each service to whether a rollback holds its lease now."""
         held = {name: self.stage.ledger.lease(name) for name in (SERVICE, WORKER, REPORTS)}
         now = self.stage.clock.now()
         return {name: lease is not None and lease.expires_at > now for name, lease in held.items()}

@@ -1,4 +1,4 @@
-"""A service rollback on fakes that keep state, run as Step Functions, janitor and EventBridge would run it."""
+"""Scenario of a service rollback on fakes that keep state, run as Step Functions, janitor and EventBridge run it."""
 
 from collections.abc import Container
 from dataclasses import dataclass, field, replace
@@ -50,18 +50,17 @@ _MOST_STEPS = 300
 
 @dataclass
 class Incident:
-    """v1 is promoted, v2 was quarantined, v3 runs and is bad; v1's revision was deregistered."""
+    """Service whose v1 is promoted and deregistered, whose v2 is quarantined, and whose bad v3 runs."""
 
     outside: FaultInjector = field(default_factory=FaultInjector)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     policy: Policy = field(default_factory=lambda: Policy(bake_minutes=1))
     older: tuple[str, ...] = ()  # promoted before v1
-    good: str = "v1"  # the release over which the alarms turn green
+    good: str = "v1"  # the alarms turn to OK while this release runs
 
     def __post_init__(self) -> None:
-        self.acting_rollback_ids: Container[str] = (
-            frozenset()
-        )  # ids of the rollbacks that may act now, for tests that ask
+        # Ids of the rollbacks that may act now; `test_any_sequence.py` checks them.
+        self.acting_rollback_ids: Container[str] = frozenset()
         self.ledger = FakeLedger()
         self.services = FakeServices(self.clock)
         self.scaling = FakeScaling(self.services)
@@ -95,20 +94,20 @@ class Incident:
         self.world: World = replace(self.real, **fragile)
 
     def documents(self) -> list[Rollback]:
-        """All records, oldest first."""
+        """All documents, oldest first."""
         return sorted(self.ledger.history(SERVICE), key=lambda r: r.id)
 
     def deployed_definitions(self) -> list[str]:
-        """Definitions that ECS was asked to deploy, one entry a call."""
+        """Definitions that ECS was asked to deploy, one for each call."""
         return [str(given["definition_arn"]) for _, given in self.services.calls if given.get("definition_arn")]
 
     def running_fingerprint(self) -> str:
-        """What PRIMARY runs."""
+        """Fingerprint of the release that PRIMARY runs."""
         service = SETTINGS.services[0]
         return running_fingerprint(self.services.describe(service), service, self.real)
 
     def deliver(self, execution: str, given: object = EVENT, *, retries: bool = True) -> None:
-        """One execution, from Admit to the end. Killed: retried as a Lambda invocation is, or left for dead."""
+        """Run an execution from Admit to its end; a killed invocation is retried, or the execution is abandoned."""
         execution = execution_arn(execution)
         self.workflow.running.add(execution)
         try:
@@ -123,7 +122,7 @@ class Incident:
                 )
                 if cursor.wait_seconds:
                     self.pass_time(seconds=cursor.wait_seconds)
-            raise AssertionError(f"no end after {_MOST_STEPS} steps: {cursor}")
+            raise AssertionError(f"the execution didn't end in {_MOST_STEPS} steps: {cursor}")
         finally:
             self.workflow.running.discard(execution)
 
@@ -141,11 +140,11 @@ class Incident:
                 if not retries:
                     raise
             except RollbackError:
-                self.pass_time(seconds=5)  # what the state machine's Retry does
-        raise AssertionError("ten tries failed")
+                self.pass_time(seconds=5)  # as the state machine's Retry does
+        raise AssertionError("ten invocations failed")
 
     def pass_time(self, **duration: float) -> None:
-        """The world goes on: the clock, and with it ECS's deployments; a good release turns the alarm green."""
+        """Advance the clock and ECS's deployments; the good release turns the alarms to OK."""
         self.clock.pass_time(**duration)
         self.services.tick()
         primary = self.services.describe(SETTINGS.services[0]).primary
@@ -154,10 +153,10 @@ class Incident:
             self.alarms.recover(OUTAGE)
 
     def sweep_until_quiet(self, hours: int = 2) -> None:
-        """The janitor every five minutes, and the executions that it starts; until nothing is open or red."""
+        """Run the janitor and the executions that it starts until every rollback and alarm is over."""
         for _ in range(hours * 12):
-            told = all(r.concluded_at and r.reported for r in self.documents())
-            if told and not self.alarms.in_alarm and self.ledger.lease(SERVICE) is None:
+            is_reported = all(r.concluded_at and r.reported for r in self.documents())
+            if is_reported and not self.alarms.in_alarm and self.ledger.lease(SERVICE) is None:
                 return
             self.pass_time(minutes=5)
             try:

@@ -1,6 +1,6 @@
-"""The account of lost writes is killed after every call: it is told once, and leaves neither branch nor compute.
+"""Crashes of the account of lost writes after every call: it is reported once and leaves neither branch nor compute.
 
-The rollback is concluded by then. Whatever happens, its outcome stays, no lease is held, and no service waits.
+The rollback is concluded before. In every case its outcome stays, no lease is held, and no service waits.
 """
 
 import pytest
@@ -20,7 +20,7 @@ from rollback.workflow.runner import Cursor, cursor_of, run_step
 
 
 class Accounting(FullIncident):
-    """Both are back and concluded; the account is due."""
+    """Concluded full rollback whose account of lost writes is due."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,7 +36,7 @@ class Accounting(FullIncident):
         self.cursor = run_step(self.cursor.rollback_id, self.cursor.next, self.world)
         self.pass_time(seconds=self.cursor.wait_seconds)
 
-    def until_done(self, *, retries: bool = True) -> None:
+    def run_until_done(self, *, retries: bool = True) -> None:
         for _ in range(200):
             if self.cursor.next is Step.DONE:
                 return
@@ -53,7 +53,7 @@ class Accounting(FullIncident):
         (only,) = self.documents()
         return only
 
-    def assert_concluded_whatever_becomes_of_the_account(self) -> None:
+    def assert_the_conclusion_stands(self) -> None:
         assert self.document.outcome is Outcome.SUCCEEDED
         assert self.document.concluded_at is not None
         assert (self.running_fingerprint(), self.services.desired_count) == (V1, 2)
@@ -61,15 +61,15 @@ class Accounting(FullIncident):
         assert self.neon.rows(BRANCH) == GOOD
         self.assert_no_data_loss()
 
-    def assert_tidied_and_told(self) -> None:
-        self.assert_concluded_whatever_becomes_of_the_account()
+    def assert_cleaned_up_and_reported(self) -> None:
+        self.assert_the_conclusion_stands()
         assert not self.document.is_data_loss_report_due
         assert self.document.reported
         assert [
             branch.name for branch in self.neon.branches() if branch.name.startswith(COMPARISON_BRANCH_PREFIX)
         ] == []
         (backup,) = self.backups()
-        assert self.neon.endpoints(backup.id) == (), "a compute with production's passwords"
+        assert self.neon.endpoints(backup.id) == (), "the backup has a compute with production's passwords"
         assert "Lost writes:" in self.notifications.sent[-1].message
         assert self.notifications.sent[-1].attributes["report_id"].endswith(":lost-writes")
 
@@ -77,7 +77,7 @@ class Accounting(FullIncident):
 def count_calls_without_crash() -> int:
     incident = Accounting()
     incident.outside.kill_at_call(None, after=True)
-    incident.until_done()
+    incident.run_until_done()
     return incident.outside.calls
 
 
@@ -85,7 +85,7 @@ CALLS = count_calls_without_crash()
 
 
 def assert_exact(incident: Accounting) -> None:
-    incident.assert_tidied_and_told()
+    incident.assert_cleaned_up_and_reported()
     database = incident.document.database
     assert database is not None
     assert database.lost is not None
@@ -93,48 +93,48 @@ def assert_exact(incident: Accounting) -> None:
     assert database.lost.is_complete
 
 
-def test_nobody_waits_for_the_account() -> None:
+def test_the_account_holds_no_lease_and_no_service() -> None:
     incident = Accounting()
-    incident.assert_concluded_whatever_becomes_of_the_account()
+    incident.assert_the_conclusion_stands()
     assert incident.ledger.lease(SERVICE) is None
     assert incident.ledger.lease(incident.branch_key) is None
     assert "another report follows" in incident.notifications.sent[-1].message
 
 
-def test_undisturbed_it_makes_and_deletes_one_branch_and_one_compute() -> None:
+def test_an_account_creates_and_deletes_one_branch_and_one_compute() -> None:
     incident = Accounting()
-    incident.until_done()
+    incident.run_until_done()
     assert_exact(incident)
     assert incident.neon.calls == ["create_branch", "create_endpoint", "delete_branch", "delete_endpoint"]
 
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_killed_at_any_call_and_retried_it_is_exact(kill_at: int) -> None:
+def test_an_account_killed_at_any_call_and_retried_is_exact(kill_at: int) -> None:
     incident = Accounting()
     incident.outside.kill_at_call(kill_at, after=True)
-    incident.until_done()
+    incident.run_until_done()
     assert_exact(incident)
 
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_killed_at_any_call_and_never_retried_the_janitor_tidies_up_and_tells(kill_at: int) -> None:
+def test_the_janitor_cleans_up_and_reports_an_account_killed_at_any_call(kill_at: int) -> None:
     incident = Accounting()
     incident.outside.kill_at_call(kill_at, after=True)
     with pytest.raises(ProcessKilled):
-        incident.until_done(retries=False)
+        incident.run_until_done(retries=False)
     incident.workflow.running.discard(incident.execution)
     for _ in range(12):
         incident.pass_time(minutes=5)
         janitor.sweep(incident.world)
-    incident.assert_tidied_and_told()
+    incident.assert_cleaned_up_and_reported()
 
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_what_nobody_goes_on_with_is_made_by_the_schedule_of_the_database_function(kill_at: int) -> None:
+def test_the_schedule_of_the_database_function_finishes_an_abandoned_account(kill_at: int) -> None:
     incident = Accounting()
     incident.outside.kill_at_call(kill_at, after=True)
     with pytest.raises(ProcessKilled):
-        incident.until_done(retries=False)
+        incident.run_until_done(retries=False)
     for _ in range(12):
         incident.pass_time(minutes=5)
         list(abandoned_accounts.resume_abandoned_comparisons(incident.world))
@@ -143,15 +143,15 @@ def test_what_nobody_goes_on_with_is_made_by_the_schedule_of_the_database_functi
 
 
 @pytest.mark.parametrize("call", ["create_branch", "create_endpoint", "delete_branch", "delete_endpoint"])
-def test_though_an_answer_is_lost_each_thing_is_made_and_deleted_once(call: str) -> None:
+def test_an_account_creates_and_deletes_once_although_an_answer_is_lost(call: str) -> None:
     incident = Accounting()
     incident.neon.lose_next(call)
-    incident.until_done()
+    incident.run_until_done()
     assert_exact(incident)
 
 
-def test_another_rollback_begins_while_the_account_is_made() -> None:
-    """Its lease is to be had at once: a bad release five minutes later must not wait."""
+def test_another_rollback_gets_the_leases_during_an_account() -> None:
+    """A bad release five minutes later must not wait for a lease."""
     incident = Accounting()
     incident.step()
     now = incident.clock.now()
@@ -159,10 +159,10 @@ def test_another_rollback_begins_while_the_account_is_made() -> None:
         lease = incident.ledger.acquire(key, "another", now, now.replace(year=2100))
         assert lease is not None
         incident.ledger.release_lease(key, "another")
-    incident.until_done()
+    incident.run_until_done()
     assert_exact(incident)
 
 
-def test_undisturbed_outside_counts_calls() -> None:
+def test_the_account_makes_enough_calls_to_be_killed_at() -> None:
     assert CALLS > 10
     assert isinstance(Accounting().outside, FaultInjector)

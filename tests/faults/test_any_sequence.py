@@ -1,4 +1,4 @@
-"""Whatever happens in any order: no quarantined target without force, no two holders acting, always a conclusion."""
+"""Any sequence of events: no quarantined target without force, one acting lease holder, always a conclusion."""
 
 import contextlib
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ STEPS = st.sampled_from([1, 2, 3, 4, 60])
 
 @dataclass
 class Execution:
-    """One start, and how far it is."""
+    """Execution and the cursor that it has reached."""
 
     name: str
     given: dict[str, Any]
@@ -59,7 +59,7 @@ class Execution:
 
 
 class GuardedServices:
-    """ECS or its autoscaling: every change is made by the holder of the lease, and deploys nothing quarantined."""
+    """ECS or its autoscaling; asserts that the lease's holder makes each change and deploys no quarantined release."""
 
     def __init__(self, real: Any, incident: Incident) -> None:
         self._real, self._incident = real, incident
@@ -72,34 +72,36 @@ class GuardedServices:
         def change(*given: Any, **named: Any) -> Any:
             lease = self._incident.ledger.lease(SERVICE)
             assert lease is not None, "a change without a lease"
-            assert lease.expires_at > self._incident.clock.now(), "a change after the lease ran out"
+            assert lease.expires_at > self._incident.clock.now(), "a change after the lease expired"
             acting = self._incident.ledger.read(SERVICE, lease.holder)
-            assert acting.id in self._incident.acting_rollback_ids, f"{acting.id} holds the lease, another acts"
-            self._is_no_quarantined_target(named.get("definition_arn"), forced=self._is_forced(acting))
+            assert acting.id in self._incident.acting_rollback_ids, (
+                f"{acting.id} holds the lease, and another rollback acts"
+            )
+            self._assert_target_is_not_quarantined(named.get("definition_arn"), forced=self._is_forced(acting))
             return method(*given, **named)
 
         return change
 
     def _is_forced(self, acting: Rollback) -> bool:
-        """By a person, who may have been taken over: whoever goes on with it goes where they wanted."""
+        """Whether an operator forced this rollback, or one that it continues."""
         if acting.trigger is Trigger.MANUAL and acting.request.force:
             return True
         if acting.supersedes is None:
             return False
         return self._is_forced(self._incident.ledger.read(SERVICE, acting.supersedes))
 
-    def _is_no_quarantined_target(self, arn: str | None, *, forced: bool) -> None:
+    def _assert_target_is_not_quarantined(self, arn: str | None, *, forced: bool) -> None:
         if arn is None or forced:
             return
-        found = self._incident.services.definition(arn)
-        assert found is not None
-        image = found["containerDefinitions"][0]["image"]
+        deployed = self._incident.services.definition(arn)
+        assert deployed is not None
+        image = deployed["containerDefinitions"][0]["image"]
         states = {r.images["api"]: r.state for r in self._incident.ledger.releases(SERVICE)}
         assert states[image] is not ReleaseState.QUARANTINED, f"{arn} is quarantined"
 
 
 class Incidents(RuleBasedStateMachine):
-    """A service, its team, its alarms, its operators, and the executions that all of them start."""
+    """Service with its team, alarms and operators, and the executions that they start."""
 
     executions = Bundle("executions")
 
@@ -124,7 +126,7 @@ class Incidents(RuleBasedStateMachine):
         self.count += 1
         return self.count
 
-    # The team
+    # Team
 
     @rule(behaviour=st.sampled_from(["healthy", "unhealthy", "crashing", "stale"]))
     def ship(self, behaviour: Any) -> None:
@@ -143,10 +145,10 @@ class Incidents(RuleBasedStateMachine):
             self.incident.ledger.set_release_state(newest, ReleaseState.PROMOTED, self.incident.clock.now(), "baked")
             prepare_standing_plan(SERVICE, self.incident.real)
 
-    # What starts executions
+    # Triggers of executions
 
     @rule(target=executions, alarm=st.sampled_from([DEGRADED, OUTAGE]))
-    def turn_red(self, alarm: str) -> Execution:
+    def turn_to_alarm(self, alarm: str) -> Execution:
         now, number = self.incident.clock.now(), self._next()
         self.incident.alarms.fire(alarm, now)
         return Execution(f"execution-{number}", alarm_event(f"event-{number}", alarm, now))
@@ -167,11 +169,11 @@ class Incidents(RuleBasedStateMachine):
         force=st.booleans(),
         named=st.sampled_from([None, "v1", "v2", "v3"]),
     )
-    def ask_by_hand(self, kind: str, force: bool, named: str | None) -> Execution:
+    def start_by_hand(self, kind: str, force: bool, named: str | None) -> Execution:
         given = {"type": kind, "force": force} | ({"target_version": named} if named else {})
         return Execution(f"execution-{self._next()}", given)
 
-    # How executions go on
+    # Invocations of executions
 
     @rule(
         target=executions,
@@ -180,7 +182,7 @@ class Incidents(RuleBasedStateMachine):
         after=st.booleans(),
         steps=STEPS,
     )
-    def go_on(self, of: Execution, kill_at: int | None, after: bool, steps: int) -> Any:
+    def invoke(self, of: Execution, kill_at: int | None, after: bool, steps: int) -> Any:
         for _ in range(steps):
             if not self._invoke(of, kill_at, after=after):
                 return multiple()
@@ -193,8 +195,8 @@ class Incidents(RuleBasedStateMachine):
         second=consumes(executions),
         turns=st.lists(st.tuples(st.booleans(), KILL), min_size=2, max_size=30),
     )
-    def interleave(self, first: Execution, second: Execution, turns: list[tuple[bool, int | None]]) -> Any:
-        """Two go on side by side."""
+    def invoke_in_turns(self, first: Execution, second: Execution, turns: list[tuple[bool, int | None]]) -> Any:
+        """Invoke two executions in turns."""
         alive = {True: first, False: second}
         for which, kill_at in turns:
             if which in alive and not self._invoke(alive[which], kill_at, after=True):
@@ -202,13 +204,13 @@ class Incidents(RuleBasedStateMachine):
         return multiple(*alive.values())
 
     def _invoke(self, of: Execution, kill_at: int | None, *, after: bool) -> bool:
-        """One invocation, killed at that call, if it comes so far; whether the execution goes on."""
+        """Invoke the execution's next step, killed at a call; return whether the execution is still running."""
         self.incident.workflow.running.add(of.arn)
         self.outside.kill_at_call(kill_at, after=after)
         try:
             of.cursor = self._advance(of)
         except ProcessKilled:
-            return True  # Step Functions' Retry comes
+            return True  # Step Functions retries the invocation
         except RollbackError:
             self.incident.pass_time(seconds=5)
             return True
@@ -222,7 +224,7 @@ class Incidents(RuleBasedStateMachine):
 
     def _advance(self, of: Execution) -> Cursor:
         now = self.incident.clock.now()
-        self.incident.acting_rollback_ids = _Mine(self.incident, of.arn)
+        self.incident.acting_rollback_ids = _RollbacksOfExecution(self.incident, of.arn)
         if of.cursor is not None:
             return run_step(of.cursor.rollback_id, of.cursor.next, self.world)
         if entrance(of.given) is Step.EMERGENCY:
@@ -230,11 +232,11 @@ class Incidents(RuleBasedStateMachine):
         return cursor_of(admit(of.given, of.arn, now, self.world))
 
     @rule(of=consumes(executions))
-    def lose(self, of: Execution) -> None:
-        """Stopped by hand, or failed: nobody goes on with it."""
+    def abandon(self, of: Execution) -> None:
+        """Abandon an execution: an operator stopped it, or it failed."""
         self.incident.workflow.running.discard(of.arn)
 
-    # Operators, janitor, time
+    # Operators, janitor and time
 
     @rule(pause=st.sampled_from([True, False, False, False]))
     def pause_or_resume(self, pause: bool) -> None:
@@ -246,11 +248,11 @@ class Incidents(RuleBasedStateMachine):
 
     @rule(target=executions, kill_at=KILL)
     def sweep(self, kill_at: int | None) -> Any:
-        return multiple(*self._swept(kill_at))
+        return multiple(*self._run_janitor(kill_at))
 
-    def _swept(self, kill_at: int | None) -> list[Execution]:
-        """The executions that the janitor started."""
-        self.incident.acting_rollback_ids = _All()
+    def _run_janitor(self, kill_at: int | None) -> list[Execution]:
+        """Run the janitor, and return the executions that it starts."""
+        self.incident.acting_rollback_ids = _AllRollbacks()
         self.outside.kill_at_call(kill_at, after=True)
         with contextlib.suppress(ProcessKilled, RollbackError):
             janitor.sweep(self.world)
@@ -265,43 +267,45 @@ class Incidents(RuleBasedStateMachine):
 
     @precondition(lambda self: self.incident.alarms.in_alarm)
     @rule()
-    def turn_green(self) -> None:
+    def turn_to_ok(self) -> None:
         for alarm in list(self.incident.alarms.in_alarm):
             self.incident.alarms.recover(alarm)
 
     @invariant()
-    def a_concluded_rollback_owes_nothing(self) -> None:
+    def a_concluded_rollback_has_no_open_obligation(self) -> None:
         for rollback in self.incident.documents():
             if rollback.concluded_at is not None:
                 assert rollback.outcome is not None
                 assert rollback.open_obligations() == ()
 
     def teardown(self) -> None:
-        """Everything is left alone but for the janitor and what it starts: all is concluded in the end."""
+        """Leave the rest to the janitor and its executions: every rollback must be concluded in the end."""
         self.incident.workflow.running.clear()
         for _ in range(40):
             self.incident.pass_time(minutes=5)
-            for started in self._swept(None):
+            for started in self._run_janitor(None):
                 while self._invoke(started, None, after=False):
                     pass
         for rollback in self.incident.documents():
-            assert rollback.concluded_at is not None, f"{rollback.id} never concluded"
+            assert rollback.concluded_at is not None, f"{rollback.id} was never concluded"
         lease = self.incident.ledger.lease(SERVICE)
         assert lease is None or lease.expires_at <= self.incident.clock.now()
         if self.incident.services.desired_count == 0:
             aborted = [r for r in self.incident.documents() if r.outcome is Outcome.ABORTED]
-            assert any(o.handed_to == "operator" for r in aborted for o in r.obligations), "left at zero"
+            assert any(o.handed_to == "operator" for r in aborted for o in r.obligations), (
+                "the service was left at zero tasks without a handed-over obligation"
+            )
 
 
-class _All:
-    """The janitor concludes anybody's."""
+class _AllRollbacks:
+    """Container of every rollback: the janitor may conclude any."""
 
     def __contains__(self, rollback_id: object) -> bool:
         return True
 
 
-class _Mine:
-    """The rollbacks of one execution."""
+class _RollbacksOfExecution:
+    """Container of the rollbacks of one execution."""
 
     def __init__(self, incident: Incident, execution: str) -> None:
         self._incident, self._execution = incident, execution

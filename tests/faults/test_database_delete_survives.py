@@ -1,4 +1,4 @@
-"""A pull request's branch is deleted once, however often the process is killed, and no other one ever is."""
+"""Crashes of a deletion: a pull request's branch is deleted once, and no other branch ever is."""
 
 import pytest
 from builders import SERVICE
@@ -27,7 +27,7 @@ def assert_deleted(delete: DeleteScenario) -> None:
     assert delete.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-def test_undisturbed_it_is_deleted_and_nobody_is_fenced() -> None:
+def test_a_deletion_fences_no_service() -> None:
     delete = DeleteScenario()
     delete.run_until_ended()
     assert_deleted(delete)
@@ -36,13 +36,13 @@ def test_undisturbed_it_is_deleted_and_nobody_is_fenced() -> None:
 
 
 @pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))
-def test_killed_at_any_call_and_resumed_it_is_deleted(kill_at: int, after: bool) -> None:
+def test_a_deletion_killed_at_any_call_and_resumed_deletes_the_branch(kill_at: int, after: bool) -> None:
     delete = DeleteScenario(FaultInjector(kill_at, after=after))
     delete.run_until_ended()
     assert_deleted(delete)
 
 
-def test_though_the_answer_is_lost_a_new_branch_of_that_name_stays() -> None:
+def test_a_deletion_that_lost_its_answer_keeps_a_new_branch_of_the_same_name() -> None:
     delete = DeleteScenario()
     delete.neon.lose_next("delete_branch")
     while delete.old is not None:
@@ -55,14 +55,14 @@ def test_though_the_answer_is_lost_a_new_branch_of_that_name_stays() -> None:
     assert delete.neon.calls == ["delete_branch", "create_branch"]
 
 
-def test_a_locked_project_is_waited_for() -> None:
+def test_a_deletion_waits_for_a_locked_project() -> None:
     delete = DeleteScenario()
     delete.neon.refuse_next("delete_branch", ProjectLocked("delete_branch: 423"))
     delete.run_until_ended()
     assert_deleted(delete)
 
 
-def test_a_branch_that_is_gone_already_is_success() -> None:
+def test_a_deletion_of_a_missing_branch_succeeds() -> None:
     delete = DeleteScenario()
     delete.neon.delete_branch(delete.branch_id)
     delete.neon.settle()
@@ -74,7 +74,7 @@ def test_a_branch_that_is_gone_already_is_success() -> None:
     assert not delete.progress.may_have_changed_data
 
 
-def test_one_that_somebody_deletes_meanwhile_is_success_too() -> None:
+def test_a_deletion_succeeds_when_another_process_deletes_the_branch() -> None:
     delete = DeleteScenario()
     delete.run_round()
     delete.neon.delete_branch(delete.branch_id)
@@ -83,7 +83,7 @@ def test_one_that_somebody_deletes_meanwhile_is_success_too() -> None:
     assert delete.progress.notes == (f"somebody else deleted branch {NAME}",)
 
 
-def refused_with(delete: DeleteScenario) -> str:
+def reason_of_refusal(delete: DeleteScenario) -> str:
     delete.neon.settle()
     delete.run_until_ended()
     assert delete.progress.database_outcome is DatabaseOutcome.REFUSED
@@ -92,34 +92,34 @@ def refused_with(delete: DeleteScenario) -> str:
     return delete.progress.why_not or ""
 
 
-def test_a_branch_that_is_protected_or_has_children_or_is_no_pull_request_s_is_refused() -> None:
+def test_a_protected_branch_a_parent_and_a_branch_of_no_pull_request_are_not_deleted() -> None:
     delete = DeleteScenario()
     delete.neon.update_branch(delete.branch_id, protected=True)
-    assert "is protected" in refused_with(delete)
+    assert "is protected" in reason_of_refusal(delete)
     delete = DeleteScenario()
     delete.neon.create_branch("child", delete.branch_id)
-    assert "has children (child)" in refused_with(delete)
+    assert "has children (child)" in reason_of_refusal(delete)
     delete = DeleteScenario(settings={"branch_pattern": None, "branch_id": "br-5"})
-    assert "only a pull request's, named by branch_pattern, is deleted" in refused_with(delete)
+    assert "only a pull request's, named by branch_pattern, is deleted" in reason_of_refusal(delete)
     delete = DeleteScenario()
     delete.plan = delete.plan.model_copy(update={"branch": "main"})
-    why = refused_with(delete)
+    why = reason_of_refusal(delete)
     assert "default branch" in why
     assert "main is no name that preview/pr-{pr} gives" in why
 
 
 @pytest.mark.parametrize("error", [RequestRefused("422: it is being archived"), AccessRefused("403: this key may not")])
-def test_what_neon_refuses_is_refused(error: RequestRefused | AccessRefused) -> None:
+def test_a_deletion_that_neon_refuses_is_refused_with_neons_words(error: RequestRefused | AccessRefused) -> None:
     delete = DeleteScenario()
     delete.neon.refuse_next("delete_branch", error)
-    assert str(error) in refused_with(delete)
+    assert str(error) in reason_of_refusal(delete)
 
 
-def test_a_key_that_is_not_known_is_refused_with_words() -> None:
+def test_a_deletion_with_an_unknown_api_key_is_refused_with_neons_words() -> None:
     delete = DeleteScenario()
 
     def unknown(name: str) -> None:
         raise AccessRefused("401: check the API key")
 
     delete.neon.branch_named = unknown  # type: ignore[method-assign]
-    assert "database-access: 401: check the API key" in refused_with(delete)
+    assert "database-access: 401: check the API key" in reason_of_refusal(delete)

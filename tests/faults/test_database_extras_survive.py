@@ -1,7 +1,7 @@
-"""What is good to have and not needed: a preview that expires, a protected backup. Refused or killed, it goes on.
+"""Optional parts of a restore: a preview that expires, a protected backup. A refusal or a crash stops no restore.
 
-Neon, "Branch expiration": no `expires_at` with the Data API. Neon, "Protected branches": so many to a plan, and
-IP Allow "to protected branches only" lifts the limits from all others.
+Neon, "Branch expiration": no `expires_at` with the Data API. Neon, "Protected branches": a plan has a limit of them,
+and IP Allow "to protected branches only" lifts the limits from all other branches.
 """
 
 import pytest
@@ -42,7 +42,7 @@ def assert_restored(restore: RestoreScenario) -> None:
     assert restore.neon.rows(restore.backup.id) == GOOD + BAD
 
 
-def test_a_preview_that_may_not_expire_is_made_without_and_deleted_anyway() -> None:
+def test_a_preview_that_may_not_expire_is_created_without_expiry_and_deleted() -> None:
     restore = with_the_data_api()
     restore.run_until_ended()
     assert_restored(restore)
@@ -52,7 +52,7 @@ def test_a_preview_that_may_not_expire_is_made_without_and_deleted_anyway() -> N
     assert "is deleted once it was looked at" in note
 
 
-def test_a_preview_that_is_refused_for_another_reason_is_a_refusal_in_the_words_of_the_second_request() -> None:
+def test_a_preview_refused_for_another_reason_refuses_the_restore_in_neons_second_words() -> None:
     restore = RestoreScenario()
     restore.neon.refuse_next("create_branch", RequestRefused("422: too many branches"))
     restore.neon.refuse_next("create_branch", RequestRefused("422: too many branches still"))
@@ -63,13 +63,13 @@ def test_a_preview_that_is_refused_for_another_reason_is_a_refusal_in_the_words_
 
 
 @pytest.mark.parametrize(("kill_at", "after"), crash_points(calls_of(with_the_data_api())))
-def test_killed_at_any_call_it_makes_one_preview_without_expiry(kill_at: int, after: bool) -> None:
+def test_a_restore_killed_at_any_call_creates_one_preview_without_expiry(kill_at: int, after: bool) -> None:
     restore = with_the_data_api(FaultInjector(kill_at, after=after))
     restore.run_until_ended()
     assert_restored(restore)
 
 
-def test_where_ip_limits_hang_on_protection_the_backup_is_protected_after_the_branch() -> None:
+def test_the_backup_is_protected_after_the_branch_where_ip_limits_depend_on_protection() -> None:
     restore = with_ip_limits()
     restore.run_until_ended()
     assert_restored(restore)
@@ -80,7 +80,7 @@ def test_where_ip_limits_hang_on_protection_the_backup_is_protected_after_the_br
     assert any("any address reaches it" in note and "ip-limits" in note for note in restore.progress.notes)
 
 
-def test_without_such_limits_the_backup_is_not_protected_so_that_it_can_be_deleted() -> None:
+def test_the_backup_is_not_protected_where_no_ip_limits_depend_on_protection() -> None:
     restore = RestoreScenario()
     restore.neon.allowed_ips = AllowedIps(ips=LIMITED.ips)
     restore.run_until_ended()
@@ -89,7 +89,7 @@ def test_without_such_limits_the_backup_is_not_protected_so_that_it_can_be_delet
     assert not restore.backup.protected
 
 
-def test_a_plan_without_room_for_another_protected_branch_is_a_note_and_no_failure() -> None:
+def test_a_neon_plan_without_room_for_a_protected_branch_is_a_note_and_no_failure() -> None:
     restore = with_ip_limits()
     restore.neon.protected_branch_limit = 1
     restore.run_until_ended()
@@ -100,7 +100,7 @@ def test_a_plan_without_room_for_another_protected_branch_is_a_note_and_no_failu
 
 
 @pytest.mark.parametrize(("kill_at", "after"), crash_points(calls_of(with_ip_limits())))
-def test_killed_at_any_call_branch_and_backup_end_protected(kill_at: int, after: bool) -> None:
+def test_a_restore_killed_at_any_call_ends_with_branch_and_backup_protected(kill_at: int, after: bool) -> None:
     restore = with_ip_limits(FaultInjector(kill_at, after=after))
     restore.run_until_ended()
     assert_restored(restore)
@@ -109,7 +109,7 @@ def test_killed_at_any_call_branch_and_backup_end_protected(kill_at: int, after:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_though_answers_to_a_change_of_protection_are_lost_both_end_protected(count: int) -> None:
+def test_a_restore_ends_with_branch_and_backup_protected_although_answers_are_lost(count: int) -> None:
     restore = with_ip_limits()
     for _ in range(count):
         restore.neon.lose_next("update_branch")

@@ -1,4 +1,4 @@
-"""A recreate is killed before and after every external call, and every change loses its answer once."""
+"""Crashes of a recreate before and after every external call, and a lost answer to every change."""
 
 import json
 from datetime import timedelta
@@ -34,7 +34,7 @@ def assert_recreated_once(recreate: RecreateScenario, *, fenced: bool = True) ->
     new, old = recreate.named, recreate.old
     assert new is not None
     assert old is not None
-    assert {b.id for b in recreate.neon.branches()} == {recreate.source_id, new.id, old.id}, "one new branch, no more"
+    assert {b.id for b in recreate.neon.branches()} == {recreate.source_id, new.id, old.id}, "exactly one new branch"
     assert new.parent_id == recreate.source_id
     assert recreate.neon.rows(new.id) == GOOD + BAD
     assert recreate.neon.rows(old.id) == [*GOOD, *BAD, STAGED]
@@ -62,7 +62,7 @@ def assert_as_it_was(recreate: RecreateScenario) -> None:
     assert recreate.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-def test_undisturbed_it_recreates_once_and_leaves_the_services_fenced() -> None:
+def test_a_recreate_leaves_the_services_fenced() -> None:
     recreate = RecreateScenario()
     recreate.run_until_ended()
     assert_recreated_once(recreate)
@@ -72,7 +72,7 @@ def test_undisturbed_it_recreates_once_and_leaves_the_services_fenced() -> None:
 
 
 @pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))
-def test_killed_at_any_call_and_resumed_it_recreates_exactly_once(kill_at: int, after: bool) -> None:
+def test_a_recreate_killed_at_any_call_and_resumed_recreates_exactly_once(kill_at: int, after: bool) -> None:
     recreate = RecreateScenario(FaultInjector(kill_at, after=after))
     recreate.run_until_ended()
     assert_recreated_once(recreate)
@@ -82,7 +82,7 @@ LOST = ("update_branch", "create_branch", "expire_branch")
 
 
 @pytest.mark.parametrize("lost", [(one,) for one in LOST] + [LOST])
-def test_though_the_answer_to_a_change_is_lost_it_is_not_made_twice(lost: tuple[str, ...]) -> None:
+def test_a_recreate_makes_no_change_twice_although_an_answer_is_lost(lost: tuple[str, ...]) -> None:
     recreate = RecreateScenario()
     for call in lost:
         recreate.neon.lose_next(call)
@@ -92,7 +92,7 @@ def test_though_the_answer_to_a_change_is_lost_it_is_not_made_twice(lost: tuple[
 
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_killed_at_any_call_of_a_run_whose_creation_lost_its_answer_it_recreates_exactly_once(kill_at: int) -> None:
+def test_a_recreate_killed_at_any_call_after_its_creation_lost_its_answer_recreates_once(kill_at: int) -> None:
     recreate = RecreateScenario(FaultInjector(kill_at))
     recreate.neon.lose_next("create_branch")
     recreate.run_until_ended()
@@ -138,7 +138,7 @@ def calls_of(halfway: str) -> int:
 
 
 @pytest.mark.parametrize("halfway", HALFWAY)
-def test_what_fails_half_way_is_taken_back_and_says_why(halfway: str) -> None:
+def test_a_recreate_that_fails_half_way_is_reverted_and_gives_the_reason(halfway: str) -> None:
     recreate = HALFWAY[halfway]()
     recreate.run_until_ended()
     assert halfway in (recreate.progress.why_not or "")
@@ -146,18 +146,20 @@ def test_what_fails_half_way_is_taken_back_and_says_why(halfway: str) -> None:
 
 
 @pytest.mark.parametrize(("halfway", "kill_at", "after"), [(h, *m) for h in HALFWAY for m in crash_points(calls_of(h))])
-def test_killed_at_any_call_while_it_fails_half_way_everything_is_as_it_was(
+def test_a_recreate_killed_at_any_call_while_it_fails_half_way_is_reverted(
     halfway: str, kill_at: int, after: bool
 ) -> None:
     recreate = HALFWAY[halfway](FaultInjector(kill_at, after=after))
     recreate.run_until_ended()
     if halfway == "limit exceeded" and recreate.progress.database_outcome is DatabaseOutcome.RESTORED:
-        assert_recreated_once(recreate, fenced=False)  # killed after the refusal, it asked again, and was not refused
+        assert_recreated_once(
+            recreate, fenced=False
+        )  # it was killed after the refusal, asked again and was not refused
         return
     assert_as_it_was(recreate)
 
 
-def test_a_secret_that_can_not_be_written_leaves_the_old_branch_in_its_place() -> None:
+def test_a_recreate_that_can_not_write_the_secret_is_reverted() -> None:
     recreate = RecreateScenario()
     recreate.secrets.write = raise_error(ExternalServiceError("PutSecretValue: AccessDenied"))  # type: ignore[method-assign]
     recreate.run_until_ended()
@@ -165,7 +167,7 @@ def test_a_secret_that_can_not_be_written_leaves_the_old_branch_in_its_place() -
     assert_as_it_was(recreate)
 
 
-def test_a_secret_that_may_not_be_written_is_not_tried_twice() -> None:
+def test_a_recreate_tries_a_refused_write_of_the_secret_once() -> None:
     recreate = RecreateScenario()
     asked: list[str] = []
 
@@ -180,7 +182,7 @@ def test_a_secret_that_may_not_be_written_is_not_tried_twice() -> None:
     assert_as_it_was(recreate)
 
 
-def test_a_secret_that_was_written_though_the_answer_was_lost_is_found_written() -> None:
+def test_a_recreate_finds_a_secret_that_was_written_without_an_answer() -> None:
     recreate = RecreateScenario()
     write, lost = recreate.secrets.write, iter([True])
 
@@ -195,7 +197,7 @@ def test_a_secret_that_was_written_though_the_answer_was_lost_is_found_written()
     assert len(recreate.secrets.writes) == 1
 
 
-def test_where_neon_lets_nothing_expire_it_says_what_is_to_be_deleted() -> None:
+def test_a_recreate_names_the_branch_to_delete_where_neon_lets_none_expire() -> None:
     recreate = RecreateScenario()
     recreate.neon.refuse_next("expire_branch", AccessRefused("403: early access"))
     recreate.run_until_ended()
@@ -203,7 +205,7 @@ def test_where_neon_lets_nothing_expire_it_says_what_is_to_be_deleted() -> None:
     assert any(backup_of(recreate) in note and "early access" in note for note in recreate.progress.notes)
 
 
-def test_a_backup_that_is_kept_does_not_expire_though_the_branch_was_to() -> None:
+def test_a_kept_backup_does_not_expire_although_its_branch_was_to() -> None:
     recreate = RecreateScenario(backup_days=None)
     until = recreate.clock.now() + timedelta(days=3)
     recreate.neon.expire_branch(recreate.branch_id, until)
@@ -212,10 +214,12 @@ def test_a_backup_that_is_kept_does_not_expire_though_the_branch_was_to() -> Non
     assert recreate.old is not None
     assert recreate.named is not None
     assert recreate.old.expires_at is None
-    assert recreate.named.expires_at == until.replace(microsecond=0), "the new branch takes the old one's"
+    assert recreate.named.expires_at == until.replace(microsecond=0), (
+        "the new branch takes the expiry of the old branch"
+    )
 
 
-def test_a_locked_project_is_waited_for() -> None:
+def test_a_recreate_waits_for_a_locked_project() -> None:
     recreate = RecreateScenario()
     for call in ("update_branch", "create_branch", "expire_branch"):
         recreate.neon.refuse_next(call, ProjectLocked(f"{call}: 423"))
@@ -223,17 +227,17 @@ def test_a_locked_project_is_waited_for() -> None:
     assert_recreated_once(recreate)
 
 
-def test_a_branch_that_somebody_else_makes_under_the_name_stays_and_the_old_data_too() -> None:
+def test_a_recreate_keeps_another_branch_of_its_name_and_the_old_data() -> None:
     recreate = RecreateScenario()
     update = recreate.neon.update_branch
 
-    def and_a_pipeline_makes_its_own(branch_id: str, **changes: Any) -> Any:
+    def rename_and_create_another(branch_id: str, **changes: Any) -> Any:
         changed = update(branch_id, **changes)
         recreate.neon.create_branch(NAME, recreate.branch_id, with_endpoint=True)
         recreate.neon.settle()
         return changed
 
-    recreate.neon.update_branch = and_a_pipeline_makes_its_own  # type: ignore[method-assign]
+    recreate.neon.update_branch = rename_and_create_another  # type: ignore[method-assign]
     recreate.run_until_ended()
     assert recreate.progress.database_outcome is DatabaseOutcome.FAILED
     assert "somebody made another branch" in (recreate.progress.why_not or "")
@@ -242,7 +246,7 @@ def test_a_branch_that_somebody_else_makes_under_the_name_stays_and_the_old_data
     assert recreate.secret_has_address_of(recreate.branch_id), "services still reach the old branch"
 
 
-def refused_with(recreate: RecreateScenario) -> str:
+def reason_of_refusal(recreate: RecreateScenario) -> str:
     recreate.neon.calls.clear()
     recreate.run_until_ended()
     assert recreate.progress.database_outcome is DatabaseOutcome.REFUSED
@@ -251,76 +255,76 @@ def refused_with(recreate: RecreateScenario) -> str:
     return recreate.progress.why_not or ""
 
 
-def test_a_branch_that_is_protected_has_children_or_is_the_default_is_refused() -> None:
+def test_a_protected_branch_a_parent_and_the_default_branch_are_not_recreated() -> None:
     recreate = RecreateScenario()
     recreate.neon.update_branch(recreate.branch_id, protected=True)
-    assert "is protected" in refused_with(recreate)
+    assert "is protected" in reason_of_refusal(recreate)
     recreate = RecreateScenario()
     recreate.neon.create_branch("child", recreate.branch_id)
     recreate.neon.settle()
-    assert "has children (child)" in refused_with(recreate)
+    assert "has children (child)" in reason_of_refusal(recreate)
     recreate = RecreateScenario()
     recreate.plan = recreate.plan.model_copy(update={"source_branch_id": recreate.branch_id})
     target = recreate.restoring.target.model_copy(update={"branch_id": recreate.source_id})
     recreate.restoring = recreate.restoring.__class__(target, recreate.neon, recreate.sql)
-    assert "default branch" in refused_with(recreate)
+    assert "default branch" in reason_of_refusal(recreate)
 
 
-def test_a_name_that_the_pattern_does_not_give_is_refused() -> None:
+def test_a_branch_whose_name_does_not_match_the_pattern_is_not_recreated() -> None:
     recreate = RecreateScenario()
     recreate.neon.update_branch(recreate.branch_id, name="preview/pr-42/backup")
-    assert "preview/pr-42/backup is no name that preview/pr-{pr} gives" in refused_with(recreate)
+    assert "preview/pr-42/backup is no name that preview/pr-{pr} gives" in reason_of_refusal(recreate)
 
 
-def test_a_source_that_is_missing_or_being_changed_is_refused() -> None:
+def test_a_recreate_from_a_missing_or_changing_source_is_refused() -> None:
     recreate = RecreateScenario()
     recreate.plan = recreate.plan.model_copy(update={"source_branch_id": "br-gone"})
-    assert "no branch br-gone to copy from" in refused_with(recreate)
+    assert "no branch br-gone to copy from" in reason_of_refusal(recreate)
     recreate = RecreateScenario()
-    recreate.neon._begin(recreate.source_id, "import_data")  # a compute that starts changes no data
-    assert "main is being changed (import_data)" in refused_with(recreate)
+    recreate.neon._begin(recreate.source_id, "import_data")  # a compute's start would change no data
+    assert "main is being changed (import_data)" in reason_of_refusal(recreate)
 
 
-def test_services_that_could_not_be_told_the_new_host_are_a_reason_to_refuse() -> None:
+def test_a_recreate_whose_services_can_not_learn_the_new_host_is_refused() -> None:
     without = {"connection_secret_arn": None, "connection_secret_key": None}
-    assert "set connection_secret_arn" in refused_with(RecreateScenario(settings=without))
+    assert "set connection_secret_arn" in reason_of_refusal(RecreateScenario(settings=without))
     recreate = RecreateScenario()
     recreate.secrets.values[SECRET] = SecretStr("postgresql://no-json")
-    why = refused_with(recreate)
+    why = reason_of_refusal(recreate)
     assert f"no JSON object with the key '{KEY}'" in why
     assert "no-json" not in why
 
 
 def with_secret(uri: str) -> RecreateScenario:
-    """Services log in as a role of their own, with parameters of their own. Main, the source, is protected."""
+    """Give the services a role and parameters of their own; main, the source, is protected."""
     recreate = RecreateScenario()
     host = recreate.neon.endpoints(recreate.branch_id)[0].host
     recreate.secrets.values[SECRET] = SecretStr(json.dumps({KEY: uri.format(host=host), OTHER: "kept"}))
     return recreate
 
 
-def test_services_keep_their_role_and_parameters_and_get_the_password_of_a_protected_branch_s_child() -> None:
+def test_services_keep_their_role_and_parameters_and_get_the_childs_password() -> None:
     """https://neon.com/docs/guides/protected-branches: new passwords for the matching roles of the child."""
     recreate = with_secret("postgresql+asyncpg://app_owner:old@{host}:5432/orders?sslmode=require&timeout=5")
     recreate.run_until_ended()
     assert recreate.progress.database_outcome is DatabaseOutcome.RESTORED, recreate.progress.why_not
     assert recreate.named is not None
-    of_role = recreate.neon.connection_uri(recreate.named.id, "app", "app_owner").get_secret_value()
-    password = urlsplit(of_role).password
+    uri_of_role = recreate.neon.connection_uri(recreate.named.id, "app", "app_owner").get_secret_value()
+    password = urlsplit(uri_of_role).password
     host = recreate.neon.endpoints(recreate.named.id)[0].host
     written = f"postgresql+asyncpg://app_owner:{password}@{host}:5432/orders?sslmode=require&timeout=5"
     assert json.loads(recreate.secret) == {KEY: written, OTHER: "kept"}
     assert password != "old"
 
 
-def test_a_role_whose_new_password_neon_can_t_tell_is_a_reason_to_refuse() -> None:
+def test_a_recreate_whose_role_has_no_password_in_neon_is_refused() -> None:
     recreate = with_secret("postgresql://made_by_sql:old@{host}/orders")
-    why = refused_with(recreate)
+    why = reason_of_refusal(recreate)
     assert "made_by_sql, a role that Neon does not know the password of" in why
     assert "old@" not in why
 
 
-def test_a_role_that_neon_does_not_know_keeps_its_password_where_the_source_is_not_protected() -> None:
+def test_a_role_unknown_to_neon_keeps_its_password_where_the_source_is_not_protected() -> None:
     recreate = with_secret("postgresql://made_by_sql:old@{host}/orders")
     recreate.neon.update_branch(recreate.source_id, protected=False)
     recreate.run_until_ended()
@@ -330,7 +334,7 @@ def test_a_role_that_neon_does_not_know_keeps_its_password_where_the_source_is_n
     assert json.loads(recreate.secret)[KEY] == f"postgresql://made_by_sql:old@{host}/orders"
 
 
-def test_a_new_branch_that_may_not_expire_is_made_without() -> None:
+def test_a_new_branch_that_may_not_expire_is_created_without_expiry() -> None:
     recreate = RecreateScenario()
     recreate.neon.expire_branch(recreate.branch_id, recreate.clock.now() + timedelta(days=2))
     recreate.neon.expiry_refusal = "branch expiration is not supported with the Data API"
@@ -341,7 +345,7 @@ def test_a_new_branch_that_may_not_expire_is_made_without() -> None:
     assert any("was asked for without expires_at" in note for note in recreate.progress.notes)
 
 
-def test_without_writers_only_foreign_sessions_are_looked_at_and_no_secret_is_needed() -> None:
+def test_a_recreate_without_writers_checks_foreign_sessions_and_needs_no_secret() -> None:
     without = {"connection_secret_arn": None, "connection_secret_key": None}
     recreate = RecreateScenario(settings=without)
     recreate.without_writers()
@@ -358,7 +362,7 @@ def test_without_writers_only_foreign_sessions_are_looked_at_and_no_secret_is_ne
     assert recreate.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
 
 
-def test_the_one_branch_of_an_environment_is_recreated_and_the_settings_are_to_follow() -> None:
+def test_a_recreate_of_the_environments_own_branch_asks_for_new_settings() -> None:
     recreate = RecreateScenario(settings={"branch_pattern": None, "branch_id": "br-5"})
     recreate.run_until_ended()
     assert_recreated_once(recreate)

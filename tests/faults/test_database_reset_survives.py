@@ -1,4 +1,4 @@
-"""A reset from a configured source is killed before and after every external call, and loses its answers."""
+"""Crashes of a reset from a configured source before and after every external call, and lost answers."""
 
 import pytest
 from builders import SERVICE
@@ -34,14 +34,14 @@ def assert_reset_once(reset: ResetScenario) -> None:
 
 
 @pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))
-def test_killed_at_any_call_and_resumed_it_resets_exactly_once(kill_at: int, after: bool) -> None:
+def test_a_reset_killed_at_any_call_and_resumed_resets_exactly_once(kill_at: int, after: bool) -> None:
     reset = ResetScenario(FaultInjector(kill_at, after=after))
     reset.run_until_ended()
     assert_reset_once(reset)
 
 
 @pytest.mark.parametrize("lost", ["update_branch", "restore"])
-def test_though_an_answer_is_lost_it_resets_exactly_once(lost: str) -> None:
+def test_a_reset_resets_exactly_once_although_an_answer_is_lost(lost: str) -> None:
     reset = ResetScenario()
     reset.neon.lose_next(lost)
     reset.run_until_ended()
@@ -49,12 +49,12 @@ def test_though_an_answer_is_lost_it_resets_exactly_once(lost: str) -> None:
     assert reset.neon.calls == ["update_branch", "restore", "update_branch"]
 
 
-def refused(reset: ResetScenario, source_id: str) -> list[tuple[str, str]]:
+def failed_checks(reset: ResetScenario, source_id: str) -> list[tuple[str, str]]:
     checks = preflight_of_reset(source_id, reset.real, reset.clock.now())
     return [(check.name, check.reason) for check in checks if check.verdict is Verdict.FAIL]
 
 
-def test_the_parent_after_a_restore_of_the_source_does_not_matter() -> None:
+def test_a_reset_ignores_the_new_parent_after_a_restore_of_the_source() -> None:
     reset = ResetScenario()
     reset.neon.update_branch(reset.source_id, protected=False)
     reset.neon.restore(reset.source_id, reset.source_id, reset.point.at, "bad")
@@ -64,22 +64,22 @@ def test_the_parent_after_a_restore_of_the_source_does_not_matter() -> None:
     assert reset.neon.rows(reset.branch_id) == GOOD
 
 
-def test_a_source_that_is_being_changed_unknown_or_the_branch_itself_is_refused() -> None:
+def test_a_changing_source_an_unknown_source_and_the_branch_itself_are_refused() -> None:
     reset = ResetScenario()
-    assert refused(reset, reset.source_id) == []
-    ((name, reason),) = refused(reset, "br-typo")
+    assert failed_checks(reset, reset.source_id) == []
+    ((name, reason),) = failed_checks(reset, "br-typo")
     assert (name, "no branch br-typo" in reason) == ("source-exists", True)
-    assert refused(reset, reset.branch_id)[0][0] == "source-exists"
+    assert failed_checks(reset, reset.branch_id)[0][0] == "source-exists"
     reset.neon.update_branch(reset.source_id, protected=False)
     reset.neon.restore(reset.source_id, reset.source_id, reset.point.at, "bad")
-    ((name, reason),) = refused(reset, reset.source_id)
+    ((name, reason),) = failed_checks(reset, reset.source_id)
     assert (name, "main is being changed" in reason) == ("source-is-quiet", True)
 
 
-def test_source_and_branch_turned_around_are_refused() -> None:
+def test_a_reset_of_the_source_from_its_branch_is_refused() -> None:
     reset = ResetScenario()
     target = reset.real.target.model_copy(update={"branch_id": reset.source_id, "children": "move"})
-    turned = reset.real.__class__(target, reset.neon, reset.sql)
-    checks = preflight_of_reset(reset.branch_id, turned, reset.clock.now())
+    swapped = reset.real.__class__(target, reset.neon, reset.sql)
+    checks = preflight_of_reset(reset.branch_id, swapped, reset.clock.now())
     (check,) = [check for check in checks if check.verdict is Verdict.FAIL]
     assert "main is the project's default branch" in check.reason

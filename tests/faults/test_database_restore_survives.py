@@ -1,4 +1,4 @@
-"""A production restore is killed before and after every external call, and every change loses its answer once."""
+"""Crashes of a production restore before and after every external call, and a lost answer to every change."""
 
 import pytest
 from builders import SERVICE
@@ -31,31 +31,31 @@ def assert_restored_once(restore: RestoreScenario) -> None:
     assert {o.kind for o in restore.owed()} == {ObligationKind.FENCE, ObligationKind.SCALING}
 
 
-def assert_put_back(restore: RestoreScenario) -> None:
+def assert_services_are_started_again(restore: RestoreScenario) -> None:
     restore.unfence(Outcome.SUCCEEDED)
     assert restore.writers.desired_counts() == {SERVICE: 2, WORKER: 2}
     assert restore.writers.scaling[SERVICE].target == SCALED
     assert restore.ledger.lease(WORKER) is None
 
 
-def test_undisturbed_it_restores_once_and_leaves_the_services_fenced() -> None:
+def test_a_restore_leaves_the_services_fenced() -> None:
     restore = RestoreScenario()
     restore.run_until_ended()
     assert_restored_once(restore)
     assert restore.neon.calls == ["create_branch", "delete_branch", "update_branch", "restore", "update_branch"]
-    assert_put_back(restore)
+    assert_services_are_started_again(restore)
 
 
 @pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))
-def test_killed_at_any_call_and_resumed_it_restores_exactly_once(kill_at: int, after: bool) -> None:
+def test_a_restore_killed_at_any_call_and_resumed_restores_exactly_once(kill_at: int, after: bool) -> None:
     restore = RestoreScenario(FaultInjector(kill_at, after=after))
     restore.run_until_ended()
     assert_restored_once(restore)
-    assert_put_back(restore)
+    assert_services_are_started_again(restore)
 
 
 @pytest.mark.parametrize("lost", [(change,) for change in CHANGES] + [CHANGES, ("update_branch", "update_branch")])
-def test_though_the_answer_to_a_change_is_lost_it_is_not_made_twice(lost: tuple[str, ...]) -> None:
+def test_a_restore_makes_no_change_twice_although_an_answer_is_lost(lost: tuple[str, ...]) -> None:
     restore = RestoreScenario()
     for change in lost:
         restore.neon.lose_next(change)
@@ -66,7 +66,7 @@ def test_though_the_answer_to_a_change_is_lost_it_is_not_made_twice(lost: tuple[
 
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_killed_at_any_call_of_a_run_whose_restore_lost_its_answer_it_restores_exactly_once(kill_at: int) -> None:
+def test_a_restore_killed_at_any_call_after_losing_its_answer_restores_exactly_once(kill_at: int) -> None:
     restore = RestoreScenario(FaultInjector(kill_at))
     restore.neon.lose_next("restore")
     restore.run_until_ended()

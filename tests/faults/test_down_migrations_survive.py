@@ -1,4 +1,4 @@
-"""Down-migrations are killed before and after every external call: each command runs once, newest first."""
+"""Crashes of down-migrations before and after every external call: each command runs once, newest first."""
 
 from datetime import timedelta
 from typing import Any
@@ -45,11 +45,11 @@ def assert_stepped_down_once(down: DownMigrationsScenario) -> None:
     accepted = down.progress.accepted_at
     assert accepted is not None
     assert backup.expires_at == accepted.replace(microsecond=0) + timedelta(days=7)
-    assert down.progress.is_over, "nothing was overwritten: there are no lost writes to tell"
+    assert down.progress.is_over, "no data was overwritten: there are no lost writes to report"
     assert down.writers.desired_counts() == {SERVICE: 0, WORKER: 0}
 
 
-def test_undisturbed_they_run_once_behind_the_fence_and_after_a_backup() -> None:
+def test_down_migrations_run_once_behind_the_fence_and_after_a_backup() -> None:
     down = DownMigrationsScenario()
     down.run_until_ended()
     assert_stepped_down_once(down)
@@ -60,14 +60,14 @@ def test_undisturbed_they_run_once_behind_the_fence_and_after_a_backup() -> None
 
 
 @pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))
-def test_killed_at_any_call_and_resumed_each_ran_exactly_once(kill_at: int, after: bool) -> None:
+def test_down_migrations_killed_at_any_call_and_resumed_run_exactly_once(kill_at: int, after: bool) -> None:
     down = DownMigrationsScenario(FaultInjector(kill_at, after=after))
     down.run_until_ended()
     assert_stepped_down_once(down)
 
 
 @pytest.mark.parametrize("lost", [1, 3])
-def test_though_the_answer_to_run_task_is_lost_each_ran_exactly_once(lost: int) -> None:
+def test_down_migrations_run_exactly_once_although_run_task_lost_its_answer(lost: int) -> None:
     down = DownMigrationsScenario()
     for _ in range(lost):
         down.tasks.lose_next()
@@ -75,19 +75,19 @@ def test_though_the_answer_to_run_task_is_lost_each_ran_exactly_once(lost: int) 
     assert_stepped_down_once(down)
 
 
-def listing_nothing(service: ServiceSettings, started_by: str) -> tuple[TaskView, ...]:
+def list_no_task(service: ServiceSettings, started_by: str) -> tuple[TaskView, ...]:
     return ()
 
 
-def test_though_ecs_lists_a_task_late_the_same_token_starts_no_second_one() -> None:
+def test_the_same_token_starts_no_second_task_although_ecs_lists_the_first_late() -> None:
     down = DownMigrationsScenario()
     down.tasks.lose_next()
-    down.tasks.started_by = listing_nothing  # type: ignore[method-assign]
+    down.tasks.started_by = list_no_task  # type: ignore[method-assign]
     down.run_until_ended()
     assert_stepped_down_once(down)
 
 
-def test_though_ecs_has_forgotten_the_token_a_task_that_is_listed_is_not_started_again() -> None:
+def test_a_listed_task_is_not_started_again_although_ecs_forgot_its_token() -> None:
     down = DownMigrationsScenario()
     down.tasks.lose_next()
     run = down.tasks.run
@@ -100,14 +100,14 @@ def test_though_ecs_has_forgotten_the_token_a_task_that_is_listed_is_not_started
     assert_stepped_down_once(down)
 
 
-def test_though_the_answer_to_the_backup_is_lost_there_is_one() -> None:
+def test_down_migrations_create_one_backup_although_its_answer_is_lost() -> None:
     down = DownMigrationsScenario()
     down.neon.lose_next("create_branch")
     down.run_until_ended()
     assert_stepped_down_once(down)
 
 
-def test_what_can_not_be_done_now_is_done_later() -> None:
+def test_down_migrations_wait_for_capacity_and_for_a_locked_project() -> None:
     down = DownMigrationsScenario()
     down.tasks.refuse_next(Throttled("RunTask started nothing: Capacity is unavailable at this time"))
     for call in ("create_branch", "expire_branch"):
@@ -142,7 +142,7 @@ def count_calls_of_failing_run() -> int:
 
 
 @pytest.mark.parametrize(("kill_at", "after"), crash_points(count_calls_of_failing_run()))
-def test_killed_at_any_call_a_command_that_fails_is_the_last_and_it_says_what_is_where(
+def test_a_failing_command_killed_at_any_call_is_the_last_and_the_reason_names_each_migrations_state(
     kill_at: int, after: bool
 ) -> None:
     down = failing_second(FaultInjector(kill_at, after=after))
@@ -150,30 +150,30 @@ def test_killed_at_any_call_a_command_that_fails_is_the_last_and_it_says_what_is
     assert_stopped_half_way(down)
 
 
-def assert_refused(down: DownMigrationsScenario, *said: str) -> None:
+def assert_refused(down: DownMigrationsScenario, *reasons: str) -> None:
     down.run_until_ended()
     assert down.progress.database_outcome is DatabaseOutcome.REFUSED
-    for words in said:
-        assert words in (down.progress.why_not or "")
+    for reason in reasons:
+        assert reason in (down.progress.why_not or "")
     assert down.ran == []
-    assert down.backup is None, "a backup of what was not touched is taken away again"
+    assert down.backup is None, "the backup of an unchanged branch is deleted again"
     assert down.journal() == [1, 2, 3]
     assert not down.progress.may_have_changed_data
 
 
-def test_a_task_that_can_not_start_changes_nothing() -> None:
+def test_a_task_that_can_not_start_refuses_the_down_migrations() -> None:
     down = DownMigrationsScenario()
     down.tasks.unstartable.add(down.definition_arn)
     assert_refused(down, f"the task of {NEWER} could not start", "the image is gone")
 
 
-def test_a_task_that_ecs_refuses_changes_nothing() -> None:
+def test_a_task_that_ecs_refuses_refuses_the_down_migrations() -> None:
     down = DownMigrationsScenario()
     down.tasks.refuse_next(RequestRefused("RunTask: AccessDeniedException; no task was started"))
     assert_refused(down, f"{NEWER}: RunTask: AccessDeniedException", f"still applied: {NEWER}, {OLDER}")
 
 
-def test_a_refusal_in_the_middle_says_what_stepped_down() -> None:
+def test_a_refusal_after_the_first_command_names_the_migrations_that_stepped_down() -> None:
     down = DownMigrationsScenario()
     run, allowed = down.tasks.run, iter([True])
 
@@ -188,13 +188,13 @@ def test_a_refusal_in_the_middle_says_what_stepped_down() -> None:
     assert f"stepped down: {NEWER}; still applied: {OLDER}" in (down.progress.why_not or "")
 
 
-def test_a_backup_that_can_not_be_made_is_a_reason_to_run_nothing() -> None:
+def test_down_migrations_without_a_backup_are_refused() -> None:
     down = DownMigrationsScenario()
     down.neon.refuse_next("create_branch", RequestRefused("branches limit exceeded"))
     assert_refused(down, "branches limit exceeded")
 
 
-def test_a_command_without_an_end_is_stopped_before_anybody_writes_again() -> None:
+def test_a_command_without_an_end_is_stopped_before_the_services_start() -> None:
     down = DownMigrationsScenario()
     down.tasks.commands[f"pnpm db:down {NEWER}"] = lambda _: None
     down.run_until_ended()
@@ -205,7 +205,7 @@ def test_a_command_without_an_end_is_stopped_before_anybody_writes_again() -> No
     assert (run.exit_code, run.stop_asked_at is not None) == (143, True)
 
 
-def test_a_verification_that_fails_is_told() -> None:
+def test_a_failing_verification_fails_the_down_migrations_with_its_last_line() -> None:
     down = DownMigrationsScenario()
 
     def fails(log: list[str]) -> int:
@@ -219,7 +219,7 @@ def test_a_verification_that_fails_is_told() -> None:
     assert f"stepped down: {NEWER}, {OLDER}" in (down.progress.why_not or "")
 
 
-def test_commands_that_succeed_without_effect_are_found_out_by_sql() -> None:
+def test_sql_finds_commands_that_succeed_without_an_effect() -> None:
     down = DownMigrationsScenario()
     down.tasks.commands[f"pnpm db:down {OLDER}"] = lambda _: 0
     down.run_until_ended()
@@ -227,7 +227,7 @@ def test_commands_that_succeed_without_effect_are_found_out_by_sql() -> None:
     assert "all commands ran, and the database is not what is needed" in (down.progress.why_not or "")
 
 
-def test_logs_that_can_not_be_read_change_nothing() -> None:
+def test_down_migrations_succeed_although_their_logs_can_not_be_read() -> None:
     down = DownMigrationsScenario()
     down.tasks.logs = raise_error(ExternalServiceError("GetLogEvents: AccessDenied"))  # type: ignore[method-assign]
     down.run_until_ended()
@@ -235,7 +235,7 @@ def test_logs_that_can_not_be_read_change_nothing() -> None:
     assert "AccessDenied" in down.progress.ran[0].logs[0]
 
 
-def test_where_neon_lets_nothing_expire_it_says_what_is_to_be_deleted() -> None:
+def test_down_migrations_note_that_the_backup_does_not_expire() -> None:
     down = DownMigrationsScenario()
     down.neon.refuse_next("expire_branch", AccessRefused("403: early access"))
     down.run_until_ended()
@@ -243,14 +243,16 @@ def test_where_neon_lets_nothing_expire_it_says_what_is_to_be_deleted() -> None:
     assert any("early access" in note for note in down.progress.notes)
 
 
-@pytest.mark.parametrize(("settings", "said"), [({"down_command": ()}, "down_command is not set")], ids=["no command"])
-def test_what_can_not_be_run_is_refused_before_the_fence(settings: dict[str, Any], said: str) -> None:
+@pytest.mark.parametrize(
+    ("settings", "reason"), [({"down_command": ()}, "down_command is not set")], ids=["no command"]
+)
+def test_down_migrations_without_a_command_are_refused_before_the_fence(settings: dict[str, Any], reason: str) -> None:
     down = DownMigrationsScenario(settings=settings)
-    assert_refused(down, said)
+    assert_refused(down, reason)
     assert down.owed() == ()
 
 
-def test_a_definition_that_was_deregistered_is_refused_before_the_fence() -> None:
+def test_down_migrations_of_a_deregistered_definition_are_refused_before_the_fence() -> None:
     down = DownMigrationsScenario()
     down.writers.services[SERVICE].deregister(down.definition_arn)
     down.writers.services[WORKER].deregister(down.definition_arn)
@@ -258,7 +260,7 @@ def test_a_definition_that_was_deregistered_is_refused_before_the_fence() -> Non
     assert down.owed() == ()
 
 
-def test_without_a_command_that_verifies_sql_alone_does() -> None:
+def test_sql_alone_verifies_down_migrations_without_a_verify_command() -> None:
     down = DownMigrationsScenario(settings={"verify_command": ()})
     down.run_until_ended()
     assert down.progress.database_outcome is DatabaseOutcome.RESTORED

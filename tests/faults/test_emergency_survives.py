@@ -1,4 +1,4 @@
-"""Emergency, take-over and the whole ladder, killed before and after every external call."""
+"""Crashes of an emergency, a take-over and every escalation level before and after every external call."""
 
 from collections.abc import Callable
 
@@ -19,10 +19,10 @@ from rollback.workflow.route import Step
 from rollback.workflow.runner import run_step
 
 OUTAGE_EVENT = {**EVENT, "id": "e2", "detail": {**EVENT["detail"], "alarmName": OUTAGE}}  # type: ignore[dict-item]
-TAKEN_OVER = execution_arn("execution-0")
+TAKEN_OVER_EXECUTION = execution_arn("execution-0")
 SUSPENDED = {**dict.fromkeys(SCALING_FLAGS, False), "ScheduledScalingSuspended": True}
 SCALED = ScalableTarget(min_capacity=2, max_capacity=10, suspended=SUSPENDED)
-PATIENT = Policy(
+LONG_POLLS = Policy(
     bake_minutes=1,
     poll_seconds=60,
     service_timeout_minutes=3,
@@ -33,7 +33,7 @@ PATIENT = Policy(
 
 
 def outage(outside: FaultInjector) -> tuple[Incident, object]:
-    """From the standing plan."""
+    """Emergency from the standing plan."""
     incident = Incident(outside)
     prepare_standing_plan(SERVICE, incident.real)
     incident.alarms.fire(OUTAGE, incident.clock.now())
@@ -41,27 +41,27 @@ def outage(outside: FaultInjector) -> tuple[Incident, object]:
     return incident, OUTAGE_EVENT
 
 
-def taken_over(outside: FaultInjector) -> tuple[Incident, object]:
-    """A plain rollback has sent its update, and its execution runs; then the outage."""
+def take_over(outside: FaultInjector) -> tuple[Incident, object]:
+    """Emergency that takes over a service rollback, which has sent its update and whose execution runs."""
     incident = Incident(outside)
-    first = admit(EVENT, TAKEN_OVER, incident.clock.now(), incident.real)
+    first = admit(EVENT, TAKEN_OVER_EXECUTION, incident.clock.now(), incident.real)
     for step in (Step.PLAN, Step.SERVICE):
         run_step(first.id, step, incident.real)
-    incident.workflow.running.add(TAKEN_OVER)
+    incident.workflow.running.add(TAKEN_OVER_EXECUTION)
     incident.alarms.fire(OUTAGE, incident.clock.now())
     return incident, OUTAGE_EVENT
 
 
-def from_zero(outside: FaultInjector) -> tuple[Incident, object]:
-    """Nothing becomes healthy before all tasks were stopped once."""
-    incident = Incident(outside, policy=PATIENT)
+def restart_from_zero(outside: FaultInjector) -> tuple[Incident, object]:
+    """Rollback whose tasks become healthy only after all tasks were stopped once."""
+    incident = Incident(outside, policy=LONG_POLLS)
     incident.scaling.target = SCALED
     incident.services.default_behaviour = "stale"
     return incident, EVENT
 
 
-class Crashing(FakeServices):
-    """Tasks of v1 don't start, whichever definition they are of: its image is gone, and readiness did not know yet."""
+class ServicesWithoutV1(FakeServices):
+    """ECS where no task of v1 starts from any definition: its image was deleted after the last readiness check."""
 
     def tick(self) -> None:
         for arn, made in self._definitions.items():
@@ -71,10 +71,10 @@ class Crashing(FakeServices):
 
 
 def next_target(outside: FaultInjector) -> tuple[Incident, object]:
-    """v1 can't be started, and nothing serves: v0, promoted before it, is taken, and no task is stopped for that."""
-    incident = Incident(outside, policy=PATIENT, older=("v0",), good="v0")
+    """Outage in which v1 can't start: the rollback takes v0, promoted before v1, and stops no task."""
+    incident = Incident(outside, policy=LONG_POLLS, older=("v0",), good="v0")
     prepare_standing_plan(SERVICE, incident.real)
-    incident.services.__class__ = Crashing
+    incident.services.__class__ = ServicesWithoutV1
     incident.services.default_behaviour = "healthy"
     bad = next(r for r in incident.ledger.releases(SERVICE) if r.version == "v3")
     incident.services.behaviours[bad.definition_arn] = "unhealthy"
@@ -83,11 +83,16 @@ def next_target(outside: FaultInjector) -> tuple[Incident, object]:
     return incident, OUTAGE_EVENT
 
 
-SCENARIOS: tuple[Callable[[FaultInjector], tuple[Incident, object]], ...] = (outage, taken_over, from_zero, next_target)
+SCENARIOS: tuple[Callable[[FaultInjector], tuple[Incident, object]], ...] = (
+    outage,
+    take_over,
+    restart_from_zero,
+    next_target,
+)
 
 
 def kills() -> list[object]:
-    """Before the first call and after each: what is outside is the same after one call and before the next."""
+    """List the moments before the first call and after each call of every scenario."""
     found: list[object] = []
     for scenario in SCENARIOS:
         incident, event = scenario(FaultInjector())
@@ -99,24 +104,24 @@ def kills() -> list[object]:
 
 def assert_concluded_by_the_rules(incident: Incident, scenario: object) -> None:
     for rollback in incident.documents():
-        assert rollback.concluded_at is not None, f"{rollback.id} never concluded"
+        assert rollback.concluded_at is not None, f"{rollback.id} was never concluded"
         assert rollback.outcome is not None
         assert rollback.open_obligations() == ()
     lease = incident.ledger.lease(SERVICE)
     assert lease is None or lease.expires_at <= incident.clock.now()
-    assert incident.services.desired_count >= 2, "left at zero"
+    assert incident.services.desired_count >= 2, "the service was left at zero tasks"
     handed = {o.kind for r in incident.documents() for o in r.obligations if o.handed_to == "operator"}
     paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
-    not_put_back = {"scaling"} if scenario is from_zero and incident.scaling.target != SCALED else set()
+    not_put_back = {"scaling"} if scenario is restart_from_zero and incident.scaling.target != SCALED else set()
     if incident.services.deployment_configuration != incident.before:
         not_put_back.add("deployment_configuration")
     assert not_put_back <= handed
     assert paged or not not_put_back
     quarantined = [r.definition_arn for r in incident.ledger.releases(SERVICE) if r.state is ReleaseState.QUARANTINED]
     assert not set(incident.deployed_definitions()) & set(quarantined)
-    assert incident.running_fingerprint() == good(incident) or paged, "neither put right nor told anybody"
+    assert incident.running_fingerprint() == good(incident) or paged, "the bad release runs, and no operator was paged"
     if scenario is next_target:
-        assert all(given.get("desired_count", 1) > 0 for _, given in incident.services.calls), "stopped all tasks"
+        assert all(given.get("desired_count", 1) > 0 for _, given in incident.services.calls), "all tasks were stopped"
 
 
 def good(incident: Incident) -> str:
@@ -124,7 +129,7 @@ def good(incident: Incident) -> str:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_undisturbed_it_succeeds(scenario: Callable[[FaultInjector], tuple[Incident, object]]) -> None:
+def test_a_rollback_without_a_crash_succeeds(scenario: Callable[[FaultInjector], tuple[Incident, object]]) -> None:
     incident, event = scenario(FaultInjector())
     incident.deliver("execution-1", event)
     incident.sweep_until_quiet(hours=1)
@@ -136,7 +141,7 @@ def test_undisturbed_it_succeeds(scenario: Callable[[FaultInjector], tuple[Incid
 
 @pytest.mark.parametrize(("scenario", "kill_at", "after"), kills())
 @pytest.mark.parametrize("retries", [True, False], ids=["retried", "lost"])
-def test_killed_at_any_call_it_is_concluded_by_the_rules(
+def test_a_rollback_killed_at_any_call_is_concluded_by_the_rules(
     scenario: Callable[[FaultInjector], tuple[Incident, object]], kill_at: int, after: int, retries: bool
 ) -> None:
     incident, event = scenario(FaultInjector(kill_at, after=bool(after)))
@@ -145,8 +150,8 @@ def test_killed_at_any_call_it_is_concluded_by_the_rules(
     else:
         with pytest.raises(ProcessKilled):
             incident.deliver("execution-1", event, retries=False)
-    if scenario is taken_over:
-        incident.workflow.running.discard(TAKEN_OVER)  # stopped, or run into the lost lease by now
+    if scenario is take_over:
+        incident.workflow.running.discard(TAKEN_OVER_EXECUTION)  # its execution was stopped, or ended by the lost lease
     incident.sweep_until_quiet(hours=2)
     assert_concluded_by_the_rules(incident, scenario)
     if retries:

@@ -1,6 +1,6 @@
-"""A person takes over by force what another person aborted behind its fence, or what has a restore under way.
+"""Forced take-overs of a rollback that was aborted behind its fence, or that has a restore under way.
 
-Who takes over is killed after every external call, and resumed, or left for the janitor.
+The rollback that takes over is killed after every external call, and resumed or left to the janitor.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ REFUSED = {"type": "service", "target_version": "v9", **FORCED}
 FULL = {"type": "full", "target_version": "v1", **FORCED}
 
 
-def walked(incident: FullIncident, until: Callable[[Rollback], bool]) -> Rollback:
-    """The first rollback, which nothing kills, as far as that."""
+def run_first_rollback(incident: FullIncident, until: Callable[[Rollback], bool]) -> Rollback:
+    """Run the first rollback, without a crash, until a condition holds."""
     rollback = admit(EVENT, execution_arn("execution-1"), incident.clock.now(), incident.real)
     while not until(rollback):
         cursor = cursor_of(rollback)
@@ -38,28 +38,28 @@ def walked(incident: FullIncident, until: Callable[[Rollback], bool]) -> Rollbac
     return rollback
 
 
-def aborted_behind_its_fence(outside: FaultInjector) -> FullIncident:
-    """Nobody has concluded it yet; the branch is as it was."""
+def abort_behind_the_fence(outside: FaultInjector) -> FullIncident:
+    """Abort a rollback behind its fence; it is not concluded yet, and the branch is unchanged."""
     incident = FullIncident(outside)
-    first = walked(incident, lambda r: r.database is not None and r.database.head is not None)
+    first = run_first_rollback(incident, lambda r: r.database is not None and r.database.head is not None)
     abort(first.id, ADA, incident.real)
     return incident
 
 
-def with_a_restore_under_way(outside: FaultInjector, *, is_made: bool) -> FullIncident:
-    """Sent, its answer lost; whoever walked it died at that moment."""
+def begin_a_restore(outside: FaultInjector, *, is_restored: bool) -> FullIncident:
+    """Send a restore whose answer is lost, and stop the first rollback there."""
     incident = FullIncident(outside)
-    if is_made:
+    if is_restored:
         incident.neon.lose_next("restore")
     else:
         incident.neon.refuse_next("restore", OutcomeUnknown("it never arrived"))
-    first = walked(incident, lambda _: "restore" in incident.neon.calls)
+    first = run_first_rollback(incident, lambda _: "restore" in incident.neon.calls)
     assert first.database is not None
     assert first.database.has_unanswered_change
     return incident
 
 
-def delivered(incident: FullIncident, given: dict[str, object], *, retries: bool) -> None:
+def deliver_and_sweep(incident: FullIncident, given: dict[str, object], *, retries: bool) -> None:
     try:
         incident.deliver("execution-2", given, retries=retries)
     except ProcessKilled:
@@ -69,18 +69,18 @@ def delivered(incident: FullIncident, given: dict[str, object], *, retries: bool
 
 
 def calls_of(incident: FullIncident, given: dict[str, object]) -> int:
-    delivered(incident, given, retries=True)
+    deliver_and_sweep(incident, given, retries=True)
     return incident.outside.calls
 
 
-CALLS = calls_of(aborted_behind_its_fence(FaultInjector()), REFUSED)
+CALLS = calls_of(abort_behind_the_fence(FaultInjector()), REFUSED)
 
 
 @pytest.mark.parametrize("retries", [True, False])
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_rule_3_the_fence_of_an_abort_stays_wherever_who_took_it_over_is_killed(kill_at: int, retries: bool) -> None:
-    incident = aborted_behind_its_fence(FaultInjector(kill_at, after=True))
-    delivered(incident, REFUSED, retries=retries)
+def test_rule_3_the_fence_of_an_abort_stays_wherever_the_taking_rollback_is_killed(kill_at: int, retries: bool) -> None:
+    incident = abort_behind_the_fence(FaultInjector(kill_at, after=True))
+    deliver_and_sweep(incident, REFUSED, retries=retries)
 
     assert incident.services.desired_count == 0
     assert incident.running_fingerprint() == V2
@@ -91,14 +91,17 @@ def test_rule_3_the_fence_of_an_abort_stays_wherever_who_took_it_over_is_killed(
     assert all(one.concluded_at is not None and one.open_obligations() == () for one in incident.documents())
 
 
-@pytest.mark.parametrize("is_made", [True, False])
+@pytest.mark.parametrize("is_restored", [True, False])
 @pytest.mark.parametrize("kill_at", [0, *range(1, 60, 4)])
-def test_a_restore_that_was_under_way_is_never_followed_by_a_second_one_over_it(kill_at: int, is_made: bool) -> None:
-    """Made: refused, since the point is on the former history. Not made: known, once the other's Conclude has asked."""
-    incident = with_a_restore_under_way(
-        FaultInjector(kill_at, after=True) if kill_at else FaultInjector(), is_made=is_made
+def test_a_restore_under_way_is_never_followed_by_a_second_restore(kill_at: int, is_restored: bool) -> None:
+    """A second restore is refused after a made one, since its point is on the former history.
+
+    Without a made one, the first rollback's Conclude finds that out, and the second may restore.
+    """
+    incident = begin_a_restore(
+        FaultInjector(kill_at, after=True) if kill_at else FaultInjector(), is_restored=is_restored
     )
-    delivered(incident, FULL, retries=True)
+    deliver_and_sweep(incident, FULL, retries=True)
 
     incident.assert_no_data_loss()
     assert len(incident.backups()) <= 1

@@ -1,6 +1,6 @@
-"""A full rollback is killed after every external call, and resumed, or left for the janitor.
+"""Crashes of a full rollback after every external call; it is resumed or left to the janitor.
 
-Before a call the world is as after the one before it: to kill it there too would be the same again.
+Before a call the world is as after the previous call, so a crash there would repeat a test.
 """
 
 import pytest
@@ -23,7 +23,7 @@ def count_calls_without_crash() -> int:
 CALLS = count_calls_without_crash()
 
 
-def assert_both_are_back(incident: FullIncident) -> None:
+def assert_service_and_data_are_restored(incident: FullIncident) -> None:
     (only,) = incident.documents()
     assert only.outcome is Outcome.SUCCEEDED, only.reason
     assert incident.running_fingerprint() == V1
@@ -39,33 +39,33 @@ def assert_both_are_back(incident: FullIncident) -> None:
     assert [table.removed_rows for table in only.database.lost.tables] == [len(BAD)]
 
 
-def test_undisturbed_both_are_back() -> None:
+def test_a_full_rollback_restores_service_and_data() -> None:
     incident = FullIncident()
     incident.deliver("execution-1")
-    assert_both_are_back(incident)
+    assert_service_and_data_are_restored(incident)
     assert incident.neon.calls.count("restore") == 1
     assert incident.ledger.lease(SERVICE) is None
     assert incident.ledger.lease(incident.branch_key) is None
 
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_killed_at_any_call_and_retried_both_are_back(kill_at: int) -> None:
+def test_a_full_rollback_killed_at_any_call_and_retried_restores_service_and_data(kill_at: int) -> None:
     incident = FullIncident(FaultInjector(kill_at, after=True))
     incident.deliver("execution-1")
-    assert_both_are_back(incident)
+    assert_service_and_data_are_restored(incident)
 
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_killed_at_any_call_and_never_retried_it_is_concluded_in_a_safe_condition(kill_at: int) -> None:
-    """Untouched data and the release as it was; or at zero tasks, with a page; or both back."""
+def test_a_full_rollback_killed_at_any_call_and_never_retried_is_concluded_in_a_safe_condition(kill_at: int) -> None:
+    """Safe are: data and release unchanged; zero tasks and a page; service and data restored."""
     incident = FullIncident(FaultInjector(kill_at, after=True))
     with pytest.raises(ProcessKilled):
         incident.deliver("execution-1", retries=False)
     if not incident.documents():
-        pytest.skip("nothing was written yet: the edge is found by the alarm's history, see the janitor's tests")
+        pytest.skip("no document was written yet: the janitor finds the alarm by its history, see its tests")
     incident.alarms.recover(next(iter(incident.alarms.in_alarm), ""))  # so that the janitor starts nothing new
     incident.sweep_until_quiet()
-    incident.pass_time(minutes=10)  # what a dead process held has run out by then
+    incident.pass_time(minutes=10)  # the leases of the dead process have expired by then
 
     (only,) = incident.documents()
     assert only.concluded_at is not None
@@ -81,14 +81,14 @@ def test_killed_at_any_call_and_never_retried_it_is_concluded_in_a_safe_conditio
         assert fenced
         assert incident.services.desired_count == 0
         return
-    assert not fenced, "a crash keeps no service at zero whose data was never touched"
+    assert not fenced, "a crash before any change of data keeps the service at zero tasks"
     assert incident.services.desired_count == 2
     assert incident.running_fingerprint() == (V1 if only.has_changed_data else V2)
     if only.has_changed_data:
         assert incident.neon.rows(BRANCH) == GOOD
 
 
-def test_a_person_who_stops_it_behind_the_fence_finds_it_fenced_and_told() -> None:
+def test_an_operators_stop_behind_the_fence_keeps_the_fence() -> None:
     incident = FullIncident()
     stopped = incident.abort_while_fenced("execution-1")
 
@@ -100,10 +100,10 @@ def test_a_person_who_stops_it_behind_the_fence_finds_it_fenced_and_told() -> No
 
 @pytest.mark.parametrize("alarm", [DEGRADED, OUTAGE])
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1))
-def test_killed_at_any_call_and_followed_by_another_alarm_no_release_meets_data_that_is_not_for_it(
+def test_a_full_rollback_killed_at_any_call_and_followed_by_an_alarm_runs_no_release_on_other_data(
     kill_at: int, alarm: str
 ) -> None:
-    """The dead one's lease has run out, and nobody has concluded it: whoever comes must not lift its fence."""
+    """The dead rollback's lease has expired, and it isn't concluded: the next rollback must not lift its fence."""
     incident = FullIncident(FaultInjector(kill_at, after=True))
     with pytest.raises(ProcessKilled):
         incident.deliver("execution-1", retries=False)

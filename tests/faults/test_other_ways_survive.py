@@ -1,4 +1,4 @@
-"""Promotion, ECS's own rollback and a deployment in flight, killed before and after every external call."""
+"""Crashes of a promotion, of ECS's own rollback and of a deployment in flight, at every external call."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,14 +17,14 @@ from rollback.promotion.promote import NextState, adopt_running_releases, judge_
 V1 = release("v1").fingerprint
 
 
-def running_v1(outside: FaultInjector, *, crashing: bool) -> Incident:
-    """v1 was put back by its team; v3 is being deployed again, or ECS has begun to roll it back."""
+def deploy_v3_over_v1(outside: FaultInjector, *, crashing: bool) -> Incident:
+    """Run v1 again, as its team deployed it; v3 is being deployed, or ECS has begun to roll it back."""
     incident = Incident(outside)
     v3 = next(incident.ledger.releases(SERVICE)).definition_arn
     incident.services.run(
         incident.services.register_release(definition("v1"), "macro-ai-production-task"), created_at=NOW
     )
-    incident.services.deploy(v3, NOW - timedelta(minutes=2))  # before the alarm went red
+    incident.services.deploy(v3, NOW - timedelta(minutes=2))  # before the alarm turned to ALARM
     if crashing:
         incident.services.behaviours[v3] = "crashing"
         for _ in range(3):
@@ -34,11 +34,11 @@ def running_v1(outside: FaultInjector, *, crashing: bool) -> Incident:
 
 
 def failed_deployment(outside: FaultInjector) -> tuple[Incident, object]:
-    return running_v1(outside, crashing=True), deployment_event()
+    return deploy_v3_over_v1(outside, crashing=True), deployment_event()
 
 
 def in_flight(outside: FaultInjector) -> tuple[Incident, object]:
-    return running_v1(outside, crashing=False), EVENT
+    return deploy_v3_over_v1(outside, crashing=False), EVENT
 
 
 SCENARIOS: tuple[Callable[[FaultInjector], tuple[Incident, object]], ...] = (failed_deployment, in_flight)
@@ -56,7 +56,7 @@ def kills() -> list[object]:
 
 @pytest.mark.parametrize(("scenario", "kill_at", "after"), kills())
 @pytest.mark.parametrize("retries", [True, False], ids=["retried", "lost"])
-def test_killed_it_is_concluded_and_nothing_is_deployed_beside_ecs(
+def test_a_rollback_killed_at_any_call_is_concluded_and_deploys_nothing_beside_ecs(
     scenario: Callable[[FaultInjector], tuple[Incident, object]], kill_at: int, after: int, retries: bool
 ) -> None:
     incident, event = scenario(FaultInjector(kill_at, after=bool(after)))
@@ -76,7 +76,7 @@ def test_killed_it_is_concluded_and_nothing_is_deployed_beside_ecs(
         assert not any(name == "stop_deployment" for name, _ in incident.services.calls)
 
 
-def promotion(outside: FaultInjector) -> Incident:
+def start_promotion(outside: FaultInjector) -> Incident:
     incident = Incident(outside)
     incident.alarms.recover(DEGRADED)
     incident.alarms.serve(incident.services.target_groups[0], 1000, NOW)
@@ -97,17 +97,17 @@ def adopt_after_a_bake(incident: Incident) -> None:
 
 
 def calls_of_a_promotion() -> int:
-    incident = promotion(FaultInjector())
+    incident = start_promotion(FaultInjector())
     bake_and_judge(incident)
     return incident.outside.calls
 
 
 @pytest.mark.parametrize(("kill_at", "after"), crash_points(calls_of_a_promotion()))
 @pytest.mark.parametrize("again", [bake_and_judge, adopt_after_a_bake], ids=["retried", "adopted"])
-def test_a_promotion_killed_at_any_call_is_made_by_the_retry_or_found_by_adopt(
+def test_a_promotion_killed_at_any_call_is_made_by_the_retry_or_by_the_janitor(
     kill_at: int, after: bool, again: Callable[[Incident], object]
 ) -> None:
-    incident = promotion(FaultInjector(kill_at, after=after))
+    incident = start_promotion(FaultInjector(kill_at, after=after))
     with pytest.raises(ProcessKilled):
         bake_and_judge(incident)
     incident.outside.restart_process()
@@ -120,5 +120,5 @@ def test_a_promotion_killed_at_any_call_is_made_by_the_retry_or_found_by_adopt(
     assert plan is not None
     assert [target.release.version for target in plan.targets] == ["v3", "v1"]
     registered = [name for name, _ in incident.services.calls].count("register")
-    # three shipped; v1, v3, and again v1 then v3: while v3 is not promoted, v1 must be the newest of its family
+    # Three are shipped. Then v1 and v3, and both again: until v3 is promoted, v1 must be the newest of its family.
     assert registered <= 7

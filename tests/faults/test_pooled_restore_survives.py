@@ -1,4 +1,4 @@
-"""A restore behind a pooler, whose sessions the compute's restart ends, is killed at any call, and loses its answer."""
+"""Crashes and lost answers of a restore behind a pooler, whose sessions end by a restart of the compute."""
 
 import pytest
 from builders import SERVICE
@@ -41,14 +41,14 @@ def assert_restored_once(restore: RestoreScenario, *, restarts: int = 1) -> None
 
 
 @pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))
-def test_killed_at_any_call_and_resumed_it_restarts_the_compute_and_restores_once(kill_at: int, after: bool) -> None:
+def test_a_restore_killed_at_any_call_restarts_the_compute_and_restores_once(kill_at: int, after: bool) -> None:
     restore = behind_a_pooler(RestoreScenario, FaultInjector(kill_at, after=after))
     restore.run_until_ended()
     assert_restored_once(restore)
 
 
 @pytest.mark.parametrize("kill_at", range(1, CALLS + 1, 3))
-def test_killed_at_any_call_of_a_run_whose_restart_lost_its_answer_it_restores_once(kill_at: int) -> None:
+def test_a_restore_killed_at_any_call_after_its_restart_lost_its_answer_restores_once(kill_at: int) -> None:
     restore = behind_a_pooler(RestoreScenario, FaultInjector(kill_at))
     restore.neon.lose_next("restart_endpoint")
     restore.run_until_ended()
@@ -56,7 +56,7 @@ def test_killed_at_any_call_of_a_run_whose_restart_lost_its_answer_it_restores_o
 
 
 @pytest.mark.parametrize("kind", [ResetScenario, RecreateScenario])
-def test_every_way_that_fences_ends_a_pooler_s_sessions(kind: type[RestoreScenario]) -> None:
+def test_every_strategy_with_a_fence_ends_the_poolers_sessions(kind: type[RestoreScenario]) -> None:
     scenario = behind_a_pooler(kind)
     scenario.run_until_ended()
     assert scenario.progress.database_outcome is DatabaseOutcome.RESTORED, scenario.progress.why_not

@@ -1,6 +1,6 @@
-"""Reconnect is killed after every external call, and resumed, or left for the janitor.
+"""Crashes of Reconnect after every external call; it is resumed or left to the janitor.
 
-Whatever dies: a reader gets new tasks once, a command runs once, and what was restored stays.
+In every case a reader gets new tasks once, a command runs once, and the restored data stays.
 """
 
 import pytest
@@ -14,18 +14,18 @@ from rollback.check import Verdict
 from rollback.domain.rollback import Outcome
 from rollback.reports.report import message
 
-WAYS = {"new tasks": False, "a command": True}
+METHODS = {"new tasks": False, "a command": True}
 
 
 def count_calls_without_crash(*, by_command: bool) -> int:
-    undisturbed = ReconnectScenario(by_command=by_command)
-    undisturbed.run_to_conclusion()
-    return undisturbed.outside.calls
+    scenario = ReconnectScenario(by_command=by_command)
+    scenario.run_to_conclusion()
+    return scenario.outside.calls
 
 
 MOMENTS = [
     (by_command, kill_at)
-    for by_command in WAYS.values()
+    for by_command in METHODS.values()
     for kill_at in range(1, count_calls_without_crash(by_command=by_command) + 1)
 ]
 
@@ -48,7 +48,7 @@ def assert_reconnected_once(scenario: ReconnectScenario, *, by_command: bool) ->
 
 
 @pytest.mark.parametrize(("by_command", "kill_at"), MOMENTS)
-def test_killed_after_any_call_and_retried_each_service_is_reconnected_exactly_once(
+def test_a_reconnection_killed_after_any_call_and_retried_reconnects_each_service_once(
     by_command: bool, kill_at: int
 ) -> None:
     scenario = ReconnectScenario(FaultInjector(kill_at, after=True), by_command=by_command)
@@ -57,27 +57,27 @@ def test_killed_after_any_call_and_retried_each_service_is_reconnected_exactly_o
 
 
 @pytest.mark.parametrize(("by_command", "kill_at"), MOMENTS)
-def test_killed_after_any_call_and_never_retried_the_report_tells_who_has_old_connections(
+def test_the_report_of_a_reconnection_killed_after_any_call_names_services_with_old_connections(
     by_command: bool, kill_at: int
 ) -> None:
     scenario = ReconnectScenario(FaultInjector(kill_at, after=True), by_command=by_command)
     with pytest.raises(ProcessKilled):
         scenario.run_to_conclusion(retries=False)
     ended = scenario.sweep_until_concluded()
-    assert scenario.stage.rows() == GOOD, "what was restored stays"
+    assert scenario.stage.rows() == GOOD, "the restored data stays"
     assert scenario.stage.services.desired_count == scenario.stage.worker.desired_count == 2
     assert scenario.deployments() <= 1
-    told = message(ended, scenario.stage.world.settings.services[0])
-    one = ended.reconnection.of(REPORTS) if ended.reconnection is not None else None
-    if one is None or one.reconnected_at is None:
-        assert "reports: NOT RECONNECTED" in told
+    report = message(ended, scenario.stage.world.settings.services[0])
+    reports = ended.reconnection.of(REPORTS) if ended.reconnection is not None else None
+    if reports is None or reports.reconnected_at is None:
+        assert "reports: NOT RECONNECTED" in report
         assert ended.outcome is Outcome.FAILED
     else:
-        assert "reports: NOT RECONNECTED" not in told
+        assert "reports: NOT RECONNECTED" not in report
 
 
-@pytest.mark.parametrize("by_command", WAYS.values(), ids=WAYS)
-def test_though_the_answers_to_its_tasks_are_lost_none_runs_twice(by_command: bool) -> None:
+@pytest.mark.parametrize("by_command", METHODS.values(), ids=METHODS)
+def test_a_reconnection_runs_no_task_twice_although_answers_are_lost(by_command: bool) -> None:
     scenario = ReconnectScenario(by_command=by_command)
     for _ in range(3):
         scenario.stage.tasks.lose_next()

@@ -1,4 +1,4 @@
-"""A service rollback is killed before and after every external call, and goes on in every way it can go on."""
+"""Crashes of a service rollback before and after every external call, and every way in which it may continue."""
 
 from collections.abc import Callable
 
@@ -25,19 +25,19 @@ CALLS = count_calls_without_crash()
 def assert_the_rules_are_kept(incident: Incident) -> None:
     assert incident.documents()
     for rollback in incident.documents():
-        assert rollback.concluded_at is not None, f"{rollback.id} never concluded"
+        assert rollback.concluded_at is not None, f"{rollback.id} was never concluded"
         assert rollback.outcome is not None
         assert rollback.open_obligations() == ()
     lease = incident.ledger.lease(SERVICE)
     assert lease is None or lease.expires_at <= incident.clock.now()
     assert incident.services.deployment_configuration == incident.before
     acted = [r for r in incident.documents() if r.has_acted]
-    assert len(acted) <= 1, "two rollbacks of one service"
+    assert len(acted) <= 1, "two rollbacks of one service acted"
     assert len(set(incident.deployed_definitions())) <= 1
-    assert len(incident.deployed_definitions()) <= 2  # the same one again, if its answer was lost
+    assert len(incident.deployed_definitions()) <= 2  # the same definition again, if its answer was lost
     assert incident.running_fingerprint() in (V1, V3)
     paged = any(sent.attributes["severity"] == "page" for sent in incident.notifications.sent)
-    assert incident.running_fingerprint() == V1 or paged, "neither put right nor told anybody"
+    assert incident.running_fingerprint() == V1 or paged, "the bad release runs, and no operator was paged"
 
 
 def assert_v1_runs(incident: Incident) -> None:
@@ -46,7 +46,7 @@ def assert_v1_runs(incident: Incident) -> None:
     assert states == {"v1": ReleaseState.PROMOTED, "v2": ReleaseState.QUARANTINED, "v3": ReleaseState.QUARANTINED}
 
 
-def test_undisturbed_it_lands_on_v1_by_digest_though_its_revision_was_deregistered() -> None:
+def test_a_service_rollback_runs_v1_by_digest_after_its_revision_was_deregistered() -> None:
     incident = Incident()
     incident.deliver("execution-1")
     (only,) = incident.documents()
@@ -62,7 +62,7 @@ def each_call(test: Callable[[int, bool], None]) -> Callable[[int, bool], None]:
 
 
 @each_call
-def test_killed_at_any_call_and_retried_it_succeeds(kill_at: int, after: bool) -> None:
+def test_a_service_rollback_killed_at_any_call_and_retried_succeeds(kill_at: int, after: bool) -> None:
     incident = Incident(FaultInjector(kill_at, after=after))
     incident.deliver("execution-1")
     (only,) = incident.documents()
@@ -72,18 +72,18 @@ def test_killed_at_any_call_and_retried_it_succeeds(kill_at: int, after: bool) -
 
 
 @each_call
-def test_killed_at_any_call_and_never_retried_the_janitor_concludes(kill_at: int, after: bool) -> None:
+def test_the_janitor_concludes_a_service_rollback_killed_at_any_call(kill_at: int, after: bool) -> None:
     incident = Incident(FaultInjector(kill_at, after=after))
     with pytest.raises(ProcessKilled):
         incident.deliver("execution-1", retries=False)
     if not incident.documents():
-        pytest.skip("nothing was written yet: the edge is found by the alarm's history, see the janitor's tests")
+        pytest.skip("no document was written yet: the janitor finds the alarm by its history, see its tests")
     incident.sweep_until_quiet()
     assert_the_rules_are_kept(incident)
 
 
 @each_call
-def test_killed_at_any_call_while_the_event_comes_again_one_rollback_acts(kill_at: int, after: bool) -> None:
+def test_one_rollback_acts_when_it_is_killed_at_any_call_and_the_event_comes_again(kill_at: int, after: bool) -> None:
     incident = Incident(FaultInjector(kill_at, after=after))
     with pytest.raises(ProcessKilled):
         incident.deliver("execution-1", retries=False)

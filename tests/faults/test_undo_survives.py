@@ -1,4 +1,4 @@
-"""An undo goes back to a backup that was to expire, and hangs below the very branch: killed at every call."""
+"""Crashes of an undo at every call; its backup was to expire and is a child of the branch."""
 
 import pytest
 
@@ -23,13 +23,13 @@ def assert_undone_once(undo: UndoScenario) -> None:
     source, backup = undo.neon.branch(undo.source_id), undo.backup
     assert source is not None
     assert backup is not None
-    assert source.expires_at is None, "the branch comes from it now"
+    assert source.expires_at is None, "the branch is restored from it now"
     assert undo.neon.rows(source.id) == [*GOOD, *BAD, STAGED]
     assert undo.neon.rows(backup.id) == [*GOOD, *BAD, STAGED, STAGED + 1]
     assert undo.neon.calls.count("restore") == 1
 
 
-def test_undisturbed_the_backup_is_kept_before_the_branch_comes_from_it() -> None:
+def test_an_undo_removes_the_backups_expiry_before_the_restore() -> None:
     undo = UndoScenario()
     undo.run_until_ended()
     assert_undone_once(undo)
@@ -37,13 +37,13 @@ def test_undisturbed_the_backup_is_kept_before_the_branch_comes_from_it() -> Non
 
 
 @pytest.mark.parametrize(("kill_at", "after"), crash_points(CALLS))
-def test_killed_at_any_call_and_resumed_it_is_undone_exactly_once(kill_at: int, after: bool) -> None:
+def test_an_undo_killed_at_any_call_and_resumed_restores_exactly_once(kill_at: int, after: bool) -> None:
     undo = UndoScenario(FaultInjector(kill_at, after=after))
     undo.run_until_ended()
     assert_undone_once(undo)
 
 
-def test_though_the_answer_is_lost_it_is_undone_once() -> None:
+def test_an_undo_restores_once_although_answers_are_lost() -> None:
     undo = UndoScenario()
     for call in ("expire_branch", "restore"):
         undo.neon.lose_next(call)
@@ -51,7 +51,7 @@ def test_though_the_answer_is_lost_it_is_undone_once() -> None:
     assert_undone_once(undo)
 
 
-def test_a_backup_that_can_not_be_kept_is_not_gone_back_to_and_that_is_said() -> None:
+def test_an_undo_from_a_backup_that_must_expire_is_refused_with_the_reason() -> None:
     """Neon makes no child of a branch that expires (its documentation, "Branch expiration")."""
     undo = UndoScenario()
     undo.neon.refuse_next("expire_branch", AccessRefused("403: early access"))
