@@ -1,4 +1,4 @@
-"""Our stacks by the CDK's own command line: synthesised, bootstrapped and deployed as an operator does."""
+"""Deployment of our stacks by the CDK's own command line, as an operator does it."""
 
 import json
 import platform
@@ -12,7 +12,7 @@ from referee.emulator import ACCOUNT, REGION, ROOT, Emulator
 from local_cloud.processes import child_processes
 
 CDK = ROOT / ".tools" / "node_modules" / ".bin" / "cdk"
-# Production as it is, but for waits of seconds, and a service that begins without tasks: its repository is empty.
+# Production with waits of seconds, and with a service that starts without tasks since its repository is empty.
 _POLICY = {
     "poll_seconds": 1,
     "verify_interval_seconds": 1,
@@ -29,11 +29,11 @@ _SECONDS = 180
 
 
 class CdkFailed(Exception):
-    """The CDK's command line did not succeed; the text has the end of what it said."""
+    """The CDK's command line failed; the text has the end of its output."""
 
 
 def context(base_url: str) -> dict[str, str]:
-    """What is given to `cdk` beside `cdk.json`: the bundle runs on this machine."""
+    """Build the context that `cdk` gets besides `cdk.json`: the bundle runs on this machine."""
     service = {"base_url": base_url, "workload": {"initial_desired_count": 0}}
     overrides: dict[str, Any] = {"policy": _POLICY, "services": [service]}
     return {
@@ -45,13 +45,13 @@ def context(base_url: str) -> dict[str, str]:
 
 
 def deploy_stacks(emulator: Emulator, base_url: str, work: Path) -> Path:
-    """Deploy both production stacks; the assembly. Synth and bootstrap share the two cores.
+    """Deploy both production stacks, and return the assembly. Synth and bootstrap run side by side.
 
     Raises:
-        CdkFailed: one of the three commands failed.
+        CdkFailed: `synth`, `bootstrap` or `deploy` failed.
     """
-    out, given = work / "cdk.out", context(base_url)
-    words = [word for name, value in given.items() for word in ("-c", f"{name}={value}")]
+    out, words_of_context = work / "cdk.out", context(base_url)
+    words = [word for name, value in words_of_context.items() for word in ("-c", f"{name}={value}")]
     synth = _begin(["synth", "--quiet", "--output", str(out), *words], emulator, work / "synth.log")
     account = f"aws://{ACCOUNT}/{REGION}"
     bootstrap = _begin(
@@ -66,10 +66,10 @@ def deploy_stacks(emulator: Emulator, base_url: str, work: Path) -> Path:
 
 
 def _begin(words: list[str], emulator: Emulator, log: Path) -> "subprocess.Popen[str]":
-    with log.open("w") as said:
+    with log.open("w") as output:
         return child_processes.start(
             [str(CDK), *words, "--no-notices"], cwd=ROOT, env=emulator.environment(),
-            stdout=said, stderr=subprocess.STDOUT,
+            stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""Calls for two evaluators of IAM: policies, an action on a resource in a context, and what AWS says to it.
+"""Calls for two evaluators of IAM: policies, an action on a resource in a context, and AWS's decision.
 
-By the IAM User Guide: "Policy evaluation logic", "IAM JSON policy elements: Condition operators", "Set operators for
-multivalued context keys".
+Source is the IAM User Guide: "Policy evaluation logic", "IAM JSON policy elements: Condition operators", "Set
+operators for multivalued context keys".
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ CLUSTER = "arn:aws:ecs:eu-west-1:123456789012:cluster/shop"
 
 @dataclass(frozen=True)
 class Call:
-    """One call, and whether AWS allows it."""
+    """Call, and whether AWS allows it."""
 
     allowed: bool
     statements: tuple[Document, ...]
@@ -25,22 +25,24 @@ class Call:
 
     @property
     def policies(self) -> list[Document]:
-        """One document."""
+        """The statements as one policy document."""
         return [{"Version": "2012-10-17", "Statement": list(self.statements)}]
 
 
 def allow(action: Any = "sqs:SendMessage", resource: Any = QUEUE, **more: Any) -> Document:
-    """A statement that allows."""
+    """Build a statement that allows."""
     return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
 
 
 def deny(action: Any = "sqs:SendMessage", resource: Any = QUEUE, **more: Any) -> Document:
-    """A statement that denies."""
+    """Build a statement that denies."""
     return {**allow(action, resource, **more), "Effect": "Deny"}
 
 
-def _when(allowed: bool, operator: str, wanted: Any, have: list[str] | None, key: str = "ecs:cluster") -> Call:
-    """A call under one condition; `have` None: the request has no such key."""
+def _under_condition(
+    allowed: bool, operator: str, wanted: Any, have: list[str] | None, key: str = "ecs:cluster"
+) -> Call:
+    """Build a call under one condition; `have` is the request's values, None if it has no such key."""
     return Call(
         allowed,
         (allow("ecs:ListTasks", "*", Condition={operator: {key: wanted}}),),
@@ -80,12 +82,12 @@ STATEMENTS = {
     "a call on no resource, allowed on one": Call(False, (allow("ecs:ListTasks", CLUSTER),), "ecs:ListTasks", "*"),
 }
 CONDITIONS = {
-    "equal": _when(True, "StringEquals", "a", ["a"]),
-    "not equal": _when(False, "StringEquals", "a", ["b"]),
-    "equal to one of several": _when(True, "StringEquals", ["a", "b"], ["b"]),
-    "equal in other letters": _when(False, "StringEquals", "a", ["A"]),
-    "equal whatever the letters": _when(True, "StringEqualsIgnoreCase", "a", ["A"]),
-    "a star is a star in equal": _when(False, "StringEquals", "a*", ["ab"]),
+    "equal": _under_condition(True, "StringEquals", "a", ["a"]),
+    "not equal": _under_condition(False, "StringEquals", "a", ["b"]),
+    "equal to one of several": _under_condition(True, "StringEquals", ["a", "b"], ["b"]),
+    "equal in other letters": _under_condition(False, "StringEquals", "a", ["A"]),
+    "equal whatever the letters": _under_condition(True, "StringEqualsIgnoreCase", "a", ["A"]),
+    "a star is a star in equal": _under_condition(False, "StringEquals", "a*", ["ab"]),
     "the key in other letters": Call(
         True,
         (allow("ecs:ListTasks", "*", Condition={"StringEquals": {"ECS:Cluster": "a"}}),),
@@ -93,32 +95,32 @@ CONDITIONS = {
         "*",
         {"ecs:cluster": ["a"]},
     ),
-    "without the key": _when(False, "StringEquals", "a", None),
-    "without the key, if it exists": _when(True, "StringEqualsIfExists", "a", None),
-    "with the key, if it exists": _when(False, "StringEqualsIfExists", "a", ["b"]),
-    "like": _when(True, "StringLike", "a*", ["ab"]),
-    "unlike": _when(False, "StringLike", "a?", ["abc"]),
-    "not equals": _when(True, "StringNotEquals", "a", ["b"]),
-    "not equals, but it is": _when(False, "StringNotEquals", "a", ["a"]),
-    "not equals to any of several": _when(False, "StringNotEquals", ["a", "b"], ["b"]),
-    "not equals without the key": _when(True, "StringNotEquals", "a", None),
-    "not like without the key": _when(True, "StringNotLike", "a*", None),
-    "an ARN": _when(True, "ArnEquals", CLUSTER, [CLUSTER]),
-    "another ARN": _when(False, "ArnEquals", CLUSTER, [f"{CLUSTER}-2"]),
-    "an ARN like": _when(True, "ArnLike", "arn:aws:ecs:*:123456789012:cluster/*", [CLUSTER]),
-    "a true": _when(True, "Bool", "true", ["true"], "aws:SecureTransportSeen"),
-    "a false": _when(False, "Bool", "true", ["false"], "aws:SecureTransportSeen"),
-    "a number": _when(True, "NumericLessThanEquals", "60", ["60"], "sqs:age"),
-    "too large a number": _when(False, "NumericLessThan", "60", ["60"], "sqs:age"),
-    "there is no key, and must not be": _when(True, "Null", "true", None),
-    "there is a key, and must not be": _when(False, "Null", "true", ["a"]),
-    "there is a key, and must be": _when(True, "Null", "false", ["a"]),
-    "all values of several": _when(True, "ForAllValues:StringEquals", ["a", "b"], ["a", "b"]),
-    "all values but one": _when(False, "ForAllValues:StringEquals", ["a", "b"], ["a", "c"]),
-    "all values of none": _when(True, "ForAllValues:StringEquals", ["a"], None),
-    "any value of several": _when(True, "ForAnyValue:StringEquals", ["a"], ["c", "a"]),
-    "any value of others": _when(False, "ForAnyValue:StringEquals", ["a"], ["c", "d"]),
-    "any value of none": _when(False, "ForAnyValue:StringEquals", ["a"], None),
+    "without the key": _under_condition(False, "StringEquals", "a", None),
+    "without the key, if it exists": _under_condition(True, "StringEqualsIfExists", "a", None),
+    "with the key, if it exists": _under_condition(False, "StringEqualsIfExists", "a", ["b"]),
+    "like": _under_condition(True, "StringLike", "a*", ["ab"]),
+    "unlike": _under_condition(False, "StringLike", "a?", ["abc"]),
+    "not equals": _under_condition(True, "StringNotEquals", "a", ["b"]),
+    "not equals, but it is": _under_condition(False, "StringNotEquals", "a", ["a"]),
+    "not equals to any of several": _under_condition(False, "StringNotEquals", ["a", "b"], ["b"]),
+    "not equals without the key": _under_condition(True, "StringNotEquals", "a", None),
+    "not like without the key": _under_condition(True, "StringNotLike", "a*", None),
+    "an ARN": _under_condition(True, "ArnEquals", CLUSTER, [CLUSTER]),
+    "another ARN": _under_condition(False, "ArnEquals", CLUSTER, [f"{CLUSTER}-2"]),
+    "an ARN like": _under_condition(True, "ArnLike", "arn:aws:ecs:*:123456789012:cluster/*", [CLUSTER]),
+    "a true": _under_condition(True, "Bool", "true", ["true"], "aws:SecureTransportSeen"),
+    "a false": _under_condition(False, "Bool", "true", ["false"], "aws:SecureTransportSeen"),
+    "a number": _under_condition(True, "NumericLessThanEquals", "60", ["60"], "sqs:age"),
+    "too large a number": _under_condition(False, "NumericLessThan", "60", ["60"], "sqs:age"),
+    "there is no key, and must not be": _under_condition(True, "Null", "true", None),
+    "there is a key, and must not be": _under_condition(False, "Null", "true", ["a"]),
+    "there is a key, and must be": _under_condition(True, "Null", "false", ["a"]),
+    "all values of several": _under_condition(True, "ForAllValues:StringEquals", ["a", "b"], ["a", "b"]),
+    "all values but one": _under_condition(False, "ForAllValues:StringEquals", ["a", "b"], ["a", "c"]),
+    "all values of none": _under_condition(True, "ForAllValues:StringEquals", ["a"], None),
+    "any value of several": _under_condition(True, "ForAnyValue:StringEquals", ["a"], ["c", "a"]),
+    "any value of others": _under_condition(False, "ForAnyValue:StringEquals", ["a"], ["c", "d"]),
+    "any value of none": _under_condition(False, "ForAnyValue:StringEquals", ["a"], None),
     "both of two keys": Call(
         False,
         (allow("ecs:ListTasks", "*", Condition={"StringEquals": {"ecs:cluster": "a", "ecs:service": "b"}}),),

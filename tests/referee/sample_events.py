@@ -1,7 +1,7 @@
-"""Events by the samples of AWS's own guides, with our names in them, and the rules that are meant to match each.
+"""Sample events of AWS's guides with our names, and the rules that must match each.
 
-Amazon ECS Developer Guide ("service deployment state change events", "service action events"), CloudWatch User Guide
-("Alarm events and EventBridge"), Step Functions Developer Guide ("Automating event delivery").
+Sources: Amazon ECS Developer Guide ("service deployment state change events", "service action events"), CloudWatch
+User Guide ("Alarm events and EventBridge"), Step Functions Developer Guide ("Automating event delivery").
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ BROKEN = f"{PREFIX}-rollback-on-broken-execution"
 
 @dataclass(frozen=True)
 class Sample:
-    """An event, and the names of the rules that are meant to match it."""
+    """Event, and the names of the rules that must match it."""
 
     event: Event
     rules: tuple[str, ...] = ()
@@ -126,17 +126,19 @@ SAMPLES = {
     "a service's tasks find no place": Sample(
         _action("SERVICE_TASK_PLACEMENT_FAILURE", "ERROR", reason="RESOURCE:FARGATE")
     ),
-    "the degraded composite goes red": Sample(_alarm(_DEGRADED, "ALARM"), (ALARM,)),
-    "the outage composite goes red": Sample(_alarm(_OUTAGE, "ALARM"), (ALARM,)),
-    "a composite goes red without data before": Sample(_alarm(_OUTAGE, "ALARM", "INSUFFICIENT_DATA"), (ALARM,)),
-    "a composite with tags goes red": Sample(
+    "the degraded composite turns to ALARM": Sample(_alarm(_DEGRADED, "ALARM"), (ALARM,)),
+    "the outage composite turns to ALARM": Sample(_alarm(_OUTAGE, "ALARM"), (ALARM,)),
+    "a composite turns from INSUFFICIENT_DATA to ALARM": Sample(
+        _alarm(_OUTAGE, "ALARM", "INSUFFICIENT_DATA"), (ALARM,)
+    ),
+    "a composite with tags turns to ALARM": Sample(
         _alarm(_DEGRADED, "ALARM", alarmTags={"team": "x"}, alarmTagsStatus="OK"), (ALARM,)
     ),
-    "a composite goes green": Sample(_alarm(_DEGRADED, "OK", "ALARM")),
+    "a composite turns to OK": Sample(_alarm(_DEGRADED, "OK", "ALARM")),
     "a composite loses its data": Sample(_alarm(_DEGRADED, "INSUFFICIENT_DATA", "ALARM")),
-    "a leaf goes red": Sample(_alarm(f"{PREFIX}-{SERVICE}-error-rate", "ALARM")),
-    "another service's composite goes red": Sample(_alarm(f"{PREFIX}-another-outage", "ALARM")),
-    "another environment's composite goes red": Sample(_alarm(_OUTAGE.replace("production", "staging"), "ALARM")),
+    "a leaf turns to ALARM": Sample(_alarm(f"{PREFIX}-{SERVICE}-error-rate", "ALARM")),
+    "another service's composite turns to ALARM": Sample(_alarm(f"{PREFIX}-another-outage", "ALARM")),
+    "another environment's composite turns to ALARM": Sample(_alarm(_OUTAGE.replace("production", "staging"), "ALARM")),
     "a rollback's execution runs": Sample(_execution("RUNNING")),
     "a rollback's execution succeeds": Sample(_execution("SUCCEEDED")),
     "a rollback's execution fails": Sample(_execution("FAILED"), (BROKEN,)),
@@ -146,5 +148,5 @@ SAMPLES = {
     "a promotion's execution fails": Sample(_execution("FAILED", "promotion")),
     "another machine's execution fails": Sample(_execution("FAILED", "rollback-2")),
 }
-# Sent where the circuit breaker is off: the rule on it may be one of its own, or the one on failed deployments.
+# ECS sends this event where the circuit breaker is off. At most one rule may match it.
 SERVICE_ACTION_FAILED = _action("SERVICE_DEPLOYMENT_FAILED", "ERROR", reason="r")

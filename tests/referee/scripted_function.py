@@ -1,7 +1,7 @@
-"""The function behind every task of a scripted execution: it does what the script says next, and notes what it got.
+"""Function behind every task of a scripted execution: it records its event and plays the next act of the script.
 
-Deployed to both clouds. A script is a list of acts: {"return": …}, {"raise": CLASS, "message": …}, {"exit": CODE} or
-{"sleep": SECONDS}; the last is repeated.
+Both clouds run it. A script is a list of acts: {"return": …}, {"raise": CLASS, "message": …}, {"exit": CODE} or
+{"sleep": SECONDS}. The last act is repeated.
 """
 
 import fcntl
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def handler(event: dict[str, Any], context: object) -> Any:
-    """Lambda's entry point; the execution's name is its script's, and travels in the cursor as `id`."""
+    """Play the next act. The script has the name of the execution, which the cursor carries as `id`."""
     cursor = event.get("cursor") or event.get("event") or {}
     name = event["execution"].rpartition(":")[2] if "execution" in event else cursor["id"]
     folder = Path(os.environ["SCRIPTS"])

@@ -1,4 +1,4 @@
-"""A release, its promotion, and a rollback by its own alarm, on an emulator that shares no code with ours."""
+"""Release, promotion and rollback by an alarm, on an emulator that shares no code with ours."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from referee.live import PREFIX, SERVICE, Live, wait_for
 
 from local_cloud.iam.policies import allows
 
-# What the story makes each function do, at least: a journal that misses it has recorded nothing.
+# Calls that the functions make in this scenario: without them the journal has recorded nothing.
 EXPECTED = {
     ("service", "ecs:UpdateService"),
     ("decide", "dynamodb:PutItem"),
@@ -23,7 +23,7 @@ def is_role_of(function: str, role: str) -> bool:
 
 
 def without_conditions(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The journal does not have the keys that a call had."""
+    """Remove the conditions: the journal doesn't have the condition keys of a call."""
     return [
         {**document, "Statement": [{k: v for k, v in s.items() if k != "Condition"} for s in document["Statement"]]}
         for document in documents
@@ -31,8 +31,8 @@ def without_conditions(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Story:
-    """What was seen of a release, its promotion, and the rollback of the next one."""
+class Observations:
+    """Observations of a release, its promotion, and the rollback of the next release."""
 
     promoted: str
     promotion: dict[str, Any]
@@ -47,7 +47,7 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(live: Live) -> Story:
+def observations(live: Live) -> Observations:
     live.register_targets()
     live.emulator.forget()
     promoted = live.release("v1")
@@ -59,45 +59,49 @@ def story(live: Live) -> Story:
     wait_for(lambda: live.running()[0] != bad or live.is_over("rollback") or None, "the service is moved")
     live.set_alarm("unhealthy-targets", "OK")
     rollback = live.wait_until_ended("rollback", 1)
-    return Story(
+    return Observations(
         promoted, promotion, bad, alarms, rollback, len(live.executions("rollback")), live.running(), live.image(),
         frozenset((d.role, d.action, d.resource, d.allowed) for d in live.emulator.decisions()),
         tuple(live.emulator.unknown_calls()),
     )  # fmt: skip
 
 
-def test_a_release_that_baked_is_promoted_by_its_own_deployment(live: Live, story: Story) -> None:
-    assert story.promotion["status"] == "SUCCEEDED", live.execution(story.promotion)["cause"]
+def test_a_release_that_baked_is_promoted_by_its_own_deployment(live: Live, observations: Observations) -> None:
+    assert observations.promotion["status"] == "SUCCEEDED", live.execution(observations.promotion)["cause"]
     states = {release["version"]: release["state"] for release in live.ledger("RELEASE#")}
     assert states.get("v1") == "promoted", states
 
 
-def test_a_leaf_alarm_makes_its_composite_red_and_the_composite_starts_one_rollback(live: Live, story: Story) -> None:
-    assert story.alarms == {"degraded": "ALARM", "outage": "OK"}
-    assert story.rollback["status"] == "SUCCEEDED"
-    assert story.executions == 1
-    given = json.loads(live.execution(story.rollback)["input"])
+def test_a_leaf_alarm_turns_its_composite_to_alarm_and_the_composite_starts_one_rollback(
+    live: Live, observations: Observations
+) -> None:
+    assert observations.alarms == {"degraded": "ALARM", "outage": "OK"}
+    assert observations.rollback["status"] == "SUCCEEDED"
+    assert observations.executions == 1
+    given = json.loads(live.execution(observations.rollback)["input"])
     assert given["detail"]["alarmName"] == f"{PREFIX}-{SERVICE}-degraded"
 
 
-def test_ecs_runs_the_promoted_release_again(live: Live, story: Story) -> None:
-    definition, tasks = story.running
+def test_ecs_runs_the_promoted_release_again(live: Live, observations: Observations) -> None:
+    definition, tasks = observations.running
     assert definition.startswith(f"{PREFIX}-task-last-known-good-production-express-api:")
     assert tasks == 2
-    assert story.image.endswith(f"@{live.digests['v1']}"), story.image
+    assert observations.image.endswith(f"@{live.digests['v1']}"), observations.image
 
 
-def test_the_ledger_and_the_command_line_tell_a_success(live: Live, story: Story) -> None:
-    said = live.command("history", "production")
-    assert said.returncode == 0, said.stdout
-    assert "succe" in said.stdout, said.stdout
+def test_the_ledger_and_the_command_line_show_a_success(live: Live, observations: Observations) -> None:
+    done = live.command("history", "production")
+    assert done.returncode == 0, done.stdout
+    assert "succe" in done.stdout, done.stdout
     assert [rollback["outcome"] for rollback in live.ledger("ROLLBACK#")] == ["succeeded"]
 
 
-def test_no_call_of_a_role_was_denied(story: Story) -> None:
-    denied = {(role, action, resource) for role, action, resource, is_allowed in story.decisions if not is_allowed}
+def test_no_call_of_a_role_was_denied(observations: Observations) -> None:
+    denied = {
+        (role, action, resource) for role, action, resource, is_allowed in observations.decisions if not is_allowed
+    }
     assert not denied
-    made = {(role, action) for role, action, _, _ in story.decisions}
+    made = {(role, action) for role, action, _, _ in observations.decisions}
     missing = {
         (function, expected)
         for function, expected in EXPECTED
@@ -106,20 +110,24 @@ def test_no_call_of_a_role_was_denied(story: Story) -> None:
     assert not missing, sorted(made)
 
 
-def test_our_own_evaluator_allows_what_the_other_one_allowed(live: Live, story: Story) -> None:
+def test_our_evaluator_allows_every_call_that_ministack_allowed(live: Live, observations: Observations) -> None:
     policies = live.policies()
-    made = {(role, action, on) for role, action, on, is_allowed in story.decisions if is_allowed and role in policies}
+    made = {
+        (role, action, on) for role, action, on, is_allowed in observations.decisions if is_allowed and role in policies
+    }
     assert len(made) > 50
     wrong = [call for call in made if not allows(without_conditions(policies[call[0]]), call[1], call[2], {})]
     assert not wrong
 
 
-def test_every_call_is_known_to_the_emulator(story: Story) -> None:
-    assert not story.unknown_calls
+def test_the_emulator_knows_every_call(observations: Observations) -> None:
+    assert not observations.unknown_calls
 
 
-def test_a_permission_that_is_missing_ends_a_rollback_at_once_and_is_named(live: Live, story: Story) -> None:
-    """The judge is judged: a grant that the templates lack must show here."""
+def test_a_missing_permission_fails_a_rollback_at_once_and_the_page_names_it(
+    live: Live, observations: Observations
+) -> None:
+    """The emulator must notice a permission that the templates lack."""
     bad = live.release("v3")
     wait_for(lambda: live.running() == (bad, 2) or None, "v3 runs")
     live.wait_until_baked(2)

@@ -1,4 +1,4 @@
-"""Our rules' patterns, as CloudFormation filled them in, on AWS's own sample events, by matchers that are not ours."""
+"""Event patterns of our rules, as CloudFormation resolved them, on AWS's sample events, by matchers of others."""
 
 import json
 from typing import Any
@@ -9,35 +9,35 @@ from referee.live import Live
 from referee.sample_events import SAMPLES, SERVICE_ACTION_FAILED
 
 # event-ruler 0.3.0 stops with an error at `alarmTags`; MiniStack reads it.
-UNREADABLE = {"a composite with tags goes red"}
+UNREADABLE = {"a composite with tags turns to ALARM"}
 
 
 @pytest.fixture(scope="module")
 def patterns(live: Live) -> dict[str, Any]:
-    """The event patterns of all deployed rules, by name."""
+    """Event patterns of all deployed rules by name."""
     rules = live.emulator.client("events").list_rules()["Rules"]
     return {rule["Name"]: json.loads(rule["EventPattern"]) for rule in rules if "EventPattern" in rule}
 
 
-def test_every_rule_has_an_event_that_is_meant_for_it(patterns: dict[str, Any]) -> None:
-    meant = {rule for sample in SAMPLES.values() for rule in sample.rules}
-    assert not meant - set(patterns)
-    untried = set(patterns) - meant
+def test_every_rule_has_a_sample_event(patterns: dict[str, Any]) -> None:
+    expected = {rule for sample in SAMPLES.values() for rule in sample.rules}
+    assert not expected - set(patterns)
+    untried = set(patterns) - expected
     assert not {rule for rule in untried if "SERVICE_DEPLOYMENT_FAILED" not in json.dumps(patterns[rule])}
 
 
-def test_event_ruler_matches_what_is_meant(patterns: dict[str, Any]) -> None:
+def test_event_ruler_matches_the_expected_rules(patterns: dict[str, Any]) -> None:
     question = {"patterns": patterns, "events": [sample.event for sample in SAMPLES.values()]}
     matched = ask("patterns", question)
     if matched is None:
         pytest.skip("event-ruler has wheels for CPython 3.11 on x86_64 and macOS only")
     answers = dict(zip(SAMPLES, matched, strict=True))
     assert {name for name, rules in answers.items() if rules is None} == UNREADABLE
-    meant = {name: sorted(sample.rules) for name, sample in SAMPLES.items() if name not in UNREADABLE}
-    assert {name: rules for name, rules in answers.items() if rules is not None} == meant
+    expected = {name: sorted(sample.rules) for name, sample in SAMPLES.items() if name not in UNREADABLE}
+    assert {name: rules for name, rules in answers.items() if rules is not None} == expected
 
 
-def test_ministack_matches_what_is_meant(live: Live, patterns: dict[str, Any]) -> None:
+def test_ministack_matches_the_expected_rules(live: Live, patterns: dict[str, Any]) -> None:
     events = live.emulator.client("events")
 
     def matches(pattern: Any, event: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Our evaluator of IAM's policies against MiniStack's, on a table whose answers are AWS's and on our own roles."""
+"""Our evaluator of IAM policies against MiniStack's, on calls with AWS's decisions and on our own roles."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from referee.live import PREFIX, Live
 
 from local_cloud.iam.policies import allows
 
-# What MiniStack's evaluator says otherwise than AWS.
+# Calls that MiniStack's evaluator decides otherwise than AWS.
 MINISTACK_DIFFERS: dict[str, str] = {}
 OWN = f"arn:aws:ecs:eu-west-1:123456789012:service/{PREFIX}-cluster/{PREFIX}-service"
 FORBIDDEN = (
@@ -23,13 +23,13 @@ FORBIDDEN = (
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_our_evaluator_answers_as_iam_does(name: str) -> None:
+def test_our_evaluator_decides_as_iam_does(name: str) -> None:
     call = CALLS[name]
     context = {key.lower(): values for key, values in call.context.items()}
     assert allows(call.policies, call.action, call.resource, context) is call.allowed
 
 
-def test_ministack_s_evaluator_answers_the_same_but_for_what_is_known() -> None:
+def test_ministacks_evaluator_decides_as_iam_does_but_for_known_differences() -> None:
     question = [
         {"policies": c.policies, "action": c.action, "resource": c.resource, "context": c.context}
         for c in CALLS.values()
@@ -38,7 +38,7 @@ def test_ministack_s_evaluator_answers_the_same_but_for_what_is_known() -> None:
     assert {name for name, call in CALLS.items() if answers[name] is not call.allowed} == set(MINISTACK_DIFFERS)
 
 
-def test_both_evaluators_forbid_each_function_what_is_none_of_its_business(live: Live) -> None:
+def test_both_evaluators_forbid_each_function_every_foreign_resource(live: Live) -> None:
     policies = {role: given for role, given in live.policies().items() if "Functions" in role}
     assert len(policies) >= 4, policies.keys()
     questions: list[dict[str, Any]] = [

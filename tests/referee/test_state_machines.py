@@ -1,4 +1,4 @@
-"""Two interpreters without common code play the same executions of our state machines: compared state by state."""
+"""Our state machines on two interpreters without common code, compared state by state."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +11,10 @@ from referee.emulator import Emulator
 from referee.executions import EXECUTIONS
 from referee.interpreter import ExecutionOutcome, Interpreter
 
-# Where they differ, and which is right by the Amazon States Language and the Step Functions guide.
+# Known differences, and which interpreter follows the Amazon States Language and the Step Functions guide.
 _WAIT = (
-    "ours is right: SecondsPath must be a non-negative integer (Amazon States Language, Wait State), and a path that "
-    "finds nothing else is States.Runtime; MiniStack goes on at once"
+    "ours is right: SecondsPath must be a non-negative integer (Amazon States Language, Wait State), and any other "
+    "value is States.Runtime; MiniStack doesn't wait"
 )
 KNOWN = {
     "no wait": _WAIT,
@@ -23,20 +23,20 @@ KNOWN = {
     "a wait that is a text": _WAIT,
     "a wait that is null": _WAIT,
 }
-# Both take Default where AWS ends with States.Runtime ("Choice": a Variable that is not there fails the execution).
-# Ours is to be mended; until then the two agree, and both are wrong.
+# Both take Default where AWS ends with States.Runtime ("Choice": a missing Variable fails the execution).
+# Ours must be corrected. Until then the two agree, and both are wrong.
 BOTH_WRONG = {
-    "no next": "a comparison with a field that is not there",
-    "nothing at all": "a comparison with a field that is not there",
+    "no next": "a comparison with a missing field",
+    "an answer of null": "a comparison with a missing field",
 }
 FAILED = {("FAILED", "UnknownStep"), ("FAILED", "States.Runtime")}
-_WAIT_SCALE = 0.005  # its retries know no MaxDelaySeconds
+_WAIT_SCALE = 0.005  # MiniStack's retries ignore MaxDelaySeconds
 Played = dict[str, dict[str, ExecutionOutcome]]
 
 
 @pytest.fixture(scope="module")
 def played(work: Path) -> Iterator[Played]:
-    """The outcomes of `ours` and `ministack`, which play at once."""
+    """Outcomes of both interpreters, `ours` and `ministack`, which play side by side."""
     scripts = work / "scripts"
     scripts.mkdir()
     theirs = Emulator(work / "interpreter", iam=False, wait_scale=_WAIT_SCALE)
@@ -55,7 +55,7 @@ def test_at_least_48_executions_are_compared() -> None:
     assert len(EXECUTIONS) >= 48
 
 
-def test_both_interpreters_go_the_same_way_but_for_what_is_known(played: Played) -> None:
+def test_both_interpreters_enter_the_same_states_but_for_known_differences(played: Played) -> None:
     different = {
         title: _difference(played["ours"][title], played["ministack"][title])
         for title in EXECUTIONS
@@ -63,11 +63,11 @@ def test_both_interpreters_go_the_same_way_but_for_what_is_known(played: Played)
     }
     unexpected = {title: text for title, text in different.items() if title not in {**KNOWN, **BOTH_WRONG}}
     assert not unexpected, "\n\n".join(f"{title}\n{text}" for title, text in unexpected.items())
-    assert not set(KNOWN) - set(different), "these agree by now: take them out of KNOWN"
+    assert not set(KNOWN) - set(different), "these agree by now: remove them from KNOWN"
 
 
-def test_a_choice_on_a_field_that_is_not_there_fails_on_both_one_way_or_the_other(played: Played) -> None:
-    """`UnknownStep` by Default, or `States.Runtime` as on AWS: it never goes on."""
+def test_a_choice_on_a_missing_field_fails_on_both_interpreters(played: Played) -> None:
+    """The execution ends with `UnknownStep` by Default, or with `States.Runtime` as on AWS."""
     for title in BOTH_WRONG:
         outcomes = [played[cloud][title] for cloud in ("ours", "ministack")]
         assert all((o.status, o.error) in FAILED for o in outcomes), outcomes

@@ -1,6 +1,6 @@
-"""Application Auto Scaling, which MiniStack lacks: no service is scaled. IAM is asked before it answers.
+"""Shim of Application Auto Scaling, which MiniStack lacks: no service is scaled. IAM decides before an answer.
 
-An operation that is not listed in `ANSWERS` is refused with its name.
+An operation outside of `ANSWERS` is refused with its name.
 """
 
 import json
@@ -29,7 +29,7 @@ async def _handle(method: str, path: str, headers: dict[str, str], body: bytes, 
 
 
 def install() -> None:
-    """Route its calls, with IAM's namespace, to the answers above."""
+    """Route the service's calls, with IAM's namespace, to the answers above."""
     plain = app.detect_service
 
     def detect(method: str, path: str, headers: dict[str, str], query: Any) -> Any:

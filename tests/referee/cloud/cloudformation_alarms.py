@@ -1,7 +1,7 @@
-"""CloudFormation's composite alarms, which MiniStack lacks, and alarms on metric math, which it refuses.
+"""Shim of CloudFormation's composite alarms, which MiniStack lacks, and of alarms on metric math, which it refuses.
 
-A composite alarm is made by MiniStack's own PutCompositeAlarm, which evaluates it. An alarm on metric math is stored
-on a metric that has no data: a test sets its state, and MiniStack never judges the expression.
+MiniStack's own PutCompositeAlarm makes a composite alarm and evaluates it. An alarm on metric math is stored on a
+metric without data: a test sets its state, and MiniStack never evaluates the expression.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ def _delete(name: str, given: Properties) -> None:
 
 
 def install() -> None:
-    """Add the type, and let metric alarms have expressions."""
+    """Add the type of composite alarms, and accept expressions of metric alarms."""
     provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::CompositeAlarm"] = {
         "create": _create,
         "update": _update,

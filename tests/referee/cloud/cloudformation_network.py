@@ -1,6 +1,6 @@
-"""Four EC2 types that MiniStack's CloudFormation lacks; each calls MiniStack's own EC2.
+"""Shim of four EC2 types that MiniStack's CloudFormation lacks; each calls MiniStack's own EC2.
 
-Elastic IP, NAT gateway, and rules of security groups as resources of their own. No traffic goes through any of them.
+The types are elastic IP, NAT gateway, and rules of security groups. No traffic passes through them.
 """
 
 import re
@@ -48,8 +48,8 @@ def _unchanged(physical_id: str, old: Properties, new: Properties, stack: str, l
     return physical_id, {}
 
 
-def _forgotten(physical_id: str, given: Properties) -> None:
-    """The whole cloud ends with the referee."""
+def _kept(physical_id: str, given: Properties) -> None:
+    """Keep the resource: the whole cloud ends with the referee."""
 
 
 _CREATE = {
@@ -61,7 +61,7 @@ _CREATE = {
 
 
 def install() -> None:
-    """Add the types that are not there."""
+    """Add the missing types."""
     for name, create in _CREATE.items():
-        handlers = {"create": create, "update": _unchanged, "delete": _forgotten}
+        handlers = {"create": create, "update": _unchanged, "delete": _kept}
         provisioners._RESOURCE_HANDLERS.setdefault(name, handlers)

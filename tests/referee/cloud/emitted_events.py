@@ -1,7 +1,7 @@
-"""Events that CloudWatch, ECS and Step Functions send to EventBridge, and MiniStack's do not.
+"""Shim of the events that CloudWatch and ECS send to EventBridge, which MiniStack's don't send.
 
-Shapes by the samples of the services' guides (`sample_events.py` has the same). A deployment's event is sent when
-ECS begins one and when it is through; an alarm's with each change of its state.
+Their shapes are the samples of the services' guides, as in `sample_events.py`. A deployment has an event at its begin
+and at its completion; an alarm has one at each change of its state.
 """
 
 import datetime
@@ -15,12 +15,12 @@ Record = dict[str, Any]
 
 
 def emit(source: str, kind: str, resource: str, detail: Record) -> None:
-    """Send one event on the default bus; rules match it and their targets are started."""
+    """Send an event on the default bus, where MiniStack's rules match it and start their targets."""
     entry = {"Source": source, "DetailType": kind, "Resources": [resource], "Detail": json.dumps(detail)}
     eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
 
 
-def _of_deployment(service: Record, deployment: Record, name: str, reason: str) -> None:
+def _emit_deployment(service: Record, deployment: Record, name: str, reason: str) -> None:
     detail = {
         "eventType": "INFO",
         "eventName": name,
@@ -31,7 +31,7 @@ def _of_deployment(service: Record, deployment: Record, name: str, reason: str) 
     emit("aws.ecs", "ECS Deployment State Change", service["serviceArn"], detail)
 
 
-def _of_alarm(name: str, old: str, new: str, reason: str) -> None:
+def _emit_alarm(name: str, old: str, new: str, reason: str) -> None:
     alarm = cloudwatch._alarms.get(name) or cloudwatch._composite_alarms.get(name)
     if alarm is None:
         return
@@ -50,7 +50,7 @@ def _watch_alarms() -> None:
 
     def record(name: str, old: str, new: str, reason: str, *more: Any, **named: Any) -> None:
         plain(name, old, new, reason, *more, **named)
-        _of_alarm(name, old, new, reason)
+        _emit_alarm(name, old, new, reason)
 
     cloudwatch._record_history = record
 
@@ -61,7 +61,7 @@ def _watch_deployments() -> None:
     def announce(service: Record) -> None:
         for revision in service_revisions.remember(service):
             reason = f"ECS deployment {revision.deployment['id']} in progress."
-            _of_deployment(service, revision.deployment, "SERVICE_DEPLOYMENT_IN_PROGRESS", reason)
+            _emit_deployment(service, revision.deployment, "SERVICE_DEPLOYMENT_IN_PROGRESS", reason)
 
     def update(given: Record) -> Any:
         service_revisions.remember_all()
@@ -75,12 +75,12 @@ def _watch_deployments() -> None:
         if service is None:
             return plain_complete(cluster, key, *more, **named)
         announce(service)
-        going_on = [d for d in service["deployments"] if d.get("rolloutState") == "IN_PROGRESS"]
+        in_progress = [d for d in service["deployments"] if d.get("rolloutState") == "IN_PROGRESS"]
         answer = plain_complete(cluster, key, *more, **named)
-        for deployment in going_on:
+        for deployment in in_progress:
             if deployment["rolloutState"] == "COMPLETED":
                 reason = f"ECS deployment {deployment['id']} completed."
-                _of_deployment(service, deployment, "SERVICE_DEPLOYMENT_COMPLETED", reason)
+                _emit_deployment(service, deployment, "SERVICE_DEPLOYMENT_COMPLETED", reason)
         return answer
 
     ecs._ACTION_MAP["UpdateService"] = update
@@ -88,6 +88,6 @@ def _watch_deployments() -> None:
 
 
 def install() -> None:
-    """Send them."""
+    """Send the events of alarms and deployments from now on."""
     _watch_alarms()
     _watch_deployments()

@@ -1,7 +1,7 @@
-"""What IAM asks about where MiniStack asks about something else, by AWS's Service Authorization Reference.
+"""Shim of the resources that IAM checks where MiniStack checks others, by AWS's Service Authorization Reference.
 
-ECS: MiniStack asks about the cluster for every call, and knows no condition keys. An action of ECS that is not listed
-here stops the call with its name, so that a new call of ours gets its line. Of other services only `OTHERS` differ.
+For ECS, MiniStack checks the cluster for every call and has no condition keys. An action of ECS without a line here
+fails with its name, so that a new call of ours gets its line. Of other services only `OTHERS` differ.
 """
 
 import contextvars
@@ -24,7 +24,7 @@ def _first(name: str) -> Callable[[Request], str]:
 
 
 def _in_cluster(kind: str, named: Callable[[Request], str]) -> Callable[[Request], str]:
-    """`service/CLUSTER/NAME` or `task/CLUSTER/ID`; an ARN is taken as it is."""
+    """Build `service/CLUSTER/NAME` or `task/CLUSTER/ID`; an ARN stays unchanged."""
 
     def resource(given: Request) -> str:
         name = named(given)
@@ -56,7 +56,7 @@ RESOURCES: dict[str, Callable[[Request], str]] = {
     "TagResource": lambda given: str(given["resourceArn"]),
     "UpdateService": _in_cluster("service", lambda given: str(given["service"])),
 }
-# AWS asks about no log group by name, whatever the prefix ("log-group::log-stream:" in its denials).
+# AWS checks no log group by name, whatever the prefix ("log-group::log-stream:" in its denials).
 OTHERS = {
     ("logs", "DescribeLogGroups"): "arn:aws:logs:{region}:{account}:log-group::log-stream:",
     ("application-autoscaling", "RegisterScalableTarget"): (
@@ -66,7 +66,7 @@ OTHERS = {
 
 
 def _arn(resource: str, region: str, account: str) -> str:
-    """The ARN of a resource that may be one already, `task-definition/arn:…` too."""
+    """Build the ARN of a resource; an ARN, and `task-definition/arn:…`, keep theirs."""
     if resource == "*" or resource.startswith("arn:"):
         return resource
     _, found, rest = resource.partition("arn:")
@@ -79,7 +79,7 @@ def _context(given: Request, region: str, account: str) -> dict[str, str]:
 
 
 def install() -> None:
-    """Let IAM ask about these."""
+    """Let IAM check these resources."""
     plain_resource, plain_enforce = iam_actions.extract_resource_arn, iam_evaluator.enforce
 
     def resource_of(

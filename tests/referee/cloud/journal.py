@@ -1,6 +1,6 @@
-"""What IAM decided about the calls of roles, and which calls MiniStack does not know: a line of JSON each.
+"""Journal of IAM's decisions about roles' calls, and of calls that MiniStack doesn't know: a line of JSON each.
 
-The referee's tests read it: a denial or an unknown call that nobody provoked fails the run, by name.
+The referee's tests read the journal: a denial or an unknown call that no test provoked fails the run by its name.
 """
 
 import json
@@ -16,7 +16,7 @@ _lock = threading.Lock()
 
 
 def install(path: Path) -> None:
-    """Write to a file from now on."""
+    """Write the journal to a file from now on."""
     path.touch()
 
     def write(**line: Any) -> None:
@@ -40,7 +40,7 @@ def _write_decisions(write: Any) -> None:
         return denied
 
     def evaluate(context: Any, *policies: Any) -> Any:
-        context.secure_transport = True  # we speak plain HTTP to MiniStack; policies refuse that, as they should
+        context.secure_transport = True  # MiniStack has plain HTTP only, which our policies rightly refuse
         return plain_evaluate(context, *policies)
 
     iam_evaluator.enforce, iam_evaluator.evaluate = enforce, evaluate

@@ -1,6 +1,6 @@
-"""Names of the errors that functions raise: Lambda answers the class, MiniStack `Runtime.HandlerError` for all.
+"""Shim of the names of functions' errors: Lambda returns the class, MiniStack `Runtime.HandlerError` for all.
 
-Step Functions' Retry and Catch go by these names. The name is read from the traceback that MiniStack's worker prints.
+Step Functions' Retry and Catch match these names. The shim reads a name from the traceback in MiniStack's log.
 """
 
 import re
@@ -13,7 +13,7 @@ _UNNAMED = "Runtime.HandlerError"
 
 
 def _class_of(message: str, log: str) -> str | None:
-    """The last line of a traceback that begins with a class and holds the first line of the message."""
+    """Read the class from a traceback's last line that begins with a class and holds the message's first line."""
     first = message.split("\n", maxsplit=1)[0]
     for line in reversed(log.splitlines()):
         found = None if line.startswith(" ") or first not in line else _RAISED.match(line)
@@ -23,7 +23,7 @@ def _class_of(message: str, log: str) -> str | None:
 
 
 def install() -> None:
-    """Name what a function raised; a process that died is `Runtime.ExitError`, as Lambda calls it."""
+    """Name the class that a function raised; a dead process is `Runtime.ExitError`, as in Lambda."""
     plain = lambda_svc._execute_function_warm
 
     def execute(*given: Any, **named: Any) -> Any:
@@ -31,8 +31,10 @@ def install() -> None:
         body = answer.get("body")
         if answer.get("error") and isinstance(body, dict) and body.get("errorType") == _UNNAMED:
             message = str(body.get("errorMessage", ""))
-            died = message == "Worker process died"
-            body["errorType"] = "Runtime.ExitError" if died else _class_of(message, str(answer.get("log"))) or _UNNAMED
+            has_died = message == "Worker process died"
+            body["errorType"] = (
+                "Runtime.ExitError" if has_died else _class_of(message, str(answer.get("log"))) or _UNNAMED
+            )
         return answer
 
     lambda_svc._execute_function_warm = execute

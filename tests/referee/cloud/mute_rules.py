@@ -1,4 +1,4 @@
-"""CloudWatch's alarm mute rules, which MiniStack lacks: there are none."""
+"""Shim of CloudWatch's alarm mute rules, which MiniStack lacks: no rule exists."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ _ANSWER = b'{"AlarmMuteRuleSummaries": []}'
 
 
 def install() -> None:
-    """Answer ListAlarmMuteRules; IAM has been asked when MiniStack calls the handler."""
+    """Answer ListAlarmMuteRules; IAM has decided before MiniStack calls the handler."""
     plain = app.SERVICE_HANDLERS["monitoring"]
 
     async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:

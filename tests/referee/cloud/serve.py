@@ -1,7 +1,7 @@
-"""MiniStack with what it lacks, on a port of its own; ends when its standard input does.
+"""Entry point of MiniStack with our shims; the process ends when its standard input ends.
 
-Run by the interpreter of `.referee` (`emulator.py` does); settings by MiniStack's own environment variables
-(GATEWAY_PORT, AUTH, …) and `REFEREE_JOURNAL`. Each module beside this one says what it stands in for.
+`emulator.py` runs it by the interpreter of `.referee`. Settings are MiniStack's environment variables (GATEWAY_PORT,
+AUTH, …) and `REFEREE_JOURNAL`. Each module of this folder names the part of AWS that it stands in for.
 """
 
 import os

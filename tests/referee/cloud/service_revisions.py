@@ -1,8 +1,8 @@
-"""ECS's service deployments and service revisions, of which MiniStack answers none.
+"""Shim of ECS's service deployments and service revisions, which MiniStack lacks.
 
-Each deployment of MiniStack's own record has one of both, under the same id. The images of a revision are resolved
-once, when it is first seen, from MiniStack's ECR; an image from elsewhere stays without a digest. There is no
-deployment to stop here: MiniStack's are through within a second.
+Each deployment in MiniStack's record has one of both, under the same id. The images of a revision are resolved once,
+when the shim first sees it, from MiniStack's ECR; an image of another registry has no digest. StopServiceDeployment
+always fails: a deployment of MiniStack completes within a second.
 """
 
 import threading
@@ -18,10 +18,10 @@ _STATUS = {"COMPLETED": "SUCCESSFUL", "IN_PROGRESS": "IN_PROGRESS", "FAILED": "R
 
 @dataclass(frozen=True)
 class Revision:
-    """One deployment of a service, with what it came from and what it brought."""
+    """Deployment of a service, with its source revision and its images."""
 
     service: Record
-    deployment: Record  # MiniStack's own, which goes on
+    deployment: Record  # MiniStack's own record, which it keeps updating
     source: str | None
     images: tuple[Record, ...]
 
@@ -88,7 +88,7 @@ _lock = threading.Lock()
 
 
 def remember(service: Record) -> list[Revision]:
-    """Take in a service's deployments as they are now; the revisions seen for the first time, the oldest first."""
+    """Record a service's deployments, and return the new revisions, the oldest first."""
     with _lock:
         known = _known.setdefault(service["serviceArn"], [])
         ids = {revision.deployment["id"] for revision in known}
@@ -105,7 +105,7 @@ def remember(service: Record) -> list[Revision]:
 
 
 def remember_all() -> None:
-    """Take in all services: CloudFormation makes some without a call."""
+    """Record the deployments of all services: CloudFormation makes some without a call of ECS."""
     for service in list(ecs._services.values()):
         remember(service)
 
@@ -148,7 +148,7 @@ def _stop(given: Record) -> Any:
 
 
 def install() -> None:
-    """Answer the four calls, and have `currentServiceRevisions` in what DescribeServices answers."""
+    """Answer the four calls, and add `currentServiceRevisions` to the answer of DescribeServices."""
     plain = ecs._ACTION_MAP["DescribeServices"]
 
     def describe(given: Record) -> Any:
