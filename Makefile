@@ -62,7 +62,10 @@ demo: $(STAMP) ## Play a bad release on the embedded cloud (SCENARIO=bad-release
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/rollback demo --scenario $(SCENARIO)
 
 # The paths that tests/unit/test_prose.py names too.
-PROSE := benchmarks tests/prose.py $(addprefix tests/unit/,adapters conclusion constructs guards local_cloud planning promotion test_prose.py)
+PROSE := benchmarks \
+	$(addprefix tests/,aws_actions.py builders.py call_graph.py e2e faults prose.py referee) \
+	$(addprefix tests/,simulation.py database_simulation.py migration_simulation.py two_writer_simulation.py writers_and_reader_simulation.py) \
+	$(addprefix tests/unit/,adapters conclusion constructs guards local_cloud planning promotion test_layout.py test_prose.py)
 check: $(STAMP) ## Lint, formatting, strict types and the rules of prose
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .

@@ -41,7 +41,7 @@ ADDS = ShippedMigration(tag="0001_add_name", created_at=2, hash=f"{3:064x}", imp
 
 def applied(*migrations: ShippedMigration) -> tuple[Migration, ...]:
     """Build the journal that these migrations leave in the database."""
-    return tuple(Migration(hash=one.hash, created_at=one.created_at) for one in migrations)
+    return tuple(Migration(hash=migration.hash, created_at=migration.created_at) for migration in migrations)
 
 
 class DatabaseSimulation(Simulation):
@@ -149,9 +149,9 @@ class DatabaseSimulation(Simulation):
 
     @property
     def branch(self) -> Branch:
-        found = self.neon.branch(BRANCH)
-        assert found is not None
-        return found
+        branch = self.neon.branch(BRANCH)
+        assert branch is not None
+        return branch
 
     def backup(self, rollback: Rollback) -> Branch | None:
         """Find the backup branch that a restore of this rollback has left."""

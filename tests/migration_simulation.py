@@ -72,7 +72,9 @@ class MigrationSimulation(Simulation):
     def apply_migrations(self, structure: LiveSchema, *applied: ShippedMigration) -> None:
         """Give the branch the structure and the journal that migrations leave."""
         self.sql.schemas[MAIN] = structure
-        self.sql.journals[MAIN] = tuple(Migration(hash=one.hash, created_at=one.created_at) for one in applied)
+        self.sql.journals[MAIN] = tuple(
+            Migration(hash=migration.hash, created_at=migration.created_at) for migration in applied
+        )
 
     def deploy_release(self, version: str, structure: LiveSchema, *shipped: ShippedMigration) -> None:
         """Make a checkpoint, migrate and deploy, and deliver ECS's events about the deployment's begin and end."""
@@ -87,9 +89,9 @@ class MigrationSimulation(Simulation):
 
     def start_versioned_deployment(self, version: str) -> None:
         """Begin a deployment of a release that states its version in a variable; the ledger does not know it yet."""
-        made = definition(version)
-        made["containerDefinitions"][0]["environment"] = [{"name": "APP_VERSION", "value": version}]
-        self.arns[version] = self.services.register_release(made, FAMILY)
+        task_definition = definition(version)
+        task_definition["containerDefinitions"][0]["environment"] = [{"name": "APP_VERSION", "value": version}]
+        self.arns[version] = self.services.register_release(task_definition, FAMILY)
         self.services.deploy(self.arns[version])
         self.services.calls.clear()
 

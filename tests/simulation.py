@@ -115,10 +115,10 @@ class Simulation:
 
     def begin_deployment(self, version: str, behaviour: Behaviour = "healthy", tag: str | None = None) -> str:
         """Begin a deployment of a release that the ledger does not know yet."""
-        made = definition(version)
+        task_definition = definition(version)
         if tag is not None:
-            made["containerDefinitions"][0]["image"] = tag
-        self.arns[version] = self.services.register_release(made, FAMILY)
+            task_definition["containerDefinitions"][0]["image"] = tag
+        self.arns[version] = self.services.register_release(task_definition, FAMILY)
         self.services.behaviours[self.arns[version]] = behaviour
         self.services.deploy(
             self.arns[version], self.clock.now() - timedelta(minutes=2)

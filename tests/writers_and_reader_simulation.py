@@ -55,8 +55,8 @@ class WritersAndReaderSimulation(TwoWriterSimulation):
         """Change the settings of a service's connection."""
         given = ConnectionSettings.model_validate(connection)
         services = tuple(
-            one.model_copy(update={"connection": given}) if one.name == name else one
-            for one in self.world.settings.services
+            service.model_copy(update={"connection": given}) if service.name == name else service
+            for service in self.world.settings.services
         )
         self.replace(settings=self.world.settings.model_copy(update={"services": services}))
 

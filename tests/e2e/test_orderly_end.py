@@ -57,9 +57,9 @@ class Command:
             time.sleep(0.02)
 
     def _descendants(self) -> set[tuple[int, str]]:
-        found = descendants(self.process.pid)
-        self._started |= found
-        return found
+        processes = descendants(self.process.pid)
+        self._started |= processes
+        return processes
 
     def end(self, *signals: int) -> int:
         """Send the signals, 20 ms apart, and return the exit code."""

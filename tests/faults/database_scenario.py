@@ -119,9 +119,9 @@ class RestoreScenario:
 
     @property
     def branch(self) -> Branch:
-        found = self.neon.branch(self.branch_id)
-        assert found is not None
-        return found
+        branch = self.neon.branch(self.branch_id)
+        assert branch is not None
+        return branch
 
     @property
     def backup(self) -> Branch | None:

@@ -63,7 +63,7 @@ class DownMigrationsScenario(RestoreScenario):
         return run_down_migrations(rollback, self.plan, self.restoring, self.world)
 
     def journal(self) -> list[int]:
-        return [one.created_at for one in self.sql.journals[self.branch_id]]
+        return [migration.created_at for migration in self.sql.journals[self.branch_id]]
 
     def step_down_command(self, tag: str, code: int = 0) -> Callable[[list[str]], int]:
         """Build the release's command, which removes the newest row of the journal or fails with a code."""

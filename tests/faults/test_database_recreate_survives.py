@@ -81,7 +81,7 @@ def test_a_recreate_killed_at_any_call_and_resumed_recreates_exactly_once(kill_a
 LOST = ("update_branch", "create_branch", "expire_branch")
 
 
-@pytest.mark.parametrize("lost", [(one,) for one in LOST] + [LOST])
+@pytest.mark.parametrize("lost", [(call,) for call in LOST] + [LOST])
 def test_a_recreate_makes_no_change_twice_although_an_answer_is_lost(lost: tuple[str, ...]) -> None:
     recreate = RecreateScenario()
     for call in lost:

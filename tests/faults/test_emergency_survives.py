@@ -64,8 +64,8 @@ class ServicesWithoutV1(FakeServices):
     """ECS where no task of v1 starts from any definition: its image was deleted after the last readiness check."""
 
     def tick(self) -> None:
-        for arn, made in self._definitions.items():
-            if made["containerDefinitions"][0]["image"] == image("v1"):
+        for arn, task_definition in self._definitions.items():
+            if task_definition["containerDefinitions"][0]["image"] == image("v1"):
                 self.behaviours[arn] = "crashing"
         super().tick()
 

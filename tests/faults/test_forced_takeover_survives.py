@@ -86,17 +86,19 @@ def test_rule_3_the_fence_of_an_abort_stays_wherever_the_taking_rollback_is_kill
     assert incident.running_fingerprint() == V2
     assert incident.neon.rows(BRANCH) == GOOD + BAD
     incident.assert_no_data_loss()
-    left = {owed.kind for one in incident.documents() for owed in one.left_to_operator()}
+    left = {owed.kind for document in incident.documents() for owed in document.left_to_operator()}
     assert ObligationKind.FENCE in left
-    assert all(one.concluded_at is not None and one.open_obligations() == () for one in incident.documents())
+    assert all(
+        document.concluded_at is not None and document.open_obligations() == () for document in incident.documents()
+    )
 
 
 @pytest.mark.parametrize("is_restored", [True, False])
 @pytest.mark.parametrize("kill_at", [0, *range(1, 60, 4)])
 def test_a_restore_under_way_is_never_followed_by_a_second_restore(kill_at: int, is_restored: bool) -> None:
-    """A second restore is refused after a made one, since its point is on the former history.
+    """If the first restore was made, the second is refused: its point is on the former history.
 
-    Without a made one, the first rollback's Conclude finds that out, and the second may restore.
+    If it wasn't, the first rollback's Conclude finds that out, and the second may restore.
     """
     incident = begin_a_restore(
         FaultInjector(kill_at, after=True) if kill_at else FaultInjector(), is_restored=is_restored
@@ -105,8 +107,10 @@ def test_a_restore_under_way_is_never_followed_by_a_second_restore(kill_at: int,
 
     incident.assert_no_data_loss()
     assert len(incident.backups()) <= 1
-    assert all(one.concluded_at is not None and one.open_obligations() == () for one in incident.documents())
+    assert all(
+        document.concluded_at is not None and document.open_obligations() == () for document in incident.documents()
+    )
     if incident.neon.rows(BRANCH) == GOOD:
         assert incident.services.desired_count == 0 or incident.running_fingerprint() == V1
-    outcomes = {one.outcome for one in incident.documents()}
+    outcomes = {document.outcome for document in incident.documents()}
     assert outcomes <= {Outcome.ABORTED, Outcome.REFUSED, Outcome.FAILED, Outcome.SUCCEEDED}

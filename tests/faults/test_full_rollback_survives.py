@@ -114,4 +114,6 @@ def test_a_full_rollback_killed_at_any_call_and_followed_by_an_alarm_runs_no_rel
     incident.pass_time(minutes=15)
 
     incident.assert_no_data_loss()
-    assert all(one.concluded_at is not None and one.open_obligations() == () for one in incident.documents())
+    assert all(
+        document.concluded_at is not None and document.open_obligations() == () for document in incident.documents()
+    )

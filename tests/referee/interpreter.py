@@ -109,9 +109,9 @@ class Interpreter:
 
     def _role(self) -> str:
         iam = self._client("iam")
-        made = iam.create_role(RoleName=_FUNCTION, AssumeRolePolicyDocument=json.dumps(_TRUST))
+        created = iam.create_role(RoleName=_FUNCTION, AssumeRolePolicyDocument=json.dumps(_TRUST))
         iam.put_role_policy(RoleName=_FUNCTION, PolicyName="all", PolicyDocument=json.dumps(_ALL))
-        return str(made["Role"]["Arn"])
+        return str(created["Role"]["Arn"])
 
     def _function(self, role: str) -> str:
         code = io.BytesIO()
@@ -119,11 +119,11 @@ class Interpreter:
             archive.write(Path(__file__).with_name("scripted_function.py"), "scripted_function.py")
             archive.writestr("botocore.py", "# hides the SDK, which MiniStack loads after each error of a function\n")
         variables = {"SCRIPTS": str(self._folder), "CLOUD": self.name}
-        made = self._client("lambda").create_function(
+        created = self._client("lambda").create_function(
             FunctionName=_FUNCTION, Runtime="python3.11", Role=role, Handler="scripted_function.handler", Timeout=3,
             Code={"ZipFile": code.getvalue()}, Environment={"Variables": variables},
         )  # fmt: skip
-        return str(made["FunctionArn"])
+        return str(created["FunctionArn"])
 
     def _client(self, service: str) -> Any:
         import boto3  # noqa: PLC0415 - the import takes a while

@@ -46,10 +46,10 @@ def actions(question: list[str]) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     for action in question:
         service, _, name = action.partition(":")
-        found = (get_action_data(service, name) or {}).get(service, [])
-        answer[action] = found and {
-            "resources": sorted({one["resource_arn_format"] for one in found}),
-            "conditions": sorted({key for one in found for key in one["condition_keys"]}),
+        entries = (get_action_data(service, name) or {}).get(service, [])
+        answer[action] = entries and {
+            "resources": sorted({entry["resource_arn_format"] for entry in entries}),
+            "conditions": sorted({key for entry in entries for key in entry["condition_keys"]}),
         }
     return answer
 

@@ -90,8 +90,8 @@ class Live:
         image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{REPOSITORY}:{version}"
         next(c for c in containers if c["name"] == SERVICE)["image"] = image
         kept = {name: old[name] for name in _KEPT if name in old}
-        made = self._ecs.register_task_definition(**kept, containerDefinitions=containers)
-        arn: str = made["taskDefinition"]["taskDefinitionArn"]
+        registered = self._ecs.register_task_definition(**kept, containerDefinitions=containers)
+        arn: str = registered["taskDefinition"]["taskDefinitionArn"]
         self._ecs.update_service(cluster=CLUSTER, service=ECS_SERVICE, taskDefinition=arn, desiredCount=2)
         return arn.rpartition("/")[2]
 
@@ -155,23 +155,23 @@ class Live:
         """Wait until `count` executions have ended, and return the newest."""
 
         def look() -> dict[str, Any] | None:
-            found = self.executions(machine)
-            return found[0] if len(found) >= count and self.is_over(machine) else None
+            listed = self.executions(machine)
+            return listed[0] if len(listed) >= count and self.is_over(machine) else None
 
         return wait_for(look, f"execution {count} of {machine} ends")
 
     def is_over(self, machine: str) -> bool:
         """Whether a machine has executions and none of them is running."""
-        found = self.executions(machine)
-        return bool(found) and all(execution["status"] != "RUNNING" for execution in found)
+        listed = self.executions(machine)
+        return bool(listed) and all(execution["status"] != "RUNNING" for execution in listed)
 
     def wait_until_baked(self, count: int) -> dict[str, Any]:
         """Serve requests until `count` promotions have ended, and return the newest execution."""
 
         def look() -> dict[str, Any] | None:
             self.serve()
-            found = self.executions("promotion")
-            return found[0] if len(found) >= count and self.is_over("promotion") else None
+            listed = self.executions("promotion")
+            return listed[0] if len(listed) >= count and self.is_over("promotion") else None
 
         return wait_for(look, f"promotion {count} ends")
 
@@ -200,12 +200,12 @@ class Live:
     def ledger(self, kind: str) -> list[dict[str, Any]]:
         """Read the service's documents of the ledger by DynamoDB's API; `kind` begins their sort keys."""
         table = self.emulator.client("dynamodb")
-        found = table.query(
+        answer = table.query(
             TableName=f"{PREFIX}-rollback-ledger",
             KeyConditionExpression="pk = :service AND begins_with(sk, :kind)",
             ExpressionAttributeValues={":service": {"S": f"SERVICE#{SERVICE}"}, ":kind": {"S": kind}},
         )
-        return [json.loads(item["body"]["S"]) for item in found["Items"]]
+        return [json.loads(item["body"]["S"]) for item in answer["Items"]]
 
     def policies(self) -> dict[str, list[dict[str, Any]]]:
         """Map each role of the rollback stack to its inline policies, as CloudFormation resolved them."""

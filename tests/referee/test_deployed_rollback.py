@@ -101,22 +101,22 @@ def test_no_call_of_a_role_was_denied(observations: Observations) -> None:
         (role, action, resource) for role, action, resource, is_allowed in observations.decisions if not is_allowed
     }
     assert not denied
-    made = {(role, action) for role, action, _, _ in observations.decisions}
+    calls = {(role, action) for role, action, _, _ in observations.decisions}
     missing = {
         (function, expected)
         for function, expected in EXPECTED
-        if not any(is_role_of(function, role) and action == expected for role, action in made)
+        if not any(is_role_of(function, role) and action == expected for role, action in calls)
     }
-    assert not missing, sorted(made)
+    assert not missing, sorted(calls)
 
 
 def test_our_evaluator_allows_every_call_that_ministack_allowed(live: Live, observations: Observations) -> None:
     policies = live.policies()
-    made = {
+    calls = {
         (role, action, on) for role, action, on, is_allowed in observations.decisions if is_allowed and role in policies
     }
-    assert len(made) > 50
-    wrong = [call for call in made if not allows(without_conditions(policies[call[0]]), call[1], call[2], {})]
+    assert len(calls) > 50
+    wrong = [call for call in calls if not allows(without_conditions(policies[call[0]]), call[1], call[2], {})]
     assert not wrong
 
 

@@ -49,13 +49,13 @@ class Grant:
 @pytest.fixture(scope="module")
 def grants(live: Live, work: Path) -> list[Grant]:
     """Grants of all deployed roles, and of the roles that a database adds."""
-    found = [
+    deployed = [
         grant
         for role, documents in live.policies().items()
         for document in documents
         for grant in _grants_of(role, document)
     ]
-    return found + list(_grants_of_template(_template_with_database(work)))
+    return deployed + list(_grants_of_template(_template_with_database(work)))
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def _list(value: Any) -> list[Any]:
 def _fits(resource: str, formats: list[str]) -> bool:
     """Whether a resource of a policy, with its own wildcards, can be one of these formats of ARNs."""
     variable = re.compile(r"\$\{\w+\}")
-    return any(_overlap(variable.sub("*", resource), variable.sub("*", one)) for one in formats)
+    return any(_overlap(variable.sub("*", resource), variable.sub("*", format_)) for format_ in formats)
 
 
 @cache
@@ -144,7 +144,7 @@ def _goes_with(key: str, known: list[str]) -> bool:
     family = key.partition("/")[0].lower()
     if family.startswith("aws:") and family not in ("aws:resourcetag", "aws:requesttag", "aws:tagkeys"):
         return True
-    return family in {one.partition("/")[0].lower() for one in known}
+    return family in {other.partition("/")[0].lower() for other in known}
 
 
 def _grants_of_template(template: Document) -> Iterator[Grant]:
@@ -156,7 +156,7 @@ def _grants_of_template(template: Document) -> Iterator[Grant]:
 def _resolved(value: Any) -> Any:
     """Resolve pseudo parameters in a template's value; `${Token}` stands for values that only a deployment knows."""
     if isinstance(value, list):
-        return [_resolved(one) for one in value]
+        return [_resolved(item) for item in value]
     if not isinstance(value, dict):
         return value
     match value:
@@ -166,7 +166,7 @@ def _resolved(value: Any) -> Any:
             return separator.join(_resolved(part) for part in parts)
         case {"Ref": _} | {"Fn::GetAtt": _} | {"Fn::ImportValue": _}:
             return "${Token}"
-    return {name: _resolved(one) for name, one in value.items()}
+    return {name: _resolved(item) for name, item in value.items()}
 
 
 def _template_with_database(work: Path) -> Document:

@@ -197,12 +197,12 @@ def ship_version(version: str) -> Simulation:
     """Run a release that gives itself this version; v1 is promoted."""
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
-    made = definition("v2")
-    made["containerDefinitions"][0]["environment"] = [
+    task_definition = definition("v2")
+    task_definition["containerDefinitions"][0]["environment"] = [
         {"name": "APP_VERSION", "value": version},
         {"name": "GIT_COMMIT", "value": version},
     ]
-    arn = stage.services.register_release(made, FAMILY)
+    arn = stage.services.register_release(task_definition, FAMILY)
     stage.services.run(arn, desired_count=2, created_at=NOW - timedelta(minutes=12))
     stage.services.calls.clear()
     return stage

@@ -29,13 +29,13 @@ NOT_A_CLIENT = ("_table", "databases", "backend", "_backend", "cloudwatch_backen
 
 @functools.cache
 def paginated() -> frozenset[str]:
-    found = set()
+    operations = set()
     for service in SERVICES:
         for operation in _operations(service):
             if paged(service, operation) is not None:
-                found.add(xform_name(operation))
+                operations.add(xform_name(operation))
     # The models don't show pages of these three: their tokens are keys or have a direction.
-    return frozenset(found | {"query", "scan", "get_log_events"})
+    return frozenset(operations | {"query", "scan", "get_log_events"})
 
 
 def _operations(service: str) -> list[str]:
@@ -62,14 +62,14 @@ def one_page_calls(source: str) -> Iterator[tuple[int, str]]:
 
 
 def test_no_call_reads_only_the_first_page() -> None:
-    found = [
+    calls = [
         f"{path.relative_to(ROOT)}:{line}: {operation}"
         for folder in FOLDERS
         for path in sorted((ROOT / folder).rglob("*.py"))
         if path.name != "step_functions_api.py"  # this file calls moto's interpreter
         for line, operation in one_page_calls(path.read_text())
     ]
-    assert found == []
+    assert calls == []
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ NEVER_RETRIED = {name for retry in transient_retries() for name in retry["ErrorE
 
 def class_and_subclasses(error: type[Exception]) -> list[type[Exception]]:
     """List the class and all its subclasses, private ones too."""
-    return [error, *(one for child in error.__subclasses__() for one in class_and_subclasses(child))]
+    return [error, *(subclass for child in error.__subclasses__() for subclass in class_and_subclasses(child))]
 
 
 def error_of_the_handler(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Exception:

@@ -222,7 +222,7 @@ def test_imports_run_down_the_order_of_packages(base: str) -> None:
     backwards = []
     for module in modules.keys() - COMPOSITION_ROOTS:
         package = module.rpartition(".")[0]
-        order = next((some for some in ORDERS[base] if package in some), [])
+        order = next((candidate for candidate in ORDERS[base] if package in candidate), [])
         assert order, f"{module} is in no ordered package: add {package} to the order in {Path(__file__).name}"
         for imported in _imported_modules(module, modules):
             other = imported.rpartition(".")[0]

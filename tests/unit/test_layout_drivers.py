@@ -89,11 +89,11 @@ def test_a_query_loads_psycopg() -> None:
     ],
 )
 def test_only_the_adapters_of_a_port_import_its_driver(module: str, importers: set[str]) -> None:
-    found = set()
+    importing = set()
     for file in (LAMBDAS / "rollback").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             plain = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names = [*plain, *([node.module or ""] if isinstance(node, ast.ImportFrom) else [])]
             if any(name == module or (name.startswith(f"{module}.")) for name in names):
-                found.add(file.relative_to(LAMBDAS / "rollback").as_posix())
-    assert found == importers
+                importing.add(file.relative_to(LAMBDAS / "rollback").as_posix())
+    assert importing == importers

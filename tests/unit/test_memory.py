@@ -196,7 +196,7 @@ def test_the_fake_ledger_derives_its_pending_rollbacks_from_the_documents() -> N
     stage = start_simulation()
     rollback = stage.admit()
     assert isinstance(stage.ledger, FakeLedger)
-    assert [one.rollback_id for one in stage.ledger.pending(SERVICE).items] == [rollback.id]
+    assert [entry.rollback_id for entry in stage.ledger.pending(SERVICE).items] == [rollback.id]
     stage.run_to_end(rollback)
     assert stage.ledger.pending().items == ()
 

@@ -17,10 +17,10 @@ Made = tuple[str, Properties]
 def _member(answer: Any, element: str) -> str:
     status, _, body = answer
     text = body.decode() if isinstance(body, bytes) else str(body)
-    found = re.search(f"<{element}>(.*?)</{element}>", text)
-    if status >= 400 or found is None:
+    match = re.search(f"<{element}>(.*?)</{element}>", text)
+    if status >= 400 or match is None:
         raise ValueError(text)
-    return found[1]
+    return match[1]
 
 
 def _address(logical_id: str, given: Properties, stack: str) -> Made:

@@ -16,9 +16,9 @@ def _class_of(message: str, log: str) -> str | None:
     """Read the class from a traceback's last line that begins with a class and holds the message's first line."""
     first = message.split("\n", maxsplit=1)[0]
     for line in reversed(log.splitlines()):
-        found = None if line.startswith(" ") or first not in line else _RAISED.match(line)
-        if found:
-            return found[1]
+        match = None if line.startswith(" ") or first not in line else _RAISED.match(line)
+        if match:
+            return match[1]
     return None
 
 

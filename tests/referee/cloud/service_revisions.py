@@ -119,28 +119,28 @@ def _image(container: Record) -> Record:
     image = str(container["image"])
     name, _, digest = image.partition("@")
     repository, _, tag = name.partition("/")[2].partition(":")
-    found = {"imageDigest": digest} if digest else ecr._find_image(repository, {"imageTag": tag or "latest"})
-    resolved = {"imageDigest": found["imageDigest"]} if found else {}
+    pushed = {"imageDigest": digest} if digest else ecr._find_image(repository, {"imageTag": tag or "latest"})
+    resolved = {"imageDigest": pushed["imageDigest"]} if pushed else {}
     return {"containerName": container["name"], "image": image, **resolved}
 
 
 def _list(given: Record) -> Any:
     remember_all()
     name = str(given["service"]).rpartition("/")[2]
-    found = [r for arn, known in _known.items() if arn.endswith(f"/{name}") for r in known]
-    return json_response({"serviceDeployments": [r.brief() for r in reversed(found)]})
+    revisions = [r for arn, known in _known.items() if arn.endswith(f"/{name}") for r in known]
+    return json_response({"serviceDeployments": [r.brief() for r in reversed(revisions)]})
 
 
 def _described(given: Record) -> Any:
     wanted = given["serviceDeploymentArns"]
-    found = [r.as_deployment() for known in _known.values() for r in known if r.deployment_arn in wanted]
-    return json_response({"serviceDeployments": found, "failures": []})
+    revisions = [r.as_deployment() for known in _known.values() for r in known if r.deployment_arn in wanted]
+    return json_response({"serviceDeployments": revisions, "failures": []})
 
 
 def _revisions(given: Record) -> Any:
     wanted = given["serviceRevisionArns"]
-    found = [r.described() for known in _known.values() for r in known if r.arn in wanted]
-    return json_response({"serviceRevisions": found, "failures": []})
+    revisions = [r.described() for known in _known.values() for r in known if r.arn in wanted]
+    return json_response({"serviceRevisions": revisions, "failures": []})
 
 
 def _stop(given: Record) -> Any:
