@@ -29,11 +29,9 @@ def deletes_its_data_with_its_stack(template: Template) -> None:
     for table in resources(template, "AWS::DynamoDB::Table"):
         table["DeletionProtectionEnabled"] = False
     for load_balancer in resources(template, "AWS::ElasticLoadBalancingV2::LoadBalancer"):
-        attributes = {"Key": "deletion_protection.enabled", "Value": "true"}
-        load_balancer["LoadBalancerAttributes"][load_balancer["LoadBalancerAttributes"].index(attributes)] = {
-            **attributes,
-            "Value": "false",
-        }
+        attributes = load_balancer["LoadBalancerAttributes"]
+        (protection,) = (attribute for attribute in attributes if attribute["Key"] == "deletion_protection.enabled")
+        protection["Value"] = "false"
 
 
 def names_its_image_repository_after_the_environment(template: Template) -> None:

@@ -1,4 +1,4 @@
-"""Database of the demo environment: real rows of a real service, and a migration that the old release can't bear."""
+"""Database of the demo environment: real rows of a real service, and a migration that breaks the old release."""
 
 import http.client
 from collections.abc import Iterator
