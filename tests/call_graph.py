@@ -84,9 +84,8 @@ class CallGraph:
         while waiting:
             name = waiting.popleft()
             for callee in sorted(self.body(name, known).callees | self._constructors(name)):
-                if (
-                    callee not in ways and callee in self.functions and callee != _MAKE_WORLD
-                ):  # it makes the adapters and calls none of them
+                # `make_ports` makes the adapters and calls none of them.
+                if callee not in ways and callee in self.functions and callee != _MAKE_WORLD:
                     ways[callee] = (*ways[name], callee)
                     waiting.append(callee)
         return ways
@@ -393,9 +392,8 @@ class _Reader:
         method = node.attr
         if method in _BY_NAME:
             call = next(c for c in ast.walk(self._node) if isinstance(c, ast.Call) and c.func is node)
-            (named,) = (
-                a.value for a in call.args if isinstance(a, ast.Constant)
-            )  # another argument would leave the operation unknown
+            # An argument that is no constant would leave the operation unknown.
+            (named,) = (a.value for a in call.args if isinstance(a, ast.Constant))
             method = str(named)
         self._body.aws.add(AwsCall(service, method, self._graph.site(self._module, node)))
 

@@ -120,9 +120,8 @@ class Simulation:
             task_definition["containerDefinitions"][0]["image"] = tag
         self.arns[version] = self.services.register_release(task_definition, FAMILY)
         self.services.behaviours[self.arns[version]] = behaviour
-        self.services.deploy(
-            self.arns[version], self.clock.now() - timedelta(minutes=2)
-        )  # before the alarm turned to ALARM
+        before_the_alarm = self.clock.now() - timedelta(minutes=2)
+        self.services.deploy(self.arns[version], before_the_alarm)
         self.services.calls.clear()
         return self.arns[version]
 

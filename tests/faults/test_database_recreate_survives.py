@@ -152,9 +152,8 @@ def test_a_recreate_killed_at_any_call_while_it_fails_half_way_is_reverted(
     recreate = HALFWAY[halfway](FaultInjector(kill_at, after=after))
     recreate.run_until_ended()
     if halfway == "limit exceeded" and recreate.progress.database_outcome is DatabaseOutcome.RESTORED:
-        assert_recreated_once(
-            recreate, fenced=False
-        )  # it was killed after the refusal, asked again and was not refused
+        # The process was killed after the refusal, asked again and was not refused.
+        assert_recreated_once(recreate, fenced=False)
         return
     assert_as_it_was(recreate)
 

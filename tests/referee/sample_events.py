@@ -148,5 +148,6 @@ SAMPLES = {
     "a promotion's execution fails": Sample(_execution("FAILED", "promotion")),
     "another machine's execution fails": Sample(_execution("FAILED", "rollback-2")),
 }
-# ECS sends this event where the circuit breaker is off. At most one rule may match it.
+# ECS sends this event where the circuit breaker is off. A rule of its own may match it, or the rule on failed
+# deployments: at most one.
 SERVICE_ACTION_FAILED = _action("SERVICE_DEPLOYMENT_FAILED", "ERROR", reason="r")
