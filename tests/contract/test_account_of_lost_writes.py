@@ -18,13 +18,12 @@ from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.database.account.end import report_data_loss
 from rollback.database.account.step import compare_lost_rows, schedule_comparison
 from rollback.domain.database.account import comparison_branch_name
-from rollback.domain.database.data_loss import DataLossReport
+from rollback.domain.database.data_loss import DataLossReport, TableDataLoss
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch, backup_name
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
-from rollback.resources.database.postgres import TableDataLoss
 from rollback.resources.database.wal_position import Lsn
 
 KEY = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-AbCdEf"

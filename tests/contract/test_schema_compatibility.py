@@ -15,9 +15,9 @@ from local_cloud.neon.server import LocalNeon
 from rollback.adapters.postgres.catalog import read_schema
 from rollback.adapters.postgres.sql import PostgresSql
 from rollback.domain.database.migration_impact import Impact
-from rollback.domain.database.schema_finding import Compatibility, worst
-from rollback.resources.database.postgres import LiveSchema
-from rollback.schema.structure_diff import judge_structure
+from rollback.domain.database.schema_verdict import Compatibility, find_worst
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.schema.structure_diff import compare_structures
 from rollback_cli.migrations.migration_impact import classify
 
 BREAKING, UNKNOWN, COMPATIBLE = Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE
@@ -190,7 +190,7 @@ def test_what_refuses_no_statement_and_gives_other_values_is_unknown(database: D
     recorded_schema = database.schema()
     database.run(sql)
     assert database.refused() == []
-    assert worst(judge_structure(recorded_schema, database.schema())) is UNKNOWN
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is UNKNOWN
 
 
 def test_the_sequence_that_a_column_owns_is_compared(database: Database) -> None:
@@ -199,7 +199,7 @@ def test_the_sequence_that_a_column_owns_is_compared(database: Database) -> None
     database.run(first)
     recorded_schema = database.schema()
     database.run(second)
-    assert worst(judge_structure(recorded_schema, database.schema())) is UNKNOWN
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is UNKNOWN
 
 
 def test_another_query_of_a_materialized_view_is_unknown(database: Database) -> None:
@@ -207,7 +207,7 @@ def test_another_query_of_a_materialized_view_is_unknown(database: Database) -> 
     database.run("CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM users")
     recorded_schema = database.schema()
     database.run("DROP MATERIALIZED VIEW totals; CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM teams")
-    assert worst(judge_structure(recorded_schema, database.schema())) is UNKNOWN
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is UNKNOWN
 
 
 @pytest.mark.parametrize("sql", [*SILENT[:3], "SELECT 1"])
@@ -221,7 +221,7 @@ def test_a_snapshot_of_an_older_version_differs_in_nothing_that_it_does_not_tell
     old = told.model_copy(update={"tables": tables, "view_bodies": None, "partitions": None})
     assert '"default"' not in old.model_dump_json()  # the digest of what is stored stays what it was
     database.run(sql)
-    assert worst(judge_structure(old, database.schema())) is COMPATIBLE
+    assert find_worst(compare_structures(old, database.schema())) is COMPATIBLE
 
 
 EVENTS = """
@@ -245,7 +245,7 @@ def test_a_partition_that_retention_dropped_is_no_difference(database: Database)
     assert recorded_schema.partitions is not None
     assert recorded_schema.partitions["public.events_10_a"] == "public.events_10"
     database.run(RETENTION)
-    assert worst(judge_structure(recorded_schema, database.schema())) is COMPATIBLE
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is COMPATIBLE
 
 
 def test_a_column_of_a_partitioned_table_that_is_gone_still_breaks(database: Database) -> None:
@@ -256,7 +256,7 @@ def test_a_column_of_a_partitioned_table_that_is_gone_still_breaks(database: Dat
         "ALTER TABLE events_10 DETACH PARTITION events_10_a; DROP TABLE events_10; DROP INDEX events_what_idx;"
     )
     database.run("ALTER TABLE events DROP COLUMN what")
-    assert worst(judge_structure(recorded_schema, database.schema())) is BREAKING
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is BREAKING
 
 
 def test_in_an_older_snapshot_a_partition_that_is_there_is_no_difference_and_one_that_is_gone_is_unknown(
@@ -269,9 +269,9 @@ def test_in_an_older_snapshot_a_partition_that_is_there_is_no_difference_and_one
     events = told.tables["public.events"]
     tables = {**told.tables, **dict.fromkeys(told.partitions or (), events)}
     old = told.model_copy(update={"tables": tables, "partitions": None})
-    assert worst(judge_structure(old, database.schema())) is COMPATIBLE
+    assert find_worst(compare_structures(old, database.schema())) is COMPATIBLE
     database.run(RETENTION)
-    assert worst(judge_structure(old, database.schema())) is UNKNOWN
+    assert find_worst(compare_structures(old, database.schema())) is UNKNOWN
 
 
 def test_a_table_that_became_a_partition_refuses_what_is_outside_of_its_bounds(database: Database) -> None:
@@ -280,7 +280,7 @@ def test_a_table_that_became_a_partition_refuses_what_is_outside_of_its_bounds(d
     recorded_schema = database.schema()
     database.run("CREATE TABLE all_jobs (at date NOT NULL) PARTITION BY RANGE (at)")
     database.run("ALTER TABLE all_jobs ATTACH PARTITION jobs FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')")
-    assert worst(judge_structure(recorded_schema, database.schema())) is UNKNOWN
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is UNKNOWN
 
 
 def test_a_change_that_neon_makes_in_a_schema_of_its_own_is_no_difference(database: Database) -> None:
@@ -297,7 +297,7 @@ def test_a_change_that_neon_makes_in_a_schema_of_its_own_is_no_difference(databa
     old = recorded_schema.model_copy(
         update={"tables": {**recorded_schema.tables, "neon_auth.users_sync": recorded_schema.tables["public.teams"]}}
     )
-    assert worst(judge_structure(old, live)) is COMPATIBLE
+    assert find_worst(compare_structures(old, live)) is COMPATIBLE
     database.run("DROP SCHEMA neon_auth CASCADE")
 
 
@@ -314,11 +314,11 @@ def test_the_verdict_holds_for_what_the_old_release_does(database: Database, cha
     database.reset()
     recorded_schema = database.schema()
     database.run(change.sql)
-    found = judge_structure(recorded_schema, database.schema())
+    found = compare_structures(recorded_schema, database.schema())
     refused = database.refused()
-    assert worst(found) is change.verdict, (found, refused)
+    assert find_worst(found) is change.verdict, (found, refused)
     assert (not refused) == change.works, refused
-    if worst(found) is COMPATIBLE:
+    if find_worst(found) is COMPATIBLE:
         assert refused == []
 
 
@@ -337,7 +337,7 @@ def test_changes_that_are_harmless_alone_are_harmless_together(database: Databas
     for change in CHANGES:
         if change.verdict is COMPATIBLE:
             database.run(change.sql)
-    assert worst(judge_structure(recorded_schema, database.schema())) is COMPATIBLE
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is COMPATIBLE
     assert database.refused() == []
 
 
@@ -424,7 +424,7 @@ def judged_and_harmed(old: Database, sql: str) -> tuple[bool, bool] | None:
                 session.execute(sql.encode())
         except psycopg.Error:
             return None
-        impact, structure = classify(sql), worst(judge_structure(recorded_schema, read_schema(session)))
+        impact, structure = classify(sql), find_worst(compare_structures(recorded_schema, read_schema(session)))
         harmless = impact.impact in (Impact.NONE, Impact.ADDITIVE) or impact.is_visible_in_structure
         return harmless and structure is COMPATIBLE, seen(session) != before
 

@@ -11,7 +11,7 @@ from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import RefusalKind
 from rollback.names import family_of, last_known_good_family, original_family
-from rollback.schema.refusal import CHECK_NAME
+from rollback.schema.compatibility_check import CHECK_NAME
 
 _WITH_DATABASE = (RollbackType.DATABASE, RollbackType.FULL)
 

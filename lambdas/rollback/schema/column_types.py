@@ -6,7 +6,7 @@ Types are as Postgres's `format_type` calls them: `character varying(80)`, `nume
 
 import re
 
-from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import Compatibility
 
 _SHAPE = re.compile(r"^(?P<base>[^(]+?)(?:\((?P<limits>[\d,-]+)\))?(?P<rest>[^(]*)$")
 _FAMILIES = {

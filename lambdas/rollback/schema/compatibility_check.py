@@ -5,8 +5,7 @@ import shlex
 from typing import Any, Literal
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import SchemaVerdict
+from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
 from rollback.domain.request import Request, RollbackType
 from rollback.text import one_line
 

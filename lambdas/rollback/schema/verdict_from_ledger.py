@@ -3,14 +3,12 @@
 from datetime import datetime, timedelta
 
 from rollback.domain.database.migration_impact import Impact
-from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import SchemaVerdict, unknown_verdict
+from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict, unknown_verdict
 from rollback.domain.releases.release import Release
 from rollback.ports.world import World
-from rollback.resources.database.postgres import Migration
+from rollback.resources.database.migration_journal import Migration, MigrationTool
 from rollback.schema.compatibility import judge_schema
 from rollback.schema.journals import is_applied
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from rollback.domain.database.migration_impact import ADDITIVE, NO_IMPACT, Impact, MigrationImpact, breaking, unknown
 from rollback.domain.database.release_schema import ShippedMigration
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
+from rollback.domain.database.schema_verdict import Compatibility, JournalRelation, SchemaVerdict
 from rollback.domain.database.strategy_choice import choose_strategy, find_down_migrations
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 

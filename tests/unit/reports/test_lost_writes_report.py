@@ -2,9 +2,8 @@
 
 from builders import SERVICE, rollback
 
-from rollback.domain.database.data_loss import DataLossReport
+from rollback.domain.database.data_loss import DataLossReport, TableDataLoss
 from rollback.domain.rollback import Obligation, ObligationKind, Rollback
-from rollback.resources.database.postgres import TableDataLoss
 
 EMPTY = DataLossReport(databases=1)
 

@@ -9,7 +9,7 @@ from stage_with_database import ADDS, FIRST, DatabaseSimulation
 from rollback.domain.database.migration_impact import unknown
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint
-from rollback.schema.verdict import schema_verdict
+from rollback.schema.verdict_from_ledger import schema_verdict
 
 REWRITES = ShippedMigration(
     tag="one.sql", created_at=1, hash="e" * 64, impact=unknown("rows of jobs are rewritten"), tool="sql", id="one.sql"

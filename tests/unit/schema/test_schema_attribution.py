@@ -4,9 +4,9 @@ import pytest
 
 from rollback.domain.database.migration_impact import MigrationImpact, breaking
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import SchemaVerdict
-from rollback.resources.database.postgres import Column, LiveSchema, Migration
+from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
+from rollback.resources.database.live_schema import Column, LiveSchema
+from rollback.resources.database.migration_journal import Migration
 from rollback.schema.compatibility import judge_schema
 from rollback_cli.migrations.migration_impact import classify
 

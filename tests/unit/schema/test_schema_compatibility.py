@@ -13,16 +13,15 @@ from hypothesis import strategies as st
 from rollback.check import Verdict
 from rollback.domain.database.migration_impact import ADDITIVE, NO_IMPACT, MigrationImpact, breaking, unknown
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_finding import breaking as breaking_finding
-from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
+from rollback.domain.database.schema_verdict import Compatibility, JournalRelation, SchemaVerdict, breaking_finding
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import Release
 from rollback.domain.request import Request, RollbackType, parse_request
-from rollback.resources.database.postgres import Column, LiveSchema, Migration
-from rollback.schema.attribution import attribute_findings
+from rollback.resources.database.live_schema import Column, LiveSchema
+from rollback.resources.database.migration_journal import Migration
+from rollback.schema.attribution import Attribution, attribute_findings
 from rollback.schema.compatibility import judge_schema
-from rollback.schema.refusal import (
+from rollback.schema.compatibility_check import (
     escalate_to_full,
     full_rollback_command,
     full_rollback_input,
@@ -224,9 +223,9 @@ def test_the_offered_full_rollback_is_what_the_command_line_and_the_console_take
 
 def test_a_refusal_says_why_and_what_to_paste() -> None:
     assert refusal(judged(DROPS, None), "production", "express-api", "v1.2.3") == (
-        "v1.2.3 of express-api can't go back alone, the schema is breaking: what was applied since the target breaks "
-        "it; drop table old. Nothing was changed. To take the database back with it (what was written since leaves it, "
-        "and is kept in a backup branch):\n"
+        "v1.2.3 of express-api can't go back alone, the schema is breaking: the migrations applied since the target "
+        "break it; drop table old. Nothing was changed. To take the database back with it (what was written since "
+        "leaves it, and is kept in a backup branch):\n"
         "  rollback start production --type full --service express-api --target-version v1.2.3\n"
         "or start the execution with the input\n"
         '  {"type": "full", "service": "express-api", "target_version": "v1.2.3"}'
@@ -294,12 +293,13 @@ def test_what_a_document_keeps_of_a_verdict_is_bounded_and_counts_what_it_leaves
 def test_a_migration_explains_a_difference_that_it_names(about: str, reason: str, is_explained: bool) -> None:
     shipped = ShippedMigration(tag="0002", created_at=2, hash="b" * 64, impact=breaking(reason))
     difference = breaking_finding("it is gone", about)
-    assert attribute_findings((difference,), (shipped,)) == ((("0002",), ()) if is_explained else ((), ("it is gone",)))
+    attribution = attribute_findings((difference,), (shipped,))
+    assert attribution == (Attribution(tags=("0002",)) if is_explained else Attribution(unexplained=("it is gone",)))
 
 
 def test_rows_that_a_migration_rewrote_show_in_no_structure_and_are_its_doing() -> None:
     wipes = ShippedMigration(tag="0002", created_at=2, hash="b" * 64, impact=WIPES)
-    assert attribute_findings((), (wipes,)) == (("0002",), ())
+    assert attribute_findings((), (wipes,)) == Attribution(tags=("0002",))
 
 
 @pytest.mark.parametrize(

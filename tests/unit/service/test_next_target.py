@@ -7,8 +7,7 @@ from stage import PROMOTED, QUARANTINED, Simulation, alarm_event
 from worlds import OUTAGE
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
+from rollback.domain.database.schema_verdict import Compatibility, JournalRelation, SchemaVerdict
 from rollback.domain.escalation import EscalationEnd, EscalationLevel, ServiceHealth, TargetSwitch, next_escalation
 from rollback.domain.readiness import NOT_KNOWN, Existence, check_existence, is_ready
 from rollback.domain.rollback import Outcome

@@ -14,7 +14,7 @@ from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback, ServiceProgress, Verification
 from rollback.reports.connections import format_connections
 from rollback.reports.database import format_database
-from rollback.schema.refusal import CHECK_NAME as SCHEMA_CHECK
+from rollback.schema.compatibility_check import CHECK_NAME as SCHEMA_CHECK
 
 _NEWS_PHRASES = ("at zero tasks", "continues behind")  # lines of the report that are news
 _MAX_LINE_LENGTH = 160  # of a line about a table

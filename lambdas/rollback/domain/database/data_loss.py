@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from rollback.resources.database.postgres import TableDataLoss
 from rollback.text import StoredLine, StoredText
 
 # Together far below the 400 KB that DynamoDB allows an item.
@@ -17,6 +16,44 @@ MOST_KEYS = 20  # a table, each way
 _LONGEST_KEY = 60
 _MOST_COLUMNS = 20  # a table, each way
 _MOST_NAMED = 50  # tables that were not compared
+
+
+class TableDataLoss(BaseModel):
+    """A table that differs between the backup and the restored branch.
+
+    Attributes:
+        rows_before: in the backup. rows_after: on the restored branch.
+        removed_rows: only the backup has them; None: rows were only counted, or an older version wrote it.
+        changed_rows: both have the key, with other values.
+        returned_rows: only the restored branch has them: they were deleted after the restore point.
+        removed_keys, changed_keys: examples, as a JSON array where the key has several columns; None: none are kept.
+        has_key: without a primary key, rows were compared as a multiset: a changed row is one gone and one back.
+        is_gone: the whole table is.
+        removed_columns: with all their values; rows are compared without them.
+        returned_columns: only the restored table has them; rows are compared without them too.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+
+    table: str
+    rows_before: int
+    rows_after: int
+    removed_rows: int | None = None
+    changed_rows: int | None = None
+    returned_rows: int | None = None
+    has_key: bool = True
+    removed_keys: tuple[str, ...] | None = None
+    changed_keys: tuple[str, ...] | None = None
+    is_gone: bool = False
+    removed_columns: tuple[str, ...] = ()
+    returned_columns: tuple[str, ...] = ()
+
+    @property
+    def anything(self) -> bool:
+        """Whether the restore took something out of it, or put other rows in, as far as it can be told."""
+        told = (self.removed_rows, self.changed_rows, self.returned_rows, self.removed_keys, self.changed_keys)
+        differs = any(told) or self.rows_before != self.rows_after
+        return differs or self.is_gone or bool(self.removed_columns)
 
 
 class DataLossReport(BaseModel):

@@ -4,7 +4,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rollback.canonical_json import sha256_of
 from rollback.domain.database.migration_impact import MigrationImpact
-from rollback.resources.database.postgres import LiveSchema, Migration
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.migration_journal import Migration
 
 
 class ShippedMigration(BaseModel):

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from rollback.canonical_json import sha256_of
-from rollback.resources.database.postgres import Migration
 
 Row = Mapping[str, Any]
 _State = Literal["applied", "failed", "rolled back", "missing"]
@@ -36,6 +37,39 @@ JOURNAL_NAMES = (
     "schema_migrations",
     "knex_migrations",
 )
+_DRIZZLE_JOURNAL = "drizzle.__drizzle_migrations"
+
+
+class Migration(BaseModel):
+    """A row of a migration tool's journal in the database; the defaults are Drizzle's, which came first.
+
+    Attributes:
+        hash: Drizzle's SHA-256 of the file; of others their checksum, as text, or nothing.
+        created_at: Drizzle's `when` (milliseconds); Flyway's rank; 0 of others.
+        tool: a `MigrationTool`; a newer version may know more.
+        table: `schema.name` of the journal.
+        id: the tool's own name of the migration; Drizzle 0.x has none.
+        state: `failed`: begun, and not ended; `missing`: a journal that the settings name is not there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hash: str
+    created_at: int
+    # Left out where they are Drizzle's: the digest of what an older version stored stays what it was.
+    tool: str = Field(default="drizzle", exclude_if=lambda value: value == "drizzle")
+    table: str = Field(default=_DRIZZLE_JOURNAL, exclude_if=lambda value: value == _DRIZZLE_JOURNAL)
+    id: str = Field(default="", exclude_if=lambda value: not value)
+    state: Literal["applied", "failed", "rolled back", "missing"] = Field(
+        default="applied", exclude_if=lambda value: value == "applied"
+    )
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """By which it is told from others; Drizzle's table may have been moved, and 1.x keeps whole seconds."""
+        if self.tool == "drizzle":
+            return (self.tool, self.created_at // 1000, self.hash, self.state)
+        return (self.tool, self.table, self.id, self.created_at, self.hash, self.state)
 
 
 def journal_rows(table: str, columns: Iterable[str], rows: Iterable[Row]) -> tuple[Migration, ...]:
