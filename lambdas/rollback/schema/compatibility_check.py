@@ -1,4 +1,4 @@
-"""The check of the plan about the schema, and the way on that a refusal offers."""
+"""The plan's check of the schema, and the commands that a refusal offers."""
 
 import json
 import shlex
@@ -14,43 +14,50 @@ _LONGEST_REASON, _MOST_DIFFERENCES = 800, 3
 
 
 def full_rollback_command(environment: str, service: str, version: str, *, needs_force: bool = False) -> str:
-    """For a shell. `needs_force`: the environment wants a person's approval."""
+    """The shell command that starts a full rollback.
+
+    Args:
+        environment: its name.
+        service: its name in the settings.
+        version: the release to go back to.
+        needs_force: the environment requires an operator's approval.
+    """
     words = ("rollback", "start", environment, "--type", RollbackType.FULL.value, "--service", service)
-    by_force = ("--force", "--reason", "approved by …") if needs_force else ()
-    return shlex.join((*words, "--target-version", version, *by_force))
+    approval = ("--force", "--reason", "approved by …") if needs_force else ()
+    return shlex.join((*words, "--target-version", version, *approval))
 
 
 def full_rollback_input(service: str, version: str, *, needs_force: bool = False) -> str:
-    """For "Start execution" in the console of Step Functions; JSON on one line."""
-    asked = {"type": RollbackType.FULL.value, "service": service, "target_version": version}
-    by_force = {"force": True, "reason": "approved by …"} if needs_force else {}
-    return json.dumps({**asked, **by_force}, ensure_ascii=False)
+    """The same request for "Start execution" in the console of Step Functions, as JSON on one line."""
+    request = {"type": RollbackType.FULL.value, "service": service, "target_version": version}
+    approval = {"force": True, "reason": "approved by …"} if needs_force else {}
+    return json.dumps({**request, **approval}, ensure_ascii=False)
 
 
-def refusal(
+def refusal_text(
     verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False, remark: str = ""
 ) -> str:
-    """Why going back to a version of the service alone is refused, and the full rollback, ready to paste."""
-    reason = one_line(verdict.reason, _LONGEST_REASON)  # the commands behind it must not be cut off
+    """Say why the service can't go back alone, and give the full rollback's commands, ready to paste."""
+    reason = one_line(verdict.reason, _LONGEST_REASON)  # a longer one would cut off the commands after it
     reason = f"{reason}; {remark}" if remark else reason
     return (
         f"{version} of {service} can't go back alone, the schema is {verdict.compatibility}: {reason}. "
-        "Nothing was changed. To take the database back with it (what was written since leaves it, and is kept in a "
+        "Nothing was changed. To take the database back with it (rows written since leave it, and are kept in a "
         f"backup branch):\n  {full_rollback_command(environment, service, version, needs_force=needs_force)}\n"
         f"or start the execution with the input\n  {full_rollback_input(service, version, needs_force=needs_force)}"
     )
 
 
 def evidence_of(verdict: SchemaVerdict) -> dict[str, Any]:
-    """The verdict as a check keeps it: bounded, since a document has one of each rollback's checks (400 KB an item)."""
+    """The verdict as evidence of a check, bounded: DynamoDB allows a rollback's document 400 KB."""
     return verdict.bounded.model_dump(mode="json", exclude_none=True)
 
 
 def explain_no_full_rollback(verdict: SchemaVerdict) -> str:
-    """Why an environment that wants a full rollback does not get one; empty: it does.
+    """Say why the verdict does not justify a full rollback; empty: it does.
 
-    A full rollback overwrites data. Not knowing is no evidence for that, and neither is a difference that no shipped
-    migration explains: the data of an earlier time may have it too.
+    A full rollback overwrites data. An unknown verdict is no evidence for that. Neither is a difference that no
+    shipped migration explains: the data of an earlier time may have the same difference.
     """
     if verdict.is_attributed:
         return ""
@@ -70,17 +77,28 @@ def _listed(differences: tuple[str, ...]) -> str:
 def schema_check(
     verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False, remark: str = ""
 ) -> Check:
-    """Rule 12: breaking and unknown refuse, unless a person forces it.
+    """The check of rule 12: a breaking or unknown schema refuses the rollback, unless an operator forces it.
 
     Args:
+        verdict: the verdict on the target.
+        environment: its name, for the commands of a refusal.
+        service: its name in the settings.
+        version: the target's.
+        needs_force: the environment requires an operator's approval.
         remark: more about a refusal.
     """
-    fits = verdict.compatibility is Compatibility.COMPATIBLE
-    against = "" if fits else refusal(verdict, environment, service, version, needs_force=needs_force, remark=remark)
+    is_compatible = verdict.compatibility is Compatibility.COMPATIBLE
+    refusal = ""
+    if not is_compatible:
+        refusal = refusal_text(verdict, environment, service, version, needs_force=needs_force, remark=remark)
+        ""
+        if is_compatible
+        else refusal_text(verdict, environment, service, version, needs_force=needs_force, remark=remark)
+    )
     return Check(
         name=CHECK_NAME,
-        verdict=Verdict.PASS if fits else Verdict.FAIL,
-        reason=against or verdict.reason,
+        verdict=Verdict.PASS if is_compatible else Verdict.FAIL,
+        reason=refusal or verdict.reason,
         evidence=evidence_of(verdict),
         forceable=True,
     )
@@ -89,12 +107,12 @@ def schema_check(
 def escalate_to_full(
     request: Request, verdict: SchemaVerdict, on_incompatible_schema: Literal["refuse", "full"]
 ) -> Request:
-    """What is done about the request: itself, or the full rollback that it becomes by the environment's setting.
+    """Turn a rollback of the service alone into a full one, where the environment's setting says so.
 
-    Only a verdict that shipped migrations explain makes it one: any other is refused, as `refuse` does. As a full one
-    it needs the approval that a full one needs, also if it was an emergency; a forced one stays as it is.
+    Only a verdict that shipped migrations explain does that. Any other verdict refuses the request. A request that
+    became full needs the approval of a full one, also in an emergency. A forced request stays as it is.
     """
-    alone = request.type in (RollbackType.SERVICE, RollbackType.EMERGENCY)
-    if alone and verdict.is_attributed and not request.force and on_incompatible_schema == "full":
+    is_service_alone = request.type in (RollbackType.SERVICE, RollbackType.EMERGENCY)
+    if is_service_alone and verdict.is_attributed and not request.force and on_incompatible_schema == "full":
         return request.model_copy(update={"type": RollbackType.FULL})
     return request

@@ -25,7 +25,7 @@ from rollback.schema.compatibility_check import (
     escalate_to_full,
     full_rollback_command,
     full_rollback_input,
-    refusal,
+    refusal_text,
     schema_check,
 )
 from rollback_cli.main import app
@@ -222,10 +222,10 @@ def test_the_offered_full_rollback_is_what_the_command_line_and_the_console_take
 
 
 def test_a_refusal_says_why_and_what_to_paste() -> None:
-    assert refusal(judged(DROPS, None), "production", "express-api", "v1.2.3") == (
+    assert refusal_text(judged(DROPS, None), "production", "express-api", "v1.2.3") == (
         "v1.2.3 of express-api can't go back alone, the schema is breaking: the migrations applied since the target "
-        "break it; drop table old. Nothing was changed. To take the database back with it (what was written since "
-        "leaves it, and is kept in a backup branch):\n"
+        "break it; drop table old. Nothing was changed. To take the database back with it (rows written since "
+        "leave it, and are kept in a backup branch):\n"
         "  rollback start production --type full --service express-api --target-version v1.2.3\n"
         "or start the execution with the input\n"
         '  {"type": "full", "service": "express-api", "target_version": "v1.2.3"}'

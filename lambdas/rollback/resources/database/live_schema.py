@@ -14,12 +14,16 @@ class _Frozen(BaseModel):
 
 
 class Column(_Frozen):
-    """`has_default`: an INSERT may leave it out, by a default, an identity or a generation expression.
+    """A column of a table or view.
 
-    `generated`: an INSERT must leave it out: the database refuses any value (`GENERATED ALWAYS`).
-    `default_differs`: each row that leaves it out is given another value, as by a sequence.
-    `default`: the expression that gives it, a long one by its digest; None: there is none, or an older snapshot.
-    `sequence`: start, increment and bounds of the identity's or the column's own sequence; None: as above.
+    Attributes:
+        type: as Postgres's `format_type` names it.
+        nullable: a row may hold NULL.
+        has_default: an INSERT may leave the column out: it has a default, an identity or a generation expression.
+        generated: an INSERT must leave the column out: the database refuses any value (`GENERATED ALWAYS`).
+        default_differs: the default gives each row another value, as a sequence does.
+        default: expression of the default, a long one by its digest; None: there is none, or an older snapshot.
+        sequence: start, increment and bounds of the column's own sequence; None: there is none, or an older snapshot.
     """
 
     type: str
@@ -27,18 +31,20 @@ class Column(_Frozen):
     has_default: bool
     generated: bool = False
     default_differs: bool = False
-    # Left out where they are not known: the digest of what an older version stored stays what it was.
+    # Left out of the JSON where unknown: so the digest of an older document stays the same.
     default: str | None = Field(default=None, exclude_if=lambda value: value is None)
     sequence: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Constraint(_Frozen):
-    """What a table refuses, by what it says; its name is no part of it.
+    """A rule by which a table refuses rows, identified by its definition; its name does not count.
 
     Attributes:
-        columns: of its own table, those that it looks at.
+        kind: kind of constraint; a unique index counts as `unique`, with or without a constraint.
+        columns: columns of its own table that the constraint reads.
+        definition: as Postgres prints it.
         null_passes: a row with NULL in one of the columns is never refused.
-        refuses_deletes_in: `schema.table` whose rows can't be deleted while one here points to them.
+        refuses_deletes_in: `schema.table` whose rows can't be deleted while a row of this table refers to them.
     """
 
     kind: Literal["unique", "check", "foreign", "exclusion"]
@@ -49,7 +55,14 @@ class Constraint(_Frozen):
 
 
 class SchemaObject(_Frozen):
-    """Anything else that decides what a statement does, by the digest of its definition; `table` that it sits on."""
+    """Another object that decides the effect of a statement, by the digest of its definition.
+
+    Attributes:
+        kind: kind of object.
+        name: `schema.name`; for a trigger, policy or rule with its table.
+        definition: digest of its definition.
+        table: `schema.name` of the table that it belongs to; None: it stands alone.
+    """
 
     kind: Literal["sequence", "function", "domain", "type", "trigger", "policy", "rule", "row security"]
     name: str
@@ -58,14 +71,19 @@ class SchemaObject(_Frozen):
 
 
 class LiveSchema(_Frozen):
-    """Relations are `schema.name` → column → what it is. What the system or an extension owns is left out.
+    """Structure of one database, without objects of the system and of extensions.
 
-    `enums` are called as columns call their type. Not told: privileges, collations, where a sequence stands.
+    Privileges, collations and the current values of sequences are no part of it.
 
     Attributes:
+        tables: `schema.name` → column name → column.
+        views: the same of views.
+        constraints: table → its constraints.
+        enums: type, as columns name it → its values in order.
+        objects: all other objects that decide the effect of a statement.
         view_bodies: digest of each view's query; None: a snapshot of an older version.
-        partitions: each partition and its parent: they come and go, and are not among `tables`. None: a snapshot of an
-            older version, which has them among `tables`.
+        partitions: partition → its parent. Partitions come and go, and are not among `tables`. None: a snapshot of an
+            older version, which has partitions among `tables`.
     """
 
     tables: dict[str, dict[str, Column]]

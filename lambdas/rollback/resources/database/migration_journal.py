@@ -1,4 +1,7 @@
-"""The tools whose journals and files are known, and the rows of their journals, told without what changes by itself."""
+"""Journals of migration tools: which tables they are, and their rows without times, durations and names of persons.
+
+A journal is the table in which a tool records the migrations that it applied.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
@@ -13,7 +16,10 @@ _State = Literal["applied", "failed", "rolled back", "missing"]
 
 
 class MigrationTool(StrEnum):
-    """A tool by its journal; `sql` is a plain folder, which has none, and `unknown` a table of another layout."""
+    """A migration tool, recognised by its journal.
+
+    A plain folder of SQL files (`sql`) has no journal. A table of another layout is `unknown`.
+    """
 
     DRIZZLE = "drizzle"
     PRISMA = "prisma"
@@ -27,7 +33,7 @@ class MigrationTool(StrEnum):
     UNKNOWN = "unknown"
 
 
-# Tables of these names are journals, in whichever schema. `schema_migrations` is Rails's, and that of tools after it.
+# Tables of these names are journals, in any schema. Rails and tools that follow it use `schema_migrations`.
 JOURNAL_NAMES = (
     "__drizzle_migrations",
     "_prisma_migrations",
@@ -41,22 +47,22 @@ _DRIZZLE_JOURNAL = "drizzle.__drizzle_migrations"
 
 
 class Migration(BaseModel):
-    """A row of a migration tool's journal in the database; the defaults are Drizzle's, which came first.
+    """A row of a journal; the defaults are Drizzle's.
 
     Attributes:
-        hash: Drizzle's SHA-256 of the file; of others their checksum, as text, or nothing.
-        created_at: Drizzle's `when` (milliseconds); Flyway's rank; 0 of others.
+        hash: Drizzle's SHA-256 of the file; for other tools their checksum as text, or empty.
+        created_at: Drizzle's `when` in milliseconds; Flyway's rank; 0 for other tools.
         tool: a `MigrationTool`; a newer version may know more.
         table: `schema.name` of the journal.
         id: the tool's own name of the migration; Drizzle 0.x has none.
-        state: `failed`: begun, and not ended; `missing`: a journal that the settings name is not there.
+        state: `failed` means begun and not ended. `missing` means that the settings name a journal that does not exist.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hash: str
     created_at: int
-    # Left out where they are Drizzle's: the digest of what an older version stored stays what it was.
+    # Left out of the JSON where they are Drizzle's: so the digest of an older document stays the same.
     tool: str = Field(default="drizzle", exclude_if=lambda value: value == "drizzle")
     table: str = Field(default=_DRIZZLE_JOURNAL, exclude_if=lambda value: value == _DRIZZLE_JOURNAL)
     id: str = Field(default="", exclude_if=lambda value: not value)
@@ -66,52 +72,56 @@ class Migration(BaseModel):
 
     @property
     def key(self) -> tuple[str | int, ...]:
-        """By which it is told from others; Drizzle's table may have been moved, and 1.x keeps whole seconds."""
+        """Identity of the row in a comparison of two journals.
+
+        Drizzle's table may be moved to another schema, and Drizzle 1.x keeps whole seconds.
+        """
         if self.tool == "drizzle":
             return (self.tool, self.created_at // 1000, self.hash, self.state)
         return (self.tool, self.table, self.id, self.created_at, self.hash, self.state)
 
 
 def journal_rows(table: str, columns: Iterable[str], rows: Iterable[Row]) -> tuple[Migration, ...]:
-    """The rows of one journal, oldest first, without times, durations and names of people.
+    """Parse the rows of one journal, oldest first.
 
     Args:
         table: `schema.name`.
-        columns: those of the table, by which its tool is known; of any other layout each row has a digest.
+        columns: names of the table's columns, which tell the tool. Each row of an unknown layout becomes a digest.
+        rows: the table's rows.
     """
-    there = set(columns)
+    present = set(columns)
     for tool, needed, order, read in _LAYOUTS:
-        if needed <= there:
+        if needed <= present:
             return tuple(read(tool, table, row) for row in sorted(rows, key=order))
-    return tuple(sorted((_unknown(table, row) for row in rows), key=lambda one: one.hash))
+    return tuple(sorted((_unknown(table, row) for row in rows), key=lambda migration: migration.hash))
 
 
 def missing_journal(table: str) -> Migration:
-    """The settings name a journal, and the database has no such table."""
+    """The row that stands for a journal which the settings name and the database lacks."""
     return _row(MigrationTool.UNKNOWN, table, "", state="missing")
 
 
 def _row(
     tool: MigrationTool, table: str, name: object, checksum: object = "", rank: int = 0, state: _State = "applied"
 ) -> Migration:
-    told = "" if checksum is None else str(checksum)
-    return Migration(tool=tool, table=table, id=str(name), hash=told, created_at=rank, state=state)
+    text = "" if checksum is None else str(checksum)
+    return Migration(tool=tool, table=table, id=str(name), hash=text, created_at=rank, state=state)
 
 
 def _drizzle(tool: MigrationTool, table: str, row: Row) -> Migration:
-    """0.x has `hash` and `created_at`; 1.x adds `name` and `applied_at` (drizzle-orm, `up-migrations/pg.ts`)."""
+    """Parse 0.x with `hash` and `created_at`; 1.x adds `name` and `applied_at` (drizzle-orm, `up-migrations/pg.ts`)."""
     return Migration(tool=tool, table=table, hash=row["hash"], created_at=row["created_at"] or 0)
 
 
 def _prisma(tool: MigrationTool, table: str, row: Row) -> Migration:
-    """Unfinished until `finished_at`; a person may have called it rolled back (`prisma migrate resolve`)."""
+    """Parse a row: unfinished until `finished_at`, rolled back once `prisma migrate resolve` says so."""
     state: _State = "applied" if row["finished_at"] else "failed"
     state = "rolled back" if row["rolled_back_at"] else state
     return _row(tool, table, row["migration_name"], row["checksum"], state=state)
 
 
 def _flyway(tool: MigrationTool, table: str, row: Row) -> Migration:
-    """Repeated, undone and deleted ones are rows of their own, so that the rank is part of what a row is."""
+    """Parse a row with its rank: repeated, undone and deleted migrations have rows of their own."""
     state: _State = "applied" if row["success"] else "failed"
     return _row(tool, table, row["script"], row["checksum"], row["installed_rank"], state)
 
@@ -136,24 +146,24 @@ def _unknown(table: str, row: Row) -> Migration:
     return _row(MigrationTool.UNKNOWN, table, "", sha256_of(dict(row)))
 
 
-def _by(*names: str) -> Callable[[Row], tuple[Any, ...]]:
+def _order_by(*names: str) -> Callable[[Row], tuple[Any, ...]]:
     return lambda row: tuple((row[name] is not None, row[name]) for name in names)
 
 
 _Read = Callable[[MigrationTool, str, Row], Migration]
-# tool, the columns that tell it, the order of its rows, and how one is read; the first that fits.
+# Tool, columns that tell it, order of its rows, and parser of a row. The first layout that fits is used.
 _LAYOUTS: tuple[tuple[MigrationTool, set[str], Callable[[Row], tuple[Any, ...]], _Read], ...] = (
-    (MigrationTool.DRIZZLE, {"id", "hash", "created_at"}, _by("created_at", "id"), _drizzle),
+    (MigrationTool.DRIZZLE, {"id", "hash", "created_at"}, _order_by("created_at", "id"), _drizzle),
     (
         MigrationTool.PRISMA,
         {"migration_name", "checksum", "started_at", "finished_at", "rolled_back_at"},
-        _by("started_at", "migration_name"),
+        _order_by("started_at", "migration_name"),
         _prisma,
     ),
-    (MigrationTool.FLYWAY, {"installed_rank", "script", "checksum", "success"}, _by("installed_rank"), _flyway),
-    (MigrationTool.ALEMBIC, {"version_num"}, _by("version_num"), _alembic),
-    (MigrationTool.DJANGO, {"id", "app", "name", "applied"}, _by("id"), _django),
-    (MigrationTool.KNEX, {"id", "name", "batch", "migration_time"}, _by("id"), _knex),
-    (MigrationTool.GOLANG_MIGRATE, {"version", "dirty"}, _by("version"), _version),
-    (MigrationTool.RAILS, {"version"}, _by("version"), _version),
+    (MigrationTool.FLYWAY, {"installed_rank", "script", "checksum", "success"}, _order_by("installed_rank"), _flyway),
+    (MigrationTool.ALEMBIC, {"version_num"}, _order_by("version_num"), _alembic),
+    (MigrationTool.DJANGO, {"id", "app", "name", "applied"}, _order_by("id"), _django),
+    (MigrationTool.KNEX, {"id", "name", "batch", "migration_time"}, _order_by("id"), _knex),
+    (MigrationTool.GOLANG_MIGRATE, {"version", "dirty"}, _order_by("version"), _version),
+    (MigrationTool.RAILS, {"version"}, _order_by("version"), _version),
 )
