@@ -91,10 +91,6 @@ def schema_check(
     refusal = ""
     if not is_compatible:
         refusal = refusal_text(verdict, environment, service, version, needs_force=needs_force, remark=remark)
-        ""
-        if is_compatible
-        else refusal_text(verdict, environment, service, version, needs_force=needs_force, remark=remark)
-    )
     return Check(
         name=CHECK_NAME,
         verdict=Verdict.PASS if is_compatible else Verdict.FAIL,
