@@ -24,7 +24,7 @@ from rollback.database.recreate.reconciler import recreate
 from rollback.database.restore.reset import reset
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, backup_name
-from rollback.domain.database.target import RestoreTarget
+from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy

@@ -29,8 +29,8 @@ from rollback.database.writers_fit import writers_fit
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
 from rollback.domain.database.release_schema import ShippedMigration
+from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
-from rollback.domain.database.target import RestoreTarget
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy, branch_key
 from rollback.errors import CallRefused, InvalidRequest, LeaseLost

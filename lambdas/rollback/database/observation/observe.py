@@ -17,7 +17,7 @@ from rollback.database.preflight.preflight import preflight_of_reset, preflight_
 from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint, choose_restore_point
-from rollback.domain.database.target import RestoreTarget
+from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.releases.release import Release, ReleaseState, last_known_good
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.environment import ServiceSettings

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from rollback.check import Check
-from rollback.domain.database.target import RestoreTarget
+from rollback.domain.database.restore_target import RestoreTarget
 from rollback.ports.database import Databases, Sql
 from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.migration_journal import Migration
