@@ -118,7 +118,7 @@ def test_one_that_is_in_flight_is_waited_for_and_replaced_if_it_fails() -> None:
 
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.running() == image("v1")
-    assert "ECS gave it up, or it did not settle in time" in stage.notifications.sent[-1].message
+    assert "ECS gave the deployment up, or it did not settle in time" in stage.notifications.sent[-1].message
 
 
 def test_one_that_never_settles_is_no_fix_and_is_replaced() -> None:
@@ -147,7 +147,7 @@ def test_what_is_left_and_deployed_again_is_the_team_s_decision_and_said_so() ->
     assert done.newer.is_replaced_release_redeployed
     assert done.newer.version == "v2"
     assert "v2, the same release that the rollback left, deployed at" in done.reason
-    assert "look whether that was meant" in stage.notifications.sent[-1].message
+    assert "check that the deployment was intended" in stage.notifications.sent[-1].message
 
 
 def test_at_zero_tasks_by_our_doing_the_newer_release_is_started_at_once() -> None:

@@ -1,7 +1,7 @@
-"""What a restore took out of a database, in so many words that it fits into a document and a report.
+"""The report of the rows that a restore lost, bounded to fit into a document and a page.
 
-A table is compared row by row, only counted, or not looked at, and each that is not compared is named with the reason.
-That a restore took nothing out is said only if every table of every database was compared and is equal.
+Each table is compared row by row, only counted, or not looked at. The report names each table that was not compared,
+with the reason. It says that nothing was lost only if every table of every database was compared and is equal.
 """
 
 from typing import Any
@@ -22,15 +22,19 @@ class TableDataLoss(BaseModel):
     """A table that differs between the backup and the restored branch.
 
     Attributes:
-        rows_before: in the backup. rows_after: on the restored branch.
-        removed_rows: only the backup has them; None: rows were only counted, or an older version wrote it.
-        changed_rows: both have the key, with other values.
-        returned_rows: only the restored branch has them: they were deleted after the restore point.
-        removed_keys, changed_keys: examples, as a JSON array where the key has several columns; None: none are kept.
-        has_key: without a primary key, rows were compared as a multiset: a changed row is one gone and one back.
-        is_gone: the whole table is.
-        removed_columns: with all their values; rows are compared without them.
-        returned_columns: only the restored table has them; rows are compared without them too.
+        table: `schema.name`, after its database if that is not the main one.
+        rows_before: number of rows in the backup.
+        rows_after: number of rows on the restored branch.
+        removed_rows: rows that only the backup has; None: rows were only counted, or an older version wrote it.
+        changed_rows: rows whose key is on both sides, with other values.
+        returned_rows: rows that only the restored branch has, since they were deleted after the restore point.
+        has_key: False: the table has no primary key. Rows were compared as a multiset, in which a changed row counts as
+            one gone and one back.
+        removed_keys: examples of removed rows, as a JSON array where the key has several columns; None: none are kept.
+        changed_keys: examples of changed rows, in the same form.
+        is_gone: only the backup has the table.
+        removed_columns: columns that only the backup has; rows are compared without them.
+        returned_columns: columns that only the restored table has; rows are compared without them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -50,20 +54,29 @@ class TableDataLoss(BaseModel):
 
     @property
     def anything(self) -> bool:
-        """Whether the restore took something out of it, or put other rows in, as far as it can be told."""
-        told = (self.removed_rows, self.changed_rows, self.returned_rows, self.removed_keys, self.changed_keys)
-        differs = any(told) or self.rows_before != self.rows_after
-        return differs or self.is_gone or bool(self.removed_columns)
+        """Whether rows or columns are known to differ."""
+        rows = (self.removed_rows, self.changed_rows, self.returned_rows, self.removed_keys, self.changed_keys)
+        has_other_rows = any(rows) or self.rows_before != self.rows_after
+        return has_other_rows or self.is_gone or bool(self.removed_columns)
 
 
 class DataLossReport(BaseModel):
-    """Per table what the backup has and the restored branch has not. What is left out is counted.
+    """Differences between the backup and the restored branch, table by table; omitted entries are counted.
 
     Attributes:
-        against: what the backup was compared with, and whether that can have been written to since.
-        compared: tables compared row by row; None: an older version wrote it, which did not tell.
+        against: the branch that the backup was compared with, and whether services may have written to that since.
+        compared: number of tables compared row by row; None: an older version wrote the report without it.
+        databases: number of databases looked at.
+        tables: tables that differ, those that lost most rows first.
+        more_tables: number of tables that differ and are omitted.
+        more_keys: table → number of omitted keys; only older versions write it.
+        returned_tables: tables that only the restored branch has, since they were dropped after the restore point.
+        more_returned_tables: number of those that are omitted.
         counted: tables of which only the number of rows is known, with the reason.
-        not_looked_at: whatever else was not compared, with the reason.
+        more_counted: number of those that are omitted.
+        not_looked_at: everything else that was not compared, with the reason.
+        more_not_looked_at: number of those that are omitted.
+        unavailable: why the comparison did not end; empty: it ended. The backup still exists.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -74,41 +87,41 @@ class DataLossReport(BaseModel):
     tables: tuple[TableDataLoss, ...] = ()
     more_tables: int = 0
     more_keys: dict[str, int] = {}
-    returned_tables: tuple[str, ...] = ()  # only the restored branch has them: they were dropped after the point
+    returned_tables: tuple[str, ...] = ()
     more_returned_tables: int = 0
     counted: tuple[StoredLine, ...] = ()
     more_counted: int = 0
     not_looked_at: tuple[StoredLine, ...] = ()
     more_not_looked_at: int = 0
-    unavailable: StoredText = ""  # why it could not be made; the backup is still there to be looked at
+    unavailable: StoredText = ""
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that the branch holds was compared row by row."""
-        left = self.more_counted + self.more_not_looked_at
-        return self.compared is not None and not (self.unavailable or self.counted or self.not_looked_at or left)
+        """Whether everything on the branch was compared row by row."""
+        omitted = self.more_counted + self.more_not_looked_at
+        return self.compared is not None and not (self.unavailable or self.counted or self.not_looked_at or omitted)
 
     def add_compared_table(self, table: TableDataLoss) -> "DataLossReport":
-        """With one more table that was compared; kept if it differs, those with most rows gone first."""
+        """A copy with one more compared table, which is kept if it differs."""
         counted = self.evolve(compared=(self.compared or 0) + 1)
         return counted._kept(_cut(table)) if table.anything else counted
 
     def add_counted_table(self, table: TableDataLoss, why: str) -> "DataLossReport":
-        """With a table of which only the number of rows is known."""
+        """A copy with a table of which only the number of rows is known."""
         report = self._kept(table) if table.anything else self
-        told = f"{table.table}: {table.rows_before} rows before, {table.rows_after} after: {why}"
+        text = f"{table.table}: {table.rows_before} rows before, {table.rows_after} after: {why}"
         if len(self.counted) >= _MOST_NAMED:
             return report.evolve(more_counted=self.more_counted + 1)
-        return report.evolve(counted=(*self.counted, told))
+        return report.evolve(counted=(*self.counted, text))
 
     def add_uncompared_table(self, name: str, why: str) -> "DataLossReport":
-        """With something that was not compared at all."""
+        """A copy with something that was not compared at all."""
         if len(self.not_looked_at) >= _MOST_NAMED:
             return self.evolve(more_not_looked_at=self.more_not_looked_at + 1)
         return self.evolve(not_looked_at=(*self.not_looked_at, f"{name}: {why}"))
 
     def add_returned_table(self, name: str) -> "DataLossReport":
-        """With a table that only the restored branch has."""
+        """A copy with a table that only the restored branch has."""
         counted = self.evolve(compared=(self.compared or 0) + 1)
         if len(self.returned_tables) >= _MOST_TABLES:
             return counted.evolve(more_returned_tables=self.more_returned_tables + 1)
@@ -125,9 +138,9 @@ class DataLossReport(BaseModel):
         )
 
     def in_words(self) -> list[str]:
-        """A line a table, then what was compared and what was not."""
+        """Lines of the report: one for each table that differs, then the extent of the comparison."""
         if self.unavailable and self.compared is None:
-            return [f"what the restore took out could not be told: {self.unavailable}"]
+            return [f"the lost rows could not be told: {self.unavailable}"]
         lines = [_line(table, self.more_keys.get(table.table, 0)) for table in self.tables]
         if self.more_tables:
             lines.append(f"{self.more_tables} more tables differ")
@@ -163,7 +176,7 @@ def _lost(table: TableDataLoss) -> int:
 
 
 def _cut(table: TableDataLoss) -> TableDataLoss:
-    """With bounded examples; the counts stay."""
+    """Bound the examples; the counts stay."""
     removed, returned = table.removed_columns[:_MOST_COLUMNS], table.returned_columns[:_MOST_COLUMNS]
     cut: dict[str, Any] = {"removed_columns": removed, "returned_columns": returned}
     for field in ("removed_keys", "changed_keys"):
@@ -197,7 +210,7 @@ def _line(table: TableDataLoss, more: int) -> str:
 
 
 def _older(table: TableDataLoss, more: int) -> str:
-    """Of rows that were only counted; and as an older version told it, which kept keys and no counts."""
+    """Describe rows that were only counted, or of which an older version kept keys and no counts."""
     if table.removed_keys is None or table.changed_keys is None:
         return " (only counted)"
     cut = f"; {more} more keys" if more else ""
