@@ -1,8 +1,8 @@
 """Items of the ledger: the versions that this code reads, and the error for an item that it can't read.
 
-Every document has a `schema_version`. This code writes `SCHEMA_VERSION`, and reads one version back and one forward: the
-stack may go back one version while a rollback is open. So a version may add fields with defaults. It must wait one
-version before it writes a new value of an enumeration that decides something.
+Every document has a `schema_version`. This code writes `SCHEMA_VERSION`, and reads one version back and one forward:
+the stack may go back one version while a rollback is open. So a version may add fields with defaults. It must wait
+one version before it writes a new value of an enumeration that decides something.
 """
 
 import json

@@ -13,7 +13,7 @@ NOT_KNOWN = "not_known"  # key in a check's evidence: the check could not be mad
 
 
 class Existence(StrEnum):
-    """Whether a resource that a task definition refers to exists."""
+    """Existence of a resource that a task definition refers to."""
 
     THERE = "there"
     GONE = "gone"

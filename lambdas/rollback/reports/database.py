@@ -6,6 +6,7 @@ from datetime import datetime
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import CommandRun, DatabaseOutcome, DatabaseProgress
 from rollback.domain.rollback import Obligation, ObligationKind, Rollback
+from rollback.reports.data_loss import format_data_loss
 
 _MOST_SEQUENCES = 20
 
@@ -123,7 +124,7 @@ def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> 
 def _lost_writes(progress: DatabaseProgress) -> Iterator[str]:
     if progress.lost is not None:
         yield "Lost writes:"
-        yield from (f"  {line}" for line in progress.lost.in_words())
+        yield from (f"  {line}" for line in format_data_loss(progress.lost))
     elif progress.backup_id is not None:
         yield "Lost writes: the backup is compared after this rollback has ended; another report follows"
 

@@ -1,4 +1,4 @@
-"""Whether a column of another type still accepts a release's values and returns what the release expects.
+"""Judge whether a column of another type still accepts and returns the values that a release expects.
 
 Types are named as Postgres's `format_type` does: `character varying(80)`, `numeric(10,2)`,
 `timestamp with time zone[]`.

@@ -1,4 +1,4 @@
-"""Whether a release can work with the live schema: the journals are asked first, the structure last.
+"""Judge whether a release can work with the live schema: by the journals first, by the structure last.
 
 The journals tell which migrations were applied since: none, only more, or an unknown set. The structure
 (`structure_diff`) then overrules the journals in both directions, for what a structure can show:

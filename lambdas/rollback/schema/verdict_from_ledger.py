@@ -1,4 +1,4 @@
-"""Whether a release can work with the live schema, judged from the ledger alone, without Neon or SQL."""
+"""Judge from the ledger alone whether a release can work with the live schema, without Neon or SQL."""
 
 from datetime import datetime, timedelta
 

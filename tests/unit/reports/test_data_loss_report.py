@@ -4,6 +4,7 @@ from builders import SERVICE, rollback
 
 from rollback.domain.database.data_loss import DataLossReport, TableDataLoss
 from rollback.domain.rollback import Obligation, ObligationKind, Rollback
+from rollback.reports.data_loss import format_data_loss
 
 EMPTY = DataLossReport(databases=1)
 
@@ -22,21 +23,21 @@ def test_the_tables_that_lost_most_rows_come_first_and_the_report_counts_the_oth
         report = report.add_compared_table(table(f"t{number:02}", 100, 100 - number, number))
     assert [one.table for one in report.tables[:2]] == ["t59", "t58"]
     assert (len(report.tables), report.more_tables, report.compared) == (50, 9, 60)
-    assert "9 more tables differ" in report.in_words()
+    assert "9 more tables differ" in format_data_loss(report)
 
 
 def test_the_report_says_that_nothing_is_lost_only_if_everything_was_compared() -> None:
     compared = EMPTY.add_compared_table(table("a", 1, 1, 0))
-    assert compared.in_words()[0] == "the restore took nothing out"
+    assert format_data_loss(compared)[0] == "the restore took nothing out"
     for partly in (
         compared.add_counted_table(table("b", 5, 5, 0), "it took too long"),
         compared.add_uncompared_table("c", "row security hides rows from role app"),
         compared.evolve(unavailable="not done in 15 minutes"),
         EMPTY,
     ):
-        assert "the restore took nothing out" not in partly.in_words()
-    assert compared.add_counted_table(table("b", 5, 5, 0), "it took too long").in_words() == [
-        "no difference was found in what was compared, which is not everything",
+        assert "the restore took nothing out" not in format_data_loss(partly)
+    assert format_data_loss(compared.add_counted_table(table("b", 5, 5, 0), "it took too long")) == [
+        "no difference was found in the tables that were compared, which are not all",
         "compared row by row: 1 table of 1 database",
         "only counted: b: 5 rows before, 5 after: it took too long",
     ]
@@ -44,16 +45,16 @@ def test_the_report_says_that_nothing_is_lost_only_if_everything_was_compared() 
 
 def test_a_report_of_an_older_version_does_not_claim_a_complete_comparison() -> None:
     older = DataLossReport.model_validate({"tables": [], "more_tables": 0})
-    assert older.in_words() == ["no difference was found in what was compared, which is not everything"]
+    assert format_data_loss(older) == ["no difference was found in the tables that were compared, which are not all"]
     keyed = TableDataLoss(table="a", rows_before=3, rows_after=1, removed_keys=("1", "2"), changed_keys=())
-    assert DataLossReport(tables=(keyed,), more_keys={"a": 4}).in_words() == [
+    assert format_data_loss(DataLossReport(tables=(keyed,), more_keys={"a": 4})) == [
         "a: 3 rows before the restore, 1 after; gone: 1, 2; changed back: none; 4 more keys"
     ]
 
 
 def test_the_report_names_columns_of_one_side_alone_and_bounds_their_number() -> None:
     narrower = table("a", 1, 1, 0, removed_columns=("nick",), returned_columns=("email",))
-    assert EMPTY.add_compared_table(narrower).in_words()[0] == (
+    assert format_data_loss(EMPTY.add_compared_table(narrower))[0] == (
         "a: 1 rows before the restore, 1 after; gone with all values: column nick; back: column email; "
         "gone: 0; changed back: 0"
     )
@@ -70,7 +71,7 @@ def test_the_report_names_tables_of_one_side_alone() -> None:
         .add_returned_table("old")
         .add_returned_table("older")
     )
-    assert report.in_words()[:2] == [
+    assert format_data_loss(report)[:2] == [
         "empty: the whole table is gone, with 0 rows",
         "back, since only the restored branch has them: old, older",
     ]
@@ -81,8 +82,8 @@ def test_the_report_names_tables_of_one_side_alone() -> None:
 
 def test_a_changed_row_without_a_primary_key_counts_as_one_gone_and_one_back() -> None:
     report = EMPTY.add_compared_table(table("audit", 50, 50, 50, returned_rows=50, has_key=False))
-    assert report.in_words()[0] == (
-        "audit: 50 rows before the restore, 50 after; gone: 50; back: 50 (no primary key: a row that was changed is "
+    assert format_data_loss(report)[0] == (
+        "audit: 50 rows before the restore, 50 after; gone: 50; back: 50 (no primary key: a changed row counts as "
         "one gone and one back)"
     )
 

@@ -14,7 +14,7 @@ _MOST_LINES = 20
 
 
 class Compatibility(StrEnum):
-    """Whether a release can work with the live schema. Rule 12: only `compatible` lets a rollback through."""
+    """Ability of a release to work with the live schema. Rule 12: only `compatible` lets a rollback through."""
 
     COMPATIBLE = "compatible"
     BREAKING = "breaking"  # the live schema refuses a statement that the release may send
@@ -71,7 +71,7 @@ class JournalRelation(StrEnum):
 
 
 class SchemaVerdict(BaseModel):
-    """Whether the target can work with the live schema, and the evidence.
+    """Verdict on the target and the live schema, with its evidence.
 
     Attributes:
         compatibility: the verdict.

@@ -108,7 +108,7 @@ class DatabaseSettings(RestoreLimits):
     )
     writers: tuple[str, ...] | None = Field(
         default=None,
-        description="services that write to the branch (rule 8: all are fenced), in the order of their start; None: all",
+        description="services that write to the branch, in the order of their start; rule 8: all are fenced; None: all",
     )
     readers: tuple[str, ...] = Field(
         default=(),
@@ -174,7 +174,7 @@ class DatabaseSettings(RestoreLimits):
         return (self.branch_pattern or "").replace(_PR, str(pr))
 
     def branch_of(self, pr: int | None) -> str:
-        """Name of the branch in the ledger: Neon's id, or for a pull request's branch, which comes and goes, its name."""
+        """Name in the ledger: Neon's id; for a pull request's branch, which comes and goes, its name."""
         return self.branch_id or self.branch_name(pr or 0)
 
     def lease_of(self, pr: int | None) -> str:

@@ -51,7 +51,7 @@ class ClientSession(_Frozen):
 
     @property
     def in_words(self) -> str:
-        """Who it is, for whoever has to end it."""
+        """Program, role, address and time, for the operator who has to end the session."""
         where = f" in database {self.database}" if self.database else ""
         since = f", since {self.connected_at:%H:%M:%S} UTC" if self.connected_at is not None else ""
         if not self.is_client:
