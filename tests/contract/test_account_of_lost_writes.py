@@ -328,7 +328,7 @@ def test_keys_are_in_neither_ledger_nor_report_unless_that_is_set(local_neon: Lo
     report = branch.told()
     assert only(report).removed_rows == 1
     assert "ada@" not in report.model_dump_json()
-    assert format_data_loss(report)[0] == ("public.people: 1 rows before the restore, 0 after; gone: 1; changed back: 0")
+    assert format_data_loss(report)[0] == "public.people: 1 rows before the restore, 0 after; gone: 1; changed back: 0"
     project.close()
 
 

@@ -1,4 +1,4 @@
-"""The arbiter's word, held against what the statements of an old release really do on real Postgres."""
+"""The comparison of structures, checked against an old release's statements on real Postgres."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ CREATE VIEW emails AS SELECT email FROM users;
 INSERT INTO teams VALUES (1, 'one');
 INSERT INTO users (email, name, team) VALUES ('old@x', 'old', 1);
 """
-# What the old release does; each in a transaction of its own that is rolled back.
+# Statements of the old release, each in a transaction of its own that is rolled back.
 STATEMENTS = (
     "SELECT id, email, name, age, feeling, balance, team, ticket, seen FROM users WHERE id = 1 AND name = 'x'",
     "SELECT u.email, t.title FROM users u JOIN teams t ON t.id = u.team WHERE u.feeling = 'sad'::mood",
@@ -133,7 +133,7 @@ CHANGES = (
 
 
 class Database:
-    """The default branch of a project, made new for each change."""
+    """The default branch of a project, reset before each change."""
 
     def __init__(self, project: LocalProject) -> None:
         root = project.databases.branch_named("main")
@@ -152,7 +152,7 @@ class Database:
         return PostgresSql().live_schema(self._address)
 
     def refused(self) -> list[str]:
-        """What Postgres says to the old statements that no longer work."""
+        """Errors of Postgres for the old statements that no longer work."""
         said = []
         with psycopg.connect(self._address.get_secret_value()) as session:
             for statement in STATEMENTS:
@@ -185,7 +185,7 @@ SILENT = (
 
 
 @pytest.mark.parametrize("sql", SILENT[:3])
-def test_what_refuses_no_statement_and_gives_other_values_is_unknown(database: Database, sql: str) -> None:
+def test_a_change_that_refuses_no_statement_and_returns_other_values_is_unknown(database: Database, sql: str) -> None:
     database.reset()
     recorded_schema = database.schema()
     database.run(sql)
@@ -211,7 +211,7 @@ def test_another_query_of_a_materialized_view_is_unknown(database: Database) -> 
 
 
 @pytest.mark.parametrize("sql", [*SILENT[:3], "SELECT 1"])
-def test_a_snapshot_of_an_older_version_differs_in_nothing_that_it_does_not_tell(database: Database, sql: str) -> None:
+def test_a_snapshot_of_an_older_version_does_not_differ_in_facts_that_it_lacks(database: Database, sql: str) -> None:
     database.reset()
     told = database.schema()
     tables = {
@@ -259,10 +259,10 @@ def test_a_column_of_a_partitioned_table_that_is_gone_still_breaks(database: Dat
     assert find_worst(compare_structures(recorded_schema, database.schema())) is BREAKING
 
 
-def test_in_an_older_snapshot_a_partition_that_is_there_is_no_difference_and_one_that_is_gone_is_unknown(
+def test_an_older_snapshots_partition_is_no_difference_if_it_exists_and_unknown_if_it_is_gone(
     database: Database,
 ) -> None:
-    """Not breaking: nothing would be restored for it. Not compatible: a table of its own may have the same columns."""
+    """It is not breaking: no restore would bring it back. A table of its own may have the same columns."""
     database.reset()
     database.run(EVENTS)
     told = database.schema()
@@ -274,7 +274,7 @@ def test_in_an_older_snapshot_a_partition_that_is_there_is_no_difference_and_one
     assert find_worst(compare_structures(old, database.schema())) is UNKNOWN
 
 
-def test_a_table_that_became_a_partition_refuses_what_is_outside_of_its_bounds(database: Database) -> None:
+def test_a_table_that_became_a_partition_refuses_rows_outside_its_bounds(database: Database) -> None:
     database.reset()
     database.run("CREATE TABLE jobs (at date NOT NULL)")
     recorded_schema = database.schema()
@@ -284,7 +284,7 @@ def test_a_table_that_became_a_partition_refuses_what_is_outside_of_its_bounds(d
 
 
 def test_a_change_that_neon_makes_in_a_schema_of_its_own_is_no_difference(database: Database) -> None:
-    """Neon Auth makes `neon_auth`, and changes it without the application (neon.com/docs, "How Neon Auth works")."""
+    """Neon Auth creates `neon_auth`, and changes it without the application (neon.com/docs, "How Neon Auth works")."""
     database.reset()
     database.run(
         "DROP SCHEMA IF EXISTS neon_auth CASCADE; CREATE SCHEMA neon_auth;"
@@ -301,7 +301,7 @@ def test_a_change_that_neon_makes_in_a_schema_of_its_own_is_no_difference(databa
     database.run("DROP SCHEMA neon_auth CASCADE")
 
 
-def test_the_same_structure_made_anew_reads_the_same(database: Database) -> None:
+def test_the_same_structure_created_again_reads_the_same(database: Database) -> None:
     database.reset()
     first = database.schema()
     database.reset()
@@ -310,7 +310,7 @@ def test_the_same_structure_made_anew_reads_the_same(database: Database) -> None
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.sql[:70])
-def test_the_verdict_holds_for_what_the_old_release_does(database: Database, change: Change) -> None:
+def test_the_verdict_holds_for_the_old_releases_statements(database: Database, change: Change) -> None:
     database.reset()
     recorded_schema = database.schema()
     database.run(change.sql)
@@ -323,7 +323,7 @@ def test_the_verdict_holds_for_what_the_old_release_does(database: Database, cha
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.sql[:70])
-def test_what_the_text_of_a_migration_calls_harmless_is_harmless(database: Database, change: Change) -> None:
+def test_a_migration_that_is_classified_as_harmless_is_harmless(database: Database, change: Change) -> None:
     database.reset()
     database.run(change.sql)
     if classify(change.sql).impact in (Impact.NONE, Impact.ADDITIVE):
@@ -382,7 +382,7 @@ FRAGMENTS = (
     "CREATE FUNCTION wipe() RETURNS int LANGUAGE plpgsql AS 'BEGIN DELETE FROM users; RETURN 1; END'",
     "CREATE TABLE more AS SELECT wipe() AS n",
 )
-# What the old release sees: its rows, the view, and what a row is given that names its e-mail only.
+# Reads of the old release: its rows, the view, and the defaults of a row that names only its e-mail.
 READS = (
     "SELECT id, email, name, age, feeling, balance, team, ticket, badge FROM users ORDER BY id",
     "SELECT id, title FROM teams ORDER BY id",
@@ -393,7 +393,7 @@ READS = (
 
 
 def seen(session: "psycopg.Connection[tuple[object, ...]]") -> list[object]:
-    """What the old release is given; what it is refused is told by the name of the error."""
+    """Answers to the old release's reads; a refused read is the name of its error."""
     answers: list[object] = []
     for read in READS:
         try:
@@ -411,7 +411,7 @@ def old(database: Database) -> Database:
 
 
 def judged_and_harmed(old: Database, sql: str) -> tuple[bool, bool] | None:
-    """Whether text and structure together let a rollback through, and whether the old release is given other answers.
+    """Whether text and structure together let a rollback through, and whether the old release gets other answers.
 
     None: Postgres refuses the migration, so that it is never applied. Sequences do not roll back: they are set before.
     """
@@ -444,16 +444,18 @@ MADE_AGAIN = (
 
 
 @pytest.mark.parametrize("parts", MADE_AGAIN, ids=lambda parts: parts[0])
-def test_what_is_made_again_harms_the_old_release_and_is_not_let_through(old: Database, parts: tuple[str, ...]) -> None:
+def test_an_object_that_is_created_again_harms_the_old_release_and_blocks(
+    old: Database, parts: tuple[str, ...]
+) -> None:
     assert judged_and_harmed(old, ";\n".join(parts)) == (False, True)
 
 
 @pytest.mark.parametrize("sql", FRAGMENTS)
-def test_a_statement_that_is_let_through_leaves_the_old_release_what_it_had(old: Database, sql: str) -> None:
+def test_a_statement_that_is_let_through_leaves_the_old_releases_answers(old: Database, sql: str) -> None:
     assert judged_and_harmed(old, sql) != (True, True)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=2, max_size=4, unique=True))
-def test_a_migration_that_is_let_through_leaves_the_old_release_what_it_had(old: Database, parts: list[str]) -> None:
+def test_a_migration_that_is_let_through_leaves_the_old_releases_answers(old: Database, parts: list[str]) -> None:
     assert judged_and_harmed(old, ";\n".join(parts)) != (True, True)

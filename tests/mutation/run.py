@@ -32,6 +32,11 @@ pytest_add_cli_args_test_selection = {tests}
 track_dependencies = false
 use_git_change_detection = false
 """
+# Appended to the copy of tests/conftest.py: a surviving mutant runs every example of every property.
+FEWER_EXAMPLES = """
+settings.register_profile("mutation", settings.get_profile("patient"), max_examples=20, derandomize=True)
+settings.load_profile("mutation")
+"""
 # Appended, so that the virtual environment's own pytest is used.
 RUN = "import sys; sys.path.append(sys.argv.pop(1)); from mutmut.__main__ import cli; cli()"
 
@@ -43,6 +48,8 @@ def prepare(files: list[str], tests: list[str]) -> None:
     for package in PACKAGES:
         shutil.copytree(ROOT / package, WORK / "src" / Path(package).name, ignore=skipped)
     shutil.copytree(ROOT / "tests", WORK / "tests", ignore=skipped)
+    with (WORK / "tests" / "conftest.py").open("a") as conftest:
+        conftest.write(FEWER_EXAMPLES)
     mutated = json.dumps([f"src/rollback/{file}" for file in files])
     (WORK / "pyproject.toml").write_text(CONFIGURATION.format(files=mutated, tests=json.dumps(tests)))
 

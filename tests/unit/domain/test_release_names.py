@@ -1,4 +1,4 @@
-"""Names of releases: one is meant, or it is said which ones may be."""
+"""Names of releases: a name means one release, or the answer lists those that it may mean."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,7 @@ COMMIT = "4f5e6d7c8b9a0f1e2d3c4b5a69788796a5b4c3d2"
 
 
 def marked(version: str, mark: str, **changes: Any) -> Release:
-    """A release whose fingerprint begins so."""
+    """A release with this prefix of its fingerprint."""
     return release(version, fingerprint=mark.ljust(64, "0"), **changes)
 
 
@@ -72,26 +72,26 @@ def test_each_kind_of_name_means_the_release(name: str) -> None:
         f"{'x' * 100_000}@sha256:{DIGEST}",
     ],
 )
-def test_a_name_that_is_too_short_or_of_nothing_is_explained(name: str) -> None:
+def test_a_name_that_is_too_short_or_unknown_is_explained(name: str) -> None:
     found = find_release(name, (V2, V1))
     assert found.release is None
     assert "is not in the ledger" in found.why_not
     assert "known versions: v1, v2" in found.why_not
 
 
-def test_the_closest_version_is_offered_and_old_ones_are_counted() -> None:
+def test_the_answer_offers_the_closest_version_and_counts_old_ones() -> None:
     many = tuple(release(f"v{number}", hours_ago=number) for number in range(1, 41))
     assert "did you mean 'v12'" in find_release("v12x", many).why_not
     assert "and 24 older ones" in find_release("v12x", many).why_not
     assert len(find_release("x" * 5_000, many).why_not) < 500
 
 
-def test_of_several_releases_of_a_version_the_only_promoted_one_is_meant() -> None:
+def test_a_version_of_several_releases_means_the_only_promoted_one() -> None:
     bad = marked("v1", "ffff0000", state=QUARANTINED)
     assert find_release("v1", (bad, V1)).release == V1
 
 
-def test_several_that_are_promoted_are_listed_ready_to_paste() -> None:
+def test_several_promoted_releases_of_a_version_are_listed_ready_to_paste() -> None:
     twin = marked("v1", "ffff0000", hours_ago=2)
     found = find_release("v1", (V1, twin))
     assert found.release is None
@@ -102,24 +102,24 @@ def test_several_that_are_promoted_are_listed_ready_to_paste() -> None:
         assert find_release(release_label(one, (V1, twin)), (V1, twin)).release == one
 
 
-def test_none_that_is_promoted_is_listed_too() -> None:
+def test_several_releases_of_a_version_without_a_promoted_one_are_listed() -> None:
     twins = (marked("v1", "ffff0000", state=CANDIDATE), marked("v1", "eeee0000", state=SUSPECT))
     assert find_release("v1", twins).candidates == twins
 
 
-def test_releases_of_several_versions_are_listed_even_if_one_is_promoted() -> None:
-    """A beginning that fits several is a slip of the hand, not a version that was deployed twice."""
+def test_a_prefix_of_several_versions_lists_them_even_if_one_is_promoted() -> None:
+    """A prefix that fits several versions is a typing error, not a version that was deployed twice."""
     other = marked("v2", "1a2b3c4dff", state=CANDIDATE)
     assert find_release("1a2b3c4d", (V1, other)).candidates == (other, V1)
 
 
-def test_a_longer_beginning_names_two_that_begin_alike() -> None:
+def test_a_longer_prefix_tells_two_like_fingerprints_apart() -> None:
     twin = marked("v1", "1a2b3c4d11")
     assert release_label(V1, (V1, twin)) == "v1@1a2b3c4d0"
     assert find_release("v1@1a2b3c4d0", (V1, twin)).release == V1
 
 
-def test_a_version_goes_before_what_else_it_may_mean() -> None:
+def test_a_version_takes_precedence_over_other_kinds_of_name() -> None:
     by_sha = marked(COMMIT[:7], "ffff0000")
     assert find_release(COMMIT[:7], (V1, by_sha)).release == by_sha
 
@@ -134,7 +134,7 @@ def test_a_name_to_paste_is_safe_for_a_shell(version: str) -> None:
     assert find_release(word, (V1, odd)).release == odd
 
 
-def test_what_runs_decides_what_the_last_known_good_is() -> None:
+def test_the_running_release_decides_which_one_is_the_last_known_good() -> None:
     assert find_release("last-known-good", (V1,), running=V1.fingerprint).release is None
     assert "means no release here" in find_release("last-stable", (V1,)).why_not
 
@@ -143,7 +143,7 @@ def test_what_runs_decides_what_the_last_known_good_is() -> None:
 
 
 def twice(kind_of_the_older: Any = PROMOTED) -> Simulation:
-    """v1 was shipped, and shipped again with a bad setting: one version, two releases; the bad one runs."""
+    """A version v1 that was deployed again with a bad setting: two releases, of which the bad one runs."""
     stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=72)
     stage.ship("v1", kind_of_the_older, hours_ago=48)
@@ -169,7 +169,7 @@ def of(stage: Simulation, state: Any) -> Release:
 
 
 @pytest.mark.parametrize("kind", ["service", "emergency"])
-def test_asked_for_a_version_that_was_deployed_again_with_a_bad_setting_the_promoted_one_comes_back(kind: str) -> None:
+def test_a_version_that_was_deployed_again_with_a_bad_setting_means_the_promoted_release(kind: str) -> None:
     stage = twice()
     good = of(stage, PROMOTED)
     rollback = stage.read(stage.run({"type": kind, "target_version": "v1"}))
@@ -193,7 +193,7 @@ def test_an_ambiguous_version_is_refused_with_the_names_to_paste_and_those_work(
     assert again.outcome is Outcome.SUCCEEDED
 
 
-def test_that_a_version_runs_already_is_not_said_where_there_is_another_one() -> None:
+def test_a_version_with_another_release_is_not_refused_as_already_running() -> None:
     stage = twice()
     running, good = of(stage, CANDIDATE), of(stage, PROMOTED)
     known = list(stage.ledger.releases(SERVICE))
@@ -203,7 +203,7 @@ def test_that_a_version_runs_already_is_not_said_where_there_is_another_one() ->
     assert release_label(good, known) in refused.reason
 
 
-def test_a_database_alone_goes_to_the_data_of_no_ambiguous_name() -> None:
+def test_a_database_rollback_refuses_an_ambiguous_name() -> None:
     stage = DatabaseSimulation()
     for mark in ("a", "b"):
         twin = release("v7", fingerprint=mark * 64, state=CANDIDATE)
@@ -214,7 +214,7 @@ def test_a_database_alone_goes_to_the_data_of_no_ambiguous_name() -> None:
     assert "v7@bbbbbbbb" in refused.reason
 
 
-def test_a_release_is_quarantined_only_if_one_is_meant() -> None:
+def test_quarantine_refuses_an_ambiguous_name() -> None:
     stage = twice()
     with pytest.raises(InvalidRequest, match=r"v1@\w{8} \(candidate.*v1@\w{8} \(promoted.*nothing was changed"):
         quarantine(SERVICE, "v1", ANN, stage.world)
@@ -225,7 +225,7 @@ def test_a_release_is_quarantined_only_if_one_is_meant() -> None:
     assert of(stage, PROMOTED)
 
 
-def test_of_several_the_one_that_is_quarantined_is_cleared() -> None:
+def test_a_clearance_of_a_version_means_its_quarantined_release() -> None:
     stage = twice()
     bad = of(stage, CANDIDATE)
     quarantine(SERVICE, bad.fingerprint, ANN, stage.world)
@@ -234,7 +234,7 @@ def test_of_several_the_one_that_is_quarantined_is_cleared() -> None:
     assert f"--version v1@{bad.fingerprint[:8]}" in said
 
 
-def test_a_release_is_promoted_by_hand_only_if_one_is_meant() -> None:
+def test_a_promotion_by_hand_refuses_an_ambiguous_name() -> None:
     stage = twice()
     bad = of(stage, CANDIDATE)
     with pytest.raises(InvalidRequest, match=r"v1@\w{8} \(candidate.*v1@\w{8} \(promoted"):
@@ -243,7 +243,7 @@ def test_a_release_is_promoted_by_hand_only_if_one_is_meant() -> None:
     assert promote_by_hand(SERVICE, f"v1@{bad.fingerprint[:8]}", "ann", stage.world).fingerprint == bad.fingerprint
 
 
-def test_versions_are_listed_by_names_that_can_be_pasted(terminal: At) -> None:
+def test_the_list_of_versions_has_names_that_can_be_pasted(terminal: At) -> None:
     stage = twice()
     type_ = terminal(stage)
     assert type_("versions", "production") == 0

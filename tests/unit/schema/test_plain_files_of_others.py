@@ -1,4 +1,4 @@
-"""Plain SQL files of another service that writes to the branch: those from before a release are no news to it."""
+"""Plain SQL files of another service that writes to the branch: the release ran with those from before it."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ REWRITES = ShippedMigration(
 
 
 @pytest.mark.parametrize(("was_there_before", "compatibility"), [(True, "compatible"), (False, "unknown")])
-def test_a_plain_file_of_another_service_counts_only_where_it_came_after_the_release(
+def test_a_plain_file_of_another_service_counts_only_if_it_came_after_the_release(
     was_there_before: bool, compatibility: str
 ) -> None:
     stage = DatabaseSimulation(second=ADDS)

@@ -1,4 +1,4 @@
-"""The arbiter, beyond what real Postgres shows in tests/contract/test_schema_compatibility.py."""
+"""The comparison of structures, beyond the cases on real Postgres in tests/contract/test_schema_compatibility.py."""
 
 import pytest
 from hypothesis import given
@@ -69,7 +69,7 @@ _CONSTRAINTS = st.builds(
 
 @st.composite
 def _schemas(draw: st.DrawFn) -> LiveSchema:
-    """Constraints only on what is there, as in a database."""
+    """A schema whose constraints are on existing columns only, as in a database."""
     tables = draw(_TABLES)
     constraints = {
         table: tuple(one for one in draw(st.lists(_CONSTRAINTS, max_size=3)) if set(one.columns) <= columns.keys())
@@ -94,7 +94,7 @@ def test_a_release_that_needs_nothing_can_work_with_any_schema(empty: LiveSchema
 
 
 @given(_schemas(), st.data())
-def test_a_column_or_table_that_is_missed_is_breaking(schema: LiveSchema, data: st.DataObject) -> None:
+def test_a_missing_column_or_table_is_breaking(schema: LiveSchema, data: st.DataObject) -> None:
     if not schema.tables:
         return
     table = data.draw(st.sampled_from(sorted(schema.tables)))
@@ -105,7 +105,7 @@ def test_a_column_or_table_that_is_missed_is_breaking(schema: LiveSchema, data: 
     without = {name: one for name, one in schema.tables.items() if name != table}
     views = {name: one for name, one in schema.views.items() if name != table}
     gone = schema.model_copy(update={"tables": without, "views": views})
-    schema = schema.model_copy(update={"partitions": {}})  # else it may have been one
+    schema = schema.model_copy(update={"partitions": {}})  # else the table may have been a partition
     assert find_worst(compare_structures(schema.model_copy(update={"views": views}), gone)) is BREAKING
 
 
@@ -117,10 +117,9 @@ def test_a_new_column_blocks_exactly_if_rows_can_not_leave_it_out(schema: LiveSc
 
 
 @given(_schemas(), _schemas(), _schemas())
-def test_what_blocks_a_release_still_blocks_it_when_more_is_missing(
+def test_a_release_that_needs_more_tables_is_never_more_compatible(
     recorded_schema: LiveSchema, more: LiveSchema, live: LiveSchema
 ) -> None:
-    """A release that needs more tables is never the more compatible one."""
     both = recorded_schema.model_copy(
         update={"tables": {**more.tables, **recorded_schema.tables}, "views": {**more.views, **recorded_schema.views}}
     )
@@ -128,7 +127,7 @@ def test_what_blocks_a_release_still_blocks_it_when_more_is_missing(
         assert find_worst(compare_structures(both, live)) is BREAKING
 
 
-def test_rows_of_a_new_table_that_hold_old_ones_are_told_and_block_nothing() -> None:
+def test_a_new_tables_foreign_key_is_reported_and_blocks_nothing() -> None:
     column = Column(type="integer", nullable=False, has_default=False)
     recorded_schema = LiveSchema(tables={"public.users": {"id": column}})
     key = Constraint(
