@@ -62,22 +62,23 @@ def judge_schema(
     files = tuple(find_shipped_file(row, shipped) for row in journals.extra_rows)
     attribution = Attribution()
     if compatibility is Compatibility.BREAKING and journals.relation is not JournalRelation.BEHIND:
-        applied_files = tuple(file for file in files if file is not None)
-        attribution = attribute_break(target, live, findings, applied_files, shipped)
+        attribution = attribute_break(target, live, findings, tuple(filter(None, files)), shipped)
     return SchemaVerdict(
         compatibility=compatibility,
         reason="; ".join((reason, *_details(compatibility, findings, unfinished, impact))),
         journal=journals.relation,
-        since=tuple(
-            migration_label(row) if file is None else file.tag
-            for row, file in zip(journals.extra_rows, files, strict=True)
-        ),
+        since=_label_migrations(journals.extra_rows, files),
         can_step_down=bool(files) and all(file is not None and file.has_down for file in files),
         impact=impact,
         findings=findings,
         attributed_to=attribution.tags,
         unexplained=attribution.unexplained,
     )
+
+
+def _label_migrations(rows: tuple[Migration, ...], files: tuple[ShippedMigration | None, ...]) -> tuple[str, ...]:
+    """Tags of the shipped files; a row that no release shipped has its own label."""
+    return tuple(migration_label(row) if file is None else file.tag for row, file in zip(rows, files, strict=True))
 
 
 def _impact_since(

@@ -120,6 +120,12 @@ def _column(name: str, was: Column, now: Column | None) -> Iterator[Finding]:
         yield breaking_finding(f"{name} is generated now: a value for it is refused", name)
     elif was.generated and not now.generated:
         yield unknown_finding(f"{name} is no longer generated")
+    yield from _nullability(name, was, now)
+    yield from _value_left_out(name, was, now)
+
+
+def _nullability(name: str, was: Column, now: Column) -> Iterator[Finding]:
+    """Compare whether rows may lack the column or hold NULL in it."""
     if was.nullable and not now.nullable:
         # A row without the column gets the default; a row with an explicit NULL is refused.
         text = f"{name} is NOT NULL now, and rows without it were accepted before"
@@ -129,7 +135,6 @@ def _column(name: str, was: Column, now: Column | None) -> Iterator[Finding]:
     if was.has_default and not now.has_default:
         text = f"{name} has no default any more"
         yield unknown_finding(text) if now.nullable else breaking_finding(text, name)
-    yield from _value_left_out(name, was, now)
 
 
 def _value_left_out(name: str, was: Column, now: Column) -> Iterator[Finding]:

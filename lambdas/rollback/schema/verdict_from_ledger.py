@@ -1,5 +1,6 @@
 """Judge from the ledger alone whether a release can work with the live schema, without Neon or SQL."""
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from rollback.domain.database.migration_impact import Impact
@@ -165,10 +166,15 @@ def shipped_migrations_since(release: Release, branch: str, world: World) -> tup
     tells which plain files are applied.
     """
     points = restore_points_about(release, branch, world)
-    others = (p for p in points if p.service != release.service and p.recorded_at < release.first_deployed_at)
-    earlier_files = {(m.id, m.hash) for p in others for m in p.shipped or () if m.tool == MigrationTool.SQL}
-    shipped = (migration for point in points for migration in point.shipped or ())
+    others = [p for p in points if p.service != release.service and p.recorded_at < release.first_deployed_at]
+    earlier_files = {(m.id, m.hash) for m in _list_shipped(others) if m.tool == MigrationTool.SQL}
+    shipped = _list_shipped(points)
     return tuple(m for m in shipped if m.tool != MigrationTool.SQL or (m.id, m.hash) not in earlier_files)
+
+
+def _list_shipped(points: Iterable[RecordedPoint]) -> Iterator[ShippedMigration]:
+    for point in points:
+        yield from point.shipped or ()
 
 
 def shipped_migrations_of(release: Release, world: World) -> tuple[ShippedMigration, ...]:

@@ -122,6 +122,11 @@ def _find_matches(name: str, known: Sequence[Release]) -> list[Release]:
     version, at, mark = name.rpartition("@")
     if at and _is_hex(mark, _OF_FINGERPRINT):
         return [r for r in known if r.version == version and r.fingerprint.startswith(mark.lower())]
+    return _find_by_identifier(name, known)
+
+
+def _find_by_identifier(name: str, known: Sequence[Release]) -> list[Release]:
+    """Find releases by a prefix of a fingerprint, of an image's digest or of a commit."""
     image, prefix, digits = name.rpartition(_DIGEST)
     mark = digits.lower()
     if not _is_hex(mark, 1) or len(name) > TARGET_LIMIT or (image and not image.endswith("@")):
