@@ -270,7 +270,7 @@ class FakeLedger:
         return tuple(sorted(self._set_aside.values(), key=lambda one: one.key, reverse=True))
 
     def mark_reported(self, unreadable: SkippedItem) -> None:
-        self._set_aside[unreadable.key] = SkippedItem(key=unreadable.key, why=unreadable.why, is_told=True)
+        self._set_aside[unreadable.key] = SkippedItem(key=unreadable.key, why=unreadable.why, is_reported=True)
 
     def build_index(self, services: tuple[str, ...], now: datetime) -> bool:
         assert services

@@ -35,7 +35,7 @@ class PageCount(BaseModel):
         """Whether the counted pages are to be sent now."""
         return self.unreported > 0 and now - self.sent_at >= timedelta(minutes=minutes)
 
-    def counted(self, rollback: Rollback, now: datetime) -> "PageCount":
+    def with_unsent_page(self, rollback: Rollback, now: datetime) -> "PageCount":
         """A copy with one more page that was not sent."""
         changes = {
             "total": self.total + 1,
@@ -45,7 +45,7 @@ class PageCount(BaseModel):
         }
         return self.model_copy(update={**changes, "version": self.version + 1})
 
-    def told(self, now: datetime) -> "PageCount":
+    def mark_sent(self, now: datetime) -> "PageCount":
         """A copy after a page that reported all counted ones."""
         return self.model_copy(update={"sent_at": now, "unreported": 0, "version": self.version + 1})
 

@@ -37,7 +37,7 @@ class SkippedItem:
 
     key: str
     why: str
-    is_told: bool = False
+    is_reported: bool = False
 
 
 def read_stored(kind: type[StoredT], key: str, text: str | bytes | None) -> StoredT:

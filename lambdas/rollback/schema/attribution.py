@@ -76,16 +76,16 @@ def attribute_findings(
         recorded_schema: the structure of the release. A bare name means the table in `public`, if `public` has one.
     """
     suspects = select_breaking(applied)
-    differences = tuple(finding for finding in findings or () if finding.compatibility is Compatibility.BREAKING)
-    if not differences:
+    breaking = tuple(finding for finding in findings or () if finding.compatibility is Compatibility.BREAKING)
+    if not breaking:
         return Attribution(tuple(suspect.tag for suspect in suspects))
     guilty, explained = list[str](), set[Finding]()
     for suspect in suspects:
-        by_suspect = [difference for difference in differences if _explains(suspect, difference, recorded_schema)]
+        by_suspect = [finding for finding in breaking if _explains(suspect, finding, recorded_schema)]
         explained.update(by_suspect)
         if by_suspect:
             guilty.append(suspect.tag)
-    unexplained = tuple(difference.what for difference in differences if difference not in explained)
+    unexplained = tuple(finding.difference for finding in breaking if finding not in explained)
     return Attribution(tuple(guilty), unexplained)
 
 
@@ -94,15 +94,15 @@ def select_breaking(applied: Iterable[ShippedMigration]) -> tuple[ShippedMigrati
     return tuple(migration for migration in applied if migration.impact.impact is Impact.BREAKING)
 
 
-def _explains(migration: ShippedMigration, difference: Finding, recorded_schema: LiveSchema | None) -> bool:
+def _explains(migration: ShippedMigration, finding: Finding, recorded_schema: LiveSchema | None) -> bool:
     """Compare whole names: the table's, and for a column also the column's.
 
     Only a drop or a rename explains an object that is gone. Objects that a CASCADE removed stay unexplained.
     """
-    names = tuple(_possible_names(difference.about, recorded_schema))
+    names = tuple(_possible_names(finding.object_name, recorded_schema))
     removed, reasons = list_removed_names(migration.impact), migration.impact.reasons
-    if GONE in difference.what:
-        kind = difference.what.partition(" ")[0]
+    if GONE in finding.difference:
+        kind = finding.difference.partition(" ")[0]
         return any(f"{kind} {name}" in removed for name in names)
     touched = {kind_and_name.partition(" ")[2] for kind_and_name in (*removed, *_columns_renamed_to(migration))}
     return any(name in touched or any(_is_about(reason, name) for reason in reasons) for name in names)
@@ -116,18 +116,18 @@ def _columns_renamed_to(migration: ShippedMigration) -> Iterator[str]:
     yield from (name for name in makes if name.startswith(kind) and name.rpartition(".")[0] in tables)
 
 
-def _possible_names(about: str, recorded_schema: LiveSchema | None) -> Iterator[str]:
+def _possible_names(object_name: str, recorded_schema: LiveSchema | None) -> Iterator[str]:
     """List the names that a classification may use for an object.
 
     `public` is left out. Another schema is left out too, since a role's search path may name it. A function loses its
     arguments, and a type loses the quotes of `format_type`.
     """
-    name = about.split("(", maxsplit=1)[0].replace('"', "").removeprefix("public.")
+    name = object_name.split("(", maxsplit=1)[0].replace('"', "").removeprefix("public.")
     if not name:
         return
     yield name
     bare = name.partition(".")[2]
-    if about.startswith("public.") or not bare:
+    if object_name.startswith("public.") or not bare:
         return
     known = {*recorded_schema.tables, *recorded_schema.views} if recorded_schema is not None else set[str]()
     if f"public.{bare}" not in known and f"public.{bare.rpartition('.')[0]}" not in known:

@@ -164,5 +164,5 @@ def _details(
     """List the evidence behind a verdict that blocks; a compatible one has none."""
     if compatibility is Compatibility.COMPATIBLE:
         return ()
-    differences = [finding.what for finding in findings or () if finding.compatibility is compatibility]
+    differences = [finding.difference for finding in findings or () if finding.compatibility is compatibility]
     return (*differences, *unfinished, *(impact.reasons if impact is not None else ()))

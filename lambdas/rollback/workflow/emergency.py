@@ -11,7 +11,7 @@ from rollback.check import Check
 from rollback.database.observation.readiness import writes_to_standing_branch
 from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict, unknown_verdict
 from rollback.domain.plan import Plan, judge_plan
-from rollback.domain.releases.identity import known
+from rollback.domain.releases.identity import find_matching_release
 from rollback.domain.releases.newer_release import newest_known_at
 from rollback.domain.releases.release import Release, last_known_good
 from rollback.domain.request import RollbackType
@@ -145,7 +145,8 @@ def _known_release_or_found(found: IdentifiedRelease, standing: StandingPlan | N
     A ledger that does not answer, or has a record that can't be read, keeps no emergency waiting: the release then
     counts as one without evidence.
     """
-    planned = known(found.identity, (one.release for one in standing.targets)) if standing is not None else None
+    targets = standing.targets if standing is not None else ()
+    planned = find_matching_release(found.identity, (one.release for one in targets))
     if planned is not None:
         return planned
     try:

@@ -172,6 +172,150 @@ def test_the_recorded_journal_counts_for_more_than_the_shipped_files() -> None:
     assert judge_schema(target, RAN_ON, applied(FIRST)).journal is JournalRelation.EQUAL
 
 
+def plain_file(number: int, impact: MigrationImpact = NO_IMPACT) -> ShippedMigration:
+    return migration(number, impact, tool="sql", id=f"{number}.sql")
+
+
+JOURNAL = applied(FIRST)
+WITH_JOURNAL = ReleaseSchema(journal=JOURNAL, recorded_schema=RAN_ON)
+WITHOUT_JOURNAL = ReleaseSchema(recorded_schema=RAN_ON, has_searched_all_journals=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "journal", "shipped", "verdict", "reason"),
+    [
+        (WITH_JOURNAL, JOURNAL, (), COMPATIBLE, "the same migrations are applied as when the target was good"),
+        (
+            ReleaseSchema(journal=applied(FIRST, migration(2)), recorded_schema=RAN_ON),
+            JOURNAL,
+            (),
+            BREAKING,
+            "the database lacks migrations that the target needs: migrate it first",
+        ),
+        (
+            WITH_JOURNAL,
+            applied(FIRST, migration(2)),
+            (migration(2, ADDITIVE),),
+            COMPATIBLE,
+            "the migrations applied since the target only add to the schema",
+        ),
+        (
+            WITH_JOURNAL,
+            applied(FIRST, migration(2)),
+            (migration(2, DROPS),),
+            COMPATIBLE,
+            "the migrations applied since the target changed nothing that it ran on",
+        ),
+        (
+            WITH_JOURNAL,
+            applied(FIRST, migration(2)),
+            (migration(2, REWRITES),),
+            UNKNOWN,
+            "the migrations applied since the target are not known to be harmless; rows of users are rewritten",
+        ),
+        (
+            ReleaseSchema(journal=applied(migration(2)), recorded_schema=RAN_ON),
+            JOURNAL,
+            (FIRST,),
+            UNKNOWN,
+            "the database has other migrations than the target, not only more",
+        ),
+        (
+            WITH_JOURNAL,
+            None,
+            (),
+            UNKNOWN,
+            "the journal of the target or of the database is not known",
+        ),
+        (
+            WITHOUT_JOURNAL,
+            None,
+            (),
+            COMPATIBLE,
+            "there is no journal; the live schema has all that the target ran on",
+        ),
+        (
+            ReleaseSchema(has_searched_all_journals=True),
+            None,
+            (),
+            UNKNOWN,
+            "there is no journal, and the schema that the target ran on is not known",
+        ),
+        (
+            WITHOUT_JOURNAL.model_copy(update={"shipped": (plain_file(1),)}),
+            None,
+            (plain_file(1),),
+            COMPATIBLE,
+            "the migrations applied since the target only add to the schema",
+        ),
+        (
+            WITHOUT_JOURNAL,
+            None,
+            (plain_file(1, TRIGGERS),),
+            COMPATIBLE,
+            "the migrations applied since the target changed nothing that it ran on",
+        ),
+        (
+            WITH_JOURNAL,
+            JOURNAL,
+            (plain_file(1, TRIGGERS),),
+            COMPATIBLE,
+            "the migrations applied since the target changed nothing that it ran on",
+        ),
+        (
+            WITH_JOURNAL,
+            JOURNAL,
+            (plain_file(1, NO_IMPACT),),
+            COMPATIBLE,
+            "the migrations applied since the target only add to the schema",
+        ),
+    ],
+)
+def test_each_verdict_has_its_own_reason(
+    target: ReleaseSchema,
+    journal: tuple[Migration, ...] | None,
+    shipped: tuple[ShippedMigration, ...],
+    verdict: Compatibility,
+    reason: str,
+) -> None:
+    found = judge_schema(target, RAN_ON, journal, shipped)
+    assert (found.compatibility, found.reason) == (verdict, reason)
+    assert found.attributed_to == ()
+
+
+def test_drift_of_the_structure_makes_an_equal_journal_unknown() -> None:
+    found = judge_schema(WITH_JOURNAL, STRUCTURES[UNKNOWN], JOURNAL)
+    reason, difference = found.reason.split("; ")
+    assert reason == "the structure does not show whether the target can work with the live schema"
+    assert [finding.difference for finding in found.findings or ()] == [difference]
+
+
+def test_an_unfinished_migration_makes_a_compatible_schema_unknown_and_no_other() -> None:
+    begun = JOURNAL[0].model_copy(update={"state": "failed"})
+    target = ReleaseSchema(journal=(begun,), recorded_schema=RAN_ON)
+    unfinished = "migration 000000000000 of drizzle did not finish (drizzle.__drizzle_migrations)"
+    found = judge_schema(target, RAN_ON, (begun,))
+    assert found.compatibility is UNKNOWN
+    assert found.reason == f"a journal does not tell which migrations are applied; {unfinished}"
+    broken = judge_schema(target, STRUCTURES[BREAKING], (begun,))
+    assert broken.compatibility is BREAKING
+    assert broken.reason.endswith(f"table public.users is gone, or has another name; {unfinished}")
+
+
+def test_a_verdict_has_the_impact_and_the_findings_that_it_rests_on() -> None:
+    found = judged(WIPES, BREAKING)
+    assert found.impact == WIPES
+    assert [finding.object_name for finding in found.findings or ()] == ["public.users"]
+    assert judged(None, None).impact is None
+    assert judged(None, None).findings is None
+
+
+def test_a_database_that_lacks_migrations_is_attributed_to_none() -> None:
+    target = ReleaseSchema(journal=applied(FIRST, migration(2)), recorded_schema=RAN_ON)
+    found = judge_schema(target, STRUCTURES[BREAKING], JOURNAL, (plain_file(3, DROPS),))
+    assert (found.compatibility, found.attributed_to, found.unexplained) == (BREAKING, (), ())
+
+
 @pytest.mark.parametrize("has_down", [True, False])
 def test_the_verdict_says_whether_stepping_down_is_possible(has_down: bool) -> None:
     assert judged(DROPS, None, has_down=has_down).can_step_down is has_down

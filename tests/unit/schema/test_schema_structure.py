@@ -137,4 +137,4 @@ def test_a_new_tables_foreign_key_is_reported_and_blocks_nothing() -> None:
     tables = {**recorded_schema.tables, "public.notes": {"author": column}}
     (told,) = compare_structures(recorded_schema, LiveSchema(tables=tables, constraints={"public.notes": (key,)}))
     assert told.compatibility is COMPATIBLE
-    assert "rows of public.users may not be deletable" in told.what
+    assert "rows of public.users may not be deletable" in told.difference

@@ -79,7 +79,7 @@ class LedgerIndex(LedgerDocuments):
     def unreadable(self) -> tuple[SkippedItem, ...]:
         """Items that could not be read when they were needed."""
         return tuple(
-            SkippedItem(key=item["sk"]["S"], why=text_of(item, "why") or "not known", is_told="told" in item)
+            SkippedItem(key=item["sk"]["S"], why=text_of(item, "why") or "not known", is_reported="told" in item)
             for item in self._table.query("UNREADABLE")
         )
 

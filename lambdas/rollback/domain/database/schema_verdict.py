@@ -26,30 +26,30 @@ class Finding(BaseModel):
 
     Attributes:
         compatibility: effect of the difference on the release.
-        what: the difference, in words.
-        about: name of the object that differs: `schema.table`, `schema.table.column`, or a type's; empty: not recorded.
+        difference: the difference, in words.
+        object_name: object that differs: `schema.table`, `schema.table.column` or a type; empty: not recorded.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     compatibility: Compatibility
-    what: str
-    about: str = ""
+    difference: str
+    object_name: str = ""
 
 
-def breaking_finding(what: str, about: str = "") -> Finding:
+def breaking_finding(difference: str, object_name: str = "") -> Finding:
     """A difference that makes the database refuse a statement of the release."""
-    return Finding(compatibility=Compatibility.BREAKING, what=what, about=about)
+    return Finding(compatibility=Compatibility.BREAKING, difference=difference, object_name=object_name)
 
 
-def unknown_finding(what: str) -> Finding:
+def unknown_finding(difference: str) -> Finding:
     """A difference that may refuse a statement of the release, or change its result."""
-    return Finding(compatibility=Compatibility.UNKNOWN, what=what)
+    return Finding(compatibility=Compatibility.UNKNOWN, difference=difference)
 
 
-def harmless_finding(what: str) -> Finding:
+def harmless_finding(difference: str) -> Finding:
     """A difference that the release works with, and that is worth knowing."""
-    return Finding(compatibility=Compatibility.COMPATIBLE, what=what)
+    return Finding(compatibility=Compatibility.COMPATIBLE, difference=difference)
 
 
 def find_worst(findings: tuple[Finding, ...]) -> Compatibility:
@@ -110,7 +110,7 @@ class SchemaVerdict(BaseModel):
         worst_first = (Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE)
         findings = sorted(self.findings or (), key=lambda finding: worst_first.index(finding.compatibility))
         kept = tuple(
-            finding.model_copy(update={"what": truncate(finding.what, STORED_LINE_LIMIT)})
+            finding.model_copy(update={"difference": truncate(finding.difference, STORED_LINE_LIMIT)})
             for finding in findings[:_MOST_LINES]
         )
         reasons = self.impact.reasons if self.impact is not None else ()

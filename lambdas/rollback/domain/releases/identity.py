@@ -54,7 +54,9 @@ class Identity:
         return release.definition_arn == self.definition_arn and same_images(release.images, self.images)
 
 
-def identity(definition: Mapping[str, Any], images: Mapping[str, str], registered_for: str | None = None) -> Identity:
+def build_identity(
+    definition: Mapping[str, Any], images: Mapping[str, str], registered_for: str | None = None
+) -> Identity:
     """Build the identity of a task definition with these images.
 
     Args:
@@ -72,7 +74,7 @@ def identity(definition: Mapping[str, Any], images: Mapping[str, str], registere
     )
 
 
-def known(identity: Identity, releases: Iterable[Release]) -> Release | None:
+def find_matching_release(identity: Identity, releases: Iterable[Release]) -> Release | None:
     """Find the first release that the deployment runs; None: no release matches."""
     return next((release for release in releases if identity.is_release(release)), None)
 
