@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "build" / "mutmut"
-WORK = ROOT / "build" / "mutation"
+WORK = ROOT / "build" / "mutation"  # has a folder for each set of files
 # mutmut names a mutant by its file's path, from which it takes the prefix `src.` only. So all packages lie in `src`.
 PACKAGES = ("lambdas/rollback", "cli/rollback_cli", "constructs/rollback_constructs", "local/local_cloud")
 CONFIGURATION = """
@@ -41,25 +41,25 @@ settings.load_profile("mutation")
 RUN = "import sys; sys.path.append(sys.argv.pop(1)); from mutmut.__main__ import cli; cli()"
 
 
-def prepare(files: list[str], tests: list[str]) -> None:
+def prepare(work: Path, files: list[str], tests: list[str]) -> None:
     """Copy the packages and the tests into a work directory, and configure mutmut there."""
-    shutil.rmtree(WORK, ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
     skipped = shutil.ignore_patterns("__pycache__", "mutation")
     for package in PACKAGES:
-        shutil.copytree(ROOT / package, WORK / "src" / Path(package).name, ignore=skipped)
-    shutil.copytree(ROOT / "tests", WORK / "tests", ignore=skipped)
-    with (WORK / "tests" / "conftest.py").open("a") as conftest:
+        shutil.copytree(ROOT / package, work / "src" / Path(package).name, ignore=skipped)
+    shutil.copytree(ROOT / "tests", work / "tests", ignore=skipped)
+    with (work / "tests" / "conftest.py").open("a") as conftest:
         conftest.write(FEWER_EXAMPLES)
     mutated = json.dumps([f"src/rollback/{file}" for file in files])
-    (WORK / "pyproject.toml").write_text(CONFIGURATION.format(files=mutated, tests=json.dumps(tests)))
+    (work / "pyproject.toml").write_text(CONFIGURATION.format(files=mutated, tests=json.dumps(tests)))
 
 
-def mutmut(*arguments: str) -> subprocess.CompletedProcess[str]:
+def mutmut(work: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run mutmut in the work directory."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
         [sys.executable, "-c", RUN, str(TOOL), *arguments],
-        cwd=WORK,
+        cwd=work,
         env={**inherited, "PYTHONDONTWRITEBYTECODE": "1"},
         text=True,
         check=False,
@@ -76,16 +76,17 @@ def main() -> int:
     parser.add_argument("--tests", nargs="+", help="default: the folders of tests/unit that mirror the files")
     given = parser.parse_args()
     tests = given.tests or sorted({f"tests/unit/{file.partition('/')[0]}" for file in given.files})
-    prepare(given.files, tests)
-    ran = mutmut("run", "--max-children", given.jobs)
-    results = mutmut("results", "--all", "true").stdout
+    work = WORK / "-".join(Path(file).stem for file in given.files)
+    prepare(work, given.files, tests)
+    ran = mutmut(work, "run", "--max-children", given.jobs)
+    results = mutmut(work, "results", "--all", "true").stdout
     outcomes = dict(line.strip().rsplit(": ", 1) for line in results.splitlines() if ": " in line)
     if not outcomes:
         print(ran.stdout[-5000:], results)
         return 1
     survivors = [name for name, outcome in outcomes.items() if outcome in ("survived", "no tests")]
     for name in survivors:
-        print(mutmut("show", name).stdout)
+        print(mutmut(work, "show", name).stdout)
     counts = Counter(outcomes.values())
     print(f"{len(outcomes)} mutants: {', '.join(f'{count} {outcome}' for outcome, count in counts.most_common())}")
     print(f"score: {100 * (1 - len(survivors) / len(outcomes)):.1f} %")
