@@ -74,7 +74,7 @@ def _tables(recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[Finding]:
             continue
         for name, column in columns.items():
             yield from _column(f"{table}.{name}", column, now.get(name))
-        for name in now.keys() - columns.keys():
+        for name in sorted(now.keys() - columns.keys()):
             if not now[name].nullable and not now[name].has_default:
                 text = f"{table}.{name} is new, NOT NULL and without a default: rows without it are refused"
                 yield breaking_finding(text, f"{table}.{name}")
