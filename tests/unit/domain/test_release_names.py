@@ -12,8 +12,8 @@ from terminal import At
 from rollback.canonical_json import sha256_of
 from rollback.check import Verdict
 from rollback.domain.operator import Operator
-from rollback.domain.releases.release import Release, fingerprint, normalised_definition
-from rollback.domain.releases.release_names import describe_release, find_release, release_label
+from rollback.domain.releases.release import Release, ReleaseState, fingerprint, normalised_definition
+from rollback.domain.releases.release_names import describe_release, find_last_known_good, find_release, release_label
 from rollback.domain.rollback import Outcome
 from rollback.errors import InvalidRequest
 from rollback.operations.quarantine import quarantine, unquarantine
@@ -105,6 +105,43 @@ def test_several_promoted_releases_of_a_version_are_listed_ready_to_paste() -> N
 def test_several_releases_of_a_version_without_a_promoted_one_are_listed() -> None:
     twins = (marked("v1", "ffff0000", state=CANDIDATE), marked("v1", "eeee0000", state=SUSPECT))
     assert find_release("v1", twins).candidates == twins
+
+
+@pytest.mark.parametrize(("releases", "more"), [(8, None), (9, 1), (10, 2)])
+def test_an_ambiguous_name_lists_eight_releases_newest_first_and_counts_the_others(
+    releases: int, more: int | None
+) -> None:
+    twins = tuple(marked("v1", f"{number}0000000", hours_ago=number) for number in range(releases))
+    found = find_release("v1", reversed(twins))
+    begin, _, listed = found.why_not.partition("; name one of them: ")
+    assert begin == f"v1 is the name of {releases} releases"
+    assert [entry.split(" ")[0] for entry in listed.split("; ")[:8]] == [f"v1@{n}0000000" for n in range(8)]
+    assert listed.split("; ")[8:] == ([f"and {more} more (`rollback versions` lists them)"] if more else [])
+    assert found.candidates == twins
+
+
+def test_a_release_without_a_digest_gives_way_to_the_same_definition_with_its_digest() -> None:
+    unresolved = {"app": "repository@unresolved"}
+    twin = marked("v1", "eeee0000", state=CANDIDATE, images=unresolved, definition_arn=V1.definition_arn)
+    resolved = V1.model_copy(update={"state": CANDIDATE})
+    assert find_release("v1", (twin, resolved)).release == resolved
+    other = twin.model_copy(update={"definition_arn": "arn:other"})
+    assert find_release("v1", (other, resolved)).candidates == (other, resolved)
+
+
+def test_a_state_that_the_caller_prefers_decides_among_the_releases_of_a_version() -> None:
+    quarantined, suspect = marked("v1", "eeee0000", state=QUARANTINED), marked("v1", "dddd0000", state=SUSPECT)
+    prefer = {ReleaseState.QUARANTINED}
+    assert find_release("v1", (V1, quarantined, suspect), prefer=prefer).release == quarantined
+    assert find_release("v1", (quarantined, suspect)).release is None
+
+
+def test_an_unknown_name_lists_sixteen_versions_and_none_of_an_empty_ledger() -> None:
+    many = tuple(release(f"v{number:02}", hours_ago=number) for number in range(16))
+    versions = ", ".join(f"v{number:02}" for number in range(16))
+    assert find_release("zzz", many).why_not == f"zzz is not in the ledger; known versions: {versions}"
+    assert find_release("zzz", ()).why_not == "zzz is not in the ledger; known versions: none"
+    assert find_last_known_good((), "").why_not == "the last known good is not in the ledger; known versions: none"
 
 
 def test_a_prefix_of_several_versions_lists_them_even_if_one_is_promoted() -> None:
