@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
 REFEREE := .referee/.installed
 
-.PHONY: help install tools test referee prove bench demo check synth format lock clean
+.PHONY: help install tools test mutate referee prove bench demo check synth format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,17 @@ synth: $(TOOLS) ## Synthesise the stacks of all environments into cdk.out, funct
 test: $(TOOLS) ## Run the whole test suite
 	PATH="$(CURDIR)/$(BIN):$$PATH" CRASH_HARNESS=half $(BIN)/pytest -n 2 --ignore tests/e2e
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n 2 --dist loadgroup tests/e2e
+
+# Appended to the path of our environment by the script, so that our own pytest is used.
+MUTMUT := build/mutmut/.installed
+$(MUTMUT): $(STAMP)
+	@mkdir -p build/mutmut
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target build/mutmut 'mutmut==3.8.1'
+	@touch $@
+
+FILES ?= schema/compatibility.py
+mutate: $(MUTMUT) ## Mutation tests of pure files: which changes of the code does no test notice? (FILES="schema/compatibility.py …")
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/mutation/run.py $(FILES)
 
 # In an environment of its own: it pins botocore, and deployed functions must not see what we have installed.
 $(REFEREE): $(STAMP) tests/referee/requirements.lock

@@ -10,16 +10,17 @@ from fakes import FakeClock
 from simulation import CANDIDATE, PROMOTED, Simulation
 from worlds import DEGRADED
 
+from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.migration_impact import ADDITIVE, breaking
 from rollback.domain.database.progress import backup_name
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint
-from rollback.domain.database.schema_observation import Observation
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.policy import Policy
+from rollback.resources.database.live_schema import Column, LiveSchema
+from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.neon import Branch
-from rollback.resources.database.postgres import Column, LiveSchema, Migration
 
 BRANCH = "br-1"  # the fake Neon's first
 KEY = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-key"

@@ -11,7 +11,9 @@ from fakes import FakeClock
 
 from rollback.domain.database.sequences import SequenceValue
 from rollback.resources.database.background_work import BackgroundWork, ReplicationSlot
-from rollback.resources.database.postgres import ClientSession, Column, LiveSchema, Migration
+from rollback.resources.database.live_schema import Column, LiveSchema
+from rollback.resources.database.migration_journal import Migration
+from rollback.resources.database.postgres import ClientSession
 from rollback.resources.database.relation import RelationKind, RowQuery
 from rollback.resources.database.wal_position import Lsn
 

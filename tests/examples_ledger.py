@@ -7,10 +7,10 @@ from builders import NOW, SERVICE, definition, release, rollback
 from example_calls import EachOf, Example, FromFake
 from fakes import FakeLedger
 
+from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
-from rollback.domain.database.schema_observation import Observation
 from rollback.domain.lease import Lease
 from rollback.domain.operator import OperatorAction, Pause
 from rollback.domain.page_count import PageCount
@@ -19,7 +19,7 @@ from rollback.domain.rollback import Obligation, ObligationKind, ServiceProgress
 from rollback.domain.standing_plan import Bake, StandingPlan, StandingTarget
 from rollback.domain.stored import SkippedItem
 from rollback.errors import UnreadableItem
-from rollback.resources.database.postgres import LiveSchema
+from rollback.resources.database.live_schema import LiveSchema
 from rollback.resources.database.wal_position import Lsn
 
 OTHER, ALARM, BRANCH = "worker", "macro-ai-production-express-api-outage", "BRANCH#shop#main"

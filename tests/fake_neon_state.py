@@ -18,6 +18,8 @@ from rollback.resources.database.errors import (
     ProjectLocked,
     RequestRefused,
 )
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.neon import (
     AllowedIps,
     Branch,
@@ -29,7 +31,6 @@ from rollback.resources.database.neon import (
     RestrictedAction,
     restore_window,
 )
-from rollback.resources.database.postgres import LiveSchema, Migration
 from rollback.resources.database.wal_position import Lsn, Position
 
 _END_UNSEEN_AFTER = timedelta(seconds=45)

@@ -9,7 +9,9 @@ from pydantic import SecretStr
 from rollback.domain.database.sequences import Name, SequenceValue
 from rollback.resources.database.background_work import BackgroundWork
 from rollback.resources.database.errors import QueryFailed, SessionRefused, Unreachable
-from rollback.resources.database.postgres import ClientSession, LiveSchema, Migration, WalPosition
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.migration_journal import Migration
+from rollback.resources.database.postgres import ClientSession, WalPosition
 from rollback.resources.database.relation import BranchDatabase, Bucket, Relation, RowQuery
 from rollback.resources.database.row_comparison import RowDigest
 

@@ -16,10 +16,10 @@ from rollback.adapters.aws.ecs.parse import assign_revisions, require_supported_
 from rollback.adapters.aws.sns import acceptable_message, acceptable_subject
 from rollback.canonical_json import sha256_of
 from rollback.check import Verdict
+from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
-from rollback.domain.database.schema_observation import Observation
 from rollback.domain.lease import Lease
 from rollback.domain.ledger_index import AnswerEntry, ChangeEntry, ObligationsEntry, PendingEntry, build_entries
 from rollback.domain.operator import OperatorAction, Pause
@@ -270,7 +270,7 @@ class FakeLedger:
         return tuple(sorted(self._set_aside.values(), key=lambda one: one.key, reverse=True))
 
     def mark_reported(self, unreadable: SkippedItem) -> None:
-        self._set_aside[unreadable.key] = SkippedItem(key=unreadable.key, why=unreadable.why, is_told=True)
+        self._set_aside[unreadable.key] = SkippedItem(key=unreadable.key, why=unreadable.why, is_reported=True)
 
     def build_index(self, services: tuple[str, ...], now: datetime) -> bool:
         assert services

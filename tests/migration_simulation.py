@@ -9,15 +9,16 @@ from fake_sql import FakeSql
 from simulation import FAMILY, PROMOTED, Simulation, deployment_event
 
 from rollback.database.observation.schedule import observe_on_deployment
+from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.migration_impact import ADDITIVE, MigrationImpact, breaking
 from rollback.domain.database.release_schema import ShippedMigration
-from rollback.domain.database.schema_observation import Observation
 from rollback.domain.releases.release import Release
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.operations.checkpoint import checkpoint
 from rollback.promotion.promote import record_deployment
-from rollback.resources.database.postgres import Column, LiveSchema, Migration
+from rollback.resources.database.live_schema import Column, LiveSchema
+from rollback.resources.database.migration_journal import Migration
 
 MAIN = "br-1"  # the fake Neon's first branch
 DATABASE = DatabaseSettings(

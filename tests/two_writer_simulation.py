@@ -13,7 +13,7 @@ from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.releases.release import normalised_definition
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.domain.settings.policy import Policy
-from rollback.resources.database.postgres import LiveSchema
+from rollback.resources.database.live_schema import LiveSchema
 
 WORKER = "worker"
 WORKER_OUTAGE = f"macro-ai-production-{WORKER}-outage"

@@ -5,7 +5,7 @@ from itertools import islice
 
 from rollback.check import Verdict
 from rollback.database.observation.readiness import writes_to_standing_branch
-from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import Compatibility
 from rollback.domain.releases.release import ReleaseState, last_known_good
 from rollback.domain.releases.release_names import release_label
 from rollback.domain.settings.environment import ServiceSettings

@@ -18,13 +18,13 @@ from local_cloud.neon.server import ROLE, LocalNeon
 from rollback.database.account.end import report_data_loss
 from rollback.database.account.step import compare_lost_rows, schedule_comparison
 from rollback.domain.database.account import comparison_branch_name
-from rollback.domain.database.data_loss import DataLossReport
+from rollback.domain.database.data_loss import DataLossReport, TableDataLoss
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch, backup_name
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
-from rollback.resources.database.postgres import TableDataLoss
+from rollback.reports.data_loss import format_data_loss
 from rollback.resources.database.wal_position import Lsn
 
 KEY = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:neon-AbCdEf"
@@ -115,7 +115,7 @@ def test_nothing_was_taken_out_is_said_only_after_every_table_was_compared(branc
     branch.run("INSERT INTO written VALUES (1)")
     branch.good_until_now()
     report = branch.told()
-    assert report.in_words() == [
+    assert format_data_loss(report) == [
         "the restore took nothing out",
         f"compared row by row: 1 table of 1 database, against a branch made at {branch.point}, which nothing else "
         "writes to",
@@ -146,7 +146,7 @@ def test_rows_of_another_database_that_a_restore_takes_out_are_told(branch: Bran
     branch.good_until_now()
     branch.run("INSERT INTO invoices VALUES (2), (3)", "billing")
     report = branch.told()
-    assert "the restore took nothing out" not in report.in_words()
+    assert "the restore took nothing out" not in format_data_loss(report)
     assert (only(report).table, only(report).removed_keys) == ("billing.public.invoices", ("2", "3"))
     assert report.databases == 2
 
@@ -166,7 +166,7 @@ def test_a_database_that_the_role_may_not_connect_to_is_named(branch: Branch) ->
     branch.good_until_now()
     report = branch.told()
     assert report.not_looked_at == ("database secret: the role may not connect to it",)
-    assert "the restore took nothing out" not in report.in_words()
+    assert "the restore took nothing out" not in format_data_loss(report)
 
 
 def test_without_a_key_rows_are_a_multiset_so_that_fifty_for_fifty_shows(branch: Branch) -> None:
@@ -211,7 +211,7 @@ def test_rows_that_a_forced_policy_hides_are_not_taken_for_none(branch: Branch) 
     branch.run("INSERT INTO tenants VALUES (1), (2)")
     report = branch.told()
     assert report.not_looked_at == (f"public.tenants: row security hides rows from role {ROLE}",)
-    assert "the restore took nothing out" not in report.in_words()
+    assert "the restore took nothing out" not in format_data_loss(report)
 
 
 def test_hidden_rows_are_read_as_a_role_that_sees_all_where_there_is_one(branch: Branch) -> None:
@@ -304,7 +304,7 @@ def test_settings_of_one_branch_alone_make_no_row_another_one(branch: Branch) ->
     branch.good_until_now()
     branch.as_admin(f"ALTER DATABASE {DATABASE} SET TimeZone = 'Asia/Tokyo'")
     branch.as_admin(f"ALTER ROLE {ROLE} SET bytea_output = 'escape'; ALTER ROLE {ROLE} SET DateStyle = 'German'")
-    assert branch.told().in_words()[0] == "the restore took nothing out"
+    assert format_data_loss(branch.told())[0] == "the restore took nothing out"
 
 
 def test_every_row_of_a_long_table_that_was_updated_is_counted_and_few_are_named(branch: Branch) -> None:
@@ -328,7 +328,7 @@ def test_keys_are_in_neither_ledger_nor_report_unless_that_is_set(local_neon: Lo
     report = branch.told()
     assert only(report).removed_rows == 1
     assert "ada@" not in report.model_dump_json()
-    assert report.in_words()[0] == ("public.people: 1 rows before the restore, 0 after; gone: 1; changed back: 0")
+    assert format_data_loss(report)[0] == "public.people: 1 rows before the restore, 0 after; gone: 1; changed back: 0"
     project.close()
 
 

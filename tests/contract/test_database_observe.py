@@ -17,11 +17,11 @@ from rollback.database.preflight.branch_history_rules import CHECK_NAME, BranchH
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import preflight_of_restore
 from rollback.domain.database.release_schema import ShippedMigration
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.target import RestoreTarget
+from rollback.domain.database.restore_target import RestoreTarget
+from rollback.domain.database.schema_verdict import Compatibility
 from rollback.operations.checkpoint import checkpoint
 from rollback.promotion.readiness import prepare_standing_plan
-from rollback.resources.database.postgres import Migration
+from rollback.resources.database.migration_journal import Migration
 
 _RECORD = "INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES (%s, %s)"
 

@@ -15,7 +15,7 @@ from rollback.database.preflight.context import RestoreContext
 from rollback.database.restore.reconciler import restore
 from rollback.database.restore.reset import reset
 from rollback.domain.database.progress import DatabaseOutcome, RestorePoint, backup_name
-from rollback.domain.database.target import RestoreTarget
+from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.rollback import Rollback
 from rollback.ports.world import World
 

@@ -24,13 +24,14 @@ from rollback.database.recreate.reconciler import recreate
 from rollback.database.restore.reset import reset
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, backup_name
-from rollback.domain.database.target import RestoreTarget
+from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.ports.world import World
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.neon import Branch
-from rollback.resources.database.postgres import LiveSchema, Migration
 
 NAME = "preview/pr-42"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:pr-42-AbCdEf"

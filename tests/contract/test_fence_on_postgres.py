@@ -18,7 +18,7 @@ from local_cloud.neon.server import LocalNeon
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.restore.reconciler import restore
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, RestorePoint
-from rollback.domain.database.target import RestoreTarget
+from rollback.domain.database.restore_target import RestoreTarget
 
 
 @pytest.fixture

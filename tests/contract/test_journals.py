@@ -12,15 +12,14 @@ from local_cloud.neon.project import Limits
 from local_cloud.neon.server import LocalNeon
 from rollback.adapters.postgres.sql import PostgresSql
 from rollback.domain.database.migration_impact import NO_IMPACT, Impact
-from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
+from rollback.domain.database.schema_verdict import Compatibility, JournalRelation, SchemaVerdict
 from rollback.errors import InvalidRequest
 from rollback.resources.database.errors import QueryFailed
-from rollback.resources.database.postgres import LiveSchema, Migration
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.migration_journal import Migration, MigrationTool
 from rollback.schema.compatibility import judge_schema
-from rollback.schema.journals import is_applied, summarize_journals, unfinished
+from rollback.schema.journals import is_applied, list_unfinished, summarize_journals
 from rollback_cli.migrations.shipped import read_shipped
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "migrations"
@@ -143,7 +142,7 @@ def test_a_target_whose_journal_was_not_seen_is_unknown_in_a_database_that_has_o
 def test_a_migration_that_prisma_did_not_finish_makes_every_verdict_unknown(database: Database) -> None:
     """Prisma leaves the row without `finished_at`, and refuses to go on until a person has resolved it."""
     journal = database.load("prisma")
-    (told,) = unfinished(journal)
+    (told,) = list_unfinished(journal)
     assert told == "migration 20260103000000_fails of prisma did not finish (public._prisma_migrations)"
     found = judge_schema(ReleaseSchema(journal=journal, recorded_schema=EMPTY), EMPTY, journal)
     assert found.compatibility is Compatibility.UNKNOWN
@@ -154,7 +153,8 @@ def test_a_row_that_flyway_calls_failed_does_so_too(database: Database) -> None:
     database.load("flyway")
     database.run("UPDATE flyway_schema_history SET success = false WHERE installed_rank = 2")
     journal = PostgresSql().migrations(database.address)
-    assert unfinished(journal) == ("migration V1_1__users.sql of flyway did not finish (public.flyway_schema_history)",)
+    (told,) = list_unfinished(journal)
+    assert told == "migration V1_1__users.sql of flyway did not finish (public.flyway_schema_history)"
 
 
 def test_a_migration_that_flyway_undid_and_made_again_is_another_state(database: Database) -> None:
@@ -177,7 +177,7 @@ def test_a_file_that_was_changed_after_it_was_applied_is_unknown(database: Datab
     changed = second.model_copy(update={"checksum": "0"})
     found = verdict_after(folder, journal, (first, changed))
     assert found.compatibility is Compatibility.UNKNOWN
-    assert "is another one than was applied" in found.reason
+    assert "differs from the one that was applied" in found.reason
     assert not is_applied(changed, journal, (first, changed))
 
 
@@ -196,7 +196,7 @@ def test_all_journals_of_a_database_are_kept(database: Database) -> None:
 
 def test_a_journal_that_the_settings_name_and_the_database_lacks_is_told(database: Database) -> None:
     found = PostgresSql("app_meta.our_migrations").migrations(database.address)
-    assert unfinished(found) == ("the journal app_meta.our_migrations of the settings is not in the database",)
+    assert list_unfinished(found) == ("the journal app_meta.our_migrations of the settings is not in the database",)
     verdict = judge_schema(ReleaseSchema(journal=found, recorded_schema=EMPTY), EMPTY, found)
     assert verdict.compatibility is Compatibility.UNKNOWN
 

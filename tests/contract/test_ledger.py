@@ -11,17 +11,18 @@ from ledger_tables import new_table
 from rollback.adapters.ledger.dynamodb import DynamoLedger
 from rollback.canonical_json import sha256_of
 from rollback.check import Check
+from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.migration_impact import breaking
 from rollback.domain.database.reconnection import CausedDeployment
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint
-from rollback.domain.database.schema_observation import Observation
 from rollback.domain.operator import OperatorAction, Pause
 from rollback.domain.releases.release import Release, ReleaseState, normalised_definition
 from rollback.domain.rollback import TriggerEvent
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.errors import Conflict, LeaseLost
-from rollback.resources.database.postgres import Column, LiveSchema, Migration
+from rollback.resources.database.live_schema import Column, LiveSchema
+from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.wal_position import Lsn
 
 SOON = NOW + timedelta(minutes=10)

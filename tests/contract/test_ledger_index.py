@@ -284,7 +284,7 @@ def test_a_damaged_open_record_is_paged_once_and_what_it_owes_can_be_put_back(ta
     assert len(about) == 1
     assert "00000002" in about[0]
     (aside,) = stage.ledger.unreadable()
-    assert aside.is_told
+    assert aside.is_reported
     dead = stage.ledger.read(WORKER, f"{WORKER}-20260301T020000000Z-00000001")
     assert dead.concluded_at is not None  # the other service's was concluded all the same
 

@@ -1,4 +1,4 @@
-"""The arbiter's word, held against what the statements of an old release really do on real Postgres."""
+"""The comparison of structures, checked against an old release's statements on real Postgres."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from local_cloud.neon.server import LocalNeon
 from rollback.adapters.postgres.catalog import read_schema
 from rollback.adapters.postgres.sql import PostgresSql
 from rollback.domain.database.migration_impact import Impact
-from rollback.domain.database.schema_finding import Compatibility, worst
-from rollback.resources.database.postgres import LiveSchema
-from rollback.schema.structure_diff import judge_structure
+from rollback.domain.database.schema_verdict import Compatibility, find_worst
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.schema.structure_diff import compare_structures
 from rollback_cli.migrations.migration_impact import classify
 
 BREAKING, UNKNOWN, COMPATIBLE = Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE
@@ -36,7 +36,7 @@ CREATE VIEW emails AS SELECT email FROM users;
 INSERT INTO teams VALUES (1, 'one');
 INSERT INTO users (email, name, team) VALUES ('old@x', 'old', 1);
 """
-# What the old release does; each in a transaction of its own that is rolled back.
+# Statements of the old release, each in a transaction of its own that is rolled back.
 STATEMENTS = (
     "SELECT id, email, name, age, feeling, balance, team, ticket, seen FROM users WHERE id = 1 AND name = 'x'",
     "SELECT u.email, t.title FROM users u JOIN teams t ON t.id = u.team WHERE u.feeling = 'sad'::mood",
@@ -133,7 +133,7 @@ CHANGES = (
 
 
 class Database:
-    """The default branch of a project, made new for each change."""
+    """The default branch of a project, reset before each change."""
 
     def __init__(self, project: LocalProject) -> None:
         root = project.databases.branch_named("main")
@@ -152,7 +152,7 @@ class Database:
         return PostgresSql().live_schema(self._address)
 
     def refused(self) -> list[str]:
-        """What Postgres says to the old statements that no longer work."""
+        """Errors of Postgres for the old statements that no longer work."""
         said = []
         with psycopg.connect(self._address.get_secret_value()) as session:
             for statement in STATEMENTS:
@@ -185,12 +185,12 @@ SILENT = (
 
 
 @pytest.mark.parametrize("sql", SILENT[:3])
-def test_what_refuses_no_statement_and_gives_other_values_is_unknown(database: Database, sql: str) -> None:
+def test_a_change_that_refuses_no_statement_and_returns_other_values_is_unknown(database: Database, sql: str) -> None:
     database.reset()
     recorded_schema = database.schema()
     database.run(sql)
     assert database.refused() == []
-    assert worst(judge_structure(recorded_schema, database.schema())) is UNKNOWN
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is UNKNOWN
 
 
 def test_the_sequence_that_a_column_owns_is_compared(database: Database) -> None:
@@ -199,7 +199,7 @@ def test_the_sequence_that_a_column_owns_is_compared(database: Database) -> None
     database.run(first)
     recorded_schema = database.schema()
     database.run(second)
-    assert worst(judge_structure(recorded_schema, database.schema())) is UNKNOWN
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is UNKNOWN
 
 
 def test_another_query_of_a_materialized_view_is_unknown(database: Database) -> None:
@@ -207,11 +207,11 @@ def test_another_query_of_a_materialized_view_is_unknown(database: Database) -> 
     database.run("CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM users")
     recorded_schema = database.schema()
     database.run("DROP MATERIALIZED VIEW totals; CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM teams")
-    assert worst(judge_structure(recorded_schema, database.schema())) is UNKNOWN
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is UNKNOWN
 
 
 @pytest.mark.parametrize("sql", [*SILENT[:3], "SELECT 1"])
-def test_a_snapshot_of_an_older_version_differs_in_nothing_that_it_does_not_tell(database: Database, sql: str) -> None:
+def test_a_snapshot_of_an_older_version_does_not_differ_in_facts_that_it_lacks(database: Database, sql: str) -> None:
     database.reset()
     told = database.schema()
     tables = {
@@ -221,7 +221,7 @@ def test_a_snapshot_of_an_older_version_differs_in_nothing_that_it_does_not_tell
     old = told.model_copy(update={"tables": tables, "view_bodies": None, "partitions": None})
     assert '"default"' not in old.model_dump_json()  # the digest of what is stored stays what it was
     database.run(sql)
-    assert worst(judge_structure(old, database.schema())) is COMPATIBLE
+    assert find_worst(compare_structures(old, database.schema())) is COMPATIBLE
 
 
 EVENTS = """
@@ -245,7 +245,7 @@ def test_a_partition_that_retention_dropped_is_no_difference(database: Database)
     assert recorded_schema.partitions is not None
     assert recorded_schema.partitions["public.events_10_a"] == "public.events_10"
     database.run(RETENTION)
-    assert worst(judge_structure(recorded_schema, database.schema())) is COMPATIBLE
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is COMPATIBLE
 
 
 def test_a_column_of_a_partitioned_table_that_is_gone_still_breaks(database: Database) -> None:
@@ -256,35 +256,35 @@ def test_a_column_of_a_partitioned_table_that_is_gone_still_breaks(database: Dat
         "ALTER TABLE events_10 DETACH PARTITION events_10_a; DROP TABLE events_10; DROP INDEX events_what_idx;"
     )
     database.run("ALTER TABLE events DROP COLUMN what")
-    assert worst(judge_structure(recorded_schema, database.schema())) is BREAKING
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is BREAKING
 
 
-def test_in_an_older_snapshot_a_partition_that_is_there_is_no_difference_and_one_that_is_gone_is_unknown(
+def test_an_older_snapshots_partition_is_no_difference_if_it_exists_and_unknown_if_it_is_gone(
     database: Database,
 ) -> None:
-    """Not breaking: nothing would be restored for it. Not compatible: a table of its own may have the same columns."""
+    """It is not breaking: no restore would bring it back. A table of its own may have the same columns."""
     database.reset()
     database.run(EVENTS)
     told = database.schema()
     events = told.tables["public.events"]
     tables = {**told.tables, **dict.fromkeys(told.partitions or (), events)}
     old = told.model_copy(update={"tables": tables, "partitions": None})
-    assert worst(judge_structure(old, database.schema())) is COMPATIBLE
+    assert find_worst(compare_structures(old, database.schema())) is COMPATIBLE
     database.run(RETENTION)
-    assert worst(judge_structure(old, database.schema())) is UNKNOWN
+    assert find_worst(compare_structures(old, database.schema())) is UNKNOWN
 
 
-def test_a_table_that_became_a_partition_refuses_what_is_outside_of_its_bounds(database: Database) -> None:
+def test_a_table_that_became_a_partition_refuses_rows_outside_its_bounds(database: Database) -> None:
     database.reset()
     database.run("CREATE TABLE jobs (at date NOT NULL)")
     recorded_schema = database.schema()
     database.run("CREATE TABLE all_jobs (at date NOT NULL) PARTITION BY RANGE (at)")
     database.run("ALTER TABLE all_jobs ATTACH PARTITION jobs FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')")
-    assert worst(judge_structure(recorded_schema, database.schema())) is UNKNOWN
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is UNKNOWN
 
 
 def test_a_change_that_neon_makes_in_a_schema_of_its_own_is_no_difference(database: Database) -> None:
-    """Neon Auth makes `neon_auth`, and changes it without the application (neon.com/docs, "How Neon Auth works")."""
+    """Neon Auth creates `neon_auth`, and changes it without the application (neon.com/docs, "How Neon Auth works")."""
     database.reset()
     database.run(
         "DROP SCHEMA IF EXISTS neon_auth CASCADE; CREATE SCHEMA neon_auth;"
@@ -297,11 +297,11 @@ def test_a_change_that_neon_makes_in_a_schema_of_its_own_is_no_difference(databa
     old = recorded_schema.model_copy(
         update={"tables": {**recorded_schema.tables, "neon_auth.users_sync": recorded_schema.tables["public.teams"]}}
     )
-    assert worst(judge_structure(old, live)) is COMPATIBLE
+    assert find_worst(compare_structures(old, live)) is COMPATIBLE
     database.run("DROP SCHEMA neon_auth CASCADE")
 
 
-def test_the_same_structure_made_anew_reads_the_same(database: Database) -> None:
+def test_the_same_structure_created_again_reads_the_same(database: Database) -> None:
     database.reset()
     first = database.schema()
     database.reset()
@@ -310,20 +310,20 @@ def test_the_same_structure_made_anew_reads_the_same(database: Database) -> None
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.sql[:70])
-def test_the_verdict_holds_for_what_the_old_release_does(database: Database, change: Change) -> None:
+def test_the_verdict_holds_for_the_old_releases_statements(database: Database, change: Change) -> None:
     database.reset()
     recorded_schema = database.schema()
     database.run(change.sql)
-    found = judge_structure(recorded_schema, database.schema())
+    found = compare_structures(recorded_schema, database.schema())
     refused = database.refused()
-    assert worst(found) is change.verdict, (found, refused)
+    assert find_worst(found) is change.verdict, (found, refused)
     assert (not refused) == change.works, refused
-    if worst(found) is COMPATIBLE:
+    if find_worst(found) is COMPATIBLE:
         assert refused == []
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.sql[:70])
-def test_what_the_text_of_a_migration_calls_harmless_is_harmless(database: Database, change: Change) -> None:
+def test_a_migration_that_is_classified_as_harmless_is_harmless(database: Database, change: Change) -> None:
     database.reset()
     database.run(change.sql)
     if classify(change.sql).impact in (Impact.NONE, Impact.ADDITIVE):
@@ -337,7 +337,7 @@ def test_changes_that_are_harmless_alone_are_harmless_together(database: Databas
     for change in CHANGES:
         if change.verdict is COMPATIBLE:
             database.run(change.sql)
-    assert worst(judge_structure(recorded_schema, database.schema())) is COMPATIBLE
+    assert find_worst(compare_structures(recorded_schema, database.schema())) is COMPATIBLE
     assert database.refused() == []
 
 
@@ -382,7 +382,7 @@ FRAGMENTS = (
     "CREATE FUNCTION wipe() RETURNS int LANGUAGE plpgsql AS 'BEGIN DELETE FROM users; RETURN 1; END'",
     "CREATE TABLE more AS SELECT wipe() AS n",
 )
-# What the old release sees: its rows, the view, and what a row is given that names its e-mail only.
+# Reads of the old release: its rows, the view, and the defaults of a row that names only its e-mail.
 READS = (
     "SELECT id, email, name, age, feeling, balance, team, ticket, badge FROM users ORDER BY id",
     "SELECT id, title FROM teams ORDER BY id",
@@ -393,7 +393,7 @@ READS = (
 
 
 def seen(session: "psycopg.Connection[tuple[object, ...]]") -> list[object]:
-    """What the old release is given; what it is refused is told by the name of the error."""
+    """Answers to the old release's reads; a refused read is the name of its error."""
     answers: list[object] = []
     for read in READS:
         try:
@@ -411,7 +411,7 @@ def old(database: Database) -> Database:
 
 
 def judged_and_harmed(old: Database, sql: str) -> tuple[bool, bool] | None:
-    """Whether text and structure together let a rollback through, and whether the old release is given other answers.
+    """Whether text and structure together let a rollback through, and whether the old release gets other answers.
 
     None: Postgres refuses the migration, so that it is never applied. Sequences do not roll back: they are set before.
     """
@@ -424,7 +424,7 @@ def judged_and_harmed(old: Database, sql: str) -> tuple[bool, bool] | None:
                 session.execute(sql.encode())
         except psycopg.Error:
             return None
-        impact, structure = classify(sql), worst(judge_structure(recorded_schema, read_schema(session)))
+        impact, structure = classify(sql), find_worst(compare_structures(recorded_schema, read_schema(session)))
         harmless = impact.impact in (Impact.NONE, Impact.ADDITIVE) or impact.is_visible_in_structure
         return harmless and structure is COMPATIBLE, seen(session) != before
 
@@ -444,16 +444,18 @@ MADE_AGAIN = (
 
 
 @pytest.mark.parametrize("parts", MADE_AGAIN, ids=lambda parts: parts[0])
-def test_what_is_made_again_harms_the_old_release_and_is_not_let_through(old: Database, parts: tuple[str, ...]) -> None:
+def test_an_object_that_is_created_again_harms_the_old_release_and_blocks(
+    old: Database, parts: tuple[str, ...]
+) -> None:
     assert judged_and_harmed(old, ";\n".join(parts)) == (False, True)
 
 
 @pytest.mark.parametrize("sql", FRAGMENTS)
-def test_a_statement_that_is_let_through_leaves_the_old_release_what_it_had(old: Database, sql: str) -> None:
+def test_a_statement_that_is_let_through_leaves_the_old_releases_answers(old: Database, sql: str) -> None:
     assert judged_and_harmed(old, sql) != (True, True)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=2, max_size=4, unique=True))
-def test_a_migration_that_is_let_through_leaves_the_old_release_what_it_had(old: Database, parts: list[str]) -> None:
+def test_a_migration_that_is_let_through_leaves_the_old_releases_answers(old: Database, parts: list[str]) -> None:
     assert judged_and_harmed(old, ";\n".join(parts)) != (True, True)

@@ -18,7 +18,7 @@ from rollback.adapters.postgres.sql import PostgresSql
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.restore.reconciler import restore
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, RestorePoint
-from rollback.domain.database.target import RestoreTarget
+from rollback.domain.database.restore_target import RestoreTarget
 from rollback_cli.demo.data import IMPORTED_USERS
 
 

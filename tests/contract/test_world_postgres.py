@@ -15,7 +15,7 @@ from rollback.adapters.postgres.sql import PostgresSql
 from rollback.errors import RefusalKind
 from rollback.ports.database import Sql
 from rollback.resources.database.errors import QueryFailed, SessionRefused, Unreachable
-from rollback.resources.database.postgres import Column
+from rollback.resources.database.live_schema import Column
 
 SQL: Sql = PostgresSql()
 

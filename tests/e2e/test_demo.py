@@ -51,7 +51,7 @@ SHOWN_EVENTS = {
     ),
     "nothing-good": (
         r"service rollback \w+: refused: there is no release to go back to",
-        r"a person has to look",
+        r"an operator has to act",
         r"as it should be: .* nothing was touched",
     ),
 }  # fmt: skip

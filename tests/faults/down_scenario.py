@@ -15,7 +15,8 @@ from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
-from rollback.resources.database.postgres import LiveSchema, Migration
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.migration_journal import Migration
 
 KEPT, OLDER, NEWER = "0001_users", "0002_teams", "0003_nick"
 _NUMBERS = {KEPT: 1, OLDER: 2, NEWER: 3}

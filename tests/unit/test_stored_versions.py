@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
-from rollback.domain.database.schema_observation import Observation
 from rollback.domain.lease import Lease
 from rollback.domain.ledger_index import build_entries
 from rollback.domain.operator import OperatorAction, Pause

@@ -4,9 +4,9 @@ import ast
 import re
 from pathlib import Path
 
-from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.errors import InvalidRequest
+from rollback.resources.database.migration_journal import MigrationTool
 from rollback_cli.migrations.folder import SecondReader, find_sql, from_code_file, read
 
 RAILS_FILE = re.compile(r"(?P<version>\d{14}|\d{3,})_\w+\.rb")

@@ -8,9 +8,9 @@ import re
 import zlib
 from pathlib import Path
 
-from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.errors import InvalidRequest
+from rollback.resources.database.migration_journal import MigrationTool
 from rollback_cli.migrations.folder import SecondReader, classify_text, from_code_file, from_sql_file, read
 
 FILE = re.compile(r"(?:(?P<kind>[VUB])(?P<version>\d+(?:[._]\d+)*)|(?P<repeats>R))__.+\.(?P<type>sql|java)")

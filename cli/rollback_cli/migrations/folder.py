@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rollback.domain.database.migration_impact import MigrationImpact, combine_impacts, unknown
-from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.errors import InvalidRequest
+from rollback.resources.database.migration_journal import MigrationTool
 from rollback_cli.migrations.migration_impact import classify
 from rollback_cli.migrations.squawk import run_squawk
 

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.errors import InvalidRequest
+from rollback.resources.database.migration_journal import MigrationTool
 from rollback_cli.migrations import code, drizzle, flyway
 from rollback_cli.migrations.folder import SecondReader, from_sql_file, read
 from rollback_cli.migrations.squawk import run_squawk

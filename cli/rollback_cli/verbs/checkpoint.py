@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rollback.domain.database.migration_tools import MigrationTool
 from rollback.operations import checkpoint as made
 from rollback.resources.database.errors import RetryLater
+from rollback.resources.database.migration_journal import MigrationTool
 from rollback_cli import deployed, lever
 from rollback_cli.migrations.shipped import read_shipped
 

@@ -104,7 +104,7 @@ def send_report_once(rollback: Rollback, world: World) -> Rollback:
     if not counted_only:
         send_report(rollback, world)
     if name is not None:
-        count = before.counted(rollback, now) if before is not None and counted_only else None
+        count = before.with_unsent_page(rollback, now) if before is not None and counted_only else None
         world.ledger.put_page_count(count or page_count.first_page(rollback, now, before), before)
     return told
 

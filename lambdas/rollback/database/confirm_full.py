@@ -9,16 +9,15 @@ from rollback.database.observation.observe import live_schema
 from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.release_schema import ReleaseSchema
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import SchemaVerdict
+from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import Strategy
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.ports.world import World
 from rollback.resources.database.errors import RetryLater
-from rollback.schema.refusal import CHECK_NAME, evidence_of, explain_no_full_rollback, schema_check
-from rollback.schema.verdict import verdict_on
+from rollback.schema.compatibility_check import CHECK_NAME, evidence_of, explain_no_full_rollback, schema_check
+from rollback.schema.verdict_from_ledger import verdict_on
 
 _FULL_IS_NEEDED = "full-rollback-is-needed"
 

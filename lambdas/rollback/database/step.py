@@ -29,19 +29,19 @@ from rollback.database.writers_fit import writers_fit
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, OriginalBranch
 from rollback.domain.database.release_schema import ShippedMigration
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import SchemaVerdict
-from rollback.domain.database.target import RestoreTarget
+from rollback.domain.database.restore_target import RestoreTarget
+from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
 from rollback.domain.rollback import Outcome, Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy, branch_key
 from rollback.errors import CallRefused, InvalidRequest, LeaseLost
 from rollback.intents.waiting import seconds_to_wait
 from rollback.ports.world import World
 from rollback.resources.database.errors import RetryLater
-from rollback.resources.database.postgres import LiveSchema, Migration
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.migration_journal import Migration
 from rollback.schema.compatibility import judge_schema
-from rollback.schema.refusal import evidence_of
-from rollback.schema.verdict import shipped_migrations_since, stored_schema
+from rollback.schema.compatibility_check import evidence_of
+from rollback.schema.verdict_from_ledger import shipped_migrations_since, stored_schema
 from rollback.service.newer_deployment import end_as_superseded, yield_before_data_changes
 
 

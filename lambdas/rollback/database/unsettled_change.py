@@ -15,7 +15,7 @@ from rollback.database.restore import observe as database_look
 from rollback.database.restore.next_action import RestoreSnapshot
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress, backup_name
-from rollback.domain.database.target import RestoreTarget
+from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest

@@ -2,17 +2,17 @@
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.release_schema import ShippedMigration
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import SchemaVerdict, unknown_verdict
+from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict, unknown_verdict
 from rollback.domain.releases.release import Release
 from rollback.domain.rollback import Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import ExternalServiceError, UnsupportedService
 from rollback.identity.identify import find_known_release, identify_running
 from rollback.ports.world import World
-from rollback.resources.database.postgres import LiveSchema, Migration
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.migration_journal import Migration
 from rollback.schema.compatibility import judge_schema
-from rollback.schema.verdict import schema_of, shipped_migrations_since
+from rollback.schema.verdict_from_ledger import schema_of, shipped_migrations_since
 
 
 def writers_fit(

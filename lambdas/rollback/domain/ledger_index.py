@@ -1,8 +1,8 @@
-"""The ledger's index: small items beside a rollback's document, which decisions read in one request.
+"""The ledger's index: small items beside a rollback's document, which a decision reads in one request.
 
-A document may be one of thousands. Whether a rollback is open, what it owes, what it changed and how it answered an
-alarm are therefore kept as items of their own, written in the same transaction as the document. All of them follow from
-the document alone: `build_entries` is the one place that says how.
+A service may have thousands of documents. So items of their own say whether a rollback is open, which obligations it
+has, what it changed, and how it answered an alarm. They are written in the same transaction as the document.
+`build_entries` derives all of them from the document alone.
 """
 
 from collections.abc import Iterator
@@ -15,46 +15,46 @@ from rollback.domain.event import DETERIORATION_CHECK
 from rollback.domain.request import RollbackType, Trigger
 from rollback.domain.rollback import OPERATOR, Obligation, Outcome, Rollback
 
-# Outcomes by which a plan has answered an alarm: an operator has been told.
+# Outcomes by which a plan answers an alarm: an operator was notified.
 _ANSWERS = frozenset({Outcome.SUPPRESSED, Outcome.REFUSED, Outcome.PLANNED, Outcome.REJECTED})
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")  # derived from the document: nothing of it can be lost
+    model_config = ConfigDict(frozen=True, extra="ignore")  # derived: an unknown field may be dropped
 
 
 class PendingEntry(_Entry):
-    """A rollback about which something is still to be done: to conclude, to report, or to look again."""
+    """A rollback that is to be concluded, reported or evaluated again."""
 
     service: str
     rollback_id: str
     execution: str
     is_open: bool
     can_act: bool = Field(
-        description="False: a dry run, or an environment that only observes; it stands in nobody's way"
+        description="False: a dry run, or an environment that only observes; it blocks no other rollback"
     )
     recheck_at: AwareDatetime | None = None
-    source: str = Field(default="", description="`TriggerEvent.source` of what asked for it")
+    source: str = Field(default="", description="`TriggerEvent.source` of its trigger")
 
 
 class ObligationsEntry(_Entry):
-    """Changes to one service (or to a branch, for it) that a rollback has not put back yet."""
+    """Obligations that a rollback has not discharged yet, of one service or of a branch on its behalf."""
 
-    service: str = Field(description="the service that is changed; a fence changes several")
+    service: str = Field(description="service that was changed; a fence changes several")
     rollback_id: str
-    rollback_service: str = Field(description="the service that the rollback is about: its document is kept there")
-    is_open: bool = Field(description="the rollback is not concluded, and still puts it back")
+    rollback_service: str = Field(description="service of the rollback, under which its document is stored")
+    is_open: bool = Field(description="the rollback is not concluded, and will discharge them")
     outcome: Outcome | None = None
     reason: str = ""
     obligations: tuple[Obligation, ...] = Field(description="undischarged ones of this service, last change first")
 
     def left_to_operator(self) -> tuple[Obligation, ...]:
-        """Those that an operator has to put back, last change first."""
-        return tuple(one for one in self.obligations if one.handed_to == OPERATOR)
+        """Obligations that an operator has to discharge, last change first."""
+        return tuple(owed for owed in self.obligations if owed.handed_to == OPERATOR)
 
 
 class ChangeEntry(_Entry):
-    """A rollback that changed the service or its database, was about to, or was refused a call for good."""
+    """A rollback that changed the service or its database, was about to, or had a call refused for good."""
 
     rollback_id: str
     trigger: Trigger
@@ -67,35 +67,35 @@ class ChangeEntry(_Entry):
     has_changed_data: bool = False
     is_refused: bool = Field(default=False, description="a call was refused for good: it is refused again")
     is_emergency: bool = False
-    has_intent: bool = Field(default=False, description="a call was announced; whether it was made is not known")
+    has_intent: bool = Field(default=False, description="an intent was written; whether the call was made is not known")
     target_fingerprint: str | None = None
     target_version: str | None = None
     supersedes: str | None = None
     superseded_by: str | None = None
 
 
-FAILED_DEPLOYMENT = "deployment-failed"  # stands for the alarm; no alarm of ours has this name
+FAILED_DEPLOYMENT = "deployment-failed"  # stands in place of an alarm's name; none of our alarms has this name
 
 
 class AnswerEntry(_Entry):
-    """How one rollback answered its alarm, or the failure of a deployment."""
+    """The answer of one rollback to its alarm, or to a failed deployment."""
 
     rollback_id: str
     alarm: str
     created_at: AwareDatetime
     outcome: Outcome | None = None
     is_decided: bool = Field(
-        default=False, description="a plan was made, or the admission decided for good; an operator was told"
+        default=False, description="a plan was made, or the admission decided for good, and an operator was notified"
     )
-    is_stopped: bool = Field(default=False, description="an operator stopped it: the alarm is theirs")
+    is_stopped: bool = Field(default=False, description="an operator stopped it, and takes care of the alarm")
     rechecked_at: AwareDatetime | None = None
     crashed_evaluations: int = 0
     event_at: AwareDatetime | None = None
-    deployment_id: str | None = Field(default=None, description="that failed; None: the event named none")
+    deployment_id: str | None = Field(default=None, description="failed deployment; None: the event named none")
 
     @property
     def answered_at(self) -> datetime:
-        """When the look began that gave the answer: what was deployed later is not meant by it."""
+        """Time at which the evaluation began; the answer does not cover later deployments."""
         return max(self.created_at, self.rechecked_at or self.created_at)
 
 
@@ -107,34 +107,34 @@ OWED = "OWED"
 
 
 def pending_key(service: str, rollback_id: str) -> Key:
-    """One partition for all services: also one that is in the settings no more is found."""
+    """Key in one partition of all services, so that a service outside the settings is found too."""
     return PENDING, f"{service}#{rollback_id}"
 
 
 def owed_key(service: str, rollback_id: str) -> Key:
-    """One partition for all services, as above."""
+    """Key in one partition of all services, so that a service outside the settings is found too."""
     return OWED, f"{service}#{rollback_id}"
 
 
 def change_key(service: str, admitted_at: datetime, rollback_id: str) -> Key:
-    """In the order of time: changes are read since a time."""
+    """Key in the order of time: changes are read since a time."""
     return f"SERVICE#{service}", f"CHANGE#{format_sortable_time(admitted_at)}#{rollback_id}"
 
 
 def answer_key(service: str, alarm: str, created_at: datetime, rollback_id: str) -> Key:
-    """In the order of time: answers are read since the alarm went red."""
+    """Key in the order of time: answers are read since the alarm's state changed to ALARM."""
     return f"SERVICE#{service}", f"ANSWER#{alarm}#{format_sortable_time(created_at)}#{rollback_id}"
 
 
 def format_sortable_time(at: datetime) -> str:
-    """A time as text that sorts as the times do."""
+    """Format a time so that texts sort as the times do."""
     return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def build_entries(rollback: Rollback) -> dict[Key, Entry | None]:
-    """All entries that this document has had or has; None: it has that one no more.
+    """Build the entries of a document under every key that it ever had; None: the entry is to be deleted.
 
-    A document never loses an obligation, its trigger or its time, so that every key it ever had is found again.
+    A document never loses an obligation, its trigger or its time, so the former keys can be derived.
     """
     entries: dict[Key, Entry | None] = {pending_key(rollback.service_name, rollback.id): build_pending_entry(rollback)}
     for service in sorted({rollback.service_of_obligation(owed) for owed in rollback.obligations}):
@@ -150,7 +150,7 @@ def build_entries(rollback: Rollback) -> dict[Key, Entry | None]:
 
 
 def build_pending_entry(rollback: Rollback) -> PendingEntry | None:
-    """None: concluded, reported, all lost writes told, and its trigger is not to be looked at again."""
+    """Build the entry; None: concluded and reported, lost writes too, and not to be evaluated again."""
     is_open = rollback.concluded_at is None
     if not is_open and rollback.reported and rollback.recheck_at is None and not rollback.is_data_loss_report_due:
         return None
@@ -166,7 +166,7 @@ def build_pending_entry(rollback: Rollback) -> PendingEntry | None:
 
 
 def build_obligations_entry(rollback: Rollback, service: str) -> ObligationsEntry | None:
-    """None: everything of this service was put back, or another rollback does it."""
+    """Build the entry; None: all obligations of this service are discharged or handed to another rollback."""
     owed = tuple(_undischarged(rollback, service))
     if not owed:
         return None
@@ -183,13 +183,13 @@ def build_obligations_entry(rollback: Rollback, service: str) -> ObligationsEntr
 
 def _undischarged(rollback: Rollback, service: str) -> Iterator[Obligation]:
     for owed in reversed(rollback.obligations):
-        open_or_left = owed.handed_to is None or owed.handed_to == OPERATOR
-        if owed.discharged_at is None and open_or_left and rollback.service_of_obligation(owed) == service:
+        is_own_or_operators = owed.handed_to is None or owed.handed_to == OPERATOR
+        if owed.discharged_at is None and is_own_or_operators and rollback.service_of_obligation(owed) == service:
             yield owed
 
 
 def build_change_entry(rollback: Rollback) -> ChangeEntry | None:
-    """None: it changed nothing, announced nothing that may still be made, and was refused nothing."""
+    """Build the entry; None: no change, no intent whose call may still be made, and no refused call."""
     service, database = rollback.service, rollback.database
     has_intent = (service is not None and service.intent is not None) or (
         database is not None and database.intent is not None
@@ -219,7 +219,7 @@ def build_change_entry(rollback: Rollback) -> ChangeEntry | None:
 
 
 def build_answer_entry(rollback: Rollback) -> AnswerEntry | None:
-    """None: no event asked for it."""
+    """Build the entry; None: no event triggered the rollback."""
     event = rollback.event
     if event is None:
         return None
@@ -239,8 +239,8 @@ def build_answer_entry(rollback: Rollback) -> AnswerEntry | None:
 
 
 def _is_no_change_for_the_worse(rollback: Rollback) -> bool:
-    """The admission decided about this time that the alarm is red: by the setting, such a change starts nothing.
+    """Whether the admission ruled that the alarm's change of state is no deterioration.
 
-    What it suppressed for another reason (a stale event, a copy) was not about the alarm, which is asked again.
+    Another suppression (a stale event, a copy) says nothing about the alarm, which is then evaluated again.
     """
-    return any(c.name == DETERIORATION_CHECK and c.verdict is Verdict.FAIL for c in rollback.admission)
+    return any(check.name == DETERIORATION_CHECK and check.verdict is Verdict.FAIL for check in rollback.admission)

@@ -1,4 +1,4 @@
-"""What people do to a service's rollbacks by hand: pauses, and levers with their reasons."""
+"""Operations by hand on a service's rollbacks: pauses, and other operations with their reasons."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,19 @@ from rollback.text import REASON_LIMIT, REQUESTER_LIMIT, one_line
 
 @dataclass(frozen=True)
 class Operator:
-    """Who pulls a lever, and why.
+    """The operator who runs an operation, and the reason.
 
     Raises:
-        InvalidRequest: there is no reason, or it is a novel.
+        InvalidRequest: the reason is empty or too long.
     """
 
     name: str
     reason: str
 
     def __post_init__(self) -> None:
-        """A lever without a reason is not pulled."""
+        """Refuse an operation without a reason, and bound both texts."""
         if not self.reason.strip():
-            raise InvalidRequest('the reason is empty; say why with --reason "…", for the record; nothing was changed')
+            raise InvalidRequest('the reason is empty; give one with --reason "…"; nothing was changed')
         if len(self.reason) > REASON_LIMIT:
             raise InvalidRequest(
                 f"the reason has {len(self.reason)} characters, more than {REASON_LIMIT}; nothing was changed"
@@ -31,12 +31,12 @@ class Operator:
         object.__setattr__(self, "reason", one_line(self.reason, REASON_LIMIT))
 
     def __str__(self) -> str:
-        """For reasons of states and outcomes."""
+        """Operator and reason, for the reason of a state or an outcome."""
         return f"{self.name}: {self.reason.strip()}"
 
 
 class Pause(BaseModel):
-    """No automatic rollback of this service until a person resumes it."""
+    """A pause: no automatic rollback of this service until an operator resumes it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
@@ -47,7 +47,7 @@ class Pause(BaseModel):
 
 
 class OperatorAction(BaseModel):
-    """One pull of a lever, for the record."""
+    """Record of one operation."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 

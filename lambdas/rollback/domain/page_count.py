@@ -1,4 +1,4 @@
-"""Pages about one alarm with one answer: the first is sent at once, the next are counted and sent as one.
+"""The count of pages about one alarm with one answer: the first is sent at once, the next are sent together.
 
 An alarm that flaps three hundred times in a night wakes the operator once, and once more for each further window.
 """
@@ -14,7 +14,11 @@ from rollback.names import DESIRED_COUNT_CHECK
 
 
 class PageCount(BaseModel):
-    """Pages of one service about one thing. `unreported`: since the last page that was sent."""
+    """Count of one service's pages about one alarm and answer.
+
+    Attributes:
+        unreported: pages counted since the last one that was sent.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -31,29 +35,29 @@ class PageCount(BaseModel):
         """Whether the counted pages are to be sent now."""
         return self.unreported > 0 and now - self.sent_at >= timedelta(minutes=minutes)
 
-    def counted(self, rollback: Rollback, now: datetime) -> "PageCount":
-        """With one more page that was not sent."""
-        more = {
+    def with_unsent_page(self, rollback: Rollback, now: datetime) -> "PageCount":
+        """A copy with one more page that was not sent."""
+        changes = {
             "total": self.total + 1,
             "unreported": self.unreported + 1,
             "last_rollback_id": rollback.id,
             "last_at": now,
         }
-        return self.model_copy(update={**more, "version": self.version + 1})
+        return self.model_copy(update={**changes, "version": self.version + 1})
 
-    def told(self, now: datetime) -> "PageCount":
-        """After a page that told of all counted ones."""
+    def mark_sent(self, now: datetime) -> "PageCount":
+        """A copy after a page that reported all counted ones."""
         return self.model_copy(update={"sent_at": now, "unreported": 0, "version": self.version + 1})
 
 
 def aggregation_key(rollback: Rollback) -> str | None:
-    """Name the count that a page belongs to; None: it is sent by itself.
+    """Name the count that a page belongs to; None: the page is sent by itself.
 
-    Only pages about a trigger that was answered without any change are counted: a rollback that acted, or that left
-    something to an operator, is news each time.
+    Only pages about a trigger that was answered without any change are counted. A rollback that acted, or that left an
+    obligation to an operator, gets a page of its own each time.
     """
-    counted = is_page(rollback) and rollback.event is not None and rollback.trigger is not Trigger.MANUAL
-    if not counted or rollback.event is None or rollback.has_acted or rollback.left_to_operator():
+    has_trigger = is_page(rollback) and rollback.trigger is not Trigger.MANUAL
+    if not has_trigger or rollback.event is None or rollback.has_acted or rollback.left_to_operator():
         return None
     source = f"alarm {rollback.event.alarm}" if rollback.event.alarm is not None else "failed deployments"
     return f"{source}: {rollback.answer}"
@@ -61,12 +65,12 @@ def aggregation_key(rollback: Rollback) -> str | None:
 
 def first_page(rollback: Rollback, now: datetime, before: PageCount | None) -> PageCount:
     """The count after a page that is sent now."""
-    name = aggregation_key(rollback)
-    assert name is not None  # noqa: S101 - the caller asked
+    key = aggregation_key(rollback)
+    assert key is not None  # noqa: S101 - the caller calls it for counted pages only
     total, version = (before.total + 1, before.version + 1) if before is not None else (1, 0)
     return PageCount(
         service=rollback.service_name,
-        aggregation_key=name,
+        aggregation_key=key,
         sent_at=now,
         total=total,
         last_rollback_id=rollback.id,
@@ -76,43 +80,38 @@ def first_page(rollback: Rollback, now: datetime, before: PageCount | None) -> P
 
 
 def is_aggregated(before: PageCount | None, now: datetime, minutes: float) -> bool:
-    """Whether a page follows another one of its kind so soon that it is only counted."""
+    """Whether a page follows another page with the same key so soon that it is only counted."""
     return before is not None and now - before.sent_at < timedelta(minutes=minutes)
 
 
 def in_words(count: PageCount, environment: str) -> tuple[str, str]:
-    """Subject and text of the page that tells of the counted ones."""
+    """Subject and text of the page that reports the counted ones."""
     subject = f"[{environment}] {count.unreported} more rollbacks of {count.service} ended as before"
     text = (
         f"Since the page at {count.sent_at:%Y-%m-%d %H:%M:%S} UTC, {count.unreported} more rollbacks of "
-        f"{count.service} "
-        f"came to the same answer ({count.aggregation_key}). The last one was {count.last_rollback_id}, at "
-        f"{count.last_at:%H:%M:%S} UTC. That makes {count.total} in all. Nothing else is new.\n"
+        f"{count.service} came to the same answer ({count.aggregation_key}). The last one was "
+        f"{count.last_rollback_id}, at {count.last_at:%H:%M:%S} UTC. That makes {count.total} in all.\n"
         f"Next:\n  rollback show {environment} {count.last_rollback_id}\n  rollback status {environment}"
     )
     return subject, text
 
 
-# The outcomes after which somebody has to look: nobody's service was put right.
+# Outcomes after which an operator has to act: the service was not repaired.
 _PAGES = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.ABORTED})
 
 
-def _is_left_to_operator(rollback: Rollback) -> bool:
-    return bool(rollback.left_to_operator())
-
-
-def _is_not_the_release(rollback: Rollback) -> bool:
-    judged = rollback.plan.checks if rollback.plan is not None else ()
-    failed = {c.name for c in judged if c.verdict is Verdict.FAIL}
-    cleared = (
-        "release-is-the-cause" in failed and DESIRED_COUNT_CHECK not in failed
-    )  # no task is wanted: nothing is out
-    return cleared and rollback.trigger is Trigger.ALARM and rollback.outcome is Outcome.SUPPRESSED
+def _has_other_cause(rollback: Rollback) -> bool:
+    """Whether a real alarm has another cause than the release; with a desired count of 0 there is no outage."""
+    checks = rollback.plan.checks if rollback.plan is not None else ()
+    failed = {check.name for check in checks if check.verdict is Verdict.FAIL}
+    is_outage = "release-is-the-cause" in failed and DESIRED_COUNT_CHECK not in failed
+    return is_outage and rollback.trigger is Trigger.ALARM and rollback.outcome is Outcome.SUPPRESSED
 
 
 def is_page(rollback: Rollback) -> bool:
-    """Whether a person has to do something; also when an alarm is real and the release is not the cause."""
-    if rollback.request.dry_run:  # nothing was to be changed: the answer is for whoever asked
+    """Whether an operator has to act, also on a real alarm with another cause than the release."""
+    if rollback.request.dry_run:  # the requester gets the answer
         return False
-    ended_badly = rollback.outcome in _PAGES and rollback.superseded_by is None  # else its heir tells how it ends
-    return ended_badly or _is_left_to_operator(rollback) or _is_not_the_release(rollback)
+    # A superseded rollback is no page: its successor's report says how it ends.
+    ended_badly = rollback.outcome in _PAGES and rollback.superseded_by is None
+    return ended_badly or bool(rollback.left_to_operator()) or _has_other_cause(rollback)

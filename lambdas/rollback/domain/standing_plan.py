@@ -4,8 +4,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from rollback.check import Check, Verdict
 from rollback.domain.database.schema_verdict import SchemaVerdict
-from rollback.domain.readiness import is_ready, join_failures
 from rollback.domain.releases.release import Release
+from rollback.domain.target_readiness import is_ready, join_failures
 
 
 class StandingTarget(BaseModel):

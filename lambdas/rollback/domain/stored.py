@@ -1,8 +1,8 @@
-"""Items of the ledger: which versions this code reads, and what becomes of an item that can't be read.
+"""Items of the ledger: the versions that this code reads, and the error for an item that it can't read.
 
-Every document carries `schema_version`. This code writes `SCHEMA_VERSION` and reads one version back and one forward: a
-stack may be rolled back to the version before while a rollback is open. A version may therefore add fields with
-defaults, and must wait one version before it writes a new value of an enumeration that decides something.
+Every document has a `schema_version`. This code writes `SCHEMA_VERSION`, and reads one version back and one forward:
+the stack may go back one version while a rollback is open. So a version may add fields with defaults. It must wait
+one version before it writes a new value of an enumeration that decides something.
 """
 
 import json
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ReadResult(Generic[T]):
-    """Items of one listing: those that could be read, and the keys of those that could not."""
+    """Items of one listing, and the errors of those that could not be read."""
 
     items: tuple[T, ...] = ()
     unreadable: tuple[UnreadableItem, ...] = ()
@@ -33,17 +33,18 @@ class ReadResult(Generic[T]):
 
 @dataclass(frozen=True)
 class SkippedItem:
-    """An item that could not be read when it was needed, and whether an operator was told."""
+    """An item that could not be read when needed, and whether an operator was notified."""
 
     key: str
     why: str
-    is_told: bool = False
+    is_reported: bool = False
 
 
 def read_stored(kind: type[StoredT], key: str, text: str | bytes | None) -> StoredT:
     """Read one item.
 
     Args:
+        kind: model of the item.
         key: `<partition key> / <sort key>`, for the error.
         text: JSON of the item; None: the item has no body.
 
@@ -68,7 +69,7 @@ def read_stored(kind: type[StoredT], key: str, text: str | bytes | None) -> Stor
 
 
 def _in_one_line(error: Exception) -> str:
-    """Name the first field that is wrong, never its value: values may be secrets."""
+    """Name the first wrong field, never its value: values may be secrets."""
     if not isinstance(error, ValidationError):
         return type(error).__name__
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]

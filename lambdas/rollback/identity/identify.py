@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollback.canonical_json import sha256_of
-from rollback.domain.releases.identity import Identity, identity, known
+from rollback.domain.releases.identity import Identity, build_identity, find_matching_release
 from rollback.domain.releases.release import Release, normalised_definition
 from rollback.domain.settings.commit_source import Source, clean_commit
 from rollback.domain.settings.environment import ServiceSettings
@@ -35,7 +35,7 @@ def identify_deployment(
         ExternalServiceError: the definition is gone.
     """
     raw, images = _resolve_images(deployed, view, service, world)
-    return identity(raw, images, registered_for(raw))
+    return build_identity(raw, images, registered_for(raw))
 
 
 def identify_running(view: ServiceView, service: ServiceSettings, world: World) -> Identity:
@@ -90,7 +90,7 @@ def find_known_release(service_name: str, seen: Identity, world: World) -> Relea
         return found
     digests = sorted({image.rpartition("@")[2] for image in seen.images.values() if is_pinned(image)})
     for digest in digests:
-        found = known(seen, world.ledger.find(service_name, digest))
+        found = find_matching_release(seen, world.ledger.find(service_name, digest))
         if found is not None:
             return found
     return None
@@ -157,7 +157,7 @@ def build_release(
         ExternalServiceError: the definition is gone.
     """
     raw, images = _resolve_images(deployed, view, service, world)
-    seen = identity(raw, images, registered_for(raw))
+    seen = build_identity(raw, images, registered_for(raw))
     definition = normalised_definition(raw, images)
     version, commit = _version(raw, images, service)
     release = Release(

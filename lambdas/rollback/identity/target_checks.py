@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rollback.check import Check
-from rollback.domain.readiness import Existence, check_existence, not_known
 from rollback.domain.releases.release import Release
+from rollback.domain.target_readiness import Existence, check_existence, not_known
 from rollback.errors import ExternalServiceError
 from rollback.ports.world import World
 from rollback.resources.aws.account_and_region import Home

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rollback.domain.releases.identity import identity
+from rollback.domain.releases.identity import build_identity
 from rollback.domain.releases.release import Release
 from rollback.domain.standing_plan import StandingPlan
 from rollback.errors import UnreadableItem
@@ -76,7 +76,7 @@ def _is_usable(definition_arn: str, release: Release, world: World) -> bool:
         return False
     if any(not is_pinned(one["image"]) and one["name"] not in release.pinned_by_reference for one in _containers(raw)):
         return False
-    return release.fingerprint in identity(raw, {}, registered_for(raw)).identifiers
+    return release.fingerprint in build_identity(raw, {}, registered_for(raw)).identifiers
 
 
 def _containers(raw: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -10,7 +10,7 @@ from rollback.domain.database.restore_points import RecordedPoint
 from rollback.errors import Conflict, InvalidRequest
 from rollback.leases.holder import find_live_database_lease
 from rollback.ports.world import World
-from rollback.schema.journals import is_applied, summarize_journals, unfinished
+from rollback.schema.journals import is_applied, list_unfinished, summarize_journals
 from rollback.text import recorded_name
 
 
@@ -87,4 +87,4 @@ def checkpoint(
     new = None
     if shipped is not None:
         new = tuple(one for one in shipped if not is_applied(one, schema.journal, shipped))
-    return Checkpoint(point, new, summarize_journals(schema.journal), unfinished(schema.journal))
+    return Checkpoint(point, new, summarize_journals(schema.journal), list_unfinished(schema.journal))

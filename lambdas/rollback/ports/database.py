@@ -8,8 +8,10 @@ from pydantic import SecretStr
 
 from rollback.domain.database.sequences import Name, SequenceValue
 from rollback.resources.database.background_work import BackgroundWork
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.migration_journal import Migration
 from rollback.resources.database.neon import Branch, BranchChange, Endpoint, EndpointChange, Operation, Project
-from rollback.resources.database.postgres import ClientSession, LiveSchema, Migration, WalPosition
+from rollback.resources.database.postgres import ClientSession, WalPosition
 from rollback.resources.database.relation import BranchDatabase, Bucket, Relation, RowQuery
 from rollback.resources.database.row_comparison import RowDigest
 from rollback.resources.database.wal_position import Position

@@ -1,4 +1,7 @@
-"""What people are told about the services' connections after data changed: which service got which."""
+"""The report's section about connections to changed data: which service has new ones, and the command for the others.
+
+A service that keeps its old connections works on data that is gone.
+"""
 
 from rollback.domain.database.reconnection import ReconnectMethod, ServiceConnection
 from rollback.domain.rollback import Rollback
@@ -6,56 +9,56 @@ from rollback.domain.settings.environment import Settings
 
 
 def format_connections(rollback: Rollback) -> list[str]:
-    """Lines of the report; none where no data changed, or the plan named no service."""
+    """Lines of the report; none if no data changed, or the plan reconnects no service."""
     planned = rollback.plan.database if rollback.plan is not None else None
     if planned is None or not planned.reconnecting_services or not rollback.has_changed_data:
         return []
-    known = rollback.reconnection
-    lines = []
+    lines = ["Connections to the changed data:"]
     for name in planned.reconnecting_services:
-        one = known.of(name) if known is not None else None
-        lines.append(f"  {name}: {_state(one) if one is not None else _not_begun(name, rollback)}")
-    return ["Connections to the changed data:", *lines]
+        connection = rollback.reconnection.of(name) if rollback.reconnection is not None else None
+        state = _begun(connection) if connection is not None else _not_begun(name, rollback)
+        lines.append(f"  {name}: {state}")
+    return lines
 
 
-def _state(one: ServiceConnection) -> str:
-    if one.failure is not None:
-        return f"NOT RECONNECTED: {one.failure}"
-    if one.reconnected_at is None:
-        if one.finished_at is not None:
-            return one.note
-        return f"NOT RECONNECTED: {one.waiting_reason or 'it did not come to its turn'}"
-    return f"{_how(one)}, at {one.reconnected_at:%H:%M:%S} UTC{_proof(one)}"
+def _begun(connection: ServiceConnection) -> str:
+    if connection.failure is not None:
+        return f"NOT RECONNECTED: {connection.failure}"
+    if connection.reconnected_at is not None:
+        return f"{_method(connection)}, at {connection.reconnected_at:%H:%M:%S} UTC{_proof(connection)}"
+    if connection.finished_at is not None:
+        return connection.note
+    return f"NOT RECONNECTED: {connection.waiting_reason or 'its turn did not come'}"
 
 
-def _how(one: ServiceConnection) -> str:
-    match one.way:
+def _method(connection: ServiceConnection) -> str:
+    match connection.way:
         case ReconnectMethod.STARTED:
             return "started from zero tasks"
         case ReconnectMethod.NEW_TASKS:
-            whose = "" if one.asked_at is not None or one.intent is not None else ", which others began"
-            return f"new tasks by deployment {one.deployment_id}{whose}"
+            is_own = connection.asked_at is not None or connection.intent is not None
+            return f"new tasks by deployment {connection.deployment_id}{'' if is_own else ', which others began'}"
         case ReconnectMethod.COMMAND:
             return "its reconnect_command ended with exit code 0; its tasks are the ones from before"
 
 
-def _proof(one: ServiceConnection) -> str:
-    if one.proof is not None:
-        return f"; {one.proof.name} ended with exit code {one.proof.exit_code}"
-    if one.session_seen_at is not None:
-        return f"; its session was seen on the branch at {one.session_seen_at:%H:%M:%S} UTC"
-    return f"; {one.note}" if one.note else ""
+def _proof(connection: ServiceConnection) -> str:
+    if connection.proof is not None:
+        return f"; {connection.proof.name} ended with exit code {connection.proof.exit_code}"
+    if connection.session_seen_at is not None:
+        return f"; its session was seen on the branch at {connection.session_seen_at:%H:%M:%S} UTC"
+    return f"; {connection.note}" if connection.note else ""
 
 
 def _not_begun(name: str, rollback: Rollback) -> str:
-    """A rollback that ended before: what ran on has connections to data that is gone."""
+    """Describe a service whose reconnection had not begun when the rollback ended."""
     if name == rollback.service_name:
-        return "as said above"
+        return "see Database above"
     settings = rollback.settings
     if settings is None or name not in settings.service_names:
         return "NOT RECONNECTED"
     if any(name == writer.name for writer in settings.writers()):
-        return "stood behind the fence: it connects anew when it is started"
+        return "stopped by the fence: the start gives it new connections"
     return f"NOT RECONNECTED: {_command(name, settings)}"
 
 

@@ -1,148 +1,134 @@
-"""What people are told about the database: where it went, where its old state is, what that took out of it."""
+"""The report's section about the database: where it went, where its former state is, and which rows it lost."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
-from rollback.domain.database.progress import CommandRun, DatabaseOutcome, DatabaseProgress, backup_name
-from rollback.domain.rollback import ObligationKind, Rollback
-from rollback.domain.settings.database import Strategy
+from rollback.domain.database.plan import DatabasePlan
+from rollback.domain.database.progress import CommandRun, DatabaseOutcome, DatabaseProgress
+from rollback.domain.rollback import Obligation, ObligationKind, Rollback
+from rollback.reports.data_loss import format_data_loss
 
 _MOST_SEQUENCES = 20
 
 
 def format_database(rollback: Rollback) -> list[str]:
-    """Lines of the report; none if the database was no part of it."""
+    """Lines of the report; none if the plan has no database."""
     planned = rollback.plan.database if rollback.plan is not None else None
     if planned is None:
         return []
-    progress, what = rollback.database, planned.in_words.removeprefix("database ")
-    if progress is None:
-        return [f"Database, planned: {what}; nothing was done about it"]
-    lines = [f"Database, branch {progress.before.name}: {what}: {_state(progress, rollback.reason)}"]
-    lines += [f"  {c.verdict:7} {c.name}: {c.reason}" for c in progress.preview_checks]
+    if rollback.database is None:
+        return [f"Database, planned: {_planned_change(planned)}; no step of it was taken"]
+    progress = rollback.database
+    heading = f"Database, branch {progress.before.name}: {_planned_change(planned)}"
+    facts = (
+        *(f"{check.verdict:7} {check.name}: {check.reason}" for check in progress.preview_checks),
+        *_commands_run(progress),
+        *_former_state(rollback, progress),
+        *_time_at_zero(rollback, progress),
+        *_sequences_continued(progress),
+        *_sequences_not_continued(rollback, progress),
+        *_lost_writes(progress),
+        *_replaced_address(progress),
+        *progress.notes,
+    )
+    return [f"{heading}: {_result(progress, rollback.reason)}", *(f"  {fact}" for fact in facts)]
+
+
+def _planned_change(planned: DatabasePlan) -> str:
+    return planned.in_words.removeprefix("database ")
+
+
+def _result(progress: DatabaseProgress, why: str) -> str:
+    if progress.database_outcome is DatabaseOutcome.RESTORED:
+        return "done"
+    failure = progress.why_not or "the change did not end"
+    return f"{progress.database_outcome or 'not ended'}: {'see Why' if failure in why else failure}"
+
+
+def _commands_run(progress: DatabaseProgress) -> Iterator[str]:
     for run in progress.ran:
-        lines.append(f"  {run.name}: {_exit(run)}")
-        lines += [f"    {line}" for line in run.logs]
-    if progress.head is not None:
-        lines.append(f"  Behind the fence its log ended at {progress.head.lsn}, {progress.head.at:%H:%M:%S} UTC")
-    if progress.backup_id is not None:
-        lines.append(f"  Its state before is kept in branch {progress.backup_id}; to go back to that:")
-        lines.append(f"    rollback undo {rollback.environment} {rollback.id}")
-    lines += [f"  {line}" for line in _time_at_zero(rollback, progress)]
-    if progress.sequences_carried:
-        lines += ["  Sequences:", *(f"    {one.in_words()}" for one in progress.sequences_carried)]
-        if progress.more_sequences_carried:
-            lines.append(f"    {progress.more_sequences_carried} more")
-    lines += [f"  {line}" for line in _sequences_not_continued(rollback, progress)]
-    if progress.lost is not None:
-        lines += ["  Lost writes:", *(f"    {line}" for line in progress.lost.in_words())]
-    elif progress.backup_id is not None:
-        lines.append("  Lost writes: the backup is compared once this rollback is over; another report follows")
-    if progress.is_redeploy_needed:
-        lines.append("  The secret with its address was replaced: tasks that ran before must be started anew")
-    lines += [f"  {note}" for note in progress.notes]
-    return lines
-
-
-def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
-    """Of a restore that did not come to its end: whoever starts the services has to know."""
-    if rollback.outcome is None or not progress.sequences or progress.backup_id is None:
-        return
-    yield "Its sequences were not continued, or not seen to be: ids of lost rows come again, unless each is set before"
-    yield "  services start (SELECT setval('schema.name', value)); they were at:"
-    known = rollback.settings.database.database if rollback.settings and rollback.settings.database else ""
-    for one in progress.sequences[:_MOST_SEQUENCES]:
-        yield f"    {one.in_words(known)}: {one.last_value}"
-    more = len(progress.sequences) - _MOST_SEQUENCES + progress.sequences_left_out
-    if more > 0:
-        yield f"    {more} more, which the backup tells"
-
-
-def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
-    """How long each writer had no task, and how much of that the restore took. Nothing of what had none before."""
-    for one in progress.zero_task_periods:
-        fences = [
-            owed
-            for owed in rollback.obligations
-            if owed.kind is ObligationKind.FENCE and rollback.service_of_obligation(owed) == one.service
-        ]
-        if not any(int(owed.before.get("desired_count", 0)) for owed in fences):
-            continue
-        asked = next((owed.discharged_at for owed in fences if owed.discharged_at is not None), None)
-        until = one.until or asked
-        if until is None:
-            yield f"{one.service}: at zero tasks since {one.since:%H:%M:%S} UTC"
-            continue
-        seconds = round((until - one.since).total_seconds())
-        seen = "" if one.until is not None else "; then ECS was asked to start it"
-        yield f"{one.service}: at zero tasks for {seconds} s{_of_which_restore(progress)}{seen}"
-
-
-def _of_which_restore(progress: DatabaseProgress) -> str:
-    if progress.restore_asked_at is None or progress.verified_at is None:
-        return ""
-    return f", of which the restore took {round((progress.verified_at - progress.restore_asked_at).total_seconds())} s"
+        yield f"{run.name}: {_exit(run)}"
+        yield from (f"  {line}" for line in run.logs)
 
 
 def _exit(run: CommandRun) -> str:
     if run.ended_at is None:
-        return f"was started as {run.arn}, its end was not seen"
+        return f"task {run.arn} was started, its end was not seen"
     return f"exit code {run.exit_code}" if run.exit_code is not None else f"no exit code: {run.reason}"
 
 
-def safe_condition(rollback: Rollback) -> list[str]:
-    """Where things were left by a rollback that did not succeed: which release, which data, which backup."""
-    progress = rollback.database
-    if progress is None or rollback.plan is None:
-        return []
-    target = rollback.plan.target.version if rollback.plan.target is not None else "nothing"
-    moved = rollback.service is not None and rollback.service.acted_at is not None
-    backup = f"backup branch {progress.backup_id}" if progress.backup_id is not None else "no backup branch was seen"
-    unknown = _not_known(rollback, progress)
-    if unknown is not None:
-        data, backup = unknown
-    elif not progress.may_have_changed_data:
-        data = "the data is untouched"
-    elif progress.database_outcome is DatabaseOutcome.RESTORED:
-        data = "the data is as planned"
-    else:
-        data = "the data may be overwritten, or half changed"
-    stays = [
-        owed.service or rollback.service_name
-        for owed in rollback.left_to_operator()
-        if owed.kind is ObligationKind.FENCE
-    ]
-    is_stopped = stays or rollback.is_fenced or progress.may_have_changed_data
-    runs = "is what the service would run" if is_stopped else "runs"
-    release = f"{target} was deployed" if moved else f"{rollback.plan.running.version} {runs}"
-    fenced = f"; left at zero tasks, so that nothing writes to it: {', '.join(stays)}" if stays else ""
-    protection = [o for o in rollback.left_to_operator() if o.kind is ObligationKind.BRANCH_PROTECTION]
-    unprotected = [
-        f"Protect branch {owed.before['branch_id']} again, in Neon's console or by `rollback unfence`"
-        for owed in protection
-    ]
-    return [f"Condition: {release}; {data}; {backup}{fenced}", *unprotected]
+def _former_state(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
+    """Say where the log ended, and which command goes back to the backup."""
+    if progress.head is not None:
+        yield f"Behind the fence its log ended at {progress.head.lsn}, {progress.head.at:%H:%M:%S} UTC"
+    if progress.backup_id is not None:
+        yield f"Backup branch {progress.backup_id} has the state before; to go back to that state:"
+        yield f"  rollback undo {rollback.environment} {rollback.id}"
 
 
-def _not_known(rollback: Rollback, progress: DatabaseProgress) -> tuple[str, str] | None:
-    """Describe the data and its backup while their state is not known; None: it is known."""
-    planned = rollback.plan.database if rollback.plan is not None else None
-    if planned is not None and planned.strategy is Strategy.DELETE:
-        look = (
-            f"look in Neon's console whether branch {progress.before.name} is there; it can be had back for seven days"
-        )
-    else:
-        look = f"look in Neon's console for a branch {backup_name(rollback.id)}: it has the state before"
-    if progress.not_known is not None:
-        data = f"whether the data was changed is NOT KNOWN ({progress.not_known})"
-        return data, look
-    if progress.has_unanswered_change and progress.may_have_changed_data:
-        data = "whether the data was changed is not known yet: Neon is being asked, and another report follows"
-        return data, look
-    return None
+def _time_at_zero(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
+    """Say how long each writer had no task, and how much of that the restore took.
+
+    A writer that had no task before the fence is left out.
+    """
+    for period in progress.zero_task_periods:
+        fences = [owed for owed in rollback.obligations if _is_fence_of(owed, period.service, rollback)]
+        if not any(int(owed.before.get("desired_count", 0)) for owed in fences):
+            continue
+        start_requested_at = next((owed.discharged_at for owed in fences if owed.discharged_at is not None), None)
+        until = period.until or start_requested_at
+        if until is None:
+            yield f"{period.service}: at zero tasks since {period.since:%H:%M:%S} UTC"
+            continue
+        not_seen = "" if period.until is not None else "; then ECS was asked to start it"
+        yield f"{period.service}: at zero tasks for {_seconds(period.since, until)}{_restore_time(progress)}{not_seen}"
 
 
-def _state(progress: DatabaseProgress, said: str) -> str:
-    if progress.database_outcome is DatabaseOutcome.RESTORED:
-        return "done"
-    why = progress.why_not or "it did not come to its end"
-    return f"{progress.database_outcome or 'not ended'}: {'see why' if why in said else why}"
+def _is_fence_of(owed: Obligation, service: str, rollback: Rollback) -> bool:
+    return owed.kind is ObligationKind.FENCE and rollback.service_of_obligation(owed) == service
+
+
+def _restore_time(progress: DatabaseProgress) -> str:
+    if progress.restore_asked_at is None or progress.verified_at is None:
+        return ""
+    return f", of which the restore took {_seconds(progress.restore_asked_at, progress.verified_at)}"
+
+
+def _seconds(since: datetime, until: datetime) -> str:
+    return f"{round((until - since).total_seconds())} s"
+
+
+def _sequences_continued(progress: DatabaseProgress) -> Iterator[str]:
+    if not progress.sequences_carried:
+        return
+    yield "Sequences:"
+    yield from (f"  {carried.in_words()}" for carried in progress.sequences_carried)
+    if progress.more_sequences_carried:
+        yield f"  {progress.more_sequences_carried} more"
+
+
+def _sequences_not_continued(rollback: Rollback, progress: DatabaseProgress) -> Iterator[str]:
+    """Warn about sequences of a restore that did not end, before an operator starts the services."""
+    if rollback.outcome is None or not progress.sequences or progress.backup_id is None:
+        return
+    yield "Its sequences were not continued, or not seen to be: new rows may get ids of lost rows"
+    yield "  Before services start, set each by SELECT setval('schema.name', value); the last values were:"
+    main_database = rollback.settings.database.database if rollback.settings and rollback.settings.database else ""
+    for sequence in progress.sequences[:_MOST_SEQUENCES]:
+        yield f"    {sequence.in_words(main_database)}: {sequence.last_value}"
+    more = len(progress.sequences) - _MOST_SEQUENCES + progress.sequences_left_out
+    if more > 0:
+        yield f"    {more} more, which the backup branch has"
+
+
+def _lost_writes(progress: DatabaseProgress) -> Iterator[str]:
+    if progress.lost is not None:
+        yield "Lost writes:"
+        yield from (f"  {line}" for line in format_data_loss(progress.lost))
+    elif progress.backup_id is not None:
+        yield "Lost writes: the backup is compared after this rollback has ended; another report follows"
+
+
+def _replaced_address(progress: DatabaseProgress) -> Iterator[str]:
+    if progress.is_redeploy_needed:
+        yield "The secret with its address was replaced: tasks that ran before must be started anew"

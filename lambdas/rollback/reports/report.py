@@ -1,93 +1,112 @@
-"""What people are told when a rollback ends. Names of settings, never their values."""
+"""The report that an operator gets when a rollback ends: subject, facts, actions.
 
-from collections.abc import Iterable
+A report names settings, never their values. Each section is a function that says one thing; texts such as reasons and
+notes come from the step that decided them.
+"""
+
+from collections.abc import Iterable, Iterator
 
 from rollback.check import Check, Verdict
-from rollback.domain.page_count import _is_left_to_operator, is_page
+from rollback.domain.page_count import is_page
 from rollback.domain.plan import Plan
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Obligation, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.reports.commands import next_commands
+from rollback.reports.condition import describe_condition, protect_branches
 from rollback.reports.connections import format_connections
-from rollback.reports.database import format_database, safe_condition
+from rollback.reports.database import format_database
 from rollback.reports.service import format_service
 from rollback.text import one_line, paragraph
 
+_SUBJECT_LIMIT = 100  # SNS, "Publish": fewer than 100 characters of ASCII
+
 
 def report_id(rollback: Rollback) -> str:
-    """The same for every copy of one report: outcome, and what was left to a person, are part of it."""
-    left = ":not-put-back" if _is_left_to_operator(rollback) else ""
-    look = f":look-{rollback.evaluations}" if rollback.evaluations > 1 else ""
-    asked = (
-        ":database-asked"
-        if rollback.database is not None and rollback.database.last_change_checked_at is not None
-        else ""
-    )
-    lost = ":lost-writes" if rollback.database is not None and rollback.database.lost is not None else ""
-    return f"{rollback.id}:{rollback.outcome}{asked}{left}{lost}{look}"
+    """Identity of one report, the same for each copy: the rollback, its outcome, and the facts it reports."""
+    database = rollback.database
+    is_answer_known = database is not None and database.last_change_checked_at is not None
+    parts = {
+        ":database-asked": is_answer_known,
+        ":not-put-back": bool(rollback.left_to_operator()),
+        ":lost-writes": database is not None and database.lost is not None,
+        f":look-{rollback.evaluations}": rollback.evaluations > 1,
+    }
+    return f"{rollback.id}:{rollback.outcome}{''.join(part for part, applies in parts.items() if applies)}"
 
 
 def subject(rollback: Rollback) -> str:
-    """At most 100 characters of ASCII, as SNS demands of an e-mail's subject."""
+    """Subject of the e-mail: at most 100 characters of ASCII, as SNS demands."""
     text = one_line(f"[{rollback.environment}] rollback of {rollback.service_name} {rollback.outcome}")
-    return text.encode("ascii", "replace").decode()[:100]
+    return text.encode("ascii", "replace").decode()[:_SUBJECT_LIMIT]
 
 
 def message(rollback: Rollback, service: ServiceSettings) -> str:
-    """The whole report in plain text."""
-    lines = [
-        f"Rollback {rollback.id}: {rollback.outcome}",
-        f"Why: {rollback.reason or 'no reason was recorded'}",
-        f"Trigger: {rollback.trigger}{_alarm(rollback)}",
-        *([f"Looked at {rollback.evaluations} times; this answer is another one"] if rollback.evaluations > 1 else []),
-        *_checks(rollback.admission, rollback.reason),
-    ]
-    if rollback.plan is not None:
-        lines.append(_from_what_to_what(rollback.plan, rollback.request.type))
-        lines += _checks(rollback.plan.checks, rollback.reason)
-    lines += format_database(rollback)
-    if rollback.service is not None and rollback.service.stop_refused:
-        lines.append(f"The deployment in flight could not be stopped: {rollback.service.stop_refused}")
-    lines += format_service(rollback)
-    lines += format_connections(rollback)
-    if rollback.verification is not None:
-        lines.append(f"Verification: {rollback.verification.good_rounds} good rounds in a row")
-        lines += [f"  {c.verdict:7} {c.name}: {c.reason}" for c in rollback.verification.checks]
-    for owed in rollback.obligations:
-        if owed.discharged_at is None:
-            lines.append(_owed(owed))
-    if is_page(rollback):
-        lines += safe_condition(rollback)
-    if rollback.drift:
-        lines.append(rollback.drift)
-    if rollback.recheck_at is not None:
-        lines.append(f"Looked at again at {rollback.recheck_at:%H:%M:%S} UTC")
-    if is_page(rollback):
-        lines.append("Escalation level 3: a person has to look. Next:")
-        lines += [f"  {command}" for command in next_commands(rollback, service)]
+    """The whole report as plain text."""
+    lines = [*_subject_lines(rollback), *_facts(rollback), *_actions(rollback, service)]
     lines.append(f"Report {report_id(rollback)}")
     return "\n".join(line for text in lines for line in paragraph(text))
 
 
-def _checks(checks: Iterable[Check], why: str) -> list[str]:
-    """Those that say something against it; not twice what is the reason."""
-    against = (check for check in checks if check.verdict in (Verdict.FAIL, Verdict.WARN))
-    return [f"  {c.verdict:7} {c.name}: {'see why' if c.reason and c.reason in why else c.reason}" for c in against]
+def _subject_lines(rollback: Rollback) -> Iterator[str]:
+    """Say which rollback ended, how, why, and what triggered it."""
+    yield f"Rollback {rollback.id}: {rollback.outcome}"
+    yield f"Why: {rollback.reason or 'no reason was recorded'}"
+    alarm = f" ({rollback.event.alarm})" if rollback.event is not None and rollback.event.alarm else ""
+    yield f"Trigger: {rollback.trigger}{alarm}"
+    if rollback.evaluations > 1:
+        yield f"The trigger was evaluated {rollback.evaluations} times; this answer differs from the last one"
 
 
-def _from_what_to_what(plan: Plan, kind: RollbackType) -> str:
+def _facts(rollback: Rollback) -> Iterator[str]:
+    """List the facts in the order of the workflow: admission, plan, changes, verification, obligations."""
+    yield from _objections(rollback.admission, rollback.reason)
+    if rollback.plan is not None:
+        yield _from_version_to_version(rollback.plan, rollback.request.type)
+        yield from _objections(rollback.plan.checks, rollback.reason)
+    yield from format_database(rollback)
+    yield from format_service(rollback)
+    yield from format_connections(rollback)
+    yield from _verification(rollback)
+    yield from (_undischarged(owed) for owed in rollback.obligations if owed.discharged_at is None)
+    if is_page(rollback):
+        yield from describe_condition(rollback)
+    if rollback.drift:
+        yield rollback.drift
+    if rollback.recheck_at is not None:
+        yield f"The trigger is evaluated again at {rollback.recheck_at:%H:%M:%S} UTC"
+
+
+def _actions(rollback: Rollback, service: ServiceSettings) -> Iterator[str]:
+    """List the operator's next actions; none if the rollback is no page."""
+    if is_page(rollback):
+        yield "Escalation level 3: an operator has to act. Next:"
+        yield from (f"  {action}" for action in (*next_commands(rollback, service), *protect_branches(rollback)))
+
+
+def _objections(checks: Iterable[Check], why: str) -> Iterator[str]:
+    """List failed and warning checks; a reason that the report's Why already says is not repeated."""
+    for check in checks:
+        if check.verdict in (Verdict.FAIL, Verdict.WARN):
+            reason = "see Why" if check.reason and check.reason in why else check.reason
+            yield f"  {check.verdict:7} {check.name}: {reason}"
+
+
+def _from_version_to_version(plan: Plan, kind: RollbackType) -> str:
     if kind is RollbackType.DATABASE:
-        return f"Of the database alone: {plan.running.version} stays"
+        return f"Database alone: {plan.running.version} keeps running"
     return f"From {plan.running.version} to {plan.target.version if plan.target else 'none'}"
 
 
-def _owed(owed: Obligation) -> str:
-    of = f" of {owed.service}" if owed.service is not None else ""
-    if owed.handed_to is None:  # a page goes out before it is tried
-        return f"Being put back: {owed.kind}{of}: was {owed.before}; another report follows if that can't be done"
-    return f"NOT PUT BACK: {owed.kind}{of} (handed to {owed.handed_to}): was {owed.before}"
+def _verification(rollback: Rollback) -> Iterator[str]:
+    if rollback.verification is None:
+        return
+    yield f"Verification: {rollback.verification.good_rounds} good rounds in a row"
+    yield from (f"  {check.verdict:7} {check.name}: {check.reason}" for check in rollback.verification.checks)
 
 
-def _alarm(rollback: Rollback) -> str:
-    return f" ({rollback.event.alarm})" if rollback.event is not None and rollback.event.alarm else ""
+def _undischarged(owed: Obligation) -> str:
+    service = f" of {owed.service}" if owed.service is not None else ""
+    if owed.handed_to is None:  # a page goes out before Conclude tries to discharge it
+        return f"Being put back: {owed.kind}{service}: was {owed.before}; another report follows if that can't be done"
+    return f"NOT PUT BACK: {owed.kind}{service} (handed to {owed.handed_to}): was {owed.before}"

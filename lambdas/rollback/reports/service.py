@@ -1,33 +1,41 @@
-"""Tell of the service: what was done to it, what did not help, and what the team deployed meanwhile."""
+"""The report's section about the service: the moves that failed, notes, and deployments of the team meanwhile."""
+
+from collections.abc import Iterator
 
 from rollback.domain.rollback import Outcome, Rollback
 
 
 def format_service(rollback: Rollback) -> list[str]:
-    """Lines of the report."""
-    lines, service = [], rollback.service
-    for tried in service.tried if service is not None else ():
-        to = f" to {tried.target}" if tried.target else ""
-        lines.append(
-            f"Tried {tried.escalation_level}{to} ({tried.since:%H:%M:%S} to {tried.until:%H:%M:%S} UTC): "
-            f"{tried.escalation_reason}"
-        )
-        lines += [f"  ECS: {event}" for event in tried.last_events]
-    lines += [f"Note: {note}" for note in (service.notes if service is not None else ())]
-    return [*lines, *_about_newer(rollback)]
+    """Lines of the report; none if there is nothing to say."""
+    return [*_failed_moves(rollback), *_newer_deployment(rollback)]
 
 
-def _about_newer(rollback: Rollback) -> list[str]:
+def _failed_moves(rollback: Rollback) -> Iterator[str]:
+    service = rollback.service
+    if service is None:
+        return
+    if service.stop_refused:
+        yield f"The deployment in flight could not be stopped: {service.stop_refused}"
+    for attempt in service.tried:
+        target = f" to {attempt.target}" if attempt.target else ""
+        period = f"{attempt.since:%H:%M:%S} to {attempt.until:%H:%M:%S} UTC"
+        yield f"Tried {attempt.escalation_level}{target} ({period}): {attempt.escalation_reason}"
+        yield from (f"  ECS: {event}" for event in attempt.last_events)
+    yield from (f"Note: {note}" for note in service.notes)
+
+
+def _newer_deployment(rollback: Rollback) -> Iterator[str]:
     newer = rollback.newer
     if newer is None:
-        return []
+        return
     if rollback.outcome is Outcome.SUPERSEDED:
-        done = ", ".join(rollback.service.moves) if rollback.service is not None else ""
+        moves = ", ".join(rollback.service.moves) if rollback.service is not None else ""
         stopped = "; all tasks were stopped meanwhile" if rollback.has_fenced else ""
-        lines = [f"Newer release, left alone: {newer.in_words}", f"  Done before: {done or 'nothing'}{stopped}"]
+        yield f"Newer release, left alone: {newer.in_words}"
+        yield f"  Done before: {moves or 'nothing'}{stopped}"
         if newer.is_replaced_release_redeployed:
-            lines.append("  It is the release that this rollback left: look whether that was meant")
-        return lines
-    if newer.why_replaced:
-        return [f"Replaced meanwhile: {newer.in_words}; {newer.why_replaced}. Look at it before it is deployed again"]
-    return [f"Deployed meanwhile: {newer.in_words}; ECS gave it up, or it did not settle in time"]
+            yield "  This rollback left the same release: check that the deployment was intended"
+    elif newer.why_replaced:
+        yield f"Replaced meanwhile: {newer.in_words}; {newer.why_replaced}. Check it before you deploy it again"
+    else:
+        yield f"Deployed meanwhile: {newer.in_words}; ECS gave the deployment up, or it did not settle in time"

@@ -1,79 +1,133 @@
-"""Which shipped migration breaks a release: only that is evidence enough to overwrite a database's data.
+"""Attribution of a break to shipped migrations: no other evidence suffices to overwrite a database's data.
 
-A difference that no migration explains (a partition that retention dropped, a change by hand, a table of Neon's own)
-says that the release can't run. It does not say that the data of an earlier time would mend it.
+A difference that no migration explains also stops the release from running. Examples are a partition that retention
+dropped, a change by hand, or a table of Neon's own. The data of an earlier time may have the same difference.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from rollback.domain.database.migration_impact import Impact
-from rollback.domain.database.release_schema import ShippedMigration
-from rollback.domain.database.schema_finding import GONE, Compatibility, Finding
-from rollback.resources.database.postgres import LiveSchema
-from rollback.schema.removed_names import list_removed_names
+from rollback.domain.database.migration_impact import Impact, combine_impacts
+from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
+from rollback.domain.database.schema_verdict import GONE, Compatibility, Finding
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.schema.invisible_changes import find_recreated_names, list_removed_names
+from rollback.schema.journals import find_plain_files_absent_from
 
 
-def select_breaking(applied: Iterable[ShippedMigration]) -> tuple[ShippedMigration, ...]:
-    """The migrations that are classified as breaking, in their order."""
-    return tuple(one for one in applied if one.impact.impact is Impact.BREAKING)
+@dataclass(frozen=True)
+class Attribution:
+    """Causes of a breaking verdict.
+
+    Attributes:
+        tags: shipped migrations that break the release.
+        unexplained: differences that no shipped migration explains.
+    """
+
+    tags: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()
+
+
+def attribute_break(
+    target: ReleaseSchema,
+    live: LiveSchema,
+    findings: tuple[Finding, ...] | None,
+    applied: tuple[ShippedMigration, ...],
+    shipped: tuple[ShippedMigration, ...],
+) -> Attribution:
+    """Name the migrations that break the target, and the differences that none of them explains.
+
+    A migration's class is evidence only if the migration was applied. No journal lists plain SQL files, so a plain
+    file counts only where it explains a difference. A removed object that exists again was created by a change that
+    no migration describes.
+
+    Args:
+        target: the schema recorded for the target.
+        live: the structure now.
+        findings: differences of the two structures; None: the target has no snapshot.
+        applied: shipped migrations that the database applied after those of the target.
+        shipped: all migrations that any release shipped.
+    """
+    plain_files = find_plain_files_absent_from(target.shipped, shipped) if target.shipped is not None else ()
+    if any(finding.compatibility is Compatibility.BREAKING for finding in findings or ()):
+        return attribute_findings(findings, (*applied, *plain_files), target.recorded_schema)
+    by_class = attribute_findings((), applied)
+    if target.recorded_schema is None or not by_class.tags:
+        return by_class
+    impact = combine_impacts(migration.impact for migration in applied)
+    recreated = find_recreated_names(impact, target.recorded_schema, live)
+    by_others = tuple(f"{name} was removed, and is there again" for name in recreated if name not in impact.makes)
+    return Attribution(by_class.tags, by_others)
 
 
 def attribute_findings(
     findings: tuple[Finding, ...] | None,
     applied: tuple[ShippedMigration, ...],
     recorded_schema: LiveSchema | None = None,
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Tags of the migrations that break the release, and the differences that no migration explains.
+) -> Attribution:
+    """Match breaking differences with the breaking migrations that explain them.
 
-    Without a breaking difference of the structure the classification alone decides: rewritten rows do not show.
+    Without a breaking difference, every breaking migration is named: rewritten rows show in no structure.
 
     Args:
-        findings: differences of the structure; None: there is no snapshot to compare with.
+        findings: differences of the structures; None: the target has no snapshot.
         applied: shipped migrations that the database applied after those of the release.
-        recorded_schema: the structure of the release: a bare name means the table in `public`, if that has one.
+        recorded_schema: the structure of the release. A bare name means the table in `public`, if `public` has one.
     """
     suspects = select_breaking(applied)
-    differences = tuple(one for one in findings or () if one.compatibility is Compatibility.BREAKING)
-    if not differences:
-        return tuple(one.tag for one in suspects), ()
-    explained = [[_explains(suspect, one, recorded_schema) for one in differences] for suspect in suspects]
-    guilty = tuple(one.tag for one, found in zip(suspects, explained, strict=True) if any(found))
-    left = tuple(one.what for place, one in enumerate(differences) if not any(found[place] for found in explained))
-    return guilty, left
+    breaking = tuple(finding for finding in findings or () if finding.compatibility is Compatibility.BREAKING)
+    if not breaking:
+        return Attribution(tuple(suspect.tag for suspect in suspects))
+    guilty, explained = list[str](), set[Finding]()
+    for suspect in suspects:
+        by_suspect = [finding for finding in breaking if _explains(suspect, finding, recorded_schema)]
+        explained.update(by_suspect)
+        if by_suspect:
+            guilty.append(suspect.tag)
+    unexplained = tuple(finding.difference for finding in breaking if finding not in explained)
+    return Attribution(tuple(guilty), unexplained)
 
 
-def _explains(migration: ShippedMigration, difference: Finding, recorded_schema: LiveSchema | None) -> bool:
-    """Whether the classification is about the object, by its whole name: the table's, and the column's if it is one's.
+def select_breaking(applied: Iterable[ShippedMigration]) -> tuple[ShippedMigration, ...]:
+    """Keep the migrations that are classified as breaking, in their order."""
+    return tuple(migration for migration in applied if migration.impact.impact is Impact.BREAKING)
 
-    What is gone is explained by what drops or renames it only. What a CASCADE took along is not explained.
+
+def _explains(migration: ShippedMigration, finding: Finding, recorded_schema: LiveSchema | None) -> bool:
+    """Compare whole names: the table's, and for a column also the column's.
+
+    Only a drop or a rename explains an object that is gone. Objects that a CASCADE removed stay unexplained.
     """
-    names = tuple(_called(difference.about, recorded_schema))
+    names = tuple(_possible_names(finding.object_name, recorded_schema))
     removed, reasons = list_removed_names(migration.impact), migration.impact.reasons
-    if GONE in difference.what:
-        return any(f"{difference.what.split(' ', maxsplit=1)[0]} {name}" in removed for name in names)
-    named = {one.partition(" ")[2] for one in (*removed, *_renamed_to(migration))}
-    return any(name in named or any(_is_about(reason, name) for reason in reasons) for name in names)
+    if GONE in finding.difference:
+        kind = finding.difference.partition(" ")[0]
+        return any(f"{kind} {name}" in removed for name in names)
+    touched = {kind_and_name.partition(" ")[2] for kind_and_name in (*removed, *_columns_renamed_to(migration))}
+    return any(name in touched or any(_is_about(reason, name) for reason in reasons) for name in names)
 
 
-def _renamed_to(migration: ShippedMigration) -> Iterator[str]:
-    """New columns of a table that lost some."""
+def _columns_renamed_to(migration: ShippedMigration) -> Iterator[str]:
+    """List new columns of each table that lost some."""
     kind = "column "
-    tables = {one.rpartition(".")[0] for one in migration.impact.removes if one.startswith(kind)}
-    yield from (one for one in migration.impact.makes if one.startswith(kind) and one.rpartition(".")[0] in tables)
+    removes, makes = migration.impact.removes, migration.impact.makes
+    tables = {name.rpartition(".")[0] for name in removes if name.startswith(kind)}
+    yield from (name for name in makes if name.startswith(kind) and name.rpartition(".")[0] in tables)
 
 
-def _called(about: str, recorded_schema: LiveSchema | None) -> Iterator[str]:
-    """The names by which a classification may call an object: without `public`, or bare by a search path of a role's.
+def _possible_names(object_name: str, recorded_schema: LiveSchema | None) -> Iterator[str]:
+    """List the names that a classification may use for an object.
 
-    A function goes without its arguments, and a type without the quotes of `format_type`.
+    `public` is left out. Another schema is left out too, since a role's search path may name it. A function loses its
+    arguments, and a type loses the quotes of `format_type`.
     """
-    name = about.split("(", maxsplit=1)[0].replace('"', "").removeprefix("public.")
+    name = object_name.split("(", maxsplit=1)[0].replace('"', "").removeprefix("public.")
     if not name:
         return
     yield name
     bare = name.partition(".")[2]
-    if about.startswith("public.") or not bare:
+    if object_name.startswith("public.") or not bare:
         return
     known = {*recorded_schema.tables, *recorded_schema.views} if recorded_schema is not None else set[str]()
     if f"public.{bare}" not in known and f"public.{bare.rpartition('.')[0]}" not in known:
@@ -81,9 +135,9 @@ def _called(about: str, recorded_schema: LiveSchema | None) -> Iterator[str]:
 
 
 def _is_about(reason: str, name: str) -> bool:
-    """Whether a reason of the classification begins with the name, or has it where the text tells the table.
+    """Match a reason that begins with the name, or that has the name where reasons name a table.
 
-    An older version says `table: alter column name …`.
+    A classification of an older version says `table: alter column name …`.
     """
     table, _, column = (re.escape(part) for part in name.rpartition("."))
     shapes = [rf"{re.escape(name)}(?:: | is | has )", rf"a (?:new )?[\w ]+ on {re.escape(name)}: "]

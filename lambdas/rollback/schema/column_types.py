@@ -1,12 +1,12 @@
-"""Whether a column of another type still takes and gives what a release writes and reads.
+"""Judge whether a column of another type still accepts and returns the values that a release expects.
 
-Types are as Postgres's `format_type` calls them: `character varying(80)`, `numeric(10,2)`,
+Types are named as Postgres's `format_type` does: `character varying(80)`, `numeric(10,2)`,
 `timestamp with time zone[]`.
 """
 
 import re
 
-from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import Compatibility
 
 _SHAPE = re.compile(r"^(?P<base>[^(]+?)(?:\((?P<limits>[\d,-]+)\))?(?P<rest>[^(]*)$")
 _FAMILIES = {
@@ -35,42 +35,44 @@ _INTEGERS = ("smallint", "integer", "bigint")
 
 
 def judge_type(was: str, now: str) -> Compatibility:
-    """What a change of a column's type does to a release that knows the old one.
+    """Judge a change of a column's type for a release that knows the former type.
 
-    Compatible: every value fits, and reads as it did. Breaking: values of the release are refused (narrower), or its
-    comparisons are (`text = integer` has no operator). Unknown: SQL works, but the client is given something else:
-    node-postgres turns `int8` and `numeric` into strings, `int4` into numbers (README of node-pg-types), a timestamp
-    means another moment, `json` keeps its text and `jsonb` does not.
+    Compatible: every value fits, and reads as before.
+    Breaking: the column refuses values of the release, or Postgres refuses its comparisons. A narrower type refuses
+        values, and `text = integer` has no operator.
+    Unknown: the SQL works, but the client receives another value. node-postgres turns `int8` and `numeric` into
+        strings and `int4` into numbers (README of node-pg-types). A timestamp of another kind means another moment.
+        `json` keeps its text, `jsonb` does not.
     """
     if was == now:
         return Compatibility.COMPATIBLE
-    (base, limits), (new_base, new_limits) = _parsed(was), _parsed(now)
+    (base, limits), (new_base, new_limits) = _split_type(was), _split_type(now)
     if base == new_base:
-        return _same_base(base, limits, new_limits)
+        return _judge_limits(base, limits, new_limits)
     if base == "character varying" and new_base == "text":
         return Compatibility.COMPATIBLE
     if base == "text" and new_base == "character varying":
         return Compatibility.BREAKING if new_limits else Compatibility.COMPATIBLE
     if base in _INTEGERS and new_base in _INTEGERS:
-        return _integers(base, new_base)
+        return _judge_integers(base, new_base)
     if _FAMILIES.get(base) is not None and _FAMILIES.get(base) == _FAMILIES.get(new_base):
         return Compatibility.UNKNOWN
     if base not in _FAMILIES and new_base in ("text", "character varying"):
-        return Compatibility.UNKNOWN  # an enum that was opened: a release that casts to the type fails, others do not
+        return Compatibility.UNKNOWN  # a former enum: only a release that casts to the enum fails
     return Compatibility.BREAKING
 
 
-def _parsed(called: str) -> tuple[str, tuple[int, ...]]:
-    """`timestamp(3) with time zone[]` → its base with what follows the limits, and the limits."""
-    shape = _SHAPE.match(called)
+def _split_type(type_name: str) -> tuple[str, tuple[int, ...]]:
+    """Split `timestamp(3) with time zone[]` into `timestamp with time zone[]` and its limits."""
+    shape = _SHAPE.match(type_name)
     if shape is None:
-        return called, ()
-    limits = tuple(int(one) for one in shape["limits"].split(",")) if shape["limits"] else ()
+        return type_name, ()
+    limits = tuple(int(limit) for limit in shape["limits"].split(",")) if shape["limits"] else ()
     return shape["base"] + shape["rest"], limits
 
 
-def _same_base(base: str, was: tuple[int, ...], now: tuple[int, ...]) -> Compatibility:
-    """Another length, precision or scale; none is no limit."""
+def _judge_limits(base: str, was: tuple[int, ...], now: tuple[int, ...]) -> Compatibility:
+    """Judge another length, precision or scale; an empty tuple means no limit."""
     if base == "character varying":
         return Compatibility.COMPATIBLE if not now or (was and now[0] >= was[0]) else Compatibility.BREAKING
     if base == "numeric" and now:
@@ -80,7 +82,7 @@ def _same_base(base: str, was: tuple[int, ...], now: tuple[int, ...]) -> Compati
     return Compatibility.UNKNOWN
 
 
-def _integers(was: str, now: str) -> Compatibility:
+def _judge_integers(was: str, now: str) -> Compatibility:
     if _INTEGERS.index(now) < _INTEGERS.index(was):
         return Compatibility.BREAKING
     return Compatibility.UNKNOWN if now == "bigint" else Compatibility.COMPATIBLE

@@ -1,34 +1,39 @@
-"""Whether a release can work with the schema that is live: the journals first, the structure last.
+"""Judge whether a release can work with the live schema: by the journals first, by the structure last.
 
-The journals tell what happened since: nothing, only more, or what can't be told. The structure (`schema_structure`)
-has the final word about what it can see, in both directions: drift that no journal knows is breaking, and a breaking
-migration of which nothing touches the target is not. It has none about what it can't see: rows that were rewritten
-by a migration that nobody has classified. What stays unknown blocks.
+The journals tell which migrations were applied since: none, only more, or an unknown set. The structure
+(`structure_diff`) then overrules the journals in both directions, for what a structure can show:
+    - Drift that no journal lists is breaking.
+    - A breaking migration that touches nothing of the target's is compatible.
+Rewritten rows show in no structure, so an unclassified migration stays unknown. Unknown blocks (rule 12: only a
+compatible schema lets a rollback through).
 """
 
 from collections.abc import Iterable
 
 from rollback.domain.database.migration_impact import Impact, MigrationImpact, combine_impacts
-from rollback.domain.database.migration_tools import MigrationTool
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
-from rollback.domain.database.schema_finding import Compatibility, Finding, worst
 from rollback.domain.database.schema_verdict import (
+    Compatibility,
+    Finding,
     JournalRelation,
     SchemaVerdict,
+    find_worst,
 )
-from rollback.resources.database.application_schema import not_compared
-from rollback.resources.database.postgres import LiveSchema, Migration
-from rollback.schema.attribution import attribute_findings
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.migration_journal import Migration
+from rollback.schema.attribution import Attribution, attribute_break
+from rollback.schema.invisible_changes import mark_invisible_changes
 from rollback.schema.journals import (
-    find_files_absent_from,
+    JournalComparison,
+    compare_journals,
+    find_plain_files_absent_from,
     find_shipped_file,
-    impact_of,
+    has_plain_files,
+    impact_of_row,
+    list_unfinished,
     migration_label,
-    unfinished,
-    with_ancestors,
 )
-from rollback.schema.removed_names import find_names_still_present, list_removed_names
-from rollback.schema.structure_diff import judge_structure
+from rollback.schema.structure_diff import compare_structures
 
 
 def judge_schema(
@@ -37,174 +42,127 @@ def judge_schema(
     journal: tuple[Migration, ...] | None,
     known: Iterable[ShippedMigration] = (),
 ) -> SchemaVerdict:
-    """The verdict on a rollback of the service alone.
+    """Judge whether the target could run on the live schema if the service alone went back.
 
     Args:
-        target: of the release to go back to; None: nothing was recorded.
+        target: the schema recorded for the release to go back to; None: none was recorded.
         live: the structure now.
-        journal: of all tools, in the database now; None: there is none.
-        known: what any release has shipped: the extra migrations are the running one's.
+        journal: rows of all tools' journals in the database now; None: the database has no journal.
+        known: migrations that any release has shipped. The running release shipped the extra ones.
     """
     target = target or ReleaseSchema()
     shipped = (*known, *(target.shipped or ()))
-    expected_journal = None if target.expected_journal is None else with_ancestors(target.expected_journal, shipped)
-    applied = None if journal is None else with_ancestors(journal, shipped)
-    relation = _relation(expected_journal, applied)
-    extra = _extra(expected_journal, applied) if relation in (JournalRelation.AHEAD, JournalRelation.DIVERGED) else ()
-    impact = combine_impacts(impact_of(one, shipped) for one in extra) if extra else None
-    if relation is JournalRelation.ABSENT:
-        relation = relation if target.has_searched_all_journals else JournalRelation.ONE_SIDED
-        impact = _of_plain_files(target, shipped)
-    elif find_files_absent_from(target.shipped or (), shipped):  # the journal is another tool's
-        impact = combine_impacts((*(impact_of(one, shipped) for one in extra), *_plain(target, shipped)))
-    if impact is not None and target.recorded_schema is not None:
-        impact = _seen_in(target.recorded_schema, live, impact)
-    findings = None if target.recorded_schema is None else judge_structure(target.recorded_schema, live)
-    compatibility, reason = _verdict(relation, impact, None if findings is None else worst(findings))
-    begun = unfinished(journal)
-    if begun and compatibility is Compatibility.COMPATIBLE:
-        compatibility, reason = Compatibility.UNKNOWN, "a journal does not tell what is applied"
-    said = [one.what for one in findings or () if one.compatibility is compatibility]
-    told = (*said, *begun) if compatibility is not Compatibility.COMPATIBLE else ()
-    files = tuple(find_shipped_file(one, shipped) for one in extra)
-    is_breaking = compatibility is Compatibility.BREAKING and relation is not JournalRelation.BEHIND
-    applied_since = tuple(one for one in files if one is not None)
-    attributed_to, unexplained = (
-        _attributed(target, live, findings, applied_since, shipped) if is_breaking else ((), ())
-    )
+    journals = compare_journals(target, journal, shipped)
+    impact = _impact_since(target, live, journals, shipped)
+    findings = None if target.recorded_schema is None else compare_structures(target.recorded_schema, live)
+    compatibility, reason = _apply_rules(journals.relation, impact, None if findings is None else find_worst(findings))
+    unfinished = list_unfinished(journal)
+    if unfinished and compatibility is Compatibility.COMPATIBLE:
+        compatibility, reason = Compatibility.UNKNOWN, "a journal does not tell which migrations are applied"
+    files = tuple(find_shipped_file(row, shipped) for row in journals.extra_rows)
+    attribution = Attribution()
+    if compatibility is Compatibility.BREAKING and journals.relation is not JournalRelation.BEHIND:
+        attribution = attribute_break(target, live, findings, tuple(filter(None, files)), shipped)
     return SchemaVerdict(
         compatibility=compatibility,
-        reason="; ".join((reason, *told, *_why(compatibility, impact))),
-        journal=relation,
-        since=tuple(migration_label(row) if file is None else file.tag for row, file in zip(extra, files, strict=True)),
-        can_step_down=bool(extra) and all(file is not None and file.has_down for file in files),
+        reason="; ".join((reason, *_details(compatibility, findings, unfinished, impact))),
+        journal=journals.relation,
+        since=_label_migrations(journals.extra_rows, files),
+        can_step_down=bool(files) and all(file is not None and file.has_down for file in files),
         impact=impact,
         findings=findings,
-        attributed_to=attributed_to,
-        unexplained=unexplained,
+        attributed_to=attribution.tags,
+        unexplained=attribution.unexplained,
     )
 
 
-def _attributed(
-    target: ReleaseSchema,
-    live: LiveSchema,
-    findings: tuple[Finding, ...] | None,
-    applied_since: tuple[ShippedMigration, ...],
-    shipped: tuple[ShippedMigration, ...],
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What explains the verdict, and what nothing explains: a class is evidence only of what was applied, and counts.
+def _label_migrations(rows: tuple[Migration, ...], files: tuple[ShippedMigration | None, ...]) -> tuple[str, ...]:
+    """Tags of the shipped files; a row that no release shipped has its own label."""
+    return tuple(migration_label(row) if file is None else file.tag for row, file in zip(rows, files, strict=True))
 
-    No journal tells that a plain file was applied: only a difference that it explains does. What was removed and is
-    there again was made by something that no migration tells of.
+
+def _impact_since(
+    target: ReleaseSchema, live: LiveSchema, journals: JournalComparison, shipped: tuple[ShippedMigration, ...]
+) -> MigrationImpact | None:
+    """Combine the classes of all that was applied since the target; None: nothing is known to have been applied.
+
+    No journal lists plain SQL files. A plain file that the target did not ship counts as applied.
     """
-    plain = find_files_absent_from(target.shipped, shipped) if target.shipped is not None else ()
-    attributed_to, unexplained = attribute_findings(findings, (*applied_since, *plain), target.recorded_schema)
-    if any(one.compatibility is Compatibility.BREAKING for one in findings or ()):
-        return attributed_to, unexplained
-    attributed_to, _ = attribute_findings((), applied_since)
-    if target.recorded_schema is None or not attributed_to:
-        return attributed_to, ()
-    impact = combine_impacts(one.impact for one in applied_since)
-    again = find_names_still_present(_told_removed(impact), target.recorded_schema, live)
-    by_others = tuple(f"{name} was removed, and is there again" for name in again if name not in impact.makes)
-    return attributed_to, by_others
-
-
-def _told_removed(impact: MigrationImpact) -> tuple[str, ...]:
-    """With the tables, views and sequences that an older version told in its reasons alone."""
-    older = (name for name in list_removed_names(impact) if not name.startswith("column "))
-    return tuple(dict.fromkeys((*impact.removes, *older)))
-
-
-def _relation(expected_journal: tuple[Migration, ...] | None, journal: tuple[Migration, ...] | None) -> JournalRelation:
-    if expected_journal is None or journal is None:
-        return JournalRelation.ABSENT if expected_journal is None and journal is None else JournalRelation.ONE_SIDED
-    applied, expected = {one.key for one in journal}, {one.key for one in expected_journal}
-    if applied == expected:
-        return JournalRelation.EQUAL
-    if applied > expected:
-        return JournalRelation.AHEAD
-    return JournalRelation.BEHIND if applied < expected else JournalRelation.DIVERGED
-
-
-def _extra(
-    expected_journal: tuple[Migration, ...] | None, journal: tuple[Migration, ...] | None
-) -> tuple[Migration, ...]:
-    expected = {one.key for one in expected_journal or ()}
-    return tuple(one for one in journal or () if one.key not in expected)
-
-
-def _seen_in(recorded_schema: LiveSchema, live: LiveSchema, impact: MigrationImpact) -> MigrationImpact:
-    """What was removed and is there all the same was made again, by a person or another tool: that does not show.
-
-    Neither does what is left out of the structure. Retention drops partitions, so that is no proof of a break either.
-    """
-    again = find_names_still_present(_told_removed(impact), recorded_schema, live)
-    left_out = not_compared((*impact.reasons, *impact.removes), recorded_schema, live)
-    if not again and not left_out:
-        return impact
-    reasons = [*impact.reasons, *(f"{name} was removed, and is there again" for name in again)]
-    reasons += [f"{name} is left out of the structure that is compared" for name in left_out]
-    changes = {"is_visible_in_structure": False, "reasons": tuple(dict.fromkeys(reasons))}
-    if left_out and impact.impact is Impact.BREAKING:
-        changes["impact"] = Impact.UNKNOWN
-    return impact.model_copy(update=changes)
-
-
-def _of_plain_files(target: ReleaseSchema, known: tuple[ShippedMigration, ...]) -> MigrationImpact | None:
-    """Without a journal: the files that pipelines told of and the target had not; None: nobody told of any."""
-    if not any(one.tool == MigrationTool.SQL for one in known):
+    of_rows = [impact_of_row(row, shipped) for row in journals.extra_rows]
+    of_plain_files = [file.impact for file in find_plain_files_absent_from(target.shipped or (), shipped)]
+    is_plain_folder = journals.is_absent and has_plain_files(shipped)
+    if not (of_rows or of_plain_files or is_plain_folder):
         return None
-    return combine_impacts(_plain(target, known))
+    impact = combine_impacts((*of_rows, *of_plain_files))
+    if target.recorded_schema is None:
+        return impact
+    return mark_invisible_changes(impact, target.recorded_schema, live)
 
 
-def _plain(target: ReleaseSchema, known: tuple[ShippedMigration, ...]) -> tuple[MigrationImpact, ...]:
-    return tuple(one.impact for one in find_files_absent_from(target.shipped or (), known))
-
-
-def _verdict(
+def _apply_rules(
     relation: JournalRelation, impact: MigrationImpact | None, structure: Compatibility | None
 ) -> tuple[Compatibility, str]:
-    """`structure`: None: it can't be compared."""
+    """Decide by relation, impact and structure, and say why.
+
+    Args:
+        relation: the live journal, compared with the target's.
+        impact: the combined class of all that was applied since; None: nothing is known to have been applied.
+        structure: the structure's own verdict; None: the target has no snapshot to compare with.
+    """
     if relation is JournalRelation.BEHIND:
         return Compatibility.BREAKING, "the database lacks migrations that the target needs: migrate it first"
     if structure is Compatibility.BREAKING:
         return structure, "the target can't work with the live schema"
+    by_journal = _judge_by_journal(relation, impact, structure)
+    if by_journal[0] is Compatibility.COMPATIBLE and structure is Compatibility.UNKNOWN:
+        return structure, "the structure does not show whether the target can work with the live schema"
+    return by_journal
+
+
+def _judge_by_journal(
+    relation: JournalRelation, impact: MigrationImpact | None, structure: Compatibility | None
+) -> tuple[Compatibility, str]:
+    """Decide by the journals; a structure that is not breaking may only clear a migration of its class."""
     match relation:
-        case JournalRelation.EQUAL if impact is not None:
-            ours = _since(impact, structure)
-        case JournalRelation.EQUAL:
-            ours = Compatibility.COMPATIBLE, "the same migrations are applied as when the target was good"
         case JournalRelation.AHEAD:
-            ours = _since(impact, structure)
+            return _judge_by_impact(impact, structure)
+        case JournalRelation.EQUAL if impact is not None:
+            return _judge_by_impact(impact, structure)
+        case JournalRelation.EQUAL:
+            return Compatibility.COMPATIBLE, "the same migrations are applied as when the target was good"
         case JournalRelation.DIVERGED:
-            ours = Compatibility.UNKNOWN, "the database has other migrations than the target, not only more"
+            return Compatibility.UNKNOWN, "the database has other migrations than the target, not only more"
         case JournalRelation.ONE_SIDED:
-            ours = Compatibility.UNKNOWN, "the journal of the target or of the database is not known"
+            return Compatibility.UNKNOWN, "the journal of the target or of the database is not known"
         case JournalRelation.ABSENT if structure is None:
-            ours = Compatibility.UNKNOWN, "there is no journal, and it is not known what the target ran on"
+            return Compatibility.UNKNOWN, "there is no journal, and the schema that the target ran on is not known"
         case JournalRelation.ABSENT if impact is not None:
-            ours = _since(impact, structure)
+            return _judge_by_impact(impact, structure)
         case JournalRelation.ABSENT:
-            ours = Compatibility.COMPATIBLE, "there is no journal; the live schema has all that the target ran on"
-    if ours[0] is Compatibility.COMPATIBLE and structure is Compatibility.UNKNOWN:
-        return structure, "whether the target can work with the live schema can't be told"
-    return ours
+            return Compatibility.COMPATIBLE, "there is no journal; the live schema has all that the target ran on"
+        case JournalRelation.BEHIND:
+            raise ValueError("a database that lacks the target's migrations is judged before its journals are")
 
 
-def _since(impact: MigrationImpact | None, structure: Compatibility | None) -> tuple[Compatibility, str]:
-    """What was applied since the target."""
-    worst_of_them = Impact.UNKNOWN if impact is None else impact.impact
-    if worst_of_them in (Impact.NONE, Impact.ADDITIVE):
-        return Compatibility.COMPATIBLE, "what was applied since the target only adds"
+def _judge_by_impact(impact: MigrationImpact | None, structure: Compatibility | None) -> tuple[Compatibility, str]:
+    worst = Impact.UNKNOWN if impact is None else impact.impact
+    if worst in (Impact.NONE, Impact.ADDITIVE):
+        return Compatibility.COMPATIBLE, "the migrations applied since the target only add to the schema"
     if structure is Compatibility.COMPATIBLE and impact is not None and impact.is_visible_in_structure:
-        return Compatibility.COMPATIBLE, "what was applied since leaves all that the target ran on as it was"
-    if worst_of_them is Impact.BREAKING and structure is not Compatibility.UNKNOWN:
-        return Compatibility.BREAKING, "what was applied since the target breaks it"
-    return Compatibility.UNKNOWN, "what was applied since the target can't be told to be harmless"
+        return Compatibility.COMPATIBLE, "the migrations applied since the target changed nothing that it ran on"
+    if worst is Impact.BREAKING and structure is not Compatibility.UNKNOWN:
+        return Compatibility.BREAKING, "the migrations applied since the target break it"
+    return Compatibility.UNKNOWN, "the migrations applied since the target are not known to be harmless"
 
 
-def _why(compatibility: Compatibility, impact: MigrationImpact | None) -> tuple[str, ...]:
-    if compatibility is Compatibility.COMPATIBLE or impact is None:
+def _details(
+    compatibility: Compatibility,
+    findings: tuple[Finding, ...] | None,
+    unfinished: tuple[str, ...],
+    impact: MigrationImpact | None,
+) -> tuple[str, ...]:
+    """List the evidence behind a verdict that blocks; a compatible one has none."""
+    if compatibility is Compatibility.COMPATIBLE:
         return ()
-    return impact.reasons
+    differences = [finding.difference for finding in findings or () if finding.compatibility is compatibility]
+    return (*differences, *unfinished, *(impact.reasons if impact is not None else ()))

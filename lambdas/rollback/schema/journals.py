@@ -1,68 +1,114 @@
-"""The journals in a database, held against what releases shipped: which row is whose file, and what is not finished."""
+"""Journals of migration tools: compare two of them, and match their rows with the files that releases shipped."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from rollback.canonical_json import sha256_of
 from rollback.domain.database.migration_impact import MigrationImpact, unknown
-from rollback.domain.database.migration_tools import MigrationTool
-from rollback.domain.database.release_schema import ShippedMigration
-from rollback.resources.database.postgres import Migration
+from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
+from rollback.domain.database.schema_verdict import JournalRelation
+from rollback.resources.database.migration_journal import Migration, MigrationTool
 
 
-def impact_of(row: Migration, known: Iterable[ShippedMigration]) -> MigrationImpact:
-    """The class of what was applied; unknown, if no release shipped it, or one shipped another file by its name."""
-    found = tuple(one for one in known if _is_of(row, one))
-    same = next((one for one in found if _same_file(row, one)), None)
-    if same is not None:
-        return same.impact
-    if found:
-        return unknown(f"the file of {migration_label(row)} is another one than was applied")
+@dataclass(frozen=True)
+class JournalComparison:
+    """The live journal, compared with the one that the target was good with.
+
+    Attributes:
+        relation: the relation, as far as both sides are known.
+        extra_rows: rows that only the live journal has, in its order; empty unless it is ahead or diverged.
+        is_absent: neither side has a journal. The target's record may have searched for Drizzle's alone.
+    """
+
+    relation: JournalRelation
+    extra_rows: tuple[Migration, ...] = ()
+    is_absent: bool = False
+
+
+def compare_journals(
+    target: ReleaseSchema, journal: tuple[Migration, ...] | None, shipped: tuple[ShippedMigration, ...]
+) -> JournalComparison:
+    """Compare the live journal with the target's.
+
+    Args:
+        target: the schema recorded for the target.
+        journal: the live journal; None: the database has none.
+        shipped: all files that are known. They tell the ancestors of Alembic's heads.
+    """
+    if target.expected_journal is None or journal is None:
+        is_absent = target.expected_journal is None and journal is None
+        is_proven = is_absent and target.has_searched_all_journals
+        relation = JournalRelation.ABSENT if is_proven else JournalRelation.ONE_SIDED
+        return JournalComparison(relation, is_absent=is_absent)
+    live_rows = with_ancestors(journal, shipped)
+    expected_keys = {row.key for row in with_ancestors(target.expected_journal, shipped)}
+    live_keys = {row.key for row in live_rows}
+    if live_keys <= expected_keys:
+        is_equal = live_keys == expected_keys
+        return JournalComparison(JournalRelation.EQUAL if is_equal else JournalRelation.BEHIND)
+    extra_rows = tuple(row for row in live_rows if row.key not in expected_keys)
+    is_ahead = live_keys > expected_keys
+    return JournalComparison(JournalRelation.AHEAD if is_ahead else JournalRelation.DIVERGED, extra_rows)
+
+
+def impact_of_row(row: Migration, known: Iterable[ShippedMigration]) -> MigrationImpact:
+    """Class of an applied migration; unknown if no release shipped it, or if the shipped file differs."""
+    of_row = tuple(file for file in known if _has_same_name(row, file))
+    applied = next((file for file in of_row if _has_same_content(row, file)), None)
+    if applied is not None:
+        return applied.impact
+    if of_row:
+        return unknown(f"the shipped file of {migration_label(row)} differs from the one that was applied")
     return unknown(f"migration {migration_label(row)} was recorded by no release")
 
 
 def find_shipped_file(row: Migration, known: Iterable[ShippedMigration]) -> ShippedMigration | None:
-    """The file that was applied, as a release shipped it."""
-    return next((one for one in known if _is_of(row, one) and _same_file(row, one)), None)
+    """Find the file that a row applied, as a release shipped it; None: no release shipped it."""
+    return next((file for file in known if _has_same_name(row, file) and _has_same_content(row, file)), None)
 
 
 def migration_label(row: Migration) -> str:
-    """A row's name for people: its tool's own, or the beginning of a hash."""
+    """Name of a row for an operator: the tool's own, else the beginning of its hash, else its table."""
     return row.id or row.hash[:12] or row.table
 
 
 def is_applied(
     shipped: ShippedMigration, journal: Iterable[Migration] | None, among: Iterable[ShippedMigration]
 ) -> bool:
-    """Whether the journal has the file as it is; a file that was changed since is not.
+    """Whether the journal lists the file with its present content; a file that changed since is not applied.
 
     Args:
-        among: all files of the release: Alembic's journal has the newest revision only.
+        shipped: the file.
+        journal: rows of all tools' journals; None: the database has no journal.
+        among: all files of the release. Alembic's journal lists only the newest revision.
     """
     rows = with_ancestors(tuple(journal or ()), among)
-    return any(_is_of(row, shipped) and _same_file(row, shipped) and row.state == "applied" for row in rows)
+    return any(
+        row.state == "applied" and _has_same_name(row, shipped) and _has_same_content(row, shipped) for row in rows
+    )
 
 
 def with_ancestors(journal: tuple[Migration, ...], known: Iterable[ShippedMigration]) -> tuple[Migration, ...]:
-    """The journal with what lies below Alembic's heads, as far as files tell it; others' journals are as they are."""
-    below = {one.id: one.after for one in known if one.tool == MigrationTool.ALEMBIC}
+    """Add the ancestors of Alembic's heads, as far as files name them; rows of other tools stay as they are."""
+    parents = {file.id: file.after for file in known if file.tool == MigrationTool.ALEMBIC}
     heads = tuple(row for row in journal if row.tool == MigrationTool.ALEMBIC)
-    found: dict[str, Migration] = {row.id: row for row in heads}
-    due = list(heads)
-    while due:
-        row = due.pop()
-        for name in below.get(row.id, ()):
-            if name not in found:
-                found[name] = row.model_copy(update={"id": name})
-                due.append(found[name])
-    return (*journal, *(row for name, row in found.items() if row not in heads))
+    rows: dict[str, Migration] = {row.id: row for row in heads}
+    pending = list(heads)
+    while pending:
+        row = pending.pop()
+        for name in parents.get(row.id, ()):
+            if name not in rows:
+                rows[name] = row.model_copy(update={"id": name})
+                pending.append(rows[name])
+    return (*journal, *(row for row in rows.values() if row not in heads))
 
 
-def unfinished(journal: Iterable[Migration] | None) -> tuple[str, ...]:
-    """What a tool began and did not end, and journals that the settings name and the database lacks."""
-    return tuple(_unfinished(tuple(journal or ())))
+def list_unfinished(journal: Iterable[Migration] | None) -> tuple[str, ...]:
+    """Sentences about migrations that a tool began and did not end, and about journals that the database lacks."""
+    return tuple(_unfinished(journal or ()))
 
 
-def _unfinished(journal: tuple[Migration, ...]) -> Iterator[str]:
+def _unfinished(journal: Iterable[Migration]) -> Iterator[str]:
     for row in journal:
         if row.state == "failed":
             yield f"migration {migration_label(row)} of {row.tool} did not finish ({row.table})"
@@ -71,7 +117,7 @@ def _unfinished(journal: tuple[Migration, ...]) -> Iterator[str]:
 
 
 def summarize_journals(journal: Iterable[Migration] | None) -> tuple[str, ...]:
-    """Each journal on a line: its tool, its table, how many rows, and their digest."""
+    """A line for each journal: its tool, its table, the number of rows, and their digest."""
     tables: dict[tuple[str, str], list[Migration]] = {}
     for row in journal or ():
         tables.setdefault((row.tool, row.table), []).append(row)
@@ -81,22 +127,30 @@ def summarize_journals(journal: Iterable[Migration] | None) -> tuple[str, ...]:
     )
 
 
-def find_files_absent_from(
+def has_plain_files(shipped: Iterable[ShippedMigration]) -> bool:
+    """Whether some release shipped a plain folder of SQL."""
+    return any(file.tool == MigrationTool.SQL for file in shipped)
+
+
+def find_plain_files_absent_from(
     target: Iterable[ShippedMigration], known: Iterable[ShippedMigration]
 ) -> tuple[ShippedMigration, ...]:
-    """Files of plain SQL folders that releases shipped, and a target did not: no journal tells which are applied."""
-    had = {(one.id, one.hash) for one in target}
-    return tuple(one for one in known if one.tool == MigrationTool.SQL and (one.id, one.hash) not in had)
+    """Plain SQL files that some release shipped and the target did not: no journal tells which are applied."""
+    of_target = {(file.id, file.hash) for file in target}
+    return tuple(file for file in known if file.tool == MigrationTool.SQL and (file.id, file.hash) not in of_target)
 
 
-def _is_of(row: Migration, shipped: ShippedMigration) -> bool:
-    if row.tool != shipped.tool:
+def _has_same_name(row: Migration, file: ShippedMigration) -> bool:
+    if row.tool != file.tool:
         return False
-    return row.hash == shipped.hash if row.tool == MigrationTool.DRIZZLE else row.id == shipped.id
+    return row.hash == file.hash if row.tool == MigrationTool.DRIZZLE else row.id == file.id
 
 
-def _same_file(row: Migration, shipped: ShippedMigration) -> bool:
-    """Drizzle's hash is the match itself; its time tells equal files apart, but 1.x keeps whole seconds of it."""
+def _has_same_content(row: Migration, file: ShippedMigration) -> bool:
+    """Compare checksums; Drizzle's hash has matched already, and its time tells equal files apart.
+
+    Drizzle 1.x keeps whole seconds of that time.
+    """
     if row.tool == MigrationTool.DRIZZLE:
-        return row.created_at // 1000 == shipped.created_at // 1000
-    return not row.hash or shipped.checksum is None or row.hash == shipped.checksum
+        return row.created_at // 1000 == file.created_at // 1000
+    return not row.hash or file.checksum is None or row.hash == file.checksum

@@ -5,14 +5,13 @@ take the database further back than the last known good needs is for a person to
 """
 
 from rollback.check import Check
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import SchemaVerdict
-from rollback.domain.readiness import join_failures
+from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
 from rollback.domain.releases.newer_release import newest_known_at
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Rollback
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
+from rollback.domain.target_readiness import join_failures
 from rollback.errors import ExternalServiceError, RollbackError
 from rollback.identity.target_checks import check_images_exist, run_check
 from rollback.identity.task_definition import standing_plan
@@ -20,7 +19,7 @@ from rollback.leases.holder import find_rollback
 from rollback.names import SYNONYMS_OF_LAST_KNOWN_GOOD
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
-from rollback.schema.verdict import schema_verdict
+from rollback.schema.verdict_from_ledger import schema_verdict
 
 CHECK_NAME = "target-is-ready"
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from rollback.check import Check
-from rollback.domain.readiness import not_known
 from rollback.domain.settings.environment import ServiceSettings
+from rollback.domain.target_readiness import not_known
 from rollback.errors import CallRefused, ExternalServiceError
 from rollback.ports.world import World
 from rollback.resources.aws.cloudformation_stack import StackState, drift

@@ -9,10 +9,9 @@ from datetime import datetime
 
 from rollback.check import Check
 from rollback.database.observation.readiness import writes_to_standing_branch
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import SchemaVerdict, unknown_verdict
+from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict, unknown_verdict
 from rollback.domain.plan import Plan, judge_plan
-from rollback.domain.releases.identity import known
+from rollback.domain.releases.identity import find_matching_release
 from rollback.domain.releases.newer_release import newest_known_at
 from rollback.domain.releases.release import Release, last_known_good
 from rollback.domain.request import RollbackType
@@ -27,8 +26,8 @@ from rollback.identity.task_definition import standing_plan
 from rollback.planning.database import apply_schema_verdict
 from rollback.planning.step import apply_plan_checks, find_rollback_to_resume, release_to_replace, releases_of_resumed
 from rollback.ports.world import World
-from rollback.schema.refusal import CHECK_NAME
-from rollback.schema.verdict import schema_verdict
+from rollback.schema.compatibility_check import CHECK_NAME
+from rollback.schema.verdict_from_ledger import schema_verdict
 from rollback.service.next_target import (
     check_target_readiness,
     choose_standing_target,
@@ -146,7 +145,8 @@ def _known_release_or_found(found: IdentifiedRelease, standing: StandingPlan | N
     A ledger that does not answer, or has a record that can't be read, keeps no emergency waiting: the release then
     counts as one without evidence.
     """
-    planned = known(found.identity, (one.release for one in standing.targets)) if standing is not None else None
+    targets = standing.targets if standing is not None else ()
+    planned = find_matching_release(found.identity, (one.release for one in targets))
     if planned is not None:
         return planned
     try:

@@ -475,7 +475,7 @@ def _is_recheck_allowed(alarm: str, since: datetime, service: str, pending: list
 def _page_unreadable(world: World) -> Iterator[str]:
     """Tell an operator once of the items that can't be read: one page a round, however many they are."""
     environment = world.settings.environment
-    fresh = [item for item in world.ledger.unreadable() if not item.is_told]
+    fresh = [item for item in world.ledger.unreadable() if not item.is_reported]
     if not fresh:
         return
     listed = "\n".join(f"  {item.key}: {item.why}" for item in fresh[:_MOST_LISTED])
@@ -504,5 +504,5 @@ def _page_aggregated(world: World) -> Iterator[str]:
         page = {"severity": "page", "environment": world.settings.environment, "report_id": report_id}
         world.notifications.publish(subject, text, page)
         with contextlib.suppress(Conflict):  # one more was counted: the next round tells of it
-            world.ledger.put_page_count(count.told(now), count)
+            world.ledger.put_page_count(count.mark_sent(now), count)
         yield f"{count.service}: {count.unreported} more pages told as one"

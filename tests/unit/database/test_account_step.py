@@ -8,6 +8,7 @@ from database_simulation import BRANCH, GOOD, DatabaseSimulation
 
 from rollback.domain.database.account import ComparisonBase, comparison_branch_name
 from rollback.domain.rollback import Outcome, Rollback
+from rollback.reports.data_loss import format_data_loss
 from rollback.resources.database.errors import AccessRefused, RequestRefused
 from rollback.workflow import janitor
 from rollback.workflow.route import Step
@@ -29,7 +30,7 @@ def done(stage: DatabaseSimulation, rollback: Rollback) -> Rollback:
 def words(rollback: Rollback) -> str:
     assert rollback.database is not None
     assert rollback.database.lost is not None
-    return "\n".join(rollback.database.lost.in_words())
+    return "\n".join(format_data_loss(rollback.database.lost))
 
 
 def test_the_first_report_says_that_another_follows_and_the_second_tells_the_rows() -> None:

@@ -7,11 +7,11 @@ from builders import NOW, SERVICE, image
 from database_simulation import ADDS, AFTER, BAD, BRANCH, GOOD, DatabaseSimulation
 from two_writer_simulation import WORKER, TwoWriterSimulation
 
-from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import Compatibility
 from rollback.domain.releases.release import ReleaseState
 from rollback.domain.rollback import ObligationKind, Outcome, Rollback
 from rollback.domain.settings.policy import Policy
-from rollback.schema.verdict import schema_verdict
+from rollback.schema.verdict_from_ledger import schema_verdict
 from rollback.workflow.route import Step
 
 APPROVED = Policy(database_approval="none")

@@ -15,7 +15,7 @@ from rollback.domain.rollback import ObligationKind, Outcome
 from rollback.domain.settings.database import DatabaseSettings
 from rollback.domain.settings.policy import Policy
 from rollback.names import family_of, rollback_family
-from rollback.resources.database.postgres import Column, LiveSchema
+from rollback.resources.database.live_schema import Column, LiveSchema
 from rollback.workflow.route import Step
 
 REFUSING = Policy()

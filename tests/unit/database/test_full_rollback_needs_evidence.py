@@ -14,7 +14,7 @@ from rollback.domain.request import RollbackType
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.policy import Policy
 from rollback.resources.database.errors import Unreachable
-from rollback.schema.verdict import schema_verdict
+from rollback.schema.verdict_from_ledger import schema_verdict
 
 NOBODY_TOLD = ShippedMigration(tag="0009", created_at=9, hash=f"{9:064x}", impact=unknown("nobody told of it"))
 SEEN: dict[str, Callable[[DatabaseSimulation], None]] = {

@@ -17,7 +17,7 @@ from rollback.domain.settings.policy import Policy
 from rollback.errors import ExternalServiceError
 from rollback.operations.pause_abort_unlock import abort
 from rollback.resources.database.errors import OutcomeUnknown, QueryFailed
-from rollback.resources.database.postgres import LiveSchema
+from rollback.resources.database.live_schema import LiveSchema
 from rollback.workflow import janitor
 from rollback.workflow.route import Step
 

@@ -17,7 +17,8 @@ from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.rollback import Outcome
 from rollback.domain.settings.policy import Policy
 from rollback.resources.database.errors import SessionRefused
-from rollback.resources.database.postgres import Column, LiveSchema, Migration
+from rollback.resources.database.live_schema import Column, LiveSchema
+from rollback.resources.database.migration_journal import Migration
 
 FROM_A_SOURCE = [ResetScenario, UndoScenario, RecreateScenario]
 NO_GOOD = Check.failed("target-fits-restored-schema", "orders.total is missing")

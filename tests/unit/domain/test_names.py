@@ -1,4 +1,4 @@
-"""Names have everything in them that makes two things two."""
+"""Names: two resources never share one."""
 
 import pytest
 from builders import SERVICE, definition
@@ -26,17 +26,17 @@ def test_services_and_environments_that_share_a_family_have_families_of_their_ow
 
 
 @pytest.mark.parametrize("suffix", ["last-known-good", "rollback"])
-def test_a_family_of_a_version_before_is_named_as_ours_too(suffix: str) -> None:
+def test_a_family_that_a_former_version_registered_counts_as_ours(suffix: str) -> None:
     assert original_family(f"{FAMILY}-{suffix}") == FAMILY
 
 
 @pytest.mark.parametrize("family", [FAMILY, "orders-rolled-back", "rolled-back", "last-known-good"])
-def test_a_familys_name_that_a_team_may_give_is_the_teams(family: str) -> None:
+def test_a_familys_name_that_a_team_may_choose_counts_as_the_teams(family: str) -> None:
     assert not is_named_as_ours(family)
     assert original_family(family) == family
 
 
-def test_the_definition_to_go_back_to_is_not_overwritten_by_a_sharer_of_the_family() -> None:
+def test_another_service_of_the_same_family_does_not_overwrite_the_targets_definition() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     prepare_standing_plan(SERVICE, stage.world)

@@ -1,4 +1,4 @@
-"""The team deploys while a rollback is under way: what is newer is left alone, what failed or is ours is not."""
+"""A deployment of the team during a rollback: a newer release is left alone, a failed one and ours are not."""
 
 from datetime import timedelta
 from typing import Any
@@ -36,7 +36,7 @@ STACK = "MacroAiProductionStack"
 
 
 def team_ships(stage: Simulation, version: str = "v4", family: str = FAMILY) -> str:
-    """The pipeline registers a definition and deploys it."""
+    """Register and deploy a definition, as the team's pipeline does."""
     stage.arns[version] = stage.services.register_release(definition(version), family)
     stage.services.deploy(stage.arns[version], stage.clock.now())
     stage.healthy_versions.add(version)
@@ -44,12 +44,12 @@ def team_ships(stage: Simulation, version: str = "v4", family: str = FAMILY) -> 
 
 
 def deployed(stage: Simulation) -> list[str]:
-    """Definitions that ECS was asked to deploy by a rollback."""
+    """Definitions that a rollback deployed."""
     return [str(given["definition_arn"]) for _, given in stage.services.calls if given.get("definition_arn")]
 
 
 def acting(stage: Simulation, given: object = None) -> Rollback:
-    """A rollback that has sent its update."""
+    """A rollback that has called UpdateService."""
     rollback = stage.admit(given)
     while rollback.service is None or rollback.service.acted_at is None:
         rollback = stage.run_due_step(rollback)
@@ -67,7 +67,7 @@ def with_stack(stage: Simulation, status: str, definition_arn: str) -> None:
 
 @pytest.mark.parametrize("given", [None, {"type": "emergency"}], ids=["service", "emergency"])
 @pytest.mark.parametrize("until", [Step.SERVICE, Step.VERIFY])
-def test_a_release_that_the_team_ships_meanwhile_is_left_alone(given: object, until: Step) -> None:
+def test_a_rollback_leaves_a_release_alone_that_the_team_deploys_meanwhile(given: object, until: Step) -> None:
     stage = start_simulation()
     before = dict(stage.services.deployment_configuration)
     rollback = stage.run_until(acting(stage, given), until)
@@ -92,7 +92,7 @@ def test_a_release_that_the_team_ships_meanwhile_is_left_alone(given: object, un
     assert stage.state_of("v2") is ReleaseState.SUSPECT
 
 
-def test_shipped_before_anything_was_done_nothing_is_done_and_nothing_is_judged() -> None:
+def test_a_rollback_that_has_not_acted_leaves_the_newer_release_alone_and_marks_no_release() -> None:
     stage = start_simulation()
     rollback = stage.run_until(stage.admit(), Step.SERVICE)
     team_ships(stage)
@@ -105,7 +105,7 @@ def test_shipped_before_anything_was_done_nothing_is_done_and_nothing_is_judged(
     assert stage.state_of("v2") is ReleaseState.CANDIDATE
 
 
-def test_one_that_is_in_flight_is_waited_for_and_replaced_if_it_fails() -> None:
+def test_a_newer_deployment_in_flight_is_waited_for_and_replaced_if_it_fails() -> None:
     stage = start_simulation()
     rollback = stage.run_until(acting(stage), Step.VERIFY)
     stage.services.behaviours[team_ships(stage)] = "crashing"
@@ -118,10 +118,10 @@ def test_one_that_is_in_flight_is_waited_for_and_replaced_if_it_fails() -> None:
 
     assert done.outcome is Outcome.SUCCEEDED, done.reason
     assert stage.running() == image("v1")
-    assert "ECS gave it up, or it did not settle in time" in stage.notifications.sent[-1].message
+    assert "ECS gave the deployment up, or it did not settle in time" in stage.notifications.sent[-1].message
 
 
-def test_one_that_never_settles_is_no_fix_and_is_replaced() -> None:
+def test_a_newer_deployment_that_never_settles_is_replaced() -> None:
     stage = start_simulation()
     stage.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": False, "rollback": False}
     rollback = acting(stage)
@@ -135,7 +135,7 @@ def test_one_that_never_settles_is_no_fix_and_is_replaced() -> None:
     assert minutes >= timedelta(minutes=stage.policy.service_timeout_minutes)
 
 
-def test_what_is_left_and_deployed_again_is_the_team_s_decision_and_said_so() -> None:
+def test_the_replaced_release_that_the_team_deploys_again_is_left_alone_and_reported() -> None:
     stage = start_simulation()
     rollback = stage.run_until(acting(stage), Step.VERIFY)
     stage.services.deploy(stage.arns["v2"], stage.clock.now())
@@ -147,10 +147,10 @@ def test_what_is_left_and_deployed_again_is_the_team_s_decision_and_said_so() ->
     assert done.newer.is_replaced_release_redeployed
     assert done.newer.version == "v2"
     assert "v2, the same release that the rollback left, deployed at" in done.reason
-    assert "look whether that was meant" in stage.notifications.sent[-1].message
+    assert "check that the deployment was intended" in stage.notifications.sent[-1].message
 
 
-def test_at_zero_tasks_by_our_doing_the_newer_release_is_started_at_once() -> None:
+def test_a_newer_release_at_zero_tasks_by_our_doing_is_started_at_once() -> None:
     stage, fenced = start_simulation_at_zero()
     assert stage.services.desired_count == 0
     stage.services.behaviours[team_ships(stage)] = "healthy"
@@ -162,7 +162,7 @@ def test_at_zero_tasks_by_our_doing_the_newer_release_is_started_at_once() -> No
     assert stage.pages() == []
 
 
-def test_what_can_not_be_put_back_is_paged_as_ever() -> None:
+def test_an_obligation_that_can_not_be_discharged_pages_beside_a_newer_release_too() -> None:
     stage = start_simulation()
     rollback = stage.run_until(acting(stage), Step.VERIFY)
     team_ships(stage)
@@ -180,7 +180,7 @@ def test_what_can_not_be_put_back_is_paged_as_ever() -> None:
     assert "NOT PUT BACK: deployment_configuration" in stage.pages()[-1]
 
 
-def test_an_alarm_that_stays_red_over_the_newer_release_is_looked_at_again() -> None:
+def test_an_alarm_that_stays_red_over_the_newer_release_is_evaluated_again() -> None:
     stage = start_simulation()
     rollback = stage.run_until(acting(stage), Step.VERIFY)
     team_ships(stage)
@@ -194,7 +194,7 @@ def test_an_alarm_that_stays_red_over_the_newer_release_is_looked_at_again() -> 
     assert [given["detail"]["alarmName"] for _, given in stage.workflow.started] == [DEGRADED]
 
 
-def test_the_attempt_counts_if_it_acted() -> None:
+def test_a_superseded_rollback_counts_as_an_attempt_if_it_acted() -> None:
     stage = start_simulation()
     rollback = stage.run_until(acting(stage), Step.VERIFY)
     team_ships(stage)
@@ -204,10 +204,10 @@ def test_the_attempt_counts_if_it_acted() -> None:
     assert "only just ended" in again.reason
 
 
-# What is no newer release of the team's
+# Deployments that are no newer release of the team
 
 
-def test_what_ran_or_was_in_flight_when_the_plan_was_made_is_what_is_left() -> None:
+def test_a_deployment_in_flight_when_the_plan_was_made_is_the_one_to_replace() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2")
@@ -229,8 +229,8 @@ def test_the_target_deployed_by_the_team_itself_is_adopted() -> None:
 @pytest.mark.parametrize(
     "family", [of(FAMILY, "production", SERVICE) for of in (last_known_good_family, rollback_family)]
 )
-def test_a_definition_of_a_rollback_is_never_the_team_s(family: str) -> None:
-    """Such as a late call of one that was taken over."""
+def test_a_definition_that_a_rollback_registered_is_never_the_teams(family: str) -> None:
+    """Such as a late call of a rollback that was taken over."""
     stage = start_simulation()
     rollback = stage.run_until(acting(stage), Step.VERIFY)
     stage.services.deploy(stage.services.register(definition("v0"), family, "0" * 64), stage.clock.now())
@@ -240,7 +240,7 @@ def test_a_definition_of_a_rollback_is_never_the_team_s(family: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"])
-def test_cloudformation_s_own_way_back_is_no_release_of_the_team_s(status: str) -> None:
+def test_a_rollback_by_cloudformation_is_no_release_of_the_team(status: str) -> None:
     stage = Simulation()
     stage.ship("v0", hours_ago=72)
     stage.ship("v1", PROMOTED, hours_ago=48)
@@ -254,7 +254,7 @@ def test_cloudformation_s_own_way_back_is_no_release_of_the_team_s(status: str) 
     assert stage.running() == image("v1")
 
 
-def test_ecs_s_own_way_back_from_the_newer_release_does_not_stand() -> None:
+def test_a_newer_release_that_ecs_itself_rolled_back_does_not_stand() -> None:
     stage = start_simulation()
     rollback = acting(stage)
     stage.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": True, "rollback": True}
@@ -281,8 +281,8 @@ def test_rule_9_a_call_that_may_still_land_is_waited_for_before_the_newer_releas
     assert stage.running() == image("v1")
 
 
-def test_who_takes_over_judges_a_newer_release_by_itself() -> None:
-    """The plain rollback has not noticed it yet; the alarm went red before the team shipped: it may be the fix."""
+def test_a_rollback_that_takes_over_judges_the_newer_release_itself() -> None:
+    """The alarm's state changed before the team deployed, so the newer release may be the fix."""
     stage = start_simulation()
     stage.healthy_versions.clear()
     first = acting(stage)
@@ -306,7 +306,7 @@ def full(stage: DatabaseSimulation) -> Rollback:
     return stage.admit(FULL)
 
 
-def test_before_the_fence_nothing_is_stopped_and_the_data_is_untouched() -> None:
+def test_a_newer_release_before_the_fence_leaves_tasks_and_data_untouched() -> None:
     stage = DatabaseSimulation()
     rollback = stage.run_until(full(stage), Step.DATABASE)
     team_ships(stage)
@@ -319,7 +319,7 @@ def test_before_the_fence_nothing_is_stopped_and_the_data_is_untouched() -> None
     assert (stage.running(), stage.services.desired_count) == (image("v4"), 2)
 
 
-def test_behind_the_fence_with_untouched_data_it_is_tidied_up_and_the_newer_release_started() -> None:
+def test_a_newer_release_behind_the_fence_is_started_if_the_data_is_untouched() -> None:
     stage = DatabaseSimulation()
     rollback = full(stage)
     while stage.services.desired_count:
@@ -338,7 +338,7 @@ def test_behind_the_fence_with_untouched_data_it_is_tidied_up_and_the_newer_rele
     assert stage.state_of("v2") is ReleaseState.CANDIDATE
 
 
-def test_shipped_while_the_data_was_changed_it_is_replaced_by_what_goes_with_the_data_and_said_so() -> None:
+def test_a_newer_release_during_the_change_of_data_is_replaced_by_the_target_and_reported() -> None:
     stage = DatabaseSimulation()
     rollback = full(stage)
     while rollback.database is None or rollback.database.backup_id is None:
@@ -357,7 +357,7 @@ def test_shipped_while_the_data_was_changed_it_is_replaced_by_what_goes_with_the
     assert "was not made for the data that is there now" in stage.notifications.sent[-1].message
 
 
-def test_shipped_once_the_service_runs_on_its_data_again_it_is_left_alone() -> None:
+def test_a_newer_release_after_the_service_runs_on_its_data_again_is_left_alone() -> None:
     stage = DatabaseSimulation()
     rollback = stage.run_until(full(stage), Step.VERIFY)
     assert stage.services.desired_count == 2
@@ -370,14 +370,14 @@ def test_shipped_once_the_service_runs_on_its_data_again_it_is_left_alone() -> N
     assert done.left_to_operator() == ()
 
 
-# What it looks like
+# Output of the command line and metrics
 
 
-def test_a_start_that_gave_way_exits_with_1() -> None:
+def test_the_start_of_a_superseded_rollback_exits_with_1() -> None:
     assert Outcome.SUPERSEDED not in _SUCCESS_OUTCOMES
 
 
-def test_history_and_the_metric_show_it(terminal: Any) -> None:  # noqa: F811
+def test_history_and_the_metric_show_a_superseded_rollback(terminal: Any) -> None:  # noqa: F811
     stage = start_simulation()
     rollback = stage.run_until(acting(stage), Step.VERIFY)
     team_ships(stage)
@@ -442,12 +442,14 @@ def service_deployment(**changes: Any) -> ServiceDeployment:
         ("A_STATUS_OF_TOMORROW", "IN_PROGRESS", DeploymentStatus.IN_FLIGHT),
     ],
 )
-def test_how_a_service_deployment_stands(status: str, rollout: str, standing: DeploymentStatus) -> None:
+def test_the_status_of_a_service_deployment_follows_from_ecs(
+    status: str, rollout: str, standing: DeploymentStatus
+) -> None:
     seen = view(deployment(rollout_state=rollout), service_deployment(status=status))
     assert latest_deployment(seen).standing is standing
 
 
-def test_a_deployment_that_ecs_does_not_list_yet_is_told_from_primary() -> None:
+def test_a_deployment_that_ecs_does_not_list_yet_is_read_from_primary() -> None:
     later = NOW + timedelta(seconds=5)
     primary = deployment(definition_arn="arn:aws:ecs:eu-west-1:1:task-definition/api:5", created_at=later)
     for newest in (None, service_deployment()):
@@ -456,7 +458,7 @@ def test_a_deployment_that_ecs_does_not_list_yet_is_told_from_primary() -> None:
         assert newest_known_at(view(primary, newest)) == later
 
 
-def test_a_primary_that_ecs_went_back_to_is_no_deployment_of_its_own() -> None:
+def test_a_primary_that_ecs_rolled_back_to_is_no_deployment_of_its_own() -> None:
     later = NOW + timedelta(minutes=5)
     back = deployment(definition_arn="arn:aws:ecs:eu-west-1:1:task-definition/api:3", created_at=later)
     latest = latest_deployment(view(back, service_deployment(status="ROLLBACK_SUCCESSFUL")))
@@ -464,7 +466,7 @@ def test_a_primary_that_ecs_went_back_to_is_no_deployment_of_its_own() -> None:
 
 
 @given(seconds=st.integers(min_value=-3600, max_value=3600))
-def test_only_what_began_after_the_plan_may_be_newer(seconds: int) -> None:
+def test_only_a_deployment_that_began_after_the_plan_may_be_newer(seconds: int) -> None:
     latest = latest_deployment(view(deployment(), service_deployment(created_at=NOW)))
     assert may_be_newer(latest, NOW - timedelta(seconds=seconds)) == (seconds > 0)
 
@@ -477,7 +479,7 @@ def test_the_same_definition_forced_once_more_and_not_listed_yet_is_a_deployment
     assert (latest.began_at, latest.standing) == (later, DeploymentStatus.IN_FLIGHT)
 
 
-def test_what_does_not_settle_in_time_has_failed_and_what_stands_does_so_for_good() -> None:
+def test_a_deployment_that_does_not_settle_in_time_has_failed_and_one_that_stands_has_not() -> None:
     patience, late = timedelta(minutes=15), NOW + timedelta(minutes=16)
     in_flight = latest_deployment(view(deployment(rollout_state="IN_PROGRESS"), service_deployment(status="PENDING")))
     assert expire_in_flight(in_flight, NOW, patience) is DeploymentStatus.IN_FLIGHT

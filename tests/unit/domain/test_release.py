@@ -11,7 +11,7 @@ def test_registering_the_same_definition_again_keeps_its_fingerprint() -> None:
     assert fingerprint(again, {}) == fingerprint(definition("v1"), {})
 
 
-def test_another_image_or_another_setting_is_another_release() -> None:
+def test_another_image_or_another_setting_makes_another_release() -> None:
     first = fingerprint(definition("v1"), {})
     assert fingerprint(definition("v2"), {}) != first
     assert fingerprint(definition("v1", cpu="512"), {}) != first
@@ -23,7 +23,7 @@ def test_a_tag_is_replaced_by_the_digest_that_ecs_resolved() -> None:
     assert fingerprint(tagged, {"api": image("v1")}) == fingerprint(definition("v1"), {})
 
 
-def test_a_release_without_its_own_image_s_digest_can_not_be_gone_back_to_one_without_a_sidecar_s_can() -> None:
+def test_a_release_without_its_own_images_digest_is_no_target_and_one_without_a_sidecars_is() -> None:
     tag = "repo:v1"
     unresolved = release("v1", images={"api": f"{tag}{UNRESOLVED}", "sidecar": image("v2")})
     by_reference = release("v1", images={"api": image("v1"), "sidecar": tag})
@@ -46,7 +46,9 @@ def test_the_last_known_good_is_the_newest_promoted_release_that_does_not_run() 
         st.tuples(st.sampled_from(["v1", "v2", "v3", "v4"]), st.sampled_from(list(ReleaseState)), st.integers(0, 99))
     )
 )
-def test_the_last_known_good_is_never_bad_and_never_what_runs(history: list[tuple[str, ReleaseState, int]]) -> None:
+def test_the_last_known_good_is_never_a_bad_release_and_never_the_running_one(
+    history: list[tuple[str, ReleaseState, int]],
+) -> None:
     releases: list[Release] = [release(v, state=s, hours_ago=h) for v, s, h in history]
     running = release("v1").fingerprint
     good = last_known_good(releases, running)

@@ -1,30 +1,19 @@
-"""Names of releases: one is meant, or it is said which ones may be."""
+"""Names of releases: a name means one release, or the answer lists those that it may mean."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOW, SERVICE, definition, image, release
-from database_simulation import DatabaseSimulation
-from simulation import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, SUSPECT, Simulation
-from terminal import At
+from builders import image, release
+from simulation import CANDIDATE, QUARANTINED, SUSPECT
 
-from rollback.canonical_json import sha256_of
-from rollback.check import Verdict
-from rollback.domain.operator import Operator
-from rollback.domain.releases.release import Release, fingerprint, normalised_definition
-from rollback.domain.releases.release_names import describe_release, find_release, release_label
-from rollback.domain.rollback import Outcome
-from rollback.errors import InvalidRequest
-from rollback.operations.quarantine import quarantine, unquarantine
-from rollback.promotion.promote import promote_by_hand
+from rollback.domain.releases.release import Release, ReleaseState
+from rollback.domain.releases.release_names import find_last_known_good, find_release, release_label
 
-ANN = Operator(name="ann@desk", reason="it loses orders")
 COMMIT = "4f5e6d7c8b9a0f1e2d3c4b5a69788796a5b4c3d2"
 
 
 def marked(version: str, mark: str, **changes: Any) -> Release:
-    """A release whose fingerprint begins so."""
+    """A release with this prefix of its fingerprint."""
     return release(version, fingerprint=mark.ljust(64, "0"), **changes)
 
 
@@ -72,26 +61,26 @@ def test_each_kind_of_name_means_the_release(name: str) -> None:
         f"{'x' * 100_000}@sha256:{DIGEST}",
     ],
 )
-def test_a_name_that_is_too_short_or_of_nothing_is_explained(name: str) -> None:
+def test_a_name_that_is_too_short_or_unknown_is_explained(name: str) -> None:
     found = find_release(name, (V2, V1))
     assert found.release is None
     assert "is not in the ledger" in found.why_not
     assert "known versions: v1, v2" in found.why_not
 
 
-def test_the_closest_version_is_offered_and_old_ones_are_counted() -> None:
+def test_the_answer_offers_the_closest_version_and_counts_old_ones() -> None:
     many = tuple(release(f"v{number}", hours_ago=number) for number in range(1, 41))
     assert "did you mean 'v12'" in find_release("v12x", many).why_not
     assert "and 24 older ones" in find_release("v12x", many).why_not
     assert len(find_release("x" * 5_000, many).why_not) < 500
 
 
-def test_of_several_releases_of_a_version_the_only_promoted_one_is_meant() -> None:
+def test_a_version_of_several_releases_means_the_only_promoted_one() -> None:
     bad = marked("v1", "ffff0000", state=QUARANTINED)
     assert find_release("v1", (bad, V1)).release == V1
 
 
-def test_several_that_are_promoted_are_listed_ready_to_paste() -> None:
+def test_several_promoted_releases_of_a_version_are_listed_ready_to_paste() -> None:
     twin = marked("v1", "ffff0000", hours_ago=2)
     found = find_release("v1", (V1, twin))
     assert found.release is None
@@ -102,24 +91,61 @@ def test_several_that_are_promoted_are_listed_ready_to_paste() -> None:
         assert find_release(release_label(one, (V1, twin)), (V1, twin)).release == one
 
 
-def test_none_that_is_promoted_is_listed_too() -> None:
+def test_several_releases_of_a_version_without_a_promoted_one_are_listed() -> None:
     twins = (marked("v1", "ffff0000", state=CANDIDATE), marked("v1", "eeee0000", state=SUSPECT))
     assert find_release("v1", twins).candidates == twins
 
 
-def test_releases_of_several_versions_are_listed_even_if_one_is_promoted() -> None:
-    """A beginning that fits several is a slip of the hand, not a version that was deployed twice."""
+@pytest.mark.parametrize(("releases", "more"), [(8, None), (9, 1), (10, 2)])
+def test_an_ambiguous_name_lists_eight_releases_newest_first_and_counts_the_others(
+    releases: int, more: int | None
+) -> None:
+    twins = tuple(marked("v1", f"{number}0000000", hours_ago=number) for number in range(releases))
+    found = find_release("v1", reversed(twins))
+    begin, _, listed = found.why_not.partition("; name one of them: ")
+    assert begin == f"v1 is the name of {releases} releases"
+    assert [entry.split(" ")[0] for entry in listed.split("; ")[:8]] == [f"v1@{n}0000000" for n in range(8)]
+    assert listed.split("; ")[8:] == ([f"and {more} more (`rollback versions` lists them)"] if more else [])
+    assert found.candidates == twins
+
+
+def test_a_release_without_a_digest_gives_way_to_the_same_definition_with_its_digest() -> None:
+    unresolved = {"app": "repository@unresolved"}
+    twin = marked("v1", "eeee0000", state=CANDIDATE, images=unresolved, definition_arn=V1.definition_arn)
+    resolved = V1.model_copy(update={"state": CANDIDATE})
+    assert find_release("v1", (twin, resolved)).release == resolved
+    other = twin.model_copy(update={"definition_arn": "arn:other"})
+    assert find_release("v1", (other, resolved)).candidates == (other, resolved)
+
+
+def test_a_state_that_the_caller_prefers_decides_among_the_releases_of_a_version() -> None:
+    quarantined, suspect = marked("v1", "eeee0000", state=QUARANTINED), marked("v1", "dddd0000", state=SUSPECT)
+    prefer = {ReleaseState.QUARANTINED}
+    assert find_release("v1", (V1, quarantined, suspect), prefer=prefer).release == quarantined
+    assert find_release("v1", (quarantined, suspect)).release is None
+
+
+def test_an_unknown_name_lists_sixteen_versions_and_none_of_an_empty_ledger() -> None:
+    many = tuple(release(f"v{number:02}", hours_ago=number) for number in range(16))
+    versions = ", ".join(f"v{number:02}" for number in range(16))
+    assert find_release("zzz", many).why_not == f"zzz is not in the ledger; known versions: {versions}"
+    assert find_release("zzz", ()).why_not == "zzz is not in the ledger; known versions: none"
+    assert find_last_known_good((), "").why_not == "the last known good is not in the ledger; known versions: none"
+
+
+def test_a_prefix_of_several_versions_lists_them_even_if_one_is_promoted() -> None:
+    """A prefix that fits several versions is a typing error, not a version that was deployed twice."""
     other = marked("v2", "1a2b3c4dff", state=CANDIDATE)
     assert find_release("1a2b3c4d", (V1, other)).candidates == (other, V1)
 
 
-def test_a_longer_beginning_names_two_that_begin_alike() -> None:
+def test_a_longer_prefix_tells_two_like_fingerprints_apart() -> None:
     twin = marked("v1", "1a2b3c4d11")
     assert release_label(V1, (V1, twin)) == "v1@1a2b3c4d0"
     assert find_release("v1@1a2b3c4d0", (V1, twin)).release == V1
 
 
-def test_a_version_goes_before_what_else_it_may_mean() -> None:
+def test_a_version_takes_precedence_over_other_kinds_of_name() -> None:
     by_sha = marked(COMMIT[:7], "ffff0000")
     assert find_release(COMMIT[:7], (V1, by_sha)).release == by_sha
 
@@ -134,120 +160,6 @@ def test_a_name_to_paste_is_safe_for_a_shell(version: str) -> None:
     assert find_release(word, (V1, odd)).release == odd
 
 
-def test_what_runs_decides_what_the_last_known_good_is() -> None:
+def test_the_running_release_decides_which_one_is_the_last_known_good() -> None:
     assert find_release("last-known-good", (V1,), running=V1.fingerprint).release is None
     assert "means no release here" in find_release("last-stable", (V1,)).why_not
-
-
-# Where names are used
-
-
-def twice(kind_of_the_older: Any = PROMOTED) -> Simulation:
-    """v1 was shipped, and shipped again with a bad setting: one version, two releases; the bad one runs."""
-    stage = Simulation()
-    stage.ship("v0", PROMOTED, hours_ago=72)
-    stage.ship("v1", kind_of_the_older, hours_ago=48)
-    bad = definition("v1")
-    bad["containerDefinitions"][0]["environment"] = [{"name": "DB", "value": "wrong"}]
-    arn, normalised = stage.services.register_release(bad, FAMILY), normalised_definition(bad, {})
-    again = release(
-        "v1",
-        state=CANDIDATE,
-        hours_ago=0.2,
-        definition_arn=arn,
-        fingerprint=fingerprint(bad, {}),
-        definition_sha256=sha256_of(normalised),
-    )
-    stage.ledger.record(again, normalised)
-    stage.services.run(arn, created_at=NOW - timedelta(minutes=12))
-    stage.services.calls.clear()
-    return stage
-
-
-def of(stage: Simulation, state: Any) -> Release:
-    return next(r for r in stage.ledger.releases(SERVICE) if r.version == "v1" and r.state is state)
-
-
-@pytest.mark.parametrize("kind", ["service", "emergency"])
-def test_asked_for_a_version_that_was_deployed_again_with_a_bad_setting_the_promoted_one_comes_back(kind: str) -> None:
-    stage = twice()
-    good = of(stage, PROMOTED)
-    rollback = stage.read(stage.run({"type": kind, "target_version": "v1"}))
-    assert rollback.outcome is Outcome.SUCCEEDED
-    assert rollback.plan is not None
-    assert rollback.plan.target is not None
-    assert rollback.plan.target.fingerprint == good.fingerprint
-
-
-@pytest.mark.parametrize("kind", ["service", "emergency"])
-def test_an_ambiguous_version_is_refused_with_the_names_to_paste_and_those_work(kind: str) -> None:
-    stage = twice(CANDIDATE)
-    refused = stage.read(stage.run({"type": kind, "target_version": "v1"}))
-    assert refused.outcome is Outcome.REFUSED
-    assert stage.check(refused, "target-exists").verdict is Verdict.FAIL
-    assert "runs already" not in refused.reason
-    older = min(list(stage.ledger.releases(SERVICE))[:3], key=lambda r: (r.version != "v1", r.first_deployed_at))
-    name = release_label(older, stage.ledger.releases(SERVICE))
-    assert name in refused.reason
-    again = stage.read(stage.run({"type": kind, "target_version": name}, "execution-2"))
-    assert again.outcome is Outcome.SUCCEEDED
-
-
-def test_that_a_version_runs_already_is_not_said_where_there_is_another_one() -> None:
-    stage = twice()
-    running, good = of(stage, CANDIDATE), of(stage, PROMOTED)
-    known = list(stage.ledger.releases(SERVICE))
-    refused = stage.read(stage.run({"target_version": release_label(running, known)}))
-    assert refused.outcome is Outcome.REFUSED
-    assert f"{describe_release(running, known)} runs already" in refused.reason
-    assert release_label(good, known) in refused.reason
-
-
-def test_a_database_alone_goes_to_the_data_of_no_ambiguous_name() -> None:
-    stage = DatabaseSimulation()
-    for mark in ("a", "b"):
-        twin = release("v7", fingerprint=mark * 64, state=CANDIDATE)
-        stage.ledger.record(twin, normalised_definition(definition("v7"), {}))
-    refused = stage.read(stage.run({"type": "database", "service": SERVICE, "target_version": "v7"}))
-    assert refused.outcome is Outcome.REFUSED
-    assert "v7@aaaaaaaa" in refused.reason
-    assert "v7@bbbbbbbb" in refused.reason
-
-
-def test_a_release_is_quarantined_only_if_one_is_meant() -> None:
-    stage = twice()
-    with pytest.raises(InvalidRequest, match=r"v1@\w{8} \(candidate.*v1@\w{8} \(promoted.*nothing was changed"):
-        quarantine(SERVICE, "v1", ANN, stage.world)
-    assert list(stage.ledger.actions(SERVICE)) == []
-    bad = of(stage, CANDIDATE)
-    quarantine(SERVICE, release_label(bad, stage.ledger.releases(SERVICE)), ANN, stage.world)
-    assert of(stage, QUARANTINED).fingerprint == bad.fingerprint
-    assert of(stage, PROMOTED)
-
-
-def test_of_several_the_one_that_is_quarantined_is_cleared() -> None:
-    stage = twice()
-    bad = of(stage, CANDIDATE)
-    quarantine(SERVICE, bad.fingerprint, ANN, stage.world)
-    said = unquarantine(SERVICE, "v1", ANN, stage.world)
-    assert of(stage, CANDIDATE).fingerprint == bad.fingerprint
-    assert f"--version v1@{bad.fingerprint[:8]}" in said
-
-
-def test_a_release_is_promoted_by_hand_only_if_one_is_meant() -> None:
-    stage = twice()
-    bad = of(stage, CANDIDATE)
-    with pytest.raises(InvalidRequest, match=r"v1@\w{8} \(candidate.*v1@\w{8} \(promoted"):
-        promote_by_hand(SERVICE, "v1", "ann", stage.world)
-    assert of(stage, CANDIDATE).fingerprint == bad.fingerprint
-    assert promote_by_hand(SERVICE, f"v1@{bad.fingerprint[:8]}", "ann", stage.world).fingerprint == bad.fingerprint
-
-
-def test_versions_are_listed_by_names_that_can_be_pasted(terminal: At) -> None:
-    stage = twice()
-    type_ = terminal(stage)
-    assert type_("versions", "production") == 0
-    for one in stage.ledger.releases(SERVICE):
-        name = release_label(one, stage.ledger.releases(SERVICE))
-        assert name in type_.said
-        assert find_release(name, stage.ledger.releases(SERVICE)).release == one

@@ -8,7 +8,7 @@ ONE = ("express-api",)
 
 
 @pytest.mark.parametrize("given", [{}, {"Comment": "Insert your JSON here"}])
-def test_the_console_s_default_input_asks_for_a_service_rollback_of_the_only_service(given: object) -> None:
+def test_the_consoles_default_input_requests_a_service_rollback_of_the_only_service(given: object) -> None:
     request = parse_request(given, ONE)
     assert (request.type, request.service, request.target_version) == (RollbackType.SERVICE, "express-api", None)
     assert not request.force
@@ -42,12 +42,12 @@ def test_a_typo_in_the_type_names_the_valid_values_and_the_closest_one() -> None
         ({"type": "database", "undo": "r1", "strategy": "reset"}, "leave strategy, pr and to out"),
     ],
 )
-def test_any_other_mistake_is_refused_with_what_is_allowed(given: object, named: str) -> None:
+def test_every_other_mistake_is_refused_with_the_valid_values(given: object, named: str) -> None:
     with pytest.raises(InvalidRequest, match=named):
         parse_request(given, ONE)
 
 
-def test_with_several_services_one_must_be_named() -> None:
+def test_a_request_must_name_one_of_several_services() -> None:
     with pytest.raises(InvalidRequest, match="express-api, worker"):
         parse_request({}, ("express-api", "worker"))
     assert parse_request({"service": "worker"}, ("express-api", "worker")).service == "worker"

@@ -1,4 +1,4 @@
-"""To which point a rollback goes: the newest of a release's points that the target is known to work with."""
+"""The choice of a restore point: the newest one that the target is known to work with."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -23,34 +23,34 @@ def fits(one: RecordedPoint) -> bool:
     return one.schema_sha256 == "fits"
 
 
-def test_a_checkpoint_that_was_made_again_after_the_migrations_hides_not_the_good_one() -> None:
-    """A pipeline job is run again as a whole: checkpoint, migrations, a failed push; checkpoint, nothing to migrate."""
+def test_a_second_checkpoint_after_the_migrations_does_not_hide_the_first_one() -> None:
+    """A pipeline job runs again as a whole: checkpoint, migrations, failed push; then checkpoint, no migrations."""
     good, again = point(20, "fits"), point(5, "broken")
     assert choose_restore_point(V1, [V1, V2], [again, good], fits) == (good, V2)
 
 
-def test_of_several_fitting_checkpoints_the_newest_is_taken() -> None:
+def test_the_newest_of_several_fitting_checkpoints_is_chosen() -> None:
     first, second = point(20, "fits"), point(5, "fits")
     assert choose_restore_point(V1, [V1, V2], [first, second], fits) == (second, V2)
 
 
-def test_a_checkpoint_that_fits_is_preferred_to_the_start_of_the_deployment() -> None:
+def test_a_fitting_checkpoint_is_preferred_to_the_start_of_the_deployment() -> None:
     good, late = point(20, "fits"), point(0, "fits", "deployment")
     assert choose_restore_point(V1, [V1, V2], [late, good], fits) == (good, V2)
 
 
-def test_the_start_of_the_deployment_is_taken_where_it_alone_fits() -> None:
-    """As after a migration that was taken back by hand between the checkpoint and the deployment."""
+def test_the_start_of_the_deployment_is_chosen_if_only_that_point_fits() -> None:
+    """Such as after a migration that was reverted by hand between the checkpoint and the deployment."""
     broken, late = point(20, "broken"), point(0, "fits", "deployment")
     assert choose_restore_point(V1, [V1, V2], [late, broken], fits) == (late, V2)
 
 
-def test_an_earlier_checkpoint_from_before_the_target_is_of_data_that_was_not_the_targets() -> None:
+def test_a_checkpoint_from_before_the_target_is_not_chosen_for_its_data_is_another_releases() -> None:
     before_target, again = point(3 * 24 * 60, "fits"), point(5, "broken")
     assert choose_restore_point(V1, [V1, V2], [again, before_target], fits) == (again, V2)
 
 
-def test_where_nothing_is_known_to_fit_it_is_the_last_checkpoint_before_the_release() -> None:
+def test_without_a_fitting_point_the_last_checkpoint_before_the_next_release_is_chosen() -> None:
     first, second = point(20, "unknown"), point(5, "unknown")
     assert choose_restore_point(V1, [V1, V2], [first, second], fits) == (second, V2)
     assert find_start_point(V2, [first, second]) == second

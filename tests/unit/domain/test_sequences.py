@@ -1,4 +1,4 @@
-"""From where a sequence continues after a restore: never with an id that a lost row had."""
+"""The value behind which a sequence continues after a restore: no row gets the id of a lost row."""
 
 import pytest
 
@@ -21,16 +21,20 @@ def sequence(last_value: int | None, **more: object) -> SequenceValue:
     ("kept", "restored", "value"),
     [
         (sequence(5123), sequence(5000), 5123),
-        (sequence(5000), sequence(5123), None),  # it was set back after the point: the restored one is further
+        (
+            sequence(5000),
+            sequence(5123),
+            None,
+        ),  # it was set back after the restore point: the restored value is further
         (sequence(5000), sequence(5000), None),
-        (sequence(5123), sequence(None), 5123),  # it had given out nothing at the point
+        (sequence(5123), sequence(None), 5123),  # it had given out no value at the restore point
         (sequence(None), sequence(7), None),
-        (sequence(-9, increment=-1), sequence(-3, increment=-1), -9),  # downwards, the least is furthest
+        (sequence(-9, increment=-1), sequence(-3, increment=-1), -9),  # descending: the least value is the furthest
         (sequence(-3, increment=-1), sequence(-9, increment=-1), None),
-        (sequence(2, cycles=True), sequence(9, cycles=True), 2),  # it went round: there is no greatest value
+        (sequence(2, cycles=True), sequence(9, cycles=True), 2),  # it cycled: there is no furthest value
     ],
 )
-def test_a_sequence_continues_where_it_was_furthest(
+def test_a_sequence_continues_behind_its_furthest_value(
     kept: SequenceValue, restored: SequenceValue, value: int | None
 ) -> None:
     assert value_to_set(kept, restored) == value
@@ -39,30 +43,36 @@ def test_a_sequence_continues_where_it_was_furthest(
 @pytest.mark.parametrize(
     ("kept", "restored", "why"),
     [
-        (sequence(5_000_000_000), sequence(5, maximum=2_147_483_647), "its bounds are 1 to 2,147,483,647 again"),
+        (
+            sequence(5_000_000_000),
+            sequence(5, maximum=2_147_483_647),
+            "its bounds are 1 to 2,147,483,647 after the restore",
+        ),
         (sequence(9), sequence(5, maximum=9), "it would have no value left"),
         (sequence(6), sequence(5, is_readable=False), "the role may not read it"),
     ],
 )
-def test_a_sequence_is_not_left_without_a_next_value(kept: SequenceValue, restored: SequenceValue, why: str) -> None:
+def test_a_sequence_that_could_give_out_no_next_value_is_not_set(
+    kept: SequenceValue, restored: SequenceValue, why: str
+) -> None:
     wanted, refused = plan_sequence_carry([kept], {restored.identity: restored}, "app")
     assert wanted == []
     assert [one.why_not for one in refused] == [why]
     assert "ids of lost rows come again" in refused[0].in_words()
 
 
-def test_only_those_are_kept_in_mind_that_the_restore_takes_back() -> None:
+def test_only_sequences_that_the_restore_takes_back_are_selected() -> None:
     moved, still, fresh = sequence(9), sequence(4, name="still"), sequence(1, name="made_after_the_point")
     at_the_point = [sequence(5), sequence(4, name="still")]
     assert select_values_to_keep([moved, still, fresh, sequence(None, name="unused")], at_the_point) == [moved]
     assert select_values_to_keep([moved, still], None) == [moved, still], "the point was not looked at"
 
 
-def test_a_sequence_that_the_restore_removed_gives_nothing_out() -> None:
+def test_a_sequence_that_the_restore_removed_is_not_set() -> None:
     assert plan_sequence_carry([sequence(9)], {}, "app") == ([], [])
 
 
-def test_what_is_said_of_it() -> None:
+def test_the_report_says_where_a_sequence_continues() -> None:
     carried = SequenceCarried(name="public.orders_id_seq", value=5123, before=5000)
     assert carried.in_words() == (
         "public.orders_id_seq continues behind 5,123 instead of 5,000: no id of a lost row is used again"
@@ -70,13 +80,13 @@ def test_what_is_said_of_it() -> None:
     assert "instead of its beginning" in carried.model_copy(update={"before": None}).in_words()
 
 
-def test_a_sequence_of_another_database_is_named_with_it() -> None:
+def test_a_sequence_of_another_database_is_named_with_that_database() -> None:
     assert sequence(1, database="billing").in_words("app") == "billing.public.orders_id_seq"
     assert sequence(1).in_words("app") == "public.orders_id_seq"
 
 
-def test_of_two_readings_the_furthest_values_are_kept_in_mind() -> None:
-    """The later one may be of a branch that was restored in between."""
+def test_two_readings_are_merged_by_the_furthest_values() -> None:
+    """The later reading may be of a branch that was restored in between."""
     earlier = [sequence(last_value=10), sequence(name="only_earlier", last_value=3)]
     later = [sequence(last_value=4), sequence(name="only_later", last_value=5)]
     found = {one.name: one.last_value for one in merge_readings(earlier, later)}

@@ -1,4 +1,4 @@
-"""`auto`: the release's own way down if it loses nothing, else a restore; and why."""
+"""The strategy `auto`: down-migrations if they lose nothing, else a restore, with the reason."""
 
 from typing import Any
 
@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from rollback.domain.database.migration_impact import ADDITIVE, NO_IMPACT, Impact, MigrationImpact, breaking, unknown
 from rollback.domain.database.release_schema import ShippedMigration
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
+from rollback.domain.database.schema_verdict import Compatibility, JournalRelation, SchemaVerdict
 from rollback.domain.database.strategy_choice import choose_strategy, find_down_migrations
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 
@@ -29,7 +28,7 @@ def settings(**changes: Any) -> DatabaseSettings:
 
 
 def shipped(*downs: MigrationImpact | None, up: MigrationImpact = DROPS) -> tuple[ShippedMigration, ...]:
-    """One migration for each tag, with a way down of that class; None: it ships none."""
+    """One migration for each tag, with a down file of that class; None: it ships none."""
     return tuple(
         ShippedMigration(
             tag=tag, created_at=number, hash=f"{number:064x}", impact=up, has_down=down is not None, down_impact=down
@@ -42,7 +41,7 @@ def verdict(journal: JournalRelation = JournalRelation.AHEAD, since: tuple[str, 
     return SchemaVerdict(compatibility=Compatibility.BREAKING, reason="it drops nick", journal=journal, since=since)
 
 
-def test_ways_down_that_lose_nothing_are_taken_newest_first() -> None:
+def test_down_files_that_lose_nothing_are_run_newest_first() -> None:
     chosen = choose_strategy(verdict(), shipped(ADDITIVE, ADDITIVE), settings())
     assert (chosen.strategy, chosen.migrations) == (Strategy.DOWN_MIGRATIONS, ("0003_adds_team", "0002_drops_nick"))
     assert "lose nothing: 0003_adds_team, 0002_drops_nick" in chosen.reason
@@ -54,10 +53,10 @@ def test_ways_down_that_lose_nothing_are_taken_newest_first() -> None:
         ((ADDITIVE, None), "ships no down file for 0003_adds_team"),
         ((ADDITIVE, breaking("drop column team")), "the down file of 0003_adds_team may lose data: drop column team"),
         ((unknown("rows are changed"), ADDITIVE), "the down file of 0002_drops_nick may lose data: rows are changed"),
-        ((ADDITIVE, NO_IMPACT), "the down file of 0003_adds_team does nothing"),
+        ((ADDITIVE, NO_IMPACT), "the down file of 0003_adds_team changes nothing"),
     ],
 )
-def test_anything_else_is_restored_and_it_says_why(
+def test_auto_restores_in_every_other_case_and_says_why(
     downs: tuple[MigrationImpact | None, MigrationImpact | None], said: str
 ) -> None:
     chosen = choose_strategy(verdict(), shipped(*downs), settings())
@@ -65,24 +64,24 @@ def test_anything_else_is_restored_and_it_says_why(
     assert said in chosen.reason
 
 
-def test_a_way_down_that_nobody_classified_is_not_taken_for_harmless() -> None:
+def test_a_down_file_without_a_class_is_not_taken_for_harmless() -> None:
     older = tuple(one.model_copy(update={"down_impact": None}) for one in shipped(ADDITIVE, ADDITIVE))
     assert "was not recorded" in choose_strategy(verdict(), older, settings()).reason
 
 
 @pytest.mark.parametrize("journal", [one for one in JournalRelation if one is not JournalRelation.AHEAD])
-def test_where_stepping_down_does_not_lead_to_the_target_it_is_restored(journal: JournalRelation) -> None:
+def test_auto_restores_where_stepping_down_does_not_lead_to_the_target(journal: JournalRelation) -> None:
     chosen = choose_strategy(verdict(journal), shipped(ADDITIVE, ADDITIVE), settings())
     assert chosen.strategy is Strategy.RESTORE
     assert f"journal is {journal}" in chosen.reason
 
 
-def test_without_a_command_for_it_nothing_steps_down() -> None:
+def test_without_a_down_command_auto_restores() -> None:
     without = settings(down_command=(), strategy="restore")
     assert choose_strategy(verdict(), shipped(ADDITIVE, ADDITIVE), without).reason.endswith("no down_command is set")
 
 
-def test_asked_for_by_name_it_steps_down_though_that_loses_something() -> None:
+def test_a_request_for_down_migrations_steps_down_even_if_that_loses_data() -> None:
     downs = shipped(ADDITIVE, breaking("drop column team"))
     assert find_down_migrations(verdict(), downs, settings()) == tuple(reversed(TAGS))
 
@@ -91,7 +90,7 @@ impacts = st.sampled_from(list(Impact)).map(lambda impact: MigrationImpact(impac
 
 
 @given(st.tuples(st.none() | impacts, st.none() | impacts), impacts, st.sampled_from(list(JournalRelation)))
-def test_it_never_steps_down_by_what_may_lose_data(
+def test_auto_never_runs_a_down_file_that_may_lose_data(
     downs: tuple[MigrationImpact | None, ...], up: MigrationImpact, journal: JournalRelation
 ) -> None:
     chosen = choose_strategy(verdict(journal), shipped(*downs, up=up), settings())

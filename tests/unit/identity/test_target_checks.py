@@ -10,9 +10,9 @@ from simulation import FAMILY, PROMOTED, Simulation
 from rollback.adapters.aws.ecs.parse import require_supported_service
 from rollback.canonical_json import sha256_of
 from rollback.check import Check, Verdict
-from rollback.domain.readiness import NOT_KNOWN
 from rollback.domain.releases.release import fingerprint, normalised_definition
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
+from rollback.domain.target_readiness import NOT_KNOWN
 from rollback.errors import CallRefused, UnsupportedService
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.aws.account_and_region import Home

@@ -16,7 +16,7 @@ from rollback.errors import ExternalServiceError
 from rollback.operations import checkpoint as steps
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.database.errors import AccessRefused, Unreachable
-from rollback.resources.database.postgres import Migration
+from rollback.resources.database.migration_journal import Migration
 from rollback_cli.verbs.checkpoint import with_retry
 
 MADE = 'CREATE TABLE "users" ("id" text PRIMARY KEY NOT NULL, "name" text);'

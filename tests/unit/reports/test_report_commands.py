@@ -1,4 +1,4 @@
-"""What a page says to do next: real commands, and none that starts a release on data that it can't work with."""
+"""The commands of a page: all exist, and none starts a release on data that it can't work with."""
 
 import shlex
 from datetime import timedelta
@@ -22,28 +22,28 @@ FULL = {"type": "full", "target_version": "v1"}
 STARTS = ("--type emergency", "update-service")
 
 
-def next_in(page: str) -> list[str]:
-    """The commands under "Next", and those in the text."""
+def commands_in(page: str) -> list[str]:
+    """Commands under "Next" and in the text."""
     return [line.strip() for line in page.splitlines() if line.lstrip().startswith("rollback ") and line[0] == " "]
 
 
 def assert_all_are_real(page: str) -> None:
     group: Any = typer.main.get_command(app)
-    assert next_in(page)
-    for command in next_in(page):
+    assert commands_in(page)
+    for command in commands_in(page):
         verb, *words = shlex.split(command)[1:]
-        group.commands[verb].make_context(verb, words)  # parsed, not carried out
+        group.commands[verb].make_context(verb, words)  # parses without running
 
 
-def refused(given: dict[str, object]) -> DatabaseSimulation:
+def refused_rollback(given: dict[str, object]) -> DatabaseSimulation:
     stage = DatabaseSimulation(APPROVED)
     stage.neon.restrict(BRANCH, "restore", "an import runs")
     assert stage.read(stage.run(given)).outcome is Outcome.REFUSED
     return stage
 
 
-def failed_half_way() -> tuple[DatabaseSimulation, Rollback]:
-    """The branch was overwritten, and what is on it is not what was looked at before."""
+def rollback_that_failed_half_way() -> tuple[DatabaseSimulation, Rollback]:
+    """Overwrite the branch with tables that differ from those of the preview."""
     stage = DatabaseSimulation(APPROVED)
     rollback = stage.admit(FULL)
     while rollback.database is None or rollback.database.backup_id is None:
@@ -54,22 +54,22 @@ def failed_half_way() -> tuple[DatabaseSimulation, Rollback]:
     return stage, rollback
 
 
-def test_what_the_functions_may_not_do_is_offered_with_the_operators_own_credentials() -> None:
+def test_a_call_that_aws_denies_to_the_function_is_offered_with_the_operators_own_credentials() -> None:
     stage = start_simulation()
     stage.replace(services=DenyingPort(stage.services, "update"))
     stage.run()
     (page,) = stage.pages()
-    assert f"rollback start production --type emergency --service {SERVICE} --force --direct" in next_in(page)
+    assert f"rollback start production --type emergency --service {SERVICE} --force --direct" in commands_in(page)
     assert_all_are_real(page)
 
 
-def test_a_release_that_can_not_work_with_the_schema_is_not_offered_to_be_started() -> None:
+def test_a_page_never_offers_to_start_a_release_that_can_not_work_with_the_schema() -> None:
     stage = DatabaseSimulation(Policy())
     stage.run()
     (page,) = stage.pages()
     assert not any(start in page for start in STARTS)
     assert f"rollback start production --type full --service {SERVICE} --target-version v1 --force" in page
-    assert page.count("can't go back alone") == 1, "a page is read at night: nothing is said twice"
+    assert page.count("can't go back alone") == 1, "a page says nothing twice"
     assert_all_are_real(page)
 
 
@@ -87,34 +87,34 @@ def test_a_release_that_can_not_work_with_the_schema_is_not_offered_to_be_starte
         ),
     ],
 )
-def test_what_was_refused_is_offered_again_as_it_was_asked_for(given: dict[str, object], again: str) -> None:
-    page = refused(given).pages()[-1]
-    assert next_in(page)[-1] == f"rollback start production {again}"
+def test_a_refused_request_is_offered_again_with_its_options(given: dict[str, object], again: str) -> None:
+    page = refused_rollback(given).pages()[-1]
+    assert commands_in(page)[-1] == f"rollback start production {again}"
     assert not any(start in page for start in STARTS)
     assert "Condition: v2 runs; the data is untouched" in page
     assert_all_are_real(page)
 
 
-def test_what_wants_an_approval_is_offered_with_one() -> None:
+def test_a_request_that_lacks_an_approval_is_offered_with_one() -> None:
     stage = DatabaseSimulation(Policy(on_incompatible_schema="full"))
     stage.run()
     page = stage.pages()[-1]
-    assert next_in(page)[-1].endswith("--type full --service express-api --force --reason 'approved by …'")
+    assert commands_in(page)[-1].endswith("--type full --service express-api --force --reason 'approved by …'")
     assert_all_are_real(page)
 
 
-def test_overwritten_data_is_offered_back_before_anything_is_started() -> None:
-    stage, rollback = failed_half_way()
+def test_a_page_about_overwritten_data_offers_the_undo_and_no_start() -> None:
+    stage, rollback = rollback_that_failed_half_way()
     page = stage.pages()[-1]
-    *_, undo, last = next_in(page)
+    *_, undo, last = commands_in(page)
     assert undo == f"rollback undo production {rollback.id}"
     assert last.startswith("rollback unfence production --service express-api")
     assert not any(start in page for start in STARTS)
     assert_all_are_real(page)
 
 
-def test_what_is_about_to_be_put_back_is_not_called_left() -> None:
-    """The page goes out first."""
+def test_an_obligation_that_conclude_still_discharges_is_not_called_left() -> None:
+    """The page goes out before Conclude discharges the obligation."""
     stage = DatabaseSimulation(APPROVED)
     rollback = stage.admit(FULL)
     while not rollback.is_fenced:
@@ -128,7 +128,7 @@ def test_what_is_about_to_be_put_back_is_not_called_left() -> None:
     assert stage.services.desired_count == 2
 
 
-def test_a_service_alone_may_still_be_started_in_an_emergency() -> None:
+def test_a_page_about_a_service_alone_offers_the_emergency_start() -> None:
     stage = start_simulation()
     stage.healthy_versions.clear()
     assert stage.read(stage.run()).outcome is not Outcome.SUCCEEDED
@@ -136,8 +136,8 @@ def test_a_service_alone_may_still_be_started_in_an_emergency() -> None:
     assert_all_are_real(stage.pages()[-1])
 
 
-def test_the_last_resort_names_the_family_that_was_deployed_for_this_service() -> None:
-    """The team's own family may be called as ours were: its name alone does not tell what we registered."""
+def test_the_last_command_names_the_family_that_was_deployed_for_this_service() -> None:
+    """The team's own family may look like one of ours: the name alone does not tell who registered it."""
     stage = Simulation()
     own, service = "web-rollback", stage.world.settings.services[0]
     for version, hours_ago in (("v1", 48), ("v2", 1)):

@@ -1,4 +1,4 @@
-"""What people are told about a database that did not go back as planned."""
+"""The report's condition of a database that did not go back as planned."""
 
 from builders import NOW, release, rollback
 
@@ -7,10 +7,10 @@ from rollback.domain.database.progress import DatabaseOutcome, DatabaseProgress,
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Outcome
 from rollback.domain.settings.database import Strategy
-from rollback.reports.database import safe_condition
+from rollback.reports.condition import describe_condition, protect_branches
 
 
-def test_a_branch_that_could_not_be_protected_again_is_left_to_a_person_by_name() -> None:
+def test_the_report_names_the_branch_that_the_operator_has_to_protect_again() -> None:
     v2 = release("v2")
     planned = DatabasePlan(strategy=Strategy.RESTORE, branch="br-1")
     progress = DatabaseProgress(
@@ -23,7 +23,8 @@ def test_a_branch_that_could_not_be_protected_again_is_left_to_a_person_by_name(
     plan = Plan(running=v2, target=release("v1"), database=planned, checks=())
     ended = rollback(plan=plan, database=progress, obligations=(owed,), outcome=Outcome.FAILED)
 
-    condition, protect = safe_condition(ended)
+    (condition,) = describe_condition(ended)
+    (protect,) = protect_branches(ended)
     assert condition == (
         "Condition: v2 is what the service would run; the data may be overwritten, or half changed; backup branch br-9"
     )

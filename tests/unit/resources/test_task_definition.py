@@ -8,7 +8,7 @@ import botocore.session
 import pytest
 from builders import definition, image, release
 
-from rollback.domain.releases.identity import former_fingerprint, identity, known
+from rollback.domain.releases.identity import build_identity, find_matching_release, former_fingerprint
 from rollback.domain.releases.release import fingerprint, normalised_definition
 from rollback.resources.aws.task_definition import ALLOWED, normal_form
 
@@ -92,27 +92,27 @@ def taken(shape: Any, path: str = "") -> set[str]:
 def test_a_release_that_was_recorded_under_the_former_fingerprint_is_found() -> None:
     old = release("v1", fingerprint=FORMER, definition_arn="arn:elsewhere:1")
     assert former_fingerprint(definition("v1"), {}) == FORMER
-    assert known(identity(definition("v1"), {}), [release("v2"), old]) == old
+    assert find_matching_release(build_identity(definition("v1"), {}), [release("v2"), old]) == old
 
 
 def test_the_same_registered_definition_is_the_same_release_whatever_ecs_says_of_it_by_now() -> None:
     old = release("v1", fingerprint="0" * 64)
     more = definition("v1", cpu="256", enableFaultInjection=True)
-    assert known(identity(more, {}), [old]) == old
+    assert find_matching_release(build_identity(more, {}), [old]) == old
 
 
 def test_the_same_definition_with_another_digest_is_another_release() -> None:
     tagged = definition("v1")
     tagged["containerDefinitions"][0]["image"] = "repo:latest"
     old = release("v1", fingerprint="0" * 64)
-    assert known(identity(tagged, {"api": image("v2")}), [old]) is None
-    assert known(identity(tagged, {"api": image("v1")}), [old]) == old
-    assert known(identity(tagged, {"api": "repo:latest@unresolved"}), [old]) is None
+    assert find_matching_release(build_identity(tagged, {"api": image("v2")}), [old]) is None
+    assert find_matching_release(build_identity(tagged, {"api": image("v1")}), [old]) == old
+    assert find_matching_release(build_identity(tagged, {"api": "repo:latest@unresolved"}), [old]) is None
 
 
 def test_a_sidecar_whose_digest_is_told_by_one_look_only_makes_no_other_release() -> None:
     both = definition("v1")
     both["containerDefinitions"].append({"name": "sidecar", "image": "proxy:1"})
     told = release("v1", fingerprint="0" * 64, images={"api": image("v1"), "sidecar": image("v9")})
-    assert identity(both, {}).is_release(told)
-    assert not identity(both, {"sidecar": image("v8")}).is_release(told)
+    assert build_identity(both, {}).is_release(told)
+    assert not build_identity(both, {"sidecar": image("v8")}).is_release(told)

@@ -1,4 +1,4 @@
-"""Plain SQL files of another service that writes to the branch: those from before a release are no news to it."""
+"""Plain SQL files of another service that writes to the branch: the release ran with those from before it."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from database_simulation import ADDS, FIRST, DatabaseSimulation
 from rollback.domain.database.migration_impact import unknown
 from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.database.restore_points import RecordedPoint
-from rollback.schema.verdict import schema_verdict
+from rollback.schema.verdict_from_ledger import schema_verdict
 
 REWRITES = ShippedMigration(
     tag="one.sql", created_at=1, hash="e" * 64, impact=unknown("rows of jobs are rewritten"), tool="sql", id="one.sql"
@@ -17,7 +17,7 @@ REWRITES = ShippedMigration(
 
 
 @pytest.mark.parametrize(("was_there_before", "compatibility"), [(True, "compatible"), (False, "unknown")])
-def test_a_plain_file_of_another_service_counts_only_where_it_came_after_the_release(
+def test_a_plain_file_of_another_service_counts_only_if_it_came_after_the_release(
     was_there_before: bool, compatibility: str
 ) -> None:
     stage = DatabaseSimulation(second=ADDS)

@@ -1,12 +1,12 @@
-"""Which difference a migration's text explains: a name that only looks alike is no evidence to overwrite data."""
+"""Attribution of differences to migrations: a name that only looks alike is no evidence to overwrite data."""
 
 import pytest
 
 from rollback.domain.database.migration_impact import MigrationImpact, breaking
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import SchemaVerdict
-from rollback.resources.database.postgres import Column, LiveSchema, Migration
+from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
+from rollback.resources.database.live_schema import Column, LiveSchema
+from rollback.resources.database.migration_journal import Migration
 from rollback.schema.compatibility import judge_schema
 from rollback_cli.migrations.migration_impact import classify
 
@@ -20,7 +20,7 @@ BEFORE, SINCE = Migration(hash="a" * 64, created_at=1000), Migration(hash="b" * 
 def judged(
     recorded_schema: dict[str, dict[str, Column]], live: dict[str, dict[str, Column]], impact: MigrationImpact
 ) -> SchemaVerdict:
-    """After one migration more, of that class."""
+    """The verdict after one more migration of that class."""
     shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=impact)
     target = ReleaseSchema(journal=(BEFORE,), recorded_schema=LiveSchema(tables=recorded_schema, partitions={}))
     return judge_schema(target, LiveSchema(tables=live, partitions={}), (BEFORE, SINCE), (shipped,))
@@ -42,7 +42,7 @@ def judged(
         ("public.orders.status", "ALTER TABLE customers DROP COLUMN status; CREATE UNIQUE INDEX ON orders (id)", {}),
     ],
 )
-def test_what_a_person_removed_by_hand_is_not_explained_by_a_migration_that_has_a_like_name(
+def test_a_migration_of_a_like_name_does_not_explain_an_object_that_an_operator_removed(
     by_hand: str, sql: str, left: dict[str, Column]
 ) -> None:
     tables = {"public.orders": ORDERS, "public.customers": ORDERS}
@@ -67,7 +67,7 @@ def test_what_a_person_removed_by_hand_is_not_explained_by_a_migration_that_has_
         ("ALTER TABLE orders ALTER status TYPE int USING 1", {**ORDERS, "status": ID}),
     ],
 )
-def test_what_a_migration_does_to_a_column_it_explains(sql: str, left: dict[str, Column]) -> None:
+def test_a_migration_explains_its_change_of_a_column(sql: str, left: dict[str, Column]) -> None:
     verdict = judged({"public.orders": ORDERS}, {"public.orders": left}, classify(sql))
     assert (verdict.attributed_to, verdict.unexplained) == (("0002",), ()), verdict
 
@@ -78,10 +78,10 @@ def test_what_a_migration_does_to_a_column_it_explains(sql: str, left: dict[str,
         ("public.orders", "DROP TABLE orders"),
         ("public.Orders", 'DROP TABLE "Orders"'),
         ("app.orders", "ALTER TABLE app.orders RENAME TO old"),
-        ("app.orders", "DROP TABLE orders"),  # a role's own search path
+        ("app.orders", "DROP TABLE orders"),  # the role has a search path of its own
     ],
 )
-def test_a_table_that_a_migration_dropped_or_renamed_it_explains(table: str, sql: str) -> None:
+def test_a_migration_explains_a_table_that_it_dropped_or_renamed(table: str, sql: str) -> None:
     verdict = judged({table: ORDERS}, {}, classify(sql))
     assert (verdict.attributed_to, verdict.unexplained) == (("0002",), ())
 
@@ -93,17 +93,19 @@ def test_a_table_that_a_migration_dropped_or_renamed_it_explains(table: str, sql
         ("orders: alter column status set not null", {**ORDERS, "status": REQUIRED}),
     ],
 )
-def test_what_an_older_version_told_in_reasons_alone_is_still_understood(reason: str, left: dict[str, Column]) -> None:
+def test_a_classification_of_an_older_version_still_explains_by_its_reasons(
+    reason: str, left: dict[str, Column]
+) -> None:
     verdict = judged({"public.orders": ORDERS}, {"public.orders": left}, breaking(reason))
     assert verdict.is_attributed
 
 
-def test_a_table_that_an_older_version_told_as_dropped_and_that_is_there_again_is_another_one() -> None:
+def test_a_dropped_table_that_exists_again_is_another_table_by_an_older_classification_too() -> None:
     verdict = judged({"public.orders": ORDERS}, {"public.orders": ORDERS}, breaking("drop table orders"))
     assert verdict.compatibility is Compatibility.BREAKING
 
 
-def test_an_enum_whose_value_a_migration_renamed_it_explains() -> None:
+def test_a_migration_explains_an_enum_whose_value_it_renamed() -> None:
     recorded_schema, live = (LiveSchema(tables={}, enums={'"Mood"': (value,)}) for value in ("sad", "low"))
     impact = classify("""ALTER TYPE "Mood" RENAME VALUE 'sad' TO 'low'""")
     shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=impact)
@@ -114,20 +116,18 @@ def test_an_enum_whose_value_a_migration_renamed_it_explains() -> None:
 @pytest.mark.parametrize(
     ("table", "sql"),
     [
-        ("public.orders", "ALTER TABLE orders DROP COLUMN status"),  # and somebody made it again by hand
-        ("audit.orders", "DROP TABLE orders"),  # another one, which the release never knew
+        ("public.orders", "ALTER TABLE orders DROP COLUMN status"),  # and an operator created it again by hand
+        ("audit.orders", "DROP TABLE orders"),  # it dropped another table, which the release never knew
     ],
 )
-def test_what_a_migration_dropped_and_is_there_all_the_same_refuses_and_overwrites_nothing(
-    table: str, sql: str
-) -> None:
+def test_a_dropped_object_that_exists_again_refuses_the_rollback_and_overwrites_no_data(table: str, sql: str) -> None:
     verdict = judged({table: ORDERS}, {table: ORDERS}, classify(sql))
     assert verdict.compatibility is Compatibility.BREAKING
     assert not verdict.is_attributed
     assert "is there again" in str(verdict.unexplained)
 
 
-def test_what_migrations_dropped_and_made_again_themselves_they_explain() -> None:
+def test_a_migration_explains_a_table_that_it_dropped_and_created_again() -> None:
     impact = classify("DROP TABLE orders; CREATE TABLE orders (id serial, status text, users text)")
     verdict = judged({"public.orders": ORDERS}, {"public.orders": ORDERS}, impact)
     assert verdict.is_attributed
@@ -150,17 +150,17 @@ STANDS = LiveSchema(tables={"public.orders": ORDERS}, partitions={})
         ("ALTER TABLE orders ADD COLUMN note text", Compatibility.COMPATIBLE),
     ],
 )
-def test_a_plain_file_counts_beside_the_journal_of_another_tool_and_alone_overwrites_nothing(
+def test_a_plain_file_counts_beside_another_tools_journal_and_overwrites_no_data_alone(
     sql: str, compatibility: Compatibility, journal: tuple[Migration, ...] | None
 ) -> None:
-    """No journal tells that it was applied."""
+    """No journal lists plain files as applied."""
     target = ReleaseSchema(shipped=(OLD,), journal=journal, recorded_schema=STANDS, has_searched_all_journals=True)
     verdict = judge_schema(target, STANDS, journal, (OLD, plain(sql)))
     assert verdict.compatibility is compatibility
     assert not verdict.is_attributed
 
 
-def test_a_plain_file_explains_a_difference_where_the_target_told_which_files_it_had() -> None:
+def test_a_plain_file_explains_a_difference_if_the_target_recorded_its_own_files() -> None:
     live = LiveSchema(tables={}, partitions={})
     drops = plain("DROP TABLE orders")
     target = ReleaseSchema(shipped=(OLD,), recorded_schema=STANDS, has_searched_all_journals=True)
@@ -190,10 +190,10 @@ WITHOUT_BODIES = LiveSchema(tables={}, views={"public.v": ORDERS})
         ),
     ],
 )
-def test_what_a_migration_does_to_what_is_not_compared_is_unknown(
+def test_a_migration_of_an_object_outside_the_comparison_is_unknown(
     recorded_schema: LiveSchema, live: LiveSchema, sql: str
 ) -> None:
-    """No difference there is no evidence: nothing was compared."""
+    """The absence of a difference is no evidence where no comparison was made."""
     shipped = ShippedMigration(tag="0002", created_at=2000, hash="b" * 64, impact=classify(sql))
     verdict = judge_schema(
         ReleaseSchema(journal=(BEFORE,), recorded_schema=recorded_schema), live, (BEFORE, SINCE), (shipped,)
@@ -202,8 +202,8 @@ def test_what_a_migration_does_to_what_is_not_compared_is_unknown(
     assert "left out of the structure that is compared" in verdict.reason
 
 
-def test_a_default_whose_text_differs_behind_a_cast_is_another_one() -> None:
-    """As `pg_get_expr` writes it: the words and numbers behind a type's name are no part of the type."""
+def test_a_default_whose_text_differs_after_a_cast_is_another_default() -> None:
+    """Expressions as `pg_get_expr` writes them: words and numbers after a type's name are no part of the type."""
     recorded_schema, live = (
         LiveSchema(
             tables={

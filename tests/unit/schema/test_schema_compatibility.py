@@ -1,4 +1,4 @@
-"""The order of judgement: journals first, the structure last, and what can't be told blocks."""
+"""The order of judgement: journals first, the structure last; an unknown verdict blocks."""
 
 import json
 import shlex
@@ -13,20 +13,19 @@ from hypothesis import strategies as st
 from rollback.check import Verdict
 from rollback.domain.database.migration_impact import ADDITIVE, NO_IMPACT, MigrationImpact, breaking, unknown
 from rollback.domain.database.release_schema import ReleaseSchema, ShippedMigration
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_finding import breaking as breaking_finding
-from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
+from rollback.domain.database.schema_verdict import Compatibility, JournalRelation, SchemaVerdict, breaking_finding
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import Release
 from rollback.domain.request import Request, RollbackType, parse_request
-from rollback.resources.database.postgres import Column, LiveSchema, Migration
-from rollback.schema.attribution import attribute_findings
+from rollback.resources.database.live_schema import Column, LiveSchema
+from rollback.resources.database.migration_journal import Migration
+from rollback.schema.attribution import Attribution, attribute_findings
 from rollback.schema.compatibility import judge_schema
-from rollback.schema.refusal import (
+from rollback.schema.compatibility_check import (
     escalate_to_full,
     full_rollback_command,
     full_rollback_input,
-    refusal,
+    refusal_text,
     schema_check,
 )
 from rollback_cli.main import app
@@ -61,7 +60,14 @@ FIRST = migration(1)
 def judged(
     since: MigrationImpact | None, structure: Compatibility | None, *, recorded: bool = True, has_down: bool = False
 ) -> SchemaVerdict:
-    """A target that ran with the first migration; since then one was applied, if any. None: it has no snapshot."""
+    """The verdict on a target that ran with the first migration, after one more.
+
+    Args:
+        since: class of the migration applied since; None: none was applied.
+        structure: verdict of the structure; None: the target has no snapshot.
+        recorded: a release shipped the migrations.
+        has_down: the migration has a down file.
+    """
     second = None if since is None else migration(2, since, has_down=has_down)
     target = ReleaseSchema(journal=applied(FIRST), recorded_schema=None if structure is None else RAN_ON)
     shipped = (FIRST,) if second is None else (FIRST, second)
@@ -73,7 +79,7 @@ def judged(
     [
         (None, None, COMPATIBLE),
         (None, COMPATIBLE, COMPATIBLE),
-        (None, UNKNOWN, UNKNOWN),  # drift that no journal knows
+        (None, UNKNOWN, UNKNOWN),  # drift that no journal lists
         (None, BREAKING, BREAKING),
         (NO_IMPACT, None, COMPATIBLE),
         (ADDITIVE, None, COMPATIBLE),
@@ -81,7 +87,7 @@ def judged(
         (ADDITIVE, UNKNOWN, UNKNOWN),
         (ADDITIVE, BREAKING, BREAKING),
         (DROPS, None, BREAKING),
-        (DROPS, COMPATIBLE, COMPATIBLE),  # it dropped what the target never knew
+        (DROPS, COMPATIBLE, COMPATIBLE),  # it dropped a table that the target never knew
         (DROPS, UNKNOWN, UNKNOWN),
         (DROPS, BREAKING, BREAKING),
         (WIPES, None, BREAKING),
@@ -93,7 +99,7 @@ def judged(
         (TRIGGERS, COMPATIBLE, COMPATIBLE),
     ],
 )
-def test_what_was_applied_since_and_the_structure_decide(
+def test_the_migrations_since_and_the_structure_decide(
     since: MigrationImpact | None, structure: Compatibility | None, verdict: Compatibility
 ) -> None:
     assert judged(since, structure).compatibility is verdict
@@ -103,8 +109,8 @@ def test_what_was_applied_since_and_the_structure_decide(
     ("removed", "verdict"),
     [("table users", BREAKING), ("column users.name", BREAKING), ("table old", COMPATIBLE), ("view users", COMPATIBLE)],
 )
-def test_what_was_dropped_and_is_there_all_the_same_was_made_again(removed: str, verdict: Compatibility) -> None:
-    """By hand, or by another tool: its rows are others, and the structure shows no difference."""
+def test_a_dropped_object_that_exists_was_created_again(removed: str, verdict: Compatibility) -> None:
+    """An operator or another tool created it: its rows differ, and the structure shows no difference."""
     drops = breaking(f"drop {removed}", removes=(removed,))
     found = judged(drops, COMPATIBLE)
     assert found.compatibility is verdict
@@ -139,8 +145,8 @@ def test_without_any_journal_the_structure_decides_alone() -> None:
         assert judge_schema(target, schema, None).compatibility is structure
 
 
-def test_a_record_that_sought_the_journal_of_drizzle_only_does_not_tell_that_there_is_none() -> None:
-    """Prisma's or Flyway's was there and not looked for; what it applied since does not show in the structure."""
+def test_a_record_that_searched_for_drizzles_journal_only_does_not_prove_that_there_is_none() -> None:
+    """Prisma's or Flyway's journal may exist, and its migrations since may not show in the structure."""
     found = judge_schema(ReleaseSchema(recorded_schema=RAN_ON), RAN_ON, None)
     assert (found.compatibility, found.journal) == (UNKNOWN, JournalRelation.ONE_SIDED)
 
@@ -161,13 +167,157 @@ def test_an_empty_journal_is_a_journal() -> None:
     assert judge_schema(ReleaseSchema(journal=()), RAN_ON, ()).journal is JournalRelation.EQUAL
 
 
-def test_what_the_database_had_applied_counts_for_more_than_what_the_repository_ships() -> None:
+def test_the_recorded_journal_counts_for_more_than_the_shipped_files() -> None:
     target = ReleaseSchema(journal=applied(FIRST), shipped=(FIRST, migration(2)))
     assert judge_schema(target, RAN_ON, applied(FIRST)).journal is JournalRelation.EQUAL
 
 
+def plain_file(number: int, impact: MigrationImpact = NO_IMPACT) -> ShippedMigration:
+    return migration(number, impact, tool="sql", id=f"{number}.sql")
+
+
+JOURNAL = applied(FIRST)
+WITH_JOURNAL = ReleaseSchema(journal=JOURNAL, recorded_schema=RAN_ON)
+WITHOUT_JOURNAL = ReleaseSchema(recorded_schema=RAN_ON, has_searched_all_journals=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "journal", "shipped", "verdict", "reason"),
+    [
+        (WITH_JOURNAL, JOURNAL, (), COMPATIBLE, "the same migrations are applied as when the target was good"),
+        (
+            ReleaseSchema(journal=applied(FIRST, migration(2)), recorded_schema=RAN_ON),
+            JOURNAL,
+            (),
+            BREAKING,
+            "the database lacks migrations that the target needs: migrate it first",
+        ),
+        (
+            WITH_JOURNAL,
+            applied(FIRST, migration(2)),
+            (migration(2, ADDITIVE),),
+            COMPATIBLE,
+            "the migrations applied since the target only add to the schema",
+        ),
+        (
+            WITH_JOURNAL,
+            applied(FIRST, migration(2)),
+            (migration(2, DROPS),),
+            COMPATIBLE,
+            "the migrations applied since the target changed nothing that it ran on",
+        ),
+        (
+            WITH_JOURNAL,
+            applied(FIRST, migration(2)),
+            (migration(2, REWRITES),),
+            UNKNOWN,
+            "the migrations applied since the target are not known to be harmless; rows of users are rewritten",
+        ),
+        (
+            ReleaseSchema(journal=applied(migration(2)), recorded_schema=RAN_ON),
+            JOURNAL,
+            (FIRST,),
+            UNKNOWN,
+            "the database has other migrations than the target, not only more",
+        ),
+        (
+            WITH_JOURNAL,
+            None,
+            (),
+            UNKNOWN,
+            "the journal of the target or of the database is not known",
+        ),
+        (
+            WITHOUT_JOURNAL,
+            None,
+            (),
+            COMPATIBLE,
+            "there is no journal; the live schema has all that the target ran on",
+        ),
+        (
+            ReleaseSchema(has_searched_all_journals=True),
+            None,
+            (),
+            UNKNOWN,
+            "there is no journal, and the schema that the target ran on is not known",
+        ),
+        (
+            WITHOUT_JOURNAL.model_copy(update={"shipped": (plain_file(1),)}),
+            None,
+            (plain_file(1),),
+            COMPATIBLE,
+            "the migrations applied since the target only add to the schema",
+        ),
+        (
+            WITHOUT_JOURNAL,
+            None,
+            (plain_file(1, TRIGGERS),),
+            COMPATIBLE,
+            "the migrations applied since the target changed nothing that it ran on",
+        ),
+        (
+            WITH_JOURNAL,
+            JOURNAL,
+            (plain_file(1, TRIGGERS),),
+            COMPATIBLE,
+            "the migrations applied since the target changed nothing that it ran on",
+        ),
+        (
+            WITH_JOURNAL,
+            JOURNAL,
+            (plain_file(1, NO_IMPACT),),
+            COMPATIBLE,
+            "the migrations applied since the target only add to the schema",
+        ),
+    ],
+)
+def test_each_verdict_has_its_own_reason(
+    target: ReleaseSchema,
+    journal: tuple[Migration, ...] | None,
+    shipped: tuple[ShippedMigration, ...],
+    verdict: Compatibility,
+    reason: str,
+) -> None:
+    found = judge_schema(target, RAN_ON, journal, shipped)
+    assert (found.compatibility, found.reason) == (verdict, reason)
+    assert found.attributed_to == ()
+
+
+def test_drift_of_the_structure_makes_an_equal_journal_unknown() -> None:
+    found = judge_schema(WITH_JOURNAL, STRUCTURES[UNKNOWN], JOURNAL)
+    reason, difference = found.reason.split("; ")
+    assert reason == "the structure does not show whether the target can work with the live schema"
+    assert [finding.difference for finding in found.findings or ()] == [difference]
+
+
+def test_an_unfinished_migration_makes_a_compatible_schema_unknown_and_no_other() -> None:
+    begun = JOURNAL[0].model_copy(update={"state": "failed"})
+    target = ReleaseSchema(journal=(begun,), recorded_schema=RAN_ON)
+    unfinished = "migration 000000000000 of drizzle did not finish (drizzle.__drizzle_migrations)"
+    found = judge_schema(target, RAN_ON, (begun,))
+    assert found.compatibility is UNKNOWN
+    assert found.reason == f"a journal does not tell which migrations are applied; {unfinished}"
+    broken = judge_schema(target, STRUCTURES[BREAKING], (begun,))
+    assert broken.compatibility is BREAKING
+    assert broken.reason.endswith(f"table public.users is gone, or has another name; {unfinished}")
+
+
+def test_a_verdict_has_the_impact_and_the_findings_that_it_rests_on() -> None:
+    found = judged(WIPES, BREAKING)
+    assert found.impact == WIPES
+    assert [finding.object_name for finding in found.findings or ()] == ["public.users"]
+    assert judged(None, None).impact is None
+    assert judged(None, None).findings is None
+
+
+def test_a_database_that_lacks_migrations_is_attributed_to_none() -> None:
+    target = ReleaseSchema(journal=applied(FIRST, migration(2)), recorded_schema=RAN_ON)
+    found = judge_schema(target, STRUCTURES[BREAKING], JOURNAL, (plain_file(3, DROPS),))
+    assert (found.compatibility, found.attributed_to, found.unexplained) == (BREAKING, (), ())
+
+
 @pytest.mark.parametrize("has_down", [True, False])
-def test_whether_one_can_step_down_is_told(has_down: bool) -> None:
+def test_the_verdict_says_whether_stepping_down_is_possible(has_down: bool) -> None:
     assert judged(DROPS, None, has_down=has_down).can_step_down is has_down
     assert not judged(None, None).can_step_down
 
@@ -190,7 +340,7 @@ def test_one_more_migration_never_lets_a_rollback_through(
         assert verdict(impacts) is COMPATIBLE
 
 
-def test_a_verdict_says_all_that_it_stands_on() -> None:
+def test_a_verdicts_reason_has_all_its_evidence() -> None:
     found = judged(WIPES, BREAKING)
     assert found.reason == (
         "the target can't work with the live schema; table public.users is gone, or has another name; truncate users"
@@ -198,7 +348,7 @@ def test_a_verdict_says_all_that_it_stands_on() -> None:
     assert found.since == ("0002_it",)
 
 
-def test_what_is_recorded_of_a_schema_reads_back_and_an_older_record_reads_too() -> None:
+def test_a_recorded_schema_reads_back_and_so_does_an_older_record() -> None:
     whole = ReleaseSchema(shipped=(migration(1, WIPES, has_down=True),), journal=applied(FIRST), recorded_schema=RAN_ON)
     again = ReleaseSchema.model_validate_json(whole.model_dump_json())
     assert (again, again.sha256) == (whole, whole.sha256)
@@ -210,7 +360,7 @@ def test_what_is_recorded_of_a_schema_reads_back_and_an_older_record_reads_too()
 
 
 @pytest.mark.parametrize("version", ["v1.2.3", "it's; rm -rf /", 'a "b"', "ü"])
-def test_the_offered_full_rollback_is_what_the_command_line_and_the_console_take(version: str) -> None:
+def test_command_line_and_console_accept_the_offered_full_rollback(version: str) -> None:
     words = shlex.split(full_rollback_command("production", "express-api", version))
     start = typer.main.get_command(app).commands["start"]  # type: ignore[attr-defined]
     parsed = start.make_context("start", words[2:]).params
@@ -222,11 +372,11 @@ def test_the_offered_full_rollback_is_what_the_command_line_and_the_console_take
     assert not request.force
 
 
-def test_a_refusal_says_why_and_what_to_paste() -> None:
-    assert refusal(judged(DROPS, None), "production", "express-api", "v1.2.3") == (
-        "v1.2.3 of express-api can't go back alone, the schema is breaking: what was applied since the target breaks "
-        "it; drop table old. Nothing was changed. To take the database back with it (what was written since leaves it, "
-        "and is kept in a backup branch):\n"
+def test_a_refusal_says_why_and_gives_the_commands_to_paste() -> None:
+    assert refusal_text(judged(DROPS, None), "production", "express-api", "v1.2.3") == (
+        "v1.2.3 of express-api can't go back alone, the schema is breaking: the migrations applied since the target "
+        "break it; drop table old. Nothing was changed. To take the database back with it (rows written since "
+        "leave it, and are kept in a backup branch):\n"
         "  rollback start production --type full --service express-api --target-version v1.2.3\n"
         "or start the execution with the input\n"
         '  {"type": "full", "service": "express-api", "target_version": "v1.2.3"}'
@@ -234,7 +384,7 @@ def test_a_refusal_says_why_and_what_to_paste() -> None:
 
 
 @pytest.mark.parametrize("structure", list(Compatibility))
-def test_a_check_refuses_what_is_not_compatible_unless_it_is_forced(structure: Compatibility) -> None:
+def test_the_check_refuses_an_incompatible_schema_unless_the_request_is_forced(structure: Compatibility) -> None:
     check = schema_check(judged(None, structure), "production", "express-api", "v1")
     plan = Plan(running=release("v2"), target=release("v1"), checks=(check,))
     assert (check.verdict is Verdict.PASS) == (structure is COMPATIBLE)
@@ -255,7 +405,7 @@ def test_a_check_refuses_what_is_not_compatible_unless_it_is_forced(structure: C
         (COMPATIBLE, ("0002",), (), False),
     ],
 )
-def test_only_what_shipped_migrations_explain_becomes_full_and_only_where_the_environment_says_so(
+def test_only_a_break_that_shipped_migrations_explain_becomes_full_and_only_by_the_setting(
     asked: RollbackType,
     compatibility: Compatibility,
     tags: tuple[str, ...],
@@ -270,7 +420,7 @@ def test_only_what_shipped_migrations_explain_becomes_full_and_only_where_the_en
     assert escalate_to_full(request, verdict, "refuse") == request
 
 
-def test_what_a_document_keeps_of_a_verdict_is_bounded_and_counts_what_it_leaves_out() -> None:
+def test_a_documents_copy_of_a_verdict_is_bounded_and_counts_the_omitted_entries() -> None:
     findings = tuple(breaking_finding(f"table public.t{number} is gone {'x' * 5000}") for number in range(500))
     verdict = judged(None, BREAKING).model_copy(update={"findings": findings, "unexplained": ("y" * 5000,) * 500})
     kept = verdict.bounded
@@ -294,19 +444,20 @@ def test_what_a_document_keeps_of_a_verdict_is_bounded_and_counts_what_it_leaves
 def test_a_migration_explains_a_difference_that_it_names(about: str, reason: str, is_explained: bool) -> None:
     shipped = ShippedMigration(tag="0002", created_at=2, hash="b" * 64, impact=breaking(reason))
     difference = breaking_finding("it is gone", about)
-    assert attribute_findings((difference,), (shipped,)) == ((("0002",), ()) if is_explained else ((), ("it is gone",)))
+    attribution = attribute_findings((difference,), (shipped,))
+    assert attribution == (Attribution(tags=("0002",)) if is_explained else Attribution(unexplained=("it is gone",)))
 
 
-def test_rows_that_a_migration_rewrote_show_in_no_structure_and_are_its_doing() -> None:
+def test_a_breaking_migration_is_named_where_the_structure_shows_no_difference() -> None:
     wipes = ShippedMigration(tag="0002", created_at=2, hash="b" * 64, impact=WIPES)
-    assert attribute_findings((), (wipes,)) == (("0002",), ())
+    assert attribute_findings((), (wipes,)) == Attribution(tags=("0002",))
 
 
 @pytest.mark.parametrize(
     ("changes", "structure"),
     [({}, COMPATIBLE), ({"force": True}, BREAKING), ({"type": RollbackType.DATABASE}, BREAKING)],
 )
-def test_what_fits_what_is_forced_and_what_goes_back_with_its_database_stays_what_it_is(
+def test_a_compatible_a_forced_and_a_database_rollback_stay_as_they_are(
     changes: dict[str, Any], structure: Compatibility
 ) -> None:
     request = Request.model_validate({"service": "express-api", **changes})

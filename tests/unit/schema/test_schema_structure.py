@@ -1,13 +1,13 @@
-"""The arbiter, beyond what real Postgres shows in tests/contract/test_schema_compatibility.py."""
+"""The comparison of structures, beyond the cases on real Postgres in tests/contract/test_schema_compatibility.py."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.domain.database.schema_finding import Compatibility, worst
-from rollback.resources.database.postgres import Column, Constraint, LiveSchema, SchemaObject
+from rollback.domain.database.schema_verdict import Compatibility, find_worst
+from rollback.resources.database.live_schema import Column, Constraint, LiveSchema, SchemaObject
 from rollback.schema.column_types import judge_type
-from rollback.schema.structure_diff import judge_structure
+from rollback.schema.structure_diff import compare_structures
 
 BREAKING, UNKNOWN, COMPATIBLE = Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE
 
@@ -69,7 +69,7 @@ _CONSTRAINTS = st.builds(
 
 @st.composite
 def _schemas(draw: st.DrawFn) -> LiveSchema:
-    """Constraints only on what is there, as in a database."""
+    """A schema whose constraints are on existing columns only, as in a database."""
     tables = draw(_TABLES)
     constraints = {
         table: tuple(one for one in draw(st.lists(_CONSTRAINTS, max_size=3)) if set(one.columns) <= columns.keys())
@@ -85,50 +85,49 @@ def _schemas(draw: st.DrawFn) -> LiveSchema:
 
 @given(_schemas())
 def test_a_release_can_work_with_the_schema_that_it_ran_on(schema: LiveSchema) -> None:
-    assert judge_structure(schema, schema) == ()
+    assert compare_structures(schema, schema) == ()
 
 
 @given(_schemas(), _schemas())
 def test_a_release_that_needs_nothing_can_work_with_any_schema(empty: LiveSchema, live: LiveSchema) -> None:
-    assert worst(judge_structure(LiveSchema(tables={}), live)) is COMPATIBLE
+    assert find_worst(compare_structures(LiveSchema(tables={}), live)) is COMPATIBLE
 
 
 @given(_schemas(), st.data())
-def test_a_column_or_table_that_is_missed_is_breaking(schema: LiveSchema, data: st.DataObject) -> None:
+def test_a_missing_column_or_table_is_breaking(schema: LiveSchema, data: st.DataObject) -> None:
     if not schema.tables:
         return
     table = data.draw(st.sampled_from(sorted(schema.tables)))
     column = data.draw(st.sampled_from(sorted(schema.tables[table])))
     columns = {name: one for name, one in schema.tables[table].items() if name != column}
     narrower = schema.model_copy(update={"tables": {**schema.tables, table: columns}})
-    assert worst(judge_structure(schema, narrower)) is BREAKING
+    assert find_worst(compare_structures(schema, narrower)) is BREAKING
     without = {name: one for name, one in schema.tables.items() if name != table}
     views = {name: one for name, one in schema.views.items() if name != table}
     gone = schema.model_copy(update={"tables": without, "views": views})
-    schema = schema.model_copy(update={"partitions": {}})  # else it may have been one
-    assert worst(judge_structure(schema.model_copy(update={"views": views}), gone)) is BREAKING
+    schema = schema.model_copy(update={"partitions": {}})  # else the table may have been a partition
+    assert find_worst(compare_structures(schema.model_copy(update={"views": views}), gone)) is BREAKING
 
 
 @given(_schemas(), _COLUMNS)
 def test_a_new_column_blocks_exactly_if_rows_can_not_leave_it_out(schema: LiveSchema, new: Column) -> None:
     wider = schema.model_copy(update={"tables": {name: {**one, "new": new} for name, one in schema.tables.items()}})
     blocks = bool(schema.tables) and not new.nullable and not new.has_default
-    assert worst(judge_structure(schema, wider)) is (BREAKING if blocks else COMPATIBLE)
+    assert find_worst(compare_structures(schema, wider)) is (BREAKING if blocks else COMPATIBLE)
 
 
 @given(_schemas(), _schemas(), _schemas())
-def test_what_blocks_a_release_still_blocks_it_when_more_is_missing(
+def test_a_release_that_needs_more_tables_is_never_more_compatible(
     recorded_schema: LiveSchema, more: LiveSchema, live: LiveSchema
 ) -> None:
-    """A release that needs more tables is never the more compatible one."""
     both = recorded_schema.model_copy(
         update={"tables": {**more.tables, **recorded_schema.tables}, "views": {**more.views, **recorded_schema.views}}
     )
-    if worst(judge_structure(recorded_schema, live)) is BREAKING and not set(more.tables) & set(live.tables):
-        assert worst(judge_structure(both, live)) is BREAKING
+    if find_worst(compare_structures(recorded_schema, live)) is BREAKING and not set(more.tables) & set(live.tables):
+        assert find_worst(compare_structures(both, live)) is BREAKING
 
 
-def test_rows_of_a_new_table_that_hold_old_ones_are_told_and_block_nothing() -> None:
+def test_a_new_tables_foreign_key_is_reported_and_blocks_nothing() -> None:
     column = Column(type="integer", nullable=False, has_default=False)
     recorded_schema = LiveSchema(tables={"public.users": {"id": column}})
     key = Constraint(
@@ -136,6 +135,6 @@ def test_rows_of_a_new_table_that_hold_old_ones_are_told_and_block_nothing() -> 
         refuses_deletes_in="public.users",
     )  # fmt: skip
     tables = {**recorded_schema.tables, "public.notes": {"author": column}}
-    (told,) = judge_structure(recorded_schema, LiveSchema(tables=tables, constraints={"public.notes": (key,)}))
+    (told,) = compare_structures(recorded_schema, LiveSchema(tables=tables, constraints={"public.notes": (key,)}))
     assert told.compatibility is COMPATIBLE
-    assert "rows of public.users may not be deletable" in told.what
+    assert "rows of public.users may not be deletable" in told.difference

@@ -7,11 +7,10 @@ from simulation import PROMOTED, QUARANTINED, Simulation, alarm_event
 from worlds import OUTAGE
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import JournalRelation, SchemaVerdict
+from rollback.domain.database.schema_verdict import Compatibility, JournalRelation, SchemaVerdict
 from rollback.domain.escalation import EscalationEnd, EscalationLevel, ServiceHealth, TargetSwitch, next_escalation
-from rollback.domain.readiness import NOT_KNOWN, Existence, check_existence, is_ready
 from rollback.domain.rollback import Outcome
+from rollback.domain.target_readiness import NOT_KNOWN, Existence, check_existence, is_ready
 from rollback.errors import ExternalServiceError
 from rollback.operations.unfence import list_obligations_of_operator
 from rollback.promotion.readiness import prepare_standing_plan

@@ -13,8 +13,9 @@ from rollback.domain.database.progress import DatabaseProgress
 from rollback.domain.plan import Plan
 from rollback.domain.rollback import Rollback, ServiceProgress, Verification
 from rollback.reports.connections import format_connections
+from rollback.reports.data_loss import format_data_loss
 from rollback.reports.database import format_database
-from rollback.schema.refusal import CHECK_NAME as SCHEMA_CHECK
+from rollback.schema.compatibility_check import CHECK_NAME as SCHEMA_CHECK
 
 _NEWS_PHRASES = ("at zero tasks", "continues behind")  # lines of the report that are news
 _MAX_LINE_LENGTH = 160  # of a line about a table
@@ -87,7 +88,7 @@ def _database(database: DatabaseProgress) -> Iterator[Fact]:
     if database.verified_at is not None:
         yield Fact("the database answers", when=database.verified_at)
     if database.lost is not None:
-        yield from (Fact(f"lost writes: {_short(line)}") for line in database.lost.in_words())
+        yield from (Fact(f"lost writes: {_short(line)}") for line in format_data_loss(database.lost))
 
 
 def _short(line: str) -> str:

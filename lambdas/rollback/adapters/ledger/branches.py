@@ -9,9 +9,9 @@ from typing import Any
 
 from rollback.adapters.ledger.releases import replace_release
 from rollback.adapters.ledger.table import ConditionFailed, LedgerTable, key, name_of, seconds, text_of
+from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint
-from rollback.domain.database.schema_observation import Observation
 from rollback.domain.releases.release import Release
 from rollback.domain.stored import StoredT, read_stored
 from rollback.errors import ExternalServiceError, UnreadableItem

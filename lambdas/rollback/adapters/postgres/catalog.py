@@ -9,8 +9,7 @@ from typing import Any
 
 import psycopg
 
-from rollback.resources.database.application_schema import NEON_SCHEMAS
-from rollback.resources.database.postgres import Column, Constraint, LiveSchema, SchemaObject
+from rollback.resources.database.live_schema import NEON_SCHEMAS, Column, Constraint, LiveSchema, SchemaObject
 
 NOT_SYSTEM_SCHEMA = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'"
 # What an extension brought (pg_stat_statements has views in `public`) comes and goes with it.

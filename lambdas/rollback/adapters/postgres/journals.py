@@ -6,9 +6,8 @@ import psycopg
 from psycopg import sql
 
 from rollback.adapters.postgres.catalog import NOT_SYSTEM_SCHEMA
-from rollback.domain.database.migration_tools import JOURNAL_NAMES, journal_rows, missing_journal
 from rollback.resources.database.errors import QueryFailed
-from rollback.resources.database.postgres import Migration
+from rollback.resources.database.migration_journal import JOURNAL_NAMES, Migration, journal_rows, missing_journal
 
 _MOST_ROWS = 20_000  # far more than migrations; a table of that size is something else
 

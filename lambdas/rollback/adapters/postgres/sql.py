@@ -18,7 +18,9 @@ from rollback.adapters.postgres.sequences import PostgresSequences
 from rollback.adapters.postgres.session import open_session
 from rollback.resources.database.background_work import BackgroundWork
 from rollback.resources.database.errors import QueryFailed
-from rollback.resources.database.postgres import ClientSession, LiveSchema, Migration, WalPosition
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.migration_journal import Migration
+from rollback.resources.database.postgres import ClientSession, WalPosition
 from rollback.resources.database.wal_position import Lsn
 
 # Of other roles' sessions Postgres tells no `backend_type`, only that they are there: they count as clients. No writers

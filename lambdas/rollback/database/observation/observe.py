@@ -14,10 +14,10 @@ from rollback.database.observation.record_schema import record_schema
 from rollback.database.preflight.branch_history import read_branch_history
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.preflight.preflight import preflight_of_reset, preflight_of_restore
+from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.release_schema import ReleaseSchema
 from rollback.domain.database.restore_points import RecordedPoint, choose_restore_point
-from rollback.domain.database.schema_observation import Observation
-from rollback.domain.database.target import RestoreTarget
+from rollback.domain.database.restore_target import RestoreTarget
 from rollback.domain.releases.release import Release, ReleaseState, last_known_good
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.environment import ServiceSettings
@@ -26,7 +26,7 @@ from rollback.identity.identify import running_fingerprint
 from rollback.leases.holder import find_live_database_lease
 from rollback.ports.database import Sql
 from rollback.ports.world import World
-from rollback.schema.verdict import earliest_point_time, is_compatible_at, restore_points_about
+from rollback.schema.verdict_from_ledger import earliest_point_time, is_compatible_at, restore_points_about
 
 _LOOKS = 3
 

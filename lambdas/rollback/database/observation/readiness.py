@@ -14,7 +14,7 @@ from rollback.identity.identify import find_or_build_release
 from rollback.identity.task_definition import standing_plan
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import ServiceView
-from rollback.schema.verdict import schema_verdict
+from rollback.schema.verdict_from_ledger import schema_verdict
 
 _TRIES = 5
 

@@ -3,9 +3,8 @@
 from datetime import datetime, timedelta
 
 from rollback.check import Check, Verdict
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_observation import Observation
-from rollback.domain.database.schema_verdict import SchemaVerdict
+from rollback.domain.database.branch_observation import Observation
+from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
 
 CHECK_NAME = "restore-point"
 _MISSED_OBSERVATIONS = 2  # one may be late; two are none

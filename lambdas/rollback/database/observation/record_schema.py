@@ -6,7 +6,7 @@ from rollback.domain.releases.release import Release
 from rollback.errors import Conflict
 from rollback.identity.identify import identify_running
 from rollback.ports.world import World
-from rollback.schema.verdict import restore_points_about, stored_schema
+from rollback.schema.verdict_from_ledger import restore_points_about, stored_schema
 
 _TRIES = 3
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from rollback.database.observation.observe import live_schema, observe
 from rollback.database.observation.readiness import writes_to_standing_branch
+from rollback.domain.database.branch_observation import Observation
 from rollback.domain.database.restore_points import SAME_DEPLOYMENT, RecordedPoint
-from rollback.domain.database.schema_observation import Observation
 from rollback.domain.event import find_service_of_event, parse_deployment_event
 from rollback.errors import InvalidRequest
 from rollback.identity.identify import find_or_build_release, is_ours
@@ -19,7 +19,7 @@ from rollback.leases.holder import find_live_database_lease, find_live_lease
 from rollback.names import family_of
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import Deployment, ServiceView
-from rollback.schema.verdict import find_awaited_migrations, stored_schema
+from rollback.schema.verdict_from_ledger import find_awaited_migrations, stored_schema
 
 _BEGAN, _COMPLETED = "SERVICE_DEPLOYMENT_IN_PROGRESS", "SERVICE_DEPLOYMENT_COMPLETED"
 _LONGEST_ROLLBACK = timedelta(days=1)  # from its admission to its end; its state machine ends sooner

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from rollback.check import Check
-from rollback.domain.database.target import RestoreTarget
+from rollback.domain.database.restore_target import RestoreTarget
 from rollback.ports.database import Databases, Sql
-from rollback.resources.database.postgres import LiveSchema, Migration
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.migration_journal import Migration
 
 PreviewJudge = Callable[[LiveSchema, tuple[Migration, ...] | None], tuple[Check, ...]]
 """From the tables and the journal at the restore point (None: it has no journal): a FAIL refuses the restore."""

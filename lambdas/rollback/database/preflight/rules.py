@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from rollback.check import Check, Verdict
 from rollback.domain.database.account import COMPARISON_BRANCH_PREFIX
 from rollback.domain.database.progress import BACKUP_PREFIX, RestorePoint
-from rollback.domain.database.target import RestoreTarget
+from rollback.domain.database.restore_target import RestoreTarget
 from rollback.resources.database.neon import Branch, Endpoint, Operation, Project, restore_window
 
 CHILDREN_CHECK, IP_LIMITS_CHECK = "children-stay", "ip-limits"

@@ -1,32 +1,33 @@
-"""The classes of a migration, and how those of its statements add up."""
+"""Classes of a migration by its effect on the release before it, and their combination."""
 
 from collections.abc import Iterable
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-ANY_NAME = "*"  # instead of a name, after a DROP … CASCADE
+ANY_NAME = "*"  # in place of a name, after a DROP … CASCADE
 
 
 class Impact(StrEnum):
-    """What a migration means for the release before it, from the least to the worst."""
+    """Effect of a migration on the release before it, from the least to the worst."""
 
-    NONE = "none"  # it can't be noticed, but for speed
-    ADDITIVE = "additive"  # there is more; what was there still does what it did
-    UNKNOWN = "unknown"  # it can't be told
-    BREAKING = "breaking"  # something that the release may do is refused, or gives what it did not
+    NONE = "none"  # no client can notice it, except by speed
+    ADDITIVE = "additive"  # it adds objects; existing ones behave as before
+    UNKNOWN = "unknown"  # the SQL does not tell
+    BREAKING = "breaking"  # a statement of the release is refused, or returns something else
 
 
 class MigrationImpact(BaseModel):
-    """A class and why.
-
-    `is_visible_in_structure`: what makes it worse than additive can be seen by comparing schemas (`schema_structure`),
-    so that the arbiter's word counts for more. Rewritten rows and privileges can't.
+    """A class and its reasons.
 
     Attributes:
-        removes: `kind name` of what is dropped or renamed, such as `table orders`; `*` for a name is any of the kind.
-        makes: the same of what is created. What was removed and is made again is another thing with the same name:
-            the structure shows no difference.
+        impact: the class.
+        is_visible_in_structure: a comparison of structures (`schema.structure_diff`) shows whatever makes the class
+            worse than additive, and may overrule it. Rewritten rows and privileges show in no structure.
+        reasons: sentences about the statements that led to the class.
+        removes: `kind name` of dropped or renamed objects, such as `table orders`; the name `*` means any of the kind.
+        makes: `kind name` of created objects. An object that is removed and created again is another object of the
+            same name: the structure shows no difference.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -34,7 +35,7 @@ class MigrationImpact(BaseModel):
     impact: Impact
     is_visible_in_structure: bool = True
     reasons: tuple[str, ...] = ()
-    # Left out where they are empty: the digest of what an older version stored stays what it was.
+    # Left out of the JSON where empty: so the digest of an older document stays the same.
     removes: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
     makes: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
 
@@ -46,47 +47,48 @@ ADDITIVE = MigrationImpact(impact=Impact.ADDITIVE)
 def breaking(
     why: str, *, shows: bool = True, removes: tuple[str, ...] = (), makes: tuple[str, ...] = ()
 ) -> MigrationImpact:
-    """Something of the release before is refused."""
+    """A change that makes the database refuse a statement of the release before it."""
     return MigrationImpact(
         impact=Impact.BREAKING, is_visible_in_structure=shows, reasons=(why,), removes=removes, makes=makes
     )
 
 
 def unknown(why: str, *, shows: bool = False) -> MigrationImpact:
-    """It can't be told from the text."""
+    """A change whose effect the SQL does not tell."""
     return MigrationImpact(impact=Impact.UNKNOWN, is_visible_in_structure=shows, reasons=(why,))
 
 
 def additive(*makes: str) -> MigrationImpact:
-    """There is more: the named things."""
+    """A change that only creates the named objects."""
     return MigrationImpact(impact=Impact.ADDITIVE, makes=makes)
 
 
 def combine_impacts(parts: Iterable[MigrationImpact]) -> MigrationImpact:
-    """The worst of them, with the reasons of all; no parts are no change.
+    """Combine impacts to the worst class with the reasons of all; no impacts mean no change.
 
     Args:
-        parts: in the order in which they are applied: made and then removed leaves nothing, the reverse is a loss.
+        parts: impacts in the order in which they are applied. An object that is created and then removed leaves
+            nothing. An object that is removed and then created has lost its rows.
     """
-    judged = tuple(parts)
+    impacts = tuple(parts)
     order = list(Impact)
-    again = _made_again(judged)
-    reasons = [reason for one in judged for reason in one.reasons]
-    reasons += [f"{name} is removed and made again, which the structure does not show" for name in again]
+    recreated = _list_recreated(impacts)
+    reasons = [reason for part in impacts for reason in part.reasons]
+    reasons += [f"{name} is removed and made again, which the structure does not show" for name in recreated]
     return MigrationImpact(
-        impact=max((one.impact for one in judged), key=order.index, default=Impact.NONE),
-        is_visible_in_structure=all(one.is_visible_in_structure for one in judged) and not again,
+        impact=max((part.impact for part in impacts), key=order.index, default=Impact.NONE),
+        is_visible_in_structure=all(part.is_visible_in_structure for part in impacts) and not recreated,
         reasons=tuple(dict.fromkeys(reasons)),
-        removes=tuple(dict.fromkeys(name for one in judged for name in one.removes)),
-        makes=tuple(dict.fromkeys(name for one in judged for name in one.makes)),
+        removes=tuple(dict.fromkeys(name for part in impacts for name in part.removes)),
+        makes=tuple(dict.fromkeys(name for part in impacts for name in part.makes)),
     )
 
 
-def _made_again(parts: tuple[MigrationImpact, ...]) -> tuple[str, ...]:
-    removed, again = set[str](), list[str]()
-    for part in parts:
-        for name in part.makes:
+def _list_recreated(impacts: tuple[MigrationImpact, ...]) -> tuple[str, ...]:
+    removed, recreated = set[str](), list[str]()
+    for impact in impacts:
+        for name in impact.makes:
             if removed & {name, f"{name.split(' ')[0]} {ANY_NAME}", ANY_NAME}:
-                again.append(name)
-        removed.update(part.removes)
-    return tuple(dict.fromkeys(again))
+                recreated.append(name)
+        removed.update(impact.removes)
+    return tuple(dict.fromkeys(recreated))

@@ -1,4 +1,4 @@
-"""What a plan says about the database: which branch goes where, and how."""
+"""The database's part of a plan: which branch goes where, and by which strategy."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -7,14 +7,15 @@ from rollback.domain.settings.database import Strategy
 
 
 class DatabasePlan(BaseModel):
-    """Settled before anything is changed. `strategy` is never `auto` here.
+    """Decisions about the database, made before anything is changed.
 
     Attributes:
-        branch: Neon's id; of a pull request's branch, its name.
-        point: of a restore.
-        source_branch_id: of a reset or recreate, and of an undo: the backup.
+        strategy: never `auto`.
+        branch: Neon's id; for a pull request's branch, its name.
+        point: restore point; None: the strategy is no restore.
+        source_branch_id: source of a reset or recreate; for an undo the backup branch.
         migrations: tags to step down, newest first.
-        schema_sha256: of the release whose tables must be there afterwards; None: not known.
+        schema_sha256: key of the schema whose tables must exist afterwards; None: not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -25,14 +26,14 @@ class DatabasePlan(BaseModel):
     source_branch_id: str | None = None
     migrations: tuple[str, ...] = ()
     schema_sha256: str | None = None
-    undone_rollback_id: str | None = Field(default=None, description="the rollback whose backup is gone back to")
+    undone_rollback_id: str | None = Field(default=None, description="rollback whose backup branch is the source")
     reconnecting_services: tuple[str, ...] = Field(
         default=(), description="services that get new connections afterwards, in this order; an older plan has none"
     )
 
     @property
     def in_words(self) -> str:
-        """Where the data goes."""
+        """The state that the data goes to."""
         match self.strategy:
             case Strategy.RESTORE if self.point is not None:
                 return f"database to {self.point.at:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,4 +1,4 @@
-"""How the services of a database branch came to new connections after its data changed; part of the document."""
+"""New connections of a branch's services after its data changed; part of the rollback's document."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,10 +11,10 @@ from rollback.text import StoredText
 
 
 class ReconnectMethod(StrEnum):
-    """How a service was rid of its old connections."""
+    """Method by which a service loses its old connections."""
 
-    STARTED = "started"  # from zero tasks: it stood behind the fence
-    NEW_TASKS = "new_tasks"  # a new deployment of what it runs
+    STARTED = "started"  # from zero tasks: the fence had stopped it
+    NEW_TASKS = "new_tasks"  # a new deployment of the release that it runs
     COMMAND = "command"
 
 
@@ -23,25 +23,27 @@ class _Stored(BaseModel):
 
 
 class ServiceConnection(_Stored):
-    """One service. A change is announced by `intent`, as everywhere (rule 9)."""
+    """Reconnection of one service. Rule 9: `intent` is written before the change."""
 
     service: str
     way: ReconnectMethod
-    began_at: AwareDatetime | None = Field(default=None, description="when its turn came")
-    intent: DatabaseIntent | None = Field(default=None, description="the deployment or the task about to be asked for")
+    began_at: AwareDatetime | None = Field(default=None, description="the service's turn began")
+    intent: DatabaseIntent | None = Field(default=None, description="deployment or task that is about to be requested")
     replaced_deployment_id: str | None = Field(
-        default=None, description="deployment that the announced one replaces, `ecs-svc/…`"
+        default=None, description="deployment that the intended one replaces, `ecs-svc/…`"
     )
-    asked_at: AwareDatetime | None = Field(default=None, description="the announced deployment was asked for")
-    deployment_id: str | None = Field(default=None, description="the one that brought new tasks, whoever asked for it")
-    run: CommandRun | None = Field(default=None, description="of reconnect_command")
-    reconnected_at: AwareDatetime | None = Field(default=None, description="no old connection can be left")
-    proof: CommandRun | None = Field(default=None, description="of the command that proves the connection")
+    asked_at: AwareDatetime | None = Field(default=None, description="ECS accepted the request for the deployment")
+    deployment_id: str | None = Field(
+        default=None, description="deployment that brought new tasks, of this rollback or of the team"
+    )
+    run: CommandRun | None = Field(default=None, description="run of reconnect_command")
+    reconnected_at: AwareDatetime | None = Field(default=None, description="from then on no old connection can exist")
+    proof: CommandRun | None = Field(default=None, description="run of the command that proves the connection")
     session_seen_at: AwareDatetime | None = Field(
         default=None, description="pg_stat_activity showed a session of its application_name"
     )
-    waiting_reason: StoredText = Field(default="", description="what keeps it at the moment")
-    failure: StoredText | None = Field(default=None, description="why it is not known to have only new connections")
+    waiting_reason: StoredText = Field(default="", description="reason for the present wait")
+    failure: StoredText | None = Field(default=None, description="why old connections may still exist")
     note: StoredText = ""
     finished_at: AwareDatetime | None = None
 
@@ -50,12 +52,12 @@ class ServiceConnection(_Stored):
         return ServiceConnection.model_validate({**dict(self), **changes})
 
     def failed(self, why: str, now: datetime) -> "ServiceConnection":
-        """No more is tried for this service."""
+        """A copy that ends the service's turn with a failure."""
         return self.evolve(failure=why, finished_at=now, intent=None)
 
 
 class Reconnection(_Stored):
-    """All of them, in the order in which they get their turn."""
+    """Reconnection of all services, in the order of their turns."""
 
     started_at: AwareDatetime
     services: tuple[ServiceConnection, ...]
@@ -63,27 +65,28 @@ class Reconnection(_Stored):
 
     @property
     def current(self) -> ServiceConnection | None:
-        """The service whose turn it is; None: all are over."""
-        return next((one for one in self.services if one.finished_at is None), None)
+        """The service whose turn it is; None: every service had its turn."""
+        return next((service for service in self.services if service.finished_at is None), None)
 
     def of(self, service: str) -> ServiceConnection | None:
-        """What is known of one service."""
-        return next((one for one in self.services if one.service == service), None)
+        """Reconnection of one service; None: it has none."""
+        return next((connection for connection in self.services if connection.service == service), None)
 
     def with_service(self, changed: ServiceConnection) -> "Reconnection":
-        """With one service's part replaced."""
-        services = tuple(changed if one.service == changed.service else one for one in self.services)
+        """A copy with one service's part replaced."""
+        services = tuple(changed if current.service == changed.service else current for current in self.services)
         return self.model_copy(update={"services": services})
 
     def ended(self, now: datetime) -> "Reconnection":
-        """Every service had its turn."""
+        """A copy that ends the reconnection, after every service had its turn."""
         return self.model_copy(update={"ended_at": now})
 
 
 class CausedDeployment(BaseModel):
-    """A deployment of a service's own release that a rollback asked for: it must not trigger a rollback (rule 5).
+    """A deployment of a service's own release that a rollback requested.
 
-    A release that a rollback deploys is told by its family and tag; this one runs the team's own definition.
+    Rule 5: our own deployments trigger no rollback. A release that a rollback deploys has a family and a tag of ours.
+    This deployment runs the team's own definition, so the ledger has to remember it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -92,5 +95,5 @@ class CausedDeployment(BaseModel):
     rollback_id: str = ""
     asked_at: AwareDatetime
     definition_arn: str
-    replaced_deployment_id: str = Field(description="PRIMARY as it was asked for, `ecs-svc/…`")
-    deployment_id: str | None = Field(default=None, description="known once ECS shows it")
+    replaced_deployment_id: str = Field(description="PRIMARY at the time of the request, `ecs-svc/…`")
+    deployment_id: str | None = Field(default=None, description="None until ECS lists it")

@@ -1,26 +1,28 @@
-"""What is kept about the schema of a release, to tell later whether it can work with another one."""
+"""The schema recorded for a release, from which a later rollback judges whether the release can work with another."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from rollback.canonical_json import sha256_of
 from rollback.domain.database.migration_impact import MigrationImpact
-from rollback.resources.database.postgres import LiveSchema, Migration
+from rollback.resources.database.live_schema import LiveSchema
+from rollback.resources.database.migration_journal import Migration
 
 
 class ShippedMigration(BaseModel):
-    """A migration as the release's repository has it; recorded by the pipeline, which alone has the files.
+    """A migration in a release's repository, recorded by the pipeline, which alone has the files.
 
     Attributes:
-        tag: its name for people; in Drizzle's journal the file's without `.sql`.
-        created_at: the journal's `when`, in milliseconds; Drizzle applies what is newer than the newest applied. Of
-            other tools: its place among the release's files.
-        hash: hex SHA-256 of the file as it is, which is how Drizzle's table calls it (drizzle-orm, `migrator.ts`).
-        tool: a `migration_tools.MigrationTool`, by which a journal's row finds its file.
-        id: as the tool's journal calls it; None: Drizzle's is its hash.
-        checksum: as the tool's journal has it; None: it has none, or it can't be told from the file.
-        after: ids of those that it stands on, where the journal has the newest only (Alembic).
-        has_down: `<tag>.down.sql` lies beside it (a convention of ours).
-        down_impact: the class of that file, told in the same way; None: there is none, or nobody told.
+        tag: its name for an operator; in Drizzle's journal the file name without `.sql`.
+        created_at: the journal's `when` in milliseconds: Drizzle applies migrations newer than the newest applied one.
+            For other tools the migration's place among the release's files.
+        hash: hex SHA-256 of the file, which is also the hash in Drizzle's table (drizzle-orm, `migrator.ts`).
+        impact: class of the migration.
+        has_down: a file `<tag>.down.sql` lies beside the migration (our own convention).
+        down_impact: class of that file; None: there is no such file, or the pipeline did not classify it.
+        tool: a `migration_journal.MigrationTool`, by which a journal's row finds its file.
+        id: name in the tool's journal; None: Drizzle's name is the hash.
+        checksum: checksum in the tool's journal; None: the tool has none, or the file does not tell it.
+        after: ids of the migrations that this one depends on, for a journal of heads only (Alembic).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -31,7 +33,7 @@ class ShippedMigration(BaseModel):
     impact: MigrationImpact
     has_down: bool = False
     down_impact: MigrationImpact | None = None
-    # Left out where they are Drizzle's: the digest of what an older version stored stays what it was.
+    # Left out of the JSON where they are Drizzle's: so the digest of an older document stays the same.
     tool: str = Field(default="drizzle", exclude_if=lambda value: value == "drizzle")
     id: str | None = Field(default=None, exclude_if=lambda value: value is None)
     checksum: str | None = Field(default=None, exclude_if=lambda value: value is None)
@@ -39,15 +41,14 @@ class ShippedMigration(BaseModel):
 
 
 class ReleaseSchema(BaseModel):
-    """Each part may be missing: a release older than us, no pipeline, a database without a journal.
+    """Recorded schema of a release; each part may be missing.
 
     Attributes:
-        shipped: all migrations in the release's repository, oldest first.
-        journal: what the database had applied when the release ran and was good.
-        recorded_schema: the structure at that moment.
-        has_searched_all_journals: the journals of all known tools were looked for, not Drizzle's alone as older
-        versions did:
-            only then `journal=None` tells that there is none.
+        shipped: all migrations in the release's repository, oldest first; None: the pipeline recorded none.
+        journal: rows of all journals when the release ran and was good; None: there was no journal.
+        recorded_schema: the structure at that moment; None: it was not read.
+        has_searched_all_journals: the journals of all known tools were searched for. Older versions searched for
+            Drizzle's alone. Only a full search makes `journal=None` a proof that there is no journal.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -59,17 +60,17 @@ class ReleaseSchema(BaseModel):
 
     @property
     def sha256(self) -> str:
-        """Its key: hex, the same for the same content."""
+        """Key in the ledger: a hex digest of the content."""
         return sha256_of(self.model_dump(mode="json"))
 
     @property
     def expected_journal(self) -> tuple[Migration, ...] | None:
-        """What it was good with; of what it ships, if that was never seen; None: not known.
+        """The journal that the release was good with, else the rows that its files will have; None: not known.
 
-        Only Drizzle's files tell what their rows will be.
+        Only Drizzle's files tell their future rows.
         """
         if self.journal is not None:
             return self.journal
-        if self.shipped is None or any(one.tool != "drizzle" for one in self.shipped):
+        if self.shipped is None or any(file.tool != "drizzle" for file in self.shipped):
             return None
-        return tuple(Migration(hash=one.hash, created_at=one.created_at) for one in self.shipped)
+        return tuple(Migration(hash=file.hash, created_at=file.created_at) for file in self.shipped)

@@ -1,4 +1,4 @@
-"""Restore points: where a database stood when a release began to take it over, and which one a rollback goes to."""
+"""Restore points: the database's position when a release began to take over, and the choice among them."""
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -11,19 +11,26 @@ from rollback.domain.database.release_schema import ShippedMigration
 from rollback.domain.releases.release import Release
 from rollback.resources.database.wal_position import LsnText
 
-SAME_DEPLOYMENT = timedelta(minutes=1)  # ECS tells when it began in two places, a moment apart
+SAME_DEPLOYMENT = timedelta(minutes=1)  # ECS gives a deployment's begin in two places, a moment apart
 
 
 class RecordedPoint(BaseModel):
-    """Of one branch, before one version of one service. `at` is the database's clock.
+    """Position of one branch before one version of one service.
 
     Attributes:
-        branch: its partition in the ledger (`database_settings.branch_key`).
-        recorded_at: by our clock; of a deployment's: when that began, so that a second event makes no second point.
-        by: a pipeline's `rollback checkpoint`, before the migrations ran; or a deployment's start, perhaps after.
-        timeline: Neon's identity of the history that `lsn` is a position in (`model.branch_history`); None: not known.
-        shipped: the migrations of the version, as the pipeline read them; None: nobody told.
-        schema_sha256: key of the stored `ReleaseSchema` with the tables and the journal at that point.
+        branch: its partition in the ledger (`settings.database.branch_key`).
+        service: the service that the version belongs to.
+        version: the version that is about to be deployed.
+        at: time of the position by the database's clock.
+        lsn: position in the write-ahead log.
+        recorded_at: time by our clock. A deployment's point has the deployment's begin, so that a second event records
+            no second point.
+        by: `checkpoint` is a pipeline's `rollback checkpoint` before the migrations ran. `deployment` is the start of
+            a deployment, perhaps after they ran.
+        timeline: Neon's identity of the history that `lsn` is a position in (`database.preflight.branch_history`);
+            None: not known.
+        shipped: migrations of the version, as the pipeline read them; None: the pipeline recorded none.
+        schema_sha256: key of the stored `ReleaseSchema` with the tables and the journal at that point; None: unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -41,27 +48,27 @@ class RecordedPoint(BaseModel):
 
     @property
     def point(self) -> RestorePoint:
-        """What a restore needs of it."""
+        """The part that a restore needs."""
         return RestorePoint(at=self.at, lsn=self.lsn, timeline=self.timeline)
 
 
 def find_start_point(release: Release, points: Iterable[RecordedPoint]) -> RecordedPoint | None:
-    """The point before a release: the pipeline's last one before its first deployment, else the deployment's own."""
+    """Find the point before a release: the pipeline's last one before the first deployment, else the deployment's."""
     return next(iter(points_before(release, points)), None)
 
 
 def points_before(release: Release, points: Iterable[RecordedPoint]) -> tuple[RecordedPoint, ...]:
-    """All points before a release, best first: the pipeline's, newest first, then the one of the deployment's start.
+    """List all points before a release, best first: the pipeline's, newest first, then the deployment's.
 
-    A pipeline job that is run again makes another checkpoint, which may come after the migrations: the one before is
-    then the good one. A version that is deployed again later may have points of later times: those are not about its
-    beginning.
+    A pipeline job that runs again records another checkpoint, perhaps after the migrations. The one before is then the
+    right one. A version that is deployed again may have later points, which do not belong to its first deployment.
     """
-    of_it = [p for p in points if (p.service, p.version) == (release.service, release.version)]
-    before = [p for p in of_it if p.by == "checkpoint" and p.recorded_at <= release.first_deployed_at]
-    # Earlier ones are of another release that has the same version: the same image, deployed with other variables.
-    own = [p for p in of_it if p.by == "deployment" and p.recorded_at >= release.first_deployed_at - SAME_DEPLOYMENT]
-    newest_first = sorted(before, key=lambda p: p.recorded_at, reverse=True)
+    of_release = [p for p in points if (p.service, p.version) == (release.service, release.version)]
+    checkpoints = [p for p in of_release if p.by == "checkpoint" and p.recorded_at <= release.first_deployed_at]
+    # Earlier points belong to another release of the same version: the same image with other variables.
+    earliest = release.first_deployed_at - SAME_DEPLOYMENT
+    own = [p for p in of_release if p.by == "deployment" and p.recorded_at >= earliest]
+    newest_first = sorted(checkpoints, key=lambda p: p.recorded_at, reverse=True)
     return (*newest_first, *sorted(own, key=lambda p: p.recorded_at)[:1])
 
 
@@ -71,14 +78,20 @@ def choose_restore_point(
     points: Iterable[RecordedPoint],
     fits: Callable[[RecordedPoint], bool],
 ) -> tuple[RecordedPoint | None, Release | None]:
-    """The latest point that the target can work with, so that as little as possible is lost; and the release after it.
+    """Choose the latest point that the target can work with, so that as few rows as possible are lost.
 
-    Each release after the target has points before it. Where none of them is known to fit, it is the one at which the
-    target's own time ended: what ran there was the target. None: nothing was deployed after it, or no point is known.
-    A release's earlier points count only from the target's own time: before that, the data was another release's.
+    Each release after the target has points before it. If none of them is known to fit, the choice is the point at
+    which the next release began: until then the target ran. Earlier points of a release count only from the target's
+    own time: before that, another release wrote the data.
 
     Args:
-        fits: whether the target is known to work with the tables that were there at a point.
+        target: the release to go back to.
+        releases: all releases of the service.
+        points: recorded points of the branch.
+        fits: whether the target is known to work with the tables of a point.
+
+    Returns:
+        The point and the release after it. The point is None if none is known. Both are None if no release followed.
     """
     known = tuple(points)
     later = [r for r in releases if r.service == target.service and r.first_deployed_at > target.first_deployed_at]

@@ -1,47 +1,89 @@
-"""The verdict on whether a release works with the live schema, and the evidence that it rests on."""
+"""The verdict whether a release can work with the live schema, and the findings that it rests on."""
 
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
 from rollback.domain.database.migration_impact import MigrationImpact
-from rollback.domain.database.schema_finding import Compatibility, Finding
 from rollback.text import STORED_LINE_LIMIT, truncate
 
+GONE = "is gone, or has another name"  # said of an object that the live schema does not have
 _LONGEST_REASON = 2000
-
-
 _MOST_TAGS = 20
+_MOST_LINES = 20
 
 
-_MOST_TOLD = 20
+class Compatibility(StrEnum):
+    """Ability of a release to work with the live schema. Rule 12: only `compatible` lets a rollback through."""
+
+    COMPATIBLE = "compatible"
+    BREAKING = "breaking"  # the live schema refuses a statement that the release may send
+    UNKNOWN = "unknown"  # the evidence does not decide, which blocks too
 
 
-def _short(lines: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(truncate(line, STORED_LINE_LIMIT) for line in lines[:_MOST_TOLD])
+class Finding(BaseModel):
+    """One difference between two schemas; a compatible one is worth knowing, and blocks nothing.
+
+    Attributes:
+        compatibility: effect of the difference on the release.
+        difference: the difference, in words.
+        object_name: object that differs: `schema.table`, `schema.table.column` or a type; empty: not recorded.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
+
+    compatibility: Compatibility
+    difference: str
+    object_name: str = ""
+
+
+def breaking_finding(difference: str, object_name: str = "") -> Finding:
+    """A difference that makes the database refuse a statement of the release."""
+    return Finding(compatibility=Compatibility.BREAKING, difference=difference, object_name=object_name)
+
+
+def unknown_finding(difference: str) -> Finding:
+    """A difference that may refuse a statement of the release, or change its result."""
+    return Finding(compatibility=Compatibility.UNKNOWN, difference=difference)
+
+
+def harmless_finding(difference: str) -> Finding:
+    """A difference that the release works with, and that is worth knowing."""
+    return Finding(compatibility=Compatibility.COMPATIBLE, difference=difference)
+
+
+def find_worst(findings: tuple[Finding, ...]) -> Compatibility:
+    """The worst effect among the findings; compatible if there are none."""
+    effects = {finding.compatibility for finding in findings}
+    worst_first = (Compatibility.BREAKING, Compatibility.UNKNOWN)
+    return next((effect for effect in worst_first if effect in effects), Compatibility.COMPATIBLE)
 
 
 class JournalRelation(StrEnum):
-    """The live journal, seen from the one that the target was good with."""
+    """The live journal, compared with the one that the target was good with."""
 
     EQUAL = "equal"
     AHEAD = "ahead"
     BEHIND = "behind"
-    DIVERGED = "diverged"  # each has what the other has not
-    ABSENT = "absent"  # of neither is there one: `drizzle-kit push` keeps none
-    ONE_SIDED = "one-sided"  # one of them is not known, as of a record that sought Drizzle's journal only
+    DIVERGED = "diverged"  # each has a row that the other lacks
+    ABSENT = "absent"  # neither exists: `drizzle-kit push` keeps none
+    ONE_SIDED = "one-sided"  # one of them is not known, such as a record that searched for Drizzle's journal only
 
 
 class SchemaVerdict(BaseModel):
-    """The judgement and what it stands on.
+    """Verdict on the target and the live schema, with its evidence.
 
     Attributes:
-        since: tags (or the start of the hash) of what was applied since the target, oldest first.
-        can_step_down: each of those ships a down file.
-        findings: of the structure; None: there is no snapshot of the target's.
-        attributed_to: of a breaking verdict, tags of the shipped migrations that cause it (`schema_attribution`).
+        compatibility: the verdict.
+        reason: the verdict's reason, with the differences and reasons that led to it.
+        journal: relation of the two journals.
+        since: tags (or the start of the hash) of the migrations applied since the target, oldest first.
+        can_step_down: each of those migrations ships a down file.
+        impact: their combined class; None: none is known to have been applied.
+        findings: differences of the structures; None: the target has no snapshot.
+        attributed_to: of a breaking verdict, tags of the shipped migrations that cause it (`schema.attribution`).
         unexplained: of a breaking verdict, the differences that no shipped migration explains.
-        left_out: how many tags, findings and reasons were truncate off to make it fit into a document.
+        left_out: number of tags, findings and reasons that were dropped to fit a document.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -59,31 +101,31 @@ class SchemaVerdict(BaseModel):
 
     @property
     def is_attributed(self) -> bool:
-        """Whether migrations that later releases shipped are all that keeps the release from running."""
+        """Whether migrations that later releases shipped are the only cause of a breaking verdict."""
         return self.compatibility is Compatibility.BREAKING and bool(self.attributed_to) and not self.unexplained
 
     @property
     def bounded(self) -> "SchemaVerdict":
-        """A copy that fits into a rollback's document, with a count of what was truncate off. The worst findings
-        stay."""
-        order = (Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE)
-        findings = sorted(self.findings or (), key=lambda one: order.index(one.compatibility))
-        reasons = self.impact.reasons if self.impact is not None else ()
-        impact = self.impact.model_copy(update={"reasons": _short(reasons)}) if self.impact is not None else None
-        told = tuple(
-            one.model_copy(update={"what": truncate(one.what, STORED_LINE_LIMIT)}) for one in findings[:_MOST_TOLD]
+        """A copy that fits into a rollback's document, the worst findings first; `left_out` counts the rest."""
+        worst_first = (Compatibility.BREAKING, Compatibility.UNKNOWN, Compatibility.COMPATIBLE)
+        findings = sorted(self.findings or (), key=lambda finding: worst_first.index(finding.compatibility))
+        kept = tuple(
+            finding.model_copy(update={"difference": truncate(finding.difference, STORED_LINE_LIMIT)})
+            for finding in findings[:_MOST_LINES]
         )
+        reasons = self.impact.reasons if self.impact is not None else ()
+        impact = self.impact.model_copy(update={"reasons": _bound_lines(reasons)}) if self.impact is not None else None
         lists = (self.since, self.attributed_to, self.unexplained, findings, reasons)
-        short = {
+        changes = {
             "reason": truncate(self.reason, _LONGEST_REASON),
             "since": self.since[-_MOST_TAGS:],
             "attributed_to": self.attributed_to[-_MOST_TAGS:],
-            "unexplained": _short(self.unexplained),
+            "unexplained": _bound_lines(self.unexplained),
             "impact": impact,
-            "findings": None if self.findings is None else told,
-            "left_out": self.left_out + sum(max(0, len(one) - _MOST_TOLD) for one in lists),
+            "findings": None if self.findings is None else kept,
+            "left_out": self.left_out + sum(max(0, len(entries) - _MOST_LINES) for entries in lists),
         }
-        return self.model_copy(update=short)
+        return self.model_copy(update=changes)
 
     @property
     def in_brief(self) -> "SchemaVerdict":
@@ -91,10 +133,18 @@ class SchemaVerdict(BaseModel):
         return self.bounded.model_copy(update={"impact": None, "findings": None})
 
 
+def _bound_lines(lines: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(truncate(line, STORED_LINE_LIMIT) for line in lines[:_MOST_LINES])
+
+
 def unknown_verdict(reason: str) -> SchemaVerdict:
-    """Without a look at the live schema that counts."""
+    """A verdict without a usable observation of the live schema.
+
+    Args:
+        reason: why there is none.
+    """
     return SchemaVerdict(
         compatibility=Compatibility.UNKNOWN,
-        reason=f"{reason}: whether the target can work with it can't be told",
+        reason=f"{reason}: it is not known whether the target can work with the schema",
         journal=JournalRelation.ONE_SIDED,
     )

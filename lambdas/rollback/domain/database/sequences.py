@@ -1,9 +1,9 @@
-"""Sequences across a restore: which values were given out, and from where each one continues.
+"""Sequences across a restore: the values that were given out, and the value from which each continues.
 
-A restore takes a sequence back with the rows. New rows would get the ids of lost ones, and whatever outside the
-database knows such an id (an e-mail, a payment) would mean another row. Values are read behind the fence, before the
-restore, and are the last ones that were given out. A restored sequence may be up to 32 values further than it was
-at the restore point: Postgres logs them ahead (`SEQ_LOG_VALS` in commands/sequence.c), and a restore replays the log.
+A restore also takes sequences back, so new rows would get the ids of lost rows. An e-mail or a payment that refers to
+such an id would then mean another row. The last values are read behind the fence, before the restore. A restored
+sequence may be up to 32 values ahead of the restore point: Postgres logs values ahead (`SEQ_LOG_VALS` in
+commands/sequence.c), and a restore replays the log.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,9 +20,17 @@ class _Stored(BaseModel):
 
 
 class SequenceValue(_Stored):
-    """A sequence, and the last value it gave out; None: none yet.
+    """A sequence and the last value that it gave out.
 
     Attributes:
+        database: its database.
+        schema_name: its schema.
+        name: its name.
+        last_value: last value that it gave out; None: it has given out none.
+        increment: step between values; negative for a descending sequence.
+        minimum: lower bound.
+        maximum: upper bound.
+        cycles: after its bound the sequence starts again.
         is_readable: the role of the connection may read the value.
     """
 
@@ -38,21 +46,28 @@ class SequenceValue(_Stored):
 
     @property
     def identity(self) -> Name:
-        """What it is found by on another branch."""
+        """Database, schema and name: the same on another branch."""
         return self.database, self.schema_name, self.name
 
     def in_words(self, database: str) -> str:
-        """`schema.name`; with its database, if that is not the main one."""
-        of = "" if self.database == database else f"{self.database}."
-        return f"{of}{self.schema_name}.{self.name}"
+        """`schema.name`, after its database if that is not the main one.
+
+        Args:
+            database: the main database.
+        """
+        prefix = "" if self.database == database else f"{self.database}."
+        return f"{prefix}{self.schema_name}.{self.name}"
 
 
 class SequenceCarried(_Stored):
     """A sequence that continues behind the values of lost rows.
 
     Attributes:
-        before: the last value on the restored branch; None: it had given out none.
-        why_not: why it could not be carried; empty if it was.
+        name: `schema.name`, after its database if that is not the main one.
+        value: value behind which it continues.
+        before: last value on the restored branch; None: it had given out none there.
+        increment: step between values.
+        why_not: why it could not be set; empty: it was set.
     """
 
     name: str
@@ -62,7 +77,7 @@ class SequenceCarried(_Stored):
     why_not: str = ""
 
     def in_words(self) -> str:
-        """For the report."""
+        """Line of the report."""
         if self.why_not:
             return f"{self.name} could not be continued at {self.value:,}: {self.why_not}; ids of lost rows come again"
         instead = f"instead of {self.before:,}" if self.before is not None else "instead of its beginning"
@@ -72,32 +87,37 @@ class SequenceCarried(_Stored):
 def select_values_to_keep(
     values: Iterable[SequenceValue], restored: Iterable[SequenceValue] | None
 ) -> list[SequenceValue]:
-    """Those that have given out a value which the restore takes back, so far as is known.
+    """Select the sequences that have given out a value which the restore takes back.
 
     Args:
-        restored: the values at the restore point; None: not known, so that all are kept.
+        values: last values before the restore.
+        restored: values at the restore point; None: they are not known, so all used sequences are selected.
     """
-    used = [one for one in values if one.last_value is not None]
+    used = [sequence for sequence in values if sequence.last_value is not None]
     if restored is None:
         return used
-    there = {one.identity: one for one in restored}
-    return [one for one in used if one.identity in there and value_to_set(one, there[one.identity]) is not None]
+    at_point = {sequence.identity: sequence for sequence in restored}
+    return [
+        sequence
+        for sequence in used
+        if sequence.identity in at_point and value_to_set(sequence, at_point[sequence.identity]) is not None
+    ]
 
 
 def merge_readings(earlier: Iterable[SequenceValue], later: Iterable[SequenceValue]) -> list[SequenceValue]:
-    """Two readings of the same sequences in one: a restore between them may have taken the later one back."""
-    furthest = {one.identity: one for one in earlier}
-    for one in later:
-        before = furthest.get(one.identity)
-        value = value_to_set(before, one) if before is not None and not one.cycles else None
-        furthest[one.identity] = one if value is None else one.model_copy(update={"last_value": value})
+    """Merge two readings by the furthest values: a restore between them may have taken a sequence back."""
+    furthest = {sequence.identity: sequence for sequence in earlier}
+    for sequence in later:
+        before = furthest.get(sequence.identity)
+        value = value_to_set(before, sequence) if before is not None and not sequence.cycles else None
+        furthest[sequence.identity] = sequence if value is None else sequence.model_copy(update={"last_value": value})
     return list(furthest.values())
 
 
 def value_to_set(kept: SequenceValue, restored: SequenceValue) -> int | None:
-    """The value a restored sequence has to continue behind; None: it is there already.
+    """The value behind which a restored sequence has to continue; None: it needs no change.
 
-    One that may cycle has no greatest value: it goes on where it was.
+    A sequence that may cycle has no furthest value, and continues where it was before the restore.
     """
     if kept.last_value is None or kept.last_value == restored.last_value:
         return None
@@ -109,9 +129,9 @@ def value_to_set(kept: SequenceValue, restored: SequenceValue) -> int | None:
 
 
 def why_not_set(value: int, restored: SequenceValue) -> str:
-    """Why a value would leave the restored sequence without a next one; empty: it has one."""
+    """Say why the restored sequence could give out no value after the given one; empty: it could."""
     if not restored.minimum <= value <= restored.maximum:
-        return f"its bounds are {restored.minimum:,} to {restored.maximum:,} again"
+        return f"its bounds are {restored.minimum:,} to {restored.maximum:,} after the restore"
     following = value + restored.increment
     if not restored.cycles and not restored.minimum <= following <= restored.maximum:
         return "it would have no value left"
@@ -121,19 +141,32 @@ def why_not_set(value: int, restored: SequenceValue) -> str:
 def plan_sequence_carry(
     kept: Iterable[SequenceValue], restored: Mapping[Name, SequenceValue], database: str
 ) -> tuple[list[tuple[SequenceValue, SequenceCarried]], list[SequenceCarried]]:
-    """What to set, as (restored sequence, what is told of it), and what is told of those that can't be set."""
-    wanted: list[tuple[SequenceValue, SequenceCarried]] = []
+    """Plan which sequences to set.
+
+    Args:
+        kept: sequences before the restore.
+        restored: sequences on the restored branch, by identity.
+        database: the main database.
+
+    Returns:
+        Pairs of a restored sequence and its entry for the report, then entries of the sequences that can't be set.
+    """
+    settable: list[tuple[SequenceValue, SequenceCarried]] = []
     refused: list[SequenceCarried] = []
-    for one in kept:
-        there = restored.get(one.identity)
-        value = value_to_set(one, there) if there is not None else None
-        if there is None or value is None:  # a sequence that is gone gives nothing out
+    for sequence in kept:
+        current = restored.get(sequence.identity)
+        value = value_to_set(sequence, current) if current is not None else None
+        if current is None or value is None:  # a sequence that is gone gives out no value
             continue
-        name = one.in_words(database)
-        why = why_not_set(value, there) or ("" if there.is_readable else "the role may not read it")
-        told = SequenceCarried(name=name, value=value, before=there.last_value, increment=there.increment, why_not=why)
-        if why:
-            refused.append(told)
+        carried = SequenceCarried(
+            name=sequence.in_words(database),
+            value=value,
+            before=current.last_value,
+            increment=current.increment,
+            why_not=why_not_set(value, current) or ("" if current.is_readable else "the role may not read it"),
+        )
+        if carried.why_not:
+            refused.append(carried)
         else:
-            wanted.append((there, told))
-    return wanted, refused
+            settable.append((current, carried))
+    return settable, refused

@@ -1,7 +1,7 @@
-"""How a database goes back where the settings say `auto`: by the release's own down-migrations, if they lose nothing.
+"""The choice of a strategy where the settings say `auto`: down-migrations if they lose no data, else a restore.
 
-A down file that drops what its up file added loses what was written there since. A restore keeps none of that either,
-but it keeps everything of before in a backup; so whatever can't be told to be harmless is a reason to restore.
+A down file that drops a column also drops the values written since. A restore drops them too, but keeps them in a
+backup branch. So a down file that is not known to be harmless is a reason to restore.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,13 @@ _LOSES_NOTHING = frozenset({Impact.NONE, Impact.ADDITIVE})
 
 @dataclass(frozen=True)
 class StrategyChoice:
-    """`migrations`: tags to step down, newest first; `reason` is for a check of the plan."""
+    """A strategy with its reason, which a check of the plan shows.
+
+    Attributes:
+        strategy: down-migrations or restore.
+        reason: reason of the choice.
+        migrations: tags to step down, newest first.
+    """
 
     strategy: Strategy
     reason: str
@@ -27,43 +33,44 @@ class StrategyChoice:
 def choose_strategy(
     verdict: SchemaVerdict, shipped: Iterable[ShippedMigration], settings: DatabaseSettings
 ) -> StrategyChoice:
-    """Down-migrations or a restore.
+    """Choose down-migrations or a restore.
 
     Args:
-        verdict: of the target on the live schema: it names what was applied since.
-        shipped: by the running release, whose tasks would run the down files.
+        verdict: verdict on the target, which names the migrations applied since.
+        shipped: migrations of the running release, whose tasks would run the down files.
+        settings: settings of the database.
     """
-    by_tag = {one.tag: one for one in shipped}
-    stepped = find_down_migrations(verdict, by_tag.values(), settings)
-    if isinstance(stepped, str):
-        return _restore(stepped)
-    against = next((why for tag in stepped if (why := _objection(by_tag[tag])) is not None), None)
-    if against is not None:
-        return _restore(against)
-    reason = f"the running release ships down files that lose nothing: {', '.join(stepped)}"
-    return StrategyChoice(Strategy.DOWN_MIGRATIONS, reason, stepped)
+    by_tag = {migration.tag: migration for migration in shipped}
+    tags = find_down_migrations(verdict, by_tag.values(), settings)
+    if isinstance(tags, str):
+        return _restore(tags)
+    objection = next((why for tag in tags if (why := _objection(by_tag[tag])) is not None), None)
+    if objection is not None:
+        return _restore(objection)
+    reason = f"the running release ships down files that lose nothing: {', '.join(tags)}"
+    return StrategyChoice(Strategy.DOWN_MIGRATIONS, reason, tags)
 
 
 def _objection(migration: ShippedMigration) -> str | None:
     down, tag = migration.down_impact, migration.tag
     if down is None:
-        return f"what the down file of {tag} does was not recorded"
+        return f"the class of the down file of {tag} was not recorded"
     if down.impact not in _LOSES_NOTHING:
         return f"the down file of {tag} may lose data: {'; '.join(down.reasons) or down.impact}"
     if down.impact is Impact.NONE and migration.impact.impact not in _LOSES_NOTHING:
-        return f"the down file of {tag} does nothing, and {tag} does"
+        return f"the down file of {tag} changes nothing, and {tag} does"
     return None
 
 
 def find_down_migrations(
     verdict: SchemaVerdict, shipped: Iterable[ShippedMigration], settings: DatabaseSettings
 ) -> tuple[str, ...] | str:
-    """The tags to step down, newest first, whatever that loses; or why it can't be done."""
+    """Tags to step down, newest first, even if that loses data; a text says why stepping down is impossible."""
     if not settings.down_command:
         return "no down_command is set"
     if verdict.journal is not JournalRelation.AHEAD:
         return f"the database's journal is {verdict.journal}, seen from the target's: stepping down does not lead there"
-    has_down = {one.tag: one.has_down for one in shipped}
+    has_down = {migration.tag: migration.has_down for migration in shipped}
     without = [tag for tag in verdict.since if not has_down.get(tag, False)]
     if without:
         return f"the running release ships no down file for {', '.join(without)}"

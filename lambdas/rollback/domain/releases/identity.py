@@ -1,4 +1,4 @@
-"""Identity of what runs, held against the releases that the ledger has: those of ledgers written before included."""
+"""Identity of a running deployment, and its comparison with the ledger's releases, also those of older ledgers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from rollback.canonical_json import sha256_of
 from rollback.domain.releases.release import Release, fingerprint
 from rollback.resources.aws.task_definition import UNRESOLVED, is_pinned
 
-# Until fingerprints came from an allow-list they were the hash of ECS's answer without these.
+# Before fingerprints came from an allow-list, they were the hash of ECS's answer without these members.
 _FORMERLY_LEFT_OUT = frozenset(
     {
         "taskDefinitionArn",
@@ -28,13 +28,13 @@ _FORMERLY_UNORDERED = ("environment", "secrets")
 
 @dataclass(frozen=True)
 class Identity:
-    """What a deployment runs.
+    """Identity of the release that a deployment runs.
 
     Attributes:
-        fingerprint: the release that it is, or would be recorded as.
-        former: fingerprint of the same in ledgers written before (`former_fingerprint`).
-        definition_arn: immutable: whatever ECS's answer says of it tomorrow, it is the same definition.
-        images: container → image, by digest where it is known.
+        fingerprint: fingerprint of the release that is recorded, or would be.
+        former: fingerprint of the same release in older ledgers (`former_fingerprint`).
+        definition_arn: ARN of the task definition, which never changes, whichever members ECS adds to its answer.
+        images: container → image, by digest where the digest is known.
     """
 
     fingerprint: str
@@ -48,19 +48,24 @@ class Identity:
         return frozenset({self.fingerprint, self.former})
 
     def is_release(self, release: Release) -> bool:
-        """Whether it is this release: by fingerprint, or as the same registered definition with the same images."""
+        """Whether the deployment runs this release: same fingerprint, or same definition and images."""
         if release.fingerprint in self.identifiers:
             return True
         return release.definition_arn == self.definition_arn and same_images(release.images, self.images)
 
 
-def identity(definition: Mapping[str, Any], images: Mapping[str, str], registered_for: str | None = None) -> Identity:
-    """Identity of a described definition with these images.
+def build_identity(
+    definition: Mapping[str, Any], images: Mapping[str, str], registered_for: str | None = None
+) -> Identity:
+    """Build the identity of a task definition with these images.
 
     Args:
-        registered_for: fingerprint of the release that we registered it for; None: a deployment's.
+        definition: `taskDefinition` as DescribeTaskDefinition returns it.
+        images: container → image, as ECS resolved it.
+        registered_for: fingerprint of the release that we registered the definition for; None: the team registered it.
     """
-    resolved = {one["name"]: images.get(one["name"], one["image"]) for one in definition["containerDefinitions"]}
+    containers = definition["containerDefinitions"]
+    resolved = {container["name"]: images.get(container["name"], container["image"]) for container in containers}
     return Identity(
         fingerprint=registered_for or fingerprint(definition, images),
         former=registered_for or former_fingerprint(definition, images),
@@ -69,16 +74,15 @@ def identity(definition: Mapping[str, Any], images: Mapping[str, str], registere
     )
 
 
-def known(identity: Identity, releases: Iterable[Release]) -> Release | None:
-    """The first of the releases that it is."""
+def find_matching_release(identity: Identity, releases: Iterable[Release]) -> Release | None:
+    """Find the first release that the deployment runs; None: no release matches."""
     return next((release for release in releases if identity.is_release(release)), None)
 
 
 def same_images(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Whether two looks at one definition are of the same images.
+    """Whether two observations of one definition show the same images.
 
-    The digest of a container beside the service's own says nothing where one of them could not tell it. The service's
-    own has to be known.
+    A sidecar's digest counts only if both observations know it. The digest of the service's own image has to be known.
     """
     if any(image.endswith(UNRESOLVED) for image in (*one.values(), *other.values())):
         return False
@@ -87,7 +91,7 @@ def same_images(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
 
 
 def former_fingerprint(definition: Mapping[str, Any], images: Mapping[str, str]) -> str:
-    """The fingerprint that ledgers have which were written before the normal form had an allow-list."""
+    """The fingerprint in ledgers from before the normal form had an allow-list."""
     kept = {key: value for key, value in definition.items() if key not in _FORMERLY_LEFT_OUT}
     containers = []
     for container in sorted(kept.get("containerDefinitions", ()), key=lambda c: str(c["name"])):

@@ -1,8 +1,9 @@
-"""A deployment of the team's that began after the plan was made: a rollback must not replace the fix that it missed.
+"""A deployment of the team that began after the plan was made: a rollback must not replace a fix.
 
-Facts from the ECS API reference (ServiceDeployment): each UpdateService that deploys makes a service deployment; a
-rollback by ECS itself makes none, it turns the status of the failed one into `ROLLBACK_…` and changes PRIMARY only. A
-circuit breaker without rollback ends it as `STOPPED`.
+Facts from the ECS API reference (ServiceDeployment):
+    - Each UpdateService that deploys creates a service deployment.
+    - A rollback by ECS itself creates none. It sets the failed deployment's status to `ROLLBACK_…` and changes PRIMARY.
+    - A circuit breaker without rollback ends the deployment as `STOPPED`.
 """
 
 from datetime import datetime, timedelta
@@ -23,15 +24,15 @@ _GIVEN_UP = ROLLING_BACK | ENDED_ELSEWHERE | {"STOP_REQUESTED"}
 
 
 class DeploymentStatus(StrEnum):
-    """How a deployment stands."""
+    """Status of a deployment."""
 
     STANDS = "stands"
     IN_FLIGHT = "in_flight"
-    FAILED = "failed"  # ECS gave it up, or went back from it
+    FAILED = "failed"  # ECS gave it up, or rolled it back
 
 
 class NewerRelease(BaseModel):
-    """A deployment that the team made while the rollback was under way; part of the document, for the report."""
+    """A deployment of the team during the rollback; part of the document, for the report."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
@@ -39,9 +40,9 @@ class NewerRelease(BaseModel):
     definition_arn: str
     began_at: AwareDatetime
     is_replaced_release_redeployed: bool = Field(
-        default=False, description="the release that the rollback leaves, deployed once more"
+        default=False, description="the release that the rollback replaces, deployed once more"
     )
-    why_replaced: str = Field(default="", description="why the rollback went on all the same; empty: it did not")
+    why_replaced: str = Field(default="", description="why the rollback replaced the deployment; empty: it did not")
 
     @property
     def in_words(self) -> str:
@@ -61,14 +62,14 @@ class LatestDeployment(BaseModel):
 
     @property
     def began_at(self) -> datetime:
-        """When it began, in ECS's words."""
+        """Begin of the deployment, as ECS gives it."""
         return self.deployed.began_at
 
 
 def latest_deployment(view: ServiceView) -> LatestDeployment:
-    """From the newest service deployment; from PRIMARY where ECS lists no service deployment, or not yet the newest.
+    """Read the newest service deployment; read PRIMARY if ECS lists none, or not yet the newest.
 
-    A status that ECS may add one day counts as in flight: it is waited for.
+    A status that ECS may add later counts as in flight, so the rollback waits for it.
     """
     newest, primary = view.newest, view.primary
     if newest is None or not _is_listed(view, newest):
@@ -86,7 +87,10 @@ def latest_deployment(view: ServiceView) -> LatestDeployment:
 
 
 def _is_listed(view: ServiceView, newest: ServiceDeployment) -> bool:
-    """Whether PRIMARY is of the newest service deployment, or older. The same definition may have been forced since."""
+    """Whether PRIMARY belongs to the newest service deployment or is older.
+
+    The same definition may have been deployed again by force since.
+    """
     primary = view.primary
     if primary.created_at <= newest.created_at:
         return True
@@ -96,7 +100,7 @@ def _is_listed(view: ServiceView, newest: ServiceDeployment) -> bool:
 
 
 def newest_known_at(view: ServiceView) -> datetime:
-    """When the newest deployment began that a plan knows of, in ECS's own words: its clock may differ from ours."""
+    """Begin of the newest deployment that a plan knows, by ECS's clock, which may differ from ours."""
     times = [view.primary.created_at]
     if view.newest is not None:
         times.append(view.newest.created_at)
@@ -104,13 +108,18 @@ def newest_known_at(view: ServiceView) -> datetime:
 
 
 def may_be_newer(latest: LatestDeployment, known_until: datetime) -> bool:
-    """Whether it began after the plan; one that a rollback deploys is none all the same (rule 5, `running.is_ours`)."""
+    """Whether the deployment began after the plan.
+
+    Rule 5: our own deployments trigger no rollback, and the caller leaves them out.
+    """
     return latest.began_at > known_until
 
 
 def expire_in_flight(latest: LatestDeployment, now: datetime, patience: timedelta) -> DeploymentStatus:
-    """A deployment that does not settle is no fix: `guards.check_no_fix_in_flight` says so of one before the
-    rollback."""
+    """Turn a deployment that does not settle in time into a failed one: it is no fix.
+
+    `guards.check_no_fix_in_flight` does the same for a deployment before the rollback.
+    """
     if latest.standing is DeploymentStatus.IN_FLIGHT and now - latest.began_at > patience:
         return DeploymentStatus.FAILED
     return latest.standing

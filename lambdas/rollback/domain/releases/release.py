@@ -1,4 +1,4 @@
-"""A release: what a service ran at one time, and the evidence for or against it."""
+"""A release, and the evidence for or against it."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -13,16 +13,20 @@ from rollback.text import StoredText
 
 
 class ReleaseState(StrEnum):
-    """Where the evidence stands."""
+    """State of a release by its evidence."""
 
     CANDIDATE = "candidate"
     PROMOTED = "promoted"
-    SUSPECT = "suspect"  # a rollback left it
-    QUARANTINED = "quarantined"  # a rollback left it, and things were better afterwards
+    SUSPECT = "suspect"  # a rollback replaced it
+    QUARANTINED = "quarantined"  # a rollback replaced it, and the service recovered
 
 
 class Release(BaseModel):
-    """What a service ran at one time. `definition_sha256` is the key of the stored task definition in the ledger."""
+    """A task definition with its images that a service ran.
+
+    Attributes:
+        definition_sha256: key of the stored task definition in the ledger.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
@@ -48,28 +52,28 @@ class Release(BaseModel):
 
     @property
     def is_resolved(self) -> bool:
-        """Whether the service's own image is known by digest: only then can one go back to it."""
+        """Whether the service's own image is known by digest, which a rollback to the release requires."""
         return not self.unresolved
 
     @property
     def unresolved(self) -> tuple[str, ...]:
-        """Containers whose digest could not be told, and has to be."""
+        """Containers whose digest is required and not known."""
         return tuple(sorted(name for name, image in self.images.items() if image.endswith(UNRESOLVED)))
 
     @property
     def pinned_by_reference(self) -> tuple[str, ...]:
-        """Containers beside the service's own whose digest could not be told: they run what their tag names then."""
+        """Sidecars whose digest is not known: a rollback runs the image that their tag names then."""
         images = self.images.items()
         return tuple(sorted(n for n, image in images if not is_pinned(image) and not image.endswith(UNRESOLVED)))
 
     def is_proven_and_old(self, now: datetime, correlation_window_minutes: float) -> bool:
-        """Rule 7: promoted, and deployed too long ago to be the cause of an alarm now."""
+        """Whether the release can't be the cause (rule 7): promoted, and deployed before the correlation window."""
         old = now - self.first_deployed_at > timedelta(minutes=correlation_window_minutes)
         return self.state is ReleaseState.PROMOTED and old
 
 
-# Members of ECS's answer that no request takes (service model, TaskDefinition without RegisterTaskDefinition), and
-# where a definition is filed. Whatever else an answer has is kept.
+# Members of ECS's answer that no request accepts (service model, TaskDefinition without RegisterTaskDefinition), and
+# the family and revision. All other members of an answer are kept.
 _RESPONSE_ONLY_FIELDS = frozenset(
     {
         "taskDefinitionArn",
@@ -88,11 +92,13 @@ _RESPONSE_ONLY_FIELDS = frozenset(
 
 
 def normalised_definition(definition: Mapping[str, Any], images: Mapping[str, str]) -> dict[str, Any]:
-    """The definition as it is stored and can be registered again, images by digest: with what this code does not know.
+    """The definition in the form that is stored and can be registered again, images by digest.
+
+    Members that this code does not know are kept.
 
     Args:
-        definition: `taskDefinition` as DescribeTaskDefinition gives it.
-        images: container name → image, as ECS resolved it; a container that is not named keeps its own.
+        definition: `taskDefinition` as DescribeTaskDefinition returns it.
+        images: container name → image, as ECS resolved it; other containers keep their image.
     """
     kept = {name: value for name, value in definition.items() if name not in _RESPONSE_ONLY_FIELDS}
     return {**kept, "containerDefinitions": with_images(definition, images)}
@@ -104,7 +110,7 @@ def fingerprint(definition: Mapping[str, Any], images: Mapping[str, str]) -> str
 
 
 def last_known_good(releases: Iterable[Release], running_fingerprint: str | None) -> Release | None:
-    """Rule 7: the newest promoted, unquarantined release whose fingerprint differs from the running one."""
+    """Find the target of rule 7: the newest promoted release whose fingerprint differs from the running one."""
     promoted = [r for r in releases if r.state is ReleaseState.PROMOTED and r.is_resolved]
     good = [r for r in promoted if r.fingerprint != running_fingerprint]
     return max(good, key=lambda r: (r.first_deployed_at, r.fingerprint), default=None)

@@ -1,4 +1,4 @@
-"""Names of releases, as people type them: one release is meant, or it is said which ones may be.
+"""Names of releases as an operator types them; an ambiguous name lists the releases that it may mean.
 
 | Name | Example |
 |---|---|
@@ -22,14 +22,20 @@ from rollback.text import QUOTED_LIMIT, TARGET_LIMIT, one_line, quoted
 
 _HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE | re.ASCII)
 _DIGEST = "sha256:"
-_OF_FINGERPRINT, _OF_DIGEST, _OF_COMMIT = 8, 12, 7  # digits, to be no other name by accident
+_OF_FINGERPRINT, _OF_DIGEST, _OF_COMMIT = 8, 12, 7  # fewest digits, so that no other name matches by accident
 _MOST_LISTED = 8
 TARGET_STATES = frozenset({ReleaseState.PROMOTED})
 
 
 @dataclass(frozen=True)
 class NameMatch:
-    """The release that a name means; or why it means none."""
+    """The release that a name means, or why it means none.
+
+    Attributes:
+        release: the release; None: the name means none, or several.
+        why_not: why there is no release.
+        candidates: releases that the name may mean.
+    """
 
     release: Release | None
     why_not: str = ""
@@ -39,12 +45,14 @@ class NameMatch:
 def find_release(
     name: str, releases: Iterable[Release], running: str | None = None, prefer: Collection[ReleaseState] = TARGET_STATES
 ) -> NameMatch:
-    """The release that is meant.
+    """Find the release that a name means.
 
     Args:
-        running: fingerprint of what runs, without which nobody can tell the last known good.
-        prefer: if a version has several releases and one of them is in such a state, that one is meant: to go back to
-            is the promoted one, to be cleared is the quarantined one.
+        name: the name as typed.
+        releases: releases of the service.
+        running: fingerprint of the running release, which "last known good" depends on; None: it is not known.
+        prefer: states that decide among several releases of one version. A rollback prefers the promoted release, and
+            a clearance the quarantined one.
     """
     known = _newest_first(releases)
     if name in SYNONYMS_OF_LAST_KNOWN_GOOD:
@@ -57,27 +65,27 @@ def find_release(
     preferred = [release for release in found if release.state in prefer]
     if len(preferred) == 1 and len({release.version for release in found}) == 1:
         return NameMatch(preferred[0])
-    told = _without_unresolved_twins(found)
-    if len(told) == 1:
-        return NameMatch(told[0])
+    distinct = _without_unresolved_twins(found)
+    if len(distinct) == 1:
+        return NameMatch(distinct[0])
     listed = "; ".join(_listed(found, known))
     shown = one_line(name, QUOTED_LIMIT)
     return NameMatch(None, f"{shown} is the name of {len(found)} releases; name one of them: {listed}", tuple(found))
 
 
 def _without_unresolved_twins(found: Sequence[Release]) -> list[Release]:
-    """Without those that a look made which could not tell the digest, where another look at the definition could."""
-    told = {(one.version, one.definition_arn) for one in found if one.is_resolved}
-    return [one for one in found if one.is_resolved or (one.version, one.definition_arn) not in told]
+    """Leave out a release without a digest if another release has the same version and definition with its digest."""
+    resolved = {(release.version, release.definition_arn) for release in found if release.is_resolved}
+    return [r for r in found if r.is_resolved or (r.version, r.definition_arn) not in resolved]
 
 
 def release_label(release: Release, among: Iterable[Release]) -> str:
-    """A name that means this release only, ready to paste: its version, and where several have that its fingerprint."""
+    """A name of this release only, ready to paste: its version, with the fingerprint if several have that version."""
     others = [other for other in among if other.fingerprint != release.fingerprint]
     digits = _OF_FINGERPRINT
     while any(other.fingerprint.startswith(release.fingerprint[:digits]) for other in others):
         digits += 1
-    if release.version in SYNONYMS_OF_LAST_KNOWN_GOOD or release.version.startswith("-"):  # an option, for a shell
+    if release.version in SYNONYMS_OF_LAST_KNOWN_GOOD or release.version.startswith("-"):  # an option
         return release.fingerprint[:digits]
     if all(other.version != release.version for other in others):
         return shlex.quote(release.version)
@@ -85,20 +93,20 @@ def release_label(release: Release, among: Iterable[Release]) -> str:
 
 
 def describe_release(release: Release, among: Iterable[Release]) -> str:
-    """The same, and what tells it from the others."""
+    """The label with state and time, which distinguish the release from others of its version."""
     deployed = f"first deployed {release.first_deployed_at:%Y-%m-%d %H:%M} UTC"
     return f"{release_label(release, among)} ({release.state}, {deployed})"
 
 
 def find_last_known_good(releases: Iterable[Release], running: str) -> NameMatch:
-    """The last known good, for whoever has named nothing."""
+    """Find the last known good, for a request that names no release."""
     found = last_known_good(releases, running)
     return NameMatch(found, "" if found is not None else _unknown("the last known good", _newest_first(releases)))
 
 
 def _last_known_good(name: str, known: Sequence[Release], running: str | None) -> NameMatch:
     if running is None:
-        return NameMatch(None, f"{name} depends on what runs, and means no release here: name a version")
+        return NameMatch(None, f"{name} depends on the running release, and means no release here: name a version")
     return find_last_known_good(known, running)
 
 
@@ -107,13 +115,18 @@ def _newest_first(releases: Iterable[Release]) -> list[Release]:
 
 
 def _find_matches(name: str, known: Sequence[Release]) -> list[Release]:
-    """A version comes first: many a team's versions are git SHAs."""
+    """Find matches, by version first: the versions of many teams are git SHAs."""
     of_version = [release for release in known if release.version == name]
     if of_version:
         return of_version
     version, at, mark = name.rpartition("@")
     if at and _is_hex(mark, _OF_FINGERPRINT):
         return [r for r in known if r.version == version and r.fingerprint.startswith(mark.lower())]
+    return _find_by_identifier(name, known)
+
+
+def _find_by_identifier(name: str, known: Sequence[Release]) -> list[Release]:
+    """Find releases by a prefix of a fingerprint, of an image's digest or of a commit."""
     image, prefix, digits = name.rpartition(_DIGEST)
     mark = digits.lower()
     if not _is_hex(mark, 1) or len(name) > TARGET_LIMIT or (image and not image.endswith("@")):

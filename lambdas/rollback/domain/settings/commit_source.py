@@ -1,4 +1,4 @@
-"""Where the git commit of a release is told: a variable of its container, the tag of its image, or a label of that."""
+"""The source of a release's git commit: a variable of its container, the tag of its image, or a label of its image."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _FULL_SHA = 40
 
 
 class Source(StrEnum):
-    """The kinds."""
+    """Kinds of source."""
 
     VARIABLE = "variable"
     TAG = "tag"
@@ -22,19 +22,24 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class CommitSource:
-    """`name` of the variable or the label."""
+    """A source.
+
+    Attributes:
+        kind: its kind.
+        name: name of the variable or the label; empty for a tag.
+    """
 
     kind: Source
     name: str = ""
 
     @classmethod
     def of(cls, setting: str) -> "CommitSource":
-        """A setting `commit_from`, which matches `PATTERN`."""
+        """Parse a setting `commit_from`, which matches `PATTERN`."""
         kind, _, name = setting.partition(":")
         return cls(Source(kind), name)
 
     def find_commit(self, environment: Mapping[str, str], tag: str) -> str | None:
-        """The commit as far as the task definition tells it; a label is the registry's to tell."""
+        """Find the commit in the task definition; None: there is none, or the registry has the label."""
         match self.kind:
             case Source.VARIABLE:
                 return clean_commit(environment.get(self.name))
@@ -45,13 +50,13 @@ class CommitSource:
 
 
 def find_commit_in_tag(tag: str) -> str | None:
-    """The git SHA that a tag is, or ends with. Digits alone are more often a date or a build's number."""
+    """Find the git SHA that a tag is, or ends with; a short number is more often a date or a build."""
     found = _SHA.search(tag)
     sha = found.group(1) if found is not None else ""
     return sha if sha and (len(sha) == _FULL_SHA or not sha.isdecimal()) else None
 
 
-def clean_commit(told: str | None) -> str | None:
-    """A commit as it is recorded; None: not told."""
-    text = (told or "").strip()
+def clean_commit(commit: str | None) -> str | None:
+    """The commit in the form that is recorded; None: there is none."""
+    text = (commit or "").strip()
     return recorded_name(text) if text else None

@@ -1,4 +1,4 @@
-"""Settings of one service's connection to the database: how it is renewed, and what proves it, after data changed."""
+"""Settings of one service's connection to the database: its renewal and its proof after data changed."""
 
 from typing import Self
 
@@ -6,23 +6,23 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class ConnectionSettings(BaseModel):
-    """Each proof is optional; without any, verification says that the connection was not looked at."""
+    """Settings of a connection; without any proof, verification reports that the connection was not checked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reconnect_command: tuple[str, ...] = Field(
-        default=(), description="of a reader's container, run as a task instead of giving the service new tasks"
+        default=(), description="command of a reader's container, run as a task in place of new tasks of the service"
     )
     check_path: str | None = Field(
         default=None,
         pattern="^/",
-        description="an endpoint whose answer needs the database, such as one row of a table; below base_url",
+        description="endpoint below base_url whose answer needs the database, such as one row of a table",
     )
     check_status: int = Field(default=200, ge=100, le=599)
-    check_body: str | None = Field(default=None, min_length=1, description="text that the answer must hold")
+    check_body: str | None = Field(default=None, min_length=1, description="text that the answer must contain")
     check_max_latency_seconds: float = Field(default=5.0, gt=0)
     command: tuple[str, ...] = Field(
-        default=(), description="of the service's container, run as a task; exit code 0 proves the connection"
+        default=(), description="command of the service's container, run as a task; exit code 0 proves the connection"
     )
     application_name: str | None = Field(
         default=None,

@@ -1,7 +1,8 @@
-"""What the functions know of their environment: made at synth by `stacks.environment`, read from one variable.
+"""Settings of an environment, written at synth by `stacks.environment` and read from one environment variable.
 
-Compact JSON without defaults: Lambda allows 4 KB for all environment variables together, and an emergency must not
-depend on a parameter store. Deploy-time names (table, topic, state machine) are variables of their own.
+The variable has compact JSON without defaults: Lambda allows 4 KB for all environment variables together, and an
+emergency must not depend on a parameter store. Names known at deployment only (table, topic, state machine) have
+variables of their own.
 """
 
 from typing import Self
@@ -33,7 +34,12 @@ class HealthEndpoint(BaseModel):
 
 
 class ServiceSettings(BaseModel):
-    """One ECS service. `name` is ours (ledger, alarms, reports); `ecs_service` is what ECS calls it."""
+    """Settings of one ECS service.
+
+    Attributes:
+        name: our name of the service, in ledger, alarms and reports.
+        ecs_service: name in ECS.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,31 +52,31 @@ class ServiceSettings(BaseModel):
     commit_from: str = Field(
         default="variable:GIT_COMMIT",
         pattern=PATTERN,
-        description="where a release's git commit is told: `variable:NAME` of the container, `tag` of its image, or "
+        description="source of a release's git commit: `variable:NAME` of the container, `tag` of its image, or "
         "`label:NAME` of the image, such as `label:org.opencontainers.image.revision`",
     )
     stack: str | None = Field(
         default=None,
-        description="CloudFormation stack that deploys the ECS service; without it drift and updates are not seen",
+        description="CloudFormation stack that deploys the ECS service; without it drift and updates are not detected",
     )
 
     load_balancer_shared: bool | None = Field(
         default=None,
-        description="whether others answer through the load balancer too: the errors that it gives by itself are then "
-        "not counted. Not said: yes where the service is described by `existing`",
+        description="whether other services share the load balancer: errors that it returns by itself are then not "
+        "counted. Default: yes for a service described by `existing`",
     )
     connection: ConnectionSettings = Field(
-        default=ConnectionSettings(), description="to the environment's database, after its data changed"
+        default=ConnectionSettings(), description="connection to the environment's database, after its data changed"
     )
 
     @property
     def commit_source(self) -> CommitSource:
-        """`commit_from`, read."""
+        """The setting `commit_from`, parsed."""
         return CommitSource.of(self.commit_from)
 
 
 class Settings(BaseModel):
-    """One environment."""
+    """Settings of one environment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -91,29 +97,29 @@ class Settings(BaseModel):
         return self
 
     def writers(self) -> tuple[ServiceSettings, ...]:
-        """The services that write to the database, in the order in which they are put back."""
+        """Services that write to the database, in the order in which a rollback starts them again."""
         if self.database is None:
             return ()
         named = self.database.writers
         return self.services if named is None else tuple(self.service(name) for name in named)
 
     def readers(self) -> tuple[ServiceSettings, ...]:
-        """The services that connect to the database without writing to it: they run on during a restore."""
+        """Services that connect to the database without writing to it, and keep running during a restore."""
         return tuple(self.service(name) for name in self.database.readers) if self.database is not None else ()
 
     @property
     def runs_connection_tasks(self) -> bool:
-        """Whether a command about some service's connection is run as a task."""
+        """Whether a connection's command of some service runs as a task."""
         return self.database is not None and any(service.connection.runs_tasks for service in self.services)
 
     @property
     def reads_labels(self) -> bool:
-        """Whether a label of an image tells the commit of some service's releases."""
+        """Whether some service's commits come from a label of an image."""
         return any(service.commit_source.kind is Source.LABEL for service in self.services)
 
     @property
     def prefix(self) -> str:
-        """How the environment's AWS resources begin: `<application>-<environment>`."""
+        """Prefix of the environment's AWS resources: `<application>-<environment>`."""
         return f"{self.application}-{self.environment}"
 
     @property
@@ -122,10 +128,10 @@ class Settings(BaseModel):
         return tuple(service.name for service in self.services)
 
     def service(self, name: str) -> ServiceSettings:
-        """A service by our name.
+        """Find a service by our name.
 
         Raises:
-            InvalidRequest: this environment has no such service.
+            InvalidRequest: the environment has no such service.
         """
         for service in self.services:
             if service.name == name:
@@ -134,10 +140,10 @@ class Settings(BaseModel):
         raise InvalidRequest(f"service {quoted(name)} is not one of {known}; nothing was changed")
 
     def service_or_only(self, name: str | None) -> ServiceSettings:
-        """The named service; without a name the only one.
+        """Find the named service; without a name the only one.
 
         Raises:
-            InvalidRequest: no such service, or several and no name.
+            InvalidRequest: the environment has no such service, or several and no name was given.
         """
         if name is not None:
             return self.service(name)

@@ -1,4 +1,4 @@
-"""The numbers and switches of one environment that steps decide by; defaults here, overridden in `cdk.json`."""
+"""Limits and options by which an environment's steps decide: defaults, which `cdk.json` overrides."""
 
 from typing import Literal
 
@@ -6,63 +6,71 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Policy(BaseModel):
-    """Every field carries its unit in its name."""
+    """Limits and options; the name of each number has its unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: Literal["act", "observe"] = "act"
     on_insufficient_data_alarm: Literal["ignore", "act"] = "ignore"
-    stale_trigger_minutes: float = Field(default=5, gt=0)  # rule 10
+    stale_trigger_minutes: float = Field(default=5, gt=0)  # rule 10: an older trigger is stale
     lease_minutes: float = Field(default=10, gt=0)
     act_timeout_seconds: float = Field(
         default=60, gt=0, description="time limit of the function that changes ECS"
-    )  # rule 9
-    correlation_window_minutes: float = Field(default=120, gt=0)  # rule 7
-    cooldown_minutes: float = Field(default=10, ge=0, description="no automatic rollback so soon after another")
-    attempts_per_window: int = Field(default=2, ge=1, description="automatic rollbacks; then a person is paged")
+    )  # rule 9: the function's timeout is below the lease's remainder
+    correlation_window_minutes: float = Field(default=120, gt=0)  # rule 7: an older promoted release is not the cause
+    cooldown_minutes: float = Field(
+        default=10, ge=0, description="no automatic rollback within this time after another"
+    )
+    attempts_per_window: int = Field(
+        default=2, ge=1, description="automatic rollbacks; after them an operator is paged"
+    )
     attempt_window_minutes: float = Field(default=120, gt=0)
     min_requests_to_judge: int = Field(
-        default=20, ge=0, description="fewer in `traffic_window_minutes` say nothing about rates and latency"
+        default=20, ge=0, description="fewer requests in `traffic_window_minutes` say nothing about rates and latency"
     )
     traffic_window_minutes: float = Field(default=5, gt=0)
     recheck_minutes: float = Field(default=5, gt=0)
     poll_seconds: int = Field(default=10, ge=1)
     service_timeout_minutes: float = Field(default=15, gt=0)
     stuck_minutes: float = Field(
-        default=5, gt=0, description="a deployment of the target that did not settle by then is forced anew, once"
+        default=5,
+        gt=0,
+        description="a deployment of the target that did not settle by then is deployed again by force, once",
     )
     emergency_timeout_minutes: float = Field(default=10, gt=0, description="how long the emergency mode may take")
     restart_from_zero: Literal["allow", "refuse"] = Field(
-        default="allow", description="the last rung; only ever taken with zero healthy targets (rule 4)"
+        default="allow", description="highest escalation level but the operator; rule 4: only with zero healthy targets"
     )
     restart_timeout_minutes: float = Field(default=10, gt=0)
-    restart_desired_count: int = Field(default=2, ge=1, description="at least so many after a restart from zero")
+    restart_desired_count: int = Field(default=2, ge=1, description="lowest desired count after a restart from zero")
     verify_rounds: int = Field(default=3, ge=1)
     verify_interval_seconds: int = Field(default=10, ge=1)
     verify_timeout_minutes: float = Field(default=10, gt=0)
     alarm_settle_minutes: float = Field(default=5, ge=0)
     conclude_timeout_minutes: float = Field(
-        default=20, gt=0, description="how long obligations and reports are retried; the janitor comes every 5 minutes"
+        default=20, gt=0, description="how long obligations and reports are retried; the janitor runs every 5 minutes"
     )
     bake_minutes: float = Field(default=15, gt=0)
-    bake_minimum_requests: int = Field(default=100, ge=0, description="requests during the bake, else it bakes on")
+    bake_minimum_requests: int = Field(
+        default=100, ge=0, description="requests during the bake; with fewer the bake continues"
+    )
     bake_timeout_minutes: float = Field(
-        default=24 * 60, gt=0, description="no promotion if still without evidence by then"
+        default=24 * 60, gt=0, description="no promotion if there is no evidence by then"
     )
     alarm_without_rollback_minutes: float = Field(
-        default=5, gt=0, description="the janitor looks at an alarm again after"
+        default=5, gt=0, description="age of an alarm without a rollback at which the janitor evaluates it again"
     )
     on_incompatible_schema: Literal["refuse", "full"] = Field(
-        default="refuse", description="what a rollback of the service becomes that can't work with the schema (rule 12)"
+        default="refuse", description="answer to a service rollback whose target can't work with the schema (rule 12)"
     )
     database_approval: Literal["required", "none"] = Field(
-        default="required", description="whether a person decides before a database goes back"
+        default="required", description="whether an operator approves before a database goes back"
     )
     database_timeout_seconds: float = Field(
         default=240, gt=0, description="time limit of the function that changes the database"
-    )  # rule 9
+    )  # rule 9: the function's timeout is below the lease's remainder
     record_days: float = Field(
-        default=400, ge=30, description="how long the record of a rollback is kept after nothing is to be done about it"
+        default=400, ge=30, description="how long the record of a rollback is kept after its last obligation and report"
     )
     suspect_release_days: float | None = Field(
         default=None, ge=30, description="how long a suspect or quarantined release is kept; null keeps it for good"
@@ -70,4 +78,4 @@ class Policy(BaseModel):
     page_aggregation_minutes: float = Field(
         default=60, ge=0, description="pages of one alarm with the same answer become one page with a count"
     )
-    readiness_minutes: float = Field(default=60, gt=0, description="how often the way back is looked at")
+    readiness_minutes: float = Field(default=60, gt=0, description="interval at which the standing plans are judged")

@@ -1,4 +1,4 @@
-"""Settings that an open rollback carries, read leniently: another version may have other settings."""
+"""Settings in the document of an open rollback, read leniently: another version may have other settings."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, get_args
@@ -9,9 +9,9 @@ from rollback.domain.settings.environment import Settings
 
 
 def read_leniently(given: Any) -> Settings | None:
-    """Drop settings that this version does not know.
+    """Parse settings without the fields that this version does not know.
 
-    None: the rest makes no valid settings either. The deployed settings are used then.
+    None: the rest is not valid either, and the deployed settings are used.
     """
     if given is None or isinstance(given, Settings):
         return given
@@ -33,7 +33,7 @@ def _known_part(kind: type[BaseModel], given: Mapping[str, Any]) -> dict[str, An
 
 
 def _known_value(annotation: Any, value: Any) -> Any:
-    """Go into models, optional models and tuples of models; leave everything else as it is."""
+    """Descend into models, optional models and tuples of models; return every other value as it is."""
     model = _model_in(annotation)
     if model is None:
         return value

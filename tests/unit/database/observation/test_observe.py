@@ -22,7 +22,7 @@ from simulation import CANDIDATE, PROMOTED, Simulation
 from rollback.check import Check, Verdict
 from rollback.conclusion.release_state import set_release_state as judge_release
 from rollback.database.observation.observe import observe
-from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import Compatibility
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.settings.database import DatabaseSettings, Strategy
 from rollback.domain.settings.policy import Policy
@@ -31,7 +31,7 @@ from rollback.errors import Conflict, ExternalServiceError
 from rollback.promotion.promote import judge_bake, promote_by_hand, record_deployment
 from rollback.promotion.readiness import prepare_standing_plan
 from rollback.resources.database.errors import AccessRefused, Unreachable
-from rollback.resources.database.postgres import LiveSchema
+from rollback.resources.database.live_schema import LiveSchema
 
 BREAKING, COMPATIBLE, UNKNOWN = Compatibility.BREAKING, Compatibility.COMPATIBLE, Compatibility.UNKNOWN
 

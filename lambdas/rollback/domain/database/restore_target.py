@@ -1,4 +1,4 @@
-"""What is restored: a branch, who writes to it, and how long each part may take."""
+"""The branch that is restored, the services that write to it, and the time limits of each part."""
 
 from pydantic import Field
 
@@ -14,15 +14,15 @@ class RestoreTarget(RestoreLimits):
     database: str
     role: str
     writers: tuple[ServiceSettings, ...] = Field(
-        description="every service that writes to the branch (rule 8); the first is put back first"
+        description="services that write to the branch (rule 8: all writers are fenced), in the order of their start"
     )
 
     @classmethod
     def of(cls, settings: Settings, branch_id: str) -> "RestoreTarget":
-        """From an environment's settings.
+        """Build the target from an environment's settings.
 
         Raises:
-            InvalidRequest: it has no database.
+            InvalidRequest: the environment has no database.
         """
         given = settings.database
         if given is None:

@@ -1,10 +1,10 @@
-"""What a report of lost writes says, and how it is kept small."""
+"""The data loss report: its lines, and its size."""
 
 from builders import SERVICE, rollback
 
-from rollback.domain.database.data_loss import DataLossReport
+from rollback.domain.database.data_loss import DataLossReport, TableDataLoss
 from rollback.domain.rollback import Obligation, ObligationKind, Rollback
-from rollback.resources.database.postgres import TableDataLoss
+from rollback.reports.data_loss import format_data_loss
 
 EMPTY = DataLossReport(databases=1)
 
@@ -17,61 +17,61 @@ def table(
     return TableDataLoss.model_validate({**dict(lost), **given, **more})
 
 
-def test_the_tables_that_lost_most_come_first_and_what_is_left_out_is_counted() -> None:
+def test_the_tables_that_lost_most_rows_come_first_and_the_report_counts_the_others() -> None:
     report = EMPTY
     for number in range(60):
         report = report.add_compared_table(table(f"t{number:02}", 100, 100 - number, number))
     assert [one.table for one in report.tables[:2]] == ["t59", "t58"]
     assert (len(report.tables), report.more_tables, report.compared) == (50, 9, 60)
-    assert "9 more tables differ" in report.in_words()
+    assert "9 more tables differ" in format_data_loss(report)
 
 
-def test_a_restore_that_took_nothing_out_says_so_only_if_everything_was_compared() -> None:
+def test_the_report_says_that_nothing_is_lost_only_if_everything_was_compared() -> None:
     compared = EMPTY.add_compared_table(table("a", 1, 1, 0))
-    assert compared.in_words()[0] == "the restore took nothing out"
+    assert format_data_loss(compared)[0] == "the restore took nothing out"
     for partly in (
         compared.add_counted_table(table("b", 5, 5, 0), "it took too long"),
         compared.add_uncompared_table("c", "row security hides rows from role app"),
         compared.evolve(unavailable="not done in 15 minutes"),
         EMPTY,
     ):
-        assert "the restore took nothing out" not in partly.in_words()
-    assert compared.add_counted_table(table("b", 5, 5, 0), "it took too long").in_words() == [
-        "no difference was found in what was compared, which is not everything",
+        assert "the restore took nothing out" not in format_data_loss(partly)
+    assert format_data_loss(compared.add_counted_table(table("b", 5, 5, 0), "it took too long")) == [
+        "no difference was found in the tables that were compared, which are not all",
         "compared row by row: 1 table of 1 database",
         "only counted: b: 5 rows before, 5 after: it took too long",
     ]
 
 
-def test_a_report_of_an_older_version_does_not_claim_what_it_did_not_look_at() -> None:
+def test_a_report_of_an_older_version_does_not_claim_a_complete_comparison() -> None:
     older = DataLossReport.model_validate({"tables": [], "more_tables": 0})
-    assert older.in_words() == ["no difference was found in what was compared, which is not everything"]
+    assert format_data_loss(older) == ["no difference was found in the tables that were compared, which are not all"]
     keyed = TableDataLoss(table="a", rows_before=3, rows_after=1, removed_keys=("1", "2"), changed_keys=())
-    assert DataLossReport(tables=(keyed,), more_keys={"a": 4}).in_words() == [
+    assert format_data_loss(DataLossReport(tables=(keyed,), more_keys={"a": 4})) == [
         "a: 3 rows before the restore, 1 after; gone: 1, 2; changed back: none; 4 more keys"
     ]
 
 
-def test_columns_of_one_side_alone_are_told_and_cut() -> None:
+def test_the_report_names_columns_of_one_side_alone_and_bounds_their_number() -> None:
     narrower = table("a", 1, 1, 0, removed_columns=("nick",), returned_columns=("email",))
-    assert EMPTY.add_compared_table(narrower).in_words()[0] == (
+    assert format_data_loss(EMPTY.add_compared_table(narrower))[0] == (
         "a: 1 rows before the restore, 1 after; gone with all values: column nick; back: column email; "
         "gone: 0; changed back: 0"
     )
     assert EMPTY.add_compared_table(table("a", 1, 1, 0, returned_columns=("email",))).tables == (), (
-        "what is back is not lost"
+        "a column that came back is not lost"
     )
     wide = EMPTY.add_compared_table(table("a", 1, 1, 0, removed_columns=tuple(f"c{number}" for number in range(900))))
     assert len(wide.model_dump_json()) < 1000
 
 
-def test_a_table_that_one_side_only_has_is_said_to_be_so() -> None:
+def test_the_report_names_tables_of_one_side_alone() -> None:
     report = (
         EMPTY.add_compared_table(table("empty", 0, 0, 0, is_gone=True))
         .add_returned_table("old")
         .add_returned_table("older")
     )
-    assert report.in_words()[:2] == [
+    assert format_data_loss(report)[:2] == [
         "empty: the whole table is gone, with 0 rows",
         "back, since only the restored branch has them: old, older",
     ]
@@ -80,15 +80,15 @@ def test_a_table_that_one_side_only_has_is_said_to_be_so() -> None:
     assert (len(report.returned_tables), report.more_returned_tables) == (50, 12)
 
 
-def test_without_a_key_a_changed_row_is_one_gone_and_one_back() -> None:
+def test_a_changed_row_without_a_primary_key_counts_as_one_gone_and_one_back() -> None:
     report = EMPTY.add_compared_table(table("audit", 50, 50, 50, returned_rows=50, has_key=False))
-    assert report.in_words()[0] == (
-        "audit: 50 rows before the restore, 50 after; gone: 50; back: 50 (no primary key: a row that was changed is "
+    assert format_data_loss(report)[0] == (
+        "audit: 50 rows before the restore, 50 after; gone: 50; back: 50 (no primary key: a changed row counts as "
         "one gone and one back)"
     )
 
 
-def test_a_database_in_which_everything_is_lost_still_fits_into_a_document() -> None:
+def test_the_report_of_a_database_that_lost_everything_fits_into_a_document() -> None:
     report, keys = EMPTY, tuple(f"{key:0500}" for key in range(20))
     for number in range(400):
         name = f"public.table_{number:0200}"
@@ -99,7 +99,7 @@ def test_a_database_in_which_everything_is_lost_still_fits_into_a_document() -> 
     assert (report.more_counted, report.more_not_looked_at) == (350, 350)
 
 
-def test_an_obligation_that_was_stored_without_a_service_is_the_rollback_s_own() -> None:
+def test_an_obligation_stored_without_a_service_belongs_to_the_rollbacks_own_service() -> None:
     stored = rollback(obligations=(Obligation(kind=ObligationKind.FENCE, before={"desired_count": 2}),))
     old = stored.model_dump(mode="json", exclude={"database": True, "obligations": {"__all__": {"service"}}})
     read = Rollback.model_validate(old)

@@ -1,4 +1,4 @@
-"""The database as it was last looked at: kept in the ledger, so that a plan needs neither Neon nor SQL."""
+"""The last observation of a database branch, kept in the ledger so that a plan needs neither Neon nor SQL."""
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -6,13 +6,14 @@ from rollback.check import Check
 
 
 class Observation(BaseModel):
-    """Of one branch; made when a deployment starts and completes, and every few minutes.
+    """Facts about one branch, read when a deployment starts and completes, and every `observe_minutes`.
 
     Attributes:
         branch: its partition in the ledger.
         schema_sha256: key of the stored `ReleaseSchema` that has the live structure and journal.
-        readiness: whether a restore would be possible: key, window, room for a backup; `service` in each one's
-            evidence says for whose rollback.
+        readiness: checks whether a restore would be possible: API key, history window, room for a backup. `service` in
+            a check's evidence names the service whose rollback the check is about.
+        observed_at: time at which the observation began.
         timeline: Neon's identity of the branch's history, which a restore replaces; None: not known.
     """
 
@@ -25,5 +26,5 @@ class Observation(BaseModel):
     timeline: str | None = None
 
     def checks_for(self, service: str) -> tuple[Check, ...]:
-        """The checks of one service's way back: each goes back to data of its own releases."""
+        """Checks of one service's way back: each service goes back to data of its own releases."""
         return tuple(check for check in self.readiness if check.evidence.get("service") == service)

@@ -1,0 +1,63 @@
+"""Readiness of a target, which says whether ECS could run it now: yes, no, or not known.
+
+A failed check means no. A check that could not be made means neither: its evidence has `NOT_KNOWN`. A reference that we
+can't look up (another registry, a file system) is named, and counts neither for nor against the target.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from rollback.check import Check, Verdict
+
+NOT_KNOWN = "not_known"  # key in a check's evidence: the check could not be made
+
+
+class Existence(StrEnum):
+    """Existence of a resource that a task definition refers to."""
+
+    THERE = "there"
+    GONE = "gone"
+    HIDDEN = "hidden"  # another account's or registry's, or no permission to look it up
+    NOT_ASKED = "not_asked"  # no code of ours looks up this kind
+
+
+def is_ready(checks: Iterable[Check]) -> bool | None:
+    """Whether all checks passed; None: a check could not be made, or there was none."""
+    made = tuple(checks)
+    if any(check.verdict is Verdict.FAIL for check in made):
+        return False
+    return True if made and not any(NOT_KNOWN in check.evidence for check in made) else None
+
+
+def not_known(name: str, why: str) -> Check:
+    """A check that could not be made: a warning that does not count against the target."""
+    return Check.warned(name, f"could not be asked: {why}", evidence={NOT_KNOWN: name})
+
+
+def check_existence(name: str, seen: Mapping[str, Existence], mend: str) -> Check:
+    """Check several resources of one kind.
+
+    Args:
+        name: name of the check.
+        seen: resource, as an operator would search for it → its existence.
+        mend: action for the resources that are gone.
+    """
+    if not seen:
+        return Check.passed(name, "the target refers to none")
+    by_existence = {
+        existence: ", ".join(resource for resource, found in seen.items() if found is existence)
+        for existence in Existence
+    }
+    texts = ((Existence.HIDDEN, "can't be looked up"), (Existence.NOT_ASKED, "not looked at"))
+    unseen = [f"{text}: {by_existence[existence]}" for existence, text in texts if by_existence[existence]]
+    if by_existence[Existence.GONE]:
+        return Check.failed(name, "; ".join((f"gone: {by_existence[Existence.GONE]}", *unseen, mend)))
+    if unseen:
+        verdict = Verdict.WARN if by_existence[Existence.HIDDEN] else Verdict.SKIPPED
+        return Check(name=name, verdict=verdict, reason="; ".join(unseen))
+    return Check.passed(name, f"all {len(seen)} are there")
+
+
+def join_failures(checks: Iterable[Check]) -> str:
+    """Join the failed checks in one line; empty: none failed."""
+    return "; ".join(f"{check.name}: {check.reason}" for check in checks if check.verdict is Verdict.FAIL)

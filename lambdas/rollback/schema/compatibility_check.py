@@ -1,0 +1,114 @@
+"""The plan's check of the schema, and the commands that a refusal offers."""
+
+import json
+import shlex
+from typing import Any, Literal
+
+from rollback.check import Check, Verdict
+from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
+from rollback.domain.request import Request, RollbackType
+from rollback.text import one_line
+
+CHECK_NAME = "schema-is-compatible"
+_LONGEST_REASON, _MOST_DIFFERENCES = 800, 3
+
+
+def full_rollback_command(environment: str, service: str, version: str, *, needs_force: bool = False) -> str:
+    """The shell command that starts a full rollback.
+
+    Args:
+        environment: its name.
+        service: its name in the settings.
+        version: the release to go back to.
+        needs_force: the environment requires an operator's approval.
+    """
+    words = ("rollback", "start", environment, "--type", RollbackType.FULL.value, "--service", service)
+    approval = ("--force", "--reason", "approved by …") if needs_force else ()
+    return shlex.join((*words, "--target-version", version, *approval))
+
+
+def full_rollback_input(service: str, version: str, *, needs_force: bool = False) -> str:
+    """The same request for "Start execution" in the console of Step Functions, as JSON on one line."""
+    request = {"type": RollbackType.FULL.value, "service": service, "target_version": version}
+    approval = {"force": True, "reason": "approved by …"} if needs_force else {}
+    return json.dumps({**request, **approval}, ensure_ascii=False)
+
+
+def refusal_text(
+    verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False, remark: str = ""
+) -> str:
+    """Say why the service can't go back alone, and give the full rollback's commands, ready to paste."""
+    reason = one_line(verdict.reason, _LONGEST_REASON)  # a longer one would cut off the commands after it
+    reason = f"{reason}; {remark}" if remark else reason
+    return (
+        f"{version} of {service} can't go back alone, the schema is {verdict.compatibility}: {reason}. "
+        "Nothing was changed. To take the database back with it (rows written since leave it, and are kept in a "
+        f"backup branch):\n  {full_rollback_command(environment, service, version, needs_force=needs_force)}\n"
+        f"or start the execution with the input\n  {full_rollback_input(service, version, needs_force=needs_force)}"
+    )
+
+
+def evidence_of(verdict: SchemaVerdict) -> dict[str, Any]:
+    """The verdict as evidence of a check, bounded: DynamoDB allows a rollback's document 400 KB."""
+    return verdict.bounded.model_dump(mode="json", exclude_none=True)
+
+
+def explain_no_full_rollback(verdict: SchemaVerdict) -> str:
+    """Say why the verdict does not justify a full rollback; empty: it does.
+
+    A full rollback overwrites data. An unknown verdict is no evidence for that. Neither is a difference that no
+    shipped migration explains: the data of an earlier time may have the same difference.
+    """
+    if verdict.is_attributed:
+        return ""
+    if verdict.compatibility is Compatibility.UNKNOWN:
+        return "the database does not go back by itself on an unknown verdict"
+    no_migration = "the database does not go back by itself: no migration that a later release shipped"
+    if verdict.unexplained:
+        return f"{no_migration} explains that {one_line(_listed(verdict.unexplained), _LONGEST_REASON // 2)}"
+    return f"{no_migration} breaks it"
+
+
+def _listed(differences: tuple[str, ...]) -> str:
+    more = len(differences) - _MOST_DIFFERENCES
+    return "; ".join((*differences[:_MOST_DIFFERENCES], *((f"and {more} more",) if more > 0 else ())))
+
+
+def schema_check(
+    verdict: SchemaVerdict, environment: str, service: str, version: str, *, needs_force: bool = False, remark: str = ""
+) -> Check:
+    """The check of rule 12: a breaking or unknown schema refuses the rollback, unless an operator forces it.
+
+    Args:
+        verdict: the verdict on the target.
+        environment: its name, for the commands of a refusal.
+        service: its name in the settings.
+        version: the target's.
+        needs_force: the environment requires an operator's approval.
+        remark: more about a refusal.
+    """
+    is_compatible = verdict.compatibility is Compatibility.COMPATIBLE
+    refusal = ""
+    if not is_compatible:
+        refusal = refusal_text(verdict, environment, service, version, needs_force=needs_force, remark=remark)
+    return Check(
+        name=CHECK_NAME,
+        verdict=Verdict.PASS if is_compatible else Verdict.FAIL,
+        reason=refusal or verdict.reason,
+        evidence=evidence_of(verdict),
+        forceable=True,
+    )
+
+
+def escalate_to_full(
+    request: Request, verdict: SchemaVerdict, on_incompatible_schema: Literal["refuse", "full"]
+) -> Request:
+    """Turn a rollback of the service alone into a full one, where the environment's setting says so.
+
+    Only a verdict that shipped migrations explain does that. Any other verdict refuses the request. A request that
+    became full needs the approval of a full one, also in an emergency. A forced request stays as it is.
+    """
+    is_service_alone = request.type in (RollbackType.SERVICE, RollbackType.EMERGENCY)
+    if is_service_alone and verdict.is_attributed and not request.force and on_incompatible_schema == "full":
+        return request.model_copy(update={"type": RollbackType.FULL})
+    return request
