@@ -97,7 +97,7 @@ def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
     Deployments and the schedule come as EventBridge sends them.
     """
     from rollback.database.observation import schedule as watch_database  # noqa: PLC0415
-    from rollback.workflow import abandoned_accounts  # noqa: PLC0415
+    from rollback.workflow.janitor.comparisons import resume_abandoned_comparisons  # noqa: PLC0415
 
     match event.get("step"), event.get("detail-type"):
         case ((Step.DATABASE | Step.RECONNECT | Step.ACCOUNT), _):
@@ -107,7 +107,7 @@ def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
         case _, "Scheduled Event":
             return {
                 "done": [
-                    *abandoned_accounts.resume_abandoned_comparisons(_world()),
+                    *resume_abandoned_comparisons(_world()),
                     *watch_database.observe_if_due(_world()),
                 ]
             }

@@ -41,6 +41,7 @@ ROLLBACK = [
     "rollback.promotion",
     "rollback.operations",
     "rollback.workflow",
+    "rollback.workflow.janitor",
 ]
 # Adapters implement the ports and know nothing of the steps; only `bootstrap` and `handlers` see both.
 ADAPTERS = [

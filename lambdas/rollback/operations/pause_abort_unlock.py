@@ -6,11 +6,10 @@ change that nobody is known to have made. Interrupted anywhere, a lever may be p
 
 from contextlib import suppress
 
-from rollback.domain.lease import Lease
 from rollback.domain.operator import Operator, OperatorAction, Pause
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.errors import Conflict, InvalidRequest, RollbackError
-from rollback.leases.holder import describe_holder, find_live_lease, holder_of
+from rollback.leases.holder import describe_holder, find_live_lease, holder_of, why_lease_is_alive
 from rollback.leases.successor import successor_of
 from rollback.ports.world import World
 
@@ -147,18 +146,6 @@ def _mark_ended_by_operator(rollback_id: str, world: World) -> None:
             world.ledger.save(rollback.evolve(is_operator_abort=True))
             return
     raise Conflict(f"{rollback_id} changed {TRIES} times while its lease was being taken; call it again")
-
-
-def why_lease_is_alive(lease: Lease, world: World) -> str | None:
-    """Why somebody may still act under this lease; None: nobody does."""
-    holder = holder_of(lease, world)
-    if holder is not None and holder.concluded_at is not None:
-        return None
-    if holder is not None and world.workflow.is_running(holder.execution):
-        return "its execution runs"
-    if lease.expires_at > world.clock.now():
-        return f"its lease holds until {lease.expires_at:%H:%M:%S} UTC"
-    return None
 
 
 def _refuse_second_pause(stands: Pause | None) -> None:

@@ -6,16 +6,16 @@ safe now: scaling has to wait until the tasks run (rule 2).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 
 from rollback.conclusion.obligations import ensure_branch_protected, restore_setting
 from rollback.domain.escalation import EscalationLevel
 from rollback.domain.lease import Lease
 from rollback.domain.operator import Operator
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback, update_obligation
+from rollback.domain.rollback import Obligation, ObligationKind, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import Conflict, ExternalServiceError, InvalidRequest
 from rollback.identity.identify import find_known_release, identify_running
+from rollback.leases.hold import hold_lease
 from rollback.leases.holder import describe_holder, find_live_lease, find_rollback
 from rollback.operations.pause_abort_unlock import TRIES, record_operator_action
 from rollback.operations.quarantine import ROLLED_BACK_STATES
@@ -158,7 +158,7 @@ def _mark_discharged(one: OpenObligation, world: World) -> None:
         if one.obligation not in rollback.obligations:
             return  # somebody else did
         try:
-            world.ledger.save(update_obligation(rollback, one.obligation, discharged_at=world.clock.now()))
+            world.ledger.save(rollback.discharge(one.obligation, world.clock.now()))
         except Conflict:
             continue
         return
@@ -182,13 +182,11 @@ def _refuse_beside_live_lease(lease: Lease | None, world: World) -> None:
 
 
 def _take_lease(service_name: str, rollback_id: str, world: World) -> Lease:
-    """In the name of the rollback that left it: no other begins meanwhile."""
-    now = world.clock.now()
-    until = now + timedelta(minutes=world.settings.policy.lease_minutes)
-    lease = world.ledger.acquire(service_name, rollback_id, now, until)
+    """Take the lease in the name of the rollback that left the obligation: no other rollback begins meanwhile."""
+    lease = hold_lease(service_name, rollback_id, world)
     if lease is None:
         raise Conflict(f"a rollback of {service_name} has just begun; nothing was changed, look and call again")
-    return world.ledger.renew(lease, now, until)
+    return lease
 
 
 def _find_objections(owed: Obligation, service: ServiceSettings, world: World) -> Iterator[str]:

@@ -3,14 +3,7 @@
 from typing import Any
 
 from rollback.domain.escalation import EscalationLevel
-from rollback.domain.rollback import (
-    Intent,
-    Obligation,
-    ObligationKind,
-    Rollback,
-    ServiceProgress,
-    drop_recorded_settings,
-)
+from rollback.domain.rollback import Intent, Obligation, ObligationKind, Rollback, ServiceProgress
 from rollback.identity.task_definition import ensure_registered_definition
 from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
@@ -45,8 +38,8 @@ def announce_change(
     intent = Intent(action=move, at=world.clock.now(), arguments=arguments)
     deploys = arguments.get("definition_arn", progress.target_definition_arn)
     intended = progress.evolve(intent=intent, target_definition_arn=deploys)
-    fresh = tuple(new for o in owed if (new := drop_recorded_settings(o, rollback)).before)
-    return rollback.evolve(service=intended, obligations=(*rollback.obligations, *fresh), wait_seconds=0)
+    obligations = (*rollback.obligations, *rollback.keep_unrecorded(owed))
+    return rollback.evolve(service=intended, obligations=obligations, wait_seconds=0)
 
 
 def is_intent_current(intent: Intent, move: ServiceMove, view: ServiceView) -> bool:

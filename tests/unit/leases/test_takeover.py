@@ -75,7 +75,7 @@ def test_a_person_is_told_the_state_of_the_data_first() -> None:
     said = describe_takeover_state(FENCED)
     assert "desired count 0" in said
     assert "still owes: fence, was {'desired_count': 4}" in said
-    assert "the database has not been touched" in said
+    assert "it has not touched the database" in said
     assert "may be changing the database" in describe_takeover_state(DATABASE)
 
 

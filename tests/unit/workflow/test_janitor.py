@@ -15,7 +15,7 @@ from rollback.domain.rollback import Outcome, TriggerEvent
 from rollback.errors import ExternalServiceError, RollbackError
 from rollback.names import degraded_alarm, outage_alarm
 from rollback.workflow.janitor import conclude_execution, sweep
-from rollback.workflow.look_again import execution_name, unanswered_alarm_execution_name
+from rollback.workflow.recheck_event import execution_name, unanswered_alarm_execution_name
 from rollback.workflow.route import Step
 
 
