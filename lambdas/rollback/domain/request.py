@@ -33,6 +33,10 @@ class RollbackType(StrEnum):
     EMERGENCY = "emergency"
 
 
+SERVICE_ONLY_TYPES = frozenset({RollbackType.SERVICE, RollbackType.EMERGENCY})
+DATABASE_TYPES = frozenset({RollbackType.DATABASE, RollbackType.FULL})
+
+
 class Trigger(StrEnum):
     """What asked for the rollback."""
 
@@ -41,6 +45,9 @@ class Trigger(StrEnum):
     HEALTH_CHECK = "health_check"
     MANUAL = "manual"
     DRILL = "drill"
+
+
+OPERATOR_TRIGGERS = frozenset({Trigger.MANUAL, Trigger.DRILL})
 
 
 class Request(BaseModel):
@@ -154,7 +161,7 @@ def _check_database_fields(fields: Mapping[str, Any], kind: RollbackType) -> dat
         InvalidRequest: what is about a database, and asked of another rollback; or can't be understood.
     """
     about = [name for name in ("pr", "strategy", "to", "undo") if fields.get(name) is not None]
-    if about and kind not in (RollbackType.DATABASE, RollbackType.FULL):
+    if about and kind not in DATABASE_TYPES:
         raise InvalidRequest(
             f'{", ".join(about)} is about a database, and this is a {kind} rollback; add "type": "database" or "full"; '
             "nothing was changed"
@@ -200,6 +207,3 @@ def _unknown(what: str, given: Any, valid: tuple[str, ...]) -> str:
 
 def _listed(values: tuple[str, ...]) -> str:
     return ", ".join(str(value) for value in values)
-
-
-OPERATOR_TRIGGERS = frozenset({Trigger.MANUAL, Trigger.DRILL})

@@ -21,7 +21,7 @@ from rollback.domain.plan import Plan
 from rollback.domain.refusal import Refusal
 from rollback.domain.releases.newer_release import NewerRelease
 from rollback.domain.releases.release import Release
-from rollback.domain.request import Request, RollbackType, Trigger
+from rollback.domain.request import DATABASE_TYPES, Request, RollbackType, Trigger
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.stored_settings import StoredSettings
 from rollback.domain.stored import SCHEMA_VERSION
@@ -209,8 +209,8 @@ class Rollback(BaseModel):
     )
     inherits_fence_of: str | None = Field(
         default=None,
-        description="rollback whose fence this one inherits: it changed the database, or an operator ended it behind the "
-        "fence; only success lifts the fence",
+        description="rollback whose fence this one inherits, since it changed the database or an operator ended it; "
+        "only success lifts the fence",
     )
     superseded_by: str | None = Field(default=None, description="rollback that took the lease over, and reports")
     newer: NewerRelease | None = Field(
@@ -340,7 +340,7 @@ class Rollback(BaseModel):
     @property
     def holds_database_lease(self) -> bool:
         """Whether it may be changing the database."""
-        return self.request.type in (RollbackType.DATABASE, RollbackType.FULL) and self.admitted_at is not None
+        return self.request.type in DATABASE_TYPES and self.admitted_at is not None
 
     @property
     def service_name(self) -> str:

@@ -1,4 +1,4 @@
-"""The database in a plan: does the target fit the schema, and if not, where does the database go?"""
+"""The database's part of a plan: what is read for it, and its checks."""
 
 from rollback.check import Check, Verdict
 from rollback.database.preflight.branch_history import read_branch_history
@@ -7,11 +7,11 @@ from rollback.database.preflight.rules import warn_of_side_effects
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.restore_points import RecordedPoint
 from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import SchemaVerdict, unknown_verdict
+from rollback.domain.database.schema_verdict import unknown_verdict
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import Release
 from rollback.domain.releases.release_names import NameMatch
-from rollback.domain.request import RollbackType
+from rollback.domain.request import DATABASE_TYPES, RollbackType
 from rollback.domain.rollback import Rollback, service_of
 from rollback.domain.settings.database import Strategy
 from rollback.domain.settings.environment import ServiceSettings
@@ -22,7 +22,6 @@ from rollback.planning.database_rules import PlanningInputs, check_named_release
 from rollback.ports.world import World
 from rollback.resources.aws.scaling_hazards import CHECK_NAME as CHECK_OF_FENCE
 from rollback.resources.aws.scaling_hazards import check_scaling_hazards
-from rollback.schema.refusal import CHECK_NAME, escalate_to_full, evidence_of, explain_no_full_rollback, schema_check
 from rollback.schema.verdict import (
     earliest_point_time,
     is_compatible_at,
@@ -31,9 +30,6 @@ from rollback.schema.verdict import (
     shipped_migrations_of,
     verdict_at,
 )
-
-_SERVICE_ONLY = (RollbackType.SERVICE, RollbackType.EMERGENCY)
-_WITH_DATABASE = (RollbackType.DATABASE, RollbackType.FULL)
 
 
 def find_rollback_to_undo(rollback: Rollback, world: World) -> Rollback | None:
@@ -44,36 +40,6 @@ def find_rollback_to_undo(rollback: Rollback, world: World) -> Rollback | None:
     return find_rollback(undo, world)
 
 
-def apply_schema_policy(rollback: Rollback, made: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
-    """Rule 12: refused, or made a full rollback where the environment says so."""
-    target = made.target
-    if rollback.request.type not in _SERVICE_ONLY or target is None:
-        return rollback, ()
-    verdict = schema_verdict(target, world, made.running)
-    return apply_schema_verdict(rollback, target, verdict, world)
-
-
-def apply_schema_verdict(
-    rollback: Rollback, target: Release, verdict: SchemaVerdict | None, world: World
-) -> tuple[Rollback, tuple[Check, ...]]:
-    """What the verdict does to a rollback of the service alone; None: it has nothing to do with a database."""
-    request = rollback.request
-    if verdict is None:
-        reason = "no database is set that the service writes to"
-        return rollback, (Check.skipped(CHECK_NAME, reason),)
-    policy = world.settings.policy
-    wider = escalate_to_full(request, verdict, policy.on_incompatible_schema)
-    if wider.type is request.type:
-        needs_force = policy.database_approval == "required"
-        remark = explain_no_full_rollback(verdict) if policy.on_incompatible_schema == "full" else ""
-        named = (rollback.environment, target.service, target.version)
-        return rollback, (schema_check(verdict, *named, needs_force=needs_force, remark=remark),)
-    by = ", ".join(verdict.attributed_to)
-    reason = f"{target.version} can't go back alone, the database goes with it, because of {by}: {verdict.reason}"
-    check = Check.warned(CHECK_NAME, reason, evidence=evidence_of(verdict))
-    return rollback.evolve(request=wider, escalated_from_type=request.type), (check,)
-
-
 def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, ...], world: World) -> Plan:
     """The plan with where the database goes, if it goes anywhere.
 
@@ -81,7 +47,7 @@ def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, 
         releases: those that the request may mean (`candidates`).
     """
     request = rollback.request
-    if request.type not in _WITH_DATABASE:
+    if request.type not in DATABASE_TYPES:
         return made
     settings = world.settings.database
     works_with = made.target  # what is to run afterwards: of a database alone, what runs now

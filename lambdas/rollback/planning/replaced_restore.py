@@ -6,12 +6,10 @@ Conclude has asked Neon (`steps.database_end`), before it plans or changes anyth
 
 from datetime import timedelta
 
-from rollback.domain.request import RollbackType
+from rollback.domain.request import DATABASE_TYPES
 from rollback.domain.rollback import Rollback
 from rollback.leases.holder import find_rollback
 from rollback.ports.world import World
-
-_WITH_DATABASE = (RollbackType.DATABASE, RollbackType.FULL)
 
 
 def why_wait_for_other_restore(rollback: Rollback, world: World) -> str | None:
@@ -20,7 +18,7 @@ def why_wait_for_other_restore(rollback: Rollback, world: World) -> str | None:
     The other's Conclude gives up after half of its time, and says that it is not known. An answer that has not come in
     the whole of it comes from nobody: the plan then counts the other's restore as made.
     """
-    if rollback.supersedes is None or rollback.request.type not in _WITH_DATABASE:
+    if rollback.supersedes is None or rollback.request.type not in DATABASE_TYPES:
         return None
     before = find_rollback(rollback.supersedes, world)
     if before is None or before.database is None or not before.database.has_unanswered_change:

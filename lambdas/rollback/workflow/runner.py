@@ -16,14 +16,16 @@ from rollback.database.restore.actions import has_new_intent
 from rollback.database.step import database
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.errors import CallRefused, Conflict, LeaseLost, UnsupportedService
+from rollback.identity.definition_memo import with_definition_memo
 from rollback.leases.hold import release_leases, renew_service_lease
 from rollback.leases.stopped_services import renew_leases_of_stopped_services
 from rollback.leases.successor import successor_of
+from rollback.planning.emergency import plan_emergency
 from rollback.planning.step import plan
 from rollback.ports.world import World
 from rollback.service.reconciler import service
 from rollback.verification.step import verify
-from rollback.workflow import emergency
+from rollback.workflow.emergency import start_emergency_rollback
 from rollback.workflow.route import Step, next_step
 
 _WITHOUT_LEASE = frozenset({Step.CONCLUDE, Step.ACCOUNT})
@@ -62,9 +64,8 @@ def start_emergency(given: object, execution: str, started_at: datetime, world: 
     Raises:
         InvalidRequest: the input can't be understood; nothing was changed.
     """
-    return cursor_of(
-        emergency.start_emergency_rollback(given, execution, started_at, world.with_short_timeouts(), _run_round)
-    )
+    fast = with_definition_memo(world.with_short_timeouts())
+    return cursor_of(start_emergency_rollback(given, execution, started_at, fast, _run_round))
 
 
 def run_step(rollback_id: str, due: Step, world: World, failure: str | None = None) -> Cursor:
@@ -83,7 +84,7 @@ def run_step(rollback_id: str, due: Step, world: World, failure: str | None = No
         Conflict: another process saved the document; call again.
     """
     rollback = world.ledger.read(service_of(rollback_id), rollback_id)
-    world = world.for_settings(rollback.settings)
+    world = with_definition_memo(world.for_settings(rollback.settings))
     if rollback.is_emergency and due in (Step.EMERGENCY, Step.SERVICE):
         world = world.with_short_timeouts()
     if failure is not None and rollback.outcome is None:
@@ -151,7 +152,7 @@ def _lease_needed_until(before: Rollback, after: Rollback, step: Step, world: Wo
 def _action_of(step: Step) -> Callable[[Rollback, World], Rollback]:
     match step:
         case Step.EMERGENCY:
-            return emergency.plan_emergency
+            return plan_emergency
         case Step.PLAN:
             return plan
         case Step.DATABASE:
