@@ -1,4 +1,4 @@
-"""The schema policy in a plan (rule 12: a breaking or unknown schema refuses service and emergency, and offers full)."""
+"""Apply the schema policy in a plan (rule 12: a breaking or unknown schema is refused, and a full rollback offered)."""
 
 from rollback.check import Check
 from rollback.domain.database.schema_verdict import SchemaVerdict
