@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from rollback.domain.rollback import Rollback
+from rollback.errors import StageNotReached
 from rollback.resources.aws.account_and_region import Home
 
 SOURCE = "rollback.janitor"
@@ -52,7 +53,8 @@ def build_recheck_event(
         name: of the execution.
         service_arn: ARN of the ECS service, of a deployment's trigger; empty for an alarm's.
     """
-    assert rollback.event is not None  # noqa: S101 - only events are looked at again
+    if rollback.event is None:
+        raise StageNotReached(f"{rollback.id} was started by no event: there is no trigger to evaluate again")
     why = f"looked at again; {rollback.id} was {rollback.outcome}: {rollback.reason}"[:500]
     if rollback.event.alarm is not None:
         event = build_alarm_event(name, rollback.event.alarm, why, now, home)
