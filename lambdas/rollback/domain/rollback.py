@@ -39,7 +39,7 @@ DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode
 
 
 class Outcome(StrEnum):
-    """How a rollback ended."""
+    """The end of a rollback."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -99,7 +99,7 @@ class Intent(BaseModel):
 
 
 class ServiceProgress(BaseModel):
-    """How far the service step has come with bringing the ECS service to the target."""
+    """Progress of the service step, which brings the ECS service to the target."""
 
     model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
@@ -302,7 +302,7 @@ class Rollback(BaseModel):
 
     @property
     def began_at(self) -> datetime:
-        """When its last evaluation began; the first begins when the rollback is created."""
+        """Start of its last evaluation; the first starts when the rollback is created."""
         return self.evaluation_started_at or self.created_at
 
     @property

@@ -244,7 +244,7 @@ def test_an_alarm_that_stays_red_over_the_target_is_not_answered_with_another_st
     assert len(acted) == 1
     said = [r for r in stage.ledger.history(SERVICE) if r.outcome is Outcome.REFUSED]
     assert said
-    assert "a person has to look" in said[-1].reason
+    assert "an operator has to look" in said[-1].reason
     assert len(said) <= 2  # and not a page every five minutes
 
 
