@@ -12,7 +12,7 @@ _LISTED_RELEASES = 20  # releases that an error names
 
 
 def candidates(request: Request, service_name: str, running: Release, world: World) -> tuple[Release, ...]:
-    """The promoted releases, or those of the requested name; without any, the newest releases, for the error message."""
+    """The promoted releases, or those of the requested name; without any, the newest ones, for the error message."""
     name = request.target_version
     if name is not None and name not in SYNONYMS_OF_LAST_KNOWN_GOOD:
         return find_releases_by_name(service_name, name, world)

@@ -186,7 +186,7 @@ def build_release(
 def _resolve_images(
     deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read the definition and each container's image: from the service revision, else from running tasks, else as named.
+    """Read the definition and each container's image: of the service revision, else of running tasks, else as named.
 
     The registry is never asked: the tag may have moved since the deployment began.
     """
@@ -216,7 +216,7 @@ def why_unresolved(release: Release) -> str:
 def _images_of_tasks(
     deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
 ) -> dict[str, str]:
-    """Images of running tasks: of the deployment's own tasks if several revisions or deployments share the definition."""
+    """Images of running tasks; of the deployment's own tasks if other deployments or revisions share the definition."""
     sharing = [other for other in view.deployments if other.definition_arn == deployed.definition_arn]
     is_unknown_revision = deployed.revision_arn is None and view.has_revisions_of(deployed.definition_arn)
     is_shared = is_unknown_revision or len(sharing) > 1

@@ -90,7 +90,7 @@ def _check_definition(definition_arn: str, view: ServiceView, world: World) -> I
 
 
 def reference_checks(definition: Mapping[str, Any], world: World) -> Iterator[Check]:
-    """Check the resources that a definition refers to, a check for each kind; the last lists kinds that are not looked up."""
+    """Check the resources that a definition refers to, by kind; the last check lists kinds that are not looked up."""
     wanted = references(definition)
     for name, (kinds, mend) in _KINDS.items():
         some = [reference for reference in wanted if reference.kind in kinds]
@@ -103,7 +103,7 @@ def _check_references(name: str, wanted: list[Reference], mend: str, world: Worl
 
 
 def _look_up(reference: Reference, world: World) -> Existence:
-    """Look a reference up. A role or parameter of another account is not, since the answer would be about our account."""
+    """Look a reference up, but no role or parameter of another account: the answer would be about our own account."""
     if reference.kind is ReferenceKind.OTHER:
         return Existence.NOT_ASKED
     of_home = world.home is None or reference.account() in (None, world.home.account)

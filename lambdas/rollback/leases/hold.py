@@ -10,7 +10,7 @@ from rollback.ports.world import World
 
 
 def lease_end(now: datetime, world: World) -> datetime:
-    """When a lease that is taken or renewed now expires."""
+    """End of a lease that is taken or renewed now."""
     return now + timedelta(minutes=world.settings.policy.lease_minutes)
 
 

@@ -1,4 +1,4 @@
-"""Which rollback holds a lease, and whether it is alive."""
+"""The rollback that holds a lease, and whether it is alive."""
 
 from rollback.domain.lease import Lease
 from rollback.domain.rollback import Rollback, service_of
@@ -48,7 +48,7 @@ def find_rollback(rollback_id: str, world: World) -> Rollback | None:
 
 
 def why_lease_is_alive(lease: Lease, world: World) -> str | None:
-    """Why the holder of a lease may still act; None: it is concluded, or its execution ended and its lease expired."""
+    """Reason why the holder of a lease may still act; None: it is concluded, or its execution and its lease ended."""
     holder = holder_of(lease, world)
     if holder is not None and holder.concluded_at is not None:
         return None

@@ -9,7 +9,7 @@ from rollback.domain.rollback import Rollback
 
 
 def find_takeover_objection(newcomer: Rollback, holder: Rollback) -> str | None:
-    """Why a rollback may not take over the lease of another; None: it may.
+    """Reason why a rollback may not take over the lease of another; None: it may.
 
     Without force only an emergency takes over, and only from a plain rollback. An outage alarm during our own fence, or
     during a restart from zero, is our own doing. A holder with an outcome only has obligations left, and the newcomer

@@ -33,7 +33,7 @@ from rollback.schema.verdict import (
 
 
 def find_rollback_to_undo(rollback: Rollback, world: World) -> Rollback | None:
-    """The rollback that an undo names; None: it is no undo, or there is none of that name."""
+    """The rollback that the request undoes; None: the request is no undo, or the ledger has no such rollback."""
     undo = rollback.request.undo
     if undo is None or service_of(undo) != rollback.service_name:
         return None
@@ -41,16 +41,19 @@ def find_rollback_to_undo(rollback: Rollback, world: World) -> Rollback | None:
 
 
 def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, ...], world: World) -> Plan:
-    """The plan with where the database goes, if it goes anywhere.
+    """Add the database's part to a plan, if the request includes the database.
 
     Args:
-        releases: those that the request may mean (`candidates`).
+        rollback: the rollback.
+        made: the plan of the service, with its checks.
+        releases: releases that the request may mean (`candidates`).
+        world: the ports.
     """
     request = rollback.request
     if request.type not in DATABASE_TYPES:
         return made
     settings = world.settings.database
-    works_with = made.target  # what is to run afterwards: of a database alone, what runs now
+    works_with = made.target  # the release after the rollback; a database rollback keeps the running one
 
     def fits(point: RecordedPoint) -> bool:
         return works_with is not None and is_compatible_at(works_with, point, world)
@@ -67,12 +70,12 @@ def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, 
         points = restore_points_about(target, settings.lease_of(request.pr), world) if settings is not None else ()
     shipped = shipped_migrations_of(made.running, world)
     history = _read_history(rollback, target, world)
-    known = PlanningInputs(
+    inputs = PlanningInputs(
         settings, world.settings.policy, later or releases, points, undone, fits, verdict, shipped, history
     )
-    planned, checks = plan_database(request, made.running, target, known)
-    gone_to = planned.point if planned is not None else None
-    point = next((one for one in points if gone_to is not None and one.point == gone_to), None)
+    planned, checks = plan_database(request, made.running, target, inputs)
+    chosen = planned.point if planned is not None else None
+    point = next((recorded for recorded in points if chosen is not None and recorded.point == chosen), None)
     others = _check_other_writers(rollback.service_name, point, world) if point is not None else ()
     ahead = _observed_warnings(rollback, planned, world)
     checks = (*check_named_release(request, named, releases), *checks, *others, *ahead, *_check_fences_hold(world))
@@ -84,7 +87,7 @@ def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, 
 
 
 def _read_history(rollback: Rollback, target: Release | None, world: World) -> BranchHistory:
-    """Of the branch that goes back, since the earliest position that the plan may choose."""
+    """Read the branch's history since the earliest position that the plan may choose."""
     settings, to = world.settings.database, rollback.request.to
     since = [at for at in (to, earliest_point_time(target) if target is not None else None) if at is not None]
     if settings is None or not since:
@@ -93,7 +96,7 @@ def _read_history(rollback: Rollback, target: Release | None, world: World) -> B
 
 
 def _services_to_reconnect(service_name: str, planned: DatabasePlan, world: World) -> tuple[str, ...]:
-    """Every service of the branch, the rollback's own first: the others' connections matter once it serves again."""
+    """All services of the branch, the rollback's own first: the others need connections once that one serves again."""
     if planned.strategy is Strategy.DELETE:
         return ()
     names = [service.name for service in (*world.settings.writers(), *world.settings.readers())]
@@ -101,18 +104,18 @@ def _services_to_reconnect(service_name: str, planned: DatabasePlan, world: Worl
 
 
 def _observed_warnings(rollback: Rollback, planned: DatabasePlan | None, world: World) -> tuple[Check, ...]:
-    """Branches that move and IP limits that lift, as the last look at the database saw them; warnings here."""
+    """Warnings about side effects (moving child branches, lifted IP limits), as the last observation found them."""
     settings = world.settings.database
     if planned is None or settings is None or settings.branch_id is None:
         return ()
     if planned.strategy not in (Strategy.RESTORE, Strategy.RESET):
         return ()
-    seen = world.ledger.observation(settings.lease_of(None))
-    return warn_of_side_effects(seen.checks_for(rollback.service_name)) if seen is not None else ()
+    observation = world.ledger.observation(settings.lease_of(None))
+    return warn_of_side_effects(observation.checks_for(rollback.service_name)) if observation is not None else ()
 
 
 def _check_fences_hold(world: World) -> tuple[Check, ...]:
-    """Whether anything could start a task behind the fence around each writer. Not known is no reason to refuse."""
+    """Check for each writer that scaling can't start tasks behind its fence; without an answer the check warns."""
     return tuple(
         run_check(CHECK_OF_FENCE, lambda service=service: _check_fence_holds(service, world))  # type: ignore[misc]
         for service in world.settings.writers()
@@ -124,9 +127,9 @@ def _check_fence_holds(service: ServiceSettings, world: World) -> Check:
 
 
 def _check_other_writers(service_name: str, point: RecordedPoint, world: World) -> tuple[Check, ...]:
-    """The other services that write to the branch stay on their releases: those too must work with what is there then.
+    """Check that the other writers' releases, which keep running, work with the restored tables.
 
-    What is not known of them warns: they are not the ones in trouble, and the page of one that fails names them.
+    An unknown result is a warning: these services have no incident, and a later failure pages with their names.
     """
     checks = []
     for service in world.settings.writers():
@@ -135,10 +138,12 @@ def _check_other_writers(service_name: str, point: RecordedPoint, world: World) 
         view = world.services.describe(service)
         release = find_known_release(service.name, identify_running(view, service, world), world)
         verdict = (
-            verdict_at(release, point, world) if release is not None else unknown_verdict("what it runs is not known")
+            verdict_at(release, point, world)
+            if release is not None
+            else unknown_verdict("its running release is not known")
         )
         graded = {Compatibility.COMPATIBLE: Verdict.PASS, Compatibility.BREAKING: Verdict.FAIL}
-        version = release.version if release is not None else "what runs"
+        version = release.version if release is not None else "the running release"
         reason = f"{version} of {service.name} on the restored tables: {verdict.reason}"
         grade = graded.get(verdict.compatibility, Verdict.WARN)
         checks.append(Check(name=f"writer-fits {service.name}", verdict=grade, reason=reason, forceable=True))

@@ -1,4 +1,4 @@
-"""Where the database goes, and what speaks against it as far as the ledger knows; Neon is asked before the fence."""
+"""Rules of the database's part of a plan, from the ledger alone; the database step asks Neon before the fence."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,14 +25,18 @@ _TYPES_KEEPING_SERVICE = (RollbackType.DATABASE,)
 
 @dataclass(frozen=True)
 class PlanningInputs:
-    """What the ledger knows about the database and its releases.
+    """The ledger's data about the database and its releases.
 
     Attributes:
+        settings: settings of the database; None: the environment has none.
+        policy: the environment's policy.
+        releases: releases from the target on, newest first.
+        points: recorded restore points about the target.
         undone: the rollback that an undo names.
-        fits: whether what is to run afterwards is known to work with the tables at a point.
-        verdict: of the target on the live schema; None: it was not asked for, or can't be told.
-        shipped: migrations of the running release, which alone could step them down.
-        history: what the branch's history is now; points that are not on it are no candidates.
+        fits: whether the release after the rollback is known to work with the tables at a point.
+        verdict: the target's on the live schema; None: not made, or not known.
+        shipped: migrations of the running release, which alone has their down migrations.
+        history: the branch's present history; points outside it are no candidates.
     """
 
     settings: DatabaseSettings | None
@@ -47,9 +51,10 @@ class PlanningInputs:
 
 
 def choose_data_release(request: Request, releases: tuple[Release, ...], running: Release) -> NameMatch:
-    """The release to whose data one goes back: the named one, the target of a full rollback, else the last good state.
+    """Choose the release whose data the database goes back to: the named one, or the target of a full rollback.
 
-    Of a database alone: if what runs is promoted, the state that was left by it; else that of the last known good.
+    A database rollback without a name goes back to the running release's own state if that release is promoted, else to
+    the last known good's.
     """
     if request.target_version is not None or request.type is RollbackType.FULL:
         return choose_target(request, releases, running)
@@ -59,7 +64,7 @@ def choose_data_release(request: Request, releases: tuple[Release, ...], running
 
 
 def check_named_release(request: Request, named: NameMatch, releases: tuple[Release, ...]) -> tuple[Check, ...]:
-    """That a name means no release, or several, for a rollback of the database alone: a full one asks that anyway."""
+    """Check the name in a database rollback's request; a full rollback checks it with the target anyway."""
     if request.target_version is None or request.type is not RollbackType.DATABASE or named.release is not None:
         return ()
     return (target_exists(named, releases),)
@@ -68,10 +73,13 @@ def check_named_release(request: Request, named: NameMatch, releases: tuple[Rele
 def plan_database(
     request: Request, running: Release, target: Release | None, known: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    """The database's part of a plan, and its checks; without a part one of them fails.
+    """Make the database's part of a plan, and its checks; without a part one of the checks fails.
 
     Args:
-        target: whose data is gone back to (`choose_data_release`).
+        request: the request.
+        running: the running release.
+        target: the release whose data the database goes back to (`choose_data_release`).
+        known: the ledger's data.
     """
     settings = known.settings
     if settings is None:
@@ -99,10 +107,10 @@ def _check_branch_named(request: Request, settings: DatabaseSettings) -> Check:
 
 
 def _check_approval(policy: Policy) -> Check:
-    """Never without the approval that the environment asks for (C10)."""
+    """Check the approval that the environment requires (C10)."""
     why_not = (
-        "this environment wants a person's approval before a database goes back, and this version can't ask for one "
-        "yet: whoever may decide it starts it with --force and a --reason, which are recorded"
+        "this environment requires an operator's approval before a database goes back. This version can't ask for an "
+        "approval yet: an operator who may approve starts the rollback with --force and a --reason, which are recorded"
     )
     required = policy.database_approval == "required"
     return Check.failed_if(why_not if required else None, "approval", "none is wanted here", forceable=True)
@@ -119,12 +127,12 @@ def _plan_undo(
     if undone.request.type is not request.type:
         why_not = f'{undone.id} was a {undone.request.type} rollback: undo it with "type": "{undone.request.type}"'
         return None, (Check.failed(name, why_not),)
-    left = undone.plan.running.schema_sha256 if undone.plan is not None else None
+    schema_before = undone.plan.running.schema_sha256 if undone.plan is not None else None
     planned = DatabasePlan(
         strategy=Strategy.RESET,
         branch=settings.branch_of(undone.request.pr),
         source_branch_id=undone.database.backup_id,
-        schema_sha256=left,
+        schema_sha256=schema_before,
         undone_rollback_id=undone.id,
     )
     return planned, (Check.passed(name, f"backup {undone.database.backup_id} has the state before {undone.id}"),)
@@ -206,10 +214,10 @@ def _plan_restore(
 def _plan_down_migrations(
     branch: str, schema: str | None, known: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    """Asked for by name: whatever it loses, and a backup is taken first."""
+    """Plan down migrations, requested by name whatever they lose; a backup is taken first."""
     name, verdict = "can-step-down", known.verdict
     if verdict is None:
-        return None, (Check.failed(name, "what was applied since the target is not known"),)
+        return None, (Check.failed(name, "the migrations that were applied since the target are not known"),)
     tags = find_down_migrations(verdict, known.shipped, settings)
     if isinstance(tags, str):
         return None, (Check.failed(name, tags),)
@@ -218,16 +226,16 @@ def _plan_down_migrations(
             Check.failed(name, "the target's migrations are the ones that are applied: there is no way down"),
         )
     planned = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=branch, migrations=tags, schema_sha256=schema)
-    return planned, (Check.passed(name, f"by the running release's own files: {', '.join(tags)}"),)
+    return planned, (Check.passed(name, f"the running release's own files: {', '.join(tags)}"),)
 
 
 def _plan_auto(
     branch: str, schema: str | None, target: Release | None, known: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    """`auto`."""
+    """Plan the strategy `auto`: down migrations where they lose nothing, else a restore."""
     name = "strategy"
     if known.verdict is None:
-        check = Check.passed(name, "a restore, since it is not known what was applied since the target")
+        check = Check.passed(name, "a restore, since the migrations that were applied since the target are not known")
     else:
         choice = choose_strategy(known.verdict, known.shipped, settings)
         check = Check.passed(name, choice.reason)
@@ -243,14 +251,14 @@ def _plan_restore_to_time(
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     if known.history.left_by(at) is not None:
         return None, (known.history.judge(at, f"{at}"),)
-    check = Check.passed("restore-point-known", f"a person named it: {at}")
+    check = Check.passed("restore-point-known", f"the request names it: {at}")
     return DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=RestorePoint(at=at), schema_sha256=schema), (
         check,
     )
 
 
 def _warn_late_restore_point(after: Release) -> Iterator[Check]:
-    """What the deployment's start tells is after the migrations that a pipeline ran before it."""
+    """Warn that a restore point of a deployment's start is later than the migrations before that deployment."""
     reason = (
         f"the pipeline made no checkpoint before {after.version}: if its migrations ran before its deployment began, "
         "they are in the restore point too; the preview tells before anything is changed"

@@ -24,7 +24,7 @@ from rollback.service.next_target import is_operator_choice
 
 @dataclass(frozen=True)
 class PlanInputs:
-    """What is read before anything is decided.
+    """Inputs that are read before anything is decided.
 
     Attributes:
         rollback: the rollback, as it was requested.
@@ -65,7 +65,7 @@ class TargetChoice:
 
 @dataclass(frozen=True)
 class PlanRecipe:
-    """What differs between the plan of an emergency and any other.
+    """The differences between an emergency's plan and any other.
 
     Attributes:
         identify_running: the release that the service is to be moved away from.

@@ -296,7 +296,7 @@ def test_the_lease_of_a_dead_rollback_is_given_back_and_the_janitor_concludes_it
     stage = start_simulation()
     rollback = stage.admit()
     stage.clock.pass_time(minutes=stage.policy.lease_minutes)
-    assert f"{rollback.id} held it, and is concluded by the janitor" in unlock(SERVICE, ANN, stage.world)
+    assert f"{rollback.id} held it; the janitor concludes it" in unlock(SERVICE, ANN, stage.world)
     assert stage.ledger.lease(SERVICE) is None
     assert [(a.verb, a.subject) for a in stage.ledger.actions(SERVICE)] == [("unlock", rollback.id)]
     janitor.sweep(stage.world)
@@ -345,5 +345,5 @@ def test_a_lease_whose_holder_has_no_record_is_given_back_once_it_ran_out() -> N
 
 
 def test_a_free_service_has_nothing_to_unlock() -> None:
-    with pytest.raises(InvalidRequest, match="nobody holds the lease"):
+    with pytest.raises(InvalidRequest, match="no rollback holds the lease"):
         unlock(SERVICE, ANN, start_simulation().world, force=True)

@@ -23,6 +23,7 @@ def conclude_execution(execution: str, why: str, world: World, *, error: str = "
     Args:
         execution: the execution's ARN.
         why: how the execution ended, for the record.
+        world: the ports.
         error: name of the error that ended the execution.
         by_hand: whether an operator aborted the execution.
 
@@ -70,6 +71,7 @@ def conclude_abandoned(
     Args:
         rollback: an open rollback.
         why: how its execution ended.
+        world: the ports.
         recheck: evaluate the trigger again if the rollback was aborted before it changed anything.
         by_hand: an operator stopped the rollback: it is aborted, and stays fenced if it is (rule 3: aborted while
             fenced, stay fenced and page).

@@ -21,7 +21,7 @@ from rollback.workflow.recheck_event import (
     unanswered_alarm_execution_name,
 )
 
-_URGENT_RECHECKS = 3  # of a suppressed trigger, before other triggers may come first
+_URGENT_RECHECKS = 3  # evaluations of a suppressed trigger before other triggers may come first
 
 
 def recheck_triggers(service: str, pending: list[PendingEntry], world: World) -> Iterator[str]:
