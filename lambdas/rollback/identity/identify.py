@@ -205,11 +205,11 @@ def _resolve_images(
 
 
 def why_unresolved(release: Release) -> str:
-    """For an operator: the images without a known digest, and the fix."""
+    """Name the images without a known digest, and the fix, for an operator."""
     return (
         f"the digest of {', '.join(release.unresolved)} can't be told, neither from its service revision nor from its "
-        "running tasks; name the image by digest, or set the container's versionConsistency to enabled and deploy "
-        "anew; it is looked at again in each round"
+        "running tasks. Name the image by digest, or set the container's versionConsistency to enabled and deploy "
+        "anew. It is looked at again in each round"
     )
 
 

@@ -71,7 +71,7 @@ def check_images_exist(target: Release, world: World) -> Check:
     if unseen:
         reason = f"can't be looked up, in another registry or not for us to see: {', '.join(unseen)}"
         return Check.warned("image-exists", reason, evidence=evidence)
-    return Check.passed("image-exists", "by digest, in the registry", evidence=evidence)
+    return Check.passed("image-exists", "all images are in the registry, by digest", evidence=evidence)
 
 
 def _check_definition(definition_arn: str, view: ServiceView, world: World) -> Iterator[Check]:

@@ -101,7 +101,7 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
 
 
 def judge_bake(cursor: PromotionCursor, world: World) -> PromotionCursor:
-    """Promote a release whose bake is over without objections; extend the bake; or give up when the bake takes too long."""
+    """Promote a release whose bake is over without objections; else extend the bake, or give up after its timeout."""
     now, policy = world.clock.now(), world.settings.policy
     bake, duration = world.ledger.bake(cursor.service), timedelta(minutes=policy.bake_minutes)
     if bake is None or bake.deployment_id != cursor.deployment_id:
@@ -161,7 +161,7 @@ def promote(release: Release, reason: str, world: World) -> None:
 
 
 def _schema_of_running(release: Release, world: World) -> dict[str, str | None]:
-    """Record the database schema with the release. Without an answer it is promoted too: a later observation adds it."""
+    """Record the live schema with the release. Without an answer a later observation of the database adds it."""
     try:
         return {"schema_sha256": record_schema(release, world).schema_sha256}
     except RollbackError:

@@ -121,7 +121,7 @@ def _check_target_is_ready(plan: StandingPlan, running_fingerprint: str) -> Chec
     name, newest = "way-back", plan.newest_other(running_fingerprint)
     targets = plan.ways_back(running_fingerprint)
     if newest is None:
-        reason = "none yet: the running release is the only promoted one"
+        reason = f"none yet: {plan.targets[0].release.version} is the only promoted release"
         return Check.skipped(name, reason)
     if not targets:
         reason = f"{newest.release.version} is not ready, and there is no other target that is"

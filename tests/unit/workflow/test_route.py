@@ -14,7 +14,7 @@ STAGES: dict[Step, dict[str, object]] = {
 }
 
 
-def test_each_stage_of_the_document_leads_to_its_step() -> None:
+def test_every_stage_of_the_document_leads_to_its_step() -> None:
     assert {step: next_step(rollback(**facts)) for step, facts in STAGES.items()} == {step: step for step in STAGES}
 
 
@@ -24,7 +24,7 @@ def test_an_outcome_at_any_stage_leads_to_conclude_along_a_drawn_edge() -> None:
         assert Step.CONCLUDE in EDGES[step]
 
 
-def test_a_concluded_rollback_is_done_whatever_else_it_says() -> None:
+def test_a_concluded_rollback_is_done_whatever_its_other_fields_say() -> None:
     for facts in STAGES.values():
         assert next_step(rollback(**facts, outcome=Outcome.FAILED, concluded_at=NOW)) is Step.DONE
 
