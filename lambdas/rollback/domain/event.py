@@ -123,10 +123,10 @@ def _states(detail: Mapping[str, Any]) -> tuple[str, str]:
         raise _incomplete_event("detail.state", state, "an object")
     if before is not None and not isinstance(before, Mapping):
         raise _incomplete_event("detail.previousState", before, "an object")
-    known = before is not None and before.get("value") is not None
+    is_known = before is not None and before.get("value") is not None
     was = (
         _required_text(before, "value", "detail.previousState.value")
-        if known and before is not None
+        if is_known and before is not None
         else _UNSPECIFIED_STATE
     )
     return was, _required_text(state, "value", "detail.state.value")
@@ -265,19 +265,19 @@ def find_service_of_arn(arn: str, settings: Settings) -> str:
         InvalidRequest: the service is not one of this environment's.
     """
     cluster_and_name = tuple(arn.split("/")[1:])
-    found = [
+    names = [
         service.name
         for service in settings.services
         if cluster_and_name in {(service.cluster, service.ecs_service), (service.ecs_service,)}
     ]
-    if len(found) == 1:
-        return found[0]
-    if found:  # an ARN of the old format names no cluster
+    if len(names) == 1:
+        return names[0]
+    if names:  # an ARN of the old format names no cluster
         raise InvalidRequest(
-            f"{quoted(arn, _QUOTED_ARN)} names no cluster, and {' and '.join(found)} are called so; nothing was "
+            f"{quoted(arn, _QUOTED_ARN)} names no cluster, and {' and '.join(names)} are called so; nothing was "
             "changed. Turn the account setting serviceLongArnFormat on, and deploy the services again"
         )
-    known = ", ".join(s.ecs_service for s in settings.services)
+    valid = ", ".join(s.ecs_service for s in settings.services)
     raise InvalidRequest(
-        f"{quoted(arn, _QUOTED_ARN)} is not a service of this environment ({known}); nothing was changed"
+        f"{quoted(arn, _QUOTED_ARN)} is not a service of this environment ({valid}); nothing was changed"
     )

@@ -27,13 +27,13 @@ def judge_failed_deployment(view: ServiceView, deployment_id: str | None) -> Che
         deployment_id: `ecs-svc/…` as the event names it; None: the event names no deployment.
     """
     newest = view.newest
-    named = next((one for one in view.deployments if one.id == deployment_id), None)
+    named = next((deployment for deployment in view.deployments if deployment.id == deployment_id), None)
     evidence = {"deployment": deployment_id or "", "newest": newest.status if newest is not None else ""}
     if named is not None and named.rollout_state == "COMPLETED":
         return _reject_failure(f"{deployment_id} has completed", evidence)
     if named is not None and named.rollout_state == "FAILED":
         return _confirm_failure(f"{deployment_id} has failed", evidence)
-    if any(one.rollout_state == "FAILED" for one in view.deployments):
+    if any(deployment.rollout_state == "FAILED" for deployment in view.deployments):
         return _confirm_failure("a deployment of the service has failed", evidence)
     if newest is not None and newest.status in ENDED_ELSEWHERE | ROLLING_BACK:
         return _confirm_failure(f"the newest service deployment is {newest.status}", evidence)
@@ -76,13 +76,13 @@ def _find_failed_revision(view: ServiceView, failed_id: str) -> DeployedRevision
     It is the target of the newest service deployment, unless ECS lists the failed one with another definition. The
     check `deployment-is-the-latest` judges a service deployment that began after the event.
     """
-    listed = next((one for one in view.deployments if one.id == failed_id), None)
+    listed = next((deployment for deployment in view.deployments if deployment.id == failed_id), None)
     newest = view.newest
     if newest is not None and (listed is None or listed.definition_arn == newest.target_definition_arn):
         return newest.target
     if listed is not None:
         return listed.deployed
-    failed = next((one for one in view.deployments if one.rollout_state == "FAILED"), view.primary)
+    failed = next((other for other in view.deployments if other.rollout_state == "FAILED"), view.primary)
     return failed.deployed
 
 

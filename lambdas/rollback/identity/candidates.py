@@ -25,8 +25,9 @@ def candidates(request: Request, service_name: str, running: Release, world: Wor
 def find_releases_by_name(service_name: str, name: str, world: World) -> tuple[Release, ...]:
     """Releases that a name may mean (`release_names`); without any, the newest releases, for the error message."""
     parts = (name, name.partition("@")[0], name.rpartition("@")[2])
-    found = {one.fingerprint: one for part in dict.fromkeys(parts) for one in world.ledger.find(service_name, part)}
-    return tuple(found.values()) or list_newest_releases(service_name, world)
+    releases = (release for part in dict.fromkeys(parts) for release in world.ledger.find(service_name, part))
+    by_fingerprint = {release.fingerprint: release for release in releases}
+    return tuple(by_fingerprint.values()) or list_newest_releases(service_name, world)
 
 
 def list_newest_releases(service_name: str, world: World) -> tuple[Release, ...]:

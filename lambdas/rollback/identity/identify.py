@@ -59,9 +59,9 @@ def running_fingerprint(view: ServiceView, service: ServiceSettings, world: Worl
     Raises:
         ExternalServiceError: ECS no longer describes the task definition, or ECS or the ledger do not answer.
     """
-    seen = identify_running(view, service, world)
-    release = find_known_release(service.name, seen, world)
-    return release.fingerprint if release is not None else seen.fingerprint
+    running = identify_running(view, service, world)
+    release = find_known_release(service.name, running, world)
+    return release.fingerprint if release is not None else running.fingerprint
 
 
 def registered_for(raw: Mapping[str, Any]) -> str | None:
@@ -111,15 +111,15 @@ def identify_release(
     Raises:
         ExternalServiceError: ECS no longer describes the task definition.
     """
-    found = build_release(deployed, view, service, world)
-    known = find_known_release(service.name, found.identity, world)
-    if known is None:
-        return _add_commit_label(found, service, world)
+    built = build_release(deployed, view, service, world)
+    recorded = find_known_release(service.name, built.identity, world)
+    if recorded is None:
+        return _add_commit_label(built, service, world)
     try:
-        return IdentifiedRelease(known, world.ledger.definition(known.definition_sha256), found.identity)
+        return IdentifiedRelease(recorded, world.ledger.definition(recorded.definition_sha256), built.identity)
     except (KeyError, UnreadableItem):  # the new copy may have members that the earlier one lacked: its digest differs
-        copied = known.model_copy(update={"definition_sha256": found.release.definition_sha256})
-        return IdentifiedRelease(copied, found.definition, found.identity)
+        copied = recorded.model_copy(update={"definition_sha256": built.release.definition_sha256})
+        return IdentifiedRelease(copied, built.definition, built.identity)
 
 
 def find_or_build_release(
@@ -132,20 +132,20 @@ def find_or_build_release(
     Raises:
         ExternalServiceError: ECS no longer describes the task definition.
     """
-    found = build_release(deployed, view, service, world)
-    return find_known_release(service.name, found.identity, world) or found.release
+    built = build_release(deployed, view, service, world)
+    return find_known_release(service.name, built.identity, world) or built.release
 
 
-def _add_commit_label(found: IdentifiedRelease, service: ServiceSettings, world: World) -> IdentifiedRelease:
+def _add_commit_label(built: IdentifiedRelease, service: ServiceSettings, world: World) -> IdentifiedRelease:
     """Add the commit from a label of the image. An emergency never gets here: only this function asks the registry."""
-    source, image = service.commit_source, _own_image(found.release.images, service)
+    source, image = service.commit_source, _own_image(built.release.images, service)
     if source.kind is not Source.LABEL or image is None:
-        return found
+        return built
     try:
         commit = clean_commit(world.images.label(image, source.name))
     except ExternalServiceError:
-        return found  # an unknown commit is no reason to leave the release unrecorded
-    return IdentifiedRelease(found.release.model_copy(update={"commit": commit}), found.definition, found.identity)
+        return built  # an unknown commit is no reason to leave the release unrecorded
+    return IdentifiedRelease(built.release.model_copy(update={"commit": commit}), built.definition, built.identity)
 
 
 def _own_image(images: Mapping[str, str], service: ServiceSettings) -> str | None:
@@ -164,23 +164,23 @@ def build_release(
         ExternalServiceError: ECS no longer describes the task definition.
     """
     raw, images = _resolve_images(deployed, view, service, world)
-    seen = identity(raw, images, registered_for(raw))
+    computed = identity(raw, images, registered_for(raw))
     definition = normalised_definition(raw, images)
     version, commit = _version(raw, images, service)
     release = Release(
         service=service.name,
         version=version,
-        fingerprint=seen.fingerprint,
+        fingerprint=computed.fingerprint,
         commit=commit,
         definition_arn=deployed.definition_arn,
         definition_sha256=sha256_of(definition),
-        images=dict(seen.images),
+        images=dict(computed.images),
         desired_count=view.desired_count,
         deployment_configuration=dict(view.deployment_configuration),
         first_deployed_at=deployed.began_at,
         state_since=deployed.began_at,
     )
-    return IdentifiedRelease(release, definition, seen)
+    return IdentifiedRelease(release, definition, computed)
 
 
 def _resolve_images(

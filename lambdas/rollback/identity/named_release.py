@@ -22,9 +22,9 @@ def release_named(service_name: str, name: str, world: World, prefer: Collection
     Raises:
         InvalidRequest: the name means no release, or several, which the error lists.
     """
-    found = find_release(name, find_releases_by_name(service_name, name, world), prefer=prefer)
-    if found.release is None:
+    match = find_release(name, find_releases_by_name(service_name, name, world), prefer=prefer)
+    if match.release is None:
         raise InvalidRequest(
-            f"release {quoted(name)} of {service_name} can't be told: {found.why_not}; nothing was changed"
+            f"release {quoted(name)} of {service_name} can't be told: {match.why_not}; nothing was changed"
         )
-    return found.release
+    return match.release

@@ -57,9 +57,9 @@ def check_digests_known(target: Release) -> tuple[Check, ...]:
 
 def check_images_exist(target: Release, world: World) -> Check:
     """Check that every image of a release can still be pulled by digest."""
-    found = {name: world.images.exists(image) for name, image in sorted(target.images.items())}
-    missing = [target.images[name] for name, there in found.items() if there is False]
-    unseen = [target.images[name] for name, there in found.items() if there is None]
+    existence = {name: world.images.exists(image) for name, image in sorted(target.images.items())}
+    missing = [target.images[name] for name, exists in existence.items() if exists is False]
+    unreadable = [target.images[name] for name, exists in existence.items() if exists is None]
     evidence = {"images": dict(sorted(target.images.items()))}
     if missing:
         reason = f"not in the registry: {', '.join(missing)}; build and push it again, or name another target"
@@ -68,8 +68,8 @@ def check_images_exist(target: Release, world: World) -> Check:
         names = ", ".join(target.pinned_by_reference)
         reason = f"the digest of {names} was never told: it runs what its tag names then; name it by digest"
         return Check.warned("image-exists", reason, evidence=evidence)
-    if unseen:
-        reason = f"can't be looked up, in another registry or not for us to see: {', '.join(unseen)}"
+    if unreadable:
+        reason = f"can't be looked up, in another registry or not for us to see: {', '.join(unreadable)}"
         return Check.warned("image-exists", reason, evidence=evidence)
     return Check.passed("image-exists", "all images are in the registry, by digest", evidence=evidence)
 
@@ -109,11 +109,11 @@ def _look_up(reference: Reference, world: World) -> Existence:
     of_home = world.home is None or reference.account() in (None, world.home.account)
     if not of_home and reference.kind in (ReferenceKind.ROLE, ReferenceKind.PARAMETER):
         return Existence.HIDDEN
-    there = _is_there(reference, world)
-    return Existence.HIDDEN if there is None else Existence.THERE if there else Existence.GONE
+    exists = _exists(reference, world)
+    return Existence.HIDDEN if exists is None else Existence.THERE if exists else Existence.GONE
 
 
-def _is_there(reference: Reference, world: World) -> bool | None:
+def _exists(reference: Reference, world: World) -> bool | None:
     value = reference.value
     match reference.kind:
         case ReferenceKind.ROLE:

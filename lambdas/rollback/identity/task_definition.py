@@ -40,9 +40,9 @@ def ensure_registered_definition(
     Raises:
         KeyError: the ledger has no copy of the definition.
     """
-    found = find_registered_definition(release, world) if not newest_of_family else None
-    if found is not None:
-        return found
+    registered = find_registered_definition(release, world) if not newest_of_family else None
+    if registered is not None:
+        return registered
     family = team_family(release.definition_arn, world)
     name_of = last_known_good_family if is_last_known_good else rollback_family
     ours = name_of(family, world.settings.environment, release.service)

@@ -33,7 +33,7 @@ class Checkpoint:
     @property
     def impact(self) -> MigrationImpact | None:
         """Combined impact of all new migrations."""
-        return None if self.new is None else combine_impacts(one.impact for one in self.new)
+        return None if self.new is None else combine_impacts(migration.impact for migration in self.new)
 
 
 def checkpoint(
@@ -91,5 +91,5 @@ def checkpoint(
     world.ledger.put_restore_point(point)
     new = None
     if shipped is not None:
-        new = tuple(one for one in shipped if not is_applied(one, schema.journal, shipped))
+        new = tuple(migration for migration in shipped if not is_applied(migration, schema.journal, shipped))
     return Checkpoint(point, new, summarize_journals(schema.journal), unfinished(schema.journal))

@@ -105,7 +105,7 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
         raise InvalidRequest(f"nothing of {service_name} was handed to an operator{going_on}; nothing was changed")
     if not force:
         _refuse_beside_live_lease(lease, world)
-        objections = [why for one in debts for why in _find_objections(one.obligation, one.service, world)]
+        objections = [why for debt in debts for why in _find_objections(debt.obligation, debt.service, world)]
         if objections:
             raise InvalidRequest(f"{'; '.join(objections)}; --force puts it back all the same; nothing was changed")
     record_operator_action("unfence", service_name, operator, world, debts[0].rollback_id)
@@ -115,7 +115,7 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
     finally:
         if held_by is not None:
             world.ledger.release_lease(service_name, held_by.holder)
-    left = tuple(one for one in debts if one not in done)
+    left = tuple(debt for debt in debts if debt not in done)
     _clear_unreadable(done, left, world)
     return UnfenceResult(
         tuple(done), left, _describe_service(debts[0].service, world.services.describe(debts[0].service))
@@ -124,29 +124,30 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
 
 def _clear_unreadable(done: list[OpenObligation], left: tuple[OpenObligation, ...], world: World) -> None:
     """Clear unreadable records whose last obligation is discharged: they can't be marked."""
-    for one in done:
-        if one.rollback is None and all(other.rollback_id != one.rollback_id for other in left):
-            world.ledger.clear_unreadable(one.service.name, one.rollback_id)
+    for debt in done:
+        if debt.rollback is None and all(other.rollback_id != debt.rollback_id for other in left):
+            world.ledger.clear_unreadable(debt.service.name, debt.rollback_id)
 
 
-def _discharge_in_order(owed: list[OpenObligation], world: World) -> Iterator[OpenObligation]:
+def _discharge_in_order(debts: list[OpenObligation], world: World) -> Iterator[OpenObligation]:
     """Discharge one obligation after the other, each confirmed before the next: scaling after the fence.
 
     A branch's protection is independent of the others, since Neon may not be reachable from the operator's machine.
     """
-    for one in owed:
-        service_world = world.for_settings(one.rollback.settings if one.rollback is not None else None)
-        if one.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(one.obligation, service_world):
-            _mark_discharged(one, world)
-            yield one
-    for one in owed:
-        if one.obligation.kind is ObligationKind.BRANCH_PROTECTION:
+    for debt in debts:
+        own_world = world.for_settings(debt.rollback.settings if debt.rollback is not None else None)
+        if debt.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(debt.obligation, own_world):
+            _mark_discharged(debt, world)
+            yield debt
+    for debt in debts:
+        if debt.obligation.kind is ObligationKind.BRANCH_PROTECTION:
             continue
-        service = one.service
-        if not any(restore_setting(one.obligation, service, world.services.describe(service), world) for _ in range(2)):
+        service, owed = debt.service, debt.obligation
+        # The first call may make the change, the second sees that it was made.
+        if not any(restore_setting(owed, service, world.services.describe(service), world) for _ in range(2)):
             return
-        _mark_discharged(one, world)
-        yield one
+        _mark_discharged(debt, world)
+        yield debt
 
 
 def _is_protected(owed: Obligation, world: World) -> bool:
@@ -156,20 +157,20 @@ def _is_protected(owed: Obligation, world: World) -> bool:
         return False
 
 
-def _mark_discharged(one: OpenObligation, world: World) -> None:
+def _mark_discharged(debt: OpenObligation, world: World) -> None:
     """Save the discharge in the rollback that left the obligation."""
-    if one.rollback is None:
+    if debt.rollback is None:
         return
     for _ in range(TRIES):
-        rollback = world.ledger.read(one.rollback_service, one.rollback_id)
-        if one.obligation not in rollback.obligations:
+        rollback = world.ledger.read(debt.rollback_service, debt.rollback_id)
+        if debt.obligation not in rollback.obligations:
             return  # another process discharged it
         try:
-            world.ledger.save(rollback.discharge(one.obligation, world.clock.now()))
+            world.ledger.save(rollback.discharge(debt.obligation, world.clock.now()))
         except Conflict:
             continue
         return
-    raise Conflict(f"{one} is put back, but its document kept changing; call it again to mark it")
+    raise Conflict(f"{debt} is put back, but its document kept changing; call it again to mark it")
 
 
 def _describe_service(service: ServiceSettings, view: ServiceView) -> str:
@@ -207,13 +208,13 @@ def _find_objections(owed: Obligation, service: ServiceSettings, world: World) -
             if now not in (before, before.all_suspended()):
                 yield f"scaling is {now!r} now, neither what was recorded ({before!r}) nor what was left of it"
         case ObligationKind.DEPLOYMENT_CONFIGURATION:
-            known = (
+            expected = (
                 owed.before,
                 *(disable_ecs_rollback(owed.before, escalation_level) for escalation_level in EscalationLevel),
             )
             for part in owed.before:
                 now_is = view.deployment_configuration.get(part)
-                if all(now_is != configuration.get(part) for configuration in known):
+                if all(now_is != configuration.get(part) for configuration in expected):
                     yield f"{part} is {now_is} now, neither what was recorded nor what was left of it"
 
 

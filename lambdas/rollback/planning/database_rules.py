@@ -71,7 +71,7 @@ def check_named_release(request: Request, named: NameMatch, releases: tuple[Rele
 
 
 def plan_database(
-    request: Request, running: Release, target: Release | None, known: PlanningInputs
+    request: Request, running: Release, target: Release | None, inputs: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     """Make the database's part of a plan, and its checks; without a part one of the checks fails.
 
@@ -79,9 +79,9 @@ def plan_database(
         request: the request.
         running: the running release.
         target: the release whose data the database goes back to (`choose_data_release`).
-        known: the ledger's data.
+        inputs: the ledger's data.
     """
-    settings = known.settings
+    settings = inputs.settings
     if settings is None:
         reason = "no database is set for this environment: add `database` to its settings"
         return None, (Check.failed("database-is-set", reason),)
@@ -89,11 +89,11 @@ def plan_database(
         Check.passed("database-is-set", f"project {settings.project_id}"),
         _check_branch_named(request, settings),
     ]
-    checks.append(_check_approval(known.policy))
+    checks.append(_check_approval(inputs.policy))
     if request.undo is not None:
-        planned, more = _plan_undo(request, known, settings)
+        planned, more = _plan_undo(request, inputs, settings)
     else:
-        planned, more = _plan_by_strategy(request, running, target, known, settings)
+        planned, more = _plan_by_strategy(request, running, target, inputs, settings)
     return planned, (*checks, *more)
 
 
@@ -117,9 +117,9 @@ def _check_approval(policy: Policy) -> Check:
 
 
 def _plan_undo(
-    request: Request, known: PlanningInputs, settings: DatabaseSettings
+    request: Request, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    name, undone = "undo-is-possible", known.undone
+    name, undone = "undo-is-possible", inputs.undone
     if undone is None:
         return None, (Check.failed(name, f"the ledger has no rollback {request.undo}"),)
     if undone.database is None or undone.database.backup_id is None:
@@ -151,7 +151,7 @@ def _explain_nothing_to_undo(undone: Rollback) -> str:
 
 
 def _plan_by_strategy(
-    request: Request, running: Release, target: Release | None, known: PlanningInputs, settings: DatabaseSettings
+    request: Request, running: Release, target: Release | None, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     strategy = request.strategy or settings.strategy
     branch = settings.branch_of(request.pr)
@@ -162,13 +162,13 @@ def _plan_by_strategy(
         return None, (Check.failed("time-fits-strategy", no_time),)
     match strategy:
         case Strategy.DOWN_MIGRATIONS:
-            return _plan_down_migrations(branch, schema, known, settings)
+            return _plan_down_migrations(branch, schema, inputs, settings)
         case Strategy.AUTO if request.to is None:
-            return _plan_auto(branch, schema, target, known, settings)
+            return _plan_auto(branch, schema, target, inputs, settings)
         case Strategy.RESTORE | Strategy.AUTO:
             if request.to is not None:
-                return _plan_restore_to_time(branch, schema, request.to, known)
-            return _plan_restore(branch, schema, target, known)
+                return _plan_restore_to_time(branch, schema, request.to, inputs)
+            return _plan_restore(branch, schema, target, inputs)
         case Strategy.RESET | Strategy.RECREATE:
             source = settings.source_branch_id
             why_not = f"{strategy} needs source_branch_id in the settings: from where?" if source is None else None
@@ -183,20 +183,22 @@ def _plan_by_strategy(
 
 
 def _plan_restore(
-    branch: str, schema: str | None, target: Release | None, known: PlanningInputs
+    branch: str, schema: str | None, target: Release | None, inputs: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     name = "restore-point-known"
     if target is None:
-        versions = ", ".join(sorted({r.version for r in known.releases})) or "none"
+        versions = ", ".join(sorted({r.version for r in inputs.releases})) or "none"
         return None, (Check.failed(name, f"there is no good release to whose data to go back; known: {versions}"),)
-    usable = (one for one in known.points if known.history.has(one))
-    point, after = choose_restore_point(target, known.releases, usable, known.fits)
+    usable = (point for point in inputs.points if inputs.history.has(point))
+    point, after = choose_restore_point(target, inputs.releases, usable, inputs.fits)
     if after is None:
         why_not = f"no release was deployed after {target.version}: name the version to whose data to go back"
         return None, (Check.failed(name, why_not),)
-    left, _ = choose_restore_point(target, known.releases, known.points, known.fits) if point is None else (None, None)
+    left, _ = (
+        choose_restore_point(target, inputs.releases, inputs.points, inputs.fits) if point is None else (None, None)
+    )
     if left is not None:
-        return None, (known.history.judge(left.at, f"the restore point before {left.version}, {left.at},"),)
+        return None, (inputs.history.judge(left.at, f"the restore point before {left.version}, {left.at},"),)
     if point is None:
         why_not = (
             f"no restore point was recorded before {after.version}; `rollback checkpoint` in the pipeline, before "
@@ -212,13 +214,13 @@ def _plan_restore(
 
 
 def _plan_down_migrations(
-    branch: str, schema: str | None, known: PlanningInputs, settings: DatabaseSettings
+    branch: str, schema: str | None, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     """Plan down migrations, requested by name whatever they lose; a backup is taken first."""
-    name, verdict = "can-step-down", known.verdict
+    name, verdict = "can-step-down", inputs.verdict
     if verdict is None:
         return None, (Check.failed(name, "the migrations that were applied since the target are not known"),)
-    tags = find_down_migrations(verdict, known.shipped, settings)
+    tags = find_down_migrations(verdict, inputs.shipped, settings)
     if isinstance(tags, str):
         return None, (Check.failed(name, tags),)
     if not tags:
@@ -230,27 +232,27 @@ def _plan_down_migrations(
 
 
 def _plan_auto(
-    branch: str, schema: str | None, target: Release | None, known: PlanningInputs, settings: DatabaseSettings
+    branch: str, schema: str | None, target: Release | None, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     """Plan the strategy `auto`: down migrations where they lose nothing, else a restore."""
     name = "strategy"
-    if known.verdict is None:
+    if inputs.verdict is None:
         check = Check.passed(name, "a restore, since the migrations that were applied since the target are not known")
     else:
-        choice = choose_strategy(known.verdict, known.shipped, settings)
+        choice = choose_strategy(inputs.verdict, inputs.shipped, settings)
         check = Check.passed(name, choice.reason)
         if choice.strategy is Strategy.DOWN_MIGRATIONS and choice.migrations:
-            planned, more = _plan_down_migrations(branch, schema, known, settings)
+            planned, more = _plan_down_migrations(branch, schema, inputs, settings)
             return planned, (check, *more)
-    planned, more = _plan_restore(branch, schema, target, known)
+    planned, more = _plan_restore(branch, schema, target, inputs)
     return planned, (check, *more)
 
 
 def _plan_restore_to_time(
-    branch: str, schema: str | None, at: datetime, known: PlanningInputs
+    branch: str, schema: str | None, at: datetime, inputs: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    if known.history.left_by(at) is not None:
-        return None, (known.history.judge(at, f"{at}"),)
+    if inputs.history.left_by(at) is not None:
+        return None, (inputs.history.judge(at, f"{at}"),)
     check = Check.passed("restore-point-known", f"the request names it: {at}")
     return DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=RestorePoint(at=at), schema_sha256=schema), (
         check,

@@ -49,5 +49,5 @@ def _suppress_at_zero_tasks(rollback: Rollback, check: Check, world: World) -> R
 def _recheck_at(rollback: Rollback, suppressing: list[Check]) -> datetime | None:
     """When the last of the reasons may be over; None: one of them is final, or no event triggered the rollback."""
     due = [check.recheck_due_at for check in suppressing]
-    known = [at for at in due if at is not None]
-    return max(known) if rollback.event is not None and known and len(known) == len(due) else None
+    times = [at for at in due if at is not None]
+    return max(times) if rollback.event is not None and times and len(times) == len(due) else None

@@ -54,15 +54,15 @@ def _identify_running(inputs: PlanInputs, world: World) -> Release:
     A ledger that does not answer, or a record that can't be read, delays no emergency: the release then counts as one
     without evidence.
     """
-    found = build_release(revision_to_replace(inputs, world), inputs.view, inputs.service, world)
+    built = build_release(revision_to_replace(inputs, world), inputs.view, inputs.service, world)
     standing = inputs.standing
-    planned = known(found.identity, (target.release for target in standing.targets)) if standing is not None else None
+    planned = known(built.identity, (target.release for target in standing.targets)) if standing is not None else None
     if planned is not None:
         return planned
     try:
-        return find_known_release(found.release.service, found.identity, world) or found.release
+        return find_known_release(built.release.service, built.identity, world) or built.release
     except RollbackError:
-        return found.release
+        return built.release
 
 
 def _choose_target(inputs: PlanInputs, running: Release, world: World) -> TargetChoice:

@@ -58,9 +58,9 @@ def _recipe(stack: StackStatus) -> PlanRecipe:
 
 def _record_running(inputs: PlanInputs, world: World) -> Release:
     """Identify the release to replace, and record it in the ledger."""
-    found = identify_release(revision_to_replace(inputs, world), inputs.view, inputs.service, world)
-    world.ledger.record(found.release, found.definition)
-    return found.release
+    identified = identify_release(revision_to_replace(inputs, world), inputs.view, inputs.service, world)
+    world.ledger.record(identified.release, identified.definition)
+    return identified.release
 
 
 def _choose_target(inputs: PlanInputs, running: Release, world: World) -> TargetChoice:

@@ -72,13 +72,13 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
     primary = view.primary
     if is_ours(primary.definition_arn, world):
         return _finish(service_name, now, f"{family_of(primary.definition_arn)} was registered by a rollback")
-    found = identify_release(primary.deployed, view, service, world)
-    release = found.release
+    identified = identify_release(primary.deployed, view, service, world)
+    release = identified.release
     if not release.is_resolved:
         return _finish(service_name, now, f"{release.version} is not recorded: {why_unresolved(release)}")
     note = _note_unpinned_images(release)
     health_checks = world.targets.health_checks(view.target_groups)
-    world.ledger.record(release.model_copy(update={"health_checks": health_checks}), found.definition)
+    world.ledger.record(release.model_copy(update={"health_checks": health_checks}), identified.definition)
     if release.state is not ReleaseState.CANDIDATE:
         return _finish(service_name, now, f"{release.version} is {release.state} already")
     if view.why_not_stable:  # COMPLETED alone is not enough: see `ServiceView.other_deployments`
@@ -154,8 +154,8 @@ def promote(release: Release, reason: str, world: World) -> None:
     for image in filter(is_pinned, release.images.values()):
         if world.images.exists(image) is not None:
             world.images.add_tag(image, last_known_good_tag(world.settings.environment, image))
-    known = _schema_of_running(release, world)
-    judged = {**known, "state": ReleaseState.PROMOTED, "state_since": world.clock.now(), "state_reason": reason}
+    schema = _schema_of_running(release, world)
+    judged = {**schema, "state": ReleaseState.PROMOTED, "state_since": world.clock.now(), "state_reason": reason}
     prepare_standing_plan(release.service, world, about_to_be_promoted=release.model_copy(update=judged))
     world.ledger.set_release_state(release, ReleaseState.PROMOTED, world.clock.now(), reason)
 
@@ -187,11 +187,11 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
         # The operator decides which of several releases is good: none is preferred.
         chosen = release_named(service_name, version, world, prefer=())
     else:
-        found = identify_release(view.primary.deployed, view, service, world)
-        running, known = found.release, find_known_release(service_name, found.identity, world)
-        if known is None:
+        identified = identify_release(view.primary.deployed, view, service, world)
+        running, recorded = identified.release, find_known_release(service_name, identified.identity, world)
+        if recorded is None:
             raise InvalidRequest(f"the running release {running.version} is not in the ledger; nothing was changed")
-        chosen = known
+        chosen = recorded
     if chosen.state is ReleaseState.QUARANTINED:
         raise InvalidRequest(f"{chosen.version} is quarantined ({chosen.state_reason}); nothing was changed")
     if not chosen.is_resolved:

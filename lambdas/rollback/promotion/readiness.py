@@ -150,10 +150,10 @@ def _check_fence_holds(service: ServiceSettings, world: World) -> Check:
 
 def _check_running_is_known(view: ServiceView, service: ServiceSettings, world: World) -> tuple[Check, ...]:
     """Warn if the running release can't be recorded: then it can't be promoted, and is no target later."""
-    found = build_release(view.primary.deployed, view, service, world).release
-    if found.is_resolved:
+    running = build_release(view.primary.deployed, view, service, world).release
+    if running.is_resolved:
         return ()
-    reason = f"{found.version} runs, and can't be recorded: {why_unresolved(found)}"
+    reason = f"{running.version} runs, and can't be recorded: {why_unresolved(running)}"
     return (Check.warned("running-release-is-known", reason),)
 
 
