@@ -357,16 +357,20 @@ class Rollback(BaseModel):
             raise StageNotReached(f"{self.id} has no plan with a target: a step began before Plan had ended")
         return PlannedRollback(self, self.plan, self.plan.target)
 
-    def deploying(self) -> "DeployingRollback":
-        """Return the view for the service step once it has begun.
+    def deploying(self, begun: ServiceProgress | None = None) -> "DeployingRollback":
+        """Return the view for the service step.
+
+        Args:
+            begun: progress of a service step that begins now.
 
         Raises:
             StageNotReached: the rollback has no plan with a target, or its service step has not begun.
         """
         planned = self.planned()
-        if self.service is None:
+        progress = self.service or begun
+        if progress is None:
             raise StageNotReached(f"{self.id} has no progress of its service: its service step has not begun")
-        return DeployingRollback(self, planned.plan, planned.target, self.service)
+        return DeployingRollback(self, planned.plan, planned.target, progress)
 
     def service_of_obligation(self, owed: Obligation) -> str:
         """Name of the service that an obligation is about."""
@@ -460,7 +464,7 @@ class PlannedRollback:
 
 @dataclass(frozen=True)
 class DeployingRollback(PlannedRollback):
-    """A planned rollback whose service step has begun."""
+    """A planned rollback whose service step has begun, or begins now."""
 
     progress: ServiceProgress
 
