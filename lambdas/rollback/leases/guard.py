@@ -21,5 +21,5 @@ def assert_lease(rollback: Rollback, world: World, timeout_seconds: float | None
     held = world.ledger.lease(rollback.service_name)
     until = world.clock.now() + timedelta(seconds=timeout_seconds or world.settings.policy.act_timeout_seconds)
     if held is None or held.counter != rollback.lease_counter or not held.is_held_by(rollback.id, until):
-        holder = held.holder if held is not None else "nobody"
+        holder = held.holder if held is not None else "no rollback"
         raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name} ({holder} does)")
