@@ -7,6 +7,7 @@ RollbackError
 ├── NotAvailable        asked for something this version does not do yet
 ├── UnsupportedService  the ECS service is gone, inactive, or not deployed by ECS's rolling update
 ├── UnreadableItem      the ledger has an item that this version of the code can't read
+├── StageNotReached     a step needs what an earlier step should have recorded: a defect of ours
 └── ExternalServiceError      AWS, Neon or the service answered with an error, or not at all
     ├── CallRefused     the answer is no, and stays no: the same call is not sent again
     └── Throttled       nothing was done, and the same call may be sent again later
@@ -61,6 +62,10 @@ class UnreadableItem(RollbackError):
     def __init__(self, key: str, why: str) -> None:
         super().__init__(f"ledger item {key} can't be read: {why}; it was left as it is")
         self.key, self.why = key, why
+
+
+class StageNotReached(RollbackError):
+    """A step needs what an earlier step should have recorded in the rollback: a defect of ours. Nothing was changed."""
 
 
 class ExternalServiceError(RollbackError):

@@ -70,21 +70,21 @@ def service(event: Payload, context: object) -> Payload:  # noqa: ARG001
 @_retryable
 def report(event: Payload, context: object) -> Payload:  # noqa: ARG001
     """Verify and Conclude; the janitor's schedule and the end of an execution come as EventBridge sends them."""
-    from rollback.workflow import janitor  # noqa: PLC0415 - the other steps need not wait for it
+    # The other steps need not wait for the import of the janitor.
+    from rollback.workflow.janitor.abandoned_rollbacks import conclude_execution  # noqa: PLC0415
+    from rollback.workflow.janitor.sweep_services import sweep  # noqa: PLC0415
 
     match event.get("detail-type"):
         case None:
             return _run_step(event)
         case "Scheduled Event":
-            return {"done": janitor.sweep(_world())}
+            return {"done": sweep(_world())}
         case "Step Functions Execution Status Change":
             detail = event["detail"]
             by_hand = detail["status"] == "ABORTED"
             failure = ExecutionFailure.read(detail.get("error"), detail.get("cause"))
             why = f"its execution ended as {detail['status']}: {failure.text}"
-            ended = janitor.conclude_execution(
-                detail["executionArn"], why, _world(), error=failure.error, by_hand=by_hand
-            )
+            ended = conclude_execution(detail["executionArn"], why, _world(), error=failure.error, by_hand=by_hand)
             return {"done": ended}
         case other:
             raise InvalidRequest(f"an event of type {other!r} is not for this function; nothing was changed")
@@ -97,7 +97,7 @@ def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
     Deployments and the schedule come as EventBridge sends them.
     """
     from rollback.database.observation import schedule as watch_database  # noqa: PLC0415
-    from rollback.workflow import abandoned_accounts  # noqa: PLC0415
+    from rollback.workflow.janitor.comparisons import resume_abandoned_comparisons  # noqa: PLC0415
 
     match event.get("step"), event.get("detail-type"):
         case ((Step.DATABASE | Step.RECONNECT | Step.ACCOUNT), _):
@@ -107,7 +107,7 @@ def database(event: Payload, context: object) -> Payload:  # noqa: ARG001
         case _, "Scheduled Event":
             return {
                 "done": [
-                    *abandoned_accounts.resume_abandoned_comparisons(_world()),
+                    *resume_abandoned_comparisons(_world()),
                     *watch_database.observe_if_due(_world()),
                 ]
             }

@@ -13,8 +13,9 @@ from faults.full_scenario import SCALED, V1, FullIncident
 from faults.scenario import EVENT
 from rollback.domain.database.account import COMPARISON_BRANCH_PREFIX
 from rollback.domain.rollback import Outcome, Rollback
-from rollback.workflow import abandoned_accounts, janitor
+from rollback.workflow import janitor
 from rollback.workflow.admit import admit
+from rollback.workflow.janitor.comparisons import resume_abandoned_comparisons
 from rollback.workflow.route import Step
 from rollback.workflow.runner import Cursor, cursor_of, run_step
 
@@ -137,7 +138,7 @@ def test_the_schedule_of_the_database_function_finishes_an_abandoned_account(kil
         incident.run_until_done(retries=False)
     for _ in range(12):
         incident.pass_time(minutes=5)
-        list(abandoned_accounts.resume_abandoned_comparisons(incident.world))
+        list(resume_abandoned_comparisons(incident.world))
         janitor.sweep(incident.world)
     assert_exact(incident)
 

@@ -44,6 +44,7 @@ ROLLBACK = [
     "rollback.promotion",
     "rollback.operations",
     "rollback.workflow",
+    "rollback.workflow.janitor",
 ]
 # Adapters implement the ports and import no step. Only `bootstrap` and `handlers` import both.
 ADAPTERS = [

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from rollback.database.changes.fence import renew_leases_of_stopped_services
 from rollback.domain.database.progress import DatabaseOutcome
-from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Outcome, Rollback, update_obligation
+from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, Outcome, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import CallRefused, ExternalServiceError, InvalidRequest, LeaseLost, UnsupportedService
 from rollback.identity.identify import identify_running
@@ -48,7 +48,7 @@ def discharge_obligation(rollback: Rollback, owed: Obligation, now: datetime, wo
         if has_to_stay_fenced(rollback, owed, view, world):
             return _hand_to_operator(rollback, owed)
         if restore_setting(owed, service, view, world):
-            return _release_service_lease(update_obligation(rollback, owed, discharged_at=now), owed, world)
+            return _release_service_lease(rollback.discharge(owed, now), owed, world)
     except (CallRefused, UnsupportedService):
         return _hand_to_operator(rollback, owed)
     except ExternalServiceError:
@@ -62,7 +62,7 @@ def _protect_branch_again(rollback: Rollback, owed: Obligation, now: datetime, w
     """Seen to be so, else asked for; what may still be under way is waited for, since it needs the branch as it is."""
     try:
         if ensure_branch_protected(owed, world.databases):
-            return update_obligation(rollback, owed, discharged_at=now)
+            return rollback.discharge(owed, now)
     except CallRefused:
         return _hand_to_operator(rollback, owed)
     except (ExternalServiceError, InvalidRequest):  # no database is set any more
@@ -191,8 +191,8 @@ def _hand_to_holder(rollback: Rollback, owed: Obligation, now: datetime, world: 
     held = world.ledger.lease(rollback.service_name)
     if held is not None:
         heir = find_rollback(held.holder, world)
-        if heir is not None and any(_is_same_obligation(o, heir, owed, rollback) for o in heir.obligations):
-            return update_obligation(rollback, owed, handed_to=heir.id)
+        if heir is not None and heir.has_obligation_like(owed, rollback):
+            return rollback.hand_over(owed, heir.id)
     if is_conclusion_overdue(rollback, now, world):
         return _hand_to_operator(rollback, owed)
     return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
@@ -205,10 +205,6 @@ def _release_service_lease(rollback: Rollback, owed: Obligation, world: World) -
     return rollback
 
 
-def _is_same_obligation(theirs: Obligation, heir: Rollback, ours: Obligation, rollback: Rollback) -> bool:
-    return theirs.kind is ours.kind and heir.service_of_obligation(theirs) == rollback.service_of_obligation(ours)
-
-
 def _hand_to_operator(rollback: Rollback, owed: Obligation) -> Rollback:
     """A person has to do it: a report that said otherwise is followed by another."""
-    return update_obligation(rollback, owed, handed_to=OPERATOR).evolve(reported=False)
+    return rollback.hand_over(owed, OPERATOR).evolve(reported=False)

@@ -19,19 +19,19 @@ def mark_previous_release(rollback: Rollback, now: datetime, world: World) -> No
     the judgement to who took it; one of the database alone leaves no release.
     """
     has_left = rollback.has_moved_service or rollback.has_changed_data  # a fence alone leaves no release
-    acted = rollback.plan is not None and rollback.plan.target is not None and has_left
-    if not acted or rollback.request.type is RollbackType.DATABASE or rollback.superseded_by is not None:
+    if not has_left or rollback.request.type is RollbackType.DATABASE or rollback.superseded_by is not None:
         return
-    assert rollback.plan is not None  # noqa: S101 - looked at above
-    assert rollback.plan.target is not None  # noqa: S101
+    plan, planned_target = rollback.plan, rollback.plan.target if rollback.plan is not None else None
+    if plan is None or planned_target is None:
+        return
     succeeded = rollback.outcome is Outcome.SUCCEEDED
-    target = _find_in_ledger(rollback.plan.target, world)
-    left = _find_in_ledger(rollback.plan.running, world) or _record_release(rollback.plan.running, world)
+    target = _find_in_ledger(planned_target, world)
+    left = _find_in_ledger(plan.running, world) or _record_release(plan.running, world)
     if succeeded and target is not None and target.state in (ReleaseState.SUSPECT, ReleaseState.QUARANTINED):
         set_release_state(target, ReleaseState.CANDIDATE, f"went back to by {rollback.id}, and verified", now, world)
-    if left is None or left.fingerprint == rollback.plan.target.fingerprint:
+    if left is None or left.fingerprint == planned_target.fingerprint:
         return
-    if rollback.plan.target.first_deployed_at > left.first_deployed_at:
+    if planned_target.first_deployed_at > left.first_deployed_at:
         return
     if left.state is ReleaseState.PROMOTED and (rollback.trigger is Trigger.MANUAL or not succeeded):
         return

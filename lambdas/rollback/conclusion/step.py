@@ -38,7 +38,7 @@ def conclude(rollback: Rollback, world: World) -> Rollback:
             return sent
     renew_leases_while_concluding(rollback, world)
     if rollback.service is not None and rollback.service.intent is not None:
-        return resolve_service_change(rollback, now, world)
+        return resolve_service_change(rollback, rollback.service.intent, now, world)
     unanswered = rollback.database is not None and rollback.database.has_unanswered_change
     if unanswered and rollback.has_changed_data:  # whether a fence may be lifted depends on it
         return resolve_database_change(rollback, world)

@@ -1,9 +1,9 @@
-"""The ladder of a rollback that does not help: what is tried next, and when to stop trying (rule 4).
+"""Escalation of a rollback that does not help (rule 4: alarm state alone never escalates).
 
-    service → emergency → emergency with the next target → restart from zero → a person
+    service → emergency → emergency with the next target → restart from zero → an operator
 
-Alarms take no part in it: a red alarm over a target that runs on healthy targets means that the release is not the
-cause, and nothing that we could do to the release would help.
+An alarm over a target that runs on healthy targets means that the release is not the cause. No other deployment of the
+release would help.
 """
 
 from enum import StrEnum
@@ -15,49 +15,51 @@ from rollback.text import StoredLine, StoredText
 
 
 class EscalationLevel(StrEnum):
-    """How hard the service is being brought to its target."""
+    """Level of force with which the service is brought to its target."""
 
-    SERVICE = "service"  # beside ECS and CloudFormation, healthy capacity first
-    EMERGENCY = "emergency"  # at once, over whatever they are doing; healthy capacity is still kept
-    RESTART_FROM_ZERO = "restart_from_zero"  # all tasks stopped, then the target
+    SERVICE = "service"  # waits for ECS and CloudFormation, and keeps healthy capacity
+    EMERGENCY = "emergency"  # overrides ECS and CloudFormation at once, and still keeps healthy capacity
+    RESTART_FROM_ZERO = "restart_from_zero"  # stops all tasks, then starts the target
 
 
 class TargetSwitch(StrEnum):
-    """The same rung, on the way to something else."""
+    """The same escalation level with another target."""
 
-    NEXT_TARGET = "next_target"  # the last known good can't be run, or does not serve; another promoted release may
+    NEXT_TARGET = "next_target"  # the target can't be run, or does not serve: another promoted release may
 
 
 class EscalationEnd(StrEnum):
-    """Why nothing more is tried."""
+    """The reason why escalation ends."""
 
     NOT_THE_RELEASE = "not_the_release"
     LEVELS_EXHAUSTED = "levels_exhausted"
 
 
 class ServiceHealth(BaseModel):
-    """What the service stands on when a rung did not help."""
+    """Health of the service when an escalation level did not help."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    is_target_running: bool = Field(description="PRIMARY is the target, on as many tasks as are wanted")
+    is_target_running: bool = Field(description="PRIMARY is the target, with at least the desired count running")
     healthy_targets: int | None = Field(
-        description="in the target group that has the fewest; None: the load balancer could not be asked"
+        description="in the target group that has the fewest; None: the load balancer did not answer"
     )
-    has_healthy_target: bool | None = Field(description="any healthy target, in any target group; None: as above")
-    wanted: int = Field(ge=0, description="tasks that should run")
-    other_tasks: int = Field(default=0, ge=0, description="tasks of other deployments, which may be the healthy ones")
+    has_healthy_target: bool | None = Field(description="in any target group; None: the load balancer did not answer")
+    wanted: int = Field(ge=0, description="desired count")
+    other_tasks: int = Field(
+        default=0, ge=0, description="tasks of other deployments: the healthy ones may be among them"
+    )
 
     @property
     def is_healthy(self) -> bool:
-        """The target runs, and it serves: enough targets are healthy even if all other tasks are among them."""
+        """Whether the target runs and serves: enough targets are healthy even if all other tasks are among them."""
         if self.healthy_targets is None or self.wanted == 0:
             return False
         return self.is_target_running and self.healthy_targets - self.other_tasks >= self.wanted
 
 
 class EscalationAttempt(BaseModel):
-    """A rung that was left, for the report and the demo's timeline."""
+    """An escalation level that was left, for the report and the demo's timeline."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
@@ -65,10 +67,12 @@ class EscalationAttempt(BaseModel):
     since: AwareDatetime
     until: AwareDatetime
     escalation_reason: StoredText
-    target: str = Field(default="", description="version that was to run; empty: an older version of the code wrote it")
+    target: str = Field(
+        default="", description="version of the target; empty: an older version of the code wrote the record"
+    )
     target_fingerprint: str = ""
     moves_before_escalation: int = Field(
-        default=0, ge=0, description="of the rollback's moves, those made before it was left"
+        default=0, ge=0, description="number of the rollback's moves before the level was left"
     )
     last_events: tuple[StoredLine, ...] = ()
 
@@ -80,10 +84,16 @@ def next_escalation(
     *,
     has_another_target: bool = False,
 ) -> EscalationLevel | TargetSwitch | EscalationEnd:
-    """The next rung, the next target, or why there is none.
+    """Choose the next level, another target, or the reason to end.
 
-    Another target keeps healthy capacity, as any emergency does; so it comes before all tasks are stopped. A target
-    that runs, and of which some serve, is not left for an older one.
+    Another target keeps healthy capacity, as any emergency does, so it comes before the restart from zero. A target
+    that runs, and of which some tasks serve, is not left for an older release.
+
+    Args:
+        current: the level that did not help.
+        service_health: the service's health now.
+        restart_from_zero: the environment's policy.
+        has_another_target: whether the standing plan has another target that may be taken.
     """
     if service_health.is_healthy:
         return EscalationEnd.NOT_THE_RELEASE

@@ -1,12 +1,12 @@
-"""EventBridge events exactly as they come, read into what decides.
+"""EventBridge events, parsed into the fields that decide.
 
-Shapes: `CloudWatch Alarm State Change` (CloudWatch User Guide, "Alarm events and EventBridge"), `ECS Deployment State
-Change` and `ECS Service Action` (ECS Developer Guide); the latter two name cluster and service only inside the ARN in
-`resources`, and the last one no deployment. All events name `account` and `region` (EventBridge User Guide, "Events
-structure").
+- `CloudWatch Alarm State Change`: CloudWatch User Guide, "Alarm events and EventBridge".
+- `ECS Deployment State Change`: ECS Developer Guide. It names cluster and service only in the ARN in `resources`.
+- `ECS Service Action`: the same, and it names no deployment.
+- `account` and `region` of all events: EventBridge User Guide, "Events structure".
 
-Anybody may start an execution with an event of their own making. So all of it is read before a record is made: what
-decides must have its shape, what is only told to people is cleaned and cut.
+An operator may start an execution with a handwritten event. Every field is therefore validated before a record is made.
+Fields that decide must have their shape; fields that are only shown to people are cleaned and truncated.
 """
 
 from collections.abc import Mapping
@@ -26,22 +26,22 @@ from rollback.text import NAME_LIMIT, REASON_LIMIT, is_showable, one_line, quote
 
 DETERIORATION_CHECK = "event-is-a-change-for-the-worse"
 _ALARM, _DEPLOYMENT = "CloudWatch Alarm State Change", "ECS Deployment State Change"
-_ACTION = "ECS Service Action"  # comes where the circuit breaker is off, too
+_ACTION = "ECS Service Action"  # ECS sends it even if the circuit breaker is off
 _LONGEST_ALARM = 255  # CloudWatch API, PutCompositeAlarm: AlarmName
 _LONGEST_ARN, _QUOTED_ARN = 2048, 200
 _UNSPECIFIED_STATE = "a state that is not told"
 _MOST_RESOURCES = 10  # EventBridge names one or two
-_CLOCKS_DIFFER_MINUTES = 1  # AWS's clock and ours
+_CLOCKS_DIFFER_MINUTES = 1  # the clocks of AWS and of Lambda
 
 
 @dataclass(frozen=True)
 class _ParsedEvent:
-    """An event, read.
+    """A parsed event.
 
     Attributes:
         resources: ARNs.
-        deployment_id: of a deployment, `ecs-svc/…`; None: the event names none.
-        change: of an alarm its states before and after, of a deployment nothing and its event's name.
+        deployment_id: `ecs-svc/…`; None: the event names no deployment.
+        change: an alarm's states before and after; for a deployment an empty text and the event's name.
     """
 
     id: str
@@ -56,15 +56,15 @@ class _ParsedEvent:
 
 
 def is_event(given: object) -> bool:
-    """Whether an input is an EventBridge event rather than a person's words."""
+    """Whether an input is an EventBridge event, not an operator's request."""
     return isinstance(given, Mapping) and "detail-type" in given and "detail" in given
 
 
 def read_event(given: Mapping[str, Any], settings: Settings) -> tuple[Request, Trigger, TriggerEvent]:
-    """What an event asks for.
+    """Parse an event into the request and the trigger that it stands for.
 
     Raises:
-        InvalidRequest: another kind of event, one that lacks something, or one about a service that is not ours.
+        InvalidRequest: another kind of event, an incomplete one, or one about a service of no setting.
     """
     event = _parse(given)
     trigger = TriggerEvent(
@@ -79,21 +79,23 @@ def read_event(given: Mapping[str, Any], settings: Settings) -> tuple[Request, T
 
 
 def judge_event(given: Mapping[str, Any], policy: Policy, now: datetime, home: Home | None = None) -> tuple[Check, ...]:
-    """Whether an event counts, by the event itself: ours, young enough (rule 10), and a change for the worse.
+    """Check an event's origin, its age (rule 10: a trigger older than five minutes is stale), and its change of state.
 
     Args:
-        given: an event that `read_event` has read.
-        home: None: not known.
+        given: an event that `read_event` has parsed.
+        policy: the environment's policy.
+        now: the present time.
+        home: account and region of this deployment; None: not known.
     """
     event = _parse(given)
     return _check_origin(event, home), _check_age(event, policy, now), _check_deterioration(event, policy)
 
 
 def _parse(given: Mapping[str, Any]) -> _ParsedEvent:
-    """Every part that is looked at, in its shape.
+    """Parse every field that is used.
 
     Raises:
-        InvalidRequest: names the part that has another one.
+        InvalidRequest: names the field whose value has another shape.
     """
     kind, detail = given["detail-type"], given["detail"]
     if kind not in (_ALARM, _DEPLOYMENT, _ACTION):
@@ -115,16 +117,16 @@ def _parse(given: Mapping[str, Any]) -> _ParsedEvent:
 
 
 def _states(detail: Mapping[str, Any]) -> tuple[str, str]:
-    """An alarm's states before and after."""
+    """Return an alarm's states before and after."""
     state, before = detail.get("state"), detail.get("previousState")
     if not isinstance(state, Mapping):
         raise _incomplete_event("detail.state", state, "an object")
     if before is not None and not isinstance(before, Mapping):
         raise _incomplete_event("detail.previousState", before, "an object")
-    known = before is not None and before.get("value") is not None
+    is_known = before is not None and before.get("value") is not None
     was = (
         _required_text(before, "value", "detail.previousState.value")
-        if known and before is not None
+        if is_known and before is not None
         else _UNSPECIFIED_STATE
     )
     return was, _required_text(state, "value", "detail.state.value")
@@ -138,7 +140,7 @@ def _required_text(part: Mapping[str, Any], name: str, path: str = "", limit: in
 
 
 def _optional_text(value: object, limit: int) -> str:
-    """Nothing depends on its shape."""
+    """Return a text for people, whatever the value's shape."""
     if value is None:
         return ""
     return one_line(value, limit) if isinstance(value, str) else quoted(value)
@@ -155,7 +157,7 @@ def _time(value: object) -> datetime:
 
 
 def _resources(given: Mapping[str, Any]) -> tuple[str, ...]:
-    """None at all is fine: CloudWatch's name the alarm a second time, our janitor's name nothing."""
+    """Return the ARNs, or none: CloudWatch repeats the alarm there, and the janitor names no resource."""
     value = given.get("resources")
     if value is None:
         return ()
@@ -169,7 +171,7 @@ def _incomplete_event(path: str, value: object, allowed: str) -> InvalidRequest:
 
 
 def _check_origin(event: _ParsedEvent, home: Home | None) -> Check:
-    """A rule may forward another account's events, and a person may copy one."""
+    """Check account and region: a rule may forward another account's events, and an operator may copy one."""
     name = "event-is-ours"
     if home is None:
         return _check(name, "the account and region of this deployment are not known here", {}, Verdict.SKIPPED)
@@ -222,7 +224,7 @@ def _find_service_of_alarm(alarm: str, settings: Settings) -> str:
 
 
 def parse_deployment_event(event: Mapping[str, Any]) -> tuple[str, str | None]:
-    """The name of ECS's event about a deployment, and the deployment's id; None: it names none.
+    """Return the event's name and the deployment's id (None: the event names no deployment).
 
     Raises:
         InvalidRequest: one of them has another shape.
@@ -236,13 +238,15 @@ def parse_deployment_event(event: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def find_service_of_event(event: Mapping[str, Any], settings: Settings, home: Home | None = None) -> str:
-    """Our name of the service that an event of ECS is about.
+    """Find the name, in the settings, of the service that an ECS event is about.
 
     Args:
-        home: None: not known, or judged elsewhere.
+        event: the event.
+        settings: the environment's settings.
+        home: account and region of this deployment; None: not known, or checked elsewhere.
 
     Raises:
-        InvalidRequest: it names none, none of this environment's, or one of another account or region.
+        InvalidRequest: the event names no service, none of this environment's, or one of another account or region.
     """
     if not isinstance(event, Mapping):
         raise InvalidRequest(f"the event is {quoted(event)}, not an object; nothing was changed")
@@ -255,25 +259,25 @@ def find_service_of_event(event: Mapping[str, Any], settings: Settings, home: Ho
 
 
 def find_service_of_arn(arn: str, settings: Settings) -> str:
-    """Our name of an ECS service, from `arn:aws:ecs:<region>:<account>:service/<cluster>/<service>`.
+    """Find a service's name in the settings from `arn:aws:ecs:<region>:<account>:service/<cluster>/<service>`.
 
     Raises:
-        InvalidRequest: it is not one of this environment's.
+        InvalidRequest: the service is not one of this environment's.
     """
     cluster_and_name = tuple(arn.split("/")[1:])
-    found = [
+    names = [
         service.name
         for service in settings.services
         if cluster_and_name in {(service.cluster, service.ecs_service), (service.ecs_service,)}
     ]
-    if len(found) == 1:
-        return found[0]
-    if found:  # an ARN of the old format names no cluster
+    if len(names) == 1:
+        return names[0]
+    if names:  # an ARN of the old format names no cluster
         raise InvalidRequest(
-            f"{quoted(arn, _QUOTED_ARN)} names no cluster, and {' and '.join(found)} are called so; nothing was "
+            f"{quoted(arn, _QUOTED_ARN)} names no cluster, and {' and '.join(names)} are called so; nothing was "
             "changed. Turn the account setting serviceLongArnFormat on, and deploy the services again"
         )
-    known = ", ".join(s.ecs_service for s in settings.services)
+    valid = ", ".join(s.ecs_service for s in settings.services)
     raise InvalidRequest(
-        f"{quoted(arn, _QUOTED_ARN)} is not a service of this environment ({known}); nothing was changed"
+        f"{quoted(arn, _QUOTED_ARN)} is not a service of this environment ({valid}); nothing was changed"
     )

@@ -1,4 +1,4 @@
-"""The right to roll back one service: expires, and counts its holders."""
+"""The right to roll back one service, or to change one database branch."""
 
 from datetime import datetime
 
@@ -6,7 +6,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 
 class Lease(BaseModel):
-    """`counter` grows with every take-over, so that a former holder can be told from the present one."""
+    """A lease with its holder. `counter` grows with each new holder, and tells a former holder from the present one.
+
+    Attributes:
+        service: name of the service, or key of the branch.
+        holder: id of the rollback.
+        counter: the fencing counter.
+        expires_at: the end of the lease.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
@@ -16,5 +23,5 @@ class Lease(BaseModel):
     expires_at: AwareDatetime
 
     def is_held_by(self, rollback_id: str, now: datetime) -> bool:
-        """Whether this rollback may act now."""
+        """Whether this rollback holds the lease, and the lease has not expired."""
         return self.holder == rollback_id and self.expires_at > now

@@ -1,4 +1,4 @@
-"""How long the phases of a rollback took, told from its document."""
+"""Duration of a rollback's phases, computed from its document."""
 
 from itertools import pairwise
 
@@ -8,10 +8,10 @@ PHASES = ("detect", "decide", "act", "verify")
 
 
 def phases(rollback: Rollback) -> dict[str, float]:
-    """Seconds by phase, in order; a phase that has no beginning or no end (yet) is left out.
+    """Seconds by phase, in order; a phase without a start or an end is left out.
 
-    Detect: event to document. Decide: to the first look at the service or the database. Act: to the service settled on
-    the target. Verify: to the last good round.
+    Detect ends when the document is made. Decide ends when the database or service step begins. Act ends when the
+    service has settled on the target. Verify ends with the last good round.
     """
     event, service, verification = rollback.event, rollback.service, rollback.verification
     began = [part.started_at for part in (rollback.database, service) if part is not None]
@@ -23,7 +23,7 @@ def phases(rollback: Rollback) -> dict[str, float]:
         verification.passed_at if verification is not None else None,
     )
     return {
-        phase: max(0.0, (end - begin).total_seconds())  # two machines' clocks may differ a little
+        phase: max(0.0, (end - begin).total_seconds())  # clocks of two machines may differ a little
         for phase, (begin, end) in zip(PHASES, pairwise(times), strict=True)
         if begin is not None and end is not None
     }

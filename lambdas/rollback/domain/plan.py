@@ -1,4 +1,4 @@
-"""The plan of a rollback: from what, to what, and the checks that allowed or refused it."""
+"""The plan of a rollback: the running release, the target, and the checks that allow or refuse the rollback."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ _MOST_TWINS = 8
 
 
 class Plan(BaseModel):
-    """What would be done; nothing is changed before a plan stands."""
+    """The plan of a rollback; nothing is changed before a plan stands."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
@@ -24,32 +24,36 @@ class Plan(BaseModel):
     database: DatabasePlan | None = None
     checks: tuple[Check, ...]
     skipped_last_known_good: str = Field(
-        default="", description="version of the last known good, where that can't be run and the target is another one"
+        default="", description="version of the last known good, if it can't be run and the target is another release"
     )
     is_operator_choice: bool = Field(
         default=False,
-        description="a person named the target, or undoes a rollback; here, or in the one that this goes on with",
+        description="an operator named the target or an undo, for this rollback or the one that it continues",
     )
     newest_deployment_at: AwareDatetime | None = Field(
-        default=None, description="when the newest deployment began that the plan knew of, in ECS's own words"
+        default=None, description="when the newest deployment that the plan knew of began, as ECS reports it"
     )
 
     @property
     def way(self) -> str:
-        """From what to what, in versions; and where the data goes."""
+        """The versions before and after, and the database's part, for people."""
         versions = f"{self.running.version} → {self.target.version if self.target else 'nothing'}"
         if self.database is None:
             return versions
-        stays = self.target is not None and self.target.fingerprint == self.running.fingerprint
-        return self.database.in_words if stays else f"{versions}, {self.database.in_words}"
+        keeps_release = self.target is not None and self.target.fingerprint == self.running.fingerprint
+        return self.database.in_words if keeps_release else f"{versions}, {self.database.in_words}"
 
     def refusals(self, *, forced: bool) -> tuple[Check, ...]:
-        """Checks that forbid acting."""
+        """Failed checks that forbid acting.
+
+        Args:
+            forced: whether `--force` overrides forceable checks.
+        """
         return tuple(c for c in self.checks if c.verdict is Verdict.FAIL and not (forced and c.forceable))
 
 
 def choose_target(request: Request, releases: tuple[Release, ...], running: Release) -> NameMatch:
-    """The release to go back to: the last known good, or the one that was asked for (`release_names`)."""
+    """Choose the target: the last known good, or the release that the request names (`release_names`)."""
     if request.target_version is None:
         return find_last_known_good(releases, running.fingerprint)
     return find_release(request.target_version, releases, running.fingerprint)
@@ -66,29 +70,35 @@ def judge_plan(
     *,
     is_continuation: bool = False,
 ) -> Plan:
-    """The plan as far as the ledger alone can judge it; checks that look at AWS are added by the Plan step.
+    """Draft the plan with the checks that need only the ledger; the plan pipeline adds the checks of AWS.
 
     Args:
-        target: chosen already (by the rollback that this one goes on with, or from the standing plan).
-        is_continuation: that release is being left already, for reasons that were judged then.
+        request: the request.
+        trigger: the trigger.
+        releases: releases that the request may mean.
+        running: the release to replace.
+        policy: the environment's policy.
+        now: the present time.
+        target: chosen already, by a resumed rollback or from the standing plan; None: it is chosen here.
+        is_continuation: the rollback continues another, which judged the running release when it began.
     """
     named = NameMatch(target) if target is not None else choose_target(request, releases, running)
     target = named.release
-    if request.type is RollbackType.DATABASE:  # what runs stays; to whose data one goes back is the database's part
+    if request.type is RollbackType.DATABASE:  # the release stays: the database's part chooses the data
         return Plan(running=running, target=running, checks=())
     checks = [target_exists(named, releases)]
     if target is not None:
         checks += [
-            _target_is_another(target, running, releases, is_undo=request.undo is not None),
-            _target_is_good(target, is_undo=request.undo is not None),
+            _check_target_differs(target, running, releases, is_undo=request.undo is not None),
+            _check_target_is_good(target, is_undo=request.undo is not None),
         ]
     if trigger is not Trigger.MANUAL and not is_continuation:
-        checks.append(_release_is_suspicious(running, policy, now))
+        checks.append(_check_release_is_cause(running, policy, now))
     return Plan(running=running, target=target, checks=tuple(checks))
 
 
 def target_exists(named: NameMatch, releases: tuple[Release, ...]) -> Check:
-    """Whether the name that was asked for means a release; else which releases it may mean."""
+    """Check that the requested name means one release; a failed check lists the releases that it may mean."""
     target = named.release
     if target is not None:
         reason = f"release {target.version} is in the ledger ({target.state})"
@@ -101,23 +111,23 @@ def target_exists(named: NameMatch, releases: tuple[Release, ...]) -> Check:
     return Check.failed("target-exists", reason, evidence={"known": known})
 
 
-def _target_is_another(target: Release, running: Release, releases: tuple[Release, ...], *, is_undo: bool) -> Check:
-    """A rollback that failed half way may never have come to leave what an undo of it brings back: the data counts."""
+def _check_target_differs(target: Release, running: Release, releases: tuple[Release, ...], *, is_undo: bool) -> Check:
+    """Check that the target does not run already; for an undo that is a warning, since its data goes back."""
     same = target.fingerprint == running.fingerprint
     twins = [r for r in releases if r.version == target.version and r.fingerprint != target.fingerprint]
-    if same and twins:  # "v1 runs already" is not the whole truth where there is another v1
+    if same and twins:  # several releases have this version: name them all
         others = "; ".join(describe_release(twin, releases) for twin in twins[:_MOST_TWINS])
         reason = f"{describe_release(running, releases)} runs already; to go back to another one, name it: {others}"
     elif same:
         reason = f"{running.version} runs already"
     else:
         reason = f"{running.version} runs, {target.version} is another release"
-    against = Verdict.WARN if is_undo else Verdict.FAIL
-    return Check(name="target-differs", verdict=against if same else Verdict.PASS, reason=reason)
+    objection = Verdict.WARN if is_undo else Verdict.FAIL
+    return Check(name="target-differs", verdict=objection if same else Verdict.PASS, reason=reason)
 
 
-def _target_is_good(target: Release, *, is_undo: bool) -> Check:
-    """An undo brings back what its rollback left, which is suspect for that very reason."""
+def _check_target_is_good(target: Release, *, is_undo: bool) -> Check:
+    """Check the target's evidence. An undo brings back a release that is suspect since its rollback left it."""
     match target.state:
         case ReleaseState.PROMOTED:
             verdict, reason = Verdict.PASS, f"{target.version} was promoted on {target.state_since:%Y-%m-%d %H:%M} UTC"
@@ -131,7 +141,7 @@ def _target_is_good(target: Release, *, is_undo: bool) -> Check:
     return Check(name="target-is-good", verdict=verdict, reason=reason, forceable=True)
 
 
-def _release_is_suspicious(running: Release, policy: Policy, now: datetime) -> Check:
+def _check_release_is_cause(running: Release, policy: Policy, now: datetime) -> Check:
     minutes = (now - running.first_deployed_at).total_seconds() / 60
     evidence = {"state": running.state, "minutes_since_first_deployed": round(minutes, 1)}
     if running.is_proven_and_old(now, policy.correlation_window_minutes):

@@ -1,4 +1,4 @@
-"""A refusal for good, as a rollback's document keeps it."""
+"""A permanent refusal by AWS, Neon or Postgres, as a rollback's document keeps it."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -8,17 +8,17 @@ _LONGEST = 500
 
 
 class Refusal(BaseModel):
-    """The call that ended a rollback."""
+    """The refused call that ended a rollback."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     action: str = ""
     resource: str = ""
-    kind: str = RefusalKind.REQUEST  # a text: a newer version may know more kinds
+    kind: str = RefusalKind.REQUEST  # text, since a newer version may know more kinds
 
     @classmethod
     def of(cls, refused: RollbackError) -> "Refusal":
-        """Cut from the error, whose text is the rollback's reason. A service that is gone was refused nothing."""
+        """Make the refusal of an error; the error's text is the rollback's reason. A missing service names no call."""
         if not isinstance(refused, CallRefused):
             return cls(kind=RefusalKind.NOT_FOUND)
         return cls(action=refused.action, resource=refused.resource[:_LONGEST], kind=refused.kind)

@@ -1,4 +1,4 @@
-"""What was asked for, by a person (console, CLI, GitHub) or made from an event."""
+"""A request for a rollback, from an operator (console, CLI, GitHub) or made from an event."""
 
 import difflib
 import re
@@ -25,7 +25,7 @@ from rollback.text import (
 
 
 class RollbackType(StrEnum):
-    """What goes back."""
+    """The part of the application that is rolled back."""
 
     SERVICE = "service"
     DATABASE = "database"
@@ -33,8 +33,12 @@ class RollbackType(StrEnum):
     EMERGENCY = "emergency"
 
 
+SERVICE_ONLY_TYPES = frozenset({RollbackType.SERVICE, RollbackType.EMERGENCY})
+DATABASE_TYPES = frozenset({RollbackType.DATABASE, RollbackType.FULL})
+
+
 class Trigger(StrEnum):
-    """What asked for the rollback."""
+    """The origin of a rollback."""
 
     ALARM = "alarm"
     DEPLOYMENT_FAILED = "deployment_failed"
@@ -43,8 +47,11 @@ class Trigger(StrEnum):
     DRILL = "drill"
 
 
+OPERATOR_TRIGGERS = frozenset({Trigger.MANUAL, Trigger.DRILL})
+
+
 class Request(BaseModel):
-    """One wish for a rollback; every field has a sensible default, so that `{}` is a complete request."""
+    """A request. Every field but the service has a default, so that `{}` is a complete request for an only service."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # `parse_request` refuses unknown fields
 
@@ -61,17 +68,17 @@ class Request(BaseModel):
     requested_by: str = Field(default="", max_length=REQUESTER_LIMIT)
 
 
-_IGNORED = frozenset({"Comment"})  # what the Step Functions console fills in when nothing was typed
-_NAMES = {"target_version": TARGET_LIMIT, "undo": NAME_LIMIT}  # they must be found again: nothing is cleaned silently
-_REMARKS = {"reason": REASON_LIMIT, "requested_by": REQUESTER_LIMIT}  # for people: what can't be shown is replaced
+_IGNORED = frozenset({"Comment"})  # the Step Functions console fills this in by default
+_NAMES = {"target_version": TARGET_LIMIT, "undo": NAME_LIMIT}  # must match the ledger: never cleaned silently
+_REMARKS = {"reason": REASON_LIMIT, "requested_by": REQUESTER_LIMIT}  # for people: control characters are replaced
 _HIGHEST_PR = 2**31 - 1
-# `datetime` also reads week dates, dates alone and any separator, which people do not mean.
+# `datetime.fromisoformat` also reads week dates, dates alone and any separator: an operator does not mean those.
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 _YEARS = range(2000, 2200)
 
 
 def parse_request(given: object, services: tuple[str, ...]) -> Request:
-    """Read a person's input.
+    """Parse an operator's input.
 
     Args:
         given: the execution input as decoded JSON: `{}`, `{"Comment": …}` or fields of `Request`.
@@ -102,7 +109,7 @@ def parse_request(given: object, services: tuple[str, ...]) -> Request:
     at = _check_database_fields(fields, RollbackType(kind))
     try:
         return Request.model_validate({**fields, **names, **remarks, "to": at, "service": service})
-    except ValidationError as error:  # what is checked above must not depend on what pydantic says
+    except ValidationError as error:  # the messages above must not depend on pydantic's wording
         raise InvalidRequest(f"the input can't be used: {_explained(error)}; nothing was changed") from error
 
 
@@ -119,7 +126,7 @@ def _service(given: object, services: tuple[str, ...]) -> str:
 
 
 def _name(field: str, given: object, limit: int) -> str | None:
-    """The name without the blanks around it; None: not given."""
+    """The name without surrounding blanks; None: not given."""
     if given is None:
         return None
     text = _text(field, given, limit).strip()
@@ -148,13 +155,13 @@ def _text(field: str, given: object, limit: int) -> str:
 
 
 def _check_database_fields(fields: Mapping[str, Any], kind: RollbackType) -> datetime | None:
-    """The time to go to, if there is one.
+    """Check the fields about a database, and return the time to restore to, if there is one.
 
     Raises:
-        InvalidRequest: what is about a database, and asked of another rollback; or can't be understood.
+        InvalidRequest: a field about a database in a request without one; or a value that can't be understood.
     """
     about = [name for name in ("pr", "strategy", "to", "undo") if fields.get(name) is not None]
-    if about and kind not in (RollbackType.DATABASE, RollbackType.FULL):
+    if about and kind not in DATABASE_TYPES:
         raise InvalidRequest(
             f'{", ".join(about)} is about a database, and this is a {kind} rollback; add "type": "database" or "full"; '
             "nothing was changed"
@@ -186,7 +193,7 @@ def _time(given: object) -> datetime:
 
 
 def _explained(error: ValidationError) -> str:
-    """The first thing that is wrong, in pydantic's words and without the value."""
+    """The first validation error, in pydantic's words and without the value."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     return one_line(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}", REASON_LIMIT // 2)
 
@@ -200,6 +207,3 @@ def _unknown(what: str, given: Any, valid: tuple[str, ...]) -> str:
 
 def _listed(values: tuple[str, ...]) -> str:
     return ", ".join(str(value) for value in values)
-
-
-OPERATOR_TRIGGERS = frozenset({Trigger.MANUAL, Trigger.DRILL})

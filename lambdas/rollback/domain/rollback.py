@@ -1,6 +1,12 @@
-"""The document of one rollback: everything known about it, versioned, kept in the ledger."""
+"""The document of one rollback: everything known about it, versioned, kept in the ledger.
+
+`Rollback.planned()` and `Rollback.deploying()` give typed views of a document that has come far enough: a step obtains
+its view once, at its entry, and its functions take the view.
+"""
 
 import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -14,15 +20,16 @@ from rollback.domain.escalation import EscalationAttempt, EscalationLevel
 from rollback.domain.plan import Plan
 from rollback.domain.refusal import Refusal
 from rollback.domain.releases.newer_release import NewerRelease
-from rollback.domain.request import Request, RollbackType, Trigger
+from rollback.domain.releases.release import Release
+from rollback.domain.request import DATABASE_TYPES, Request, RollbackType, Trigger
 from rollback.domain.settings.environment import Settings
 from rollback.domain.settings.stored_settings import StoredSettings
 from rollback.domain.stored import SCHEMA_VERSION
-from rollback.errors import RollbackError
+from rollback.errors import RollbackError, StageNotReached
 from rollback.text import StoredText
 
 _LONGEST_REASON = 2000
-# Fields that one look leaves to the next: the record's identity, its counts, the answer that was told, and its debts.
+# Fields that survive a new evaluation: identity, counts, the answer that was reported, and obligations.
 _KEPT_BY_EVALUATION = (
     "version", "id", "environment", "trigger", "event", "created_at", "crashed_evaluations", "told",
     "obligations", "rechecked_at",
@@ -32,7 +39,7 @@ DIRECT = "direct:"  # begins the `execution` of a rollback in direct mode
 
 
 class Outcome(StrEnum):
-    """How a rollback ended."""
+    """The end of a rollback."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -41,11 +48,11 @@ class Outcome(StrEnum):
     SUPPRESSED = "suppressed"
     PLANNED = "planned"
     ABORTED = "aborted"
-    SUPERSEDED = "superseded"  # the team deployed a newer release meanwhile, which is left alone
+    SUPERSEDED = "superseded"  # the team deployed a newer release meanwhile, which keeps running
 
 
 class ObligationKind(StrEnum):
-    """What we may have changed and must put back."""
+    """A kind of setting that a rollback may have changed and must put back."""
 
     DEPLOYMENT_CONFIGURATION = "deployment_configuration"
     SCALING = "scaling"
@@ -53,27 +60,36 @@ class ObligationKind(StrEnum):
     BRANCH_PROTECTION = "branch_protection"
 
 
-OPERATOR = "operator"  # whom an obligation is handed to when nothing of ours could discharge it
+OPERATOR = "operator"  # `handed_to` of an obligation that no rollback could discharge
 
 
 class Obligation(BaseModel):
-    """Appended before the change is made; discharged in reverse order by Conclude."""
+    """A setting to put back: appended before the change, discharged by Conclude in reverse order."""
 
     model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
     kind: ObligationKind
     before: dict[str, Any]
     discharged_at: AwareDatetime | None = None
-    handed_to: str | None = Field(
-        default=None, description="who puts it back now: another rollback's id, or `operator`"
-    )
+    handed_to: str | None = Field(default=None, description="id of the rollback that puts it back now, or `operator`")
     service: str | None = Field(
-        default=None, description="whose it is, if not the rollback's own service's: a fence has several (rule 8)"
+        default=None,
+        description="service that was changed; None: the rollback's own. A fence stops several services (rule 8)",
     )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this rollback still has to put the setting back."""
+        return self.discharged_at is None and self.handed_to is None
+
+    @property
+    def is_left_to_operator(self) -> bool:
+        """Whether an operator still has to put the setting back."""
+        return self.discharged_at is None and self.handed_to == OPERATOR
 
 
 class Intent(BaseModel):
-    """A change about to be made, in the ledger before the call is sent (rule 9)."""
+    """A change that is about to be made (rule 9: the intent is written to the ledger before the change)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
@@ -83,54 +99,60 @@ class Intent(BaseModel):
 
 
 class ServiceProgress(BaseModel):
-    """How far the service is on its way to the target."""
+    """Progress of the service step, which brings the ECS service to the target."""
 
     model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
     started_at: AwareDatetime
     escalation_level: EscalationLevel = EscalationLevel.SERVICE
     escalation_level_since: AwareDatetime
-    tried: tuple[EscalationAttempt, ...] = Field(default=(), description="the rungs before this one")
+    tried: tuple[EscalationAttempt, ...] = Field(default=(), description="attempts at earlier escalation levels")
     target_definition_arn: str | None = None
     intent: Intent | None = None
     acted_at: AwareDatetime | None = None
-    target_since: AwareDatetime | None = Field(default=None, description="when another target was taken, the last time")
-    redeployment_forced_at: AwareDatetime | None = Field(default=None, description="a stuck deployment is, once a rung")
-    restarted_at: AwareDatetime | None = Field(default=None, description="started again after a stop at zero")
+    target_since: AwareDatetime | None = Field(default=None, description="when the target was last switched")
+    redeployment_forced_at: AwareDatetime | None = Field(
+        default=None, description="a stuck deployment is forced once a level"
+    )
+    restarted_at: AwareDatetime | None = Field(
+        default=None, description="when the target was started after a stop at zero"
+    )
     reassert_until: AwareDatetime | None = Field(
-        default=None, description="rule 9: a call of the rollback that was taken over may land until then"
+        default=None, description="rule 9: a call of the rollback that was taken over may still arrive until then"
     )
     moves: tuple[str, ...] = ()
     stop_refused: str = Field(
-        default="", description="why no deployment in flight can be stopped: the service is updated instead"
+        default="", description="why ECS refused StopServiceDeployment; the service is updated instead"
     )
     notes: tuple[str, ...] = Field(default=(), description="for the report")
-    scaling_maximum: int | None = Field(default=None, description="tasks that scaling allows, as last asked")
+    scaling_maximum: int | None = Field(
+        default=None, description="maximum capacity of the scalable target, as last read"
+    )
     done_at: AwareDatetime | None = None
 
     def add_note(self, note: str) -> "ServiceProgress":
-        """The progress with a remark for the report, once."""
+        """Return the progress with a remark for the report; the same remark is added once."""
         return self if note in self.notes else self.evolve(notes=(*self.notes, note))
 
     def evolve(self, **changes: Any) -> "ServiceProgress":
-        """A validated copy with some fields changed."""
+        """Return a validated copy with some fields changed."""
         return ServiceProgress.model_validate({**dict(self), **changes})
 
 
 class Verification(BaseModel):
-    """Rounds of checks after the service settled."""
+    """Rounds of checks after the service has settled on the target."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
     started_at: AwareDatetime
-    good_rounds: int = Field(default=0, description="in a row, in which all that could be asked was well")
+    good_rounds: int = Field(default=0, description="consecutive rounds in which no check failed")
     rounds: int = 0
     checks: tuple[Check, ...] = ()
     passed_at: AwareDatetime | None = None
 
 
 class TriggerEvent(BaseModel):
-    """The EventBridge event that asked, cut to what decides."""
+    """The EventBridge event that triggered the rollback, reduced to the fields that decide."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
 
@@ -142,12 +164,12 @@ class TriggerEvent(BaseModel):
 
     @property
     def source(self) -> str:
-        """The alarm or deployment that is asked again before anything is changed."""
+        """The alarm or deployment whose state Admit reads again before anything is changed."""
         return f"alarm {self.alarm}" if self.alarm is not None else f"deployment {self.deployment_id or 'unknown'}"
 
 
 class Rollback(BaseModel):
-    """One rollback. `version` counts the saves: each save is a compare-and-set on it."""
+    """One rollback. `version` counts the saves: each save is a compare-and-set on the version."""
 
     model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 
@@ -157,93 +179,99 @@ class Rollback(BaseModel):
     environment: str
     settings: StoredSettings = Field(
         default=None,
-        description="the environment's when it was admitted: a deployment of the stack changes no open one",
+        description="the environment's settings at admission: a deployment of the stack changes no open rollback",
     )
     request: Request
     escalated_from_type: RollbackType | None = Field(
         default=None,
-        description="what was asked for, where the schema made it a full rollback; None: a person asked for what it is",
+        description="requested type, if the schema escalated it to a full rollback; None: the type is as requested",
     )
     trigger: Trigger
     event: TriggerEvent | None = None
     execution: str = ""
     created_at: AwareDatetime
-    evaluations: int = Field(
-        default=1, ge=1, description="how often its trigger was looked at, each time by an execution"
-    )
+    evaluations: int = Field(default=1, ge=1, description="evaluations of the trigger, each by an execution of its own")
     evaluation_started_at: AwareDatetime | None = Field(
-        default=None, description="when the last of several looks began"
+        default=None, description="when the last of several evaluations began"
     )
     zero_desired_seen_at: AwareDatetime | None = Field(
-        default=None, description="when its last look found that the team wants no task of the service"
+        default=None, description="when the last evaluation found the service at desired count 0 by the team's will"
     )
-    crashed_evaluations: int = Field(default=0, ge=0, description="looks that ended before they came to an answer")
-    told: str = Field(default="", description="the answer that the last report gave: the same one is not sent again")
+    crashed_evaluations: int = Field(default=0, ge=0, description="evaluations that ended without an answer")
+    told: str = Field(default="", description="`answer` of the last report: the same answer is not sent again")
     admission: tuple[Check, ...] = ()
     admitted_at: AwareDatetime | None = None
     lease_counter: int | None = None
-    supersedes: str | None = Field(default=None, description="the open rollback that this one goes on with")
+    supersedes: str | None = Field(default=None, description="the open rollback that this one continues")
     source_compute_branch_id: str | None = Field(
-        default=None, description="the source of an undo that was given a compute to be looked at; it is deleted again"
+        default=None,
+        description="source branch of an undo, given a compute so that it could be read; the compute is deleted again",
     )
     inherits_fence_of: str | None = Field(
         default=None,
-        description="a rollback that had changed the database, or that a person ended behind its fence: its fence is "
-        "inherited, and only success lifts it",
+        description="rollback whose fence this one inherits, since it changed the database or an operator ended it; "
+        "only success lifts the fence",
     )
-    superseded_by: str | None = Field(default=None, description="who took the lease over, and reports")
+    superseded_by: str | None = Field(default=None, description="rollback that took the lease over, and reports")
     newer: NewerRelease | None = Field(
-        default=None, description="what the team deployed meanwhile: left alone if the outcome is `superseded`"
+        default=None,
+        description="release that the team deployed meanwhile; it keeps running if the outcome is `superseded`",
     )
     is_operator_abort: bool | None = Field(
-        default=None, description="an operator's abort, not a crash; None: not ended, or an older version wrote it"
+        default=None,
+        description="an operator aborted it; False: a crash did; None: not ended, or an older version wrote it",
     )
     plan: Plan | None = None
     database: DatabaseProgress | None = None
     database_waits_since: AwareDatetime | None = Field(
-        default=None, description="Neon could not be asked; the database's part has not begun"
+        default=None, description="since when Neon does not answer; the database step has not begun"
     )
     service: ServiceProgress | None = None
-    reconnection: Reconnection | None = Field(default=None, description="only after data changed")
+    reconnection: Reconnection | None = Field(default=None, description="set once data changed")
     verification: Verification | None = None
     obligations: tuple[Obligation, ...] = ()
     outcome: Outcome | None = None
     reason: StoredText = ""
-    refusal: Refusal | None = Field(default=None, description="the call that AWS or Neon refused for good")
+    refusal: Refusal | None = Field(default=None, description="the call that AWS or Neon refused permanently")
     recheck_at: AwareDatetime | None = Field(default=None, description="a suppression without it is final")
-    rechecked_at: AwareDatetime | None = Field(default=None, description="when the janitor last started another look")
-    rechecks: int = Field(default=0, ge=0, description="looks that the janitor started")
-    drift: StoredText = Field(default="", description="how CloudFormation's idea of the service differs from what runs")
+    rechecked_at: AwareDatetime | None = Field(default=None, description="when the janitor last started an evaluation")
+    rechecks: int = Field(default=0, ge=0, description="evaluations that the janitor started")
+    drift: StoredText = Field(default="", description="difference between the CloudFormation template and what runs")
     conclusion_started_at: AwareDatetime | None = None
-    reported: bool = Field(default=False, description="the report was sent; a concluded document without is sent again")
+    reported: bool = Field(default=False, description="the report was sent; the janitor sends a missing one")
     concluded_at: AwareDatetime | None = None
     wait_seconds: int = 0
 
     @property
     def is_direct(self) -> bool:
-        """Walked by a person's own process, not by Step Functions."""
+        """Whether an operator's own process runs the steps (direct mode), not Step Functions."""
         return self.execution.startswith(DIRECT)
 
     @property
+    def is_forced_by_operator(self) -> bool:
+        """Whether an operator started it with `--force`."""
+        return self.trigger is Trigger.MANUAL and self.request.force
+
+    @property
     def has_acted(self) -> bool:
-        """Whether the service was moved or stopped, or the database was changed."""
+        """Whether it deployed to or stopped the service, or changed the database."""
         return self.has_moved_service or self.has_fenced or self.has_changed_data
 
     @property
     def has_moved_service(self) -> bool:
-        """Whether ECS was changed on the way to the target, or found changed to it already."""
+        """Whether it deployed to the service, or found the target deployed already."""
         return self.service is not None and (self.service.acted_at is not None or self.service.done_at is not None)
 
     @property
     def has_fenced(self) -> bool:
-        """Whether tasks were stopped, or about to be, whatever became of the fence."""
+        """Whether it stopped tasks, or announced that; the fence may have been lifted since."""
         return any(owed.kind is ObligationKind.FENCE for owed in self.obligations)
 
     @property
     def is_aborted_by_operator(self) -> bool:
-        """Whether an operator stopped it: they know more than we do (rule 3). A crash knows nothing.
+        """Whether an operator aborted it (rule 3: aborted while fenced, stay fenced). A crash is no abort.
 
-        An older version did not tell the two apart; its aborted rollbacks are taken for an operator's.
+        An older version did not record the difference: its aborted rollbacks count as an operator's.
         """
         if self.is_operator_abort is not None:
             return self.is_operator_abort
@@ -251,12 +279,12 @@ class Rollback(BaseModel):
 
     @property
     def has_changed_data(self) -> bool:
-        """Whether the database branch is not, or perhaps not, as it was before."""
+        """Whether the data on the database branch was changed, or may have been."""
         return self.database is not None and self.database.may_have_changed_data
 
     @property
     def is_reconnection_due(self) -> bool:
-        """Whether services still have to get new connections to data that changed."""
+        """Whether data changed and services still need new connections to it."""
         planned = self.plan.database if self.plan is not None else None
         if planned is None or not planned.reconnecting_services or not self.has_changed_data:
             return False
@@ -264,24 +292,24 @@ class Rollback(BaseModel):
 
     @property
     def is_data_loss_report_due(self) -> bool:
-        """Whether it is concluded but for the account of lost writes, which holds no lease and keeps nobody waiting."""
+        """Whether it is concluded but for the report of lost writes, which needs no lease."""
         return self.concluded_at is not None and self.database is not None and self.database.is_data_loss_report_due
 
     @property
     def never_acts(self) -> bool:
-        """A dry run, or any rollback of an environment that only observes: it plans, and holds nothing."""
+        """Whether it only plans, without a lease: a dry run, or any rollback of an environment in observe mode."""
         return self.request.dry_run or (self.settings is not None and self.settings.policy.mode == "observe")
 
     @property
     def began_at(self) -> datetime:
-        """When its last look began: of the first one, when it was created."""
+        """Start of its last evaluation; the first starts when the rollback is created."""
         return self.evaluation_started_at or self.created_at
 
     @property
     def answer(self) -> str:
-        """The result without times and numbers: two looks with the same answer say nothing new."""
+        """The result without times and numbers: an equal answer of another evaluation is no news."""
         checks = (*self.admission, *(self.plan.checks if self.plan is not None else ()))
-        against = sorted({check.name for check in checks if check.verdict is Verdict.FAIL})
+        failed = sorted({check.name for check in checks if check.verdict is Verdict.FAIL})
         left = len(self.left_to_operator())
         again = " for now" if self.recheck_at is not None else ""
         acted = " acted" if self.has_acted else ""
@@ -290,49 +318,116 @@ class Rollback(BaseModel):
         )
         lost = " lost writes told" if self.database is not None and self.database.lost is not None else ""
         left_over = f" {left} left to an operator" if left else ""
-        return f"{self.outcome}{again}{acted}{asked}{lost} {' '.join(against)}{left_over}"
+        return f"{self.outcome}{again}{acted}{asked}{lost} {' '.join(failed)}{left_over}"
 
     @property
     def is_aborted_midway(self) -> bool:
-        """Aborted after it had begun to change ECS, and not behind a fence: the next trigger goes on with it."""
+        """Whether it was aborted after it had changed ECS, and not behind a fence: the next trigger continues it."""
         moved = self.outcome is Outcome.ABORTED and self.has_moved_service
         return moved and not self.is_fenced and not self.has_changed_data
 
     @property
     def is_emergency(self) -> bool:
-        """Asked for as one, or become one."""
+        """Whether it was requested as an emergency, or has escalated to one."""
         escalated = self.service is not None and self.service.escalation_level is not EscalationLevel.SERVICE
         return self.request.type is RollbackType.EMERGENCY or escalated
 
     @property
     def is_fenced(self) -> bool:
-        """Whether the service stands at zero tasks, or is about to, by our doing."""
-        return any(o.kind is ObligationKind.FENCE for o in self.open_obligations())
+        """Whether it keeps a service at zero tasks, or announced that."""
+        return any(owed.kind is ObligationKind.FENCE for owed in self.open_obligations())
 
     @property
     def holds_database_lease(self) -> bool:
         """Whether it may be changing the database."""
-        return self.request.type in (RollbackType.DATABASE, RollbackType.FULL) and self.admitted_at is not None
+        return self.request.type in DATABASE_TYPES and self.admitted_at is not None
 
     @property
     def service_name(self) -> str:
-        """Which ECS service goes back."""
+        """Name of the service that is rolled back."""
         return self.request.service
 
+    def planned(self) -> "PlannedRollback":
+        """Return the view for steps after Plan.
+
+        Raises:
+            StageNotReached: the rollback has no plan, or its plan has no target.
+        """
+        if self.plan is None or self.plan.target is None:
+            raise StageNotReached(f"{self.id} has no plan with a target: a step began before Plan had ended")
+        return PlannedRollback(self, self.plan, self.plan.target)
+
+    def deploying(self, begun: ServiceProgress | None = None) -> "DeployingRollback":
+        """Return the view for the service step.
+
+        Args:
+            begun: progress of a service step that begins now.
+
+        Raises:
+            StageNotReached: the rollback has no plan with a target, or its service step has not begun.
+        """
+        planned = self.planned()
+        progress = self.service or begun
+        if progress is None:
+            raise StageNotReached(f"{self.id} has no progress of its service: its service step has not begun")
+        return DeployingRollback(self, planned.plan, planned.target, progress)
+
     def service_of_obligation(self, owed: Obligation) -> str:
-        """Which service an obligation is about."""
+        """Name of the service that an obligation is about."""
         return owed.service or self.service_name
 
     def open_obligations(self) -> tuple[Obligation, ...]:
-        """What is still to be put back, in the order to do it: last change first."""
-        return tuple(o for o in reversed(self.obligations) if o.discharged_at is None and o.handed_to is None)
+        """Settings that this rollback still has to put back, in the order to do so: the last change first."""
+        return tuple(owed for owed in reversed(self.obligations) if owed.is_open)
 
     def left_to_operator(self) -> tuple[Obligation, ...]:
-        """What a person still has to put back, in the order to do it."""
-        return tuple(o for o in reversed(self.obligations) if o.discharged_at is None and o.handed_to == OPERATOR)
+        """Settings that an operator still has to put back, in the order to do so: the last change first."""
+        return tuple(owed for owed in reversed(self.obligations) if owed.is_left_to_operator)
+
+    def has_obligation_like(self, owed: Obligation, debtor: "Rollback") -> bool:
+        """Whether this rollback has an obligation of the same kind, about the same service, as another rollback's."""
+        service = debtor.service_of_obligation(owed)
+        return any(own.kind is owed.kind and self.service_of_obligation(own) == service for own in self.obligations)
+
+    def keep_unrecorded(self, owed: Iterable[Obligation]) -> tuple[Obligation, ...]:
+        """Drop settings that open obligations record already: only the original value is put back.
+
+        Args:
+            owed: obligations that are about to be announced.
+
+        Returns:
+            The obligations with the settings that are left; those without any are left out.
+        """
+        kept = (self._without_recorded_settings(new) for new in owed)
+        return tuple(new for new in kept if new.before)
+
+    def _without_recorded_settings(self, owed: Obligation) -> Obligation:
+        service = self.service_of_obligation(owed)
+        recorded = {
+            setting
+            for earlier in self.open_obligations()
+            if earlier.kind is owed.kind and self.service_of_obligation(earlier) == service
+            for setting in earlier.before
+        }
+        before = {setting: value for setting, value in owed.before.items() if setting not in recorded}
+        return owed.model_copy(update={"before": before})
+
+    def discharge(self, owed: Obligation, at: datetime) -> "Rollback":
+        """Return the rollback with an obligation discharged: the setting was seen to be put back."""
+        return self._settle(owed, discharged_at=at)
+
+    def hand_over(self, owed: Obligation, to: str) -> "Rollback":
+        """Return the rollback with an obligation handed to another rollback, by its id, or to `OPERATOR`."""
+        return self._settle(owed, handed_to=to)
+
+    def _settle(self, owed: Obligation, **changes: object) -> "Rollback":
+        obligations = list(self.obligations)
+        last = max(index for index, own in enumerate(obligations) if own == owed)
+        obligations[last] = Obligation.model_validate({**dict(owed), **changes})
+        return self.evolve(obligations=tuple(obligations), wait_seconds=0)
 
     def mark_refused(self, refused: RollbackError) -> "Rollback":
-        """Failed at once: what was refused for good is refused again, on every rung of the ladder."""
+        """Return the rollback as failed: a permanently refused call is refused again at every escalation level."""
         return self.evolve(
             outcome=Outcome.FAILED,
             reason=str(refused)[:_LONGEST_REASON],
@@ -341,16 +436,16 @@ class Rollback(BaseModel):
         )
 
     def begin_evaluation(self, request: Request, execution: str, settings: Settings, now: datetime) -> "Rollback":
-        """The same record at the beginning of another look: only what `_KEPT_BY_EVALUATION` names stays as it was."""
+        """Return the record at the start of a new evaluation; all but `_KEPT_BY_EVALUATION` is reset."""
         kept = {name: getattr(self, name) for name in _KEPT_BY_EVALUATION}
         begun = {"request": request, "execution": execution, "settings": settings, "evaluation_started_at": now}
         return Rollback.model_validate({**kept, **begun, "evaluations": self.evaluations + 1})
 
     def evolve(self, **changes: Any) -> "Rollback":
-        """A validated copy with some fields changed.
+        """Return a validated copy with some fields changed.
 
         Raises:
-            TypeError: there is no such field.
+            TypeError: a rollback has no such field.
         """
         unknown = changes.keys() - Rollback.model_fields.keys()
         if unknown:
@@ -358,37 +453,34 @@ class Rollback(BaseModel):
         return Rollback.model_validate({**dict(self), **changes})
 
 
+@dataclass(frozen=True)
+class PlannedRollback:
+    """A rollback whose plan has a target."""
+
+    rollback: Rollback
+    plan: Plan
+    target: Release
+
+
+@dataclass(frozen=True)
+class DeployingRollback(PlannedRollback):
+    """A planned rollback whose service step has begun, or begins now."""
+
+    progress: ServiceProgress
+
+
 def service_of(rollback_id: str) -> str:
-    """The service in an id: services may have dashes in their names, time and hash have none."""
+    """Name of the service in a rollback's id. A service's name may have dashes; time and hash have none."""
     return rollback_id.rsplit("-", 2)[0]
 
 
 def rollback_id(service: str, started_at: datetime, cause: str) -> str:
-    """`<service>-<utc time in milliseconds>-<hash of the cause>`: sortable, and the same when Admit is retried.
+    """Build `<service>-<UTC time in milliseconds>-<hash of the cause>`: sortable, and equal when Admit is retried.
 
     Args:
-        started_at: Step Functions gives milliseconds (`$$.Execution.StartTime`).
-        cause: what is unique to this start, e.g. the execution's ARN.
+        service: name of the service.
+        started_at: start of the execution; Step Functions gives milliseconds (`$$.Execution.StartTime`).
+        cause: text that is unique to this start, such as the execution's ARN.
     """
     at = f"{started_at:%Y%m%dT%H%M%S}{started_at.microsecond // 1000:03}Z"
     return f"{service}-{at}-{hashlib.sha256(cause.encode()).hexdigest()[:8]}"
-
-
-def drop_recorded_settings(owed: Obligation, rollback: Rollback) -> Obligation:
-    """Without the parts that are owed already: what stood before the first change is what is put back."""
-    same = [
-        o
-        for o in rollback.open_obligations()
-        if o.kind is owed.kind and rollback.service_of_obligation(o) == rollback.service_of_obligation(owed)
-    ]
-    known = {part for o in same for part in o.before}
-    return owed.model_copy(update={"before": {part: was for part, was in owed.before.items() if part not in known}})
-
-
-def update_obligation(rollback: Rollback, owed: Obligation, **how: object) -> Rollback:
-    """The rollback with that obligation discharged or handed on."""
-    settled = Obligation.model_validate({**dict(owed), **how})
-    obligations = list(rollback.obligations)
-    last = max(i for i, o in enumerate(obligations) if o == owed)
-    obligations[last] = settled
-    return rollback.evolve(obligations=tuple(obligations), wait_seconds=0)

@@ -1,4 +1,4 @@
-"""What is kept of a service between incidents: the rollback that would be done now, and the bake that goes on."""
+"""The standing plan of a service, computed ahead of need; and the bake of its newest deployment."""
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -9,10 +9,13 @@ from rollback.domain.target_readiness import is_ready, join_failures
 
 
 class StandingTarget(BaseModel):
-    """A promoted release, and a registered definition of it by digest.
+    """A promoted release, and a registered task definition of it with images by digest.
 
-    `schema_verdict`: whether it can work with the live schema, in brief; None: it writes to no database that we know.
-    `checks`: whether ECS could run it when it was looked at; an older version of the code made none.
+    Attributes:
+        release: the release.
+        definition_arn: ARN of the registered definition.
+        schema_verdict: whether it works with the live schema, in brief; None: the service writes to no known database.
+        checks: whether ECS could run it when the plan was computed; an older version of the code made none.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
@@ -24,21 +27,24 @@ class StandingTarget(BaseModel):
 
     @property
     def is_ready(self) -> bool | None:
-        """Whether ECS could run it; None: not known."""
+        """Whether ECS could run the release; None: not known."""
         return is_ready(self.checks)
 
     @property
     def why_not_ready(self) -> str:
-        """What speaks against it, in one line; empty: nothing does."""
+        """Reasons of the failed checks, in one line; empty: no check failed."""
         return join_failures(self.checks)
 
 
 class StandingPlan(BaseModel):
-    """All that an emergency needs of the ledger, in one read.
+    """The ledger's part of an emergency, in one item.
 
-    `targets`: the newest promoted releases, newest first; more than one, since the newest may be what runs, or not
-    ready. `readiness` are the checks of the service, and of the last known good: its newest target that does not run.
-    `database_seen_at`: when the database was looked at that the verdicts are about; None: never.
+    Attributes:
+        service: name of the service.
+        targets: promoted releases, newest first; several, since the newest may be running or not be ready.
+        readiness: checks of the service, and of the last known good: the newest target that does not run.
+        computed_at: when the plan was computed.
+        database_seen_at: when the database was observed for the verdicts; None: never.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
@@ -51,42 +57,42 @@ class StandingPlan(BaseModel):
 
     @property
     def is_ready(self) -> bool:
-        """Whether one could go back to the last known good: a target, and no check that failed."""
+        """Whether a rollback is available: the plan has a target, and no readiness check failed."""
         return bool(self.targets) and not any(check.verdict is Verdict.FAIL for check in self.readiness)
 
     def newest_other(self, running_fingerprint: str) -> StandingTarget | None:
-        """The last known good, seen from what runs (rule 7), whether or not it is ready."""
+        """The last known good beside the running release (rule 7), whether or not it is ready."""
         return next((t for t in self.targets if t.release.fingerprint != running_fingerprint), None)
 
     def ways_back(self, running_fingerprint: str) -> tuple[StandingTarget, ...]:
-        """Targets that may be gone back to: those that are ready, newest first; then those of which it is not known."""
+        """Targets beside the running release: the ready ones, newest first; then those whose readiness is not known."""
         others = [t for t in self.targets if t.release.fingerprint != running_fingerprint]
         ready = [t for t in others if t.is_ready]
         return (*ready, *(t for t in others if t.is_ready is None))
 
     def target_for(self, running_fingerprint: str) -> StandingTarget | None:
-        """Where one would go back to from what runs: the first of the ways back; without any, the last known good.
+        """The target of a rollback from the running release: the first of `ways_back`, else the last known good.
 
-        What spoke against that one may be mended by now; and nothing else is left.
+        No other target is left then, and the cause of the failed check may be fixed by now.
         """
         return next(iter(self.ways_back(running_fingerprint)), self.newest_other(running_fingerprint))
 
     def definition_of(self, fingerprint: str) -> str | None:
-        """ARN of the definition that is registered for a release."""
+        """ARN of the definition that is registered for a release; None: the release is no target."""
         return next((t.definition_arn for t in self.targets if t.release.fingerprint == fingerprint), None)
 
     def target_of(self, fingerprint: str) -> StandingTarget | None:
-        """The target that is this release."""
+        """The target of a release; None: the release is no target."""
         return next((t for t in self.targets if t.release.fingerprint == fingerprint), None)
 
     def without(self, fingerprint: str) -> "StandingPlan":
-        """No longer a target."""
+        """Return the plan without a release among its targets."""
         kept = tuple(t for t in self.targets if t.release.fingerprint != fingerprint)
         return self.model_copy(update={"targets": kept})
 
 
 class Bake(BaseModel):
-    """Since when a deployment has been running settled and without an alarm."""
+    """The bake of a deployment, which began once the deployment had settled."""
 
     model_config = ConfigDict(frozen=True, extra="allow")  # a newer version's fields are kept
 

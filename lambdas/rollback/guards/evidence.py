@@ -1,4 +1,4 @@
-"""Reasons to leave an automatic trigger alone, looked up: history, pause, a fix under way, traffic."""
+"""Evidence for the guards, read from ledger, ECS and CloudWatch: history, pause, a fix in flight, traffic."""
 
 from datetime import datetime, timedelta
 
@@ -13,21 +13,25 @@ from rollback.names import RATE_ALARMS, STATE_ALARMS, leaf_alarms, outage_alarm
 from rollback.ports.world import World
 from rollback.resources.aws.ecs_service import IN_FLIGHT, ServiceView
 
-ALARM_IS_IN_ALARM = "alarm-is-red"  # a check of the admission; a warning where CloudWatch did not answer
+ALARM_IS_IN_ALARM = "alarm-is-red"  # a check of Admit; a warning if CloudWatch did not answer
 
 
 def automatic_guards(
-    rollback: Rollback, running: Release, view: ServiceView, world: World, before: Rollback | None = None
+    rollback: Rollback, running: Release, view: ServiceView, world: World, resumed: Rollback | None = None
 ) -> list[Check]:
-    """Those that hold for every automatic trigger, an emergency's too.
+    """Make the guards of every automatic trigger, an emergency's included.
 
     Args:
-        before: the rollback that this one goes on with.
+        rollback: the rollback.
+        running: the release to replace.
+        view: the service as ECS describes it now.
+        world: the ports.
+        resumed: the rollback that this one continues.
     """
     policy, now = world.settings.policy, world.clock.now()
     check_not_paused = guards.check_not_paused(rollback, world.ledger.pause(rollback.service_name), policy, now)
-    if before is not None:
-        return [check_not_paused, *guards.skip_guards_on_takeover(before)]
+    if resumed is not None:
+        return [check_not_paused, *guards.skip_guards_on_takeover(resumed)]
     began = _team_deployment_began_at(view, world)
     service = world.settings.service(rollback.service_name)
     runs = frozenset({running.fingerprint}) | identify_running(view, service, world).identifiers
@@ -46,23 +50,25 @@ def automatic_guards(
 
 
 def traffic_guard(rollback: Rollback, view: ServiceView, world: World) -> Check:
-    """Too few requests to tell; asked of alarms only, and never of an outage (rule 11)."""
+    """Check for too few requests; never for an outage (rule 11: `outage` is never mute)."""
     policy, now = world.settings.policy, world.clock.now()
     prefix, service = world.settings.prefix, rollback.service_name
-    alarm = rollback.event.alarm if rollback.event is not None else None  # an emergency may have become a full one
+    alarm = (
+        rollback.event.alarm if rollback.event is not None else None
+    )  # an emergency may have escalated to a full rollback
     outage = rollback.request.type is RollbackType.EMERGENCY or alarm == outage_alarm(prefix, service)
     if rollback.trigger is not Trigger.ALARM or outage:
-        return Check.skipped("enough-traffic", "no alarm about rates asked for it")
+        return Check.skipped("enough-traffic", "no alarm about rates triggered the rollback")
     leaves = leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS))
-    red = [name for name, state in world.alarms.states(leaves).items() if state == "ALARM"]
+    in_alarm = [name for name, state in world.alarms.states(leaves).items() if state == "ALARM"]
     since = now - timedelta(minutes=policy.traffic_window_minutes)
     rates = leaf_alarms(prefix, service, RATE_ALARMS)
-    counted = _count_requests(view, since, world) if set(red) & set(rates) else None
-    return guards.check_enough_traffic(red, rates, counted, policy, now)
+    counted = _count_requests(view, since, world) if set(in_alarm) & set(rates) else None
+    return guards.check_enough_traffic(in_alarm, rates, counted, policy, now)
 
 
 def _count_requests(view: ServiceView, since: datetime, world: World) -> float | None:
-    """None: refused for good, as for a target group that is gone; whoever retries is refused again."""
+    """Count requests; None: CloudWatch refused permanently, as for a deleted target group."""
     try:
         return world.alarms.requests_since(view.target_groups, since)
     except CallRefused:
@@ -70,7 +76,7 @@ def _count_requests(view: ServiceView, since: datetime, world: World) -> float |
 
 
 def _check_outage_alarm(rollback: Rollback, view: ServiceView, world: World) -> tuple[Check, ...]:
-    """Asked of an outage only, whose world has little patience."""
+    """Check the outage alarm, in a rollback that it triggered, if CloudWatch answered before."""
     prefix, service = world.settings.prefix, rollback.service_name
     alarm = rollback.event.alarm if rollback.event is not None else None
     if rollback.trigger is not Trigger.ALARM or alarm != outage_alarm(prefix, service) or not view.target_groups:
@@ -80,22 +86,22 @@ def _check_outage_alarm(rollback: Rollback, view: ServiceView, world: World) -> 
 
 
 def check_outage_visible(service: str, view: ServiceView, world: World) -> Check:
-    """Hold the outage alarm, which is in ALARM, against what ELB says; what does not answer contradicts nothing."""
+    """Check the outage alarm, which is in ALARM, against ELB; without an answer nothing contradicts the alarm."""
     prefix, policy, now = world.settings.prefix, world.settings.policy, world.clock.now()
     try:
         states = world.alarms.states(leaf_alarms(prefix, service, (*RATE_ALARMS, *STATE_ALARMS)))
-        red = [name for name, state in states.items() if state == "ALARM"]
+        in_alarm = [name for name, state in states.items() if state == "ALARM"]
         healthy = {
             group: sum(target.state == "healthy" for target in world.targets.health(group))
-            for group in (view.target_groups if red else ())
+            for group in (view.target_groups if in_alarm else ())
         }
     except ExternalServiceError as failure:
         return Check.warned("outage-is-seen", f"could not be asked: {failure}")
-    return guards.check_outage_visible(red, healthy, view.desired_count, policy, now)
+    return guards.check_outage_visible(in_alarm, healthy, view.desired_count, policy, now)
 
 
 def _team_deployment_began_at(view: ServiceView, world: World) -> datetime | None:
-    """Of a deployment in flight that no rollback made (rule 5); None: there is none."""
+    """Start of a deployment in flight that no rollback made (rule 5); None: there is none."""
     newest = view.newest
     if newest is None or newest.status not in IN_FLIGHT or is_ours(newest.target_definition_arn, world):
         return None
@@ -103,7 +109,7 @@ def _team_deployment_began_at(view: ServiceView, world: World) -> datetime | Non
 
 
 def _trigger_in_alarm_since(rollback: Rollback, world: World) -> datetime | None:
-    """When the alarm that asked turned red; an emergency does not wait for an answer."""
+    """Start of ALARM of the triggering alarm; None: not known. An emergency goes on without CloudWatch's answer."""
     alarm = rollback.event.alarm if rollback.event is not None else None
     if alarm is None:
         return None

@@ -1,6 +1,6 @@
-"""A failed deployment: whether ECS knows of the one that an event tells of, whether it is new, and what it leaves.
+"""A failed deployment: whether ECS confirms the event, whether the event is news, and which revision is to be replaced.
 
-An event alone changes nothing. ECS sends two about one failure where the circuit breaker is on.
+An event alone changes nothing. ECS sends two events about one failure if the circuit breaker is on.
 """
 
 from collections.abc import Iterable
@@ -12,29 +12,28 @@ from rollback.domain.rollback import Outcome, Rollback
 from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, IN_FLIGHT, ROLLING_BACK, DeployedRevision, ServiceView
 
 CHECK_NAME = "deployment-failed"
-SAME_FAILURE_WINDOW = timedelta(
-    minutes=2
-)  # two events about one failure come this close; a deployment fails less often
+SAME_FAILURE_WINDOW = timedelta(minutes=2)  # longest time between two events about one failure
 
 
 def judge_failed_deployment(view: ServiceView, deployment_id: str | None) -> Check:
-    """Hold an event against what ECS says now.
+    """Check an event against the present state of the service.
 
-    ECS keeps a deployment that failed in the service's `deployments` while it has tasks, with rolloutState FAILED; the
-    service's newest service deployment then is stopped, rolling back or rolled back (ECS API reference, Deployment and
-    ServiceDeployment). The event may come before either says so: a deployment that is in flight is believed to fail.
+    ECS keeps a failed deployment in the service's `deployments` while it has tasks, with rolloutState FAILED. The
+    newest service deployment then is stopped, rolling back or rolled back (ECS API reference, Deployment and
+    ServiceDeployment). The event may precede both: then a deployment in flight is believed to fail.
 
     Args:
-        deployment_id: `ecs-svc/…` as the event names it; None: the event named none.
+        view: the service as ECS describes it now.
+        deployment_id: `ecs-svc/…` as the event names it; None: the event names no deployment.
     """
     newest = view.newest
-    named = next((one for one in view.deployments if one.id == deployment_id), None)
+    named = next((deployment for deployment in view.deployments if deployment.id == deployment_id), None)
     evidence = {"deployment": deployment_id or "", "newest": newest.status if newest is not None else ""}
     if named is not None and named.rollout_state == "COMPLETED":
         return _reject_failure(f"{deployment_id} has completed", evidence)
     if named is not None and named.rollout_state == "FAILED":
         return _confirm_failure(f"{deployment_id} has failed", evidence)
-    if any(one.rollout_state == "FAILED" for one in view.deployments):
+    if any(deployment.rollout_state == "FAILED" for deployment in view.deployments):
         return _confirm_failure("a deployment of the service has failed", evidence)
     if newest is not None and newest.status in ENDED_ELSEWHERE | ROLLING_BACK:
         return _confirm_failure(f"the newest service deployment is {newest.status}", evidence)
@@ -47,77 +46,81 @@ def judge_failed_deployment(view: ServiceView, deployment_id: str | None) -> Che
 def find_revision_to_replace(
     view: ServiceView, *, failed_id: str | None, by_hand: bool, since: datetime
 ) -> DeployedRevision:
-    """What the service is to be moved away from: what failed, or what PRIMARY runs.
+    """The revision that the service is to be moved away from: the failed deployment's, or PRIMARY's.
 
-    The id that the event names decides: ECS's other answers may be of another moment. Where it goes, or lately went,
-    back by itself, PRIMARY is the old release already, and to step back from that would be one step too many. A person
-    who asks after ECS has gone back means what runs.
+    The id in the event decides, since ECS's other answers may be of another moment. If ECS is rolling back, or has
+    lately rolled back, PRIMARY is the old release already, and a step back from there would be one too many. An
+    operator who asks after that means the running release.
 
     Args:
-        failed_id: `ecs-svc/…` of the deployment that failed (an event's `deploymentId` is `deployments[].id`); None: no
-            event names one.
-        since: a service deployment that began before is too old to be what was meant.
+        view: the service as ECS describes it now.
+        failed_id: `ecs-svc/…` of the failed deployment (an event's `deploymentId` is `deployments[].id`); None: no
+            event names a deployment.
+        by_hand: whether an operator requested the rollback.
+        since: an earlier service deployment is too old to be meant.
     """
     primary, newest = view.primary, view.newest
     if failed_id is not None and failed_id != primary.id:
         return _find_failed_revision(view, failed_id)
     if failed_id is None and newest is not None:
-        went_back = not by_hand and newest.status in ENDED_ELSEWHERE and newest.created_at > since
-        in_doubt = newest.status in IN_FLIGHT and _may_be_either(view)
-        if newest.status in ROLLING_BACK or went_back or in_doubt:
+        has_rolled_back = not by_hand and newest.status in ENDED_ELSEWHERE and newest.created_at > since
+        is_ambiguous = newest.status in IN_FLIGHT and _is_primary_ambiguous(view)
+        if newest.status in ROLLING_BACK or has_rolled_back or is_ambiguous:
             return newest.target
     return primary.deployed
 
 
 def _find_failed_revision(view: ServiceView, failed_id: str) -> DeployedRevision:
-    """The deployment that is not PRIMARY: the newest service deployment's, unless it is listed with another definition.
+    """The revision of a failed deployment that is not PRIMARY.
 
-    A service deployment has one target, and one that began after the event is judged by `deployment-is-the-latest`.
+    It is the target of the newest service deployment, unless ECS lists the failed one with another definition. The
+    check `deployment-is-the-latest` judges a service deployment that began after the event.
     """
-    listed = next((one for one in view.deployments if one.id == failed_id), None)
+    listed = next((deployment for deployment in view.deployments if deployment.id == failed_id), None)
     newest = view.newest
     if newest is not None and (listed is None or listed.definition_arn == newest.target_definition_arn):
         return newest.target
     if listed is not None:
         return listed.deployed
-    failed = next((one for one in view.deployments if one.rollout_state == "FAILED"), view.primary)
+    failed = next((other for other in view.deployments if other.rollout_state == "FAILED"), view.primary)
     return failed.deployed
 
 
-def _may_be_either(view: ServiceView) -> bool:
-    """PRIMARY's revision is not known, and one of several: what is being deployed is the last change at least."""
+def _is_primary_ambiguous(view: ServiceView) -> bool:
+    """Whether PRIMARY's revision is unknown among several: the deployment in flight is the last change at least."""
     primary = view.primary
     return primary.revision_arn is None and view.has_revisions_of(primary.definition_arn)
 
 
 def judge_failure_is_new(rollback: Rollback, answers: Iterable[AnswerEntry], began: datetime | None = None) -> Check:
-    """Whether no rollback before this one was asked for by the same failure.
+    """Check that no earlier rollback was triggered by the same failure.
 
-    One that was turned away before it was planned has answered nothing.
+    A rollback that was suppressed before it had a plan does not count.
 
     Args:
-        answers: those that failed deployments of this service have asked for lately.
-        began: of the team's newest deployment. One that began between two events is what the later event tells of.
+        rollback: the rollback.
+        answers: recent rollbacks that failed deployments of this service triggered.
+        began: start of the team's newest deployment: a later event is about a deployment that began after the earlier.
     """
     name = "failure-is-new"
-    first = next((one for one in answers if _is_same_failure(one, rollback, began)), None)
+    first = next((answer for answer in answers if _is_same_failure(answer, rollback, began)), None)
     if first is None:
-        return Check.passed(name, "no other event told of this failure")
-    reason = f"{first.rollback_id} was asked for by another event about the same failed deployment"
+        return Check.passed(name, "no other event reported this failure")
+    reason = f"{first.rollback_id} was triggered by another event about the same failed deployment"
     return Check.failed(name, reason, suppresses=True)
 
 
-def _is_same_failure(one: AnswerEntry, rollback: Rollback, began: datetime | None) -> bool:
+def _is_same_failure(answer: AnswerEntry, rollback: Rollback, began: datetime | None) -> bool:
     event = rollback.event
-    if event is None or one.event_at is None or abs(event.at - one.event_at) > SAME_FAILURE_WINDOW:
+    if event is None or answer.event_at is None or abs(event.at - answer.event_at) > SAME_FAILURE_WINDOW:
         return False
-    if (one.created_at, one.rollback_id) >= (rollback.created_at, rollback.id):
-        return False  # of two that see each other only one stands back
-    if one.outcome is Outcome.SUPPRESSED and not one.is_decided:
+    if (answer.created_at, answer.rollback_id) >= (rollback.created_at, rollback.id):
+        return False  # if two rollbacks see each other, only the later one is suppressed
+    if answer.outcome is Outcome.SUPPRESSED and not answer.is_decided:
         return False
-    if one.deployment_id is not None and event.deployment_id is not None:
-        return one.deployment_id == event.deployment_id
-    return began is None or not one.event_at < began <= event.at
+    if answer.deployment_id is not None and event.deployment_id is not None:
+        return answer.deployment_id == event.deployment_id
+    return began is None or not answer.event_at < began <= event.at
 
 
 def _confirm_failure(reason: str, evidence: dict[str, str]) -> Check:
@@ -125,4 +128,4 @@ def _confirm_failure(reason: str, evidence: dict[str, str]) -> Check:
 
 
 def _reject_failure(reason: str, evidence: dict[str, str]) -> Check:
-    return Check.failed(CHECK_NAME, f"{reason}: nothing is to be left", evidence=dict(evidence), suppresses=True)
+    return Check.failed(CHECK_NAME, f"{reason}: no release is to be replaced", evidence=dict(evidence), suppresses=True)

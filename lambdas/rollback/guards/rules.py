@@ -1,6 +1,6 @@
-"""Knowing when not to act: reasons for which an automatic trigger is left alone, each a named check with evidence.
+"""Guards: reasons to leave an automatic trigger alone, each a named check with evidence.
 
-What a person asks for is never guarded here; they are told by Plan's other checks what stands against it.
+An operator's request is never guarded. The plan's other checks tell the operator about objections.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,28 +20,32 @@ _NO_FIX = "no-fix-on-its-way"
 
 
 def skip_guards_on_takeover(earlier: Rollback) -> list[Check]:
-    """What is going on was guarded when it began, or asked for by a person: whoever takes it over must not drop it."""
-    reason = f"goes on with {earlier.id}, which was judged when it began"
+    """Skip the guards of a takeover: the resumed rollback was guarded when it began, or an operator requested it."""
+    reason = f"continues {earlier.id}, which was judged when it began"
     return [Check.skipped(name, reason) for name in (*_HISTORY, _NO_FIX)]
 
 
 def check_history(
     rollback: Rollback, runs: frozenset[str], earlier: ReadResult[ChangeEntry], policy: Policy, now: datetime
 ) -> list[Check]:
-    """What the service's last rollbacks say about another one.
+    """Check the service's recent rollbacks: cooldown, one step per window (rule 7), attempt budget.
 
     Args:
-        runs: fingerprints of what PRIMARY runs and of what would be left (another, if ECS has gone back already).
-        earlier: what its rollbacks of the windows changed, newest first; those that this one goes on with are not
-            counted. One that can't be read counts as an attempt.
+        rollback: the rollback.
+        runs: fingerprints of PRIMARY, and of the release to replace (another one if ECS has rolled back already).
+        earlier: changes of recent rollbacks, newest first. Resumed rollbacks are not counted; an unreadable one counts
+            as an attempt.
+        policy: the environment's policy.
+        now: the present time.
     """
     if rollback.trigger in OPERATOR_TRIGGERS:
-        return [Check.skipped(name, "asked for by a person") for name in _HISTORY]
-    acted = [r for r in _without_own(rollback, earlier.items) if r.has_acted or _has_acted_unrecorded(r, runs)]
-    automatic = [r for r in acted if r.trigger not in OPERATOR_TRIGGERS]
-    heirs = {one.rollback_id for one in automatic}
-    automatic = [one for one in automatic if one.superseded_by not in heirs]  # one attempt, however many walked it
-    unreadable = [one.key for one in earlier.unreadable]
+        return [Check.skipped(name, "requested by an operator") for name in _HISTORY]
+    changes = _without_resumed(rollback, earlier.items)
+    acted = [change for change in changes if change.has_acted or _has_acted_unrecorded(change, runs)]
+    automatic = [change for change in acted if change.trigger not in OPERATOR_TRIGGERS]
+    ids = {change.rollback_id for change in automatic}
+    automatic = [change for change in automatic if change.superseded_by not in ids]  # a takeover is the same attempt
+    unreadable = [item.key for item in earlier.unreadable]
     return [
         _cooldown(acted, policy, now),
         _one_step_per_window(automatic, runs, policy, now),
@@ -50,15 +54,15 @@ def check_history(
 
 
 def longest_window(policy: Policy) -> timedelta:
-    """How far back `check_history` looks."""
+    """The longest window of `check_history`."""
     return timedelta(minutes=max(policy.correlation_window_minutes, policy.attempt_window_minutes))
 
 
 def check_not_paused(rollback: Rollback, pause: Pause | None, policy: Policy, now: datetime) -> Check:
-    """An operator's word stands above every alarm."""
+    """Check that no operator has paused automatic rollbacks of the service."""
     name = "not-paused"
     if pause is None or rollback.trigger in OPERATOR_TRIGGERS:
-        reason = "asked for by a person" if pause else "automatic rollbacks are on"
+        reason = "requested by an operator" if pause else "automatic rollbacks are on"
         return Check(name=name, verdict=Verdict.SKIPPED if pause else Verdict.PASS, reason=reason)
     reason = f"automatic rollbacks are paused since {pause.since:%Y-%m-%d %H:%M} UTC by {pause.by}: {pause.reason}"
     return _suppress_until(name, reason, now + timedelta(minutes=policy.recheck_minutes))
@@ -67,83 +71,100 @@ def check_not_paused(rollback: Rollback, pause: Pause | None, policy: Policy, no
 def check_not_left_at_zero(
     rollback: Rollback, desired_count: int, owed: ReadResult[ObligationsEntry], policy: Policy, now: datetime
 ) -> Check:
-    """Rule 3: what a rollback left to a person at zero tasks stays there, until a person puts it back.
+    """Check that no rollback left the service to an operator at zero tasks (rule 3: aborted while fenced, stay fenced).
 
     Args:
-        owed: what rollbacks of it, and of services that write to the same database, have not put back on it.
+        rollback: the rollback.
+        desired_count: the service's desired count.
+        owed: open obligations about the service, of its own rollbacks and of those of other writers.
+        policy: the environment's policy.
+        now: the present time.
     """
     name, again = "not-left-at-zero", now + timedelta(minutes=policy.recheck_minutes)
     if desired_count > 0 or rollback.trigger in OPERATOR_TRIGGERS:
-        return Check.passed(name, "tasks are wanted, or a person wants them")
-    for one in owed.items:
-        if _is_kept_at_zero_by(one):
-            how = "is not concluded" if one.is_open else f"ended ({one.outcome}), and left that to a person"
-            reason = f"{one.rollback_id} stopped all tasks of {rollback.service_name}, and {how}: {one.reason}"
+        return Check.passed(name, "tasks are wanted, or an operator wants them")
+    for entry in owed.items:
+        if _is_kept_at_zero_by(entry):
+            end = "is not concluded" if entry.is_open else f"ended ({entry.outcome}), and left that to an operator"
+            reason = f"{entry.rollback_id} stopped all tasks of {rollback.service_name}, and {end}: {entry.reason}"
             return _suppress_until(name, reason, again)
     if owed.unreadable:
-        keys = ", ".join(one.key for one in owed.unreadable)
-        reason = f"no task is wanted, and whether a rollback left that to a person can't be read: {keys}"
+        keys = ", ".join(item.key for item in owed.unreadable)
+        reason = f"no task is wanted, and whether a rollback left that to an operator can't be read: {keys}"
         return _suppress_until(name, reason, again)
     return Check.passed(name, "no rollback was left at zero tasks")
 
 
-def _is_kept_at_zero_by(one: ObligationsEntry) -> bool:
-    """Whether a fence of that rollback keeps the service at zero; an open one of its own service is gone on with."""
-    fences = [o for o in one.obligations if o.kind is ObligationKind.FENCE]
-    if one.is_open:
-        return bool(fences) and one.rollback_service != one.service
-    return any(o.handed_to == OPERATOR for o in fences)
+def _is_kept_at_zero_by(entry: ObligationsEntry) -> bool:
+    """Whether a rollback's fence keeps the service at zero. An open rollback of the same service is resumed instead."""
+    fences = [owed for owed in entry.obligations if owed.kind is ObligationKind.FENCE]
+    if entry.is_open:
+        return bool(fences) and entry.rollback_service != entry.service
+    return any(owed.handed_to == OPERATOR for owed in fences)
 
 
 def check_desired_count(
     rollback: Rollback, desired_count: int, owed: ReadResult[ObligationsEntry], policy: Policy, now: datetime
 ) -> Check:
-    """A service at zero tasks by the team's will is not out: nothing is started, and nothing is condemned.
+    """Check that the team wants tasks: a service that the team scaled to zero has no outage, and no bad release.
 
-    A fence of ours is not the team's will; `check_not_left_at_zero` judges that one.
+    A rollback's fence is not the team's will: `check_not_left_at_zero` judges that.
 
     Args:
-        owed: what rollbacks of it, and of services that write to the same database, have not put back on it.
+        rollback: the rollback.
+        desired_count: the service's desired count.
+        owed: open obligations about the service, of its own rollbacks and of those of other writers.
+        policy: the environment's policy.
+        now: the present time.
     """
     name, again = DESIRED_COUNT_CHECK, now + timedelta(minutes=policy.recheck_minutes)
     evidence = {"desired_count": desired_count}
     if rollback.trigger in OPERATOR_TRIGGERS:
-        return Check.skipped(name, "asked for by a person", evidence=evidence)
+        return Check.skipped(name, "requested by an operator", evidence=evidence)
     if desired_count > 0:
         if rollback.zero_desired_seen_at is None:
             return Check.passed(name, f"{desired_count} tasks are wanted", evidence=evidence)
         reason = (
             f"{desired_count} tasks are wanted again; at {rollback.zero_desired_seen_at:%H:%M:%S} UTC none was: "
-            f"they are given "
-            f"{policy.recheck_minutes:g} minutes to start"
+            f"they are given {policy.recheck_minutes:g} minutes to start"
         )
         return _suppress_until(name, reason, again, evidence)
-    is_fenced = rollback.is_fenced or any(o.kind is ObligationKind.FENCE for one in owed.items for o in one.obligations)
-    if is_fenced or owed.unreadable:
+    has_fence = any(o.kind is ObligationKind.FENCE for entry in owed.items for o in entry.obligations)
+    if rollback.is_fenced or has_fence or owed.unreadable:
         return Check.skipped(name, "a rollback stopped its tasks, or may have")
     reason = f"no task of {rollback.service_name} is wanted: its desired count is 0, and no rollback made it so"
     return _suppress_until(name, reason, again, evidence)
 
 
 def check_outage_visible(
-    red: Iterable[str], healthy: Mapping[str, int], desired_count: int, policy: Policy, now: datetime
+    in_alarm: Iterable[str], healthy: Mapping[str, int], desired_count: int, policy: Policy, now: datetime
 ) -> Check:
-    """An alarm that sees no healthy target, of a service whose target groups have all that they want, watches others.
+    """Check the outage alarm against ELB: with enough healthy targets, the alarm watches other target groups.
 
-    A target group that was mistyped, or replaced, has no data, which the alarm takes for an outage (rule 11).
+    A target group that was mistyped or replaced has no data, which the alarm takes for an outage (rule 11: `outage` may
+    be wrong about the release but never mute).
 
     Args:
-        red: leaf alarms in ALARM.
-        healthy: target group that ECS names for the service → healthy targets, as ELB tells them now.
+        in_alarm: leaf alarms in ALARM.
+        healthy: target group of the service → healthy targets, as ELB reports them now.
+        desired_count: the service's desired count.
+        policy: the environment's policy.
+        now: the present time.
     """
-    name, red = "outage-is-seen", sorted(red)
-    evidence = {"red": red, "healthy": dict(healthy)}
-    blind = bool(red) and all(one.endswith(NO_HEALTHY_TARGETS) or NO_HEALTHY_TARGETS + "-" in one for one in red)
-    if not blind or not healthy or desired_count == 0 or min(healthy.values()) < desired_count:
-        reason = "nothing contradicts the alarm" if blind else "more than silent targets speaks for it, or is not known"
+    name, alarms = "outage-is-seen", sorted(in_alarm)
+    evidence = {"red": alarms, "healthy": dict(healthy)}
+    only_missing_targets = bool(alarms) and all(
+        alarm.endswith(NO_HEALTHY_TARGETS) or NO_HEALTHY_TARGETS + "-" in alarm for alarm in alarms
+    )
+    if not only_missing_targets or not healthy or desired_count == 0 or min(healthy.values()) < desired_count:
+        reason = (
+            "nothing contradicts the alarm"
+            if only_missing_targets
+            else "other alarms than those about missing targets confirm the outage, or their states are not known"
+        )
         return Check.passed(name, reason, evidence=evidence)
     reason = (
-        f"{', '.join(red)} sees no healthy target, but ELB tells of {min(healthy.values())} or more in every target "
+        f"{', '.join(alarms)} sees no healthy target, but ELB reports {min(healthy.values())} or more in every target "
         "group of the service: the alarm watches other target groups, or looks back in time"
     )
     return _suppress_until(name, reason, now + timedelta(minutes=policy.recheck_minutes), evidence)
@@ -156,45 +177,51 @@ def check_no_fix_in_flight(
     policy: Policy,
     now: datetime,
 ) -> Check:
-    """A deployment that began after the alarm went red is no cause of it: somebody is fixing things.
+    """Check for a deployment that began after the alarm: it is no cause of the alarm, and may be the team's fix.
 
     Args:
-        deployment_began: of the deployment in flight; None: there is none.
-        in_alarm_since: None: not an alarm, or not known.
+        rollback: the rollback.
+        deployment_began: start of the deployment in flight; None: there is none.
+        in_alarm_since: start of ALARM; None: no alarm is the trigger, or its start is not known.
+        policy: the environment's policy.
+        now: the present time.
     """
     name = _NO_FIX
     if rollback.trigger is not Trigger.ALARM or in_alarm_since is None:
-        return Check.skipped(name, "no alarm asked for it")
+        return Check.skipped(name, "no alarm triggered the rollback")
     if deployment_began is None or deployment_began <= in_alarm_since:
-        return Check.passed(name, "no deployment began after the alarm went red")
+        return Check.passed(name, "no deployment began after the alarm")
     if now - deployment_began > timedelta(minutes=policy.service_timeout_minutes):
-        reason = f"a deployment began at {deployment_began:%H:%M:%S} UTC, and has not put it right: it is no fix"
+        reason = f"a deployment began at {deployment_began:%H:%M:%S} UTC, and has not helped in time: it is no fix"
         return Check.passed(name, reason)
     reason = (
-        f"a deployment began at {deployment_began:%H:%M:%S} UTC, after the alarm went red at "
-        f"{in_alarm_since:%H:%M:%S}: it "
-        "may be the fix, and is given time"
+        f"a deployment began at {deployment_began:%H:%M:%S} UTC, after the alarm at {in_alarm_since:%H:%M:%S}: it may "
+        "be the fix, and is given time"
     )
     return _suppress_until(name, reason, now + timedelta(minutes=policy.recheck_minutes))
 
 
 def check_enough_traffic(
-    red: Iterable[str], rates: Iterable[str], requests: float | None, policy: Policy, now: datetime
+    in_alarm: Iterable[str], rates: Iterable[str], requests: float | None, policy: Policy, now: datetime
 ) -> Check:
-    """Shares and times of few requests lie; alarms about tasks, targets and logs do not need requests.
+    """Check that alarms about error rates and latencies have enough requests to be meaningful.
+
+    Alarms about tasks, targets and logs need no requests.
 
     Args:
-        red: leaf alarms in ALARM.
-        rates: those of the leaf alarms that are about shares and times.
-        requests: in the last `traffic_window_minutes`; None: not to be told.
+        in_alarm: leaf alarms in ALARM.
+        rates: leaf alarms about rates and latencies.
+        requests: count in the last `traffic_window_minutes`; None: not known.
+        policy: the environment's policy.
+        now: the present time.
     """
-    name, red, rates = "enough-traffic", sorted(red), set(rates)
-    evidence = {"red": red, "requests": requests}
-    if not red or not set(red) <= rates:
-        return Check.skipped(name, "not only rates are red", evidence=evidence)
+    name, alarms, rate_alarms = "enough-traffic", sorted(in_alarm), set(rates)
+    evidence = {"red": alarms, "requests": requests}
+    if not alarms or not set(alarms) <= rate_alarms:
+        return Check.skipped(name, "other alarms than those about rates are in ALARM", evidence=evidence)
     if requests is None or requests >= policy.min_requests_to_judge:
-        said = "the number of requests can't be told" if requests is None else f"{requests:.0f} requests"
-        return Check.passed(name, said, evidence=evidence)
+        count = "the number of requests is not known" if requests is None else f"{requests:.0f} requests"
+        return Check.passed(name, count, evidence=evidence)
     reason = (
         f"too little traffic to tell: {requests:.0f} requests in {policy.traffic_window_minutes:g} minutes, "
         f"{policy.min_requests_to_judge} are needed"
@@ -202,59 +229,59 @@ def check_enough_traffic(
     return _suppress_until(name, reason, now + timedelta(minutes=policy.recheck_minutes), evidence)
 
 
-def _without_own(rollback: Rollback, earlier: Iterable[ChangeEntry]) -> list[ChangeEntry]:
-    """Without this one and those that it goes on with."""
-    found, mine = [], {rollback.id, rollback.supersedes}
-    for one in earlier:
-        if one.rollback_id in mine:
-            mine.add(one.supersedes)
-            continue
-        found.append(one)
-    return found
+def _without_resumed(rollback: Rollback, earlier: Iterable[ChangeEntry]) -> list[ChangeEntry]:
+    """Drop this rollback, and the chain of rollbacks that it resumes."""
+    others, chain = [], {rollback.id, rollback.supersedes}
+    for change in earlier:
+        if change.rollback_id in chain:
+            chain.add(change.supersedes)
+        else:
+            others.append(change)
+    return others
 
 
 def _has_acted_unrecorded(earlier: ChangeEntry, runs: frozenset[str]) -> bool:
-    """It died between its call and the save, and what it wanted runs: its intent was carried out."""
+    """Crash recovery: an intent whose target runs was carried out, though that was not saved."""
     return earlier.has_intent and earlier.target_fingerprint is not None and earlier.target_fingerprint in runs
 
 
 def _cooldown(acted: list[ChangeEntry], policy: Policy, now: datetime) -> Check:
-    """A rollback that was aborted gives the service nothing to recover from: the next trigger acts."""
-    for one in acted:
-        if one.outcome is Outcome.ABORTED:
+    """Give the service time to recover from the last rollback; an aborted one needs no time."""
+    for change in acted:
+        if change.outcome is Outcome.ABORTED:
             continue
-        ready_at = (one.concluded_at or now) + timedelta(minutes=policy.cooldown_minutes)
+        ready_at = (change.concluded_at or now) + timedelta(minutes=policy.cooldown_minutes)
         if now < ready_at:
             reason = (
-                f"{one.rollback_id} has only just ended: the service is given {policy.cooldown_minutes:g} minutes to "
-                "recover"
+                f"{change.rollback_id} has only just ended: the service is given {policy.cooldown_minutes:g} minutes "
+                "to recover"
             )
-            return _suppress_until("cooldown", reason, ready_at, {"earlier": one.rollback_id})
+            return _suppress_until("cooldown", reason, ready_at, {"earlier": change.rollback_id})
     return Check.passed("cooldown", "no rollback has only just ended")
 
 
 def _one_step_per_window(automatic: list[ChangeEntry], runs: frozenset[str], policy: Policy, now: datetime) -> Check:
-    """Rule 7: one automatic step back; from where a rollback has put the service, only a person goes further."""
+    """Rule 7: one automatic step back per window. From there only an operator goes further back."""
     name, window = "one-step-per-window", timedelta(minutes=policy.correlation_window_minutes)
-    for one in automatic:
-        is_put_there = one.target_fingerprint is not None and one.target_fingerprint in runs
-        if is_put_there and one.admitted_at >= now - window:
+    for change in automatic:
+        is_its_target = change.target_fingerprint is not None and change.target_fingerprint in runs
+        if is_its_target and change.admitted_at >= now - window:
             reason = (
-                f"{one.rollback_id} stepped back to {one.target_version} within the last "
-                f"{window.total_seconds() / 60:g} minutes, and that does not help either: a person has to look"
+                f"{change.rollback_id} stepped back to {change.target_version} within the last "
+                f"{window.total_seconds() / 60:g} minutes, and that does not help either: an operator has to look"
             )
-            return Check.failed(name, reason, evidence={"earlier": one.rollback_id})
-    return Check.passed(name, "what runs was not put there by a rollback in the window")
+            return Check.failed(name, reason, evidence={"earlier": change.rollback_id})
+    return Check.passed(name, "no rollback in the window deployed the running release")
 
 
 def _attempt_budget(automatic: list[ChangeEntry], unreadable: list[str], policy: Policy, now: datetime) -> Check:
     since = now - timedelta(minutes=policy.attempt_window_minutes)
-    spent = [*(one.rollback_id for one in automatic if one.admitted_at >= since), *unreadable]
+    spent = [*(change.rollback_id for change in automatic if change.admitted_at >= since), *unreadable]
     evidence = {"attempts": spent}
-    said = f"{len(spent)} of {policy.attempts_per_window} attempts in {policy.attempt_window_minutes:g} minutes"
+    count = f"{len(spent)} of {policy.attempts_per_window} attempts in {policy.attempt_window_minutes:g} minutes"
     if len(spent) < policy.attempts_per_window:
-        return Check.passed("attempt-budget", said, evidence=evidence)
-    reason = f"the attempt budget is spent: {said}; a person has to look"
+        return Check.passed("attempt-budget", count, evidence=evidence)
+    reason = f"the attempt budget is spent: {count}; an operator has to look"
     return Check.failed("attempt-budget", reason, evidence=evidence)
 
 

@@ -1,4 +1,4 @@
-"""Which release a service runs, told from ECS and known to the ledger afterwards."""
+"""Identify the release of a deployment: from ECS, then by its record in the ledger."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,13 @@ from rollback.text import recorded_name
 
 @dataclass(frozen=True)
 class IdentifiedRelease:
-    """A release and its complete definition, whether or not the ledger knows it yet."""
+    """A release and its complete task definition, in the ledger or not yet.
+
+    Attributes:
+        release: as the ledger has it, else as ECS describes it.
+        definition: the normalised task definition.
+        identity: computed from ECS's answers.
+    """
 
     release: Release
     definition: dict[str, Any]
@@ -29,44 +35,44 @@ class IdentifiedRelease:
 def identify_deployment(
     deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
 ) -> Identity:
-    """Identity of what a deployment runs, images as ECS resolved them then; of our own, what it was made for.
+    """Identify a deployment by its images, as ECS resolved them; a rollback's own definition by its release tag.
 
     Raises:
-        ExternalServiceError: the definition is gone.
+        ExternalServiceError: ECS no longer describes the task definition.
     """
     raw, images = _resolve_images(deployed, view, service, world)
     return build_identity(raw, images, registered_for(raw))
 
 
 def identify_running(view: ServiceView, service: ServiceSettings, world: World) -> Identity:
-    """Identity of what PRIMARY runs.
+    """Identify the PRIMARY deployment.
 
     Raises:
-        ExternalServiceError: the definition is gone.
+        ExternalServiceError: ECS no longer describes the task definition.
     """
     return identify_deployment(view.primary.deployed, view, service, world)
 
 
 def running_fingerprint(view: ServiceView, service: ServiceSettings, world: World) -> str:
-    """The fingerprint by which the ledger knows what PRIMARY runs; its own, where the ledger does not.
+    """Fingerprint of the PRIMARY deployment's release in the ledger; else the one computed from ECS.
 
     Raises:
-        ExternalServiceError: the definition is gone, or ECS or the ledger do not answer.
+        ExternalServiceError: ECS no longer describes the task definition, or ECS or the ledger do not answer.
     """
-    seen = identify_running(view, service, world)
-    release = find_known_release(service.name, seen, world)
-    return release.fingerprint if release is not None else seen.fingerprint
+    running = identify_running(view, service, world)
+    release = find_known_release(service.name, running, world)
+    return release.fingerprint if release is not None else running.fingerprint
 
 
 def registered_for(raw: Mapping[str, Any]) -> str | None:
-    """The release that we registered a definition for; None: a deployment's, whatever its family is called."""
+    """Fingerprint of the release that a rollback registered the definition for; None: no rollback registered it."""
     if not is_named_as_ours(str(raw["family"])):
         return None
     return next((str(tag["value"]) for tag in raw.get("tags", ()) if tag["key"] == RELEASE_TAG), None)
 
 
 def is_ours(definition_arn: str, world: World) -> bool:
-    """Whether a rollback registered a definition: it carries our tag, in a family of ours (rule 5).
+    """Whether a rollback registered a definition: its family's name and its release tag are ours (rule 5).
 
     Raises:
         ExternalServiceError: ECS does not answer.
@@ -78,67 +84,68 @@ def is_ours(definition_arn: str, world: World) -> bool:
 
 
 def find_known_release(service_name: str, seen: Identity, world: World) -> Release | None:
-    """The release in the ledger that is what was seen; None: the ledger does not have it.
+    """Find the release of an identity in the ledger; None: the ledger does not have it.
 
-    By fingerprint; else, for one recorded under a former fingerprint or by less evidence, by the digests of its images.
+    It is found by fingerprint. A release that was recorded under a former fingerprint, or by less evidence, is found by
+    the digests of its images.
 
     Raises:
-        UnreadableItem: its record is damaged.
+        UnreadableItem: the release's record is damaged.
     """
-    found = world.ledger.release(service_name, seen.fingerprint)
-    if found is not None:
-        return found
+    release = world.ledger.release(service_name, seen.fingerprint)
+    if release is not None:
+        return release
     digests = sorted({image.rpartition("@")[2] for image in seen.images.values() if is_pinned(image)})
     for digest in digests:
-        found = find_matching_release(seen, world.ledger.find(service_name, digest))
-        if found is not None:
-            return found
+        release = known(seen, world.ledger.find(service_name, digest))
+        if release is not None:
+            return release
     return None
 
 
 def identify_release(
     deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
 ) -> IdentifiedRelease:
-    """The release behind a deployment: as the ledger has it, else made anew (and not yet recorded).
+    """Identify a deployment's release: as the ledger has it, else built from ECS and not recorded yet.
 
     Raises:
-        ExternalServiceError: the definition is gone.
+        ExternalServiceError: ECS no longer describes the task definition.
     """
-    found = build_release(deployed, view, service, world)
-    known = find_known_release(service.name, found.identity, world)
-    if known is None:
-        return _add_commit_label(found, service, world)
+    built = build_release(deployed, view, service, world)
+    recorded = find_known_release(service.name, built.identity, world)
+    if recorded is None:
+        return _add_commit_label(built, service, world)
     try:
-        return IdentifiedRelease(known, world.ledger.definition(known.definition_sha256), found.identity)
-    except (KeyError, UnreadableItem):  # the copy that is made anew may have members that the one before had not
-        copied = known.model_copy(update={"definition_sha256": found.release.definition_sha256})
-        return IdentifiedRelease(copied, found.definition, found.identity)
+        return IdentifiedRelease(recorded, world.ledger.definition(recorded.definition_sha256), built.identity)
+    except (KeyError, UnreadableItem):  # the new copy may have members that the earlier one lacked: its digest differs
+        copied = recorded.model_copy(update={"definition_sha256": built.release.definition_sha256})
+        return IdentifiedRelease(copied, built.definition, built.identity)
 
 
 def find_or_build_release(
     deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
 ) -> Release:
-    """The release behind a deployment: as the ledger has it, else as ECS describes it.
+    """A deployment's release: as the ledger has it, else as ECS describes it.
 
-    The registry is not asked for a label: only a step that records the release needs it.
+    The registry is not asked for a commit label: only a step that records the release needs the label.
 
     Raises:
-        ExternalServiceError: the definition is gone.
+        ExternalServiceError: ECS no longer describes the task definition.
     """
-    found = build_release(deployed, view, service, world)
-    return find_known_release(service.name, found.identity, world) or found.release
+    built = build_release(deployed, view, service, world)
+    return find_known_release(service.name, built.identity, world) or built.release
 
 
-def _add_commit_label(found: IdentifiedRelease, service: ServiceSettings, world: World) -> IdentifiedRelease:
-    """With the commit that a label of the image tells. The registry is asked only here, where no emergency waits."""
-    source, image = service.commit_source, _own_image(found.release.images, service)
+def _add_commit_label(built: IdentifiedRelease, service: ServiceSettings, world: World) -> IdentifiedRelease:
+    """Add the commit from a label of the image. An emergency never gets here: only this function asks the registry."""
+    source, image = service.commit_source, _own_image(built.release.images, service)
     if source.kind is not Source.LABEL or image is None:
-        return found
+        return built
     try:
         commit = clean_commit(world.images.label(image, source.name))
     except ExternalServiceError:
-        return found  # not known: no reason not to record the release
-    return IdentifiedRelease(found.release.model_copy(update={"commit": commit}), found.definition, found.identity)
+        return built  # an unknown commit is no reason to leave the release unrecorded
+    return IdentifiedRelease(built.release.model_copy(update={"commit": commit}), built.definition, built.identity)
 
 
 def _own_image(images: Mapping[str, str], service: ServiceSettings) -> str | None:
@@ -148,45 +155,45 @@ def _own_image(images: Mapping[str, str], service: ServiceSettings) -> str | Non
 def build_release(
     deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
 ) -> IdentifiedRelease:
-    """The release behind a deployment as ECS tells it, without a look into the ledger.
+    """Build a deployment's release from ECS alone.
 
-    An image whose digest can't be told is marked so: such a release can be left (a tag that does not exist is the
-    commonest bad deployment), but never gone back to. A container beside the service's own keeps its reference.
+    An image without a known digest is marked. Such a release can be replaced: a missing tag is the commonest bad
+    deployment. It can never be a target. A sidecar container without a digest keeps its reference.
 
     Raises:
-        ExternalServiceError: the definition is gone.
+        ExternalServiceError: ECS no longer describes the task definition.
     """
     raw, images = _resolve_images(deployed, view, service, world)
-    seen = build_identity(raw, images, registered_for(raw))
+    computed = identity(raw, images, registered_for(raw))
     definition = normalised_definition(raw, images)
     version, commit = _version(raw, images, service)
     release = Release(
         service=service.name,
         version=version,
-        fingerprint=seen.fingerprint,
+        fingerprint=computed.fingerprint,
         commit=commit,
         definition_arn=deployed.definition_arn,
         definition_sha256=sha256_of(definition),
-        images=dict(seen.images),
+        images=dict(computed.images),
         desired_count=view.desired_count,
         deployment_configuration=dict(view.deployment_configuration),
         first_deployed_at=deployed.began_at,
         state_since=deployed.began_at,
     )
-    return IdentifiedRelease(release, definition, seen)
+    return IdentifiedRelease(release, definition, computed)
 
 
 def _resolve_images(
     deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The definition, and each container's image: by its revision, else by the tasks that run it, else as it is named.
+    """Read the definition and each container's image: of the service revision, else of running tasks, else as named.
 
-    Never by what a tag names now: since the deployment began it may have moved.
+    The registry is never asked: the tag may have moved since the deployment began.
     """
     raw = world.services.definition(deployed.definition_arn)
     if raw is None:
-        raise ExternalServiceError(f"ECS no longer describes {deployed.definition_arn}: what it runs can't be told")
-    named = {str(one["name"]): str(one["image"]) for one in raw["containerDefinitions"]}
+        raise ExternalServiceError(f"ECS no longer describes {deployed.definition_arn}: its release is not known")
+    named = {str(container["name"]): str(container["image"]) for container in raw["containerDefinitions"]}
     images = {n: image for n, image in view.images_of(deployed.revision_arn).items() if n in named}
     missing = [name for name, image in named.items() if name not in images and not is_pinned(image)]
     by_tasks = _images_of_tasks(deployed, view, service, world) if missing else {}
@@ -198,32 +205,32 @@ def _resolve_images(
 
 
 def why_unresolved(release: Release) -> str:
-    """Why a release can't be told from another that its tag names, and what to do, for an operator."""
+    """Name the images without a known digest, and the fix, for an operator."""
     return (
         f"the digest of {', '.join(release.unresolved)} can't be told, neither from its service revision nor from its "
-        "running tasks; name the image by digest, or set the container's versionConsistency to enabled and deploy "
-        "anew; it is looked at again in each round"
+        "running tasks. Name the image by digest, or set the container's versionConsistency to enabled and deploy "
+        "anew. It is looked at again in each round"
     )
 
 
 def _images_of_tasks(
     deployed: DeployedRevision, view: ServiceView, service: ServiceSettings, world: World
 ) -> dict[str, str]:
-    """What running tasks say; where several revisions or deployments have the definition, only those of its own."""
-    has_definition = [one for one in view.deployments if one.definition_arn == deployed.definition_arn]
-    unknown = deployed.revision_arn is None and view.has_revisions_of(deployed.definition_arn)
-    may_be_others = unknown or len(has_definition) > 1
-    if may_be_others and deployed.deployment_id is None:
+    """Images of running tasks; of the deployment's own tasks if other deployments or revisions share the definition."""
+    sharing = [other for other in view.deployments if other.definition_arn == deployed.definition_arn]
+    is_unknown_revision = deployed.revision_arn is None and view.has_revisions_of(deployed.definition_arn)
+    is_shared = is_unknown_revision or len(sharing) > 1
+    if is_shared and deployed.deployment_id is None:
         return {}
-    of = deployed.deployment_id if may_be_others else None
+    deployment_id = deployed.deployment_id if is_shared else None
     try:
-        return dict(world.services.task_images(service, deployed.definition_arn, of))
+        return dict(world.services.task_images(service, deployed.definition_arn, deployment_id))
     except RollbackError:
-        return {}  # not known: no reason not to leave what runs
+        return {}  # an unknown image is no reason to keep the running release
 
 
 def _version(raw: dict[str, Any], images: dict[str, str], service: ServiceSettings) -> tuple[str, str | None]:
-    """Version and commit: APP_VERSION, else the image's tag, else 12 digits of its digest; the commit as it is set."""
+    """Version and commit. The version is APP_VERSION, else the image's tag, else 12 digits of its digest."""
     containers = {c["name"]: c for c in raw["containerDefinitions"]}
     named = containers.get(service.container) or raw["containerDefinitions"][0]
     image = named["image"].split("@")[0]

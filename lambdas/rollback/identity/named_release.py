@@ -11,14 +11,20 @@ from rollback.text import quoted
 
 
 def release_named(service_name: str, name: str, world: World, prefer: Collection[ReleaseState]) -> Release:
-    """The release that a person names (`release_names.find`); of several of one version the one in such a state.
+    """Find the release that an operator names (`release_names.find_release`).
+
+    Args:
+        service_name: name of the service.
+        name: version, commit or fingerprint.
+        world: the ports.
+        prefer: states that decide between several releases of one version.
 
     Raises:
-        InvalidRequest: the name means no release, or several; names those.
+        InvalidRequest: the name means no release, or several, which the error lists.
     """
-    found = find_release(name, find_releases_by_name(service_name, name, world), prefer=prefer)
-    if found.release is None:
+    match = find_release(name, find_releases_by_name(service_name, name, world), prefer=prefer)
+    if match.release is None:
         raise InvalidRequest(
-            f"release {quoted(name)} of {service_name} can't be told: {found.why_not}; nothing was changed"
+            f"release {quoted(name)} of {service_name} can't be told: {match.why_not}; nothing was changed"
         )
-    return found.release
+    return match.release

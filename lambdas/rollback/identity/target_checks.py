@@ -1,4 +1,4 @@
-"""Checks of one target: could ECS run it now? Each asks for one kind of thing that a start of its tasks needs."""
+"""Checks of one target: whether ECS could run it now. Each check is about one resource that its tasks need."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from rollback.resources.aws.definition_references import Reference, ReferenceKin
 from rollback.resources.aws.ecs_service import ServiceView
 from rollback.resources.aws.service_shape import check_fits_service
 
-# Check → kinds that it asks for, and what mends what is gone.
+# Check → kinds of references that it looks up, and the fix if one is missing.
 _KINDS = {
     "roles-exist": ((ReferenceKind.ROLE,), "ECS can't assume it; create it again under this ARN"),
     "log-groups-exist": ((ReferenceKind.LOG_GROUP,), "the log driver fails each start; create it again"),
@@ -24,10 +24,13 @@ _KINDS = {
 
 
 def target_checks(release: Release, definition_arn: str, view: ServiceView, world: World) -> tuple[Check, ...]:
-    """All checks of a target, in a fixed order.
+    """Make all checks of a target, in a fixed order.
 
     Args:
-        definition_arn: what is registered for the release.
+        release: the target.
+        definition_arn: ARN of the definition that is registered for the release.
+        view: the service as ECS describes it now.
+        world: the ports.
     """
     return (
         run_check("image-exists", lambda: check_images_exist(release, world)),
@@ -37,7 +40,7 @@ def target_checks(release: Release, definition_arn: str, view: ServiceView, worl
 
 
 def run_check(name: str, question: Callable[[], Check]) -> Check:
-    """What can't be asked is a warning: it says nothing against the way back."""
+    """Make a check; a service that does not answer makes it a warning, since that is no evidence against the target."""
     try:
         return question()
     except ExternalServiceError as failure:
@@ -45,7 +48,7 @@ def run_check(name: str, question: Callable[[], Check]) -> Check:
 
 
 def check_digests_known(target: Release) -> tuple[Check, ...]:
-    """Why nobody can go back to a release whose digest was never known; nothing if it was. Asks nobody."""
+    """A failed check if the digest of the target's image was never known; no check otherwise. Needs no call."""
     if target.is_resolved:
         return ()
     reason = f"{target.version} ran an image whose digest was never known"
@@ -53,10 +56,10 @@ def check_digests_known(target: Release) -> tuple[Check, ...]:
 
 
 def check_images_exist(target: Release, world: World) -> Check:
-    """Whether every image of a release can still be pulled, by digest."""
-    found = {name: world.images.exists(image) for name, image in sorted(target.images.items())}
-    missing = [target.images[name] for name, there in found.items() if there is False]
-    unseen = [target.images[name] for name, there in found.items() if there is None]
+    """Check that every image of a release can still be pulled by digest."""
+    existence = {name: world.images.exists(image) for name, image in sorted(target.images.items())}
+    missing = [target.images[name] for name, exists in existence.items() if exists is False]
+    unreadable = [target.images[name] for name, exists in existence.items() if exists is None]
     evidence = {"images": dict(sorted(target.images.items()))}
     if missing:
         reason = f"not in the registry: {', '.join(missing)}; build and push it again, or name another target"
@@ -65,10 +68,10 @@ def check_images_exist(target: Release, world: World) -> Check:
         names = ", ".join(target.pinned_by_reference)
         reason = f"the digest of {names} was never told: it runs what its tag names then; name it by digest"
         return Check.warned("image-exists", reason, evidence=evidence)
-    if unseen:
-        reason = f"can't be looked up, in another registry or not for us to see: {', '.join(unseen)}"
+    if unreadable:
+        reason = f"can't be looked up, in another registry or not for us to see: {', '.join(unreadable)}"
         return Check.warned("image-exists", reason, evidence=evidence)
-    return Check.passed("image-exists", "by digest, in the registry", evidence=evidence)
+    return Check.passed("image-exists", "all images are in the registry, by digest", evidence=evidence)
 
 
 def _check_definition(definition_arn: str, view: ServiceView, world: World) -> Iterator[Check]:
@@ -87,7 +90,7 @@ def _check_definition(definition_arn: str, view: ServiceView, world: World) -> I
 
 
 def reference_checks(definition: Mapping[str, Any], world: World) -> Iterator[Check]:
-    """Whether what a definition refers to is there, a check for each kind; what nothing asks for is named, if any."""
+    """Check the resources that a definition refers to, by kind; the last check lists kinds that are not looked up."""
     wanted = references(definition)
     for name, (kinds, mend) in _KINDS.items():
         some = [reference for reference in wanted if reference.kind in kinds]
@@ -100,17 +103,17 @@ def _check_references(name: str, wanted: list[Reference], mend: str, world: Worl
 
 
 def _look_up(reference: Reference, world: World) -> Existence:
-    """Whether it is there; what is another account's is not asked for where the answer would be about our own."""
+    """Look a reference up, but no role or parameter of another account: the answer would be about our own account."""
     if reference.kind is ReferenceKind.OTHER:
         return Existence.NOT_ASKED
     of_home = world.home is None or reference.account() in (None, world.home.account)
     if not of_home and reference.kind in (ReferenceKind.ROLE, ReferenceKind.PARAMETER):
         return Existence.HIDDEN
-    there = _is_there(reference, world)
-    return Existence.HIDDEN if there is None else Existence.THERE if there else Existence.GONE
+    exists = _exists(reference, world)
+    return Existence.HIDDEN if exists is None else Existence.THERE if exists else Existence.GONE
 
 
-def _is_there(reference: Reference, world: World) -> bool | None:
+def _exists(reference: Reference, world: World) -> bool | None:
     value = reference.value
     match reference.kind:
         case ReferenceKind.ROLE:
@@ -129,17 +132,17 @@ def _is_there(reference: Reference, world: World) -> bool | None:
 
 
 def _secret_arn(name: str, home: Home | None) -> str | None:
-    """A secret by name is one of our own account and region; None: those are not known."""
+    """ARN of a secret by name, in our own account and region; None: those are not known."""
     if home is None:
         return None
     return f"arn:{home.partition}:secretsmanager:{home.region}:{home.account}:secret:{name}"
 
 
 def _check_health_check_unchanged(release: Release, view: ServiceView, world: World) -> Check:
-    """The target group stays on its new values after a rollback: a path that the old release lacks fails it."""
+    """Compare the target groups' health checks: a rollback does not change them, and an older release may fail them."""
     name = "health-check-unchanged"
     if not release.health_checks:
-        return Check.skipped(name, "none was recorded with the release")
+        return Check.skipped(name, "no health check was recorded with the release")
     now = world.targets.health_checks(view.target_groups)
     differ = [
         f"{arn.rsplit('/', 2)[-2]}: {part} was {was!r}, is {now[arn].get(part)!r}"

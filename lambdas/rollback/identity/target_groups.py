@@ -1,4 +1,4 @@
-"""The target groups of a service, each with what its targets say."""
+"""Health of the target groups of a service."""
 
 from rollback.errors import CallRefused, RefusalKind
 from rollback.ports.world import World
@@ -7,10 +7,10 @@ from rollback.resources.aws.target_group_health import GroupHealth, GroupState, 
 
 
 def group_health(arn: str, world: World) -> GroupHealth:
-    """Health of one group. A group that is gone is an answer.
+    """Read the health of one target group; a deleted group is a result, not an error.
 
     Raises:
-        ExternalServiceError: the load balancer could not be asked.
+        ExternalServiceError: the load balancer did not answer.
     """
     try:
         targets = world.targets.health(arn)
@@ -23,9 +23,9 @@ def group_health(arn: str, world: World) -> GroupHealth:
 
 
 def read_group_health(view: ServiceView, world: World) -> tuple[GroupHealth, ...]:
-    """All groups of a service.
+    """Read the health of all target groups of a service.
 
     Raises:
-        ExternalServiceError: the load balancer could not be asked of one of them.
+        ExternalServiceError: the load balancer did not answer about one of them.
     """
     return tuple(group_health(arn, world) for arn in view.target_groups)

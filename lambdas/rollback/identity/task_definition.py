@@ -1,4 +1,4 @@
-"""A registered, ACTIVE definition of a release, by digest: the one at hand, else registered from the ledger's copy."""
+"""A registered, ACTIVE task definition of a release with images by digest: an existing one, else a new registration."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from rollback.resources.aws.task_definition import is_pinned
 
 
 def standing_plan(service_name: str, world: World) -> StandingPlan | None:
-    """The standing plan; None: there is none, or it can't be read. That one is set aside and computed anew."""
+    """Read the standing plan; None: there is none, or it can't be read, and is then recorded for an operator."""
     try:
         return world.ledger.standing_plan(service_name)
     except UnreadableItem as unreadable:
@@ -25,17 +25,24 @@ def standing_plan(service_name: str, world: World) -> StandingPlan | None:
 def ensure_registered_definition(
     release: Release, world: World, *, is_last_known_good: bool, newest_of_family: bool = False
 ) -> str:
-    """ARN to deploy. Looks before it registers, so that a retry finds what the crashed call made.
+    """Return the ARN to deploy. A retry after a crash finds the definition that the earlier call registered.
 
     Args:
-        newest_of_family: what is at hand is not enough, it must be what the family's name alone means (decision 2).
+        release: the release.
+        world: the ports.
+        is_last_known_good: whether to register it in the family of the last known good.
+        newest_of_family: whether it has to be the newest revision of that family, which the family's name alone means
+            (decision 2).
+
+    Returns:
+        ARN of an ACTIVE definition.
 
     Raises:
         KeyError: the ledger has no copy of the definition.
     """
-    found = find_registered_definition(release, world) if not newest_of_family else None
-    if found is not None:
-        return found
+    registered = find_registered_definition(release, world) if not newest_of_family else None
+    if registered is not None:
+        return registered
     family = team_family(release.definition_arn, world)
     name_of = last_known_good_family if is_last_known_good else rollback_family
     ours = name_of(family, world.settings.environment, release.service)
@@ -47,15 +54,15 @@ def ensure_registered_definition(
 
 
 def team_family(definition_arn: str, world: World) -> str:
-    """The family that the team registers in: the definition's own, unless we registered it."""
+    """Family that the team registers in: the definition's own, unless a rollback registered the definition."""
     family = family_of(definition_arn)
     return original_family(family) if is_ours(definition_arn, world) else family
 
 
 def _team_tags(release: Release, world: World) -> dict[str, str]:
-    """Tags of the release's own definition: where a policy demands tags, a registration without them is refused.
+    """Tags of the team's definition: if a policy demands tags, ECS refuses a registration without them.
 
-    Reserved ones can't be given; ours is another one. A definition that is gone has none any more.
+    Reserved tags and our own are left out. A deleted definition has no tags.
     """
     raw = world.services.definition(release.definition_arn)
     tags = {str(tag["key"]): str(tag.get("value", "")) for tag in (raw or {}).get("tags", ())}
@@ -63,18 +70,18 @@ def _team_tags(release: Release, world: World) -> dict[str, str]:
 
 
 def find_registered_definition(release: Release, world: World) -> str | None:
-    """ARN of the definition that the standing plan has registered for the release; None: none that ECS takes."""
+    """ARN of the standing plan's definition of a release; None: there is none that ECS would deploy."""
     plan = standing_plan(release.service, world)
     registered = plan.definition_of(release.fingerprint) if plan is not None else None
     return registered if registered is not None and _is_usable(registered, release, world) else None
 
 
 def _is_usable(definition_arn: str, release: Release, world: World) -> bool:
-    """ACTIVE (ECS refuses INACTIVE ones), and exactly this release with its images by digest, as it was recorded."""
+    """Whether a definition is ACTIVE (ECS refuses INACTIVE ones), and is this release with its images by digest."""
     raw = world.services.definition(definition_arn)
     if raw is None or raw.get("status") != "ACTIVE":
         return False
-    if any(not is_pinned(one["image"]) and one["name"] not in release.pinned_by_reference for one in _containers(raw)):
+    if any(not is_pinned(c["image"]) and c["name"] not in release.pinned_by_reference for c in _containers(raw)):
         return False
     return release.fingerprint in build_identity(raw, {}, registered_for(raw)).identifiers
 

@@ -1,4 +1,4 @@
-"""The lease check that precedes each change (rule 9: the lease is read immediately before)."""
+"""The lease check that precedes each change (rule 9: the lease is read immediately before a change)."""
 
 from datetime import timedelta
 
@@ -8,17 +8,18 @@ from rollback.ports.world import World
 
 
 def assert_lease(rollback: Rollback, world: World, timeout_seconds: float | None = None) -> None:
-    """Read immediately before a change (rule 9).
+    """Check, immediately before a change, that the lease outlasts the function that makes the change.
 
     Args:
-        timeout_seconds: time limit of the function that makes the change; the service function's unless told.
+        rollback: the rollback that makes the change.
+        world: the ports.
+        timeout_seconds: timeout of that function; None: of the service function.
 
     Raises:
-        LeaseLost: it is another's, or ends before the function does.
+        LeaseLost: another rollback holds the lease, or the lease expires before the function's timeout.
     """
     held = world.ledger.lease(rollback.service_name)
     until = world.clock.now() + timedelta(seconds=timeout_seconds or world.settings.policy.act_timeout_seconds)
-    ours = held is not None and held.counter == rollback.lease_counter and held.is_held_by(rollback.id, until)
-    if not ours:
-        holder = held.holder if held is not None else "nobody"
+    if held is None or held.counter != rollback.lease_counter or not held.is_held_by(rollback.id, until):
+        holder = held.holder if held is not None else "no rollback"
         raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name} ({holder} does)")

@@ -1,4 +1,4 @@
-"""Who holds the lease on a service, for those who must not get in its way."""
+"""The rollback that holds a lease, and whether it is alive."""
 
 from rollback.domain.lease import Lease
 from rollback.domain.rollback import Rollback, service_of
@@ -7,14 +7,17 @@ from rollback.leases.takeover import describe_takeover_state
 from rollback.ports.world import World
 
 
-def find_live_lease(service_name: str, world: World) -> Lease | None:
-    """The lease of a rollback that goes on; None: nobody holds it, or it ran out."""
-    held = world.ledger.lease(service_name)
+def find_live_lease(name: str, world: World) -> Lease | None:
+    """The unexpired lease on a service, or on a branch by its key; None: there is none."""
+    held = world.ledger.lease(name)
     return held if held is not None and held.expires_at > world.clock.now() else None
 
 
 def find_live_database_lease(world: World) -> Lease | None:
-    """Of a rollback that may be changing the environment's branch: held on it, or on a service that writes to it."""
+    """The unexpired lease of a rollback that may be changing the environment's branch; None: there is none.
+
+    Such a rollback holds a lease on the branch, or on a service that writes to the branch.
+    """
     database = world.settings.database
     if database is None or database.branch_id is None:
         return None
@@ -24,14 +27,15 @@ def find_live_database_lease(world: World) -> Lease | None:
 
 
 def holder_of(lease: Lease, world: World) -> Rollback | None:
-    """The rollback behind a lease; None: there is no record of it, or it can't be read."""
+    """The rollback that holds a lease; None: its record is missing or can't be read."""
     return find_rollback(lease.holder, world)
 
 
 def find_rollback(rollback_id: str, world: World) -> Rollback | None:
-    """A rollback by its id, whichever service it is about: it may hold another writer's lease, or a branch's.
+    """A rollback by its id, of any service: a rollback may hold leases on other services, and on a branch.
 
-    None: there is no such record, or it can't be read. One that can't be read is set aside.
+    Returns:
+        None: the record is missing, or can't be read. An unreadable record is noted for an operator.
     """
     service_name = service_of(rollback_id)
     try:
@@ -43,8 +47,20 @@ def find_rollback(rollback_id: str, world: World) -> Rollback | None:
         return None
 
 
+def why_lease_is_alive(lease: Lease, world: World) -> str | None:
+    """Reason why the holder of a lease may still act; None: it is concluded, or its execution and its lease ended."""
+    holder = holder_of(lease, world)
+    if holder is not None and holder.concluded_at is not None:
+        return None
+    if holder is not None and world.workflow.is_running(holder.execution):
+        return "its execution runs"
+    if lease.expires_at > world.clock.now():
+        return f"its lease holds until {lease.expires_at:%H:%M:%S} UTC"
+    return None
+
+
 def describe_holder(lease: Lease, world: World) -> str:
-    """What a person is told before they get in the way of the holder."""
+    """The state of the holder, for an operator who is about to interfere with it."""
     holder = holder_of(lease, world)
     if holder is None:
         return f"{lease.holder} holds the lease, and there is no record of what it has done"

@@ -2,19 +2,19 @@
 
 from rollback.domain.rollback import Rollback
 from rollback.errors import UnreadableItem
-from rollback.leases.holder import find_rollback
+from rollback.leases.holder import holder_of
 from rollback.ports.world import World
 
 
 def successor_of(rollback: Rollback, world: World) -> str | None:
-    """The rollback that took the lease over and goes on with this one; None: nobody does."""
+    """Id of the rollback that took the lease over and continues this one; None: no rollback does."""
     try:
         held = world.ledger.lease(rollback.service_name)
     except UnreadableItem:
         return None
     if held is None or held.holder == rollback.id:
         return None
-    successor = find_rollback(held.holder, world)
+    successor = holder_of(held, world)
     if successor is None:
         return None
     return successor.id if successor.admitted_at is None or successor.supersedes == rollback.id else None

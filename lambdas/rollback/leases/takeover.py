@@ -1,17 +1,21 @@
-"""Who may take a lease over that another rollback holds (rule 1)."""
+"""Taking over a lease that another rollback holds (rule 1).
 
-from rollback.domain.request import OPERATOR_TRIGGERS, RollbackType, Trigger
+Rule 1: an automatic trigger never takes over a rollback that is fenced, holds a database lease, or is itself an
+emergency. An operator with `--force` may.
+"""
+
+from rollback.domain.request import OPERATOR_TRIGGERS, RollbackType
 from rollback.domain.rollback import Rollback
 
 
 def find_takeover_objection(newcomer: Rollback, holder: Rollback) -> str | None:
-    """None: it may. Only emergencies take over by themselves, and only from a plain rollback; a person may with force.
+    """Reason why a rollback may not take over the lease of another; None: it may.
 
-    An outage alarm during our own fence, or during a restart from zero, is our own doing. A rollback that has its
-    outcome only has to put back what it owes: the newcomer does that with its own.
+    Without force only an emergency takes over, and only from a plain rollback. An outage alarm during our own fence, or
+    during a restart from zero, is our own doing. A holder with an outcome only has obligations left, and the newcomer
+    discharges those with its own.
     """
-    forced = newcomer.trigger is Trigger.MANUAL and newcomer.request.force
-    if forced or holder.never_acts:
+    if newcomer.is_forced_by_operator or holder.never_acts:
         return None
     if holder.is_fenced:
         return f"{holder.id} has fenced the service: the outage is its doing"
@@ -22,22 +26,22 @@ def find_takeover_objection(newcomer: Rollback, holder: Rollback) -> str | None:
     if holder.is_emergency:
         return f"{holder.id} is an emergency rollback already"
     if newcomer.trigger not in OPERATOR_TRIGGERS and holder.trigger in OPERATOR_TRIGGERS and holder.plan is None:
-        return f"{holder.id} was only just started by a person, and has no plan to go on with yet"
+        return f"{holder.id} was only just started by an operator, and has no plan to continue yet"
     if newcomer.request.type is not RollbackType.EMERGENCY:
         return f"{holder.id} is rolling {holder.service_name} back already"
     return None
 
 
 def describe_takeover_state(holder: Rollback) -> str:
-    """What a person is told before they take a rollback over by force."""
-    said = [f"{holder.id} ({holder.request.type}, {holder.trigger}) holds the lease"]
-    said.append("it has fenced the service: desired count 0" if holder.is_fenced else "the service is not fenced")
-    said.append(
-        "it may be changing the database" if holder.holds_database_lease else "the database has not been touched by it"
+    """The state of a rollback, for an operator who is about to take it over by force."""
+    parts = [f"{holder.id} ({holder.request.type}, {holder.trigger}) holds the lease"]
+    parts.append("it has fenced the service: desired count 0" if holder.is_fenced else "the service is not fenced")
+    parts.append(
+        "it may be changing the database" if holder.holds_database_lease else "it has not touched the database"
     )
     if holder.database is not None and holder.database.has_unanswered_change:
-        said.append("it has sent a change of the database: nothing is planned before Neon has told what became of that")
+        parts.append("it has sent a change of the database: nothing is planned before Neon reports its outcome")
     for owed in holder.open_obligations():
-        of = f" of {owed.service}" if owed.service is not None else ""
-        said.append(f"it still owes: {owed.kind}{of}, was {owed.before}")
-    return "; ".join(said)
+        service = f" of {owed.service}" if owed.service is not None else ""
+        parts.append(f"it still owes: {owed.kind}{service}, was {owed.before}")
+    return "; ".join(parts)

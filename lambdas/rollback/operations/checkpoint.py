@@ -1,4 +1,4 @@
-"""A checkpoint: where the database stands before a version's migrations run, and what those would do."""
+"""A checkpoint: the database's position before a version's migrations run, and the impact of those migrations."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,13 @@ from rollback.text import recorded_name
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`new`: what the database has not applied yet; None: nobody told what the version ships.
+    """A recorded checkpoint.
 
     Attributes:
-        journals: each that the database has, on a line.
-        unfinished: what a tool began in it and did not end.
+        point: the restore point.
+        new: migrations that the database has not applied yet; None: the version's migrations are not known.
+        journals: the database's migration journals, a line each.
+        unfinished: migrations that a tool began and did not end.
     """
 
     point: RecordedPoint
@@ -30,17 +32,20 @@ class Checkpoint:
 
     @property
     def impact(self) -> MigrationImpact | None:
-        """Of all new ones together."""
-        return None if self.new is None else combine_impacts(one.impact for one in self.new)
+        """Combined impact of all new migrations."""
+        return None if self.new is None else combine_impacts(migration.impact for migration in self.new)
 
 
 def checkpoint(
     service_name: str, version: str, shipped: tuple[ShippedMigration, ...] | None, world: World
 ) -> Checkpoint:
-    """Record it. Made again, it is another one, and the last before the deployment counts.
+    """Record a checkpoint. Several may be recorded: the last one before the deployment counts.
 
     Args:
-        shipped: all migrations in the version's repository; None: not told.
+        service_name: name of the service.
+        version: the version that is about to be deployed.
+        shipped: all migrations in the version's repository; None: not known.
+        world: the ports.
 
     Raises:
         InvalidRequest: the environment has no branch that the service writes to.
@@ -86,5 +91,5 @@ def checkpoint(
     world.ledger.put_restore_point(point)
     new = None
     if shipped is not None:
-        new = tuple(one for one in shipped if not is_applied(one, schema.journal, shipped))
-    return Checkpoint(point, new, summarize_journals(schema.journal), list_unfinished(schema.journal))
+        new = tuple(migration for migration in shipped if not is_applied(migration, schema.journal, shipped))
+    return Checkpoint(point, new, summarize_journals(schema.journal), unfinished(schema.journal))

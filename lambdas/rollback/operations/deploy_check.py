@@ -1,4 +1,4 @@
-"""May this image be deployed? Asked by pipelines, so that what a rollback left does not come back with the next one."""
+"""Deploy check: pipelines ask whether an image may be deployed, so that no rolled-back release is deployed again."""
 
 import re
 from collections.abc import Iterable
@@ -16,18 +16,18 @@ _BY_DIGEST = re.compile(r"[^@\s]+@(sha256:[0-9a-f]{64})")
 
 @dataclass(frozen=True)
 class DeployDecision:
-    """Whether it may, and why in one line."""
+    """The decision, and its reason in one line."""
 
     allowed: bool
     why: str
 
 
 def check_deploy(service_name: str, image: str, world: World) -> DeployDecision:
-    """Ask the ledger about an image, by tag or digest.
+    """Check an image, by tag or digest, against the ledger.
 
     Raises:
-        InvalidRequest: the image's digest can't be told.
-        ExternalServiceError: the registry or the ledger do not answer: nothing is known, so nothing is allowed.
+        InvalidRequest: the image's digest is not known.
+        ExternalServiceError: the registry or the ledger do not answer: the image is not allowed.
     """
     digest = _digest_of(image, world)
     lease = find_live_lease(service_name, world)
@@ -47,12 +47,12 @@ def check_deploy(service_name: str, image: str, world: World) -> DeployDecision:
         why = f"{image} is of {bad.version}, which is {bad.state} ({bad.state_reason}); `{unquarantine}` clears it"
         return DeployDecision(False, why)
     known = next((r for r in releases if _has_image(r, digest)), None)
-    said = f"is of {known.version}, which is {known.state}" if known is not None else "is not known to the ledger"
-    return DeployDecision(True, f"{image} {said}: nothing speaks against it")
+    state = f"is of {known.version}, which is {known.state}" if known is not None else "is not known to the ledger"
+    return DeployDecision(True, f"{image} {state}: nothing speaks against it")
 
 
 def _is_image_of(left: Release, digest: str, container: str, releases: Iterable[Release]) -> bool:
-    """The image that makes the version; or one beside it, which good releases do not run as well."""
+    """Whether the image is the release's own, or a sidecar's that no promoted release runs too."""
     if left.images.get(container, "").endswith(digest):
         return True
     return _has_image(left, digest) and not any(
@@ -69,7 +69,7 @@ def _digest_of(image: str, world: World) -> str:
     by_digest = image if named else (world.images.digest_of(image) if "@" not in image else None)
     if not by_digest:
         raise InvalidRequest(
-            f"the digest of image {image!r} can't be told: it is not in ECR, or not for us to see; push it first, or "
+            f"the digest of image {image!r} can't be told: it is not in ECR, or can't be read there; push it first, or "
             "name it by digest (repository@sha256:…)"
         )
     return by_digest.rpartition("@")[2]

@@ -1,24 +1,23 @@
-"""The operator's levers over rollbacks: pause and resume, abort, unlock.
+"""Operations on rollbacks: pause and resume, abort, unlock.
 
-Each is checked first and written down before it is pulled: an entry says that somebody pulled it, and there is never a
-change that nobody is known to have made. Interrupted anywhere, a lever may be pulled again.
+Each operation checks its conditions, records the operator, and then makes its change: so every change has a recorded
+author. An interrupted operation may be called again.
 """
 
 from contextlib import suppress
 
-from rollback.domain.lease import Lease
 from rollback.domain.operator import Operator, OperatorAction, Pause
 from rollback.domain.rollback import Outcome, Rollback, service_of
 from rollback.errors import Conflict, InvalidRequest, RollbackError
-from rollback.leases.holder import describe_holder, find_live_lease, holder_of
+from rollback.leases.holder import describe_holder, find_live_lease, holder_of, why_lease_is_alive
 from rollback.leases.successor import successor_of
 from rollback.ports.world import World
 
-TRIES = 5  # of a compare-and-set against a step that saves at the same moment
+TRIES = 5  # attempts at a compare-and-set while a step saves the same document
 
 
 def record_operator_action(verb: str, service_name: str, operator: Operator, world: World, subject: str = "") -> None:
-    """An entry in the operators' record."""
+    """Record an operator's action in the ledger."""
     world.ledger.record_action(
         OperatorAction(
             service=service_name,
@@ -32,57 +31,57 @@ def record_operator_action(verb: str, service_name: str, operator: Operator, wor
 
 
 def pause(service_name: str, operator: Operator, world: World) -> str:
-    """No automatic rollback until `resume`; one that is going on goes on.
+    """Pause automatic rollbacks of a service until `resume`; a rollback that has begun continues.
 
     Raises:
-        InvalidRequest: paused already.
+        InvalidRequest: they are paused already.
     """
     _refuse_second_pause(world.ledger.pause(service_name))
     ours = Pause(service=service_name, since=world.clock.now(), by=operator.name, reason=operator.reason.strip())
     record_operator_action("pause", service_name, operator, world)
     world.ledger.put_pause(ours)
-    stands = world.ledger.pause(service_name)
-    if stands != ours:  # two people at once: the first one's stands
-        _refuse_second_pause(stands)
-    said = f"automatic rollbacks of {service_name} are paused; people can still start them"
+    current = world.ledger.pause(service_name)
+    if current != ours:  # two operators at once: the first pause holds
+        _refuse_second_pause(current)
+    result = f"automatic rollbacks of {service_name} are paused; operators can still start them"
     lease = find_live_lease(service_name, world)
     if lease is None:
-        return said
-    return f"{said}; {lease.holder} goes on: `rollback abort {world.settings.environment} {lease.holder}` ends it"
+        return result
+    return f"{result}; {lease.holder} goes on: `rollback abort {world.settings.environment} {lease.holder}` ends it"
 
 
 def resume(service_name: str, operator: Operator, world: World) -> str:
-    """Automatic rollbacks are on again.
+    """End the pause of automatic rollbacks of a service.
 
     Raises:
-        InvalidRequest: not paused.
+        InvalidRequest: they are not paused.
     """
-    stands = world.ledger.pause(service_name)
-    if stands is None:
+    current = world.ledger.pause(service_name)
+    if current is None:
         raise InvalidRequest(f"automatic rollbacks of {service_name} are not paused; nothing was changed")
     record_operator_action("resume", service_name, operator, world)
     world.ledger.end_pause(service_name)
     return (
-        f"automatic rollbacks of {service_name} are on again (paused since {stands.since:%Y-%m-%d %H:%M} UTC by "
-        f"{stands.by}); an alarm that is still red is looked at within minutes"
+        f"automatic rollbacks of {service_name} are on again (paused since {current.since:%Y-%m-%d %H:%M} UTC by "
+        f"{current.by}); an alarm that is still in ALARM is looked at within minutes"
     )
 
 
 def abort(rollback_id: str, operator: Operator, world: World) -> Rollback:
-    """End an open rollback: its outcome by compare-and-set, then its execution; what is left to do is Conclude's.
+    """Abort an open rollback: save its outcome by compare-and-set, then stop its execution. Conclude does the rest.
 
-    Whoever walks it finds the outcome and goes to Conclude; what a step was about to write is refused, and a call that
-    it had announced is waited for there. Stopping the execution only saves it the way.
+    The next step finds the outcome and goes to Conclude. The save of a step that runs now is refused, and Conclude
+    waits for the call that it had announced. Stopping the execution only shortens this.
 
     Raises:
-        InvalidRequest: no such rollback, or it has ended.
-        Conflict: it kept changing; call again.
+        InvalidRequest: there is no such rollback, or it has ended.
+        Conflict: other processes kept saving the rollback; call again.
     """
     _find_abortable(rollback_id, world)
     record_operator_action("abort", service_of(rollback_id), operator, world, rollback_id)
     for _ in range(TRIES):
         rollback = _find_abortable(rollback_id, world)
-        if rollback.outcome is not None:  # aborted before, and the abort was interrupted
+        if rollback.outcome is not None:  # an earlier abort was interrupted here
             break
         ended = rollback.evolve(
             outcome=Outcome.ABORTED,
@@ -98,46 +97,49 @@ def abort(rollback_id: str, operator: Operator, world: World) -> Rollback:
         break
     else:
         raise Conflict(f"{rollback_id} changed {TRIES} times while it was being aborted; call it again")
-    with suppress(RollbackError):  # it finds the outcome by itself, only later
+    with suppress(RollbackError):  # the execution finds the outcome by itself, only later
         world.workflow.stop(rollback.execution, rollback.reason)
     return rollback
 
 
 def unlock(service_name: str, operator: Operator, world: World, *, force: bool = False) -> str:
-    """Give the lease of a rollback back that nobody walks any more.
+    """Give back the lease of a rollback that no process works on any more.
 
     Args:
-        force: of a living one too. It finds its lease lost, ends as aborted, and stays fenced if it is (rules 3, 9).
+        service_name: name of the service.
+        operator: who unlocks it, and why.
+        world: the ports.
+        force: give back the lease of a live rollback too. That rollback finds its lease lost, ends as aborted, and
+            stays fenced if it is (rule 3: aborted while fenced, stay fenced).
 
     Raises:
         InvalidRequest: there is no lease, or its holder is alive.
     """
     environment, lease = world.settings.environment, world.ledger.lease(service_name)
     if lease is None:
-        raise InvalidRequest(f"nobody holds the lease on {service_name}; nothing was changed")
+        raise InvalidRequest(f"no rollback holds the lease on {service_name}; nothing was changed")
     alive = why_lease_is_alive(lease, world)
     if alive is not None and not force:
         raise InvalidRequest(
             f"{lease.holder} is alive ({alive}): {describe_holder(lease, world)}; end it with `rollback abort "
-            f"{environment} "
-            f"{lease.holder}`, or take its lease with --force; nothing was changed"
+            f"{environment} {lease.holder}`, or take its lease with --force; nothing was changed"
         )
     holder = holder_of(lease, world)
     record_operator_action("unlock", service_name, operator, world, lease.holder)
     if alive is not None and holder is not None:
         _mark_ended_by_operator(holder.id, world)
     world.ledger.release_lease(service_name, lease.holder)
-    said = f"the lease on {service_name} is free; {lease.holder} held it"
+    result = f"the lease on {service_name} is free; {lease.holder} held it"
     if holder is not None and holder.concluded_at is None:
-        said += ", and is concluded by the janitor, or gone on with by whoever takes the lease next"
-    return said
+        result += "; the janitor concludes it, or the next rollback continues it"
+    return result
 
 
 def _mark_ended_by_operator(rollback_id: str, world: World) -> None:
-    """Before the lease is gone: that the rollback finds it lost is no crash.
+    """Mark a rollback as aborted by an operator before its lease is gone: the lost lease is then no crash.
 
     Raises:
-        Conflict: it kept changing; call again.
+        Conflict: other processes kept saving the rollback; call again.
     """
     for _ in range(TRIES):
         rollback = world.ledger.read(service_of(rollback_id), rollback_id)
@@ -149,23 +151,11 @@ def _mark_ended_by_operator(rollback_id: str, world: World) -> None:
     raise Conflict(f"{rollback_id} changed {TRIES} times while its lease was being taken; call it again")
 
 
-def why_lease_is_alive(lease: Lease, world: World) -> str | None:
-    """Why somebody may still act under this lease; None: nobody does."""
-    holder = holder_of(lease, world)
-    if holder is not None and holder.concluded_at is not None:
-        return None
-    if holder is not None and world.workflow.is_running(holder.execution):
-        return "its execution runs"
-    if lease.expires_at > world.clock.now():
-        return f"its lease holds until {lease.expires_at:%H:%M:%S} UTC"
-    return None
-
-
-def _refuse_second_pause(stands: Pause | None) -> None:
-    if stands is not None:
+def _refuse_second_pause(current: Pause | None) -> None:
+    if current is not None:
         raise InvalidRequest(
-            f"automatic rollbacks of {stands.service} are paused already, since {stands.since:%Y-%m-%d %H:%M} UTC by "
-            f"{stands.by}: {stands.reason}; nothing was changed"
+            f"automatic rollbacks of {current.service} are paused already, since {current.since:%Y-%m-%d %H:%M} UTC by "
+            f"{current.by}: {current.reason}; nothing was changed"
         )
 
 

@@ -1,4 +1,4 @@
-"""A person's word about a release: never again without force, or a candidate like any other."""
+"""Quarantine and unquarantine: an operator's verdict about a release."""
 
 import shlex
 
@@ -18,7 +18,9 @@ _NOT_QUARANTINED = frozenset(ReleaseState) - {ReleaseState.QUARANTINED}
 
 
 def quarantine(service_name: str, name: str, operator: Operator, world: World) -> str:
-    """No target without force, and out of the standing plan at once; pulled again it finishes what was interrupted.
+    """Quarantine a release: no target without `--force`, and out of the standing plan at once.
+
+    An interrupted call may be repeated.
 
     Raises:
         InvalidRequest: the ledger has no such release.
@@ -30,11 +32,11 @@ def quarantine(service_name: str, name: str, operator: Operator, world: World) -
 
 
 def unquarantine(service_name: str, name: str, operator: Operator, world: World) -> str:
-    """Back to candidate, from quarantined or suspect: it may be named as a target, and be promoted.
+    """Make a quarantined or suspect release a candidate again: it may be named as a target, and be promoted.
 
     Raises:
-        InvalidRequest: the ledger has no such release, or nothing was said against it.
-        Conflict: it was judged again meanwhile.
+        InvalidRequest: the ledger has no such release, or the release is neither.
+        Conflict: the release's state was changed meanwhile.
     """
     release = release_named(service_name, name, world, ROLLED_BACK_STATES)
     if release.state not in ROLLED_BACK_STATES:
@@ -52,7 +54,7 @@ def unquarantine(service_name: str, name: str, operator: Operator, world: World)
 
 
 def _quarantine(release: Release, reason: str, world: World) -> None:
-    """Until it is seen to be so: a promotion or a look at the readiness may come in between."""
+    """Set the state until it holds: a promotion or a readiness check may interfere."""
     for _ in range(TRIES):
         now = _reread_release(release, world)
         standing = standing_plan(release.service, world)
@@ -72,7 +74,7 @@ def _describe_release(release: Release) -> str:
 
 
 def _new_standing_plan(service_name: str, world: World) -> str:
-    """The next good one takes its place, also under the name that ECS knows the last known good by (decision 2)."""
+    """Compute the standing plan again, with the next promoted release in its place, also in ECS (decision 2)."""
     try:
         plan = prepare_standing_plan(service_name, world)
     except (RollbackError, KeyError) as failure:

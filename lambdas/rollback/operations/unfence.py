@@ -1,21 +1,22 @@
 """Unfence: put back what a rollback changed around one service and its branch, and handed to an operator.
 
-The same looks and changes as Conclude makes (`put_back.restore_setting`), on a person's word. One call does what is
-safe now: scaling has to wait until the tasks run (rule 2).
+It reads and changes the same settings as Conclude (`conclusion.obligations.restore_setting`), at an operator's request.
+One call does what is safe now. Scaling has to wait until the tasks run (rule 2: scaling is put back only once the
+target runs at count ≥ min).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 
 from rollback.conclusion.obligations import ensure_branch_protected, restore_setting
 from rollback.domain.escalation import EscalationLevel
 from rollback.domain.lease import Lease
 from rollback.domain.operator import Operator
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback, update_obligation
+from rollback.domain.rollback import Obligation, ObligationKind, Rollback
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import Conflict, ExternalServiceError, InvalidRequest
 from rollback.identity.identify import find_known_release, identify_running
+from rollback.leases.hold import hold_lease
 from rollback.leases.holder import describe_holder, find_live_lease, find_rollback
 from rollback.operations.pause_abort_unlock import TRIES, record_operator_action
 from rollback.operations.quarantine import ROLLED_BACK_STATES
@@ -26,11 +27,14 @@ from rollback.service.actions import disable_ecs_rollback
 
 @dataclass(frozen=True)
 class OpenObligation:
-    """One obligation of one service that an operator has to put back, and the rollback that left it.
+    """An obligation that an operator has to discharge, and the rollback that left it.
 
     Attributes:
-        service: the service that was changed; another one may have the rollback.
-        rollback: None: its record can't be read, and only what it owes is known.
+        service: the service that was changed.
+        rollback_id: the rollback that left the obligation.
+        rollback_service: the service of that rollback.
+        rollback: its record; None: the record can't be read, and only its obligations are known.
+        obligation: the obligation.
     """
 
     service: ServiceSettings
@@ -40,14 +44,14 @@ class OpenObligation:
     obligation: Obligation
 
     def __str__(self) -> str:
-        """For an operator."""
-        of = f" of {self.service.name}" if self.rollback_service != self.service.name else ""
-        return f"{self.obligation.kind}{of} (was {self.obligation.before}, {self.rollback_id})"
+        """Describe the obligation for an operator."""
+        service = f" of {self.service.name}" if self.rollback_service != self.service.name else ""
+        return f"{self.obligation.kind}{service} (was {self.obligation.before}, {self.rollback_id})"
 
 
 @dataclass(frozen=True)
 class UnfenceResult:
-    """What was put back, what still has to be, and how the service stands."""
+    """Obligations that were discharged, those that are left, and the state of the service."""
 
     done: tuple[OpenObligation, ...]
     left: tuple[OpenObligation, ...]
@@ -55,24 +59,24 @@ class UnfenceResult:
 
 
 def list_obligations_of_operator(service_name: str, world: World) -> list[OpenObligation]:
-    """List what an operator has to put back on a service, in the order to do it, whichever service's rollback left it.
+    """List the obligations about a service that an operator has to discharge, in order, of rollbacks of any service.
 
-    Also what a rollback owes whose record can't be read: nothing of ours goes on with it.
+    A rollback whose record can't be read is listed too: no rollback continues it.
     """
     debts = []
-    for owed in world.ledger.owed(service_name).items:
-        rollback = find_rollback(owed.rollback_id, world)
+    for entry in world.ledger.owed(service_name).items:
+        rollback = find_rollback(entry.rollback_id, world)
         service = service_settings(service_name, rollback, world)
-        left = owed.obligations if rollback is None else owed.left_to_operator()
-        debts += [OpenObligation(service, owed.rollback_id, owed.rollback_service, rollback, one) for one in left]
+        left = entry.obligations if rollback is None else entry.left_to_operator()
+        debts += [OpenObligation(service, entry.rollback_id, entry.rollback_service, rollback, owed) for owed in left]
     return debts
 
 
 def service_settings(service_name: str, rollback: Rollback | None, world: World) -> ServiceSettings:
-    """Settings of a service; those that the rollback carries, where the environment has it no more.
+    """Settings of a service; from the rollback if the service has left the environment's settings.
 
     Raises:
-        InvalidRequest: neither has it.
+        InvalidRequest: neither has the service.
     """
     if service_name not in world.settings.service_names and rollback is not None and rollback.settings is not None:
         return rollback.settings.service(service_name)
@@ -80,27 +84,30 @@ def service_settings(service_name: str, rollback: Rollback | None, world: World)
 
 
 def unfence(service_name: str, operator: Operator, world: World, *, force: bool = False) -> UnfenceResult:
-    """Put back what is safe to put back now on one service, under its lease; called again it goes on.
+    """Discharge the obligations about one service that can be discharged safely now, under its lease.
 
-    Each service is put back by itself: one that can't be started keeps no other one waiting.
+    A later call continues. Each service is unfenced by itself, so that none waits for another that can't be started.
 
     Args:
-        force: also beside a rollback that is going on, and over what speaks against it.
+        service_name: name of the service.
+        operator: who unfences it, and why.
+        world: the ports.
+        force: unfence beside a live rollback, and despite objections.
 
     Raises:
-        InvalidRequest: nothing was handed over, a rollback is going on, or something speaks against it.
+        InvalidRequest: no obligation was handed to an operator, a rollback is live, or there are objections.
     """
     debts = list_obligations_of_operator(service_name, world)
     lease = find_live_lease(service_name, world)
     if not debts:
-        world.settings.service(service_name)  # a name that is not known is the likelier cause
+        world.settings.service(service_name)  # an unknown name is the likelier cause: report that first
         going_on = f"; {describe_holder(lease, world)}" if lease is not None else ""
         raise InvalidRequest(f"nothing of {service_name} was handed to an operator{going_on}; nothing was changed")
     if not force:
         _refuse_beside_live_lease(lease, world)
-        against = [why for one in debts for why in _find_objections(one.obligation, one.service, world)]
-        if against:
-            raise InvalidRequest(f"{'; '.join(against)}; --force puts it back all the same; nothing was changed")
+        objections = [why for debt in debts for why in _find_objections(debt.obligation, debt.service, world)]
+        if objections:
+            raise InvalidRequest(f"{'; '.join(objections)}; --force puts it back all the same; nothing was changed")
     record_operator_action("unfence", service_name, operator, world, debts[0].rollback_id)
     held_by = _take_lease(service_name, debts[0].rollback_id, world) if lease is None else None
     try:
@@ -108,7 +115,7 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
     finally:
         if held_by is not None:
             world.ledger.release_lease(service_name, held_by.holder)
-    left = tuple(one for one in debts if one not in done)
+    left = tuple(debt for debt in debts if debt not in done)
     _clear_unreadable(done, left, world)
     return UnfenceResult(
         tuple(done), left, _describe_service(debts[0].service, world.services.describe(debts[0].service))
@@ -116,61 +123,62 @@ def unfence(service_name: str, operator: Operator, world: World, *, force: bool 
 
 
 def _clear_unreadable(done: list[OpenObligation], left: tuple[OpenObligation, ...], world: World) -> None:
-    """A record that can't be read can't be marked: with its last debt it is forgotten."""
-    for one in done:
-        if one.rollback is None and all(other.rollback_id != one.rollback_id for other in left):
-            world.ledger.clear_unreadable(one.service.name, one.rollback_id)
+    """Clear unreadable records whose last obligation is discharged: they can't be marked."""
+    for debt in done:
+        if debt.rollback is None and all(other.rollback_id != debt.rollback_id for other in left):
+            world.ledger.clear_unreadable(debt.service.name, debt.rollback_id)
 
 
-def _discharge_in_order(owed: list[OpenObligation], world: World) -> Iterator[OpenObligation]:
-    """One after the other, each seen to be put back before the next: scaling after the fence.
+def _discharge_in_order(debts: list[OpenObligation], world: World) -> Iterator[OpenObligation]:
+    """Discharge one obligation after the other, each confirmed before the next: scaling after the fence.
 
-    A branch's protection waits for nothing, and nothing for it: Neon may not let itself be asked from here.
+    A branch's protection is independent of the others, since Neon may not be reachable from the operator's machine.
     """
-    for one in owed:
-        service_world = world.for_settings(one.rollback.settings if one.rollback is not None else None)
-        if one.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(one.obligation, service_world):
-            _mark_discharged(one, world)
-            yield one
-    for one in owed:
-        if one.obligation.kind is ObligationKind.BRANCH_PROTECTION:
+    for debt in debts:
+        own_world = world.for_settings(debt.rollback.settings if debt.rollback is not None else None)
+        if debt.obligation.kind is ObligationKind.BRANCH_PROTECTION and _is_protected(debt.obligation, own_world):
+            _mark_discharged(debt, world)
+            yield debt
+    for debt in debts:
+        if debt.obligation.kind is ObligationKind.BRANCH_PROTECTION:
             continue
-        service = one.service
-        if not any(restore_setting(one.obligation, service, world.services.describe(service), world) for _ in range(2)):
+        service, owed = debt.service, debt.obligation
+        # The first call may make the change, the second sees that it was made.
+        if not any(restore_setting(owed, service, world.services.describe(service), world) for _ in range(2)):
             return
-        _mark_discharged(one, world)
-        yield one
+        _mark_discharged(debt, world)
+        yield debt
 
 
 def _is_protected(owed: Obligation, world: World) -> bool:
     try:
         return any(ensure_branch_protected(owed, world.databases) for _ in range(2))
-    except (ExternalServiceError, InvalidRequest):  # no database is set any more
+    except (ExternalServiceError, InvalidRequest):  # the settings have no database any more
         return False
 
 
-def _mark_discharged(one: OpenObligation, world: World) -> None:
-    """Discharged, in the document that owes it."""
-    if one.rollback is None:
+def _mark_discharged(debt: OpenObligation, world: World) -> None:
+    """Save the discharge in the rollback that left the obligation."""
+    if debt.rollback is None:
         return
     for _ in range(TRIES):
-        rollback = world.ledger.read(one.rollback_service, one.rollback_id)
-        if one.obligation not in rollback.obligations:
-            return  # somebody else did
+        rollback = world.ledger.read(debt.rollback_service, debt.rollback_id)
+        if debt.obligation not in rollback.obligations:
+            return  # another process discharged it
         try:
-            world.ledger.save(update_obligation(rollback, one.obligation, discharged_at=world.clock.now()))
+            world.ledger.save(rollback.discharge(debt.obligation, world.clock.now()))
         except Conflict:
             continue
         return
-    raise Conflict(f"{one} is put back, but its document kept changing; call it again to mark it")
+    raise Conflict(f"{debt} is put back, but its document kept changing; call it again to mark it")
 
 
 def _describe_service(service: ServiceSettings, view: ServiceView) -> str:
-    said = f"{view.running_count} of {view.desired_count} tasks run, rollout {view.primary.rollout_state}"
+    state = f"{view.running_count} of {view.desired_count} tasks run, rollout {view.primary.rollout_state}"
     if view.primary.rollout_state != "FAILED":
-        return said
+        return state
     again = f"aws ecs update-service --cluster {service.cluster} --service {service.ecs_service} --force-new-deployment"
-    return f"{said}: a failed deployment starts no tasks, `{again}` makes another one"
+    return f"{state}: a failed deployment starts no tasks, `{again}` makes another one"
 
 
 def _refuse_beside_live_lease(lease: Lease | None, world: World) -> None:
@@ -182,17 +190,15 @@ def _refuse_beside_live_lease(lease: Lease | None, world: World) -> None:
 
 
 def _take_lease(service_name: str, rollback_id: str, world: World) -> Lease:
-    """In the name of the rollback that left it: no other begins meanwhile."""
-    now = world.clock.now()
-    until = now + timedelta(minutes=world.settings.policy.lease_minutes)
-    lease = world.ledger.acquire(service_name, rollback_id, now, until)
+    """Take the lease in the name of the rollback that left the obligation: no other rollback begins meanwhile."""
+    lease = hold_lease(service_name, rollback_id, world)
     if lease is None:
         raise Conflict(f"a rollback of {service_name} has just begun; nothing was changed, look and call again")
-    return world.ledger.renew(lease, now, until)
+    return lease
 
 
 def _find_objections(owed: Obligation, service: ServiceSettings, world: World) -> Iterator[str]:
-    """Somebody changed it since, and would lose that; or what would be started is known to be bad."""
+    """Reasons not to discharge: the setting was changed since, or the release that would start is known to be bad."""
     view = world.services.describe(service)
     match owed.kind:
         case ObligationKind.FENCE if view.desired_count < int(owed.before["desired_count"]):
@@ -202,13 +208,13 @@ def _find_objections(owed: Obligation, service: ServiceSettings, world: World) -
             if now not in (before, before.all_suspended()):
                 yield f"scaling is {now!r} now, neither what was recorded ({before!r}) nor what was left of it"
         case ObligationKind.DEPLOYMENT_CONFIGURATION:
-            known = (
+            expected = (
                 owed.before,
                 *(disable_ecs_rollback(owed.before, escalation_level) for escalation_level in EscalationLevel),
             )
             for part in owed.before:
                 now_is = view.deployment_configuration.get(part)
-                if all(now_is != configuration.get(part) for configuration in known):
+                if all(now_is != configuration.get(part) for configuration in expected):
                     yield f"{part} is {now_is} now, neither what was recorded nor what was left of it"
 
 

@@ -1,4 +1,4 @@
-"""The database in a plan: does the target fit the schema, and if not, where does the database go?"""
+"""The database's part of a plan: what is read for it, and its checks."""
 
 from rollback.check import Check, Verdict
 from rollback.database.preflight.branch_history import read_branch_history
@@ -6,11 +6,12 @@ from rollback.database.preflight.branch_history_rules import BranchHistory
 from rollback.database.preflight.rules import warn_of_side_effects
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.restore_points import RecordedPoint
-from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict, unknown_verdict
+from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import unknown_verdict
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import Release
 from rollback.domain.releases.release_names import NameMatch
-from rollback.domain.request import RollbackType
+from rollback.domain.request import DATABASE_TYPES, RollbackType
 from rollback.domain.rollback import Rollback, service_of
 from rollback.domain.settings.database import Strategy
 from rollback.domain.settings.environment import ServiceSettings
@@ -21,14 +22,7 @@ from rollback.planning.database_rules import PlanningInputs, check_named_release
 from rollback.ports.world import World
 from rollback.resources.aws.scaling_hazards import CHECK_NAME as CHECK_OF_FENCE
 from rollback.resources.aws.scaling_hazards import check_scaling_hazards
-from rollback.schema.compatibility_check import (
-    CHECK_NAME,
-    escalate_to_full,
-    evidence_of,
-    explain_no_full_rollback,
-    schema_check,
-)
-from rollback.schema.verdict_from_ledger import (
+from rollback.schema.verdict import (
     earliest_point_time,
     is_compatible_at,
     restore_points_about,
@@ -37,59 +31,29 @@ from rollback.schema.verdict_from_ledger import (
     verdict_at,
 )
 
-_SERVICE_ONLY = (RollbackType.SERVICE, RollbackType.EMERGENCY)
-_WITH_DATABASE = (RollbackType.DATABASE, RollbackType.FULL)
-
 
 def find_rollback_to_undo(rollback: Rollback, world: World) -> Rollback | None:
-    """The rollback that an undo names; None: it is no undo, or there is none of that name."""
+    """The rollback that the request undoes; None: the request is no undo, or the ledger has no such rollback."""
     undo = rollback.request.undo
     if undo is None or service_of(undo) != rollback.service_name:
         return None
     return find_rollback(undo, world)
 
 
-def apply_schema_policy(rollback: Rollback, made: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
-    """Rule 12: refused, or made a full rollback where the environment says so."""
-    target = made.target
-    if rollback.request.type not in _SERVICE_ONLY or target is None:
-        return rollback, ()
-    verdict = schema_verdict(target, world, made.running)
-    return apply_schema_verdict(rollback, target, verdict, world)
-
-
-def apply_schema_verdict(
-    rollback: Rollback, target: Release, verdict: SchemaVerdict | None, world: World
-) -> tuple[Rollback, tuple[Check, ...]]:
-    """What the verdict does to a rollback of the service alone; None: it has nothing to do with a database."""
-    request = rollback.request
-    if verdict is None:
-        reason = "no database is set that the service writes to"
-        return rollback, (Check.skipped(CHECK_NAME, reason),)
-    policy = world.settings.policy
-    wider = escalate_to_full(request, verdict, policy.on_incompatible_schema)
-    if wider.type is request.type:
-        needs_force = policy.database_approval == "required"
-        remark = explain_no_full_rollback(verdict) if policy.on_incompatible_schema == "full" else ""
-        named = (rollback.environment, target.service, target.version)
-        return rollback, (schema_check(verdict, *named, needs_force=needs_force, remark=remark),)
-    by = ", ".join(verdict.attributed_to)
-    reason = f"{target.version} can't go back alone, the database goes with it, because of {by}: {verdict.reason}"
-    check = Check.warned(CHECK_NAME, reason, evidence=evidence_of(verdict))
-    return rollback.evolve(request=wider, escalated_from_type=request.type), (check,)
-
-
 def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, ...], world: World) -> Plan:
-    """The plan with where the database goes, if it goes anywhere.
+    """Add the database's part to a plan, if the request includes the database.
 
     Args:
-        releases: those that the request may mean (`candidates`).
+        rollback: the rollback.
+        made: the plan of the service, with its checks.
+        releases: releases that the request may mean (`candidates`).
+        world: the ports.
     """
     request = rollback.request
-    if request.type not in _WITH_DATABASE:
+    if request.type not in DATABASE_TYPES:
         return made
     settings = world.settings.database
-    works_with = made.target  # what is to run afterwards: of a database alone, what runs now
+    works_with = made.target  # the release after the rollback; a database rollback keeps the running one
 
     def fits(point: RecordedPoint) -> bool:
         return works_with is not None and is_compatible_at(works_with, point, world)
@@ -106,12 +70,12 @@ def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, 
         points = restore_points_about(target, settings.lease_of(request.pr), world) if settings is not None else ()
     shipped = shipped_migrations_of(made.running, world)
     history = _read_history(rollback, target, world)
-    known = PlanningInputs(
+    inputs = PlanningInputs(
         settings, world.settings.policy, later or releases, points, undone, fits, verdict, shipped, history
     )
-    planned, checks = plan_database(request, made.running, target, known)
-    gone_to = planned.point if planned is not None else None
-    point = next((one for one in points if gone_to is not None and one.point == gone_to), None)
+    planned, checks = plan_database(request, made.running, target, inputs)
+    chosen = planned.point if planned is not None else None
+    point = next((recorded for recorded in points if chosen is not None and recorded.point == chosen), None)
     others = _check_other_writers(rollback.service_name, point, world) if point is not None else ()
     ahead = _observed_warnings(rollback, planned, world)
     checks = (*check_named_release(request, named, releases), *checks, *others, *ahead, *_check_fences_hold(world))
@@ -123,7 +87,7 @@ def plan_database_part(rollback: Rollback, made: Plan, releases: tuple[Release, 
 
 
 def _read_history(rollback: Rollback, target: Release | None, world: World) -> BranchHistory:
-    """Of the branch that goes back, since the earliest position that the plan may choose."""
+    """Read the branch's history since the earliest position that the plan may choose."""
     settings, to = world.settings.database, rollback.request.to
     since = [at for at in (to, earliest_point_time(target) if target is not None else None) if at is not None]
     if settings is None or not since:
@@ -132,7 +96,7 @@ def _read_history(rollback: Rollback, target: Release | None, world: World) -> B
 
 
 def _services_to_reconnect(service_name: str, planned: DatabasePlan, world: World) -> tuple[str, ...]:
-    """Every service of the branch, the rollback's own first: the others' connections matter once it serves again."""
+    """All services of the branch, the rollback's own first: the others need connections once that one serves again."""
     if planned.strategy is Strategy.DELETE:
         return ()
     names = [service.name for service in (*world.settings.writers(), *world.settings.readers())]
@@ -140,18 +104,18 @@ def _services_to_reconnect(service_name: str, planned: DatabasePlan, world: Worl
 
 
 def _observed_warnings(rollback: Rollback, planned: DatabasePlan | None, world: World) -> tuple[Check, ...]:
-    """Branches that move and IP limits that lift, as the last look at the database saw them; warnings here."""
+    """Warnings about side effects (moving child branches, lifted IP limits), as the last observation found them."""
     settings = world.settings.database
     if planned is None or settings is None or settings.branch_id is None:
         return ()
     if planned.strategy not in (Strategy.RESTORE, Strategy.RESET):
         return ()
-    seen = world.ledger.observation(settings.lease_of(None))
-    return warn_of_side_effects(seen.checks_for(rollback.service_name)) if seen is not None else ()
+    observation = world.ledger.observation(settings.lease_of(None))
+    return warn_of_side_effects(observation.checks_for(rollback.service_name)) if observation is not None else ()
 
 
 def _check_fences_hold(world: World) -> tuple[Check, ...]:
-    """Whether anything could start a task behind the fence around each writer. Not known is no reason to refuse."""
+    """Check for each writer that scaling can't start tasks behind its fence; without an answer the check warns."""
     return tuple(
         run_check(CHECK_OF_FENCE, lambda service=service: _check_fence_holds(service, world))  # type: ignore[misc]
         for service in world.settings.writers()
@@ -163,9 +127,9 @@ def _check_fence_holds(service: ServiceSettings, world: World) -> Check:
 
 
 def _check_other_writers(service_name: str, point: RecordedPoint, world: World) -> tuple[Check, ...]:
-    """The other services that write to the branch stay on their releases: those too must work with what is there then.
+    """Check that the other writers' releases, which keep running, work with the restored tables.
 
-    What is not known of them warns: they are not the ones in trouble, and the page of one that fails names them.
+    An unknown result is a warning: these services have no incident, and a later failure pages with their names.
     """
     checks = []
     for service in world.settings.writers():
@@ -174,10 +138,12 @@ def _check_other_writers(service_name: str, point: RecordedPoint, world: World) 
         view = world.services.describe(service)
         release = find_known_release(service.name, identify_running(view, service, world), world)
         verdict = (
-            verdict_at(release, point, world) if release is not None else unknown_verdict("what it runs is not known")
+            verdict_at(release, point, world)
+            if release is not None
+            else unknown_verdict("its running release is not known")
         )
         graded = {Compatibility.COMPATIBLE: Verdict.PASS, Compatibility.BREAKING: Verdict.FAIL}
-        version = release.version if release is not None else "what runs"
+        version = release.version if release is not None else "the running release"
         reason = f"{version} of {service.name} on the restored tables: {verdict.reason}"
         grade = graded.get(verdict.compatibility, Verdict.WARN)
         checks.append(Check(name=f"writer-fits {service.name}", verdict=grade, reason=reason, forceable=True))

@@ -1,4 +1,4 @@
-"""Where the database goes, and what speaks against it as far as the ledger knows; Neon is asked before the fence."""
+"""Rules of the database's part of a plan, from the ledger alone; the database step asks Neon before the fence."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,14 +25,18 @@ _TYPES_KEEPING_SERVICE = (RollbackType.DATABASE,)
 
 @dataclass(frozen=True)
 class PlanningInputs:
-    """What the ledger knows about the database and its releases.
+    """The ledger's data about the database and its releases.
 
     Attributes:
+        settings: settings of the database; None: the environment has none.
+        policy: the environment's policy.
+        releases: releases from the target on, newest first.
+        points: recorded restore points about the target.
         undone: the rollback that an undo names.
-        fits: whether what is to run afterwards is known to work with the tables at a point.
-        verdict: of the target on the live schema; None: it was not asked for, or can't be told.
-        shipped: migrations of the running release, which alone could step them down.
-        history: what the branch's history is now; points that are not on it are no candidates.
+        fits: whether the release after the rollback is known to work with the tables at a point.
+        verdict: the target's on the live schema; None: not made, or not known.
+        shipped: migrations of the running release, which alone has their down migrations.
+        history: the branch's present history; points outside it are no candidates.
     """
 
     settings: DatabaseSettings | None
@@ -47,9 +51,10 @@ class PlanningInputs:
 
 
 def choose_data_release(request: Request, releases: tuple[Release, ...], running: Release) -> NameMatch:
-    """The release to whose data one goes back: the named one, the target of a full rollback, else the last good state.
+    """Choose the release whose data the database goes back to: the named one, or the target of a full rollback.
 
-    Of a database alone: if what runs is promoted, the state that was left by it; else that of the last known good.
+    A database rollback without a name goes back to the running release's own state if that release is promoted, else to
+    the last known good's.
     """
     if request.target_version is not None or request.type is RollbackType.FULL:
         return choose_target(request, releases, running)
@@ -59,21 +64,24 @@ def choose_data_release(request: Request, releases: tuple[Release, ...], running
 
 
 def check_named_release(request: Request, named: NameMatch, releases: tuple[Release, ...]) -> tuple[Check, ...]:
-    """That a name means no release, or several, for a rollback of the database alone: a full one asks that anyway."""
+    """Check the name in a database rollback's request; a full rollback checks it with the target anyway."""
     if request.target_version is None or request.type is not RollbackType.DATABASE or named.release is not None:
         return ()
     return (target_exists(named, releases),)
 
 
 def plan_database(
-    request: Request, running: Release, target: Release | None, known: PlanningInputs
+    request: Request, running: Release, target: Release | None, inputs: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    """The database's part of a plan, and its checks; without a part one of them fails.
+    """Make the database's part of a plan, and its checks; without a part one of the checks fails.
 
     Args:
-        target: whose data is gone back to (`choose_data_release`).
+        request: the request.
+        running: the running release.
+        target: the release whose data the database goes back to (`choose_data_release`).
+        inputs: the ledger's data.
     """
-    settings = known.settings
+    settings = inputs.settings
     if settings is None:
         reason = "no database is set for this environment: add `database` to its settings"
         return None, (Check.failed("database-is-set", reason),)
@@ -81,11 +89,11 @@ def plan_database(
         Check.passed("database-is-set", f"project {settings.project_id}"),
         _check_branch_named(request, settings),
     ]
-    checks.append(_check_approval(known.policy))
+    checks.append(_check_approval(inputs.policy))
     if request.undo is not None:
-        planned, more = _plan_undo(request, known, settings)
+        planned, more = _plan_undo(request, inputs, settings)
     else:
-        planned, more = _plan_by_strategy(request, running, target, known, settings)
+        planned, more = _plan_by_strategy(request, running, target, inputs, settings)
     return planned, (*checks, *more)
 
 
@@ -99,19 +107,19 @@ def _check_branch_named(request: Request, settings: DatabaseSettings) -> Check:
 
 
 def _check_approval(policy: Policy) -> Check:
-    """Never without the approval that the environment asks for (C10)."""
+    """Check the approval that the environment requires (C10)."""
     why_not = (
-        "this environment wants a person's approval before a database goes back, and this version can't ask for one "
-        "yet: whoever may decide it starts it with --force and a --reason, which are recorded"
+        "this environment requires an operator's approval before a database goes back. This version can't ask for an "
+        "approval yet: an operator who may approve starts the rollback with --force and a --reason, which are recorded"
     )
     required = policy.database_approval == "required"
     return Check.failed_if(why_not if required else None, "approval", "none is wanted here", forceable=True)
 
 
 def _plan_undo(
-    request: Request, known: PlanningInputs, settings: DatabaseSettings
+    request: Request, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    name, undone = "undo-is-possible", known.undone
+    name, undone = "undo-is-possible", inputs.undone
     if undone is None:
         return None, (Check.failed(name, f"the ledger has no rollback {request.undo}"),)
     if undone.database is None or undone.database.backup_id is None:
@@ -119,12 +127,12 @@ def _plan_undo(
     if undone.request.type is not request.type:
         why_not = f'{undone.id} was a {undone.request.type} rollback: undo it with "type": "{undone.request.type}"'
         return None, (Check.failed(name, why_not),)
-    left = undone.plan.running.schema_sha256 if undone.plan is not None else None
+    schema_before = undone.plan.running.schema_sha256 if undone.plan is not None else None
     planned = DatabasePlan(
         strategy=Strategy.RESET,
         branch=settings.branch_of(undone.request.pr),
         source_branch_id=undone.database.backup_id,
-        schema_sha256=left,
+        schema_sha256=schema_before,
         undone_rollback_id=undone.id,
     )
     return planned, (Check.passed(name, f"backup {undone.database.backup_id} has the state before {undone.id}"),)
@@ -143,7 +151,7 @@ def _explain_nothing_to_undo(undone: Rollback) -> str:
 
 
 def _plan_by_strategy(
-    request: Request, running: Release, target: Release | None, known: PlanningInputs, settings: DatabaseSettings
+    request: Request, running: Release, target: Release | None, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     strategy = request.strategy or settings.strategy
     branch = settings.branch_of(request.pr)
@@ -154,13 +162,13 @@ def _plan_by_strategy(
         return None, (Check.failed("time-fits-strategy", no_time),)
     match strategy:
         case Strategy.DOWN_MIGRATIONS:
-            return _plan_down_migrations(branch, schema, known, settings)
+            return _plan_down_migrations(branch, schema, inputs, settings)
         case Strategy.AUTO if request.to is None:
-            return _plan_auto(branch, schema, target, known, settings)
+            return _plan_auto(branch, schema, target, inputs, settings)
         case Strategy.RESTORE | Strategy.AUTO:
             if request.to is not None:
-                return _plan_restore_to_time(branch, schema, request.to, known)
-            return _plan_restore(branch, schema, target, known)
+                return _plan_restore_to_time(branch, schema, request.to, inputs)
+            return _plan_restore(branch, schema, target, inputs)
         case Strategy.RESET | Strategy.RECREATE:
             source = settings.source_branch_id
             why_not = f"{strategy} needs source_branch_id in the settings: from where?" if source is None else None
@@ -175,20 +183,22 @@ def _plan_by_strategy(
 
 
 def _plan_restore(
-    branch: str, schema: str | None, target: Release | None, known: PlanningInputs
+    branch: str, schema: str | None, target: Release | None, inputs: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
     name = "restore-point-known"
     if target is None:
-        versions = ", ".join(sorted({r.version for r in known.releases})) or "none"
+        versions = ", ".join(sorted({r.version for r in inputs.releases})) or "none"
         return None, (Check.failed(name, f"there is no good release to whose data to go back; known: {versions}"),)
-    usable = (one for one in known.points if known.history.has(one))
-    point, after = choose_restore_point(target, known.releases, usable, known.fits)
+    usable = (point for point in inputs.points if inputs.history.has(point))
+    point, after = choose_restore_point(target, inputs.releases, usable, inputs.fits)
     if after is None:
         why_not = f"no release was deployed after {target.version}: name the version to whose data to go back"
         return None, (Check.failed(name, why_not),)
-    left, _ = choose_restore_point(target, known.releases, known.points, known.fits) if point is None else (None, None)
+    left, _ = (
+        choose_restore_point(target, inputs.releases, inputs.points, inputs.fits) if point is None else (None, None)
+    )
     if left is not None:
-        return None, (known.history.judge(left.at, f"the restore point before {left.version}, {left.at},"),)
+        return None, (inputs.history.judge(left.at, f"the restore point before {left.version}, {left.at},"),)
     if point is None:
         why_not = (
             f"no restore point was recorded before {after.version}; `rollback checkpoint` in the pipeline, before "
@@ -204,13 +214,13 @@ def _plan_restore(
 
 
 def _plan_down_migrations(
-    branch: str, schema: str | None, known: PlanningInputs, settings: DatabaseSettings
+    branch: str, schema: str | None, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    """Asked for by name: whatever it loses, and a backup is taken first."""
-    name, verdict = "can-step-down", known.verdict
+    """Plan down migrations, requested by name whatever they lose; a backup is taken first."""
+    name, verdict = "can-step-down", inputs.verdict
     if verdict is None:
-        return None, (Check.failed(name, "what was applied since the target is not known"),)
-    tags = find_down_migrations(verdict, known.shipped, settings)
+        return None, (Check.failed(name, "the migrations that were applied since the target are not known"),)
+    tags = find_down_migrations(verdict, inputs.shipped, settings)
     if isinstance(tags, str):
         return None, (Check.failed(name, tags),)
     if not tags:
@@ -218,39 +228,39 @@ def _plan_down_migrations(
             Check.failed(name, "the target's migrations are the ones that are applied: there is no way down"),
         )
     planned = DatabasePlan(strategy=Strategy.DOWN_MIGRATIONS, branch=branch, migrations=tags, schema_sha256=schema)
-    return planned, (Check.passed(name, f"by the running release's own files: {', '.join(tags)}"),)
+    return planned, (Check.passed(name, f"the running release's own files: {', '.join(tags)}"),)
 
 
 def _plan_auto(
-    branch: str, schema: str | None, target: Release | None, known: PlanningInputs, settings: DatabaseSettings
+    branch: str, schema: str | None, target: Release | None, inputs: PlanningInputs, settings: DatabaseSettings
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    """`auto`."""
+    """Plan the strategy `auto`: down migrations where they lose nothing, else a restore."""
     name = "strategy"
-    if known.verdict is None:
-        check = Check.passed(name, "a restore, since it is not known what was applied since the target")
+    if inputs.verdict is None:
+        check = Check.passed(name, "a restore, since the migrations that were applied since the target are not known")
     else:
-        choice = choose_strategy(known.verdict, known.shipped, settings)
+        choice = choose_strategy(inputs.verdict, inputs.shipped, settings)
         check = Check.passed(name, choice.reason)
         if choice.strategy is Strategy.DOWN_MIGRATIONS and choice.migrations:
-            planned, more = _plan_down_migrations(branch, schema, known, settings)
+            planned, more = _plan_down_migrations(branch, schema, inputs, settings)
             return planned, (check, *more)
-    planned, more = _plan_restore(branch, schema, target, known)
+    planned, more = _plan_restore(branch, schema, target, inputs)
     return planned, (check, *more)
 
 
 def _plan_restore_to_time(
-    branch: str, schema: str | None, at: datetime, known: PlanningInputs
+    branch: str, schema: str | None, at: datetime, inputs: PlanningInputs
 ) -> tuple[DatabasePlan | None, tuple[Check, ...]]:
-    if known.history.left_by(at) is not None:
-        return None, (known.history.judge(at, f"{at}"),)
-    check = Check.passed("restore-point-known", f"a person named it: {at}")
+    if inputs.history.left_by(at) is not None:
+        return None, (inputs.history.judge(at, f"{at}"),)
+    check = Check.passed("restore-point-known", f"the request names it: {at}")
     return DatabasePlan(strategy=Strategy.RESTORE, branch=branch, point=RestorePoint(at=at), schema_sha256=schema), (
         check,
     )
 
 
 def _warn_late_restore_point(after: Release) -> Iterator[Check]:
-    """What the deployment's start tells is after the migrations that a pipeline ran before it."""
+    """Warn that a restore point of a deployment's start is later than the migrations before that deployment."""
     reason = (
         f"the pipeline made no checkpoint before {after.version}: if its migrations ran before its deployment began, "
         "they are in the restore point too; the preview tells before anything is changed"

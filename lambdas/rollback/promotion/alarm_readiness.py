@@ -1,6 +1,6 @@
-"""Whether the alarms of a service watch what they should: the right target groups, and nobody else's errors.
+"""Checks that the alarms of a service watch its own target groups, and no other service's errors.
 
-Warnings only: a way back is none the worse for them. What an alarm says falsely is judged again when it goes red.
+They only warn: a rollback works despite them, and the guards judge an alarm again when it goes into ALARM.
 """
 
 from datetime import timedelta
@@ -16,14 +16,14 @@ _DATA_WINDOW = timedelta(hours=1)
 
 
 def alarm_checks(service: ServiceSettings, view: ServiceView, world: World) -> tuple[Check, ...]:
-    """Checks of the alarms of a service behind a load balancer."""
+    """Make the checks of the alarms; none for a service without a load balancer."""
     if not view.target_groups:
         return ()
     return _check_alarms_have_data(service, view, world), _check_load_balancer_is_exclusive(service, view, world)
 
 
 def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, world: World) -> Check:
-    """ELB counts the hosts of each target group that has a target: silence beside running tasks is a wrong name."""
+    """Check that the alarms have data. ELB counts the hosts of each used target group: no data means a wrong name."""
     name = "alarms-have-data"
     if view.running_count == 0:
         return Check.skipped(name, "no task runs that ELB could count")
@@ -42,7 +42,7 @@ def _check_alarms_have_data(service: ServiceSettings, view: ServiceView, world: 
 
 
 def _check_load_balancer_is_exclusive(service: ServiceSettings, view: ServiceView, world: World) -> Check:
-    """The errors that a load balancer gives by itself are counted for one service only if no other is behind it."""
+    """Check that no other service is behind the load balancer, whose own errors the alarms count for this service."""
     name, shared = "load-balancer-is-its-own", "shared: the errors that it gives by itself are not counted"
     try:
         others = world.targets.sibling_target_groups(view.target_groups)

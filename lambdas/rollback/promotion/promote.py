@@ -1,7 +1,7 @@
-"""Promotion: from "its deployment completed" to "there is evidence that it is good".
+"""Promotion: from a completed deployment to evidence that its release is good.
 
-Record when a deployment starts and completes; judge after the bake. Every part can be repeated: the release's state is
-moved last, so that a crash before it only means doing the rest again.
+A release is recorded when its deployment starts and completes, and judged after the bake. Every part can be repeated:
+the release's state is set last, so that after a crash the rest is done again.
 """
 
 from collections.abc import Mapping
@@ -30,14 +30,14 @@ from rollback.verification.step import TARGET_GROUP_GONE, AlarmHandling, run_che
 
 
 class NextState(StrEnum):
-    """Where the promotion's state machine goes."""
+    """The next state of the promotion's state machine."""
 
     WAIT = "wait"
     DONE = "done"
 
 
 class PromotionCursor(BaseModel):
-    """All that travels through the promotion's state machine."""
+    """The state that travels through the promotion's state machine."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -51,19 +51,19 @@ class PromotionCursor(BaseModel):
 
 
 def record_deployment(event: Mapping[str, Any], world: World) -> PromotionCursor:
-    """Record the release that a deployment brings (SERVICE_DEPLOYMENT_IN_PROGRESS, …_COMPLETED), and begin its bake.
+    """Record the release of a deployment (SERVICE_DEPLOYMENT_IN_PROGRESS, …_COMPLETED), and begin its bake.
 
     Raises:
-        InvalidRequest: an event about a service that is not ours.
+        InvalidRequest: the event is about a service of another environment, account or region.
     """
     service_name = find_service_of_event(event, world.settings, world.home)
     cursor = record_running(service_name, world)
-    prepare_standing_plan(service_name, world)  # another release runs: is there still a way back?
+    prepare_standing_plan(service_name, world)  # another release runs: check that a rollback is still available
     return cursor
 
 
 def record_running(service_name: str, world: World) -> PromotionCursor:
-    """Record what PRIMARY is to run, unless it is our own doing."""
+    """Record PRIMARY's release, unless a rollback deployed it."""
     now = world.clock.now()
     service = world.settings.service(service_name)
     if find_live_lease(service_name, world) is not None:
@@ -72,18 +72,18 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
     primary = view.primary
     if is_ours(primary.definition_arn, world):
         return _finish(service_name, now, f"{family_of(primary.definition_arn)} was registered by a rollback")
-    found = identify_release(primary.deployed, view, service, world)
-    release = found.release
+    identified = identify_release(primary.deployed, view, service, world)
+    release = identified.release
     if not release.is_resolved:
         return _finish(service_name, now, f"{release.version} is not recorded: {why_unresolved(release)}")
-    said = _note_unpinned_images(release)
-    checked_by = world.targets.health_checks(view.target_groups)
-    world.ledger.record(release.model_copy(update={"health_checks": checked_by}), found.definition)
+    note = _note_unpinned_images(release)
+    health_checks = world.targets.health_checks(view.target_groups)
+    world.ledger.record(release.model_copy(update={"health_checks": health_checks}), identified.definition)
     if release.state is not ReleaseState.CANDIDATE:
         return _finish(service_name, now, f"{release.version} is {release.state} already")
     if view.why_not_stable:  # COMPLETED alone is not enough: see `ServiceView.other_deployments`
         why = ", ".join(view.why_not_stable)
-        return _finish(service_name, now, f"{release.version} is recorded; it bakes once it runs alone ({why}){said}")
+        return _finish(service_name, now, f"{release.version} is recorded; it bakes once it runs alone ({why}){note}")
     bake = world.ledger.bake(service_name)
     if bake is None or bake.deployment_id != primary.id:
         bake = Bake(service=service_name, deployment_id=primary.id, since=now)
@@ -94,46 +94,46 @@ def record_running(service_name: str, world: World) -> PromotionCursor:
         fingerprint=release.fingerprint,
         deployment_id=primary.id,
         recorded_at=now,
-        summary=f"{release.version} is recorded and bakes{said}",
+        summary=f"{release.version} is recorded and bakes{note}",
     )
     left = bake.since + timedelta(minutes=world.settings.policy.bake_minutes) - now
     return _bake_on(cursor, left, cursor.summary)
 
 
 def judge_bake(cursor: PromotionCursor, world: World) -> PromotionCursor:
-    """Promote if the bake is over and the evidence stands; bake on if it does not stand yet; else give up."""
+    """Promote a release whose bake is over without objections; else extend the bake, or give up after its timeout."""
     now, policy = world.clock.now(), world.settings.policy
-    bake, wanted = world.ledger.bake(cursor.service), timedelta(minutes=policy.bake_minutes)
+    bake, duration = world.ledger.bake(cursor.service), timedelta(minutes=policy.bake_minutes)
     if bake is None or bake.deployment_id != cursor.deployment_id:
         return _finish(cursor.service, now, "another deployment has begun to bake since")
-    if now < bake.since + wanted:
-        return _bake_on(cursor, bake.since + wanted - now, "the bake is not over")
+    if now < bake.since + duration:
+        return _bake_on(cursor, bake.since + duration - now, "the bake is not over")
     release = world.ledger.release(cursor.service, cursor.fingerprint)
     if release is None or release.state is not ReleaseState.CANDIDATE:
         return _finish(
             cursor.service, now, f"{release.version} is {release.state}" if release else "it is not in the ledger"
         )
     if find_live_lease(cursor.service, world) is not None:
-        return _bake_on(cursor, wanted, "a rollback is going on")
-    against = _alarms_against(release.service, bake.since, world)
-    if against is not None:  # an alarm spoils what was baked so far, not what may follow
+        return _bake_on(cursor, duration, "a rollback is going on")
+    objection = _find_alarms(release.service, bake.since, world)
+    if objection is not None:  # after an alarm the bake starts again
         world.ledger.put_bake(bake.model_copy(update={"since": now}))
-    against = against or _evidence_against(release, bake.since, world)
-    if against is not None:
+    objection = objection or _find_objection(release, bake.since, world)
+    if objection is not None:
         if now - cursor.recorded_at > timedelta(minutes=policy.bake_timeout_minutes):
-            return _finish(cursor.service, now, f"{release.version} is not promoted: {against}")
-        return _bake_on(cursor, wanted, against)
+            return _finish(cursor.service, now, f"{release.version} is not promoted: {objection}")
+        return _bake_on(cursor, duration, objection)
     promote(release, f"baked since {bake.since:%Y-%m-%d %H:%M:%S} UTC", world)
     return _finish(cursor.service, now, f"{release.version} is promoted")
 
 
 def adopt_running_releases(world: World) -> list[PromotionCursor]:
-    """What runs and has no promotion of its own: recorded, and judged once it has baked.
+    """Record running releases without a promotion, and judge each once it has baked.
 
-    A service that ran before we came is adopted this way, and so is a release whose event was lost.
+    This adopts services that ran before the rollback stack was deployed, and releases whose event was lost.
 
     Raises:
-        RollbackError: a service could not be looked at; the others were.
+        RollbackError: one service failed; the others were done.
     """
     cursors: list[PromotionCursor] = []
     failures: list[RollbackError] = []
@@ -150,18 +150,18 @@ def adopt_running_releases(world: World) -> list[PromotionCursor]:
 
 
 def promote(release: Release, reason: str, world: World) -> None:
-    """Make a release the last known good: image tags, standing plan with its definition by digest; its state last."""
+    """Make a release the last known good: tag its images, compute the standing plan with it, set its state last."""
     for image in filter(is_pinned, release.images.values()):
         if world.images.exists(image) is not None:
             world.images.add_tag(image, last_known_good_tag(world.settings.environment, image))
-    known = _schema_of_running(release, world)
-    judged = {**known, "state": ReleaseState.PROMOTED, "state_since": world.clock.now(), "state_reason": reason}
+    schema = _schema_of_running(release, world)
+    judged = {**schema, "state": ReleaseState.PROMOTED, "state_since": world.clock.now(), "state_reason": reason}
     prepare_standing_plan(release.service, world, about_to_be_promoted=release.model_copy(update=judged))
     world.ledger.set_release_state(release, ReleaseState.PROMOTED, world.clock.now(), reason)
 
 
 def _schema_of_running(release: Release, world: World) -> dict[str, str | None]:
-    """What the database was like while it ran. Not known, it is promoted all the same: the next look fills it in."""
+    """Record the live schema with the release. Without an answer a later observation of the database adds it."""
     try:
         return {"schema_sha256": record_schema(release, world).schema_sha256}
     except RollbackError:
@@ -169,24 +169,29 @@ def _schema_of_running(release: Release, world: World) -> dict[str, str | None]:
 
 
 def promote_by_hand(service_name: str, version: str | None, who: str, world: World) -> Release:
-    """What `rollback promote` does: the named or the running release, on a person's word.
+    """Promote the named or the running release at an operator's request (`rollback promote`).
+
+    Args:
+        service_name: name of the service.
+        version: the release; None: the running one.
+        who: the operator, for the record.
+        world: the ports.
 
     Raises:
-        InvalidRequest: the ledger has no such release, it is quarantined, or nobody could go back to it.
+        InvalidRequest: the ledger has no such release, it is quarantined, or its images are not known by digest.
     """
     record_running(service_name, world)
     service = world.settings.service(service_name)
     view = world.services.describe(service)
     if version is not None:
-        chosen = release_named(
-            service_name, version, world, prefer=()
-        )  # of several, which is good is the person's word
+        # The operator decides which of several releases is good: none is preferred.
+        chosen = release_named(service_name, version, world, prefer=())
     else:
-        found = identify_release(view.primary.deployed, view, service, world)
-        running, known = found.release, find_known_release(service_name, found.identity, world)
-        if known is None:
-            raise InvalidRequest(f"what runs now, {running.version}, is not in the ledger; nothing was changed")
-        chosen = known
+        identified = identify_release(view.primary.deployed, view, service, world)
+        running, recorded = identified.release, find_known_release(service_name, identified.identity, world)
+        if recorded is None:
+            raise InvalidRequest(f"the running release {running.version} is not in the ledger; nothing was changed")
+        chosen = recorded
     if chosen.state is ReleaseState.QUARANTINED:
         raise InvalidRequest(f"{chosen.version} is quarantined ({chosen.state_reason}); nothing was changed")
     if not chosen.is_resolved:
@@ -197,24 +202,24 @@ def promote_by_hand(service_name: str, version: str | None, who: str, world: Wor
 
 
 def _note_unpinned_images(release: Release) -> str:
-    """Containers that are recorded without a digest: no reason not to record or promote, but to be said."""
+    """Name containers that are recorded without a digest; they prevent neither recording nor promotion."""
     names = ", ".join(release.pinned_by_reference)
-    return f"; the digest of {names} can't be told, it runs what its tag names" if names else ""
+    return f"; the digest of {names} can't be told, it runs the image of its tag" if names else ""
 
 
-def _alarms_against(service_name: str, since: datetime, world: World) -> str | None:
+def _find_alarms(service_name: str, since: datetime, world: World) -> str | None:
     names = (degraded_alarm(world.settings.prefix, service_name), outage_alarm(world.settings.prefix, service_name))
-    red = [name for name, state in world.alarms.states(names).items() if state == "ALARM"]
-    fired = red or world.alarms.fired_since(names, since)
+    in_alarm = [name for name, state in world.alarms.states(names).items() if state == "ALARM"]
+    fired = in_alarm or world.alarms.fired_since(names, since)
     return f"alarms during the bake: {', '.join(sorted(fired))}" if fired else None
 
 
-def _evidence_against(release: Release, since: datetime, world: World) -> str | None:
-    """The first thing that speaks against it; None: nothing does, and there was enough traffic to tell."""
+def _find_objection(release: Release, since: datetime, world: World) -> str | None:
+    """The first objection against a promotion; None: there is none, and enough requests were served."""
     service = world.settings.service(release.service)
     view = world.services.describe(service)
     if view.desired_count == 0:
-        return "no task is wanted: nothing runs that could be judged"
+        return "no task is wanted: no running task could be judged"
     checks = run_checks(service.name, release, view, world, alarms=AlarmHandling.IGNORE)
     failing = [c for c in checks if c.verdict is Verdict.FAIL and TARGET_GROUP_GONE not in c.evidence]
     if failing:
@@ -224,7 +229,7 @@ def _evidence_against(release: Release, since: datetime, world: World) -> str | 
         counted = tuple(group.arn for group in conclusive_groups(read_group_health(view, world)))
         served = world.alarms.requests_since(counted, since) if counted else 0
         if served < wanted:
-            return f"{served:.0f} requests during the bake, {wanted} are needed to tell"
+            return f"{served:.0f} requests during the bake, {wanted} are needed"
     return None
 
 

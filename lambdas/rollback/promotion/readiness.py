@@ -1,6 +1,6 @@
-"""Rollback readiness: is there a way back, now, before it is needed? Kept with the standing plan.
+"""Rollback readiness: checks, ahead of need, that a rollback is available; kept with the standing plan.
 
-Looked at after each deployment and once an hour. What fails here fails a rollback at 03:00.
+They run after each deployment and once an hour. A check that fails here would fail a rollback at 03:00.
 """
 
 from datetime import timedelta
@@ -23,19 +23,21 @@ from rollback.resources.aws.scaling_hazards import check_scaling_hazards
 from rollback.resources.aws.service_shape import arn_format
 from rollback.resources.aws.target_group_health import describe_inconclusive_groups
 
-_TARGETS = 2  # that could be run, as far as is known; the newest may be what runs
-_MOST_CHECKED = 5  # promoted releases, of which some may have lost the copy of their definition, or not be ready
+_TARGETS = 2  # targets without a failed check; the newest may be the running release
+_MOST_CHECKED = 5  # promoted releases: some may have lost the copy of their definition, or not be ready
 
 
 def prepare_standing_plan(service_name: str, world: World, about_to_be_promoted: Release | None = None) -> StandingPlan:
-    """Compute the standing plan anew, definitions registered ahead of need, and look whether it would work.
+    """Compute the standing plan with its checks, and register the definitions of its targets.
 
     Args:
-        about_to_be_promoted: counted as promoted already, so that its state can be moved last.
+        service_name: name of the service.
+        world: the ports.
+        about_to_be_promoted: a release that counts as promoted already, so that its state can be set last.
 
     Raises:
-        ExternalServiceError: ECS or the ledger do not answer, or the newest can't be registered; the plan that stands
-        stays.
+        ExternalServiceError: ECS or the ledger do not answer, or the newest target can't be registered. The present
+            standing plan stays.
     """
     world = world.for_readiness_checks()
     service = world.settings.service(service_name)
@@ -57,13 +59,13 @@ def prepare_standing_plan(service_name: str, world: World, about_to_be_promoted:
         *alarm_checks(service, view, world),
     )
     plan = plan.model_copy(update={"readiness": checks})
-    plan = judge_database(plan, view, world)  # last: the next look may be made at this moment
+    plan = judge_database(plan, view, world)  # last: an observation of the database may be made at this moment
     world.ledger.put_standing_plan(plan)
     return plan
 
 
 def prepare_standing_plan_if_due(service_name: str, world: World) -> StandingPlan | None:
-    """Once in `readiness_minutes`; None: not due."""
+    """Compute the standing plan if the present one is older than `readiness_minutes`; None: it is not due."""
     standing = standing_plan(service_name, world)
     every = timedelta(minutes=world.settings.policy.readiness_minutes)
     if standing is not None and world.clock.now() - standing.computed_at < every and standing.readiness:
@@ -72,25 +74,26 @@ def prepare_standing_plan_if_due(service_name: str, world: World) -> StandingPla
 
 
 def _standing_targets(
-    service_name: str, also: Release | None, view: ServiceView, running_fingerprint: str, world: World
+    service_name: str, about_to_be_promoted: Release | None, view: ServiceView, running_fingerprint: str, world: World
 ) -> tuple[StandingTarget, ...]:
-    """The newest promoted releases, each with a registered definition and its checks: two, and more where one fails.
+    """Register and check the newest promoted releases: two, and more if one fails its checks.
 
-    The newest is registered in the last known good's own family, whose newest revision it must stay (decision 2).
+    The newest is registered in the family of the last known good, whose newest revision it must stay (decision 2).
     """
     good = list(islice((r for r in world.ledger.promoted(service_name) if r.is_resolved), _MOST_CHECKED))
-    if also is not None and all(r.fingerprint != also.fingerprint for r in good):
-        good.append(also)
+    extra = about_to_be_promoted
+    if extra is not None and all(release.fingerprint != extra.fingerprint for release in good):
+        good.append(extra)
     good.sort(key=lambda r: (r.first_deployed_at, r.fingerprint), reverse=True)
     targets: list[StandingTarget] = []
     for release in good:
         newest = not targets
         try:
             arn = ensure_registered_definition(release, world, is_last_known_good=newest, newest_of_family=newest)
-        except (KeyError, UnreadableItem):  # without a copy of its definition it can be no target
+        except (KeyError, UnreadableItem):  # a release without a copy of its definition is no target
             continue
         except CallRefused:
-            if newest:  # whatever is refused, the plan that stands is better than one without it
+            if newest:  # the present standing plan is better than one without the newest release
                 raise
             continue
         checks = target_checks(release, arn, view, world)
@@ -104,7 +107,7 @@ def _standing_targets(
 
 def _check_has_target(targets: tuple[StandingTarget, ...]) -> Check:
     if not targets:
-        reason = "no release was promoted: there is nothing to go back to"
+        reason = "no release is promoted: there is no target"
         return Check.failed("target-exists", reason)
     good = targets[0].release
     reason = (
@@ -114,23 +117,23 @@ def _check_has_target(targets: tuple[StandingTarget, ...]) -> Check:
 
 
 def _check_target_is_ready(plan: StandingPlan, running_fingerprint: str) -> Check:
-    """Which target a rollback would take now: another than the last known good, where that can't be run."""
+    """Check which target a rollback would take now; a warning if it is not the last known good."""
     name, newest = "way-back", plan.newest_other(running_fingerprint)
-    ways = plan.ways_back(running_fingerprint)
+    targets = plan.ways_back(running_fingerprint)
     if newest is None:
-        reason = "what runs is the only promoted release: there is a way back from the next one"
+        reason = f"none yet: {plan.targets[0].release.version} is the only promoted release"
         return Check.skipped(name, reason)
-    if not ways:
+    if not targets:
         reason = f"{newest.release.version} is not ready, and there is no other target that is"
         return Check.failed(name, reason)
-    if ways[0] is not newest:
-        reason = f"{newest.release.version} can't be run, or that is not known; {ways[0].release.version} is next"
+    if targets[0] is not newest:
+        reason = f"{newest.release.version} can't be run, or that is not known; {targets[0].release.version} is next"
         return Check.warned(name, reason)
     return Check.passed(name, f"to {newest.release.version}")
 
 
 def _check_target_groups(view: ServiceView, world: World) -> Check:
-    """Groups whose targets say nothing of a release: nobody finds out by their health."""
+    """Check for target groups whose targets' health says nothing about a release."""
     name = "target-groups"
     if not view.target_groups:
         return Check.skipped(name, "the service has no target group")
@@ -146,18 +149,18 @@ def _check_fence_holds(service: ServiceSettings, world: World) -> Check:
 
 
 def _check_running_is_known(view: ServiceView, service: ServiceSettings, world: World) -> tuple[Check, ...]:
-    """Said where it is not: such a release is neither recorded nor promoted, and no other can go back to it."""
-    found = build_release(view.primary.deployed, view, service, world).release
-    if found.is_resolved:
+    """Warn if the running release can't be recorded: then it can't be promoted, and is no target later."""
+    running = build_release(view.primary.deployed, view, service, world).release
+    if running.is_resolved:
         return ()
-    reason = f"{found.version} runs, and can't be recorded: {why_unresolved(found)}"
+    reason = f"{running.version} runs, and can't be recorded: {why_unresolved(running)}"
     return (Check.warned("running-release-is-known", reason),)
 
 
 def _check_circuit_breaker(view: ServiceView) -> Check:
     name = "circuit-breaker"
     if view.deployment_configuration.get("deploymentCircuitBreaker", {}).get("enable"):
-        return Check.passed(name, "on: ECS tells when a deployment fails")
+        return Check.passed(name, "on: ECS reports failed deployments")
     reason = "off: ECS reports failed deployments only where it is on; switch it on"
     return Check.warned(name, reason)
 
@@ -165,10 +168,10 @@ def _check_circuit_breaker(view: ServiceView) -> Check:
 def _check_container_insights(service: ServiceSettings, world: World) -> Check:
     name = "container-insights"
     try:
-        on = world.services.has_container_insights(service.cluster)
+        is_on = world.services.has_container_insights(service.cluster)
     except ExternalServiceError as failure:
         return Check.warned(name, f"could not be asked: {failure}")
-    if on:
+    if is_on:
         return Check.passed(name, "on: the alarm about missing tasks has data")
     reason = f"off on {service.cluster}: the alarm about missing tasks has no data; switch it on"
     return Check.warned(name, reason)

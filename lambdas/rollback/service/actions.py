@@ -3,14 +3,7 @@
 from typing import Any
 
 from rollback.domain.escalation import EscalationLevel
-from rollback.domain.rollback import (
-    Intent,
-    Obligation,
-    ObligationKind,
-    Rollback,
-    ServiceProgress,
-    drop_recorded_settings,
-)
+from rollback.domain.rollback import Intent, Obligation, ObligationKind, PlannedRollback, Rollback, ServiceProgress
 from rollback.identity.task_definition import ensure_registered_definition
 from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
@@ -31,7 +24,7 @@ def announce_change(
     if move is ServiceMove.STOP_DEPLOYMENT and view.newest is not None:
         arguments = {"service_deployment_arn": view.newest.arn}
     if move in _DEPLOYS:
-        deploying, configuration = _deployment_parameters(rollback, progress, view, world)
+        deploying, configuration = _deployment_parameters(rollback.planned(), progress, view, world)
         arguments |= deploying
         owed += configuration
     if move is ServiceMove.FORCE_NEW_DEPLOYMENT:
@@ -45,8 +38,8 @@ def announce_change(
     intent = Intent(action=move, at=world.clock.now(), arguments=arguments)
     deploys = arguments.get("definition_arn", progress.target_definition_arn)
     intended = progress.evolve(intent=intent, target_definition_arn=deploys)
-    fresh = tuple(new for o in owed if (new := drop_recorded_settings(o, rollback)).before)
-    return rollback.evolve(service=intended, obligations=(*rollback.obligations, *fresh), wait_seconds=0)
+    obligations = (*rollback.obligations, *rollback.keep_unrecorded(owed))
+    return rollback.evolve(service=intended, obligations=obligations, wait_seconds=0)
 
 
 def is_intent_current(intent: Intent, move: ServiceMove, view: ServiceView) -> bool:
@@ -106,13 +99,11 @@ def disable_ecs_rollback(configuration: dict[str, Any], escalation_level: Escala
 
 
 def _deployment_parameters(
-    rollback: Rollback, progress: ServiceProgress, view: ServiceView, world: World
+    planned: PlannedRollback, progress: ServiceProgress, view: ServiceView, world: World
 ) -> tuple[dict[str, Any], list[Obligation]]:
-    assert rollback.plan is not None  # noqa: S101 - the caller looked
-    assert rollback.plan.target is not None  # noqa: S101
-    newest_good = not is_operator_choice(rollback) and not rollback.plan.skipped_last_known_good
+    newest_good = not is_operator_choice(planned.rollback) and not planned.plan.skipped_last_known_good
     arguments: dict[str, Any] = {
-        "definition_arn": ensure_registered_definition(rollback.plan.target, world, is_last_known_good=newest_good)
+        "definition_arn": ensure_registered_definition(planned.target, world, is_last_known_good=newest_good)
     }
     quiet = disable_ecs_rollback(view.deployment_configuration, progress.escalation_level)
     before = {part: was for part, was in view.deployment_configuration.items() if quiet[part] != was}

@@ -11,9 +11,9 @@ from rollback.domain.escalation import (
     next_escalation,
 )
 from rollback.domain.releases.release import Release
-from rollback.domain.rollback import Outcome, Rollback
+from rollback.domain.rollback import DeployingRollback, Outcome, Rollback
 from rollback.domain.standing_plan import StandingTarget
-from rollback.errors import ExternalServiceError
+from rollback.errors import ExternalServiceError, StageNotReached
 from rollback.identity.identify import identify_running
 from rollback.identity.target_groups import read_group_health
 from rollback.ports.world import World
@@ -36,18 +36,17 @@ def escalate(rollback: Rollback, why: str, view: ServiceView, world: World) -> R
     Args:
         why: what did not come about on this rung.
     """
-    assert rollback.service is not None  # noqa: S101 - there is no escalation before the service step
-    assert rollback.plan is not None  # noqa: S101
-    assert rollback.plan.target is not None  # noqa: S101
-    progress, now, policy = rollback.service, world.clock.now(), world.settings.policy
-    tried = (*progress.tried, _record_attempt(rollback, why, view, now))
-    service_health, another = assess_service_health(rollback, view, world), find_next_target(rollback, world)
+    deploying, now, policy = rollback.deploying(), world.clock.now(), world.settings.policy
+    progress = deploying.progress
+    tried = (*progress.tried, _record_attempt(deploying, why, view, now))
+    service_health, another = assess_service_health(deploying, view, world), find_next_target(rollback, world)
     step = next_escalation(
         progress.escalation_level, service_health, policy.restart_from_zero, has_another_target=another is not None
     )
     if isinstance(step, TargetSwitch):
-        assert another is not None  # noqa: S101 - `next_escalation` was told of it
-        return _switch_target(another, rollback, tried, why, view, now)
+        if another is None:
+            raise StageNotReached(f"{rollback.id}: the next target was chosen, and the standing plan has none")
+        return _switch_target(another, deploying, tried, why, view, now)
     if isinstance(step, EscalationLevel):
         climbed = progress.evolve(
             escalation_level=step, escalation_level_since=now, tried=tried, done_at=None, redeployment_forced_at=None
@@ -64,10 +63,8 @@ def reassert_target(rollback: Rollback, view: ServiceView, world: World) -> Roll
 
     Once a rung: two who deploy over each other do not come to an end.
     """
-    assert rollback.service is not None  # noqa: S101 - see `escalate`
-    assert rollback.plan is not None  # noqa: S101
-    assert rollback.plan.target is not None  # noqa: S101
-    progress, now, target = rollback.service, world.clock.now(), rollback.plan.target
+    deploying, now = rollback.deploying(), world.clock.now()
+    progress, target = deploying.progress, deploying.target
     is_ours = view.primary.definition_arn == progress.target_definition_arn
     if is_ours or identify_running(view, world.settings.service(target.service), world).is_release(target):
         return None
@@ -76,7 +73,7 @@ def reassert_target(rollback: Rollback, view: ServiceView, world: World) -> Roll
     ):
         return None
     why = f"PRIMARY is {view.primary.definition_arn.rsplit('/', 1)[-1]} now, not {target.version}"
-    tried = (*progress.tried, _record_attempt(rollback, why, view, now))
+    tried = (*progress.tried, _record_attempt(deploying, why, view, now))
     again = progress.evolve(escalation_level_since=now, tried=tried, done_at=None, redeployment_forced_at=None)
     return rollback.evolve(
         service=again, verification=None, reason=f"{why}: {progress.escalation_level} again", wait_seconds=0
@@ -85,15 +82,14 @@ def reassert_target(rollback: Rollback, view: ServiceView, world: World) -> Roll
 
 def _switch_target(
     another: StandingTarget,
-    rollback: Rollback,
+    deploying: DeployingRollback,
     tried: tuple[EscalationAttempt, ...],
     why: str,
     view: ServiceView,
     now: datetime,
 ) -> Rollback:
     """Another target on the same rung. What was announced for the one before is not sent any more."""
-    assert rollback.service is not None  # noqa: S101 - see `escalate`
-    begun = rollback.service.evolve(
+    begun = deploying.progress.evolve(
         escalation_level_since=now,
         target_since=now,
         tried=tried,
@@ -103,17 +99,14 @@ def _switch_target(
         redeployment_forced_at=None,
     )
     reason = f"{why}: on to {another.release.version}, the next target"
-    return switch_target(rollback, another, view).evolve(
+    return switch_target(deploying, another, view).evolve(
         service=begun, verification=None, reason=reason, wait_seconds=0
     )
 
 
-def _record_attempt(rollback: Rollback, why: str, view: ServiceView, now: datetime) -> EscalationAttempt:
+def _record_attempt(deploying: DeployingRollback, why: str, view: ServiceView, now: datetime) -> EscalationAttempt:
     """The rung that is left, and the target that it was for."""
-    assert rollback.service is not None  # noqa: S101 - see `escalate`
-    assert rollback.plan is not None  # noqa: S101
-    assert rollback.plan.target is not None  # noqa: S101
-    progress, target = rollback.service, rollback.plan.target
+    progress, target = deploying.progress, deploying.target
     return EscalationAttempt(
         escalation_level=progress.escalation_level,
         since=progress.escalation_level_since,
@@ -131,13 +124,11 @@ def _is_attempt_for(left: EscalationAttempt, target: Release) -> bool:
     return left.target_fingerprint in ("", target.fingerprint)
 
 
-def assess_service_health(rollback: Rollback, view: ServiceView, world: World) -> ServiceHealth:
+def assess_service_health(deploying: DeployingRollback, view: ServiceView, world: World) -> ServiceHealth:
     """What the service stands on now."""
-    assert rollback.plan is not None  # noqa: S101 - see `escalate`
-    assert rollback.plan.target is not None  # noqa: S101
-    primary, progress, target = view.primary, rollback.service, rollback.plan.target
-    service = world.settings.service(rollback.service_name)
-    is_target = progress is not None and primary.definition_arn == progress.target_definition_arn
+    primary, target = view.primary, deploying.target
+    service = world.settings.service(deploying.rollback.service_name)
+    is_target = primary.definition_arn == deploying.progress.target_definition_arn
     is_target = is_target or identify_running(view, service, world).is_release(target)
     healthy = healthy_targets(view, world)
     return ServiceHealth(

@@ -9,7 +9,7 @@ from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict
 from rollback.domain.releases.newer_release import newest_known_at
 from rollback.domain.releases.release import Release, ReleaseState
 from rollback.domain.request import RollbackType
-from rollback.domain.rollback import Rollback
+from rollback.domain.rollback import PlannedRollback, Rollback
 from rollback.domain.standing_plan import StandingPlan, StandingTarget
 from rollback.domain.target_readiness import join_failures
 from rollback.errors import ExternalServiceError, RollbackError
@@ -111,20 +111,19 @@ def find_next_target(rollback: Rollback, world: World) -> StandingTarget | None:
         return None
 
 
-def switch_target(rollback: Rollback, target: StandingTarget, view: ServiceView) -> Rollback:
+def switch_target(planned: PlannedRollback, target: StandingTarget, view: ServiceView) -> Rollback:
     """The rollback on its way to that target; what was deployed until now is no newer release than this plan."""
-    assert rollback.plan is not None  # noqa: S101 - `find_next_target` looked
-    checks = [check for check in rollback.plan.checks if check.name != CHECK_NAME]
+    checks = [check for check in planned.plan.checks if check.name != CHECK_NAME]
     is_known = "" if target.is_ready else ", of which it is not known whether it can be run"
-    tried = rollback.plan.target.version if rollback.plan.target is not None else "the target"
+    tried = planned.target.version
     checks.append(_warn(f"{target.release.version} is next{is_known}: {tried} did not come to serve"))
     changes = {
         "target": target.release,
         "checks": tuple(checks),
-        "skipped_last_known_good": rollback.plan.skipped_last_known_good or tried,
+        "skipped_last_known_good": planned.plan.skipped_last_known_good or tried,
         "newest_deployment_at": newest_known_at(view),
     }
-    return rollback.evolve(plan=rollback.plan.model_copy(update=changes))
+    return planned.rollback.evolve(plan=planned.plan.model_copy(update=changes))
 
 
 def is_operator_choice(rollback: Rollback, before: Rollback | None = None) -> bool:

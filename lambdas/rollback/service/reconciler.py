@@ -38,9 +38,7 @@ from rollback.service.stack import read_stack_status
 
 def service(rollback: Rollback, world: World) -> Rollback:
     """One look, at most one change."""
-    assert rollback.plan is not None  # noqa: S101 - the route comes here only with a plan that has a target
-    assert rollback.plan.target is not None  # noqa: S101
-    now, target = world.clock.now(), rollback.plan.target
+    now, target = world.clock.now(), rollback.planned().target
     progress = rollback.service or _start_progress(rollback, now, world)
     if now < _inherited_change_deadline(rollback, world):
         return rollback.evolve(service=progress, wait_seconds=world.settings.policy.poll_seconds)
@@ -258,9 +256,10 @@ def _is_stuck(progress: ServiceProgress, view: ServiceView, now: datetime, world
 
 def _escalate_on_timeout(rollback: Rollback, why: str, view: ServiceView, world: World) -> Rollback:
     """Up the ladder; but a target that serves, beside others that still drain, is left to Verify."""
-    assert rollback.service is not None  # noqa: S101 - the caller set it
-    if assess_service_health(rollback, view, world).is_healthy:
-        return rollback.evolve(service=rollback.service.evolve(done_at=world.clock.now(), intent=None), wait_seconds=0)
+    deploying = rollback.deploying()
+    if assess_service_health(deploying, view, world).is_healthy:
+        done = deploying.progress.evolve(done_at=world.clock.now(), intent=None)
+        return rollback.evolve(service=done, wait_seconds=0)
     return escalate(rollback, why, view, world)
 
 

@@ -11,11 +11,8 @@ from rollback.resources.aws.ecs_service import ENDED_ELSEWHERE, ROLLING_BACK, Se
 _STOPPED = ROLLING_BACK | ENDED_ELSEWHERE | {"STOP_REQUESTED"}
 
 
-def resolve_service_change(rollback: Rollback, now: datetime, world: World) -> Rollback:
+def resolve_service_change(rollback: Rollback, intent: Intent, now: datetime, world: World) -> Rollback:
     """A call that was announced may still land until its function's time is over (rule 9); then ECS tells."""
-    assert rollback.service is not None  # noqa: S101 - the caller looked
-    intent = rollback.service.intent
-    assert intent is not None  # noqa: S101
     if now < intent.at + timedelta(seconds=world.settings.policy.act_timeout_seconds):
         return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
     landed = None
@@ -27,7 +24,7 @@ def resolve_service_change(rollback: Rollback, now: datetime, world: World) -> R
         if not is_conclusion_overdue(rollback, now, world):
             return rollback.evolve(wait_seconds=world.settings.policy.poll_seconds)
     if not landed:
-        seen = rollback.service.evolve(intent=None)
+        seen = rollback.deploying().progress.evolve(intent=None)
         if landed is None:
             seen = seen.add_note(
                 f"whether {intent.action}, announced at {intent.at:%H:%M:%S} UTC, was made is NOT KNOWN"
@@ -52,10 +49,10 @@ def _has_landed(intent: Intent, view: ServiceView) -> bool | None:
 
 def _mark_acted(rollback: Rollback, intent: Intent) -> Rollback:
     """It acted, though nobody saved that: one that ended for a crash is no abort before anything was done."""
-    assert rollback.service is not None  # noqa: S101 - the caller looked
-    first, at = rollback.service.acted_at is None, rollback.service.acted_at or intent.at
+    progress = rollback.deploying().progress
+    first, at = progress.acted_at is None, progress.acted_at or intent.at
     done = f"{intent.action}, announced at {intent.at:%H:%M:%S} UTC, was carried out"
-    after = rollback.evolve(service=rollback.service.evolve(intent=None, acted_at=at).add_note(done), wait_seconds=0)
+    after = rollback.evolve(service=progress.evolve(intent=None, acted_at=at).add_note(done), wait_seconds=0)
     if not first or rollback.outcome is not Outcome.ABORTED or rollback.superseded_by is not None:
         return after
     if rollback.is_aborted_by_operator:

@@ -46,13 +46,10 @@ class AlarmHandling(StrEnum):
 
 def verify(rollback: Rollback, world: World) -> Rollback:
     """One round of checks, all at once."""
-    assert rollback.plan is not None  # noqa: S101 - the route comes here only with a plan that has a target
-    assert rollback.plan.target is not None  # noqa: S101
-    policy, now = world.settings.policy, world.clock.now()
+    policy, now, target = world.settings.policy, world.clock.now(), rollback.planned().target
     done = rollback.verification or Verification(started_at=now)
     settled = now - done.started_at > timedelta(minutes=policy.alarm_settle_minutes)
     view = world.services.describe(world.settings.service(rollback.service_name))
-    target = rollback.plan.target
     rollback, is_over = yield_to_newer_release(rollback, view, world)
     if is_over:
         return rollback
@@ -111,12 +108,12 @@ def _database_checks(rollback: Rollback) -> tuple[Check, ...]:
 
 
 def _describe_success(rollback: Rollback) -> str:
-    assert rollback.plan is not None  # noqa: S101 - there is one by now
+    plan = rollback.planned().plan
     tried = rollback.service.tried if rollback.service is not None else ()
     if not tried or rollback.service is None:
-        return rollback.plan.way
+        return plan.way
     before = ", ".join(escalation_level.escalation_level.replace("_", " ") for escalation_level in tried)
-    return f"{rollback.plan.way}, by {rollback.service.escalation_level.replace('_', ' ')} (tried before: {before})"
+    return f"{plan.way}, by {rollback.service.escalation_level.replace('_', ' ')} (tried before: {before})"
 
 
 def run_checks(

@@ -1,16 +1,17 @@
-"""The whole workflow on one page: which step comes next. Pure: what is known decides, not how one got here.
+"""The whole workflow on one page: the step that comes next. Pure: the document alone decides.
 
     Admit → Plan → Database → Service → Reconnect → Verify → Conclude → done
       └───────┴───────┴──────────┴──────────┴─────────┴───→ Conclude (suppressed · refused · planned · failed)
     Emergency → Service ⇄ Verify → …  (admitted, planned and acted upon in one invocation)
-    Conclude → Account → Conclude → done  (only where there is a backup: what the restore took out is told afterwards)
+    Conclude → Account → Conclude → done  (only with a backup: the comparison reports what the restore took out)
 
-Verify leads back to Service when the next rung of the ladder is tried (`escalation`). Service leads straight to Verify
-where no data changed; else every other service of the branch gets new connections first (`reconnect`). Plan waits
-while CloudFormation puts the service back by itself. A rollback of the service alone passes Database by; one of the
-database alone still passes Service, which starts again what the fence stopped. Emergency leads to Plan where the schema
-forbids it and the environment turns it into a full rollback. Approve has no place yet: Plan refuses what needs an
-approval.
+- Verify leads back to Service for the next escalation level (`domain.escalation`).
+- Service leads straight to Verify if no data changed. Otherwise Reconnect gives every other service of the branch new
+  connections first.
+- Plan waits while CloudFormation rolls the service back by itself.
+- A service rollback skips Database. A database rollback passes Service, which starts the tasks that the fence stopped.
+- Emergency leads to Plan if the schema forbids the emergency and the environment escalates it to a full rollback.
+- Approve has no step yet: Plan refuses a rollback that needs an approval.
 """
 
 from collections.abc import Mapping
@@ -36,10 +37,10 @@ class Step(StrEnum):
     DONE = "done"
 
 
-# Where an execution begins; `entrance` tells which.
+# Steps at which an execution may begin; `entrance` chooses.
 ENTRANCES = (Step.ADMIT, Step.EMERGENCY)
-# What may follow each step: drawn as the state machine, and never left by `next_step`. Done may follow any: somebody
-# else (the janitor, an operator's abort) may have concluded the rollback meanwhile.
+# Steps that may follow each step: the state machine has these edges, and `next_step` keeps to them. Done may follow any
+# step, since the janitor, or an operator's abort, may have concluded the rollback meanwhile.
 EDGES: dict[Step, frozenset[Step]] = {
     Step.ADMIT: frozenset({Step.PLAN, Step.CONCLUDE, Step.DONE}),
     Step.EMERGENCY: frozenset({Step.PLAN, Step.SERVICE, Step.VERIFY, Step.CONCLUDE, Step.DONE}),
@@ -55,9 +56,9 @@ EDGES: dict[Step, frozenset[Step]] = {
 
 
 def entrance(given: object) -> Step:
-    """Where an execution's input goes in: a person's emergency, or the event of an `outage` alarm, straight to ECS.
+    """First step of an execution: Emergency for an operator's emergency or the event of an `outage` alarm, else Admit.
 
-    Only the two words that the state machine's first Choice looks at; Admit is who reads and judges the input.
+    It reads only the two fields that the state machine's first Choice reads. Admit parses and judges the input.
     """
     if not isinstance(given, Mapping):
         return Step.ADMIT
@@ -68,9 +69,9 @@ def entrance(given: object) -> Step:
 
 
 def next_step(rollback: Rollback) -> Step:
-    """Where the document says to go on."""
+    """The step that is due, decided by the document."""
     if rollback.concluded_at is not None:
-        return _after_the_conclusion(rollback)
+        return _next_step_after_conclusion(rollback)
     if rollback.outcome is not None:
         return Step.CONCLUDE
     if rollback.request.type is RollbackType.EMERGENCY and (rollback.admitted_at is None or rollback.plan is None):
@@ -86,7 +87,7 @@ def next_step(rollback: Rollback) -> Step:
     return Step.RECONNECT if rollback.is_reconnection_due else Step.VERIFY
 
 
-def _after_the_conclusion(rollback: Rollback) -> Step:
+def _next_step_after_conclusion(rollback: Rollback) -> Step:
     account = rollback.database.account if rollback.database is not None else None
     if account is None or account.reported_at is not None:
         return Step.DONE

@@ -1,6 +1,6 @@
-"""Walk the route: load the document, take the step that is due, save, say where to go on.
+"""Run the route: load the document, run the step that is due, save it, and return a cursor to the next step.
 
-Used by the Lambda handlers (one step an invocation) and by *direct* mode (all of them in one process) alike.
+The Lambda handlers run one step an invocation; *direct* mode runs all steps in one process.
 """
 
 from collections.abc import Callable
@@ -11,27 +11,29 @@ from pydantic import BaseModel, ConfigDict
 
 from rollback.conclusion.step import conclude
 from rollback.database.account.step import compare_lost_rows, stop_comparison
-from rollback.database.changes.fence import renew_leases_of_stopped_services
 from rollback.database.reconnection.step import announces_reconnection, reconnect
 from rollback.database.restore.actions import has_new_intent
 from rollback.database.step import database
 from rollback.domain.rollback import Outcome, Rollback, service_of
-from rollback.domain.settings.database import branch_key
-from rollback.errors import CallRefused, Conflict, LeaseLost, UnreadableItem, UnsupportedService
+from rollback.errors import CallRefused, Conflict, LeaseLost, UnsupportedService
+from rollback.identity.definition_memo import with_definition_memo
+from rollback.leases.hold import release_leases, renew_service_lease
+from rollback.leases.stopped_services import renew_leases_of_stopped_services
 from rollback.leases.successor import successor_of
+from rollback.planning.emergency import plan_emergency
 from rollback.planning.step import plan
 from rollback.ports.world import World
 from rollback.service.reconciler import service
 from rollback.verification.step import verify
-from rollback.workflow import emergency
+from rollback.workflow.emergency import start_emergency_rollback
 from rollback.workflow.route import Step, next_step
 
 _WITHOUT_LEASE = frozenset({Step.CONCLUDE, Step.ACCOUNT})
-_MOST_SAVES = 50  # a step that never waits nor ends would be a defect: fail loudly rather than spin
+_MOST_SAVES = 50  # a step that neither waits nor ends is a defect: raise instead of spinning
 
 
 class Cursor(BaseModel):
-    """All that travels through Step Functions: small, no secrets, readable in the console."""
+    """The state that travels through Step Functions: small, free of secrets, readable in the console."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -42,7 +44,7 @@ class Cursor(BaseModel):
 
 
 def cursor_of(rollback: Rollback) -> Cursor:
-    """Where a document stands."""
+    """Make the cursor of a document: its next step and a summary."""
     outcome = f": {rollback.outcome}" if rollback.outcome else ""
     summary = f"{rollback.request.type} rollback of {rollback.service_name}{outcome} {rollback.reason}".strip()
     return Cursor(
@@ -51,29 +53,38 @@ def cursor_of(rollback: Rollback) -> Cursor:
 
 
 def start_emergency(given: object, execution: str, started_at: datetime, world: World) -> Cursor:
-    """Admit, plan and act in one invocation.
+    """Admit, plan and deploy in one invocation, with short timeouts.
+
+    Args:
+        given: an operator's input or an EventBridge event, unchanged.
+        execution: ARN of the execution.
+        started_at: when the execution started.
+        world: the ports.
 
     Raises:
         InvalidRequest: the input can't be understood; nothing was changed.
     """
-    return cursor_of(
-        emergency.start_emergency_rollback(given, execution, started_at, world.with_short_timeouts(), _run_round)
-    )
+    fast = with_definition_memo(world.with_short_timeouts())
+    return cursor_of(start_emergency_rollback(given, execution, started_at, fast, _run_round))
 
 
 def run_step(rollback_id: str, due: Step, world: World, failure: str | None = None) -> Cursor:
-    """Take one step until it waits or another one is due; a retry finds the document further on and only says so.
+    """Run one step until it waits or another step is due; a retry finds the document further on and returns its cursor.
 
     Args:
-        failure: why the execution came to Conclude from a step that failed.
+        rollback_id: the rollback.
+        due: the step that the caller's cursor names.
+        world: the ports.
+        failure: error of the step that Step Functions caught on the way to Conclude; None: no step failed.
 
     Raises:
         KeyError: the ledger has no such rollback.
-        UnreadableItem: it can't be read.
-        ExternalServiceError, Conflict: nothing is lost; call again (not after `CallRefused`).
+        UnreadableItem: the document can't be read.
+        ExternalServiceError: nothing is lost; call again (not after `CallRefused`).
+        Conflict: another process saved the document; call again.
     """
     rollback = world.ledger.read(service_of(rollback_id), rollback_id)
-    world = world.for_settings(rollback.settings)
+    world = with_definition_memo(world.for_settings(rollback.settings))
     if rollback.is_emergency and due in (Step.EMERGENCY, Step.SERVICE):
         world = world.with_short_timeouts()
     if failure is not None and rollback.outcome is None:
@@ -82,31 +93,30 @@ def run_step(rollback_id: str, due: Step, world: World, failure: str | None = No
         rollback = world.ledger.save(stop_comparison(rollback, failure, world.clock.now()))
     for _ in range(_MOST_SAVES):
         step = next_step(rollback)
-        if rollback.concluded_at is not None:  # the account of lost writes holds nothing
-            _release_leases(rollback, world)
+        if rollback.concluded_at is not None:  # the comparison of lost rows needs no lease
+            release_leases(rollback, world)
         if step is not due or step is Step.DONE:
             return cursor_of(rollback)
         rollback = _run_round(rollback, step, world)
         if rollback.wait_seconds:
             return cursor_of(rollback)
-    raise Conflict(f"{rollback_id}: step {due} went on for {_MOST_SAVES} rounds without waiting; call it again")
+    raise Conflict(f"{rollback_id}: step {due} ran {_MOST_SAVES} rounds without waiting; call it again")
 
 
 def _run_round(rollback: Rollback, step: Step, world: World) -> Rollback:
-    """One round of one step, saved. A lost lease ends the rollback: whoever holds it acts now, and reports."""
+    """Run and save one round of a step. A lost lease ends the rollback: its new holder acts and reports."""
     try:
-        # Conclude is reached without the lease too, and takes it where it needs it.
-        # The account of lost writes is made without one.
+        # Conclude may be reached without the lease, and takes the lease where it needs one.
         if step not in _WITHOUT_LEASE and not rollback.never_acts:
-            counter = _renew_lease(rollback, world)
+            counter = renew_service_lease(rollback, world)
             if counter != rollback.lease_counter:
                 return world.ledger.save(rollback.evolve(lease_counter=counter))
-            if step is not Step.DATABASE:  # which holds them itself, and ends without them
+            if step is not Step.DATABASE:  # the database step holds these leases itself
                 renew_leases_of_stopped_services(rollback, world)
         after = _action_of(step)(rollback, world)
         return world.ledger.save(after, under_lease_until=_lease_needed_until(rollback, after, step, world))
     except (CallRefused, UnsupportedService) as refused:
-        if step in _WITHOUT_LEASE:  # it has its outcome: the janitor goes on with what is left
+        if step in _WITHOUT_LEASE:  # the outcome is known already: the janitor finishes what is left
             raise
         return world.ledger.save(rollback.mark_refused(refused))
     except LeaseLost as lost:
@@ -115,14 +125,18 @@ def _run_round(rollback: Rollback, step: Step, world: World) -> Rollback:
                 outcome=Outcome.ABORTED,
                 reason=str(lost),
                 superseded_by=successor_of(rollback, world),
-                is_operator_abort=bool(rollback.is_operator_abort),  # `unlock --force` wrote it down
+                is_operator_abort=bool(rollback.is_operator_abort),  # `unlock --force` records it
                 wait_seconds=0,
             )
         )
 
 
 def _lease_needed_until(before: Rollback, after: Rollback, step: Step, world: World) -> datetime | None:
-    """How long the lease must last for what a step has announced (rule 9); None: it announced nothing."""
+    """When the function that makes an announced change has ended (rule 9: the lease outlasts the function).
+
+    Returns:
+        None: the round announced no change.
+    """
     policy, now = world.settings.policy, world.clock.now()
     if step is Step.DATABASE:
         until = now + timedelta(seconds=policy.database_timeout_seconds)
@@ -131,26 +145,14 @@ def _lease_needed_until(before: Rollback, after: Rollback, step: Step, world: Wo
         until = now + timedelta(seconds=policy.database_timeout_seconds)
         return until if announces_reconnection(before, after) else None
     intent = after.service.intent if after.service is not None else None
-    was = before.service.intent if before.service is not None else None
-    return now + timedelta(seconds=policy.act_timeout_seconds) if intent is not None and intent != was else None
-
-
-def _release_leases(rollback: Rollback, world: World) -> None:
-    """The service's; and those of the branch, its writers and its readers, where the database was part of it."""
-    world.ledger.release_lease(rollback.service_name, rollback.id)
-    settings = world.settings.database
-    planned = rollback.plan.database if rollback.plan is not None else None
-    if planned is None or settings is None:
-        return
-    world.ledger.release_lease(branch_key(settings.project_id, planned.branch), rollback.id)
-    for one in (*world.settings.writers(), *world.settings.readers()):
-        world.ledger.release_lease(one.name, rollback.id)
+    earlier = before.service.intent if before.service is not None else None
+    return now + timedelta(seconds=policy.act_timeout_seconds) if intent is not None and intent != earlier else None
 
 
 def _action_of(step: Step) -> Callable[[Rollback, World], Rollback]:
     match step:
         case Step.EMERGENCY:
-            return emergency.plan_emergency
+            return plan_emergency
         case Step.PLAN:
             return plan
         case Step.DATABASE:
@@ -166,27 +168,6 @@ def _action_of(step: Step) -> Callable[[Rollback, World], Rollback]:
         case Step.ACCOUNT:
             return compare_lost_rows
         case Step.ADMIT | Step.DONE:
-            raise Conflict(f"{step} is not walked to: Admit makes the document, and done is the end")
+            raise Conflict(f"{step} is no step to run: Admit makes the document, and done is the end")
         case _:
             assert_never(step)
-
-
-def _renew_lease(rollback: Rollback, world: World) -> int:
-    """The counter of our lease, held for longer. One that ran out, and that nobody took, is taken again.
-
-    Step Functions or Lambda may stand still for longer than a lease; to end for that could leave a service at zero.
-    """
-    now = world.clock.now()
-    until = now + timedelta(minutes=world.settings.policy.lease_minutes)
-    try:
-        held = world.ledger.lease(rollback.service_name)
-    except UnreadableItem:  # nobody can show that they hold it: the first who asks has it
-        held = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
-        if held is not None:
-            return held.counter
-    if held is None or held.holder != rollback.id or held.counter != rollback.lease_counter:
-        raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}")
-    ours = held if held.expires_at > now else world.ledger.acquire(rollback.service_name, rollback.id, now, until)
-    if ours is None:
-        raise LeaseLost(f"{rollback.id} no longer holds the lease on {rollback.service_name}: it ran out")
-    return world.ledger.renew(ours, now, until).counter

@@ -1,4 +1,4 @@
-"""Knowing when not to act: each reason is a named check with evidence in the record."""
+"""Guards: each reason to leave a trigger alone is a named check with evidence in the record."""
 
 from datetime import timedelta
 from typing import Any
@@ -26,7 +26,7 @@ V1, V2 = release("v1"), release("v2", state=CANDIDATE)
 
 
 def ended(minutes_ago: float, number: int = 0, **changes: Any) -> Rollback:
-    """An automatic rollback from v2 to v1 that was carried out."""
+    """An automatic rollback from v2 to v1 that has acted."""
     at = NOW - timedelta(minutes=minutes_ago)
     begun = ServiceProgress(started_at=at, escalation_level_since=at, acted_at=at)
     fields = {
@@ -42,7 +42,7 @@ def ended(minutes_ago: float, number: int = 0, **changes: Any) -> Rollback:
 
 
 def changes_of(*earlier: Rollback) -> ReadResult[ChangeEntry]:
-    """As the ledger keeps them: what was admitted in the longest window, newest first."""
+    """The ledger's entries of rollbacks that were admitted in the longest window, newest first."""
     found = [change for one in earlier if (change := build_change_entry(one)) is not None]
     since = NOW - guards.longest_window(POLICY)
     return ReadResult(
@@ -56,7 +56,7 @@ def verdicts(*earlier: Rollback, runs: str = V2.fingerprint, policy: Policy = PO
     return {c.name: c.verdict for c in guards.check_history(new, frozenset({runs}), found, policy, NOW)}
 
 
-def test_without_a_history_nothing_speaks_against_it() -> None:
+def test_no_guard_objects_to_the_first_rollback_of_a_service() -> None:
     assert set(verdicts().values()) == {Verdict.PASS}
 
 
@@ -65,13 +65,13 @@ def test_the_service_is_given_time_to_recover_after_a_rollback(minutes: float, v
     assert verdicts(ended(minutes))["cooldown"] == verdict
 
 
-def test_a_cooldown_is_looked_at_again_when_it_is_over() -> None:
+def test_a_trigger_suppressed_by_the_cooldown_is_rechecked_when_the_cooldown_is_over() -> None:
     (check, *_) = guards.check_history(rollback(), frozenset({V2.fingerprint}), changes_of(ended(4)), POLICY, NOW)
     assert check.suppresses
     assert check.recheck_due_at == NOW + timedelta(minutes=6)
 
 
-def test_rule_7_there_is_one_automatic_step_back_a_window() -> None:
+def test_rule_7_a_second_automatic_step_back_in_the_window_is_refused() -> None:
     assert verdicts(ended(30), runs=V1.fingerprint)["one-step-per-window"] == "fail"
     assert verdicts(ended(30), runs=V2.fingerprint)["one-step-per-window"] == "pass"  # another release has come since
     assert verdicts(ended(121), runs=V1.fingerprint)["one-step-per-window"] == "pass"
@@ -79,7 +79,7 @@ def test_rule_7_there_is_one_automatic_step_back_a_window() -> None:
     assert verdicts(by_hand, runs=V1.fingerprint)["one-step-per-window"] == "pass"
 
 
-def test_the_attempt_budget_counts_what_was_carried_out_by_itself() -> None:
+def test_the_attempt_budget_counts_automatic_rollbacks_that_acted() -> None:
     two = (ended(20, 1), ended(40, 2))
     assert verdicts(*two)["attempt-budget"] == "fail"
     assert verdicts(*two, policy=Policy(attempts_per_window=3))["attempt-budget"] == "pass"
@@ -96,20 +96,20 @@ def test_a_rollback_and_the_emergency_that_took_it_over_are_one_attempt() -> Non
     assert verdicts(heir, plain, ended(60, 3))["attempt-budget"] == "fail"
 
 
-def test_a_rollback_that_this_one_goes_on_with_is_no_attempt_of_its_own() -> None:
+def test_a_resumed_rollback_is_no_attempt_of_its_own() -> None:
     dead = ended(5, outcome=None, concluded_at=None)
     assert set(verdicts(dead, runs=V1.fingerprint, supersedes=dead.id).values()) == {"pass"}
 
 
-def test_a_person_is_never_guarded_from_themselves() -> None:
+def test_the_guards_never_suppress_an_operator_s_request() -> None:
     history = (ended(1, 1), ended(2, 2), ended(3, 3))
     assert set(verdicts(*history, runs=V1.fingerprint, trigger=Trigger.MANUAL).values()) == {"skipped"}
 
 
-# On stage
+# In the simulation
 
 
-def test_a_pause_stops_alarms_and_no_person() -> None:
+def test_a_pause_suppresses_alarms_and_no_operator() -> None:
     stage = start_simulation()
     stage.ledger.put_pause(Pause(service=SERVICE, since=stage.clock.now(), by="ada", reason="load test"))
     done = stage.run()
@@ -121,7 +121,7 @@ def test_a_pause_stops_alarms_and_no_person() -> None:
     assert by_hand.outcome is Outcome.SUCCEEDED
 
 
-def test_a_paused_service_whose_alarm_stays_red_is_looked_at_when_it_is_resumed() -> None:
+def test_an_alarm_that_outlasts_a_pause_is_rechecked_when_the_service_is_resumed() -> None:
     stage = start_simulation()
     stage.ledger.put_pause(Pause(service=SERVICE, since=stage.clock.now(), by="ada", reason="load test"))
     stage.run()
@@ -134,14 +134,14 @@ def test_a_paused_service_whose_alarm_stays_red_is_looked_at_when_it_is_resumed(
     assert stage.run(given, name).outcome is Outcome.SUCCEEDED
 
 
-def test_an_environment_that_observes_plans_reports_and_never_acts() -> None:
+def test_an_environment_in_observe_mode_plans_and_reports_and_never_acts() -> None:
     stage = start_simulation(policy=Policy(mode="observe"))
     done = stage.run()
     assert (done.outcome, stage.changes()) == (Outcome.PLANNED, [])
     assert "v2 → v1" in done.reason
 
 
-def test_a_deployment_that_began_after_the_alarm_went_red_may_be_the_fix_and_is_given_time() -> None:
+def test_a_deployment_that_began_after_the_alarm_may_be_the_fix_and_is_given_time() -> None:
     stage = start_simulation()
     event = stage.fire_alarm(DEGRADED)
     stage.pass_time(seconds=20)
@@ -156,14 +156,14 @@ def test_a_deployment_that_began_after_the_alarm_went_red_may_be_the_fix_and_is_
 
 
 @pytest.mark.parametrize(("minutes", "verdict"), [(14, "fail"), (16, "pass")])
-def test_a_fix_that_has_not_put_it_right_in_the_time_of_a_deployment_is_none(minutes: float, verdict: str) -> None:
-    """Else an outage over a deployment that never settles would be looked at for ever, and nobody told."""
+def test_a_deployment_that_has_not_helped_within_its_timeout_is_no_fix(minutes: float, verdict: str) -> None:
+    """Otherwise an outage over a deployment that never settles would be rechecked for ever without a page."""
     began = NOW - timedelta(minutes=minutes)
     check = guards.check_no_fix_in_flight(rollback(), began, began - timedelta(minutes=1), POLICY, NOW)
     assert check.verdict == verdict
 
 
-def test_few_requests_say_nothing_about_rates() -> None:
+def test_alarms_about_rates_are_suppressed_if_there_were_few_requests() -> None:
     stage = start_simulation()
     stage.alarms.in_alarm.add(leaf_alarm(SETTINGS.prefix, SERVICE, "error-rate"))
     stage.alarms.serve(stage.services.target_groups[0], 3, stage.clock.now())
@@ -228,7 +228,7 @@ def test_a_rollback_loop_ends_after_the_budget_with_a_page_and_not_with_a_third_
     assert "attempt budget is spent: 2 of 2 attempts in 120 minutes" in stage.pages()[-1]
 
 
-def test_an_alarm_that_stays_red_over_the_target_is_not_answered_with_another_step_back() -> None:
+def test_an_alarm_that_persists_over_the_target_triggers_no_second_step_back() -> None:
     stage = Simulation(healthy_versions=set())
     stage.ship("v0", PROMOTED, hours_ago=48)
     stage.ship("v1", PROMOTED, hours_ago=1)
@@ -244,8 +244,8 @@ def test_an_alarm_that_stays_red_over_the_target_is_not_answered_with_another_st
     assert len(acted) == 1
     said = [r for r in stage.ledger.history(SERVICE) if r.outcome is Outcome.REFUSED]
     assert said
-    assert "a person has to look" in said[-1].reason
-    assert len(said) <= 2  # and not a page every five minutes
+    assert "an operator has to look" in said[-1].reason
+    assert len(said) <= 2  # no page every five minutes
 
 
 # CloudFormation and ECS at work (rule 6)
@@ -257,7 +257,7 @@ def with_stack(stage: Simulation, status: str) -> None:
     stage.stacks.stack = StackView(name="MacroAiProductionStack", status=status)
 
 
-def test_rule_6_while_cloudformation_rolls_back_nothing_is_planned_and_what_it_put_back_is_no_longer_left() -> None:
+def test_rule_6_plan_waits_while_cloudformation_rolls_back_and_keeps_the_release_that_it_restored() -> None:
     stage = start_simulation()
     with_stack(stage, "UPDATE_ROLLBACK_IN_PROGRESS")
     rollback_ = stage.admit()
@@ -276,7 +276,7 @@ def test_rule_6_while_cloudformation_rolls_back_nothing_is_planned_and_what_it_p
     assert "v1 is promoted and has been deployed for" in done.reason
 
 
-def test_rule_6_in_the_middle_of_a_stack_update_only_the_deployment_is_stopped() -> None:
+def test_rule_6_during_a_stack_update_only_the_deployment_is_stopped() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.begin_deployment("v2")
@@ -291,12 +291,12 @@ def test_rule_6_in_the_middle_of_a_stack_update_only_the_deployment_is_stopped()
     assert stage.changes() == ["stop_deployment"]
 
 
-def test_rule_6_a_completed_bad_release_is_left_only_after_the_stack_s_update_has_ended() -> None:
+def test_rule_6_a_completed_bad_release_is_replaced_only_after_the_stack_update_has_ended() -> None:
     stage = start_simulation()
     with_stack(stage, "UPDATE_IN_PROGRESS")
     rollback_ = stage.run_until(stage.admit())
     assert rollback_.service is not None
-    # it waited its whole time, and then went over CloudFormation as an emergency: the service was down for so long
+    # it waited for its whole timeout, and then overrode CloudFormation as an emergency; the service was down meanwhile
     assert rollback_.service.moves[:2] == ("wait_for_stack", "update_service")
     assert [t.escalation_level for t in rollback_.service.tried] == ["service"]
     assert rollback_.outcome is Outcome.SUCCEEDED
@@ -310,7 +310,7 @@ def test_rule_6_an_emergency_proceeds_over_cloudformation() -> None:
 
 
 @pytest.mark.parametrize(("state", "moves"), [(PROMOTED, []), (QUARANTINED, ["update"])])
-def test_rule_6_ecs_s_own_rollback_is_adopted_to_our_target_and_left_to_end_on_a_quarantined_one(
+def test_rule_6_ecs_own_rollback_is_adopted_to_our_target_and_awaited_to_a_quarantined_release(
     state: Any, moves: list[str]
 ) -> None:
     stage = Simulation()

@@ -1,4 +1,4 @@
-"""What runs is a service revision: moving tags, digests as they were, the failed deployment's id, stable releases."""
+"""A service revision identifies the running release: moving tags, recorded digests, failed deployments, stability."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -39,7 +39,7 @@ LATEST = f"{REPOSITORY}:latest"
 
 
 def tagged(stage: Simulation, digest: str = GOOD, **of_container: Any) -> str:
-    """A definition with a moving tag is registered, and the tag means this digest."""
+    """Register a definition with a moving tag, which means this digest."""
     made = definition("x")
     made["containerDefinitions"][0] |= {"image": LATEST, **of_container}
     stage.images.push(LATEST, digest)
@@ -48,7 +48,7 @@ def tagged(stage: Simulation, digest: str = GOOD, **of_container: Any) -> str:
 
 
 def on_latest(**parts: Any) -> Simulation:
-    """The good digest runs since two days, under a tag that moves."""
+    """The good digest has run for two days under a moving tag."""
     stage = Simulation(**parts)
     stage.alarms.in_alarm.clear()
     stage.services.run(tagged(stage), desired_count=2, created_at=NOW - timedelta(hours=48))
@@ -56,7 +56,7 @@ def on_latest(**parts: Any) -> Simulation:
 
 
 def bake(stage: Simulation) -> None:
-    """Ninety minutes of traffic and of the janitor's rounds."""
+    """Ninety minutes with traffic and the janitor's sweeps."""
     for _ in range(18):
         for _ in range(5):
             stage.pass_time(minutes=1)
@@ -82,7 +82,7 @@ def test_a_forced_deployment_with_another_digest_is_another_release() -> None:
     assert states(stage) == {GOOD: PROMOTED, BAD: CANDIDATE}
 
 
-def test_from_a_bad_digest_under_the_same_tag_one_goes_back_to_the_good_one() -> None:
+def test_a_bad_digest_is_rolled_back_to_the_good_digest_under_the_same_tag() -> None:
     stage = on_latest()
     bake(stage)
     stage.images.push(LATEST, BAD)
@@ -127,7 +127,7 @@ def gone_back(mode: str) -> Simulation:
 
 @pytest.mark.parametrize("mode", ["observe", "act"])
 @pytest.mark.parametrize("is_event_lost", [False, True])
-def test_what_ecs_went_back_from_is_neither_baked_nor_promoted(mode: str, is_event_lost: bool) -> None:
+def test_a_release_that_ecs_rolled_back_is_neither_baked_nor_promoted(mode: str, is_event_lost: bool) -> None:
     stage = gone_back(mode)
     service = stage.world.settings.services[0]
     view = stage.services.describe(service)
@@ -141,10 +141,10 @@ def test_what_ecs_went_back_from_is_neither_baked_nor_promoted(mode: str, is_eve
     assert states(stage).get(BAD) is not PROMOTED
 
 
-# Digests as they were
+# Recorded digests
 
 
-def test_a_digest_that_the_revision_does_not_tell_is_told_by_the_running_tasks_not_by_today_s_tag() -> None:
+def test_a_digest_that_the_revision_lacks_comes_from_running_tasks_and_not_from_today_s_tag() -> None:
     stage = Simulation()
     stage.alarms.in_alarm.clear()
     stage.services.resolves_images = False
@@ -154,7 +154,7 @@ def test_a_digest_that_the_revision_does_not_tell_is_told_by_the_running_tasks_n
     assert states(stage) == {GOOD: CANDIDATE}
 
 
-def test_an_own_image_that_nothing_tells_is_not_recorded_and_readiness_says_what_to_do() -> None:
+def test_a_release_without_a_known_digest_is_not_recorded_and_readiness_names_the_fix() -> None:
     stage = Simulation()
     stage.services.resolves_images = False
     arn = tagged(stage)
@@ -171,7 +171,7 @@ def test_an_own_image_that_nothing_tells_is_not_recorded_and_readiness_says_what
     assert "api" in check.reason
 
 
-def test_a_sidecar_that_can_not_be_resolved_blocks_no_promotion_and_is_said() -> None:
+def test_an_unresolved_sidecar_blocks_no_promotion_and_is_reported() -> None:
     stage = Simulation(policy=Policy(bake_minimum_requests=0))
     stage.alarms.in_alarm.clear()
     made = definition("v1")
@@ -207,7 +207,7 @@ def test_a_release_proven_under_its_former_fingerprint_is_not_rolled_back_to_its
     assert [(r.version, r.state) for r in stage.ledger.releases(SERVICE)] == [("v1", PROMOTED), ("v0", PROMOTED)]
 
 
-def test_a_member_that_ecs_begins_to_report_changes_nothing() -> None:
+def test_a_member_that_ecs_begins_to_report_changes_no_fingerprint() -> None:
     stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=96)
     stage.ship("v1", PROMOTED, hours_ago=48)
@@ -251,10 +251,10 @@ IN_PROGRESS = service_deployment("IN_PROGRESS")
 @pytest.mark.parametrize(
     ("seen", "failed_id", "by_hand", "left"),
     [
-        # ECS has gone back, but DescribeServiceDeployments says IN_PROGRESS still: PRIMARY is the good one
+        # ECS has rolled back, but DescribeServiceDeployments says IN_PROGRESS still: PRIMARY is the good one
         (view(deployment(1), IN_PROGRESS), "ecs-svc/2", False, "d/2"),
         (view(deployment(1), IN_PROGRESS, deployment(2, is_primary=False)), "ecs-svc/2", False, "d/2"),
-        # no rollback by ECS: what failed is PRIMARY
+        # no rollback by ECS: the failed deployment is PRIMARY
         (view(deployment(2, rollout_state="FAILED"), IN_PROGRESS), "ecs-svc/2", False, "d/2"),
         # it failed, and another deployment is listed as the newest by now
         (
@@ -265,16 +265,16 @@ IN_PROGRESS = service_deployment("IN_PROGRESS")
         ),
         # ECS lists no service deployment
         (view(deployment(1), None, deployment(2, is_primary=False, rollout_state="FAILED")), "ecs-svc/2", False, "d/2"),
-        # no event names one
+        # no event names a deployment
         (view(deployment(2), IN_PROGRESS), None, False, "d/2"),
         (view(deployment(1), service_deployment("ROLLBACK_IN_PROGRESS")), None, False, "d/2"),
         (view(deployment(1), service_deployment("ROLLBACK_SUCCESSFUL")), None, False, "d/2"),
         (view(deployment(1), service_deployment("ROLLBACK_SUCCESSFUL")), None, True, "d/1"),
-        # one definition, and PRIMARY's revision not known: what is being deployed is the last change
+        # one definition, and PRIMARY's revision is unknown: the deployment in flight is the last change
         (view(deployment(1), service_deployment("IN_PROGRESS", "d/9")), None, False, "d/9"),
     ],
 )
-def test_what_failed_is_left_and_never_what_ecs_went_back_to(
+def test_the_failed_revision_is_replaced_and_never_the_one_that_ecs_rolled_back_to(
     seen: ServiceView, failed_id: str | None, by_hand: bool, left: str
 ) -> None:
     assert find_revision_to_replace(seen, failed_id=failed_id, by_hand=by_hand, since=SINCE).definition_arn == left
@@ -288,7 +288,11 @@ def test_a_failure_that_service_deployments_do_not_show_yet_condemns_the_release
         stage.pass_time(seconds=30)
     newest = stage.services._service_deployments[0]
     assert newest.rollback_revision is not None
-    newest.status, newest.rollback_revision, newest.finished_at = "IN_PROGRESS", None, None  # the other view is late
+    newest.status, newest.rollback_revision, newest.finished_at = (
+        "IN_PROGRESS",
+        None,
+        None,
+    )  # the other answer of ECS is late
     event = deployment_event()
     event["time"] = stage.clock.now().isoformat()
     event["detail"]["deploymentId"] = failed
@@ -303,7 +307,7 @@ def test_a_failure_that_service_deployments_do_not_show_yet_condemns_the_release
 # COMPLETED is not stable
 
 
-def test_a_release_bakes_from_stable_not_from_completed() -> None:
+def test_a_bake_begins_when_the_deployment_is_stable_and_not_when_it_is_completed() -> None:
     """Early success criteria with DEFERRED clean-up: COMPLETED while tasks of the former revision run on."""
     stage = start_simulation()
     stage.alarms.in_alarm.clear()
@@ -320,7 +324,7 @@ def test_a_release_bakes_from_stable_not_from_completed() -> None:
     assert record_running(SERVICE, stage.world).next is NextState.WAIT
 
 
-def test_former_tasks_that_only_the_current_revisions_tell_of_count() -> None:
+def test_former_tasks_that_only_current_service_revisions_list_count_as_running() -> None:
     made = view(deployment(1, rollout_state="COMPLETED"), None)
     assert made.why_not_stable == ()
     both = made.model_copy(update={"current_revisions": {"r/1": 2, "r/2": 1}})
@@ -330,7 +334,7 @@ def test_former_tasks_that_only_the_current_revisions_tell_of_count() -> None:
 # Tags and families
 
 
-def test_a_registration_of_ours_carries_the_definition_s_own_tags() -> None:
+def test_a_rollback_s_registration_keeps_the_team_s_tags() -> None:
     stage = Simulation()
     own = {"team": "web", "aws:cloudformation:stack-name": "web"}
     made = definition("v1")
@@ -352,7 +356,7 @@ def recorded(stage: Simulation, arn: str) -> Release:
 
 
 @pytest.mark.parametrize("family", ["web-rollback", "web-last-known-good"])
-def test_a_team_s_own_family_that_is_called_like_ours_is_the_team_s(family: str) -> None:
+def test_a_team_s_family_named_like_a_rollback_s_stays_the_team_s(family: str) -> None:
     stage = Simulation()
     stage.alarms.in_alarm.clear()
     arn = stage.services.register_release(definition("v1"), family)
@@ -368,7 +372,7 @@ def test_a_team_s_own_family_that_is_called_like_ours_is_the_team_s(family: str)
     assert is_ours(target.definition_arn, stage.world)
 
 
-def test_one_suffix_of_ours_is_taken_off_not_two() -> None:
+def test_only_one_suffix_is_removed_from_a_rollback_s_family() -> None:
     assert original_family("web-rollback-last-known-good") == "web-rollback"
     assert original_family("web-rollback") == "web"
 
@@ -376,7 +380,7 @@ def test_one_suffix_of_ours_is_taken_off_not_two() -> None:
 # Describe, modify, write
 
 
-def test_members_of_the_deployment_configuration_that_are_not_sent_stay() -> None:
+def test_deployment_configuration_members_that_are_not_sent_stay_unchanged() -> None:
     stage = start_simulation()
     breaker = {"enable": True, "rollback": True, "ofTomorrow": {"count": 3}}
     stage.services.deployment_configuration |= {"deploymentCircuitBreaker": breaker, "ofTomorrow": 1}
@@ -391,7 +395,7 @@ def test_members_of_the_deployment_configuration_that_are_not_sent_stay() -> Non
     assert all(one.keys() == {"deploymentCircuitBreaker"} for one in sent)
 
 
-def test_a_way_down_is_not_begun_with_another_image_that_the_tag_means_by_now() -> None:
+def test_down_migrations_do_not_run_with_an_image_that_the_tag_was_moved_to() -> None:
     """RunTask takes what a tag means as the task starts."""
     down = DownMigrationsScenario()
     down.writers.services[SERVICE]._definitions[down.definition_arn]["containerDefinitions"][0]["image"] = LATEST

@@ -1,4 +1,4 @@
-"""All that a task definition refers to, and the service as it is: what ECS needs to run a target, known ahead."""
+"""Checks ahead of need: resources that a task definition refers to, and the shape of the service."""
 
 from typing import Any
 
@@ -78,7 +78,7 @@ def with_container(**members: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_each_thing_that_a_definition_refers_to_is_found(
+def test_every_resource_that_a_definition_refers_to_is_found(
     made: dict[str, Any], found: set[tuple[ReferenceKind, str]]
 ) -> None:
     assert {(reference.kind, reference.value) for reference in references(made)} == found
@@ -89,7 +89,7 @@ def test_a_log_group_is_looked_for_in_the_region_of_its_option() -> None:
     assert references(made) == (Reference(ReferenceKind.LOG_GROUP, "/ecs/web", "eu-west-1"),)
 
 
-# Asked, for each target
+# Checks of each target
 
 
 def shipped(made: dict[str, Any], **parts: Any) -> Simulation:
@@ -139,7 +139,7 @@ def all_there() -> FakeReferences:
     return made
 
 
-def test_a_target_is_ready_where_all_that_it_refers_to_is_there() -> None:
+def test_a_target_is_ready_if_all_its_referenced_resources_exist() -> None:
     target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=all_there()).world))
     assert target.is_ready is True
     assert target.why_not_ready == ""
@@ -154,7 +154,9 @@ def test_a_target_is_ready_where_all_that_it_refers_to_is_there() -> None:
         (lambda known, secrets: secrets.missing.add(SECRET), "secrets-exist", SECRET),
     ],
 )
-def test_a_target_is_not_ready_where_one_of_them_is_gone_and_it_is_named(take_away: Any, name: str, thing: str) -> None:
+def test_a_target_is_not_ready_if_a_referenced_resource_is_missing_and_the_check_names_it(
+    take_away: Any, name: str, thing: str
+) -> None:
     known, secrets = all_there(), FakeSecrets()
     take_away(known, secrets)
     plan = prepare_standing_plan(SERVICE, shipped(everything(), references=known, secrets=secrets).world)
@@ -164,7 +166,7 @@ def test_a_target_is_not_ready_where_one_of_them_is_gone_and_it_is_named(take_aw
     assert not plan.is_ready
 
 
-def test_what_is_not_for_us_to_see_is_said_and_speaks_neither_for_nor_against() -> None:
+def test_a_resource_that_may_not_be_read_is_reported_as_unknown() -> None:
     known = all_there()
     known.hidden.add(ROLE)
     target = target_of(prepare_standing_plan(SERVICE, shipped(everything(), references=known).world))
@@ -173,7 +175,7 @@ def test_what_is_not_for_us_to_see_is_said_and_speaks_neither_for_nor_against() 
     assert target.is_ready is True
 
 
-def test_a_role_or_a_parameter_of_another_account_is_not_asked_for_in_ours() -> None:
+def test_a_role_or_parameter_of_another_account_is_not_looked_up_in_ours() -> None:
     theirs = "arn:aws:iam::210987654321:role/task"
     stage = shipped(definition("v1", taskRoleArn=theirs), home=Home("123456789012", "eu-west-1"))
     target = target_of(prepare_standing_plan(SERVICE, stage.world))
@@ -181,7 +183,7 @@ def test_a_role_or_a_parameter_of_another_account_is_not_asked_for_in_ours() -> 
 
 
 @pytest.mark.parametrize(("partition", "region"), [("aws", "eu-west-1"), ("aws-cn", "cn-north-1")])
-def test_a_secret_by_name_is_one_of_our_own_account(partition: str, region: str) -> None:
+def test_a_secret_by_name_belongs_to_our_own_account(partition: str, region: str) -> None:
     secrets = FakeSecrets()
     secrets.missing.add(f"arn:{partition}:secretsmanager:{region}:123456789012:secret:dockerhub")
     made = with_container(repositoryCredentials={"credentialsParameter": "dockerhub"})
@@ -190,7 +192,7 @@ def test_a_secret_by_name_is_one_of_our_own_account(partition: str, region: str)
     assert target_of(prepare_standing_plan(SERVICE, stage.world)).is_ready is False
 
 
-def test_a_service_that_does_not_answer_makes_it_not_known_and_the_plan_is_made_all_the_same() -> None:
+def test_a_service_that_does_not_answer_makes_a_check_unknown_and_the_plan_is_still_made() -> None:
     class Silent(FakeReferences):
         def role_exists(self, role: str) -> bool | None:
             raise CallRefused("iam: throttled for good")
@@ -199,7 +201,7 @@ def test_a_service_that_does_not_answer_makes_it_not_known_and_the_plan_is_made_
     assert NOT_KNOWN in said(target, "roles-exist").evidence
 
 
-def test_file_systems_are_said_to_be_not_looked_at() -> None:
+def test_file_systems_are_reported_as_not_looked_up() -> None:
     volumes = [{"name": "data", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]
     target = target_of(prepare_standing_plan(SERVICE, shipped(definition("v1", volumes=volumes)).world))
     check = said(target, "other-references")
@@ -207,11 +209,11 @@ def test_file_systems_are_said_to_be_not_looked_at() -> None:
     assert target.is_ready is True
 
 
-# The service as it is
+# The shape of the service
 
 
 def described(**members: Any) -> dict[str, Any]:
-    """One of DescribeServices."""
+    """A service as DescribeServices returns it."""
     return {
         "launchType": "FARGATE",
         "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["s"]}},
@@ -278,7 +280,7 @@ def primary(**members: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_definition_that_the_service_as_it_is_would_refuse_is_known_ahead_of_need(
+def test_a_definition_that_the_service_would_refuse_is_found_ahead_of_need(
     service: dict[str, Any], made: dict[str, Any], problem: str
 ) -> None:
     check = check_fits_service(made, shape_of(service))
@@ -296,7 +298,7 @@ def test_a_target_that_lacks_the_port_of_the_load_balancer_is_not_ready() -> Non
         stage.services.update(stage.world.settings.services[0], definition_arn=target.definition_arn)
 
 
-def test_a_daemon_service_is_refused_with_what_is_supported() -> None:
+def test_a_daemon_service_is_refused_with_a_list_of_supported_services() -> None:
     with pytest.raises(UnsupportedService, match="only REPLICA is supported"):
         require_supported_service({"services": [{"status": "ACTIVE", "schedulingStrategy": "DAEMON"}]}, "c/s")
 
@@ -308,11 +310,11 @@ def test_a_daemon_service_is_refused_with_what_is_supported() -> None:
         ("arn:aws:ecs:eu-west-1:123456789012:service/web", Verdict.WARN),
     ],
 )
-def test_an_arn_without_the_cluster_is_said(arn: str, verdict: Verdict) -> None:
+def test_a_service_arn_without_its_cluster_is_reported(arn: str, verdict: Verdict) -> None:
     assert arn_format(arn).verdict is verdict
 
 
-def test_scaling_by_forecast_is_a_warning_ahead_of_need() -> None:
+def test_a_predictive_scaling_policy_is_a_warning_ahead_of_need() -> None:
     stage = shipped(definition("v1"))
     scaling = FakeScaling(stage.services, ScalableTarget(min_capacity=1, max_capacity=2, suspended={}))
     scaling.predictive = ("by-forecast",)

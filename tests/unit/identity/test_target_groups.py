@@ -1,4 +1,4 @@
-"""Target groups whose targets say nothing: no load balancer routes to them, or they are gone."""
+"""Inconclusive target groups: no load balancer routes to them, or they were deleted."""
 
 import pytest
 from builders import SERVICE, image
@@ -47,7 +47,7 @@ def health_check(stage: Simulation) -> Check:
     return next(check for check in checks if check.name == "target-health")
 
 
-def test_an_unused_group_says_nothing_beside_one_that_is_checked() -> None:
+def test_an_unused_target_group_is_no_evidence_beside_a_checked_one() -> None:
     stage = start_simulation()
     beside(stage, *UNUSED)
     check = health_check(stage)
@@ -56,7 +56,7 @@ def test_an_unused_group_says_nothing_beside_one_that_is_checked() -> None:
     assert healthy_targets(stage.services.describe(stage.world.settings.services[0]), stage.world) == (2,)
 
 
-def test_where_no_group_says_anything_health_is_not_looked_at_and_never_told_as_healthy() -> None:
+def test_health_is_reported_as_unknown_if_no_target_group_is_conclusive() -> None:
     stage = start_simulation()
     beside(stage, *UNUSED).answers[TARGET_GROUP] = UNUSED
     check = health_check(stage)
@@ -65,7 +65,7 @@ def test_where_no_group_says_anything_health_is_not_looked_at_and_never_told_as_
     assert healthy_targets(stage.services.describe(stage.world.settings.services[0]), stage.world) is None
 
 
-def test_what_is_not_known_of_any_group_never_stops_all_tasks() -> None:
+def test_unknown_target_health_never_stops_all_tasks() -> None:
     stage = start_simulation()
     stage.services.default_behaviour = "unhealthy"
     beside(stage, *UNUSED).answers[TARGET_GROUP] = UNUSED
@@ -76,7 +76,7 @@ def test_what_is_not_known_of_any_group_never_stops_all_tasks() -> None:
 
 
 def test_targets_in_a_zone_that_the_load_balancer_does_not_serve_are_not_healthy() -> None:
-    """The same reason code, another meaning: the group is in use, and nothing reaches these targets."""
+    """The same reason code has another meaning here: the group is in use, and no request reaches these targets."""
     stage = start_simulation()
     beside(stage, *UNUSED).outside_zones.add(SECOND)
     assert health_check(stage).verdict is Verdict.FAIL
@@ -91,19 +91,19 @@ def test_targets_in_a_zone_that_the_load_balancer_does_not_serve_are_not_healthy
         TargetHealth(target="10.0.0.1:8080", state="unavailable", reason="Elb.InternalError"),
     ],
 )
-def test_only_targets_that_are_not_in_use_say_nothing(state: TargetHealth) -> None:
+def test_only_targets_that_are_not_in_use_are_inconclusive(state: TargetHealth) -> None:
     stage = start_simulation()
     beside(stage, state)
     assert health_check(stage).verdict is Verdict.FAIL
 
 
-def test_a_group_without_targets_has_none_that_are_healthy() -> None:
+def test_a_target_group_without_targets_has_no_healthy_target() -> None:
     stage = start_simulation()
     beside(stage)
     assert health_check(stage).verdict is Verdict.FAIL
 
 
-def test_unused_and_deleted_groups_are_told_ahead_of_need() -> None:
+def test_unused_and_deleted_target_groups_are_reported_ahead_of_need() -> None:
     stage = start_simulation()
     beside(stage, *UNUSED)
     said = next(
@@ -119,7 +119,7 @@ def test_unused_and_deleted_groups_are_told_ahead_of_need() -> None:
     assert "TargetGroupNotFound" in said.reason
 
 
-def test_a_deleted_group_ends_a_rollback_that_helped_with_its_name_and_climbs_no_ladder() -> None:
+def test_a_deleted_target_group_ends_a_rollback_that_helped_without_escalation() -> None:
     stage = start_simulation()
     gone(stage)
     done = stage.run()
@@ -131,7 +131,7 @@ def test_a_deleted_group_ends_a_rollback_that_helped_with_its_name_and_climbs_no
 
 
 @pytest.mark.parametrize("arrange", [gone, lambda stage: beside(stage, *UNUSED)], ids=["deleted", "unused"])
-def test_a_healthy_release_is_promoted_beside_a_group_that_says_nothing(arrange) -> None:  # type: ignore[no-untyped-def]
+def test_a_healthy_release_is_promoted_beside_an_inconclusive_target_group(arrange) -> None:  # type: ignore[no-untyped-def]
     stage = start_simulation()
     arrange(stage)
     stage.alarms.in_alarm.clear()
@@ -142,7 +142,7 @@ def test_a_healthy_release_is_promoted_beside_a_group_that_says_nothing(arrange)
     assert stage.state_of("v2") == PROMOTED
 
 
-def test_a_permission_that_is_missing_is_no_deleted_group() -> None:
+def test_a_missing_permission_is_no_deleted_target_group() -> None:
     stage = start_simulation()
     stage.replace(targets=DenyingPort(stage.world.targets, "health", refused=access_denied_error("health")))
     stage.alarms.in_alarm.clear()

@@ -1,4 +1,4 @@
-"""A release whose digest could not be told when it was left: it is recorded, and is never gone back to nor promoted."""
+"""A replaced release without a known digest is recorded, and is never a target nor promoted."""
 
 from datetime import timedelta
 
@@ -34,7 +34,7 @@ def by_tasks_only(digest: str = GOOD, running: int = 2) -> Simulation:
 
 
 def left_unresolved() -> tuple[Simulation, Release]:
-    """Planned while none of its tasks ran: the release is in the ledger without its digest."""
+    """Plan while none of its tasks runs: the release is recorded without its digest."""
     stage = by_tasks_only(running=0)
     planned = stage.run({"service": SERVICE, "dry_run": True})
     assert planned.outcome is Outcome.PLANNED
@@ -44,8 +44,8 @@ def left_unresolved() -> tuple[Simulation, Release]:
 
 
 @pytest.mark.parametrize("version", ["latest", None])
-def test_a_person_can_not_promote_what_has_no_digest(version: str | None) -> None:
-    """Promoted, it was registered as `repository:tag@unresolved`, the newest of the last known good's family."""
+def test_an_operator_can_not_promote_a_release_without_a_digest(version: str | None) -> None:
+    """A promotion registered it as `repository:tag@unresolved`, the newest of the last known good's family."""
     stage, left = left_unresolved()
     prepare_standing_plan(SERVICE, stage.world)
     stage.services.calls.clear()
@@ -56,7 +56,7 @@ def test_a_person_can_not_promote_what_has_no_digest(version: str | None) -> Non
 
 
 def test_an_emergency_to_a_version_without_digest_is_refused_also_by_force() -> None:
-    """Nothing could pull `repository:tag@unresolved`: at 03:00 the service would have been sent there."""
+    """No task could pull `repository:tag@unresolved`: a rollback at 03:00 would have deployed that."""
     stage, _ = left_unresolved()
     stage.ship("v3")
     given = {"service": SERVICE, "type": "emergency", "target_version": "latest", "force": True}
@@ -66,7 +66,7 @@ def test_an_emergency_to_a_version_without_digest_is_refused_also_by_force() -> 
     assert stage.changes() == []
 
 
-def test_a_version_means_the_release_with_a_digest_where_the_same_definition_was_left_without() -> None:
+def test_a_version_means_its_release_with_a_digest_beside_one_without() -> None:
     stage, left = left_unresolved()
     stage.services._deployments[0].running = 2
     record_running(SERVICE, stage.world)
@@ -78,8 +78,8 @@ def test_a_version_means_the_release_with_a_digest_where_the_same_definition_was
     assert release_named(SERVICE, left.fingerprint[:12], stage.world, prefer=()) == left, "it can be named all the same"
 
 
-def test_what_a_former_deployment_of_the_definition_runs_says_nothing_of_the_new_one() -> None:
-    """Its tasks don't start, the old ones serve on: the alarm was taken for one over the old, proven release."""
+def test_tasks_of_a_former_deployment_are_no_evidence_about_the_new_one() -> None:
+    """Its tasks don't start, and the old ones still serve: the alarm counted against the old, proven release."""
     stage = by_tasks_only(GOOD)
     stage.services._deployments[0].created_at = stage.services._service_deployments[0].created_at
     record_running(SERVICE, stage.world)
@@ -87,7 +87,7 @@ def test_what_a_former_deployment_of_the_definition_runs_says_nothing_of_the_new
     assert good.images["api"].endswith(GOOD)
     stage.images.push(LATEST, BAD)
     stage.services.behaviours[stage.arns["latest"]] = "crashing"
-    stage.services.deploy(stage.arns["latest"])  # by force, under the same definition
+    stage.services.deploy(stage.arns["latest"])  # a forced deployment of the same definition
     stage.services.tick()
     assert [d.running_count for d in stage.services.describe(stage.world.settings.services[0]).deployments] == [0, 2]
     cursor = record_running(SERVICE, stage.world)

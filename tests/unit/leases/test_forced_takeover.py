@@ -1,4 +1,4 @@
-"""A person takes over by force: a restore that was sent is waited for, and a fence that a person left stays."""
+"""A forced takeover by an operator waits for a sent restore, and keeps a fence that an operator left."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -24,7 +24,7 @@ FORCED = {"force": True, "reason": "Ada knows"}
 
 
 def behind_its_fence(stage: DatabaseSimulation) -> Rollback:
-    """At zero tasks; the branch is as it was."""
+    """Run until the service stands at zero tasks, with the branch unchanged."""
     rollback = stage.admit(FULL)
     while rollback.database is None or rollback.database.head is None:
         rollback = stage.run_due_step(rollback)
@@ -32,7 +32,7 @@ def behind_its_fence(stage: DatabaseSimulation) -> Rollback:
 
 
 def with_a_restore_that_was_lost(stage: DatabaseSimulation, *, is_made: bool) -> Rollback:
-    """Its request was sent and its answer lost."""
+    """Run until the restore's request was sent and its answer lost."""
     rollback = behind_its_fence(stage)
     if is_made:
         stage.neon.lose_next("restore")
@@ -49,7 +49,7 @@ def taken_over(stage: DatabaseSimulation, given: Mapping[str, object] = FULL) ->
     return stage.admit({**given, **FORCED, "service": SERVICE}, "execution-2")
 
 
-def test_nothing_is_planned_about_the_database_while_nobody_knows_what_became_of_the_other_s_restore() -> None:
+def test_the_database_is_not_planned_while_the_outcome_of_the_other_s_restore_is_unknown() -> None:
     stage = DatabaseSimulation(APPROVED)
     first = with_a_restore_that_was_lost(stage, is_made=False)
     heir = taken_over(stage)
@@ -64,8 +64,8 @@ def test_nothing_is_planned_about_the_database_while_nobody_knows_what_became_of
     assert stage.neon.calls == calls
 
 
-def test_a_restore_of_the_other_s_that_was_never_made_leaves_the_way_back_to_who_took_over() -> None:
-    """The other's Conclude has asked Neon, and gives the branch back."""
+def test_the_new_rollback_restores_if_the_other_s_restore_was_never_made() -> None:
+    """The other's Conclude reads the outcome from Neon, and releases the branch."""
     stage = DatabaseSimulation(APPROVED)
     first = with_a_restore_that_was_lost(stage, is_made=False)
     heir = stage.run_due_step(taken_over(stage))
@@ -79,7 +79,7 @@ def test_a_restore_of_the_other_s_that_was_never_made_leaves_the_way_back_to_who
     assert stage.neon.calls.count("restore") == 2
 
 
-def test_a_restore_of_the_other_s_that_was_made_is_not_made_a_second_time() -> None:
+def test_a_restore_that_the_other_made_is_not_made_again() -> None:
     stage = DatabaseSimulation(APPROVED)
     first = with_a_restore_that_was_lost(stage, is_made=True)
     heir = stage.run_due_step(taken_over(stage))
@@ -95,7 +95,7 @@ def test_a_restore_of_the_other_s_that_was_made_is_not_made_a_second_time() -> N
     assert ObligationKind.FENCE in {owed.kind for owed in done.left_to_operator()}
 
 
-def test_where_nobody_concludes_the_other_its_restore_counts_as_made_after_a_while() -> None:
+def test_the_other_s_restore_counts_as_made_if_the_other_is_not_concluded_in_time() -> None:
     stage = DatabaseSimulation(APPROVED)
     with_a_restore_that_was_lost(stage, is_made=False)
     heir = taken_over(stage)
@@ -106,7 +106,7 @@ def test_where_nobody_concludes_the_other_its_restore_counts_as_made_after_a_whi
     assert stage.services.desired_count == 0
 
 
-def test_who_starts_tasks_waits_as_long_as_a_lost_request_may_reach_neon() -> None:
+def test_the_new_rollback_starts_no_tasks_while_a_lost_request_may_still_reach_neon() -> None:
     stage = DatabaseSimulation(APPROVED, lost_answer_seconds=300)
     first = behind_its_fence(stage)
     stage.neon.lose_next("restore")
@@ -126,8 +126,8 @@ def test_who_starts_tasks_waits_as_long_as_a_lost_request_may_reach_neon() -> No
 REFUSED = {"type": "service", "target_version": "v9"}
 
 
-def test_rule_3_the_fence_of_an_abort_stays_when_who_took_it_over_is_refused() -> None:
-    """Ada aborted it behind its fence, and nobody has concluded that yet."""
+def test_rule_3_the_fence_of_an_abort_stays_when_its_successor_is_refused() -> None:
+    """Ada aborted the rollback behind its fence, and it is not concluded yet."""
     stage = DatabaseSimulation(APPROVED)
     first = behind_its_fence(stage)
     abort(first.id, ADA, stage.world)
@@ -153,7 +153,7 @@ def test_rule_3_the_fence_of_an_abort_stays_through_any_number_of_takeovers() ->
     assert stage.services.desired_count == 0
 
 
-def test_success_lifts_the_fence_of_an_abort_since_a_person_asked_for_it_by_force() -> None:
+def test_a_forced_rollback_that_succeeds_lifts_the_fence_of_an_abort() -> None:
     stage = DatabaseSimulation(APPROVED)
     first = behind_its_fence(stage)
     abort(first.id, ADA, stage.world)
@@ -163,7 +163,7 @@ def test_success_lifts_the_fence_of_an_abort_since_a_person_asked_for_it_by_forc
 
 
 @pytest.mark.parametrize("given", [REFUSED, {"type": "service", "target_version": "v1"}])
-def test_without_force_nobody_takes_an_abort_behind_its_fence_over(given: Mapping[str, object]) -> None:
+def test_no_rollback_takes_over_an_abort_behind_its_fence_without_force(given: Mapping[str, object]) -> None:
     stage = DatabaseSimulation(APPROVED)
     first = behind_its_fence(stage)
     abort(first.id, ADA, stage.world)

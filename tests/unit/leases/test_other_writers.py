@@ -1,4 +1,4 @@
-"""What becomes of the other services that write to a branch which a rollback of one of them brings back."""
+"""Other services that write to the branch of a database rollback: their tasks, alarms and leases."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,7 +20,7 @@ FULL = {"type": "full", "service": SERVICE, "target_version": "v1"}
 
 
 def outage_of_the_worker(stage: TwoWriterSimulation) -> Rollback:
-    """Its alarm is red, as it is while it has no tasks; its execution runs to the end."""
+    """Fire the alarm of a writer without tasks, and run its execution to the end."""
     now = stage.clock.now()
     stage.alarms.fire(WORKER_OUTAGE, now)
     event = alarm_event(f"worker-{now:%H%M%S}", WORKER_OUTAGE, now)
@@ -68,8 +68,8 @@ def test_another_writer_that_was_left_at_zero_is_not_started_by_its_own_alarm() 
     assert stage.worker.desired_count == 0
 
 
-def test_another_writer_and_the_branch_are_held_while_neon_is_asked_what_became_of_a_restore() -> None:
-    """Conclude asks for up to ten minutes, and a lease is ten minutes long: nothing is put back meanwhile."""
+def test_leases_on_another_writer_and_the_branch_are_held_while_neon_is_asked_about_a_restore() -> None:
+    """Conclude asks for up to ten minutes, as long as a lease: no setting is put back meanwhile."""
     stage = TwoWriterSimulation()
     rollback = stage.admit(FULL)
     stage.neon.lose_next("restore")
@@ -101,7 +101,7 @@ class Unanswered:
         return self._silent
 
 
-def test_another_writer_is_held_for_as_long_as_it_stands_at_zero_for_us() -> None:
+def test_the_lease_on_another_writer_is_held_as_long_as_the_fence_keeps_it_at_zero() -> None:
     stage = TwoWriterSimulation()
     rollback = stage.run_until(stage.admit(FULL), Step.SERVICE)
     for _ in range(20):  # the target is slow to start

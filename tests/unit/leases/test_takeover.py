@@ -1,4 +1,4 @@
-"""Rule 1: who may take over a rollback that goes on."""
+"""Rule 1: an automatic trigger takes over no fenced rollback, no database rollback and no emergency."""
 
 from typing import Any
 
@@ -54,28 +54,28 @@ def test_rule_1_an_automatic_trigger_never_takes_over_what_is_fenced_on_the_data
 
 
 @pytest.mark.parametrize("held_by", [FENCED, DATABASE, IS_EMERGENCY, ESCALATED, PLAIN])
-def test_rule_1_a_person_with_force_may_and_without_may_not(held_by: Rollback) -> None:
+def test_rule_1_an_operator_takes_over_with_force_and_not_without(held_by: Rollback) -> None:
     forced = rollback(request=EMERGENCY.model_copy(update={"force": True}), trigger=Trigger.MANUAL)
     assert find_takeover_objection(forced, held_by) is None
     if held_by is not PLAIN:
         assert find_takeover_objection(rollback(request=EMERGENCY, trigger=Trigger.MANUAL), held_by) is not None
 
 
-def test_rule_1_force_in_an_automatic_trigger_counts_for_nothing() -> None:
+def test_rule_1_force_in_an_automatic_trigger_has_no_effect() -> None:
     automatic = rollback(request=EMERGENCY.model_copy(update={"force": True}), trigger=Trigger.ALARM)
     assert find_takeover_objection(automatic, FENCED) is not None
 
 
-def test_an_emergency_takes_a_plain_rollback_over_and_a_plain_one_takes_none() -> None:
+def test_an_emergency_takes_over_a_plain_rollback_and_a_plain_one_takes_over_none() -> None:
     assert find_takeover_objection(rollback(request=EMERGENCY), PLAIN) is None
     assert find_takeover_objection(rollback(), PLAIN) is not None
 
 
-def test_a_person_is_told_the_state_of_the_data_first() -> None:
+def test_an_operator_sees_the_state_of_the_data_before_a_takeover() -> None:
     said = describe_takeover_state(FENCED)
     assert "desired count 0" in said
     assert "still owes: fence, was {'desired_count': 4}" in said
-    assert "the database has not been touched" in said
+    assert "it has not touched the database" in said
     assert "may be changing the database" in describe_takeover_state(DATABASE)
 
 
@@ -87,8 +87,8 @@ def in_the_middle(stage: Simulation) -> Rollback:
     return first
 
 
-def test_an_outage_takes_the_lease_over_stops_the_other_execution_and_goes_on_with_its_target() -> None:
-    """v1 is young and v0 old: from v1, which runs now, the outage would go on to v0, one step too many."""
+def test_an_outage_takes_over_the_lease_stops_the_other_execution_and_keeps_its_target() -> None:
+    """v1 is young and v0 old: from v1, which runs now, the outage would step to v0, one step too many."""
     stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=48)
     stage.ship("v1", PROMOTED, hours_ago=1)
@@ -105,7 +105,7 @@ def test_an_outage_takes_the_lease_over_stops_the_other_execution_and_goes_on_wi
     assert outage.id in stage.workflow.causes[first.execution]
 
 
-def test_who_was_taken_over_ends_without_another_call_or_page_and_hands_its_debts_on() -> None:
+def test_a_rollback_that_was_taken_over_ends_without_a_call_or_page_and_hands_over_its_obligations() -> None:
     stage = start_simulation()
     before = dict(stage.services.deployment_configuration)
     first = in_the_middle(stage)
@@ -133,7 +133,7 @@ def test_rule_9_the_new_holder_asserts_its_target_until_the_loser_s_function_has
     for _ in range(3):
         stage.run_due_step(outage)
     assert first.service is not None
-    # a call of the loser's lands late
+    # a call of the former holder arrives late
     ours = rollback_family(FAMILY, "production", SERVICE)
     losers = stage.services.register(definition("v1"), ours, release("v1").fingerprint)
     stage.services.update(stage.world.settings.services[0], definition_arn=losers)
@@ -145,7 +145,7 @@ def test_rule_9_the_new_holder_asserts_its_target_until_the_loser_s_function_has
 
 
 @pytest.mark.parametrize("red", [DEGRADED, OUTAGE])
-def test_an_emergency_is_not_taken_over_by_any_alarm_but_looked_at_again(red: str) -> None:
+def test_no_alarm_takes_over_an_emergency_and_the_alarm_is_rechecked(red: str) -> None:
     stage = start_simulation()
     first = stage.admit(stage.fire_alarm(OUTAGE))
     stage.pass_time(seconds=1)
@@ -156,17 +156,17 @@ def test_an_emergency_is_not_taken_over_by_any_alarm_but_looked_at_again(red: st
 
 
 @pytest.mark.parametrize("request_", [EMERGENCY, Request(service=SERVICE)], ids=["outage", "degraded"])
-def test_a_rollback_that_only_has_to_end_is_helped_to_its_end_by_the_next_trigger(request_: Request) -> None:
+def test_the_next_trigger_takes_over_a_rollback_that_has_its_outcome(request_: Request) -> None:
     for outcome in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.ABORTED):
         assert find_takeover_objection(rollback(request=request_), holder(outcome=outcome)) is None
 
 
-def test_a_rollback_that_ends_behind_its_fence_is_left_alone() -> None:
+def test_no_trigger_takes_over_a_rollback_that_ends_behind_its_fence() -> None:
     ending = holder(outcome=Outcome.ABORTED, obligations=(FENCE,))
     assert "has fenced the service" in (find_takeover_objection(rollback(request=EMERGENCY), ending) or "")
 
 
-def test_an_outage_while_a_person_works_on_a_paused_service_leaves_their_rollback_alone() -> None:
+def test_an_outage_of_a_paused_service_does_not_take_over_an_operator_s_rollback() -> None:
     stage = start_simulation()
     pause(SERVICE, Operator("ann", "by hand now"), stage.world)
     first = stage.run_due_step(stage.run_until(stage.admit({}), Step.SERVICE))
@@ -177,8 +177,8 @@ def test_an_outage_while_a_person_works_on_a_paused_service_leaves_their_rollbac
     assert stage.run_until(first).outcome is Outcome.SUCCEEDED
 
 
-def test_an_outage_that_takes_a_person_s_rollback_over_goes_on_with_it_whatever_was_tried_before() -> None:
-    """The first one did not help and has only just ended: no reason to drop what a person has begun since."""
+def test_an_outage_that_takes_over_an_operator_s_rollback_continues_it_despite_earlier_attempts() -> None:
+    """The first rollback has just ended without success: the operator's rollback since then is still continued."""
     stage = Simulation(healthy_versions={"v0"})
     stage.ship("v0", PROMOTED, hours_ago=48)
     stage.ship("v1", PROMOTED, hours_ago=47)
@@ -192,8 +192,8 @@ def test_an_outage_that_takes_a_person_s_rollback_over_goes_on_with_it_whatever_
     assert stage.running() == image("v0")
 
 
-def test_rule_7_who_takes_over_goes_on_with_the_target_though_the_other_has_noticed_already() -> None:
-    """Killed between its admission and its plan, and retried when the other has found its lease lost."""
+def test_rule_7_a_successor_keeps_the_target_though_the_other_has_found_its_lease_lost() -> None:
+    """The successor crashes between admission and plan, and is retried once the other has found its lease lost."""
     stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=48)
     stage.ship("v1", PROMOTED, hours_ago=1)
@@ -209,8 +209,8 @@ def test_rule_7_who_takes_over_goes_on_with_the_target_though_the_other_has_noti
     assert stage.running() == image("v1")
 
 
-def test_who_takes_over_a_person_s_version_keeps_it_as_the_target_and_names_it_no_last_known_good() -> None:
-    """The version is the person's word still: not left for another one, nor put into the last known good's family."""
+def test_a_successor_keeps_an_operator_s_version_and_does_not_register_it_as_the_last_known_good() -> None:
+    """The operator's version stays: no other target replaces it, and it does not join the last known good's family."""
     stage = Simulation(healthy_versions=set())
     stage.ship("v0", CANDIDATE, hours_ago=96)
     stage.ship("v1", PROMOTED, hours_ago=48)
@@ -224,7 +224,7 @@ def test_who_takes_over_a_person_s_version_keeps_it_as_the_target_and_names_it_n
     assert outage.plan is not None
     assert outage.plan.target is not None
     assert outage.plan.target.version == "v0"
-    assert outage.plan.skipped_last_known_good == "", "nobody has skipped v1 for it"
+    assert outage.plan.skipped_last_known_good == "", "v1 is not reported as skipped"
     assert outage.service is not None
     deployed = family_of(outage.service.target_definition_arn or "")
     assert deployed == rollback_family(FAMILY, "production", SERVICE), "decision 2"

@@ -1,4 +1,4 @@
-"""`rollback checkpoint`: where the database stands before a pipeline migrates it, and what it is about to do."""
+"""`rollback checkpoint`: the database's position before a pipeline migrates it, and the impact of the migrations."""
 
 import json
 from datetime import timedelta
@@ -24,7 +24,7 @@ DROPPED = 'ALTER TABLE "users" DROP COLUMN "name";'
 
 
 def folder(path: Path, *texts: str, downs: int = 0) -> Path:
-    """As drizzle-kit writes it; the last `downs` have a down file."""
+    """A folder as drizzle-kit writes it; the last `downs` migrations have a down file."""
     (path / "meta").mkdir()
     entries = [{"idx": n, "when": n, "tag": f"{n:04}_it"} for n in range(1, len(texts) + 1)]
     (path / "meta" / "_journal.json").write_text(json.dumps({"dialect": "postgresql", "entries": entries}))
@@ -35,9 +35,7 @@ def folder(path: Path, *texts: str, downs: int = 0) -> Path:
     return path
 
 
-def test_it_keeps_the_database_s_position_with_the_version_s_migrations_and_says_what_is_new(
-    terminal: At, tmp_path: Path
-) -> None:
+def test_a_checkpoint_records_the_database_s_position_and_lists_new_migrations(terminal: At, tmp_path: Path) -> None:
     stage = MigrationSimulation()
     type_ = terminal(stage)
     first = folder(tmp_path, MADE)
@@ -61,7 +59,7 @@ def test_it_keeps_the_database_s_position_with_the_version_s_migrations_and_says
     assert "0001_it" not in type_.said
 
 
-def test_where_all_are_applied_it_says_so(terminal: At, tmp_path: Path) -> None:
+def test_a_checkpoint_says_that_all_migrations_are_applied(terminal: At, tmp_path: Path) -> None:
     stage = MigrationSimulation()
     type_ = terminal(stage)
     shipped = str(folder(tmp_path, MADE))
@@ -72,7 +70,7 @@ def test_where_all_are_applied_it_says_so(terminal: At, tmp_path: Path) -> None:
     assert "migrations: none is new, the database has all 1" in type_.said
 
 
-def test_without_the_folder_the_point_is_kept_and_what_it_lacks_is_said(terminal: At) -> None:
+def test_a_checkpoint_without_migrations_folder_is_recorded_and_says_so(terminal: At) -> None:
     stage = MigrationSimulation()
     type_ = terminal(stage)
     assert type_("checkpoint", "production", "--version", "v2") == 0
@@ -80,7 +78,7 @@ def test_without_the_folder_the_point_is_kept_and_what_it_lacks_is_said(terminal
     assert next(stage.ledger.restore_points(BRANCH)).shipped is None
 
 
-def test_a_database_without_a_journal_has_applied_nothing_that_is_known() -> None:
+def test_a_database_without_a_journal_has_no_known_applied_migrations() -> None:
     stage = MigrationSimulation()
     del stage.sql.journals[MAIN]
     made = steps.checkpoint(SERVICE, "v2", (FIRST, DROPS), stage.world)
@@ -89,7 +87,7 @@ def test_a_database_without_a_journal_has_applied_nothing_that_is_known() -> Non
     assert made.impact.impact is Impact.BREAKING
 
 
-def test_the_journals_are_told_and_what_a_tool_did_not_end_is(terminal: At) -> None:
+def test_a_checkpoint_lists_journals_and_unfinished_migrations(terminal: At) -> None:
     stage = MigrationSimulation()
     begun = Migration(
         hash="", created_at=0, tool="prisma", table="public._prisma_migrations", id="20260101_it", state="failed"
@@ -151,7 +149,7 @@ def of_pull_requests() -> MigrationSimulation:
         ),
     ],
 )
-def test_what_stands_in_the_way_is_said_and_nothing_is_recorded(
+def test_a_checkpoint_that_is_not_possible_says_why_and_records_nothing(
     terminal: At, make: object, code: int, said: str
 ) -> None:
     assert callable(make)
@@ -162,14 +160,14 @@ def test_what_stands_in_the_way_is_said_and_nothing_is_recorded(
     assert list(stage.ledger.restore_points(BRANCH)) == []
 
 
-def test_a_folder_that_is_none_of_drizzle_kit_s_is_said_before_anything_is_asked(terminal: At, tmp_path: Path) -> None:
+def test_a_folder_that_drizzle_kit_did_not_write_is_refused_before_any_call(terminal: At, tmp_path: Path) -> None:
     stage = failing(MigrationSimulation(), AccessRefused("never asked"))
     type_ = terminal(stage)
     assert type_("checkpoint", "production", "--version", "v2", "--migrations", str(tmp_path)) == 2
     assert "can't be read as drizzle-kit's journal" in type_.said
 
 
-def test_a_sleeping_database_is_waited_for_a_minute() -> None:
+def test_a_checkpoint_waits_a_minute_for_a_suspended_database() -> None:
     stage = MigrationSimulation()
     slept: list[float] = []
     stage.sql.asleep = 3
@@ -183,10 +181,10 @@ def test_a_sleeping_database_is_waited_for_a_minute() -> None:
     assert [point.version for point in stage.ledger.restore_points(BRANCH)] == ["v2"]
 
 
-# What a person sees of it
+# Output for an operator
 
 
-def test_status_tells_the_last_look_the_last_point_and_whether_the_target_fits(terminal: At) -> None:
+def test_status_shows_the_last_observation_the_last_point_and_the_target_s_compatibility(terminal: At) -> None:
     stage = MigrationSimulation()
     type_ = terminal(stage)
     type_("status", "production")
@@ -203,7 +201,7 @@ def test_status_tells_the_last_look_the_last_point_and_whether_the_target_fits(t
     )
 
 
-def test_versions_tell_of_which_release_the_schema_is_known(terminal: At) -> None:
+def test_versions_show_of_which_release_the_schema_is_known(terminal: At) -> None:
     stage = MigrationSimulation()
     observe(stage.world)
     stage.deploy_release("v2", users("id", "name", "mail"), FIRST, ADDS)

@@ -1,4 +1,4 @@
-"""May this image be deployed?"""
+"""Deploy check: whether an image may be deployed."""
 
 import pytest
 from builders import SERVICE, definition, image, release
@@ -24,7 +24,7 @@ def shipped(version: str, state: ReleaseState) -> Simulation:
 @pytest.mark.parametrize(
     "named", [f"{REPOSITORY}:v3", image("v3"), f"mirror.test/api@{image('v3').rpartition('@')[2]}"]
 )
-def test_the_image_of_a_release_that_a_rollback_left_may_not_be_deployed(state: ReleaseState, named: str) -> None:
+def test_the_image_of_a_rolled_back_release_may_not_be_deployed(state: ReleaseState, named: str) -> None:
     answer = check_deploy(SERVICE, named, shipped("v3", state).world)
     assert not answer.allowed
     assert f"is of v3, which is {state}" in answer.why
@@ -33,25 +33,25 @@ def test_the_image_of_a_release_that_a_rollback_left_may_not_be_deployed(state: 
 
 
 @pytest.mark.parametrize("state", [CANDIDATE, PROMOTED])
-def test_the_image_of_any_other_release_may(state: ReleaseState) -> None:
+def test_the_image_of_any_other_release_may_be_deployed(state: ReleaseState) -> None:
     answer = check_deploy(SERVICE, f"{REPOSITORY}:v3", shipped("v3", state).world)
     assert answer.allowed
     assert f"is of v3, which is {state}" in answer.why
 
 
-def test_an_image_that_nobody_has_run_may() -> None:
+def test_an_image_that_no_release_has_run_may_be_deployed() -> None:
     answer = check_deploy(SERVICE, image("v9"), shipped("v3", QUARANTINED).world)
     assert answer.allowed
     assert "not known to the ledger" in answer.why
 
 
-def test_a_tag_that_was_pushed_anew_is_judged_by_what_it_is_now() -> None:
+def test_a_moved_tag_is_judged_by_its_present_digest() -> None:
     stage = shipped("v3", QUARANTINED)
     stage.images.push(f"{REPOSITORY}:v3", image("v9").rpartition("@")[2])
     assert check_deploy(SERVICE, f"{REPOSITORY}:v3", stage.world).allowed
 
 
-def test_while_a_rollback_is_going_on_nothing_may_be_deployed() -> None:
+def test_no_image_may_be_deployed_during_a_rollback() -> None:
     stage = shipped("v3", CANDIDATE)
     rollback = stage.admit()
     answer = check_deploy(SERVICE, image("v9"), stage.world)
@@ -61,7 +61,7 @@ def test_while_a_rollback_is_going_on_nothing_may_be_deployed() -> None:
     assert check_deploy(SERVICE, image("v9"), stage.world).allowed
 
 
-def test_an_image_beside_the_app_is_innocent_where_good_releases_run_it_too() -> None:
+def test_a_sidecar_image_that_promoted_releases_run_too_may_be_deployed() -> None:
     stage = start_simulation()
     for version, state in (("v3", QUARANTINED), ("v4", PROMOTED)):
         made = definition(version)
@@ -79,12 +79,12 @@ def test_an_image_beside_the_app_is_innocent_where_good_releases_run_it_too() ->
 @pytest.mark.parametrize(
     "named", [f"{REPOSITORY}:typo", "docker.io/library/nginx:1", "", f"{REPOSITORY}@sha256:12", "@sha256:" + "0" * 64]
 )
-def test_an_image_whose_digest_can_not_be_told_is_an_error(named: str) -> None:
+def test_an_image_without_a_known_digest_is_an_error(named: str) -> None:
     with pytest.raises(InvalidRequest, match="can't be told"):
         check_deploy(SERVICE, named, start_simulation().world)
 
 
-def test_a_registry_that_does_not_answer_allows_nothing() -> None:
+def test_no_image_is_allowed_while_the_registry_does_not_answer() -> None:
     stage = start_simulation()
 
     def no_answer(image: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The operator's levers over rollbacks: pause, resume, abort, unlock."""
+"""Operations on rollbacks: pause, resume, abort, unlock."""
 
 from datetime import timedelta
 from typing import Any
@@ -34,12 +34,12 @@ def acting(stage: Simulation) -> Rollback:
 
 
 def concluded(stage: Simulation, rollback: Rollback) -> Rollback:
-    """As the command line sees to it."""
+    """Conclude a rollback as the command line does."""
     return wait_until_concluded(rollback.id, stage.world, lambda seconds: stage.pass_time(seconds=seconds))
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 1001])
-def test_no_lever_without_a_reason(reason: str) -> None:
+def test_every_operation_requires_a_reason(reason: str) -> None:
     with pytest.raises(InvalidRequest, match="nothing was changed"):
         Operator(name="ann", reason=reason)
 
@@ -47,7 +47,7 @@ def test_no_lever_without_a_reason(reason: str) -> None:
 # Pause
 
 
-def test_while_paused_an_alarm_starts_nothing_and_a_person_still_does() -> None:
+def test_during_a_pause_an_alarm_starts_no_rollback_and_an_operator_does() -> None:
     stage = start_simulation()
     said = pause(SERVICE, ANN, stage.world)
     assert "are paused" in said
@@ -57,7 +57,7 @@ def test_while_paused_an_alarm_starts_nothing_and_a_person_still_does() -> None:
     assert stage.run({}, "execution-2").outcome is Outcome.SUCCEEDED
 
 
-def test_a_pause_does_not_end_what_goes_on_and_says_what_does() -> None:
+def test_a_pause_does_not_end_a_live_rollback_and_names_the_command_that_does() -> None:
     stage = start_simulation()
     rollback = acting(stage)
     assert f"rollback abort production {rollback.id}" in pause(SERVICE, ANN, stage.world)
@@ -74,7 +74,7 @@ def test_pausing_twice_is_refused_and_keeps_the_first_reason() -> None:
     assert verbs(stage) == ["pause"]
 
 
-def test_of_two_who_pause_at_once_the_second_is_told_of_the_first() -> None:
+def test_the_second_of_two_simultaneous_pauses_is_refused_with_the_first() -> None:
     stage = start_simulation()
     put = stage.ledger.put_pause
 
@@ -87,7 +87,7 @@ def test_of_two_who_pause_at_once_the_second_is_told_of_the_first() -> None:
         pause(SERVICE, ANN, stage.world)
 
 
-def test_after_resume_a_red_alarm_is_looked_at_again() -> None:
+def test_an_alarm_in_alarm_is_rechecked_after_resume() -> None:
     stage = start_simulation()
     pause(SERVICE, ANN, stage.world)
     stage.run(alarm_event())
@@ -98,7 +98,7 @@ def test_after_resume_a_red_alarm_is_looked_at_again() -> None:
     assert verbs(stage) == ["resume", "pause"]
 
 
-def test_resuming_what_is_not_paused_is_refused() -> None:
+def test_resuming_a_service_that_is_not_paused_is_refused() -> None:
     stage = start_simulation()
     with pytest.raises(InvalidRequest, match="not paused"):
         resume(SERVICE, ANN, stage.world)
@@ -141,7 +141,7 @@ def test_an_abort_that_meets_a_save_wins_and_the_step_goes_to_conclude() -> None
     assert run_step(rollback.id, Step.SERVICE, stage.world).next is Step.CONCLUDE
 
 
-def test_an_abort_that_never_gets_through_says_so() -> None:
+def test_an_abort_whose_save_always_conflicts_raises_a_conflict() -> None:
     stage = start_simulation()
     rollback = acting(stage)
 
@@ -189,7 +189,7 @@ def test_the_command_line_lets_the_rule_conclude_first_and_the_report_is_sent_on
     def sleep(seconds: float) -> None:
         slept.append(seconds)
         stage.pass_time(seconds=seconds)
-        if len(slept) == 3:  # the event has come through
+        if len(slept) == 3:  # the event has arrived
             janitor.conclude_execution(rollback.execution, "ABORTED", stage.world, by_hand=True)
 
     done = wait_until_concluded(rollback.id, stage.world, sleep)
@@ -199,7 +199,7 @@ def test_the_command_line_lets_the_rule_conclude_first_and_the_report_is_sent_on
     assert stage.severities() == ["page"]
 
 
-def test_two_who_conclude_at_once_do_not_stop_each_other() -> None:
+def test_two_processes_that_conclude_at_once_do_not_stop_each_other() -> None:
     stage = start_simulation()
     rollback = acting(stage)
     abort(rollback.id, ANN, stage.world)
@@ -226,7 +226,7 @@ def test_an_interrupted_abort_is_finished_by_the_next_one() -> None:
     assert stage.workflow.stopped == [rollback.execution]
 
 
-def test_what_has_ended_or_never_was_can_not_be_aborted() -> None:
+def test_a_rollback_that_ended_or_does_not_exist_can_not_be_aborted() -> None:
     stage = start_simulation()
     done = stage.run()
     with pytest.raises(InvalidRequest, match="has ended already: succeeded"):
@@ -241,7 +241,7 @@ def test_what_has_ended_or_never_was_can_not_be_aborted() -> None:
     assert stage.read(done) == done
 
 
-def test_rule_3_aborted_while_fenced_it_stays_fenced_and_suspended_and_pages_what_is_where() -> None:
+def test_rule_3_a_rollback_aborted_while_fenced_stays_fenced_and_suspended_and_pages_the_state() -> None:
     stage, fenced = start_simulation_at_zero()
     abort(fenced.id, ANN, stage.world)
     done = concluded(stage, fenced)
@@ -276,7 +276,7 @@ def test_an_abort_killed_at_any_call_leaves_a_rollback_that_ends_with_its_lease_
     with pytest.raises(ProcessKilled):
         abort(rollback.id, ANN, stage.world)
     outside.restart_process()
-    if rollback.execution in stage.workflow.running:  # it goes on, and finds the outcome if there is one
+    if rollback.execution in stage.workflow.running:  # the execution continues, and finds the outcome if there is one
         run_step(stage.run_until(rollback).id, Step.DONE, stage.world)
     else:
         for _ in range(10):
@@ -292,18 +292,18 @@ def test_an_abort_killed_at_any_call_leaves_a_rollback_that_ends_with_its_lease_
 # Unlock
 
 
-def test_the_lease_of_a_dead_rollback_is_given_back_and_the_janitor_concludes_it() -> None:
+def test_unlock_gives_back_the_lease_of_a_dead_rollback_and_the_janitor_concludes_it() -> None:
     stage = start_simulation()
     rollback = stage.admit()
     stage.clock.pass_time(minutes=stage.policy.lease_minutes)
-    assert f"{rollback.id} held it, and is concluded by the janitor" in unlock(SERVICE, ANN, stage.world)
+    assert f"{rollback.id} held it; the janitor concludes it" in unlock(SERVICE, ANN, stage.world)
     assert stage.ledger.lease(SERVICE) is None
     assert [(a.verb, a.subject) for a in stage.ledger.actions(SERVICE)] == [("unlock", rollback.id)]
     janitor.sweep(stage.world)
     assert stage.read(rollback).concluded_at is not None
 
 
-def test_the_lease_that_a_concluded_rollback_left_behind_is_given_back_though_it_holds_on() -> None:
+def test_unlock_gives_back_the_unexpired_lease_of_a_concluded_rollback() -> None:
     stage = start_simulation()
     rollback, now = stage.run(), stage.clock.now()
     stage.ledger.acquire(SERVICE, rollback.id, now, now + timedelta(minutes=10))
@@ -311,7 +311,7 @@ def test_the_lease_that_a_concluded_rollback_left_behind_is_given_back_though_it
 
 
 @pytest.mark.parametrize(("minutes", "why"), [(1, "its lease holds until 03:10:00 UTC"), (20, "its execution runs")])
-def test_the_lease_of_a_living_rollback_is_not_given_back(minutes: int, why: str) -> None:
+def test_unlock_refuses_the_lease_of_a_live_rollback(minutes: int, why: str) -> None:
     stage = start_simulation()
     rollback = stage.admit()
     if minutes == 20:
@@ -323,7 +323,7 @@ def test_the_lease_of_a_living_rollback_is_not_given_back(minutes: int, why: str
     assert verbs(stage) == []
 
 
-def test_forced_the_living_one_finds_its_lease_lost_and_ends_aborted_without_another_call() -> None:
+def test_a_live_rollback_ends_as_aborted_without_another_call_after_a_forced_unlock() -> None:
     stage = start_simulation()
     rollback = stage.run_until(stage.admit(), Step.SERVICE)
     unlock(SERVICE, ANN, stage.world, force=True)
@@ -333,7 +333,7 @@ def test_forced_the_living_one_finds_its_lease_lost_and_ends_aborted_without_ano
     assert stage.severities() == ["page"]
 
 
-def test_a_lease_whose_holder_has_no_record_is_given_back_once_it_ran_out() -> None:
+def test_unlock_gives_back_an_expired_lease_whose_holder_has_no_record() -> None:
     stage = start_simulation()
     now = stage.clock.now()
     stage.ledger.acquire(SERVICE, "lost", now, now + timedelta(minutes=1))
@@ -344,6 +344,6 @@ def test_a_lease_whose_holder_has_no_record_is_given_back_once_it_ran_out() -> N
     assert stage.ledger.lease(SERVICE) is None
 
 
-def test_a_free_service_has_nothing_to_unlock() -> None:
-    with pytest.raises(InvalidRequest, match="nobody holds the lease"):
+def test_unlock_refuses_a_service_without_a_lease() -> None:
+    with pytest.raises(InvalidRequest, match="no rollback holds the lease"):
         unlock(SERVICE, ANN, start_simulation().world, force=True)

@@ -1,4 +1,4 @@
-"""Putting back what a rollback left to an operator."""
+"""Unfence: an operator discharges obligations that a rollback handed over."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ ANN = Operator(name="ann@desk", reason="the fix is out")
 
 
 def left_fenced() -> tuple[Simulation, Rollback]:
-    """Aborted at zero tasks: fence, scaling and the deployment configuration are the operator's; v1 would start."""
+    """Abort at zero tasks: fence, scaling and deployment configuration are left to the operator; v1 would start."""
     stage, rollback = start_simulation_at_zero()
     abort(rollback.id, ANN, stage.world)
     done = wait_until_concluded(rollback.id, stage.world, lambda seconds: stage.pass_time(seconds=seconds))
@@ -52,7 +52,7 @@ def until_put_back(stage: Simulation) -> None:
     raise AssertionError("never put back")
 
 
-def test_the_tasks_come_first_and_scaling_once_they_run() -> None:
+def test_unfence_restores_tasks_first_and_scaling_once_they_run() -> None:
     stage, rollback = left_fenced()
     first = unfence(SERVICE, ANN, stage.world)
     assert kinds(first)[0] == ["fence"]
@@ -70,22 +70,22 @@ def test_the_tasks_come_first_and_scaling_once_they_run() -> None:
     assert stage.ledger.lease(SERVICE) is None
 
 
-def test_a_report_that_is_read_afterwards_asks_for_nothing_of_it_any_more() -> None:
+def test_a_report_after_unfence_asks_for_no_further_action() -> None:
     stage, rollback = left_fenced()
     until_put_back(stage)
     done = stage.read(rollback)
     assert "unfence" not in message(done, stage.world.settings.services[0])
-    assert is_page(done)  # it was aborted, and somebody has to look at why
+    assert is_page(done)  # an operator has to find out why it was aborted
 
 
-def test_more_tasks_than_before_are_kept() -> None:
+def test_unfence_keeps_a_desired_count_above_the_recorded_one() -> None:
     stage, _ = left_fenced()
     stage.services.update(stage.world.settings.services[0], desired_count=3, force_new_deployment=True)
     until_put_back(stage)
     assert stage.services.desired_count == 3
 
 
-def test_what_was_started_by_hand_on_a_failed_deployment_is_told_to_start_nothing() -> None:
+def test_unfence_says_that_a_failed_deployment_starts_no_tasks() -> None:
     stage, _ = left_fenced()
     stage.services.update(stage.world.settings.services[0], desired_count=2)
     unfenced = unfence(SERVICE, ANN, stage.world)
@@ -94,21 +94,21 @@ def test_what_was_started_by_hand_on_a_failed_deployment_is_told_to_start_nothin
     assert "--service macro-ai-production-service --force-new-deployment" in unfenced.stands
 
 
-def test_nothing_is_put_back_twice() -> None:
+def test_unfence_puts_no_setting_back_twice() -> None:
     stage, _ = left_fenced()
     until_put_back(stage)
     with pytest.raises(InvalidRequest, match="nothing of express-api was handed to an operator"):
         unfence(SERVICE, ANN, stage.world)
 
 
-def test_what_a_rollback_still_holds_itself_is_not_put_back_for_it() -> None:
+def test_unfence_does_not_put_back_settings_of_a_live_rollback() -> None:
     stage, rollback = start_simulation_at_zero()
     with pytest.raises(InvalidRequest, match=f"{rollback.id} .*it has fenced the service: desired count 0"):
         unfence(SERVICE, ANN, stage.world, force=True)
     assert stage.services.desired_count == 0
 
 
-def test_beside_another_rollback_only_by_force() -> None:
+def test_unfence_beside_another_rollback_needs_force() -> None:
     stage, _ = left_fenced()
     other = stage.admit({}, "execution-2")
     with pytest.raises(InvalidRequest, match=f"going on: {other.id}.*rollback abort production {other.id}"):
@@ -120,7 +120,7 @@ def test_beside_another_rollback_only_by_force() -> None:
     assert held.holder == other.id
 
 
-def test_a_rollback_that_begins_at_the_same_moment_comes_first() -> None:
+def test_unfence_gives_way_to_a_rollback_that_begins_at_the_same_moment() -> None:
     stage, _ = left_fenced()
     record = stage.ledger.record_action
 
@@ -134,7 +134,7 @@ def test_a_rollback_that_begins_at_the_same_moment_comes_first() -> None:
     assert stage.services.desired_count == 0
 
 
-def test_scaling_that_somebody_has_set_anew_is_not_overwritten_without_force() -> None:
+def test_unfence_needs_force_to_overwrite_scaling_that_was_changed_since() -> None:
     stage, _ = left_fenced()
     theirs = AUTOSCALED.model_copy(update={"max_capacity": 40})
     stage.world.scaling.put(stage.world.settings.services[0], theirs)
@@ -143,7 +143,7 @@ def test_scaling_that_somebody_has_set_anew_is_not_overwritten_without_force() -
     assert scaling(stage) == theirs
 
 
-def test_a_release_that_a_rollback_left_is_not_started_again_without_force() -> None:
+def test_unfence_needs_force_to_start_a_rolled_back_release() -> None:
     stage, rollback = left_fenced()
     v1 = next(r for r in stage.ledger.releases(SERVICE) if r.version == "v1")
     stage.ledger.set_release_state(v1, SUSPECT, stage.clock.now(), "left by another rollback")
@@ -154,7 +154,7 @@ def test_a_release_that_a_rollback_left_is_not_started_again_without_force() -> 
     assert kinds(unfence(SERVICE, ANN, stage.world, force=True))[0] == ["fence"]
 
 
-def test_where_nothing_was_left_there_is_nothing_to_put_back() -> None:
+def test_unfence_refuses_a_service_without_obligations() -> None:
     stage = start_simulation()
     stage.run()
     with pytest.raises(InvalidRequest, match="nothing was changed"):
@@ -163,7 +163,7 @@ def test_where_nothing_was_left_there_is_nothing_to_put_back() -> None:
 
 
 def left_unprotected() -> tuple[DatabaseSimulation, Rollback]:
-    """Neon did not let itself be asked any more once the branch was un-protected."""
+    """Neon refuses calls after the branch was unprotected."""
     stage = DatabaseSimulation()
     rollback = stage.admit()
     while "update_branch" not in stage.neon.calls:
@@ -176,7 +176,7 @@ def left_unprotected() -> tuple[DatabaseSimulation, Rollback]:
     return stage, rollback
 
 
-def test_a_branch_that_was_left_unprotected_is_protected_and_the_page_says_how() -> None:
+def test_unfence_protects_a_branch_again_and_the_page_names_the_command() -> None:
     stage, rollback = left_unprotected()
     assert not stage.branch.protected
     assert stage.services.desired_count == 2, "the data is untouched, and no service waits for Neon"
@@ -187,7 +187,7 @@ def test_a_branch_that_was_left_unprotected_is_protected_and_the_page_says_how()
     assert stage.read(rollback).left_to_operator() == ()
 
 
-def test_a_branch_that_can_not_be_asked_about_from_here_keeps_nothing_else_waiting() -> None:
+def test_a_branch_that_can_not_be_read_from_here_delays_no_other_obligation() -> None:
     stage, rollback = left_unprotected()
     fence = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 2}, handed_to=OPERATOR)
     assert stage.services.desired_count == 2
@@ -205,7 +205,7 @@ def calls_of_an_unfence() -> int:
 
 @pytest.mark.parametrize("kill_at", range(1, calls_of_an_unfence() + 1))
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_interrupted_at_any_call_it_goes_on_where_it_was(kill_at: int, after: bool) -> None:
+def test_unfence_interrupted_at_any_call_continues_where_it_was(kill_at: int, after: bool) -> None:
     (stage, rollback), outside = left_fenced(), FaultInjector(kill_at, after=after)
     stage.replace(ledger=CrashingProxy(stage.ledger, outside), services=CrashingProxy(stage.services, outside))
     with pytest.raises(ProcessKilled):
@@ -213,14 +213,14 @@ def test_interrupted_at_any_call_it_goes_on_where_it_was(kill_at: int, after: bo
     outside.restart_process()
     if stage.services.desired_count:
         assert "unfence" in {a.verb for a in stage.ledger.actions(SERVICE)}
-    stage.clock.pass_time(minutes=stage.policy.lease_minutes)  # the lease that it may have left
+    stage.clock.pass_time(minutes=stage.policy.lease_minutes)  # past the lease that the interrupted call may have left
     until_put_back(stage)
     assert scaling(stage) == AUTOSCALED
     assert stage.read(rollback).left_to_operator() == ()
 
 
-def test_the_janitor_leaves_the_lease_to_who_is_putting_things_back_under_it() -> None:
-    """It is in the name of a rollback that was concluded: no sign that nobody needs it any more."""
+def test_the_janitor_does_not_release_a_lease_that_unfence_uses() -> None:
+    """The lease is in the name of a concluded rollback, and is in use all the same."""
     stage, _ = left_fenced()
     update = stage.services.update
 

@@ -24,12 +24,12 @@ def test_with_v3_bad_and_v2_quarantined_the_target_is_v1() -> None:
     assert made.refusals(forced=False) == ()
 
 
-def test_both_names_of_the_last_known_good_can_be_asked_for() -> None:
+def test_a_request_may_name_the_last_known_good_by_both_synonyms() -> None:
     assert plan(V1, V2, V3, version="last-known-good").target == V1
     assert plan(V1, V2, V3, version="last-stable").target == V1
 
 
-def test_no_good_release_is_a_refusal_that_force_can_not_override() -> None:
+def test_a_plan_without_a_promoted_release_is_refused_despite_force() -> None:
     made = plan(V2, V3)
     assert made.target is None
     assert [c.name for c in made.refusals(forced=True)] == ["target-exists"]
@@ -43,24 +43,24 @@ def test_a_quarantined_release_is_a_target_only_with_force() -> None:
     assert made.refusals(forced=True) == ()
 
 
-def test_what_runs_already_is_no_target_even_with_force() -> None:
+def test_the_running_release_is_no_target_despite_force() -> None:
     made = plan(V1, running=V1, version="v1", trigger=Trigger.MANUAL)
     assert [c.name for c in made.refusals(forced=True)] == ["target-differs"]
 
 
-def test_an_alarm_on_a_proven_and_old_release_is_not_the_release() -> None:
+def test_an_alarm_over_a_proven_and_old_release_is_suppressed_as_not_the_release() -> None:
     made = plan(release("v0", hours_ago=99), running=V1)
     refusal = made.refusals(forced=False)[0]
     assert refusal.name == "release-is-the-cause"
     assert "not the release" in refusal.reason
 
 
-def test_a_person_may_leave_a_proven_and_old_release() -> None:
+def test_an_operator_may_replace_a_proven_and_old_release() -> None:
     made = plan(release("v0", hours_ago=99), running=V1, trigger=Trigger.MANUAL)
     assert made.refusals(forced=False) == ()
 
 
-def test_a_release_that_was_never_promoted_can_be_named_with_a_warning() -> None:
+def test_an_operator_may_name_a_candidate_and_gets_a_warning() -> None:
     candidate = release("v9", hours_ago=5, state=ReleaseState.CANDIDATE)
     made = plan(candidate, V3, version="v9", trigger=Trigger.MANUAL)
     assert [c.verdict for c in made.checks if c.name == "target-is-good"] == [Verdict.WARN]

@@ -1,4 +1,4 @@
-"""A plan tells, from the last look at the database, what a restore does besides: to children, and to IP limits."""
+"""A plan warns, from the last observation, of a restore's side effects on child branches and IP limits."""
 
 from database_simulation import BRANCH, DatabaseSimulation
 
@@ -21,7 +21,7 @@ def named(checks: tuple[Check, ...], name: str) -> Check:
     return next(check for check in checks if check.name == name)
 
 
-def test_the_plan_and_the_report_name_the_children_that_move_and_the_limits_that_lift() -> None:
+def test_plan_and_report_name_child_branches_that_move_and_ip_limits_that_are_lifted() -> None:
     looked = stage()
     ended = looked.read(looked.run())
     assert ended.plan is not None
@@ -34,7 +34,7 @@ def test_the_plan_and_the_report_name_the_children_that_move_and_the_limits_that
     assert "any address reaches it" in report
 
 
-def test_without_children_and_limits_the_plan_says_nothing_of_them() -> None:
+def test_a_plan_without_child_branches_and_ip_limits_has_no_warnings_about_them() -> None:
     plain = DatabaseSimulation()
     assert observe(plain.world) is not None
     ended = plain.read(plain.run())

@@ -1,4 +1,4 @@
-"""Ahead of need: whether the alarms watch this service, and this service only."""
+"""Checks ahead of need that the alarms watch this service, and no other."""
 
 from datetime import timedelta
 from typing import Any
@@ -29,7 +29,7 @@ def shared(stage: Simulation, declared: bool | None) -> Simulation:
     return stage
 
 
-def test_an_alarm_that_sees_no_data_beside_running_tasks_watches_nothing() -> None:
+def test_an_alarm_without_data_beside_running_tasks_is_a_warning() -> None:
     stage = start_simulation()
     assert check(stage, "alarms-have-data").verdict is Verdict.PASS
     stage.alarms.last_data[NO_HEALTHY] = stage.clock.now() - timedelta(hours=2)
@@ -39,7 +39,7 @@ def test_an_alarm_that_sees_no_data_beside_running_tasks_watches_nothing() -> No
     assert "targetgroup/express-api" in found.reason
 
 
-def test_silence_of_a_service_without_tasks_says_nothing() -> None:
+def test_missing_data_of_a_service_without_tasks_is_no_warning() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.services.desired_count = 0
@@ -50,19 +50,19 @@ def test_silence_of_a_service_without_tasks_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("declared", [None, False])
-def test_a_neighbour_on_a_balancer_that_counts_as_the_services_own_is_told(declared: bool | None) -> None:
+def test_another_service_on_an_exclusive_load_balancer_is_a_warning(declared: bool | None) -> None:
     found = check(shared(start_simulation(), declared), "load-balancer-is-its-own")
     assert found.verdict is Verdict.WARN
     assert "targetgroup/blog" in found.reason
     assert "set load_balancer_shared to true" in found.reason
 
 
-def test_a_balancer_that_is_known_to_be_shared_needs_no_warning() -> None:
+def test_a_load_balancer_that_is_set_as_shared_is_no_warning() -> None:
     assert check(shared(start_simulation(), True), "load-balancer-is-its-own").verdict is Verdict.SKIPPED
 
 
-def test_a_balancer_that_counts_as_shared_but_is_not_leaves_its_own_errors_unseen() -> None:
-    """Shared is the default for a service that others made; a target that hangs is a 504 of the balancer's own."""
+def test_a_load_balancer_that_is_wrongly_set_as_shared_is_a_warning() -> None:
+    """Shared is the default for an existing service; a target that hangs is a 504 of the load balancer's own."""
     stage = shared(start_simulation(), True)
     stage.world.targets.others = ()  # type: ignore[attr-defined]
     found = check(stage, "load-balancer-is-its-own")
@@ -70,17 +70,17 @@ def test_a_balancer_that_counts_as_shared_but_is_not_leaves_its_own_errors_unsee
     assert "set load_balancer_shared to false" in found.reason
 
 
-def test_a_shared_balancer_that_does_not_answer_needs_no_warning() -> None:
+def test_a_shared_load_balancer_that_does_not_answer_is_no_warning() -> None:
     stage = shared(start_simulation(), True)
     stage.world.targets.sibling_target_groups = raise_error(ExternalServiceError("no answer"))  # type: ignore[method-assign]
     assert check(stage, "load-balancer-is-its-own").verdict is Verdict.SKIPPED
 
 
-def test_a_balancer_of_its_own_is_said_to_be_so() -> None:
+def test_an_exclusive_load_balancer_passes_the_check() -> None:
     assert check(start_simulation(), "load-balancer-is-its-own").verdict is Verdict.PASS
 
 
-def test_what_does_not_answer_is_a_warning_and_keeps_no_plan_from_standing() -> None:
+def test_cloudwatch_or_elb_without_an_answer_is_a_warning_and_the_plan_is_still_put() -> None:
     stage = start_simulation()
     silent: Any = raise_error(ExternalServiceError("no answer"))
     stage.alarms.without_data = silent  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""Where the git commit of a release is told: a variable, the tag, or a label of the image."""
+"""Sources of a release's git commit: a variable, the tag, or a label of the image."""
 
 import hashlib
 import json
@@ -42,17 +42,17 @@ REVISION = "org.opencontainers.image.revision"
         (f"{SHA}0", None),
     ],
 )
-def test_a_tag_tells_a_commit_only_if_it_looks_like_a_git_sha(tag: str, commit: str | None) -> None:
+def test_a_tag_is_a_commit_only_if_it_looks_like_a_git_sha(tag: str, commit: str | None) -> None:
     assert find_commit_in_tag(tag) == commit
 
 
 @pytest.mark.parametrize("setting", ["", "variable:", "variable:A B", "label:", "label:a b", "tags", "commit"])
-def test_a_source_that_there_is_not_is_refused(setting: str) -> None:
+def test_an_unknown_commit_source_is_refused(setting: str) -> None:
     with pytest.raises(ValidationError, match="commit_from"):
         ServiceSettings(name="a", cluster="c", ecs_service="s", container="api", commit_from=setting)
 
 
-def test_a_variable_of_another_name_tells_it() -> None:
+def test_a_commit_may_come_from_a_variable_of_another_name() -> None:
     source = CommitSource.of("variable:REVISION")
     assert source.find_commit({"REVISION": f" {SHA} ", "GIT_COMMIT": "x"}, "tag") == SHA
     assert source.find_commit({"GIT_COMMIT": "x"}, SHA) is None
@@ -60,7 +60,7 @@ def test_a_variable_of_another_name_tells_it() -> None:
 
 
 def recorded(commit_from: str, tag: str, **label: str) -> str | None:
-    """The commit of a release that was shipped so, as the ledger has it."""
+    """Record a release with this tag and label, and return its commit in the ledger."""
     stage = Simulation()
     only = stage.world.settings.services[0].model_copy(update={"commit_from": commit_from})
     stage.replace(settings=stage.world.settings.model_copy(update={"services": (only,)}))
@@ -109,7 +109,7 @@ INDEX = {
 
 @contextmanager
 def registry(*answers: tuple[str, Any], blob: bytes = BLOB) -> Iterator[EcrImages]:
-    """ECR that gives these answers, and no other; S3 that has the blob."""
+    """ECR with these answers alone, and S3 with the blob."""
     client = boto3.client("ecr", region_name="eu-west-1", aws_access_key_id="testing", aws_secret_access_key="testing")
     with Stubber(client) as stub:
         for operation, answer in answers:
@@ -134,17 +134,17 @@ def test_a_label_stands_in_the_configuration_that_the_manifest_names() -> None:
         assert images.label(image("v1"), REVISION) == SHA
 
 
-def test_of_an_image_for_several_architectures_one_is_asked_and_no_attestation() -> None:
+def test_the_label_of_a_multi_architecture_image_comes_from_one_manifest_and_no_attestation() -> None:
     with registry(manifest(INDEX), manifest(MANIFEST), ADDRESS) as images:
         assert images.label(image("v1"), REVISION) == SHA
 
 
-def test_an_annotation_of_an_index_costs_no_other_call() -> None:
+def test_an_annotation_of_an_index_needs_no_other_call() -> None:
     with registry(manifest({**INDEX, "annotations": {REVISION: SHA}})) as images:
         assert images.label(image("v1"), REVISION) == SHA
 
 
-def test_a_configuration_that_is_not_the_one_that_was_named_is_not_believed() -> None:
+def test_a_configuration_with_another_digest_is_not_believed() -> None:
     with registry(manifest(MANIFEST), ADDRESS, blob=BLOB[:-1]) as images:
         assert images.label(image("v1"), REVISION) is None
 
@@ -154,12 +154,12 @@ def test_a_configuration_that_is_not_the_one_that_was_named_is_not_believed() ->
     ["no JSON", "[]", {"config": 5}, {"config": {"digest": 5}}, {"manifests": [5]}, {"annotations": []}],
     ids=str,
 )
-def test_a_manifest_of_another_shape_tells_nothing(odd: Any) -> None:
+def test_a_manifest_of_another_shape_has_no_label(odd: Any) -> None:
     with registry(manifest(odd)) as images:
         assert images.label(image("v1"), REVISION) is None
 
 
-def test_what_may_not_be_read_is_not_known() -> None:
+def test_a_label_that_may_not_be_read_is_unknown() -> None:
     with registry(manifest(MANIFEST), ("get_download_url_for_layer", "AccessDeniedException")) as images:
         assert images.label(image("v1"), REVISION) is None
     with registry(("batch_get_image", "RepositoryNotFoundException")) as images:

@@ -20,7 +20,7 @@ COMPLETED = deployment_event("SERVICE_DEPLOYMENT_COMPLETED")
 
 
 def fresh(**parts: Any) -> tuple[Simulation, PromotionCursor]:
-    """v2 has just been recorded; alarms are green, and it is served."""
+    """v2 has just been recorded; its alarms are OK, and it serves requests."""
     stage = start_simulation(**parts)
     stage.alarms.recover(DEGRADED)
     return stage, record_deployment(COMPLETED, stage.world)
@@ -48,7 +48,7 @@ def test_a_release_that_baked_with_traffic_and_without_alarms_is_promoted_and_ke
     )
 
 
-def test_nothing_is_promoted_before_the_bake_is_over() -> None:
+def test_a_release_is_not_promoted_before_the_bake_is_over() -> None:
     stage, cursor = fresh()
     serve(stage)
     stage.pass_time(minutes=14)
@@ -56,7 +56,7 @@ def test_nothing_is_promoted_before_the_bake_is_over() -> None:
     assert stage.state_of("v2") == "candidate"
 
 
-def test_without_enough_requests_it_bakes_on_and_gives_up_in_the_end() -> None:
+def test_a_bake_without_enough_requests_continues_and_gives_up_after_its_timeout() -> None:
     stage, cursor = fresh()
     serve(stage, 99)
     stage.pass_time(minutes=15)
@@ -67,7 +67,7 @@ def test_without_enough_requests_it_bakes_on_and_gives_up_in_the_end() -> None:
     assert stage.state_of("v2") == "candidate"
 
 
-def test_an_alarm_during_the_bake_though_green_again_stands_against_it() -> None:
+def test_an_alarm_during_the_bake_prevents_promotion_though_it_has_recovered() -> None:
     stage, cursor = fresh()
     serve(stage)
     stage.pass_time(minutes=1)
@@ -78,7 +78,7 @@ def test_an_alarm_during_the_bake_though_green_again_stands_against_it() -> None
     assert stage.state_of("v2") == "candidate"
 
 
-def test_rule_5_deployments_that_we_cause_are_not_recorded() -> None:
+def test_rule_5_deployments_of_a_rollback_are_not_recorded() -> None:
     stage = start_simulation()
     stage.run()
     known = list(stage.ledger.releases(SERVICE))
@@ -102,7 +102,7 @@ def test_a_deployment_that_ecs_rolled_back_is_never_promoted() -> None:
     assert [r.state for r in stage.ledger.releases(SERVICE) if r.fingerprint == v3] == ["candidate"]
 
 
-def test_a_service_that_ran_before_us_is_adopted() -> None:
+def test_a_service_that_ran_before_the_rollback_stack_is_adopted() -> None:
     stage = start_simulation(policy=Policy(bake_minimum_requests=0))
     stage.alarms.recover(DEGRADED)
     stage.services.run(

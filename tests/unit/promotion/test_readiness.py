@@ -1,4 +1,4 @@
-"""Rollback readiness: what would keep one from going back, found before it is needed; and drift."""
+"""Rollback readiness: obstacles to a rollback, found ahead of need; and drift."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +33,7 @@ def verdict(plan: StandingPlan, name: str) -> tuple[str, str]:
     return next((check.verdict, check.reason) for check in plan.readiness if check.name == name)
 
 
-def test_a_service_with_a_promoted_release_is_ready_and_has_it_registered() -> None:
+def test_a_service_with_a_promoted_release_is_ready_and_its_definition_is_registered() -> None:
     stage = ready()
     plan = prepare_standing_plan(SERVICE, stage.world)
     assert plan.is_ready
@@ -43,7 +43,7 @@ def test_a_service_with_a_promoted_release_is_ready_and_has_it_registered() -> N
     assert (found["status"], found["containerDefinitions"][0]["image"]) == ("ACTIVE", image("v1"))
 
 
-def test_without_a_promoted_release_there_is_no_way_back() -> None:
+def test_no_rollback_is_available_without_a_promoted_release() -> None:
     stage = Simulation()
     stage.ship("v1")
     plan = prepare_standing_plan(SERVICE, stage.world)
@@ -51,7 +51,7 @@ def test_without_a_promoted_release_there_is_no_way_back() -> None:
     assert verdict(plan, "target-exists")[0] is Verdict.FAIL
 
 
-def test_an_image_that_is_gone_from_the_registry_is_no_way_back() -> None:
+def test_no_rollback_is_available_to_an_image_that_is_gone_from_the_registry() -> None:
     stage = ready()
     stage.images.missing.add(image("v1"))
     plan = prepare_standing_plan(SERVICE, stage.world)
@@ -59,7 +59,7 @@ def test_an_image_that_is_gone_from_the_registry_is_no_way_back() -> None:
     assert "build and push it again" in verdict(plan, "image-exists")[1]
 
 
-def test_what_is_looked_at_is_the_way_back_from_what_runs() -> None:
+def test_readiness_is_about_the_rollback_from_the_running_release() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.ship("v2", PROMOTED, hours_ago=1)
@@ -76,7 +76,7 @@ def with_secret(stage: Simulation, arn: str) -> None:
     container["secrets"] = [{"name": "DATABASE_URL", "valueFrom": arn}]
 
 
-def test_a_secret_that_is_gone_keeps_the_target_from_starting() -> None:
+def test_a_missing_secret_makes_the_target_unready() -> None:
     stage = ready()
     arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-AbCdEf"
     with_secret(stage, arn)
@@ -97,7 +97,7 @@ def test_a_health_check_that_changed_since_the_release_ran_is_a_warning() -> Non
     assert "HealthCheckPath was '/health', is '/healthz'" in reason
 
 
-def test_a_circuit_breaker_or_insights_that_are_off_are_warnings() -> None:
+def test_a_disabled_circuit_breaker_or_container_insights_is_a_warning() -> None:
     stage = ready()
     stage.services.deployment_configuration["deploymentCircuitBreaker"] = {"enable": False, "rollback": False}
     stage.services.container_insights = False
@@ -107,7 +107,7 @@ def test_a_circuit_breaker_or_insights_that_are_off_are_warnings() -> None:
     assert verdict(plan, "container-insights")[0] is Verdict.WARN
 
 
-def test_what_can_not_be_asked_is_a_warning_not_an_alarm() -> None:
+def test_a_service_that_does_not_answer_is_a_warning_and_no_alarm() -> None:
     stage = ready()
 
     def fails(image: str) -> bool:
@@ -119,7 +119,7 @@ def test_what_can_not_be_asked_is_a_warning_not_an_alarm() -> None:
     assert verdict(plan, "image-exists") == (Verdict.WARN, "could not be asked: ECR: no answer")
 
 
-def test_it_is_looked_at_after_each_deployment_and_once_an_hour() -> None:
+def test_readiness_is_checked_after_each_deployment_and_once_an_hour() -> None:
     stage = ready()
     record_deployment(deployment_event("SERVICE_DEPLOYMENT_COMPLETED"), stage.world)
     first = stage.ledger.standing_plan(SERVICE)
@@ -134,7 +134,7 @@ def test_it_is_looked_at_after_each_deployment_and_once_an_hour() -> None:
 
 
 @pytest.mark.parametrize("state", [PROMOTED, "candidate"])
-def test_the_janitor_tells_the_alarm_no_way_back(state: Any) -> None:
+def test_the_janitor_emits_whether_a_rollback_is_available(state: Any) -> None:
     metrics = FakeMetrics()
     stage = Simulation(metrics=metrics)
     stage.ship("v1", state)
@@ -145,7 +145,7 @@ def test_the_janitor_tells_the_alarm_no_way_back(state: Any) -> None:
     assert metrics.seen == {SERVICE: (state is PROMOTED, 0)}
 
 
-def test_a_lease_that_nobody_gave_back_is_told_too() -> None:
+def test_the_janitor_emits_stale_leases() -> None:
     metrics = FakeMetrics()
     stage = Simulation(metrics=metrics)
     stage.ship("v1", PROMOTED)
@@ -173,16 +173,16 @@ STACK = StackView(name="S", status="UPDATE_COMPLETE", definition_arns=("arn:aws:
         ("DELETE_IN_PROGRESS", StackState.UPDATING),
     ],
 )
-def test_a_stack_s_status_tells_what_cloudformation_does(status: str, state: StackState) -> None:
+def test_a_stack_s_status_gives_its_state(status: str, state: StackState) -> None:
     assert StackView(name="S", status=status).state is state
 
 
-def test_there_is_no_drift_where_cloudformation_records_what_runs() -> None:
+def test_there_is_no_drift_if_cloudformation_records_the_running_definition() -> None:
     assert drift(STACK, "arn:aws:ecs:r:a:task-definition/api:7") is None
     assert drift(StackView(name="S", status="UPDATE_COMPLETE"), "arn:aws:ecs:r:a:task-definition/api:7") is None
 
 
-def test_drift_is_told_with_what_to_do() -> None:
+def test_drift_is_reported_with_the_fix() -> None:
     said = drift(STACK, "arn:aws:ecs:r:a:task-definition/api-last-known-good:2")
     assert said is not None
     assert "still records api:7, but api-last-known-good:2 runs" in said
@@ -202,7 +202,7 @@ def test_the_report_of_a_rollback_says_how_cloudformation_differs_now() -> None:
 
 
 class RefusesOne(FakeServices):
-    """ECS refuses to register definitions with this image: a role of its time may be passed no more."""
+    """ECS that refuses to register definitions with this image: its role may no longer be passed."""
 
     refused = ""
 
@@ -219,8 +219,8 @@ def refusing(stage: Simulation, version: str) -> None:
     stage.services.refused = image(version)  # type: ignore[attr-defined]
 
 
-def test_an_old_release_that_can_not_be_registered_any_more_keeps_no_newer_one_from_the_plan() -> None:
-    """It stopped every look at the readiness, and with it every promotion, for ever."""
+def test_an_old_release_that_ecs_refuses_to_register_does_not_block_newer_targets() -> None:
+    """One such release once blocked all readiness checks, and with them all promotions."""
     stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=97)
     stage.ship("v1", PROMOTED, hours_ago=96)
@@ -229,8 +229,8 @@ def test_an_old_release_that_can_not_be_registered_any_more_keeps_no_newer_one_f
     assert [target.release.version for target in prepare_standing_plan(SERVICE, stage.world).targets] == ["v2", "v0"]
 
 
-def test_the_plan_that_stands_stays_where_the_newest_release_can_not_be_registered() -> None:
-    """All that is refused may be the function's role: no plan would be the worse answer."""
+def test_the_standing_plan_stays_if_the_newest_release_can_not_be_registered() -> None:
+    """The function's role may be the cause of the refusal: no plan would be worse."""
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=96)
     before = prepare_standing_plan(SERVICE, stage.world)

@@ -47,7 +47,7 @@ def deployment_event(name: str, arn: str = ECS_SERVICE_ARN) -> dict[str, Any]:
 
 @dataclass
 class Desk:
-    """Where starts arrive."""
+    """A fresh simulation."""
 
     ledger: FakeLedger = field(default_factory=FakeLedger)
     alarms: FakeAlarms = field(default_factory=lambda: FakeAlarms(DEGRADED, OUTAGE))
@@ -68,7 +68,7 @@ def test_an_alarm_is_admitted_with_the_lease() -> None:
     assert (lease.holder, lease.counter) == (admitted.id, admitted.lease_counter)
 
 
-def test_two_alarms_within_a_second_make_one_rollback_and_one_suppressed_record_to_be_looked_at_again() -> None:
+def test_two_alarms_within_a_second_make_one_rollback_and_one_suppressed_record_with_a_recheck() -> None:
     world = Desk()
     first = world.admit(alarm_event("e1", DEGRADED), "execution-1")
     second = world.admit(alarm_event("e2", DEGRADED), "execution-2")
@@ -99,7 +99,7 @@ def test_rule_10_a_trigger_older_than_five_minutes_is_stale() -> None:
     assert Desk().admit(alarm_event(minutes_ago=4.9)).outcome is None
 
 
-def test_an_alarm_that_had_no_data_before_counts_only_where_the_policy_says_so() -> None:
+def test_an_alarm_from_insufficient_data_counts_only_if_the_policy_says_so() -> None:
     event = alarm_event(before="INSUFFICIENT_DATA")
     assert Desk().admit(event).outcome is Outcome.SUPPRESSED
     assert Desk(policy=Policy(on_insufficient_data_alarm="act")).admit(event).outcome is None
@@ -143,7 +143,7 @@ def failing() -> Simulation:
 
 
 def test_a_failure_that_comes_as_a_service_action_is_admitted() -> None:
-    """Where the circuit breaker is off no other event comes."""
+    """If the circuit breaker is off, ECS sends no other event."""
     rollback = failing().admit(service_action())
     assert rollback.outcome is None
     assert rollback.trigger is Trigger.DEPLOYMENT_FAILED
@@ -159,7 +159,7 @@ def test_another_service_action_starts_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("other_first", [False, True])
-def test_two_events_about_one_failure_are_taken_for_one(other_first: bool) -> None:
+def test_two_events_about_one_failure_start_one_rollback(other_first: bool) -> None:
     stage = failing()
     both = [deployment_event("SERVICE_DEPLOYMENT_FAILED"), service_action(seconds_later=1)]
     first, second = reversed(both) if other_first else both
@@ -171,7 +171,7 @@ def test_two_events_about_one_failure_are_taken_for_one(other_first: bool) -> No
     assert admitted.id in again.reason
 
 
-def test_the_failure_of_another_deployment_is_not_taken_for_the_same() -> None:
+def test_the_failure_of_another_deployment_is_another_failure() -> None:
     stage = failing()
     stage.admit(deployment_event("SERVICE_DEPLOYMENT_FAILED"), "execution-1")
     other = deployment_event("SERVICE_DEPLOYMENT_FAILED")
@@ -186,10 +186,10 @@ def test_the_failure_of_another_deployment_is_not_taken_for_the_same() -> None:
 
 @pytest.mark.parametrize("first_named", [False, True])
 @pytest.mark.parametrize("second_named", [False, True])
-def test_a_deployment_that_began_and_failed_after_the_first_failure_is_another(
+def test_a_deployment_that_began_and_failed_after_the_first_failure_is_another_failure(
     first_named: bool, second_named: bool
 ) -> None:
-    """Within two minutes, and told by events of which one names no deployment."""
+    """Both failures come within two minutes, and one of the events names no deployment."""
     stage = failing()
     stage.admit(_failure("1", 0, named=first_named), "execution-1")
     stage.clock.pass_time(minutes=0.5)
@@ -201,7 +201,7 @@ def test_a_deployment_that_began_and_failed_after_the_first_failure_is_another(
     assert stage.check(again, "failure-is-new").verdict is Verdict.PASS
 
 
-def test_the_deployment_by_which_a_rollback_answered_makes_no_other_failure() -> None:
+def test_a_rollback_s_own_deployment_is_no_new_failure() -> None:
     stage = failing()
     first = stage.admit(_failure("1", 0, named=True), "execution-1")
     stage.clock.pass_time(seconds=2)
@@ -221,7 +221,7 @@ def _failure(number: str, seconds_later: float, *, named: bool) -> dict[str, Any
     return given
 
 
-def test_a_failed_deployment_that_ecs_does_not_know_of_changes_nothing() -> None:
+def test_a_failed_deployment_that_ecs_does_not_confirm_is_suppressed() -> None:
     stage = start_simulation()
     rollback = stage.run(deployment_event("SERVICE_DEPLOYMENT_FAILED"))
     assert rollback.outcome is Outcome.SUPPRESSED
@@ -249,7 +249,7 @@ def test_an_event_of_a_failed_deployment_is_believed_while_ecs_still_says_that_i
         {"detail-type": "Scheduled Event", "detail": {}, "id": "e", "time": "2026-03-01T03:00:00Z"},
     ],
 )
-def test_what_can_not_be_understood_leaves_no_trace(given: object) -> None:
+def test_an_input_that_can_not_be_parsed_leaves_no_record(given: object) -> None:
     world = Desk()
     with pytest.raises(InvalidRequest, match="nothing was changed"):
         world.admit(given)
@@ -257,7 +257,7 @@ def test_what_can_not_be_understood_leaves_no_trace(given: object) -> None:
     assert world.ledger.lease(SERVICE) is None
 
 
-def test_the_lease_of_a_dead_rollback_is_taken_over_once_it_ran_out() -> None:
+def test_the_expired_lease_of_a_dead_rollback_is_taken() -> None:
     world = Desk()
     first = world.admit({}, "execution-1")
     world.clock.pass_time(minutes=world.policy.lease_minutes)

@@ -1,4 +1,4 @@
-"""An emergency that goes on with a rollback which the schema had made a full one: the service alone does not fit."""
+"""An emergency after a rollback that the schema escalated to a full one: the service alone does not fit."""
 
 from builders import image
 from database_simulation import AFTER, BAD, BRANCH, DROPS, FIRST, GOOD, DatabaseSimulation, applied
@@ -9,7 +9,7 @@ from rollback.domain.rollback import Outcome
 from rollback.workflow.route import Step
 
 
-def test_an_emergency_after_a_full_rollback_that_died_before_its_fence_judges_the_schema_anew() -> None:
+def test_an_emergency_after_a_full_rollback_that_crashed_before_its_fence_judges_the_schema_again() -> None:
     stage = DatabaseSimulation()
     died = stage.run_until(stage.admit({"type": "service"}), until=Step.DATABASE)
     assert (died.request.type, died.escalated_from_type) == (RollbackType.FULL, RollbackType.SERVICE)

@@ -48,7 +48,7 @@ def test_the_plan_comes_from_one_item_of_the_ledger_and_from_no_list_of_releases
     assert "releases" not in ledger.called
 
 
-def test_it_needs_ecs_and_the_ledger_only() -> None:
+def test_an_emergency_needs_ecs_and_the_ledger_only() -> None:
     stage = prepared()
     event = stage.fire_alarm(OUTAGE)
     others = ("targets", "scaling", "stacks", "secrets", "images", "alarms", "http", "notifications", "workflow")
@@ -65,21 +65,21 @@ def test_it_needs_ecs_and_the_ledger_only() -> None:
 def test_the_service_function_imports_neither_httpx_nor_psycopg() -> None:
     program = """
 import sys
-import rollback.handlers, rollback.bootstrap, rollback.workflow.emergency, rollback.service.reconciler
+import rollback.handlers, rollback.bootstrap, rollback.planning.emergency, rollback.service.reconciler
 import rollback.adapters.aws.ecs.client
 assert not {"httpx", "psycopg"} & set(sys.modules), sorted(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": str(LAMBDAS)}, timeout=60)
 
 
-def test_without_a_standing_plan_the_releases_are_read_after_all() -> None:
+def test_an_emergency_without_a_standing_plan_reads_the_releases() -> None:
     stage = start_simulation()
     first = stage.admit(stage.fire_alarm(OUTAGE))
     assert stage.running() == image("v1")
     assert stage.check(first, "standing-plan").verdict is Verdict.WARN
 
 
-def test_where_nothing_is_good_nothing_is_touched_and_a_page_says_so() -> None:
+def test_an_emergency_without_a_promoted_release_changes_nothing_and_pages() -> None:
     stage = Simulation()
     stage.ship("v1")
     prepare_standing_plan(SERVICE, stage.world)
@@ -91,7 +91,7 @@ def test_where_nothing_is_good_nothing_is_touched_and_a_page_says_so() -> None:
 
 
 def test_a_release_that_was_quarantined_since_the_plan_was_computed_is_no_target() -> None:
-    """The quarantine takes it out of the plan first (judgement), so that the plan alone is enough."""
+    """A quarantine removes the release from the standing plan first, so that the plan alone suffices."""
     stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=72)
     stage.ship("v1", PROMOTED, hours_ago=1)
@@ -107,33 +107,33 @@ def test_a_release_that_was_quarantined_since_the_plan_was_computed_is_no_target
     assert done.plan.target.version == "v0"
 
 
-def test_a_paused_service_is_left_alone_even_then() -> None:
+def test_an_emergency_of_a_paused_service_is_suppressed() -> None:
     stage = prepared()
     stage.ledger.put_pause(Pause(service=SERVICE, since=stage.clock.now(), by="ada", reason="failover drill"))
     done = stage.run_alarm_rollback(OUTAGE)
     assert (done.outcome, stage.services.calls) == (Outcome.SUPPRESSED, [])
 
 
-def test_a_proven_and_old_release_is_left_in_an_outage_only_by_a_person() -> None:
+def test_in_an_outage_only_an_operator_replaces_a_proven_and_old_release() -> None:
     stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=72)
     stage.ship("v1", PROMOTED, hours_ago=48)
     prepare_standing_plan(SERVICE, stage.world)
     done = stage.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.SUPPRESSED
-    assert "not the release" in stage.pages()[0]  # never mute (rule 11)
+    assert "not the release" in stage.pages()[0]  # rule 11: `outage` is never mute
     stage.pass_time(minutes=1)
     assert stage.run({"type": "emergency", "reason": "I know"}, "by-hand").outcome is Outcome.SUCCEEDED
     assert stage.running() == image("v0")
 
 
-def test_an_environment_that_observes_does_not_act_in_an_emergency_either() -> None:
+def test_an_environment_in_observe_mode_does_not_act_in_an_emergency() -> None:
     stage = prepared(policy=Policy(mode="observe"))
     done = stage.run_alarm_rollback(OUTAGE)
     assert (done.outcome, stage.services.calls) == (Outcome.PLANNED, [])
 
 
-def test_what_an_emergency_left_is_recorded_and_quarantined_though_nobody_had_recorded_it() -> None:
+def test_an_unrecorded_release_that_an_emergency_replaced_is_recorded_and_quarantined() -> None:
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     prepare_standing_plan(SERVICE, stage.world)
@@ -144,7 +144,7 @@ def test_what_an_emergency_left_is_recorded_and_quarantined_though_nobody_had_re
     assert next(stage.ledger.releases(SERVICE)).state is ReleaseState.QUARANTINED
 
 
-def test_a_person_s_emergency_to_a_quarantined_version_needs_force() -> None:
+def test_an_operator_s_emergency_to_a_quarantined_version_needs_force() -> None:
     stage = Simulation()
     stage.ship("v0", QUARANTINED, hours_ago=72)
     stage.ship("v1", PROMOTED, hours_ago=1)
@@ -155,7 +155,7 @@ def test_a_person_s_emergency_to_a_quarantined_version_needs_force() -> None:
 
 
 @pytest.mark.parametrize("given", [{"type": "emergency", "servise": "x"}, {"type": "emergency", "service": "nope"}])
-def test_a_typo_in_an_emergency_is_told_and_changes_nothing(given: dict[str, Any]) -> None:
+def test_a_typo_in_an_emergency_is_reported_and_changes_nothing(given: dict[str, Any]) -> None:
     stage = prepared()
     with pytest.raises(Exception, match="nothing was changed"):
         stage.admit(given)

@@ -1,4 +1,4 @@
-"""Rule 12 in an emergency: from the verdict that stands, since nothing but ECS and the ledger may be needed."""
+"""Rule 12 in an emergency: the standing plan has the verdict on the schema, so that ECS and the ledger suffice."""
 
 import json
 import shlex
@@ -48,7 +48,7 @@ def arranged(structure: Any, second: Any, **parts: Any) -> MigrationSimulation:
     return stage
 
 
-def test_onto_a_schema_that_breaks_the_target_it_is_refused_and_offers_the_full_rollback() -> None:
+def test_an_emergency_onto_a_breaking_schema_is_refused_and_offers_the_full_rollback() -> None:
     stage = dropped()
     done = stage.run_alarm_rollback(OUTAGE)
     assert (done.outcome, stage.services.calls) == (Outcome.REFUSED, [])
@@ -64,7 +64,7 @@ def test_onto_a_schema_that_breaks_the_target_it_is_refused_and_offers_the_full_
     assert parse_request(json.loads(given), (SERVICE,)).type is RollbackType.FULL
 
 
-def test_onto_a_schema_that_only_has_more_it_goes_back_in_the_first_invocation() -> None:
+def test_an_emergency_onto_an_extended_schema_deploys_in_the_first_invocation() -> None:
     stage = added()
     first = stage.admit(stage.fire_alarm(OUTAGE))
     assert first.has_acted
@@ -72,7 +72,7 @@ def test_onto_a_schema_that_only_has_more_it_goes_back_in_the_first_invocation()
     assert schema_check(stage, first).verdict is Verdict.PASS
 
 
-def test_before_anybody_has_looked_at_the_database_it_is_refused() -> None:
+def test_an_emergency_before_any_observation_of_the_database_is_refused() -> None:
     stage = MigrationSimulation()
     stage.start_versioned_deployment("v2")
     for _ in range(3):
@@ -83,7 +83,7 @@ def test_before_anybody_has_looked_at_the_database_it_is_refused() -> None:
     assert "has not been looked at yet" in done.reason
 
 
-def test_a_look_from_before_the_deployment_says_nothing() -> None:
+def test_an_observation_from_before_the_deployment_is_no_evidence() -> None:
     stage = MigrationSimulation()
     prepare_standing_plan(SERVICE, stage.world)
     observe(stage.world)
@@ -97,8 +97,8 @@ def test_a_look_from_before_the_deployment_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("shipped", [migration(3, breaking("users: drop column name")), migration(3)])
-def test_after_a_checkpoint_that_no_look_has_seen_only_what_adds_lets_it_through(shipped: ShippedMigration) -> None:
-    """v3's pipeline has migrated, and its deployment has not begun: v2 runs still, and is in alarm."""
+def test_after_an_unobserved_checkpoint_only_additive_migrations_allow_an_emergency(shipped: ShippedMigration) -> None:
+    """v3's pipeline has migrated, and its deployment has not begun: v2 still runs, and its alarm is in ALARM."""
     stage = added()
     stage.pass_time(minutes=1)
     checkpoint(SERVICE, "v3", (FIRST, ADDS, shipped), stage.world)
@@ -111,14 +111,14 @@ def test_after_a_checkpoint_that_no_look_has_seen_only_what_adds_lets_it_through
         assert done.outcome is Outcome.SUCCEEDED
 
 
-def test_a_person_may_force_it() -> None:
+def test_an_operator_may_force_an_emergency_onto_a_breaking_schema() -> None:
     stage = dropped()
     forced = stage.run({"type": "emergency", "force": True, "reason": "v1 copes"})
     assert forced.outcome is Outcome.SUCCEEDED
     assert schema_check(stage, forced).verdict is Verdict.FAIL
 
 
-def test_where_no_database_is_set_it_is_not_asked_about() -> None:
+def test_an_emergency_without_a_database_skips_the_schema_check() -> None:
     stage = start_simulation()
     prepare_standing_plan(SERVICE, stage.world)
     first = stage.admit(stage.fire_alarm(OUTAGE))
@@ -127,17 +127,17 @@ def test_where_no_database_is_set_it_is_not_asked_about() -> None:
 
 
 @pytest.mark.parametrize("make", [dropped, added])
-def test_the_verdict_comes_with_the_plan_from_one_item_of_the_ledger(make: Any) -> None:
+def test_the_schema_verdict_comes_from_the_standing_plan(make: Any) -> None:
     stage = make()
     ledger = RecordingPort(stage.ledger)
     stage.replace(ledger=ledger)
     stage.admit(stage.fire_alarm(OUTAGE))
     assert ledger.called.count("standing_plan") <= 2  # the plan, and the definition registered for it
     assert not {"releases", "observation", "schema"} & set(ledger.called)
-    assert ledger.called.count("restore_points") <= 1  # whether a pipeline made a checkpoint since the last look
+    assert ledger.called.count("restore_points") <= 1  # whether a pipeline made a checkpoint since the last observation
 
 
-def test_with_neon_postgres_and_the_secrets_gone_it_still_acts() -> None:
+def test_an_emergency_acts_though_neon_postgres_and_secrets_do_not_answer() -> None:
     stage = added()
     event = stage.fire_alarm(OUTAGE)
     gone = ("databases", "sql", "secrets", "targets", "scaling", "stacks", "images", "alarms", "http", "workflow")
@@ -147,7 +147,7 @@ def test_with_neon_postgres_and_the_secrets_gone_it_still_acts() -> None:
     assert next_step(stage.run_until(first, until=Step.VERIFY)) is Step.VERIFY
 
 
-def test_a_version_that_a_person_names_is_judged_from_the_ledger() -> None:
+def test_an_operator_s_version_is_judged_from_the_ledger() -> None:
     stage = dropped()
     plan = stage.plan()
     stage.ledger.replace_standing_plan(plan, plan.without(stage.release("v1").fingerprint))
@@ -156,7 +156,7 @@ def test_a_version_that_a_person_names_is_judged_from_the_ledger() -> None:
     assert "public.users.name is gone" in refused.reason
 
 
-def test_where_the_environment_says_so_it_becomes_a_full_rollback_that_is_planned() -> None:
+def test_an_emergency_escalates_to_a_planned_full_rollback_if_the_environment_says_so() -> None:
     stage = dropped(policy=FULL)
     first = stage.admit(stage.fire_alarm(OUTAGE))
     assert (first.request.type, first.plan, next_step(first)) == (RollbackType.FULL, None, Step.PLAN)
@@ -172,13 +172,13 @@ def test_where_the_environment_says_so_it_becomes_a_full_rollback_that_is_planne
     assert next_step(planned) is Step.DATABASE
 
 
-def test_it_does_not_become_one_where_the_target_fits() -> None:
+def test_an_emergency_does_not_escalate_if_the_target_fits() -> None:
     stage = added(policy=FULL)
     first = stage.admit(stage.fire_alarm(OUTAGE))
     assert (first.request.type, first.has_acted) == (RollbackType.EMERGENCY, True)
 
 
-def test_a_full_one_waits_for_the_approval_that_the_environment_asks_for() -> None:
+def test_an_escalated_emergency_waits_for_the_required_approval() -> None:
     stage = dropped(policy=Policy(on_incompatible_schema="full"))
     done = stage.run_alarm_rollback(OUTAGE)
     assert done.outcome is Outcome.REFUSED
@@ -186,8 +186,8 @@ def test_a_full_one_waits_for_the_approval_that_the_environment_asks_for() -> No
     assert stage.services.calls == []
 
 
-def test_one_that_takes_a_rollback_over_does_not_end_on_a_schema_that_was_judged_when_that_one_began() -> None:
-    """Refused in the middle of it, nobody would go on with what is half done."""
+def test_an_emergency_that_resumes_a_rollback_keeps_its_schema_check() -> None:
+    """A refusal in the middle of the rollback would leave it half done."""
     stage = added()
     first = stage.admit(stage.fire_alarm(f"macro-ai-production-{SERVICE}-degraded"))
     first = stage.run_until(first, until=Step.SERVICE)

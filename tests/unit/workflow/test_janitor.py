@@ -15,12 +15,12 @@ from rollback.domain.rollback import Outcome, TriggerEvent
 from rollback.errors import ExternalServiceError, RollbackError
 from rollback.names import degraded_alarm, outage_alarm
 from rollback.workflow.janitor import conclude_execution, sweep
-from rollback.workflow.look_again import execution_name, unanswered_alarm_execution_name
+from rollback.workflow.recheck_event import execution_name, unanswered_alarm_execution_name
 from rollback.workflow.route import Step
 
 
 def suppressed(stage: Simulation, **changes: Any) -> None:
-    """One that was suppressed by another, and is due to be looked at again."""
+    """Record a trigger that another rollback suppressed, and whose recheck is due."""
     due = stage.clock.now() + timedelta(minutes=5)
     event = TriggerEvent(id=f"of {changes.get('id')}", at=NOW, alarm=DEGRADED)
     closed = {"outcome": Outcome.SUPPRESSED, "concluded_at": NOW, "reported": True}
@@ -28,7 +28,7 @@ def suppressed(stage: Simulation, **changes: Any) -> None:
 
 
 def sweep_every_five_minutes(stage: Simulation, times: int) -> list[str]:
-    """The executions that the janitor starts run to their end; their names."""
+    """Sweep, and run the executions that the janitor starts to their end; return their names."""
     names = []
     for _ in range(times):
         stage.pass_time(minutes=5)
@@ -40,7 +40,7 @@ def sweep_every_five_minutes(stage: Simulation, times: int) -> list[str]:
     return names
 
 
-def test_a_suppressed_alarm_that_stays_red_is_looked_at_exactly_once() -> None:
+def test_a_suppressed_alarm_that_stays_in_alarm_is_rechecked_exactly_once() -> None:
     stage = start_simulation()
     suppressed(stage)
     assert sweep(stage.world) == []
@@ -50,7 +50,7 @@ def test_a_suppressed_alarm_that_stays_red_is_looked_at_exactly_once() -> None:
     assert len(stage.workflow.started) == 1
 
 
-def test_a_suppressed_alarm_that_is_green_when_due_is_not_looked_at_when_it_turns_red_later() -> None:
+def test_a_suppressed_alarm_that_recovered_before_its_recheck_is_not_rechecked_later() -> None:
     stage = start_simulation()
     suppressed(stage)
     stage.alarms.recover(DEGRADED)
@@ -60,7 +60,7 @@ def test_a_suppressed_alarm_that_is_green_when_due_is_not_looked_at_when_it_turn
     assert stage.workflow.started == []
 
 
-def test_a_missed_edge_is_found_though_an_old_suppression_was_looked_at_before() -> None:
+def test_a_missed_event_is_found_though_an_old_suppression_was_rechecked_before() -> None:
     stage = start_simulation()
     suppressed(stage)
     stage.alarms.recover(DEGRADED)
@@ -70,7 +70,7 @@ def test_a_missed_edge_is_found_though_an_old_suppression_was_looked_at_before()
     assert [name.partition("-")[0] for name in names] == ["still"]
 
 
-def test_a_dead_rollback_that_had_acted_is_concluded_as_failed_and_its_debt_paid() -> None:
+def test_a_dead_rollback_that_had_acted_is_concluded_as_failed_and_its_obligations_are_discharged() -> None:
     stage = start_simulation()
     before = dict(stage.services.deployment_configuration)
     rollback = stage.run_until(stage.admit(), Step.SERVICE)
@@ -83,7 +83,7 @@ def test_a_dead_rollback_that_had_acted_is_concluded_as_failed_and_its_debt_paid
     assert stage.severities() == ["page"]
 
 
-def test_a_rollback_whose_execution_runs_on_is_left_alone() -> None:
+def test_the_janitor_does_not_conclude_a_rollback_whose_execution_runs() -> None:
     stage = start_simulation()
     rollback = stage.admit()
     stage.workflow.running.add(rollback.execution)
@@ -91,7 +91,7 @@ def test_a_rollback_whose_execution_runs_on_is_left_alone() -> None:
     assert stage.read(rollback).outcome is None
 
 
-def test_debts_of_a_dead_rollback_are_inherited_by_whoever_takes_its_lease_over() -> None:
+def test_a_successor_inherits_the_obligations_of_a_dead_rollback() -> None:
     stage = start_simulation()
     before = dict(stage.services.deployment_configuration)
     stage.run_due_step(stage.run_until(stage.admit(), Step.SERVICE))
@@ -110,8 +110,8 @@ def test_a_lost_report_is_sent_late_and_once() -> None:
     assert stage.severities() == ["page"]
 
 
-def test_rule_7_whoever_takes_a_dead_rollback_over_goes_on_with_it_and_not_a_step_further() -> None:
-    """v1 is young, v0 old: without the intent as evidence the alarm would go on from v1 to v0."""
+def test_rule_7_a_successor_of_a_dead_rollback_keeps_its_target_and_goes_no_step_further() -> None:
+    """v1 is young, v0 old: without the intent as evidence the alarm would trigger a step from v1 to v0."""
     stage = Simulation()
     stage.ship("v0", PROMOTED, hours_ago=48)
     stage.ship("v1", PROMOTED, hours_ago=1)
@@ -136,10 +136,10 @@ def test_rule_7_whoever_takes_a_dead_rollback_over_goes_on_with_it_and_not_a_ste
     assert second.plan is not None
     assert second.plan.target is not None
     assert (second.plan.running.version, second.plan.target.version) == ("v2", "v1")
-    assert stage.changes().count("update") == 2  # the act, and its debt
+    assert stage.changes().count("update") == 2  # the deployment, and the restored configuration
 
 
-def test_a_service_that_can_not_be_swept_does_not_keep_the_others_from_it() -> None:
+def test_a_service_whose_sweep_fails_does_not_block_the_others() -> None:
     stage = start_simulation()
     first = stage.world.settings.services[0]
     settings = stage.world.settings.model_copy(update={"services": (first.model_copy(update={"name": "a"}), first)})
@@ -160,7 +160,7 @@ def test_a_service_that_can_not_be_swept_does_not_keep_the_others_from_it() -> N
     assert name == execution_name(a_rollback())
 
 
-def test_a_lease_that_a_concluded_rollback_did_not_give_back_is_given_back() -> None:
+def test_the_janitor_gives_back_the_lease_of_a_concluded_rollback() -> None:
     stage = start_simulation()
     done = stage.run()
     now = stage.clock.now()
@@ -169,17 +169,17 @@ def test_a_lease_that_a_concluded_rollback_did_not_give_back_is_given_back() -> 
     assert stage.ledger.lease(SERVICE) is None
 
 
-def test_ten_suppressed_alarms_that_stay_red_are_looked_at_once_and_not_one_every_five_minutes() -> None:
+def test_ten_suppressed_alarms_that_stay_in_alarm_are_rechecked_once_together() -> None:
     stage = start_simulation()
     for second in range(10):
         suppressed(stage, id=f"{SERVICE}-20260301T0300{second:02}Z-00000000")
     names = sweep_every_five_minutes(stage, 6)
     assert len([name for name in names if name.startswith("recheck")]) == 1
-    assert len(list(stage.ledger.history(SERVICE))) == 10  # the look is in the record of the newest
+    assert len(list(stage.ledger.history(SERVICE))) == 10  # the evaluation is in the newest record
 
 
-def test_an_emergency_that_dies_each_time_is_tried_as_often_as_the_budget_and_pages_as_often() -> None:
-    """ECS does not answer, and the outage alarm stays red: no page every five minutes for ever."""
+def test_an_emergency_that_crashes_each_time_is_tried_and_paged_as_often_as_the_budget_allows() -> None:
+    """ECS does not answer, and the outage alarm stays in ALARM: the janitor must not page every five minutes."""
     stage = start_simulation()
     stage.alarms.in_alarm.clear()
     describe = stage.services.describe
@@ -215,8 +215,8 @@ def test_a_service_that_is_gone_is_paged_once_and_no_emergency_is_tried_again() 
     assert stage.ledger.lease(SERVICE) is None
 
 
-def test_an_execution_that_ended_by_a_refusal_for_good_is_failed_paged_once_and_not_tried_again() -> None:
-    """Its record is open, and did not act: a function could not write down what refused it."""
+def test_an_execution_that_ended_by_a_permanent_refusal_is_failed_paged_once_and_not_tried_again() -> None:
+    """The record is open, and its rollback did not act: a function could not save the refusal."""
     stage = start_simulation()
     rollback = stage.admit(stage.fire_alarm(DEGRADED), "execution-1")
     conclude_execution(rollback.execution, "AWS refused dynamodb:PutItem", stage.world, error="CallRefused")
@@ -227,7 +227,7 @@ def test_an_execution_that_ended_by_a_refusal_for_good_is_failed_paged_once_and_
     assert len(stage.pages()) == 1
 
 
-def test_only_a_persons_typo_is_not_paged_whatever_the_text_of_another_error_says() -> None:
+def test_only_an_operator_s_typo_is_not_paged_whatever_the_text_of_another_error_says() -> None:
     stage = start_simulation()
     assert conclude_execution("a", "its execution ended as FAILED", stage.world, error="InvalidRequest") == []
     told = conclude_execution("b", "AWS refused it: InvalidRequestException", stage.world, error="CallRefused")
@@ -235,8 +235,8 @@ def test_only_a_persons_typo_is_not_paged_whatever_the_text_of_another_error_say
     assert len(stage.pages()) == 1
 
 
-def test_two_alarms_of_a_long_service_name_that_went_red_together_are_each_looked_at() -> None:
-    """The service's name alone fills what Step Functions allows: both executions had one name, and one never began."""
+def test_two_simultaneous_alarms_of_a_service_with_a_long_name_are_both_rechecked() -> None:
+    """The service's name alone fills an execution's name: both executions had one name, and the second never began."""
     stage, service = start_simulation(), "s" * 60
     alarms = (outage_alarm("macro-ai-production", service), degraded_alarm("macro-ai-production", service))
     for alarm in alarms:

@@ -1,4 +1,4 @@
-"""What AWS refuses for good is not sent again: the rollback ends at once, with one page that says what mends it."""
+"""A call that AWS refuses permanently is not repeated: the rollback ends at once, with one page that names the fix."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,7 +25,7 @@ ROLLS_BACK = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 
 
 def refusing(stage: Simulation, part: str, *methods: str) -> DenyingPort:
-    """From now on; what the stage itself does to its fakes goes on."""
+    """Deny the methods from now on; the simulation itself still reaches its fakes."""
     stand_in = DenyingPort(getattr(stage.world, part), *methods)
     stage.replace(**{part: stand_in})
     return stand_in
@@ -63,10 +63,10 @@ TRIGGERS: list[Callable[[Simulation], dict[str, Any]]] = [alarm, outage, by_hand
 
 
 def two_hours_later(stage: Simulation) -> None:
-    """The janitor comes; what it starts runs to its end."""
+    """Sweep after two hours, and run what the janitor starts to its end."""
     for number in range(24):
         stage.pass_time(minutes=5)
-        with suppress(CallRefused):  # what the janitor itself may not ask is an alarm on its function
+        with suppress(CallRefused):  # a call that the janitor itself is denied fails its function, which has an alarm
             sweep(stage.world)
         while stage.workflow.started:
             _, given = stage.workflow.started.pop(0)
@@ -84,16 +84,16 @@ def test_a_denied_change_ends_the_rollback_at_once_with_one_page_and_the_lease_i
     two_hours_later(stage)
     assert ended.outcome is Outcome.FAILED
     assert ended.service is not None
-    assert ended.service.tried == ()  # no other rung: it would be refused the same way
+    assert ended.service.tried == ()  # no other escalation level: it would be refused too
     assert ecs.times["update"] == 1
     assert took <= timedelta(seconds=stage.policy.act_timeout_seconds + stage.policy.poll_seconds)
     assert ended.open_obligations() == ()
-    assert ended.left_to_operator() == ()  # nothing was changed, so nothing is to be put back
+    assert ended.left_to_operator() == ()  # no setting was changed, so none is to be put back
     assert len(stage.pages()) == 1
     assert stage.ledger.lease(SERVICE) is None
 
 
-def test_the_page_names_the_action_the_resource_who_asked_and_the_statement_that_mends_it() -> None:
+def test_the_page_names_the_action_the_resource_the_caller_and_the_missing_statement() -> None:
     stage = prepared()
     refusing(stage, "services", "update")
     stage.run()
@@ -115,8 +115,8 @@ def test_an_emergency_is_refused_within_the_invocation_that_admitted_it() -> Non
     assert first.refusal.action == "some:update"
 
 
-def test_an_emergency_acts_though_cloudwatch_the_load_balancer_and_the_registry_refuse_to_be_asked() -> None:
-    """What can't be asked is no evidence: it is not called verified, and no harder rung is taken for it."""
+def test_an_emergency_acts_though_cloudwatch_elb_and_ecr_refuse_to_answer() -> None:
+    """A missing answer is no evidence: the rollback is not verified, and does not escalate."""
     stage = prepared()
     given = outage(stage)
     refusing(stage, "alarms", "states", "in_alarm_since", "fired_since", "requests_since")
@@ -136,7 +136,7 @@ def test_an_emergency_acts_though_cloudwatch_the_load_balancer_and_the_registry_
 def test_a_target_that_fails_is_escalated_though_another_check_is_refused() -> None:
     stage = prepared()
     refusing(stage, "targets", "health", "health_checks")
-    stage.healthy_versions = set()  # the alarm stays red over v1
+    stage.healthy_versions = set()  # the alarm stays in ALARM over v1
     ended = stage.run()
     assert ended.service is not None
     assert ended.service.tried != ()
@@ -154,8 +154,8 @@ def test_a_deployment_that_may_not_be_stopped_is_replaced_and_the_report_says_so
     assert "could not be stopped: AWS refused some:stop_deployment" in stage.notifications.sent[-1].message
 
 
-def test_a_deployment_that_ended_as_it_was_to_be_stopped_is_looked_at_again() -> None:
-    """ECS refuses that for its state at this moment, not for good: the adapter says so."""
+def test_a_deployment_that_ended_before_it_could_be_stopped_is_described_again() -> None:
+    """ECS refuses the call for the deployment's present state, not permanently: the adapter says so."""
     stage = Simulation()
     stage.ship("v1", PROMOTED, hours_ago=48)
     stage.begin_deployment("v2", "crashing")
@@ -174,7 +174,7 @@ def test_a_deployment_that_ended_as_it_was_to_be_stopped_is_looked_at_again() ->
     assert stage.run_to_end(rollback).outcome is Outcome.SUCCEEDED
 
 
-def test_what_may_not_be_put_back_is_handed_to_an_operator_at_once() -> None:
+def test_an_obligation_whose_discharge_is_refused_is_handed_to_an_operator_at_once() -> None:
     stage = prepared()
     rollback = stage.run_until(stage.admit(), until=Step.CONCLUDE)
     assert rollback.outcome is Outcome.SUCCEEDED
@@ -187,7 +187,7 @@ def test_what_may_not_be_put_back_is_handed_to_an_operator_at_once() -> None:
     assert stage.ledger.lease(SERVICE) is None
 
 
-def test_a_report_that_may_not_be_sent_holds_nothing_up_and_is_sent_by_the_janitor_once_it_may() -> None:
+def test_a_report_that_sns_refuses_delays_nothing_and_the_janitor_sends_it_later() -> None:
     stage = prepared()
     refusing(stage, "services", "update")
     topic = refusing(stage, "notifications", "publish")
@@ -202,7 +202,7 @@ def test_a_report_that_may_not_be_sent_holds_nothing_up_and_is_sent_by_the_janit
 
 
 @pytest.mark.parametrize("given", [{}, {"type": "emergency"}])
-def test_direct_mode_does_not_send_it_again_either(given: dict[str, Any]) -> None:
+def test_direct_mode_does_not_repeat_a_refused_call(given: dict[str, Any]) -> None:
     stage = prepared()
     ecs = refusing(stage, "services", "update")
     cursor = run_directly(given, stage.world, lambda _: None, lambda seconds: stage.pass_time(seconds=seconds))
@@ -233,7 +233,7 @@ LOOKS = [
 
 @pytest.mark.parametrize("trigger", TRIGGERS)
 @pytest.mark.parametrize(("part", "method"), LOOKS)
-def test_whatever_is_refused_from_the_start_the_rollback_ends_soon_pages_once_and_owes_nothing(
+def test_a_rollback_refused_from_the_start_ends_soon_pages_once_and_owes_nothing(
     part: str, method: str, trigger: Callable[[Simulation], dict[str, Any]]
 ) -> None:
     stage = prepared()
@@ -253,7 +253,7 @@ def test_whatever_is_refused_from_the_start_the_rollback_ends_soon_pages_once_an
 
 
 @pytest.mark.parametrize(("part", "method"), LOOKS)
-def test_what_a_refusal_ends_is_never_told_as_a_success(part: str, method: str) -> None:
+def test_a_rollback_that_a_refusal_ended_is_never_reported_as_a_success(part: str, method: str) -> None:
     stage = prepared()
     stand_in = refusing(stage, part, method)
     ended = stage.run(alarm(stage))
@@ -276,7 +276,7 @@ def owes_nothing(stage: DatabaseSimulation) -> bool:
     return stage.ledger.lease(SERVICE) is None and stage.ledger.lease(stage.branch_key) is None
 
 
-def test_a_fence_that_may_not_be_built_leaves_the_database_alone_and_the_service_running() -> None:
+def test_a_refused_fence_leaves_the_database_unchanged_and_the_service_running() -> None:
     stage = DatabaseSimulation()
     ecs = refusing(stage, "services", "update")
     ended = full(stage)
@@ -291,7 +291,7 @@ def test_a_fence_that_may_not_be_built_leaves_the_database_alone_and_the_service
 
 
 def test_a_secret_with_neons_key_that_may_not_be_read_is_refused_before_anything_is_changed() -> None:
-    """AWS refuses that, not Neon: what has no key can't ask Neon anything."""
+    """AWS refuses the secret, not Neon: without the key no call reaches Neon."""
     stage = DatabaseSimulation()
     neon = DenyingPort(stage.neon, "project", "branches", "branch", "endpoints", "branch_named")
     stage.replace(databases=neon)
@@ -304,20 +304,20 @@ def test_a_secret_with_neons_key_that_may_not_be_read_is_refused_before_anything
 
 
 def behind_the_fence(stage: DatabaseSimulation, neon: DenyingPort, *, until: str | None = None) -> Rollback:
-    """Walked until the service stands at zero; then until Neon was asked for that too. From now on Neon refuses."""
+    """Run until the service stands at zero, then until Neon got the call `until`; from now on Neon refuses."""
     methods = set(neon.methods)
     neon.methods.clear()
     stage.replace(databases=neon)
     rollback = stage.admit({"type": "full", "target_version": "v1"})
     while stage.services.desired_count or (until is not None and until not in stage.neon.calls):
         rollback = stage.run_due_step(rollback)
-    stage.neon.settle()  # its operations end whether or not anybody looks
+    stage.neon.settle()  # its operations end by themselves
     stage.pass_time(minutes=1)
     neon.methods |= methods
     return rollback
 
 
-def test_neon_that_refuses_to_tell_of_the_preview_stops_no_service() -> None:
+def test_a_preview_that_neon_refuses_to_describe_stops_no_service() -> None:
     stage = DatabaseSimulation()
     neon = DenyingPort(stage.neon, "operation")
     neon.methods.clear()
@@ -334,7 +334,7 @@ def test_neon_that_refuses_to_tell_of_the_preview_stops_no_service() -> None:
 
 
 @pytest.mark.parametrize("method", ["branch", "endpoints", "branch_named"])
-def test_neon_that_refuses_behind_the_fence_before_the_restore_leaves_all_as_it_was(method: str) -> None:
+def test_a_refusal_by_neon_behind_the_fence_before_the_restore_leaves_everything_as_it_was(method: str) -> None:
     stage = DatabaseSimulation()
     neon = DenyingPort(stage.neon, method)
     rollback = behind_the_fence(stage, neon)
@@ -351,7 +351,7 @@ def test_neon_that_refuses_behind_the_fence_before_the_restore_leaves_all_as_it_
 
 
 @pytest.mark.parametrize("method", ["branch", "branch_named"])
-def test_neon_that_refuses_after_the_restore_was_sent_starts_no_release_on_data_that_nobody_knows(method: str) -> None:
+def test_a_refusal_by_neon_after_the_restore_was_sent_starts_no_release_on_unknown_data(method: str) -> None:
     stage = DatabaseSimulation()
     neon = DenyingPort(stage.neon, method)
     rollback = behind_the_fence(stage, neon, until="restore")
@@ -366,7 +366,7 @@ def test_neon_that_refuses_after_the_restore_was_sent_starts_no_release_on_data_
     assert owes_nothing(stage)
 
 
-def test_a_branch_that_is_gone_between_two_looks_is_looked_at_again() -> None:
+def test_a_branch_that_disappears_between_two_reads_is_read_again() -> None:
     stage = DatabaseSimulation()
     neon = DenyingPort(stage.neon, "endpoints", refused=NotFound("404: branch not found"))
     neon.methods.clear()

@@ -10,7 +10,7 @@ from datetime import timedelta
 from rollback.database.changes.fence_sessions import list_connected_writers, wait_for_sessions_to_end
 from rollback.database.preflight.context import RestoreContext
 from rollback.domain.database.progress import DatabaseProgress
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback, drop_recorded_settings
+from rollback.domain.rollback import Obligation, ObligationKind, Rollback
 from rollback.domain.settings.database import branch_key
 from rollback.domain.settings.environment import ServiceSettings
 from rollback.errors import LeaseLost
@@ -172,4 +172,4 @@ def _obligations_to_announce(
             owed.append(Obligation(kind=ObligationKind.SCALING, before=scalable.model_dump(), service=of))
         desired = world.services.describe(service).desired_count
         owed.append(Obligation(kind=ObligationKind.FENCE, before={"desired_count": desired}, service=of))
-    return tuple(new for one in owed if (new := drop_recorded_settings(one, rollback)).before)
+    return rollback.keep_unrecorded(owed)

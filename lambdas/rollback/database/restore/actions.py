@@ -5,7 +5,7 @@ from datetime import timedelta
 from rollback.database.preflight.context import RestoreContext
 from rollback.database.restore.next_action import RestoreMove
 from rollback.domain.database.progress import DatabaseIntent, DatabaseProgress, backup_name, preview_name
-from rollback.domain.rollback import Obligation, ObligationKind, Rollback, drop_recorded_settings
+from rollback.domain.rollback import Obligation, ObligationKind, Rollback
 from rollback.errors import CallRefused
 from rollback.leases.guard import assert_lease
 from rollback.ports.world import World
@@ -32,7 +32,7 @@ def announce_change(
     if move is RestoreMove.UNPROTECT:
         before = {"branch_id": restoring.target.branch_id, "protected": True}
         protection = Obligation(kind=ObligationKind.BRANCH_PROTECTION, before=before)
-        owed = tuple(new for new in (drop_recorded_settings(protection, rollback),) if new.before)
+        owed = rollback.keep_unrecorded((protection,))
     return rollback.evolve(database=intended, obligations=(*rollback.obligations, *owed), wait_seconds=0)
 
 

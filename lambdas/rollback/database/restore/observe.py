@@ -13,7 +13,7 @@ from rollback.database.preflight.own_operations import (
 from rollback.database.restore.acceptance import is_accepted
 from rollback.database.restore.next_action import RestoreSnapshot
 from rollback.domain.database.progress import DatabaseProgress, OriginalBranch, backup_name, preview_name
-from rollback.domain.rollback import ObligationKind, Rollback, update_obligation
+from rollback.domain.rollback import ObligationKind, Rollback
 from rollback.resources.database.neon import Branch, Operation
 
 
@@ -49,7 +49,7 @@ def apply_observation(rollback: Rollback, progress: DatabaseProgress, seen: Rest
     if is_over and seen.branch is not None and seen.branch.protected:
         for owed in rollback.open_obligations():
             if owed.kind is ObligationKind.BRANCH_PROTECTION:
-                rollback = update_obligation(rollback, owed, discharged_at=now)
+                rollback = rollback.discharge(owed, now)
     return rollback
 
 

@@ -1,7 +1,7 @@
-"""Looking again: a trigger that was not acted upon is asked for a second time by the janitor, under our own source.
+"""The janitor's event, which asks Admit to evaluate a trigger again, under an event source of our own.
 
-CloudWatch and ECS tell of a change once. What was suppressed for a while is therefore looked at again, in the same
-record: a suppression that is repeated updates its record instead of adding one.
+CloudWatch and ECS report a change once. A suppression that may pass is therefore evaluated again, in the same record:
+a repeated suppression updates its record instead of adding another.
 """
 
 import hashlib
@@ -10,15 +10,16 @@ from datetime import datetime
 from typing import Any
 
 from rollback.domain.rollback import Rollback
+from rollback.errors import StageNotReached
 from rollback.resources.aws.account_and_region import Home
 
 SOURCE = "rollback.janitor"
 _EXECUTION_NAME = 80  # Step Functions allows 80 characters
-_TAIL = 28  # of a rollback's id: its time and its hash
+_TAIL = 28  # characters at the end of a rollback's id: its time and its hash
 
 
 def find_recheck_rollback_id(given: object) -> str | None:
-    """The id of the rollback whose trigger is to be looked at again; None: this is a trigger of its own."""
+    """Id of the rollback whose trigger the event asks to evaluate again; None: the input is a trigger of its own."""
     if not isinstance(given, Mapping) or given.get("source") != SOURCE:
         return None
     detail = given.get("detail")
@@ -27,15 +28,19 @@ def find_recheck_rollback_id(given: object) -> str | None:
 
 
 def execution_name(rollback: Rollback) -> str:
-    """Name of the execution of the next look: another one for each, since names are unique for 90 days."""
+    """Name of the execution of the next evaluation, a new one each time: Step Functions keeps names for 90 days."""
     service = rollback.service_name[: _EXECUTION_NAME - _TAIL - 24]
     return f"recheck-{service}-{rollback.id[-_TAIL:]}-{rollback.evaluations}-{rollback.rechecks}"
 
 
 def unanswered_alarm_execution_name(alarm: str, since: datetime) -> str:
-    """Name of the execution that asks about an alarm that nobody answered: one for each time that it goes red.
+    """Name of the execution about an unanswered alarm: one for each time that the question arises.
 
-    Two alarms of a long service name differ at their end only: what is cut there is told by a hash.
+    A long name is truncated, and ends with a hash: the alarms of a service differ only at their end.
+
+    Args:
+        alarm: name of the alarm.
+        since: when the question arose.
     """
     name = f"still-red-{since:%Y%m%dT%H%M%S}-{alarm}"
     if len(name) <= _EXECUTION_NAME:
@@ -46,13 +51,20 @@ def unanswered_alarm_execution_name(alarm: str, since: datetime) -> str:
 def build_recheck_event(
     rollback: Rollback, name: str, now: datetime, service_arn: str, home: Home | None
 ) -> dict[str, Any]:
-    """The event that asks for another look at what asked for this rollback.
+    """Make the event that asks to evaluate a rollback's trigger again.
 
     Args:
-        name: of the execution.
-        service_arn: ARN of the ECS service, of a deployment's trigger; empty for an alarm's.
+        rollback: the suppressed rollback.
+        name: name of the execution.
+        now: the present time.
+        service_arn: ARN of the ECS service if a deployment was the trigger; empty for an alarm.
+        home: account and region of this deployment; None: not known.
+
+    Raises:
+        StageNotReached: no event started the rollback.
     """
-    assert rollback.event is not None  # noqa: S101 - only events are looked at again
+    if rollback.event is None:
+        raise StageNotReached(f"{rollback.id} was started by no event: there is no trigger to evaluate again")
     why = f"looked at again; {rollback.id} was {rollback.outcome}: {rollback.reason}"[:500]
     if rollback.event.alarm is not None:
         event = build_alarm_event(name, rollback.event.alarm, why, now, home)
@@ -79,12 +91,17 @@ def _event_origin(home: Home | None) -> dict[str, str]:
 
 
 def build_alarm_event(
-    name: str, alarm: str, why: str, now: datetime, home: Home | None, before: str = "OK"
+    name: str, alarm: str, why: str, now: datetime, home: Home | None, previous_state: str = "OK"
 ) -> dict[str, Any]:
     """Make the event that CloudWatch would send about an alarm in ALARM, under our own source.
 
     Args:
-        before: the state that it left, as far as that is known.
+        name: name of the execution, and id of the event.
+        alarm: name of the alarm.
+        why: the reason, for people.
+        now: the present time.
+        home: account and region of this deployment; None: not known.
+        previous_state: the alarm's state before ALARM.
     """
     return {
         **_event_origin(home),
@@ -96,6 +113,6 @@ def build_alarm_event(
         "detail": {
             "alarmName": alarm,
             "state": {"value": "ALARM", "reason": why[:500]},
-            "previousState": {"value": before},
+            "previousState": {"value": previous_state},
         },
     }

@@ -1,0 +1,81 @@
+"""Take the lease on a service for a new rollback, if need be from a rollback that may be taken over."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from rollback.domain.lease import Lease
+from rollback.domain.request import OPERATOR_TRIGGERS, RollbackType
+from rollback.domain.rollback import ObligationKind, Rollback
+from rollback.leases.hold import lease_end
+from rollback.leases.holder import holder_of
+from rollback.leases.takeover import find_takeover_objection
+from rollback.ports.world import World
+
+
+@dataclass(frozen=True)
+class LeaseTaken:
+    """The lease, and the rollback that it was taken from.
+
+    Attributes:
+        lease: the lease that this rollback holds now.
+        previous_holder: the rollback that held the lease; None: the lease was free, or that record can't be read.
+    """
+
+    lease: Lease
+    previous_holder: Rollback | None = None
+
+
+@dataclass(frozen=True)
+class LeaseDenied:
+    """The reason why another rollback keeps the lease."""
+
+    why: str
+
+
+def take_service_lease(rollback: Rollback, now: datetime, world: World) -> LeaseTaken | LeaseDenied:
+    """Acquire a free or expired lease; take over a held one where rule 1 allows it.
+
+    Rule 1: an automatic trigger never takes over a rollback that is fenced, changes a database, or is an emergency.
+    """
+    lease = world.ledger.acquire(rollback.service_name, rollback.id, now, lease_end(now, world))
+    return LeaseTaken(lease) if lease is not None else _take_over(rollback, now, world)
+
+
+def _take_over(rollback: Rollback, now: datetime, world: World) -> LeaseTaken | LeaseDenied:
+    until, held = lease_end(now, world), world.ledger.lease(rollback.service_name)
+    if held is None:  # given back at this moment
+        lease = world.ledger.acquire(rollback.service_name, rollback.id, now, until)
+        return LeaseTaken(lease) if lease is not None else LeaseDenied("the lease has just changed")
+    holder = holder_of(held, world)
+    why_not = (
+        find_takeover_objection(rollback, holder)
+        if holder is not None
+        else _find_objection_without_record(rollback, held, world)
+    )
+    is_paused = rollback.trigger not in OPERATOR_TRIGGERS and world.ledger.pause(rollback.service_name) is not None
+    if why_not is None and is_paused:  # the holder would be ended for nothing: Plan suppresses a paused trigger
+        why_not = f"automatic rollbacks are paused, and {held.holder} goes on"
+    if why_not is not None:
+        return LeaseDenied(why_not)
+    lease = world.ledger.take_over(held, rollback.id, until)
+    if lease is None:
+        return LeaseDenied(f"the lease on {rollback.service_name} has just changed hands")
+    return LeaseTaken(lease, holder)
+
+
+def _find_objection_without_record(rollback: Rollback, held: Lease, world: World) -> str | None:
+    """Why to wait for a holder whose record is missing or unreadable; None: the lease may be taken over.
+
+    An emergency takes over unless the holder has fenced the service (rule 1). The ledger's index has a rollback's
+    obligations beside its record.
+    """
+    if rollback.is_forced_by_operator:
+        return None
+    owed = world.ledger.owed(rollback.service_name)
+    is_fenced = any(
+        entry.rollback_id == held.holder and any(o.kind is ObligationKind.FENCE for o in entry.obligations)
+        for entry in owed.items
+    )
+    if rollback.request.type is RollbackType.EMERGENCY and not is_fenced:
+        return None
+    return f"{held.holder} holds the lease on {rollback.service_name}, and its record can't be read"

@@ -1,0 +1,157 @@
+"""The plan of an emergency: made from the standing plan, which is one item of the ledger.
+
+It needs ECS and the ledger, and does without any other service that does not answer. The guards of an automatic
+trigger (pause, budget, one step per window) hold for an emergency too.
+"""
+
+from datetime import datetime
+
+from rollback.check import Check
+from rollback.database.observation.readiness import writes_to_standing_branch
+from rollback.domain.database.schema_finding import Compatibility
+from rollback.domain.database.schema_verdict import SchemaVerdict, unknown_verdict
+from rollback.domain.plan import Plan
+from rollback.domain.releases.identity import known
+from rollback.domain.releases.release import Release, last_known_good
+from rollback.domain.request import SERVICE_ONLY_TYPES
+from rollback.domain.rollback import Rollback
+from rollback.domain.standing_plan import StandingPlan
+from rollback.errors import RollbackError
+from rollback.guards.evidence import automatic_guards
+from rollback.identity.candidates import candidates
+from rollback.identity.identify import build_release, find_known_release
+from rollback.identity.target_checks import check_digests_known
+from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, make_plan
+from rollback.planning.replaced import revision_to_replace
+from rollback.planning.schema_policy import apply_schema_verdict
+from rollback.ports.world import World
+from rollback.schema.refusal import CHECK_NAME
+from rollback.schema.verdict import schema_verdict
+from rollback.service.next_target import (
+    check_target_readiness,
+    choose_standing_target,
+    is_operator_choice,
+    skipped_last_known_good,
+)
+
+
+def plan_emergency(rollback: Rollback, world: World) -> Rollback:
+    """Make an emergency's plan. If the schema escalates the rollback to a full one, Plan makes the plan instead."""
+    recipe = PlanRecipe(
+        identify_running=_identify_running,
+        choose_target=_choose_target,
+        judge_schema=_judge_schema,
+        make_checks=_make_checks,
+        name_skipped=_name_skipped,
+        add_database=None,
+    )
+    return make_plan(rollback, recipe, world)
+
+
+def _identify_running(inputs: PlanInputs, world: World) -> Release:
+    """The release to replace, with its evidence from the standing plan, else from one request of the ledger.
+
+    A ledger that does not answer, or a record that can't be read, delays no emergency: the release then counts as one
+    without evidence.
+    """
+    built = build_release(revision_to_replace(inputs, world), inputs.view, inputs.service, world)
+    standing = inputs.standing
+    planned = known(built.identity, (target.release for target in standing.targets)) if standing is not None else None
+    if planned is not None:
+        return planned
+    try:
+        return find_known_release(built.release.service, built.identity, world) or built.release
+    except RollbackError:
+        return built.release
+
+
+def _choose_target(inputs: PlanInputs, running: Release, world: World) -> TargetChoice:
+    """The resumed plan's target, else the standing plan's. Without either, or for a named version, read the ledger."""
+    request, resumed, standing = inputs.rollback.request, inputs.resumed_plan, inputs.standing
+    target = resumed.target if resumed is not None else None
+    if target is None and request.target_version is None and standing is not None:
+        planned = choose_standing_target(standing, running.fingerprint)
+        target = planned.release if planned is not None else None
+    if target is not None:
+        return TargetChoice(target)
+    releases = candidates(request, inputs.service.name, running, world)
+    newest = last_known_good(releases, running.fingerprint) if request.target_version is None else None
+    return TargetChoice(newest, releases)
+
+
+def _name_skipped(inputs: PlanInputs, drafted: Plan, choice: TargetChoice) -> str:  # noqa: ARG001 - the recipe's shape
+    if is_operator_choice(inputs.rollback, inputs.resumed):
+        return ""
+    return skipped_last_known_good(drafted.target, drafted.running, inputs.standing)
+
+
+def _make_checks(
+    inputs: PlanInputs,
+    drafted: Plan,
+    choice: TargetChoice,  # noqa: ARG001 - the recipe's shape
+    world: World,
+) -> list[Check]:
+    target, running = drafted.target, drafted.running
+    return [
+        *drafted.checks,
+        *(check_digests_known(target) if target is not None else ()),
+        _check_standing_plan(inputs.standing, target),
+        *(check_target_readiness(target, running, inputs.standing) if target is not None else ()),
+        *automatic_guards(inputs.rollback, running, inputs.view, world, inputs.resumed),
+    ]
+
+
+def _check_standing_plan(standing: StandingPlan | None, target: Release | None) -> Check:
+    name = "standing-plan"
+    if standing is not None and target is not None and standing.definition_of(target.fingerprint) is not None:
+        reason = f"computed at {standing.computed_at:%Y-%m-%d %H:%M} UTC, definition registered"
+        return Check.passed(name, reason)
+    return Check.warned(name, "the target is not from the standing plan")
+
+
+def _judge_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
+    """Apply rule 12 (breaking or unknown schema: refuse, and offer full); a resumed rollback keeps its check.
+
+    A resumed rollback that included the database does not: that the target fitted then says nothing about the service
+    alone.
+    """
+    rollback, resumed = inputs.rollback, inputs.resumed
+    if drafted.target is None:
+        return rollback, ()
+    was_service_only = resumed is not None and resumed.request.type in SERVICE_ONLY_TYPES
+    earlier = inputs.resumed_plan.checks if was_service_only and inputs.resumed_plan is not None else ()
+    kept = tuple(check for check in earlier if check.name == CHECK_NAME)
+    if kept:
+        return rollback, kept
+    verdict = _standing_schema_verdict(drafted.target, drafted.running, inputs.standing, world)
+    return apply_schema_verdict(rollback, drafted.target, verdict, world)
+
+
+def _standing_schema_verdict(
+    target: Release, running: Release, standing: StandingPlan | None, world: World
+) -> SchemaVerdict | None:
+    """The standing plan's verdict, if the database was observed after the running release came.
+
+    Returns:
+        None: the service writes to no database.
+    """
+    if not writes_to_standing_branch(target.service, world.settings):
+        return None
+    planned = standing.target_of(target.fingerprint) if standing is not None else None
+    observed_at = standing.database_seen_at if standing is not None else None
+    if planned is None or planned.schema_verdict is None:
+        return schema_verdict(target, world, running)
+    if observed_at is None or observed_at >= running.first_deployed_at:
+        is_compatible = planned.schema_verdict.compatibility is Compatibility.COMPATIBLE
+        is_old = is_compatible and observed_at is not None and _has_later_checkpoint(observed_at, world)
+        return schema_verdict(target, world, running) if is_old else planned.schema_verdict
+    return unknown_verdict(
+        f"the database was last looked at on {observed_at:%Y-%m-%d %H:%M} UTC, before {running.version} came"
+    )
+
+
+def _has_later_checkpoint(observed_at: datetime, world: World) -> bool:
+    """Whether a pipeline may have migrated since the observation: one query, which mostly finds nothing."""
+    database = world.settings.database
+    points = world.ledger.restore_points(database.lease_of(None), since=observed_at) if database is not None else ()
+    return any(point.by == "checkpoint" for point in points)

@@ -1,0 +1,130 @@
+"""The plan pipeline: inputs → running release → target → schema → checks → database → decision.
+
+Plan and Emergency run the same pipeline with different recipes. A recipe says how the running release is identified,
+how the target is chosen, and which checks are made.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rollback.check import Check
+from rollback.domain.plan import Plan, judge_plan
+from rollback.domain.releases.newer_release import newest_known_at
+from rollback.domain.releases.release import Release
+from rollback.domain.rollback import Rollback
+from rollback.domain.settings.environment import ServiceSettings
+from rollback.domain.standing_plan import StandingPlan
+from rollback.identity.task_definition import standing_plan
+from rollback.planning.decision import decide
+from rollback.planning.resumed import find_rollback_to_resume
+from rollback.ports.world import World
+from rollback.resources.aws.ecs_service import ServiceView
+from rollback.service.next_target import is_operator_choice
+
+
+@dataclass(frozen=True)
+class PlanInputs:
+    """Inputs that are read before anything is decided.
+
+    Attributes:
+        rollback: the rollback, as it was requested.
+        service: settings of its service.
+        view: the service as ECS describes it now.
+        standing: the standing plan; None: there is none.
+        resumed: the rollback that this one took over and continues; None: it starts anew.
+    """
+
+    rollback: Rollback
+    service: ServiceSettings
+    view: ServiceView
+    standing: StandingPlan | None
+    resumed: Rollback | None
+
+    @property
+    def resumed_plan(self) -> Plan | None:
+        """The plan of the rollback that this one continues."""
+        return self.resumed.plan if self.resumed is not None else None
+
+
+@dataclass(frozen=True)
+class TargetChoice:
+    """The target, and the releases that it was chosen from.
+
+    Attributes:
+        target: None: `judge_plan` chooses among the releases, or refuses.
+        releases: releases that the request may mean; empty where the target needed none.
+        checks: why the target is not the last known good.
+        skipped_last_known_good: version of the last known good if the target is another release instead.
+    """
+
+    target: Release | None
+    releases: tuple[Release, ...] = ()
+    checks: tuple[Check, ...] = ()
+    skipped_last_known_good: str = ""
+
+
+@dataclass(frozen=True)
+class PlanRecipe:
+    """The differences between an emergency's plan and any other.
+
+    Attributes:
+        identify_running: the release that the service is to be moved away from.
+        choose_target: the target, given the running release.
+        judge_schema: the schema check, and the rollback, which it may escalate to a full one.
+        make_checks: all other checks, given the plan without them.
+        name_skipped: version of a last known good that the plan skips; empty: it skips none.
+        add_database: the plan with the database's part; None: the database stays as it is.
+    """
+
+    identify_running: Callable[[PlanInputs, World], Release]
+    choose_target: Callable[[PlanInputs, Release, World], TargetChoice]
+    judge_schema: Callable[[PlanInputs, Plan, World], tuple[Rollback, tuple[Check, ...]]]
+    make_checks: Callable[[PlanInputs, Plan, TargetChoice, World], list[Check]]
+    name_skipped: Callable[[PlanInputs, Plan, TargetChoice], str]
+    add_database: Callable[[Rollback, Plan, tuple[Release, ...], World], Plan] | None
+
+
+def make_plan(rollback: Rollback, recipe: PlanRecipe, world: World) -> Rollback:
+    """Make the plan by a recipe, and decide whether the rollback goes on or ends here."""
+    inputs = _read_inputs(rollback, world)
+    running = inputs.resumed_plan.running if inputs.resumed_plan is not None else recipe.identify_running(inputs, world)
+    choice = recipe.choose_target(inputs, running, world)
+    drafted = judge_plan(
+        rollback.request,
+        rollback.trigger,
+        choice.releases,
+        running,
+        world.settings.policy,
+        world.clock.now(),
+        choice.target,
+        is_continuation=inputs.resumed is not None,
+    )
+    rollback, schema_checks = recipe.judge_schema(inputs, drafted, world)
+    if recipe.add_database is None and rollback.request.type is not inputs.rollback.request.type:
+        # Escalated to a full rollback: the recipe that plans the database plans it anew.
+        admission = (*rollback.admission, *schema_checks)
+        return rollback.evolve(admission=admission, reason=schema_checks[0].reason, wait_seconds=0)
+    checks = (*recipe.make_checks(inputs, drafted, choice, world), *schema_checks)
+    plan = drafted.model_copy(
+        update={
+            "checks": checks,
+            "newest_deployment_at": newest_known_at(inputs.view),
+            "skipped_last_known_good": recipe.name_skipped(inputs, drafted, choice),
+            "is_operator_choice": is_operator_choice(rollback, inputs.resumed),
+        }
+    )
+    if recipe.add_database is not None:
+        plan = recipe.add_database(rollback, plan, choice.releases, world)
+    return decide(rollback, plan, world, resumed=inputs.resumed)
+
+
+def _read_inputs(rollback: Rollback, world: World) -> PlanInputs:
+    service = world.settings.service(rollback.service_name)
+    view = world.services.describe(service)
+    return PlanInputs(
+        rollback=rollback,
+        service=service,
+        view=view,
+        standing=standing_plan(service.name, world),
+        resumed=find_rollback_to_resume(rollback, view, world),
+    )

@@ -1,0 +1,57 @@
+"""Apply the schema policy in a plan (rule 12: a breaking or unknown schema is refused, and a full rollback offered)."""
+
+from rollback.check import Check
+from rollback.domain.database.schema_verdict import SchemaVerdict
+from rollback.domain.plan import Plan
+from rollback.domain.releases.release import Release
+from rollback.domain.request import SERVICE_ONLY_TYPES
+from rollback.domain.rollback import Rollback
+from rollback.planning.pipeline import PlanInputs
+from rollback.ports.world import World
+from rollback.schema.refusal import CHECK_NAME, escalate_to_full, evidence_of, explain_no_full_rollback, schema_check
+from rollback.schema.verdict import schema_verdict
+
+
+def judge_live_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:
+    """Judge the target on the live schema: refuse, or escalate to a full rollback where the environment says so.
+
+    Returns:
+        The rollback, escalated or not, and the check; no check for a rollback that includes the database.
+    """
+    rollback = inputs.rollback
+    if rollback.request.type not in SERVICE_ONLY_TYPES or drafted.target is None:
+        return rollback, ()
+    verdict = schema_verdict(drafted.target, world, drafted.running)
+    return apply_schema_verdict(rollback, drafted.target, verdict, world)
+
+
+def apply_schema_verdict(
+    rollback: Rollback, target: Release, verdict: SchemaVerdict | None, world: World
+) -> tuple[Rollback, tuple[Check, ...]]:
+    """Apply a verdict to a rollback of the service alone.
+
+    Args:
+        rollback: the rollback.
+        target: its target.
+        verdict: None: the service writes to no database that is set.
+        world: the ports.
+
+    Returns:
+        The rollback, escalated or not, and the check.
+    """
+    if verdict is None:
+        reason = "no database is set that the service writes to"
+        return rollback, (Check.skipped(CHECK_NAME, reason),)
+    request, policy = rollback.request, world.settings.policy
+    escalated = escalate_to_full(request, verdict, policy.on_incompatible_schema)
+    if escalated.type is request.type:
+        needs_force = policy.database_approval == "required"
+        remark = explain_no_full_rollback(verdict) if policy.on_incompatible_schema == "full" else ""
+        names = (rollback.environment, target.service, target.version)
+        return rollback, (schema_check(verdict, *names, needs_force=needs_force, remark=remark),)
+    migrations = ", ".join(verdict.attributed_to)
+    reason = (
+        f"{target.version} can't go back alone, the database goes with it, because of {migrations}: {verdict.reason}"
+    )
+    check = Check.warned(CHECK_NAME, reason, evidence=evidence_of(verdict))
+    return rollback.evolve(request=escalated, escalated_from_type=request.type), (check,)

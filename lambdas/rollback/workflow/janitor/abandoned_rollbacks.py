@@ -1,0 +1,140 @@
+"""Conclude rollbacks whose execution ended, or whose direct process died, without a conclusion."""
+
+from datetime import timedelta
+
+from rollback.domain.refusal import Refusal
+from rollback.domain.rollback import Outcome, Rollback
+from rollback.errors import CallRefused, Conflict, InvalidRequest, UnreadableItem
+from rollback.leases.hold import holds_lease
+from rollback.leases.holder import find_rollback
+from rollback.leases.successor import successor_of
+from rollback.ports.world import World
+from rollback.text import paragraph
+from rollback.workflow.route import Step
+from rollback.workflow.runner import run_step
+
+
+def conclude_execution(execution: str, why: str, world: World, *, error: str = "", by_hand: bool = False) -> list[str]:
+    """Conclude the rollback of an execution that ended as FAILED, TIMED_OUT or ABORTED, if the rollback is still open.
+
+    An execution without a record failed in Admit. The operator sees an InvalidRequest in the console; any other error
+    is paged.
+
+    Args:
+        execution: the execution's ARN.
+        why: how the execution ended, for the record.
+        world: the ports.
+        error: name of the error that ended the execution.
+        by_hand: whether an operator aborted the execution.
+
+    Returns:
+        What was done, a line each.
+    """
+    record = _record_of(execution, world)
+    if isinstance(record, Rollback):
+        if record.execution != execution or record.concluded_at is not None:
+            return []
+        refusal = Refusal() if error == CallRefused.__name__ else None
+        recheck = not by_hand and refusal is None
+        record = record.evolve(refusal=record.refusal or refusal)
+        return [conclude_abandoned(record, why, world, recheck=recheck, by_hand=by_hand)]
+    if error == InvalidRequest.__name__:
+        return []
+    subject = f"[{world.settings.environment}] a rollback could not be admitted"
+    page = {"severity": "page", "environment": world.settings.environment, "report_id": execution}
+    damage = f"; {record}" if isinstance(record, UnreadableItem) else ""
+    world.notifications.publish(subject, "\n".join(paragraph(f"{execution}: {why}{damage}")), page)
+    return [f"{execution} left no record: paged"]
+
+
+def is_abandoned(rollback: Rollback, world: World) -> bool:
+    """Whether no process works on an open rollback any more.
+
+    A Step Functions execution is alive while it runs; a direct process while it renews its lease. A rollback younger
+    than a lease may still be starting, unless it has its outcome already: then only its conclusion is missing.
+    """
+    now = world.clock.now()
+    if rollback.is_direct and holds_lease(rollback, now, world):
+        return False
+    is_young = now - rollback.began_at < timedelta(minutes=world.settings.policy.lease_minutes)
+    may_be_starting = is_young and (rollback.outcome is None or rollback.is_direct)
+    return not may_be_starting and not world.workflow.is_running(rollback.execution)
+
+
+def conclude_abandoned(
+    rollback: Rollback, why: str, world: World, *, recheck: bool = False, by_hand: bool = False
+) -> str:
+    """Give an abandoned rollback its outcome and conclude as far as possible; the next sweep continues.
+
+    A rollback that had changed something has failed; any other is aborted.
+
+    Args:
+        rollback: an open rollback.
+        why: how its execution ended.
+        world: the ports.
+        recheck: evaluate the trigger again if the rollback was aborted before it changed anything.
+        by_hand: an operator stopped the rollback: it is aborted, and stays fenced if it is (rule 3: aborted while
+            fenced, stay fenced and page).
+
+    Returns:
+        Where the conclusion stands, in one line.
+    """
+    world = world.for_settings(rollback.settings)
+    try:
+        if rollback.outcome is None:
+            rollback = _end(rollback, why, world, recheck=recheck, by_hand=by_hand)
+        cursor = run_step(rollback.id, Step.CONCLUDE, world)
+    except Conflict:
+        return f"{rollback.id} is being concluded by another process"
+    return f"{rollback.id}: {cursor.next}"
+
+
+def _end(rollback: Rollback, why: str, world: World, *, recheck: bool, by_hand: bool) -> Rollback:
+    failed = rollback.has_acted or rollback.refusal is not None
+    outcome = Outcome.FAILED if failed and not by_hand else Outcome.ABORTED
+    recheck_at, exhausted, crashes = None, "", rollback.crashed_evaluations
+    if recheck and outcome is Outcome.ABORTED and rollback.event:
+        crashes += 1
+        tries = _count_other_crashes(rollback, world) + crashes
+        if tries < world.settings.policy.attempts_per_window:
+            recheck_at = world.clock.now()
+        else:
+            exhausted = f"its trigger was tried {tries} times, and is left to an operator"
+    successor = successor_of(rollback, world)  # a successor stops the execution too, as an operator does
+    return world.ledger.save(
+        rollback.evolve(
+            outcome=outcome,
+            reason="; ".join(part for part in (why, rollback.reason, exhausted) if part),
+            recheck_at=recheck_at,
+            crashed_evaluations=crashes,
+            superseded_by=successor,
+            is_operator_abort=bool(rollback.is_operator_abort) or (by_hand and successor is None),
+        )
+    )
+
+
+def _count_other_crashes(rollback: Rollback, world: World) -> int:
+    """Count recent crashes of other rollbacks for the same alarm: the cause of the crashes may persist."""
+    since = world.clock.now() - timedelta(minutes=world.settings.policy.attempt_window_minutes)
+    alarm = rollback.event.alarm if rollback.event is not None else None
+    if alarm is None:
+        return 0
+    answers = world.ledger.answers(rollback.service_name, alarm, since)
+    return sum(answer.crashed_evaluations for answer in answers.items if answer.rollback_id != rollback.id)
+
+
+def _record_of(execution: str, world: World) -> Rollback | UnreadableItem | None:
+    """The execution's rollback; the error if its item can't be read; None if the execution left no record."""
+    try:
+        key = world.ledger.find_by_execution(execution)
+        if key is not None:
+            return world.ledger.read(*key)
+    except KeyError:
+        return None
+    except UnreadableItem as unreadable:
+        world.ledger.record_unreadable(unreadable, world.clock.now())
+        return unreadable
+    for entry in world.ledger.pending().items:  # an older version of the code kept no index of executions
+        if entry.execution == execution:
+            return find_rollback(entry.rollback_id, world)
+    return None

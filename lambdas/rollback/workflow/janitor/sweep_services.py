@@ -1,0 +1,106 @@
+"""Sweep: one round over all services and all pending rollbacks, with the metrics that our own alarms watch.
+
+The ledger's index lists everything that is pending, also of services that left the settings. Neither a failure nor an
+unreadable item keeps the sweep from the rest.
+"""
+
+from collections.abc import Callable, Iterator
+
+from rollback.domain.ledger_index import PendingEntry
+from rollback.errors import RollbackError
+from rollback.identity.task_definition import standing_plan
+from rollback.leases.holder import find_rollback
+from rollback.leases.leftover import is_lease_stale, release_leases_of_concluded
+from rollback.ports.world import World
+from rollback.workflow.janitor.abandoned_rollbacks import conclude_abandoned, is_abandoned
+from rollback.workflow.janitor.comparisons import end_overdue_comparison
+from rollback.workflow.janitor.late_reports import page_counted_pages, page_unreadable_items, send_late_report
+from rollback.workflow.janitor.rechecks import recheck_triggers
+
+
+def sweep(world: World) -> list[str]:
+    """Sweep all services once.
+
+    Returns:
+        What was done, a line each.
+
+    Raises:
+        RollbackError: the first failure; everything that did not fail was done.
+    """
+    done: list[str] = []
+    failures: list[RollbackError] = []
+
+    def attempt(action: Callable[[], Iterator[str]]) -> None:
+        try:
+            done.extend(action())
+        except RollbackError as failure:
+            failures.append(failure)
+
+    attempt(lambda: _build_index(world))
+    pending: list[PendingEntry] = []
+    is_read: list[bool] = []
+    attempt(lambda: _read_index(world, pending, is_read))
+    known = world.settings.service_names
+    for service in (*known, *sorted({entry.service for entry in pending} - set(known))):
+        of_service = [entry for entry in pending if entry.service == service]
+        for entry in of_service:
+            attempt(lambda entry=entry: _process_pending(entry, world))  # type: ignore[misc]
+        if service in known:
+            attempt(lambda service=service: release_leases_of_concluded(service, world))  # type: ignore[misc]
+            if is_read:  # without the index an open rollback might be missed
+                attempt(lambda service=service, mine=of_service: recheck_triggers(service, mine, world))  # type: ignore[misc]
+            attempt(lambda service=service: _emit_alarm_metrics(service, world))  # type: ignore[misc]
+    attempt(lambda: page_unreadable_items(world))
+    attempt(lambda: page_counted_pages(world))
+    world.metrics.record_sweep()
+    if failures:
+        raise failures[0]
+    return done
+
+
+def _build_index(world: World) -> Iterator[str]:
+    """Build the index of a ledger that an older version wrote, over several sweeps."""
+    if not world.ledger.build_index(world.settings.service_names, world.clock.now()):
+        yield "the ledger's index is being built"
+
+
+def _read_index(world: World, pending: list[PendingEntry], is_read: list[bool]) -> Iterator[str]:
+    """Fill `pending`, add to `is_read` once that succeeded, and record items that can't be read."""
+    now, entries = world.clock.now(), world.ledger.pending()
+    pending.extend(entries.items)
+    is_read.append(True)
+    for service in world.settings.service_names:
+        for item in world.ledger.owed(service).unreadable:
+            world.ledger.record_unreadable(item, now)
+    for item in entries.unreadable:
+        world.ledger.record_unreadable(item, now)
+    yield from ()
+
+
+def _process_pending(entry: PendingEntry, world: World) -> Iterator[str]:
+    """Do what is left to do about one rollback; an unreadable one is recorded for an operator."""
+    rollback = find_rollback(entry.rollback_id, world)
+    if rollback is None:
+        return
+    own_world = world.for_settings(rollback.settings)
+    if rollback.concluded_at is None:
+        if is_abandoned(rollback, own_world):
+            yield conclude_abandoned(rollback, "its execution ended without a conclusion", own_world, recheck=True)
+    elif not rollback.reported:
+        yield from send_late_report(rollback, own_world)
+    elif rollback.is_data_loss_report_due:
+        yield from end_overdue_comparison(rollback, own_world)
+    elif entry.recheck_at is not None and rollback.service_name not in world.settings.service_names:
+        world.ledger.save(rollback.evolve(recheck_at=None))
+        yield f"{rollback.id}: its service is gone, it is not looked at again"
+
+
+def _emit_alarm_metrics(service: str, world: World) -> Iterator[str]:
+    """Emit the metrics RollbackAvailable and stale leases for the alarms on our own operation."""
+    standing = standing_plan(service, world)
+    world.metrics.record_readiness(
+        service,
+        is_rollback_available=standing is not None and standing.is_ready,
+        stale_leases=int(is_lease_stale(service, world)),
+    )
+    yield from ()

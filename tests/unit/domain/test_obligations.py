@@ -1,0 +1,68 @@
+"""Obligations of a rollback, and the typed views of a rollback that has come far enough."""
+
+import pytest
+from builders import NOW, SERVICE, release, rollback
+
+from rollback.domain.plan import Plan
+from rollback.domain.releases.release import ReleaseState
+from rollback.domain.rollback import OPERATOR, Obligation, ObligationKind, ServiceProgress
+from rollback.errors import StageNotReached
+
+V1, V2 = release("v1", state=ReleaseState.PROMOTED, hours_ago=20), release("v2")
+CONFIGURATION = Obligation(kind=ObligationKind.DEPLOYMENT_CONFIGURATION, before={"maximumPercent": 150})
+FENCE = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 4})
+FENCE_OF_WORKER = Obligation(kind=ObligationKind.FENCE, before={"desired_count": 2}, service="worker")
+
+
+def test_open_obligations_come_in_reverse_and_without_those_that_are_settled() -> None:
+    owing = rollback(obligations=(CONFIGURATION, FENCE, FENCE_OF_WORKER))
+    assert owing.open_obligations() == (FENCE_OF_WORKER, FENCE, CONFIGURATION)
+    settled = owing.discharge(FENCE_OF_WORKER, NOW).hand_over(FENCE, OPERATOR)
+    assert settled.open_obligations() == (CONFIGURATION,)
+    assert [owed.kind for owed in settled.left_to_operator()] == [ObligationKind.FENCE]
+
+
+def test_an_obligation_handed_to_another_rollback_is_left_to_no_operator() -> None:
+    settled = rollback(obligations=(FENCE,)).hand_over(FENCE, "express-api-20260301T030000000Z-22222222")
+    assert settled.open_obligations() == settled.left_to_operator() == ()
+
+
+def test_of_equal_obligations_the_last_one_is_discharged() -> None:
+    first, last = rollback(obligations=(FENCE, FENCE)).discharge(FENCE, NOW).obligations
+    assert (first.discharged_at, last.discharged_at) == (None, NOW)
+
+
+def test_only_the_original_value_of_a_setting_is_recorded() -> None:
+    owing = rollback(obligations=(CONFIGURATION, FENCE))
+    later = CONFIGURATION.model_copy(update={"before": {"maximumPercent": 200, "minimumHealthyPercent": 50}})
+    (kept,) = owing.keep_unrecorded((later, FENCE))
+    assert kept.before == {"minimumHealthyPercent": 50}
+    assert owing.keep_unrecorded((FENCE_OF_WORKER,)) == (FENCE_OF_WORKER,), "another service has settings of its own"
+    assert owing.discharge(FENCE, NOW).keep_unrecorded((FENCE,)) == (FENCE,), "a discharged one records no value"
+
+
+def test_an_inherited_obligation_is_recognised_by_kind_and_service() -> None:
+    debtor = rollback(obligations=(FENCE,))
+    assert rollback(obligations=(FENCE.model_copy(update={"service": SERVICE}),)).has_obligation_like(FENCE, debtor)
+    assert not rollback(obligations=(FENCE_OF_WORKER, CONFIGURATION)).has_obligation_like(FENCE, debtor)
+
+
+def test_a_planned_rollback_has_a_plan_with_a_target() -> None:
+    plan = Plan(running=V2, target=V1, checks=())
+    planned = rollback(plan=plan).planned()
+    assert (planned.plan, planned.target) == (plan, V1)
+    for unplanned in (rollback(), rollback(plan=Plan(running=V2, target=None, checks=()))):
+        with pytest.raises(StageNotReached, match="has no plan with a target"):
+            unplanned.planned()
+
+
+def test_a_deploying_rollback_has_progress_of_its_service_too() -> None:
+    plan = Plan(running=V2, target=V1, checks=())
+    progress = ServiceProgress(started_at=NOW, escalation_level_since=NOW)
+    deploying = rollback(plan=plan, service=progress).deploying()
+    assert (deploying.target, deploying.progress) == (V1, progress)
+    assert rollback(plan=plan).deploying(begun=progress).progress == progress, "the step begins now"
+    with pytest.raises(StageNotReached, match="service step has not begun"):
+        rollback(plan=plan).deploying()
+    with pytest.raises(StageNotReached, match="has no plan with a target"):
+        rollback(service=progress).deploying()
