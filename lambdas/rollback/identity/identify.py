@@ -97,7 +97,7 @@ def find_known_release(service_name: str, seen: Identity, world: World) -> Relea
         return release
     digests = sorted({image.rpartition("@")[2] for image in seen.images.values() if is_pinned(image)})
     for digest in digests:
-        release = known(seen, world.ledger.find(service_name, digest))
+        release = find_matching_release(seen, world.ledger.find(service_name, digest))
         if release is not None:
             return release
     return None
@@ -164,7 +164,7 @@ def build_release(
         ExternalServiceError: ECS no longer describes the task definition.
     """
     raw, images = _resolve_images(deployed, view, service, world)
-    computed = identity(raw, images, registered_for(raw))
+    computed = build_identity(raw, images, registered_for(raw))
     definition = normalised_definition(raw, images)
     version, commit = _version(raw, images, service)
     release = Release(

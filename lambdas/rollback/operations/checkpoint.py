@@ -92,4 +92,4 @@ def checkpoint(
     new = None
     if shipped is not None:
         new = tuple(migration for migration in shipped if not is_applied(migration, schema.journal, shipped))
-    return Checkpoint(point, new, summarize_journals(schema.journal), unfinished(schema.journal))
+    return Checkpoint(point, new, summarize_journals(schema.journal), list_unfinished(schema.journal))

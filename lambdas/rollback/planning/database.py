@@ -6,8 +6,7 @@ from rollback.database.preflight.branch_history_rules import BranchHistory
 from rollback.database.preflight.rules import warn_of_side_effects
 from rollback.domain.database.plan import DatabasePlan
 from rollback.domain.database.restore_points import RecordedPoint
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import unknown_verdict
+from rollback.domain.database.schema_verdict import Compatibility, unknown_verdict
 from rollback.domain.plan import Plan
 from rollback.domain.releases.release import Release
 from rollback.domain.releases.release_names import NameMatch
@@ -22,7 +21,7 @@ from rollback.planning.database_rules import PlanningInputs, check_named_release
 from rollback.ports.world import World
 from rollback.resources.aws.scaling_hazards import CHECK_NAME as CHECK_OF_FENCE
 from rollback.resources.aws.scaling_hazards import check_scaling_hazards
-from rollback.schema.verdict import (
+from rollback.schema.verdict_from_ledger import (
     earliest_point_time,
     is_compatible_at,
     restore_points_about,

@@ -8,10 +8,9 @@ from datetime import datetime
 
 from rollback.check import Check
 from rollback.database.observation.readiness import writes_to_standing_branch
-from rollback.domain.database.schema_finding import Compatibility
-from rollback.domain.database.schema_verdict import SchemaVerdict, unknown_verdict
+from rollback.domain.database.schema_verdict import Compatibility, SchemaVerdict, unknown_verdict
 from rollback.domain.plan import Plan
-from rollback.domain.releases.identity import known
+from rollback.domain.releases.identity import find_matching_release
 from rollback.domain.releases.release import Release, last_known_good
 from rollback.domain.request import SERVICE_ONLY_TYPES
 from rollback.domain.rollback import Rollback
@@ -25,8 +24,8 @@ from rollback.planning.pipeline import PlanInputs, PlanRecipe, TargetChoice, mak
 from rollback.planning.replaced import revision_to_replace
 from rollback.planning.schema_policy import apply_schema_verdict
 from rollback.ports.world import World
-from rollback.schema.refusal import CHECK_NAME
-from rollback.schema.verdict import schema_verdict
+from rollback.schema.compatibility_check import CHECK_NAME
+from rollback.schema.verdict_from_ledger import schema_verdict
 from rollback.service.next_target import (
     check_target_readiness,
     choose_standing_target,
@@ -56,7 +55,11 @@ def _identify_running(inputs: PlanInputs, world: World) -> Release:
     """
     built = build_release(revision_to_replace(inputs, world), inputs.view, inputs.service, world)
     standing = inputs.standing
-    planned = known(built.identity, (target.release for target in standing.targets)) if standing is not None else None
+    planned = (
+        find_matching_release(built.identity, (target.release for target in standing.targets))
+        if standing is not None
+        else None
+    )
     if planned is not None:
         return planned
     try:

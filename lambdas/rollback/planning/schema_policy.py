@@ -8,8 +8,14 @@ from rollback.domain.request import SERVICE_ONLY_TYPES
 from rollback.domain.rollback import Rollback
 from rollback.planning.pipeline import PlanInputs
 from rollback.ports.world import World
-from rollback.schema.refusal import CHECK_NAME, escalate_to_full, evidence_of, explain_no_full_rollback, schema_check
-from rollback.schema.verdict import schema_verdict
+from rollback.schema.compatibility_check import (
+    CHECK_NAME,
+    escalate_to_full,
+    evidence_of,
+    explain_no_full_rollback,
+    schema_check,
+)
+from rollback.schema.verdict_from_ledger import schema_verdict
 
 
 def judge_live_schema(inputs: PlanInputs, drafted: Plan, world: World) -> tuple[Rollback, tuple[Check, ...]]:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from builders import NOW, SERVICE, definition, release
-from simulation import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, Simulation
 from database_simulation import DatabaseSimulation
+from simulation import CANDIDATE, FAMILY, PROMOTED, QUARANTINED, Simulation
 from terminal import At
 
 from rollback.canonical_json import sha256_of

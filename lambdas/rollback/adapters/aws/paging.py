@@ -7,7 +7,10 @@ T = TypeVar("T")
 
 
 def pages_of(
-    call: Callable[..., Mapping[str, Any]], token_parameter: str = "nextToken", token_member: str | None = None, **given: Any
+    call: Callable[..., Mapping[str, Any]],
+    token_parameter: str = "nextToken",
+    token_member: str | None = None,
+    **given: Any,
 ) -> Iterator[Any]:
     """Iterate over the answers of one operation, each requested with the token of the answer before.
 

@@ -50,7 +50,9 @@ class LedgerIndex(LedgerDocuments):
     def owed(self, service: str) -> ReadResult[ObligationsEntry]:
         """Changes to this service that rollbacks have not put back, the last rollback first."""
         found = self._list_entries(ObligationsEntry, self._table.query(OWED, f"{service}#"), service)
-        return ReadResult(tuple(sorted(found.items, key=lambda entry: entry.rollback_id, reverse=True)), found.unreadable)
+        return ReadResult(
+            tuple(sorted(found.items, key=lambda entry: entry.rollback_id, reverse=True)), found.unreadable
+        )
 
     def changes(self, service: str, since: datetime) -> ReadResult[ChangeEntry]:
         """Rollbacks that were admitted since then and changed something, or may have; newest first."""

@@ -22,7 +22,7 @@ def send_late_report(rollback: Rollback, world: World) -> Iterator[str]:
 def page_unreadable_items(world: World) -> Iterator[str]:
     """Page an operator once about items that can't be read: one page a sweep, however many items there are."""
     environment = world.settings.environment
-    unreported = [item for item in world.ledger.unreadable() if not item.is_told]
+    unreported = [item for item in world.ledger.unreadable() if not item.is_reported]
     if not unreported:
         return
     listed = "\n".join(f"  {item.key}: {item.why}" for item in unreported[:_MOST_LISTED])
@@ -51,5 +51,5 @@ def page_counted_pages(world: World) -> Iterator[str]:
         page = {"severity": "page", "environment": world.settings.environment, "report_id": report_id}
         world.notifications.publish(subject, text, page)
         with suppress(Conflict):  # one more was counted meanwhile: the next sweep reports it
-            world.ledger.put_page_count(count.told(now), count)
+            world.ledger.put_page_count(count.mark_sent(now), count)
         yield f"{count.service}: {count.unreported} more pages told as one"
