@@ -19,9 +19,9 @@ def column(**changes: Any) -> Column:
     return TEXT.model_copy(update=changes)
 
 
-def table(*, partitions: dict[str, str] | None = None, **columns: Column) -> LiveSchema:
+def table(**columns: Column) -> LiveSchema:
     """A table `public.t` with these columns, and `id`."""
-    return LiveSchema(tables={T: {"id": TEXT, **columns}}, partitions=partitions or {})
+    return LiveSchema(tables={T: {"id": TEXT, **columns}}, partitions={})
 
 
 def differences(recorded: LiveSchema, live: LiveSchema) -> list[Expected]:

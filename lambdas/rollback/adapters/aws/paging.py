@@ -1,4 +1,4 @@
-"""Pages of operations without a botocore paginator, and batches of lists that AWS limits per call."""
+"""Every page of an answer: for operations that botocore has no paginator for, and lists that AWS takes in parts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -7,31 +7,28 @@ T = TypeVar("T")
 
 
 def pages_of(
-    call: Callable[..., Mapping[str, Any]],
-    token_parameter: str = "nextToken",
-    token_member: str | None = None,
-    **given: Any,
+    call: Callable[..., Mapping[str, Any]], asks_with: str = "nextToken", gives: str | None = None, **given: Any
 ) -> Iterator[Any]:
-    """Iterate over the answers of one operation, each requested with the token of the answer before.
+    """The answers of one call, asked again with the token of the last until an answer has none.
 
-    A page may be empty and still have a token. A repeated token (CloudWatch Logs) is the end.
+    A page may be empty and still have a token; a token that comes again (CloudWatch Logs) is the end.
 
     Args:
-        call: operation of a client.
-        token_parameter: request member of the token.
-        token_member: response member of the next token, if it has another name.
+        call: an operation of a client.
+        asks_with: the member that the operation takes.
+        gives: the member that it answers with, if it has another name.
     """
     last: str | None = None
     while True:
-        page = call(**given, **({token_parameter: last} if last else {}))
+        page = call(**given, **({asks_with: last} if last else {}))
         yield page
-        following = page.get(token_member or token_parameter)
+        following = page.get(gives or asks_with)
         if not following or following == last:
             return
         last = following
 
 
 def batches(items: Sequence[T], most: int) -> Iterator[list[T]]:
-    """Split items into lists of at most `most`, the limit of one call."""
+    """The items in lists of at most so many: what an operation takes in one call."""
     for start in range(0, len(items), most):
         yield list(items[start : start + most])

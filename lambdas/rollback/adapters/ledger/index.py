@@ -44,30 +44,28 @@ class LedgerIndex(LedgerDocuments):
         """Rollbacks about which something is still to be done, oldest first; None: of all services."""
         prefix = f"{service}#" if service is not None else ""
         found = self._list_entries(PendingEntry, self._table.query(PENDING, prefix), service)
-        ordered = sorted(found.items, key=lambda entry: (entry.service, entry.rollback_id))
+        ordered = sorted(found.items, key=lambda one: (one.service, one.rollback_id))
         return ReadResult(tuple(ordered), found.unreadable)
 
     def owed(self, service: str) -> ReadResult[ObligationsEntry]:
         """Changes to this service that rollbacks have not put back, the last rollback first."""
         found = self._list_entries(ObligationsEntry, self._table.query(OWED, f"{service}#"), service)
-        return ReadResult(
-            tuple(sorted(found.items, key=lambda entry: entry.rollback_id, reverse=True)), found.unreadable
-        )
+        return ReadResult(tuple(sorted(found.items, key=lambda one: one.rollback_id, reverse=True)), found.unreadable)
 
     def changes(self, service: str, since: datetime) -> ReadResult[ChangeEntry]:
         """Rollbacks that were admitted since then and changed something, or may have; newest first."""
         items = self._table.query(f"SERVICE#{service}", "CHANGE#", first=f"CHANGE#{format_sortable_time(since)}")
         found = self._list_entries(ChangeEntry, items, service)
-        kept = [entry for entry in found.items if entry.admitted_at >= since]
-        return ReadResult(tuple(sorted(kept, key=lambda entry: entry.admitted_at, reverse=True)), found.unreadable)
+        kept = [one for one in found.items if one.admitted_at >= since]
+        return ReadResult(tuple(sorted(kept, key=lambda one: one.admitted_at, reverse=True)), found.unreadable)
 
     def answers(self, service: str, alarm: str, since: datetime) -> ReadResult[AnswerEntry]:
         """Rollbacks that this alarm has asked for since then, newest first."""
         prefix = f"ANSWER#{alarm}#"
         items = self._table.query(f"SERVICE#{service}", prefix, first=f"{prefix}{format_sortable_time(since)}")
         found = self._list_entries(AnswerEntry, items, service)
-        kept = [entry for entry in found.items if entry.alarm == alarm and entry.created_at >= since]
-        return ReadResult(tuple(sorted(kept, key=lambda entry: entry.created_at, reverse=True)), found.unreadable)
+        kept = [one for one in found.items if one.alarm == alarm and one.created_at >= since]
+        return ReadResult(tuple(sorted(kept, key=lambda one: one.created_at, reverse=True)), found.unreadable)
 
     def clear_unreadable(self, service: str, rollback_id: str) -> None:
         """Forget what is pending and owed of a rollback whose document can't be read; an operator settled it."""
