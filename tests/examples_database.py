@@ -1,4 +1,4 @@
-"""Example calls of the ports to Neon and to Postgres (`rollback.ports.database`)."""
+"""Example calls of the ports to Neon and to Postgres (`rollback.ports.neon`, `rollback.ports.postgres`)."""
 
 from datetime import timedelta
 from typing import Any

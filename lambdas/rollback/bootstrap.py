@@ -32,8 +32,11 @@ from rollback.domain.settings.environment import (
     Settings,
 )
 from rollback.errors import InvalidRequest
-from rollback.ports.database import Databases, Sql
-from rollback.ports.world import Http, OptionalPorts, Secrets, World
+from rollback.ports.http import Http
+from rollback.ports.neon import Databases
+from rollback.ports.postgres import Sql
+from rollback.ports.references import Secrets
+from rollback.ports.world import OptionalPorts, World
 from rollback.resources.aws.account_and_region import Home
 
 _CONNECT_SECONDS, _READ_SECONDS = 3, 10

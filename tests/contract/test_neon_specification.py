@@ -18,7 +18,7 @@ from openapi_schema_validator import OAS30Validator
 
 from local_cloud.neon.project import Limits
 from local_cloud.neon.server import ROLE, LocalNeon
-from rollback.ports.database import Databases
+from rollback.ports.neon import Databases
 from rollback.resources.database.errors import BackupNameRequired
 
 SPECIFICATION = Path(__file__).parents[3] / "shared" / "contracts" / "neon-openapi-subset.json"

@@ -13,7 +13,7 @@ from local_cloud.neon.server import LocalNeon
 from rollback.adapters.postgres.session import open_session
 from rollback.adapters.postgres.sql import PostgresSql
 from rollback.errors import RefusalKind
-from rollback.ports.database import Sql
+from rollback.ports.postgres import Sql
 from rollback.resources.database.errors import QueryFailed, SessionRefused, Unreachable
 from rollback.resources.database.postgres import Column
 

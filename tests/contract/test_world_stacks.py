@@ -8,7 +8,7 @@ from contract.real_world import real_world
 from fakes import FakeStacks
 
 from local_cloud.deployment.server import LocalCloud
-from rollback.ports.world import Stacks
+from rollback.ports.cloudformation import Stacks
 from rollback.resources.aws.cloudformation_stack import StackState, StackView, drift
 
 

@@ -1,44 +1,65 @@
-"""What the database step needs of Neon, and of Postgres. Neon answers a change at once; its operations go on."""
+"""Port to Neon. Neon accepts a change at once; the change's operations go on afterwards."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Protocol
 
 from pydantic import SecretStr
 
-from rollback.domain.database.sequences import Name, SequenceValue
-from rollback.resources.database.background_work import BackgroundWork
+from rollback.ports.effects import changes_state, reads
 from rollback.resources.database.neon import Branch, BranchChange, Endpoint, EndpointChange, Operation, Project
-from rollback.resources.database.postgres import ClientSession, LiveSchema, Migration, WalPosition
-from rollback.resources.database.relation import BranchDatabase, Bucket, Relation, RowQuery
-from rollback.resources.database.row_comparison import RowDigest
 from rollback.resources.database.wal_position import Position
 
 
 class Databases(Protocol):
-    """One Neon project. Errors are those of `model.database_errors`; the changing methods are never retried."""
+    """One Neon project. Methods raise the errors of `resources.database.errors`; a change is never retried."""
 
-    def project(self) -> Project: ...
-    def branches(self) -> Iterator[Branch]: ...
+    @reads
+    def project(self) -> Project:
+        """Return the project with its history retention."""
+        ...
+
+    @reads
+    def branches(self) -> Iterator[Branch]:
+        """Iterate over all branches of the project."""
+        ...
+
+    @reads
     def branch(self, branch_id: str) -> Branch | None:
-        """None: there is none such (any more)."""
+        """Return a branch, or None if it does not (or no longer) exist."""
         ...
 
+    @reads
     def branch_named(self, name: str) -> Branch | None:
-        """By exact name."""
+        """Return the branch with exactly this name, or None."""
         ...
 
-    def endpoints(self, branch_id: str) -> tuple[Endpoint, ...]: ...
-    def operation(self, operation_id: str) -> Operation: ...
+    @reads
+    def endpoints(self, branch_id: str) -> tuple[Endpoint, ...]:
+        """List the computes of a branch."""
+        ...
+
+    @reads
+    def operation(self, operation_id: str) -> Operation:
+        """Return an operation with its present status."""
+        ...
+
+    @reads
     def operations_since(self, since: datetime) -> tuple[Operation, ...]:
-        """The whole project's, newest first: those created at a time or after it."""
+        """List the project's operations that were created at `since` or later, newest first."""
         ...
 
-    def connection_uri(self, branch_id: str, database: str, role: str, *, pooled: bool = False) -> SecretStr: ...
+    @reads
+    def connection_uri(self, branch_id: str, database: str, role: str, *, pooled: bool = False) -> SecretStr:
+        """Return the connection URI of a branch, with the role's password."""
+        ...
+
+    @reads
     def schema(self, branch_id: str, database: str, at: Position | None = None) -> str:
-        """As SQL; of the branch's head unless told."""
+        """Return a database's schema as SQL, at a position or else at the head of the branch."""
         ...
 
+    @reads
     def schema_difference(
         self,
         branch_id: str,
@@ -47,9 +68,10 @@ class Databases(Protocol):
         at: Position | None = None,
         base_at: Position | None = None,
     ) -> str:
-        """From the base's schema to the branch's, as a unified diff; empty if they are the same."""
+        """Return a unified diff from the base's schema to the branch's; equal schemas give an empty text."""
         ...
 
+    @changes_state
     def create_branch(
         self,
         name: str,
@@ -59,7 +81,16 @@ class Databases(Protocol):
         with_endpoint: bool = False,
         protected: bool = False,
         expires_at: datetime | None = None,
-    ) -> BranchChange: ...
+    ) -> BranchChange:
+        """Create a branch from a position of its parent, or else from the parent's head.
+
+        Args:
+            with_endpoint: create a read-write compute too.
+            expires_at: when Neon deletes the branch; None keeps it.
+        """
+        ...
+
+    @changes_state
     def restore(
         self,
         branch_id: str,
@@ -67,87 +98,58 @@ class Databases(Protocol):
         at: Position | None = None,
         preserve_under_name: str | None = None,
     ) -> BranchChange:
-        """Overwrite a branch with a source's state, its head unless told. A reset is this with the parent as source.
+        """Overwrite a branch with a source's state, at a position or else at the source's head.
 
-        `preserve_under_name` is needed for a restore from itself and for a branch with children, who move to it.
+        A reset is a restore with the parent as source.
+
+        Args:
+            preserve_under_name: name of a new branch that keeps the overwritten state. Neon requires a name when the
+                branch is its own source or has children. The children move to the new branch.
         """
         ...
 
-    def update_branch(
-        self, branch_id: str, *, name: str | None = None, protected: bool | None = None
-    ) -> BranchChange: ...
+    @changes_state
+    def update_branch(self, branch_id: str, *, name: str | None = None, protected: bool | None = None) -> BranchChange:
+        """Rename a branch, protect it or remove its protection; None leaves a value as it is."""
+        ...
+
+    @changes_state
     def expire_branch(self, branch_id: str, at: datetime | None) -> BranchChange:
-        """Have Neon delete the branch at a time; None: keep it."""
+        """Set the time at which Neon deletes the branch; None keeps the branch."""
         ...
 
+    @changes_state
     def delete_branch(self, branch_id: str) -> BranchChange | None:
-        """None: it was gone already. Neon keeps what it deletes for seven days."""
+        """Delete a branch, or return None if it was already gone.
+
+        Neon keeps a deleted branch for seven days.
+        """
         ...
 
+    @changes_state
     def create_endpoint(self, branch_id: str) -> EndpointChange:
-        """A read-write one; a branch has at most one."""
+        """Create a read-write compute; a branch has at most one."""
         ...
 
+    @changes_state
     def delete_endpoint(self, endpoint_id: str) -> EndpointChange | None:
-        """Drop its connections and the compute; the branch's data stays. None: it was gone already."""
-        ...
+        """Delete a compute and drop its connections, or return None if it was already gone.
 
-    def start_endpoint(self, endpoint_id: str) -> EndpointChange: ...
-    def suspend_endpoint(self, endpoint_id: str) -> EndpointChange: ...
-    def restart_endpoint(self, endpoint_id: str) -> EndpointChange: ...
-
-
-class Sql(Protocol):
-    """A look into a database, by its connection URI on the direct host.
-
-    A sleeping compute makes it `Unreachable`, an address that will never be let in `SessionRefused`.
-    """
-
-    def head(self, address: SecretStr) -> WalPosition: ...
-    def client_sessions(self, address: SecretStr) -> tuple[ClientSession, ...]:
-        """Who may write to the branch, but for us and Neon itself (rule 8): clients, and background workers."""
-        ...
-
-    def background_work(self, address: SecretStr) -> BackgroundWork:
-        """Replication slots, subscriptions and scheduled jobs of the branch, in all its databases."""
-        ...
-
-    def last_activity(self, address: SecretStr) -> Mapping[str, float]:
-        """`application_name` → seconds since a session of that name last began or did something.
-
-        On the database's own clock. A name that is not there proves nothing.
+        The data of the branch stays.
         """
         ...
 
-    def live_schema(self, address: SecretStr) -> LiveSchema: ...
-    def migrations(self, address: SecretStr) -> tuple[Migration, ...] | None:
-        """What migration tools applied, by their journals, each oldest first; None: the database has no journal."""
+    @changes_state
+    def start_endpoint(self, endpoint_id: str) -> EndpointChange:
+        """Start a compute; a running compute stays as it is."""
         ...
 
-    def databases(self, address: SecretStr) -> tuple[BranchDatabase, ...]:
-        """All databases of the branch: a restore takes every one of them back."""
+    @changes_state
+    def suspend_endpoint(self, endpoint_id: str) -> EndpointChange:
+        """Suspend a compute and drop its connections; the next connection starts the compute again."""
         ...
 
-    def relations(self, address: SecretStr, database: str) -> tuple[Relation, ...]:
-        """All that holds rows in one database, sorted by name, but what is Postgres's or Neon's own."""
-        ...
-
-    def count(self, address: SecretStr, asked: RowQuery) -> int: ...
-    def buckets(self, address: SecretStr, asked: RowQuery) -> Mapping[int, Bucket]:
-        """The number and the digest of the rows in each of 16,384 buckets."""
-        ...
-
-    def rows(self, address: SecretStr, asked: RowQuery, buckets: tuple[int, ...]) -> Generator[RowDigest, None, None]:
-        """The rows of some buckets, in ascending order, as a stream."""
-        ...
-
-    def sequences(self, address: SecretStr, database: str) -> tuple[SequenceValue, ...]: ...
-    def set_sequences(
-        self, address: SecretStr, database: str, values: Iterable[tuple[SequenceValue, int]]
-    ) -> Mapping[Name, str]:
-        """Have sequences continue behind a value; the same again changes nothing. The only call that writes.
-
-        Returns:
-            those that Postgres refused, with its reason.
-        """
+    @changes_state
+    def restart_endpoint(self, endpoint_id: str) -> EndpointChange:
+        """Restart a compute, which drops its connections."""
         ...

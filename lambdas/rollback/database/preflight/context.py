@@ -7,7 +7,8 @@ from pydantic import SecretStr
 
 from rollback.check import Check
 from rollback.domain.database.target import RestoreTarget
-from rollback.ports.database import Databases, Sql
+from rollback.ports.neon import Databases
+from rollback.ports.postgres import Sql
 from rollback.resources.database.postgres import LiveSchema, Migration
 
 PreviewJudge = Callable[[LiveSchema, tuple[Migration, ...] | None], tuple[Check, ...]]
