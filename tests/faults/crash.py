@@ -3,18 +3,14 @@
 from collections.abc import Callable, Container
 from typing import Any
 
-# After a call that only looks the world is as after the one before it: to kill a process there is the same again.
+from port_methods import PORTS, methods
+
+from rollback.ports.effects import Access, access_of
+
+# A crash around a read leaves the outside as the call before it did, so only effects are worth a crash.
 EFFECTS = frozenset(
-    {
-        "create", "save", "reopen", "clear_unreadable", "record_unreadable", "mark_reported",
-        "put_page_count", "build_index",
-        "acquire", "take_over", "release_lease", "record", "set_release_state", "put_bake", "put_standing_plan",
-        "replace_standing_plan", "put_schema", "set_release_schema", "put_restore_point", "put_observation",
-        "put_pause",
-        "end_pause", "record_action", "put_caused_deployment",
-        "register", "update", "stop_deployment", "put", "add_tag", "write", "publish", "start", "stop", "run",
-    }
-)  # fmt: skip
+    name for port in PORTS.values() for name, method in methods(port).items() if access_of(method) is Access.CHANGE
+)
 
 
 def crash_points(calls: int) -> list[tuple[int, bool]]:
