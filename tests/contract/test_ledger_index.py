@@ -144,6 +144,18 @@ def test_a_release_is_found_by_each_of_its_names(table: tuple[Any, str], indexed
     assert ledger.release(SERVICE, "0" * 64) is None
 
 
+def test_an_indexed_release_is_read_by_its_key(table: tuple[Any, str]) -> None:
+    client, name = table
+    ledger = DynamoLedger(client, name)
+    ledger.build_index((SERVICE,), NOW)
+    stored = release("v1")
+    ledger.record(stored, normalised_definition(definition("v1"), {}))
+    operations: list[str] = []
+    client.meta.events.register("before-call.dynamodb", lambda model, **_: operations.append(model.name))
+    assert ledger.release(SERVICE, stored.fingerprint) == stored
+    assert operations == ["GetItem", "GetItem"]
+
+
 def test_promoted_releases_follow_the_judgement_newest_first(table: tuple[Any, str]) -> None:
     ledger = DynamoLedger(*table)
     ledger.build_index((SERVICE,), NOW)

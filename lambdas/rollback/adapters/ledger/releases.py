@@ -46,8 +46,11 @@ class LedgerReleases:
             self._table.call(self._table.client.transact_write_items, TransactItems=items)
 
     def release(self, service: str, fingerprint: str) -> Release | None:
-        """The release with this fingerprint; None: the ledger has none that it can read."""
-        return next((one for one in self.find(service, fingerprint) if one.fingerprint == fingerprint), None)
+        """Two reads by key: the item of the fingerprint names the release. A ledger without an index is searched."""
+        if not self._table.is_indexed():
+            return next((known for known in self.releases(service) if known.fingerprint == fingerprint), None)
+        pointer = self._table.get(f"SERVICE#{service}", _name_key("fingerprint", fingerprint, fingerprint))
+        return self._read_pointed(service, pointer) if pointer is not None else None
 
     def find(self, service: str, name: str) -> tuple[Release, ...]:
         """Releases that a name may mean, newest first: a version; or how a fingerprint, commit or digest begins."""
@@ -60,15 +63,19 @@ class LedgerReleases:
             *((kind, _normalise_prefix(kind, name)) for kind in by_prefix),
         ):
             for item in self._table.query(f"SERVICE#{service}", f"NAME#{kind}#{wanted}", page_size=_MOST_FOUND):
-                at = item["sk"]["S"].rpartition("#")[2]
-                points_to = text_of(item, "release")
-                if at in found or len(found) >= _MOST_FOUND or points_to is None:
+                fingerprint = item["sk"]["S"].rpartition("#")[2]
+                if fingerprint in found or len(found) >= _MOST_FOUND:
                     continue
-                stored = self._table.get(f"SERVICE#{service}", points_to)
-                release = _parse_release_or_none(stored) if stored is not None else None
+                release = self._read_pointed(service, item)
                 if release is not None:
-                    found[at] = release
+                    found[fingerprint] = release
         return tuple(sorted(found.values(), key=_age, reverse=True))
+
+    def _read_pointed(self, service: str, pointer: dict[str, Any]) -> Release | None:
+        """Read the release that a `NAME#…` item points to, or None if that release can't be read."""
+        sort_key = text_of(pointer, "release")
+        item = self._table.get(f"SERVICE#{service}", sort_key) if sort_key is not None else None
+        return _parse_release_or_none(item) if item is not None else None
 
     def promoted(self, service: str) -> Iterator[Release]:
         """Promoted releases, newest first, page by page as they are asked for."""
@@ -249,10 +256,14 @@ _LEAST_CHARACTERS = 7  # of such a name; git's short commits have as many
 def _lookup_writes(table: LedgerTable, release: Release) -> list["TransactWriteItemTypeDef"]:
     at = {"release": {"S": _key_of(release)[1]}}
     named = [
-        _put_write(table, {**key(f"SERVICE#{release.service}", f"NAME#{kind}#{name}#{release.fingerprint}"), **at})
+        _put_write(table, {**key(f"SERVICE#{release.service}", _name_key(kind, name, release.fingerprint)), **at})
         for kind, name in sorted(set(_names(release)))
     ]
     return [*named, _promoted_write(table, release)]
+
+
+def _name_key(kind: str, name: str, fingerprint: str) -> str:
+    return f"NAME#{kind}#{name}#{fingerprint}"
 
 
 def _names(release: Release) -> Iterator[tuple[str, str]]:
