@@ -1,7 +1,7 @@
 """A static call graph of `lambdas/rollback`: what the code of an entry point may call, AWS's operations among it.
 
-Types come from annotations, assignments and constructors; a port stands for the adapter that `bootstrap.make_ports`
-makes. A receiver whose type is not known means every class with a method of that name, so that nothing is missed.
+Types come from annotations, assignments and constructors. A port stands for the adapter that `bootstrap.make_ports`
+makes. A protocol made of holders (`rollback.ports.holders`) stands for `World`, whose fields are all ports. A receiver whose type is not known means every class with a method of that name, so that nothing is missed.
 Functions that are only named count as called. A `match` over `Step` is followed for the steps of the entry point alone.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 LAMBDAS = Path(__file__).resolve().parents[1] / "lambdas"
 _PACKAGE, _BOOTSTRAP, _WORLD = "rollback", "rollback.bootstrap", "rollback.ports.world.World"
+_HOLDERS, _SELF = "rollback.ports.holders", "typing.Self"
 _STEP, _STUBS = "rollback.workflow.route.Step", "mypy_boto3_"
 _MAKE_WORLD = f"{_BOOTSTRAP}.make_ports"
 _IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
@@ -22,7 +23,8 @@ _NO_CALL = frozenset({"exceptions", "meta", "close"})
 _BY_NAME = frozenset({"get_paginator", "get_waiter"})
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-Types = frozenset[str]  # `of rollback.….Class`, `aws ecs`, `each <type>`, `returns <type>`, or `rollback.…` itself
+# `of rollback.….Class`, `aws ecs`, `each <type>`, `returns <type>`, `self`, or `rollback.…` itself
+Types = frozenset[str]
 UNKNOWN: Types = frozenset()
 
 
@@ -184,12 +186,22 @@ class CallGraph:
             module, _, name = target.partition(".")
             is_client = name.endswith("Client")
             return frozenset({f"aws {module.removeprefix(_STUBS).replace('_', '-')}" if is_client else "plain"})
+        if target == _SELF:
+            return frozenset({"self"})
         if target in self.classes:
-            return frozenset({f"of {target}"})
+            return frozenset({f"of {_WORLD if self._holds_ports(target) else target}"})
         if target in self.constants:  # an alias of a type
             module, value = self.constants[target]
             return self.annotated(value, module)
         return frozenset({"plain"}) if target else UNKNOWN
+
+    def _holds_ports(self, name: str) -> bool:
+        """Whether a class is a holder of a port, or a protocol that is made of holders."""
+        known = self.classes.get(name)
+        if known is None:
+            return False
+        named = (self.symbols[known.module].get(base.id, "") for base in known.bases if isinstance(base, ast.Name))
+        return known.module == _HOLDERS or any(self._holds_ports(base) for base in named)
 
     def _index(self, module: str, tree: ast.Module) -> None:
         names = self.symbols.setdefault(module, {})
@@ -448,7 +460,7 @@ class _Reader:
                 return self._graph.annotated(known.fields[attr], known.module)
             if (method := self._graph.methods(one).get(attr)) is not None:
                 module, _, node = self._graph.functions[method]
-                result = self._graph.annotated(node.returns, module)
+                result = _resolve_self(self._graph.annotated(node.returns, module), owner)
                 is_property = any("property" in ast.unparse(d) for d in node.decorator_list)
                 return result if is_property else frozenset(f"returns {t}" for t in result) | {"plain"}
             if found := self._assigned(one, attr):
@@ -490,8 +502,9 @@ class _Reader:
             if atom in self._graph.classes:
                 found.add(f"of {atom}")
             elif atom in self._graph.functions:
-                module, _, node = self._graph.functions[atom]
-                found |= self._graph.annotated(node.returns, module)
+                module, owner, node = self._graph.functions[atom]
+                result = self._graph.annotated(node.returns, module)
+                found |= _resolve_self(result, owner) if owner is not None else result
             elif atom.startswith("returns "):
                 found.add(atom.removeprefix("returns "))
             else:
@@ -505,6 +518,11 @@ def _pairs(targets: list[ast.expr], value: ast.expr) -> Iterator[tuple[ast.expr,
             yield from zip(target.elts, value.elts, strict=False)
         else:
             yield target, value
+
+
+def _resolve_self(types: Types, owner: str) -> Types:
+    """The types, with a class in place of `Self`."""
+    return frozenset(f"of {owner}" if atom == "self" else atom for atom in types)
 
 
 def _each(types: Types) -> Types:
