@@ -1,7 +1,8 @@
 """A static call graph of `lambdas/rollback`: what the code of an entry point may call, AWS's operations among it.
 
 Types come from annotations, assignments and constructors. A port stands for the adapter that `bootstrap.make_ports`
-makes. A protocol made of holders (`rollback.ports.holders`) stands for `World`, whose fields are all ports. A receiver whose type is not known means every class with a method of that name, so that nothing is missed.
+makes. A protocol made of holders (`rollback.ports.holders`) stands for `World`, whose fields are all ports. A receiver
+whose type is not known means every class with a method of that name, so that nothing is missed.
 Functions that are only named count as called. A `match` over `Step` is followed for the steps of the entry point alone.
 """
 
