@@ -662,7 +662,7 @@ class FakeImages:
     def add_tag(self, image: str, tag: str) -> None:
         parsed = parse(image)
         if parsed is None or parsed.digest is None:
-            raise InvalidRequest(f"{image} can't be kept: only images in ECR, by digest, can")
+            raise InvalidRequest(f"{image} can't be tagged: only an image in ECR that is named by digest can")
         if not self.exists(image):
             raise CallRefused(f"{image} can't be tagged {tag}: ECR does not have it")
         if not _TAG.fullmatch(tag):

@@ -230,7 +230,7 @@ def _refusal_kind(code: str, message: str, status: int) -> RefusalKind:
 
 
 def _is_transient_cancellation(error: ClientError) -> bool:
-    """Report whether DynamoDB cancelled a transaction for a reason that ends: a conflict or throttling, no wrong item."""
+    """Report whether DynamoDB cancelled a transaction for a conflict or throttling, which end by themselves."""
     if code_of(error) != "TransactionCanceledException":
         return False
     reasons = {str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])} - {"None"}

@@ -8,8 +8,8 @@ T = TypeVar("T")
 
 def pages_of(
     call: Callable[..., Mapping[str, Any]],
-    token_parameter: str = "nextToken",
-    token_member: str | None = None,
+    request_member: str = "nextToken",
+    response_member: str | None = None,
     **given: Any,
 ) -> Iterator[Any]:
     """Iterate over the answers of one operation, each requested with the token of the answer before.
@@ -18,14 +18,14 @@ def pages_of(
 
     Args:
         call: operation of a client.
-        token_parameter: request member of the token.
-        token_member: response member of the next token, if it has another name.
+        request_member: request member of the token.
+        response_member: response member of the next token, if it has another name.
     """
     last: str | None = None
     while True:
-        page = call(**given, **({token_parameter: last} if last else {}))
+        page = call(**given, **({request_member: last} if last else {}))
         yield page
-        following = page.get(token_member or token_parameter)
+        following = page.get(response_member or request_member)
         if not following or following == last:
             return
         last = following
