@@ -38,6 +38,7 @@ class Services(Protocol):
         Args:
             definition: as ECS described it or as the ledger stored it. Members unknown to this code are sent too,
                 unless ECS refuses them.
+            family: family to register in.
             release: fingerprint of the release, kept as a tag: ECS may add defaults to the registered definition.
             tags: tags of the release's own definition; None adds no others.
         """
@@ -50,6 +51,8 @@ class Services(Protocol):
         A container whose tasks run different images is left out.
 
         Args:
+            service: the service.
+            definition_arn: the tasks' definition.
             deployment_id: `ecs-svc/…` limits the answer to tasks of this deployment; None counts all tasks.
         """
         ...
@@ -97,6 +100,9 @@ class Tasks(Protocol):
         """Start a task in the service's network, with another command for its container, and return its ARN.
 
         Args:
+            service: the service whose network and container the task uses.
+            definition_arn: task definition.
+            command: command in place of the container's own.
             started_by: up to 128 letters, numbers, `-`, `/` and `_`; the method `started_by` finds the task by it.
             token: up to 64 characters; the same token with the same arguments starts no second task.
 

@@ -14,6 +14,8 @@ class Http(Protocol):
         """Send one GET request; a failure of the service is a result, never an exception.
 
         Args:
+            url: URL to request.
+            timeout_seconds: limit of the whole request.
             with_body: put the first 64 KiB of the body into the result.
         """
         ...

@@ -47,6 +47,7 @@ class Documents(Protocol):
         """Replace the document by compare-and-set on the version that was read.
 
         Args:
+            rollback: the changed document, with the version that was read.
             under_lease_until: also require that the rollback's lease holds at least until then. Rule 9: the intent is
                 written before the change, by a holder whose lease outlasts the call.
 
@@ -83,6 +84,7 @@ class Documents(Protocol):
         """Iterate over the service's documents, newest first. Operators read them; no decision depends on them.
 
         Args:
+            service: name of the service.
             before: only documents older than the rollback with this id.
         """
         ...
@@ -241,6 +243,7 @@ class Releases(Protocol):
         """Iterate over the readable releases that were first deployed since then, newest first.
 
         Args:
+            service: name of the service.
             since: None asks for all releases; only operators do.
         """
         ...

@@ -85,7 +85,11 @@ class Databases(Protocol):
         """Create a branch from a position of its parent, or else from the parent's head.
 
         Args:
+            name: name of the new branch.
+            parent_id: id of the parent.
+            at: position in the parent's history; None means its head.
             with_endpoint: create a read-write compute too.
+            protected: protect the new branch.
             expires_at: when Neon deletes the branch; None keeps it.
         """
         ...
@@ -103,6 +107,9 @@ class Databases(Protocol):
         A reset is a restore with the parent as source.
 
         Args:
+            branch_id: branch to overwrite.
+            source_branch_id: branch to copy.
+            at: position in the source's history; None means its head.
             preserve_under_name: name of a new branch that keeps the overwritten state. Neon requires a name when the
                 branch is its own source or has children. The children move to the new branch.
         """

@@ -32,6 +32,8 @@ class Secrets(Protocol):
         """Replace the value of a secret.
 
         Args:
+            arn: ARN of the secret.
+            value: new value.
             token: 32 to 64 characters; the same token with the same value makes no second version.
         """
         ...
@@ -50,6 +52,7 @@ class References(Protocol):
         """Report whether a log group of exactly this name exists; None if that is not visible.
 
         Args:
+            name: name of the log group.
             region: an empty region means the service's own.
         """
         ...

@@ -15,6 +15,8 @@ class Notifications(Protocol):
         """Publish a message.
 
         Args:
+            subject: subject of the mail.
+            message: text of the mail.
             attributes: what subscriptions filter by. `severity` = `page` sends the message to the critical topic.
         """
         ...
@@ -38,6 +40,7 @@ class Metrics(Protocol):
         """Write the metrics that the alarms on this application watch.
 
         Args:
+            service: name of the service.
             is_rollback_available: a release exists that the service could go back to.
             stale_leases: leases that ran out and were not given back.
         """

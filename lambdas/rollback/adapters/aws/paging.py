@@ -20,6 +20,7 @@ def pages_of(
         call: operation of a client.
         request_member: request member of the token.
         response_member: response member of the next token, if it has another name.
+        **given: the operation's other parameters.
     """
     last: str | None = None
     while True:

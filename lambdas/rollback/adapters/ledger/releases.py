@@ -160,7 +160,10 @@ def replace_release(
     """Change fields of a release as the table has it now; other fields that were written since it was read stay.
 
     Args:
+        table: the ledger's table.
+        read: the release as it was read.
         still: whether the release in the table still is the release that the change is meant for.
+        changes: field → new value.
 
     Raises:
         Conflict: the release is another, or keeps changing.
@@ -223,7 +226,7 @@ def index_release(table: LedgerTable, item: dict[str, Any]) -> None:
 _PAGE = 10  # releases of a request: a rollback needs the newest two
 _MOST_FOUND = 20  # releases of one name; an operator is shown them all
 _BY_PREFIX = ("fingerprint", "commit", "digest")
-_LEAST_CHARACTERS = 7  # of a prefix; git's short commits have as many
+_LEAST_CHARACTERS = 7  # in a prefix; git's short commits have as many
 
 
 def _lookup_parts(table: LedgerTable, release: Release) -> list["TransactWriteItemTypeDef"]:

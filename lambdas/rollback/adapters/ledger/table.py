@@ -54,6 +54,8 @@ class LedgerTable:
         """Remember once that an item can't be read.
 
         Args:
+            unreadable: the error of reading the item.
+            at: the present time.
             raw: the unreadable item, if another item takes its place.
         """
         item = {**key("UNREADABLE", unreadable.key[:_SORT_KEY]), "at": {"N": seconds(at)}, "why": {"S": unreadable.why}}
@@ -149,10 +151,12 @@ class LedgerTable:
         """Iterate over the items of a partition by sort key, and request each page when it is needed.
 
         Args:
+            pk: partition key.
             prefix: beginning of the sort keys.
             first: lowest sort key, in place of the lowest key with the prefix.
             last: highest sort key, itself included.
             page_size: items of one request; None asks for as many as fit into 1 MB.
+            newest_first: descending order of sort keys.
         """
         condition, values = "pk = :pk", {":pk": {"S": pk}}
         if first is not None or last is not None:

@@ -34,6 +34,7 @@ def translate_response(
 
     Args:
         what: the request, which the error's text names.
+        status: HTTP status.
         said: body of the answer: `message`, and often an empty `code` and a `request_id`.
         retry_after: seconds to wait, if the answer has them.
         changes: whether the request changes something.

@@ -28,6 +28,7 @@ def read_journals(session: "psycopg.Connection[Any]", named: str | None) -> tupl
     """Read all known journals and the journal that the settings name, or return None without any journal.
 
     Args:
+        session: session with the database.
         named: `schema.table`; a bare name is a table in `public`.
 
     Raises:

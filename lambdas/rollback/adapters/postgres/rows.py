@@ -75,7 +75,7 @@ class PostgresRows:
         return (*relations, _large_objects()) if objects else relations
 
     def count(self, address: SecretStr, asked: RowQuery) -> int:
-        """Run `SELECT count(*)`."""
+        """Select the number of rows."""
         with _open_reader(address, asked) as session:
             counted = session.execute(sql.SQL("SELECT count(*) FROM ONLY {}").format(_table(asked))).fetchall()
         return int(counted[0][0])

@@ -31,7 +31,10 @@ def open_session(
     """Open a session with one snapshot, read-only unless `writes`.
 
     Args:
+        address: connection URI.
         database: another database of the same branch; None means the database of the address.
+        statement_seconds: time after which Postgres cancels a statement.
+        writes: allow writes, and commit at the end.
 
     Raises:
         SessionRefused: Postgres or Neon refuses every session of this address.

@@ -1,7 +1,7 @@
-"""The part of a database's structure that decides: the application's, without Neon's schemas and partitions.
+"""Structure of a database that belongs to the application, without Neon's schemas and partitions.
 
-Neon changes its schemas without a migration of the application. Partitions come and go by a job that makes
-them ahead of need and drops old ones. Neither says anything about a release.
+Neon changes its schemas without a migration of the application. A job creates partitions ahead of need and drops old
+partitions. Neither says anything about a release.
 """
 
 import re
@@ -10,21 +10,21 @@ from typing import TypeVar
 
 from rollback.resources.database.postgres import Column, LiveSchema
 
-# `neon_auth`: Neon Auth's users and sessions (https://neon.com/docs/guides/neon-auth-how-it-works). `neon_migration`:
-# the compute's own, and `neon`: its extension's schema (neondatabase/neon, compute_tools/src/migration.rs and spec.rs).
+# `neon_auth` holds Neon Auth's users and sessions (https://neon.com/docs/guides/neon-auth-how-it-works). The compute
+# has `neon_migration`, and its extension has `neon` (neondatabase/neon, compute_tools/src/migration.rs and spec.rs).
 NEON_SCHEMAS = ("neon", "neon_auth", "neon_migration")
 _PREFIXES = tuple(f"{name}." for name in NEON_SCHEMAS)
 _Value = TypeVar("_Value")
 
 
 def drop_neon_schemas(schema: LiveSchema) -> LiveSchema:
-    """The schema without Neon's: a snapshot of an older version has them."""
+    """Drop Neon's schemas, which a snapshot of an older version still has."""
     changes = {
         "tables": _own(schema.tables),
         "views": _own(schema.views),
         "constraints": _own(schema.constraints),
         "enums": _own(schema.enums),
-        "objects": tuple(one for one in schema.objects if not one.name.startswith(_PREFIXES)),
+        "objects": tuple(found for found in schema.objects if not found.name.startswith(_PREFIXES)),
     }
     return schema.model_copy(update=changes)
 
@@ -33,15 +33,18 @@ def _own(named: Mapping[str, _Value]) -> dict[str, _Value]:
     return {name: value for name, value in named.items() if not name.startswith(_PREFIXES)}
 
 
-def not_compared(told: Iterable[str], recorded_schema: LiveSchema, live: LiveSchema) -> tuple[str, ...]:
-    """What a classification names, and a comparison of the two leaves out: no difference there says nothing.
+def not_compared(statements: Iterable[str], recorded_schema: LiveSchema, live: LiveSchema) -> tuple[str, ...]:
+    """List objects that a classification names and a comparison of the two schemas leaves out.
 
-    Partitions and Neon's schemas are never compared, and the query of a view not with a snapshot of an older version.
+    The absence of a difference says nothing about such objects. Partitions and Neon's schemas are never compared. A
+    view's query is not compared with a snapshot of an older version.
 
     Args:
-        told: reasons of the classification, and what it says to be removed.
+        statements: reasons of the classification, and the objects that it says are removed.
+        recorded_schema: schema that the release worked with.
+        live: schema of the branch now.
     """
-    text = "\n".join(told)
+    text = "\n".join(statements)
     return tuple(dict.fromkeys(name for name, shape in _left_out(recorded_schema, live) if re.search(shape, text)))
 
 
@@ -55,10 +58,10 @@ def _left_out(recorded_schema: LiveSchema, live: LiveSchema) -> Iterator[tuple[s
 
 
 def find_twin(table: str, recorded_schema: LiveSchema, live: LiveSchema) -> str | None:
-    """A table that is still there and has the columns of one that is gone, in a snapshot that tells no partitions.
+    """Find an existing table with the columns of a missing table, in a snapshot that does not tell partitions apart.
 
-    A partition has the columns of its parent, by name and type (Postgres, "CREATE TABLE": PARTITION OF). Its name
-    tells nothing: so what is gone may have been a partition, or a table of its own.
+    A partition has the columns of its parent, by name and type (Postgres, "CREATE TABLE": PARTITION OF). Its name says
+    nothing. So the missing table may have been a partition or a table of its own.
     """
     if recorded_schema.partitions is not None:
         return None

@@ -1,4 +1,4 @@
-"""What SQL tells of a database: who is connected, what its tables look like, and what a restore took out of it."""
+"""State of a database, read by SQL: sessions, schema, migrations, and the rows that a restore removed."""
 
 from datetime import datetime
 from typing import Literal
@@ -15,10 +15,10 @@ class _Frozen(BaseModel):
 
 
 class WalPosition(BaseModel):
-    """The end of a database's log, and its own clock: the two that a restore point is made of.
+    """End of a database's log with the database's time, the two parts of a restore point.
 
     Attributes:
-        timeline: Neon's identity of the history that the LSN is a position in; None: this Postgres tells none.
+        timeline: Neon's identity of the history in which the LSN is a position; None for another Postgres.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # part of a document: a newer version may have written it
@@ -32,9 +32,10 @@ CLIENT = "client backend"
 
 
 class ClientSession(_Frozen):
-    """A connection that is neither ours nor Neon's own; `state` is None if we may not see it.
+    """Session that is neither the rollback's nor Neon's own.
 
     Attributes:
+        state: None if the role may not see it.
         kind: Postgres's `backend_type`; a background worker is no client.
     """
 
@@ -49,12 +50,12 @@ class ClientSession(_Frozen):
 
     @property
     def is_client(self) -> bool:
-        """Whether a program connected to the database; False: the database itself started it."""
+        """Whether a program connected; False for a background worker of Postgres."""
         return self.kind == CLIENT
 
     @property
     def in_words(self) -> str:
-        """Who it is, for whoever has to end it."""
+        """Description by which an operator finds the session's owner."""
         where = f" in database {self.database}" if self.database else ""
         since = f", since {self.connected_at:%H:%M:%S} UTC" if self.connected_at is not None else ""
         if not self.is_client:
@@ -63,12 +64,14 @@ class ClientSession(_Frozen):
 
 
 class Column(_Frozen):
-    """`has_default`: an INSERT may leave it out, by a default, an identity or a generation expression.
+    """Column of a table or view.
 
-    `generated`: an INSERT must leave it out: the database refuses any value (`GENERATED ALWAYS`).
-    `default_differs`: each row that leaves it out is given another value, as by a sequence.
-    `default`: the expression that gives it, a long one by its digest; None: there is none, or an older snapshot.
-    `sequence`: start, increment and bounds of the identity's or the column's own sequence; None: as above.
+    Attributes:
+        has_default: an INSERT may leave the column out: it has a default, an identity or a generation expression.
+        generated: an INSERT must leave the column out (`GENERATED ALWAYS`).
+        default_differs: the default has another value for each row, as a sequence does.
+        default: default expression, a long one by its digest; None if there is none, or in an older snapshot.
+        sequence: start, increment and bounds of the identity's or the column's own sequence; None as above.
     """
 
     type: str
@@ -76,18 +79,18 @@ class Column(_Frozen):
     has_default: bool
     generated: bool = False
     default_differs: bool = False
-    # Left out where they are not known: the digest of what an older version stored stays what it was.
+    # Left out where not known, so that the digest of a document of an older version stays the same.
     default: str | None = Field(default=None, exclude_if=lambda value: value is None)
     sequence: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Constraint(_Frozen):
-    """What a table refuses, by what it says; its name is no part of it.
+    """Constraint of a table, identified by its definition without its name.
 
     Attributes:
-        columns: of its own table, those that it looks at.
-        null_passes: a row with NULL in one of the columns is never refused.
-        refuses_deletes_in: `schema.table` whose rows can't be deleted while one here points to them.
+        columns: columns of its own table that the constraint reads.
+        null_passes: the constraint never refuses a row with NULL in one of the columns.
+        refuses_deletes_in: `schema.table` whose rows can't be deleted while a row of this table refers to them.
     """
 
     kind: Literal["unique", "check", "foreign", "exclusion"]
@@ -98,7 +101,12 @@ class Constraint(_Frozen):
 
 
 class SchemaObject(_Frozen):
-    """Anything else that decides what a statement does, by the digest of its definition; `table` that it sits on."""
+    """Any other object that decides what a statement does.
+
+    Attributes:
+        definition: digest of the definition.
+        table: table that the object belongs to; None if there is none.
+    """
 
     kind: Literal["sequence", "function", "domain", "type", "trigger", "policy", "rule", "row security"]
     name: str
@@ -107,14 +115,17 @@ class SchemaObject(_Frozen):
 
 
 class LiveSchema(_Frozen):
-    """Relations are `schema.name` → column → what it is. What the system or an extension owns is left out.
+    """Schema of a database, without objects of Postgres and of extensions.
 
-    `enums` are called as columns call their type. Not told: privileges, collations, where a sequence stands.
+    Privileges, collations and the present values of sequences are left out.
 
     Attributes:
-        view_bodies: digest of each view's query; None: a snapshot of an older version.
-        partitions: each partition and its parent: they come and go, and are not among `tables`. None: a snapshot of an
-            older version, which has them among `tables`.
+        tables: `schema.name` → column name → column.
+        views: the same for views.
+        enums: name of the type, as columns have it → values.
+        view_bodies: digest of each view's query; None in a snapshot of an older version.
+        partitions: partition → parent; partitions are not among `tables`. None in a snapshot of an older version, which
+            has them among `tables`.
     """
 
     tables: dict[str, dict[str, Column]]
@@ -127,20 +138,21 @@ class LiveSchema(_Frozen):
 
 
 class Migration(_Frozen):
-    """A row of a migration tool's journal in the database; the defaults are Drizzle's, which came first.
+    """Row of a migration tool's journal; the defaults are Drizzle's, the first supported tool.
 
     Attributes:
-        hash: Drizzle's SHA-256 of the file; of others their checksum, as text, or nothing.
-        created_at: Drizzle's `when` (milliseconds); Flyway's rank; 0 of others.
-        tool: a `migration_tools.MigrationTool`; a newer version may know more.
+        hash: Drizzle's SHA-256 of the file; another tool's checksum as text, or nothing.
+        created_at: Drizzle's `when` (milliseconds); Flyway's rank; 0 for other tools.
+        tool: a `migration_tools.MigrationTool`; a newer version may have more.
         table: `schema.name` of the journal.
-        id: the tool's own name of the migration; Drizzle 0.x has none.
-        state: `failed`: begun, and not ended; `missing`: a journal that the settings name is not there.
+        id: the tool's name of the migration; Drizzle 0.x has none.
+        state: `failed` for a migration that was begun and not ended; `missing` for a journal that the settings name
+            and the database does not have.
     """
 
     hash: str
     created_at: int
-    # Left out where they are Drizzle's: the digest of what an older version stored stays what it was.
+    # Left out where they are Drizzle's, so that the digest of a document of an older version stays the same.
     tool: str = Field(default="drizzle", exclude_if=lambda value: value == "drizzle")
     table: str = Field(default=_DRIZZLE_S, exclude_if=lambda value: value == _DRIZZLE_S)
     id: str = Field(default="", exclude_if=lambda value: not value)
@@ -150,25 +162,28 @@ class Migration(_Frozen):
 
     @property
     def key(self) -> tuple[str | int, ...]:
-        """By which it is told from others; Drizzle's table may have been moved, and 1.x keeps whole seconds."""
+        """Identity of the migration; Drizzle's table may have been moved, and Drizzle 1.x keeps whole seconds."""
         if self.tool == "drizzle":
             return (self.tool, self.created_at // 1000, self.hash, self.state)
         return (self.tool, self.table, self.id, self.created_at, self.hash, self.state)
 
 
 class TableDataLoss(BaseModel):
-    """A table that differs between the backup and the restored branch.
+    """Table that differs between the backup and the restored branch.
 
     Attributes:
-        rows_before: in the backup. rows_after: on the restored branch.
-        removed_rows: only the backup has them; None: rows were only counted, or an older version wrote it.
-        changed_rows: both have the key, with other values.
-        returned_rows: only the restored branch has them: they were deleted after the restore point.
-        removed_keys, changed_keys: examples, as a JSON array where the key has several columns; None: none are kept.
-        has_key: without a primary key, rows were compared as a multiset: a changed row is one gone and one back.
-        is_gone: the whole table is.
-        removed_columns: with all their values; rows are compared without them.
-        returned_columns: only the restored table has them; rows are compared without them too.
+        rows_before: number of rows in the backup.
+        rows_after: number of rows on the restored branch.
+        removed_rows: rows that only the backup has; None if rows were only counted, or an older version wrote this.
+        changed_rows: rows with the same key and other values.
+        returned_rows: rows that only the restored branch has, since they were deleted after the restore point.
+        removed_keys: examples, as a JSON array where the key has several columns; None if none are kept.
+        changed_keys: examples, as above.
+        has_key: False without a primary key. Rows were then compared as a multiset: a changed row counts as a removed
+            and a returned row.
+        is_gone: the restored branch does not have the table.
+        removed_columns: columns that only the backup has; rows are compared without them.
+        returned_columns: columns that only the restored table has; rows are compared without them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer version may have written it
@@ -188,7 +203,7 @@ class TableDataLoss(BaseModel):
 
     @property
     def anything(self) -> bool:
-        """Whether the restore took something out of it, or put other rows in, as far as it can be told."""
-        told = (self.removed_rows, self.changed_rows, self.returned_rows, self.removed_keys, self.changed_keys)
-        differs = any(told) or self.rows_before != self.rows_after
+        """Whether the restore removed or replaced rows or columns, as far as the comparison shows."""
+        counts = (self.removed_rows, self.changed_rows, self.returned_rows, self.removed_keys, self.changed_keys)
+        differs = any(counts) or self.rows_before != self.rows_after
         return differs or self.is_gone or bool(self.removed_columns)

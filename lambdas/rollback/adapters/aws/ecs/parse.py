@@ -96,6 +96,9 @@ def assign_revisions(
     """Add the revisions to deployments: PRIMARY's, and another's if a single revision has its definition.
 
     Args:
+        deployments: entries of `deployments` in DescribeServices.
+        newest: newest service deployment; None if ECS lists none.
+        current: revision ARN → running tasks.
         definitions: revision ARN → task definition ARN.
     """
     primary = primary_revision(deployments, newest, current, definitions)

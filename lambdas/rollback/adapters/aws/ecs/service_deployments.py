@@ -26,6 +26,8 @@ def list_recent_deployments(
     """List the service deployments since shortly before the oldest deployment that still has tasks, or else all.
 
     Args:
+        client: client of ECS.
+        service: the service.
         described: the service of a DescribeServices answer; its `deployments` have the times at which they began.
     """
     name = f"{service.cluster}/{service.ecs_service}"
