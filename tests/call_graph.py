@@ -19,7 +19,7 @@ _HOLDERS, _SELF = "rollback.ports.holders", "typing.Self"
 _STEP, _STUBS = "rollback.workflow.route.Step", "mypy_boto3_"
 _MAKE_WORLD = f"{_BOOTSTRAP}.make_ports"
 _IN_TRANSACTIONS = frozenset({"Put", "Update", "Delete", "ConditionCheck"})
-_ITEM_GETTERS = frozenset({"get", "pop", "setdefault"})  # of a container
+_ITEM_GETTERS = frozenset({"get", "pop", "setdefault"})  # methods of a container
 _NO_CALL = frozenset({"exceptions", "meta", "close"})
 _BY_NAME = frozenset({"get_paginator", "get_waiter"})
 
@@ -50,7 +50,7 @@ class ClassInfo:
 
 @dataclass
 class FunctionBody:
-    """What one function does: functions that it names, and calls of AWS."""
+    """Effects of one function: the functions that it names, and its calls of AWS."""
 
     callees: set[str] = field(default_factory=set)
     aws: set[AwsCall] = field(default_factory=set)
@@ -94,7 +94,7 @@ class CallGraph:
         return ways
 
     def body(self, name: str, steps: frozenset[str]) -> FunctionBody:
-        """What a function does when its entry point is called for these steps."""
+        """Read what a function does when its entry point is called for these steps."""
         if (name, steps) not in self._bodies:
             self._bodies[name, steps] = _Reader(self, name, steps).read()
         return self._bodies[name, steps]
@@ -265,7 +265,7 @@ class CallGraph:
         return found
 
     def _constructors(self, name: str) -> set[str]:
-        """What `bootstrap` does to make the class of a method: an adapter may be given functions to call."""
+        """Name the functions of `bootstrap` that make a method's class, which may get functions to call."""
         owner = self.functions[name][1] if name in self.functions else None
         return set(self._factory_functions.get(owner or "", ()))
 
@@ -451,7 +451,7 @@ class _Reader:
         if atom.startswith("returns ") or atom == "plain":
             return frozenset({"plain"})
         if atom.startswith("aws "):
-            return frozenset({"plain"})  # what AWS answers
+            return frozenset({"plain"})  # an answer of AWS
         return frozenset({f"{atom}.{attr}"})
 
     def _member_of(self, owner: str, attr: str) -> Types:
@@ -473,7 +473,7 @@ class _Reader:
         return UNKNOWN
 
     def _assigned(self, owner: str, attr: str) -> Types:
-        """What `__init__` assigns to `self.attr`."""
+        """Types of the value that `__init__` assigns to `self.attr`."""
         init = self._graph.classes[owner].methods.get("__init__")
         if init is None or self._name == f"{owner}.__init__":
             return UNKNOWN

@@ -8,7 +8,7 @@ from pydantic import BaseModel, SecretStr
 
 from rollback.errors import RollbackError
 
-_LOGS = frozenset({"calls", "asked", "puts"})  # what a fake writes down of its calls is not what it does with them
+_LOGS = frozenset({"calls", "asked", "puts"})  # records of calls are no effects of the calls
 _OURS = ("fake", "example")  # modules whose objects have state of their own
 
 

@@ -23,7 +23,7 @@ COLUMN = Column(type="text", nullable=True, has_default=False)
 
 
 def neon() -> FakeNeon:
-    """main has a child with a compute and one without; each was written to, and nothing goes on."""
+    """Branch `main` has a child with a compute and one without; each was written to, and nothing goes on."""
     made = FakeNeon(FakeClock(NOW - timedelta(hours=1)))
     made.define(MAIN, "CREATE TABLE public.users (")
     for branch in (STAGING, COPY):

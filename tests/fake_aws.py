@@ -1,4 +1,4 @@
-"""What AWS's own request models refuse, so that a fake refuses it too, with the errors that the adapters make of it."""
+"""Refusals by AWS's own request models, raised by the fakes as the errors that the adapters make of them."""
 
 import re
 from collections.abc import Iterator

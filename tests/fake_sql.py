@@ -31,7 +31,7 @@ class FakeSql:
         self.asleep = 0
         self._stops: dict[str, int] = {}
         self.ages: dict[str, dict[str, float]] = {}
-        self.sequence_set: dict[str, int] = {}  # by branch id, the highest value that was set
+        self.sequence_set: dict[str, int] = {}  # branch id → highest value that was set
         self._neon = neon
 
     @contextmanager

@@ -118,7 +118,7 @@ class LocalProject:
 
     @property
     def behaviour(self) -> BehaviourOverrides:
-        """What Neon does otherwise than expected."""
+        """Difference between Neon and its expected behaviour."""
         return self._project.behaviour
 
     @property

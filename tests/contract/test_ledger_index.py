@@ -1,4 +1,4 @@
-"""What must hold is in the table's own items: the same as the documents say, also of ledgers from before."""
+"""The index's items say the same as the documents, in a ledger that is older than the index too."""
 
 import json
 from datetime import timedelta
@@ -51,7 +51,7 @@ def on_table(stage: TwoWriterSimulation, table: tuple[Any, str]) -> DynamoLedger
 
 
 def derived(ledger: DynamoLedger, kind: type[Any], service: str) -> set[str]:
-    """What the documents say."""
+    """Return the entries that the documents say."""
     found = [r for name in (SERVICE, WORKER) for r in ledger.history(name)]
     entries = [entry for r in found for entry in build_entries(r).values() if isinstance(entry, kind)]
     return {e.model_dump_json() for e in entries if service in (getattr(e, "service", None), e.rollback_id[:-29])}

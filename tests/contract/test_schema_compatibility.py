@@ -36,7 +36,7 @@ CREATE VIEW emails AS SELECT email FROM users;
 INSERT INTO teams VALUES (1, 'one');
 INSERT INTO users (email, name, team) VALUES ('old@x', 'old', 1);
 """
-# What the old release does; each in a transaction of its own that is rolled back.
+# Statements of the old release; each in a transaction of its own that is rolled back.
 STATEMENTS = (
     "SELECT id, email, name, age, feeling, balance, team, ticket, seen FROM users WHERE id = 1 AND name = 'x'",
     "SELECT u.email, t.title FROM users u JOIN teams t ON t.id = u.team WHERE u.feeling = 'sad'::mood",
@@ -152,7 +152,7 @@ class Database:
         return PostgresSql().live_schema(self._address)
 
     def refused(self) -> list[str]:
-        """What Postgres says to the old statements that no longer work."""
+        """Return Postgres's errors for the old statements that no longer work."""
         said = []
         with psycopg.connect(self._address.get_secret_value()) as session:
             for statement in STATEMENTS:
@@ -382,7 +382,7 @@ FRAGMENTS = (
     "CREATE FUNCTION wipe() RETURNS int LANGUAGE plpgsql AS 'BEGIN DELETE FROM users; RETURN 1; END'",
     "CREATE TABLE more AS SELECT wipe() AS n",
 )
-# What the old release sees: its rows, the view, and what a row is given that names its e-mail only.
+# View of the old release: its rows, the view, and what a row is given that names its e-mail only.
 READS = (
     "SELECT id, email, name, age, feeling, balance, team, ticket, badge FROM users ORDER BY id",
     "SELECT id, title FROM teams ORDER BY id",
@@ -393,7 +393,7 @@ READS = (
 
 
 def seen(session: "psycopg.Connection[tuple[object, ...]]") -> list[object]:
-    """What the old release is given; what it is refused is told by the name of the error."""
+    """Return the rows of the old release's queries, and the names of the errors of those that Postgres refuses."""
     answers: list[object] = []
     for read in READS:
         try:

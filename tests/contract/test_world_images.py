@@ -1,4 +1,4 @@
-"""What the steps are promised of ECR, on the fake and on the embedded cloud."""
+"""Promises of the port to ECR, kept on the fake and on the embedded cloud."""
 
 import json
 import uuid

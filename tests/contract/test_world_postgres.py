@@ -1,4 +1,4 @@
-"""What SQL tells of a branch, on real Postgres."""
+"""The port to Postgres on real Postgres."""
 
 from collections.abc import Iterator
 

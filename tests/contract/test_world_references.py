@@ -1,4 +1,4 @@
-"""What the steps are promised of roles, log groups and files, on the fake and on the embedded cloud."""
+"""Promises of the port to roles, log groups and files, kept on the fake and on the embedded cloud."""
 
 import json
 import uuid

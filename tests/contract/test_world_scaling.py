@@ -1,4 +1,4 @@
-"""What the steps are promised of Application Auto Scaling, on the fake and on the embedded cloud."""
+"""Promises of the port to Application Auto Scaling, kept on the fake and on the embedded cloud."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime

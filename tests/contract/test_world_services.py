@@ -1,4 +1,4 @@
-"""What the steps are promised of ECS and of target health: the same on the fake and on the embedded cloud."""
+"""Promises of the ports to ECS and to target groups, kept on the fake and on the embedded cloud."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -151,7 +151,7 @@ def settled(definition_arn: str) -> Callable[[ServiceView], bool]:
 
 
 def images_by_definition(view: ServiceView) -> dict[str, dict[str, str]]:
-    """Of a service whose definitions have one revision each."""
+    """View of a service whose definitions have one revision each."""
     return {one.definition_arn: one.images for one in view.revisions.values()}
 
 
@@ -394,7 +394,7 @@ def test_with_early_success_criteria_completed_is_neither_alone_nor_stable(
     stage.web.delete()
 
 
-# What ECS refuses
+# Refusals of ECS
 
 
 def others(settings: ServiceSettings) -> list[ServiceSettings]:

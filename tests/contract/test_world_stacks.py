@@ -1,4 +1,4 @@
-"""What the steps are promised of CloudFormation, on the fake and on the embedded cloud."""
+"""Promises of the port to CloudFormation, kept on the fake and on the embedded cloud."""
 
 import json
 import uuid

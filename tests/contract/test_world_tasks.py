@@ -1,4 +1,4 @@
-"""What the steps are promised of one-off tasks: the same on the fake and on the embedded cloud."""
+"""Promises of the port to one-off tasks, kept on the fake and on the embedded cloud."""
 
 import uuid
 from collections.abc import Callable

@@ -65,7 +65,7 @@ def test_no_call_of_ours_reads_the_first_page_only() -> None:
         f"{path.relative_to(ROOT)}:{line}: {operation}"
         for folder in FOLDERS
         for path in sorted((ROOT / folder).rglob("*.py"))
-        if path.name != "step_functions_api.py"  # what it calls is moto's interpreter
+        if path.name != "step_functions_api.py"  # it calls moto's interpreter
         for line, operation in one_page_calls(path.read_text())
     ]
     assert found == []

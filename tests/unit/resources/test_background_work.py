@@ -1,4 +1,4 @@
-"""What a restore deletes, and what writes behind every fence, is named before anything is stopped."""
+"""A plan names everything that a restore deletes and that writes behind a fence, before it stops anything."""
 
 import pytest
 from builders import SERVICE
