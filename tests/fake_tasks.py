@@ -69,7 +69,7 @@ class FakeTasks:
         self._cluster("DescribeServices", service)
         running = next((one for one in self._services.each() if one.is_named_by(service) and one.is_active), None)
         if running is None:
-            raise RequestRefused(f"there is no ACTIVE service {service.ecs_service} to run a task like")
+            raise RequestRefused(f"no task was started: no ACTIVE service {service.ecs_service} has its network")
         asked = (service.container, definition_arn, command, started_by)
         if (service.cluster, token) in self._tokens:
             earlier, task = self._tokens[service.cluster, token]

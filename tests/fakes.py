@@ -671,7 +671,7 @@ class FakeImages:
             refuse("PutImage", f"{image} as {tag}", "InvalidParameterException", "Invalid parameter at 'imageTag'")
         tagged, by_digest = f"{_repository(image)}:{tag}", self._by_digest(image)
         if self.immutable and self.tags.get(tagged, by_digest) != by_digest:
-            raise CallRefused(f"tag {tag} can't be put on {image}: it is immutable, and {self.tags[tagged]}'s")
+            raise CallRefused(f"{image} can't be tagged {tag}: the tag is immutable and belongs to {self.tags[tagged]}")
         self.tags[tagged] = str(by_digest)
 
     def _by_digest(self, image: str) -> str | None:

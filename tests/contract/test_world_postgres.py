@@ -171,5 +171,5 @@ def test_a_wrong_role_password_or_database_is_refused_for_good_and_never_called_
     with pytest.raises(SessionRefused) as refused:
         SQL.head(SecretStr(wrong))
     assert refused.value.kind is kind
-    assert "waking up" not in str(refused.value)
+    assert "may be starting" not in str(refused.value)
     assert "in the settings" in str(refused.value)
